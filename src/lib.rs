@@ -1,0 +1,5 @@
+//! Queqiao 鹊桥: a self-hosted event bridge for WeChat official accounts.
+
+pub mod clock;
+pub mod ids;
+pub mod wechat;

@@ -1,0 +1,1 @@
+//! WeChat's protocols and nothing else: no database, no web framework.
