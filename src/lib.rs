@@ -1,5 +1,6 @@
 //! Queqiao 鹊桥: a self-hosted event bridge for WeChat official accounts.
 
 pub mod clock;
+pub mod db;
 pub mod ids;
 pub mod wechat;

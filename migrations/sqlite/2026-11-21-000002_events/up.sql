@@ -1,0 +1,21 @@
+-- Callbacks as WeChat sent them. This is the hot table: no foreign keys, and as few indexes as
+-- the intake can bear. The unique index begins with WeChat's own CreateTime, so that inserts land
+-- on the same few pages; a retry repeats CreateTime, so nothing is stored twice.
+CREATE TABLE events (
+    id          INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
+    account_id  BIGINT    NOT NULL,
+    create_time BIGINT    NOT NULL,
+    received_at TIMESTAMP NOT NULL,
+    state       INTEGER   NOT NULL,
+    dedup_key   BLOB     NOT NULL,
+    kind        TEXT      NOT NULL,
+    openid      TEXT,
+    body        BLOB     NOT NULL,
+    problem     TEXT,
+    identity_id BIGINT
+);
+CREATE INDEX events_by_account ON events (account_id, id);
+CREATE UNIQUE INDEX events_dedup ON events (create_time, account_id, dedup_key);
+CREATE INDEX events_waiting ON events (id) WHERE state = 0;
+-- Filled when an event is processed, not when it comes in.
+CREATE INDEX events_by_identity ON events (identity_id, id) WHERE identity_id IS NOT NULL;

@@ -1,0 +1,22 @@
+CREATE TABLE staff (
+    id         INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
+    project_id BIGINT    NOT NULL REFERENCES projects (id),
+    staff_id   TEXT      NOT NULL,
+    name       TEXT,
+    created_at TIMESTAMP NOT NULL,
+    updated_at TIMESTAMP NOT NULL,
+    UNIQUE (project_id, staff_id)
+);
+
+-- Staff to identity, or to a unionid whose identities may come later.
+CREATE TABLE bindings (
+    id           INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
+    project_id   BIGINT    NOT NULL REFERENCES projects (id),
+    staff_row_id BIGINT    NOT NULL REFERENCES staff (id) ON DELETE CASCADE,
+    identity_id  BIGINT    UNIQUE REFERENCES identities (id) ON DELETE CASCADE,
+    unionid      TEXT,
+    created_at   TIMESTAMP NOT NULL,
+    UNIQUE (project_id, unionid),
+    CHECK ((identity_id IS NULL) <> (unionid IS NULL))
+);
+CREATE INDEX bindings_by_staff ON bindings (staff_row_id);

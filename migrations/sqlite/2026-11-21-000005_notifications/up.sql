@@ -1,0 +1,81 @@
+CREATE TABLE message_types (
+    id          INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
+    project_id  BIGINT    NOT NULL REFERENCES projects (id),
+    name        TEXT      NOT NULL,
+    description TEXT,
+    routes      TEXT      NOT NULL,
+    created_at  TIMESTAMP NOT NULL,
+    updated_at  TIMESTAMP NOT NULL,
+    UNIQUE (project_id, name)
+);
+
+-- One request to notify. `routes` is the message type as it was when the request was accepted.
+CREATE TABLE notifications (
+    id              INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
+    project_id      BIGINT    NOT NULL REFERENCES projects (id),
+    message_type    TEXT      NOT NULL,
+    routes          TEXT      NOT NULL,
+    params          TEXT      NOT NULL,
+    nonce           BIGINT    NOT NULL,
+    idempotency_key TEXT,
+    request_hash    BLOB,
+    created_at      TIMESTAMP NOT NULL,
+    UNIQUE (project_id, idempotency_key)
+);
+CREATE INDEX notifications_by_project ON notifications (project_id, id);
+
+-- One notification to one staff member, and the outbox: a row is due, or leased, while `due_at`
+-- is set. `unsettled_since` is the start of the first send whose outcome is not known.
+CREATE TABLE deliveries (
+    id              INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
+    notification_id BIGINT    NOT NULL REFERENCES notifications (id),
+    project_id      BIGINT    NOT NULL,
+    staff_id        TEXT      NOT NULL,
+    staff_name      TEXT,
+    account_id      BIGINT,
+    identity_id     BIGINT,
+    openid          TEXT,
+    route           INTEGER,
+    state           TEXT      NOT NULL,
+    reason          TEXT,
+    detail          TEXT,
+    attempts        INTEGER   NOT NULL,
+    due_at          TIMESTAMP,
+    unsettled_since TIMESTAMP,
+    msgid           BIGINT,
+    sent_at         TIMESTAMP,
+    finished_at     TIMESTAMP,
+    created_at      TIMESTAMP NOT NULL
+);
+CREATE INDEX deliveries_by_notification ON deliveries (notification_id, id);
+CREATE INDEX deliveries_due ON deliveries (due_at) WHERE due_at IS NOT NULL;
+CREATE INDEX deliveries_by_msgid ON deliveries (account_id, msgid) WHERE msgid IS NOT NULL;
+CREATE INDEX deliveries_by_staff ON deliveries (project_id, staff_id, id);
+
+CREATE TABLE attempts (
+    id          INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
+    delivery_id BIGINT    NOT NULL,
+    number      INTEGER   NOT NULL,
+    started_at  TIMESTAMP NOT NULL,
+    finished_at TIMESTAMP NOT NULL,
+    outcome     TEXT      NOT NULL,
+    errcode     BIGINT,
+    detail      TEXT
+);
+CREATE INDEX attempts_by_delivery ON attempts (delivery_id, number);
+
+-- Results pushed by WeChat, joined to deliveries by msgid. One that comes before the send's own
+-- answer is recorded waits here: `due_at` says when to look for its delivery again.
+CREATE TABLE receipts (
+    id          INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
+    account_id  BIGINT    NOT NULL,
+    msgid       BIGINT    NOT NULL,
+    delivered   BOOLEAN   NOT NULL,
+    reason      TEXT,
+    create_time BIGINT    NOT NULL,
+    tries       INTEGER   NOT NULL,
+    due_at      TIMESTAMP,
+    created_at  TIMESTAMP NOT NULL,
+    UNIQUE (account_id, msgid)
+);
+CREATE INDEX receipts_due ON receipts (due_at) WHERE due_at IS NOT NULL;

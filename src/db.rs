@@ -1,0 +1,143 @@
+//! The database: PostgreSQL in production, an embedded SQLite file by default, one set of queries.
+//!
+//! Everything goes through two functions that run a closure on a blocking thread:
+//! [`Db::read`] for queries, and [`Db::write`] for one transaction. Neither is ever held across
+//! network I/O, because the closure is not async.
+
+mod connection;
+mod engine;
+mod error;
+mod migrate;
+pub mod schema;
+mod text_enum;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use diesel::r2d2::Pool;
+use tokio::sync::Semaphore;
+
+pub use connection::Conn;
+pub(crate) use engine::on_engine;
+pub use engine::{DatabaseUrl, Engine};
+pub use error::DbError;
+pub(crate) use text_enum::text_enum;
+
+use connection::Manager;
+
+/// A handle on the database; clones share one pool.
+#[derive(Clone)]
+pub struct Db {
+    pool: Pool<Manager>,
+    url: DatabaseUrl,
+    /// As many permits as the pool has connections, so that no blocking thread waits for one.
+    connections: Arc<Semaphore>,
+    /// SQLite has one writer at a time: waiting here is fair, its busy handler is not.
+    writer: Option<Arc<Semaphore>>,
+}
+
+impl Db {
+    /// Opens a pool of at most `pool_size` connections.
+    ///
+    /// # Errors
+    /// If the pool cannot be made, or no connection to the database can be had.
+    pub fn open(url: &DatabaseUrl, pool_size: u32) -> Result<Self, DbError> {
+        let pool = Pool::builder()
+            .max_size(pool_size)
+            .min_idle(Some(1))
+            .test_on_check_out(false)
+            .connection_timeout(Duration::from_secs(5))
+            .build(Manager::new(url.clone()))?;
+        Ok(Self {
+            pool,
+            url: url.clone(),
+            connections: Arc::new(Semaphore::new(pool_size as usize)),
+            writer: match url.engine() {
+                Engine::Sqlite => Some(Arc::new(Semaphore::new(1))),
+                Engine::Postgres => None,
+            },
+        })
+    }
+
+    /// Which engine this is.
+    pub fn engine(&self) -> Engine {
+        self.url.engine()
+    }
+
+    /// A connection of one's own, outside the pool: for the one loop that writes all the time.
+    ///
+    /// # Errors
+    /// If the database does not answer.
+    pub fn connect(&self) -> Result<Conn, DbError> {
+        Ok(Conn::open(&self.url)?)
+    }
+
+    /// Applies the migrations that this database does not have yet. Replicas may call it together.
+    ///
+    /// # Errors
+    /// If a migration fails; the ones before it stay applied.
+    pub fn migrate(&self) -> Result<Vec<String>, DbError> {
+        migrate::run(&mut self.connect()?)
+    }
+
+    /// Runs queries on a blocking thread.
+    ///
+    /// # Errors
+    /// What the closure returns, or that no connection could be had.
+    pub async fn read<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<DbError> + Send + 'static,
+        F: FnOnce(&mut Conn) -> Result<T, E> + Send + 'static,
+    {
+        let _permit = self.connections.acquire().await.map_err(DbError::from)?;
+        let pool = self.pool.clone();
+        tokio::task::spawn_blocking(move || {
+            let mut connection = pool.get().map_err(DbError::from)?;
+            work(&mut connection)
+        })
+        .await
+        .map_err(DbError::from)?
+    }
+
+    /// Runs one write transaction on a blocking thread: committed if the closure returns `Ok`,
+    /// rolled back otherwise. On SQLite it takes the write lock at once.
+    ///
+    /// # Errors
+    /// What the closure returns, or that no connection could be had.
+    pub async fn write<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<DbError> + From<diesel::result::Error> + Send + 'static,
+        F: FnOnce(&mut Conn) -> Result<T, E> + Send + 'static,
+    {
+        let _turn = match &self.writer {
+            Some(writer) => Some(writer.acquire().await.map_err(DbError::from)?),
+            None => None,
+        };
+        self.read(|connection| connection.in_transaction(work))
+            .await
+    }
+
+    /// [`Db::write`] for the thread that has a connection of its own. Blocks; must be called
+    /// outside the async runtime's threads, with `runtime` to wait for SQLite's turn on.
+    ///
+    /// # Errors
+    /// What the closure returns.
+    pub fn write_blocking<T, E, F>(
+        &self,
+        runtime: &tokio::runtime::Handle,
+        connection: &mut Conn,
+        work: F,
+    ) -> Result<T, E>
+    where
+        E: From<DbError> + From<diesel::result::Error>,
+        F: FnOnce(&mut Conn) -> Result<T, E>,
+    {
+        let _turn = match &self.writer {
+            Some(writer) => Some(runtime.block_on(writer.acquire()).map_err(DbError::from)?),
+            None => None,
+        };
+        connection.in_transaction(work)
+    }
+}

@@ -1,0 +1,93 @@
+//! One connection over both engines, how it is opened and how its transactions begin.
+
+use diesel::connection::{AnsiTransactionManager, SimpleConnection, TransactionManager};
+use diesel::r2d2::{ManageConnection, R2D2Connection};
+use diesel::{Connection as _, ConnectionError, PgConnection, QueryResult, SqliteConnection};
+
+use super::engine::{DatabaseUrl, Engine};
+
+/// WAL lets readers go on while one writes; synchronous=FULL flushes at every commit, because a
+/// callback is acknowledged only when its event is durable.
+const SQLITE_PRAGMAS: &str = "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; \
+     PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA journal_size_limit = 67108864;";
+
+/// A connection to either engine.
+#[derive(diesel::MultiConnection)]
+pub enum Conn {
+    /// PostgreSQL.
+    Postgres(PgConnection),
+    /// SQLite.
+    Sqlite(SqliteConnection),
+}
+
+impl Conn {
+    /// Opens a connection to the engine that the URL names.
+    pub(super) fn open(url: &DatabaseUrl) -> Result<Self, ConnectionError> {
+        match url.engine() {
+            Engine::Postgres => PgConnection::establish(url.target()).map(Self::Postgres),
+            Engine::Sqlite => {
+                let mut connection = SqliteConnection::establish(url.target())?;
+                connection
+                    .batch_execute(SQLITE_PRAGMAS)
+                    .map_err(ConnectionError::CouldntSetupConfiguration)?;
+                Ok(Self::Sqlite(connection))
+            }
+        }
+    }
+
+    /// Runs `work` in one transaction. On SQLite the write lock is taken first: a transaction
+    /// that reads and then finds another writer ahead of it could only fail.
+    pub(super) fn in_transaction<T, E, F>(&mut self, work: F) -> Result<T, E>
+    where
+        E: From<diesel::result::Error>,
+        F: FnOnce(&mut Self) -> Result<T, E>,
+    {
+        match self {
+            Self::Postgres(inner) => AnsiTransactionManager::begin_transaction(inner)?,
+            Self::Sqlite(inner) => {
+                AnsiTransactionManager::begin_transaction_sql(inner, "BEGIN IMMEDIATE")?;
+            }
+        }
+        match work(self) {
+            Ok(value) => {
+                Manage::commit_transaction(self)?;
+                Ok(value)
+            }
+            Err(error) => {
+                // The first error says more than a failed rollback would.
+                let _: QueryResult<()> = Manage::rollback_transaction(self);
+                Err(error)
+            }
+        }
+    }
+}
+
+type Manage = <Conn as diesel::Connection>::TransactionManager;
+
+/// Makes connections for the pool.
+pub(super) struct Manager {
+    url: DatabaseUrl,
+}
+
+impl Manager {
+    pub(super) fn new(url: DatabaseUrl) -> Self {
+        Self { url }
+    }
+}
+
+impl ManageConnection for Manager {
+    type Connection = Conn;
+    type Error = diesel::r2d2::Error;
+
+    fn connect(&self) -> Result<Conn, Self::Error> {
+        Conn::open(&self.url).map_err(diesel::r2d2::Error::ConnectionError)
+    }
+
+    fn is_valid(&self, connection: &mut Conn) -> Result<(), Self::Error> {
+        connection.ping().map_err(diesel::r2d2::Error::QueryError)
+    }
+
+    fn has_broken(&self, connection: &mut Conn) -> bool {
+        std::thread::panicking() || connection.is_broken()
+    }
+}

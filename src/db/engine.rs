@@ -1,0 +1,107 @@
+//! Which engine a URL names, and the macro for the few places where the two differ.
+
+use std::path::Path;
+
+use thiserror::Error;
+
+/// The two engines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Engine {
+    /// The production engine; any number of replicas share one database.
+    Postgres,
+    /// One file, one process: the embedded default.
+    Sqlite,
+}
+
+/// A database URL whose engine is known: `postgres://…`, `postgresql://…`, `sqlite://PATH` or `sqlite::memory:`-free
+/// file paths. Its `Debug` form hides the password.
+#[derive(Clone, PartialEq, Eq)]
+pub struct DatabaseUrl {
+    engine: Engine,
+    target: String,
+}
+
+/// A URL that names neither engine.
+#[derive(Debug, Error)]
+#[error(
+    "DATABASE_URL must begin with postgres://, postgresql:// or sqlite://; \
+     leave it unset for the embedded SQLite file in the data directory"
+)]
+pub struct UnknownEngine;
+
+impl DatabaseUrl {
+    /// Reads a URL as an operator writes it.
+    ///
+    /// # Errors
+    /// If it begins with no known scheme.
+    pub fn parse(url: &str) -> Result<Self, UnknownEngine> {
+        if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+            return Ok(Self {
+                engine: Engine::Postgres,
+                target: url.to_owned(),
+            });
+        }
+        let path = url
+            .strip_prefix("sqlite://")
+            .or_else(|| url.strip_prefix("sqlite:"))
+            .filter(|path| !path.is_empty())
+            .ok_or(UnknownEngine)?;
+        Ok(Self::sqlite_file(Path::new(path)))
+    }
+
+    /// The embedded default: a file.
+    pub fn sqlite_file(path: &Path) -> Self {
+        Self {
+            engine: Engine::Sqlite,
+            target: path.to_string_lossy().into_owned(),
+        }
+    }
+
+    /// Which engine it names.
+    pub fn engine(&self) -> Engine {
+        self.engine
+    }
+
+    /// What the engine's own client is given: a connection URL or a file path.
+    pub(super) fn target(&self) -> &str {
+        &self.target
+    }
+}
+
+impl std::fmt::Debug for DatabaseUrl {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let shown = match self.engine {
+            Engine::Postgres => "postgres://…",
+            Engine::Sqlite => self.target.as_str(),
+        };
+        f.write_str(shown)
+    }
+}
+
+/// Expands one body once for each engine, for statements that Diesel types per backend.
+macro_rules! on_engine {
+    ($connection:expr, $inner:ident => $body:expr) => {
+        match $connection {
+            $crate::db::Conn::Postgres($inner) => $body,
+            $crate::db::Conn::Sqlite($inner) => $body,
+        }
+    };
+}
+pub(crate) use on_engine;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_names_its_engine_and_hides_its_password() {
+        let postgres = DatabaseUrl::parse("postgres://u:hunter2@db/queqiao").unwrap();
+        assert_eq!(postgres.engine(), Engine::Postgres);
+        assert!(!format!("{postgres:?}").contains("hunter2"));
+        let sqlite = DatabaseUrl::parse("sqlite://data/queqiao.db").unwrap();
+        assert_eq!(sqlite.engine(), Engine::Sqlite);
+        assert_eq!(sqlite.target(), "data/queqiao.db");
+        assert!(DatabaseUrl::parse("mysql://x").is_err());
+        assert!(DatabaseUrl::parse("sqlite://").is_err());
+    }
+}

@@ -1,0 +1,244 @@
+//! The tables, one schema for both engines. Written by hand: the types here are those that
+//! PostgreSQL and SQLite share.
+#![allow(missing_docs, reason = "columns are described in the migrations")]
+
+diesel::table! {
+    projects (id) {
+        id -> BigInt,
+        name -> Text,
+        created_at -> Timestamp,
+    }
+}
+
+diesel::table! {
+    accounts (id) {
+        id -> BigInt,
+        project_id -> BigInt,
+        app_id -> Text,
+        kind -> Text,
+        name -> Text,
+        mode -> Text,
+        sealed_callback_token -> Binary,
+        sealed_aes_key -> Nullable<Binary>,
+        sealed_secret -> Nullable<Binary>,
+        token_source -> Text,
+        welcome_text -> Nullable<Text>,
+        problem_code -> Nullable<BigInt>,
+        problem_text -> Nullable<Text>,
+        problem_at -> Nullable<Timestamp>,
+        created_at -> Timestamp,
+        updated_at -> Timestamp,
+    }
+}
+
+diesel::table! {
+    access_tokens (account_id) {
+        account_id -> BigInt,
+        sealed_token -> Nullable<Binary>,
+        generation -> BigInt,
+        expires_at -> Timestamp,
+        lease_owner -> Nullable<Text>,
+        lease_until -> Nullable<Timestamp>,
+    }
+}
+
+diesel::table! {
+    api_keys (id) {
+        id -> BigInt,
+        project_id -> BigInt,
+        name -> Text,
+        prefix -> Text,
+        key_hash -> Binary,
+        scopes -> Text,
+        created_at -> Timestamp,
+        revoked_at -> Nullable<Timestamp>,
+    }
+}
+
+diesel::table! {
+    events (id) {
+        id -> BigInt,
+        account_id -> BigInt,
+        create_time -> BigInt,
+        received_at -> Timestamp,
+        state -> Integer,
+        dedup_key -> Binary,
+        kind -> Text,
+        openid -> Nullable<Text>,
+        body -> Binary,
+        problem -> Nullable<Text>,
+        identity_id -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    identities (id) {
+        id -> BigInt,
+        project_id -> BigInt,
+        account_id -> BigInt,
+        openid -> Text,
+        unionid -> Nullable<Text>,
+        follow_state -> Text,
+        followed_time -> BigInt,
+        unfollowed_time -> BigInt,
+        subscribe_scene -> Nullable<Text>,
+        qr_scene -> Nullable<Text>,
+        language -> Nullable<Text>,
+        remark -> Nullable<Text>,
+        tag_ids -> Nullable<Text>,
+        profile_state -> Text,
+        profile_error -> Nullable<Text>,
+        profile_attempts -> Integer,
+        profile_due_at -> Nullable<Timestamp>,
+        profile_fetched_at -> Nullable<Timestamp>,
+        seen_import -> Nullable<BigInt>,
+        created_at -> Timestamp,
+        updated_at -> Timestamp,
+    }
+}
+
+diesel::table! {
+    imports (id) {
+        id -> BigInt,
+        account_id -> BigInt,
+        reconcile -> Bool,
+        state -> Text,
+        next_openid -> Nullable<Text>,
+        collected -> BigInt,
+        total -> Nullable<BigInt>,
+        created -> BigInt,
+        gone -> BigInt,
+        problem -> Nullable<Text>,
+        attempts -> Integer,
+        due_at -> Nullable<Timestamp>,
+        started_at -> Timestamp,
+        finished_at -> Nullable<Timestamp>,
+    }
+}
+
+diesel::table! {
+    staff (id) {
+        id -> BigInt,
+        project_id -> BigInt,
+        staff_id -> Text,
+        name -> Nullable<Text>,
+        created_at -> Timestamp,
+        updated_at -> Timestamp,
+    }
+}
+
+diesel::table! {
+    bindings (id) {
+        id -> BigInt,
+        project_id -> BigInt,
+        staff_row_id -> BigInt,
+        identity_id -> Nullable<BigInt>,
+        unionid -> Nullable<Text>,
+        created_at -> Timestamp,
+    }
+}
+
+diesel::table! {
+    message_types (id) {
+        id -> BigInt,
+        project_id -> BigInt,
+        name -> Text,
+        description -> Nullable<Text>,
+        routes -> Text,
+        created_at -> Timestamp,
+        updated_at -> Timestamp,
+    }
+}
+
+diesel::table! {
+    notifications (id) {
+        id -> BigInt,
+        project_id -> BigInt,
+        message_type -> Text,
+        routes -> Text,
+        params -> Text,
+        nonce -> BigInt,
+        idempotency_key -> Nullable<Text>,
+        request_hash -> Nullable<Binary>,
+        created_at -> Timestamp,
+    }
+}
+
+diesel::table! {
+    deliveries (id) {
+        id -> BigInt,
+        notification_id -> BigInt,
+        project_id -> BigInt,
+        staff_id -> Text,
+        staff_name -> Nullable<Text>,
+        account_id -> Nullable<BigInt>,
+        identity_id -> Nullable<BigInt>,
+        openid -> Nullable<Text>,
+        route -> Nullable<Integer>,
+        state -> Text,
+        reason -> Nullable<Text>,
+        detail -> Nullable<Text>,
+        attempts -> Integer,
+        due_at -> Nullable<Timestamp>,
+        unsettled_since -> Nullable<Timestamp>,
+        msgid -> Nullable<BigInt>,
+        sent_at -> Nullable<Timestamp>,
+        finished_at -> Nullable<Timestamp>,
+        created_at -> Timestamp,
+    }
+}
+
+diesel::table! {
+    attempts (id) {
+        id -> BigInt,
+        delivery_id -> BigInt,
+        number -> Integer,
+        started_at -> Timestamp,
+        finished_at -> Timestamp,
+        outcome -> Text,
+        errcode -> Nullable<BigInt>,
+        detail -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    receipts (id) {
+        id -> BigInt,
+        account_id -> BigInt,
+        msgid -> BigInt,
+        delivered -> Bool,
+        reason -> Nullable<Text>,
+        create_time -> BigInt,
+        tries -> Integer,
+        due_at -> Nullable<Timestamp>,
+        created_at -> Timestamp,
+    }
+}
+
+diesel::joinable!(accounts -> projects (project_id));
+diesel::joinable!(access_tokens -> accounts (account_id));
+diesel::joinable!(api_keys -> projects (project_id));
+diesel::joinable!(events -> accounts (account_id));
+diesel::joinable!(identities -> accounts (account_id));
+diesel::joinable!(imports -> accounts (account_id));
+diesel::joinable!(bindings -> staff (staff_row_id));
+diesel::joinable!(bindings -> identities (identity_id));
+diesel::joinable!(deliveries -> notifications (notification_id));
+diesel::joinable!(attempts -> deliveries (delivery_id));
+
+diesel::allow_tables_to_appear_in_same_query!(
+    projects,
+    accounts,
+    access_tokens,
+    api_keys,
+    events,
+    identities,
+    imports,
+    staff,
+    bindings,
+    message_types,
+    notifications,
+    deliveries,
+    attempts,
+    receipts,
+);
