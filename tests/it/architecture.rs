@@ -1,0 +1,7 @@
+//! Rules over the source itself, which no compiler checks.
+
+mod files;
+mod imports;
+mod migrations;
+mod paths;
+mod schema;

@@ -1,0 +1,66 @@
+//! The migrations of the two engines stay side by side, and go both ways.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use diesel_migrations::{FileBasedMigrations, MigrationHarness};
+use queqiao::db::{Conn, Engine};
+
+use super::schema::columns;
+use crate::support::TestDb;
+
+fn directory(engine: Engine) -> &'static Path {
+    Path::new(match engine {
+        Engine::Postgres => "migrations/postgres",
+        Engine::Sqlite => "migrations/sqlite",
+    })
+}
+
+fn names(engine: Engine) -> BTreeSet<String> {
+    let entries = std::fs::read_dir(directory(engine)).unwrap();
+    let name = |entry: std::io::Result<std::fs::DirEntry>| entry.unwrap().file_name();
+    entries
+        .map(|entry| name(entry).into_string().unwrap())
+        .collect()
+}
+
+/// Reverts everything, or applies everything, and returns how many migrations that were.
+fn migrate(connection: &mut Conn, engine: Engine, up: bool) -> usize {
+    let source = FileBasedMigrations::from_path(directory(engine)).unwrap();
+    let done = match (connection, up) {
+        (Conn::Postgres(inner), true) => inner.run_pending_migrations(source),
+        (Conn::Postgres(inner), false) => inner.revert_all_migrations(source),
+        (Conn::Sqlite(inner), true) => inner.run_pending_migrations(source),
+        (Conn::Sqlite(inner), false) => inner.revert_all_migrations(source),
+    };
+    done.unwrap().len()
+}
+
+#[test]
+fn both_engines_have_the_same_migrations_each_with_a_way_back() {
+    let postgres = names(Engine::Postgres);
+    assert!(!postgres.is_empty());
+    assert_eq!(postgres, names(Engine::Sqlite));
+    for engine in [Engine::Postgres, Engine::Sqlite] {
+        for name in names(engine) {
+            for file in ["up.sql", "down.sql"] {
+                let path = directory(engine).join(&name).join(file);
+                assert!(path.is_file(), "{} is missing", path.display());
+            }
+        }
+    }
+}
+
+both_engines! {
+    async fn migrations_go_down_and_up_again(database: TestDb) {
+        let engine = database.db().engine();
+        let mut connection = database.db().connect().unwrap();
+        let before = columns(&mut connection);
+        assert!(!before.is_empty());
+        let count = names(engine).len();
+        assert_eq!(migrate(&mut connection, engine, false), count);
+        assert_eq!(columns(&mut connection), BTreeSet::new());
+        assert_eq!(migrate(&mut connection, engine, true), count);
+        assert_eq!(columns(&mut connection), before);
+    }
+}

@@ -1,0 +1,15 @@
+//! The integration tests, one binary: they meet Queqiao from outside, on both database engines.
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::string_slice,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on should stop where it stands"
+)]
+
+#[macro_use]
+mod support;
+
+mod architecture;
+mod foundation;

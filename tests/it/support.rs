@@ -1,0 +1,73 @@
+//! What the tests stand on: a PostgreSQL, a fresh database per test, one body for both engines.
+
+pub(crate) mod cluster;
+pub(crate) mod database;
+pub(crate) mod postgres;
+
+use std::path::PathBuf;
+
+use queqiao::db::Engine;
+
+pub(crate) use database::TestDb;
+
+/// What a test of [`both_engines`] is given: something fresh on one engine.
+pub(crate) trait Fixture: Sized {
+    /// Sets it up on `engine`. PostgreSQL is asked for only where there is one.
+    async fn on(engine: Engine) -> Self;
+}
+
+impl Fixture for Engine {
+    async fn on(engine: Engine) -> Self {
+        engine
+    }
+}
+
+/// Makes of each body a module with two tests, `sqlite` and `postgres`.
+///
+/// The argument may be of any [`Fixture`] type. Without a PostgreSQL the second test is skipped,
+/// visibly, or fails under `CI=true`.
+macro_rules! both_engines {
+    ($($(#[$attribute:meta])* async fn $name:ident($argument:pat_param: $fixture:ty) $body:block)+) => {$(
+        mod $name {
+            #[allow(unused_imports, reason = "a body may need nothing of its module")]
+            use super::*;
+
+            async fn body($argument: $fixture) $body
+
+            $(#[$attribute])*
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn sqlite() {
+                let engine = queqiao::db::Engine::Sqlite;
+                body(<$fixture as $crate::support::Fixture>::on(engine).await).await;
+            }
+
+            $(#[$attribute])*
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn postgres() {
+                if $crate::support::postgres::is_there() {
+                    let engine = queqiao::db::Engine::Postgres;
+                    body(<$fixture as $crate::support::Fixture>::on(engine).await).await;
+                }
+            }
+        }
+    )+};
+}
+
+/// The files below a directory of this crate whose name ends in `.extension`, sorted, as paths
+/// relative to the crate.
+pub(crate) fn files_below(directory: &str, extension: &str) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    let mut directories = vec![PathBuf::from(directory)];
+    while let Some(directory) = directories.pop() {
+        for entry in std::fs::read_dir(&directory).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                directories.push(path);
+            } else if path.extension().is_some_and(|found| found == extension) {
+                files.push(path);
+            }
+        }
+    }
+    files.sort();
+    files
+}

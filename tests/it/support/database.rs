@@ -1,0 +1,124 @@
+//! A fresh, migrated database for each test, on either engine.
+
+use std::path::PathBuf;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use diesel::{Connection, SqliteConnection};
+use queqiao::db::{DatabaseUrl, Db, Engine};
+
+use super::{Fixture, postgres};
+
+/// Connections of a test's own pool.
+const POOL_SIZE: u32 = 4;
+
+/// A database that no other test sees, gone when this is dropped.
+pub(crate) struct TestDb {
+    url: DatabaseUrl,
+    db: Db,
+    _storage: Storage,
+}
+
+/// What has to be cleaned away.
+enum Storage {
+    Postgres { name: String },
+    Sqlite { directory: PathBuf },
+}
+
+impl TestDb {
+    /// A new database with all migrations applied.
+    pub(crate) fn new(engine: Engine) -> Self {
+        let name = unique_name();
+        let (url, storage) = match engine {
+            Engine::Postgres => {
+                let server = postgres::server().expect("a PostgreSQL, as postgres::is_there said");
+                let url = DatabaseUrl::parse(&server.create(&name)).unwrap();
+                (url, Storage::Postgres { name })
+            }
+            Engine::Sqlite => {
+                let directory = std::env::temp_dir().join(name);
+                std::fs::create_dir(&directory).unwrap();
+                let file = directory.join("queqiao.db");
+                std::fs::write(&file, sqlite_template()).unwrap();
+                (
+                    DatabaseUrl::sqlite_file(&file),
+                    Storage::Sqlite { directory },
+                )
+            }
+        };
+        Self {
+            db: Db::open(&url, POOL_SIZE).unwrap(),
+            url,
+            _storage: storage,
+        }
+    }
+
+    /// Where it is: for a second pool, as another replica has one.
+    pub(crate) fn url(&self) -> DatabaseUrl {
+        self.url.clone()
+    }
+
+    /// A pool on it.
+    pub(crate) fn db(&self) -> &Db {
+        &self.db
+    }
+}
+
+impl Fixture for TestDb {
+    async fn on(engine: Engine) -> Self {
+        Self::new(engine)
+    }
+}
+
+impl Drop for Storage {
+    fn drop(&mut self) {
+        match self {
+            Self::Postgres { name } => {
+                if let Some(server) = postgres::server() {
+                    server.drop(name);
+                }
+            }
+            Self::Sqlite { directory } => {
+                if let Err(error) = std::fs::remove_dir_all(&*directory) {
+                    eprintln!("{} stays behind: {error}", directory.display());
+                }
+            }
+        }
+    }
+}
+
+/// Unique on a server that several runs share.
+fn unique_name() -> String {
+    static STARTED: OnceLock<u128> = OnceLock::new();
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let started = STARTED.get_or_init(|| {
+        SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap()
+            .as_nanos()
+    });
+    let process = std::process::id();
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    format!("queqiao_test_{started:x}_{process}_{number}")
+}
+
+/// The bytes of a migrated SQLite file: migrating once and copying spares each test the flushes.
+fn sqlite_template() -> &'static [u8] {
+    static TEMPLATE: OnceLock<Vec<u8>> = OnceLock::new();
+    TEMPLATE.get_or_init(|| {
+        let directory = std::env::temp_dir().join(unique_name());
+        std::fs::create_dir(&directory).unwrap();
+        let _clean_up = Storage::Sqlite {
+            directory: directory.clone(),
+        };
+        let file = directory.join("queqiao.db");
+        let db = Db::open(&DatabaseUrl::sqlite_file(&file), 1).unwrap();
+        db.migrate().unwrap();
+        let mut connection = SqliteConnection::establish(file.to_str().unwrap()).unwrap();
+        connection
+            .serialize_database_to_buffer()
+            .as_slice()
+            .to_vec()
+    })
+}
