@@ -5,6 +5,8 @@
 
 mod answer;
 pub(super) mod lenient;
+#[cfg(test)]
+pub(super) mod stub;
 
 use std::time::Duration;
 
@@ -165,3 +167,6 @@ fn is_loopback(url: &Url) -> bool {
         None => false,
     }
 }
+
+#[cfg(test)]
+mod tests;

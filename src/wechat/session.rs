@@ -42,3 +42,50 @@ impl Client {
         self.get("/sns/jscode2session", &query).await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wechat::client::stub::Stub;
+
+    async fn log_in(stub: &Stub) -> Result<Session, CallError> {
+        let secret = SecretString::from("s3cret");
+        stub.client.code_to_session("wx01", &secret, "c/0+1").await
+    }
+
+    #[tokio::test]
+    async fn a_code_becomes_a_session_whose_key_is_not_shown() {
+        let stub = Stub::json(r#"{"session_key":"aGk=","openid":"oA","unionid":" oU"}"#).await;
+        let session = log_in(&stub).await.unwrap();
+        assert_eq!(session.openid, "oA");
+        assert_eq!(session.unionid.as_deref(), Some(" oU"));
+        assert_eq!(session.session_key.expose_secret(), "aGk=");
+        assert!(!format!("{session:?}").contains("aGk="));
+        assert_eq!(
+            stub.request().await.target,
+            "GET /sns/jscode2session?appid=wx01&secret=s3cret&js_code=c%2F0%2B1&grant_type=authorization_code"
+        );
+    }
+
+    #[tokio::test]
+    async fn an_unbound_mini_program_has_no_unionid() {
+        for body in [
+            r#"{"session_key":"aGk=","openid":"oA"}"#,
+            r#"{"session_key":"aGk=","openid":"oA","unionid":""}"#,
+        ] {
+            let session = log_in(&Stub::json(body).await).await.unwrap();
+            assert_eq!(session.unionid, None, "{body}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_used_code_is_an_api_error_and_a_session_without_a_key_is_none() {
+        let stub = Stub::json(r#"{"errcode":40163,"errmsg":"code been used"}"#).await;
+        assert_eq!(log_in(&stub).await.unwrap_err().errcode(), Some(40163));
+        let error = log_in(&Stub::json(r#"{"openid":"oA"}"#).await).await;
+        assert_eq!(
+            error.unwrap_err().to_string().split(" at ").next(),
+            Some("WeChat's answer cannot be read: missing field `session_key`")
+        );
+    }
+}

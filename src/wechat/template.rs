@@ -79,3 +79,102 @@ impl Client {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wechat::client::stub::{Stub, TOKEN, token};
+
+    fn data(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+        let owned = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
+        pairs.iter().map(owned).collect()
+    }
+
+    fn bare(data: &BTreeMap<String, String>) -> TemplateMessage<'_> {
+        TemplateMessage {
+            touser: "oA",
+            template_id: "TPL",
+            url: None,
+            miniprogram: None,
+            client_msg_id: None,
+            data,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_message_goes_out_in_full_and_unescaped() {
+        let data = data(&[("thing2", "已发货 <A&B>"), ("time3", "2026-01-01 12:00")]);
+        let message = TemplateMessage {
+            url: Some("https://example.com/o?a=1&b=2"),
+            miniprogram: Some(MiniProgramLink {
+                appid: "wx0123456789abcdef",
+                pagepath: Some("pages/order?id=1"),
+            }),
+            client_msg_id: Some("order-1-paid"),
+            ..bare(&data)
+        };
+        let stub = Stub::json(r#"{"errcode":0,"errmsg":"ok","msgid":3990000000000000007}"#).await;
+        let receipt = stub.client.send_template(&token(), &message).await;
+        assert_eq!(receipt.unwrap().msgid, Some(3_990_000_000_000_000_007));
+        let request = stub.request().await;
+        assert_eq!(
+            request.target,
+            format!("POST /cgi-bin/message/template/send?access_token={TOKEN}")
+        );
+        assert_eq!(
+            request.body,
+            r#"{"touser":"oA","template_id":"TPL","url":"https://example.com/o?a=1&b=2","#
+                .to_owned()
+                + r#""miniprogram":{"appid":"wx0123456789abcdef","pagepath":"pages/order?id=1"},"#
+                + r#""client_msg_id":"order-1-paid","#
+                + r#""data":{"thing2":{"value":"已发货 <A&B>"},"time3":{"value":"2026-01-01 12:00"}}}"#
+        );
+    }
+
+    #[tokio::test]
+    async fn what_is_not_set_is_not_sent() {
+        let data = data(&[("thing2", "x")]);
+        let stub = Stub::json(r#"{"errcode":0}"#).await;
+        stub.client
+            .send_template(&token(), &bare(&data))
+            .await
+            .unwrap();
+        assert_eq!(
+            stub.request().await.body,
+            r#"{"touser":"oA","template_id":"TPL","data":{"thing2":{"value":"x"}}}"#
+        );
+    }
+
+    #[tokio::test]
+    async fn a_send_is_accepted_whatever_its_msgid_looks_like() {
+        let data = data(&[]);
+        for (body, msgid) in [
+            (
+                r#"{"errcode":0,"msgid":"3990000000000000009"}"#,
+                Some(3_990_000_000_000_000_009),
+            ),
+            (
+                r#"{"errcode":0,"msgid":9223372036854775807}"#,
+                Some(i64::MAX),
+            ),
+            (r#"{"errcode":0,"msgid":99999999999999999999}"#, None),
+            (r#"{"errcode":0,"msgid":null}"#, None),
+            (r#"{"errcode":45065,"errmsg":"clientmsgid exist"}"#, None),
+        ] {
+            let stub = Stub::json(body).await;
+            let receipt = stub.client.send_template(&token(), &bare(&data)).await;
+            assert_eq!(receipt, Ok(SendReceipt { msgid }), "{body}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_refused_field_is_named() {
+        let body = r#"{"errcode":47003,"errmsg":"argument invalid! data.thing1.value invalid rid: 69560000-0a0b0c0d-01020304"}"#;
+        let stub = Stub::json(body).await;
+        let data = data(&[]);
+        match stub.client.send_template(&token(), &bare(&data)).await {
+            Err(CallError::Api(error)) => assert_eq!(error.refused_field(), Some("thing1")),
+            other => panic!("{other:?}"),
+        }
+    }
+}

@@ -88,3 +88,67 @@ impl Client {
         answer.into_grant()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wechat::client::stub::Stub;
+    use crate::wechat::error::{Class, token_call_class};
+
+    const GRANT: &str = r#"{"access_token":"57_abc","expires_in":7200}"#;
+
+    fn secret() -> SecretString {
+        SecretString::from("s3cret&+/")
+    }
+
+    #[tokio::test]
+    async fn stable_token_posts_everything_as_json() {
+        let stub = Stub::json(GRANT).await;
+        let grant = stub.client.stable_token("wx01", &secret(), false).await;
+        let grant = grant.unwrap();
+        assert_eq!(grant.access_token.expose(), "57_abc");
+        assert_eq!(grant.expires_in, Duration::from_secs(7200));
+        assert!(!format!("{grant:?}").contains("57_abc"));
+        let request = stub.request().await;
+        assert_eq!(request.target, "POST /cgi-bin/stable_token");
+        assert!(request.headers.contains("content-type: application/json"));
+        assert_eq!(
+            request.body,
+            r#"{"grant_type":"client_credential","appid":"wx01","secret":"s3cret&+/","force_refresh":false}"#
+        );
+    }
+
+    #[tokio::test]
+    async fn token_asks_with_an_escaped_query() {
+        let stub = Stub::json(GRANT).await;
+        stub.client.token("wx01", &secret()).await.unwrap();
+        assert_eq!(
+            stub.request().await.target,
+            "GET /cgi-bin/token?grant_type=client_credential&appid=wx01&secret=s3cret%26%2B%2F"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_wrong_secret_is_an_account_fault() {
+        let stub = Stub::json(r#"{"errcode":40001,"errmsg":"invalid credential"}"#).await;
+        let error = stub.client.token("wx01", &secret()).await.unwrap_err();
+        assert_eq!(error.errcode().map(token_call_class), Some(Class::Account));
+        assert!(!format!("{error} {error:?}").contains("s3cret"));
+    }
+
+    #[tokio::test]
+    async fn a_grant_without_a_token_or_a_life_is_malformed() {
+        for body in [
+            r#"{"expires_in":7200}"#,
+            r#"{"access_token":"","expires_in":7200}"#,
+            r#"{"access_token":"57_abc"}"#,
+            r#"{"access_token":"57_abc","expires_in":-1}"#,
+        ] {
+            let stub = Stub::json(body).await;
+            let error = stub.client.stable_token("wx01", &secret(), true).await;
+            let error = error.unwrap_err();
+            assert!(matches!(error, CallError::Malformed { .. }), "{body}");
+            assert!(!format!("{error:?}").contains("57_abc"));
+        }
+    }
+}

@@ -168,3 +168,133 @@ impl Client {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wechat::client::stub::{Stub, TOKEN, token};
+
+    fn parse(json: &str) -> UserInfo {
+        serde_json::from_str(json).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_profile_is_asked_for_by_openid_and_read_whole() {
+        let stub = Stub::json(
+            r#"{"subscribe":1,"openid":"oA","nickname":"","sex":0,"language":"zh_CN",
+            "subscribe_time":1766000000,"unionid":" oU","remark":"","groupid":0,"tagid_list":[101,2],
+            "subscribe_scene":"ADD_SCENE_QR_CODE","qr_scene":0,"qr_scene_str":"shop_12"}"#,
+        )
+        .await;
+        let user = stub.client.user_info(&token(), "oA").await.unwrap();
+        let expected = UserInfo {
+            subscribe: true,
+            openid: "oA".to_owned(),
+            unionid: Some(" oU".to_owned()),
+            subscribe_time: Some(1_766_000_000),
+            subscribe_scene: Some("ADD_SCENE_QR_CODE".to_owned()),
+            qr_scene: Some(0),
+            qr_scene_str: Some("shop_12".to_owned()),
+            language: Some("zh_CN".to_owned()),
+            remark: None,
+            groupid: Some(0),
+            tagid_list: vec![101, 2],
+        };
+        assert_eq!(user, expected);
+        assert_eq!(
+            stub.request().await.target,
+            format!("GET /cgi-bin/user/info?access_token={TOKEN}&openid=oA&lang=zh_CN")
+        );
+    }
+
+    #[test]
+    fn only_subscribe_and_openid_are_needed() {
+        let gone = parse(r#"{"subscribe":0,"openid":"oA"}"#);
+        assert_eq!((gone.subscribe, gone.unionid), (false, None));
+        let odd = r#"{"subscribe":"1","openid":"oA","unionid":"","tagid_list":null,"groupid":"x","language":3}"#;
+        let odd = parse(odd);
+        assert!(odd.subscribe && odd.tagid_list.is_empty());
+        assert_eq!((odd.unionid, odd.groupid, odd.language), (None, None, None));
+        for bad in [
+            r#"{"openid":"oA"}"#,
+            r#"{"subscribe":1}"#,
+            r#"{"subscribe":"yes","openid":"oA"}"#,
+        ] {
+            assert!(serde_json::from_str::<UserInfo>(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_batch_is_one_request() {
+        let stub = Stub::json(
+            r#"{"user_info_list":[{"subscribe":1,"openid":"oA","unionid":"oU"},{"subscribe":0,"openid":"oB"}]}"#,
+        )
+        .await;
+        let users = stub.client.user_info_batch(&token(), &["oA", "oB"]).await;
+        let users = users.unwrap();
+        assert_eq!(users.len(), 2);
+        assert_eq!(users[0].unionid.as_deref(), Some("oU"));
+        assert!(!users[1].subscribe);
+        let request = stub.request().await;
+        assert_eq!(
+            request.target,
+            format!("POST /cgi-bin/user/info/batchget?access_token={TOKEN}")
+        );
+        assert_eq!(
+            request.body,
+            r#"{"user_list":[{"openid":"oA","lang":"zh_CN"},{"openid":"oB","lang":"zh_CN"}]}"#
+        );
+    }
+
+    async fn page(body: &str, after: Option<&str>) -> (FollowerPage, String) {
+        let stub = Stub::json(body).await;
+        let page = stub.client.followers(&token(), after).await.unwrap();
+        (page, stub.request().await.target)
+    }
+
+    #[tokio::test]
+    async fn the_walk_over_the_followers_ends_where_wechat_really_ends_it() {
+        let body = r#"{"total":3,"count":2,"data":{"openid":["o1","o2"]},"next_openid":"o2"}"#;
+        let (first, target) = page(body, None).await;
+        assert_eq!(first.openids, ["o1", "o2"]);
+        assert!(!first.is_last(2));
+        assert_eq!(
+            target,
+            format!("GET /cgi-bin/user/get?access_token={TOKEN}&next_openid=")
+        );
+
+        let body = r#"{"total":3,"count":1,"data":{"openid":["o3"]},"next_openid":"o3"}"#;
+        let (second, target) = page(body, first.next_openid.as_deref()).await;
+        assert!(target.ends_with("&next_openid=o2"), "{target}");
+        assert!(second.is_last(3), "all are collected");
+        assert!(
+            !second.is_last(2),
+            "one unfollowed meanwhile: look once more"
+        );
+
+        let body = r#"{"total":3,"count":0,"next_openid":""}"#;
+        let (after, _) = page(body, second.next_openid.as_deref()).await;
+        assert_eq!(
+            (after.openids.len(), after.next_openid.as_deref()),
+            (0, None)
+        );
+        assert!(after.is_last(0));
+    }
+
+    #[test]
+    fn a_page_without_a_successor_is_the_last() {
+        let page = FollowerPage {
+            total: 9,
+            count: 1,
+            openids: vec!["o1".to_owned()],
+            next_openid: None,
+        };
+        assert!(page.is_last(1));
+        let empty = FollowerPage {
+            openids: Vec::new(),
+            next_openid: Some("o1".to_owned()),
+            ..page
+        };
+        assert!(empty.is_last(1));
+    }
+}
