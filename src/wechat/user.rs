@@ -1,0 +1,300 @@
+//! Followers of an official account: profiles and the list (WeChat guide, user management).
+
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
+
+use super::client::{AccessToken, Client, lenient};
+use super::error::CallError;
+
+/// Most openids in one [`Client::user_info_batch`]; WeChat refuses more with 40032.
+pub const USER_INFO_BATCH_MAX: usize = 100;
+/// Most openids in one [`FollowerPage`].
+pub const FOLLOWER_PAGE_MAX: usize = 10_000;
+
+const LANG: &str = "zh_CN";
+
+/// A profile. Nickname, avatar and the like were withdrawn in 2021 and are not read.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct UserInfo {
+    /// Whether the user follows now; if not, WeChat tells nothing else.
+    #[serde(deserialize_with = "flag")]
+    pub subscribe: bool,
+    /// The user in this account.
+    pub openid: String,
+    /// The person across accounts, byte for byte; absent unless the account is bound to an Open Platform account.
+    #[serde(default, deserialize_with = "lenient::text")]
+    pub unionid: Option<String>,
+    /// Last follow, in seconds since 1970.
+    #[serde(default, deserialize_with = "lenient::int")]
+    pub subscribe_time: Option<i64>,
+    /// How the user came, such as `ADD_SCENE_QR_CODE`; new values appear without notice.
+    #[serde(default, deserialize_with = "lenient::text")]
+    pub subscribe_scene: Option<String>,
+    /// Number of the QR code scanned; 0 where there was none.
+    #[serde(default, deserialize_with = "lenient::int")]
+    pub qr_scene: Option<i64>,
+    /// Text of the QR code scanned.
+    #[serde(default, deserialize_with = "lenient::text")]
+    pub qr_scene_str: Option<String>,
+    /// The user's language, such as `zh_CN`.
+    #[serde(default, deserialize_with = "lenient::text")]
+    pub language: Option<String>,
+    /// The account's own note on the user.
+    #[serde(default, deserialize_with = "lenient::text")]
+    pub remark: Option<String>,
+    /// Group of the old scheme.
+    #[serde(default, deserialize_with = "lenient::int")]
+    pub groupid: Option<i64>,
+    /// Tags that the account gave the user.
+    #[serde(default, deserialize_with = "lenient::ints")]
+    pub tagid_list: Vec<i64>,
+}
+
+/// 0 and 1, as documented; a JSON boolean and a string are read as well.
+fn flag<'de, D: Deserializer<'de>>(from: D) -> Result<bool, D::Error> {
+    let value = Value::deserialize(from)?;
+    value
+        .as_bool()
+        .or_else(|| lenient::as_i64(&value).map(|number| number != 0))
+        .ok_or_else(|| serde::de::Error::custom("subscribe is neither 0 nor 1"))
+}
+
+/// One page of an account's followers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FollowerPage {
+    /// Followers of the account, by WeChat's count.
+    pub total: u64,
+    /// Openids on this page, by WeChat's count; at most [`FOLLOWER_PAGE_MAX`].
+    pub count: u64,
+    /// The openids of this page.
+    pub openids: Vec<String>,
+    /// Where the next page starts. The last page also has one, so ask [`FollowerPage::is_last`].
+    pub next_openid: Option<String>,
+}
+
+impl FollowerPage {
+    /// Whether the walk ends here. The guide says that the last page has no `next_openid`; in fact it names its own
+    /// last openid, and the page after it is empty. `collected_so_far` counts the openids of all pages up to and
+    /// including this one.
+    pub fn is_last(&self, collected_so_far: u64) -> bool {
+        self.openids.is_empty() || self.next_openid.is_none() || collected_so_far >= self.total
+    }
+}
+
+#[derive(Deserialize)]
+struct FollowersAnswer {
+    total: u64,
+    count: u64,
+    data: Option<FollowersData>,
+    #[serde(default, deserialize_with = "lenient::text")]
+    next_openid: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+struct FollowersData {
+    #[serde(default)]
+    openid: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct BatchRequest<'a> {
+    user_list: Vec<BatchEntry<'a>>,
+}
+
+#[derive(Serialize)]
+struct BatchEntry<'a> {
+    openid: &'a str,
+    lang: &'a str,
+}
+
+#[derive(Deserialize)]
+struct BatchAnswer {
+    user_info_list: Vec<UserInfo>,
+}
+
+impl Client {
+    /// `GET /cgi-bin/user/info`.
+    pub async fn user_info(
+        &self,
+        token: &AccessToken,
+        openid: &str,
+    ) -> Result<UserInfo, CallError> {
+        let query = [
+            ("access_token", token.expose()),
+            ("openid", openid),
+            ("lang", LANG),
+        ];
+        self.get("/cgi-bin/user/info", &query).await
+    }
+
+    /// `POST /cgi-bin/user/info/batchget`, for 1 to [`USER_INFO_BATCH_MAX`] openids. Match the answer by openid, not
+    /// by place. One foreign openid fails the whole batch with 40003.
+    pub async fn user_info_batch(
+        &self,
+        token: &AccessToken,
+        openids: &[&str],
+    ) -> Result<Vec<UserInfo>, CallError> {
+        let user_list = openids
+            .iter()
+            .map(|openid| BatchEntry { openid, lang: LANG })
+            .collect();
+        let query = [("access_token", token.expose())];
+        let answer: BatchAnswer = self
+            .post(
+                "/cgi-bin/user/info/batchget",
+                &query,
+                &BatchRequest { user_list },
+            )
+            .await?;
+        Ok(answer.user_info_list)
+    }
+
+    /// `GET /cgi-bin/user/get`: the page after `next_openid`, or the first one.
+    pub async fn followers(
+        &self,
+        token: &AccessToken,
+        next_openid: Option<&str>,
+    ) -> Result<FollowerPage, CallError> {
+        let query = [
+            ("access_token", token.expose()),
+            ("next_openid", next_openid.unwrap_or_default()),
+        ];
+        let answer: FollowersAnswer = self.get("/cgi-bin/user/get", &query).await?;
+        Ok(FollowerPage {
+            total: answer.total,
+            count: answer.count,
+            openids: answer.data.unwrap_or_default().openid,
+            next_openid: answer.next_openid,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wechat::client::stub::{Stub, TOKEN, token};
+
+    fn parse(json: &str) -> UserInfo {
+        serde_json::from_str(json).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_profile_is_asked_for_by_openid_and_read_whole() {
+        let stub = Stub::json(
+            r#"{"subscribe":1,"openid":"oA","nickname":"","sex":0,"language":"zh_CN",
+            "subscribe_time":1766000000,"unionid":" oU","remark":"","groupid":0,"tagid_list":[101,2],
+            "subscribe_scene":"ADD_SCENE_QR_CODE","qr_scene":0,"qr_scene_str":"shop_12"}"#,
+        )
+        .await;
+        let user = stub.client.user_info(&token(), "oA").await.unwrap();
+        let expected = UserInfo {
+            subscribe: true,
+            openid: "oA".to_owned(),
+            unionid: Some(" oU".to_owned()),
+            subscribe_time: Some(1_766_000_000),
+            subscribe_scene: Some("ADD_SCENE_QR_CODE".to_owned()),
+            qr_scene: Some(0),
+            qr_scene_str: Some("shop_12".to_owned()),
+            language: Some("zh_CN".to_owned()),
+            remark: None,
+            groupid: Some(0),
+            tagid_list: vec![101, 2],
+        };
+        assert_eq!(user, expected);
+        assert_eq!(
+            stub.request().await.target,
+            format!("GET /cgi-bin/user/info?access_token={TOKEN}&openid=oA&lang=zh_CN")
+        );
+    }
+
+    #[test]
+    fn only_subscribe_and_openid_are_needed() {
+        let gone = parse(r#"{"subscribe":0,"openid":"oA"}"#);
+        assert_eq!((gone.subscribe, gone.unionid), (false, None));
+        let odd = r#"{"subscribe":"1","openid":"oA","unionid":"","tagid_list":null,"groupid":"x","language":3}"#;
+        let odd = parse(odd);
+        assert!(odd.subscribe && odd.tagid_list.is_empty());
+        assert_eq!((odd.unionid, odd.groupid, odd.language), (None, None, None));
+        for bad in [
+            r#"{"openid":"oA"}"#,
+            r#"{"subscribe":1}"#,
+            r#"{"subscribe":"yes","openid":"oA"}"#,
+        ] {
+            assert!(serde_json::from_str::<UserInfo>(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_batch_is_one_request() {
+        let stub = Stub::json(
+            r#"{"user_info_list":[{"subscribe":1,"openid":"oA","unionid":"oU"},{"subscribe":0,"openid":"oB"}]}"#,
+        )
+        .await;
+        let users = stub.client.user_info_batch(&token(), &["oA", "oB"]).await;
+        let users = users.unwrap();
+        assert_eq!(users.len(), 2);
+        assert_eq!(users[0].unionid.as_deref(), Some("oU"));
+        assert!(!users[1].subscribe);
+        let request = stub.request().await;
+        assert_eq!(
+            request.target,
+            format!("POST /cgi-bin/user/info/batchget?access_token={TOKEN}")
+        );
+        assert_eq!(
+            request.body,
+            r#"{"user_list":[{"openid":"oA","lang":"zh_CN"},{"openid":"oB","lang":"zh_CN"}]}"#
+        );
+    }
+
+    async fn page(body: &str, after: Option<&str>) -> (FollowerPage, String) {
+        let stub = Stub::json(body).await;
+        let page = stub.client.followers(&token(), after).await.unwrap();
+        (page, stub.request().await.target)
+    }
+
+    #[tokio::test]
+    async fn the_walk_over_the_followers_ends_where_wechat_really_ends_it() {
+        let body = r#"{"total":3,"count":2,"data":{"openid":["o1","o2"]},"next_openid":"o2"}"#;
+        let (first, target) = page(body, None).await;
+        assert_eq!(first.openids, ["o1", "o2"]);
+        assert!(!first.is_last(2));
+        assert_eq!(
+            target,
+            format!("GET /cgi-bin/user/get?access_token={TOKEN}&next_openid=")
+        );
+
+        let body = r#"{"total":3,"count":1,"data":{"openid":["o3"]},"next_openid":"o3"}"#;
+        let (second, target) = page(body, first.next_openid.as_deref()).await;
+        assert!(target.ends_with("&next_openid=o2"), "{target}");
+        assert!(second.is_last(3), "all are collected");
+        assert!(
+            !second.is_last(2),
+            "one unfollowed meanwhile: look once more"
+        );
+
+        let body = r#"{"total":3,"count":0,"next_openid":""}"#;
+        let (after, _) = page(body, second.next_openid.as_deref()).await;
+        assert_eq!(
+            (after.openids.len(), after.next_openid.as_deref()),
+            (0, None)
+        );
+        assert!(after.is_last(0));
+    }
+
+    #[test]
+    fn a_page_without_a_successor_is_the_last() {
+        let page = FollowerPage {
+            total: 9,
+            count: 1,
+            openids: vec!["o1".to_owned()],
+            next_openid: None,
+        };
+        assert!(page.is_last(1));
+        let empty = FollowerPage {
+            openids: Vec::new(),
+            next_openid: Some("o1".to_owned()),
+            ..page
+        };
+        assert!(empty.is_last(1));
+    }
+}
