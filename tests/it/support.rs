@@ -27,12 +27,12 @@ impl Fixture for Engine {
 /// The argument may be of any [`Fixture`] type. Without a PostgreSQL the second test is skipped,
 /// visibly, or fails under `CI=true`.
 macro_rules! both_engines {
-    ($($(#[$attribute:meta])* async fn $name:ident($argument:pat_param: $fixture:ty) $body:block)+) => {$(
+    ($($(#[$attribute:meta])* async fn $name:ident($($argument:ident)+: $fixture:ty) $body:block)+) => {$(
         mod $name {
             #[allow(unused_imports, reason = "a body may need nothing of its module")]
             use super::*;
 
-            async fn body($argument: $fixture) $body
+            async fn body($($argument)+: $fixture) $body
 
             $(#[$attribute])*
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -32,6 +32,10 @@ fn apart(module: &str) -> Option<&'static [&'static str]> {
     found.map(|(_, allowed)| *allowed)
 }
 
+fn is_known(module: &str) -> bool {
+    layer(module).is_some() || apart(module).is_some()
+}
+
 fn may_import(from: &str, to: &str) -> bool {
     if from == to {
         return true;
@@ -67,7 +71,7 @@ fn violations(file: &str, source: &str) -> Vec<String> {
     let mut found = Vec::new();
     for mention in mentions(source, path.len()) {
         let to = mention.module.as_str();
-        if !may_import(from, to) {
+        if !may_import(from, to) && (is_known(to) || !mention.climbed) {
             found.push(format!("{file}:{}: {from} imports {to}", mention.line));
         }
     }
@@ -97,8 +101,7 @@ fn every_module_has_its_layer() {
         .collect();
     assert!(modules.contains("db"), "{modules:?}");
     for module in modules {
-        let known = layer(&module).is_some() || apart(&module).is_some();
-        assert!(known, "give src/{module}.rs a place in LAYERS");
+        assert!(is_known(&module), "give src/{module}.rs a place in LAYERS");
     }
 }
 
@@ -127,7 +130,9 @@ fn an_import_that_points_up_is_reported_with_its_place() {
         ("src/load.rs", "use crate::config;", false),
         ("src/bridge.rs", "use crate::simulator;", false),
         ("src/cli/demo.rs", "use crate::simulator;", true),
-        ("src/cli/demo.rs", "use crate::Unknown;", false),
+        ("src/cli/demo.rs", "use crate::Reexported;", false),
+        ("src/cli/demo.rs", "use crate::*;", false),
+        ("src/clock.rs", "mod tests { use super::*; }", true),
     ] {
         assert_eq!(found(file, source).is_empty(), ok, "{file}: {source}");
     }

@@ -7,6 +7,8 @@ pub(super) struct Mention {
     pub(super) module: String,
     /// Counted from 1.
     pub(super) line: usize,
+    /// Whether it was named through `super`, where an inline module may not have climbed so far.
+    pub(super) climbed: bool,
 }
 
 /// Every path that begins at the crate's root: `crate::a::b`, `crate::{a::b, c}`, and `super::…`
@@ -25,8 +27,14 @@ pub(super) fn mentions(source: &str, depth: usize) -> Vec<Mention> {
         let next = end.max(at + 1);
         if let Some(start) = root {
             let line = 1 + code[..at].iter().filter(|c| **c == '\n').count();
-            let modules = heads(&code, start).into_iter();
-            found.extend(modules.map(|module| Mention { module, line }));
+            let climbed = word == "super";
+            for module in heads(&code, start) {
+                found.push(Mention {
+                    module,
+                    line,
+                    climbed,
+                });
+            }
             at = start;
         } else {
             at = next;

@@ -116,9 +116,7 @@ fn sqlite_template() -> &'static [u8] {
         let db = Db::open(&DatabaseUrl::sqlite_file(&file), 1).unwrap();
         db.migrate().unwrap();
         let mut connection = SqliteConnection::establish(file.to_str().unwrap()).unwrap();
-        connection
-            .serialize_database_to_buffer()
-            .as_slice()
-            .to_vec()
+        let database = connection.serialize_database_to_buffer();
+        database.try_as_slice().unwrap().to_vec()
     })
 }
