@@ -20,15 +20,15 @@ use diesel::{Connection, PgConnection};
 const DEADLINE: Duration = Duration::from_secs(60);
 
 /// Holds the server for as long as its standard input is open: the end of the process that has
-/// the other end, even by a kill, is the end of the cluster.
+/// the other end, even by a kill, is the end of the cluster. A server that has just been started
+/// still ignores the signal, so it is repeated until there is no server.
 const KEEPER: &str = r#"
 initdb=$1 postgres=$2 dir=$3; shift 3
 "$initdb" -D "$dir/data" -U postgres -A trust -E UTF8 --locale=C --no-sync \
     </dev/null >"$dir/log" 2>&1 || exit 1
 "$postgres" -D "$dir/data" -k "$dir" "$@" </dev/null >>"$dir/log" 2>&1 &
 read -r _
-kill -QUIT $!
-wait $!
+while kill -QUIT $! 2>/dev/null; do sleep 0.1; done
 cd / && rm -rf "$dir"
 "#;
 

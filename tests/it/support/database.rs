@@ -1,9 +1,10 @@
 //! A fresh, migrated database for each test, on either engine.
 
-use std::path::PathBuf;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use diesel::{Connection, SqliteConnection};
 use queqiao::db::{DatabaseUrl, Db, Engine};
@@ -79,12 +80,22 @@ impl Drop for Storage {
                     server.drop(name);
                 }
             }
-            Self::Sqlite { directory } => {
-                if let Err(error) = std::fs::remove_dir_all(&*directory) {
-                    eprintln!("{} stays behind: {error}", directory.display());
-                }
-            }
+            Self::Sqlite { directory } => remove(directory),
         }
+    }
+}
+
+/// Removes a directory. A pool's own thread may still be opening a connection in it, which makes
+/// files while the others go: then again.
+fn remove(directory: &Path) {
+    let mut tries = 0;
+    while let Err(error) = std::fs::remove_dir_all(directory) {
+        if error.kind() != ErrorKind::DirectoryNotEmpty || tries == 100 {
+            eprintln!("{} stays behind: {error}", directory.display());
+            return;
+        }
+        tries += 1;
+        std::thread::sleep(Duration::from_millis(5));
     }
 }
 
