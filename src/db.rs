@@ -4,6 +4,7 @@
 //! [`Db::read`] for queries, and [`Db::write`] for one transaction. Neither is ever held across
 //! network I/O, because the closure is not async.
 
+pub(crate) mod batch;
 mod connection;
 mod engine;
 mod error;
@@ -24,6 +25,9 @@ pub use error::DbError;
 pub(crate) use text_enum::text_enum;
 
 use connection::Manager;
+
+/// The Diesel backend of [`Conn`], for boxed queries.
+pub type Backend = <Conn as diesel::Connection>::Backend;
 
 /// A handle on the database; clones share one pool.
 #[derive(Clone)]

@@ -3,4 +3,6 @@
 pub mod clock;
 pub mod db;
 pub mod ids;
+pub mod models;
+pub mod vault;
 pub mod wechat;

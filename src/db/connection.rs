@@ -35,6 +35,14 @@ impl Conn {
         }
     }
 
+    /// Which engine this is a connection to.
+    pub fn engine(&self) -> Engine {
+        match self {
+            Self::Postgres(_) => Engine::Postgres,
+            Self::Sqlite(_) => Engine::Sqlite,
+        }
+    }
+
     /// Runs `work` in one transaction. On SQLite the write lock is taken first: a transaction
     /// that reads and then finds another writer ahead of it could only fail.
     pub(super) fn in_transaction<T, E, F>(&mut self, work: F) -> Result<T, E>

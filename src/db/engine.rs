@@ -13,8 +13,26 @@ pub enum Engine {
     Sqlite,
 }
 
-/// A database URL whose engine is known: `postgres://…`, `postgresql://…`, `sqlite://PATH` or `sqlite::memory:`-free
-/// file paths. Its `Debug` form hides the password.
+impl Engine {
+    /// The function that returns the greater of two values.
+    pub(super) fn greatest(self) -> &'static str {
+        match self {
+            Self::Postgres => "GREATEST",
+            Self::Sqlite => "MAX",
+        }
+    }
+
+    /// What a claiming `SELECT` ends with, so that replicas pass over each other's rows. SQLite
+    /// has one writer, so there is nobody to pass over.
+    pub(crate) fn skip_locked(self) -> &'static str {
+        match self {
+            Self::Postgres => "FOR UPDATE SKIP LOCKED",
+            Self::Sqlite => "",
+        }
+    }
+}
+
+/// A database URL whose engine is known: `postgres://…`, `postgresql://…` or `sqlite://PATH`. Its `Debug` form hides the password.
 #[derive(Clone, PartialEq, Eq)]
 pub struct DatabaseUrl {
     engine: Engine,

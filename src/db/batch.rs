@@ -1,0 +1,131 @@
+//! Many rows in one statement, the same text for both engines.
+//!
+//! The rows travel as one JSON bind and are unfolded by the database: `json_to_recordset` in
+//! PostgreSQL, `json_each` in SQLite. So a batched `INSERT … SELECT … ON CONFLICT` or
+//! `UPDATE … FROM` is written once, whatever the number of rows.
+
+use chrono::NaiveDateTime;
+use diesel::sql_types::Text;
+use diesel::{QueryResult, QueryableByName, RunQueryDsl, sql_query};
+use serde::{Serialize, Serializer};
+
+use super::{Backend, Conn, Engine};
+
+/// The type of a column of the rows.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Kind {
+    BigInt,
+    Integer,
+    Text,
+    Bool,
+    Timestamp,
+}
+
+/// A batched statement: `{rows}` in its text stands for the rows, under the alias `r`.
+pub(crate) struct Batch {
+    pub(crate) columns: &'static [(&'static str, Kind)],
+    pub(crate) sql: &'static str,
+}
+
+impl Batch {
+    /// Executes the statement over `rows`; returns how many rows it touched.
+    pub(crate) fn execute<R: Serialize>(&self, conn: &mut Conn, rows: &[R]) -> QueryResult<usize> {
+        if rows.is_empty() {
+            return Ok(0);
+        }
+        let sql = self.text(conn.engine());
+        sql_query(sql).bind::<Text, _>(json(rows)?).execute(conn)
+    }
+
+    /// Executes the statement and loads what it returns.
+    pub(crate) fn load<R, T>(&self, conn: &mut Conn, rows: &[R]) -> QueryResult<Vec<T>>
+    where
+        R: Serialize,
+        T: QueryableByName<Backend> + 'static,
+    {
+        if rows.is_empty() {
+            return Ok(Vec::new());
+        }
+        let sql = self.text(conn.engine());
+        sql_query(sql).bind::<Text, _>(json(rows)?).load(conn)
+    }
+
+    fn text(&self, engine: Engine) -> String {
+        self.sql
+            .replace("{rows}", &self.source(engine))
+            .replace("{greatest}", engine.greatest())
+    }
+
+    fn source(&self, engine: Engine) -> String {
+        let columns: Vec<String> = self
+            .columns
+            .iter()
+            .map(|(name, kind)| match engine {
+                Engine::Postgres => format!("{name} {}", kind.postgres()),
+                Engine::Sqlite => format!("value ->> '$.{name}' AS {name}"),
+            })
+            .collect();
+        let columns = columns.join(", ");
+        match engine {
+            Engine::Postgres => format!("json_to_recordset($1::json) AS r({columns})"),
+            Engine::Sqlite => format!("(SELECT {columns} FROM json_each(?1)) AS r"),
+        }
+    }
+}
+
+impl Kind {
+    fn postgres(self) -> &'static str {
+        match self {
+            Self::BigInt => "bigint",
+            Self::Integer => "integer",
+            Self::Text => "text",
+            Self::Bool => "boolean",
+            Self::Timestamp => "timestamp",
+        }
+    }
+}
+
+fn json<R: Serialize>(rows: &[R]) -> QueryResult<String> {
+    serde_json::to_string(rows)
+        .map_err(|error| diesel::result::Error::SerializationError(error.into()))
+}
+
+/// Writes a timestamp as Diesel stores it in SQLite, so that both ways of writing compare alike.
+pub(crate) fn timestamp<S: Serializer>(
+    time: &NaiveDateTime,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&time.format("%F %T%.f"))
+}
+
+/// [`timestamp`] for a column that may be null.
+pub(crate) fn maybe_timestamp<S: Serializer>(
+    time: &Option<NaiveDateTime>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    match time {
+        Some(time) => timestamp(time, serializer),
+        None => serializer.serialize_none(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_statement_has_a_source_for_each_engine() {
+        let batch = Batch {
+            columns: &[("id", Kind::BigInt), ("name", Kind::Text)],
+            sql: "UPDATE t SET name = r.name FROM {rows} WHERE t.id = r.id",
+        };
+        assert_eq!(
+            batch.text(Engine::Postgres),
+            "UPDATE t SET name = r.name FROM json_to_recordset($1::json) AS r(id bigint, name text) WHERE t.id = r.id"
+        );
+        assert_eq!(
+            batch.text(Engine::Sqlite),
+            "UPDATE t SET name = r.name FROM (SELECT value ->> '$.id' AS id, value ->> '$.name' AS name FROM json_each(?1)) AS r WHERE t.id = r.id"
+        );
+    }
+}

@@ -1,0 +1,27 @@
+//! One file per table; every query lives here. Functions take a connection, never a pool, so
+//! that they compose in a transaction, and return Diesel's own results.
+
+pub mod access_token;
+pub mod account;
+pub mod api_key;
+pub mod attempt;
+pub mod binding;
+pub mod delivery;
+pub mod event;
+pub mod identity;
+pub mod import;
+pub mod message_type;
+pub mod notification;
+pub mod project;
+pub mod receipt;
+pub mod staff;
+
+/// Text from outside as both engines can hold it: PostgreSQL refuses U+0000 in a text, and the
+/// other control characters have no business in an id, a scene or a name.
+pub fn storable(text: &str) -> std::borrow::Cow<'_, str> {
+    if text.contains(char::is_control) {
+        text.replace(char::is_control, "").into()
+    } else {
+        text.into()
+    }
+}

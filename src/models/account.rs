@@ -1,0 +1,191 @@
+//! Accounts: one WeChat app each, with its secrets sealed.
+
+use chrono::NaiveDateTime;
+use diesel::prelude::*;
+
+use crate::db::{Conn, on_engine, schema::accounts, text_enum};
+use crate::ids::{AccountId, ProjectId};
+
+text_enum! {
+    /// What kind of WeChat app an account is.
+    pub enum AccountKind {
+        /// A service account or subscription account (公众号).
+        OfficialAccount = "official_account",
+        /// A mini-program (小程序).
+        MiniProgram = "mini_program",
+    }
+}
+
+text_enum! {
+    /// Which of WeChat's two interfaces the access token comes from.
+    pub enum TokenSource {
+        /// `POST /cgi-bin/stable_token`: systems that share the account do not fight over it.
+        StableToken = "stable_token",
+        /// `GET /cgi-bin/token`: each fetch ends the life of the token before.
+        Token = "token",
+    }
+}
+
+/// An account as stored. The sealed columns open only with the vault.
+#[derive(Clone, Queryable, Selectable)]
+#[diesel(table_name = accounts)]
+pub struct Account {
+    /// Row id.
+    pub id: AccountId,
+    /// The project it belongs to.
+    pub project_id: ProjectId,
+    /// WeChat's id of the app: `wx` and 16 hex digits.
+    pub app_id: String,
+    /// Official account or mini-program.
+    pub kind: AccountKind,
+    /// A name for people.
+    pub name: String,
+    /// Encryption mode of its callbacks: `plain`, `compatible` or `secure`.
+    pub mode: String,
+    /// The callback token.
+    pub sealed_callback_token: Vec<u8>,
+    /// The EncodingAESKey.
+    pub sealed_aes_key: Option<Vec<u8>>,
+    /// The app secret.
+    pub sealed_secret: Option<Vec<u8>>,
+    /// Where its access token comes from.
+    pub token_source: TokenSource,
+    /// What a new follower is answered.
+    pub welcome_text: Option<String>,
+    /// WeChat's last error that only the owner can mend.
+    pub problem_code: Option<i64>,
+    /// What it means and what to do.
+    pub problem_text: Option<String>,
+    /// Since when, UTC.
+    pub problem_at: Option<NaiveDateTime>,
+    /// When it was added, UTC.
+    pub created_at: NaiveDateTime,
+    /// When it was last changed, UTC.
+    pub updated_at: NaiveDateTime,
+}
+
+/// What an operator says of an account.
+#[derive(Insertable, AsChangeset)]
+#[diesel(table_name = accounts)]
+#[diesel(treat_none_as_null = true)]
+pub struct AccountSettings {
+    /// The project it belongs to.
+    pub project_id: ProjectId,
+    /// WeChat's id of the app.
+    pub app_id: String,
+    /// Official account or mini-program.
+    pub kind: AccountKind,
+    /// A name for people.
+    pub name: String,
+    /// Encryption mode of its callbacks.
+    pub mode: String,
+    /// The callback token, sealed.
+    pub sealed_callback_token: Vec<u8>,
+    /// The EncodingAESKey, sealed.
+    pub sealed_aes_key: Option<Vec<u8>>,
+    /// The app secret, sealed.
+    pub sealed_secret: Option<Vec<u8>>,
+    /// Where its access token comes from.
+    pub token_source: TokenSource,
+    /// What a new follower is answered.
+    pub welcome_text: Option<String>,
+    /// Now.
+    pub updated_at: NaiveDateTime,
+}
+
+/// Adds an account.
+pub fn create(conn: &mut Conn, settings: &AccountSettings) -> QueryResult<Account> {
+    let row = (settings, accounts::created_at.eq(settings.updated_at));
+    on_engine!(conn, conn => diesel::insert_into(accounts::table)
+        .values(row)
+        .returning(Account::as_returning())
+        .get_result(conn))
+}
+
+/// Replaces an account's settings and forgets its last problem.
+pub fn update(
+    conn: &mut Conn,
+    id: AccountId,
+    settings: &AccountSettings,
+) -> QueryResult<Option<Account>> {
+    let row = (
+        settings,
+        accounts::problem_code.eq(None::<i64>),
+        accounts::problem_text.eq(None::<String>),
+        accounts::problem_at.eq(None::<NaiveDateTime>),
+    );
+    on_engine!(conn, conn => diesel::update(accounts::table.find(id))
+        .set(row)
+        .returning(Account::as_returning())
+        .get_result(conn)
+        .optional())
+}
+
+/// The account of that app id, whatever its project.
+pub fn by_app_id(conn: &mut Conn, app_id: &str) -> QueryResult<Option<Account>> {
+    accounts::table
+        .filter(accounts::app_id.eq(app_id))
+        .select(Account::as_select())
+        .first(conn)
+        .optional()
+}
+
+/// The account of that row id.
+pub fn by_id(conn: &mut Conn, id: AccountId) -> QueryResult<Option<Account>> {
+    accounts::table
+        .find(id)
+        .select(Account::as_select())
+        .first(conn)
+        .optional()
+}
+
+/// The accounts of a project, oldest first.
+pub fn list(conn: &mut Conn, project: ProjectId) -> QueryResult<Vec<Account>> {
+    accounts::table
+        .filter(accounts::project_id.eq(project))
+        .order(accounts::id)
+        .select(Account::as_select())
+        .load(conn)
+}
+
+/// Every account of the installation.
+pub fn all(conn: &mut Conn) -> QueryResult<Vec<Account>> {
+    accounts::table
+        .order(accounts::id)
+        .select(Account::as_select())
+        .load(conn)
+}
+
+/// Notes an error that only the account's owner can mend.
+pub fn set_problem(
+    conn: &mut Conn,
+    id: AccountId,
+    code: i64,
+    text: &str,
+    now: NaiveDateTime,
+) -> QueryResult<()> {
+    diesel::update(accounts::table.find(id))
+        .set((
+            accounts::problem_code.eq(code),
+            accounts::problem_text.eq(text),
+            accounts::problem_at.eq(now),
+        ))
+        .execute(conn)
+        .map(drop)
+}
+
+/// Forgets an account's problem once a call has worked again.
+pub fn clear_problem(conn: &mut Conn, id: AccountId) -> QueryResult<()> {
+    diesel::update(
+        accounts::table
+            .find(id)
+            .filter(accounts::problem_code.is_not_null()),
+    )
+    .set((
+        accounts::problem_code.eq(None::<i64>),
+        accounts::problem_text.eq(None::<String>),
+        accounts::problem_at.eq(None::<NaiveDateTime>),
+    ))
+    .execute(conn)
+    .map(drop)
+}

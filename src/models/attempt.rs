@@ -1,0 +1,80 @@
+//! Attempts: each try of a delivery, with what came of it.
+
+use chrono::NaiveDateTime;
+use diesel::prelude::*;
+use serde::Serialize;
+
+use crate::db::batch::{Batch, Kind, timestamp};
+use crate::db::{Conn, schema::attempts};
+use crate::ids::{AttemptId, DeliveryId};
+
+/// An attempt.
+#[derive(Clone, Debug, Queryable, Selectable)]
+#[diesel(table_name = attempts)]
+pub struct Attempt {
+    /// Row id.
+    pub id: AttemptId,
+    /// The delivery.
+    pub delivery_id: DeliveryId,
+    /// 1 for the first try.
+    pub number: i32,
+    /// UTC.
+    pub started_at: NaiveDateTime,
+    /// UTC.
+    pub finished_at: NaiveDateTime,
+    /// `accepted`, `refused`, `not_sent`, `ambiguous`, `interrupted`.
+    pub outcome: String,
+    /// WeChat's error code, if it gave one.
+    pub errcode: Option<i64>,
+    /// What happened, in words.
+    pub detail: Option<String>,
+}
+
+/// An attempt to store.
+#[derive(Clone, Debug, Serialize)]
+pub struct NewAttempt {
+    /// The delivery.
+    pub delivery_id: DeliveryId,
+    /// 1 for the first try.
+    pub number: i32,
+    /// UTC.
+    #[serde(serialize_with = "timestamp")]
+    pub started_at: NaiveDateTime,
+    /// UTC.
+    #[serde(serialize_with = "timestamp")]
+    pub finished_at: NaiveDateTime,
+    /// What came of it.
+    pub outcome: &'static str,
+    /// WeChat's error code.
+    pub errcode: Option<i64>,
+    /// In words.
+    pub detail: Option<String>,
+}
+
+/// Stores attempts.
+pub fn insert_many(conn: &mut Conn, rows: &[NewAttempt]) -> QueryResult<()> {
+    const INSERT: Batch = Batch {
+        columns: &[
+            ("delivery_id", Kind::BigInt),
+            ("number", Kind::Integer),
+            ("started_at", Kind::Timestamp),
+            ("finished_at", Kind::Timestamp),
+            ("outcome", Kind::Text),
+            ("errcode", Kind::BigInt),
+            ("detail", Kind::Text),
+        ],
+        sql: "INSERT INTO attempts (delivery_id, number, started_at, finished_at, outcome, \
+              errcode, detail) SELECT r.delivery_id, r.number, r.started_at, r.finished_at, \
+              r.outcome, r.errcode, r.detail FROM {rows}",
+    };
+    INSERT.execute(conn, rows).map(drop)
+}
+
+/// The attempts of the given deliveries, in order.
+pub fn of_deliveries(conn: &mut Conn, ids: &[DeliveryId]) -> QueryResult<Vec<Attempt>> {
+    attempts::table
+        .filter(attempts::delivery_id.eq_any(ids))
+        .order((attempts::delivery_id, attempts::number, attempts::id))
+        .select(Attempt::as_select())
+        .load(conn)
+}

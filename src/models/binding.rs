@@ -1,0 +1,98 @@
+//! Bindings: staff to identity, or to a unionid whose identities may come later.
+
+use chrono::NaiveDateTime;
+use diesel::prelude::*;
+
+use crate::db::{Conn, on_engine, schema::bindings, schema::staff};
+use crate::ids::{BindingId, IdentityId, ProjectId, StaffRowId};
+
+/// A binding.
+#[derive(Clone, Debug, Queryable, Selectable)]
+#[diesel(table_name = bindings)]
+pub struct Binding {
+    /// Row id.
+    pub id: BindingId,
+    /// The project.
+    pub project_id: ProjectId,
+    /// The staff member.
+    pub staff_row_id: StaffRowId,
+    /// The identity, or none when bound to a unionid.
+    pub identity_id: Option<IdentityId>,
+    /// The unionid, or none when bound to an identity.
+    pub unionid: Option<String>,
+    /// When it was made, UTC.
+    pub created_at: NaiveDateTime,
+}
+
+/// A binding to add; exactly one of `identity_id` and `unionid` is set.
+#[derive(Insertable)]
+#[diesel(table_name = bindings)]
+pub struct NewBinding<'a> {
+    /// The project.
+    pub project_id: ProjectId,
+    /// The staff member.
+    pub staff_row_id: StaffRowId,
+    /// The identity.
+    pub identity_id: Option<IdentityId>,
+    /// The unionid.
+    pub unionid: Option<&'a str>,
+    /// Now.
+    pub created_at: NaiveDateTime,
+}
+
+/// Adds a binding. Returns none if the identity or the unionid is bound already.
+pub fn create(conn: &mut Conn, binding: &NewBinding<'_>) -> QueryResult<Option<Binding>> {
+    on_engine!(conn, conn => diesel::insert_into(bindings::table)
+        .values(binding)
+        .on_conflict_do_nothing()
+        .returning(Binding::as_returning())
+        .get_result(conn)
+        .optional())
+}
+
+/// The bindings of a staff member, oldest first.
+pub fn of_staff(conn: &mut Conn, row: StaffRowId) -> QueryResult<Vec<Binding>> {
+    bindings::table
+        .filter(bindings::staff_row_id.eq(row))
+        .order(bindings::id)
+        .select(Binding::as_select())
+        .load(conn)
+}
+
+/// The staff ids to which a person is bound, through any of the given identities or the unionid.
+pub fn staff_of_person(
+    conn: &mut Conn,
+    project: ProjectId,
+    identities: &[IdentityId],
+    unionid: Option<&str>,
+) -> QueryResult<Vec<String>> {
+    let identities: Vec<Option<IdentityId>> = identities.iter().map(|id| Some(*id)).collect();
+    let query = bindings::table
+        .inner_join(staff::table)
+        .filter(bindings::project_id.eq(project))
+        .select(staff::staff_id)
+        .distinct();
+    match unionid {
+        Some(unionid) => query
+            .filter(
+                bindings::identity_id
+                    .eq_any(identities)
+                    .or(bindings::unionid.eq(unionid)),
+            )
+            .load(conn),
+        None => query
+            .filter(bindings::identity_id.eq_any(identities))
+            .load(conn),
+    }
+}
+
+/// Removes one binding of a staff member. Returns whether there was one.
+pub fn delete(conn: &mut Conn, row: StaffRowId, id: BindingId) -> QueryResult<bool> {
+    diesel::delete(
+        bindings::table
+            .find(id)
+            .filter(bindings::staff_row_id.eq(row)),
+    )
+    .execute(conn)
+    .map(|rows| rows == 1)
+}

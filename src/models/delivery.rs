@@ -1,0 +1,167 @@
+//! Deliveries: one notification to one staff member each, and the outbox of what is to be sent.
+
+mod outbox;
+
+use chrono::NaiveDateTime;
+use diesel::prelude::*;
+use serde::Serialize;
+
+use crate::db::batch::{Batch, Kind, maybe_timestamp, timestamp};
+use crate::db::{Conn, schema::deliveries, text_enum};
+use crate::ids::{AccountId, DeliveryId, IdentityId, NotificationId, ProjectId};
+
+pub use outbox::{Due, Outcome, claim_due, record, release};
+
+text_enum! {
+    /// How far a delivery has come.
+    pub enum DeliveryState {
+        /// To be sent, or being sent.
+        Queued = "queued",
+        /// WeChat accepted it; the receipt has not come yet.
+        Sent = "sent",
+        /// WeChat says that it arrived.
+        Delivered = "delivered",
+        /// It will not arrive; `reason` says why.
+        Failed = "failed",
+        /// There was no way to reach the person when the request was accepted.
+        Unreachable = "unreachable",
+        /// It may or may not have been sent; trying again could notify twice.
+        Unknown = "unknown",
+    }
+}
+
+/// A delivery.
+#[derive(Clone, Debug, Queryable, Selectable)]
+#[diesel(table_name = deliveries)]
+pub struct Delivery {
+    /// Row id.
+    pub id: DeliveryId,
+    /// The notification.
+    pub notification_id: NotificationId,
+    /// The staff member, as the app named them.
+    pub staff_id: String,
+    /// The account of the route taken.
+    pub account_id: Option<AccountId>,
+    /// The identity it goes to.
+    pub identity_id: Option<IdentityId>,
+    /// That identity's openid.
+    pub openid: Option<String>,
+    /// Which of the message type's routes, from 0.
+    pub route: Option<i32>,
+    /// How far it has come.
+    pub state: DeliveryState,
+    /// A stable word for why it is in that state.
+    pub reason: Option<String>,
+    /// The same in a sentence.
+    pub detail: Option<String>,
+    /// Tries so far.
+    pub attempts: i32,
+    /// When it is tried next, UTC.
+    pub due_at: Option<NaiveDateTime>,
+    /// WeChat's id of the message.
+    pub msgid: Option<i64>,
+    /// When WeChat accepted it, UTC.
+    pub sent_at: Option<NaiveDateTime>,
+    /// When it came to its end, UTC.
+    pub finished_at: Option<NaiveDateTime>,
+    /// When it was accepted, UTC.
+    pub created_at: NaiveDateTime,
+}
+
+/// A delivery to store.
+#[derive(Clone, Debug, Serialize)]
+pub struct NewDelivery<'a> {
+    /// The notification.
+    pub notification_id: NotificationId,
+    /// The project.
+    pub project_id: ProjectId,
+    /// The staff member, as the app named them.
+    pub staff_id: &'a str,
+    /// Their name, for the template.
+    pub staff_name: Option<&'a str>,
+    /// The account of the route taken.
+    pub account_id: Option<AccountId>,
+    /// The identity it goes to.
+    pub identity_id: Option<IdentityId>,
+    /// That identity's openid.
+    pub openid: Option<&'a str>,
+    /// Which route, from 0.
+    pub route: Option<i32>,
+    /// Queued or unreachable.
+    pub state: DeliveryState,
+    /// Why it is unreachable.
+    pub reason: Option<&'a str>,
+    /// The same in a sentence.
+    pub detail: Option<&'a str>,
+    /// Now, for one that is queued.
+    #[serde(serialize_with = "maybe_timestamp")]
+    pub due_at: Option<NaiveDateTime>,
+    /// Now, for one that is unreachable.
+    #[serde(serialize_with = "maybe_timestamp")]
+    pub finished_at: Option<NaiveDateTime>,
+    /// Now.
+    #[serde(serialize_with = "timestamp")]
+    pub created_at: NaiveDateTime,
+}
+
+/// Rows in one statement; bounds the JSON that the database has to hold at once.
+const INSERT_CHUNK: usize = 5_000;
+
+/// Stores deliveries, in the given order.
+pub fn insert_many(conn: &mut Conn, rows: &[NewDelivery<'_>]) -> QueryResult<()> {
+    const INSERT: Batch = Batch {
+        columns: &[
+            ("notification_id", Kind::BigInt),
+            ("project_id", Kind::BigInt),
+            ("staff_id", Kind::Text),
+            ("staff_name", Kind::Text),
+            ("account_id", Kind::BigInt),
+            ("identity_id", Kind::BigInt),
+            ("openid", Kind::Text),
+            ("route", Kind::Integer),
+            ("state", Kind::Text),
+            ("reason", Kind::Text),
+            ("detail", Kind::Text),
+            ("due_at", Kind::Timestamp),
+            ("finished_at", Kind::Timestamp),
+            ("created_at", Kind::Timestamp),
+        ],
+        sql: "INSERT INTO deliveries (notification_id, project_id, staff_id, staff_name, \
+              account_id, identity_id, openid, route, state, reason, detail, attempts, due_at, \
+              finished_at, created_at) SELECT r.notification_id, r.project_id, r.staff_id, \
+              r.staff_name, r.account_id, r.identity_id, r.openid, r.route, r.state, r.reason, \
+              r.detail, 0, r.due_at, r.finished_at, r.created_at FROM {rows}",
+    };
+    for chunk in rows.chunks(INSERT_CHUNK) {
+        INSERT.execute(conn, chunk)?;
+    }
+    Ok(())
+}
+
+/// A page of a notification's deliveries, in the order of acceptance, with ids above `after`.
+pub fn of_notification(
+    conn: &mut Conn,
+    notification: NotificationId,
+    after: Option<DeliveryId>,
+    limit: i64,
+) -> QueryResult<Vec<Delivery>> {
+    deliveries::table
+        .filter(deliveries::notification_id.eq(notification))
+        .filter(deliveries::id.gt(after.unwrap_or(DeliveryId(0))))
+        .order(deliveries::id)
+        .limit(limit)
+        .select(Delivery::as_select())
+        .load(conn)
+}
+
+/// How many deliveries of a notification are in each state.
+pub fn counts(
+    conn: &mut Conn,
+    notification: NotificationId,
+) -> QueryResult<Vec<(DeliveryState, i64)>> {
+    deliveries::table
+        .filter(deliveries::notification_id.eq(notification))
+        .group_by(deliveries::state)
+        .select((deliveries::state, diesel::dsl::count_star()))
+        .load(conn)
+}

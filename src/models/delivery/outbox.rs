@@ -1,0 +1,176 @@
+//! The outbox: claiming what is due, and recording what came of it.
+
+use chrono::NaiveDateTime;
+use diesel::prelude::*;
+use diesel::sql_query;
+use diesel::sql_types::{BigInt, Integer, Nullable, Text, Timestamp};
+use serde::Serialize;
+
+use super::DeliveryState;
+use crate::db::Conn;
+use crate::db::batch::{Batch, Kind, maybe_timestamp, timestamp};
+use crate::ids::{AccountId, DeliveryId, IdentityId, NotificationId};
+
+/// A delivery to send now, leased to the caller.
+#[derive(Clone, Debug, QueryableByName)]
+pub struct Due {
+    /// Row id.
+    #[diesel(sql_type = BigInt)]
+    pub id: DeliveryId,
+    /// The notification.
+    #[diesel(sql_type = BigInt)]
+    pub notification_id: NotificationId,
+    /// The staff member.
+    #[diesel(sql_type = Text)]
+    pub staff_id: String,
+    /// Their name.
+    #[diesel(sql_type = Nullable<Text>)]
+    pub staff_name: Option<String>,
+    /// The account to send from.
+    #[diesel(sql_type = BigInt)]
+    pub account_id: AccountId,
+    /// The identity to send to.
+    #[diesel(sql_type = BigInt)]
+    pub identity_id: IdentityId,
+    /// Its openid.
+    #[diesel(sql_type = Text)]
+    pub openid: String,
+    /// Which route.
+    #[diesel(sql_type = Integer)]
+    pub route: i32,
+    /// This try's number, from 1; also proves that the lease is still ours.
+    #[diesel(sql_type = Integer)]
+    pub attempts: i32,
+    /// Start of the first try whose outcome is not known: now, or earlier if a try was lost.
+    #[diesel(sql_type = Timestamp)]
+    pub unsettled_since: NaiveDateTime,
+    /// When it was accepted.
+    #[diesel(sql_type = Timestamp)]
+    pub created_at: NaiveDateTime,
+}
+
+/// Leases the deliveries that have been due longest until `lease_until`.
+pub fn claim_due(
+    conn: &mut Conn,
+    now: NaiveDateTime,
+    lease_until: NaiveDateTime,
+    limit: i64,
+) -> QueryResult<Vec<Due>> {
+    let lock = conn.engine().skip_locked();
+    let now = now.format("%F %T%.f");
+    let lease_until = lease_until.format("%F %T%.f");
+    let limit = limit.max(0);
+    sql_query(format!(
+        "UPDATE deliveries SET due_at = '{lease_until}', attempts = attempts + 1, \
+         unsettled_since = COALESCE(unsettled_since, '{now}') WHERE id IN ( \
+             SELECT id FROM deliveries WHERE due_at IS NOT NULL AND due_at <= '{now}' \
+             ORDER BY due_at LIMIT {limit} {lock} \
+         ) RETURNING id, notification_id, staff_id, staff_name, account_id, identity_id, openid, \
+         route, attempts, unsettled_since, created_at"
+    ))
+    .load(conn)
+}
+
+/// What came of one try.
+#[derive(Clone, Debug, Serialize)]
+pub struct Outcome {
+    /// The delivery.
+    pub id: DeliveryId,
+    /// [`Due::attempts`]: a try whose lease has run out does not overwrite a later one.
+    pub attempt: i32,
+    /// The new state.
+    pub state: DeliveryState,
+    /// A stable word for why.
+    pub reason: Option<String>,
+    /// The same in a sentence.
+    pub detail: Option<String>,
+    /// When to try again, for one that stays queued.
+    #[serde(serialize_with = "maybe_timestamp")]
+    pub due_at: Option<NaiveDateTime>,
+    /// Kept while it is not known whether a try took effect.
+    #[serde(serialize_with = "maybe_timestamp")]
+    pub unsettled_since: Option<NaiveDateTime>,
+    /// The account sent from, to find a receipt that came first.
+    pub account_id: AccountId,
+    /// WeChat's id of the message.
+    pub msgid: Option<i64>,
+    /// When WeChat accepted it.
+    #[serde(serialize_with = "maybe_timestamp")]
+    pub sent_at: Option<NaiveDateTime>,
+    /// When it came to its end.
+    #[serde(serialize_with = "maybe_timestamp")]
+    pub finished_at: Option<NaiveDateTime>,
+    /// Now.
+    #[serde(serialize_with = "timestamp")]
+    pub now: NaiveDateTime,
+}
+
+/// Records outcomes, and wakes the receipts that were waiting for their msgids.
+pub fn record(conn: &mut Conn, rows: &[Outcome]) -> QueryResult<()> {
+    const COLUMNS: &[(&str, Kind)] = &[
+        ("id", Kind::BigInt),
+        ("attempt", Kind::Integer),
+        ("state", Kind::Text),
+        ("reason", Kind::Text),
+        ("detail", Kind::Text),
+        ("due_at", Kind::Timestamp),
+        ("unsettled_since", Kind::Timestamp),
+        ("account_id", Kind::BigInt),
+        ("msgid", Kind::BigInt),
+        ("sent_at", Kind::Timestamp),
+        ("finished_at", Kind::Timestamp),
+        ("now", Kind::Timestamp),
+    ];
+    const RECORD: Batch = Batch {
+        columns: COLUMNS,
+        sql: "UPDATE deliveries SET state = r.state, reason = r.reason, detail = r.detail, \
+              due_at = r.due_at, unsettled_since = r.unsettled_since, msgid = r.msgid, \
+              sent_at = r.sent_at, finished_at = r.finished_at FROM {rows} \
+              WHERE deliveries.id = r.id AND deliveries.attempts = r.attempt \
+              AND deliveries.state = 'queued'",
+    };
+    const WAKE_RECEIPTS: Batch = Batch {
+        columns: COLUMNS,
+        sql: "UPDATE receipts SET due_at = r.now FROM {rows} \
+              WHERE receipts.account_id = r.account_id AND receipts.msgid = r.msgid \
+              AND receipts.due_at IS NOT NULL",
+    };
+    RECORD.execute(conn, rows)?;
+    WAKE_RECEIPTS.execute(conn, rows).map(drop)
+}
+
+#[derive(Serialize)]
+struct Released {
+    id: DeliveryId,
+    attempt: i32,
+    #[serde(serialize_with = "timestamp")]
+    now: NaiveDateTime,
+    #[serde(serialize_with = "maybe_timestamp")]
+    unsettled_since: Option<NaiveDateTime>,
+}
+
+/// Gives back leases of deliveries that were claimed and not tried.
+pub fn release(conn: &mut Conn, untried: &[Due], claimed_at: NaiveDateTime) -> QueryResult<()> {
+    const RELEASE: Batch = Batch {
+        columns: &[
+            ("id", Kind::BigInt),
+            ("attempt", Kind::Integer),
+            ("now", Kind::Timestamp),
+            ("unsettled_since", Kind::Timestamp),
+        ],
+        sql: "UPDATE deliveries SET due_at = r.now, attempts = attempts - 1, \
+              unsettled_since = r.unsettled_since FROM {rows} \
+              WHERE deliveries.id = r.id AND deliveries.attempts = r.attempt \
+              AND deliveries.state = 'queued'",
+    };
+    let rows: Vec<Released> = untried
+        .iter()
+        .map(|due| Released {
+            id: due.id,
+            attempt: due.attempts,
+            now: claimed_at,
+            unsettled_since: (due.unsettled_since < claimed_at).then_some(due.unsettled_since),
+        })
+        .collect();
+    RELEASE.execute(conn, &rows).map(drop)
+}

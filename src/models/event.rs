@@ -1,0 +1,72 @@
+//! Events: callbacks as WeChat sent them.
+
+mod insert;
+mod queue;
+mod search;
+
+use chrono::NaiveDateTime;
+use diesel::prelude::*;
+
+use crate::db::schema::events;
+use crate::ids::{AccountId, EventId, IdentityId};
+
+pub use insert::insert_many;
+pub use queue::{Processed, Waiting, claim_waiting, fail, finish, requeue, waiting_count};
+pub use search::{Filter, by_id, list};
+
+/// Stored and not processed yet.
+pub const WAITING: i32 = 0;
+/// Its effects are in the database.
+pub const PROCESSED: i32 = 1;
+/// Its effects could not be applied; `problem` says why. It can be replayed.
+pub const FAILED: i32 = 2;
+
+/// An event to store.
+#[derive(Clone, Debug, Insertable)]
+#[diesel(table_name = events)]
+pub struct NewEvent {
+    /// The account it was pushed to.
+    pub account_id: AccountId,
+    /// WeChat's CreateTime, seconds since 1970; 0 when it cannot be read.
+    pub create_time: i64,
+    /// When it came in, UTC.
+    pub received_at: NaiveDateTime,
+    /// [`WAITING`].
+    pub state: i32,
+    /// What is equal in a retry and different in every other push (16 bytes).
+    pub dedup_key: Vec<u8>,
+    /// `text`, `event.subscribe`, …
+    pub kind: String,
+    /// The person it concerns, where it names one.
+    pub openid: Option<String>,
+    /// The decrypted body, byte for byte.
+    pub body: Vec<u8>,
+    /// Why it could not be parsed, if so.
+    pub problem: Option<String>,
+}
+
+/// An event as stored.
+#[derive(Clone, Debug, Queryable, Selectable)]
+#[diesel(table_name = events)]
+pub struct Event {
+    /// Row id.
+    pub id: EventId,
+    /// The account it was pushed to.
+    pub account_id: AccountId,
+    /// WeChat's CreateTime, seconds since 1970.
+    pub create_time: i64,
+    /// When it came in, UTC.
+    pub received_at: NaiveDateTime,
+    /// [`WAITING`], [`PROCESSED`] or [`FAILED`].
+    pub state: i32,
+    /// `text`, `event.subscribe`, …
+    pub kind: String,
+    /// The person it concerns.
+    pub openid: Option<String>,
+    /// The decrypted body.
+    pub body: Vec<u8>,
+    /// Why it could not be parsed or processed.
+    pub problem: Option<String>,
+    /// The identity it concerns, once processed.
+    pub identity_id: Option<IdentityId>,
+}

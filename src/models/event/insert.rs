@@ -1,0 +1,85 @@
+//! The hot statement: one multi-row insert per commit.
+
+use chrono::NaiveDateTime;
+use diesel::pg::Pg;
+use diesel::prelude::*;
+use diesel::query_builder::{AstPass, QueryFragment, QueryId};
+use diesel::sql_types::{Array, BigInt, Binary, Nullable, Text, Timestamp};
+
+use super::NewEvent;
+use crate::db::{Conn, schema::events};
+
+/// Stores events; one that is already there is left as it is.
+pub fn insert_many(conn: &mut Conn, rows: &[NewEvent]) -> QueryResult<usize> {
+    match conn {
+        Conn::Postgres(conn) => Unnest::new(rows).execute(conn),
+        Conn::Sqlite(conn) => rows.iter().try_fold(0, |stored, row| {
+            diesel::insert_into(events::table)
+                .values(row)
+                .on_conflict_do_nothing()
+                .execute(conn)
+                .map(|one| stored + one)
+        }),
+    }
+}
+
+/// `INSERT … SELECT … FROM unnest(…)`: the text does not depend on the number of rows, so
+/// PostgreSQL parses it once per connection.
+struct Unnest<'a> {
+    account_ids: Vec<i64>,
+    create_times: Vec<i64>,
+    received: Vec<NaiveDateTime>,
+    dedup_keys: Vec<&'a [u8]>,
+    kinds: Vec<&'a str>,
+    openids: Vec<Option<&'a str>>,
+    bodies: Vec<&'a [u8]>,
+    problems: Vec<Option<&'a str>>,
+}
+
+impl<'a> Unnest<'a> {
+    fn new(rows: &'a [NewEvent]) -> Self {
+        Self {
+            account_ids: rows.iter().map(|row| row.account_id.0).collect(),
+            create_times: rows.iter().map(|row| row.create_time).collect(),
+            received: rows.iter().map(|row| row.received_at).collect(),
+            dedup_keys: rows.iter().map(|row| row.dedup_key.as_slice()).collect(),
+            kinds: rows.iter().map(|row| row.kind.as_str()).collect(),
+            openids: rows.iter().map(|row| row.openid.as_deref()).collect(),
+            bodies: rows.iter().map(|row| row.body.as_slice()).collect(),
+            problems: rows.iter().map(|row| row.problem.as_deref()).collect(),
+        }
+    }
+}
+
+impl QueryFragment<Pg> for Unnest<'_> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        out.push_sql(
+            "INSERT INTO events (account_id, create_time, received_at, dedup_key, kind, openid, \
+             body, problem, state) SELECT *, 0 FROM unnest(",
+        );
+        out.push_bind_param::<Array<BigInt>, _>(&self.account_ids)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<BigInt>, _>(&self.create_times)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<Timestamp>, _>(&self.received)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<Binary>, _>(&self.dedup_keys)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<Text>, _>(&self.kinds)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<Nullable<Text>>, _>(&self.openids)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<Binary>, _>(&self.bodies)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<Nullable<Text>>, _>(&self.problems)?;
+        out.push_sql(") ON CONFLICT DO NOTHING");
+        Ok(())
+    }
+}
+
+impl QueryId for Unnest<'_> {
+    type QueryId = Unnest<'static>;
+    const HAS_STATIC_QUERY_ID: bool = true;
+}
+
+impl RunQueryDsl<PgConnection> for Unnest<'_> {}

@@ -1,0 +1,98 @@
+//! Events as a queue: what waits to be processed, and how a batch of it is closed.
+
+use diesel::prelude::*;
+use diesel::sql_query;
+use diesel::sql_types::{BigInt, Binary, Nullable, Text};
+use serde::Serialize;
+
+use super::{FAILED, WAITING};
+use crate::db::batch::{Batch, Kind};
+use crate::db::{Conn, schema::events};
+use crate::ids::{AccountId, EventId, IdentityId};
+
+/// An event that waits to be processed.
+#[derive(Debug, QueryableByName)]
+pub struct Waiting {
+    /// Row id.
+    #[diesel(sql_type = BigInt)]
+    pub id: EventId,
+    /// The account it was pushed to.
+    #[diesel(sql_type = BigInt)]
+    pub account_id: AccountId,
+    /// WeChat's CreateTime, seconds since 1970.
+    #[diesel(sql_type = BigInt)]
+    pub create_time: i64,
+    /// The person it concerns.
+    #[diesel(sql_type = Nullable<Text>)]
+    pub openid: Option<String>,
+    /// The decrypted body.
+    #[diesel(sql_type = Binary)]
+    pub body: Vec<u8>,
+    /// Why it could not be parsed, if so.
+    #[diesel(sql_type = Nullable<Text>)]
+    pub problem: Option<String>,
+}
+
+/// An event whose effects are in the database.
+#[derive(Serialize)]
+pub struct Processed {
+    /// Row id.
+    pub id: EventId,
+    /// The account it was pushed to: the other half of the primary key.
+    pub account_id: AccountId,
+    /// The identity it concerned.
+    pub identity_id: Option<IdentityId>,
+}
+
+/// Locks the oldest waiting events for the current transaction; replicas get different ones.
+pub fn claim_waiting(conn: &mut Conn, limit: i64) -> QueryResult<Vec<Waiting>> {
+    let lock = conn.engine().skip_locked();
+    let limit = limit.max(0);
+    sql_query(format!(
+        "SELECT id, account_id, create_time, openid, body, problem FROM events \
+         WHERE state = {WAITING} ORDER BY id LIMIT {limit} {lock}"
+    ))
+    .load(conn)
+}
+
+/// Marks events as processed.
+pub fn finish(conn: &mut Conn, rows: &[Processed]) -> QueryResult<()> {
+    const FINISH: Batch = Batch {
+        columns: &[
+            ("id", Kind::BigInt),
+            ("account_id", Kind::BigInt),
+            ("identity_id", Kind::BigInt),
+        ],
+        sql: "UPDATE events SET state = 1, identity_id = r.identity_id FROM {rows} \
+              WHERE events.account_id = r.account_id AND events.id = r.id",
+    };
+    FINISH.execute(conn, rows).map(drop)
+}
+
+/// Puts an event aside whose effects cannot be applied.
+pub fn fail(conn: &mut Conn, id: EventId, problem: &str) -> QueryResult<()> {
+    diesel::update(events::table.filter(events::id.eq(id)))
+        .set((events::state.eq(FAILED), events::problem.eq(problem)))
+        .execute(conn)
+        .map(drop)
+}
+
+/// Lets an event be processed once more. Returns whether it exists.
+pub fn requeue(conn: &mut Conn, account: AccountId, id: EventId) -> QueryResult<bool> {
+    diesel::update(
+        events::table
+            .filter(events::account_id.eq(account))
+            .filter(events::id.eq(id)),
+    )
+    .set(events::state.eq(WAITING))
+    .execute(conn)
+    .map(|rows| rows == 1)
+}
+
+/// How many events wait.
+pub fn waiting_count(conn: &mut Conn) -> QueryResult<i64> {
+    events::table
+        .filter(events::state.eq(WAITING))
+        .count()
+        .get_result(conn)
+}

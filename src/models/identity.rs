@@ -1,0 +1,134 @@
+//! Identities: one openid in one account, with its follow state and profile.
+
+mod follow;
+mod people;
+mod profile;
+mod roster;
+
+use chrono::NaiveDateTime;
+use diesel::prelude::*;
+
+use crate::db::{Conn, schema::identities, text_enum};
+use crate::ids::{AccountId, IdentityId, ProjectId};
+
+pub use follow::{Found, Sighting, Spot, ids_of, mark_unfollowed, sight};
+pub use people::{LinkState, PeopleFilter, members_of, page, with_unionids};
+pub use profile::{
+    Claimed, DueAccount, Fetched, Login, apply, claim_due, delay, due_accounts, log_in,
+};
+pub use roster::{Listed, list_followers, mark_gone};
+
+text_enum! {
+    /// Whether the person follows the account, as far as is known.
+    pub enum FollowState {
+        /// Nothing was heard yet.
+        Unknown = "unknown",
+        /// Follows.
+        Following = "following",
+        /// Unfollowed, or never followed.
+        NotFollowing = "not_following",
+    }
+}
+
+text_enum! {
+    /// What is known of the profile, and if there is no unionid, why.
+    pub enum ProfileState {
+        /// It will be fetched; `profile_error` says what went wrong so far.
+        Pending = "pending",
+        /// Fetched, with unionid.
+        Complete = "complete",
+        /// Fetched, and WeChat gave no unionid: the account is not bound to an Open Platform
+        /// account. Tried again later, since it may be bound one day.
+        NotBoundToOpenPlatform = "not_bound_to_open_platform",
+        /// WeChat says nothing of people who do not follow.
+        NotFollowing = "not_following",
+        /// WeChat does not know this openid in this account (40003).
+        UnknownOpenid = "unknown_openid",
+        /// A mini-program learns a unionid only when the person logs in.
+        LoginNeeded = "login_needed",
+    }
+}
+
+/// An identity as stored.
+#[derive(Clone, Debug, Queryable, Selectable)]
+#[diesel(table_name = identities)]
+pub struct Identity {
+    /// Row id.
+    pub id: IdentityId,
+    /// The project, whose accounts share unionids.
+    pub project_id: ProjectId,
+    /// The account that the openid belongs to.
+    pub account_id: AccountId,
+    /// The person's id in that account.
+    pub openid: String,
+    /// The person's id across the project's accounts.
+    pub unionid: Option<String>,
+    /// Whether they follow.
+    pub follow_state: FollowState,
+    /// CreateTime of the newest follow, seconds since 1970; 0 none seen, 1 known to follow
+    /// without a time.
+    pub followed_time: i64,
+    /// CreateTime of the newest unfollow, seconds since 1970; 0 none seen.
+    pub unfollowed_time: i64,
+    /// WeChat's `subscribe_scene`, for example `ADD_SCENE_QR_CODE`.
+    pub subscribe_scene: Option<String>,
+    /// The scene of the QR code through which they followed.
+    pub qr_scene: Option<String>,
+    /// WeChat's `language`.
+    pub language: Option<String>,
+    /// The account's remark on them.
+    pub remark: Option<String>,
+    /// Their tag ids, a JSON array.
+    pub tag_ids: Option<String>,
+    /// What is known of the profile.
+    pub profile_state: ProfileState,
+    /// Why the last fetch failed.
+    pub profile_error: Option<String>,
+    /// Fetches that failed or brought no unionid since the last news.
+    pub profile_attempts: i32,
+    /// When it is fetched next, UTC; none: no fetch is planned.
+    pub profile_due_at: Option<NaiveDateTime>,
+    /// When it was last fetched, UTC.
+    pub profile_fetched_at: Option<NaiveDateTime>,
+    /// When the openid was first seen, UTC.
+    pub created_at: NaiveDateTime,
+    /// When the row last changed, UTC.
+    pub updated_at: NaiveDateTime,
+}
+
+/// The identity of an openid in an account.
+pub fn by_openid(
+    conn: &mut Conn,
+    account: AccountId,
+    openid: &str,
+) -> QueryResult<Option<Identity>> {
+    identities::table
+        .filter(identities::account_id.eq(account))
+        .filter(identities::openid.eq(openid))
+        .select(Identity::as_select())
+        .first(conn)
+        .optional()
+}
+
+/// Identities of a project by openid, in whichever of its accounts.
+pub fn by_openid_in_project(
+    conn: &mut Conn,
+    project: ProjectId,
+    openid: &str,
+) -> QueryResult<Vec<Identity>> {
+    identities::table
+        .filter(identities::project_id.eq(project))
+        .filter(identities::openid.eq(openid))
+        .select(Identity::as_select())
+        .load(conn)
+}
+
+/// The identity of that row id, within a project.
+pub fn by_id(conn: &mut Conn, project: ProjectId, id: IdentityId) -> QueryResult<Option<Identity>> {
+    identities::table
+        .find(id)
+        .filter(identities::project_id.eq(project))
+        .select(Identity::as_select())
+        .first(conn)
+        .optional()
+}

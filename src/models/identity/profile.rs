@@ -1,0 +1,253 @@
+//! The profile queue: which identities' profiles are due, and what came of fetching them.
+
+use chrono::NaiveDateTime;
+use diesel::prelude::*;
+use diesel::sql_query;
+use diesel::sql_types::{BigInt, Integer, Text, Timestamp};
+use serde::Serialize;
+
+use super::{Identity, ProfileState};
+use crate::db::batch::{Batch, Kind, maybe_timestamp, timestamp};
+use crate::db::{Conn, on_engine, schema::identities};
+use crate::ids::{AccountId, IdentityId, ProjectId};
+
+/// An identity whose profile is to be fetched now.
+#[derive(Clone, Debug, QueryableByName)]
+pub struct Claimed {
+    /// Row id.
+    #[diesel(sql_type = BigInt)]
+    pub id: IdentityId,
+    /// The openid to ask for.
+    #[diesel(sql_type = Text)]
+    pub openid: String,
+    /// As it stood when claimed; WeChat's word on following counts only if it still stands so.
+    #[diesel(sql_type = BigInt)]
+    pub followed_time: i64,
+    /// As it stood when claimed.
+    #[diesel(sql_type = BigInt)]
+    pub unfollowed_time: i64,
+    /// Fetches that failed or brought no unionid so far.
+    #[diesel(sql_type = Integer)]
+    pub profile_attempts: i32,
+}
+
+/// An account with profiles that are due.
+#[derive(Clone, Debug, QueryableByName)]
+pub struct DueAccount {
+    /// The account.
+    #[diesel(sql_type = BigInt)]
+    pub account_id: AccountId,
+    /// How many are due.
+    #[diesel(sql_type = BigInt)]
+    pub waiting: i64,
+    /// Since when the oldest is due, UTC.
+    #[diesel(sql_type = Timestamp)]
+    pub oldest: NaiveDateTime,
+}
+
+/// The accounts that have profiles due, with how many (counted up to `cap` rows in all).
+pub fn due_accounts(conn: &mut Conn, now: NaiveDateTime, cap: i64) -> QueryResult<Vec<DueAccount>> {
+    let now = now.format("%F %T%.f");
+    let cap = cap.max(0);
+    sql_query(format!(
+        "SELECT account_id, COUNT(*) AS waiting, MIN(profile_due_at) AS oldest FROM ( \
+             SELECT account_id, profile_due_at FROM identities \
+             WHERE profile_due_at IS NOT NULL AND profile_due_at <= '{now}' LIMIT {cap} \
+         ) due GROUP BY account_id"
+    ))
+    .load(conn)
+}
+
+/// Leases the profiles of an account that have been due longest until `lease_until`.
+pub fn claim_due(
+    conn: &mut Conn,
+    account: AccountId,
+    now: NaiveDateTime,
+    lease_until: NaiveDateTime,
+    limit: i64,
+) -> QueryResult<Vec<Claimed>> {
+    let lock = conn.engine().skip_locked();
+    let now = now.format("%F %T%.f");
+    let lease_until = lease_until.format("%F %T%.f");
+    let limit = limit.max(0);
+    sql_query(format!(
+        "UPDATE identities SET profile_due_at = '{lease_until}' WHERE id IN ( \
+             SELECT id FROM identities WHERE account_id = {account} \
+             AND profile_due_at IS NOT NULL AND profile_due_at <= '{now}' \
+             ORDER BY profile_due_at LIMIT {limit} {lock} \
+         ) RETURNING id, openid, followed_time, unfollowed_time, profile_attempts"
+    ))
+    .load(conn)
+}
+
+/// What WeChat said of one identity.
+#[derive(Clone, Debug, Serialize)]
+pub struct Fetched {
+    /// Row id.
+    pub id: IdentityId,
+    /// [`Claimed::followed_time`].
+    pub was_followed: i64,
+    /// [`Claimed::unfollowed_time`].
+    pub was_unfollowed: i64,
+    /// Whether WeChat says that the person follows.
+    pub subscribe: bool,
+    /// WeChat's `subscribe_time`; 0 none.
+    pub subscribe_time: i64,
+    /// The unionid, if WeChat gave one; a known one is never erased.
+    pub unionid: Option<String>,
+    /// WeChat's `subscribe_scene`.
+    pub subscribe_scene: Option<String>,
+    /// The QR scene, if any.
+    pub qr_scene: Option<String>,
+    /// WeChat's `language`.
+    pub language: Option<String>,
+    /// The account's remark.
+    pub remark: Option<String>,
+    /// Tag ids, a JSON array.
+    pub tag_ids: Option<String>,
+    /// What is known now.
+    pub profile_state: ProfileState,
+    /// When to ask again, if at all.
+    #[serde(serialize_with = "maybe_timestamp")]
+    pub due_at: Option<NaiveDateTime>,
+    /// Fetches that failed or brought no unionid so far.
+    pub attempts: i32,
+    /// Now.
+    #[serde(serialize_with = "timestamp")]
+    pub now: NaiveDateTime,
+}
+
+/// Stores fetched profiles.
+pub fn apply(conn: &mut Conn, rows: &[Fetched]) -> QueryResult<usize> {
+    const APPLY: Batch = Batch {
+        columns: &[
+            ("id", Kind::BigInt),
+            ("was_followed", Kind::BigInt),
+            ("was_unfollowed", Kind::BigInt),
+            ("subscribe", Kind::Bool),
+            ("subscribe_time", Kind::BigInt),
+            ("unionid", Kind::Text),
+            ("subscribe_scene", Kind::Text),
+            ("qr_scene", Kind::Text),
+            ("language", Kind::Text),
+            ("remark", Kind::Text),
+            ("tag_ids", Kind::Text),
+            ("profile_state", Kind::Text),
+            ("due_at", Kind::Timestamp),
+            ("attempts", Kind::Integer),
+            ("now", Kind::Timestamp),
+        ],
+        sql: include_str!("profile.sql"),
+    };
+    APPLY.execute(conn, rows)
+}
+
+#[derive(Serialize)]
+struct Delayed<'a> {
+    id: IdentityId,
+    state: ProfileState,
+    error: &'a str,
+    attempts: i32,
+    #[serde(serialize_with = "maybe_timestamp")]
+    due_at: Option<NaiveDateTime>,
+    #[serde(serialize_with = "timestamp")]
+    now: NaiveDateTime,
+}
+
+/// Notes that a fetch failed, with the reason, and when it is tried again (never, if none).
+pub fn delay(
+    conn: &mut Conn,
+    claims: &[(IdentityId, i32)],
+    state: ProfileState,
+    error: &str,
+    due_at: Option<NaiveDateTime>,
+    now: NaiveDateTime,
+) -> QueryResult<usize> {
+    const DELAY: Batch = Batch {
+        columns: &[
+            ("id", Kind::BigInt),
+            ("state", Kind::Text),
+            ("error", Kind::Text),
+            ("attempts", Kind::Integer),
+            ("due_at", Kind::Timestamp),
+            ("now", Kind::Timestamp),
+        ],
+        sql: "UPDATE identities SET profile_error = r.error, profile_attempts = r.attempts, \
+              profile_state = CASE WHEN unionid IS NULL THEN r.state ELSE profile_state END, \
+              profile_due_at = r.due_at, updated_at = r.now FROM {rows} WHERE identities.id = r.id",
+    };
+    let rows: Vec<Delayed<'_>> = claims
+        .iter()
+        .map(|&(id, attempts)| Delayed {
+            id,
+            state,
+            error,
+            attempts,
+            due_at,
+            now,
+        })
+        .collect();
+    DELAY.execute(conn, &rows)
+}
+
+/// A mini-program login: WeChat's word on one openid.
+#[derive(Insertable)]
+#[diesel(table_name = identities)]
+pub struct Login<'a> {
+    /// The project of the account.
+    pub project_id: ProjectId,
+    /// The mini-program.
+    pub account_id: AccountId,
+    /// The person's openid in it.
+    pub openid: &'a str,
+    /// The unionid, unless the mini-program is not bound to an Open Platform account.
+    pub unionid: Option<&'a str>,
+    /// Nobody follows a mini-program.
+    pub follow_state: super::FollowState,
+    /// 0.
+    pub followed_time: i64,
+    /// 0.
+    pub unfollowed_time: i64,
+    /// Complete, or not bound.
+    pub profile_state: ProfileState,
+    /// 0.
+    pub profile_attempts: i32,
+    /// Now.
+    pub profile_fetched_at: NaiveDateTime,
+    /// Now.
+    pub created_at: NaiveDateTime,
+    /// Now.
+    pub updated_at: NaiveDateTime,
+}
+
+/// Stores a login: a new identity, or a known one with its unionid. A known unionid is never
+/// erased by an answer without one.
+pub fn log_in(conn: &mut Conn, login: &Login<'_>) -> QueryResult<Identity> {
+    if let Some(known) = super::by_openid(conn, login.account_id, login.openid)? {
+        let unionid = login.unionid.map(str::to_owned).or(known.unionid);
+        let state = match unionid {
+            Some(_) => ProfileState::Complete,
+            None => login.profile_state,
+        };
+        return on_engine!(conn, conn => diesel::update(identities::table.find(known.id))
+            .set((
+                identities::unionid.eq(unionid),
+                identities::profile_state.eq(state),
+                identities::profile_fetched_at.eq(login.profile_fetched_at),
+                identities::updated_at.eq(login.updated_at),
+            ))
+            .returning(Identity::as_returning())
+            .get_result(conn));
+    }
+    let inserted = on_engine!(&mut *conn, conn => diesel::insert_into(identities::table)
+        .values(login)
+        .on_conflict_do_nothing()
+        .returning(Identity::as_returning())
+        .get_result(conn)
+        .optional())?;
+    match inserted {
+        Some(identity) => Ok(identity),
+        // Somebody stored the same openid between the look-up and the insert.
+        None => log_in(conn, login),
+    }
+}

@@ -1,0 +1,39 @@
+-- WeChat's word on following counts only if nothing was heard of since the question was put.
+UPDATE identities SET
+    unionid = COALESCE(r.unionid, identities.unionid),
+    followed_time = CASE
+        WHEN identities.followed_time <> r.was_followed OR identities.unfollowed_time <> r.was_unfollowed
+            THEN identities.followed_time
+        WHEN r.subscribe
+            THEN {greatest}(identities.followed_time, r.subscribe_time, identities.unfollowed_time + 1)
+        ELSE identities.followed_time END,
+    unfollowed_time = CASE
+        WHEN identities.followed_time <> r.was_followed OR identities.unfollowed_time <> r.was_unfollowed
+            THEN identities.unfollowed_time
+        WHEN r.subscribe THEN identities.unfollowed_time
+        ELSE {greatest}(identities.followed_time, identities.unfollowed_time, 1) END,
+    follow_state = CASE
+        WHEN identities.followed_time <> r.was_followed OR identities.unfollowed_time <> r.was_unfollowed
+            THEN identities.follow_state
+        WHEN r.subscribe THEN 'following'
+        ELSE 'not_following' END,
+    subscribe_scene = COALESCE(r.subscribe_scene, identities.subscribe_scene),
+    qr_scene = COALESCE(r.qr_scene, identities.qr_scene),
+    language = COALESCE(r.language, identities.language),
+    remark = COALESCE(r.remark, identities.remark),
+    tag_ids = COALESCE(r.tag_ids, identities.tag_ids),
+    profile_state = CASE
+        WHEN COALESCE(r.unionid, identities.unionid) IS NOT NULL THEN 'complete'
+        WHEN identities.followed_time <> r.was_followed OR identities.unfollowed_time <> r.was_unfollowed
+            THEN identities.profile_state
+        ELSE r.profile_state END,
+    profile_error = NULL,
+    profile_attempts = r.attempts,
+    profile_due_at = CASE
+        WHEN identities.followed_time <> r.was_followed OR identities.unfollowed_time <> r.was_unfollowed
+            THEN identities.profile_due_at
+        ELSE r.due_at END,
+    profile_fetched_at = r.now,
+    updated_at = r.now
+FROM {rows}
+WHERE identities.id = r.id

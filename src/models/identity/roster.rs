@@ -1,0 +1,83 @@
+//! What an account's follower list says of identities.
+
+use chrono::NaiveDateTime;
+use diesel::prelude::*;
+use serde::Serialize;
+
+use crate::db::batch::{Batch, Kind, timestamp};
+use crate::db::{Conn, schema::identities};
+use crate::ids::{AccountId, ImportId, ProjectId};
+
+/// One openid on a page of the follower list.
+#[derive(Debug, Serialize)]
+pub struct Listed<'a> {
+    /// The project of the account.
+    pub project_id: ProjectId,
+    /// The account.
+    pub account_id: AccountId,
+    /// The follower.
+    pub openid: &'a str,
+    /// The walk that found it.
+    pub import_id: ImportId,
+    /// Now.
+    #[serde(serialize_with = "timestamp")]
+    pub now: NaiveDateTime,
+}
+
+/// Stores followers that Queqiao did not know, to be profiled at once; returns how many there
+/// were. One that is thought not to follow is asked about, since the list may be older than the
+/// event. Rows must be sorted by openid.
+pub fn list_followers(conn: &mut Conn, rows: &[Listed<'_>]) -> QueryResult<usize> {
+    const COLUMNS: &[(&str, Kind)] = &[
+        ("project_id", Kind::BigInt),
+        ("account_id", Kind::BigInt),
+        ("openid", Kind::Text),
+        ("import_id", Kind::BigInt),
+        ("now", Kind::Timestamp),
+    ];
+    const INSERT: Batch = Batch {
+        columns: COLUMNS,
+        sql: "INSERT INTO identities (project_id, account_id, openid, follow_state, followed_time, \
+              unfollowed_time, profile_state, profile_attempts, profile_due_at, seen_import, \
+              created_at, updated_at) \
+              SELECT r.project_id, r.account_id, r.openid, 'following', 1, 0, 'pending', 0, r.now, \
+              r.import_id, r.now, r.now FROM {rows} WHERE TRUE \
+              ON CONFLICT (account_id, openid) DO NOTHING",
+    };
+    const SEEN: Batch = Batch {
+        columns: COLUMNS,
+        sql: "UPDATE identities SET seen_import = r.import_id, profile_due_at = CASE \
+              WHEN follow_state = 'following' THEN profile_due_at ELSE r.now END \
+              FROM {rows} WHERE identities.account_id = r.account_id \
+              AND identities.openid = r.openid \
+              AND (seen_import IS NULL OR seen_import <> r.import_id)",
+    };
+    let created = INSERT.execute(conn, rows)?;
+    SEEN.execute(conn, rows)?;
+    Ok(created)
+}
+
+/// Marks the followers that a whole walk did not find as gone, except those who followed after
+/// `started`, seconds since 1970. Returns how many.
+pub fn mark_gone(
+    conn: &mut Conn,
+    account: AccountId,
+    import: ImportId,
+    started: i64,
+    now: NaiveDateTime,
+) -> QueryResult<usize> {
+    use identities as i;
+    diesel::update(
+        i::table
+            .filter(i::account_id.eq(account))
+            .filter(i::follow_state.eq(super::FollowState::Following))
+            .filter(i::followed_time.lt(started))
+            .filter(i::seen_import.is_null().or(i::seen_import.ne(import))),
+    )
+    .set((
+        i::follow_state.eq(super::FollowState::NotFollowing),
+        i::unfollowed_time.eq(i::followed_time),
+        i::updated_at.eq(now),
+    ))
+    .execute(conn)
+}

@@ -1,0 +1,185 @@
+//! Receipts: WeChat's word on what became of a message, joined to deliveries by msgid.
+
+use chrono::{NaiveDateTime, TimeDelta};
+use diesel::prelude::*;
+use diesel::sql_query;
+use diesel::sql_types::{BigInt, Bool, Integer, Nullable, Text, Timestamp};
+use serde::Serialize;
+
+use crate::db::Conn;
+use crate::db::batch::{Batch, Kind, maybe_timestamp, timestamp};
+use crate::ids::{AccountId, DeliveryId};
+
+/// A receipt to store.
+#[derive(Clone, Debug, Serialize)]
+pub struct NewReceipt {
+    /// The account that sent the message.
+    pub account_id: AccountId,
+    /// WeChat's id of the message.
+    pub msgid: i64,
+    /// Whether it arrived.
+    pub delivered: bool,
+    /// WeChat's word for why not.
+    pub reason: Option<String>,
+    /// CreateTime of the event.
+    pub create_time: i64,
+    /// Now.
+    #[serde(serialize_with = "timestamp")]
+    pub now: NaiveDateTime,
+}
+
+/// Stores receipts, to be joined at once; a repeated one is left as it is.
+pub fn insert_many(conn: &mut Conn, rows: &[NewReceipt]) -> QueryResult<usize> {
+    const INSERT: Batch = Batch {
+        columns: &[
+            ("account_id", Kind::BigInt),
+            ("msgid", Kind::BigInt),
+            ("delivered", Kind::Bool),
+            ("reason", Kind::Text),
+            ("create_time", Kind::BigInt),
+            ("now", Kind::Timestamp),
+        ],
+        sql: "INSERT INTO receipts (account_id, msgid, delivered, reason, create_time, tries, \
+              due_at, created_at) SELECT r.account_id, r.msgid, r.delivered, r.reason, \
+              r.create_time, 0, r.now, r.now FROM {rows} WHERE TRUE ON CONFLICT DO NOTHING",
+    };
+    INSERT.execute(conn, rows)
+}
+
+#[derive(QueryableByName)]
+struct DueReceipt {
+    #[diesel(sql_type = BigInt)]
+    id: i64,
+    #[diesel(sql_type = Bool)]
+    delivered: bool,
+    #[diesel(sql_type = Nullable<Text>)]
+    reason: Option<String>,
+    #[diesel(sql_type = Integer)]
+    tries: i32,
+    #[diesel(sql_type = Timestamp)]
+    created_at: NaiveDateTime,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    delivery_id: Option<DeliveryId>,
+}
+
+#[derive(Serialize)]
+struct Closed<'a> {
+    id: DeliveryId,
+    delivered: bool,
+    reason: Option<&'a str>,
+    #[serde(serialize_with = "timestamp")]
+    now: NaiveDateTime,
+}
+
+#[derive(Serialize)]
+struct Looked {
+    id: i64,
+    tries: i32,
+    #[serde(serialize_with = "maybe_timestamp")]
+    due_at: Option<NaiveDateTime>,
+}
+
+/// What one round of joining did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Settled {
+    /// Receipts looked at.
+    pub looked_at: usize,
+    /// Receipts that closed their delivery.
+    pub joined: usize,
+}
+
+/// Joins receipts that are due to their deliveries. One without a delivery is looked at again
+/// ever more rarely, and no more after `give_up` (it belongs to a message of another system).
+pub fn settle(
+    conn: &mut Conn,
+    now: NaiveDateTime,
+    give_up: TimeDelta,
+    limit: i64,
+) -> QueryResult<Settled> {
+    let receipts = due(conn, now, limit)?;
+    let closed: Vec<Closed<'_>> = receipts
+        .iter()
+        .filter_map(|receipt| {
+            Some(Closed {
+                id: receipt.delivery_id?,
+                delivered: receipt.delivered,
+                reason: receipt.reason.as_deref(),
+                now,
+            })
+        })
+        .collect();
+    let looked: Vec<Looked> = receipts
+        .iter()
+        .map(|receipt| Looked {
+            id: receipt.id,
+            tries: receipt.tries + 1,
+            due_at: match receipt.delivery_id {
+                Some(_) => None,
+                None => next_look(receipt.tries, receipt.created_at, now, give_up),
+            },
+        })
+        .collect();
+    close(conn, &closed)?;
+    look_again(conn, &looked)?;
+    Ok(Settled {
+        looked_at: receipts.len(),
+        joined: closed.len(),
+    })
+}
+
+fn due(conn: &mut Conn, now: NaiveDateTime, limit: i64) -> QueryResult<Vec<DueReceipt>> {
+    let lock = match conn.engine().skip_locked() {
+        "" => "",
+        _ => "FOR UPDATE OF r SKIP LOCKED",
+    };
+    let now = now.format("%F %T%.f");
+    let limit = limit.max(0);
+    sql_query(format!(
+        "SELECT r.id, r.delivered, r.reason, r.tries, r.created_at, d.id AS delivery_id \
+         FROM receipts r LEFT JOIN deliveries d \
+         ON d.account_id = r.account_id AND d.msgid = r.msgid \
+         WHERE r.due_at IS NOT NULL AND r.due_at <= '{now}' ORDER BY r.due_at LIMIT {limit} {lock}"
+    ))
+    .load(conn)
+}
+
+fn close(conn: &mut Conn, rows: &[Closed<'_>]) -> QueryResult<usize> {
+    const CLOSE: Batch = Batch {
+        columns: &[
+            ("id", Kind::BigInt),
+            ("delivered", Kind::Bool),
+            ("reason", Kind::Text),
+            ("now", Kind::Timestamp),
+        ],
+        sql: "UPDATE deliveries SET \
+              state = CASE WHEN r.delivered THEN 'delivered' ELSE 'failed' END, \
+              reason = CASE WHEN r.delivered THEN NULL ELSE 'receipt_failed' END, \
+              detail = r.reason, finished_at = r.now, due_at = NULL \
+              FROM {rows} WHERE deliveries.id = r.id AND deliveries.state = 'sent'",
+    };
+    CLOSE.execute(conn, rows)
+}
+
+fn look_again(conn: &mut Conn, rows: &[Looked]) -> QueryResult<usize> {
+    const LOOK_AGAIN: Batch = Batch {
+        columns: &[
+            ("id", Kind::BigInt),
+            ("tries", Kind::Integer),
+            ("due_at", Kind::Timestamp),
+        ],
+        sql: "UPDATE receipts SET tries = r.tries, due_at = r.due_at FROM {rows} \
+              WHERE receipts.id = r.id",
+    };
+    LOOK_AGAIN.execute(conn, rows)
+}
+
+/// 1, 2, 4 … seconds, at most ten minutes apart.
+fn next_look(
+    tries: i32,
+    created_at: NaiveDateTime,
+    now: NaiveDateTime,
+    give_up: TimeDelta,
+) -> Option<NaiveDateTime> {
+    let seconds = 1_i64 << tries.clamp(0, 9);
+    (now - created_at < give_up).then(|| now + TimeDelta::seconds(seconds.min(600)))
+}

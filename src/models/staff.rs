@@ -1,0 +1,96 @@
+//! Staff: members of the business, known by the business's own ids.
+
+mod reach;
+
+use chrono::NaiveDateTime;
+use diesel::prelude::*;
+
+use crate::db::{Conn, on_engine, schema::staff};
+use crate::ids::{ProjectId, StaffRowId};
+
+pub use reach::{ReachRow, reach};
+
+/// A staff member.
+#[derive(Clone, Debug, Queryable, Selectable)]
+#[diesel(table_name = staff)]
+pub struct Staff {
+    /// Row id.
+    pub id: StaffRowId,
+    /// The project.
+    pub project_id: ProjectId,
+    /// The business's own id.
+    pub staff_id: String,
+    /// A name for people.
+    pub name: Option<String>,
+    /// When it was added, UTC.
+    pub created_at: NaiveDateTime,
+    /// When it was last changed, UTC.
+    pub updated_at: NaiveDateTime,
+}
+
+/// Adds a staff member or replaces what is known of one; bindings stay. Returns it, and whether
+/// it is new.
+pub fn put(
+    conn: &mut Conn,
+    project: ProjectId,
+    staff_id: &str,
+    name: Option<&str>,
+    now: NaiveDateTime,
+) -> QueryResult<(Staff, bool)> {
+    let is_new = find(conn, project, staff_id)?.is_none();
+    let row = (
+        staff::project_id.eq(project),
+        staff::staff_id.eq(staff_id),
+        staff::name.eq(name),
+        staff::created_at.eq(now),
+        staff::updated_at.eq(now),
+    );
+    on_engine!(conn, conn => diesel::insert_into(staff::table)
+        .values(row)
+        .on_conflict((staff::project_id, staff::staff_id))
+        .do_update()
+        .set((staff::name.eq(name), staff::updated_at.eq(now)))
+        .returning(Staff::as_returning())
+        .get_result(conn))
+    .map(|stored| (stored, is_new))
+}
+
+/// The staff member of that id.
+pub fn find(conn: &mut Conn, project: ProjectId, staff_id: &str) -> QueryResult<Option<Staff>> {
+    staff::table
+        .filter(staff::project_id.eq(project))
+        .filter(staff::staff_id.eq(staff_id))
+        .select(Staff::as_select())
+        .first(conn)
+        .optional()
+}
+
+/// A page of a project's staff, newest first, with ids below `before`.
+pub fn list(
+    conn: &mut Conn,
+    project: ProjectId,
+    before: Option<StaffRowId>,
+    limit: i64,
+) -> QueryResult<Vec<Staff>> {
+    let mut query = staff::table
+        .filter(staff::project_id.eq(project))
+        .order(staff::id.desc())
+        .limit(limit)
+        .select(Staff::as_select())
+        .into_boxed();
+    if let Some(before) = before {
+        query = query.filter(staff::id.lt(before));
+    }
+    query.load(conn)
+}
+
+/// Removes a staff member and its bindings. Returns whether there was one.
+pub fn delete(conn: &mut Conn, project: ProjectId, staff_id: &str) -> QueryResult<bool> {
+    diesel::delete(
+        staff::table
+            .filter(staff::project_id.eq(project))
+            .filter(staff::staff_id.eq(staff_id)),
+    )
+    .execute(conn)
+    .map(|rows| rows > 0)
+}

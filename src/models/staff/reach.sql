@@ -1,0 +1,21 @@
+WITH bound AS (
+    SELECT s.project_id, s.staff_id, s.name, b.id AS binding_id, b.identity_id,
+           COALESCE(bi.unionid, b.unionid) AS unionid
+    FROM {rows}
+    JOIN staff s ON s.project_id = r.project_id AND s.staff_id = r.staff_id
+    LEFT JOIN bindings b ON b.staff_row_id = s.id
+    LEFT JOIN identities bi ON bi.id = b.identity_id
+)
+SELECT bound.staff_id, bound.name, bound.binding_id IS NOT NULL AS bound,
+       NULL AS identity_id, NULL AS account_id, NULL AS openid, bound.unionid,
+       NULL AS follow_state, NULL AS profile_state
+FROM bound
+UNION ALL
+SELECT bound.staff_id, bound.name, TRUE, i.id, i.account_id, i.openid, i.unionid,
+       i.follow_state, i.profile_state
+FROM bound JOIN identities i ON i.id = bound.identity_id
+UNION ALL
+SELECT bound.staff_id, bound.name, TRUE, i.id, i.account_id, i.openid, i.unionid,
+       i.follow_state, i.profile_state
+FROM bound JOIN identities i ON i.project_id = bound.project_id AND i.unionid = bound.unionid
+WHERE bound.identity_id IS NULL OR i.id <> bound.identity_id

@@ -1,0 +1,203 @@
+//! Secrets at rest: authenticated encryption (ChaCha20-Poly1305) under one master key.
+//!
+//! A sealed value is `nonce (12 bytes) ‖ ciphertext ‖ tag`. The place it belongs to (`accounts/
+//! wx…/secret`) is authenticated with it, so a value copied into another row does not open.
+
+use std::fs;
+use std::io::Write as _;
+use std::path::Path;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use chacha20poly1305::aead::{Aead, Payload};
+use chacha20poly1305::{ChaCha20Poly1305, KeyInit, Nonce};
+use secrecy::{ExposeSecret, SecretString};
+use thiserror::Error;
+
+const NONCE_BYTES: usize = 12;
+const KEY_FILE: &str = "master.key";
+
+/// The master key, ready to seal and open. Its `Debug` form shows nothing.
+#[derive(Clone)]
+pub struct Vault {
+    cipher: ChaCha20Poly1305,
+}
+
+/// Why a secret could not be sealed or opened.
+#[derive(Debug, Error)]
+pub enum VaultError {
+    /// `QUEQIAO_MASTER_KEY` is not a key.
+    #[error(
+        "QUEQIAO_MASTER_KEY must be 32 bytes in base64; make one with: openssl rand -base64 32"
+    )]
+    BadKey,
+    /// The key file cannot be read or made.
+    #[error("master key file {path}: {source}")]
+    KeyFile {
+        /// Where it is.
+        path: String,
+        /// What the operating system says.
+        source: std::io::Error,
+    },
+    /// The value was sealed under another master key, or altered.
+    #[error(
+        "a stored secret does not open under this master key: was it sealed under another one?"
+    )]
+    DoesNotOpen,
+}
+
+impl std::fmt::Debug for Vault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Vault")
+    }
+}
+
+impl Vault {
+    /// The key given by the operator, or else the key file in the data directory, which is made
+    /// at the first start with mode 0600.
+    ///
+    /// # Errors
+    /// If the given key is malformed, or the file cannot be read or made.
+    pub fn open(given: Option<&SecretString>, data_dir: &Path) -> Result<Self, VaultError> {
+        match given {
+            Some(key) => Self::from_base64(key.expose_secret()),
+            None => Self::from_file(&data_dir.join(KEY_FILE)),
+        }
+    }
+
+    /// A key of its own for a throw-away installation.
+    pub fn random() -> Self {
+        Self::from_bytes(&rand::random())
+    }
+
+    fn from_bytes(key: &[u8; 32]) -> Self {
+        Self {
+            cipher: ChaCha20Poly1305::new(key.into()),
+        }
+    }
+
+    fn from_base64(text: &str) -> Result<Self, VaultError> {
+        let bytes = STANDARD
+            .decode(text.trim())
+            .map_err(|_| VaultError::BadKey)?;
+        let key: [u8; 32] = bytes.try_into().map_err(|_| VaultError::BadKey)?;
+        Ok(Self::from_bytes(&key))
+    }
+
+    fn from_file(path: &Path) -> Result<Self, VaultError> {
+        let failed = |source| VaultError::KeyFile {
+            path: path.display().to_string(),
+            source,
+        };
+        match create_private(path) {
+            Ok(mut file) => {
+                let key: [u8; 32] = rand::random();
+                file.write_all(STANDARD.encode(key).as_bytes())
+                    .and_then(|()| file.sync_all())
+                    .map_err(failed)?;
+                Ok(Self::from_bytes(&key))
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+                Self::from_base64(&fs::read_to_string(path).map_err(failed)?)
+            }
+            Err(error) => Err(failed(error)),
+        }
+    }
+
+    /// Seals a secret for one place, for example `accounts/wx0123456789abcdef/secret`.
+    ///
+    /// # Errors
+    /// If the secret is too large for the cipher (256 GiB).
+    pub fn seal(&self, place: &str, secret: &str) -> Result<Vec<u8>, VaultError> {
+        let nonce: [u8; NONCE_BYTES] = rand::random();
+        let payload = Payload {
+            msg: secret.as_bytes(),
+            aad: place.as_bytes(),
+        };
+        let sealed = self
+            .cipher
+            .encrypt(&Nonce::from(nonce), payload)
+            .map_err(|_| VaultError::DoesNotOpen)?;
+        Ok([&nonce[..], &sealed].concat())
+    }
+
+    /// Opens what [`Vault::seal`] made for the same place.
+    ///
+    /// # Errors
+    /// If it was sealed under another key or for another place, or was altered.
+    pub fn unseal(&self, place: &str, sealed: &[u8]) -> Result<SecretString, VaultError> {
+        let (nonce, ciphertext) = sealed
+            .split_first_chunk::<NONCE_BYTES>()
+            .ok_or(VaultError::DoesNotOpen)?;
+        let payload = Payload {
+            msg: ciphertext,
+            aad: place.as_bytes(),
+        };
+        let bytes = self
+            .cipher
+            .decrypt(&Nonce::from(*nonce), payload)
+            .map_err(|_| VaultError::DoesNotOpen)?;
+        String::from_utf8(bytes)
+            .map(SecretString::from)
+            .map_err(|_| VaultError::DoesNotOpen)
+    }
+}
+
+fn create_private(path: &Path) -> std::io::Result<fs::File> {
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_opens_only_under_its_key_and_at_its_place() {
+        let vault = Vault::random();
+        let sealed = vault.seal("accounts/a/secret", "s3cret").unwrap();
+        assert!(!sealed.windows(6).any(|window| window == b"s3cret"));
+        let opened = vault.unseal("accounts/a/secret", &sealed).unwrap();
+        assert_eq!(opened.expose_secret(), "s3cret");
+        assert!(vault.unseal("accounts/b/secret", &sealed).is_err());
+        assert!(
+            Vault::random()
+                .unseal("accounts/a/secret", &sealed)
+                .is_err()
+        );
+        assert!(vault.unseal("accounts/a/secret", b"short").is_err());
+        let mut altered = sealed;
+        *altered.last_mut().unwrap() ^= 1;
+        assert!(vault.unseal("accounts/a/secret", &altered).is_err());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn the_key_file_is_made_once_and_is_private() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let dir = std::env::temp_dir().join(format!("queqiao-vault-{:x}", rand::random::<u64>()));
+        fs::create_dir_all(&dir).unwrap();
+        let first = Vault::open(None, &dir).unwrap();
+        let sealed = first.seal("p", "x").unwrap();
+        let again = Vault::open(None, &dir).unwrap();
+        assert_eq!(again.unseal("p", &sealed).unwrap().expose_secret(), "x");
+        let mode = fs::metadata(dir.join(KEY_FILE))
+            .unwrap()
+            .permissions()
+            .mode();
+        assert_eq!(mode & 0o777, 0o600);
+        fs::remove_dir_all(dir).unwrap();
+    }
+
+    #[test]
+    fn a_given_key_must_be_32_bytes_of_base64() {
+        let short = SecretString::from("c2hvcnQ=");
+        assert!(matches!(
+            Vault::open(Some(&short), Path::new("/nonexistent")),
+            Err(VaultError::BadKey)
+        ));
+    }
+}
