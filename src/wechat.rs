@@ -1,8 +1,17 @@
 //! WeChat's protocols and nothing else: no database, no web framework.
 
+pub mod callback;
 pub mod client;
+pub mod crypto;
+pub mod envelope;
 pub mod error;
+pub mod fields;
+pub mod message;
+pub mod push;
+pub mod reply;
+pub mod salvage;
 pub mod session;
+pub mod signature;
 pub mod template;
 pub mod token;
 pub mod user;
