@@ -4,5 +4,6 @@ pub mod clock;
 pub mod db;
 pub mod ids;
 pub mod models;
+pub mod simulator;
 pub mod vault;
 pub mod wechat;

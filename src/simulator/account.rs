@@ -1,0 +1,172 @@
+//! One WeChat app of the simulated world: what its owner configured, and everything WeChat keeps for it.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, RwLock};
+
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use super::api::Calls;
+use super::codes::Codes;
+use super::followers::Followers;
+use super::locks::{read, write};
+use super::population;
+use super::receipts::Receipts;
+use super::sender::Queue;
+use super::sent::SentIds;
+use super::template::Template;
+use super::tokens::{Newest, random_text};
+use crate::wechat::callback::Mode;
+use crate::wechat::fields::Format;
+
+/// What the app is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// A verified service account: has followers, sends template messages.
+    OfficialAccount,
+    /// A mini-program: has logins.
+    MiniProgram,
+}
+
+/// What the account's owner enters in WeChat's console, and how WeChat identifies the account.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// `wx` and 16 hex digits, but anything will do.
+    pub app_id: String,
+    /// The app secret; made up unless given.
+    #[serde(default = "secret")]
+    pub secret: String,
+    /// Official account or mini-program.
+    pub kind: Kind,
+    /// `gh_…`, the `ToUserName` of pushes; made up unless given.
+    #[serde(default = "original_id")]
+    pub original_id: String,
+    /// Token of the callback; made up unless given.
+    #[serde(default = "callback_token")]
+    pub token: String,
+    /// 43 characters; made up unless given.
+    #[serde(default = "encoding_aes_key")]
+    pub encoding_aes_key: String,
+    /// Protection of pushes.
+    #[serde(default = "plain")]
+    pub mode: Mode,
+    /// Format of pushes.
+    #[serde(default = "xml")]
+    pub format: Format,
+    /// Where pushes go; nothing is pushed without it.
+    #[serde(default, with = "super::url_text")]
+    pub callback_url: Option<Url>,
+    /// Whether unionids are given at all.
+    #[serde(default = "bound")]
+    pub bound_to_open_platform: bool,
+    /// Refuses the token calls of an official account with 40164, reporting this address as the caller's.
+    #[serde(default)]
+    pub refused_ip: Option<String>,
+}
+
+impl Settings {
+    /// An account with made-up secrets, in plain mode, bound to the Open Platform, without a callback URL.
+    pub fn new(app_id: &str, kind: Kind) -> Self {
+        Self {
+            app_id: app_id.to_owned(),
+            secret: secret(),
+            kind,
+            original_id: original_id(),
+            token: callback_token(),
+            encoding_aes_key: encoding_aes_key(),
+            mode: plain(),
+            format: xml(),
+            callback_url: None,
+            bound_to_open_platform: bound(),
+            refused_ip: None,
+        }
+    }
+}
+
+/// Without the secrets.
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings")
+            .field("app_id", &self.app_id)
+            .field("kind", &self.kind)
+            .field("original_id", &self.original_id)
+            .field("mode", &self.mode)
+            .field("format", &self.format)
+            .field("callback_url", &self.callback_url)
+            .finish_non_exhaustive()
+    }
+}
+
+fn secret() -> String {
+    random_text(32).to_lowercase()
+}
+
+fn original_id() -> String {
+    format!("gh_{}", random_text(12).to_lowercase())
+}
+
+fn callback_token() -> String {
+    random_text(16)
+}
+
+fn encoding_aes_key() -> String {
+    random_text(43)
+}
+
+fn xml() -> Format {
+    Format::Xml
+}
+
+fn plain() -> Mode {
+    Mode::Plain
+}
+
+fn bound() -> bool {
+    true
+}
+
+pub(super) struct Account {
+    pub(super) app_id: String,
+    settings: RwLock<Arc<Settings>>,
+    pub(super) calls: Calls,
+    pub(super) newest_tokens: Mutex<Newest>,
+    pub(super) followers: RwLock<Followers>,
+    pub(super) codes: Mutex<Codes>,
+    pub(super) templates: RwLock<HashMap<String, Arc<Template>>>,
+    pub(super) sent: SentIds,
+    pub(super) receipts: Receipts,
+    pub(super) queue: Queue,
+}
+
+impl Account {
+    pub(super) fn new(settings: Settings) -> Self {
+        Self {
+            app_id: settings.app_id.clone(),
+            settings: RwLock::new(Arc::new(settings)),
+            calls: Calls::default(),
+            newest_tokens: Mutex::default(),
+            followers: RwLock::default(),
+            codes: Mutex::default(),
+            templates: RwLock::default(),
+            sent: SentIds::default(),
+            receipts: Receipts::default(),
+            queue: Queue::default(),
+        }
+    }
+
+    pub(super) fn settings(&self) -> Arc<Settings> {
+        Arc::clone(&read(&self.settings))
+    }
+
+    pub(super) fn change(&self, change: impl FnOnce(&mut Settings)) {
+        let mut settings = write(&self.settings);
+        change(Arc::make_mut(&mut settings));
+    }
+
+    pub(super) fn openid(&self, person: u32) -> String {
+        population::openid(&self.app_id, person)
+    }
+}

@@ -1,0 +1,287 @@
+//! WeChat's API: which calls there are, how they are counted, and the shape of their answers.
+
+pub(super) mod session;
+pub(super) mod template;
+pub(super) mod token;
+pub(super) mod user;
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use actix_web::HttpResponse;
+use actix_web::http::Method;
+use serde::Serialize;
+use url::form_urlencoded;
+
+use super::account::{Account, Kind};
+use super::population::mix;
+use super::world::World;
+
+/// The calls that are simulated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Endpoint {
+    Token,
+    StableToken,
+    UserInfo,
+    UserInfoBatch,
+    UserGet,
+    CodeToSession,
+    TemplateSend,
+}
+
+impl Endpoint {
+    pub(super) const ALL: [Self; 7] = [
+        Self::Token,
+        Self::StableToken,
+        Self::UserInfo,
+        Self::UserInfoBatch,
+        Self::UserGet,
+        Self::CodeToSession,
+        Self::TemplateSend,
+    ];
+
+    pub(super) fn path(self) -> &'static str {
+        match self {
+            Self::Token => "/cgi-bin/token",
+            Self::StableToken => "/cgi-bin/stable_token",
+            Self::UserInfo => "/cgi-bin/user/info",
+            Self::UserInfoBatch => "/cgi-bin/user/info/batchget",
+            Self::UserGet => "/cgi-bin/user/get",
+            Self::CodeToSession => "/sns/jscode2session",
+            Self::TemplateSend => "/cgi-bin/message/template/send",
+        }
+    }
+
+    pub(super) fn at(path: &str) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|endpoint| endpoint.path() == path)
+    }
+
+    pub(super) fn is_post(self) -> bool {
+        matches!(
+            self,
+            Self::StableToken | Self::UserInfoBatch | Self::TemplateSend
+        )
+    }
+}
+
+/// A counter for each call.
+#[derive(Default)]
+pub(super) struct Calls {
+    by_endpoint: [AtomicU64; Endpoint::ALL.len()],
+}
+
+impl Calls {
+    pub(super) fn slot(&self, endpoint: Endpoint) -> Option<&AtomicU64> {
+        self.by_endpoint.get(endpoint as usize)
+    }
+
+    pub(super) fn count(&self, endpoint: Endpoint) {
+        if let Some(counter) = self.slot(endpoint) {
+            counter.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    pub(super) fn get(&self, endpoint: Endpoint) -> u64 {
+        self.slot(endpoint)
+            .map_or(0, |counter| counter.load(Ordering::Relaxed))
+    }
+}
+
+/// One request.
+pub(super) struct Call<'a> {
+    pub(super) endpoint: Endpoint,
+    pub(super) method: &'a Method,
+    pub(super) query: Vec<(Cow<'a, str>, Cow<'a, str>)>,
+    pub(super) body: &'a [u8],
+}
+
+impl<'a> Call<'a> {
+    pub(super) fn new(
+        endpoint: Endpoint,
+        method: &'a Method,
+        query: &'a str,
+        body: &'a [u8],
+    ) -> Self {
+        Self {
+            endpoint,
+            method,
+            query: form_urlencoded::parse(query.as_bytes()).collect(),
+            body,
+        }
+    }
+
+    /// A query parameter; an empty one is a missing one.
+    pub(super) fn param(&self, name: &str) -> Option<&str> {
+        self.query
+            .iter()
+            .find(|(key, value)| key == name && !value.is_empty())
+            .map(|(_, value)| value.as_ref())
+    }
+
+    /// The account that calls, as far as can be told before anything is checked.
+    pub(super) fn account(&self, world: &World) -> Option<Arc<Account>> {
+        if let Some(token) = self.param("access_token") {
+            return world.tokens().account(token);
+        }
+        match self.endpoint {
+            Endpoint::StableToken => world.find(token::app_id_of(self.body)?.as_str()),
+            _ => world.find(self.param("appid")?),
+        }
+    }
+
+    pub(super) async fn answer(&self, world: &World) -> Result<Answer, Errcode> {
+        if self.endpoint.is_post() {
+            if self.method != Method::POST {
+                return Err(Errcode::REQUIRE_POST);
+            }
+            if self.body.is_empty() {
+                return Err(Errcode::EMPTY_BODY);
+            }
+        } else if self.method != Method::GET {
+            return Err(Errcode::REQUIRE_GET);
+        }
+        match self.endpoint {
+            Endpoint::Token => token::plain(world, self),
+            Endpoint::StableToken => token::stable(world, self.body),
+            Endpoint::CodeToSession => session::code_to_session(world, self),
+            Endpoint::UserInfo => user::info(world, &*self.official_account(world)?, self),
+            Endpoint::UserInfoBatch => {
+                user::batch(world, &*self.official_account(world)?, self.body)
+            }
+            Endpoint::UserGet => user::list(world, &*self.official_account(world)?, self),
+            Endpoint::TemplateSend => {
+                let account = self.official_account(world)?;
+                template::send(world, &account, self.body).await
+            }
+        }
+    }
+
+    fn official_account(&self, world: &World) -> Result<Arc<Account>, Errcode> {
+        let token = self.param("access_token").ok_or(Errcode::MISSING_TOKEN)?;
+        let account = world.tokens().check(token, world.now())?;
+        match account.settings().kind {
+            Kind::OfficialAccount => Ok(account),
+            Kind::MiniProgram => Err(Errcode::UNAUTHORISED_API),
+        }
+    }
+}
+
+/// A successful answer.
+pub(super) enum Answer {
+    /// `application/json; encoding=utf-8`.
+    Json(Vec<u8>),
+    /// `text/plain`, with JSON in it, as under /sns.
+    Text(Vec<u8>),
+}
+
+impl Answer {
+    pub(super) fn json(value: &impl Serialize) -> Result<Self, Errcode> {
+        serde_json::to_vec(value)
+            .map(Self::Json)
+            .map_err(|_| Errcode::BUSY)
+    }
+
+    pub(super) fn text(value: &impl Serialize) -> Result<Self, Errcode> {
+        serde_json::to_vec(value)
+            .map(Self::Text)
+            .map_err(|_| Errcode::BUSY)
+    }
+
+    pub(super) fn into_response(self) -> HttpResponse {
+        let (content_type, body) = match self {
+            Self::Json(body) => ("application/json; encoding=utf-8", body),
+            Self::Text(body) => ("text/plain", body),
+        };
+        HttpResponse::Ok().content_type(content_type).body(body)
+    }
+}
+
+/// An error as WeChat answers it: HTTP 200, `text/plain`, `{"errcode":…,"errmsg":"… rid: …"}`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Errcode {
+    code: i64,
+    message: Cow<'static, str>,
+}
+
+macro_rules! errcodes {
+    ($($name:ident = $code:literal $message:literal;)*) => {
+        impl Errcode {
+            $(pub(super) const $name: Self = Self { code: $code, message: Cow::Borrowed($message) };)*
+
+            /// WeChat's text for a code, as far as it is used here.
+            pub(super) fn of(code: i64) -> Self {
+                match code {
+                    $($code => Self::$name,)*
+                    _ => Self::new(code, "simulated error"),
+                }
+            }
+        }
+    };
+}
+
+errcodes! {
+    BUSY = -1 "system error";
+    INVALID_TOKEN = 40001 "invalid credential, access_token is invalid or not latest, could get access_token by getStableAccessToken, more details at https://mmbizurl.cn/s/JtxxFh33r";
+    INVALID_GRANT_TYPE = 40002 "invalid grant_type";
+    INVALID_OPENID = 40003 "invalid openid";
+    INVALID_APP_ID = 40013 "invalid appid";
+    MALFORMED_TOKEN = 40014 "invalid access_token";
+    INVALID_CODE = 40029 "invalid code";
+    LIST_SIZE = 40032 "invalid openid list size";
+    TEMPLATE_ID_SIZE = 40036 "invalid template_id size";
+    INVALID_TEMPLATE_ID = 40037 "invalid template_id";
+    INVALID_URL = 40066 "invalid url";
+    INVALID_SECRET = 40125 "invalid appsecret,";
+    CODE_USED = 40163 "code been used,";
+    MISSING_TOKEN = 41001 "access_token missing";
+    MISSING_APP_ID = 41002 "appid missing";
+    MISSING_SECRET = 41004 "appsecret missing";
+    MISSING_CODE = 41008 "missing code,";
+    MISSING_OPENID = 41009 "missing openid";
+    EXPIRED_TOKEN = 42001 "access_token expired";
+    REQUIRE_GET = 43001 "require GET method";
+    REQUIRE_POST = 43002 "require POST method";
+    REQUIRE_SUBSCRIBE = 43004 "require subscribe";
+    EMPTY_BODY = 44002 "empty post data";
+    QUOTA = 45009 "reach max api daily quota limit";
+    CLIENT_MSG_ID_TOO_LONG = 45067 "clientmsgid too long";
+    DATA_FORMAT = 47001 "data format error";
+    UNAUTHORISED_API = 48001 "api unauthorized";
+}
+
+#[derive(Serialize)]
+struct ErrorBody<'a> {
+    errcode: i64,
+    errmsg: &'a str,
+}
+
+impl Errcode {
+    pub(super) fn new(code: i64, message: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            code,
+            message: message.into(),
+        }
+    }
+
+    /// `now` in milliseconds since 1970: the first group of a rid is the time.
+    pub(super) fn into_response(self, now: i64) -> HttpResponse {
+        let noise = mix(u64::try_from(now).unwrap_or_default());
+        let errmsg = format!(
+            "{} rid: {:08x}-{:08x}-{:08x}",
+            self.message,
+            now.div_euclid(1000),
+            noise >> 32,
+            noise & 0xffff_ffff,
+        );
+        let body = ErrorBody {
+            errcode: self.code,
+            errmsg: &errmsg,
+        };
+        HttpResponse::Ok()
+            .content_type("text/plain")
+            .body(serde_json::to_vec(&body).unwrap_or_default())
+    }
+}

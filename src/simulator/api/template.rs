@@ -1,0 +1,103 @@
+//! POST /cgi-bin/message/template/send (WeChat guide, sendTemplateMessage).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Answer, Errcode};
+use crate::simulator::account::Account;
+use crate::simulator::locks::read;
+use crate::simulator::record::{MiniProgramPage, SeenMessage};
+use crate::simulator::sent::Claim;
+use crate::simulator::template::{Template, Value};
+use crate::simulator::world::World;
+
+const TEMPLATE_ID_MAX: usize = 64;
+const CLIENT_MSG_ID_MAX: usize = 32;
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Request {
+    touser: String,
+    template_id: String,
+    url: Option<String>,
+    miniprogram: Option<MiniProgramPage>,
+    client_msg_id: Option<String>,
+    data: BTreeMap<String, Value>,
+}
+
+#[derive(Serialize)]
+struct Accepted {
+    errcode: u8,
+    errmsg: &'static str,
+    msgid: i64,
+}
+
+pub(in crate::simulator) async fn send(
+    world: &World,
+    account: &Arc<Account>,
+    body: &[u8],
+) -> Result<Answer, Errcode> {
+    let request: Request = serde_json::from_slice(body).map_err(|_| Errcode::DATA_FORMAT)?;
+    let person = world.person_of(account, &request.touser)?;
+    let template = template(account, &request.template_id)?;
+    if read(&account.followers).get(person).is_none() {
+        return Err(Errcode::REQUIRE_SUBSCRIBE);
+    }
+    if request.data.is_empty() {
+        return Err(Errcode::DATA_FORMAT);
+    }
+    let shown = template.fill(&request.data).map_err(|refusal| {
+        let (key, reason) = (refusal.key, refusal.reason);
+        Errcode::new(
+            47003,
+            format!("argument invalid! data.{key}.value {reason}"),
+        )
+    })?;
+    let msgid = world.next_msgid();
+    if let Some(id) = &request.client_msg_id {
+        if id.len() > CLIENT_MSG_ID_MAX {
+            return Err(Errcode::CLIENT_MSG_ID_TOO_LONG);
+        }
+        if let Claim::Repeat(msgid) = account.sent.claim(person, id, msgid, world.now()) {
+            world.count_repeat();
+            return accepted(msgid);
+        }
+    }
+    let receipt = account.receipts.of(person);
+    if receipt.status == "success" {
+        world.record().messages.add(|| SeenMessage {
+            app_id: account.app_id.clone(),
+            openid: request.touser,
+            template_id: request.template_id,
+            data: shown,
+            url: request.url,
+            miniprogram: request.miniprogram,
+            client_msg_id: request.client_msg_id,
+            msgid,
+            seen_at: world.now(),
+        });
+    }
+    world.push_receipt(account, person, msgid, receipt).await;
+    accepted(msgid)
+}
+
+fn template(account: &Account, id: &str) -> Result<Arc<Template>, Errcode> {
+    if id.is_empty() || id.len() > TEMPLATE_ID_MAX {
+        return Err(Errcode::TEMPLATE_ID_SIZE);
+    }
+    let templates = read(&account.templates);
+    templates
+        .get(id)
+        .cloned()
+        .ok_or(Errcode::INVALID_TEMPLATE_ID)
+}
+
+fn accepted(msgid: i64) -> Result<Answer, Errcode> {
+    Answer::json(&Accepted {
+        errcode: 0,
+        errmsg: "ok",
+        msgid,
+    })
+}

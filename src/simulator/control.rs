@@ -1,0 +1,82 @@
+//! The control API under `/_sim`: the methods of [`World`] for other processes, JSON in and out.
+
+mod accounts;
+mod people;
+mod records;
+
+use actix_web::error::InternalError;
+use actix_web::http::StatusCode;
+use actix_web::web::{delete, get, patch, post};
+use actix_web::{HttpResponse, ResponseError, web};
+use serde_json::json;
+
+use super::world::WorldError;
+
+pub(super) fn routes(routes: &mut web::ServiceConfig) {
+    routes
+        .app_data(web::JsonConfig::default().error_handler(|error, _| {
+            let body = json!({ "error": error.to_string() });
+            let answer = HttpResponse::BadRequest().json(body);
+            InternalError::from_response(error, answer).into()
+        }))
+        .service(web::scope("/accounts/{app_id}/people/{person}").configure(of_a_person))
+        .service(web::scope("/accounts/{app_id}").configure(of_an_account))
+        .route("/accounts", get().to(accounts::list))
+        .route("/accounts", post().to(accounts::add))
+        .route("/people", post().to(people::add))
+        .route("/people/{person}", get().to(people::get))
+        .route("/faults", get().to(records::faults))
+        .route("/faults", post().to(records::add_fault))
+        .route("/faults", delete().to(records::clear_faults))
+        .route("/latency", post().to(records::set_latency))
+        .route("/time/advance", post().to(records::advance))
+        .route("/messages", get().to(records::messages))
+        .route("/pushes", get().to(records::pushes))
+        .route("/calls", get().to(records::calls))
+        .route("/stats", get().to(records::stats))
+        .route("/records", delete().to(records::clear));
+}
+
+fn of_an_account(routes: &mut web::ServiceConfig) {
+    routes
+        .route("", patch().to(accounts::change))
+        .route("/templates", post().to(accounts::add_template))
+        .route("/receipts", post().to(accounts::set_receipt))
+        .route("/tokens", delete().to(accounts::invalidate_tokens))
+        .route("/callback/verify", post().to(accounts::verify_callback))
+        .route("/pushes/raw", post().to(accounts::push_raw))
+        .route("/pushes/copies", post().to(accounts::set_copies))
+        .route("/pushes/hold", post().to(accounts::hold_pushes))
+        .route("/pushes/release", post().to(accounts::release_pushes))
+        .route("/followers", post().to(people::add_followers))
+        .route("/follow_many", post().to(people::follow_many));
+}
+
+fn of_a_person(routes: &mut web::ServiceConfig) {
+    routes
+        .route("/follow", post().to(people::follow))
+        .route("/unfollow", post().to(people::unfollow))
+        .route("/scan", post().to(people::scan))
+        .route("/click", post().to(people::click))
+        .route("/text", post().to(people::send_text))
+        .route("/login", post().to(people::log_in));
+}
+
+impl ResponseError for WorldError {
+    fn status_code(&self) -> StatusCode {
+        match self {
+            Self::UnknownAccount(_) | Self::UnknownPerson { .. } => StatusCode::NOT_FOUND,
+            _ => StatusCode::BAD_REQUEST,
+        }
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        let body = json!({ "error": self.to_string() });
+        HttpResponse::build(self.status_code()).json(body)
+    }
+}
+
+/// The answer to what has no other.
+fn done() -> HttpResponse {
+    HttpResponse::NoContent().finish()
+}

@@ -1,0 +1,134 @@
+//! People and what they do.
+
+use std::collections::BTreeMap;
+
+use actix_web::{HttpResponse, web};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::done;
+use crate::simulator::{Origin, World, WorldError, population};
+
+type Answer = Result<HttpResponse, WorldError>;
+type Actor = web::Path<(String, u32)>;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewPeople {
+    count: u32,
+}
+
+pub(super) async fn add(world: web::Data<World>, new: web::Json<NewPeople>) -> HttpResponse {
+    HttpResponse::Ok().json(json!({ "people": world.add_people(new.count) }))
+}
+
+pub(super) async fn get(world: web::Data<World>, person: web::Path<u32>) -> Answer {
+    world.check_person(*person)?;
+    let accounts = world.accounts();
+    let openid = |app_id: &str| (app_id.to_owned(), population::openid(app_id, *person));
+    let openids: BTreeMap<_, _> = accounts
+        .iter()
+        .map(|account| openid(&account.app_id))
+        .collect();
+    let unionid = population::unionid(*person);
+    Ok(HttpResponse::Ok().json(json!({ "unionid": unionid, "openids": openids })))
+}
+
+/// The people with the numbers `from` up to, not including, `to`; `concurrency` is for pushes.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Crowd {
+    from: u32,
+    to: u32,
+    #[serde(default)]
+    origin: Origin,
+    #[serde(default = "concurrency")]
+    concurrency: usize,
+}
+
+fn concurrency() -> usize {
+    64
+}
+
+pub(super) async fn add_followers(
+    world: web::Data<World>,
+    app_id: web::Path<String>,
+    crowd: web::Json<Crowd>,
+) -> Answer {
+    world.add_followers(&app_id, crowd.from..crowd.to, &crowd.origin)?;
+    Ok(done())
+}
+
+pub(super) async fn follow_many(
+    world: web::Data<World>,
+    app_id: web::Path<String>,
+    crowd: web::Json<Crowd>,
+) -> Answer {
+    let people = crowd.from..crowd.to;
+    let outcome = world
+        .follow_many(&app_id, people, &crowd.origin, crowd.concurrency)
+        .await?;
+    Ok(HttpResponse::Ok().json(outcome))
+}
+
+pub(super) async fn follow(
+    world: web::Data<World>,
+    actor: Actor,
+    origin: web::Json<Origin>,
+) -> Answer {
+    let (app_id, person) = actor.into_inner();
+    let record = world.follow(&app_id, person, origin.into_inner()).await?;
+    Ok(HttpResponse::Ok().json(record))
+}
+
+pub(super) async fn unfollow(world: web::Data<World>, actor: Actor) -> Answer {
+    let (app_id, person) = actor.into_inner();
+    Ok(HttpResponse::Ok().json(world.unfollow(&app_id, person).await?))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Scan {
+    scene: String,
+}
+
+pub(super) async fn scan(world: web::Data<World>, actor: Actor, scan: web::Json<Scan>) -> Answer {
+    let (app_id, person) = actor.into_inner();
+    Ok(HttpResponse::Ok().json(world.scan(&app_id, person, &scan.scene).await?))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Click {
+    key: String,
+}
+
+pub(super) async fn click(
+    world: web::Data<World>,
+    actor: Actor,
+    click: web::Json<Click>,
+) -> Answer {
+    let (app_id, person) = actor.into_inner();
+    Ok(HttpResponse::Ok().json(world.click(&app_id, person, &click.key).await?))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Text {
+    content: String,
+}
+
+pub(super) async fn send_text(
+    world: web::Data<World>,
+    actor: Actor,
+    text: web::Json<Text>,
+) -> Answer {
+    let (app_id, person) = actor.into_inner();
+    Ok(HttpResponse::Ok().json(world.send_text(&app_id, person, &text.content).await?))
+}
+
+pub(super) async fn log_in(world: web::Data<World>, actor: Actor) -> Answer {
+    let (app_id, person) = actor.into_inner();
+    let code = world.log_in(&app_id, person)?;
+    Ok(HttpResponse::Ok().json(json!({ "js_code": code })))
+}

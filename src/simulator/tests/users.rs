@@ -1,0 +1,145 @@
+//! Profiles and follower lists.
+
+use super::*;
+use crate::simulator::population::{openid, unionid};
+use crate::simulator::{Origin, SubscribeScene};
+
+async fn info(sim: &Sim, openid: &str) -> Value {
+    let token = sim.token().await;
+    sim.get(&format!(
+        "/cgi-bin/user/info?access_token={token}&openid={openid}&lang=zh_CN"
+    ))
+    .await
+}
+
+#[tokio::test]
+async fn a_profile_says_how_and_when_a_follower_came() {
+    let sim = Sim::start().await;
+    let follow = |people, origin| {
+        let added = sim.world().add_followers(OFFICIAL, people, &origin);
+        added.unwrap();
+    };
+    follow(0..1, Origin::qr("shop_12"));
+    follow(1..2, Origin::qr("12"));
+    let paid = Origin {
+        subscribe_scene: SubscribeScene::AddScenePaid,
+        qr_scene: None,
+    };
+    follow(2..3, paid);
+    let profile = info(&sim, &openid(OFFICIAL, 0)).await;
+    assert_eq!(profile["subscribe"], 1);
+    assert_eq!(profile["unionid"], unionid(0));
+    assert_eq!(profile["subscribe_scene"], "ADD_SCENE_QR_CODE");
+    assert_eq!(
+        (&profile["qr_scene"], &profile["qr_scene_str"]),
+        (&json!(0), &json!("shop_12"))
+    );
+    let came = profile["subscribe_time"].as_i64().unwrap();
+    assert!((sim.world().now() / 1000 - came).abs() < 60, "{came}");
+    let numbered = info(&sim, &openid(OFFICIAL, 1)).await;
+    assert_eq!(
+        (&numbered["qr_scene"], &numbered["qr_scene_str"]),
+        (&json!(12), &json!(""))
+    );
+    let paid = info(&sim, &openid(OFFICIAL, 2)).await;
+    assert_eq!(paid["subscribe_scene"], "ADD_SCENE_PAID");
+}
+
+#[tokio::test]
+async fn who_does_not_follow_is_only_an_openid_and_who_is_not_ours_is_refused() {
+    let sim = Sim::start().await;
+    let stranger = openid(OFFICIAL, 9);
+    let profile = info(&sim, &stranger).await;
+    assert_eq!(profile, json!({"subscribe": 0, "openid": stranger}));
+    for foreign in [
+        openid(MINI, 1),
+        openid(OFFICIAL, 10),
+        unionid(1),
+        "oX".to_owned(),
+    ] {
+        assert_eq!(errcode(&info(&sim, &foreign).await), 40003, "{foreign}");
+    }
+    assert_eq!(errcode(&info(&sim, "").await), 41009);
+}
+
+#[tokio::test]
+async fn without_the_open_platform_there_is_no_unionid() {
+    let sim = Sim::start().await;
+    sim.world()
+        .add_followers(OFFICIAL, 0..1, &Origin::search())
+        .unwrap();
+    let unbind = |settings: &mut Settings| settings.bound_to_open_platform = false;
+    sim.world().change_account(OFFICIAL, unbind).unwrap();
+    let profile = info(&sim, &openid(OFFICIAL, 0)).await;
+    assert_eq!(profile["subscribe"], 1);
+    assert!(profile.get("unionid").is_none());
+}
+
+#[tokio::test]
+async fn one_foreign_openid_fails_a_batch_of_up_to_a_hundred() {
+    let sim = Sim::start().await;
+    sim.world().add_people(200);
+    sim.world()
+        .add_followers(OFFICIAL, 0..2, &Origin::search())
+        .unwrap();
+    let path = format!(
+        "/cgi-bin/user/info/batchget?access_token={}",
+        sim.token().await
+    );
+    let batch = async |openids: Vec<String>| {
+        let entry = |openid| json!({"openid": openid, "lang": "zh_CN"});
+        let list: Vec<_> = openids.into_iter().map(entry).collect();
+        sim.post(&path, &json!({ "user_list": list })).await
+    };
+    let three = batch((0..3).map(|person| openid(OFFICIAL, person)).collect()).await;
+    let list = three["user_info_list"].as_array().unwrap();
+    let seen: Vec<_> = list
+        .iter()
+        .map(|user| user["subscribe"].as_i64().unwrap())
+        .collect();
+    assert_eq!(seen, [1, 1, 0]);
+    assert_eq!(list[1]["unionid"], unionid(1));
+    assert!(three.get("errcode").is_none());
+
+    let with_foreign = batch(vec![openid(OFFICIAL, 0), openid(MINI, 1)]).await;
+    assert_eq!(errcode(&with_foreign), 40003);
+    let of_size =
+        async |size| batch((0..size).map(|person| openid(OFFICIAL, person)).collect()).await;
+    assert_eq!(
+        of_size(100).await["user_info_list"]
+            .as_array()
+            .unwrap()
+            .len(),
+        100
+    );
+    assert_eq!(errcode(&of_size(101).await), 40032);
+    assert_eq!(errcode(&of_size(0).await), 40032);
+    assert_eq!(errcode(&sim.post(&path, &json!({"x": 1})).await), 47001);
+}
+
+#[tokio::test]
+async fn the_last_page_names_its_own_last_openid_and_only_the_next_is_empty() {
+    let sim = Sim::start().await;
+    sim.world()
+        .add_followers(OFFICIAL, 1..5, &Origin::search())
+        .unwrap();
+    let token = sim.token().await;
+    let page = async |next: &str| {
+        sim.get(&format!(
+            "/cgi-bin/user/get?access_token={token}&next_openid={next}"
+        ))
+        .await
+    };
+    let ids: Vec<_> = (1..5).map(|person| openid(OFFICIAL, person)).collect();
+    let first = page("").await;
+    let expected =
+        json!({"total": 4, "count": 3, "data": {"openid": ids[..3]}, "next_openid": ids[2]});
+    assert_eq!(first, expected);
+    let last = page(&ids[2]).await;
+    let expected =
+        json!({"total": 4, "count": 1, "data": {"openid": ids[3..]}, "next_openid": ids[3]});
+    assert_eq!(last, expected);
+    let after = page(&ids[3]).await;
+    assert_eq!(after, json!({"total": 4, "count": 0, "next_openid": ""}));
+    assert_eq!(errcode(&page(&openid(MINI, 1)).await), 40003);
+}

@@ -1,0 +1,34 @@
+//! What the world cannot do.
+
+/// Why the simulated world cannot do what it is told.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum WorldError {
+    /// No account with this app_id.
+    #[error("there is no account with the app_id {0:?}: add it first")]
+    UnknownAccount(String),
+    /// The account's kind does not have this.
+    #[error("{0:?} is not of the kind that can do this")]
+    WrongKind(String),
+    /// The person has not been added.
+    #[error("there is no person {person}: only {people} people were added")]
+    UnknownPerson {
+        /// The number asked for.
+        person: u32,
+        /// How many there are.
+        people: u32,
+    },
+    /// Not a path of the simulated API.
+    #[error("{0:?} is not a path of the simulated API")]
+    UnknownPath(String),
+    /// The account has no callback_url.
+    #[error("{0:?} has no callback_url: set one first")]
+    NoCallbackUrl(String),
+    /// The account's EncodingAESKey cannot be used.
+    #[error("the encoding_aes_key of {app_id:?} is wrong: {reason}")]
+    AesKey {
+        /// The account.
+        app_id: String,
+        /// What is wrong.
+        reason: String,
+    },
+}
