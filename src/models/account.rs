@@ -148,6 +148,27 @@ pub fn list(conn: &mut Conn, project: ProjectId) -> QueryResult<Vec<Account>> {
         .load(conn)
 }
 
+/// What names an account to people.
+#[derive(Clone, Debug, Queryable, Selectable)]
+#[diesel(table_name = accounts)]
+pub struct Label {
+    /// Row id.
+    pub id: AccountId,
+    /// WeChat's id of the app.
+    pub app_id: String,
+    /// Official account or mini-program.
+    pub kind: AccountKind,
+}
+
+/// The accounts of a project without their settings, oldest first.
+pub fn labels(conn: &mut Conn, project: ProjectId) -> QueryResult<Vec<Label>> {
+    accounts::table
+        .filter(accounts::project_id.eq(project))
+        .order(accounts::id)
+        .select(Label::as_select())
+        .load(conn)
+}
+
 /// Every account of the installation.
 pub fn all(conn: &mut Conn) -> QueryResult<Vec<Account>> {
     accounts::table

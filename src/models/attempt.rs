@@ -51,21 +51,35 @@ pub struct NewAttempt {
     pub detail: Option<String>,
 }
 
+const COLUMNS: &[(&str, Kind)] = &[
+    ("delivery_id", Kind::BigInt),
+    ("number", Kind::Integer),
+    ("started_at", Kind::Timestamp),
+    ("finished_at", Kind::Timestamp),
+    ("outcome", Kind::Text),
+    ("errcode", Kind::BigInt),
+    ("detail", Kind::Text),
+];
+
 /// Stores attempts.
 pub fn insert_many(conn: &mut Conn, rows: &[NewAttempt]) -> QueryResult<()> {
     const INSERT: Batch = Batch {
-        columns: &[
-            ("delivery_id", Kind::BigInt),
-            ("number", Kind::Integer),
-            ("started_at", Kind::Timestamp),
-            ("finished_at", Kind::Timestamp),
-            ("outcome", Kind::Text),
-            ("errcode", Kind::BigInt),
-            ("detail", Kind::Text),
-        ],
+        columns: COLUMNS,
         sql: "INSERT INTO attempts (delivery_id, number, started_at, finished_at, outcome, \
               errcode, detail) SELECT r.delivery_id, r.number, r.started_at, r.finished_at, \
               r.outcome, r.errcode, r.detail FROM {rows}",
+    };
+    INSERT.execute(conn, rows).map(drop)
+}
+
+/// Stores attempts of which nothing is stored yet.
+pub fn insert_missing(conn: &mut Conn, rows: &[NewAttempt]) -> QueryResult<()> {
+    const INSERT: Batch = Batch {
+        columns: COLUMNS,
+        sql: "INSERT INTO attempts (delivery_id, number, started_at, finished_at, outcome, \
+              errcode, detail) SELECT r.delivery_id, r.number, r.started_at, r.finished_at, \
+              r.outcome, r.errcode, r.detail FROM {rows} WHERE NOT EXISTS (SELECT 1 FROM attempts a \
+              WHERE a.delivery_id = r.delivery_id AND a.number = r.number)",
     };
     INSERT.execute(conn, rows).map(drop)
 }

@@ -50,6 +50,20 @@ pub fn create(conn: &mut Conn, binding: &NewBinding<'_>) -> QueryResult<Option<B
         .optional())
 }
 
+/// The stored binding that keeps another one from being added.
+pub fn same(conn: &mut Conn, binding: &NewBinding<'_>) -> QueryResult<Binding> {
+    let query = bindings::table
+        .filter(bindings::project_id.eq(binding.project_id))
+        .filter(bindings::staff_row_id.eq(binding.staff_row_id))
+        .select(Binding::as_select());
+    match binding.identity_id {
+        Some(identity) => query.filter(bindings::identity_id.eq(identity)).first(conn),
+        None => query
+            .filter(bindings::unionid.eq(binding.unionid))
+            .first(conn),
+    }
+}
+
 /// The bindings of a staff member, oldest first.
 pub fn of_staff(conn: &mut Conn, row: StaffRowId) -> QueryResult<Vec<Binding>> {
     bindings::table
@@ -84,6 +98,29 @@ pub fn staff_of_person(
             .filter(bindings::identity_id.eq_any(identities))
             .load(conn),
     }
+}
+
+/// A staff id and what it is bound to: an identity, or a unionid.
+pub type StaffLink = (String, Option<IdentityId>, Option<String>);
+
+/// Every binding to one of the given identities or unionids, in the order of staff ids.
+pub fn staff_of_people(
+    conn: &mut Conn,
+    project: ProjectId,
+    identities: &[IdentityId],
+    unionids: &[String],
+) -> QueryResult<Vec<StaffLink>> {
+    bindings::table
+        .inner_join(staff::table)
+        .filter(bindings::project_id.eq(project))
+        .filter(
+            bindings::identity_id
+                .eq_any(identities.iter().map(|id| Some(*id)))
+                .or(bindings::unionid.eq_any(unionids)),
+        )
+        .order(staff::staff_id)
+        .select((staff::staff_id, bindings::identity_id, bindings::unionid))
+        .load(conn)
 }
 
 /// Removes one binding of a staff member. Returns whether there was one.

@@ -10,7 +10,7 @@ use crate::db::batch::{Batch, Kind, maybe_timestamp, timestamp};
 use crate::db::{Conn, schema::deliveries, text_enum};
 use crate::ids::{AccountId, DeliveryId, IdentityId, NotificationId, ProjectId};
 
-pub use outbox::{Due, Outcome, claim_due, record, release};
+pub use outbox::{Due, Outcome, Postponed, claim_due, record, release};
 
 text_enum! {
     /// How far a delivery has come.
@@ -151,6 +151,31 @@ pub fn of_notification(
         .order(deliveries::id)
         .limit(limit)
         .select(Delivery::as_select())
+        .load(conn)
+}
+
+/// What was decided for one staff member when the request was accepted.
+#[derive(Clone, Debug, Queryable, Selectable)]
+#[diesel(table_name = deliveries)]
+pub struct Decided {
+    /// Row id.
+    pub id: DeliveryId,
+    /// The staff member, as the app named them.
+    pub staff_id: String,
+    /// The state by now.
+    pub state: DeliveryState,
+    /// A stable word for why it is in that state.
+    pub reason: Option<String>,
+    /// The same in a sentence.
+    pub detail: Option<String>,
+}
+
+/// All deliveries of a notification in short, in the order of acceptance.
+pub fn verdicts(conn: &mut Conn, notification: NotificationId) -> QueryResult<Vec<Decided>> {
+    deliveries::table
+        .filter(deliveries::notification_id.eq(notification))
+        .order(deliveries::id)
+        .select(Decided::as_select())
         .load(conn)
 }
 

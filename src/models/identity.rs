@@ -110,19 +110,6 @@ pub fn by_openid(
         .optional()
 }
 
-/// Identities of a project by openid, in whichever of its accounts.
-pub fn by_openid_in_project(
-    conn: &mut Conn,
-    project: ProjectId,
-    openid: &str,
-) -> QueryResult<Vec<Identity>> {
-    identities::table
-        .filter(identities::project_id.eq(project))
-        .filter(identities::openid.eq(openid))
-        .select(Identity::as_select())
-        .load(conn)
-}
-
 /// The identity of that row id, within a project.
 pub fn by_id(conn: &mut Conn, project: ProjectId, id: IdentityId) -> QueryResult<Option<Identity>> {
     identities::table
@@ -131,4 +118,18 @@ pub fn by_id(conn: &mut Conn, project: ProjectId, id: IdentityId) -> QueryResult
         .select(Identity::as_select())
         .first(conn)
         .optional()
+}
+
+/// The given identities of a project, oldest first.
+pub fn by_ids(
+    conn: &mut Conn,
+    project: ProjectId,
+    ids: &[IdentityId],
+) -> QueryResult<Vec<Identity>> {
+    identities::table
+        .filter(identities::id.eq_any(ids))
+        .filter(identities::project_id.eq(project))
+        .order(identities::id)
+        .select(Identity::as_select())
+        .load(conn)
 }

@@ -36,6 +36,20 @@ pub fn list(conn: &mut Conn) -> QueryResult<Vec<Project>> {
         .load(conn)
 }
 
+/// Makes others who lock the project wait until this transaction ends. SQLite has one writer, so
+/// there nobody is to wait.
+pub fn lock(conn: &mut Conn, id: ProjectId) -> QueryResult<()> {
+    match conn {
+        Conn::Sqlite(_) => Ok(()),
+        Conn::Postgres(conn) => projects::table
+            .find(id)
+            .select(projects::id)
+            .for_no_key_update()
+            .execute(conn)
+            .map(drop),
+    }
+}
+
 /// The project of that name.
 pub fn by_name(conn: &mut Conn, name: &str) -> QueryResult<Option<Project>> {
     projects::table

@@ -63,10 +63,10 @@ struct DueReceipt {
 }
 
 #[derive(Serialize)]
-struct Closed<'a> {
+struct Closed {
     id: DeliveryId,
     delivered: bool,
-    reason: Option<&'a str>,
+    detail: Option<String>,
     #[serde(serialize_with = "timestamp")]
     now: NaiveDateTime,
 }
@@ -97,13 +97,13 @@ pub fn settle(
     limit: i64,
 ) -> QueryResult<Settled> {
     let receipts = due(conn, now, limit)?;
-    let closed: Vec<Closed<'_>> = receipts
+    let closed: Vec<Closed> = receipts
         .iter()
         .filter_map(|receipt| {
             Some(Closed {
                 id: receipt.delivery_id?,
                 delivered: receipt.delivered,
-                reason: receipt.reason.as_deref(),
+                detail: (!receipt.delivered).then(|| explain(receipt.reason.as_deref())),
                 now,
             })
         })
@@ -143,18 +143,18 @@ fn due(conn: &mut Conn, now: NaiveDateTime, limit: i64) -> QueryResult<Vec<DueRe
     .load(conn)
 }
 
-fn close(conn: &mut Conn, rows: &[Closed<'_>]) -> QueryResult<usize> {
+fn close(conn: &mut Conn, rows: &[Closed]) -> QueryResult<usize> {
     const CLOSE: Batch = Batch {
         columns: &[
             ("id", Kind::BigInt),
             ("delivered", Kind::Bool),
-            ("reason", Kind::Text),
+            ("detail", Kind::Text),
             ("now", Kind::Timestamp),
         ],
         sql: "UPDATE deliveries SET \
               state = CASE WHEN r.delivered THEN 'delivered' ELSE 'failed' END, \
               reason = CASE WHEN r.delivered THEN NULL ELSE 'receipt_failed' END, \
-              detail = r.reason, finished_at = r.now, due_at = NULL \
+              detail = r.detail, finished_at = r.now, due_at = NULL \
               FROM {rows} WHERE deliveries.id = r.id AND deliveries.state = 'sent'",
     };
     CLOSE.execute(conn, rows)
@@ -171,6 +171,17 @@ fn look_again(conn: &mut Conn, rows: &[Looked]) -> QueryResult<usize> {
               WHERE receipts.id = r.id",
     };
     LOOK_AGAIN.execute(conn, rows)
+}
+
+/// WeChat's word for a message that did not arrive, in a sentence.
+fn explain(reason: Option<&str>) -> String {
+    match reason {
+        Some("user block") => "The person refuses the account's messages (user block). Only they \
+                               can change that, in WeChat."
+            .to_owned(),
+        Some(reason) => format!("WeChat took the message and could not deliver it ({reason})."),
+        None => "WeChat took the message and could not deliver it.".to_owned(),
+    }
 }
 
 /// 1, 2, 4 … seconds, at most ten minutes apart.

@@ -60,12 +60,14 @@ pub fn claim_due(
     let now = now.format("%F %T%.f");
     let lease_until = lease_until.format("%F %T%.f");
     let limit = limit.max(0);
+    // Materialized, so that no plan can run the locking part more than once.
     sql_query(format!(
-        "UPDATE deliveries SET due_at = '{lease_until}', attempts = attempts + 1, \
-         unsettled_since = COALESCE(unsettled_since, '{now}') WHERE id IN ( \
+        "WITH due AS MATERIALIZED ( \
              SELECT id FROM deliveries WHERE due_at IS NOT NULL AND due_at <= '{now}' \
              ORDER BY due_at LIMIT {limit} {lock} \
-         ) RETURNING id, notification_id, staff_id, staff_name, account_id, identity_id, openid, \
+         ) UPDATE deliveries SET due_at = '{lease_until}', attempts = attempts + 1, \
+         unsettled_since = COALESCE(unsettled_since, '{now}') \
+         WHERE id IN (SELECT id FROM due) RETURNING id, notification_id, staff_id, staff_name, account_id, identity_id, openid, \
          route, attempts, unsettled_since, created_at"
     ))
     .load(conn)
@@ -76,12 +78,13 @@ pub fn claim_due(
 pub struct Outcome {
     /// The delivery.
     pub id: DeliveryId,
-    /// [`Due::attempts`]: a try whose lease has run out does not overwrite a later one.
+    /// [`Due::attempts`]: a try whose lease has run out does not overwrite a later one, except
+    /// that WeChat accepted the message, which is true whenever it is learnt.
     pub attempt: i32,
     /// The new state.
     pub state: DeliveryState,
     /// A stable word for why.
-    pub reason: Option<String>,
+    pub reason: Option<&'static str>,
     /// The same in a sentence.
     pub detail: Option<String>,
     /// When to try again, for one that stays queued.
@@ -105,8 +108,9 @@ pub struct Outcome {
     pub now: NaiveDateTime,
 }
 
-/// Records outcomes, and wakes the receipts that were waiting for their msgids.
-pub fn record(conn: &mut Conn, rows: &[Outcome]) -> QueryResult<()> {
+/// Records outcomes, and makes the receipts due that were waiting for their msgids. Returns how
+/// many those are.
+pub fn record(conn: &mut Conn, rows: &[Outcome]) -> QueryResult<usize> {
     const COLUMNS: &[(&str, Kind)] = &[
         ("id", Kind::BigInt),
         ("attempt", Kind::Integer),
@@ -126,8 +130,11 @@ pub fn record(conn: &mut Conn, rows: &[Outcome]) -> QueryResult<()> {
         sql: "UPDATE deliveries SET state = r.state, reason = r.reason, detail = r.detail, \
               due_at = r.due_at, unsettled_since = r.unsettled_since, msgid = r.msgid, \
               sent_at = r.sent_at, finished_at = r.finished_at FROM {rows} \
-              WHERE deliveries.id = r.id AND deliveries.attempts = r.attempt \
-              AND deliveries.state = 'queued'",
+              WHERE deliveries.id = r.id AND ( \
+                  deliveries.state = 'queued' \
+                  AND (deliveries.attempts = r.attempt OR r.state = 'sent') \
+                  OR deliveries.state IN ('sent', 'unknown') AND deliveries.msgid IS NULL \
+                  AND r.state = 'sent' AND r.msgid IS NOT NULL)",
     };
     const WAKE_RECEIPTS: Batch = Batch {
         columns: COLUMNS,
@@ -136,41 +143,58 @@ pub fn record(conn: &mut Conn, rows: &[Outcome]) -> QueryResult<()> {
               AND receipts.due_at IS NOT NULL",
     };
     RECORD.execute(conn, rows)?;
-    WAKE_RECEIPTS.execute(conn, rows).map(drop)
+    WAKE_RECEIPTS.execute(conn, rows)
 }
 
-#[derive(Serialize)]
-struct Released {
-    id: DeliveryId,
-    attempt: i32,
+/// A delivery that was claimed and not tried.
+#[derive(Clone, Debug, Serialize)]
+pub struct Postponed {
+    /// The delivery.
+    pub id: DeliveryId,
+    /// [`Due::attempts`]; taken back, as there was no try.
+    pub attempt: i32,
+    /// When to claim it again.
     #[serde(serialize_with = "timestamp")]
-    now: NaiveDateTime,
+    pub due_at: NaiveDateTime,
+    /// As it was before the claim.
     #[serde(serialize_with = "maybe_timestamp")]
-    unsettled_since: Option<NaiveDateTime>,
+    pub unsettled_since: Option<NaiveDateTime>,
+    /// A stable word for why; none leaves what is there.
+    pub reason: Option<&'static str>,
+    /// The same in a sentence.
+    pub detail: Option<String>,
+}
+
+impl Postponed {
+    /// Gives a claim of `claimed_at` back, to be claimed again at `due_at`.
+    pub fn new(due: &Due, claimed_at: NaiveDateTime, due_at: NaiveDateTime) -> Self {
+        Self {
+            id: due.id,
+            attempt: due.attempts,
+            due_at,
+            unsettled_since: (due.unsettled_since < claimed_at).then_some(due.unsettled_since),
+            reason: None,
+            detail: None,
+        }
+    }
 }
 
 /// Gives back leases of deliveries that were claimed and not tried.
-pub fn release(conn: &mut Conn, untried: &[Due], claimed_at: NaiveDateTime) -> QueryResult<()> {
+pub fn release(conn: &mut Conn, rows: &[Postponed]) -> QueryResult<()> {
     const RELEASE: Batch = Batch {
         columns: &[
             ("id", Kind::BigInt),
             ("attempt", Kind::Integer),
-            ("now", Kind::Timestamp),
+            ("due_at", Kind::Timestamp),
             ("unsettled_since", Kind::Timestamp),
+            ("reason", Kind::Text),
+            ("detail", Kind::Text),
         ],
-        sql: "UPDATE deliveries SET due_at = r.now, attempts = attempts - 1, \
-              unsettled_since = r.unsettled_since FROM {rows} \
+        sql: "UPDATE deliveries SET due_at = r.due_at, attempts = attempts - 1, \
+              unsettled_since = r.unsettled_since, reason = COALESCE(r.reason, deliveries.reason), \
+              detail = COALESCE(r.detail, deliveries.detail) FROM {rows} \
               WHERE deliveries.id = r.id AND deliveries.attempts = r.attempt \
               AND deliveries.state = 'queued'",
     };
-    let rows: Vec<Released> = untried
-        .iter()
-        .map(|due| Released {
-            id: due.id,
-            attempt: due.attempts,
-            now: claimed_at,
-            unsettled_since: (due.unsettled_since < claimed_at).then_some(due.unsettled_since),
-        })
-        .collect();
-    RELEASE.execute(conn, &rows).map(drop)
+    RELEASE.execute(conn, rows).map(drop)
 }

@@ -77,16 +77,19 @@ pub fn fail(conn: &mut Conn, id: EventId, problem: &str) -> QueryResult<()> {
         .map(drop)
 }
 
-/// Lets an event be processed once more. Returns whether it exists.
+/// Lets an event be processed once more. Returns whether it exists. One that failed loses its
+/// problem: with one it would count as a push that cannot be parsed.
 pub fn requeue(conn: &mut Conn, account: AccountId, id: EventId) -> QueryResult<bool> {
-    diesel::update(
-        events::table
-            .filter(events::account_id.eq(account))
-            .filter(events::id.eq(id)),
-    )
-    .set(events::state.eq(WAITING))
-    .execute(conn)
-    .map(|rows| rows == 1)
+    let event = events::table
+        .filter(events::account_id.eq(account))
+        .filter(events::id.eq(id));
+    diesel::update(event.filter(events::state.eq(FAILED)))
+        .set(events::problem.eq(None::<String>))
+        .execute(conn)?;
+    diesel::update(event)
+        .set(events::state.eq(WAITING))
+        .execute(conn)
+        .map(|rows| rows == 1)
 }
 
 /// How many events wait.

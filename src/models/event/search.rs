@@ -2,8 +2,8 @@
 
 use diesel::prelude::*;
 
-use super::Event;
-use crate::db::{Conn, schema::events};
+use super::{Event, WAITING};
+use crate::db::{Backend, Conn, schema::events, schema::identities};
 use crate::ids::{AccountId, EventId, IdentityId};
 
 /// Which events to list. Empty fields do not filter.
@@ -11,8 +11,6 @@ use crate::ids::{AccountId, EventId, IdentityId};
 pub struct Filter {
     /// `text`, `event.subscribe`, …
     pub kind: Option<String>,
-    /// The identity they concern.
-    pub identity_id: Option<IdentityId>,
     /// The person they concern, also before they are processed.
     pub openid: Option<String>,
     /// CreateTime from, seconds since 1970, inclusive.
@@ -23,27 +21,72 @@ pub struct Filter {
     pub before: Option<EventId>,
 }
 
-/// Events of the given accounts, newest first.
+type Query<'a> = events::BoxedQuery<'a, Backend>;
+
+/// Events of the given accounts, newest first. Each account is asked by itself, because the index
+/// holds an account's events in order, but not those of several.
 pub fn list(
     conn: &mut Conn,
     accounts: &[AccountId],
     filter: &Filter,
     limit: i64,
 ) -> QueryResult<Vec<Event>> {
+    let mut found = Vec::new();
+    for &account in accounts {
+        found.extend(of_account(conn, account, filter, limit)?);
+    }
+    found.sort_by_key(|event: &Event| std::cmp::Reverse(event.id));
+    found.truncate(usize::try_from(limit).unwrap_or_default());
+    Ok(found)
+}
+
+fn of_account(
+    conn: &mut Conn,
+    account: AccountId,
+    filter: &Filter,
+    limit: i64,
+) -> QueryResult<Vec<Event>> {
+    let load = |conn: &mut Conn, query: Query<'_>| {
+        query
+            .select(Event::as_select())
+            .order(events::id.desc())
+            .limit(limit)
+            .load::<Event>(conn)
+    };
+    let Some(openid) = &filter.openid else {
+        return load(conn, matching(account, filter));
+    };
+    let identity: Option<IdentityId> = identities::table
+        .filter(identities::account_id.eq(account))
+        .filter(identities::openid.eq(openid))
+        .select(identities::id)
+        .first(conn)
+        .optional()?;
+    let Some(identity) = identity else {
+        return load(
+            conn,
+            matching(account, filter).filter(events::openid.eq(openid)),
+        );
+    };
+    // Processed events have an index by identity; of the others there are few.
+    let mut found = load(
+        conn,
+        matching(account, filter).filter(events::identity_id.eq(identity)),
+    )?;
+    let unprocessed = matching(account, filter)
+        .filter(events::state.eq(WAITING))
+        .filter(events::openid.eq(openid))
+        .filter(events::identity_id.is_null());
+    found.extend(load(conn, unprocessed)?);
+    Ok(found)
+}
+
+fn matching<'a>(account: AccountId, filter: &'a Filter) -> Query<'a> {
     let mut query = events::table
-        .filter(events::account_id.eq_any(accounts))
-        .order(events::id.desc())
-        .limit(limit)
-        .select(Event::as_select())
+        .filter(events::account_id.eq(account))
         .into_boxed();
     if let Some(kind) = &filter.kind {
         query = query.filter(events::kind.eq(kind));
-    }
-    if let Some(identity) = filter.identity_id {
-        query = query.filter(events::identity_id.eq(identity));
-    }
-    if let Some(openid) = &filter.openid {
-        query = query.filter(events::openid.eq(openid));
     }
     if let Some(since) = filter.since {
         query = query.filter(events::create_time.ge(since));
@@ -54,7 +97,7 @@ pub fn list(
     if let Some(before) = filter.before {
         query = query.filter(events::id.lt(before));
     }
-    query.load(conn)
+    query
 }
 
 /// One event, if it belongs to one of the given accounts.

@@ -8,10 +8,11 @@ use diesel::sql_types::Bool;
 use super::{FollowState, Identity};
 use crate::db::{
     Conn,
-    schema::{bindings, identities, staff},
+    schema::{accounts, identities},
     text_enum,
 };
 use crate::ids::{AccountId, IdentityId, ProjectId};
+use crate::models::staff;
 
 text_enum! {
     /// How far a person's openids are linked.
@@ -44,7 +45,7 @@ pub struct PeopleFilter {
     pub before: Option<IdentityId>,
 }
 
-diesel::alias!(identities as bound: Bound, identities as elsewhere: Elsewhere);
+diesel::alias!(identities as elsewhere: Elsewhere);
 
 /// A page of people, each by its newest matching identity, newest first.
 pub fn page(
@@ -73,6 +74,10 @@ pub fn page(
         .into_boxed();
     if let Some(account) = filter.account_id {
         query = query.filter(identities::account_id.eq(account));
+    } else if filter.openid.is_some() {
+        // Openids are indexed by account.
+        let accounts = accounts::table.filter(accounts::project_id.eq(project));
+        query = query.filter(identities::account_id.eq_any(accounts.select(accounts::id)));
     }
     if let Some(state) = filter.follow_state {
         query = query.filter(identities::follow_state.eq(state));
@@ -93,30 +98,9 @@ pub fn page(
         None => query,
     };
     if let Some(staff_id) = &filter.staff_id {
-        let bindings_of = bindings::table
-            .inner_join(staff::table)
-            .filter(bindings::project_id.eq(project))
-            .filter(staff::staff_id.eq(staff_id));
-        let directly = bindings_of.select(bindings::identity_id);
-        let by_unionid = bindings_of.select(bindings::unionid);
-        let through_identity = bindings::table
-            .inner_join(staff::table)
-            .inner_join(
-                bound.on(bound
-                    .field(identities::id)
-                    .nullable()
-                    .eq(bindings::identity_id)),
-            )
-            .filter(bindings::project_id.eq(project))
-            .filter(staff::staff_id.eq(staff_id))
-            .select(bound.field(identities::unionid));
-        query = query.filter(
-            identities::id
-                .nullable()
-                .eq_any(directly)
-                .or(identities::unionid.eq_any(by_unionid))
-                .or(identities::unionid.eq_any(through_identity)),
-        );
+        let reached = staff::reach(conn, project, &[staff_id])?;
+        let ids: Vec<IdentityId> = reached.iter().filter_map(|row| row.identity_id).collect();
+        query = query.filter(identities::id.eq_any(ids));
     }
     if let Some(before) = filter.before {
         query = query.filter(identities::id.lt(before));

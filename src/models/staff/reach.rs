@@ -36,6 +36,9 @@ pub struct ReachRow {
     /// Whether the identity follows its account.
     #[diesel(sql_type = Nullable<Text>)]
     pub follow_state: Option<FollowState>,
+    /// CreateTime of its newest follow, as in [`Identity`](crate::models::identity::Identity).
+    #[diesel(sql_type = Nullable<BigInt>)]
+    pub followed_time: Option<i64>,
     /// What is known of its profile.
     #[diesel(sql_type = Nullable<Text>)]
     pub profile_state: Option<ProfileState>,

@@ -8,14 +8,14 @@ WITH bound AS (
 )
 SELECT bound.staff_id, bound.name, bound.binding_id IS NOT NULL AS bound,
        NULL AS identity_id, NULL AS account_id, NULL AS openid, bound.unionid,
-       NULL AS follow_state, NULL AS profile_state
+       NULL AS follow_state, NULL AS followed_time, NULL AS profile_state
 FROM bound
 UNION ALL
 SELECT bound.staff_id, bound.name, TRUE, i.id, i.account_id, i.openid, i.unionid,
-       i.follow_state, i.profile_state
+       i.follow_state, i.followed_time, i.profile_state
 FROM bound JOIN identities i ON i.id = bound.identity_id
 UNION ALL
 SELECT bound.staff_id, bound.name, TRUE, i.id, i.account_id, i.openid, i.unionid,
-       i.follow_state, i.profile_state
+       i.follow_state, i.followed_time, i.profile_state
 FROM bound JOIN identities i ON i.project_id = bound.project_id AND i.unionid = bound.unionid
 WHERE bound.identity_id IS NULL OR i.id <> bound.identity_id

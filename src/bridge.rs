@@ -1,0 +1,96 @@
+//! The steps of the data path. Each meets the next only through a table and a wake signal.
+
+pub mod accounts;
+pub mod bind;
+pub mod deliver;
+pub mod import;
+pub mod keys;
+mod link;
+pub mod login;
+pub mod notify;
+pub mod plan;
+pub mod prepared;
+mod problem;
+pub mod process;
+pub mod profile;
+pub mod receipts;
+pub mod receive;
+pub mod register;
+pub mod retry;
+pub mod route;
+pub mod signals;
+pub mod token;
+
+use std::sync::Arc;
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::db::Db;
+use crate::vault::Vault;
+use crate::wechat::client::Client;
+
+use accounts::Accounts;
+use deliver::Pauses;
+use keys::Keys;
+use prepared::Notifications;
+use signals::Signals;
+use token::Tokens;
+
+/// What every step works with. Cheap to clone.
+#[derive(Clone)]
+pub struct Bridge {
+    /// The database.
+    pub db: Db,
+    /// Now.
+    pub clock: Clock,
+    /// WeChat's API.
+    pub wechat: Client,
+    /// Opens and seals stored secrets.
+    pub vault: Vault,
+    /// All settings.
+    pub config: Arc<Config>,
+    /// The accounts with their secrets opened.
+    pub accounts: Arc<Accounts>,
+    /// API keys.
+    pub keys: Arc<Keys>,
+    /// Access tokens.
+    pub tokens: Arc<Tokens>,
+    /// Notifications ready to be sent.
+    pub notifications: Arc<Notifications>,
+    /// Accounts that may not send for a while.
+    pub pauses: Arc<Pauses>,
+    /// Wakes the next step.
+    pub signals: Arc<Signals>,
+}
+
+impl Bridge {
+    /// Puts the parts together.
+    pub fn new(db: Db, clock: Clock, wechat: Client, vault: Vault, config: Arc<Config>) -> Self {
+        let accounts = Accounts::new(db.clone(), vault.clone(), clock.clone());
+        let tokens = Tokens::new(db.clone(), vault.clone(), clock.clone(), wechat.clone());
+        Self {
+            accounts: Arc::new(accounts),
+            keys: Arc::new(Keys::new(db.clone(), clock.clone())),
+            tokens: Arc::new(tokens),
+            notifications: Arc::default(),
+            pauses: Arc::default(),
+            signals: Arc::new(Signals::default()),
+            db,
+            clock,
+            wechat,
+            vault,
+            config,
+        }
+    }
+}
+
+/// What one run of a step found to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Work was done; there may be more.
+    Worked,
+    /// Nothing was due.
+    Idle,
+    /// Nothing is due yet, but will be this soon.
+    Later(std::time::Duration),
+}

@@ -1,0 +1,159 @@
+//! The rows that a batch of tries leaves behind.
+
+use chrono::NaiveDateTime;
+
+use super::failure::Failure;
+use super::outcome::Next;
+use super::send::Done;
+use crate::ids::IdentityId;
+use crate::models::attempt::NewAttempt;
+use crate::models::delivery::{DeliveryState, Due, Outcome, Postponed};
+
+/// What is recorded in one transaction.
+#[derive(Debug, Default)]
+pub(super) struct Book {
+    pub(super) outcomes: Vec<Outcome>,
+    pub(super) attempts: Vec<NewAttempt>,
+    /// Tries of which nothing was heard: stored unless something was recorded after all.
+    pub(super) lost: Vec<NewAttempt>,
+    pub(super) postponed: Vec<Postponed>,
+    /// Who does not follow, as of which second.
+    pub(super) unfollowed: Vec<(IdentityId, i64)>,
+}
+
+impl Book {
+    /// Enters what came of one delivery claimed at `claimed_at`.
+    pub(super) fn enter(&mut self, due: &Due, claimed_at: NaiveDateTime, done: Done) {
+        if due.unsettled_since < claimed_at && due.attempts > 1 {
+            self.lost.push(lost(due, claimed_at));
+        }
+        match done {
+            Done::Tried {
+                finished_at,
+                next,
+                msgid,
+                failure,
+            } => self.tried(due, claimed_at, finished_at, next, msgid, failure),
+            Done::Postponed { due_at, pause } => self.postponed.push(Postponed {
+                reason: Some(pause.reason),
+                detail: Some(pause.detail),
+                ..Postponed::new(due, claimed_at, due_at)
+            }),
+            Done::TooLate => self.outcomes.push(Outcome {
+                state: DeliveryState::Unknown,
+                reason: Some("unsettled"),
+                detail: Some(TOO_LATE.to_owned()),
+                finished_at: Some(claimed_at),
+                ..blank(due, claimed_at)
+            }),
+            Done::GivenUp { pause } => self.outcomes.push(Outcome {
+                state: match due.unsettled_since < claimed_at {
+                    true => DeliveryState::Unknown,
+                    false => DeliveryState::Failed,
+                },
+                reason: Some("gave_up"),
+                detail: Some(pause.detail),
+                finished_at: Some(claimed_at),
+                ..blank(due, claimed_at)
+            }),
+        }
+    }
+
+    fn tried(
+        &mut self,
+        due: &Due,
+        started_at: NaiveDateTime,
+        finished_at: NaiveDateTime,
+        next: Next,
+        msgid: Option<i64>,
+        failure: Option<Failure>,
+    ) {
+        if failure.as_ref().is_some_and(Failure::is_unfollowed) {
+            let sent_at = started_at.and_utc().timestamp();
+            self.unfollowed.push((due.identity_id, sent_at));
+        }
+        let pending = failure.as_ref().map(|failure| failure.reason);
+        let (outcome, errcode, detail) = match failure {
+            Some(failure) => (failure.outcome, failure.errcode, Some(failure.detail)),
+            None => ("accepted", None, None),
+        };
+        self.attempts.push(NewAttempt {
+            delivery_id: due.id,
+            number: due.attempts,
+            started_at,
+            finished_at,
+            outcome,
+            errcode,
+            detail: detail.clone(),
+        });
+        let row = Outcome {
+            msgid,
+            detail,
+            ..blank(due, finished_at)
+        };
+        self.outcomes.push(match next {
+            Next::Sent => Outcome {
+                state: DeliveryState::Sent,
+                sent_at: Some(finished_at),
+                ..row
+            },
+            Next::Again {
+                due_at,
+                unsettled_since,
+            } => Outcome {
+                reason: pending,
+                due_at: Some(due_at),
+                unsettled_since,
+                ..row
+            },
+            Next::Failed { reason } => Outcome {
+                state: DeliveryState::Failed,
+                reason: Some(reason),
+                finished_at: Some(finished_at),
+                ..row
+            },
+            Next::Unknown { reason } => Outcome {
+                state: DeliveryState::Unknown,
+                reason: Some(reason),
+                finished_at: Some(finished_at),
+                ..row
+            },
+        });
+    }
+}
+
+const TOO_LATE: &str = "A send was interrupted, and WeChat may have taken the message. It was too \
+                        late to try again without the risk of notifying twice.";
+
+/// A row that says nothing yet.
+fn blank(due: &Due, now: NaiveDateTime) -> Outcome {
+    Outcome {
+        id: due.id,
+        attempt: due.attempts,
+        state: DeliveryState::Queued,
+        reason: None,
+        detail: None,
+        due_at: None,
+        unsettled_since: None,
+        account_id: due.account_id,
+        msgid: None,
+        sent_at: None,
+        finished_at: None,
+        now,
+    }
+}
+
+/// The try before this one, in case its process was lost before it recorded anything.
+fn lost(due: &Due, now: NaiveDateTime) -> NewAttempt {
+    NewAttempt {
+        delivery_id: due.id,
+        number: due.attempts - 1,
+        started_at: due.unsettled_since,
+        finished_at: now,
+        outcome: "interrupted",
+        errcode: None,
+        detail: Some(
+            "The process stopped, or took too long, before it recorded the outcome.".to_owned(),
+        ),
+    }
+}

@@ -1,0 +1,152 @@
+//! What follows from one try: pure, so that every class of error can be tested without a socket.
+
+use chrono::{NaiveDateTime, NaiveTime, TimeDelta};
+
+use super::failure::{Failure, Remedy};
+use crate::bridge::retry::Backoff;
+use crate::ids::DeliveryId;
+
+/// WeChat remembers a `client_msg_id` for 10 minutes; one of them is left for clocks and for the
+/// call itself.
+pub(super) const REMEMBERED: TimeDelta = TimeDelta::minutes(9);
+/// The last moment to plan another try of an unsettled message for: what is due is not claimed
+/// at once.
+const LAST_PLANNED: TimeDelta = TimeDelta::seconds(510);
+/// The least pause where WeChat counts by the minute, or an account's owner has to act.
+const MINUTE: TimeDelta = TimeDelta::seconds(60);
+/// What waited comes back over this many seconds, not all at once.
+const AFTER_A_MINUTE: f64 = 15.0;
+const AFTER_MIDNIGHT: f64 = 300.0;
+/// Beijing has no summer time.
+const BEIJING: TimeDelta = TimeDelta::hours(8);
+
+/// When to stop trying.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    pub(super) backoff: Backoff,
+    pub(super) max_attempts: i32,
+    pub(super) max_age: TimeDelta,
+}
+
+/// One try of a delivery.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Try {
+    /// From 1.
+    pub(super) number: i32,
+    /// When the delivery was accepted.
+    pub(super) created_at: NaiveDateTime,
+    /// When it was claimed.
+    pub(super) started_at: NaiveDateTime,
+    /// When its outcome was known.
+    pub(super) finished_at: NaiveDateTime,
+    /// Start of the first try whose outcome is not known: this one, or an earlier one.
+    pub(super) unsettled_since: NaiveDateTime,
+}
+
+/// What becomes of the delivery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// WeChat took it.
+    Sent,
+    /// It stays queued.
+    Again {
+        due_at: NaiveDateTime,
+        unsettled_since: Option<NaiveDateTime>,
+    },
+    /// It will not arrive.
+    Failed { reason: &'static str },
+    /// It may have arrived, and trying again could notify twice.
+    Unknown { reason: &'static str },
+}
+
+impl Try {
+    /// Whether an earlier try may have taken effect, too long ago to try again.
+    pub(super) fn is_too_late(&self) -> bool {
+        self.started_at - self.unsettled_since >= REMEMBERED
+    }
+
+    /// Start of an earlier try whose outcome is not known. An answer to this one does not settle
+    /// that one, unless WeChat took the message.
+    pub(super) fn unsettled_before(&self) -> Option<NaiveDateTime> {
+        (self.unsettled_since < self.started_at).then_some(self.unsettled_since)
+    }
+
+    /// What follows from a failure.
+    pub(super) fn after(&self, failure: &Failure, limits: &Limits, jitter: f64) -> Next {
+        let reason = match failure.remedy {
+            Remedy::Never => {
+                return Next::Failed {
+                    reason: failure.reason,
+                };
+            }
+            Remedy::Ambiguous => return self.after_silence(limits, jitter),
+            Remedy::Retry | Remedy::Minute | Remedy::Midnight => "gave_up",
+        };
+        let unsettled_since = self.unsettled_before();
+        if self.is_last(limits) {
+            return match unsettled_since {
+                Some(_) => Next::Unknown { reason },
+                None => Next::Failed { reason },
+            };
+        }
+        let due_at = self.due_at(failure.remedy, limits, jitter);
+        match unsettled_since {
+            Some(since) if due_at > since + LAST_PLANNED => Next::Unknown {
+                reason: "unsettled",
+            },
+            _ => Next::Again {
+                due_at,
+                unsettled_since,
+            },
+        }
+    }
+
+    fn after_silence(&self, limits: &Limits, jitter: f64) -> Next {
+        let last = self.unsettled_since + LAST_PLANNED;
+        if self.is_last(limits) || self.finished_at >= last {
+            return Next::Unknown {
+                reason: "unsettled",
+            };
+        }
+        Next::Again {
+            due_at: self.due_at(Remedy::Retry, limits, jitter).min(last),
+            unsettled_since: Some(self.unsettled_since),
+        }
+    }
+
+    fn due_at(&self, remedy: Remedy, limits: &Limits, jitter: f64) -> NaiveDateTime {
+        let now = self.finished_at;
+        let pause = limits.backoff.pause(self.number - 1, jitter);
+        match remedy {
+            Remedy::Midnight => {
+                let spread = TimeDelta::milliseconds((AFTER_MIDNIGHT * 1_000.0 * jitter) as i64);
+                next_midnight(now) + spread
+            }
+            Remedy::Minute => {
+                let spread = TimeDelta::milliseconds((AFTER_A_MINUTE * 1_000.0 * jitter) as i64);
+                now + pause.max(MINUTE + spread)
+            }
+            Remedy::Never | Remedy::Retry | Remedy::Ambiguous => now + pause,
+        }
+    }
+
+    fn is_last(&self, limits: &Limits) -> bool {
+        self.number >= limits.max_attempts || self.finished_at - self.created_at >= limits.max_age
+    }
+}
+
+/// When WeChat renews the day's quota.
+pub(super) fn next_midnight(now: NaiveDateTime) -> NaiveDateTime {
+    let in_beijing = now + BEIJING;
+    let midnight = in_beijing.date().and_time(NaiveTime::MIN) + TimeDelta::days(1);
+    midnight - BEIJING
+}
+
+/// The same for every try of a delivery, and unlike that of any other. The nonce tells
+/// installations apart that send through the same account.
+pub(super) fn client_msg_id(nonce: i64, id: DeliveryId) -> String {
+    format!("q{:08x}{:x}", nonce as u32, id.0)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,273 @@
+//! Each class of error, and the times around it.
+
+use chrono::NaiveDate;
+
+use super::super::failure::SendError;
+use super::*;
+use crate::bridge::route::FieldError;
+use crate::bridge::token::TokenError;
+use crate::wechat::error::{ApiError, CallError};
+use crate::wechat::template::CLIENT_MSG_ID_MAX;
+
+fn at(hour: u32, minute: u32) -> NaiveDateTime {
+    let day = NaiveDate::from_ymd_opt(2026, 1, 1).unwrap();
+    day.and_hms_opt(hour, minute, 0).unwrap()
+}
+
+fn limits() -> Limits {
+    Limits {
+        backoff: Backoff::seconds(2, 600),
+        max_attempts: 12,
+        max_age: TimeDelta::days(1),
+    }
+}
+
+fn first_try() -> Try {
+    Try {
+        number: 1,
+        created_at: at(0, 0),
+        started_at: at(0, 0),
+        finished_at: at(0, 0),
+        unsettled_since: at(0, 0),
+    }
+}
+
+fn refused(errcode: i64) -> Failure {
+    let api = ApiError::new(errcode, "refused rid: 69560000-0a0b0c0d-01020304");
+    Failure::of(&SendError::Token(TokenError::Call(CallError::Api(api))))
+}
+
+fn no_token(error: CallError) -> Failure {
+    Failure::of(&SendError::Token(TokenError::Refresh(error)))
+}
+
+fn after(failure: &Failure) -> Next {
+    first_try().after(failure, &limits(), 1.0)
+}
+
+/// Seconds until the next try of a message that was certainly not taken.
+fn pause(failure: &Failure) -> i64 {
+    match after(failure) {
+        Next::Again {
+            due_at,
+            unsettled_since: None,
+        } => (due_at - at(0, 0)).num_seconds(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_refusal_of_the_person_or_the_message_is_final_with_a_stable_reason() {
+    for (errcode, reason) in [
+        (43004, "not_following"),
+        (50005, "not_following"),
+        (43019, "blocked"),
+        (40003, "wrong_openid"),
+        (49003, "wrong_openid"),
+        (43101, "refused_by_person"),
+        (70000, "recipient_refused"),
+        (40037, "template_unknown"),
+        (48011, "template_unknown"),
+        (47003, "refused_content"),
+        (40249, "refused_content"),
+        (41009, "refused_request"),
+        (123_456, "refused_request"),
+    ] {
+        let failure = refused(errcode);
+        assert_eq!(after(&failure), Next::Failed { reason }, "{errcode}");
+        assert_eq!(failure.is_unfollowed(), reason == "not_following");
+        assert!(!failure.whole_account);
+        assert!(
+            failure.detail.contains(&format!("({errcode})")),
+            "{}",
+            failure.detail
+        );
+        assert!(
+            failure.detail.contains("rid 69560000"),
+            "{}",
+            failure.detail
+        );
+    }
+}
+
+#[test]
+fn what_may_pass_is_tried_again_after_its_pause() {
+    for (errcode, seconds, whole_account) in [
+        (-1, 2, false),
+        (43108, 2, false),
+        (40001, 2, false),
+        (45066, 75, false),
+        (45011, 75, true),
+        (43117, 75, false),
+        (48001, 75, true),
+        (40164, 75, true),
+        (43116, 75, false),
+        // From 8:00 to midnight in Beijing, and five minutes of spread.
+        (45009, 16 * 3600 + 300, true),
+    ] {
+        let failure = refused(errcode);
+        assert_eq!(pause(&failure), seconds, "{errcode}");
+        assert_eq!(failure.whole_account, whole_account, "{errcode}");
+    }
+}
+
+#[test]
+fn without_a_token_nothing_was_sent() {
+    let api = |errcode| CallError::Api(ApiError::new(errcode, "x"));
+    for (failure, seconds) in [
+        (no_token(api(40001)), 75),
+        (no_token(api(40164)), 75),
+        (no_token(api(-1)), 2),
+        (no_token(api(45009)), 16 * 3600 + 300),
+        (no_token(CallError::Timeout), 2),
+        (
+            Failure::of(&SendError::Token(TokenError::NoSecret("wx1".to_owned()))),
+            75,
+        ),
+        (
+            Failure::of(&SendError::Token(TokenError::Busy("wx1".to_owned()))),
+            2,
+        ),
+        (Failure::of(&SendError::NoAccount), 75),
+    ] {
+        assert_eq!(failure.outcome, "not_sent");
+        assert_eq!(pause(&failure), seconds, "{}", failure.detail);
+        assert!(failure.whole_account, "{}", failure.detail);
+    }
+    let field = FieldError::new("params", "is broken");
+    let failure = Failure::of(&SendError::NotRenderable(field));
+    let reason = "not_renderable";
+    assert_eq!(after(&failure), Next::Failed { reason });
+}
+
+fn silent() -> [Failure; 4] {
+    let malformed = CallError::Malformed {
+        reason: "no JSON".to_owned(),
+    };
+    let broken = CallError::Broken {
+        reason: "reset".to_owned(),
+    };
+    let gateway = CallError::Http { status: 502 };
+    [CallError::Timeout, broken, gateway, malformed]
+        .map(|call| Failure::of(&SendError::Token(TokenError::Call(call))))
+}
+
+#[test]
+fn silence_is_tried_again_only_while_wechat_knows_the_id() {
+    for failure in silent() {
+        assert_eq!(failure.outcome, "ambiguous");
+        let mut this = first_try();
+        let mut tries = 0;
+        loop {
+            match this.after(&failure, &limits(), 1.0) {
+                Next::Again {
+                    due_at,
+                    unsettled_since,
+                } => {
+                    assert_eq!(unsettled_since, Some(at(0, 0)));
+                    assert!(due_at > this.finished_at && due_at <= at(0, 0) + LAST_PLANNED);
+                    this = Try {
+                        number: this.number + 1,
+                        started_at: due_at,
+                        finished_at: due_at,
+                        ..this
+                    };
+                    assert!(!this.is_too_late());
+                    tries += 1;
+                }
+                next => {
+                    let reason = "unsettled";
+                    assert_eq!(next, Next::Unknown { reason });
+                    break;
+                }
+            }
+        }
+        assert!(tries >= 5, "only {tries} tries");
+    }
+    let mut late = first_try();
+    late.started_at = at(0, 9);
+    assert!(late.is_too_late());
+}
+
+#[test]
+fn an_answer_to_a_later_try_does_not_settle_the_first() {
+    let later = Try {
+        number: 2,
+        started_at: at(0, 1),
+        finished_at: at(0, 1),
+        ..first_try()
+    };
+    match later.after(&refused(-1), &limits(), 1.0) {
+        Next::Again {
+            unsettled_since, ..
+        } => assert_eq!(unsettled_since, Some(at(0, 0))),
+        other => panic!("{other:?}"),
+    }
+    let reason = "unsettled";
+    assert_eq!(
+        later.after(&refused(45009), &limits(), 1.0),
+        Next::Unknown { reason }
+    );
+    let reason = "not_following";
+    assert_eq!(
+        later.after(&refused(43004), &limits(), 1.0),
+        Next::Failed { reason }
+    );
+}
+
+#[test]
+fn there_is_an_end_to_trying() {
+    let reason = "gave_up";
+    let many = Try {
+        number: 12,
+        ..first_try()
+    };
+    assert_eq!(
+        many.after(&refused(-1), &limits(), 0.0),
+        Next::Failed { reason }
+    );
+    let old = Try {
+        started_at: at(0, 0) + TimeDelta::days(1),
+        finished_at: at(0, 0) + TimeDelta::days(1),
+        unsettled_since: at(0, 0) + TimeDelta::days(1),
+        ..first_try()
+    };
+    assert_eq!(
+        old.after(&refused(-1), &limits(), 0.0),
+        Next::Failed { reason }
+    );
+    let [timeout, ..] = silent();
+    let reason = "unsettled";
+    assert_eq!(
+        many.after(&timeout, &limits(), 0.0),
+        Next::Unknown { reason }
+    );
+}
+
+#[test]
+fn the_quota_comes_back_at_midnight_in_beijing() {
+    let day = |day, hour| {
+        let day = NaiveDate::from_ymd_opt(2026, 1, day).unwrap();
+        day.and_hms_opt(hour, 0, 0).unwrap()
+    };
+    for (now, midnight) in [
+        (day(1, 0), day(1, 16)),
+        (day(1, 15), day(1, 16)),
+        (day(1, 16), day(2, 16)),
+        (day(1, 23), day(2, 16)),
+    ] {
+        assert_eq!(next_midnight(now), midnight);
+    }
+}
+
+#[test]
+fn a_client_msg_id_is_short_and_unlike_any_other() {
+    let longest = client_msg_id(i64::MAX, DeliveryId(i64::MAX));
+    assert!(longest.len() <= CLIENT_MSG_ID_MAX, "{longest}");
+    assert_eq!(client_msg_id(0xabc, DeliveryId(0x1f)), "q00000abc1f");
+    let ids: std::collections::BTreeSet<String> = [0, 1, -1, i64::from(u32::MAX) - 1]
+        .iter()
+        .flat_map(|nonce| (1..300).map(move |id| client_msg_id(*nonce, DeliveryId(id))))
+        .collect();
+    assert_eq!(ids.len(), 4 * 299);
+}

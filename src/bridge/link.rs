@@ -1,0 +1,105 @@
+//! The rules of unionids: what WeChat's word on one openid says of the person behind it.
+//!
+//! A person is the identities of a project that share a unionid. So linking is writing down a
+//! unionid, exactly as WeChat gave it: whichever side comes first, the other joins it. A unionid
+//! may appear later (the account is bound to an Open Platform account) or change (it moves to
+//! another one); an answer without one never erases a known one.
+
+use std::collections::HashMap;
+
+use chrono::NaiveDateTime;
+
+use super::retry::{Backoff, jitter};
+use crate::config;
+use crate::models::identity::{Claimed, Fetched, ProfileState};
+use crate::models::storable;
+use crate::wechat::user::UserInfo;
+
+/// An identity and what WeChat said of it, if anything.
+pub(super) type Answered = (Claimed, Option<UserInfo>);
+
+/// Joins answers to questions by openid: WeChat promises no order.
+pub(super) fn pair(asked: Vec<Claimed>, infos: Vec<UserInfo>) -> Vec<Answered> {
+    let mut by_openid: HashMap<String, UserInfo> = infos
+        .into_iter()
+        .map(|info| (info.openid.clone(), info))
+        .collect();
+    asked
+        .into_iter()
+        .map(|claimed| {
+            let info = by_openid.remove(&claimed.openid);
+            (claimed, info)
+        })
+        .collect()
+}
+
+/// What to store, and the identities of which WeChat said nothing.
+pub(super) fn rows(
+    answered: Vec<Answered>,
+    now: NaiveDateTime,
+    settings: &config::Profile,
+) -> (Vec<Fetched>, Vec<Claimed>) {
+    let mut missing = Vec::new();
+    let mut rows: Vec<Fetched> = answered
+        .into_iter()
+        .filter_map(|(claimed, info)| match info {
+            Some(info) => Some(row(&claimed, info, now, settings)),
+            None => {
+                missing.push(claimed);
+                None
+            }
+        })
+        .collect();
+    // Two replicas that store overlapping rows lock them in the same order.
+    rows.sort_by_key(|row| row.id);
+    (rows, missing)
+}
+
+fn row(
+    claimed: &Claimed,
+    info: UserInfo,
+    now: NaiveDateTime,
+    settings: &config::Profile,
+) -> Fetched {
+    let profile_state = match (&info.unionid, info.subscribe) {
+        (Some(_), _) => ProfileState::Complete,
+        (None, true) => ProfileState::NotBoundToOpenPlatform,
+        (None, false) => ProfileState::NotFollowing,
+    };
+    let reprobe = Backoff::seconds(
+        settings.reprobe_first_seconds,
+        settings.reprobe_longest_seconds,
+    );
+    let (attempts, due_at) = match profile_state {
+        // The owner may bind the account one day; nothing tells us when.
+        ProfileState::NotBoundToOpenPlatform => (
+            claimed.profile_attempts.saturating_add(1),
+            Some(now + reprobe.pause(claimed.profile_attempts, jitter())),
+        ),
+        _ => (0, None),
+    };
+    let text = |text: Option<String>| text.map(|text| storable(&text).into_owned());
+    let qr_scene = info.qr_scene_str.or(match info.qr_scene {
+        Some(0) | None => None,
+        Some(scene) => Some(scene.to_string()),
+    });
+    Fetched {
+        id: claimed.id,
+        was_followed: claimed.followed_time,
+        was_unfollowed: claimed.unfollowed_time,
+        subscribe: info.subscribe,
+        subscribe_time: info.subscribe_time.unwrap_or_default(),
+        unionid: text(info.unionid),
+        subscribe_scene: text(info.subscribe_scene),
+        qr_scene: text(qr_scene),
+        language: text(info.language),
+        remark: text(info.remark),
+        tag_ids: serde_json::to_string(&info.tagid_list)
+            .ok()
+            .filter(|_| !info.tagid_list.is_empty()),
+        profile_state,
+        due_at,
+        attempts,
+        now,
+    }
+}

@@ -1,0 +1,96 @@
+//! Mini-program login: from the code that `wx.login` gave to a stored identity. The session_key
+//! that comes with it is dropped here, and nowhere kept.
+
+use thiserror::Error;
+
+use super::accounts::AccountError;
+use super::{Bridge, problem};
+use crate::db::DbError;
+use crate::ids::ProjectId;
+use crate::models::account::AccountKind;
+use crate::models::identity::{self, FollowState, Identity, Login, ProfileState};
+use crate::models::storable;
+use crate::wechat::error::CallError;
+
+const CALL: &str = "jscode2session";
+
+/// Why nobody was logged in.
+#[derive(Debug, Error)]
+pub enum LoginError {
+    /// The project has no such account.
+    #[error("no account has this app id")]
+    UnknownAccount,
+    /// Only mini-programs have login codes.
+    #[error("this app id is an official account's; a login code comes from a mini-program")]
+    NotMiniProgram,
+    /// The account has no app secret.
+    #[error("the mini-program has no app secret: add it with `queqiao accounts set --secret`")]
+    NoSecret,
+    /// WeChat refused the code or the account, or could not be reached.
+    #[error(transparent)]
+    Call(#[from] CallError),
+    /// The database did not do it.
+    #[error(transparent)]
+    Db(#[from] DbError),
+    /// The account cannot be read.
+    #[error(transparent)]
+    Account(#[from] AccountError),
+}
+
+impl From<diesel::result::Error> for LoginError {
+    fn from(error: diesel::result::Error) -> Self {
+        Self::Db(error.into())
+    }
+}
+
+impl Bridge {
+    /// Asks WeChat who gave this code in a mini-program of the project, and stores the identity.
+    ///
+    /// # Errors
+    /// If there is no such mini-program, WeChat refuses, or the identity cannot be stored.
+    pub async fn log_in(
+        &self,
+        project: ProjectId,
+        app_id: &str,
+        code: &str,
+    ) -> Result<Identity, LoginError> {
+        let account = self.accounts.get(app_id).await?;
+        let account = account
+            .filter(|account| account.project_id == project)
+            .ok_or(LoginError::UnknownAccount)?;
+        if account.kind != AccountKind::MiniProgram {
+            return Err(LoginError::NotMiniProgram);
+        }
+        let secret = account.secret.as_ref().ok_or(LoginError::NoSecret)?;
+        let answer = self.wechat.code_to_session(app_id, secret, code).await;
+        problem::note(&self.db, &self.clock, &account, CALL, answer.as_ref().err()).await;
+        let session = answer?;
+        let openid = storable(&session.openid).into_owned();
+        let unionid = session
+            .unionid
+            .map(|unionid: String| storable(&unionid).into_owned());
+        let (account_id, now) = (account.id, self.clock.now());
+        self.db
+            .write(move |conn| {
+                let login = Login {
+                    project_id: project,
+                    account_id,
+                    openid: &openid,
+                    unionid: unionid.as_deref(),
+                    follow_state: FollowState::Unknown,
+                    followed_time: 0,
+                    unfollowed_time: 0,
+                    profile_state: match unionid {
+                        Some(_) => ProfileState::Complete,
+                        None => ProfileState::NotBoundToOpenPlatform,
+                    },
+                    profile_attempts: 0,
+                    profile_fetched_at: now,
+                    created_at: now,
+                    updated_at: now,
+                };
+                Ok(identity::log_in(conn, &login)?)
+            })
+            .await
+    }
+}

@@ -1,0 +1,177 @@
+//! A request to notify, checked before anything is asked of the database.
+
+use std::collections::HashSet;
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
+
+use crate::bridge::route::FieldError;
+
+/// Bytes of a staff id.
+pub const MAX_STAFF_ID: usize = 128;
+/// Bytes of an idempotency key.
+pub const MAX_KEY: usize = 255;
+/// Bytes of a message type's name.
+pub const MAX_NAME: usize = 64;
+/// Bytes of the params as JSON.
+pub const MAX_PARAMS: usize = 65_536;
+
+/// What an app asks for.
+#[derive(Clone, Debug)]
+pub struct NotifyRequest {
+    /// The name of the message type.
+    pub message_type: String,
+    /// Whom to notify, by the business's own ids; one that is repeated is notified once.
+    pub staff_ids: Vec<String>,
+    /// What fills the message in.
+    pub params: Map<String, Value>,
+    /// Makes a repetition of the request harmless.
+    pub idempotency_key: Option<String>,
+}
+
+/// A request that can be taken.
+pub(super) struct Sound {
+    pub(super) message_type: String,
+    /// Each once, in the order of the request.
+    pub(super) staff_ids: Vec<String>,
+    pub(super) params: Map<String, Value>,
+    pub(super) params_json: String,
+    pub(super) idempotency_key: Option<String>,
+    /// SHA-256 of what was asked.
+    pub(super) hash: Vec<u8>,
+}
+
+#[derive(Serialize)]
+struct Asked<'a> {
+    message_type: &'a str,
+    staff_ids: &'a [String],
+    params: &'a Map<String, Value>,
+}
+
+impl NotifyRequest {
+    /// Checks the request alone, without a look at what is stored.
+    pub(super) fn check(self, max_recipients: usize) -> Result<Sound, FieldError> {
+        check_text(&"message_type", &self.message_type, MAX_NAME)?;
+        if let Some(key) = &self.idempotency_key {
+            check_text(&"idempotency_key", key, MAX_KEY)?;
+        }
+        let count = self.staff_ids.len();
+        if count == 0 || count > max_recipients {
+            let problem = format!(
+                "has {count} entries: give 1 to {max_recipients}, and more in further requests"
+            );
+            return Err(FieldError::new("staff_ids", problem));
+        }
+        for (at, staff_id) in self.staff_ids.iter().enumerate() {
+            check_text(&format_args!("staff_ids[{at}]"), staff_id, MAX_STAFF_ID)?;
+        }
+        let unreadable = |error| FieldError::new("params", format!("cannot be stored: {error}"));
+        let params_json = serde_json::to_string(&self.params).map_err(unreadable)?;
+        let length = params_json.len();
+        if length > MAX_PARAMS {
+            let problem = format!("has {length} bytes as JSON: give at most {MAX_PARAMS}");
+            return Err(FieldError::new("params", problem));
+        }
+        let asked = serde_json::to_vec(&Asked {
+            message_type: &self.message_type,
+            staff_ids: &self.staff_ids,
+            params: &self.params,
+        })
+        .map_err(unreadable)?;
+        Ok(Sound {
+            message_type: self.message_type,
+            staff_ids: distinct(self.staff_ids),
+            params: self.params,
+            params_json,
+            idempotency_key: self.idempotency_key,
+            hash: Sha256::digest(asked).to_vec(),
+        })
+    }
+}
+
+/// Each once, where it stands first.
+fn distinct(mut staff_ids: Vec<String>) -> Vec<String> {
+    let first: Vec<bool> = {
+        let mut seen = HashSet::with_capacity(staff_ids.len());
+        staff_ids
+            .iter()
+            .map(|id| seen.insert(id.as_str()))
+            .collect()
+    };
+    let mut first = first.into_iter();
+    staff_ids.retain(|_| first.next().unwrap_or(true));
+    staff_ids
+}
+
+fn check_text(field: &dyn std::fmt::Display, text: &str, most: usize) -> Result<(), FieldError> {
+    let length = text.len();
+    if (1..=most).contains(&length) && !text.contains(char::is_control) {
+        return Ok(());
+    }
+    let problem = match length {
+        0 => format!("is empty: give 1 to {most} bytes"),
+        _ if length > most => format!("has {length} bytes: give at most {most}"),
+        _ => "contains a control character: leave it out".to_owned(),
+    };
+    Err(FieldError::new(field.to_string(), problem))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(staff_ids: &[&str]) -> NotifyRequest {
+        NotifyRequest {
+            message_type: "order_created".to_owned(),
+            staff_ids: staff_ids.iter().map(|&id| id.to_owned()).collect(),
+            params: Map::new(),
+            idempotency_key: None,
+        }
+    }
+
+    #[test]
+    fn the_field_that_cannot_be_taken_is_named_with_its_limit() {
+        let mut cases = vec![
+            (request(&[]), "staff_ids", "1 to 3"),
+            (request(&["a", "b", "c", "d"]), "staff_ids", "1 to 3"),
+            (request(&["a", ""]), "staff_ids[1]", "1 to 128"),
+            (request(&["a", "b\n"]), "staff_ids[1]", "control"),
+            (request(&[&"x".repeat(129)]), "staff_ids[0]", "at most 128"),
+        ];
+        let mut named = request(&["a"]);
+        named.message_type = String::new();
+        cases.push((named, "message_type", "1 to 64"));
+        let mut keyed = request(&["a"]);
+        keyed.idempotency_key = Some("x".repeat(256));
+        cases.push((keyed, "idempotency_key", "at most 255"));
+        let mut large = request(&["a"]);
+        large
+            .params
+            .insert("x".to_owned(), Value::String("x".repeat(MAX_PARAMS)));
+        cases.push((large, "params", "at most 65536"));
+        for (request, field, word) in cases {
+            let Err(error) = request.check(3) else {
+                panic!("{field}");
+            };
+            assert_eq!(error.field, field);
+            assert!(error.problem.contains(word), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_repeated_staff_id_counts_once_where_it_stands_first() {
+        let sound = request(&["b", "a", "b", "c", "a"]).check(5).unwrap();
+        assert_eq!(sound.staff_ids, ["b", "a", "c"]);
+    }
+
+    #[test]
+    fn the_hash_tells_requests_apart() {
+        let hash = |request: NotifyRequest| request.check(9).unwrap().hash;
+        let mut other = request(&["a", "b"]);
+        other.params.insert("x".to_owned(), Value::Null);
+        assert_eq!(hash(request(&["a", "b"])), hash(request(&["a", "b"])));
+        assert_ne!(hash(request(&["a", "b"])), hash(request(&["b", "a"])));
+        assert_ne!(hash(request(&["a", "b"])), hash(other));
+    }
+}

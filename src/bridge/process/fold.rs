@@ -1,0 +1,135 @@
+//! What a batch of events amounts to: pure, so that order and repetition can be tested alone.
+
+use std::collections::BTreeMap;
+
+use chrono::NaiveDateTime;
+
+use crate::bridge::accounts::{ById, OpenAccount};
+use crate::ids::AccountId;
+use crate::metrics;
+use crate::models::account::AccountKind;
+use crate::models::event::Waiting;
+use crate::models::identity::{ProfileState, Sighting, Spot};
+use crate::models::receipt::NewReceipt;
+use crate::models::storable;
+use crate::wechat::message::{self, Content, FollowOrigin, Push, SendStatus};
+
+/// The effects of a batch.
+#[derive(Debug, Default)]
+pub(super) struct Effects {
+    pub(super) sightings: Vec<Sighting>,
+    pub(super) receipts: Vec<NewReceipt>,
+}
+
+/// Sorted by account and openid, which is also the order in which rows are locked.
+type Sightings = BTreeMap<(AccountId, String), Sighting>;
+
+impl Effects {
+    pub(super) fn of(waiting: &[Waiting], accounts: &ById, now: NaiveDateTime) -> Self {
+        let mut sightings = Sightings::new();
+        let mut receipts = BTreeMap::new();
+        for event in waiting {
+            let Some(account) = accounts.get(&event.account_id) else {
+                continue;
+            };
+            let push = match event.problem {
+                None => message::parse(&event.body).ok(),
+                Some(_) => None,
+            };
+            if let Some(openid) = &event.openid {
+                let key = (event.account_id, openid.clone());
+                let sighting = sightings
+                    .entry(key)
+                    .or_insert_with(|| unseen(account, openid, now));
+                if let Some(push) = &push {
+                    note(sighting, push, event.create_time);
+                }
+            }
+            if let Some(receipt) = push.and_then(|push| receipt(event, &push, now)) {
+                receipts.insert((receipt.account_id, receipt.msgid), receipt);
+            }
+        }
+        let mut sightings: Vec<Sighting> = sightings.into_values().collect();
+        for sighting in &mut sightings {
+            settle(sighting);
+        }
+        Self {
+            sightings,
+            receipts: receipts.into_values().collect(),
+        }
+    }
+
+    pub(super) fn spots(&self) -> Vec<Spot<'_>> {
+        self.sightings
+            .iter()
+            .map(|sighting| Spot {
+                account_id: sighting.account_id,
+                openid: &sighting.openid,
+            })
+            .collect()
+    }
+}
+
+/// An openid of which nothing is known but that it exists. A profile can be fetched for an
+/// official account only; a mini-program learns who somebody is when they log in.
+fn unseen(account: &OpenAccount, openid: &str, now: NaiveDateTime) -> Sighting {
+    let (profile_state, profile_due_at) = match account.kind {
+        AccountKind::OfficialAccount => (ProfileState::Pending, Some(now)),
+        AccountKind::MiniProgram => (ProfileState::LoginNeeded, None),
+    };
+    Sighting {
+        project_id: account.project_id,
+        account_id: account.id,
+        openid: openid.to_owned(),
+        followed_time: 0,
+        unfollowed_time: 0,
+        qr_scene: None,
+        profile_state,
+        profile_due_at,
+        now,
+    }
+}
+
+fn note(sighting: &mut Sighting, push: &Push, create_time: i64) {
+    match &push.content {
+        Content::Subscribe { origin, .. } if create_time > sighting.followed_time => {
+            sighting.followed_time = create_time;
+            sighting.qr_scene = match origin {
+                FollowOrigin::QrScene { scene } => Some(storable(scene).into_owned()),
+                _ => None,
+            };
+        }
+        Content::Unsubscribe => {
+            sighting.unfollowed_time = sighting.unfollowed_time.max(create_time);
+        }
+        Content::Unknown { .. } => metrics::unknown_event(),
+        _ => {}
+    }
+}
+
+/// WeChat says nothing of somebody who has unfollowed, so there is nothing to fetch; in the same
+/// second as a follow, only WeChat can say which came last.
+fn settle(sighting: &mut Sighting) {
+    if sighting.unfollowed_time > sighting.followed_time {
+        sighting.profile_state = ProfileState::NotFollowing;
+        sighting.profile_due_at = None;
+    }
+}
+
+fn receipt(event: &Waiting, push: &Push, now: NaiveDateTime) -> Option<NewReceipt> {
+    let Content::TemplateSendJobFinish { status } = &push.content else {
+        return None;
+    };
+    let (delivered, reason) = match status {
+        SendStatus::Success => (true, None),
+        SendStatus::Failed { reason } => (false, Some(storable(reason).into_owned())),
+    };
+    Some(NewReceipt {
+        account_id: event.account_id,
+        msgid: push.msg_id.as_deref()?.parse().ok()?,
+        delivered,
+        reason,
+        create_time: event.create_time,
+        now,
+    })
+}

@@ -1,0 +1,211 @@
+//! Which routes are taken, what is said of the others, and that rendering never panics.
+
+use minijinja::value::{Serde, Value};
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::*;
+
+fn from_serialize(value: serde_json::Value) -> Value {
+    Value::from(Serde(value))
+}
+
+fn parsed(value: &serde_json::Value) -> Result<Vec<Route>, FieldError> {
+    parse(&value.to_string())
+}
+
+fn route(fields: &serde_json::Value) -> serde_json::Value {
+    json!([{"account": "wx0123456789abcdef", "template_id": "TPL", "fields": fields}])
+}
+
+fn field(value: &serde_json::Value) -> String {
+    parsed(value).unwrap_err().field
+}
+
+fn render(source: &str, params: serde_json::Value) -> Result<String, FieldError> {
+    let routes = parsed(&route(&json!({"thing1": source})))?;
+    let staff = Recipient {
+        id: "s1",
+        name: None,
+    };
+    let params = from_serialize(params);
+    let mut rendered = Compiled::new(&routes)?.render(0, &params, staff)?;
+    Ok(rendered.data.remove("thing1").unwrap())
+}
+
+#[test]
+fn a_whole_route_is_read_and_written_back() {
+    let text = json!([{
+        "account": "wx0123456789abcdef", "channel": "template", "template_id": "TPL",
+        "fields": {"thing1": "{{ params.title }}"},
+        "url": "https://example.com/{{ params.id }}",
+        "mini_program": {"app_id": "wxfedcba9876543210", "path": "pages/order?id={{ params.id }}"},
+    }]);
+    let routes = parsed(&text).unwrap();
+    assert_eq!(parse(&to_json(&routes).unwrap()).unwrap(), routes);
+    let compiled = Compiled::new(&routes).unwrap();
+    assert!(!compiled.mentions_staff(0));
+    let staff = Recipient {
+        id: "s1",
+        name: None,
+    };
+    let params = from_serialize(json!({"title": "<已发货> & 7", "id": 7}));
+    let rendered = compiled.render(0, &params, staff).unwrap();
+    assert_eq!(rendered.data["thing1"], "<已发货> & 7");
+    assert_eq!(rendered.url.as_deref(), Some("https://example.com/7"));
+    assert_eq!(rendered.page.as_deref(), Some("pages/order?id=7"));
+    assert_eq!(
+        compiled.render(1, &params, staff).unwrap_err().field,
+        "routes[1]"
+    );
+}
+
+#[test]
+fn the_field_that_cannot_be_taken_is_named() {
+    let many: serde_json::Map<_, _> = (0..31).map(|n| (format!("k{n}"), json!("x"))).collect();
+    let good = route(&json!({"thing1": "x"}))[0].clone();
+    let with = |key: &str, value: serde_json::Value| {
+        let mut route = good.clone();
+        route[key] = value;
+        json!([good, route])
+    };
+    for (value, expected) in [
+        (json!([]), "routes"),
+        (json!(vec![good.clone(); 9]), "routes"),
+        (json!({}), "routes"),
+        (with("colour", json!("red")), "routes"),
+        (with("channel", json!("pigeon")), "routes"),
+        (with("account", json!("")), "routes[1].account"),
+        (with("account", json!("wx\u{0}")), "routes[1].account"),
+        (
+            with("template_id", json!("x".repeat(65))),
+            "routes[1].template_id",
+        ),
+        (with("fields", json!({})), "routes[1].fields"),
+        (with("fields", json!(many)), "routes[1].fields"),
+        (with("fields", json!({"1x": "x"})), "routes[1].fields"),
+        (with("fields", json!({"a.b": "x"})), "routes[1].fields"),
+        (with("fields", json!({"a": ""})), "routes[1].fields.a"),
+        (
+            with("fields", json!({"a": "{{ params.x"})),
+            "routes[1].fields.a",
+        ),
+        (
+            with("fields", json!({"a": "{{ title }}"})),
+            "routes[1].fields.a",
+        ),
+        (
+            with("fields", json!({"a": "x".repeat(2_001)})),
+            "routes[1].fields.a",
+        ),
+        (with("url", json!("javascript:alert(1)")), "routes[1].url"),
+        (
+            with("url", json!("https://example.com/a b")),
+            "routes[1].url",
+        ),
+        (
+            with("mini_program", json!({"app_id": ""})),
+            "routes[1].mini_program.app_id",
+        ),
+        (
+            with("mini_program", json!({"app_id": "wx1", "path": "{% if %}"})),
+            "routes[1].mini_program.path",
+        ),
+    ] {
+        assert_eq!(field(&value), expected, "{value}");
+    }
+}
+
+#[test]
+fn what_is_missing_is_an_error_that_quotes_the_template() {
+    for params in [json!({}), json!({"title": null}), json!({"title": {}})] {
+        let source = "{{ params.title.text if params.title is mapping else params.title }}";
+        assert!(render(source, params).is_err());
+    }
+    let error = render("{{ params.title }}", json!({})).unwrap_err();
+    assert_eq!(error.field, "routes[0].fields.thing1");
+    assert!(error.problem.contains("needs `params.title`"), "{error}");
+    assert_eq!(
+        render("{{ params.x | default('-') }}", json!({})).unwrap(),
+        "-"
+    );
+    let error = render("{{ staff.name }}", json!({})).unwrap_err();
+    assert!(error.problem.contains("needs `staff.name`"), "{error}");
+}
+
+#[test]
+fn texts_that_wechat_would_not_show_are_refused() {
+    for (text, word) in [
+        ("", "empty"),
+        ("  ", "empty"),
+        ("a\nb", "line break"),
+        ("a\u{2028}b", "line break"),
+        ("a\u{0}b", "line break"),
+    ] {
+        let error = render("{{ params.t }}", json!({"t": text})).unwrap_err();
+        assert!(error.problem.contains(word), "{error}");
+    }
+    let long = "字".repeat(MAX_TEXT);
+    assert_eq!(render("{{ params.t }}", json!({"t": long})).unwrap(), long);
+    let error = render("{{ params.t }}x", json!({"t": long})).unwrap_err();
+    assert!(error.problem.contains("501 characters"), "{error}");
+}
+
+#[test]
+fn a_url_is_checked_when_it_is_filled_in() {
+    let mut route = route(&json!({"thing1": "x"}));
+    route[0]["url"] = json!("{{ params.url }}");
+    let compiled = Compiled::new(&parsed(&route).unwrap()).unwrap();
+    let staff = Recipient {
+        id: "s1",
+        name: None,
+    };
+    let render = |url: &str| compiled.render(0, &from_serialize(json!({"url": url})), staff);
+    assert!(render("https://example.com/?a=1&b=2").is_ok());
+    for bad in [
+        "ftp://example.com",
+        "/orders",
+        "https://",
+        "https://a/\nb",
+        "",
+    ] {
+        assert_eq!(render(bad).unwrap_err().field, "routes[0].url", "{bad:?}");
+    }
+}
+
+#[test]
+fn only_a_route_that_mentions_the_staff_member_is_rendered_for_each() {
+    let mut routes = route(&json!({"thing1": "{{ staff.name | default(staff.id) }}"}));
+    routes[0]["url"] = json!("https://example.com");
+    let compiled = Compiled::new(&parsed(&routes).unwrap()).unwrap();
+    assert!(compiled.mentions_staff(0));
+    let params = from_serialize(json!({}));
+    for (name, expected) in [(Some("Li"), "Li"), (None, "s1")] {
+        let staff = Recipient { id: "s1", name };
+        let rendered = compiled.render(0, &params, staff).unwrap();
+        assert_eq!(rendered.data["thing1"], expected);
+    }
+}
+
+#[test]
+fn a_template_that_never_ends_is_stopped() {
+    let source = "{% for a in range(1000) %}{% for b in range(1000) %}{% endfor %}{% endfor %}x";
+    let error = render(source, json!({})).unwrap_err();
+    assert!(error.problem.contains("takes too long"), "{error}");
+}
+
+proptest! {
+    #[test]
+    fn rendering_never_panics(
+        expression in "[a-z. |()\\[\\]{}%'\"0-9*~+-]{0,40}",
+        text in ".{0,40}",
+    ) {
+        let source = format!("{{{{ params.t {expression} }}}}{{% {expression} %}}{text}");
+        let _: Result<String, FieldError> = render(&source, json!({"t": text, "n": [1, {"a": 2}]}));
+        let _: Result<String, FieldError> = render(&format!("{{{{ {expression} }}}}"), json!({"t": text}));
+        let shown = render("{{ params.t }}", json!({"t": text}));
+        if let Ok(shown) = shown {
+            prop_assert_eq!(shown, text);
+        }
+    }
+}

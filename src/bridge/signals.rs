@@ -1,0 +1,19 @@
+//! Wake signals: one per step. They save time and carry nothing; what is to be done is in the
+//! tables, where a step also looks now and then by itself.
+
+use tokio::sync::Notify;
+
+/// A signal for each step.
+#[derive(Debug, Default)]
+pub struct Signals {
+    /// Events were stored.
+    pub events: Notify,
+    /// Profiles became due.
+    pub profiles: Notify,
+    /// Deliveries became due.
+    pub deliveries: Notify,
+    /// Receipts came in, or the msgids they wait for.
+    pub receipts: Notify,
+    /// An import was started.
+    pub imports: Notify,
+}

@@ -1,0 +1,275 @@
+//! Settings, one struct per concern. `defaults.toml` is both the defaults and their documentation.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use config::{Config as Source, Environment, File, FileFormat};
+use secrecy::SecretString;
+use serde::Deserialize;
+use thiserror::Error;
+use url::Url;
+
+/// The defaults, as documented for operators.
+pub const DEFAULTS: &str = include_str!("config/defaults.toml");
+
+/// All settings.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Where the embedded database and the master key file live.
+    pub data_dir: PathBuf,
+    /// The HTTP server.
+    pub server: Server,
+    /// The database.
+    pub database: Database,
+    /// Calls to WeChat.
+    pub wechat: Wechat,
+    /// Taking callbacks in.
+    pub intake: Intake,
+    /// Processing events.
+    pub process: Process,
+    /// Fetching profiles.
+    pub profile: Profile,
+    /// Sending notifications.
+    pub deliver: Deliver,
+}
+
+/// The HTTP server.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Server {
+    /// Address and port to listen on.
+    pub bind: String,
+    /// Threads; 0 means one per processor.
+    pub workers: usize,
+    /// How long a shutdown waits for what is in flight, seconds.
+    pub shutdown_seconds: u64,
+}
+
+/// The database.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Database {
+    /// Connections per process.
+    pub pool_size: u32,
+}
+
+/// Calls to WeChat.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Wechat {
+    /// Where WeChat's API is.
+    pub base_url: Url,
+    /// Milliseconds to connect.
+    pub connect_timeout_ms: u64,
+    /// Milliseconds for a whole call.
+    pub timeout_ms: u64,
+}
+
+/// Taking callbacks in.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Intake {
+    /// Largest callback body, bytes.
+    pub max_body_bytes: usize,
+    /// Rows in one commit at the most.
+    pub batch_rows: usize,
+    /// Bytes of callbacks that may wait for their commit.
+    pub queue_bytes: usize,
+}
+
+/// Processing events.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Process {
+    /// Events taken in one transaction.
+    pub batch_rows: i64,
+    /// How often to look for work that came through another process, milliseconds.
+    pub poll_ms: u64,
+}
+
+/// Fetching profiles.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Profile {
+    /// How long a profile may wait for others, milliseconds.
+    pub linger_ms: u64,
+    /// Calls in flight per account.
+    pub concurrency: usize,
+    /// How long a claim holds, seconds.
+    pub lease_seconds: u64,
+    /// First pause after a failed fetch, seconds.
+    pub retry_first_seconds: u64,
+    /// Longest pause after a failed fetch, seconds.
+    pub retry_longest_seconds: u64,
+    /// First pause where WeChat gives no unionid, seconds.
+    pub reprobe_first_seconds: u64,
+    /// Longest pause where WeChat gives no unionid, seconds.
+    pub reprobe_longest_seconds: u64,
+}
+
+/// Sending notifications.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Deliver {
+    /// Deliveries claimed, sent and recorded together.
+    pub batch_rows: i64,
+    /// Such batches at the same time.
+    pub loops: usize,
+    /// How long a claim holds, seconds.
+    pub lease_seconds: u64,
+    /// First pause after a failure, seconds.
+    pub retry_first_seconds: u64,
+    /// Longest pause after a failure, seconds.
+    pub retry_longest_seconds: u64,
+    /// Tries before giving up.
+    pub max_attempts: i32,
+    /// Age at which to give up, seconds.
+    pub max_age_seconds: u64,
+    /// How long a receipt without a delivery is kept in mind, seconds.
+    pub receipt_give_up_seconds: u64,
+    /// Staff ids in one request at the most.
+    pub max_recipients: usize,
+}
+
+/// What is wrong with the settings.
+#[derive(Debug, Error)]
+pub enum ConfigError {
+    /// A value has the wrong type, a name is unknown, or the file cannot be read.
+    #[error("configuration: {0}")]
+    Source(#[from] config::ConfigError),
+    /// A value is out of its range.
+    #[error("configuration: {field} is {value}, {rule}")]
+    Range {
+        /// Its name, as in the file.
+        field: &'static str,
+        /// What it is.
+        value: u64,
+        /// What it must be.
+        rule: &'static str,
+    },
+}
+
+impl Config {
+    /// Reads the defaults, then the file, then `QUEQIAO_…` variables, each over the one before.
+    ///
+    /// # Errors
+    /// Names the setting that is unknown, malformed or out of range.
+    pub fn load(file: Option<&Path>) -> Result<Self, ConfigError> {
+        let environment = Environment::with_prefix("QUEQIAO")
+            .prefix_separator("_")
+            .separator("__")
+            .try_parsing(true);
+        let mut source = Source::builder().add_source(File::from_str(DEFAULTS, FileFormat::Toml));
+        if let Some(file) = file {
+            source = source.add_source(File::from(file).format(FileFormat::Toml));
+        }
+        let config: Self = source
+            .add_source(environment.source(Some(own_variables())))
+            .build()?
+            .try_deserialize()?;
+        config.check()?;
+        Ok(config)
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        let at_least_one = [
+            ("database.pool_size", u64::from(self.database.pool_size)),
+            ("intake.batch_rows", self.intake.batch_rows as u64),
+            ("process.batch_rows", self.process.batch_rows.unsigned_abs()),
+            ("profile.concurrency", self.profile.concurrency as u64),
+            ("deliver.batch_rows", self.deliver.batch_rows.unsigned_abs()),
+            ("deliver.loops", self.deliver.loops as u64),
+        ];
+        for (field, value) in at_least_one {
+            if value == 0 {
+                let rule = "must be at least 1";
+                return Err(ConfigError::Range { field, value, rule });
+            }
+        }
+        if self.deliver.lease_seconds > 300 {
+            return Err(ConfigError::Range {
+                field: "deliver.lease_seconds",
+                value: self.deliver.lease_seconds,
+                rule: "must be at most 300: WeChat remembers a client_msg_id for 10 minutes",
+            });
+        }
+        Ok(())
+    }
+}
+
+/// The variables that are settings: `QUEQIAO_MASTER_KEY` and the like are not.
+fn own_variables() -> config::Map<String, String> {
+    std::env::vars()
+        .filter(|(name, _)| name == "QUEQIAO_DATA_DIR" || name.contains("__"))
+        .collect()
+}
+
+/// The master key, if the operator gives one in `QUEQIAO_MASTER_KEY`.
+pub fn master_key() -> Option<SecretString> {
+    std::env::var("QUEQIAO_MASTER_KEY")
+        .ok()
+        .filter(|key| !key.is_empty())
+        .map(SecretString::from)
+}
+
+/// The database of `DATABASE_URL`, or the embedded file in the data directory.
+pub fn database_url(data_dir: &Path) -> String {
+    match std::env::var("DATABASE_URL") {
+        Ok(url) if !url.is_empty() => url,
+        _ => format!("sqlite://{}", data_dir.join("queqiao.db").display()),
+    }
+}
+
+impl Default for Config {
+    /// The documented defaults.
+    #[allow(
+        clippy::expect_used,
+        reason = "the defaults are part of the program, and tested"
+    )]
+    fn default() -> Self {
+        Source::builder()
+            .add_source(File::from_str(DEFAULTS, FileFormat::Toml))
+            .build()
+            .and_then(Source::try_deserialize)
+            .expect("defaults.toml holds every setting")
+    }
+}
+
+impl Wechat {
+    /// The limits of a call.
+    pub fn timeouts(&self) -> (Duration, Duration) {
+        (
+            Duration::from_millis(self.connect_timeout_ms),
+            Duration::from_millis(self.timeout_ms),
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_documented_defaults_are_complete_and_in_range() {
+        Config::default().check().unwrap();
+    }
+
+    #[test]
+    fn a_value_out_of_range_is_named_with_its_rule() {
+        let mut config = Config::default();
+        config.deliver.lease_seconds = 601;
+        let text = config.check().unwrap_err().to_string();
+        assert!(text.contains("deliver.lease_seconds is 601"), "{text}");
+        assert!(text.contains("at most 300"), "{text}");
+    }
+
+    #[test]
+    fn an_unknown_setting_is_refused() {
+        let path = std::env::temp_dir().join(format!("queqiao-{:x}.toml", rand::random::<u64>()));
+        std::fs::write(&path, "[server]\nbnid = \"x\"\n").unwrap();
+        let text = Config::load(Some(&path)).unwrap_err().to_string();
+        assert!(text.contains("bnid"), "{text}");
+        std::fs::remove_file(path).unwrap();
+    }
+}

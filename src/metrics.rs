@@ -1,0 +1,83 @@
+//! Counters and gauges by name, so that each exists once and is described once.
+
+use metrics::{Unit, counter, describe_counter, describe_gauge, gauge};
+use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandle};
+
+/// Installs the recorder of this process; its handle renders the Prometheus text.
+///
+/// # Errors
+/// If a recorder is installed already.
+pub fn install() -> Result<PrometheusHandle, BuildError> {
+    let handle = PrometheusBuilder::new().install_recorder()?;
+    describe_counter!(
+        "queqiao_callbacks_total",
+        Unit::Count,
+        "Callbacks by outcome: stored, unavailable, or the cause of a refusal"
+    );
+    describe_counter!(
+        "queqiao_callbacks_unparsed_total",
+        Unit::Count,
+        "Signed callbacks that could not be parsed and were kept raw"
+    );
+    describe_counter!(
+        "queqiao_events_unknown_total",
+        Unit::Count,
+        "Events of a kind that Queqiao does not know, kept whole"
+    );
+    describe_counter!(
+        "queqiao_events_processed_total",
+        Unit::Count,
+        "Events processed, by outcome"
+    );
+    describe_counter!(
+        "queqiao_wechat_calls_total",
+        Unit::Count,
+        "Calls to WeChat by call and outcome"
+    );
+    describe_counter!(
+        "queqiao_attempts_total",
+        Unit::Count,
+        "Delivery attempts by outcome"
+    );
+    describe_gauge!(
+        "queqiao_events_waiting",
+        Unit::Count,
+        "Events stored and not processed yet"
+    );
+    Ok(handle)
+}
+
+/// A callback came in; `outcome` is `stored`, `unavailable` or the cause of a refusal.
+pub fn callback(outcome: &'static str) {
+    counter!("queqiao_callbacks_total", "outcome" => outcome).increment(1);
+}
+
+/// A signed callback could not be parsed.
+pub fn unparsed() {
+    counter!("queqiao_callbacks_unparsed_total").increment(1);
+}
+
+/// An event of an unknown kind was processed.
+pub fn unknown_event() {
+    counter!("queqiao_events_unknown_total").increment(1);
+}
+
+/// Events were processed.
+pub fn events(outcome: &'static str, count: usize) {
+    counter!("queqiao_events_processed_total", "outcome" => outcome).increment(count as u64);
+}
+
+/// A call to WeChat came back.
+pub fn wechat_call(call: &'static str, outcome: &'static str) {
+    counter!("queqiao_wechat_calls_total", "call" => call, "outcome" => outcome).increment(1);
+}
+
+/// A delivery was tried.
+pub fn attempt(outcome: &'static str) {
+    counter!("queqiao_attempts_total", "outcome" => outcome).increment(1);
+}
+
+/// How many events wait to be processed.
+pub fn events_waiting(count: i64) {
+    gauge!("queqiao_events_waiting").set(count as f64);
+}
