@@ -10,4 +10,6 @@ pub mod metrics;
 pub mod models;
 pub mod simulator;
 pub mod vault;
+pub mod web;
 pub mod wechat;
+pub mod worker;

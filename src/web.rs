@@ -1,0 +1,78 @@
+//! The HTTP edge: every route on one screen.
+
+mod api;
+mod auth;
+mod callback;
+mod cursor;
+mod error;
+mod health;
+
+use std::net::TcpListener;
+use std::sync::Arc;
+
+use actix_web::dev::Server;
+use actix_web::{App, HttpServer, web};
+use metrics_exporter_prometheus::PrometheusHandle;
+
+use crate::bridge::Bridge;
+use crate::bridge::receive::Intake;
+
+/// What the handlers work with.
+#[derive(Clone)]
+pub struct State {
+    /// The steps of the data path.
+    pub bridge: Bridge,
+    /// The way into the events table.
+    pub intake: Intake,
+    /// Renders this process's metrics, where they are recorded.
+    pub metrics: Option<PrometheusHandle>,
+}
+
+/// Which routes a process serves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Routes {
+    /// Callbacks, the API and health.
+    All,
+    /// Health and metrics: for a process that only works.
+    HealthOnly,
+}
+
+/// Serves on a bound listener until the server's handle stops it.
+///
+/// # Errors
+/// If the listener cannot be used.
+pub fn serve(listener: TcpListener, state: State, routes: Routes) -> std::io::Result<Server> {
+    let settings = state.bridge.config.server.clone();
+    let state = web::Data::from(Arc::new(state));
+    let server = HttpServer::new(move || {
+        App::new()
+            .app_data(state.clone())
+            .configure(|config| configure(config, routes))
+    });
+    let server = match settings.workers {
+        0 => server,
+        workers => server.workers(workers),
+    };
+    Ok(server
+        .shutdown_timeout(settings.shutdown_seconds)
+        .disable_signals()
+        .listen(listener)?
+        .run())
+}
+
+fn configure(config: &mut web::ServiceConfig, routes: Routes) {
+    config
+        .route("/healthz", web::get().to(health::alive))
+        .route("/readyz", web::get().to(health::ready))
+        .route("/metrics", web::get().to(health::metrics));
+    if routes == Routes::HealthOnly {
+        return;
+    }
+    config
+        .service(
+            web::resource("/callback/{app_id}")
+                .route(web::get().to(callback::verify))
+                .route(web::post().to(callback::receive)),
+        )
+        .service(api::scope());
+}

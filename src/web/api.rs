@@ -1,0 +1,111 @@
+//! The API, `/api/v1`: every route on one screen, with the scope that a key needs for it.
+//!
+//! `read` looks up, `notify` is what a business app does day by day (notify, log in, put staff,
+//! bind), `admin` deletes and changes settings, and covers the other two. A key sees one project;
+//! what belongs to another one does not exist for it (404).
+//!
+//! Bodies and answers are JSON. Ids are numbers, except WeChat's msgid, which is a string because
+//! it exceeds what JavaScript counts exactly. Times are RFC 3339 in UTC. Errors are problem
+//! details (see `web::error`), lists have pages (see `web::cursor`).
+
+mod accounts;
+mod check;
+mod deliveries;
+mod events;
+mod imports;
+mod message_types;
+mod notifications;
+mod people;
+mod person;
+mod sessions;
+mod staff;
+
+use actix_web::http::{Method, header};
+use actix_web::{
+    FromRequest, Handler, Resource, Responder, Route, Scope as Routes, middleware, web,
+};
+
+use super::auth::{self, Caller, Demand};
+use super::error::{self, Code, Problem};
+use super::{State, cursor};
+use crate::bridge::keys::Scope;
+use Scope::{Admin, Notify, Read};
+
+/// Largest body of most routes, bytes.
+const BODY_MAX: usize = 64 << 10;
+/// Largest body of a notification, bytes: a hundred thousand staff ids fit.
+const NOTIFICATION_MAX: usize = 16 << 20;
+
+#[rustfmt::skip]
+pub(super) fn scope() -> Routes {
+    web::scope("/api")
+        .app_data(error::json(BODY_MAX))
+        .app_data(error::query())
+        .app_data(error::path())
+        .service(at("/v1/miniprogram/{app_id}/sessions", [post(Notify, sessions::create)]))
+        .service(at("/v1/staff", [search(Read, staff::list)]))
+        .service(at("/v1/staff/{staff_id}", [put(Notify, staff::put), get(Read, staff::find), delete(Admin, staff::delete)]))
+        .service(at("/v1/staff/{staff_id}/bindings", [post(Notify, staff::bindings::create)]))
+        .service(at("/v1/staff/{staff_id}/bindings/{id}", [delete(Admin, staff::bindings::delete)]))
+        .service(at("/v1/people", [search(Read, people::list)]))
+        .service(at("/v1/people/{identity_id}", [get(Read, people::find)]))
+        .service(at("/v1/message-types", [search(Read, message_types::list)]))
+        .service(at("/v1/message-types/{name}", [put(Admin, message_types::put), get(Read, message_types::find), delete(Admin, message_types::delete)]))
+        .service(at("/v1/notifications", [post(Notify, notifications::create), search(Read, notifications::list)])
+            .app_data(error::json(NOTIFICATION_MAX)))
+        .service(at("/v1/notifications/{id}", [get(Read, notifications::find)]))
+        .service(at("/v1/notifications/{id}/deliveries", [search(Read, deliveries::list)]))
+        .service(at("/v1/events", [search(Read, events::list)]))
+        .service(at("/v1/events/{id}", [get(Read, events::find)]))
+        .service(at("/v1/events/{id}/replay", [post(Admin, events::replay)]))
+        .service(at("/v1/accounts", [get(Read, accounts::list)]))
+        .service(at("/v1/accounts/{app_id}/imports", [post(Admin, imports::create)]))
+        .service(at("/v1/imports/{id}", [get(Read, imports::find)]))
+        .default_service(web::to(no_such_route))
+}
+
+/// A path with its methods; any other method is answered 405 with those that there are.
+fn at<const N: usize>(path: &str, routes: [(Method, Route); N]) -> Resource {
+    let mut allowed = Vec::with_capacity(N);
+    let mut resource = web::resource(path);
+    for (method, route) in routes {
+        allowed.push(method.to_string());
+        resource = resource.route(route);
+    }
+    let allowed = allowed.join(", ");
+    resource.default_service(web::to(move || {
+        let problem = Problem::new(Code::MethodNotAllowed, format!("The route has: {allowed}."));
+        let problem = problem.header(header::ALLOW, &allowed);
+        async move { Err::<String, Problem>(problem) }
+    }))
+}
+
+async fn no_such_route() -> Result<String, Problem> {
+    let detail = "The API's routes begin with /api/v1 and are in its documentation.";
+    Err(Problem::new(Code::NoSuchRoute, detail))
+}
+
+macro_rules! methods {
+    ($($(#[$doc:meta])* $name:ident: $method:ident, $query:literal;)*) => {$(
+        $(#[$doc])*
+        fn $name<F, Args>(scope: Scope, handler: F) -> (Method, Route)
+        where
+            F: Handler<Args>,
+            Args: FromRequest + 'static,
+            F::Output: Responder + 'static,
+        {
+            let demand = Demand { scope, query: $query };
+            let check = middleware::from_fn(move |request, next| auth::check(demand, request, next));
+            (Method::$method, web::method(Method::$method).to(handler).wrap(check))
+        }
+    )*};
+}
+
+methods! {
+    get: GET, false;
+    /// A GET that reads a query string.
+    search: GET, true;
+    post: POST, false;
+    put: PUT, false;
+    delete: DELETE, false;
+}

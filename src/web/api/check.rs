@@ -1,0 +1,93 @@
+//! Texts from outside, checked before they reach the database.
+
+use chrono::{DateTime, Utc};
+
+use crate::web::error::{Code, Problem};
+
+/// Characters of a staff id, openid or unionid.
+pub(super) const ID_MAX: usize = 128;
+/// Characters of a name.
+pub(super) const NAME_MAX: usize = 200;
+
+/// A text that is not empty, not too long, and free of control characters.
+pub(super) fn text(field: &str, value: &str, max: usize) -> Result<(), Problem> {
+    if value.is_empty() {
+        let detail = format!("{field} must not be empty.");
+        return Err(Problem::new(Code::InvalidField, detail).field(field));
+    }
+    if value.chars().any(char::is_control) {
+        let detail = format!("{field} contains a control character; send it without.");
+        return Err(Problem::new(Code::ControlCharacter, detail).field(field));
+    }
+    if value.chars().count() > max {
+        let detail = format!("{field} may have at most {max} characters.");
+        return Err(Problem::new(Code::TooLong, detail).field(field).limit(max));
+    }
+    Ok(())
+}
+
+/// [`text`], where it is given.
+pub(super) fn maybe_text(field: &str, value: Option<&String>, max: usize) -> Result<(), Problem> {
+    value.map_or(Ok(()), |value| text(field, value, max))
+}
+
+/// A word of a query string that is one of few.
+pub(super) fn word<T>(field: &str, value: Option<&String>) -> Result<Option<T>, Problem>
+where
+    T: std::str::FromStr<Err = String>,
+{
+    value
+        .map(|value| value.parse())
+        .transpose()
+        .map_err(|rule| Problem::new(Code::InvalidQuery, format!("{field} {rule}.")).field(field))
+}
+
+/// A time of a query string: RFC 3339, or seconds since 1970. In seconds.
+pub(super) fn time(field: &str, value: Option<&String>) -> Result<Option<i64>, Problem> {
+    let Some(value) = value else {
+        return Ok(None);
+    };
+    let seconds = value.parse().ok().or_else(|| {
+        let time = DateTime::parse_from_rfc3339(value).ok()?;
+        // The first whole second that is not before it, since CreateTime has whole ones.
+        Some(time.timestamp() + i64::from(time.timestamp_subsec_nanos() > 0))
+    });
+    match seconds {
+        Some(seconds) => Ok(Some(seconds)),
+        None => {
+            let detail = format!(
+                "{field} must be a time such as 2026-01-01T00:00:00Z (a + in it is written %2B), \
+                 or seconds since 1970."
+            );
+            Err(Problem::new(Code::InvalidQuery, detail).field(field))
+        }
+    }
+}
+
+/// WeChat's seconds since 1970 as a time; 0 and 1 stand for no time.
+pub(super) fn wechat_time(seconds: i64) -> Option<DateTime<Utc>> {
+    match seconds {
+        0 | 1 => None,
+        seconds => DateTime::from_timestamp(seconds, 0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seconds(text: &str) -> Option<i64> {
+        time("since", Some(&text.to_owned())).ok().flatten()
+    }
+
+    #[test]
+    fn a_time_is_rfc_3339_or_seconds() {
+        assert_eq!(seconds("1767225600"), Some(1_767_225_600));
+        assert_eq!(seconds("2026-01-01T00:00:00Z"), Some(1_767_225_600));
+        assert_eq!(seconds("2026-01-01T08:00:00+08:00"), Some(1_767_225_600));
+        assert_eq!(seconds("2026-01-01T00:00:00.5Z"), Some(1_767_225_601));
+        for bad in ["", "today", "2026-01-01", "1e9", "99999999999999999999"] {
+            assert_eq!(seconds(bad), None, "{bad}");
+        }
+    }
+}

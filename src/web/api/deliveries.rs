@@ -1,0 +1,137 @@
+//! Deliveries: what became of a notification, person by person, try by try.
+
+use std::collections::HashMap;
+
+use actix_web::web::{Data, Json, Path, Query};
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::cursor::{List, Page, Paging};
+use super::person::Accounts;
+use super::{Caller, State};
+use crate::ids::{DeliveryId, IdentityId, NotificationId};
+use crate::models::attempt::{self, Attempt};
+use crate::models::delivery::{self, Delivery, DeliveryState};
+use crate::models::notification;
+use crate::web::error::Problem;
+use crate::wechat::error::advice;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Wanted {
+    limit: Option<String>,
+    cursor: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct DeliveryView {
+    id: DeliveryId,
+    staff_id: String,
+    state: DeliveryState,
+    /// A stable word for why it is in that state.
+    reason: Option<String>,
+    /// The same in a sentence.
+    detail: Option<String>,
+    /// The account of the route taken.
+    app_id: Option<String>,
+    identity_id: Option<IdentityId>,
+    openid: Option<String>,
+    /// Which of the notification's routes, from 0.
+    route: Option<i32>,
+    /// WeChat's id of the message.
+    msgid: Option<String>,
+    /// When it is tried next, while it is queued.
+    next_attempt_at: Option<DateTime<Utc>>,
+    sent_at: Option<DateTime<Utc>>,
+    finished_at: Option<DateTime<Utc>>,
+    created_at: DateTime<Utc>,
+    attempts: Vec<AttemptView>,
+}
+
+#[derive(Debug, Serialize)]
+struct AttemptView {
+    number: i32,
+    started_at: DateTime<Utc>,
+    finished_at: DateTime<Utc>,
+    outcome: String,
+    /// WeChat's code.
+    errcode: Option<i64>,
+    /// What it means, and what to do.
+    meaning: Option<&'static str>,
+    what_to_do: Option<&'static str>,
+    detail: Option<String>,
+}
+
+impl From<Attempt> for AttemptView {
+    fn from(attempt: Attempt) -> Self {
+        let advice = attempt.errcode.filter(|code| *code != 0).map(advice);
+        Self {
+            number: attempt.number,
+            started_at: attempt.started_at.and_utc(),
+            finished_at: attempt.finished_at.and_utc(),
+            outcome: attempt.outcome,
+            errcode: attempt.errcode,
+            meaning: advice.map(|advice| advice.meaning),
+            what_to_do: advice.map(|advice| advice.what_to_do),
+            detail: attempt.detail,
+        }
+    }
+}
+
+/// `GET /notifications/{id}/deliveries`: in the order of the request.
+pub(super) async fn list(
+    state: Data<State>,
+    caller: Caller,
+    id: Path<NotificationId>,
+    query: Query<Wanted>,
+) -> Result<Json<Page<DeliveryView>>, Problem> {
+    let (limit, cursor) = (query.limit.as_deref(), query.cursor.as_deref());
+    let paging = Paging::read(List::Deliveries, limit, cursor)?;
+    let (id, project) = (id.into_inner(), caller.project_id);
+    let page = state.bridge.db.read(move |conn| {
+        let notification = notification::by_id(conn, project, id)?;
+        let notification = notification.ok_or_else(|| Problem::not_found("notification"))?;
+        let after = paging.after.map(DeliveryId);
+        let mut found = delivery::of_notification(conn, notification.id, after, paging.rows())?;
+        let next = paging.cut(&mut found, |row| row.id.0);
+        let ids: Vec<DeliveryId> = found.iter().map(|row| row.id).collect();
+        let mut tries: HashMap<DeliveryId, Vec<AttemptView>> = HashMap::new();
+        for attempt in attempt::of_deliveries(conn, &ids)? {
+            tries
+                .entry(attempt.delivery_id)
+                .or_default()
+                .push(attempt.into());
+        }
+        let accounts = Accounts::of(conn, project)?;
+        let items = found.into_iter().map(|delivery| {
+            let attempts = tries.remove(&delivery.id).unwrap_or_default();
+            show(delivery, attempts, &accounts)
+        });
+        Ok::<_, Problem>(Page::new(items.collect(), next))
+    });
+    Ok(Json(page.await?))
+}
+
+fn show(delivery: Delivery, attempts: Vec<AttemptView>, accounts: &Accounts) -> DeliveryView {
+    let is_queued = delivery.state == DeliveryState::Queued;
+    DeliveryView {
+        id: delivery.id,
+        staff_id: delivery.staff_id,
+        state: delivery.state,
+        reason: delivery.reason,
+        detail: delivery.detail,
+        app_id: delivery.account_id.and_then(|id| accounts.app_id(id)),
+        identity_id: delivery.identity_id,
+        openid: delivery.openid,
+        route: delivery.route,
+        msgid: delivery.msgid.map(|msgid| msgid.to_string()),
+        next_attempt_at: delivery
+            .due_at
+            .filter(|_| is_queued)
+            .map(|time| time.and_utc()),
+        sent_at: delivery.sent_at.map(|time| time.and_utc()),
+        finished_at: delivery.finished_at.map(|time| time.and_utc()),
+        created_at: delivery.created_at.and_utc(),
+        attempts,
+    }
+}

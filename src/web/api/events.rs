@@ -1,0 +1,170 @@
+//! Events: what WeChat pushed, parsed and raw.
+
+use actix_web::http::StatusCode;
+use actix_web::web::{Data, Json, Path, Query};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::check::{self, ID_MAX};
+use super::cursor::{List, Page, Paging};
+use super::people::unknown_app_id;
+use super::person::Accounts;
+use super::{Caller, State};
+use crate::ids::{EventId, IdentityId};
+use crate::models::event::{self, Event, FAILED, Filter, WAITING};
+use crate::web::error::Problem;
+use crate::wechat::message::{self, Push};
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Wanted {
+    app_id: Option<String>,
+    kind: Option<String>,
+    openid: Option<String>,
+    since: Option<String>,
+    until: Option<String>,
+    limit: Option<String>,
+    cursor: Option<String>,
+}
+
+/// An event in a list.
+#[derive(Debug, Serialize)]
+pub(super) struct Listed {
+    id: EventId,
+    app_id: Option<String>,
+    /// `text`, `event.subscribe`, …
+    kind: String,
+    openid: Option<String>,
+    /// The identity it concerns, once it is processed.
+    identity_id: Option<IdentityId>,
+    /// WeChat's CreateTime.
+    create_time: Option<DateTime<Utc>>,
+    received_at: DateTime<Utc>,
+    /// `waiting`, `processed` or `failed`.
+    state: &'static str,
+    /// Why it could not be parsed or processed.
+    problem: Option<String>,
+}
+
+/// One event with its body, which is text where it is UTF-8 and base64 where it is not.
+#[derive(Debug, Serialize)]
+pub(super) struct Whole {
+    #[serde(flatten)]
+    listed: Listed,
+    parsed: Option<Push>,
+    raw: String,
+    /// `text` or `base64`.
+    raw_encoding: &'static str,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Queued {
+    id: EventId,
+    state: &'static str,
+}
+
+/// `GET /events`: newest first.
+pub(super) async fn list(
+    state: Data<State>,
+    caller: Caller,
+    query: Query<Wanted>,
+) -> Result<Json<Page<Listed>>, Problem> {
+    let query = query.into_inner();
+    let paging = Paging::read(
+        List::Events,
+        query.limit.as_deref(),
+        query.cursor.as_deref(),
+    )?;
+    check::maybe_text("kind", query.kind.as_ref(), ID_MAX)?;
+    check::maybe_text("openid", query.openid.as_ref(), ID_MAX)?;
+    let filter = Filter {
+        kind: query.kind,
+        openid: query.openid,
+        since: check::time("since", query.since.as_ref())?,
+        until: check::time("until", query.until.as_ref())?,
+        before: paging.after.map(EventId),
+    };
+    let (app_id, project) = (query.app_id, caller.project_id);
+    let page = state.bridge.db.read(move |conn| {
+        let accounts = Accounts::of(conn, project)?;
+        let ids = match &app_id {
+            None => accounts.ids(),
+            Some(app_id) => {
+                let account = accounts.with_app_id(app_id);
+                vec![account.ok_or_else(|| unknown_app_id(app_id))?]
+            }
+        };
+        let mut found = event::list(conn, &ids, &filter, paging.rows())?;
+        let next = paging.cut(&mut found, |event| event.id.0);
+        let items = found.into_iter().map(|event| show(event, &accounts));
+        Ok::<_, Problem>(Page::new(items.collect(), next))
+    });
+    Ok(Json(page.await?))
+}
+
+/// `GET /events/{id}`.
+pub(super) async fn find(
+    state: Data<State>,
+    caller: Caller,
+    id: Path<EventId>,
+) -> Result<Json<Whole>, Problem> {
+    let (id, project) = (id.into_inner(), caller.project_id);
+    let whole = state.bridge.db.read(move |conn| {
+        let accounts = Accounts::of(conn, project)?;
+        let found = event::by_id(conn, &accounts.ids(), id)?;
+        let mut found = found.ok_or_else(|| Problem::not_found("event"))?;
+        let parsed = message::parse(&found.body).ok();
+        let (raw, raw_encoding) = match String::from_utf8(std::mem::take(&mut found.body)) {
+            Ok(text) => (text, "text"),
+            Err(error) => (STANDARD.encode(error.as_bytes()), "base64"),
+        };
+        Ok::<_, Problem>(Whole {
+            listed: show(found, &accounts),
+            parsed,
+            raw,
+            raw_encoding,
+        })
+    });
+    Ok(Json(whole.await?))
+}
+
+fn show(event: Event, accounts: &Accounts) -> Listed {
+    Listed {
+        id: event.id,
+        app_id: accounts.app_id(event.account_id),
+        kind: event.kind,
+        openid: event.openid,
+        identity_id: event.identity_id,
+        create_time: check::wechat_time(event.create_time),
+        received_at: event.received_at.and_utc(),
+        state: match event.state {
+            WAITING => "waiting",
+            FAILED => "failed",
+            _ => "processed",
+        },
+        problem: event.problem,
+    }
+}
+
+/// `POST /events/{id}/replay`: processes an event once more; effects that are there stay.
+pub(super) async fn replay(
+    state: Data<State>,
+    caller: Caller,
+    id: Path<EventId>,
+) -> Result<(Json<Queued>, StatusCode), Problem> {
+    let (id, project) = (id.into_inner(), caller.project_id);
+    let requeue = state.bridge.db.write(move |conn| {
+        let accounts = Accounts::of(conn, project)?.ids();
+        let found = event::by_id(conn, &accounts, id)?;
+        let found = found.ok_or_else(|| Problem::not_found("event"))?;
+        Ok::<_, Problem>(event::requeue(conn, found.account_id, id)?)
+    });
+    if !requeue.await? {
+        return Err(Problem::not_found("event"));
+    }
+    state.bridge.signals.events.notify_one();
+    let state = "waiting";
+    Ok((Json(Queued { id, state }), StatusCode::ACCEPTED))
+}

@@ -1,0 +1,197 @@
+//! Message types: the named notifications of the business, with their routes.
+
+use actix_web::HttpResponse;
+use actix_web::http::StatusCode;
+use actix_web::web::{Data, Json, Path, Query};
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::check::{self, NAME_MAX};
+use super::cursor::{List, Page, Paging};
+use super::person::Accounts;
+use super::{Caller, State};
+use crate::bridge::route::{self, FieldError, Route};
+use crate::db::Conn;
+use crate::ids::{MessageTypeId, ProjectId};
+use crate::models::message_type::{self, MessageType};
+use crate::web::error::{Code, FieldError as Wrong, Problem};
+
+const TYPE_NAME_MAX: usize = 64;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Put {
+    /// What it is for.
+    #[serde(default)]
+    description: Option<String>,
+    /// The ways to send it, in the order in which they are tried.
+    routes: Vec<Route>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Wanted {
+    limit: Option<String>,
+    cursor: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct MessageTypeView {
+    name: String,
+    description: Option<String>,
+    routes: Option<Box<RawValue>>,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+}
+
+impl From<MessageType> for MessageTypeView {
+    fn from(stored: MessageType) -> Self {
+        Self {
+            name: stored.name,
+            description: stored.description,
+            routes: RawValue::from_string(stored.routes).ok(),
+            created_at: stored.created_at.and_utc(),
+            updated_at: stored.updated_at.and_utc(),
+        }
+    }
+}
+
+/// `PUT /message-types/{name}`: adds or replaces; what is on its way keeps its old routes.
+pub(super) async fn put(
+    state: Data<State>,
+    caller: Caller,
+    name: Path<String>,
+    body: Json<Put>,
+) -> Result<(Json<MessageTypeView>, StatusCode), Problem> {
+    check_name(&name)?;
+    check::maybe_text("description", body.description.as_ref(), NAME_MAX)?;
+    route::check(&body.routes)?;
+    let json = route::to_json(&body.routes).map_err(|error| Problem::internal(&error))?;
+    let (name, body) = (name.into_inner(), body.into_inner());
+    let (project, now) = (caller.project_id, state.bridge.clock.now());
+    let put = state.bridge.db.write(move |conn| {
+        check_accounts(conn, project, &body.routes)?;
+        let description = body.description.as_deref();
+        Ok::<_, Problem>(message_type::put(
+            conn,
+            project,
+            &name,
+            description,
+            &json,
+            now,
+        )?)
+    });
+    let (stored, is_new) = put.await?;
+    let status = if is_new {
+        StatusCode::CREATED
+    } else {
+        StatusCode::OK
+    };
+    Ok((Json(stored.into()), status))
+}
+
+/// A letter, then letters, digits and underscores, all lower case.
+fn check_name(name: &str) -> Result<(), Problem> {
+    let mut chars = name.chars();
+    let is_name = chars.next().is_some_and(|first| first.is_ascii_lowercase())
+        && chars.all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+        && name.len() <= TYPE_NAME_MAX;
+    if is_name {
+        return Ok(());
+    }
+    let detail = "A name begins with a lower-case letter, then has lower-case letters, digits and \
+                  underscores, at most 64 in all.";
+    Err(Problem::new(Code::InvalidField, detail)
+        .field("name")
+        .limit(TYPE_NAME_MAX))
+}
+
+/// Each route names an official account of the project.
+fn check_accounts(conn: &mut Conn, project: ProjectId, routes: &[Route]) -> Result<(), Problem> {
+    let accounts = Accounts::of(conn, project)?;
+    let official = accounts.official();
+    let wrong: Vec<Wrong> = routes
+        .iter()
+        .enumerate()
+        .filter(|(_, route)| !official.iter().any(|known| known.app_id == route.account))
+        .map(|(at, route)| Wrong {
+            field: format!("routes[{at}].account"),
+            detail: match accounts.with_app_id(&route.account) {
+                Some(_) => "is a mini-program: template messages come from an official account",
+                None => "is no account of the project: add it, or correct the app id",
+            }
+            .to_owned(),
+        })
+        .collect();
+    match wrong.first() {
+        None => Ok(()),
+        Some(first) => {
+            let detail = format!("{} {}.", first.field, first.detail);
+            let field = first.field.clone();
+            Err(Problem::new(Code::UnknownAppId, detail)
+                .field(field)
+                .errors(wrong))
+        }
+    }
+}
+
+impl From<FieldError> for Problem {
+    fn from(error: FieldError) -> Self {
+        Self::new(Code::InvalidField, format!("{error}.")).field(error.field)
+    }
+}
+
+/// `GET /message-types`: all of them, newest first.
+pub(super) async fn list(
+    state: Data<State>,
+    caller: Caller,
+    query: Query<Wanted>,
+) -> Result<Json<Page<MessageTypeView>>, Problem> {
+    let (limit, cursor) = (query.limit.as_deref(), query.cursor.as_deref());
+    let paging = Paging::read(List::MessageTypes, limit, cursor)?;
+    let project = caller.project_id;
+    let found = state.bridge.db.read(move |conn| {
+        let before = paging.after.map(MessageTypeId);
+        Ok::<_, Problem>(message_type::list(conn, project, before, paging.rows())?)
+    });
+    let mut found = found.await?;
+    let next = paging.cut(&mut found, |row| row.id.0);
+    Ok(Json(Page::new(
+        found.into_iter().map(Into::into).collect(),
+        next,
+    )))
+}
+
+/// `GET /message-types/{name}`.
+pub(super) async fn find(
+    state: Data<State>,
+    caller: Caller,
+    name: Path<String>,
+) -> Result<Json<MessageTypeView>, Problem> {
+    let (name, project) = (name.into_inner(), caller.project_id);
+    let found = state
+        .bridge
+        .db
+        .read(move |conn| Ok::<_, Problem>(message_type::find(conn, project, &name)?));
+    let found = found.await?;
+    let found = found.ok_or_else(|| Problem::not_found("message type"))?;
+    Ok(Json(found.into()))
+}
+
+/// `DELETE /message-types/{name}`: notifications already accepted are still sent.
+pub(super) async fn delete(
+    state: Data<State>,
+    caller: Caller,
+    name: Path<String>,
+) -> Result<HttpResponse, Problem> {
+    let (name, project) = (name.into_inner(), caller.project_id);
+    let delete = state
+        .bridge
+        .db
+        .write(move |conn| Ok::<_, Problem>(message_type::delete(conn, project, &name)?));
+    match delete.await? {
+        true => Ok(HttpResponse::NoContent().finish()),
+        false => Err(Problem::not_found("message type")),
+    }
+}

@@ -1,0 +1,244 @@
+//! Notifications: asking for one, and what was asked.
+
+use std::collections::BTreeMap;
+
+use actix_web::HttpRequest;
+use actix_web::http::StatusCode;
+use actix_web::web::{Data, Json, Path, Query};
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+
+use super::cursor::{List, Page, Paging};
+use super::{Caller, State};
+use crate::bridge::notify::{Accepted, NotifyError, NotifyRequest, Verdict};
+use crate::ids::{DeliveryId, NotificationId};
+use crate::models::delivery::{self, DeliveryState};
+use crate::models::notification::{self, Notification};
+use crate::web::error::{Code, Problem};
+
+const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
+const KEY_MAX: usize = 255;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Create {
+    /// The name of a message type.
+    message_type: String,
+    /// Whom to notify, by the business's own ids.
+    staff_ids: Vec<String>,
+    /// What fills the message in.
+    #[serde(default)]
+    params: Map<String, Value>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Wanted {
+    limit: Option<String>,
+    cursor: Option<String>,
+}
+
+/// The answer to a request that was accepted.
+#[derive(Debug, Serialize)]
+pub(super) struct AcceptedView {
+    id: NotificationId,
+    message_type: String,
+    counts: FirstCounts,
+    verdicts: Vec<VerdictView>,
+    /// Whether this is the answer to an earlier request with the same Idempotency-Key.
+    replayed: bool,
+}
+
+#[derive(Debug, Default, Serialize)]
+struct FirstCounts {
+    queued: usize,
+    unreachable: usize,
+}
+
+#[derive(Debug, Serialize)]
+struct VerdictView {
+    staff_id: String,
+    delivery_id: DeliveryId,
+    /// `queued` or `unreachable`.
+    state: DeliveryState,
+    /// A stable word for why nobody can be reached.
+    reason: Option<String>,
+    /// The same in a sentence, with what to do.
+    detail: Option<String>,
+}
+
+/// A notification in a list.
+#[derive(Debug, Serialize)]
+pub(super) struct Listed {
+    id: NotificationId,
+    message_type: String,
+    idempotency_key: Option<String>,
+    created_at: DateTime<Utc>,
+}
+
+/// Everything about one notification but its deliveries, which have pages of their own.
+#[derive(Debug, Serialize)]
+pub(super) struct Whole {
+    #[serde(flatten)]
+    listed: Listed,
+    params: Option<Box<RawValue>>,
+    /// The routes as they were when it was accepted.
+    routes: Option<Box<RawValue>>,
+    /// Deliveries in each state.
+    counts: BTreeMap<&'static str, i64>,
+}
+
+/// `POST /notifications`: 202 once all deliveries are stored, with a verdict for each staff id.
+pub(super) async fn create(
+    state: Data<State>,
+    caller: Caller,
+    request: HttpRequest,
+    body: Json<Create>,
+) -> Result<(Json<AcceptedView>, StatusCode), Problem> {
+    let idempotency_key = idempotency_key(&request)?;
+    let body = body.into_inner();
+    let message_type = body.message_type.clone();
+    let asked = NotifyRequest {
+        message_type: body.message_type,
+        staff_ids: body.staff_ids,
+        params: body.params,
+        idempotency_key,
+    };
+    let accepted = state.bridge.notify(caller.project_id, asked).await?;
+    Ok((Json(show(message_type, accepted)), StatusCode::ACCEPTED))
+}
+
+/// The Idempotency-Key header: at most 255 visible ASCII characters.
+fn idempotency_key(request: &HttpRequest) -> Result<Option<String>, Problem> {
+    let mut given = request.headers().get_all(IDEMPOTENCY_KEY);
+    let Some(value) = given.next() else {
+        return Ok(None);
+    };
+    let bytes = value.as_bytes();
+    let visible = (1..=KEY_MAX).contains(&bytes.len()) && bytes.iter().all(u8::is_ascii_graphic);
+    match value.to_str() {
+        Ok(key) if visible && given.next().is_none() => Ok(Some(key.to_owned())),
+        _ => {
+            let detail = "Idempotency-Key must be one header of 1 to 255 visible ASCII characters.";
+            Err(Problem::new(Code::InvalidHeader, detail)
+                .field(IDEMPOTENCY_KEY)
+                .limit(KEY_MAX))
+        }
+    }
+}
+
+fn show(message_type: String, accepted: Accepted) -> AcceptedView {
+    let mut counts = FirstCounts::default();
+    for verdict in &accepted.verdicts {
+        match verdict.state {
+            DeliveryState::Unreachable => counts.unreachable += 1,
+            _ => counts.queued += 1,
+        }
+    }
+    AcceptedView {
+        id: accepted.notification_id,
+        message_type,
+        counts,
+        verdicts: accepted
+            .verdicts
+            .into_iter()
+            .map(VerdictView::from)
+            .collect(),
+        replayed: accepted.replayed,
+    }
+}
+
+impl From<Verdict> for VerdictView {
+    fn from(verdict: Verdict) -> Self {
+        Self {
+            staff_id: verdict.staff_id,
+            delivery_id: verdict.delivery_id,
+            state: verdict.state,
+            reason: verdict.reason,
+            detail: verdict.detail,
+        }
+    }
+}
+
+impl From<NotifyError> for Problem {
+    fn from(error: NotifyError) -> Self {
+        let detail = format!("{error}.");
+        match error {
+            NotifyError::Invalid(error) => error.into(),
+            NotifyError::UnknownMessageType(_) => {
+                Self::new(Code::UnknownMessageType, detail).field("message_type")
+            }
+            NotifyError::Route { source, .. } => {
+                Self::new(Code::InvalidField, detail).field(source.field)
+            }
+            NotifyError::IdempotencyMismatch => {
+                Self::new(Code::IdempotencyConflict, detail).field(IDEMPOTENCY_KEY)
+            }
+            NotifyError::Db(error) => error.into(),
+        }
+    }
+}
+
+impl From<Notification> for Listed {
+    fn from(stored: Notification) -> Self {
+        Self {
+            id: stored.id,
+            message_type: stored.message_type,
+            idempotency_key: stored.idempotency_key,
+            created_at: stored.created_at.and_utc(),
+        }
+    }
+}
+
+/// `GET /notifications`: newest first.
+pub(super) async fn list(
+    state: Data<State>,
+    caller: Caller,
+    query: Query<Wanted>,
+) -> Result<Json<Page<Listed>>, Problem> {
+    let (limit, cursor) = (query.limit.as_deref(), query.cursor.as_deref());
+    let paging = Paging::read(List::Notifications, limit, cursor)?;
+    let project = caller.project_id;
+    let found = state.bridge.db.read(move |conn| {
+        let before = paging.after.map(NotificationId);
+        Ok::<_, Problem>(notification::list(conn, project, before, paging.rows())?)
+    });
+    let mut found = found.await?;
+    let next = paging.cut(&mut found, |row| row.id.0);
+    Ok(Json(Page::new(
+        found.into_iter().map(Into::into).collect(),
+        next,
+    )))
+}
+
+/// `GET /notifications/{id}`: with how many deliveries are in each state.
+pub(super) async fn find(
+    state: Data<State>,
+    caller: Caller,
+    id: Path<NotificationId>,
+) -> Result<Json<Whole>, Problem> {
+    let (id, project) = (id.into_inner(), caller.project_id);
+    let whole = state.bridge.db.read(move |conn| {
+        let found = notification::by_id(conn, project, id)?;
+        let mut found = found.ok_or_else(|| Problem::not_found("notification"))?;
+        let counted = delivery::counts(conn, id)?;
+        let mut counts: BTreeMap<&str, i64> = DeliveryState::ALL
+            .iter()
+            .map(|state| (state.as_str(), 0))
+            .collect();
+        counts.extend(
+            counted
+                .into_iter()
+                .map(|(state, count)| (state.as_str(), count)),
+        );
+        Ok::<_, Problem>(Whole {
+            params: RawValue::from_string(std::mem::take(&mut found.params)).ok(),
+            routes: RawValue::from_string(std::mem::take(&mut found.routes)).ok(),
+            listed: found.into(),
+            counts,
+        })
+    });
+    Ok(Json(whole.await?))
+}

@@ -1,0 +1,92 @@
+//! People: who is known, in which accounts, and how far their openids are linked.
+
+use actix_web::web::{Data, Json, Path, Query};
+use serde::Deserialize;
+
+use super::check::{self, ID_MAX};
+use super::cursor::{List, Page, Paging};
+use super::person::{Accounts, PersonView, persons};
+use super::{Caller, State};
+use crate::ids::IdentityId;
+use crate::models::identity::{self, PeopleFilter};
+use crate::web::error::{Code, Problem};
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Wanted {
+    staff_id: Option<String>,
+    unionid: Option<String>,
+    openid: Option<String>,
+    app_id: Option<String>,
+    follow_state: Option<String>,
+    link_state: Option<String>,
+    limit: Option<String>,
+    cursor: Option<String>,
+}
+
+/// `GET /people`: those with an identity to which every given word applies, newest first.
+pub(super) async fn list(
+    state: Data<State>,
+    caller: Caller,
+    query: Query<Wanted>,
+) -> Result<Json<Page<PersonView>>, Problem> {
+    let query = query.into_inner();
+    let paging = Paging::read(
+        List::People,
+        query.limit.as_deref(),
+        query.cursor.as_deref(),
+    )?;
+    let mut filter = filter(&query)?;
+    filter.before = paging.after.map(IdentityId);
+    let project = caller.project_id;
+    let page = state.bridge.db.read(move |conn| {
+        if let Some(app_id) = &query.app_id {
+            let account = Accounts::of(conn, project)?.with_app_id(app_id);
+            filter.account_id = Some(account.ok_or_else(|| unknown_app_id(app_id))?);
+        }
+        let mut found = identity::page(conn, project, &filter, paging.rows())?;
+        let next = paging.cut(&mut found, |identity| identity.id.0);
+        Ok::<_, Problem>(Page::new(persons(conn, project, found)?, next))
+    });
+    Ok(Json(page.await?))
+}
+
+fn filter(query: &Wanted) -> Result<PeopleFilter, Problem> {
+    check::maybe_text("staff_id", query.staff_id.as_ref(), ID_MAX)?;
+    check::maybe_text("unionid", query.unionid.as_ref(), ID_MAX)?;
+    check::maybe_text("openid", query.openid.as_ref(), ID_MAX)?;
+    Ok(PeopleFilter {
+        unionid: query.unionid.clone(),
+        openid: query.openid.clone(),
+        account_id: None,
+        follow_state: check::word("follow_state", query.follow_state.as_ref())?,
+        link_state: check::word("link_state", query.link_state.as_ref())?,
+        staff_id: query.staff_id.clone(),
+        before: None,
+    })
+}
+
+/// A filter names an account that the project does not have.
+pub(super) fn unknown_app_id(app_id: &str) -> Problem {
+    let detail = format!(
+        "The project has no account with the app id {}.",
+        app_id.escape_debug()
+    );
+    Problem::new(Code::InvalidQuery, detail).field("app_id")
+}
+
+/// `GET /people/{identity_id}`: the person whom an identity belongs to.
+pub(super) async fn find(
+    state: Data<State>,
+    caller: Caller,
+    id: Path<IdentityId>,
+) -> Result<Json<PersonView>, Problem> {
+    let (id, project) = (id.into_inner(), caller.project_id);
+    let person = state.bridge.db.read(move |conn| {
+        let identity = identity::by_id(conn, project, id)?;
+        let identity = identity.ok_or_else(|| Problem::not_found("identity"))?;
+        let person = persons(conn, project, vec![identity])?.into_iter().next();
+        person.ok_or_else(|| Problem::not_found("identity"))
+    });
+    Ok(Json(person.await?))
+}

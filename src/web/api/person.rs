@@ -1,0 +1,193 @@
+//! How identities and persons are shown.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::check::wechat_time;
+use crate::db::Conn;
+use crate::ids::{AccountId, IdentityId, ProjectId};
+use crate::models::account::{self, AccountKind, Label};
+use crate::models::binding::{self, StaffLink};
+use crate::models::identity::{self, FollowState, Identity, LinkState, ProfileState};
+
+/// One openid in one account.
+#[derive(Debug, Serialize)]
+pub(super) struct IdentityView {
+    id: IdentityId,
+    app_id: String,
+    kind: AccountKind,
+    openid: String,
+    unionid: Option<String>,
+    follow_state: FollowState,
+    /// The newest follow and unfollow, by WeChat's clock.
+    followed_at: Option<DateTime<Utc>>,
+    unfollowed_at: Option<DateTime<Utc>>,
+    subscribe_scene: Option<String>,
+    qr_scene: Option<String>,
+    language: Option<String>,
+    remark: Option<String>,
+    tag_ids: Option<Box<RawValue>>,
+    /// If there is no unionid, why.
+    profile_state: ProfileState,
+    /// What went wrong when it was last fetched.
+    profile_error: Option<String>,
+    profile_fetched_at: Option<DateTime<Utc>>,
+    profile_due_at: Option<DateTime<Utc>>,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+}
+
+/// A person: the identities that share a unionid, and the staff ids bound to them.
+#[derive(Debug, Serialize)]
+pub(super) struct PersonView {
+    /// The identity that stands for the person in this list.
+    identity_id: IdentityId,
+    unionid: Option<String>,
+    link_state: LinkState,
+    staff_ids: Vec<String>,
+    identities: Vec<IdentityView>,
+}
+
+/// The accounts of a project, to name them.
+pub(super) struct Accounts(HashMap<AccountId, Label>);
+
+impl Accounts {
+    pub(super) fn of(conn: &mut Conn, project: ProjectId) -> diesel::QueryResult<Self> {
+        let labels = account::labels(conn, project)?;
+        let by_id = labels.into_iter().map(|label| (label.id, label)).collect();
+        Ok(Self(by_id))
+    }
+
+    pub(super) fn app_id(&self, id: AccountId) -> Option<String> {
+        self.0.get(&id).map(|label| label.app_id.clone())
+    }
+
+    pub(super) fn with_app_id(&self, app_id: &str) -> Option<AccountId> {
+        let found = self.0.values().find(|label| label.app_id == app_id);
+        found.map(|label| label.id)
+    }
+
+    /// Their row ids, oldest first.
+    pub(super) fn ids(&self) -> Vec<AccountId> {
+        let mut ids: Vec<AccountId> = self.0.keys().copied().collect();
+        ids.sort_unstable();
+        ids
+    }
+
+    pub(super) fn official(&self) -> Vec<&Label> {
+        let mut official: Vec<&Label> = self
+            .0
+            .values()
+            .filter(|label| label.kind == AccountKind::OfficialAccount)
+            .collect();
+        official.sort_unstable_by_key(|label| label.id);
+        official
+    }
+
+    /// Identities as they are shown; all are of this project.
+    pub(super) fn show(&self, identities: Vec<Identity>) -> Vec<IdentityView> {
+        identities
+            .into_iter()
+            .filter_map(|identity| Some(view(self.0.get(&identity.account_id)?, identity)))
+            .collect()
+    }
+}
+
+fn view(account: &Label, identity: Identity) -> IdentityView {
+    IdentityView {
+        id: identity.id,
+        app_id: account.app_id.clone(),
+        kind: account.kind,
+        openid: identity.openid,
+        unionid: identity.unionid,
+        follow_state: identity.follow_state,
+        followed_at: wechat_time(identity.followed_time),
+        unfollowed_at: wechat_time(identity.unfollowed_time),
+        subscribe_scene: identity.subscribe_scene,
+        qr_scene: identity.qr_scene,
+        language: identity.language,
+        remark: identity.remark,
+        tag_ids: identity
+            .tag_ids
+            .and_then(|json| RawValue::from_string(json).ok()),
+        profile_state: identity.profile_state,
+        profile_error: identity.profile_error,
+        profile_fetched_at: identity.profile_fetched_at.map(|time| time.and_utc()),
+        profile_due_at: identity.profile_due_at.map(|time| time.and_utc()),
+        created_at: identity.created_at.and_utc(),
+        updated_at: identity.updated_at.and_utc(),
+    }
+}
+
+/// The persons behind identities of one project, in their order, with three queries in all.
+pub(super) fn persons(
+    conn: &mut Conn,
+    project: ProjectId,
+    found: Vec<Identity>,
+) -> diesel::QueryResult<Vec<PersonView>> {
+    let accounts = Accounts::of(conn, project)?;
+    let unionids: Vec<String> = found
+        .iter()
+        .filter_map(|identity| identity.unionid.clone())
+        .collect();
+    let linked = identity::with_unionids(conn, project, &unionids)?;
+    let ids: Vec<IdentityId> = found
+        .iter()
+        .chain(&linked)
+        .map(|member| member.id)
+        .collect();
+    let links = binding::staff_of_people(conn, project, &ids, &unionids)?;
+    let mut by_unionid: HashMap<String, Vec<Identity>> = HashMap::new();
+    for member in linked {
+        if let Some(unionid) = member.unionid.clone() {
+            by_unionid.entry(unionid).or_default().push(member);
+        }
+    }
+    Ok(found
+        .into_iter()
+        .map(|identity| {
+            let identity_id = identity.id;
+            let unionid = identity.unionid.clone();
+            let members = match &unionid {
+                Some(unionid) => by_unionid.remove(unionid).unwrap_or_default(),
+                None => vec![identity],
+            };
+            PersonView {
+                identity_id,
+                link_state: link_state(unionid.as_deref(), &members),
+                staff_ids: staff_ids(&links, unionid.as_deref(), &members),
+                unionid,
+                identities: accounts.show(members),
+            }
+        })
+        .collect())
+}
+
+fn link_state(unionid: Option<&str>, members: &[Identity]) -> LinkState {
+    let mut accounts = members.iter().map(|member| member.account_id);
+    let first = accounts.next();
+    match unionid {
+        None => LinkState::NoUnionid,
+        Some(_) if accounts.any(|account| Some(account) != first) => LinkState::Linked,
+        Some(_) => LinkState::Single,
+    }
+}
+
+fn staff_ids(links: &[StaffLink], unionid: Option<&str>, members: &[Identity]) -> Vec<String> {
+    let mut ids: Vec<String> = links
+        .iter()
+        .filter(
+            |(_, identity, bound_unionid)| match (identity, bound_unionid) {
+                (Some(id), _) => members.iter().any(|member| member.id == *id),
+                (None, Some(bound)) => Some(bound.as_str()) == unionid,
+                (None, None) => false,
+            },
+        )
+        .map(|(staff_id, ..)| staff_id.clone())
+        .collect();
+    ids.dedup();
+    ids
+}

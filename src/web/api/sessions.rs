@@ -1,0 +1,124 @@
+//! Mini-program login, for a business app that has a code from `wx.login`.
+
+use actix_web::web::{Data, Json, Path};
+use serde::{Deserialize, Serialize};
+
+use super::check;
+use super::{Caller, State};
+use crate::bridge::login::LoginError;
+use crate::ids::IdentityId;
+use crate::models::identity::{self, ProfileState};
+use crate::models::{binding, identity::Identity};
+use crate::web::error::{Code, Problem};
+use crate::wechat::error::{ApiError, CallError, Class};
+
+const CODE_MAX: usize = 256;
+/// WeChat's code for a login code that it does not know.
+const CODE_INVALID: i64 = 40029;
+/// WeChat's code for a login code that was used.
+const CODE_USED: i64 = 40163;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Login {
+    /// What `wx.login` gave the mini-program.
+    code: String,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct LoggedIn {
+    identity_id: IdentityId,
+    openid: String,
+    unionid: Option<String>,
+    /// Without a unionid, why there is none.
+    profile_state: ProfileState,
+    /// The staff members bound to this person.
+    staff_ids: Vec<String>,
+}
+
+/// `POST /miniprogram/{app_id}/sessions`: who gave this code. The session_key stays at WeChat.
+pub(super) async fn create(
+    state: Data<State>,
+    caller: Caller,
+    app_id: Path<String>,
+    body: Json<Login>,
+) -> Result<Json<LoggedIn>, Problem> {
+    check_code(&body.code)?;
+    let project = caller.project_id;
+    let identity = state
+        .bridge
+        .log_in(project, &app_id, &body.code)
+        .await
+        .map_err(|error| match error {
+            LoginError::UnknownAccount => Problem::not_found("account"),
+            error => error.into(),
+        })?;
+    let shown = state.bridge.db.read(move |conn| {
+        let ids: Vec<IdentityId> = identity::members_of(conn, &identity)?
+            .iter()
+            .map(|member| member.id)
+            .collect();
+        let unionid = identity.unionid.as_deref();
+        let mut staff_ids = binding::staff_of_person(conn, project, &ids, unionid)?;
+        staff_ids.sort_unstable();
+        Ok::<_, Problem>(show(identity, staff_ids))
+    });
+    Ok(Json(shown.await?))
+}
+
+fn show(identity: Identity, staff_ids: Vec<String>) -> LoggedIn {
+    LoggedIn {
+        identity_id: identity.id,
+        openid: identity.openid,
+        unionid: identity.unionid,
+        profile_state: identity.profile_state,
+        staff_ids,
+    }
+}
+
+/// A login code, before WeChat is asked.
+pub(super) fn check_code(code: &str) -> Result<(), Problem> {
+    check::text("code", code, CODE_MAX)
+}
+
+impl From<LoginError> for Problem {
+    fn from(error: LoginError) -> Self {
+        let detail = format!("{error}.");
+        match error {
+            LoginError::UnknownAccount => Self::new(Code::UnknownAppId, detail).field("app_id"),
+            LoginError::NotMiniProgram => Self::new(Code::WrongAccountKind, detail).field("app_id"),
+            LoginError::NoSecret => Self::new(Code::NoAppSecret, detail).field("app_id"),
+            LoginError::Call(CallError::Api(error)) => refused(&error),
+            LoginError::Call(error) => {
+                tracing::warn!(wechat.call = "jscode2session", %error, "login code not checked");
+                let detail = "WeChat could not be asked. The code may be used up: have the \
+                              mini-program call wx.login again, and try once more.";
+                Self::new(Code::WechatUnreachable, detail).retry_after(2)
+            }
+            LoginError::Db(error) => error.into(),
+            LoginError::Account(error) => error.into(),
+        }
+    }
+}
+
+/// WeChat's refusal in words that say what to do.
+fn refused(error: &ApiError) -> Problem {
+    let advice = error.advice();
+    let detail = format!("{} {}", advice.meaning, advice.what_to_do);
+    match (error.errcode, error.class()) {
+        (CODE_INVALID, _) => Problem::new(Code::LoginCodeInvalid, detail).field("code"),
+        (CODE_USED, _) => Problem::new(Code::LoginCodeUsed, detail).field("code"),
+        (_, Class::Recipient) => Problem::new(Code::LoginRefused, detail),
+        (_, Class::Retry) => Problem::new(Code::WechatUnreachable, detail).retry_after(2),
+        (_, Class::Quota) => Problem::new(Code::WechatBusy, detail).retry_after(60),
+        (errcode, _) => {
+            tracing::warn!(
+                wechat.call = "jscode2session",
+                wechat.errcode = errcode,
+                "login refused"
+            );
+            let detail = format!("WeChat refused the account with {errcode}. {detail}");
+            Problem::new(Code::WechatRefused, detail)
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! Staff: members of the business, and whether they can be reached.
+
+pub(super) mod bindings;
+mod reach;
+
+use actix_web::HttpResponse;
+use actix_web::http::StatusCode;
+use actix_web::web::{Data, Json, Path, Query};
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::check::{self, ID_MAX, NAME_MAX};
+use super::cursor::{List, Page, Paging};
+use super::person::{Accounts, IdentityView};
+use super::{Caller, State};
+use crate::ids::{IdentityId, StaffRowId};
+use crate::models::staff::{self, Staff};
+use crate::models::{binding, identity};
+use crate::web::error::Problem;
+use bindings::BindingView;
+use reach::Reach;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Put {
+    /// A name for people.
+    #[serde(default)]
+    name: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Wanted {
+    limit: Option<String>,
+    cursor: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct StaffView {
+    staff_id: String,
+    name: Option<String>,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+}
+
+/// A staff member in a list.
+#[derive(Debug, Serialize)]
+pub(super) struct Listed {
+    #[serde(flatten)]
+    staff: StaffView,
+    #[serde(flatten)]
+    reach: Reach,
+}
+
+/// Everything about one staff member.
+#[derive(Debug, Serialize)]
+pub(super) struct Whole {
+    #[serde(flatten)]
+    listed: Listed,
+    bindings: Vec<BindingView>,
+    /// Every identity of the person, bound or linked.
+    identities: Vec<IdentityView>,
+}
+
+impl From<Staff> for StaffView {
+    fn from(staff: Staff) -> Self {
+        Self {
+            staff_id: staff.staff_id,
+            name: staff.name,
+            created_at: staff.created_at.and_utc(),
+            updated_at: staff.updated_at.and_utc(),
+        }
+    }
+}
+
+/// `PUT /staff/{staff_id}`: adds a staff member, or replaces the name; bindings stay.
+pub(super) async fn put(
+    state: Data<State>,
+    caller: Caller,
+    staff_id: Path<String>,
+    body: Json<Put>,
+) -> Result<(Json<StaffView>, StatusCode), Problem> {
+    check::text("staff_id", &staff_id, ID_MAX)?;
+    check::maybe_text("name", body.name.as_ref(), NAME_MAX)?;
+    let (staff_id, name) = (staff_id.into_inner(), body.into_inner().name);
+    let (project, now) = (caller.project_id, state.bridge.clock.now());
+    let put = state.bridge.db.write(move |conn| {
+        Ok::<_, Problem>(staff::put(conn, project, &staff_id, name.as_deref(), now)?)
+    });
+    let (stored, is_new) = put.await?;
+    let status = if is_new {
+        StatusCode::CREATED
+    } else {
+        StatusCode::OK
+    };
+    Ok((Json(stored.into()), status))
+}
+
+/// `GET /staff`: all staff, newest first, with whether they can be reached.
+pub(super) async fn list(
+    state: Data<State>,
+    caller: Caller,
+    query: Query<Wanted>,
+) -> Result<Json<Page<Listed>>, Problem> {
+    let paging = Paging::read(List::Staff, query.limit.as_deref(), query.cursor.as_deref())?;
+    let project = caller.project_id;
+    let page = state.bridge.db.read(move |conn| {
+        let before = paging.after.map(StaffRowId);
+        let mut found = staff::list(conn, project, before, paging.rows())?;
+        let next = paging.cut(&mut found, |staff| staff.id.0);
+        let accounts = Accounts::of(conn, project)?;
+        let ids: Vec<&str> = found.iter().map(|staff| staff.staff_id.as_str()).collect();
+        let rows = staff::reach(conn, project, &ids)?;
+        let reached = reach::of_each(&ids, &rows, &accounts);
+        let items = found.into_iter().zip(reached).map(|(staff, reach)| Listed {
+            staff: staff.into(),
+            reach,
+        });
+        Ok::<_, Problem>(Page::new(items.collect(), next))
+    });
+    Ok(Json(page.await?))
+}
+
+/// `GET /staff/{staff_id}`: one staff member with bindings, the person and their reach.
+pub(super) async fn find(
+    state: Data<State>,
+    caller: Caller,
+    staff_id: Path<String>,
+) -> Result<Json<Whole>, Problem> {
+    let (staff_id, project) = (staff_id.into_inner(), caller.project_id);
+    let whole = state.bridge.db.read(move |conn| {
+        let found = staff::find(conn, project, &staff_id)?;
+        let found = found.ok_or_else(|| Problem::not_found("staff member"))?;
+        let accounts = Accounts::of(conn, project)?;
+        let rows = staff::reach(conn, project, &[staff_id.as_str()])?;
+        let ids: Vec<IdentityId> = rows.iter().filter_map(|row| row.identity_id).collect();
+        let bindings = binding::of_staff(conn, found.id)?;
+        Ok::<_, Problem>(Whole {
+            listed: Listed {
+                staff: found.into(),
+                reach: reach::of_one(&rows, &accounts),
+            },
+            bindings: bindings.into_iter().map(BindingView::from).collect(),
+            identities: accounts.show(identity::by_ids(conn, project, &ids)?),
+        })
+    });
+    Ok(Json(whole.await?))
+}
+
+/// `DELETE /staff/{staff_id}`: removes a staff member and the bindings, not the person.
+pub(super) async fn delete(
+    state: Data<State>,
+    caller: Caller,
+    staff_id: Path<String>,
+) -> Result<HttpResponse, Problem> {
+    let (staff_id, project) = (staff_id.into_inner(), caller.project_id);
+    let delete = state
+        .bridge
+        .db
+        .write(move |conn| Ok::<_, Problem>(staff::delete(conn, project, &staff_id)?));
+    match delete.await? {
+        true => Ok(HttpResponse::NoContent().finish()),
+        false => Err(Problem::not_found("staff member")),
+    }
+}

@@ -1,0 +1,132 @@
+//! Bindings: which person a staff member is.
+
+use actix_web::HttpResponse;
+use actix_web::http::StatusCode;
+use actix_web::web::{Data, Json, Path};
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::super::check::{self, ID_MAX};
+use super::super::sessions::check_code;
+use super::super::{Caller, State};
+use crate::bridge::bind::{BindError, Whom};
+use crate::ids::{BindingId, IdentityId};
+use crate::models::binding::{self, Binding};
+use crate::models::staff;
+use crate::web::error::{Code, Problem};
+
+/// Exactly one of three forms: `app_id` and `code`, `app_id` and `openid`, or `unionid`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in super::super) struct Bind {
+    #[serde(default)]
+    app_id: Option<String>,
+    #[serde(default)]
+    code: Option<String>,
+    #[serde(default)]
+    openid: Option<String>,
+    #[serde(default)]
+    unionid: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+pub(in super::super) struct BindingView {
+    id: BindingId,
+    /// The identity, or null when bound to a unionid.
+    identity_id: Option<IdentityId>,
+    /// The unionid, or null when bound to an identity.
+    unionid: Option<String>,
+    created_at: DateTime<Utc>,
+}
+
+impl From<Binding> for BindingView {
+    fn from(binding: Binding) -> Self {
+        Self {
+            id: binding.id,
+            identity_id: binding.identity_id,
+            unionid: binding.unionid,
+            created_at: binding.created_at.and_utc(),
+        }
+    }
+}
+
+/// `POST /staff/{staff_id}/bindings`: 201 for a new binding, 200 for one that was there.
+pub(in super::super) async fn create(
+    state: Data<State>,
+    caller: Caller,
+    staff_id: Path<String>,
+    body: Json<Bind>,
+) -> Result<(Json<BindingView>, StatusCode), Problem> {
+    let whom = whom(body.into_inner())?;
+    let bind = state.bridge.bind(caller.project_id, &staff_id, whom);
+    let (binding, is_new) = bind.await?;
+    let status = if is_new {
+        StatusCode::CREATED
+    } else {
+        StatusCode::OK
+    };
+    Ok((Json(binding.into()), status))
+}
+
+fn whom(body: Bind) -> Result<Whom, Problem> {
+    check::maybe_text("app_id", body.app_id.as_ref(), ID_MAX)?;
+    check::maybe_text("openid", body.openid.as_ref(), ID_MAX)?;
+    check::maybe_text("unionid", body.unionid.as_ref(), ID_MAX)?;
+    if let Some(code) = &body.code {
+        check_code(code)?;
+    }
+    match (body.app_id, body.code, body.openid, body.unionid) {
+        (Some(app_id), Some(code), None, None) => Ok(Whom::Code { app_id, code }),
+        (Some(app_id), None, Some(openid), None) => Ok(Whom::Openid { app_id, openid }),
+        (None, None, None, Some(unionid)) => Ok(Whom::Unionid(unionid)),
+        _ => {
+            let detail = "Give exactly one of: app_id and code, app_id and openid, or unionid.";
+            Err(Problem::new(Code::InvalidBody, detail).field("app_id, code, openid, unionid"))
+        }
+    }
+}
+
+impl From<BindError> for Problem {
+    fn from(error: BindError) -> Self {
+        match error {
+            BindError::UnknownStaff => Self::not_found("staff member"),
+            BindError::UnknownAccount => {
+                let detail = "The project has no account with this app id.";
+                Self::new(Code::UnknownAppId, detail).field("app_id")
+            }
+            BindError::UnknownOpenid => {
+                let detail = "This openid has not logged in through Queqiao yet. Bind with app_id \
+                              and a fresh code from wx.login instead.";
+                Self::new(Code::UnknownOpenid, detail).field("openid")
+            }
+            BindError::AlreadyBound(staff_id) => {
+                let detail = format!(
+                    "The person is bound to staff member {}. Remove that binding first.",
+                    staff_id.escape_debug()
+                );
+                Self::new(Code::AlreadyBound, detail)
+            }
+            BindError::Login(error) => error.into(),
+            BindError::Db(error) => error.into(),
+            BindError::Account(error) => error.into(),
+        }
+    }
+}
+
+/// `DELETE /staff/{staff_id}/bindings/{id}`.
+pub(in super::super) async fn delete(
+    state: Data<State>,
+    caller: Caller,
+    path: Path<(String, BindingId)>,
+) -> Result<HttpResponse, Problem> {
+    let ((staff_id, id), project) = (path.into_inner(), caller.project_id);
+    let delete = state.bridge.db.write(move |conn| {
+        let member = staff::find(conn, project, &staff_id)?;
+        let member = member.ok_or_else(|| Problem::not_found("staff member"))?;
+        Ok::<_, Problem>(binding::delete(conn, member.id, id)?)
+    });
+    match delete.await? {
+        true => Ok(HttpResponse::NoContent().finish()),
+        false => Err(Problem::not_found("binding of this staff member")),
+    }
+}

@@ -1,0 +1,86 @@
+//! Whether a staff member can be reached, account by account: the planner's own answer.
+
+use std::collections::HashMap;
+
+use serde::Serialize;
+
+use super::super::person::Accounts;
+use crate::bridge::plan::{Plan, Sender, plan};
+use crate::models::identity::FollowState;
+use crate::models::staff::ReachRow;
+
+/// Through which official accounts a staff member can be reached.
+#[derive(Debug, Serialize)]
+pub(super) struct Reach {
+    /// Through at least one.
+    reachable: bool,
+    accounts: Vec<InAccount>,
+}
+
+#[derive(Debug, Serialize)]
+struct InAccount {
+    app_id: String,
+    /// Whether a notification through this account would be sent.
+    reachable: bool,
+    /// A stable word: why not, or `follow_unknown` where that will only show when it is sent.
+    reason: Option<&'static str>,
+    /// The same in a sentence, with what to do.
+    detail: Option<String>,
+}
+
+/// The reach of each staff member, in the order of `staff_ids`.
+pub(super) fn of_each(staff_ids: &[&str], rows: &[ReachRow], accounts: &Accounts) -> Vec<Reach> {
+    let mut by_staff: HashMap<&str, Vec<&ReachRow>> = HashMap::new();
+    for row in rows {
+        by_staff.entry(row.staff_id.as_str()).or_default().push(row);
+    }
+    staff_ids
+        .iter()
+        .map(|staff_id| reach(&by_staff.remove(staff_id).unwrap_or_default(), accounts))
+        .collect()
+}
+
+/// The reach of the staff member whose rows these are.
+pub(super) fn of_one(rows: &[ReachRow], accounts: &Accounts) -> Reach {
+    reach(&rows.iter().collect::<Vec<_>>(), accounts)
+}
+
+fn reach(rows: &[&ReachRow], accounts: &Accounts) -> Reach {
+    let accounts: Vec<InAccount> = accounts
+        .official()
+        .into_iter()
+        .map(|account| {
+            let sender = Sender {
+                id: account.id,
+                app_id: account.app_id.clone(),
+            };
+            in_account(rows, sender)
+        })
+        .collect();
+    Reach {
+        reachable: accounts.iter().any(|account| account.reachable),
+        accounts,
+    }
+}
+
+fn in_account(rows: &[&ReachRow], sender: Sender) -> InAccount {
+    let senders = [sender];
+    let (reachable, reason, detail) = match plan(rows, &senders) {
+        Plan::Send { to, .. } if to.follow_state == Some(FollowState::Following) => {
+            (true, None, None)
+        }
+        Plan::Send { .. } => {
+            let detail = "It is not known yet whether the person follows. A notification will be \
+                          tried.";
+            (true, Some("follow_unknown"), Some(detail.to_owned()))
+        }
+        Plan::Unreachable { reason, detail } => (false, Some(reason.as_str()), Some(detail)),
+    };
+    let [sender] = senders;
+    InAccount {
+        app_id: sender.app_id,
+        reachable,
+        reason,
+        detail,
+    }
+}

@@ -1,0 +1,99 @@
+//! Who asks, and whether they may: before a handler runs, and before the body is read.
+
+use std::sync::Arc;
+
+use actix_web::body::BoxBody;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header;
+use actix_web::middleware::Next;
+use actix_web::{Error, FromRequest as _, HttpMessage as _, web};
+use secrecy::SecretString;
+
+use super::State;
+use super::error::{Code, Problem};
+use crate::bridge::keys::{self, Scope};
+
+/// The key that a request came with, once [`check`] has let it through.
+pub(super) type Caller = web::ReqData<Arc<keys::Caller>>;
+
+/// What a route demands.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Demand {
+    /// The scope that the key must cover.
+    pub(super) scope: Scope,
+    /// Whether the route reads a query string; where it does not, one is refused.
+    pub(super) query: bool,
+}
+
+/// Lets a request through to its handler if its key may do that.
+pub(super) async fn check(
+    demand: Demand,
+    mut request: ServiceRequest,
+    next: Next<BoxBody>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    let caller = identify(&request).await?;
+    if !caller.may(demand.scope) {
+        let scope = demand.scope;
+        let detail = format!("This route needs a key with the scope {scope} or admin.");
+        return Err(Problem::new(Code::MissingScope, detail).into());
+    }
+    if !demand.query && !request.query_string().is_empty() {
+        let detail = "This route has no query parameters.";
+        return Err(Problem::new(Code::InvalidQuery, detail).into());
+    }
+    check_path(&mut request).await?;
+    request.extensions_mut().insert(caller);
+    next.call(request).await
+}
+
+/// Every part of the path is a text that the database can be asked for.
+async fn check_path(request: &mut ServiceRequest) -> Result<(), Error> {
+    let parts = request.extract::<web::Path<Vec<String>>>().await?;
+    let names = request.match_info().iter().map(|(name, _)| name);
+    for (name, part) in names.zip(parts.iter()) {
+        if part.chars().any(char::is_control) {
+            let detail = format!("{name} in the path contains a control character.");
+            let problem = Problem::new(Code::ControlCharacter, detail);
+            return Err(problem.field(name).into());
+        }
+    }
+    Ok(())
+}
+
+async fn identify(request: &ServiceRequest) -> Result<Arc<keys::Caller>, Problem> {
+    let given = bearer(request).ok_or_else(|| {
+        unauthorized(
+            "Send an API key in the header Authorization: Bearer qq_….",
+            "",
+        )
+    })?;
+    let state = web::Data::<State>::extract(request.request())
+        .await
+        .map_err(|error| Problem::internal(&error))?;
+    state.bridge.keys.verify(&given).await?.ok_or_else(|| {
+        unauthorized(
+            "The API key is unknown or revoked.",
+            ", error=\"invalid_token\"",
+        )
+    })
+}
+
+/// The token of `Authorization: Bearer TOKEN`; the scheme's case does not matter (RFC 9110, 11.1).
+fn bearer(request: &ServiceRequest) -> Option<SecretString> {
+    let value = request
+        .headers()
+        .get(header::AUTHORIZATION)?
+        .to_str()
+        .ok()?;
+    let (scheme, token) = value.split_once(' ')?;
+    scheme
+        .eq_ignore_ascii_case("bearer")
+        .then(|| SecretString::from(token.trim()))
+}
+
+fn unauthorized(detail: &str, error: &str) -> Problem {
+    Problem::new(Code::Unauthorized, detail).header(
+        header::WWW_AUTHENTICATE,
+        &format!("Bearer realm=\"queqiao\"{error}"),
+    )
+}

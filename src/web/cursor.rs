@@ -1,0 +1,151 @@
+//! Pages of a list: `?limit=&cursor=` in, `{items, next_cursor}` out.
+//!
+//! A cursor is opaque to callers. It holds the list it belongs to and the row id where the next
+//! page starts; everything else about who may see what is decided anew for each request.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::Serialize;
+
+use super::error::{Code, Problem};
+
+const DEFAULT_LIMIT: i64 = 50;
+const MOST: i64 = 200;
+
+/// The lists that have pages. The byte goes into the cursor, so that one list's cursor is refused
+/// by the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum List {
+    Staff = b's',
+    People = b'p',
+    MessageTypes = b'm',
+    Notifications = b'n',
+    Deliveries = b'd',
+    Events = b'e',
+}
+
+/// One page that a caller asks for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Paging {
+    list: List,
+    limit: i64,
+    /// The row id at which the page before ended.
+    pub(super) after: Option<i64>,
+}
+
+/// A page of a list.
+#[derive(Debug, Serialize)]
+pub(super) struct Page<T> {
+    /// The rows.
+    items: Vec<T>,
+    /// What to ask the next page with; null on the last one.
+    next_cursor: Option<String>,
+}
+
+impl Paging {
+    pub(super) fn read(
+        list: List,
+        limit: Option<&str>,
+        cursor: Option<&str>,
+    ) -> Result<Self, Problem> {
+        let limit = match limit {
+            None => DEFAULT_LIMIT,
+            Some(text) => text
+                .parse()
+                .ok()
+                .filter(|limit| (1..=MOST).contains(limit))
+                .ok_or_else(|| {
+                    let detail = format!("limit must be a whole number from 1 to {MOST}.");
+                    Problem::new(Code::InvalidQuery, detail)
+                        .field("limit")
+                        .limit(MOST.unsigned_abs() as usize)
+                })?,
+        };
+        let after = match cursor {
+            None => None,
+            Some(cursor) => Some(decode(list, cursor).ok_or_else(|| {
+                let detail = "Take cursor from next_cursor of the same list, unchanged.";
+                Problem::new(Code::InvalidCursor, detail).field("cursor")
+            })?),
+        };
+        Ok(Self { list, limit, after })
+    }
+
+    /// How many rows to load: one more than the page has, to know whether it is the last.
+    pub(super) fn rows(&self) -> i64 {
+        self.limit + 1
+    }
+
+    /// Cuts the rows to the page and makes the cursor for the next one.
+    pub(super) fn cut<R>(&self, rows: &mut Vec<R>, id: impl Fn(&R) -> i64) -> Option<String> {
+        let limit = usize::try_from(self.limit).unwrap_or(usize::MAX);
+        if rows.len() <= limit {
+            return None;
+        }
+        rows.truncate(limit);
+        rows.last().map(|row| encode(self.list, id(row)))
+    }
+}
+
+impl<T> Page<T> {
+    pub(super) fn new(items: Vec<T>, next_cursor: Option<String>) -> Self {
+        Self { items, next_cursor }
+    }
+}
+
+fn encode(list: List, id: i64) -> String {
+    let mut bytes = vec![list as u8];
+    bytes.extend(id.to_be_bytes());
+    URL_SAFE_NO_PAD.encode(bytes)
+}
+
+fn decode(list: List, cursor: &str) -> Option<i64> {
+    let bytes = URL_SAFE_NO_PAD.decode(cursor).ok()?;
+    let (tag, id) = bytes.split_first()?;
+    let id = i64::from_be_bytes(id.try_into().ok()?);
+    (*tag == list as u8 && id > 0).then_some(id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_is_good_for_its_own_list_only() {
+        let cursor = encode(List::Staff, i64::MAX);
+        assert_eq!(decode(List::Staff, &cursor), Some(i64::MAX));
+        assert_eq!(decode(List::Events, &cursor), None);
+        for forged in [
+            "",
+            "AAAA",
+            "c3RhZmY",
+            &format!("{cursor}A"),
+            "c____________",
+            "\0",
+        ] {
+            assert_eq!(decode(List::Staff, forged), None, "{forged}");
+        }
+    }
+
+    #[test]
+    fn a_page_is_the_last_when_nothing_is_left_over() {
+        let paging = Paging::read(List::Staff, Some("2"), None).unwrap();
+        let mut rows = vec![9, 8];
+        assert_eq!(paging.cut(&mut rows, |row| *row), None);
+        let mut rows = vec![9, 8, 7];
+        let cursor = paging.cut(&mut rows, |row| *row).unwrap();
+        assert_eq!(rows, [9, 8]);
+        assert_eq!(decode(List::Staff, &cursor), Some(8));
+    }
+
+    #[test]
+    fn a_limit_out_of_range_is_refused() {
+        for limit in ["0", "201", "-1", "many", "", "1.5"] {
+            assert!(
+                Paging::read(List::Staff, Some(limit), None).is_err(),
+                "{limit}"
+            );
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! Errors of the API: problem details (RFC 9457) with a stable `code`, the field, the limit and
+//! what to do. An unexpected failure says nothing but an id, which is in the log line too.
+
+mod code;
+mod extract;
+
+use std::fmt;
+
+use actix_web::body::BoxBody;
+use actix_web::http::StatusCode;
+use actix_web::http::header::{self, HeaderName, HeaderValue};
+use actix_web::{HttpResponse, ResponseError};
+use serde::Serialize;
+
+use crate::bridge::accounts::AccountError;
+use crate::db::DbError;
+
+pub(super) use code::Code;
+pub(super) use extract::{json, path, query};
+
+/// The longest detail; some quote the caller.
+const DETAIL_MAX: usize = 500;
+
+/// What a caller is answered when a request does not work.
+#[derive(Debug)]
+pub(super) struct Problem(Box<Parts>);
+
+#[derive(Debug)]
+struct Parts {
+    code: Code,
+    shown: Shown,
+    headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+#[derive(Debug, Serialize)]
+struct Shown {
+    #[serde(rename = "type")]
+    kind: String,
+    title: &'static str,
+    status: u16,
+    code: &'static str,
+    detail: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    field: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    limit: Option<u64>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    errors: Vec<FieldError>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<String>,
+}
+
+/// One of several things that are wrong with a body.
+#[derive(Debug, Serialize)]
+pub(super) struct FieldError {
+    /// Where, for example `routes[0].template_id`.
+    pub(super) field: String,
+    /// What is wrong and how to mend it.
+    pub(super) detail: String,
+}
+
+impl Problem {
+    pub(super) fn new(code: Code, detail: impl Into<String>) -> Self {
+        let detail: String = detail.into();
+        Self(Box::new(Parts {
+            code,
+            shown: Shown {
+                kind: format!("urn:queqiao:problem:{}", code.word()),
+                title: code.title(),
+                status: code.status().as_u16(),
+                code: code.word(),
+                detail: detail.chars().take(DETAIL_MAX).collect(),
+                field: None,
+                limit: None,
+                errors: Vec::new(),
+                id: None,
+            },
+            headers: Vec::new(),
+        }))
+    }
+
+    pub(super) fn field(mut self, field: impl Into<String>) -> Self {
+        self.0.shown.field = Some(field.into());
+        self
+    }
+
+    pub(super) fn limit(mut self, limit: usize) -> Self {
+        self.0.shown.limit = Some(limit as u64);
+        self
+    }
+
+    pub(super) fn errors(mut self, errors: Vec<FieldError>) -> Self {
+        self.0.shown.errors = errors;
+        self
+    }
+
+    pub(super) fn header(mut self, name: HeaderName, value: &str) -> Self {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            self.0.headers.push((name, value));
+        }
+        self
+    }
+
+    pub(super) fn retry_after(self, seconds: u64) -> Self {
+        self.header(header::RETRY_AFTER, &seconds.to_string())
+    }
+
+    /// Nothing of that kind in the project; the same answer for what another project has.
+    pub(super) fn not_found(what: &str) -> Self {
+        Self::new(
+            Code::NotFound,
+            format!("There is no such {what} in this project."),
+        )
+    }
+
+    /// What nobody expected: the caller gets an id, the log the cause.
+    pub(super) fn internal(cause: &dyn fmt::Display) -> Self {
+        Self::logged(
+            Code::Internal,
+            "The request failed for a reason inside Queqiao. Its log has more under this id.",
+            cause,
+        )
+    }
+
+    fn logged(code: Code, detail: &str, cause: &dyn fmt::Display) -> Self {
+        let id = format!("{:016x}", rand::random::<u64>());
+        tracing::error!(error.id = %id, error.code = code.word(), error = %cause, "request failed");
+        let mut problem = Self::new(code, detail);
+        problem.0.shown.id = Some(id);
+        problem
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.0.shown.code, self.0.shown.detail)
+    }
+}
+
+impl ResponseError for Problem {
+    fn status_code(&self) -> StatusCode {
+        self.0.code.status()
+    }
+
+    fn error_response(&self) -> HttpResponse<BoxBody> {
+        let mut response = HttpResponse::build(self.status_code());
+        for header in &self.0.headers {
+            response.insert_header(header.clone());
+        }
+        response
+            .insert_header((header::CONTENT_TYPE, "application/problem+json"))
+            .body(serde_json::to_vec(&self.0.shown).unwrap_or_default())
+    }
+}
+
+impl From<DbError> for Problem {
+    fn from(error: DbError) -> Self {
+        match error {
+            DbError::Unavailable(_) => Self::logged(
+                Code::Unavailable,
+                "The database does not answer. Try again in a moment.",
+                &error,
+            )
+            .retry_after(2),
+            error => Self::internal(&error),
+        }
+    }
+}
+
+impl From<diesel::result::Error> for Problem {
+    fn from(error: diesel::result::Error) -> Self {
+        Self::internal(&error)
+    }
+}
+
+impl From<AccountError> for Problem {
+    fn from(error: AccountError) -> Self {
+        match error {
+            AccountError::Db(error) => error.into(),
+            error => Self::internal(&error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unexpected_failure_shows_its_id_and_not_its_cause() {
+        let problem = Problem::internal(&"table identities is on fire");
+        let shown = serde_json::to_value(&problem.0.shown).unwrap();
+        assert_eq!(problem.status_code(), 500);
+        assert_eq!(shown["code"], "internal");
+        assert_eq!(shown["id"].as_str().unwrap().len(), 16);
+        assert!(!shown.to_string().contains("fire"), "{shown}");
+    }
+
+    #[test]
+    fn a_database_that_is_away_is_worth_another_try() {
+        let problem = Problem::from(DbError::Unavailable("password of db".to_owned()));
+        let response = problem.error_response();
+        assert_eq!(response.status(), 503);
+        assert_eq!(response.headers().get(header::RETRY_AFTER).unwrap(), "2");
+        assert!(!problem.to_string().contains("password"));
+    }
+}

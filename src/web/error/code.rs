@@ -1,0 +1,70 @@
+//! The stable words of errors, with their status and title.
+
+use actix_web::http::StatusCode;
+
+macro_rules! codes {
+    ($($name:ident = $word:literal, $status:ident, $title:literal;)*) => {
+        /// What went wrong, as a word that callers can rely on.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub(in crate::web) enum Code {
+            $(#[doc = $title] $name,)*
+        }
+
+        impl Code {
+            pub(in crate::web) const fn word(self) -> &'static str {
+                match self {
+                    $(Self::$name => $word,)*
+                }
+            }
+
+            pub(super) const fn status(self) -> StatusCode {
+                match self {
+                    $(Self::$name => StatusCode::$status,)*
+                }
+            }
+
+            pub(super) const fn title(self) -> &'static str {
+                match self {
+                    $(Self::$name => $title,)*
+                }
+            }
+        }
+    };
+}
+
+codes! {
+    InvalidJson = "invalid_json", BAD_REQUEST, "The body is not JSON";
+    InvalidQuery = "invalid_query", BAD_REQUEST, "The query string is not valid";
+    InvalidPath = "invalid_path", BAD_REQUEST, "The path is not valid";
+    InvalidCursor = "invalid_cursor", BAD_REQUEST, "The cursor is not one that this list gave";
+    InvalidHeader = "invalid_header", BAD_REQUEST, "A header is not valid";
+    ControlCharacter = "control_character", BAD_REQUEST, "A text contains a control character";
+    BrokenBody = "broken_body", BAD_REQUEST, "The body did not arrive whole";
+    Unauthorized = "unauthorized", UNAUTHORIZED, "An API key is needed";
+    MissingScope = "missing_scope", FORBIDDEN, "The API key does not have the scope";
+    NotFound = "not_found", NOT_FOUND, "There is no such thing";
+    NoSuchRoute = "no_such_route", NOT_FOUND, "There is no such route";
+    MethodNotAllowed = "method_not_allowed", METHOD_NOT_ALLOWED, "The route has no such method";
+    AlreadyBound = "already_bound", CONFLICT, "The person is bound to another staff member";
+    IdempotencyConflict = "idempotency_conflict", CONFLICT, "The Idempotency-Key was used for another request";
+    BodyTooLarge = "body_too_large", PAYLOAD_TOO_LARGE, "The body is too large";
+    UnsupportedMediaType = "unsupported_media_type", UNSUPPORTED_MEDIA_TYPE, "The body must be JSON";
+    InvalidBody = "invalid_body", UNPROCESSABLE_ENTITY, "The body does not have the expected shape";
+    UnknownField = "unknown_field", UNPROCESSABLE_ENTITY, "The body has a field that is not known";
+    MissingField = "missing_field", UNPROCESSABLE_ENTITY, "The body lacks a field";
+    InvalidField = "invalid_field", UNPROCESSABLE_ENTITY, "A field is not valid";
+    TooLong = "too_long", UNPROCESSABLE_ENTITY, "A field is too long";
+    UnknownAppId = "unknown_app_id", UNPROCESSABLE_ENTITY, "The project has no account with this app id";
+    UnknownMessageType = "unknown_message_type", UNPROCESSABLE_ENTITY, "The project has no such message type";
+    UnknownOpenid = "unknown_openid", UNPROCESSABLE_ENTITY, "The openid is not known here";
+    WrongAccountKind = "wrong_account_kind", UNPROCESSABLE_ENTITY, "The account is of the other kind";
+    NoAppSecret = "no_app_secret", UNPROCESSABLE_ENTITY, "The account has no app secret";
+    LoginCodeInvalid = "code_invalid", UNPROCESSABLE_ENTITY, "WeChat does not accept the login code";
+    LoginCodeUsed = "code_used", UNPROCESSABLE_ENTITY, "The login code was used already";
+    LoginRefused = "login_refused", UNPROCESSABLE_ENTITY, "WeChat does not let this person log in";
+    Internal = "internal", INTERNAL_SERVER_ERROR, "Something went wrong here";
+    WechatRefused = "wechat_refused", BAD_GATEWAY, "WeChat refused the call";
+    WechatUnreachable = "wechat_unreachable", SERVICE_UNAVAILABLE, "WeChat cannot be asked now";
+    WechatBusy = "wechat_busy", SERVICE_UNAVAILABLE, "WeChat's limit of calls is reached";
+    Unavailable = "unavailable", SERVICE_UNAVAILABLE, "The database does not answer now";
+}

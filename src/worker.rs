@@ -1,0 +1,81 @@
+//! The loop around a step: run it while there is work, then sleep until a signal, a time or a
+//! poll; back off when it fails; stop between two steps at shutdown.
+
+use std::fmt::Display;
+use std::time::Duration;
+
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinSet;
+
+use crate::bridge::{Bridge, Step};
+
+/// The first pause after a step failed, doubled up to [`LONGEST_PAUSE`].
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+
+/// Starts every step of the bridge. They stop when `shutdown` becomes true; a step that is under
+/// way is finished first.
+pub fn start(bridge: &Bridge, shutdown: &watch::Receiver<bool>) -> JoinSet<()> {
+    let mut workers = JoinSet::new();
+    let poll = Duration::from_millis(bridge.config.process.poll_ms);
+    macro_rules! spawn {
+        ($name:literal, $signal:ident, $step:ident($($argument:expr),*)) => {{
+            let (bridge, shutdown) = (bridge.clone(), shutdown.clone());
+            workers.spawn(async move {
+                let wake = &bridge.signals.$signal;
+                run($name, wake, poll, shutdown, || bridge.$step($($argument),*)).await;
+            });
+        }};
+    }
+    spawn!("process", events, process_step());
+    spawn!("profile", profiles, profile_step());
+    spawn!("import", imports, import_step(None));
+    spawn!("receipts", receipts, receipt_step());
+    for _ in 0..bridge.config.deliver.loops {
+        spawn!("deliver", deliveries, deliver_step());
+    }
+    workers
+}
+
+/// Runs one step over and over.
+async fn run<E, S, F>(
+    name: &'static str,
+    wake: &Notify,
+    poll: Duration,
+    mut shutdown: watch::Receiver<bool>,
+    step: S,
+) where
+    E: Display,
+    S: Fn() -> F,
+    F: Future<Output = Result<Step, E>>,
+{
+    let mut pause = FIRST_PAUSE;
+    loop {
+        if *shutdown.borrow() {
+            return;
+        }
+        // Registered before the step looks, so that a signal in between is not missed.
+        let woken = wake.notified();
+        let rest = match step().await {
+            Ok(Step::Worked) => {
+                pause = FIRST_PAUSE;
+                continue;
+            }
+            Ok(Step::Idle) => poll,
+            Ok(Step::Later(rest)) => rest.min(poll),
+            Err(error) => {
+                tracing::error!(worker.name = name, %error, "step failed, will be tried again");
+                pause = (pause * 2).min(LONGEST_PAUSE);
+                tokio::select! {
+                    () = tokio::time::sleep(pause) => continue,
+                    _ = shutdown.wait_for(|stop| *stop) => return,
+                }
+            }
+        };
+        tokio::select! {
+            () = woken => {}
+            () = tokio::time::sleep(rest) => {}
+            _ = shutdown.wait_for(|stop| *stop) => return,
+        }
+    }
+}
