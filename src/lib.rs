@@ -1,10 +1,12 @@
 //! Queqiao 鹊桥: a self-hosted event bridge for WeChat official accounts.
 
 pub mod bridge;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod db;
 pub mod ids;
+pub mod load;
 pub mod logging;
 pub mod metrics;
 pub mod models;

@@ -11,5 +11,7 @@
 #[macro_use]
 mod support;
 
+mod api;
 mod architecture;
 mod foundation;
+mod notify;

@@ -1,5 +1,6 @@
 //! What the tests stand on: a PostgreSQL, a fresh database per test, one body for both engines.
 
+pub(crate) mod app;
 pub(crate) mod cluster;
 pub(crate) mod database;
 pub(crate) mod postgres;
@@ -8,6 +9,7 @@ use std::path::PathBuf;
 
 use queqiao::db::Engine;
 
+pub(crate) use app::TestApp;
 pub(crate) use database::TestDb;
 
 /// What a test of [`both_engines`] is given: something fresh on one engine.

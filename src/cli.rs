@@ -1,0 +1,97 @@
+//! The command line, one file per subcommand.
+
+mod accounts;
+mod context;
+mod demo;
+mod followers;
+mod keys;
+mod load;
+mod migrate;
+mod projects;
+mod secrets;
+mod serve;
+mod simulate;
+mod trigger;
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use crate::config::Config;
+use crate::logging;
+
+/// Queqiao 鹊桥: a self-hosted event bridge for WeChat official accounts.
+#[derive(Debug, Parser)]
+#[command(version, about)]
+pub struct Cli {
+    /// Settings in TOML; see src/config/defaults.toml for all of them.
+    #[arg(long, global = true, env = "QUEQIAO_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// How log lines look.
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value_t,
+        env = "QUEQIAO_LOG_FORMAT"
+    )]
+    log_format: logging::Format,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve callbacks and the API, and do the work.
+    Serve(serve::Args),
+    /// Show the whole bridge at work, with a simulated WeChat.
+    Demo(demo::Args),
+    /// Run a simulated WeChat.
+    Simulate(simulate::Args),
+    /// Bring the database up to date.
+    Migrate,
+    /// Add and list projects.
+    #[command(subcommand)]
+    Projects(projects::Command),
+    /// Add, change and list WeChat accounts.
+    #[command(subcommand)]
+    Accounts(Box<accounts::Command>),
+    /// Add, list and revoke API keys.
+    #[command(subcommand)]
+    Keys(keys::Command),
+    /// Followers that were there before Queqiao.
+    #[command(subcommand)]
+    Followers(followers::Command),
+    /// Send a signed test event to any callback URL.
+    Trigger(trigger::Args),
+    /// Put a callback URL under load with distinct signed events.
+    Load(load::Args),
+}
+
+/// Runs the command line of this process.
+///
+/// # Errors
+/// Whatever the command could not do, for a person to read.
+pub async fn run(cli: Cli) -> Result<()> {
+    let quiet = matches!(cli.command, Command::Demo(_)).then(|| "warn".to_owned());
+    let filter = std::env::var("RUST_LOG").ok().or(quiet);
+    logging::start(cli.log_format, filter.as_deref());
+    match cli.command {
+        Command::Simulate(args) => return simulate::run(args).await,
+        Command::Trigger(args) => return trigger::run(args).await,
+        Command::Load(args) => return load::run(args).await,
+        Command::Demo(args) => return demo::run(args).await,
+        _ => {}
+    }
+    let config = Config::load(cli.config.as_deref())?;
+    match cli.command {
+        Command::Serve(args) => serve::run(config, args).await,
+        Command::Migrate => migrate::run(&config),
+        Command::Projects(command) => projects::run(config, command).await,
+        Command::Accounts(command) => accounts::run(config, *command).await,
+        Command::Keys(command) => keys::run(config, command).await,
+        Command::Followers(command) => followers::run(config, command).await,
+        Command::Simulate(_) | Command::Trigger(_) | Command::Load(_) | Command::Demo(_) => Ok(()),
+    }
+}

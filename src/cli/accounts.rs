@@ -1,0 +1,177 @@
+//! `queqiao accounts`: WeChat apps, official accounts and mini-programs.
+
+use anyhow::{Context as _, Result, bail};
+use clap::{Args, Subcommand};
+use secrecy::ExposeSecret;
+
+use super::{context, secrets};
+use crate::bridge::Bridge;
+use crate::bridge::accounts::Secrets;
+use crate::bridge::register::Draft;
+use crate::config::Config;
+use crate::db::DbError;
+use crate::models::account::{self, AccountKind, TokenSource};
+use crate::wechat::callback::Mode;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Add an account.
+    Add(Settings),
+    /// Change an account: what is not given stays as it is.
+    Set(Settings),
+    /// List the accounts, with what WeChat complained of last.
+    List {
+        /// Whose; not needed while there is one project.
+        #[arg(long)]
+        project: Option<String>,
+    },
+}
+
+/// Secrets are given as a value, as @FILE, or as - for standard input.
+#[derive(Debug, Args)]
+pub(super) struct Settings {
+    /// AppID: wx and 16 hex digits.
+    app_id: String,
+    /// The project; not needed while there is one.
+    #[arg(long)]
+    project: Option<String>,
+    /// official_account or mini_program.
+    #[arg(long)]
+    kind: Option<AccountKind>,
+    /// A name for people.
+    #[arg(long)]
+    name: Option<String>,
+    /// Encryption mode in WeChat's console: plain, compatible or secure. [default: secure]
+    #[arg(long)]
+    mode: Option<Mode>,
+    /// Token in WeChat's console; left out when adding, one is made.
+    #[arg(long)]
+    token: Option<String>,
+    /// EncodingAESKey in WeChat's console; left out when adding, one is made.
+    #[arg(long)]
+    aes_key: Option<String>,
+    /// AppSecret: needed for everything but receiving callbacks.
+    #[arg(long)]
+    secret: Option<String>,
+    /// stable_token or token. [default: stable_token]
+    #[arg(long)]
+    token_source: Option<TokenSource>,
+    /// What a new follower is answered; an empty text for nothing.
+    #[arg(long)]
+    welcome: Option<String>,
+}
+
+pub(super) async fn run(config: Config, command: Command) -> Result<()> {
+    let bridge = context::open(config)?;
+    match command {
+        Command::Add(settings) => add(&bridge, settings).await,
+        Command::Set(settings) => set(&bridge, settings).await,
+        Command::List { project } => list(&bridge, project.as_deref()).await,
+    }
+}
+
+async fn add(bridge: &Bridge, settings: Settings) -> Result<()> {
+    let project = context::find_project(bridge, settings.project.as_deref()).await?;
+    let kind = settings
+        .kind
+        .context("--kind is needed: official_account or mini_program")?;
+    let callback_token = match &settings.token {
+        Some(token) => secrets::read(token)?,
+        None => secrets::random_text(32).into(),
+    };
+    let aes_key = match &settings.aes_key {
+        Some(key) => secrets::read(key)?,
+        None => secrets::random_text(43).into(),
+    };
+    let draft = Draft {
+        project_id: project.id,
+        name: settings.name.unwrap_or_else(|| settings.app_id.clone()),
+        app_id: settings.app_id,
+        kind,
+        mode: settings.mode.unwrap_or(Mode::Secure),
+        callback_token: callback_token.clone(),
+        aes_key: Some(aes_key.clone()),
+        secret: settings.secret.as_deref().map(secrets::read).transpose()?,
+        token_source: settings.token_source.unwrap_or(TokenSource::StableToken),
+        welcome_text: settings.welcome.filter(|text| !text.is_empty()),
+    };
+    let mode = draft.mode;
+    let added = bridge.add_account(draft).await?;
+    println!("account {} added. In WeChat's console, set:", added.app_id);
+    println!(
+        "  URL             https://YOUR-HOST/callback/{}",
+        added.app_id
+    );
+    println!("  Token           {}", callback_token.expose_secret());
+    println!("  EncodingAESKey  {}", aes_key.expose_secret());
+    println!("  mode            {}", mode.as_str());
+    if added.sealed_secret.is_none() {
+        println!(
+            "There is no AppSecret yet: profiles and sending need it (accounts set --secret)."
+        );
+    }
+    Ok(())
+}
+
+async fn set(bridge: &Bridge, settings: Settings) -> Result<()> {
+    let project = context::find_project(bridge, settings.project.as_deref()).await?;
+    let known = bridge.accounts.reload(&settings.app_id).await?;
+    let Some(known) = known.filter(|known| known.project_id == project.id) else {
+        bail!(
+            "{} is not an account of this project; see: queqiao accounts list",
+            settings.app_id
+        );
+    };
+    let app_id = settings.app_id.clone();
+    let stored = bridge
+        .db
+        .read(move |conn| Ok::<_, DbError>(account::by_app_id(conn, &app_id)?))
+        .await?
+        .context("the account has just been removed")?;
+    let kept = Secrets::open(&bridge.vault, &stored)?;
+    let draft = Draft {
+        project_id: project.id,
+        app_id: settings.app_id,
+        kind: settings.kind.unwrap_or(stored.kind),
+        name: settings.name.unwrap_or(stored.name),
+        mode: settings.mode.unwrap_or(known.credentials.mode),
+        callback_token: match &settings.token {
+            Some(token) => secrets::read(token)?,
+            None => kept.callback_token,
+        },
+        aes_key: match &settings.aes_key {
+            Some(key) => Some(secrets::read(key)?),
+            None => kept.aes_key,
+        },
+        secret: match &settings.secret {
+            Some(secret) => Some(secrets::read(secret)?),
+            None => kept.secret,
+        },
+        token_source: settings.token_source.unwrap_or(stored.token_source),
+        welcome_text: match settings.welcome {
+            Some(text) => Some(text).filter(|text| !text.is_empty()),
+            None => stored.welcome_text,
+        },
+    };
+    let changed = bridge.change_account(draft).await?;
+    println!("account {} changed", changed.app_id);
+    Ok(())
+}
+
+async fn list(bridge: &Bridge, project: Option<&str>) -> Result<()> {
+    let project = context::find_project(bridge, project).await?;
+    let accounts = bridge
+        .db
+        .read(move |conn| Ok::<_, DbError>(account::list(conn, project.id)?))
+        .await?;
+    for account in accounts {
+        println!(
+            "{}  {:16}  {:10}  {}",
+            account.app_id, account.kind, account.mode, account.name
+        );
+        if let (Some(text), Some(at)) = (account.problem_text, account.problem_at) {
+            println!("    problem since {at} UTC: {text}");
+        }
+    }
+    Ok(())
+}

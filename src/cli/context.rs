@@ -1,0 +1,71 @@
+//! What most commands begin with: the database, up to date, and the bridge over it.
+
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::bridge::Bridge;
+use crate::clock::Clock;
+use crate::config::{self, Config};
+use crate::db::{DatabaseUrl, Db, DbError, Engine};
+use crate::models::project::{self, Project};
+use crate::vault::Vault;
+use crate::wechat::client::{Client, ClientOptions};
+
+/// Opens the database that the environment names and brings it up to date.
+pub(super) fn open_database(config: &Config) -> Result<Db> {
+    let url = config::database_url(&config.data_dir);
+    let url = DatabaseUrl::parse(&url)?;
+    if url.engine() == Engine::Sqlite {
+        std::fs::create_dir_all(&config.data_dir)
+            .with_context(|| format!("data directory {}", config.data_dir.display()))?;
+    }
+    let db = Db::open(&url, config.database.pool_size).context("opening the database")?;
+    let applied = db.migrate()?;
+    if !applied.is_empty() {
+        tracing::info!(migrations = applied.len(), "database brought up to date");
+    }
+    Ok(db)
+}
+
+/// The bridge over the configured database and WeChat.
+pub(super) fn open(config: Config) -> Result<Bridge> {
+    let db = open_database(&config)?;
+    let key = config::master_key();
+    if key.is_none() {
+        std::fs::create_dir_all(&config.data_dir)
+            .with_context(|| format!("data directory {}", config.data_dir.display()))?;
+    }
+    let vault = Vault::open(key.as_ref(), &config.data_dir)?;
+    let (connect_timeout, timeout) = config.wechat.timeouts();
+    let wechat = Client::new(ClientOptions {
+        base_url: config.wechat.base_url.clone(),
+        connect_timeout,
+        timeout,
+    })?;
+    Ok(Bridge::new(
+        db,
+        Clock::system(),
+        wechat,
+        vault,
+        Arc::new(config),
+    ))
+}
+
+/// The project of that name; without a name, the only one there is.
+pub(super) async fn find_project(bridge: &Bridge, name: Option<&str>) -> Result<Project> {
+    let projects = bridge
+        .db
+        .read(|conn| Ok::<_, DbError>(project::list(conn)?))
+        .await?;
+    match (name, projects.as_slice()) {
+        (_, []) => bail!("there is no project yet; add one with: queqiao projects add NAME"),
+        (None, [only]) => Ok(only.clone()),
+        (None, _) => bail!("there are several projects; say which one with --project NAME"),
+        (Some(name), projects) => projects
+            .iter()
+            .find(|project| project.name == name)
+            .cloned()
+            .with_context(|| format!("there is no project '{name}'; see: queqiao projects list")),
+    }
+}

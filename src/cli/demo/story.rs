@@ -1,0 +1,248 @@
+//! The story, in acts. Each act says what happens, then checks it through Queqiao's own API or on
+//! WeChat's side.
+
+use anyhow::{Context as _, Result};
+use serde_json::{Value, json};
+
+use super::app::{items, text};
+use super::stage::{MINI, PEOPLE, SERVICE, Stage, TEMPLATE};
+use crate::simulator::{Origin, population};
+
+/// People of the story, by number.
+const LOGS_IN_FIRST: u32 = 0;
+const FOLLOWS_FIRST: u32 = 1;
+const NEVER_FOLLOWS: u32 = 2;
+
+/// Tells all of it; returns how many checks failed.
+pub(super) async fn tell(stage: &Stage) -> Result<u32> {
+    let mut teller = Teller::default();
+    introduce(stage, &mut teller).await?;
+    link(stage, &mut teller).await?;
+    crowd(stage, &mut teller).await?;
+    let notification = notify(stage, &mut teller).await?;
+    receipts(stage, &mut teller, &notification).await?;
+    unfollow(stage, &mut teller).await?;
+    println!("\n{} checks, {} failed", teller.checks, teller.failed);
+    Ok(teller.failed)
+}
+
+#[derive(Default)]
+struct Teller {
+    acts: u32,
+    checks: u32,
+    failed: u32,
+}
+
+impl Teller {
+    fn act(&mut self, title: &str) {
+        self.acts += 1;
+        println!("\n{}. {title}", self.acts);
+    }
+
+    fn check(&mut self, what: &str, holds: bool) {
+        self.checks += 1;
+        if !holds {
+            self.failed += 1;
+        }
+        println!("   {} {what}", if holds { "✓" } else { "✗ NOT:" });
+    }
+}
+
+async fn introduce(stage: &Stage, teller: &mut Teller) -> Result<()> {
+    teller.act("The owner sets the callback URL in WeChat's console");
+    for app_id in [SERVICE, MINI] {
+        let verified = stage.world().verify_callback(app_id).await?;
+        teller.check(
+            &format!("WeChat's check of /callback/{app_id} is answered"),
+            verified,
+        );
+    }
+    Ok(())
+}
+
+async fn link(stage: &Stage, teller: &mut Teller) -> Result<()> {
+    teller.act("Staff log in to the mini-program and follow the service account, in any order");
+    let (world, app) = (stage.world(), &stage.app);
+    for (staff_id, person) in [
+        ("e1001", LOGS_IN_FIRST),
+        ("e1002", FOLLOWS_FIRST),
+        ("e1003", NEVER_FOLLOWS),
+    ] {
+        if person == FOLLOWS_FIRST {
+            world.follow(SERVICE, person, Origin::search()).await?;
+        }
+        app.put(&format!("/staff/{staff_id}"), &json!({})).await?;
+        let code = world.log_in(MINI, person)?;
+        let binding = json!({ "app_id": MINI, "code": code });
+        app.post(&format!("/staff/{staff_id}/bindings"), &binding)
+            .await?;
+        if person == LOGS_IN_FIRST {
+            let push = world.follow(SERVICE, person, Origin::qr("shop_12")).await?;
+            let answer = push.attempts.last().map(|attempt| format!("{attempt:?}"));
+            teller.check(
+                "the follow event, encrypted, was answered with the welcome text",
+                push.verdict.is_accepted() && answer.is_some() && !stage.welcome.is_empty(),
+            );
+        }
+    }
+    for (staff_id, person) in [("e1001", LOGS_IN_FIRST), ("e1002", FOLLOWS_FIRST)] {
+        let path = format!("/people?unionid={}", population::unionid(person));
+        let people = app.watch(&path, |people| identities(people) == 2).await?;
+        teller.check(
+            &format!("{staff_id}: two openids, one person, linked through the unionid"),
+            identities(&people) == 2,
+        );
+    }
+    Ok(())
+}
+
+fn identities(people: &Value) -> usize {
+    let first = items(people).first();
+    first
+        .and_then(|person| person.get("identities")?.as_array())
+        .map_or(0, Vec::len)
+}
+
+async fn crowd(stage: &Stage, teller: &mut Teller) -> Result<()> {
+    teller.act("A crowd follows at once, and WeChat repeats and reorders its pushes");
+    let (world, app) = (stage.world(), &stage.app);
+    let before = world.calls("/cgi-bin/user/info/batchget", None)?;
+    world.set_push_copies(SERVICE, 2)?;
+    let crowd = 10..PEOPLE;
+    let expected = u64::from(PEOPLE - 10);
+    let outcome = world
+        .follow_many(SERVICE, crowd, &Origin::search(), 32)
+        .await?;
+    world.set_push_copies(SERVICE, 1)?;
+    teller.check(
+        &format!("{expected} follow events, each sent twice, all answered success"),
+        outcome.failed == 0,
+    );
+    let last = format!("/people?unionid={}", population::unionid(PEOPLE - 1));
+    let people = app.watch(&last, |people| identities(people) == 1).await?;
+    teller.check(
+        "their profiles were fetched and their unionids stored",
+        identities(&people) == 1,
+    );
+    let events = app.get("/events?kind=event.subscribe&limit=200").await?;
+    let page = items(&events).len();
+    teller.check(
+        "no event was stored twice",
+        distinct(&events, "openid") == page && page == 200,
+    );
+    let calls = world.calls("/cgi-bin/user/info/batchget", None)? - before;
+    teller.check(
+        &format!("{calls} calls of user/info/batchget were enough"),
+        calls < expected / 10,
+    );
+    Ok(())
+}
+
+fn distinct(list: &Value, name: &str) -> usize {
+    let names: std::collections::BTreeSet<&str> =
+        items(list).iter().map(|item| text(item, name)).collect();
+    names.len()
+}
+
+async fn notify(stage: &Stage, teller: &mut Teller) -> Result<String> {
+    teller.act("A business app notifies staff by staff id");
+    let app = &stage.app;
+    let routes = json!({ "routes": [{
+        "account": SERVICE,
+        "template_id": TEMPLATE,
+        "fields": {
+            "character_string1": "{{ params.order }}",
+            "thing2": "{{ params.title }}",
+            "time3": "{{ params.time }}",
+        },
+        "mini_program": { "app_id": MINI, "path": "pages/order?id={{ params.order }}" },
+    }]});
+    app.put("/message-types/order_created", &routes).await?;
+    let request = json!({
+        "message_type": "order_created",
+        "staff_ids": ["e1001", "e1002", "e1003", "e9999"],
+        "params": { "order": "A20260101", "title": "蓝色雨伞", "time": "2026年1月5日 15:01" },
+    });
+    let accepted = app
+        .post_once("/notifications", "order-A20260101", &request)
+        .await?;
+    let verdicts = accepted
+        .get("verdicts")
+        .and_then(Value::as_array)
+        .cloned()
+        .unwrap_or_default();
+    for verdict in &verdicts {
+        let (staff_id, state) = (text(verdict, "staff_id"), text(verdict, "state"));
+        println!("     {staff_id}: {state} {}", text(verdict, "detail"));
+    }
+    let states: Vec<&str> = verdicts
+        .iter()
+        .map(|verdict| text(verdict, "state"))
+        .collect();
+    teller.check(
+        "a verdict for each at once: two queued, two unreachable, each with its reason",
+        states == ["queued", "queued", "unreachable", "unreachable"],
+    );
+    let again = app
+        .post_once("/notifications", "order-A20260101", &request)
+        .await?;
+    teller.check(
+        "the same request again, with the same Idempotency-Key, is the same notification",
+        again.get("id") == accepted.get("id"),
+    );
+    let id = accepted.get("id").context("the notification has no id")?;
+    Ok(id.to_string())
+}
+
+async fn receipts(stage: &Stage, teller: &mut Teller, notification: &str) -> Result<()> {
+    teller.act("WeChat delivers, and says so in receipts");
+    let path = format!("/notifications/{notification}/deliveries");
+    let delivered = |list: &Value| {
+        let states = items(list).iter().map(|item| text(item, "state"));
+        states.filter(|state| *state == "delivered").count()
+    };
+    let deliveries = stage.app.watch(&path, |list| delivered(list) == 2).await?;
+    for delivery in items(&deliveries) {
+        println!(
+            "     {}: {}",
+            text(delivery, "staff_id"),
+            text(delivery, "state")
+        );
+    }
+    teller.check(
+        "two deliveries are closed by WeChat's receipts",
+        delivered(&deliveries) == 2,
+    );
+    for person in [LOGS_IN_FIRST, FOLLOWS_FIRST] {
+        let openid = population::openid(SERVICE, person);
+        let seen = stage.world().messages_to(&openid);
+        teller.check(
+            &format!("person {person} saw exactly one message"),
+            seen.len() == 1,
+        );
+    }
+    Ok(())
+}
+
+async fn unfollow(stage: &Stage, teller: &mut Teller) -> Result<()> {
+    teller.act("Somebody unfollows, and Queqiao says why they can no longer be reached");
+    stage.world().unfollow(SERVICE, LOGS_IN_FIRST).await?;
+    let reachable = |staff: &Value| staff.get("reachable").and_then(Value::as_bool);
+    let staff = stage
+        .app
+        .watch("/staff/e1001", |staff| reachable(staff) == Some(false))
+        .await?;
+    let reason = staff
+        .get("routes")
+        .or_else(|| staff.get("accounts"))
+        .and_then(Value::as_array)
+        .and_then(|accounts| accounts.first())
+        .map(|account| text(account, "reason").to_owned())
+        .unwrap_or_default();
+    println!("     e1001: {reason}");
+    teller.check(
+        "e1001 cannot be reached: not_following",
+        reachable(&staff) == Some(false) && reason == "not_following",
+    );
+    Ok(())
+}

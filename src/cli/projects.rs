@@ -1,0 +1,59 @@
+//! `queqiao projects`: a project is one unionid scope, the accounts under one Open Platform account.
+
+use anyhow::{Result, bail};
+use clap::Subcommand;
+
+use super::context;
+use crate::config::Config;
+use crate::db::DbError;
+use crate::models::project;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Add a project.
+    Add {
+        /// A name, for example of the business.
+        name: String,
+    },
+    /// List the projects.
+    List,
+}
+
+pub(super) async fn run(config: Config, command: Command) -> Result<()> {
+    let bridge = context::open(config)?;
+    match command {
+        Command::Add { name } => {
+            if name.trim().is_empty()
+                || name.chars().count() > 64
+                || name.contains(char::is_control)
+            {
+                bail!("NAME must be 1 to 64 printable characters");
+            }
+            let now = bridge.clock.now();
+            let shown = name.clone();
+            let added = bridge
+                .db
+                .write(move |conn| {
+                    if project::by_name(conn, &name)?.is_some() {
+                        return Ok::<_, DbError>(None);
+                    }
+                    Ok(Some(project::create(conn, &name, now)?))
+                })
+                .await?;
+            match added {
+                Some(project) => println!("project '{}' added", project.name),
+                None => bail!("there is a project '{shown}' already"),
+            }
+        }
+        Command::List => {
+            let projects = bridge
+                .db
+                .read(|conn| Ok::<_, DbError>(project::list(conn)?))
+                .await?;
+            for project in projects {
+                println!("{}", project.name);
+            }
+        }
+    }
+    Ok(())
+}

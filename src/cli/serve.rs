@@ -1,0 +1,110 @@
+//! `queqiao serve`: the service.
+
+use std::net::TcpListener;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use clap::{Args as ClapArgs, ValueEnum};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+use super::context;
+use crate::bridge::Bridge;
+use crate::bridge::receive::Intake;
+use crate::config::Config;
+use crate::web::{self, Routes, State};
+use crate::{metrics, worker};
+
+/// What a process does, so that replicas can be split.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(super) enum Role {
+    /// Everything.
+    #[default]
+    All,
+    /// Callbacks and the API.
+    Web,
+    /// The work behind them.
+    Worker,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct Args {
+    /// What this process does.
+    #[arg(long, value_enum, default_value_t)]
+    role: Role,
+    /// Address and port to listen on, instead of the configured one.
+    #[arg(long)]
+    bind: Option<String>,
+}
+
+pub(super) async fn run(mut config: Config, args: Args) -> Result<()> {
+    if let Some(bind) = args.bind {
+        config.server.bind = bind;
+    }
+    let listener = TcpListener::bind(&config.server.bind)
+        .with_context(|| format!("listening on {}", config.server.bind))?;
+    let bridge = context::open(config)?;
+    println!("listening on http://{}", listener.local_addr()?);
+    serve(bridge, listener, args.role, stop_signal()?).await
+}
+
+/// Serves until `stop` completes, then lets what is in flight come to its end.
+pub(super) async fn serve(
+    bridge: Bridge,
+    listener: TcpListener,
+    role: Role,
+    stop: impl Future<Output = ()>,
+) -> Result<()> {
+    let (intake, writer) = Intake::start(bridge.db.clone(), &bridge.config.intake)?;
+    let state = State {
+        bridge: bridge.clone(),
+        intake,
+        metrics: metrics::install().ok(),
+    };
+    let routes = match role {
+        Role::All | Role::Web => Routes::All,
+        Role::Worker => Routes::HealthOnly,
+    };
+    let server = web::serve(listener, state, routes)?;
+    let handle = server.handle();
+    let (shutdown, stopping) = watch::channel(false);
+    let mut workers = match role {
+        Role::All | Role::Worker => worker::start(&bridge, &stopping),
+        Role::Web => tokio::task::JoinSet::new(),
+    };
+    tracing::info!(?role, "serving");
+    let mut served = tokio::spawn(server);
+    tokio::select! {
+        () = stop => {}
+        ended = &mut served => {
+            ended.context("the HTTP server ended")??;
+            return Ok(());
+        }
+    }
+    tracing::info!("shutting down");
+    // First no more callbacks and requests, each in flight answered; then the steps, each
+    // finished; then the writer, which ends when the last handler that feeds it is gone.
+    handle.stop(true).await;
+    served.await.context("the HTTP server ended")??;
+    shutdown.send_replace(true);
+    let patience = Duration::from_secs(bridge.config.server.shutdown_seconds);
+    let finished = async { while workers.join_next().await.is_some() {} };
+    if tokio::time::timeout(patience, finished).await.is_err() {
+        tracing::warn!("some work did not finish in time; its leases will run out");
+    }
+    let _ = tokio::task::spawn_blocking(move || writer.join()).await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Completes at the first interrupt or termination signal.
+pub(super) fn stop_signal() -> Result<impl Future<Output = ()>> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
+}

@@ -1,0 +1,118 @@
+//! `queqiao simulate`: a WeChat to develop against, with one service account and one mini-program
+//! of one Open Platform account. More is told to it through its control API, under `/_sim`.
+
+use std::net::SocketAddr;
+
+use anyhow::{Context as _, Result};
+use clap::Args as ClapArgs;
+use secrecy::ExposeSecret;
+use url::Url;
+
+use super::secrets;
+use super::serve::stop_signal;
+use crate::simulator::{Kind, Origin, Settings, Simulator, SimulatorOptions};
+use crate::wechat::callback::Mode;
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct Args {
+    /// Where the simulated WeChat listens.
+    #[arg(long, default_value = "127.0.0.1:9090")]
+    bind: SocketAddr,
+    /// Where the callbacks go: Queqiao's address, for example http://127.0.0.1:8080.
+    #[arg(long, value_name = "URL")]
+    callbacks: Option<Url>,
+    /// AppID of the service account.
+    #[arg(long, default_value = "wx00000000000000a1")]
+    service: String,
+    /// AppID of the mini-program.
+    #[arg(long, default_value = "wx00000000000000b2")]
+    mini_program: String,
+    /// AppSecret of both; one is made unless given (a value, @FILE, or -).
+    #[arg(long)]
+    secret: Option<String>,
+    /// Callback Token of both; one is made unless given.
+    #[arg(long)]
+    token: Option<String>,
+    /// EncodingAESKey of both; one is made unless given.
+    #[arg(long)]
+    aes_key: Option<String>,
+    /// How callbacks are sent: plain, compatible or secure.
+    #[arg(long, default_value = "secure")]
+    mode: Mode,
+    /// How many people there are.
+    #[arg(long, default_value_t = 100)]
+    people: u32,
+    /// How many of them follow the service account already.
+    #[arg(long, default_value_t = 0)]
+    followers: u32,
+    /// Messages and pushes kept to be looked at.
+    #[arg(long, default_value_t = 10_000)]
+    record: usize,
+    /// Print what a running simulator has counted, and stop.
+    #[arg(long, value_name = "URL")]
+    stats: Option<Url>,
+}
+
+pub(super) async fn run(args: Args) -> Result<()> {
+    if let Some(url) = args.stats {
+        return print_stats(url).await;
+    }
+    let stop = stop_signal()?;
+    let simulator = Simulator::start(SimulatorOptions {
+        bind: args.bind,
+        record_limit: args.record,
+        ..SimulatorOptions::default()
+    })
+    .await
+    .with_context(|| format!("listening on {}", args.bind))?;
+    let given = |text: &Option<String>| text.as_deref().map(secrets::read).transpose();
+    let (secret, token, aes_key) = (
+        given(&args.secret)?,
+        given(&args.token)?,
+        given(&args.aes_key)?,
+    );
+    let world = simulator.world();
+    println!("a simulated WeChat with {} people:", args.people);
+    for (app_id, kind) in [
+        (&args.service, Kind::OfficialAccount),
+        (&args.mini_program, Kind::MiniProgram),
+    ] {
+        let mut settings = Settings::new(app_id, kind);
+        settings.mode = args.mode;
+        settings.callback_url = match &args.callbacks {
+            Some(base) => Some(base.join(&format!("callback/{app_id}"))?),
+            None => None,
+        };
+        let replace = |field: &mut String, given: &Option<secrecy::SecretString>| {
+            if let Some(given) = given {
+                given.expose_secret().clone_into(field);
+            }
+        };
+        replace(&mut settings.secret, &secret);
+        replace(&mut settings.token, &token);
+        replace(&mut settings.encoding_aes_key, &aes_key);
+        println!(
+            "  {app_id} {:?}\n    AppSecret {}\n    Token {}\n    EncodingAESKey {}",
+            kind, settings.secret, settings.token, settings.encoding_aes_key
+        );
+        world.add_account(settings);
+    }
+    world.add_people(args.people);
+    world.add_followers(
+        &args.service,
+        0..args.followers.min(args.people),
+        &Origin::search(),
+    )?;
+    println!("listening on {}", simulator.base_url());
+    stop.await;
+    simulator.stop().await?;
+    Ok(())
+}
+
+async fn print_stats(url: Url) -> Result<()> {
+    let stats = reqwest::get(url.join("/_sim/stats")?)
+        .await?
+        .error_for_status()?;
+    println!("{}", stats.text().await?);
+    Ok(())
+}

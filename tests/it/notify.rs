@@ -1,0 +1,6 @@
+//! Notifying: who is accepted, what is sent, and what is recorded when something goes wrong.
+
+mod accept;
+mod deliver;
+mod rig;
+mod trouble;

@@ -1,0 +1,276 @@
+//! A project with two service accounts, a simulated WeChat, and a clock that stands still.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{NaiveDate, NaiveDateTime};
+use queqiao::bridge::notify::{Accepted, NotifyError, NotifyRequest};
+use queqiao::bridge::register::Draft;
+use queqiao::bridge::{Bridge, Step};
+use queqiao::clock::Clock;
+use queqiao::config::Config;
+use queqiao::db::{Conn, DbError, Engine};
+use queqiao::ids::{AccountId, IdentityId, NotificationId, ProjectId};
+use queqiao::models::account::{AccountKind, TokenSource};
+use queqiao::models::attempt::{self, Attempt};
+use queqiao::models::binding::{self, NewBinding};
+use queqiao::models::delivery::{self, Delivery};
+use queqiao::models::identity::{self, ProfileState, Sighting};
+use queqiao::models::receipt::{self, NewReceipt};
+use queqiao::models::{message_type, project, staff};
+use queqiao::simulator::{
+    Kind, Origin, Settings, Simulator, SimulatorOptions, TemplateSettings, World, population,
+};
+use queqiao::vault::Vault;
+use queqiao::wechat::callback::Mode;
+use queqiao::wechat::client::{Client, ClientOptions};
+use secrecy::SecretString;
+use serde_json::{Value, json};
+
+use crate::support::{Fixture, TestDb};
+
+/// The two service accounts.
+pub(super) const APPS: [&str; 2] = ["wx00000000000000a1", "wx00000000000000b2"];
+pub(super) const TYPE: &str = "order_created";
+pub(super) const SEND: &str = "/cgi-bin/message/template/send";
+
+pub(super) struct Rig {
+    pub(super) bridge: Bridge,
+    pub(super) clock: Clock,
+    pub(super) project: ProjectId,
+    pub(super) accounts: [AccountId; 2],
+    simulator: Simulator,
+    _database: TestDb,
+}
+
+impl Fixture for Rig {
+    async fn on(engine: Engine) -> Self {
+        Self::with(engine, |_| {}).await
+    }
+}
+
+impl Rig {
+    pub(super) async fn with(engine: Engine, settings: impl FnOnce(&mut Config)) -> Self {
+        let options = SimulatorOptions {
+            workers: 1,
+            ..SimulatorOptions::default()
+        };
+        let simulator = Simulator::start(options).await.unwrap();
+        simulator.world().add_people(100);
+        let database = TestDb::new(engine);
+        let clock = Clock::manual(noon());
+        let mut config = Config::default();
+        settings(&mut config);
+        let bridge = Bridge::new(
+            database.db().clone(),
+            clock.clone(),
+            Client::new(ClientOptions::new(simulator.base_url())).unwrap(),
+            Vault::random(),
+            Arc::new(config),
+        );
+        let now = clock.now();
+        let project = database
+            .db()
+            .write(move |conn| Ok::<_, DbError>(project::create(conn, "shop", now)?.id))
+            .await
+            .unwrap();
+        let mut accounts = [AccountId(0); 2];
+        for (app_id, id) in APPS.iter().zip(&mut accounts) {
+            *id = add_account(&bridge, simulator.world(), project, app_id).await;
+        }
+        let rig = Self {
+            bridge,
+            clock,
+            project,
+            accounts,
+            simulator,
+            _database: database,
+        };
+        rig.set_routes(json!([route(APPS[0]), route(APPS[1])]))
+            .await;
+        rig
+    }
+
+    pub(super) fn world(&self) -> &World {
+        self.simulator.world()
+    }
+
+    pub(super) fn sends(&self) -> u64 {
+        self.world().calls(SEND, None).unwrap()
+    }
+
+    /// Moves our clock and WeChat's.
+    pub(super) fn advance(&self, seconds: u64) {
+        self.clock.advance(Duration::from_secs(seconds));
+        self.world().advance(Duration::from_secs(seconds));
+    }
+
+    pub(super) async fn write<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Conn) -> diesel::QueryResult<T> + Send + 'static,
+    ) -> T {
+        let work = move |conn: &mut Conn| work(conn).map_err(DbError::from);
+        self.bridge.db.write(work).await.unwrap()
+    }
+
+    pub(super) async fn set_routes(&self, routes: Value) {
+        let (project, now) = (self.project, self.clock.now());
+        let put = move |conn: &mut Conn| {
+            message_type::put(conn, project, TYPE, None, &routes.to_string(), now)
+        };
+        self.write(put).await;
+    }
+
+    /// A staff member, bound to a person whom we believe to follow that account, or not.
+    pub(super) async fn bound(
+        &self,
+        staff_id: &str,
+        app: usize,
+        person: u32,
+        follows: bool,
+    ) -> IdentityId {
+        let openid = population::openid(APPS[app], person);
+        let (project, account, now) = (self.project, self.accounts[app], self.clock.now());
+        let staff_id = staff_id.to_owned();
+        if follows {
+            let origin = Origin::search();
+            let people = person..person + 1;
+            self.world()
+                .add_followers(APPS[app], people, &origin)
+                .unwrap();
+        }
+        self.write(move |conn| {
+            let sighting = Sighting {
+                project_id: project,
+                account_id: account,
+                openid: openid.clone(),
+                followed_time: if follows { 1_767_000_000 } else { 0 },
+                unfollowed_time: if follows { 0 } else { 1_767_000_000 },
+                qr_scene: None,
+                profile_state: ProfileState::Pending,
+                profile_due_at: None,
+                now,
+            };
+            identity::sight(conn, &[sighting])?;
+            let identity = identity::by_openid(conn, account, &openid)?.unwrap();
+            let (member, _) = staff::put(conn, project, &staff_id, None, now)?;
+            let binding = NewBinding {
+                project_id: project,
+                staff_row_id: member.id,
+                identity_id: Some(identity.id),
+                unionid: None,
+                created_at: now,
+            };
+            binding::create(conn, &binding)?.unwrap();
+            Ok(identity.id)
+        })
+        .await
+    }
+
+    pub(super) async fn notify(&self, staff_ids: &[&str]) -> Accepted {
+        self.try_notify(staff_ids, json!({"title": "已发货"}), None)
+            .await
+            .unwrap()
+    }
+
+    pub(super) async fn try_notify(
+        &self,
+        staff_ids: &[&str],
+        params: Value,
+        key: Option<&str>,
+    ) -> Result<Accepted, NotifyError> {
+        let request = request(staff_ids, params, key);
+        self.bridge.notify(self.project, request).await
+    }
+
+    pub(super) async fn deliver(&self) -> Step {
+        self.bridge.deliver_step().await.unwrap()
+    }
+
+    /// The only delivery of a notification, with its attempts as (number, outcome, errcode).
+    pub(super) async fn only(
+        &self,
+        id: NotificationId,
+    ) -> (Delivery, Vec<(i32, String, Option<i64>)>) {
+        let mut all = self.deliveries(id).await;
+        assert_eq!(all.len(), 1);
+        let delivery = all.remove(0);
+        let wanted = delivery.id;
+        let attempts = self
+            .write(move |conn| attempt::of_deliveries(conn, &[wanted]))
+            .await;
+        let short = |attempt: Attempt| (attempt.number, attempt.outcome, attempt.errcode);
+        (delivery, attempts.into_iter().map(short).collect())
+    }
+
+    pub(super) async fn deliveries(&self, id: NotificationId) -> Vec<Delivery> {
+        self.write(move |conn| delivery::of_notification(conn, id, None, 1_000))
+            .await
+    }
+
+    /// What WeChat says of a message, as the event of it is stored.
+    pub(super) async fn receipt(&self, app: usize, msgid: i64, delivered: bool) {
+        let row = NewReceipt {
+            account_id: self.accounts[app],
+            msgid,
+            delivered,
+            reason: (!delivered).then(|| "user block".to_owned()),
+            create_time: self.clock.unix_seconds(),
+            now: self.clock.now(),
+        };
+        self.write(move |conn| receipt::insert_many(conn, &[row]))
+            .await;
+    }
+}
+
+pub(super) fn request(staff_ids: &[&str], params: Value, key: Option<&str>) -> NotifyRequest {
+    NotifyRequest {
+        message_type: TYPE.to_owned(),
+        staff_ids: staff_ids.iter().map(|&id| id.to_owned()).collect(),
+        params: serde_json::from_value(params).unwrap(),
+        idempotency_key: key.map(str::to_owned),
+    }
+}
+
+pub(super) fn route(app_id: &str) -> Value {
+    json!({
+        "account": app_id, "template_id": "TPL",
+        "fields": {"thing1": "{{ params.title }}"}, "url": "https://example.com/orders",
+    })
+}
+
+/// 12:00 in Beijing.
+fn noon() -> NaiveDateTime {
+    let day = NaiveDate::from_ymd_opt(2026, 1, 1).unwrap();
+    day.and_hms_opt(4, 0, 0).unwrap()
+}
+
+async fn add_account(
+    bridge: &Bridge,
+    world: &World,
+    project: ProjectId,
+    app_id: &str,
+) -> AccountId {
+    let settings = Settings::new(app_id, Kind::OfficialAccount);
+    let draft = Draft {
+        project_id: project,
+        app_id: app_id.to_owned(),
+        kind: AccountKind::OfficialAccount,
+        name: app_id.to_owned(),
+        mode: Mode::Plain,
+        callback_token: SecretString::from("harbour7"),
+        aes_key: None,
+        secret: Some(SecretString::from(settings.secret.clone())),
+        token_source: TokenSource::StableToken,
+        welcome_text: None,
+    };
+    world.add_account(settings);
+    let template = TemplateSettings {
+        template_id: "TPL".to_owned(),
+        title: "Order".to_owned(),
+        content: "What:{{thing1.DATA}}".to_owned(),
+        ..TemplateSettings::default()
+    };
+    world.add_template(app_id, &template).unwrap();
+    bridge.add_account(draft).await.unwrap().id
+}

@@ -1,0 +1,270 @@
+//! A whole Queqiao in the test's process: a migrated database, a clock moved by hand, WeChat
+//! played by the simulator, and the server on a free port. Steps run when the test says so.
+
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::dev::ServerHandle;
+use queqiao::bridge::keys::Scope;
+use queqiao::bridge::receive::Intake;
+use queqiao::bridge::register::Draft;
+use queqiao::bridge::{Bridge, Step};
+use queqiao::clock::Clock;
+use queqiao::config::Config;
+use queqiao::db::{DbError, Engine};
+use queqiao::ids::ProjectId;
+use queqiao::models::account::{AccountKind, TokenSource};
+use queqiao::models::project;
+use queqiao::simulator::{Kind, Settings, Simulator, SimulatorOptions};
+use queqiao::vault::Vault;
+use queqiao::web::{self, Routes, State};
+use queqiao::wechat::client::{Client, ClientOptions};
+use reqwest::Method;
+use secrecy::ExposeSecret;
+use serde_json::Value;
+
+use super::{Fixture, TestDb};
+
+/// Rounds after which a drain that finds ever more to do has gone wrong.
+const ROUNDS: usize = 10_000;
+
+/// A running Queqiao.
+pub(crate) struct TestApp {
+    pub(crate) bridge: Bridge,
+    pub(crate) clock: Clock,
+    pub(crate) simulator: Simulator,
+    /// Scheme, host and port.
+    pub(crate) url: String,
+    http: reqwest::Client,
+    server: ServerHandle,
+    pub(crate) database: TestDb,
+}
+
+/// What came back over HTTP.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: reqwest::header::HeaderMap,
+    pub(crate) text: String,
+}
+
+impl Answer {
+    /// The body, which is JSON.
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    /// The body of a success of this status.
+    pub(crate) fn ok(&self, status: u16) -> Value {
+        assert_eq!(self.status, status, "{self:?}");
+        self.json()
+    }
+
+    /// Asserts that it is a whole problem: status, code and field (empty: none).
+    pub(crate) fn refused(&self, status: u16, code: &str, field: &str) -> Value {
+        assert_eq!(self.status, status, "{self:?}");
+        assert_eq!(self.headers["content-type"], "application/problem+json");
+        let problem = self.json();
+        assert_eq!(problem["status"], status, "{problem}");
+        assert_eq!(problem["code"], code, "{problem}");
+        assert_eq!(
+            problem["field"].as_str().unwrap_or_default(),
+            field,
+            "{problem}"
+        );
+        assert_eq!(problem["type"], format!("urn:queqiao:problem:{code}"));
+        for text in ["title", "detail"] {
+            assert!(!problem[text].as_str().unwrap().is_empty(), "{problem}");
+        }
+        problem
+    }
+}
+
+impl Fixture for TestApp {
+    async fn on(engine: Engine) -> Self {
+        let database = TestDb::new(engine);
+        let simulator = Simulator::start(SimulatorOptions::default()).await.unwrap();
+        let mut config = Config::default();
+        config.server.workers = 1;
+        let clock = Clock::manual(Clock::system().now());
+        let wechat = Client::new(ClientOptions::new(simulator.base_url())).unwrap();
+        let config = Arc::new(config);
+        let db = database.db().clone();
+        let (intake, _writer) = Intake::start(db.clone(), &config.intake).unwrap();
+        let bridge = Bridge::new(db, clock.clone(), wechat, Vault::random(), config);
+        let state = State {
+            bridge: bridge.clone(),
+            intake,
+            metrics: None,
+        };
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let server = web::serve(listener, state, Routes::All).unwrap();
+        let handle = server.handle();
+        tokio::spawn(server);
+        Self {
+            bridge,
+            clock,
+            simulator,
+            url,
+            http: reqwest::Client::builder().no_proxy().build().unwrap(),
+            server: handle,
+            database,
+        }
+    }
+}
+
+impl Drop for TestApp {
+    fn drop(&mut self) {
+        // The order to stop is sent at once; nobody has to wait for it.
+        drop(self.server.stop(false));
+    }
+}
+
+impl TestApp {
+    pub(crate) async fn project(&self, name: &str) -> ProjectId {
+        let (name, now) = (name.to_owned(), self.clock.now());
+        let create = self
+            .bridge
+            .db
+            .write(move |conn| Ok::<_, DbError>(project::create(conn, &name, now)?));
+        create.await.unwrap().id
+    }
+
+    pub(crate) async fn key(&self, project: ProjectId, scopes: &[Scope]) -> String {
+        let (key, _) = self
+            .bridge
+            .keys
+            .create(project, "test", scopes)
+            .await
+            .unwrap();
+        key.expose_secret().to_owned()
+    }
+
+    /// Adds an account here and in the simulator, which pushes its events here.
+    pub(crate) async fn account(&self, project: ProjectId, app_id: &str, kind: Kind) {
+        let mut settings = Settings::new(app_id, kind);
+        let callback = format!("{}/callback/{app_id}", self.url);
+        settings.callback_url = Some(callback.parse().unwrap());
+        let draft = Draft {
+            project_id: project,
+            app_id: app_id.to_owned(),
+            kind: match kind {
+                Kind::OfficialAccount => AccountKind::OfficialAccount,
+                Kind::MiniProgram => AccountKind::MiniProgram,
+            },
+            name: app_id.to_owned(),
+            mode: settings.mode,
+            callback_token: settings.token.clone().into(),
+            aes_key: Some(settings.encoding_aes_key.clone().into()),
+            secret: Some(settings.secret.clone().into()),
+            token_source: TokenSource::StableToken,
+            welcome_text: None,
+        };
+        self.simulator.world().add_account(settings);
+        self.bridge.add_account(draft).await.unwrap();
+    }
+
+    /// Runs all steps until nothing is due, moving the clock where something is due soon.
+    pub(crate) async fn drain(&self) {
+        for _ in 0..ROUNDS {
+            let bridge = &self.bridge;
+            let steps = [
+                bridge.process_step().await.unwrap(),
+                bridge.profile_step().await.unwrap(),
+                bridge.import_step(None).await.unwrap(),
+                bridge.deliver_step().await.unwrap(),
+                bridge.receipt_step().await.unwrap(),
+            ];
+            if steps.contains(&Step::Worked) {
+                continue;
+            }
+            let soonest = steps.iter().filter_map(|step| match step {
+                Step::Later(rest) => Some(*rest),
+                _ => None,
+            });
+            match soonest.min() {
+                Some(rest) => self.advance(rest),
+                None => return,
+            }
+        }
+        panic!("still busy after {ROUNDS} rounds");
+    }
+
+    /// Moves both clocks, ours and WeChat's.
+    pub(crate) fn advance(&self, by: Duration) {
+        self.clock.advance(by);
+        self.simulator.world().advance(by);
+    }
+
+    /// Calls the API; `path` is below `/api/v1`.
+    pub(crate) async fn call(
+        &self,
+        method: &str,
+        key: &str,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Answer {
+        let method = Method::from_bytes(method.as_bytes()).unwrap();
+        let url = format!("{}/api/v1{path}", self.url);
+        let mut request = self.http.request(method, url);
+        if !key.is_empty() {
+            request = request.bearer_auth(key);
+        }
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        self.send(request).await
+    }
+
+    /// Sends any request.
+    pub(crate) async fn send(&self, request: reqwest::RequestBuilder) -> Answer {
+        let response = request.send().await.unwrap();
+        Answer {
+            status: response.status().as_u16(),
+            headers: response.headers().clone(),
+            text: response.text().await.unwrap(),
+        }
+    }
+
+    /// A request to build upon; `path` is below the server's root.
+    pub(crate) fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
+        self.http.request(method, format!("{}{path}", self.url))
+    }
+
+    pub(crate) async fn get(&self, key: &str, path: &str) -> Answer {
+        self.call("GET", key, path, None).await
+    }
+
+    pub(crate) async fn post(&self, key: &str, path: &str, body: Value) -> Answer {
+        self.call("POST", key, path, Some(&body)).await
+    }
+
+    pub(crate) async fn put(&self, key: &str, path: &str, body: Value) -> Answer {
+        self.call("PUT", key, path, Some(&body)).await
+    }
+
+    pub(crate) async fn delete(&self, key: &str, path: &str) -> Answer {
+        self.call("DELETE", key, path, None).await
+    }
+
+    /// Every item of a list, page by page, at most `limit` at a time.
+    pub(crate) async fn all_pages(&self, key: &str, path: &str, limit: usize) -> Vec<Value> {
+        let mut items = Vec::new();
+        let mut cursor = String::new();
+        loop {
+            let page = self
+                .get(key, &format!("{path}?limit={limit}{cursor}"))
+                .await
+                .ok(200);
+            let found = page["items"].as_array().unwrap();
+            assert!(!found.is_empty() && found.len() <= limit, "{page}");
+            items.extend(found.iter().cloned());
+            match page["next_cursor"].as_str() {
+                Some(next) => cursor = format!("&cursor={next}"),
+                None => return items,
+            }
+        }
+    }
+}
