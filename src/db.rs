@@ -49,7 +49,8 @@ impl Db {
         let pool = Pool::builder()
             .max_size(pool_size)
             .min_idle(Some(1))
-            .test_on_check_out(false)
+            // A server that was restarted leaves dead connections in the pool.
+            .test_on_check_out(url.engine() == Engine::Postgres)
             .connection_timeout(Duration::from_secs(5))
             .build(Manager::new(url.clone()))?;
         Ok(Self {

@@ -1,22 +1,40 @@
 //! The error of the storage layer.
 
-use thiserror::Error;
+use diesel::result::{DatabaseErrorKind, Error};
+use thiserror::Error as ThisError;
 
 /// Why the database could not do what it was asked.
-#[derive(Debug, Error)]
+#[derive(Debug, ThisError)]
 pub enum DbError {
     /// No connection could be had in time.
     #[error("no database connection: {0}")]
     Unavailable(String),
     /// A statement failed.
     #[error(transparent)]
-    Query(#[from] diesel::result::Error),
+    Query(#[from] Error),
     /// A migration failed.
     #[error("migration failed: {0}")]
     Migration(String),
     /// The closure panicked, or the process is shutting down.
     #[error("database work was interrupted")]
     Interrupted,
+}
+
+impl DbError {
+    /// Whether a statement failed for what it said, so that another connection or a later try
+    /// would fail alike, rather than for want of a database.
+    pub fn is_about_data(&self) -> bool {
+        use DatabaseErrorKind::{ClosedConnection, ReadOnlyTransaction, SerializationFailure};
+        match self {
+            Self::Query(Error::DatabaseError(kind, _)) => !matches!(
+                kind,
+                ClosedConnection | ReadOnlyTransaction | SerializationFailure
+            ),
+            Self::Query(Error::BrokenTransactionManager) => false,
+            Self::Query(_) => true,
+            Self::Unavailable(_) | Self::Migration(_) | Self::Interrupted => false,
+        }
+    }
 }
 
 impl From<diesel::ConnectionError> for DbError {

@@ -127,7 +127,7 @@ impl Writer {
                 .unzip();
             match self.commit(&events) {
                 Ok(()) => answer(callers, true),
-                Err(error) if events.len() > 1 && is_about_data(&error) => {
+                Err(error) if events.len() > 1 && error.is_about_data() => {
                     self.commit_singly(&events, callers);
                 }
                 Err(error) => {
@@ -138,11 +138,22 @@ impl Writer {
         }
     }
 
+    /// Commits a batch. Where the connection has died meanwhile, it is tried once more on a new
+    /// one: what was stored already is left as it is.
     fn commit(&mut self, events: &[NewEvent]) -> Result<(), DbError> {
-        let mut connection = match self.connection.take() {
-            Some(connection) => connection,
-            None => self.db.connect()?,
-        };
+        if let Some(connection) = self.connection.take() {
+            match self.commit_on(connection, events) {
+                Err(error) if !error.is_about_data() => {
+                    tracing::warn!(%error, "database connection lost, connecting again");
+                }
+                done => return done,
+            }
+        }
+        let connection = self.db.connect()?;
+        self.commit_on(connection, events)
+    }
+
+    fn commit_on(&mut self, mut connection: Conn, events: &[NewEvent]) -> Result<(), DbError> {
         self.db
             .write_blocking(&self.runtime, &mut connection, |conn| {
                 event::insert_many(conn, events).map_err(DbError::from)
@@ -168,17 +179,5 @@ fn answer(callers: Vec<oneshot::Sender<bool>>, stored: bool) {
     for caller in callers {
         // A caller that went away has nobody to tell; WeChat will retry.
         let _ = caller.send(stored);
-    }
-}
-
-/// Whether the statement failed for what it said, rather than for want of a database.
-fn is_about_data(error: &DbError) -> bool {
-    use diesel::result::{DatabaseErrorKind, Error};
-    match error {
-        DbError::Query(Error::DatabaseError(kind, _)) => {
-            !matches!(kind, DatabaseErrorKind::ClosedConnection)
-        }
-        DbError::Query(_) => true,
-        _ => false,
     }
 }
