@@ -4,36 +4,42 @@
 mod fold;
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use diesel::QueryResult;
 use thiserror::Error;
 
-use super::accounts::{AccountError, ById};
 use super::{Bridge, Step};
 use crate::db::{Conn, DbError};
-use crate::ids::AccountId;
+use crate::ids::{AccountId, EventId};
 use crate::metrics;
 use crate::models::event::{self, Processed, Waiting};
-use crate::models::{identity, receipt};
+use crate::models::{account, identity, receipt};
 use fold::Effects;
 
-/// Why events could not be processed.
+/// Why events could not be processed. They keep waiting.
 #[derive(Debug, Error)]
-pub enum ProcessError {
-    /// The database did not do it.
-    #[error(transparent)]
-    Db(#[from] DbError),
-    /// An account cannot be read.
-    #[error(transparent)]
-    Account(#[from] AccountError),
+#[error("{error}")]
+pub struct ProcessError {
+    /// What the database said.
+    error: DbError,
+    /// The first event of the batch, once it was claimed.
+    first: Option<EventId>,
+}
+
+impl From<DbError> for ProcessError {
+    fn from(error: DbError) -> Self {
+        Self { error, first: None }
+    }
 }
 
 impl From<diesel::result::Error> for ProcessError {
     fn from(error: diesel::result::Error) -> Self {
-        Self::Db(error.into())
+        DbError::from(error).into()
     }
 }
+
+/// How often an event that fails alone is tried before it is put aside.
+const TRIES: u32 = 3;
 
 /// What a batch did, and so which step to wake.
 #[derive(Clone, Copy, Debug, Default)]
@@ -43,18 +49,25 @@ struct Done {
     receipts: usize,
 }
 
+impl Done {
+    fn add(&mut self, other: Self) {
+        self.events += other.events;
+        self.sightings += other.sightings;
+        self.receipts += other.receipts;
+    }
+}
+
 impl Bridge {
     /// Processes one batch of waiting events.
     ///
     /// # Errors
-    /// If the database fails, or an account cannot be opened; the events keep waiting.
+    /// If the database fails; the events keep waiting.
     pub async fn process_step(&self) -> Result<Step, ProcessError> {
-        let accounts = self.accounts.all().await?;
         let batch = self.config.process.batch_rows;
-        let done = match self.process(batch, Arc::clone(&accounts)).await {
-            Err(ProcessError::Db(DbError::Query(error))) => {
-                tracing::warn!(%error, "batch of events failed, processing one by one");
-                self.process_singly(batch, accounts).await?
+        let done = match self.process(batch).await {
+            Err(failed) if failed.error.is_about_data() => {
+                tracing::warn!(error = %failed, "batch of events failed, processing one by one");
+                self.process_singly(batch).await?
             }
             done => done?,
         };
@@ -71,50 +84,55 @@ impl Bridge {
         })
     }
 
-    async fn process(&self, limit: i64, accounts: Arc<ById>) -> Result<Done, ProcessError> {
+    async fn process(&self, limit: i64) -> Result<Done, ProcessError> {
         let now = self.clock.now();
         self.db
             .write(move |conn| {
                 let waiting = event::claim_waiting(conn, limit)?;
-                let effects = Effects::of(&waiting, &accounts, now);
-                Ok(apply(conn, &waiting, &effects)?)
+                let first = waiting.first().map(|event| event.id);
+                let done = account::scopes(conn).and_then(|accounts| {
+                    let effects = Effects::of(&waiting, &accounts, now);
+                    apply(conn, &waiting, &effects)
+                });
+                done.map_err(|error| ProcessError {
+                    error: error.into(),
+                    first,
+                })
             })
             .await
     }
 
     /// One event whose effects cannot be applied must not hold up the others: it is put aside
     /// with the reason, and can be replayed.
-    async fn process_singly(&self, limit: i64, accounts: Arc<ById>) -> Result<Done, ProcessError> {
+    async fn process_singly(&self, limit: i64) -> Result<Done, ProcessError> {
         let mut total = Done::default();
+        let mut failures = 0;
         for _ in 0..limit {
-            match self.process(1, Arc::clone(&accounts)).await {
+            match self.process(1).await {
                 Ok(done) if done.events == 0 => break,
                 Ok(done) => {
-                    total.events += done.events;
-                    total.sightings += done.sightings;
-                    total.receipts += done.receipts;
+                    failures = 0;
+                    total.add(done);
                 }
-                Err(ProcessError::Db(DbError::Query(error))) => {
-                    self.set_aside(&error.to_string()).await?;
-                    total.events += 1;
+                Err(failed) if failed.error.is_about_data() => {
+                    failures += 1;
+                    // A deadlock, for one, does not come back.
+                    if let (TRIES.., Some(id)) = (failures, failed.first) {
+                        self.set_aside(id, failed.error.to_string()).await?;
+                        failures = 0;
+                    }
                 }
-                Err(error) => return Err(error),
+                Err(failed) => return Err(failed),
             }
         }
         Ok(total)
     }
 
-    async fn set_aside(&self, problem: &str) -> Result<(), ProcessError> {
-        let problem = problem.to_owned();
+    async fn set_aside(&self, id: EventId, problem: String) -> Result<(), ProcessError> {
+        tracing::error!(event.id = %id, problem, "event put aside");
+        metrics::events("failed", 1);
         self.db
-            .write(move |conn| {
-                for waiting in event::claim_waiting(conn, 1)? {
-                    tracing::error!(event.id = %waiting.id, problem, "event put aside");
-                    metrics::events("failed", 1);
-                    event::fail(conn, waiting.id, &problem)?;
-                }
-                Ok(())
-            })
+            .write(move |conn| Ok(event::fail(conn, id, &problem)?))
             .await
     }
 }

@@ -1,5 +1,7 @@
 //! Accounts: one WeChat app each, with its secrets sealed.
 
+use std::collections::HashMap;
+
 use chrono::NaiveDateTime;
 use diesel::prelude::*;
 
@@ -167,6 +169,27 @@ pub fn labels(conn: &mut Conn, project: ProjectId) -> QueryResult<Vec<Label>> {
         .order(accounts::id)
         .select(Label::as_select())
         .load(conn)
+}
+
+/// Where an account's events belong.
+#[derive(Clone, Copy, Debug)]
+pub struct Scope {
+    /// The project.
+    pub project_id: ProjectId,
+    /// Official account or mini-program.
+    pub kind: AccountKind,
+}
+
+/// Where the events of every account belong: needs no secret, so that events are processed even
+/// while one does not open.
+pub fn scopes(conn: &mut Conn) -> QueryResult<HashMap<AccountId, Scope>> {
+    let rows: Vec<(AccountId, ProjectId, AccountKind)> = accounts::table
+        .select((accounts::id, accounts::project_id, accounts::kind))
+        .load(conn)?;
+    Ok(rows
+        .into_iter()
+        .map(|(id, project_id, kind)| (id, Scope { project_id, kind }))
+        .collect())
 }
 
 /// Every account of the installation.

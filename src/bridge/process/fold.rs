@@ -1,13 +1,12 @@
 //! What a batch of events amounts to: pure, so that order and repetition can be tested alone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use chrono::NaiveDateTime;
 
-use crate::bridge::accounts::{ById, OpenAccount};
 use crate::ids::AccountId;
 use crate::metrics;
-use crate::models::account::AccountKind;
+use crate::models::account::{AccountKind, Scope};
 use crate::models::event::Waiting;
 use crate::models::identity::{ProfileState, Sighting, Spot};
 use crate::models::receipt::NewReceipt;
@@ -25,11 +24,15 @@ pub(super) struct Effects {
 type Sightings = BTreeMap<(AccountId, String), Sighting>;
 
 impl Effects {
-    pub(super) fn of(waiting: &[Waiting], accounts: &ById, now: NaiveDateTime) -> Self {
+    pub(super) fn of(
+        waiting: &[Waiting],
+        accounts: &HashMap<AccountId, Scope>,
+        now: NaiveDateTime,
+    ) -> Self {
         let mut sightings = Sightings::new();
         let mut receipts = BTreeMap::new();
         for event in waiting {
-            let Some(account) = accounts.get(&event.account_id) else {
+            let Some(&scope) = accounts.get(&event.account_id) else {
                 continue;
             };
             let push = match event.problem {
@@ -40,7 +43,7 @@ impl Effects {
                 let key = (event.account_id, openid.clone());
                 let sighting = sightings
                     .entry(key)
-                    .or_insert_with(|| unseen(account, openid, now));
+                    .or_insert_with(|| unseen(event.account_id, scope, openid, now));
                 if let Some(push) = &push {
                     note(sighting, push, event.create_time);
                 }
@@ -72,14 +75,14 @@ impl Effects {
 
 /// An openid of which nothing is known but that it exists. A profile can be fetched for an
 /// official account only; a mini-program learns who somebody is when they log in.
-fn unseen(account: &OpenAccount, openid: &str, now: NaiveDateTime) -> Sighting {
-    let (profile_state, profile_due_at) = match account.kind {
+fn unseen(account: AccountId, scope: Scope, openid: &str, now: NaiveDateTime) -> Sighting {
+    let (profile_state, profile_due_at) = match scope.kind {
         AccountKind::OfficialAccount => (ProfileState::Pending, Some(now)),
         AccountKind::MiniProgram => (ProfileState::LoginNeeded, None),
     };
     Sighting {
-        project_id: account.project_id,
-        account_id: account.id,
+        project_id: scope.project_id,
+        account_id: account,
         openid: openid.to_owned(),
         followed_time: 0,
         unfollowed_time: 0,

@@ -69,12 +69,16 @@ pub fn finish(conn: &mut Conn, rows: &[Processed]) -> QueryResult<()> {
     FINISH.execute(conn, rows).map(drop)
 }
 
-/// Puts an event aside whose effects cannot be applied.
+/// Puts a waiting event aside whose effects cannot be applied.
 pub fn fail(conn: &mut Conn, id: EventId, problem: &str) -> QueryResult<()> {
-    diesel::update(events::table.filter(events::id.eq(id)))
-        .set((events::state.eq(FAILED), events::problem.eq(problem)))
-        .execute(conn)
-        .map(drop)
+    diesel::update(
+        events::table
+            .filter(events::id.eq(id))
+            .filter(events::state.eq(WAITING)),
+    )
+    .set((events::state.eq(FAILED), events::problem.eq(problem)))
+    .execute(conn)
+    .map(drop)
 }
 
 /// Lets an event be processed once more. Returns whether it exists. One that failed loses its
