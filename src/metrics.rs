@@ -12,7 +12,7 @@ pub fn install() -> Result<PrometheusHandle, BuildError> {
     describe_counter!(
         "queqiao_callbacks_total",
         Unit::Count,
-        "Callbacks by outcome: stored, unavailable, or the cause of a refusal"
+        "Callbacks by outcome: stored, or the cause for which they were not"
     );
     describe_counter!(
         "queqiao_callbacks_unparsed_total",
@@ -47,7 +47,7 @@ pub fn install() -> Result<PrometheusHandle, BuildError> {
     Ok(handle)
 }
 
-/// A callback came in; `outcome` is `stored`, `unavailable` or the cause of a refusal.
+/// A callback came in; `outcome` is `stored` or the cause for which it was not.
 pub fn callback(outcome: &'static str) {
     counter!("queqiao_callbacks_total", "outcome" => outcome).increment(1);
 }

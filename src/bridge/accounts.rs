@@ -17,7 +17,7 @@ use crate::models::account::{self, Account};
 use crate::vault::Vault;
 
 use open::open;
-pub use open::{AccountError, OpenAccount, Secrets, place};
+pub use open::{AccountError, OpenAccount, place, unseal};
 
 const TRUSTED_FOR: TimeDelta = TimeDelta::seconds(5);
 /// Unknown app ids that are remembered as unknown, so that a stranger cannot make us query.

@@ -43,6 +43,8 @@ pub enum Unreachable {
     NoIdentityInAccount,
     /// The person is known there and does not follow.
     NotFollowing,
+    /// WeChat does not know the openid in that account.
+    UnknownOpenid,
 }
 
 impl Unreachable {
@@ -53,6 +55,7 @@ impl Unreachable {
             Self::NotBound => "not_bound",
             Self::NoIdentityInAccount => "no_identity_in_account",
             Self::NotFollowing => "not_following",
+            Self::UnknownOpenid => "unknown_openid",
         }
     }
 }
@@ -82,6 +85,9 @@ fn rank(row: &ReachRow) -> Option<(bool, i64, i64)> {
         FollowState::Unknown => false,
         FollowState::NotFollowing => return None,
     };
+    if row.profile_state? == ProfileState::UnknownOpenid {
+        return None;
+    }
     row.openid.as_ref()?;
     let followed_time = row.followed_time.unwrap_or_default();
     Some((follows, followed_time, row.identity_id?.0))
@@ -97,13 +103,24 @@ fn explain(rows: &[&ReachRow], senders: &[Sender]) -> (Unreachable, String) {
                       an openid or a unionid.";
         return (Unreachable::NotBound, detail.to_owned());
     }
-    let unfollowed = senders
-        .iter()
-        .find(|sender| rows.iter().any(|row| row.account_id == Some(sender.id)));
-    if let Some(sender) = unfollowed {
+    let there = |sender: &&Sender, known: bool| {
+        rows.iter().any(|row| {
+            let unknown = row.profile_state == Some(ProfileState::UnknownOpenid);
+            row.account_id == Some(sender.id) && unknown != known
+        })
+    };
+    if let Some(sender) = senders.iter().find(|sender| there(sender, true)) {
         let app_id = &sender.app_id;
         let detail = format!("The person does not follow account {app_id}. Ask them to follow it.");
         return (Unreachable::NotFollowing, detail);
+    }
+    if let Some(sender) = senders.iter().find(|sender| there(sender, false)) {
+        let app_id = &sender.app_id;
+        let detail = format!(
+            "WeChat does not know the bound openid in account {app_id}: the same person has \
+             another one in each account. Bind the staff member again with the right one."
+        );
+        return (Unreachable::UnknownOpenid, detail);
     }
     let accounts: Vec<&str> = senders
         .iter()
@@ -251,6 +268,14 @@ mod tests {
         ] {
             assert_eq!(chosen(&rows, &[10]), Ok((0, expected)));
         }
+    }
+
+    #[test]
+    fn an_openid_that_wechat_does_not_know_is_not_tried() {
+        let mut row = identity(1, 10, FollowState::Unknown, 0);
+        row.profile_state = Some(ProfileState::UnknownOpenid);
+        let rows = [bare(true), row];
+        assert_eq!(chosen(&rows, &[10]), Err(Unreachable::UnknownOpenid));
     }
 
     #[test]

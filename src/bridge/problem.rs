@@ -75,7 +75,7 @@ pub(super) fn describe(call: &str, error: &ApiError) -> String {
         .map(|ip| format!(" WeChat saw the address {ip}."))
         .unwrap_or_default();
     let (code, meaning, what_to_do) = (error.errcode, advice.meaning, advice.what_to_do);
-    format!("{meaning} ({code}).{seen} {what_to_do}")
+    format!("{code}: {meaning}{seen} {what_to_do}")
 }
 
 #[cfg(test)]

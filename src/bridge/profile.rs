@@ -8,12 +8,13 @@ use thiserror::Error;
 
 use super::accounts::{AccountError, OpenAccount};
 use super::link;
+use super::problem;
 use super::retry::{Backoff, jitter};
 use super::token::TokenError;
 use super::{Bridge, Step};
 use crate::db::DbError;
 use crate::models::identity::{self, Claimed, DueAccount, ProfileState};
-use crate::wechat::error::{CallError, Class};
+use crate::wechat::error::CallError;
 use crate::wechat::user::{USER_INFO_BATCH_MAX, UserInfo};
 
 /// Due profiles counted at a glance; more than one round can fetch.
@@ -190,19 +191,24 @@ impl Bridge {
         part: &[Claimed],
         error: &TokenError,
     ) -> Result<(), ProfileError> {
+        let unknown = matches!(
+            error,
+            TokenError::Call(CallError::Api(error)) if error.errcode == FOREIGN_OPENID
+        );
+        if unknown {
+            // A stranger to WeChat stays one, and the answer is on the identity for who asks.
+            tracing::debug!(account.app_id = %account.app_id, "openid not known to WeChat");
+            let state = ProfileState::UnknownOpenid;
+            return self.put_off(part, state, &reason(error)).await;
+        }
         tracing::warn!(
             account.app_id = %account.app_id,
             profiles = part.len(),
             %error,
             "profiles not fetched, will be tried again"
         );
-        let state = match error {
-            TokenError::Call(CallError::Api(error)) if error.errcode == FOREIGN_OPENID => {
-                ProfileState::UnknownOpenid
-            }
-            _ => ProfileState::Pending,
-        };
-        self.put_off(part, state, &reason(error)).await
+        self.put_off(part, ProfileState::Pending, &reason(error))
+            .await
     }
 
     async fn put_off(
@@ -242,14 +248,9 @@ impl Bridge {
 /// The error in words for the person who asks why there is no profile.
 fn reason(error: &TokenError) -> String {
     match error {
-        TokenError::Call(CallError::Api(api)) => {
-            let advice = api.advice();
-            format!(
-                "{} ({}). {}",
-                advice.meaning, api.errcode, advice.what_to_do
-            )
-        }
-        TokenError::Call(call) if call.class() == Class::Retry => {
+        TokenError::Call(CallError::Api(api)) => problem::describe("user/info", api),
+        TokenError::Refresh(CallError::Api(api)) => problem::describe(problem::TOKEN_CALL, api),
+        TokenError::Call(call) | TokenError::Refresh(call) => {
             format!("WeChat could not be asked: {call}")
         }
         other => other.to_string(),

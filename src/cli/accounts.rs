@@ -6,7 +6,7 @@ use secrecy::ExposeSecret;
 
 use super::{context, secrets};
 use crate::bridge::Bridge;
-use crate::bridge::accounts::Secrets;
+use crate::bridge::accounts::unseal;
 use crate::bridge::register::Draft;
 use crate::config::Config;
 use crate::db::DbError;
@@ -115,37 +115,45 @@ async fn add(bridge: &Bridge, settings: Settings) -> Result<()> {
 
 async fn set(bridge: &Bridge, settings: Settings) -> Result<()> {
     let project = context::find_project(bridge, settings.project.as_deref()).await?;
-    let known = bridge.accounts.reload(&settings.app_id).await?;
-    let Some(known) = known.filter(|known| known.project_id == project.id) else {
-        bail!(
-            "{} is not an account of this project; see: queqiao accounts list",
-            settings.app_id
-        );
-    };
     let app_id = settings.app_id.clone();
     let stored = bridge
         .db
         .read(move |conn| Ok::<_, DbError>(account::by_app_id(conn, &app_id)?))
         .await?
-        .context("the account has just been removed")?;
-    let kept = Secrets::open(&bridge.vault, &stored)?;
+        .filter(|stored| stored.project_id == project.id);
+    let Some(stored) = stored else {
+        bail!(
+            "{} is not an account of this project; see: queqiao accounts list",
+            settings.app_id
+        );
+    };
+    // What is given anew need not open: so a lost master key can be replaced.
+    let kept_or = |given: &Option<String>, field, sealed: Option<&Vec<u8>>| match (given, sealed) {
+        (Some(given), _) => secrets::read(given).map(Some),
+        (None, Some(sealed)) => Ok(Some(unseal(
+            &bridge.vault,
+            &settings.app_id,
+            field,
+            sealed,
+        )?)),
+        (None, None) => Ok(None),
+    };
+    let callback_token = kept_or(
+        &settings.token,
+        "callback_token",
+        Some(&stored.sealed_callback_token),
+    )?;
     let draft = Draft {
+        callback_token: callback_token.unwrap_or_default(),
+        aes_key: kept_or(&settings.aes_key, "aes_key", stored.sealed_aes_key.as_ref())?,
+        secret: kept_or(&settings.secret, "secret", stored.sealed_secret.as_ref())?,
         project_id: project.id,
         app_id: settings.app_id,
         kind: settings.kind.unwrap_or(stored.kind),
         name: settings.name.unwrap_or(stored.name),
-        mode: settings.mode.unwrap_or(known.credentials.mode),
-        callback_token: match &settings.token {
-            Some(token) => secrets::read(token)?,
-            None => kept.callback_token,
-        },
-        aes_key: match &settings.aes_key {
-            Some(key) => Some(secrets::read(key)?),
-            None => kept.aes_key,
-        },
-        secret: match &settings.secret {
-            Some(secret) => Some(secrets::read(secret)?),
-            None => kept.secret,
+        mode: match settings.mode {
+            Some(mode) => mode,
+            None => stored.mode.parse()?,
         },
         token_source: settings.token_source.unwrap_or(stored.token_source),
         welcome_text: match settings.welcome {

@@ -1,5 +1,6 @@
 //! What most commands begin with: the database, up to date, and the bridge over it.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail};
@@ -17,8 +18,7 @@ pub(super) fn open_database(config: &Config) -> Result<Db> {
     let url = config::database_url(&config.data_dir);
     let url = DatabaseUrl::parse(&url)?;
     if url.engine() == Engine::Sqlite {
-        std::fs::create_dir_all(&config.data_dir)
-            .with_context(|| format!("data directory {}", config.data_dir.display()))?;
+        make_private(&config.data_dir)?;
     }
     let db = Db::open(&url, config.database.pool_size).context("opening the database")?;
     let applied = db.migrate()?;
@@ -28,13 +28,23 @@ pub(super) fn open_database(config: &Config) -> Result<Db> {
     Ok(db)
 }
 
+/// Makes the data directory, which holds people's ids and the master key, for its owner only.
+fn make_private(directory: &Path) -> Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder
+        .create(directory)
+        .with_context(|| format!("data directory {}", directory.display()))
+}
+
 /// The bridge over the configured database and WeChat.
 pub(super) fn open(config: Config) -> Result<Bridge> {
     let db = open_database(&config)?;
     let key = config::master_key();
     if key.is_none() {
-        std::fs::create_dir_all(&config.data_dir)
-            .with_context(|| format!("data directory {}", config.data_dir.display()))?;
+        make_private(&config.data_dir)?;
     }
     let vault = Vault::open(key.as_ref(), &config.data_dir)?;
     let (connect_timeout, timeout) = config.wechat.timeouts();

@@ -1,7 +1,7 @@
 //! WeChat's side of the door: the check of the callback URL, and the callbacks.
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::ContentType;
+use actix_web::http::header::{self, ContentType};
 use actix_web::{HttpResponse, web};
 
 use super::State;
@@ -17,8 +17,10 @@ pub(super) async fn verify(
     query: web::Query<Query>,
 ) -> HttpResponse {
     match state.bridge.echo(&app_id, &query).await {
+        // No signature covers the text, so no browser may take it for a page.
         Ok(echo) => HttpResponse::Ok()
             .content_type(ContentType::plaintext())
+            .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
             .body(echo),
         Err(error) => refuse(&app_id, &error),
     }

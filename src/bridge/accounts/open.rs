@@ -60,50 +60,40 @@ pub fn place(app_id: &str, field: &str) -> String {
     format!("accounts/{app_id}/{field}")
 }
 
-/// The secrets of an account, opened.
-#[derive(Debug)]
-pub struct Secrets {
-    /// The callback token.
-    pub callback_token: SecretString,
-    /// The EncodingAESKey.
-    pub aes_key: Option<SecretString>,
-    /// The AppSecret.
-    pub secret: Option<SecretString>,
-}
-
-impl Secrets {
-    /// Opens what is stored.
-    ///
-    /// # Errors
-    /// If it was sealed under another master key.
-    pub fn open(vault: &Vault, stored: &Account) -> Result<Self, AccountError> {
-        let unseal = |field: &str, sealed: &[u8]| {
-            vault
-                .unseal(&place(&stored.app_id, field), sealed)
-                .map_err(|source| AccountError::Vault {
-                    app_id: stored.app_id.clone(),
-                    source,
-                })
-        };
-        let maybe = |field: &str, sealed: Option<&Vec<u8>>| {
-            sealed.map(|sealed| unseal(field, sealed)).transpose()
-        };
-        Ok(Self {
-            callback_token: unseal("callback_token", &stored.sealed_callback_token)?,
-            aes_key: maybe("aes_key", stored.sealed_aes_key.as_ref())?,
-            secret: maybe("secret", stored.sealed_secret.as_ref())?,
+/// Opens one of an account's sealed secrets.
+///
+/// # Errors
+/// If it was sealed under another master key.
+pub fn unseal(
+    vault: &Vault,
+    app_id: &str,
+    field: &str,
+    sealed: &[u8],
+) -> Result<SecretString, AccountError> {
+    vault
+        .unseal(&place(app_id, field), sealed)
+        .map_err(|source| AccountError::Vault {
+            app_id: app_id.to_owned(),
+            source,
         })
-    }
 }
 
 pub(super) fn open(vault: &Vault, stored: Account) -> Result<OpenAccount, AccountError> {
-    let secrets = Secrets::open(vault, &stored)?;
+    let unseal = |field, sealed: &[u8]| unseal(vault, &stored.app_id, field, sealed);
     let malformed = |field| AccountError::Malformed {
         app_id: stored.app_id.clone(),
         field,
     };
-    let aes_key = match &secrets.aes_key {
-        Some(key) => Some(AesKey::parse(key.expose_secret()).map_err(|_| malformed("aes_key"))?),
+    let callback_token = unseal("callback_token", &stored.sealed_callback_token)?;
+    let aes_key = match &stored.sealed_aes_key {
+        Some(sealed) => {
+            let key = unseal("aes_key", sealed)?;
+            Some(AesKey::parse(key.expose_secret()).map_err(|_| malformed("aes_key"))?)
+        }
+        None => None,
+    };
+    let secret = match &stored.sealed_secret {
+        Some(sealed) => Some(unseal("secret", sealed)?),
         None => None,
     };
     let mode: Mode = stored.mode.parse().map_err(|_| malformed("mode"))?;
@@ -113,11 +103,11 @@ pub(super) fn open(vault: &Vault, stored: Account) -> Result<OpenAccount, Accoun
         kind: stored.kind,
         credentials: Credentials {
             app_id: stored.app_id.clone(),
-            token: secrets.callback_token.expose_secret().to_owned(),
+            token: callback_token.expose_secret().to_owned(),
             aes_key,
             mode,
         },
-        secret: secrets.secret,
+        secret,
         token_source: stored.token_source,
         welcome_text: stored.welcome_text,
         app_id: stored.app_id,

@@ -105,7 +105,7 @@ fn distinct(mut staff_ids: Vec<String>) -> Vec<String> {
 }
 
 fn check_text(field: &dyn std::fmt::Display, text: &str, most: usize) -> Result<(), FieldError> {
-    let length = text.len();
+    let length = text.chars().count();
     if (1..=most).contains(&length) && !text.contains(char::is_control) {
         return Ok(());
     }

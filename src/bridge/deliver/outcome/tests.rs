@@ -78,7 +78,7 @@ fn a_refusal_of_the_person_or_the_message_is_final_with_a_stable_reason() {
         assert_eq!(failure.is_unfollowed(), reason == "not_following");
         assert!(!failure.whole_account);
         assert!(
-            failure.detail.contains(&format!("({errcode})")),
+            failure.detail.starts_with(&format!("{errcode}: ")),
             "{}",
             failure.detail
         );
