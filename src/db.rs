@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use diesel::r2d2::Pool;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 pub use connection::Conn;
 pub(crate) use engine::on_engine;
@@ -95,14 +95,7 @@ impl Db {
         E: From<DbError> + Send + 'static,
         F: FnOnce(&mut Conn) -> Result<T, E> + Send + 'static,
     {
-        let _permit = self.connections.acquire().await.map_err(DbError::from)?;
-        let pool = self.pool.clone();
-        tokio::task::spawn_blocking(move || {
-            let mut connection = pool.get().map_err(DbError::from)?;
-            work(&mut connection)
-        })
-        .await
-        .map_err(DbError::from)?
+        self.run(None, work).await
     }
 
     /// Runs one write transaction on a blocking thread: committed if the closure returns `Ok`,
@@ -116,12 +109,34 @@ impl Db {
         E: From<DbError> + From<diesel::result::Error> + Send + 'static,
         F: FnOnce(&mut Conn) -> Result<T, E> + Send + 'static,
     {
-        let _turn = match &self.writer {
-            Some(writer) => Some(writer.acquire().await.map_err(DbError::from)?),
+        let turn = match &self.writer {
+            Some(writer) => Some(Arc::clone(writer).acquire_owned().await),
             None => None,
         };
-        self.read(|connection| connection.in_transaction(work))
+        let turn = turn.transpose().map_err(DbError::from)?;
+        self.run(turn, |connection| connection.in_transaction(work))
             .await
+    }
+
+    /// The closure cannot be stopped once it runs, so it keeps its permits even if the caller goes
+    /// away meanwhile.
+    async fn run<T, E, F>(&self, turn: Option<OwnedSemaphorePermit>, work: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<DbError> + Send + 'static,
+        F: FnOnce(&mut Conn) -> Result<T, E> + Send + 'static,
+    {
+        let permit = Arc::clone(&self.connections).acquire_owned().await;
+        let permit = permit.map_err(DbError::from)?;
+        let pool = self.pool.clone();
+        tokio::task::spawn_blocking(move || {
+            // Dropped after the connection has gone back to the pool.
+            let _permits = (permit, turn);
+            let mut connection = pool.get().map_err(DbError::from)?;
+            work(&mut connection)
+        })
+        .await
+        .map_err(DbError::from)?
     }
 
     /// [`Db::write`] for the thread that has a connection of its own. Blocks; must be called

@@ -1,9 +1,10 @@
 //! The profile queue: which identities' profiles are due, and what came of fetching them.
 
 use chrono::NaiveDateTime;
+use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_query;
-use diesel::sql_types::{BigInt, Integer, Text, Timestamp};
+use diesel::sql_types::{BigInt, Integer, Nullable, Text, Timestamp};
 use serde::Serialize;
 
 use super::{Identity, ProfileState};
@@ -45,15 +46,21 @@ pub struct DueAccount {
     pub oldest: NaiveDateTime,
 }
 
-/// The accounts that have profiles due, with how many (counted up to `cap` rows in all).
+/// The accounts that have profiles due, with how many (counted up to `cap` for each, so that a
+/// long queue of one account does not hide the others).
 pub fn due_accounts(conn: &mut Conn, now: NaiveDateTime, cap: i64) -> QueryResult<Vec<DueAccount>> {
     let now = now.format("%F %T%.f");
     let cap = cap.max(0);
     sql_query(format!(
-        "SELECT account_id, COUNT(*) AS waiting, MIN(profile_due_at) AS oldest FROM ( \
-             SELECT account_id, profile_due_at FROM identities \
-             WHERE profile_due_at IS NOT NULL AND profile_due_at <= '{now}' LIMIT {cap} \
-         ) due GROUP BY account_id"
+        "SELECT account_id, waiting, oldest FROM ( \
+             SELECT a.id AS account_id, \
+                 (SELECT MIN(i.profile_due_at) FROM identities i \
+                  WHERE i.account_id = a.id AND i.profile_due_at IS NOT NULL) AS oldest, \
+                 (SELECT COUNT(*) FROM ( \
+                     SELECT 1 FROM identities i WHERE i.account_id = a.id \
+                     AND i.profile_due_at IS NOT NULL AND i.profile_due_at <= '{now}' LIMIT {cap} \
+                 ) counted) AS waiting FROM accounts a \
+         ) due WHERE oldest <= '{now}'"
     ))
     .load(conn)
 }
@@ -70,12 +77,14 @@ pub fn claim_due(
     let now = now.format("%F %T%.f");
     let lease_until = lease_until.format("%F %T%.f");
     let limit = limit.max(0);
+    // Materialized, so that no plan can run the locking part more than once.
     sql_query(format!(
-        "UPDATE identities SET profile_due_at = '{lease_until}' WHERE id IN ( \
+        "WITH due AS MATERIALIZED ( \
              SELECT id FROM identities WHERE account_id = {account} \
              AND profile_due_at IS NOT NULL AND profile_due_at <= '{now}' \
              ORDER BY profile_due_at LIMIT {limit} {lock} \
-         ) RETURNING id, openid, followed_time, unfollowed_time, profile_attempts"
+         ) UPDATE identities SET profile_due_at = '{lease_until}' \
+         WHERE id IN (SELECT id FROM due) RETURNING id, openid, followed_time, unfollowed_time, profile_attempts"
     ))
     .load(conn)
 }
@@ -223,31 +232,22 @@ pub struct Login<'a> {
 /// Stores a login: a new identity, or a known one with its unionid. A known unionid is never
 /// erased by an answer without one.
 pub fn log_in(conn: &mut Conn, login: &Login<'_>) -> QueryResult<Identity> {
-    if let Some(known) = super::by_openid(conn, login.account_id, login.openid)? {
-        let unionid = login.unionid.map(str::to_owned).or(known.unionid);
-        let state = match unionid {
-            Some(_) => ProfileState::Complete,
-            None => login.profile_state,
-        };
-        return on_engine!(conn, conn => diesel::update(identities::table.find(known.id))
-            .set((
-                identities::unionid.eq(unionid),
-                identities::profile_state.eq(state),
-                identities::profile_fetched_at.eq(login.profile_fetched_at),
-                identities::updated_at.eq(login.updated_at),
-            ))
-            .returning(Identity::as_returning())
-            .get_result(conn));
-    }
-    let inserted = on_engine!(&mut *conn, conn => diesel::insert_into(identities::table)
+    use identities as i;
+    let unionid = sql::<Nullable<Text>>("COALESCE(excluded.unionid, identities.unionid)");
+    let state = sql::<Text>(
+        "CASE WHEN COALESCE(excluded.unionid, identities.unionid) IS NULL \
+         THEN excluded.profile_state ELSE 'complete' END",
+    );
+    on_engine!(conn, conn => diesel::insert_into(i::table)
         .values(login)
-        .on_conflict_do_nothing()
+        .on_conflict((i::account_id, i::openid))
+        .do_update()
+        .set((
+            i::unionid.eq(unionid),
+            i::profile_state.eq(state),
+            i::profile_fetched_at.eq(login.profile_fetched_at),
+            i::updated_at.eq(login.updated_at),
+        ))
         .returning(Identity::as_returning())
-        .get_result(conn)
-        .optional())?;
-    match inserted {
-        Some(identity) => Ok(identity),
-        // Somebody stored the same openid between the look-up and the insert.
-        None => log_in(conn, login),
-    }
+        .get_result(conn))
 }

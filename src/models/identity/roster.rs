@@ -26,7 +26,8 @@ pub struct Listed<'a> {
 
 /// Stores followers that Queqiao did not know, to be profiled at once; returns how many there
 /// were. One that is thought not to follow is asked about, since the list may be older than the
-/// event. Rows must be sorted by openid.
+/// event. Of two walks over one account at the same time the later one leaves its mark, which
+/// stands for the earlier one too. Rows must be sorted by openid.
 pub fn list_followers(conn: &mut Conn, rows: &[Listed<'_>]) -> QueryResult<usize> {
     const COLUMNS: &[(&str, Kind)] = &[
         ("project_id", Kind::BigInt),
@@ -50,15 +51,15 @@ pub fn list_followers(conn: &mut Conn, rows: &[Listed<'_>]) -> QueryResult<usize
               WHEN follow_state = 'following' THEN profile_due_at ELSE r.now END \
               FROM {rows} WHERE identities.account_id = r.account_id \
               AND identities.openid = r.openid \
-              AND (seen_import IS NULL OR seen_import <> r.import_id)",
+              AND (seen_import IS NULL OR seen_import < r.import_id)",
     };
     let created = INSERT.execute(conn, rows)?;
     SEEN.execute(conn, rows)?;
     Ok(created)
 }
 
-/// Marks the followers that a whole walk did not find as gone, except those who followed after
-/// `started`, seconds since 1970. Returns how many.
+/// Marks the followers that neither this whole walk nor a later one found as gone, except those
+/// who followed after `started`, seconds since 1970. Returns how many.
 pub fn mark_gone(
     conn: &mut Conn,
     account: AccountId,
@@ -72,7 +73,7 @@ pub fn mark_gone(
             .filter(i::account_id.eq(account))
             .filter(i::follow_state.eq(super::FollowState::Following))
             .filter(i::followed_time.lt(started))
-            .filter(i::seen_import.is_null().or(i::seen_import.ne(import))),
+            .filter(i::seen_import.is_null().or(i::seen_import.lt(import))),
     )
     .set((
         i::follow_state.eq(super::FollowState::NotFollowing),

@@ -26,7 +26,7 @@ ON CONFLICT (account_id, openid) DO UPDATE SET
     profile_state = CASE
         WHEN identities.unionid IS NOT NULL THEN identities.profile_state
         WHEN {greatest}(identities.followed_time, excluded.followed_time)
-           > {greatest}(identities.unfollowed_time, excluded.unfollowed_time) THEN 'pending'
+           >= {greatest}(identities.unfollowed_time, excluded.unfollowed_time) THEN 'pending'
         ELSE 'not_following' END,
     profile_attempts = 0,
     profile_error = NULL,
