@@ -15,3 +15,4 @@ mod api;
 mod architecture;
 mod foundation;
 mod notify;
+mod storage;

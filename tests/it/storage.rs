@@ -1,0 +1,19 @@
+//! The storage suite: what the models promise, on both engines, on a fresh database each.
+
+mod batch;
+mod events;
+mod events_lookup;
+mod follow;
+mod ground;
+mod imports;
+mod notifications;
+mod outbox;
+mod people;
+mod plans;
+mod profiles;
+mod receipts;
+mod roster;
+mod staff;
+mod time;
+mod tokens;
+mod transactions;

@@ -1,0 +1,123 @@
+//! Batched statements: any text, any number, any count of rows.
+
+use std::cell::RefCell;
+
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+use queqiao::models::delivery::{self, DeliveryState, NewDelivery};
+use queqiao::models::identity::{self, Spot};
+use queqiao::models::receipt::{self, NewReceipt};
+use queqiao::models::storable;
+
+use super::ground::{Ground, at, sighting};
+use super::outbox::{queued, sent};
+
+fn texts() -> Vec<String> {
+    [
+        "",
+        " ",
+        "it's",
+        "\"quoted\"",
+        "back\\slash \\n \\u0041",
+        "鹊桥 🐦\u{200d}⬛",
+        "$.openid",
+        "'; --",
+        "{\"a\":1}",
+        "[]",
+        "null",
+        "true",
+        "007",
+        "1e3",
+        "-0",
+        "%_",
+        "${x} {rows} $1 ?1",
+        "\u{7f}\u{feff}\u{10ffff}",
+    ]
+    .map(str::to_owned)
+    .into_iter()
+    .chain(["界".repeat(400_000)])
+    .collect()
+}
+
+both_engines! {
+    async fn any_text_goes_through_a_batch_unchanged(ground: Ground) {
+        let conn = &mut ground.conn();
+        let texts = texts();
+        let rows: Vec<NewDelivery<'_>> = texts.iter().map(|text| NewDelivery {
+            detail: Some(text),
+            staff_name: Some(text),
+            ..queued(&ground, ground.notification(&mut ground.conn()), text)
+        }).collect();
+        delivery::insert_many(conn, &rows).unwrap();
+        for row in &rows {
+            let stored = delivery::of_notification(conn, row.notification_id, None, 10).unwrap();
+            assert_eq!(stored.len(), 1);
+            assert_eq!(stored[0].staff_id, row.staff_id);
+            assert_eq!(stored[0].detail.as_deref(), row.detail);
+            assert_eq!((&stored[0].reason, stored[0].msgid), (&None, None));
+        }
+    }
+
+    async fn random_text_finds_its_own_row(ground: Ground) {
+        let conn = RefCell::new(ground.conn());
+        let mut runner = TestRunner::new(Config::with_cases(40));
+        runner.run(&proptest::collection::btree_set(any::<String>(), 1..6), |openids| {
+            let openids: std::collections::BTreeSet<String> =
+                openids.iter().map(|text| storable(text).into_owned()).collect();
+            let rows: Vec<_> = openids.iter()
+                .map(|openid| sighting(ground.project, ground.official, openid)).collect();
+            identity::sight(&mut conn.borrow_mut(), &rows).unwrap();
+            let spots: Vec<Spot<'_>> = openids.iter()
+                .map(|openid| Spot { account_id: ground.official, openid }).collect();
+            let mut found: Vec<String> = identity::ids_of(&mut conn.borrow_mut(), &spots).unwrap()
+                .into_iter().map(|found| found.openid).collect();
+            found.sort();
+            prop_assert_eq!(found, openids.into_iter().collect::<Vec<_>>());
+            Ok(())
+        }).unwrap();
+    }
+
+    async fn extreme_numbers_and_both_booleans_go_through(ground: Ground) {
+        let conn = &mut ground.conn();
+        let notification = ground.notification(conn);
+        for (msgid, delivered) in [(i64::MAX, true), (i64::MIN, false), (0, true), (-1, false), (9_007_199_254_740_993, true)] {
+            let mut row = queued(&ground, notification, "s");
+            row.due_at = Some(at(0));
+            delivery::insert_many(conn, &[row]).unwrap();
+            let due = delivery::claim_due(conn, at(0), at(60), 1).unwrap().remove(0);
+            let sent = sent(&due, msgid);
+            delivery::record(conn, &[sent]).unwrap();
+            let receipt = NewReceipt {
+                account_id: ground.official, msgid, delivered, reason: None, create_time: i64::MIN, now: at(1),
+            };
+            assert_eq!(receipt::insert_many(conn, &[receipt]).unwrap(), 1);
+            assert_eq!(receipt::settle(conn, at(1), chrono::TimeDelta::days(1), 10).unwrap().joined, 1);
+            let stored = delivery::of_notification(conn, notification, None, 100).unwrap();
+            let stored = stored.last().unwrap();
+            assert_eq!(stored.msgid, Some(msgid));
+            let state = if delivered { DeliveryState::Delivered } else { DeliveryState::Failed };
+            assert_eq!(stored.state, state);
+        }
+    }
+
+    async fn no_rows_are_no_statement_and_thousands_are_one(ground: Ground) {
+        let conn = &mut ground.conn();
+        assert_eq!(identity::sight(conn, &[]).unwrap(), 0);
+        assert!(identity::ids_of(conn, &[]).unwrap().is_empty());
+        delivery::insert_many(conn, &[]).unwrap();
+        let openids: Vec<String> = (0..5_000).map(|number| format!("o{number:05}")).collect();
+        let rows: Vec<_> = openids.iter()
+            .map(|openid| sighting(ground.project, ground.official, openid)).collect();
+        assert_eq!(identity::sight(conn, &rows).unwrap(), 5_000);
+        assert_eq!(identity::sight(conn, &rows).unwrap(), 0, "nothing new");
+        let spots: Vec<Spot<'_>> = openids.iter()
+            .map(|openid| Spot { account_id: ground.official, openid }).collect();
+        assert_eq!(identity::ids_of(conn, &spots).unwrap().len(), 5_000);
+    }
+}
+
+#[test]
+fn what_postgresql_cannot_hold_is_taken_out_before() {
+    assert_eq!(storable("a\0b\u{1}\n"), "ab");
+    assert_eq!(storable("鹊桥 🐦"), "鹊桥 🐦");
+}

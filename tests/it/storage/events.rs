@@ -1,0 +1,150 @@
+//! Events as a queue: stored once, claimed in order, closed, put aside, replayed.
+
+use queqiao::db::Conn;
+use queqiao::ids::{AccountId, EventId};
+use queqiao::models::event::{self, Event, FAILED, NewEvent, PROCESSED, Processed, WAITING};
+
+use super::ground::{Ground, at};
+
+pub(super) fn new_event(account: AccountId, create_time: i64, key: &[u8]) -> NewEvent {
+    NewEvent {
+        account_id: account,
+        create_time,
+        received_at: at(0),
+        state: WAITING,
+        dedup_key: key.to_vec(),
+        kind: "text".to_owned(),
+        openid: None,
+        body: b"<xml/>".to_vec(),
+        problem: None,
+    }
+}
+
+pub(super) fn store(conn: &mut Conn, account: AccountId, count: i64) -> Vec<EventId> {
+    let rows: Vec<NewEvent> = (0..count)
+        .map(|number| new_event(account, number, &number.to_be_bytes()))
+        .collect();
+    event::insert_many(conn, &rows).unwrap();
+    let mut ids: Vec<EventId> = all(conn, account).iter().map(|event| event.id).collect();
+    ids.reverse();
+    ids
+}
+
+fn all(conn: &mut Conn, account: AccountId) -> Vec<Event> {
+    event::list(conn, &[account], &event::Filter::default(), 10_000).unwrap()
+}
+
+fn claim(conn: &mut Conn, limit: i64) -> Vec<EventId> {
+    let waiting = event::claim_waiting(conn, limit).unwrap();
+    waiting.iter().map(|waiting| waiting.id).collect()
+}
+
+fn processed(account_id: AccountId, id: EventId) -> Processed {
+    Processed {
+        id,
+        account_id,
+        identity_id: None,
+    }
+}
+
+both_engines! {
+    async fn an_event_is_stored_once_by_account_time_and_key(ground: Ground) {
+        let conn = &mut ground.conn();
+        let first = new_event(ground.official, 7, b"key");
+        let twice = [first.clone(), NewEvent { body: b"other".to_vec(), ..first.clone() }];
+        assert_eq!(event::insert_many(conn, &twice).unwrap(), 1, "in one batch");
+        assert_eq!(event::insert_many(conn, &twice).unwrap(), 0, "across batches");
+        let different = [
+            new_event(ground.official, 8, b"key"),
+            new_event(ground.second, 7, b"key"),
+            new_event(ground.official, 7, b"key2"),
+            first.clone(),
+        ];
+        assert_eq!(event::insert_many(conn, &different).unwrap(), 3);
+        let stored = all(conn, ground.official);
+        assert_eq!(stored.len(), 3);
+        assert_eq!(stored[2].body, first.body, "the first one stays as it is");
+        assert_eq!(event::insert_many(conn, &[]).unwrap(), 0);
+    }
+
+    async fn every_byte_and_every_field_comes_back(ground: Ground) {
+        let conn = &mut ground.conn();
+        let bytes: Vec<u8> = (0..=255).cycle().take(100_000).collect();
+        let full = NewEvent {
+            create_time: i64::MAX,
+            kind: "event.subscribe".to_owned(),
+            openid: Some("o'\"\\ 鹊🐦".to_owned()),
+            body: bytes.clone(),
+            problem: Some("no {XML}, \"really\"".to_owned()),
+            ..new_event(ground.official, 0, &bytes[..16])
+        };
+        let empty = NewEvent { body: Vec::new(), openid: Some(String::new()), ..new_event(ground.official, i64::MIN, &[0]) };
+        assert_eq!(event::insert_many(conn, &[full.clone(), empty]).unwrap(), 2);
+        let stored = all(conn, ground.official);
+        let (empty, stored) = (&stored[0], &stored[1]);
+        assert_eq!((stored.create_time, stored.received_at, stored.state), (i64::MAX, at(0), WAITING));
+        assert_eq!((&stored.kind, &stored.openid, &stored.problem), (&full.kind, &full.openid, &full.problem));
+        assert_eq!(stored.body, bytes);
+        assert_eq!((empty.body.len(), empty.openid.as_deref(), empty.create_time), (0, Some(""), i64::MIN));
+        let waiting = event::claim_waiting(conn, 1).unwrap().remove(0);
+        assert_eq!((waiting.body, waiting.openid, waiting.problem), (bytes, full.openid, full.problem));
+    }
+
+    async fn the_oldest_are_claimed_first_as_many_as_asked(ground: Ground) {
+        let conn = &mut ground.conn();
+        let ids = store(conn, ground.official, 10);
+        assert_eq!(claim(conn, 4), ids[..4]);
+        assert_eq!(claim(conn, 0), []);
+        assert_eq!(claim(conn, -1), []);
+        assert_eq!(claim(conn, 100), ids);
+        let done: Vec<Processed> = ids[..9].iter().map(|id| processed(ground.official, *id)).collect();
+        event::finish(conn, &done).unwrap();
+        assert_eq!(claim(conn, 100), ids[9..]);
+        assert_eq!(event::waiting_count(conn).unwrap(), 1);
+    }
+
+    async fn two_claimers_never_have_the_same_event(ground: Ground) {
+        let ids = store(&mut ground.conn(), ground.official, 10);
+        let account = ground.official;
+        let take = |conn: &mut Conn| {
+            let mine = claim(conn, 5);
+            let done: Vec<Processed> = mine.iter().map(|id| processed(account, *id)).collect();
+            event::finish(conn, &done)?;
+            Ok(mine)
+        };
+        let (first, second) = ground.overlapping(take, take);
+        assert_eq!((first.as_slice(), second.as_slice()), (&ids[..5], &ids[5..]));
+        assert_eq!(event::waiting_count(&mut ground.conn()).unwrap(), 0);
+    }
+
+    async fn a_finished_event_names_its_identity(ground: Ground) {
+        let conn = &mut ground.conn();
+        let ids = store(conn, ground.official, 3);
+        let other = store(conn, ground.second, 1);
+        let identity = ground.follower(conn, "o1").id;
+        event::finish(conn, &[
+            Processed { identity_id: Some(identity), ..processed(ground.official, ids[0]) },
+            processed(ground.official, ids[1]),
+            processed(ground.official, other[0]),
+        ]).unwrap();
+        let stored = all(conn, ground.official);
+        let found: Vec<_> = stored.iter().rev().map(|event| (event.state, event.identity_id)).collect();
+        assert_eq!(found, [(PROCESSED, Some(identity)), (PROCESSED, None), (WAITING, None)]);
+        assert_eq!(all(conn, ground.second)[0].state, WAITING, "the account is part of the key");
+    }
+
+    async fn a_failed_event_is_out_of_the_way_until_it_is_replayed(ground: Ground) {
+        let conn = &mut ground.conn();
+        let ids = store(conn, ground.official, 2);
+        event::fail(conn, ids[0], "it's \"broken\"").unwrap();
+        assert_eq!(claim(conn, 10), ids[1..]);
+        let failed = event::by_id(conn, &[ground.official], ids[0]).unwrap().unwrap();
+        assert_eq!((failed.state, failed.problem.as_deref()), (FAILED, Some("it's \"broken\"")));
+        assert!(!event::requeue(conn, ground.second, ids[0]).unwrap());
+        assert!(!event::requeue(conn, ground.official, EventId(0)).unwrap());
+        assert!(event::requeue(conn, ground.official, ids[0]).unwrap());
+        assert_eq!(claim(conn, 10), ids);
+        let again = event::by_id(conn, &[ground.official], ids[0]).unwrap().unwrap();
+        assert_eq!((again.state, again.problem), (WAITING, None));
+    }
+}

@@ -1,0 +1,196 @@
+//! Following: whatever order and batches the events come in, the row ends the same.
+
+use std::cell::{Cell, RefCell};
+
+use diesel::Connection;
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+use queqiao::db::Conn;
+use queqiao::models::identity::{self, FollowState, Identity, ProfileState, Sighting};
+
+use super::ground::{Ground, again, at, sighting};
+
+/// One event of one person.
+#[derive(Clone, Copy, Debug)]
+enum News {
+    Follow(i64),
+    Unfollow(i64),
+    Message,
+}
+
+fn scene(followed: i64) -> Option<String> {
+    (followed % 2 == 1).then(|| format!("shop_{followed}"))
+}
+
+/// A batch of events of one person as processing folds it.
+fn fold(ground: &Ground, openid: &str, batch: &[News]) -> Sighting {
+    let mut row = sighting(ground.project, ground.official, openid);
+    for news in batch {
+        match news {
+            News::Follow(time) => row.followed_time = row.followed_time.max(*time),
+            News::Unfollow(time) => row.unfollowed_time = row.unfollowed_time.max(*time),
+            News::Message => {}
+        }
+    }
+    row.qr_scene = scene(row.followed_time);
+    if row.unfollowed_time > row.followed_time {
+        row.profile_state = ProfileState::NotFollowing;
+        row.profile_due_at = None;
+    }
+    row
+}
+
+/// What the order cannot change.
+#[derive(Debug, PartialEq)]
+struct Ended {
+    followed: i64,
+    unfollowed: i64,
+    state: FollowState,
+    scene: Option<String>,
+    profile: ProfileState,
+    due: bool,
+}
+
+fn model(all: &[News]) -> Ended {
+    let time = |of: fn(&News) -> i64| all.iter().map(of).max().unwrap_or(0);
+    let followed = time(|news| {
+        if let News::Follow(time) = news {
+            *time
+        } else {
+            0
+        }
+    });
+    let unfollowed = time(|news| {
+        if let News::Unfollow(time) = news {
+            *time
+        } else {
+            0
+        }
+    });
+    let (state, profile) = if followed > unfollowed {
+        (FollowState::Following, ProfileState::Pending)
+    } else if unfollowed > followed {
+        (FollowState::NotFollowing, ProfileState::NotFollowing)
+    } else if unfollowed > 0 {
+        (FollowState::NotFollowing, ProfileState::Pending)
+    } else {
+        (FollowState::Unknown, ProfileState::Pending)
+    };
+    Ended {
+        followed,
+        unfollowed,
+        state,
+        scene: scene(followed),
+        profile,
+        due: followed >= unfollowed,
+    }
+}
+
+fn run(ground: &Ground, conn: &mut Conn, openid: &str, batches: &[&[News]]) -> Ended {
+    let stored: Identity = conn
+        .transaction(|conn| {
+            for batch in batches {
+                identity::sight(conn, &[fold(ground, openid, batch)])?;
+            }
+            identity::by_openid(conn, ground.official, openid)
+        })
+        .unwrap()
+        .unwrap();
+    Ended {
+        followed: stored.followed_time,
+        unfollowed: stored.unfollowed_time,
+        state: stored.follow_state,
+        scene: stored.qr_scene,
+        profile: stored.profile_state,
+        due: stored.profile_due_at.is_some(),
+    }
+}
+
+fn permutations(rest: &[News]) -> Vec<Vec<News>> {
+    if rest.is_empty() {
+        return vec![Vec::new()];
+    }
+    let mut all = Vec::new();
+    for first in 0..rest.len() {
+        let mut others = rest.to_vec();
+        let first = others.remove(first);
+        for mut tail in permutations(&others) {
+            tail.insert(0, first);
+            all.push(tail);
+        }
+    }
+    all
+}
+
+fn news() -> impl Strategy<Value = News> {
+    prop_oneof![
+        4 => (1..6_i64).prop_map(News::Follow),
+        4 => (1..6_i64).prop_map(News::Unfollow),
+        1 => Just(News::Message),
+    ]
+}
+
+both_engines! {
+    async fn every_order_of_follow_unfollow_follow_ends_the_same(ground: Ground) {
+        let conn = &mut ground.conn();
+        let stories = [
+            vec![News::Follow(1), News::Unfollow(2), News::Follow(3), News::Follow(3), News::Unfollow(2)],
+            vec![News::Follow(1), News::Unfollow(2), News::Follow(2), News::Message],
+            vec![News::Follow(1), News::Unfollow(3), News::Follow(2), News::Message],
+        ];
+        let mut number = 0;
+        for story in stories {
+            for order in permutations(&story) {
+                number += 1;
+                let singly: Vec<&[News]> = order.chunks(1).collect();
+                let ended = run(&ground, conn, &format!("o{number}"), &singly);
+                assert_eq!(ended, model(&story), "{order:?}");
+            }
+        }
+    }
+
+    async fn any_story_in_any_batches_ends_as_the_model_says(ground: Ground) {
+        let (conn, number) = (RefCell::new(ground.conn()), Cell::new(0));
+        let stories = proptest::collection::vec(proptest::collection::vec(news(), 1..5), 1..6);
+        let mut runner = TestRunner::new(Config::with_cases(200));
+        runner.run(&stories, |batches| {
+            number.set(number.get() + 1);
+            let openid = format!("o{}", number.get());
+            let all: Vec<News> = batches.concat();
+            let slices: Vec<&[News]> = batches.iter().map(Vec::as_slice).collect();
+            prop_assert_eq!(run(&ground, &mut conn.borrow_mut(), &openid, &slices), model(&all));
+            Ok(())
+        }).unwrap();
+    }
+
+    async fn news_wakes_the_profile_and_repetition_does_not(ground: Ground) {
+        let conn = &mut ground.conn();
+        let follower = ground.follower(conn, "o1");
+        identity::delay(conn, &[(follower.id, 3)], ProfileState::Pending, "busy", Some(at(900)), at(1)).unwrap();
+        let repeated = ground.seen(conn, ground.official, "o1", 100, 50);
+        assert_eq!((repeated.unfollowed_time, repeated.profile_attempts), (50, 0), "an unfollow of long ago is news");
+        identity::delay(conn, &[(follower.id, 3)], ProfileState::Pending, "busy", Some(at(900)), at(1)).unwrap();
+        let before = again(conn, &follower);
+        let repeated = ground.seen(conn, ground.official, "o1", 100, 50);
+        assert_eq!((repeated.profile_attempts, repeated.profile_due_at), (3, Some(at(900))));
+        assert_eq!(repeated.updated_at, before.updated_at);
+        let back = ground.seen(conn, ground.official, "o1", 300, 200);
+        assert_eq!((back.profile_attempts, back.profile_due_at), (0, Some(at(0))));
+        assert_eq!((back.profile_error, back.follow_state), (None, FollowState::Following));
+    }
+
+    async fn a_refused_message_marks_as_gone_unless_they_came_back(ground: Ground) {
+        let conn = &mut ground.conn();
+        let follower = ground.follower(conn, "o1");
+        assert_eq!(identity::mark_unfollowed(conn, &[(follower.id, 99)], at(1)).unwrap(), 0, "followed after the send");
+        assert_eq!(identity::mark_unfollowed(conn, &[(follower.id, 100)], at(1)).unwrap(), 1);
+        assert_eq!(identity::mark_unfollowed(conn, &[(follower.id, 100)], at(1)).unwrap(), 0, "known already");
+        let gone = again(conn, &follower);
+        assert_eq!((gone.follow_state, gone.unfollowed_time), (FollowState::NotFollowing, 100));
+        assert_eq!(ground.seen(conn, ground.official, "o1", 100, 0).follow_state, FollowState::NotFollowing);
+        assert_eq!(ground.seen(conn, ground.official, "o1", 101, 0).follow_state, FollowState::Following);
+        let unheard_of = ground.seen(conn, ground.official, "o2", 0, 0);
+        assert_eq!(identity::mark_unfollowed(conn, &[(unheard_of.id, 0)], at(1)).unwrap(), 1);
+        assert_eq!(again(conn, &unheard_of).unfollowed_time, 1);
+    }
+}

@@ -1,0 +1,221 @@
+//! What most cases start from: two projects with their accounts, and rows made in one line.
+
+use chrono::{DateTime, NaiveDateTime, TimeDelta};
+use diesel::{Connection, QueryResult};
+use queqiao::db::{Conn, Db, DbError, Engine};
+use queqiao::ids::{AccountId, IdentityId, NotificationId, ProjectId};
+use queqiao::models::account::{self, AccountKind, AccountSettings, TokenSource};
+use queqiao::models::identity::{self, Identity, ProfileState, Sighting};
+use queqiao::models::notification::{self, NewNotification};
+use queqiao::models::project;
+
+use crate::support::{Fixture, TestDb};
+
+/// A moment `seconds` after the beginning of every case.
+pub(super) fn at(seconds: i64) -> NaiveDateTime {
+    DateTime::from_timestamp(1_790_000_000 + seconds, 0)
+        .unwrap()
+        .naive_utc()
+}
+
+pub(super) fn micros(time: NaiveDateTime, micros: i64) -> NaiveDateTime {
+    time + TimeDelta::microseconds(micros)
+}
+
+/// Two projects; the first has two official accounts and a mini-program.
+pub(super) struct Ground {
+    pub(super) database: TestDb,
+    pub(super) project: ProjectId,
+    pub(super) official: AccountId,
+    pub(super) second: AccountId,
+    pub(super) mini: AccountId,
+    pub(super) foreign_project: ProjectId,
+    pub(super) foreign: AccountId,
+}
+
+impl Fixture for Ground {
+    async fn on(engine: Engine) -> Self {
+        let database = TestDb::new(engine);
+        let conn = &mut database.db().connect().unwrap();
+        let project = project::create(conn, "one", at(0)).unwrap().id;
+        let foreign_project = project::create(conn, "two", at(0)).unwrap().id;
+        let mut add = |project, kind, app_id: &str| {
+            let settings = settings(project, kind, app_id);
+            account::create(conn, &settings).unwrap().id
+        };
+        Self {
+            official: add(project, AccountKind::OfficialAccount, "wxa1"),
+            second: add(project, AccountKind::OfficialAccount, "wxa2"),
+            mini: add(project, AccountKind::MiniProgram, "wxb1"),
+            foreign: add(foreign_project, AccountKind::OfficialAccount, "wxc1"),
+            project,
+            foreign_project,
+            database,
+        }
+    }
+}
+
+pub(super) fn settings(project: ProjectId, kind: AccountKind, app_id: &str) -> AccountSettings {
+    AccountSettings {
+        project_id: project,
+        app_id: app_id.to_owned(),
+        kind,
+        name: app_id.to_owned(),
+        mode: "secure".to_owned(),
+        sealed_callback_token: vec![0, 1, 255],
+        sealed_aes_key: None,
+        sealed_secret: None,
+        token_source: TokenSource::StableToken,
+        welcome_text: None,
+        updated_at: at(0),
+    }
+}
+
+impl Ground {
+    pub(super) fn db(&self) -> &Db {
+        self.database.db()
+    }
+
+    pub(super) fn engine(&self) -> Engine {
+        self.db().engine()
+    }
+
+    /// A connection of one's own.
+    pub(super) fn conn(&self) -> Conn {
+        self.db().connect().unwrap()
+    }
+
+    /// One transaction through the pool.
+    pub(super) async fn write<T, F>(&self, work: F) -> T
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Conn) -> QueryResult<T> + Send + 'static,
+    {
+        let done = self.db().write(|conn| work(conn).map_err(DbError::from));
+        done.await.unwrap()
+    }
+
+    /// Two transactions. On PostgreSQL the second runs while the first is open; SQLite has one
+    /// writer, so there it comes afterwards.
+    pub(super) fn overlapping<A, B>(
+        &self,
+        first: impl FnOnce(&mut Conn) -> QueryResult<A>,
+        second: impl FnOnce(&mut Conn) -> QueryResult<B>,
+    ) -> (A, B) {
+        let (mut one, mut other) = (self.conn(), self.conn());
+        match self.engine() {
+            Engine::Postgres => one
+                .transaction(|one| Ok::<_, DbError>((first(one)?, other.transaction(second)?)))
+                .unwrap(),
+            Engine::Sqlite => (
+                one.transaction(first).unwrap(),
+                other.transaction(second).unwrap(),
+            ),
+        }
+    }
+
+    /// Somebody in the official account who follows since second 100, and whose profile is due.
+    pub(super) fn follower(&self, conn: &mut Conn, openid: &str) -> Identity {
+        self.seen(conn, self.official, openid, 100, 0)
+    }
+
+    /// An identity with these times.
+    pub(super) fn seen(
+        &self,
+        conn: &mut Conn,
+        account: AccountId,
+        openid: &str,
+        followed: i64,
+        unfollowed: i64,
+    ) -> Identity {
+        let sighting = Sighting {
+            followed_time: followed,
+            unfollowed_time: unfollowed,
+            ..sighting(self.project_of(account), account, openid)
+        };
+        identity::sight(conn, &[sighting]).unwrap();
+        identity::by_openid(conn, account, openid).unwrap().unwrap()
+    }
+
+    pub(super) fn project_of(&self, account: AccountId) -> ProjectId {
+        if account == self.foreign {
+            self.foreign_project
+        } else {
+            self.project
+        }
+    }
+
+    /// A notification to hang deliveries on.
+    pub(super) fn notification(&self, conn: &mut Conn) -> NotificationId {
+        let new = new_notification(self.project, None);
+        notification::create(conn, &new).unwrap().unwrap().id
+    }
+}
+
+pub(super) fn sighting(project: ProjectId, account: AccountId, openid: &str) -> Sighting {
+    Sighting {
+        project_id: project,
+        account_id: account,
+        openid: openid.to_owned(),
+        followed_time: 0,
+        unfollowed_time: 0,
+        qr_scene: None,
+        profile_state: ProfileState::Pending,
+        profile_due_at: Some(at(0)),
+        now: at(0),
+    }
+}
+
+pub(super) fn new_notification(project: ProjectId, key: Option<&str>) -> NewNotification<'_> {
+    NewNotification {
+        project_id: project,
+        message_type: "order_created",
+        routes: "[]",
+        params: "{}",
+        nonce: i64::MIN,
+        idempotency_key: key,
+        request_hash: key.map(str::as_bytes),
+        created_at: at(0),
+    }
+}
+
+/// What WeChat says of a follower that was claimed as it stands.
+pub(super) fn fetched(identity: &Identity, unionid: Option<&str>) -> identity::Fetched {
+    identity::Fetched {
+        id: identity.id,
+        was_followed: identity.followed_time,
+        was_unfollowed: identity.unfollowed_time,
+        subscribe: true,
+        subscribe_time: identity.followed_time,
+        unionid: unionid.map(str::to_owned),
+        subscribe_scene: None,
+        qr_scene: None,
+        language: None,
+        remark: None,
+        tag_ids: None,
+        profile_state: match unionid {
+            Some(_) => ProfileState::Complete,
+            None => ProfileState::NotBoundToOpenPlatform,
+        },
+        due_at: None,
+        attempts: 0,
+        now: at(1),
+    }
+}
+
+/// Gives an identity a unionid, as a fetched profile does.
+pub(super) fn link(conn: &mut Conn, identity: &Identity, unionid: &str) {
+    let rows = [fetched(identity, Some(unionid))];
+    assert_eq!(identity::apply(conn, &rows).unwrap(), 1);
+}
+
+/// An identity read again.
+pub(super) fn again(conn: &mut Conn, identity: &Identity) -> Identity {
+    identity::by_id(conn, identity.project_id, identity.id)
+        .unwrap()
+        .unwrap()
+}
+
+pub(super) fn ids(identities: &[Identity]) -> Vec<IdentityId> {
+    identities.iter().map(|identity| identity.id).collect()
+}

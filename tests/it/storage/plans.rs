@@ -1,0 +1,281 @@
+//! On PostgreSQL, with many rows: the hot statements go through an index, never over a whole table.
+//! What counts is what the server counted while the models ran, not a plan of a copy of the text.
+
+use diesel::sql_types::{BigInt, Text};
+use diesel::{Connection, QueryResult, QueryableByName, RunQueryDsl, sql_query};
+use queqiao::db::{Conn, DbError, Engine};
+use queqiao::models::event::{self, Processed};
+use queqiao::models::identity::{self, LinkState, PeopleFilter, Spot};
+use queqiao::models::{delivery, receipt, staff};
+
+use super::events::new_event;
+use super::ground::{Ground, at, fetched, sighting};
+use crate::support::{Fixture, postgres};
+
+const ROWS: u32 = 50_000;
+
+#[derive(QueryableByName)]
+struct Scans {
+    #[diesel(sql_type = BigInt)]
+    scans: i64,
+}
+
+/// How often this transaction has read a whole table so far.
+fn scans(conn: &mut Conn, table: &str) -> i64 {
+    let query = sql_query(
+        "SELECT seq_scan AS scans FROM pg_stat_xact_user_tables \
+         WHERE schemaname = 'public' AND relname = $1",
+    );
+    query
+        .bind::<Text, _>(table)
+        .get_result::<Scans>(conn)
+        .unwrap()
+        .scans
+}
+
+/// Runs `work`, several times as a long-lived connection does, and counts the scans of `table`.
+fn whole_reads<T>(ground: &Ground, table: &str, work: impl Fn(&mut Conn) -> QueryResult<T>) -> i64 {
+    let conn = &mut ground.conn();
+    conn.transaction(|conn| {
+        let before = scans(conn, table);
+        for _ in 0..7 {
+            work(conn)?;
+        }
+        Ok::<_, DbError>(scans(conn, table) - before)
+    })
+    .unwrap()
+}
+
+fn run(conn: &mut Conn, text: &str) {
+    sql_query(text).execute(conn).unwrap();
+}
+
+/// Of each table a hundredth is due or waiting.
+fn fill(ground: &Ground) {
+    let conn = &mut ground.conn();
+    let (project, account) = (ground.project, ground.official);
+    run(
+        conn,
+        &format!(
+            "INSERT INTO events (account_id, create_time, received_at, state, dedup_key, kind, openid, body) \
+         SELECT {account}, n, '2026-01-01', CASE WHEN n % 100 = 0 THEN 0 ELSE 1 END, \
+         decode(md5(n::text), 'hex'), 'text', 'o' || n, 'x' FROM generate_series(1, {ROWS}) n"
+        ),
+    );
+    run(
+        conn,
+        &format!(
+            "INSERT INTO identities (project_id, account_id, openid, unionid, follow_state, followed_time, \
+         unfollowed_time, profile_state, profile_attempts, profile_due_at, created_at, updated_at) \
+         SELECT {project}, {account}, 'o' || n, 'u' || n, 'following', 1, 0, 'complete', 0, \
+         CASE WHEN n % 100 = 0 THEN timestamp '2026-01-01' END, '2026-01-01', '2026-01-01' \
+         FROM generate_series(1, {ROWS}) n"
+        ),
+    );
+    let notification = ground.notification(conn);
+    run(
+        conn,
+        &format!(
+            "INSERT INTO deliveries (notification_id, project_id, staff_id, account_id, identity_id, openid, \
+         route, state, attempts, due_at, msgid, created_at) SELECT {notification}, {project}, 's' || n, \
+         {account}, n, 'o' || n, 0, CASE WHEN n % 100 = 0 THEN 'queued' ELSE 'sent' END, 0, \
+         CASE WHEN n % 100 = 0 THEN timestamp '2026-01-01' END, \
+         CASE WHEN n % 100 <> 0 THEN n END, '2026-01-01' FROM generate_series(1, {ROWS}) n"
+        ),
+    );
+    run(
+        conn,
+        &format!(
+            "INSERT INTO receipts (account_id, msgid, delivered, create_time, tries, due_at, created_at) \
+         SELECT {account}, n, TRUE, 1, 0, CASE WHEN n % 100 = 1 THEN timestamp '2026-01-01' END, \
+         '2026-01-01' FROM generate_series(1, {ROWS}) n"
+        ),
+    );
+    run(
+        conn,
+        &format!(
+            "INSERT INTO staff (project_id, staff_id, created_at, updated_at) \
+         SELECT {project}, 's' || n, '2026-01-01', '2026-01-01' FROM generate_series(1, {ROWS}) n"
+        ),
+    );
+    run(
+        conn,
+        &format!(
+            "INSERT INTO bindings (project_id, staff_row_id, identity_id, created_at) \
+         SELECT {project}, s.id, i.id, '2026-01-01' FROM staff s \
+         JOIN identities i ON i.openid = 'o' || substr(s.staff_id, 2)"
+        ),
+    );
+    run(conn, "ANALYZE");
+}
+
+async fn filled() -> Option<Ground> {
+    if !postgres::is_there() {
+        return None;
+    }
+    let ground = Ground::on(Engine::Postgres).await;
+    fill(&ground);
+    Some(ground)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_queues_are_read_through_their_indexes() {
+    let Some(ground) = filled().await else { return };
+    let account = ground.official;
+    let reads =
+        |table, work: &dyn Fn(&mut Conn) -> QueryResult<()>| whole_reads(&ground, table, work);
+    let counted = reads("events", &|conn| run_scan(conn));
+    assert_eq!(counted, 7, "a whole read is counted as one");
+    assert_eq!(
+        reads("events", &|conn| event::claim_waiting(conn, 100).map(drop)),
+        0
+    );
+    assert_eq!(
+        reads("events", &|conn| event::waiting_count(conn).map(drop)),
+        0
+    );
+    assert_eq!(
+        reads("events", &|conn| {
+            let rows: Vec<_> = (0..500)
+                .map(|time| new_event(account, time, &[1; 16]))
+                .collect();
+            event::insert_many(conn, &rows).map(drop)
+        }),
+        0
+    );
+    assert_eq!(
+        reads("events", &|conn| {
+            let waiting = event::claim_waiting(conn, 500)?;
+            let last = waiting.last().map(|waiting| waiting.id);
+            let done: Vec<Processed> = waiting
+                .iter()
+                .take(50)
+                .map(|waiting| Processed {
+                    id: waiting.id,
+                    account_id: account,
+                    identity_id: None,
+                })
+                .collect();
+            event::finish(conn, &done)?;
+            last.map_or(Ok(()), |id| event::fail(conn, id, "broken"))
+        }),
+        0
+    );
+    assert_eq!(
+        reads("identities", &|conn| identity::due_accounts(
+            conn,
+            at(0),
+            2_000
+        )
+        .map(drop)),
+        0
+    );
+    assert_eq!(
+        reads("identities", &|conn| identity::claim_due(
+            conn,
+            account,
+            at(0),
+            at(60),
+            10
+        )
+        .map(drop)),
+        0
+    );
+    assert_eq!(
+        reads("deliveries", &|conn| delivery::claim_due(
+            conn,
+            at(0),
+            at(60),
+            10
+        )
+        .map(drop)),
+        0
+    );
+    for table in ["receipts", "deliveries"] {
+        let settled = reads(table, &|conn| {
+            receipt::settle(conn, at(0), chrono::TimeDelta::days(1), 10).map(drop)
+        });
+        assert_eq!(settled, 0, "{table}");
+    }
+}
+
+fn run_scan(conn: &mut Conn) -> QueryResult<()> {
+    sql_query("SELECT 1 AS scans FROM events WHERE kind = 'none'")
+        .execute(conn)
+        .map(drop)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn people_are_found_through_indexes() {
+    let Some(ground) = filled().await else { return };
+    let (project, account) = (ground.project, ground.official);
+    let reads =
+        |work: &dyn Fn(&mut Conn) -> QueryResult<()>| whole_reads(&ground, "identities", work);
+    let some_openids: Vec<String> = (0..200)
+        .map(|number| format!("o{}", number * 7 + 1))
+        .collect();
+    assert_eq!(
+        reads(&|conn| {
+            let spots: Vec<Spot<'_>> = some_openids
+                .iter()
+                .map(|openid| Spot {
+                    account_id: account,
+                    openid,
+                })
+                .collect();
+            identity::ids_of(conn, &spots).map(drop)
+        }),
+        0
+    );
+    assert_eq!(
+        reads(&|conn| {
+            let rows: Vec<_> = some_openids
+                .iter()
+                .map(|openid| sighting(project, account, openid))
+                .collect();
+            identity::sight(conn, &rows).map(drop)
+        }),
+        0
+    );
+    assert_eq!(
+        reads(&|conn| {
+            let known = identity::by_openid(conn, account, "o77")?.unwrap();
+            identity::apply(conn, &[fetched(&known, Some("u77"))]).map(drop)
+        }),
+        0
+    );
+    let none = PeopleFilter::default();
+    for filter in [
+        PeopleFilter {
+            unionid: Some("u77".to_owned()),
+            ..none.clone()
+        },
+        PeopleFilter {
+            openid: Some("o77".to_owned()),
+            ..none.clone()
+        },
+        PeopleFilter {
+            staff_id: Some("s77".to_owned()),
+            ..none.clone()
+        },
+        PeopleFilter {
+            unionid: Some("u77".to_owned()),
+            link_state: Some(LinkState::Single),
+            ..none.clone()
+        },
+        none,
+    ] {
+        let counted = reads(&|conn| identity::page(conn, project, &filter, 50).map(drop));
+        assert_eq!(counted, 0, "{filter:?}");
+    }
+    let staff_ids: Vec<String> = (0..100)
+        .map(|number| format!("s{}", number * 9 + 1))
+        .collect();
+    let staff_ids: Vec<&str> = staff_ids.iter().map(String::as_str).collect();
+    for table in ["staff", "bindings", "identities"] {
+        let counted = whole_reads(&ground, table, |conn| {
+            staff::reach(conn, project, &staff_ids)
+        });
+        assert_eq!(counted, 0, "{table}");
+    }
+}

@@ -1,0 +1,107 @@
+//! The follower list against what is stored: who is new, who is gone.
+
+use queqiao::db::Conn;
+use queqiao::ids::ImportId;
+use queqiao::models::identity::{self, FollowState, Listed, ProfileState};
+use queqiao::models::import;
+
+use super::ground::{Ground, again, at, link};
+
+fn list(ground: &Ground, conn: &mut Conn, import_id: ImportId, openids: &[&str]) -> usize {
+    let rows: Vec<Listed<'_>> = openids
+        .iter()
+        .map(|openid| Listed {
+            project_id: ground.project,
+            account_id: ground.official,
+            openid,
+            import_id,
+            now: at(10),
+        })
+        .collect();
+    identity::list_followers(conn, &rows).unwrap()
+}
+
+fn start(ground: &Ground, conn: &mut Conn, reconcile: bool) -> ImportId {
+    import::start(conn, ground.official, reconcile, at(0))
+        .unwrap()
+        .id
+}
+
+fn state(ground: &Ground, conn: &mut Conn, openid: &str) -> FollowState {
+    let found = identity::by_openid(conn, ground.official, openid);
+    found.unwrap().unwrap().follow_state
+}
+
+/// The walk began in second 1000; it is over.
+fn end(ground: &Ground, conn: &mut Conn, import: ImportId) -> usize {
+    identity::mark_gone(conn, ground.official, import, 1_000, at(20)).unwrap()
+}
+
+both_engines! {
+    async fn a_listed_follower_is_stored_once_and_profiled(ground: Ground) {
+        let conn = &mut ground.conn();
+        let known = ground.follower(conn, "known");
+        link(conn, &known, "u1");
+        let import = start(&ground, conn, true);
+        assert_eq!(list(&ground, conn, import, &["known", "new"]), 1);
+        assert_eq!(list(&ground, conn, import, &["known", "new"]), 0, "the page is walked again");
+        let new = identity::by_openid(conn, ground.official, "new").unwrap().unwrap();
+        assert_eq!((new.follow_state, new.followed_time, new.profile_state, new.profile_due_at), (FollowState::Following, 1, ProfileState::Pending, Some(at(10))));
+        assert_eq!(again(conn, &known).profile_due_at, None, "nothing to ask about");
+        assert_eq!(ground.seen(conn, ground.official, "new", 50, 0).followed_time, 50, "any event is newer");
+        assert_eq!(list(&ground, conn, import, &[]), 0);
+    }
+
+    async fn one_who_is_listed_and_thought_gone_is_asked_about(ground: Ground) {
+        let conn = &mut ground.conn();
+        let gone = ground.seen(conn, ground.official, "gone", 100, 200);
+        let elsewhere = ground.seen(conn, ground.second, "gone", 100, 200);
+        let import = start(&ground, conn, true);
+        list(&ground, conn, import, &["gone"]);
+        let listed = again(conn, &gone);
+        assert_eq!((listed.follow_state, listed.profile_due_at), (FollowState::NotFollowing, Some(at(10))));
+        assert_eq!(again(conn, &elsewhere).updated_at, elsewhere.updated_at);
+    }
+
+    async fn who_is_not_on_the_list_is_gone_but_not_who_came_meanwhile(ground: Ground) {
+        let conn = &mut ground.conn();
+        for openid in ["gone", "stays"] {
+            ground.follower(conn, openid);
+        }
+        let other_account = ground.seen(conn, ground.second, "gone", 100, 0);
+        let import = start(&ground, conn, true);
+        list(&ground, conn, import, &["stays"]);
+        ground.seen(conn, ground.official, "came", 1_000, 0);
+        assert_eq!(end(&ground, conn, import), 1);
+        assert_eq!(state(&ground, conn, "gone"), FollowState::NotFollowing);
+        assert_eq!(state(&ground, conn, "stays"), FollowState::Following);
+        assert_eq!(state(&ground, conn, "came"), FollowState::Following);
+        assert_eq!(again(conn, &other_account).follow_state, FollowState::Following);
+        assert_eq!(end(&ground, conn, import), 0, "nobody is gone twice");
+        let back = ground.seen(conn, ground.official, "gone", 101, 0);
+        assert_eq!(back.follow_state, FollowState::Following, "a newer follow undoes it");
+    }
+
+    async fn a_later_walk_marks_those_an_earlier_one_found(ground: Ground) {
+        let conn = &mut ground.conn();
+        let earlier = start(&ground, conn, false);
+        list(&ground, conn, earlier, &["o1", "o2"]);
+        let later = start(&ground, conn, true);
+        list(&ground, conn, later, &["o2"]);
+        assert_eq!(end(&ground, conn, later), 1);
+        assert_eq!(state(&ground, conn, "o1"), FollowState::NotFollowing);
+    }
+
+    async fn two_walks_at_once_take_no_follower_for_gone(ground: Ground) {
+        let conn = &mut ground.conn();
+        let first = start(&ground, conn, true);
+        let second = start(&ground, conn, false);
+        assert_ne!(first, second);
+        list(&ground, conn, first, &["o1", "o2"]);
+        list(&ground, conn, second, &["o1"]);
+        assert_eq!(end(&ground, conn, first), 0, "the second has its mark on o1");
+        list(&ground, conn, first, &["o1"]);
+        assert_eq!(end(&ground, conn, second), 1, "o2 only: o1 keeps the later mark");
+        assert_eq!(state(&ground, conn, "o1"), FollowState::Following);
+    }
+}
