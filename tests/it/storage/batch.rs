@@ -43,10 +43,12 @@ both_engines! {
     async fn any_text_goes_through_a_batch_unchanged(ground: Ground) {
         let conn = &mut ground.conn();
         let texts = texts();
-        let rows: Vec<NewDelivery<'_>> = texts.iter().map(|text| NewDelivery {
+        // The staff id is in an index, whose rows PostgreSQL bounds.
+        let short: Vec<String> = texts.iter().map(|text| text.chars().take(100).collect()).collect();
+        let rows: Vec<NewDelivery<'_>> = texts.iter().zip(&short).map(|(text, short)| NewDelivery {
             detail: Some(text),
             staff_name: Some(text),
-            ..queued(&ground, ground.notification(&mut ground.conn()), text)
+            ..queued(&ground, ground.notification(&mut ground.conn()), short)
         }).collect();
         delivery::insert_many(conn, &rows).unwrap();
         for row in &rows {
