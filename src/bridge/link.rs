@@ -103,3 +103,6 @@ fn row(
         now,
     }
 }
+
+#[cfg(test)]
+mod tests;

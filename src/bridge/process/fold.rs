@@ -136,3 +136,6 @@ fn receipt(event: &Waiting, push: &Push, now: NaiveDateTime) -> Option<NewReceip
         now,
     })
 }
+
+#[cfg(test)]
+mod tests;
