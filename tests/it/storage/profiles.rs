@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 use queqiao::db::Conn;
-use queqiao::ids::AccountId;
+use queqiao::ids::{AccountId, ProjectId};
 use queqiao::models::identity::{
     self, Claimed, Fetched, FollowState, Identity, Login, ProfileState, Sighting,
 };
@@ -30,11 +30,11 @@ fn openids(mut claimed: Vec<Claimed>) -> Vec<String> {
     claimed.into_iter().map(|claimed| claimed.openid).collect()
 }
 
-fn login<'a>(ground: &Ground, openid: &'a str, unionid: Option<&'a str>) -> Login<'a> {
+fn login(at_app: (ProjectId, AccountId), unionid: Option<&str>) -> Login<'_> {
     Login {
-        project_id: ground.project,
-        account_id: ground.mini,
-        openid,
+        project_id: at_app.0,
+        account_id: at_app.1,
+        openid: "m1",
         unionid,
         follow_state: FollowState::Unknown,
         followed_time: 0,
@@ -50,21 +50,10 @@ fn login<'a>(ground: &Ground, openid: &'a str, unionid: Option<&'a str>) -> Logi
     }
 }
 
-fn apply(conn: &mut Conn, row: Fetched) -> Identity {
+fn apply(ground: &Ground, conn: &mut Conn, row: Fetched) -> Identity {
     let id = row.id;
     assert_eq!(identity::apply(conn, &[row]).unwrap(), 1);
-    let mut all = diesel_find(conn, id);
-    all.remove(0)
-}
-
-fn diesel_find(conn: &mut Conn, id: queqiao::ids::IdentityId) -> Vec<Identity> {
-    use diesel::{ExpressionMethods, QueryDsl, RunQueryDsl, SelectableHelper};
-    use queqiao::db::schema::identities;
-    identities::table
-        .filter(identities::id.eq(id))
-        .select(Identity::as_select())
-        .load(conn)
-        .unwrap()
+    identity::by_id(conn, ground.project, id).unwrap().unwrap()
 }
 
 both_engines! {
@@ -118,21 +107,21 @@ both_engines! {
             tag_ids: Some("[1,2]".to_owned()),
             ..fetched(&follower, Some("u1"))
         };
-        let stored = apply(conn, full);
+        let stored = apply(&ground, conn, full);
         assert_eq!((stored.profile_state, stored.unionid.as_deref()), (ProfileState::Complete, Some("u1")));
         assert_eq!((stored.followed_time, stored.profile_due_at, stored.profile_fetched_at), (150, None, Some(at(1))));
         assert_eq!((stored.qr_scene.as_deref(), stored.remark.as_deref(), stored.tag_ids.as_deref()), (Some("it's"), Some("\"A\""), Some("[1,2]")));
         // The next answer is poorer: what is known stays, and no unionid is ever erased.
-        let poorer = apply(conn, Fetched { due_at: Some(at(50)), attempts: 2, ..fetched(&stored, None) });
+        let poorer = apply(&ground, conn, Fetched { due_at: Some(at(50)), attempts: 2, ..fetched(&stored, None) });
         assert_eq!((poorer.profile_state, poorer.unionid.as_deref(), poorer.language.as_deref()), (ProfileState::Complete, Some("u1"), Some("zh_CN")));
-        let moved = apply(conn, fetched(&poorer, Some("u2")));
+        let moved = apply(&ground, conn, fetched(&poorer, Some("u2")));
         assert_eq!(moved.unionid.as_deref(), Some("u2"), "the account moved to another Open Platform account");
     }
 
     async fn without_a_unionid_the_state_says_why_and_when_again(ground: Ground) {
         let conn = &mut ground.conn();
         let follower = ground.follower(conn, "o1");
-        let stored = apply(conn, Fetched { due_at: Some(at(50)), attempts: 1, ..fetched(&follower, None) });
+        let stored = apply(&ground, conn, Fetched { due_at: Some(at(50)), attempts: 1, ..fetched(&follower, None) });
         assert_eq!((stored.profile_state, stored.profile_due_at, stored.profile_attempts), (ProfileState::NotBoundToOpenPlatform, Some(at(50)), 1));
     }
 
@@ -141,12 +130,12 @@ both_engines! {
         let follower = ground.follower(conn, "o1");
         link(conn, &follower, "u1");
         let gone = Fetched { subscribe: false, subscribe_time: 0, profile_state: ProfileState::NotFollowing, ..fetched(&follower, None) };
-        let gone = apply(conn, gone);
+        let gone = apply(&ground, conn, gone);
         assert_eq!((gone.follow_state, gone.unfollowed_time, gone.unionid.as_deref()), (FollowState::NotFollowing, 100, Some("u1")));
         assert_eq!(ground.seen(conn, ground.official, "o1", 100, 0).follow_state, FollowState::NotFollowing);
         assert_eq!(ground.seen(conn, ground.official, "o1", 101, 0).follow_state, FollowState::Following);
         let unheard_of = ground.seen(conn, ground.official, "o2", 0, 0);
-        let gone = apply(conn, Fetched { subscribe: false, profile_state: ProfileState::NotFollowing, ..fetched(&unheard_of, None) });
+        let gone = apply(&ground, conn, Fetched { subscribe: false, profile_state: ProfileState::NotFollowing, ..fetched(&unheard_of, None) });
         assert_eq!((gone.follow_state, gone.unfollowed_time), (FollowState::NotFollowing, 1));
     }
 
@@ -156,13 +145,13 @@ both_engines! {
         identity::claim_due(conn, ground.official, at(0), at(60), 1).unwrap();
         let left = ground.seen(conn, ground.official, "o1", 0, 200);
         assert_eq!(left.profile_due_at, None);
-        let stored = apply(conn, Fetched { due_at: Some(at(500)), ..fetched(&asked, Some("u1")) });
+        let stored = apply(&ground, conn, Fetched { due_at: Some(at(500)), ..fetched(&asked, Some("u1")) });
         assert_eq!((stored.follow_state, stored.followed_time, stored.unfollowed_time), (FollowState::NotFollowing, 100, 200));
         assert_eq!((stored.unionid.as_deref(), stored.profile_due_at), (Some("u1"), None), "who they are is true all the same");
 
         let asked = ground.seen(conn, ground.official, "o2", 0, 200);
         ground.seen(conn, ground.official, "o2", 300, 0);
-        let stored = apply(conn, Fetched { subscribe: false, profile_state: ProfileState::NotFollowing, ..fetched(&asked, None) });
+        let stored = apply(&ground, conn, Fetched { subscribe: false, profile_state: ProfileState::NotFollowing, ..fetched(&asked, None) });
         assert_eq!((stored.follow_state, stored.profile_state), (FollowState::Following, ProfileState::Pending));
         assert_eq!(stored.profile_due_at, Some(at(0)), "asked again");
     }
@@ -171,11 +160,11 @@ both_engines! {
         let conn = &mut ground.conn();
         let tie = ground.seen(conn, ground.official, "o1", 100, 100);
         assert_eq!((tie.follow_state, tie.profile_due_at), (FollowState::NotFollowing, Some(at(0))));
-        let stays = apply(conn, fetched(&tie, Some("u1")));
+        let stays = apply(&ground, conn, fetched(&tie, Some("u1")));
         assert_eq!(stays.follow_state, FollowState::Following);
         assert!(stays.followed_time > stays.unfollowed_time);
         let tie = ground.seen(conn, ground.official, "o2", 100, 100);
-        let left = apply(conn, Fetched { subscribe: false, profile_state: ProfileState::NotFollowing, ..fetched(&tie, None) });
+        let left = apply(&ground, conn, Fetched { subscribe: false, profile_state: ProfileState::NotFollowing, ..fetched(&tie, None) });
         assert_eq!(left.follow_state, FollowState::NotFollowing);
         assert_eq!(ground.seen(conn, ground.official, "o1", 0, 102).follow_state, FollowState::NotFollowing);
     }
@@ -196,11 +185,12 @@ both_engines! {
 
     async fn a_login_makes_an_identity_or_knows_it_again(ground: Ground) {
         let conn = &mut ground.conn();
-        let first = identity::log_in(conn, &login(&ground, "m1", None)).unwrap();
+        let app = (ground.project, ground.mini);
+        let first = identity::log_in(conn, &login(app, None)).unwrap();
         assert_eq!((first.profile_state, first.unionid.as_deref()), (ProfileState::NotBoundToOpenPlatform, None));
-        let bound = identity::log_in(conn, &login(&ground, "m1", Some("u1"))).unwrap();
+        let bound = identity::log_in(conn, &login(app, Some("u1"))).unwrap();
         assert_eq!((bound.id, bound.profile_state, bound.unionid.as_deref()), (first.id, ProfileState::Complete, Some("u1")));
-        let later = Login { profile_fetched_at: at(9), updated_at: at(9), created_at: at(9), ..login(&ground, "m1", None) };
+        let later = Login { profile_fetched_at: at(9), updated_at: at(9), created_at: at(9), ..login(app, None) };
         let unbound = identity::log_in(conn, &later).unwrap();
         assert_eq!((unbound.id, unbound.profile_state, unbound.unionid.as_deref()), (first.id, ProfileState::Complete, Some("u1")));
         assert_eq!((unbound.created_at, unbound.profile_fetched_at), (at(5), Some(at(9))));
@@ -211,23 +201,9 @@ both_engines! {
         for number in 0..8 {
             let ground = std::sync::Arc::clone(&ground);
             tasks.push(tokio::spawn(async move {
-                let (project_id, account_id) = (ground.project, ground.mini);
+                let app = (ground.project, ground.mini);
                 ground.write(move |conn| {
-                    let login = Login {
-                        project_id,
-                        account_id,
-                        openid: "m1",
-                        unionid: (number == 3).then_some("u1"),
-                        follow_state: FollowState::Unknown,
-                        followed_time: 0,
-                        unfollowed_time: 0,
-                        profile_state: if number == 3 { ProfileState::Complete } else { ProfileState::NotBoundToOpenPlatform },
-                        profile_attempts: 0,
-                        profile_fetched_at: at(5),
-                        created_at: at(5),
-                        updated_at: at(5),
-                    };
-                    identity::log_in(conn, &login)
+                    identity::log_in(conn, &login(app, (number == 3).then_some("u1")))
                 }).await.id
             }));
         }

@@ -71,9 +71,10 @@ both_engines! {
         let theirs = staff::put(conn, ground.foreign_project, "s1", None, at(0)).unwrap().0.id;
         let new = NewBinding { project_id: ground.foreign_project, staff_row_id: theirs, identity_id: None, unionid: Some("u1"), created_at: at(0) };
         assert!(binding::create(conn, &new).unwrap().is_some(), "another project's unionid is another's");
-        for wrong in [(None, None), (Some(&identity), Some("u9"))] {
-            let new = NewBinding { project_id: ground.project, staff_row_id: one, identity_id: wrong.0.map(|i: &Identity| i.id), unionid: wrong.1, created_at: at(0) };
-            assert!(binding::create(conn, &new).is_err() || wrong.0.is_some(), "exactly one of both");
+        let free = ground.follower(conn, "o2").id;
+        for (identity_id, unionid) in [(None, None), (Some(free), Some("u9"))] {
+            let new = NewBinding { project_id: ground.project, staff_row_id: one, identity_id, unionid, created_at: at(0) };
+            assert!(binding::create(conn, &new).is_err(), "exactly one of both: {unionid:?}");
         }
         let unknown = NewBinding { project_id: ground.project, staff_row_id: one, identity_id: Some(IdentityId(9_999)), unionid: None, created_at: at(0) };
         assert!(binding::create(conn, &unknown).is_err(), "there is no such identity");
