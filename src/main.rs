@@ -5,6 +5,9 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use queqiao::cli::{self, Cli};
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[tokio::main]
 async fn main() -> ExitCode {
     match cli::run(Cli::parse()).await {

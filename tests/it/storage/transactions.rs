@@ -183,8 +183,7 @@ async fn a_connection_that_the_server_closed_is_replaced() {
     sql_query(format!("SELECT pg_terminate_backend({before}, 5000)"))
         .execute(&mut database.db().connect().unwrap())
         .unwrap();
-    let lost = db.write(pid).await;
-    assert!(matches!(lost, Err(DbError::Query(_))), "{lost:?}");
+    // Nobody meets the dead connection: it is looked at before it is handed out.
     let after = db.write(pid).await.unwrap();
     assert_ne!(after, before);
 }

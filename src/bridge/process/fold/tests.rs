@@ -1,14 +1,10 @@
 //! Batches of events folded: any order, any repetition, the same effects.
 
-use std::sync::Arc;
-
 use chrono::DateTime;
 use proptest::prelude::*;
 
 use super::*;
 use crate::ids::{EventId, ProjectId};
-use crate::models::account::TokenSource;
-use crate::wechat::callback::{Credentials, Mode};
 
 const OFFICIAL: AccountId = AccountId(1);
 const MINI: AccountId = AccountId(2);
@@ -18,28 +14,13 @@ fn now() -> NaiveDateTime {
     DateTime::UNIX_EPOCH.naive_utc()
 }
 
-fn account(id: AccountId, kind: AccountKind) -> (AccountId, Arc<OpenAccount>) {
-    let app_id = format!("wx{id}");
-    let account = OpenAccount {
-        id,
-        project_id: ProjectId(id.0 * 10),
-        app_id: app_id.clone(),
-        kind,
-        credentials: Credentials {
-            app_id,
-            token: "token".to_owned(),
-            aes_key: None,
-            mode: Mode::Plain,
-        },
-        secret: None,
-        token_source: TokenSource::StableToken,
-        welcome_text: None,
-    };
-    (id, Arc::new(account))
+fn account(id: AccountId, kind: AccountKind) -> (AccountId, Scope) {
+    let project_id = ProjectId(id.0 * 10);
+    (id, Scope { project_id, kind })
 }
 
 fn effects(waiting: &[Waiting]) -> Effects {
-    let accounts = ById::from([
+    let accounts = HashMap::from([
         account(OFFICIAL, AccountKind::OfficialAccount),
         account(MINI, AccountKind::MiniProgram),
     ]);
