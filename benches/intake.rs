@@ -24,7 +24,9 @@ use queqiao::simulator::population;
 use tokio::runtime::Runtime;
 
 use support::cluster::{Cluster, Durability};
-use support::{AES_KEY, APP_ID, Installation, MINI_APP_ID, Running, SECRET, TOKEN, wait_until};
+use support::{
+    AES_KEY, APP_ID, Installation, MINI_APP_ID, Running, TOKEN, database, simulator, wait_until,
+};
 
 const CONNECTIONS: u32 = 64;
 /// Follows sent for the whole path.
@@ -117,7 +119,7 @@ fn whole_path(cluster: &Cluster) {
     let runtime = Runtime::new().expect("a runtime");
     println!("\nThe whole path (serve), {FOLLOWS} follows of people known to the mini-program");
     for engine in ["sqlite", "postgres"] {
-        let wechat = simulator();
+        let wechat = simulator(FOLLOWS, &[]);
         let url = (engine == "postgres").then(|| database(cluster, "path"));
         let installation = Installation::new(url, &format!("http://{}", wechat.address));
         let db = installation.db();
@@ -142,27 +144,6 @@ fn whole_path(cluster: &Cluster) {
             service.resident_mib(),
         );
     }
-}
-
-fn simulator() -> Running {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_queqiao"));
-    command.args([
-        "simulate",
-        "--bind",
-        "127.0.0.1:0",
-        "--service",
-        APP_ID,
-        "--mini-program",
-        MINI_APP_ID,
-    ]);
-    command.args(["--secret", SECRET, "--token", TOKEN, "--aes-key", AES_KEY]);
-    command.args([
-        "--people",
-        &FOLLOWS.to_string(),
-        "--followers",
-        &FOLLOWS.to_string(),
-    ]);
-    Running::start(command)
 }
 
 fn batch_calls(wechat: &Running) -> i64 {
@@ -297,13 +278,4 @@ fn generate(service: &Running, mode: &str, first_person: u32, until: &[&str]) ->
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "load: {errors}");
     serde_json::from_slice(&output.stdout).expect("the report is JSON")
-}
-
-/// A fresh database on the cluster.
-fn database(cluster: &Cluster, name: &str) -> String {
-    let mut conn = PgConnection::establish(&cluster.url("postgres")).expect("PostgreSQL");
-    diesel::sql_query(format!("CREATE DATABASE {name}"))
-        .execute(&mut conn)
-        .expect("a database");
-    cluster.url(name)
 }

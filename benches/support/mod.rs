@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use diesel::{Connection as _, PgConnection, RunQueryDsl as _};
 use queqiao::db::{DatabaseUrl, Db};
 
 pub(crate) const APP_ID: &str = "wx00000000000000a1";
@@ -49,9 +50,38 @@ impl Running {
 
     /// Resident memory now, in MiB.
     pub(crate) fn resident_mib(&self) -> f64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))
-            .unwrap_or_default();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        self.status_mib("VmRSS:")
+    }
+
+    /// Resident memory at its highest, in MiB.
+    pub(crate) fn peak_mib(&self) -> f64 {
+        self.status_mib("VmHWM:")
+    }
+
+    /// Processor time used so far.
+    pub(crate) fn processor_time(&self) -> Duration {
+        let stat = self.proc_file("stat");
+        // After the name in parentheses: the 12th and the 13th, in hundredths of a second.
+        let fields = stat
+            .rsplit(')')
+            .next()
+            .unwrap_or_default()
+            .split_whitespace();
+        let ticks: u64 = fields
+            .skip(11)
+            .take(2)
+            .filter_map(|ticks| ticks.parse::<u64>().ok())
+            .sum();
+        Duration::from_millis(ticks * 10)
+    }
+
+    fn proc_file(&self, name: &str) -> String {
+        std::fs::read_to_string(format!("/proc/{}/{name}", self.child.id())).unwrap_or_default()
+    }
+
+    fn status_mib(&self, field: &str) -> f64 {
+        let status = self.proc_file("status");
+        let line = status.lines().find_map(|line| line.strip_prefix(field));
         let kib: f64 = line
             .and_then(|line| line.split_whitespace().next())
             .and_then(|kib| kib.parse().ok())
@@ -166,4 +196,25 @@ pub(crate) fn wait_until(patience: Duration, what: &str, mut done: impl FnMut() 
         );
         std::thread::sleep(Duration::from_millis(5));
     }
+}
+
+/// A simulated WeChat in which so many people follow the service account.
+pub(crate) fn simulator(people: u32, more: &[&str]) -> Running {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_queqiao"));
+    command.args(["simulate", "--bind", "127.0.0.1:0"]);
+    command.args(["--service", APP_ID, "--mini-program", MINI_APP_ID]);
+    command.args(["--secret", SECRET, "--token", TOKEN, "--aes-key", AES_KEY]);
+    let people = people.to_string();
+    command.args(["--people", &people, "--followers", &people]);
+    command.args(more);
+    Running::start(command)
+}
+
+/// A fresh database on the cluster.
+pub(crate) fn database(cluster: &cluster::Cluster, name: &str) -> String {
+    let mut conn = PgConnection::establish(&cluster.url("postgres")).expect("PostgreSQL");
+    diesel::sql_query(format!("CREATE DATABASE {name}"))
+        .execute(&mut conn)
+        .expect("a database");
+    cluster.url(name)
 }
