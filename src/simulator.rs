@@ -122,6 +122,8 @@ impl Simulator {
         })
         .workers(options.workers)
         .keep_alive(KEEP_ALIVE)
+        // Clients open connections ahead of need; a 408 on one would answer whatever comes next.
+        .client_request_timeout(Duration::ZERO)
         .disable_signals()
         .bind(options.bind)?;
         let address = server.addrs().first().copied().unwrap_or(options.bind);

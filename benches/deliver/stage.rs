@@ -1,5 +1,6 @@
 //! The stage: a simulated WeChat, Queqiao with staff who all follow, and the bare loop.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -32,6 +33,7 @@ pub(crate) struct Stage<'a> {
     service: Running,
     key: String,
     pub(crate) db: Db,
+    conn: RefCell<Conn>,
     /// After the processes that use it.
     _installation: Installation,
 }
@@ -42,10 +44,10 @@ impl<'a> Stage<'a> {
         runtime: &'a Runtime,
         cluster: Option<&Cluster>,
         staff: u32,
-        receipts: bool,
+        name: &str,
     ) -> Self {
         let wechat = simulator(staff, &["--record", "0", "--mode", "compatible"]);
-        let url = cluster.map(|cluster| database(cluster, &format!("deliver_{receipts}")));
+        let url = cluster.map(|cluster| database(cluster, name));
         let installation = Installation::new(url, &format!("http://{}", wechat.address));
         let key = installation.run(&["keys", "add", "bench"]);
         let db = installation.db();
@@ -62,6 +64,7 @@ impl<'a> Stage<'a> {
             wechat,
             service,
             key,
+            conn: RefCell::new(db.connect().expect("the database answers")),
             db,
             _installation: installation,
         };
@@ -71,14 +74,6 @@ impl<'a> Stage<'a> {
             "content": "Order: {{character_string1.DATA}}\nStatus: {{thing2.DATA}}",
         });
         stage.tell(reqwest::Method::POST, "/templates", &template);
-        if receipts {
-            let callback = format!("http://{}/callback/{APP_ID}", stage.service.address);
-            stage.tell(
-                reqwest::Method::PATCH,
-                "",
-                &json!({ "callback_url": callback }),
-            );
-        }
         stage
     }
 
@@ -90,6 +85,16 @@ impl<'a> Stage<'a> {
         let request = self.http.request(method, url).json(body);
         let answer = self.runtime.block_on(request.send()).expect("an answer");
         assert!(answer.status().is_success(), "{what}: {}", answer.status());
+    }
+
+    /// From now on receipts come.
+    pub(crate) fn want_receipts(&self) {
+        let callback = format!("http://{}/callback/{APP_ID}", self.service.address);
+        self.tell(
+            reqwest::Method::PATCH,
+            "",
+            &json!({ "callback_url": callback }),
+        );
     }
 
     /// What the simulator has counted.
@@ -129,29 +134,7 @@ impl<'a> Stage<'a> {
         }
         let elapsed = started.elapsed().as_secs_f64();
         assert_eq!(self.seen().messages - before.messages, u64::from(messages));
-        self.quiet(&before, messages);
         f64::from(messages) / elapsed
-    }
-
-    /// Waits until the receipts of the bare loop are through, which belong to nothing.
-    fn quiet(&self, before: &Stats, messages: u32) {
-        if self.receipts() {
-            crate::wait_until(
-                Duration::from_secs(120),
-                "the receipts of the bare loop",
-                || {
-                    self.seen().pushes - before.pushes >= u64::from(messages)
-                        && self.count("SELECT COUNT(*) AS n FROM events WHERE state = 0") == 0
-                },
-            );
-        }
-    }
-
-    fn receipts(&self) -> bool {
-        let url = format!("http://{}/_sim/accounts", self.wechat.address);
-        let accounts = async { self.http.get(url).send().await?.text().await };
-        let accounts = self.runtime.block_on(accounts).expect("accounts");
-        accounts.contains("/callback/")
     }
 
     fn token(&self) -> String {
@@ -214,15 +197,17 @@ impl<'a> Stage<'a> {
 
     /// Transactions in the database so far, where it counts them.
     pub(crate) fn transactions(&self) -> Option<i64> {
-        let mut conn = self.db.connect().expect("the database answers");
-        let Conn::Postgres(_) = conn else { return None };
+        let mut conn = self.conn.borrow_mut();
+        let Conn::Postgres(_) = *conn else {
+            return None;
+        };
         let sql = "SELECT xact_commit + xact_rollback AS n FROM pg_stat_database \
                    WHERE datname = current_database()";
         Some(one(&mut conn, sql))
     }
 
     pub(crate) fn count(&self, sql: &str) -> i64 {
-        one(&mut self.db.connect().expect("the database answers"), sql)
+        one(&mut self.conn.borrow_mut(), sql)
     }
 }
 

@@ -95,7 +95,8 @@ pub(crate) fn timestamp<S: Serializer>(
     time: &NaiveDateTime,
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(&time.format("%F %T%.f"))
+    // Its Display form is just that, and need not be read from a pattern each time.
+    serializer.collect_str(time)
 }
 
 /// [`timestamp`] for a column that may be null.
@@ -112,6 +113,17 @@ pub(crate) fn maybe_timestamp<S: Serializer>(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_timestamp_is_written_as_in_sqlite() {
+        for micros in [0, 1, 1_000, 123_456, 1_767_240_000_120_000] {
+            let time = chrono::DateTime::from_timestamp_micros(micros)
+                .unwrap()
+                .naive_utc();
+            let written = timestamp(&time, serde_json::value::Serializer).unwrap();
+            assert_eq!(written, time.format("%F %T%.f").to_string());
+        }
+    }
 
     #[test]
     fn one_statement_has_a_source_for_each_engine() {

@@ -46,8 +46,10 @@ pub struct NewAttempt {
     /// What came of it.
     pub outcome: &'static str,
     /// WeChat's error code.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub errcode: Option<i64>,
     /// In words.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
 }
 

@@ -78,26 +78,39 @@ pub struct NewDelivery<'a> {
     /// The staff member, as the app named them.
     pub staff_id: &'a str,
     /// Their name, for the template.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub staff_name: Option<&'a str>,
     /// The account of the route taken.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub account_id: Option<AccountId>,
     /// The identity it goes to.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub identity_id: Option<IdentityId>,
     /// That identity's openid.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub openid: Option<&'a str>,
     /// Which route, from 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub route: Option<i32>,
     /// Queued or unreachable.
     pub state: DeliveryState,
     /// Why it is unreachable.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<&'a str>,
     /// The same in a sentence.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<&'a str>,
     /// Now, for one that is queued.
-    #[serde(serialize_with = "maybe_timestamp")]
+    #[serde(
+        serialize_with = "maybe_timestamp",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub due_at: Option<NaiveDateTime>,
     /// Now, for one that is unreachable.
-    #[serde(serialize_with = "maybe_timestamp")]
+    #[serde(
+        serialize_with = "maybe_timestamp",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub finished_at: Option<NaiveDateTime>,
     /// Now.
     #[serde(serialize_with = "timestamp")]

@@ -184,13 +184,14 @@ fn explain(reason: Option<&str>) -> String {
     }
 }
 
-/// 1, 2, 4 … seconds, at most ten minutes apart.
+/// 1, 2, 4 … seconds apart, ever longer: recording a send makes its receipt due, so looking only
+/// catches the two that crossed, and all receipts of another system's messages are looked at.
 fn next_look(
     tries: i32,
     created_at: NaiveDateTime,
     now: NaiveDateTime,
     give_up: TimeDelta,
 ) -> Option<NaiveDateTime> {
-    let seconds = 1_i64 << tries.clamp(0, 9);
-    (now - created_at < give_up).then(|| now + TimeDelta::seconds(seconds.min(600)))
+    let seconds = 1_i64 << tries.clamp(0, 16);
+    (now - created_at < give_up).then(|| now + TimeDelta::seconds(seconds))
 }

@@ -84,49 +84,71 @@ pub struct Outcome {
     /// The new state.
     pub state: DeliveryState,
     /// A stable word for why.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<&'static str>,
     /// The same in a sentence.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
     /// When to try again, for one that stays queued.
-    #[serde(serialize_with = "maybe_timestamp")]
+    #[serde(
+        serialize_with = "maybe_timestamp",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub due_at: Option<NaiveDateTime>,
     /// Kept while it is not known whether a try took effect.
-    #[serde(serialize_with = "maybe_timestamp")]
+    #[serde(
+        serialize_with = "maybe_timestamp",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub unsettled_since: Option<NaiveDateTime>,
     /// The account sent from, to find a receipt that came first.
+    #[serde(skip)]
     pub account_id: AccountId,
     /// WeChat's id of the message.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub msgid: Option<i64>,
     /// When WeChat accepted it.
-    #[serde(serialize_with = "maybe_timestamp")]
+    #[serde(
+        serialize_with = "maybe_timestamp",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub sent_at: Option<NaiveDateTime>,
     /// When it came to its end.
-    #[serde(serialize_with = "maybe_timestamp")]
+    #[serde(
+        serialize_with = "maybe_timestamp",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub finished_at: Option<NaiveDateTime>,
     /// Now.
-    #[serde(serialize_with = "timestamp")]
+    #[serde(skip)]
     pub now: NaiveDateTime,
+}
+
+/// A message whose receipt may have come before it was recorded.
+#[derive(Serialize)]
+struct Awaited {
+    account_id: AccountId,
+    msgid: i64,
+    #[serde(serialize_with = "timestamp")]
+    now: NaiveDateTime,
 }
 
 /// Records outcomes, and makes the receipts due that were waiting for their msgids. Returns how
 /// many those are.
 pub fn record(conn: &mut Conn, rows: &[Outcome]) -> QueryResult<usize> {
-    const COLUMNS: &[(&str, Kind)] = &[
-        ("id", Kind::BigInt),
-        ("attempt", Kind::Integer),
-        ("state", Kind::Text),
-        ("reason", Kind::Text),
-        ("detail", Kind::Text),
-        ("due_at", Kind::Timestamp),
-        ("unsettled_since", Kind::Timestamp),
-        ("account_id", Kind::BigInt),
-        ("msgid", Kind::BigInt),
-        ("sent_at", Kind::Timestamp),
-        ("finished_at", Kind::Timestamp),
-        ("now", Kind::Timestamp),
-    ];
     const RECORD: Batch = Batch {
-        columns: COLUMNS,
+        columns: &[
+            ("id", Kind::BigInt),
+            ("attempt", Kind::Integer),
+            ("state", Kind::Text),
+            ("reason", Kind::Text),
+            ("detail", Kind::Text),
+            ("due_at", Kind::Timestamp),
+            ("unsettled_since", Kind::Timestamp),
+            ("msgid", Kind::BigInt),
+            ("sent_at", Kind::Timestamp),
+            ("finished_at", Kind::Timestamp),
+        ],
         sql: "UPDATE deliveries SET state = r.state, reason = r.reason, detail = r.detail, \
               due_at = r.due_at, unsettled_since = r.unsettled_since, msgid = r.msgid, \
               sent_at = r.sent_at, finished_at = r.finished_at FROM {rows} \
@@ -137,13 +159,27 @@ pub fn record(conn: &mut Conn, rows: &[Outcome]) -> QueryResult<usize> {
                   AND r.state = 'sent' AND r.msgid IS NOT NULL)",
     };
     const WAKE_RECEIPTS: Batch = Batch {
-        columns: COLUMNS,
+        columns: &[
+            ("account_id", Kind::BigInt),
+            ("msgid", Kind::BigInt),
+            ("now", Kind::Timestamp),
+        ],
         sql: "UPDATE receipts SET due_at = r.now FROM {rows} \
               WHERE receipts.account_id = r.account_id AND receipts.msgid = r.msgid \
               AND receipts.due_at IS NOT NULL",
     };
     RECORD.execute(conn, rows)?;
-    WAKE_RECEIPTS.execute(conn, rows)
+    let awaited: Vec<Awaited> = rows
+        .iter()
+        .filter_map(|row| {
+            Some(Awaited {
+                account_id: row.account_id,
+                msgid: row.msgid?,
+                now: row.now,
+            })
+        })
+        .collect();
+    WAKE_RECEIPTS.execute(conn, &awaited)
 }
 
 /// A delivery that was claimed and not tried.
