@@ -13,6 +13,8 @@ mod support;
 
 mod api;
 mod architecture;
+mod callback;
 mod foundation;
+mod invariants;
 mod notify;
 mod storage;

@@ -3,6 +3,7 @@
 pub(crate) mod app;
 pub(crate) mod cluster;
 pub(crate) mod database;
+pub(crate) mod logs;
 pub(crate) mod postgres;
 
 use std::path::PathBuf;

@@ -12,7 +12,7 @@ use queqiao::bridge::register::Draft;
 use queqiao::bridge::{Bridge, Step};
 use queqiao::clock::Clock;
 use queqiao::config::Config;
-use queqiao::db::{DbError, Engine};
+use queqiao::db::{Db, DbError, Engine};
 use queqiao::ids::ProjectId;
 use queqiao::models::account::{AccountKind, TokenSource};
 use queqiao::models::project;
@@ -37,7 +37,7 @@ pub(crate) struct TestApp {
     /// Scheme, host and port.
     pub(crate) url: String,
     http: reqwest::Client,
-    server: ServerHandle,
+    pub(crate) server: Server,
     pub(crate) database: TestDb,
 }
 
@@ -83,16 +83,20 @@ impl Answer {
 
 impl Fixture for TestApp {
     async fn on(engine: Engine) -> Self {
-        let database = TestDb::new(engine);
-        let simulator = Simulator::start(SimulatorOptions::default()).await.unwrap();
-        let mut config = Config::default();
-        config.server.workers = 1;
-        let clock = Clock::manual(Clock::system().now());
-        let wechat = Client::new(ClientOptions::new(simulator.base_url())).unwrap();
-        let config = Arc::new(config);
-        let db = database.db().clone();
-        let (intake, _writer) = Intake::start(db.clone(), &config.intake).unwrap();
-        let bridge = Bridge::new(db, clock.clone(), wechat, Vault::random(), config);
+        Self::with(engine, SimulatorOptions::default()).await
+    }
+}
+
+/// A server on a free port over a bridge; stopped when dropped.
+pub(crate) struct Server {
+    /// Scheme, host and port.
+    pub(crate) url: String,
+    pub(crate) handle: ServerHandle,
+}
+
+impl Server {
+    fn start(bridge: &Bridge) -> Self {
+        let (intake, _writer) = Intake::start(bridge.db.clone(), &bridge.config.intake).unwrap();
         let state = State {
             bridge: bridge.clone(),
             intake,
@@ -103,22 +107,61 @@ impl Fixture for TestApp {
         let server = web::serve(listener, state, Routes::All).unwrap();
         let handle = server.handle();
         tokio::spawn(server);
+        Self { url, handle }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // The order to stop is sent at once; nobody has to wait for it.
+        drop(self.handle.stop(false));
+    }
+}
+
+impl TestApp {
+    /// With a WeChat that has its own ways.
+    pub(crate) async fn with(engine: Engine, options: SimulatorOptions) -> Self {
+        let database = TestDb::new(engine);
+        let simulator = Simulator::start(options).await.unwrap();
+        let mut config = Config::default();
+        config.server.workers = 1;
+        let clock = Clock::manual(Clock::system().now());
+        let wechat = Client::new(ClientOptions::new(simulator.base_url())).unwrap();
+        let bridge = Bridge::new(
+            database.db().clone(),
+            clock.clone(),
+            wechat,
+            Vault::random(),
+            Arc::new(config),
+        );
+        let server = Server::start(&bridge);
         Self {
             bridge,
             clock,
             simulator,
-            url,
+            url: server.url.clone(),
             http: reqwest::Client::builder().no_proxy().build().unwrap(),
-            server: handle,
+            server,
             database,
         }
     }
-}
 
-impl Drop for TestApp {
-    fn drop(&mut self) {
-        // The order to stop is sent at once; nobody has to wait for it.
-        drop(self.server.stop(false));
+    /// Another process on the same database, with nothing in its memory.
+    pub(crate) fn replica(&self) -> (Bridge, Server) {
+        self.replica_with(self.bridge.wechat.clone())
+    }
+
+    /// Another process that calls WeChat in its own way.
+    pub(crate) fn replica_with(&self, wechat: Client) -> (Bridge, Server) {
+        let bridge = Bridge::new(
+            Db::open(&self.database.url(), 4).unwrap(),
+            self.clock.clone(),
+            wechat,
+            self.bridge.vault.clone(),
+            Arc::clone(&self.bridge.config),
+        );
+        let server = Server::start(&bridge);
+        (bridge, server)
     }
 }
 
@@ -144,23 +187,34 @@ impl TestApp {
 
     /// Adds an account here and in the simulator, which pushes its events here.
     pub(crate) async fn account(&self, project: ProjectId, app_id: &str, kind: Kind) {
-        let mut settings = Settings::new(app_id, kind);
+        self.account_as(project, Settings::new(app_id, kind), None)
+            .await;
+    }
+
+    /// Adds an account with these settings, on both sides; new followers are welcomed so.
+    pub(crate) async fn account_as(
+        &self,
+        project: ProjectId,
+        mut settings: Settings,
+        welcome: Option<&str>,
+    ) {
+        let (app_id, kind) = (settings.app_id.clone(), settings.kind);
         let callback = format!("{}/callback/{app_id}", self.url);
         settings.callback_url = Some(callback.parse().unwrap());
         let draft = Draft {
             project_id: project,
-            app_id: app_id.to_owned(),
+            name: app_id.clone(),
+            app_id,
             kind: match kind {
                 Kind::OfficialAccount => AccountKind::OfficialAccount,
                 Kind::MiniProgram => AccountKind::MiniProgram,
             },
-            name: app_id.to_owned(),
             mode: settings.mode,
             callback_token: settings.token.clone().into(),
             aes_key: Some(settings.encoding_aes_key.clone().into()),
             secret: Some(settings.secret.clone().into()),
             token_source: TokenSource::StableToken,
-            welcome_text: None,
+            welcome_text: welcome.map(str::to_owned),
         };
         self.simulator.world().add_account(settings);
         self.bridge.add_account(draft).await.unwrap();
@@ -168,8 +222,12 @@ impl TestApp {
 
     /// Runs all steps until nothing is due, moving the clock where something is due soon.
     pub(crate) async fn drain(&self) {
+        self.drain_by(&self.bridge).await;
+    }
+
+    /// The same, by a replica.
+    pub(crate) async fn drain_by(&self, bridge: &Bridge) {
         for _ in 0..ROUNDS {
-            let bridge = &self.bridge;
             let steps = [
                 bridge.process_step().await.unwrap(),
                 bridge.profile_step().await.unwrap(),

@@ -17,6 +17,7 @@ const POOL_SIZE: u32 = 4;
 /// A database that no other test sees, gone when this is dropped.
 pub(crate) struct TestDb {
     url: DatabaseUrl,
+    text: String,
     db: Db,
     _storage: Storage,
 }
@@ -31,26 +32,25 @@ impl TestDb {
     /// A new database with all migrations applied.
     pub(crate) fn new(engine: Engine) -> Self {
         let name = unique_name();
-        let (url, storage) = match engine {
+        let (text, storage) = match engine {
             Engine::Postgres => {
                 let server = postgres::server().expect("a PostgreSQL, as postgres::is_there said");
-                let url = DatabaseUrl::parse(&server.create(&name)).unwrap();
-                (url, Storage::Postgres { name })
+                (server.create(&name), Storage::Postgres { name })
             }
             Engine::Sqlite => {
                 let directory = std::env::temp_dir().join(name);
                 std::fs::create_dir(&directory).unwrap();
                 let file = directory.join("queqiao.db");
                 std::fs::write(&file, sqlite_template()).unwrap();
-                (
-                    DatabaseUrl::sqlite_file(&file),
-                    Storage::Sqlite { directory },
-                )
+                let text = format!("sqlite://{}", file.display());
+                (text, Storage::Sqlite { directory })
             }
         };
+        let url = DatabaseUrl::parse(&text).unwrap();
         Self {
             db: Db::open(&url, POOL_SIZE).unwrap(),
             url,
+            text,
             _storage: storage,
         }
     }
@@ -58,6 +58,11 @@ impl TestDb {
     /// Where it is: for a second pool, as another replica has one.
     pub(crate) fn url(&self) -> DatabaseUrl {
         self.url.clone()
+    }
+
+    /// The same, as an operator writes it.
+    pub(crate) fn text(&self) -> &str {
+        &self.text
     }
 
     /// A pool on it.

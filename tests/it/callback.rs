@@ -1,0 +1,134 @@
+//! Callbacks through the door: what is let in and stored, what is refused, and what is answered.
+
+mod kinds;
+mod modes;
+mod outage;
+mod raw;
+mod refused;
+mod reply;
+mod subscription;
+
+use queqiao::bridge::keys::Scope;
+use queqiao::db::Engine;
+use queqiao::ids::ProjectId;
+use queqiao::simulator::{Kind, Settings};
+use queqiao::wechat::callback::Mode;
+use queqiao::wechat::crypto::AesKey;
+use queqiao::wechat::fields::{Fields, Format};
+use queqiao::wechat::push::{self, Sender, Signed};
+use reqwest::Method;
+use serde_json::Value;
+
+use crate::support::app::Answer;
+use crate::support::{Fixture, TestApp};
+
+pub(crate) const USER: &str = "oABCdefGHIjklMNOpqrSTUvwxYZ0";
+pub(crate) const TIME: i64 = 1_767_225_600;
+
+/// An app with one project and a key that reads it. Accounts are added as a test needs them.
+pub(crate) struct Door {
+    pub(crate) app: TestApp,
+    pub(crate) project: ProjectId,
+    pub(crate) key: String,
+}
+
+impl Fixture for Door {
+    async fn on(engine: Engine) -> Self {
+        let app = TestApp::on(engine).await;
+        let project = app.project("one").await;
+        let key = app.key(project, &[Scope::Admin]).await;
+        app.simulator.world().add_people(20);
+        Self { app, project, key }
+    }
+}
+
+impl Door {
+    /// A new account, known to both sides, with an app id that no other test has.
+    pub(crate) async fn account(&self, kind: Kind, mode: Mode, format: Format) -> Settings {
+        self.welcoming_account(kind, mode, format, None).await
+    }
+
+    pub(crate) async fn welcoming_account(
+        &self,
+        kind: Kind,
+        mode: Mode,
+        format: Format,
+        welcome: Option<&str>,
+    ) -> Settings {
+        let mut settings = Settings::new(&new_app_id(), kind);
+        settings.mode = mode;
+        settings.format = format;
+        let added = settings.clone();
+        self.app.account_as(self.project, settings, welcome).await;
+        added
+    }
+
+    /// Sends a push as WeChat would.
+    pub(crate) async fn knock(&self, app_id: &str, signed: Signed) -> Answer {
+        let path = format!("/callback/{app_id}");
+        let request = self.app.request(Method::POST, &path);
+        self.app
+            .send(request.query(&signed.query).body(signed.body))
+            .await
+    }
+
+    /// All events of an account, newest first.
+    pub(crate) async fn events(&self, app_id: &str) -> Vec<Value> {
+        let path = format!("/events?app_id={app_id}&limit=200");
+        let page = self.app.get(&self.key, &path).await.ok(200);
+        page["items"].as_array().unwrap().clone()
+    }
+
+    /// The only event of an account, whole.
+    pub(crate) async fn only_event(&self, app_id: &str) -> Value {
+        let events = self.events(app_id).await;
+        assert_eq!(events.len(), 1, "{events:?}");
+        self.event(&events[0]).await
+    }
+
+    /// One event of a list, whole.
+    pub(crate) async fn event(&self, listed: &Value) -> Value {
+        let path = format!("/events/{}", listed["id"]);
+        self.app.get(&self.key, &path).await.ok(200)
+    }
+}
+
+pub(crate) fn new_app_id() -> String {
+    format!("wx{:016x}", rand::random::<u64>())
+}
+
+/// Asserts the one answer that WeChat takes for "accepted".
+pub(crate) fn assert_success(answer: &Answer) {
+    assert_eq!(
+        (answer.status, answer.text.as_str()),
+        (200, "success"),
+        "{answer:?}"
+    );
+}
+
+/// Signs these fields, and seals them as the account's mode demands.
+pub(crate) fn signed(settings: &Settings, fields: &Fields<'_>) -> Signed {
+    let key = AesKey::parse(&settings.encoding_aes_key).unwrap();
+    let sender = Sender {
+        token: &settings.token,
+        aes_key: Some(&key),
+        app_id: &settings.app_id,
+        to_user_name: &settings.original_id,
+        mode: settings.mode,
+        format: settings.format,
+        timestamp: TIME,
+        nonce: "88412",
+        openid: USER,
+    };
+    push::sign_and_seal(fields, &sender).unwrap()
+}
+
+/// A text message from [`USER`].
+pub(crate) fn text<'a>(settings: &'a Settings, content: &'a str) -> Fields<'a> {
+    push::text(&settings.original_id, USER, TIME, content, 24_930_000_000_000_001)
+}
+
+/// An event of [`USER`].
+pub(crate) fn event<'a>(settings: &'a Settings, name: &'a str) -> Fields<'a> {
+    push::event(&settings.original_id, USER, TIME, name)
+}

@@ -1,0 +1,134 @@
+//! When the database does not store, when the operator changes an account, and when the service
+//! stops while callbacks are on their way.
+
+use diesel::connection::SimpleConnection;
+use queqiao::bridge::register::Draft;
+use queqiao::db::DbError;
+use queqiao::models::account::{AccountKind, TokenSource};
+use queqiao::simulator::{Kind, Settings};
+use queqiao::wechat::callback::Mode;
+use queqiao::wechat::fields::Format;
+use queqiao::wechat::push;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::{Door, TIME, USER, assert_success, signed, text};
+use crate::support::logs;
+
+const DEADLINE: std::time::Duration = std::time::Duration::from_secs(30);
+
+async fn execute(door: &Door, sql: &'static str) {
+    let done = door.app.bridge.db.write(move |conn| {
+        match conn {
+            queqiao::db::Conn::Postgres(conn) => conn.batch_execute(sql)?,
+            queqiao::db::Conn::Sqlite(conn) => conn.batch_execute(sql)?,
+        }
+        Ok::<_, DbError>(())
+    });
+    done.await.unwrap();
+}
+
+/// The operator's change, made by another process.
+async fn change(door: &Door, settings: &Settings) {
+    let draft = Draft {
+        project_id: door.project,
+        app_id: settings.app_id.clone(),
+        kind: AccountKind::OfficialAccount,
+        name: settings.app_id.clone(),
+        mode: settings.mode,
+        callback_token: settings.token.clone().into(),
+        aes_key: Some(settings.encoding_aes_key.clone().into()),
+        secret: None,
+        token_source: TokenSource::StableToken,
+        welcome_text: None,
+    };
+    let (operator, _server) = door.app.replica();
+    operator.change_account(draft).await.unwrap();
+}
+
+/// A callback of which the head is sent: the server has said that it waits for the body.
+async fn begin(door: &Door, settings: &Settings, number: i64) -> (TcpStream, Vec<u8>) {
+    let fields = push::text(&settings.original_id, USER, TIME, "hi", number);
+    let push = signed(settings, &fields);
+    let query = url::form_urlencoded::Serializer::new(String::new())
+        .extend_pairs(&push.query)
+        .finish();
+    let address = door.app.url.strip_prefix("http://").unwrap();
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let head = format!(
+        "POST /callback/{}?{query} HTTP/1.1\r\nHost: queqiao\r\nContent-Length: {}\r\nExpect: 100-continue\r\n\r\n",
+        settings.app_id,
+        push.body.len()
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = vec![0; 25];
+    stream.read_exact(&mut answer).await.unwrap();
+    assert_eq!(answer, b"HTTP/1.1 100 Continue\r\n\r\n");
+    (stream, push.body)
+}
+
+async fn end(mut stream: TcpStream, body: &[u8]) -> String {
+    stream.write_all(body).await.unwrap();
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"success") && stream.read_buf(&mut answer).await.unwrap() > 0 {}
+    String::from_utf8(answer).unwrap()
+}
+
+both_engines! {
+    async fn what_cannot_be_stored_is_not_acknowledged_and_the_retry_is_stored(door: Door) {
+        logs::capture();
+        for mode in [Mode::Plain, Mode::Secure] {
+            let settings = door.account(Kind::OfficialAccount, mode, Format::Xml).await;
+            let push = signed(&settings, &text(&settings, "hi"));
+            execute(&door, "ALTER TABLE events RENAME TO events_away").await;
+            let answer = door.knock(&settings.app_id, push.clone()).await;
+            execute(&door, "ALTER TABLE events_away RENAME TO events").await;
+            assert_eq!((answer.status, answer.text.as_str()), (503, ""));
+            let lines = logs::lines_with(&settings.app_id);
+            assert!(lines.iter().any(|line| line.contains("not_stored")), "{lines:?}");
+            assert_eq!(door.events(&settings.app_id).await.len(), 0);
+            assert_success(&door.knock(&settings.app_id, push).await);
+            assert_eq!(door.only_event(&settings.app_id).await["kind"], "text");
+        }
+    }
+
+    async fn a_changed_token_is_seen_without_a_restart(door: Door) {
+        for mode in [Mode::Plain, Mode::Secure] {
+            let mut settings = door.account(Kind::OfficialAccount, mode, Format::Xml).await;
+            let old = signed(&settings, &text(&settings, "old"));
+            assert_success(&door.knock(&settings.app_id, old.clone()).await);
+            settings.token = "anothertoken7".to_owned();
+            settings.encoding_aes_key = "Zx1Cv2Bn3Mm4As5Df6Gh7Jk8Lq9We0RtYuIoPaSdFgH".to_owned();
+            change(&door, &settings).await;
+            door.app.advance(std::time::Duration::from_secs(1));
+            let new = push::text(&settings.original_id, USER, TIME, "new", 2);
+            assert_success(&door.knock(&settings.app_id, signed(&settings, &new)).await);
+            assert_eq!(door.events(&settings.app_id).await.len(), 2);
+            assert_eq!(door.knock(&settings.app_id, old).await.status, 403);
+        }
+    }
+
+    async fn callbacks_on_their_way_at_shutdown_are_answered_and_stored(door: Door) {
+        let settings = door.account(Kind::OfficialAccount, Mode::Secure, Format::Xml).await;
+        let mut begun = Vec::new();
+        for number in 0..8 {
+            begun.push(begin(&door, &settings, number).await);
+        }
+        let stopped = tokio::spawn(door.app.server.handle.stop(true));
+        let address = door.app.url.strip_prefix("http://").unwrap();
+        // Once nobody is let in any more, the shutdown is under way.
+        let refused = async { while TcpStream::connect(address).await.is_ok() {} };
+        tokio::time::timeout(DEADLINE, refused).await.unwrap();
+        for (stream, body) in begun {
+            let answer = end(stream, &body).await;
+            assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+            assert!(answer.ends_with("\r\n\r\nsuccess"), "{answer}");
+        }
+        stopped.await.unwrap();
+        let (_bridge, again) = door.app.replica();
+        let path = format!("{}/api/v1/events?app_id={}", again.url, settings.app_id);
+        let page = reqwest::Client::builder().no_proxy().build().unwrap();
+        let page = door.app.send(page.get(path).bearer_auth(&door.key)).await.ok(200);
+        assert_eq!(page["items"].as_array().unwrap().len(), 8);
+    }
+}

@@ -1,0 +1,159 @@
+//! What is refused: with which status, nothing stored, one line in the log that names the cause
+//! and no secret.
+
+use queqiao::db::Engine;
+use queqiao::simulator::{Kind, Settings};
+use queqiao::wechat::callback::Mode;
+use queqiao::wechat::fields::Format;
+use queqiao::wechat::push::Signed;
+use queqiao::wechat::signature;
+
+use super::{Door, TIME, assert_success, new_app_id, signed, text};
+use crate::support::{Fixture, logs};
+
+const SAID: &str = "said in confidence";
+
+/// How a good push is spoilt.
+type Spoil = fn(&mut Signed, &Settings);
+
+fn set(push: &mut Signed, name: &'static str, value: &str) {
+    unset(push, name);
+    push.query.push((name, value.to_owned()));
+}
+
+fn unset(push: &mut Signed, name: &str) {
+    push.query.retain(|(known, _)| *known != name);
+}
+
+fn reseal(push: &mut Signed, settings: &Settings, change: impl FnOnce(&mut Settings)) {
+    let mut other = settings.clone();
+    change(&mut other);
+    *push = signed(&other, &text(settings, SAID));
+}
+
+const CASES: [(Mode, u16, &str, Spoil); 14] = [
+    (Mode::Plain, 403, "wrong_signature", |push, _| {
+        set(push, "signature", &"0".repeat(40));
+    }),
+    (Mode::Plain, 403, "wrong_signature", |push, _| {
+        set(push, "timestamp", "1767225601");
+    }),
+    (Mode::Plain, 403, "missing_signature", |push, _| {
+        unset(push, "signature");
+    }),
+    (Mode::Plain, 403, "missing_parameter", |push, _| {
+        unset(push, "nonce");
+    }),
+    (Mode::Plain, 413, "too large", |push, _| {
+        push.body.resize((1 << 20) + 1, b' ');
+    }),
+    (Mode::Secure, 403, "unencrypted", |push, settings| {
+        reseal(push, settings, |other| other.mode = Mode::Plain);
+    }),
+    (Mode::Secure, 403, "missing_signature", |push, _| {
+        unset(push, "msg_signature");
+    }),
+    (Mode::Secure, 403, "wrong_signature", |push, _| {
+        set(push, "msg_signature", &"f".repeat(40));
+    }),
+    (Mode::Secure, 403, "wrong_signature", |push, settings| {
+        // The signature of the clear modes says nothing about the body.
+        let clear = signature::sign(&[&settings.token, &TIME.to_string(), "88412"]);
+        set(push, "msg_signature", &clear);
+    }),
+    (Mode::Secure, 403, "wrong_signature", |push, settings| {
+        reseal(push, settings, |other| other.token = "forged".to_owned());
+    }),
+    (Mode::Secure, 403, "app_id_mismatch", |push, settings| {
+        reseal(push, settings, |other| {
+            other.app_id = "wx0000000000000bad".to_owned();
+        });
+    }),
+    (Mode::Secure, 403, "decryption_failed", |push, settings| {
+        reseal(push, settings, |other| {
+            other.encoding_aes_key = "Zx1Cv2Bn3Mm4As5Df6Gh7Jk8Lq9We0RtYuIoPaSdFgH".to_owned();
+        });
+    }),
+    (Mode::Compatible, 403, "wrong_signature", |push, _| {
+        set(push, "msg_signature", &"f".repeat(40));
+    }),
+    (Mode::Compatible, 403, "nothing_encrypted", |push, settings| {
+        let mut clear = settings.clone();
+        clear.mode = Mode::Plain;
+        push.body = signed(&clear, &text(settings, SAID)).body;
+    }),
+];
+
+async fn refuse_all(engine: Engine) {
+    logs::capture();
+    let door = Door::on(engine).await;
+    for (mode, status, cause, spoil) in CASES {
+        for format in [Format::Xml, Format::Json] {
+            let settings = door.account(Kind::MiniProgram, mode, format).await;
+            let good = signed(&settings, &text(&settings, SAID));
+            let mut bad = good.clone();
+            spoil(&mut bad, &settings);
+            assert_ne!(bad, good, "{cause}");
+            let mut secrets = vec![
+                settings.token.clone(),
+                settings.encoding_aes_key.clone(),
+                settings.secret.clone(),
+                SAID.to_owned(),
+                "Encrypt>".to_owned(),
+            ];
+            for push in [&good, &bad] {
+                let signatures = push.query.iter().filter(|(name, _)| name.ends_with("signature"));
+                secrets.extend(signatures.map(|(_, value)| value.clone()));
+            }
+            let answer = door.knock(&settings.app_id, bad).await;
+            assert_eq!((answer.status, answer.text.as_str()), (status, ""), "{cause}");
+            assert_eq!(door.events(&settings.app_id).await.len(), 0, "{cause}");
+            let lines = logs::lines_with(&settings.app_id);
+            assert_eq!(lines.len(), 1, "{lines:?}");
+            assert!(lines[0].contains(cause), "{cause}: {lines:?}");
+            for secret in secrets {
+                assert!(!lines[0].contains(&secret), "{secret} in {lines:?}");
+            }
+            assert_success(&door.knock(&settings.app_id, good).await);
+            assert_eq!(door.events(&settings.app_id).await.len(), 1, "{cause}");
+        }
+    }
+}
+
+both_engines! {
+    async fn what_cannot_be_trusted_is_refused_and_not_stored(engine: Engine) {
+        refuse_all(engine).await;
+    }
+
+    async fn a_body_of_one_mebibyte_is_the_longest(door: Door) {
+        let settings = door.account(Kind::OfficialAccount, Mode::Plain, Format::Xml).await;
+        let around = signed(&settings, &text(&settings, "")).body.len();
+        let content = "x".repeat((1 << 20) - around);
+        let longest = signed(&settings, &text(&settings, &content));
+        assert_eq!(longest.body.len(), 1 << 20);
+        assert_success(&door.knock(&settings.app_id, longest).await);
+        let event = door.only_event(&settings.app_id).await;
+        assert_eq!(event["raw"].as_str().unwrap().len(), 1 << 20);
+        let content = "y".repeat((1 << 20) - around + 1);
+        let longer = signed(&settings, &text(&settings, &content));
+        assert_eq!(door.knock(&settings.app_id, longer).await.status, 413);
+        assert_eq!(door.events(&settings.app_id).await.len(), 1);
+    }
+
+    async fn an_account_that_is_not_here_is_404(door: Door) {
+        logs::capture();
+        let settings = Settings::new(&new_app_id(), Kind::OfficialAccount);
+        let push = signed(&settings, &text(&settings, SAID));
+        assert_eq!(door.knock(&settings.app_id, push).await.status, 404);
+        let lines = logs::lines_with(&settings.app_id);
+        assert_eq!(lines.len(), 1, "{lines:?}");
+        assert!(lines[0].contains("unknown_account") && !lines[0].contains(SAID), "{lines:?}");
+        let strange = "wx%0Aforged log line%1b[31m";
+        let push = signed(&settings, &text(&settings, SAID));
+        assert_eq!(door.knock(strange, push).await.status, 404);
+        let lines = logs::lines_with("forged log line");
+        assert!(lines.iter().all(|line| line.contains("unknown_account")), "{lines:?}");
+        assert!(lines.iter().all(|line| !line.contains('\u{1b}')), "{lines:?}");
+        assert_eq!(door.app.get(&door.key, "/events").await.ok(200)["items"], serde_json::json!([]));
+    }
+}

@@ -1,0 +1,96 @@
+//! Access tokens: refreshed once for all, thrown away only when refused, and never in a storm.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use queqiao::bridge::Bridge;
+use queqiao::bridge::accounts::OpenAccount;
+use queqiao::bridge::token::TokenError;
+use queqiao::simulator::{Fault, FaultKind, population};
+
+use super::{INFO, OA, STABLE_TOKEN, Stage};
+
+async fn account(bridge: &Bridge) -> Arc<OpenAccount> {
+    bridge.accounts.get(OA).await.unwrap().unwrap()
+}
+
+/// Asks WeChat for a person's profile.
+async fn ask(bridge: &Bridge, person: u32) -> Result<(), TokenError> {
+    let account = account(bridge).await;
+    let openid = population::openid(OA, person);
+    let call = |token| {
+        let openid = openid.as_str();
+        async move { bridge.wechat.user_info(&token, openid).await }
+    };
+    bridge.tokens.call(&account, "user/info", call).await.map(drop)
+}
+
+both_engines! {
+    async fn two_replicas_refresh_an_expired_token_once(stage: Stage) {
+        let (other, _server) = stage.app.replica();
+        let replicas = [&stage.app.bridge, &other];
+        for bridge in replicas {
+            ask(bridge, 1).await.unwrap();
+        }
+        for round in 1..4 {
+            assert_eq!(stage.calls(STABLE_TOKEN), round);
+            stage.app.advance(Duration::from_secs(7200));
+            stage.world().set_latency(STABLE_TOKEN, Duration::from_millis(20)).unwrap();
+            let asked = stage.calls(INFO);
+            let calls = (0..50).map(|number| ask(replicas[number % 2], 1));
+            for done in join_all(calls).await {
+                done.unwrap();
+            }
+            assert_eq!(stage.calls(STABLE_TOKEN), round + 1, "one refresh for fifty calls");
+            assert_eq!(stage.calls(INFO) - asked, 50, "none was refused");
+        }
+    }
+
+    async fn an_old_token_that_is_refused_does_not_cost_the_newer_one(stage: Stage) {
+        let (other, _server) = stage.app.replica();
+        for bridge in [&stage.app.bridge, &other] {
+            ask(bridge, 1).await.unwrap();
+        }
+        stage.world().invalidate_tokens(OA).unwrap();
+        ask(&stage.app.bridge, 1).await.unwrap();
+        assert_eq!(stage.calls(STABLE_TOKEN), 2);
+        // The other still has the old one in its memory; WeChat refuses it, and there is a newer.
+        let asked = stage.calls(INFO);
+        ask(&other, 1).await.unwrap();
+        assert_eq!(stage.calls(INFO) - asked, 2, "refused once, then repeated");
+        ask(&stage.app.bridge, 1).await.unwrap();
+        assert_eq!(stage.calls(STABLE_TOKEN), 2, "the newer token was kept");
+    }
+
+    async fn fifty_calls_with_a_refused_token_refresh_it_once(stage: Stage) {
+        let bridge = &stage.app.bridge;
+        ask(bridge, 1).await.unwrap();
+        stage.world().invalidate_tokens(OA).unwrap();
+        let asked = stage.calls(INFO);
+        for done in join_all((0..50).map(|_| ask(bridge, 1))).await {
+            done.unwrap();
+        }
+        assert_eq!(stage.calls(STABLE_TOKEN), 2);
+        assert!((50..=100).contains(&(stage.calls(INFO) - asked)), "each is repeated once at most");
+    }
+
+    async fn a_storm_of_refusals_repeats_each_call_once(stage: Stage) {
+        for errcode in [40001, 40014, 42001] {
+            let bridge = &stage.app.bridge;
+            stage.world().add_fault(Fault::at(INFO, FaultKind::Errcode { errcode })).unwrap();
+            let (asked, refreshed) = (stage.calls(INFO), stage.calls(STABLE_TOKEN));
+            ask(bridge, 1).await.unwrap_err();
+            assert_eq!(stage.calls(INFO) - asked, 2, "{errcode}");
+            assert!(stage.calls(STABLE_TOKEN) - refreshed <= 2, "{errcode}");
+            let (asked, refreshed) = (stage.calls(INFO), stage.calls(STABLE_TOKEN));
+            for done in join_all((0..50).map(|_| ask(bridge, 1))).await {
+                done.unwrap_err();
+            }
+            assert!(stage.calls(INFO) - asked <= 100, "{errcode}");
+            assert!(stage.calls(STABLE_TOKEN) - refreshed <= 51, "{errcode}");
+            stage.world().clear_faults();
+            ask(bridge, 1).await.unwrap();
+        }
+    }
+}
