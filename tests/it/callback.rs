@@ -2,7 +2,7 @@
 
 mod kinds;
 mod modes;
-mod outage;
+pub(crate) mod outage;
 mod raw;
 mod refused;
 mod reply;

@@ -14,6 +14,7 @@ mod support;
 mod api;
 mod architecture;
 mod callback;
+mod cli;
 mod foundation;
 mod invariants;
 mod notify;

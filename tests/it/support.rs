@@ -5,6 +5,7 @@ pub(crate) mod cluster;
 pub(crate) mod database;
 pub(crate) mod logs;
 pub(crate) mod postgres;
+pub(crate) mod program;
 
 use std::path::PathBuf;
 

@@ -47,13 +47,13 @@ async fn change(door: &Door, settings: &Settings) {
 }
 
 /// A callback of which the head is sent: the server has said that it waits for the body.
-async fn begin(door: &Door, settings: &Settings, number: i64) -> (TcpStream, Vec<u8>) {
+pub(crate) async fn begin(url: &str, settings: &Settings, number: i64) -> (TcpStream, Vec<u8>) {
     let fields = push::text(&settings.original_id, USER, TIME, "hi", number);
     let push = signed(settings, &fields);
     let query = url::form_urlencoded::Serializer::new(String::new())
         .extend_pairs(&push.query)
         .finish();
-    let address = door.app.url.strip_prefix("http://").unwrap();
+    let address = url.strip_prefix("http://").unwrap();
     let mut stream = TcpStream::connect(address).await.unwrap();
     let head = format!(
         "POST /callback/{}?{query} HTTP/1.1\r\nHost: queqiao\r\nContent-Length: {}\r\nExpect: 100-continue\r\n\r\n",
@@ -67,7 +67,8 @@ async fn begin(door: &Door, settings: &Settings, number: i64) -> (TcpStream, Vec
     (stream, push.body)
 }
 
-async fn end(mut stream: TcpStream, body: &[u8]) -> String {
+/// Sends the body; what is answered.
+pub(crate) async fn end(mut stream: TcpStream, body: &[u8]) -> String {
     stream.write_all(body).await.unwrap();
     let mut answer = Vec::new();
     while !answer.ends_with(b"success") && stream.read_buf(&mut answer).await.unwrap() > 0 {}
@@ -112,7 +113,7 @@ both_engines! {
         let settings = door.account(Kind::OfficialAccount, Mode::Secure, Format::Xml).await;
         let mut begun = Vec::new();
         for number in 0..8 {
-            begun.push(begin(&door, &settings, number).await);
+            begun.push(begin(&door.app.url, &settings, number).await);
         }
         let stopped = tokio::spawn(door.app.server.handle.stop(true));
         let address = door.app.url.strip_prefix("http://").unwrap();

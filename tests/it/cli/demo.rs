@@ -1,0 +1,14 @@
+//! `queqiao demo --once`: the whole story, and an exit code that says whether it came true.
+
+use queqiao::db::Engine;
+
+use crate::support::program::Program;
+
+#[test]
+fn the_demo_works() {
+    let program = Program::new(Engine::Sqlite);
+    let told = program.run(&["demo", "--once"]);
+    let out = told.ok();
+    assert!(out.contains("receipts"), "{out}");
+    assert!(out.lines().count() > 20, "{out}");
+}

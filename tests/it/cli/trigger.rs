@@ -1,0 +1,95 @@
+//! `queqiao trigger` against `queqiao serve`, beside what `queqiao simulate` pushes.
+
+use queqiao::db::Engine;
+use queqiao::simulator::{Kind, Settings, population};
+use queqiao::wechat::callback::Mode;
+use serde_json::{Value, json};
+
+use super::{Shop, add_account};
+use crate::callback::new_app_id;
+use crate::support::program::Running;
+
+const ACTIONS: [(&str, &str, &str, &str); 5] = [
+    ("subscribe", "", "follow", "{}"),
+    ("subscribe", "shop_12", "follow", r#"{"subscribe_scene":"ADD_SCENE_QR_CODE","qr_scene":"shop_12"}"#),
+    ("unsubscribe", "", "unfollow", "null"),
+    ("click", "menu_1", "click", r#"{"key":"menu_1"}"#),
+    ("text", "余额?", "text", r#"{"content":"余额?"}"#),
+];
+
+/// Tells the simulator's own process something; what it answers.
+async fn tell(shop: &Shop, simulate: &Running, method: reqwest::Method, path: &str, body: &Value) -> Value {
+    let request = shop.http.request(method, format!("{}/_sim{path}", simulate.url));
+    let response = request.json(body).send().await.unwrap();
+    assert!(response.status().is_success(), "{path}: {}", response.status());
+    serde_json::from_str(&response.text().await.unwrap()).unwrap()
+}
+
+/// What is stored newest, with everything that is different in each push made equal.
+async fn newest(shop: &Shop, serve: &Running, app_id: &str, person: u32) -> Value {
+    let listed = shop.get(serve, &format!("/events?app_id={app_id}&limit=1")).await;
+    let event = shop.get(serve, &format!("/events/{}", listed["items"][0]["id"])).await;
+    let openid = population::openid(app_id, person);
+    assert_eq!(event["openid"], openid, "{event}");
+    let parsed = &event["parsed"];
+    let mut raw = event["raw"].as_str().unwrap().replace(&openid, "USER");
+    raw = raw.replace(&parsed["create_time"].to_string(), "TIME");
+    if let Some(id) = parsed["msg_id"].as_str() {
+        raw = raw.replace(id, "ID");
+    }
+    // QR codes of the simulator have a ticket.
+    let ticket = ["<Ticket><![CDATA[gQFw8DwAAAA==]]></Ticket>", r#","Ticket":"gQFw8DwAAAA==""#];
+    raw = ticket.iter().fold(raw, |raw, ticket| raw.replace(ticket, ""));
+    let mut content = parsed["content"].clone();
+    content.as_object_mut().unwrap().remove("ticket");
+    json!({"raw": raw, "kind": event["kind"], "content": content})
+}
+
+both_engines! {
+    async fn a_triggered_event_is_the_same_as_the_simulators(shop: Shop) {
+        let simulate = shop.program.serve(&["simulate", "--people", "50"]);
+        let serve = shop.program.serve(&["serve", "--role", "web"]);
+        for mode in [Mode::Plain, Mode::Compatible, Mode::Secure] {
+            let mut settings = Settings::new(&new_app_id(), Kind::OfficialAccount);
+            settings.mode = mode;
+            let url = format!("{}/callback/{}", serve.url, settings.app_id);
+            settings.callback_url = Some(url.parse().unwrap());
+            add_account(&shop.program, &settings);
+            tell(&shop, &simulate, reqwest::Method::POST, "/accounts", &json!(settings)).await;
+            for format in ["xml", "json"] {
+                let account = format!("/accounts/{}", settings.app_id);
+                tell(&shop, &simulate, reqwest::Method::PATCH, &account, &json!({"format": format})).await;
+                for (kind, key, action, body) in ACTIONS {
+                    let openid = population::openid(&settings.app_id, 7);
+                    let triggered = shop.program.run(&[
+                        "trigger", kind, "--url", &url, "--token", &settings.token, "--aes-key", &settings.encoding_aes_key,
+                        "--mode", mode.as_str(), "--format", format, "--openid", &openid, "--key", key,
+                        "--original-id", &settings.original_id,
+                    ]);
+                    let out = triggered.ok();
+                    assert!(out.starts_with("200 OK"), "{out}");
+                    assert_eq!(out.lines().nth(1), Some("success"), "{out}");
+                    let ours = newest(&shop, &serve, &settings.app_id, 7).await;
+                    let act = format!("{account}/people/8/{action}");
+                    let record = tell(&shop, &simulate, reqwest::Method::POST, &act, &serde_json::from_str(body).unwrap()).await;
+                    assert_eq!(record["verdict"]["kind"], "success", "{record}");
+                    assert_eq!(ours, newest(&shop, &serve, &settings.app_id, 8).await, "{mode} {format} {kind}");
+                }
+            }
+        }
+        simulate.terminate();
+        assert_eq!(simulate.ended().status.code(), Some(0));
+    }
+
+    async fn a_trigger_with_the_wrong_secret_fails_and_says_so(engine: Engine) {
+        let shop = <Shop as crate::support::Fixture>::on(engine).await;
+        let serve = shop.program.serve(&["serve", "--role", "web"]);
+        let url = format!("{}/callback/{}", serve.url, super::OA);
+        let key = &shop.official.encoding_aes_key;
+        let refused = shop.program.run(&["trigger", "subscribe", "--url", &url, "--token", "wrong", "--aes-key", key]);
+        assert_eq!(refused.status.code(), Some(1), "{refused:?}");
+        assert!(refused.out.starts_with("403"), "{refused:?}");
+        assert!(refused.err.contains("would send this push again"), "{refused:?}");
+        assert!(!refused.err.contains(key.as_str()), "{refused:?}");
+    }
+}
