@@ -125,7 +125,13 @@ pub(crate) fn signed(settings: &Settings, fields: &Fields<'_>) -> Signed {
 
 /// A text message from [`USER`].
 pub(crate) fn text<'a>(settings: &'a Settings, content: &'a str) -> Fields<'a> {
-    push::text(&settings.original_id, USER, TIME, content, 24_930_000_000_000_001)
+    push::text(
+        &settings.original_id,
+        USER,
+        TIME,
+        content,
+        24_930_000_000_000_001,
+    )
 }
 
 /// An event of [`USER`].

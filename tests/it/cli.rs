@@ -63,7 +63,8 @@ impl Shop {
     fn point_to(&self, running: &Running) {
         for app_id in [OA, MP] {
             let url = format!("{}/callback/{app_id}", running.url);
-            let change = |settings: &mut Settings| settings.callback_url = Some(url.parse().unwrap());
+            let change =
+                |settings: &mut Settings| settings.callback_url = Some(url.parse().unwrap());
             self.world().change_account(app_id, change).unwrap();
         }
     }
@@ -84,7 +85,15 @@ fn add_account(program: &Program, settings: &Settings) {
         Kind::OfficialAccount => "official_account",
         Kind::MiniProgram => "mini_program",
     };
-    let mut arguments = vec!["accounts", "add", &settings.app_id, "--kind", kind, "--mode", mode];
+    let mut arguments = vec![
+        "accounts",
+        "add",
+        &settings.app_id,
+        "--kind",
+        kind,
+        "--mode",
+        mode,
+    ];
     let secrets = [
         ("--token", &settings.token),
         ("--aes-key", &settings.encoding_aes_key),

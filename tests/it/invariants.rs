@@ -122,19 +122,29 @@ impl Stage {
         self.app.drain().await;
         let fields = json!({"thing1": "{{ params.title }}"});
         let routes = json!([{"account": OA, "template_id": "TPL", "fields": fields}]);
-        let put = self.app.put(&self.key, "/message-types/ping", json!({"routes": routes}));
+        let put = self
+            .app
+            .put(&self.key, "/message-types/ping", json!({"routes": routes}));
         assert!([200, 201].contains(&put.await.status));
         let staff = format!("/staff/{staff_id}");
         self.app.put(&self.key, &staff, json!({})).await.ok(201);
         let bind = json!({"unionid": population::unionid(person)});
-        let bound = self.app.post(&self.key, &format!("{staff}/bindings"), bind).await;
+        let bound = self
+            .app
+            .post(&self.key, &format!("{staff}/bindings"), bind)
+            .await;
         bound.ok(201);
     }
 
     /// Asks to notify one staff member; the path of the deliveries.
     pub(crate) async fn notify(&self, staff_id: &str) -> String {
-        let body = json!({"message_type": "ping", "staff_ids": [staff_id], "params": {"title": "hi"}});
-        let accepted = self.app.post(&self.key, "/notifications", body).await.ok(202);
+        let body =
+            json!({"message_type": "ping", "staff_ids": [staff_id], "params": {"title": "hi"}});
+        let accepted = self
+            .app
+            .post(&self.key, "/notifications", body)
+            .await
+            .ok(202);
         assert_eq!(accepted["counts"]["queued"], 1, "{accepted}");
         format!("/notifications/{}/deliveries", accepted["id"])
     }

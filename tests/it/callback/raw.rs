@@ -46,12 +46,21 @@ fn broken() -> Vec<(Vec<u8>, bool)> {
     let xml = |content: &[u8]| [HEAD.as_bytes(), content, TAIL.as_bytes()].concat();
     vec![
         (xml(b"a ]]> b"), true),
-        (xml(b"a ]]></Content><FromUserName>oForged</FromUserName><MsgType>x"), true),
+        (
+            xml(b"a ]]></Content><FromUserName>oForged</FromUserName><MsgType>x"),
+            true,
+        ),
         (xml(b"not UTF-8: \xff\xfe"), true),
         (xml(b"\x00\x02 ]]> "), true),
-        ([b"<!DOCTYPE a [<!ENTITY b \"c\">]>".as_slice(), &xml(b"&b;")].concat(), true),
+        (
+            [b"<!DOCTYPE a [<!ENTITY b \"c\">]>".as_slice(), &xml(b"&b;")].concat(),
+            true,
+        ),
         (xml(b"x").split_at(HEAD.len() + 3).0.to_vec(), true),
-        (br#"{"ToUserName":"gh_1","FromUserName":"oABC","#.to_vec(), false),
+        (
+            br#"{"ToUserName":"gh_1","FromUserName":"oABC","#.to_vec(),
+            false,
+        ),
         (b"{]".to_vec(), false),
         (b"\xff\x00\xfe".to_vec(), false),
         (b"".to_vec(), false),

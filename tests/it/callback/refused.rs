@@ -77,11 +77,16 @@ const CASES: [(Mode, u16, &str, Spoil); 14] = [
     (Mode::Compatible, 403, "wrong_signature", |push, _| {
         set(push, "msg_signature", &"f".repeat(40));
     }),
-    (Mode::Compatible, 403, "nothing_encrypted", |push, settings| {
-        let mut clear = settings.clone();
-        clear.mode = Mode::Plain;
-        push.body = signed(&clear, &text(settings, SAID)).body;
-    }),
+    (
+        Mode::Compatible,
+        403,
+        "nothing_encrypted",
+        |push, settings| {
+            let mut clear = settings.clone();
+            clear.mode = Mode::Plain;
+            push.body = signed(&clear, &text(settings, SAID)).body;
+        },
+    ),
 ];
 
 async fn refuse_all(engine: Engine) {
@@ -102,11 +107,18 @@ async fn refuse_all(engine: Engine) {
                 "Encrypt>".to_owned(),
             ];
             for push in [&good, &bad] {
-                let signatures = push.query.iter().filter(|(name, _)| name.ends_with("signature"));
+                let signatures = push
+                    .query
+                    .iter()
+                    .filter(|(name, _)| name.ends_with("signature"));
                 secrets.extend(signatures.map(|(_, value)| value.clone()));
             }
             let answer = door.knock(&settings.app_id, bad).await;
-            assert_eq!((answer.status, answer.text.as_str()), (status, ""), "{cause}");
+            assert_eq!(
+                (answer.status, answer.text.as_str()),
+                (status, ""),
+                "{cause}"
+            );
             assert_eq!(door.events(&settings.app_id).await.len(), 0, "{cause}");
             let lines = logs::lines_with(&settings.app_id);
             assert_eq!(lines.len(), 1, "{lines:?}");

@@ -12,7 +12,10 @@ use super::{Door, USER, assert_success, event, signed, text};
 fn check_reply(settings: &Settings, clear: &[u8], welcome: &str) {
     let reply = Fields::parse(clear).unwrap();
     assert_eq!(reply.text("ToUserName"), Some(USER));
-    assert_eq!(reply.text("FromUserName"), Some(settings.original_id.as_str()));
+    assert_eq!(
+        reply.text("FromUserName"),
+        Some(settings.original_id.as_str())
+    );
     assert_eq!(reply.text("MsgType"), Some("text"));
     assert_eq!(reply.text("Content"), Some(welcome));
     assert!(reply.text("CreateTime").unwrap().parse::<i64>().unwrap() > 1_700_000_000);

@@ -29,12 +29,36 @@ fn json_shapes() -> Vec<(Value, &'static str, Value)> {
     let result = json!({"TemplateId": "tplA", "MsgID": "3990000000000000008", "ErrorCode": "0", "ErrorStatus": "success"});
     let sent_one = json!({"type": "subscribe_msg_sent", "entries": [sent("3990000000000000008")]});
     vec![
-        (json!({"List": one}), "subscribe_msg_popup_event", popup(json!([accepted]))),
-        (json!({"List": [one, other]}), "subscribe_msg_popup_event", popup(json!([accepted, entry("tplB", "reject", Some("0"))]))),
-        (json!({"SubscribeMsgPopupEvent": {"List": [one]}}), "subscribe_msg_popup_event", popup(json!([accepted]))),
-        (json!({"List": {"TemplateId": "tplA", "SubscribeStatusString": "reject"}}), "subscribe_msg_change_event", json!({"type": "subscribe_msg_change", "entries": [entry("tplA", "reject", None)]})),
-        (json!({"List": result}), "subscribe_msg_sent_event", sent_one.clone()),
-        (json!({"SubscribeMsgSentEvent": {"List": result}}), "subscribe_msg_sent_event", sent_one),
+        (
+            json!({"List": one}),
+            "subscribe_msg_popup_event",
+            popup(json!([accepted])),
+        ),
+        (
+            json!({"List": [one, other]}),
+            "subscribe_msg_popup_event",
+            popup(json!([accepted, entry("tplB", "reject", Some("0"))])),
+        ),
+        (
+            json!({"SubscribeMsgPopupEvent": {"List": [one]}}),
+            "subscribe_msg_popup_event",
+            popup(json!([accepted])),
+        ),
+        (
+            json!({"List": {"TemplateId": "tplA", "SubscribeStatusString": "reject"}}),
+            "subscribe_msg_change_event",
+            json!({"type": "subscribe_msg_change", "entries": [entry("tplA", "reject", None)]}),
+        ),
+        (
+            json!({"List": result}),
+            "subscribe_msg_sent_event",
+            sent_one.clone(),
+        ),
+        (
+            json!({"SubscribeMsgSentEvent": {"List": result}}),
+            "subscribe_msg_sent_event",
+            sent_one,
+        ),
     ]
 }
 

@@ -140,11 +140,55 @@ fn a_misused_command_says_what_is_wrong() {
         (&["keys", "add", "a"], 1, "projects add"),
         (&["projects", "add", " "], 1, "NAME"),
         (&["keys", "revoke", "x"], 2, "x"),
-        (&["keys", "add", "a", "--scopes", "everything"], 2, "everything"),
-        (&["trigger", "subscribe", "--url", "not a url", "--token", "t"], 2, "not a url"),
-        (&["trigger", "subscribe", "--url", "http://127.0.0.1:9/callback/wx1", "--token", "t"], 1, "EncodingAESKey"),
-        (&["trigger", "template-result", "--url", "http://127.0.0.1:9/callback/wx1", "--token", "t", "--mode", "plain", "--key", "x"], 1, "msgid"),
-        (&["load", "--url", "http://127.0.0.1:9/callback/wx1", "--token", "t"], 1, "--aes-key"),
+        (
+            &["keys", "add", "a", "--scopes", "everything"],
+            2,
+            "everything",
+        ),
+        (
+            &["trigger", "subscribe", "--url", "not a url", "--token", "t"],
+            2,
+            "not a url",
+        ),
+        (
+            &[
+                "trigger",
+                "subscribe",
+                "--url",
+                "http://127.0.0.1:9/callback/wx1",
+                "--token",
+                "t",
+            ],
+            1,
+            "EncodingAESKey",
+        ),
+        (
+            &[
+                "trigger",
+                "template-result",
+                "--url",
+                "http://127.0.0.1:9/callback/wx1",
+                "--token",
+                "t",
+                "--mode",
+                "plain",
+                "--key",
+                "x",
+            ],
+            1,
+            "msgid",
+        ),
+        (
+            &[
+                "load",
+                "--url",
+                "http://127.0.0.1:9/callback/wx1",
+                "--token",
+                "t",
+            ],
+            1,
+            "--aes-key",
+        ),
         (&["--config", "missing.toml", "migrate"], 1, "missing.toml"),
     ];
     for (arguments, code, reason) in cases {
@@ -157,9 +201,26 @@ fn a_misused_command_says_what_is_wrong() {
     let cases: [(&[&str], &str); 7] = [
         (&["projects", "add", "one"], "already"),
         (&["accounts", "add", "wx0123456789abcdef"], "--kind"),
-        (&["accounts", "add", "nonsense", "--kind", "official_account"], "app_id"),
-        (&["accounts", "add", "wx0123456789abcdef", "--kind", "official_account", "--aes-key", "short"], "43"),
-        (&["accounts", "set", "wx0123456789abcdef", "--name", "x"], "not an account"),
+        (
+            &["accounts", "add", "nonsense", "--kind", "official_account"],
+            "app_id",
+        ),
+        (
+            &[
+                "accounts",
+                "add",
+                "wx0123456789abcdef",
+                "--kind",
+                "official_account",
+                "--aes-key",
+                "short",
+            ],
+            "43",
+        ),
+        (
+            &["accounts", "set", "wx0123456789abcdef", "--name", "x"],
+            "not an account",
+        ),
         (&["accounts", "list", "--project", "two"], "two"),
         (&["keys", "revoke", "7"], "7"),
     ];
@@ -176,7 +237,12 @@ fn every_command_has_help() {
     fn visit(command: &clap::Command) -> usize {
         assert!(command.get_about().is_some(), "{}", command.get_name());
         for argument in command.get_arguments() {
-            assert!(argument.get_help().is_some(), "{} {}", command.get_name(), argument.get_id());
+            assert!(
+                argument.get_help().is_some(),
+                "{} {}",
+                command.get_name(),
+                argument.get_id()
+            );
         }
         1 + command.get_subcommands().map(visit).sum::<usize>()
     }
@@ -185,7 +251,12 @@ fn every_command_has_help() {
     command.build();
     assert!(visit(&command) > 15);
     let program = Program::new(Engine::Sqlite);
-    for arguments in [&["--help"][..], &["serve", "--help"], &["followers", "import", "--help"], &["--version"]] {
+    for arguments in [
+        &["--help"][..],
+        &["serve", "--help"],
+        &["followers", "import", "--help"],
+        &["--version"],
+    ] {
         assert!(!program.run(arguments).ok().is_empty(), "{arguments:?}");
     }
 }

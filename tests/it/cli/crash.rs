@@ -39,7 +39,9 @@ async fn send_blindly(running: &Running, push: &Signed) -> TcpStream {
         .extend_pairs(&push.query)
         .finish();
     let length = push.body.len();
-    let head = format!("POST /callback/{OA}?{query} HTTP/1.1\r\nHost: queqiao\r\nContent-Length: {length}\r\n\r\n");
+    let head = format!(
+        "POST /callback/{OA}?{query} HTTP/1.1\r\nHost: queqiao\r\nContent-Length: {length}\r\n\r\n"
+    );
     let address = running.url.strip_prefix("http://").unwrap();
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(head.as_bytes()).await.unwrap();
@@ -49,7 +51,12 @@ async fn send_blindly(running: &Running, push: &Signed) -> TcpStream {
 
 async fn send_again(shop: &Shop, running: &Running, push: &Signed) -> Response {
     let request = shop.http.post(format!("{}/callback/{OA}", running.url));
-    request.query(&push.query).body(push.body.clone()).send().await.unwrap()
+    request
+        .query(&push.query)
+        .body(push.body.clone())
+        .send()
+        .await
+        .unwrap()
 }
 
 both_engines! {

@@ -5,30 +5,52 @@ use queqiao::simulator::{Kind, Settings, population};
 use queqiao::wechat::callback::Mode;
 use serde_json::{Value, json};
 
-use super::{Shop, add_account};
+use super::{OA, Shop, add_account};
 use crate::callback::new_app_id;
+use crate::support::Fixture;
 use crate::support::program::Running;
 
 const ACTIONS: [(&str, &str, &str, &str); 5] = [
     ("subscribe", "", "follow", "{}"),
-    ("subscribe", "shop_12", "follow", r#"{"subscribe_scene":"ADD_SCENE_QR_CODE","qr_scene":"shop_12"}"#),
+    (
+        "subscribe",
+        "shop_12",
+        "follow",
+        r#"{"subscribe_scene":"ADD_SCENE_QR_CODE","qr_scene":"shop_12"}"#,
+    ),
     ("unsubscribe", "", "unfollow", "null"),
     ("click", "menu_1", "click", r#"{"key":"menu_1"}"#),
     ("text", "余额?", "text", r#"{"content":"余额?"}"#),
 ];
 
 /// Tells the simulator's own process something; what it answers.
-async fn tell(shop: &Shop, simulate: &Running, method: reqwest::Method, path: &str, body: &Value) -> Value {
-    let request = shop.http.request(method, format!("{}/_sim{path}", simulate.url));
+async fn tell(
+    shop: &Shop,
+    simulate: &Running,
+    method: reqwest::Method,
+    path: &str,
+    body: &Value,
+) -> Value {
+    let request = shop
+        .http
+        .request(method, format!("{}/_sim{path}", simulate.url));
     let response = request.json(body).send().await.unwrap();
-    assert!(response.status().is_success(), "{path}: {}", response.status());
+    assert!(
+        response.status().is_success(),
+        "{path}: {}",
+        response.status()
+    );
     serde_json::from_str(&response.text().await.unwrap()).unwrap()
 }
 
 /// What is stored newest, with everything that is different in each push made equal.
 async fn newest(shop: &Shop, serve: &Running, app_id: &str, person: u32) -> Value {
-    let listed = shop.get(serve, &format!("/events?app_id={app_id}&limit=1")).await;
-    let event = shop.get(serve, &format!("/events/{}", listed["items"][0]["id"])).await;
+    let listed = shop
+        .get(serve, &format!("/events?app_id={app_id}&limit=1"))
+        .await;
+    let event = shop
+        .get(serve, &format!("/events/{}", listed["items"][0]["id"]))
+        .await;
     let openid = population::openid(app_id, person);
     assert_eq!(event["openid"], openid, "{event}");
     let parsed = &event["parsed"];
@@ -38,8 +60,13 @@ async fn newest(shop: &Shop, serve: &Running, app_id: &str, person: u32) -> Valu
         raw = raw.replace(id, "ID");
     }
     // QR codes of the simulator have a ticket.
-    let ticket = ["<Ticket><![CDATA[gQFw8DwAAAA==]]></Ticket>", r#","Ticket":"gQFw8DwAAAA==""#];
-    raw = ticket.iter().fold(raw, |raw, ticket| raw.replace(ticket, ""));
+    let ticket = [
+        "<Ticket><![CDATA[gQFw8DwAAAA==]]></Ticket>",
+        r#","Ticket":"gQFw8DwAAAA==""#,
+    ];
+    raw = ticket
+        .iter()
+        .fold(raw, |raw, ticket| raw.replace(ticket, ""));
     let mut content = parsed["content"].clone();
     content.as_object_mut().unwrap().remove("ticket");
     json!({"raw": raw, "kind": event["kind"], "content": content})
@@ -82,9 +109,9 @@ both_engines! {
     }
 
     async fn a_trigger_with_the_wrong_secret_fails_and_says_so(engine: Engine) {
-        let shop = <Shop as crate::support::Fixture>::on(engine).await;
+        let shop = Shop::on(engine).await;
         let serve = shop.program.serve(&["serve", "--role", "web"]);
-        let url = format!("{}/callback/{}", serve.url, super::OA);
+        let url = format!("{}/callback/{}", serve.url, OA);
         let key = &shop.official.encoding_aes_key;
         let refused = shop.program.run(&["trigger", "subscribe", "--url", &url, "--token", "wrong", "--aes-key", key]);
         assert_eq!(refused.status.code(), Some(1), "{refused:?}");

@@ -16,13 +16,19 @@ async fn stage(engine: Engine, followers: u32) -> Stage {
     };
     let stage = Stage::with(engine, options).await;
     let people = 0..followers;
-    stage.world().add_followers(OA, people, &Origin::search()).unwrap();
+    stage
+        .world()
+        .add_followers(OA, people, &Origin::search())
+        .unwrap();
     stage
 }
 
 async fn start(stage: &Stage, reconcile: bool) -> String {
     let path = format!("/accounts/{OA}/imports");
-    let started = stage.app.post(&stage.key, &path, json!({"reconcile": reconcile})).await;
+    let started = stage
+        .app
+        .post(&stage.key, &path, json!({"reconcile": reconcile}))
+        .await;
     format!("/imports/{}", started.ok(202)["id"])
 }
 

@@ -8,13 +8,21 @@ use super::{OA, Stage};
 
 /// Whether a staff member can be reached, and if not, why.
 async fn reach(stage: &Stage, staff_id: &str) -> (Value, Value) {
-    let staff = stage.app.get(&stage.key, &format!("/staff/{staff_id}")).await;
+    let staff = stage
+        .app
+        .get(&stage.key, &format!("/staff/{staff_id}"))
+        .await;
     let staff = staff.ok(200);
-    (staff["reachable"].clone(), staff["accounts"][0]["reason"].clone())
+    (
+        staff["reachable"].clone(),
+        staff["accounts"][0]["reason"].clone(),
+    )
 }
 
 async fn linked(stage: &Stage, person: u32) {
-    let people = stage.people(&format!("unionid={}", population::unionid(person))).await;
+    let people = stage
+        .people(&format!("unionid={}", population::unionid(person)))
+        .await;
     assert_eq!(people.len(), 1, "{people:?}");
     assert_eq!(people[0]["link_state"], "linked", "{people:?}");
     assert_eq!(people[0]["identities"].as_array().unwrap().len(), 2);

@@ -23,7 +23,11 @@ async fn ask(bridge: &Bridge, person: u32) -> Result<(), TokenError> {
         let openid = openid.as_str();
         async move { bridge.wechat.user_info(&token, openid).await }
     };
-    bridge.tokens.call(&account, "user/info", call).await.map(drop)
+    bridge
+        .tokens
+        .call(&account, "user/info", call)
+        .await
+        .map(drop)
 }
 
 both_engines! {

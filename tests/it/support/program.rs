@@ -110,7 +110,11 @@ impl Program {
         });
         let url = url.recv_timeout(DEADLINE).expect("it listens in time");
         let readers = Some([out, err]);
-        Running { child, url, readers }
+        Running {
+            child,
+            url,
+            readers,
+        }
     }
 }
 
