@@ -60,8 +60,11 @@ fn messages() -> Vec<(&'static str, &'static str, Value)> {
 
 /// `Event`, what follows it, and the content that it means.
 fn events() -> Vec<(&'static str, &'static str, Value)> {
+    [followers(), menus(), results()].concat()
+}
+
+fn followers() -> Vec<(&'static str, &'static str, Value)> {
     let follow = |origin: Value| json!({"type": "subscribe", "origin": origin});
-    let status = |outcome: Value| json!({"type": "template_send_job_finish", "status": outcome});
     vec![
         ("subscribe", "", follow(json!({"kind": "direct"}))),
         (
@@ -105,6 +108,11 @@ fn events() -> Vec<(&'static str, &'static str, Value)> {
             "<Latitude>22.543096</Latitude><Longitude>114.057865</Longitude><Precision>40.000000</Precision>",
             json!({"type": "location_report", "latitude": 22.543096, "longitude": 114.057865, "precision": 40.0}),
         ),
+    ]
+}
+
+fn menus() -> Vec<(&'static str, &'static str, Value)> {
+    vec![
         (
             "CLICK",
             "<EventKey>菜单_1</EventKey>",
@@ -150,6 +158,12 @@ fn events() -> Vec<(&'static str, &'static str, Value)> {
             "<EventKey>k</EventKey><SendLocationInfo><Location_X>23</Location_X><Location_Y>113</Location_Y><Scale>15</Scale><Label>l</Label><Poiname/></SendLocationInfo>",
             json!({"type": "menu_location", "key": "k", "latitude": 23.0, "longitude": 113.0, "scale": 15.0, "label": "l", "poi_name": ""}),
         ),
+    ]
+}
+
+fn results() -> Vec<(&'static str, &'static str, Value)> {
+    let status = |outcome: Value| json!({"type": "template_send_job_finish", "status": outcome});
+    vec![
         (
             "TEMPLATESENDJOBFINISH",
             "<MsgID>3990000000000000007</MsgID><Status>success</Status>",

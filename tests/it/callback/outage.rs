@@ -3,7 +3,7 @@
 
 use diesel::connection::SimpleConnection;
 use queqiao::bridge::register::Draft;
-use queqiao::db::DbError;
+use queqiao::db::{Db, DbError, Engine};
 use queqiao::models::account::{AccountKind, TokenSource};
 use queqiao::simulator::{Kind, Settings};
 use queqiao::wechat::callback::Mode;
@@ -13,7 +13,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::{Door, TIME, USER, assert_success, signed, text};
-use crate::support::logs;
+use crate::support::{Fixture, logs, postgres};
 
 const DEADLINE: std::time::Duration = std::time::Duration::from_secs(30);
 
@@ -132,4 +132,36 @@ both_engines! {
         let page = door.app.send(page.get(path).bearer_auth(&door.key)).await.ok(200);
         assert_eq!(page["items"].as_array().unwrap().len(), 8);
     }
+}
+
+/// PostgreSQL restarts, or an administrator ends its connections.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lost_connections_cost_no_callback() {
+    if !postgres::is_there() {
+        return;
+    }
+    let door = Door::on(Engine::Postgres).await;
+    let settings = door
+        .account(Kind::OfficialAccount, Mode::Secure, Format::Xml)
+        .await;
+    let other = Db::open(&door.app.database.url(), 1).unwrap();
+    for number in 0..3 {
+        let fields = push::text(&settings.original_id, USER, TIME, "hi", number);
+        assert_success(
+            &door
+                .knock(&settings.app_id, signed(&settings, &fields))
+                .await,
+        );
+        let end_all = other.read(|conn| {
+            let queqiao::db::Conn::Postgres(conn) = conn else {
+                panic!("this is PostgreSQL");
+            };
+            Ok::<_, DbError>(conn.batch_execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+                 WHERE datname = current_database() AND pid <> pg_backend_pid()",
+            )?)
+        });
+        end_all.await.unwrap();
+    }
+    assert_eq!(door.events(&settings.app_id).await.len(), 3);
 }

@@ -7,6 +7,8 @@ use queqiao::wechat::callback::Mode;
 use queqiao::wechat::fields::Format;
 use queqiao::wechat::push::Signed;
 use queqiao::wechat::signature;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use super::{Door, TIME, assert_success, new_app_id, signed, text};
 use crate::support::{Fixture, logs};
@@ -150,6 +152,31 @@ both_engines! {
         let longer = signed(&settings, &text(&settings, &content));
         assert_eq!(door.knock(&settings.app_id, longer).await.status, 413);
         assert_eq!(door.events(&settings.app_id).await.len(), 1);
+    }
+
+    async fn a_body_that_does_not_say_its_length_is_cut_off_as_well(door: Door) {
+        let settings = door.account(Kind::OfficialAccount, Mode::Plain, Format::Xml).await;
+        let push = signed(&settings, &text(&settings, "hi"));
+        let query: Vec<_> = push.query.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let head = format!(
+            "POST /callback/{}?{} HTTP/1.1\r\nHost: queqiao\r\nTransfer-Encoding: chunked\r\n\r\n",
+            settings.app_id,
+            query.join("&")
+        );
+        let address = door.app.url.strip_prefix("http://").unwrap();
+        let stream = TcpStream::connect(address).await.unwrap();
+        let (mut answer, mut request) = stream.into_split();
+        let sending = tokio::spawn(async move {
+            request.write_all(head.as_bytes()).await.unwrap();
+            let chunk = [b"8000\r\n".as_slice(), &[b' '; 0x8000], b"\r\n"].concat();
+            // Without end: only the server can bring it to one.
+            while request.write_all(&chunk).await.is_ok() {}
+        });
+        let mut status = [0; 12];
+        answer.read_exact(&mut status).await.unwrap();
+        assert_eq!(&status, b"HTTP/1.1 413");
+        sending.abort();
+        assert_eq!(door.events(&settings.app_id).await.len(), 0);
     }
 
     async fn an_account_that_is_not_here_is_404(door: Door) {

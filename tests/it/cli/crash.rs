@@ -1,16 +1,18 @@
 //! Killed between the commit of a callback and its answer.
 
-use queqiao::db::DbError;
+use queqiao::db::{DbError, Engine};
 use queqiao::models::event;
-use queqiao::simulator::{Origin, population};
+use queqiao::simulator::{Fault, FaultKind, Origin, TemplateSettings, population};
 use queqiao::wechat::crypto::AesKey;
 use queqiao::wechat::push::{self, Sender, Signed};
-use reqwest::Response;
-use serde_json::json;
+use reqwest::{Method, Response};
+use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
 use super::{MP, OA, Shop};
+use crate::invariants::SEND;
+use crate::support::Fixture;
 use crate::support::program::{Running, eventually};
 
 fn follow(shop: &Shop, person: u32) -> Signed {
@@ -92,5 +94,49 @@ both_engines! {
         assert_eq!(events["items"][0]["state"], "processed");
         assert_eq!(shop.world().calls("/cgi-bin/user/info", None).unwrap(), 1);
         assert_eq!(shop.get(&second, "/people").await["items"].as_array().unwrap().len(), 1);
+    }
+
+    async fn a_message_that_was_accepted_and_not_recorded_is_seen_once(engine: Engine) {
+        let mut shop = Shop::on(engine).await;
+        shop.program.settings.push(("QUEQIAO_DELIVER__LEASE_SECONDS", "1"));
+        let template = TemplateSettings {
+            template_id: "TPL".to_owned(),
+            title: "Notice".to_owned(),
+            content: "Title: {{thing1.DATA}}".to_owned(),
+            ..TemplateSettings::default()
+        };
+        shop.world().add_template(OA, &template).unwrap();
+        let mut first = shop.program.serve(&["serve"]);
+        shop.point_to(&first);
+        shop.world().follow(OA, 1, Origin::search()).await.unwrap();
+        let call = async |method: Method, path: &str, body: Value| {
+            let request = shop.http.request(method, format!("{}/api/v1{path}", first.url));
+            let answer = request.bearer_auth(&shop.key).json(&body).send().await.unwrap();
+            assert!(answer.status().is_success(), "{path}: {answer:?}");
+            serde_json::from_str::<Value>(&answer.text().await.unwrap()).unwrap()
+        };
+        let routes = json!([{"account": OA, "template_id": "TPL", "fields": {"thing1": "hi"}}]);
+        call(Method::PUT, "/message-types/ping", json!({"routes": routes})).await;
+        call(Method::PUT, "/staff/s1", json!({})).await;
+        let bind = json!({"app_id": OA, "openid": population::openid(OA, 1)});
+        call(Method::POST, "/staff/s1/bindings", bind).await;
+        shop.world().add_fault(Fault::at(SEND, FaultKind::TimeOutAfter).times(1)).unwrap();
+        let asked = json!({"message_type": "ping", "staff_ids": ["s1"], "params": {}});
+        let asked = call(Method::POST, "/notifications", asked).await;
+        eventually("the message", async || (shop.world().messages().len() == 1).then_some(())).await;
+        first.kill();
+        let second = shop.program.serve(&["serve"]);
+        let path = format!("/notifications/{}/deliveries", asked["id"]);
+        let delivery = eventually("the end of the delivery", async || {
+            let page = shop.get(&second, &path).await;
+            let delivery = page["items"][0].clone();
+            (delivery["state"] == "sent" || delivery["state"] == "delivered").then_some(delivery)
+        }).await;
+        let seen = shop.world().messages();
+        assert_eq!(seen.len(), 1, "{seen:?}");
+        assert_eq!(delivery["msgid"], seen[0].msgid.to_string());
+        assert_eq!(shop.world().stats().repeats, 1);
+        let outcomes: Vec<_> = delivery["attempts"].as_array().unwrap().iter().map(|one| one["outcome"].clone()).collect();
+        assert_eq!(outcomes, ["interrupted", "accepted"]);
     }
 }

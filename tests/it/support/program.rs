@@ -23,6 +23,8 @@ pub(crate) struct Program {
     pub(crate) directory: PathBuf,
     /// Where it finds WeChat.
     pub(crate) wechat: String,
+    /// Other settings, as variables.
+    pub(crate) settings: Vec<(&'static str, &'static str)>,
 }
 
 /// What a command said.
@@ -50,6 +52,7 @@ impl Program {
             database: TestDb::new(engine),
             directory,
             wechat: "http://127.0.0.1:9/".to_owned(),
+            settings: Vec::new(),
         }
     }
 
@@ -69,6 +72,7 @@ impl Program {
             .env("QUEQIAO_SERVER__WORKERS", "1")
             .env("RUST_LOG", "warn,queqiao=trace")
             .env("NO_PROXY", "*")
+            .envs(self.settings.iter().copied())
             .stdin(Stdio::null());
         command
     }

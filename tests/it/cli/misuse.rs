@@ -1,0 +1,108 @@
+//! Commands used wrongly: the exit code, and a text that names what is wrong.
+
+use queqiao::db::Engine;
+
+use crate::support::program::Program;
+
+/// What is given, the exit code, and what the text names.
+type Case<'a> = (&'a [&'a str], i32, &'a str);
+
+const URL: &str = "http://127.0.0.1:9/callback/wx1";
+
+/// In an installation without a project.
+const EMPTY: [Case<'_>; 13] = [
+    (&[], 2, "Usage"),
+    (&["fly"], 2, "fly"),
+    (&["serve", "--role", "king"], 2, "king"),
+    (&["serve", "--bind", "nowhere"], 1, "nowhere"),
+    (&["accounts", "list"], 1, "projects add"),
+    (&["keys", "add", "a"], 1, "projects add"),
+    (&["projects", "add", " "], 1, "NAME"),
+    (&["keys", "revoke", "x"], 2, "x"),
+    (&["keys", "add", "a", "--scopes", "all"], 2, "all"),
+    (
+        &["trigger", "subscribe", "--url", "not a url", "--token", "t"],
+        2,
+        "not a url",
+    ),
+    (
+        &["trigger", "subscribe", "--url", URL, "--token", "t"],
+        1,
+        "EncodingAESKey",
+    ),
+    (&["load", "--url", URL, "--token", "t"], 1, "--aes-key"),
+    (&["--config", "missing.toml", "migrate"], 1, "missing.toml"),
+];
+
+const ADD: [&str; 3] = ["accounts", "add", "wx0123456789abcdef"];
+
+/// In one with the project `one`.
+const WITH_PROJECT: [Case<'_>; 5] = [
+    (&["projects", "add", "one"], 1, "already"),
+    (&ADD, 1, "--kind"),
+    (
+        &["accounts", "set", "wx0123456789abcdef", "--name", "x"],
+        1,
+        "not an account",
+    ),
+    (&["accounts", "list", "--project", "two"], 1, "two"),
+    (&["keys", "revoke", "7"], 1, "7"),
+];
+
+fn check(program: &Program, (arguments, code, reason): Case<'_>) {
+    let said = program.run(arguments);
+    assert_eq!(said.status.code(), Some(code), "{arguments:?}: {said:?}");
+    assert!(said.err.contains(reason), "{arguments:?}: {said:?}");
+    assert!(!said.err.contains("panicked"), "{said:?}");
+}
+
+#[test]
+fn a_misused_command_says_what_is_wrong() {
+    let program = Program::new(Engine::Sqlite);
+    for case in EMPTY {
+        check(&program, case);
+    }
+    program.run(&["projects", "add", "one"]).ok();
+    for case in WITH_PROJECT {
+        check(&program, case);
+    }
+}
+
+#[test]
+fn a_malformed_account_is_refused_without_repeating_its_secret() {
+    let program = Program::new(Engine::Sqlite);
+    program.run(&["projects", "add", "one"]).ok();
+    let kind = ["--kind", "official_account"];
+    let nonsense = [&["accounts", "add", "nonsense"], kind.as_slice()].concat();
+    check(&program, (&nonsense, 1, "app_id"));
+    for (option, value, reason) in [
+        ("--aes-key", "tooshort-secret", "43"),
+        ("--token", "a token with spaces", "token"),
+        ("--token", "@missing-file", "missing-file"),
+        ("--mode", "half", "half"),
+    ] {
+        let arguments = [&ADD, kind.as_slice(), &[option, value]].concat();
+        let said = program.run(&arguments);
+        assert!(!said.status.success(), "{arguments:?}: {said:?}");
+        assert!(said.err.contains(reason), "{arguments:?}: {said:?}");
+        assert!(!said.err.contains("tooshort-secret"), "{said:?}");
+    }
+    assert_eq!(program.run(&["accounts", "list"]).ok(), "");
+}
+
+#[test]
+fn a_template_result_needs_a_msgid() {
+    let program = Program::new(Engine::Sqlite);
+    let of = [
+        "trigger",
+        "template-result",
+        "--url",
+        URL,
+        "--token",
+        "t",
+        "--mode",
+        "plain",
+    ];
+    let arguments = [of.as_slice(), &["--key", "x"]].concat();
+    check(&program, (&arguments, 1, "msgid"));
+}
