@@ -79,6 +79,24 @@ both_engines! {
         }
     }
 
+    async fn of_two_follows_in_one_batch_the_newer_one_counts(stage: Stage) {
+        let world = stage.world();
+        world.hold_pushes(OA).unwrap();
+        for scene in ["shop_1", "shop_2"] {
+            stage.app.advance(Duration::from_secs(5));
+            world.follow(OA, 1, Origin::qr(scene)).await.unwrap();
+        }
+        world.release_pushes(OA, PushOrder::Reverse).await.unwrap();
+        let newest = world.now() / 1000;
+        // Before WeChat is asked, so that nothing but the events can say so.
+        assert_eq!(stage.app.bridge.process_step().await.unwrap(), Step::Worked);
+        let identity = stage.identity(1).await;
+        assert_eq!(identity["qr_scene"], "shop_2", "{identity}");
+        let followed = identity["followed_at"].as_str().unwrap();
+        let followed = chrono::DateTime::parse_from_rfc3339(followed).unwrap().timestamp();
+        assert!((newest - followed).abs() <= 2, "{newest} {followed}");
+    }
+
     async fn an_old_event_in_a_later_batch_changes_nothing(stage: Stage) {
         let world = stage.world();
         world.hold_pushes(OA).unwrap();
