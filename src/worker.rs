@@ -65,9 +65,10 @@ async fn run<E, S, F>(
             Ok(Step::Later(rest)) => rest.min(poll),
             Err(error) => {
                 tracing::error!(worker.name = name, %error, "step failed, will be tried again");
+                let rest = pause;
                 pause = (pause * 2).min(LONGEST_PAUSE);
                 tokio::select! {
-                    () = tokio::time::sleep(pause) => continue,
+                    () = tokio::time::sleep(rest) => continue,
                     _ = shutdown.wait_for(|stop| *stop) => return,
                 }
             }

@@ -17,10 +17,11 @@ use crate::models::account::{self, Account};
 use crate::vault::Vault;
 
 use open::open;
-pub use open::{AccountError, OpenAccount, place, unseal};
+pub use open::{AccountError, OpenAccount, is_app_id, place, unseal};
 
 const TRUSTED_FOR: TimeDelta = TimeDelta::seconds(5);
-/// Unknown app ids that are remembered as unknown, so that a stranger cannot make us query.
+/// Unknown app ids that are remembered as unknown; a stranger can make up more, but not fill the
+/// memory with them.
 const MISSES: usize = 10_000;
 
 #[derive(Clone)]
@@ -58,6 +59,9 @@ impl Accounts {
     /// # Errors
     /// If it is not in memory and cannot be read or opened.
     pub async fn get(&self, app_id: &str) -> Result<Option<Arc<OpenAccount>>, AccountError> {
+        if !is_app_id(app_id) {
+            return Ok(None);
+        }
         let now = self.clock.now();
         let known = {
             let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);

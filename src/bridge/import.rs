@@ -1,7 +1,7 @@
 //! Followers that were there before Queqiao: a walk over WeChat's follower list, page by page,
 //! with the cursor stored after each, so that it goes on where it was interrupted.
 
-use chrono::TimeDelta;
+use chrono::{NaiveDateTime, TimeDelta};
 use thiserror::Error;
 
 use super::accounts::{AccountError, OpenAccount};
@@ -85,7 +85,9 @@ impl Bridge {
             return Ok(Step::Idle);
         };
         let Some(account) = self.accounts.by_id(import.account_id).await? else {
-            return Ok(Step::Idle);
+            self.give_import_up(import, "the account does not open under this master key")
+                .await?;
+            return Ok(Step::Worked);
         };
         let cursor = import.next_openid.clone();
         let call = |token| {
@@ -113,22 +115,11 @@ impl Bridge {
         let mut openids = page.openids;
         openids.sort_unstable();
         openids.dedup();
-        let mut progress = Progress {
-            state: ImportState::Running,
-            next_openid: page.next_openid.or(import.next_openid.clone()),
-            collected: collected.cast_signed(),
-            total: Some(page.total.cast_signed()),
-            created: import.created,
-            gone: import.gone,
-            problem: None,
-            attempts: 0,
-            due_at: Some(now),
-            finished_at: None,
-        };
+        let mut progress = after_page(&import, page.next_openid, collected, page.total);
         if last {
-            progress.state = ImportState::Done;
-            progress.due_at = None;
-            progress.finished_at = Some(now);
+            finish(&mut progress, import.reconcile, now);
+        } else {
+            progress.due_at = Some(now);
         }
         // The page and the cursor behind it are one transaction: neither is lost without the other.
         let done = self
@@ -147,7 +138,7 @@ impl Bridge {
                         .collect();
                     progress.created += count(identity::list_followers(conn, &rows)?);
                 }
-                if last && import.reconcile {
+                if progress.state == ImportState::Done && import.reconcile {
                     let started = import.started_at.and_utc().timestamp();
                     let gone = identity::mark_gone(conn, account_id, import.id, started, now)?;
                     progress.gone = count(gone);
@@ -168,6 +159,26 @@ impl Bridge {
         );
         self.signals.profiles.notify_one();
         Ok(())
+    }
+
+    async fn give_import_up(&self, import: Import, problem: &str) -> Result<(), ImportError> {
+        let now = self.clock.now();
+        tracing::error!(import.id = %import.id, problem, "import given up");
+        let progress = Progress {
+            state: ImportState::Failed,
+            next_openid: import.next_openid,
+            collected: import.collected,
+            total: import.total,
+            created: import.created,
+            gone: import.gone,
+            problem: Some(problem.to_owned()),
+            attempts: import.attempts,
+            due_at: None,
+            finished_at: Some(now),
+        };
+        self.db
+            .write(move |conn| Ok::<_, ImportError>(import::advance(conn, import.id, &progress)?))
+            .await
     }
 
     async fn put_import_off(
@@ -207,6 +218,36 @@ impl Bridge {
         self.db
             .write(move |conn| Ok::<_, ImportError>(import::advance(conn, import.id, &progress)?))
             .await
+    }
+}
+
+/// Where an import stands when a page is stored.
+fn after_page(import: &Import, next: Option<String>, collected: u64, total: u64) -> Progress {
+    Progress {
+        state: ImportState::Running,
+        next_openid: next.or_else(|| import.next_openid.clone()),
+        collected: collected.cast_signed(),
+        total: Some(total.cast_signed()),
+        created: import.created,
+        gone: import.gone,
+        problem: None,
+        attempts: 0,
+        due_at: None,
+        finished_at: None,
+    }
+}
+
+/// The list has ended. Whoever is not on one that broke off is not gone, so such a walk does not
+/// count when it is there to find that out.
+fn finish(progress: &mut Progress, reconcile: bool, now: NaiveDateTime) {
+    let (collected, total) = (progress.collected, progress.total.unwrap_or_default());
+    progress.finished_at = Some(now);
+    progress.state = ImportState::Done;
+    if reconcile && collected < total {
+        progress.state = ImportState::Failed;
+        progress.problem = Some(format!(
+            "the list ended after {collected} of {total} followers; start again"
+        ));
     }
 }
 

@@ -106,20 +106,21 @@ impl Bridge {
     /// with the reason, and can be replayed.
     async fn process_singly(&self, limit: i64) -> Result<Done, ProcessError> {
         let mut total = Done::default();
-        let mut failures = 0;
+        let mut failing = (None, 0);
         for _ in 0..limit {
             match self.process(1).await {
                 Ok(done) if done.events == 0 => break,
-                Ok(done) => {
-                    failures = 0;
-                    total.add(done);
-                }
+                Ok(done) => total.add(done),
                 Err(failed) if failed.error.is_about_data() => {
-                    failures += 1;
+                    let before = if failing.0 == failed.first {
+                        failing.1
+                    } else {
+                        0
+                    };
+                    failing = (failed.first, before + 1);
                     // A deadlock, for one, does not come back.
-                    if let (TRIES.., Some(id)) = (failures, failed.first) {
+                    if let (Some(id), TRIES..) = failing {
                         self.set_aside(id, failed.error.to_string()).await?;
-                        failures = 0;
                     }
                 }
                 Err(failed) => return Err(failed),

@@ -3,7 +3,7 @@
 use secrecy::{ExposeSecret, SecretString};
 use thiserror::Error;
 
-use super::accounts::place;
+use super::accounts::{is_app_id, place};
 use crate::db::DbError;
 use crate::ids::ProjectId;
 use crate::models::account::{self, Account, AccountKind, AccountSettings, TokenSource};
@@ -139,8 +139,7 @@ fn check(draft: &Draft) -> Result<(), RegisterError> {
             rule: rule.to_owned(),
         })
     };
-    let digits = draft.app_id.strip_prefix("wx").unwrap_or_default();
-    if digits.len() != 16 || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+    if !is_app_id(&draft.app_id) {
         return refuse(
             "app_id",
             "must be wx and 16 hex digits, as in WeChat's console",

@@ -1,30 +1,37 @@
 //! Access tokens: one refresh at a time across all replicas, and a refused token thrown away only
 //! if it is still the stored one.
 
+mod error;
+
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::{NaiveDateTime, TimeDelta};
 use secrecy::ExposeSecret;
-use thiserror::Error;
 use tokio::sync::Mutex;
 
 use super::accounts::{OpenAccount, place};
 use super::problem;
 use crate::clock::Clock;
-use crate::db::{Db, DbError};
+use crate::db::Db;
 use crate::ids::AccountId;
 use crate::models::access_token::{self, StoredToken};
 use crate::models::account::TokenSource;
-use crate::vault::{Vault, VaultError};
+use crate::vault::Vault;
 use crate::wechat::client::{AccessToken, Client};
 use crate::wechat::error::{CallError, Class};
 use crate::wechat::token::TokenGrant;
 
+pub use error::TokenError;
+
 /// A token is replaced when less than this remains of it: WeChat's old and new token are both
 /// good for the last five minutes.
 const REFRESH_BEFORE: TimeDelta = TimeDelta::minutes(10);
+/// A token is not used when less than this remains of it.
+const TOO_SHORT: TimeDelta = TimeDelta::seconds(30);
+/// How long a token is used that should be replaced and cannot be yet.
+const FOR_NOW: TimeDelta = TimeDelta::seconds(60);
 /// How long a refresh is left to the replica that took it.
 const LEASE: TimeDelta = TimeDelta::seconds(20);
 /// How often the others look whether it is done, and how many times.
@@ -39,37 +46,13 @@ pub struct Token {
     /// Which refresh it came from: names it when WeChat refuses it.
     pub generation: i64,
     expires_at: NaiveDateTime,
+    /// Until when it is used without asking whether there is a newer one.
+    look_again: NaiveDateTime,
 }
 
-/// Why a call could not be made or did not work.
-#[derive(Debug, Error)]
-pub enum TokenError {
-    /// The account has no app secret.
-    #[error("account {0} has no app secret: add it with `queqiao accounts set --secret`")]
-    NoSecret(String),
-    /// WeChat refused the call, or could not be reached for it.
-    #[error(transparent)]
-    Call(#[from] CallError),
-    /// There is no token, because WeChat refused to give one or could not be reached; the call
-    /// itself was not made.
-    #[error("no access token: {0}")]
-    Refresh(#[source] CallError),
-    /// The database did not answer.
-    #[error(transparent)]
-    Db(#[from] DbError),
-    /// The stored token does not open.
-    #[error(transparent)]
-    Vault(#[from] VaultError),
-    /// Another replica has been refreshing for too long.
-    #[error("another process holds the token refresh of account {0}")]
-    Busy(String),
-}
-
-impl From<diesel::result::Error> for TokenError {
-    fn from(error: diesel::result::Error) -> Self {
-        Self::Db(error.into())
-    }
-}
+/// One caller of a process at a time asks for an account's token. Whoever waited meanwhile shares
+/// its failure instead of repeating it: WeChat's, or none where another replica was too slow.
+type Turn = Arc<Mutex<Option<(Instant, Option<CallError>)>>>;
 
 /// The access tokens of this installation.
 pub struct Tokens {
@@ -79,7 +62,7 @@ pub struct Tokens {
     wechat: Client,
     owner: String,
     known: RwLock<HashMap<AccountId, Token>>,
-    refreshing: Mutex<HashMap<AccountId, Arc<Mutex<()>>>>,
+    refreshing: Mutex<HashMap<AccountId, Turn>>,
 }
 
 impl Tokens {
@@ -130,26 +113,60 @@ impl Tokens {
         if let Some(token) = self.fresh(account.id) {
             return Ok(token);
         }
+        let asked = Instant::now();
         let turn = {
             let mut refreshing = self.refreshing.lock().await;
             Arc::clone(refreshing.entry(account.id).or_default())
         };
-        // One caller of this process at a time; the others find its token.
-        let _turn = turn.lock().await;
+        let mut failed = turn.lock().await;
+        if let Some(token) = self.fresh(account.id) {
+            return Ok(token);
+        }
+        if let Some((at, error)) = &*failed
+            && *at >= asked
+        {
+            return Err(match error {
+                Some(error) => TokenError::Refresh(error.clone()),
+                None => TokenError::Busy(account.app_id.clone()),
+            });
+        }
+        let result = self.get_in_turn(account).await;
+        *failed = match &result {
+            Err(TokenError::Refresh(error)) => Some((Instant::now(), Some(error.clone()))),
+            Err(TokenError::Busy(_)) => Some((Instant::now(), None)),
+            _ => None,
+        };
+        result
+    }
+
+    async fn get_in_turn(&self, account: &OpenAccount) -> Result<Token, TokenError> {
         for _ in 0..LOOKS {
-            if let Some(token) = self.fresh(account.id) {
-                return Ok(token);
-            }
+            let now = self.clock.now();
             let stored = self.stored(account.id).await?;
             let generation = stored.as_ref().map_or(0, |stored| stored.generation);
-            if let Some(token) = self.open(account, stored)?
-                && token.expires_at - self.clock.now() > REFRESH_BEFORE
+            let alive = self
+                .open(account, stored)
+                .filter(|token| token.expires_at - now > TOO_SHORT);
+            if let Some(token) = &alive
+                && now < token.look_again
             {
-                self.remember(account.id, &token);
-                return Ok(token);
+                return Ok(self.remember(account.id, token.clone()));
             }
             if self.take_lease(account.id, generation).await? {
-                return self.refresh(account).await;
+                return match (self.refresh(account).await, alive) {
+                    (Err(TokenError::Refresh(error)), Some(token)) => {
+                        tracing::warn!(
+                            account.app_id = %account.app_id,
+                            %error,
+                            "access token not refreshed, going on with the one there is"
+                        );
+                        Ok(self.remember(account.id, token.for_now(now)))
+                    }
+                    (refreshed, _) => refreshed,
+                };
+            }
+            if let Some(token) = alive {
+                return Ok(self.remember(account.id, token.for_now(now)));
             }
             tokio::time::sleep(LOOK_AGAIN).await;
         }
@@ -183,13 +200,14 @@ impl Tokens {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
         known
             .get(&account)
-            .filter(|token| token.expires_at - self.clock.now() > REFRESH_BEFORE)
+            .filter(|token| self.clock.now() < token.look_again)
             .cloned()
     }
 
-    fn remember(&self, account: AccountId, token: &Token) {
+    fn remember(&self, account: AccountId, token: Token) -> Token {
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         known.insert(account, token.clone());
+        token
     }
 
     async fn stored(&self, account: AccountId) -> Result<Option<StoredToken>, TokenError> {
@@ -198,21 +216,24 @@ impl Tokens {
             .await
     }
 
-    fn open(
-        &self,
-        account: &OpenAccount,
-        stored: Option<StoredToken>,
-    ) -> Result<Option<Token>, TokenError> {
-        let Some((sealed, stored)) = stored.and_then(|row| Some((row.sealed_token.clone()?, row)))
-        else {
-            return Ok(None);
+    /// The stored token, if there is one that opens: after a change of the master key there is
+    /// none, and a new one is fetched.
+    fn open(&self, account: &OpenAccount, stored: Option<StoredToken>) -> Option<Token> {
+        let stored = stored?;
+        let sealed = stored.sealed_token?;
+        let value = match self.vault.unseal(&token_place(account), &sealed) {
+            Ok(value) => value,
+            Err(error) => {
+                tracing::warn!(account.app_id = %account.app_id, %error, "stored access token unusable");
+                return None;
+            }
         };
-        let value = self.vault.unseal(&token_place(account), &sealed)?;
-        Ok(Some(Token {
+        Some(Token {
             value: AccessToken::new(value.expose_secret()),
             generation: stored.generation,
             expires_at: stored.expires_at,
-        }))
+            look_again: stored.expires_at - REFRESH_BEFORE,
+        })
     }
 
     async fn take_lease(&self, account: AccountId, generation: i64) -> Result<bool, TokenError> {
@@ -243,8 +264,8 @@ impl Tokens {
                 return Err(error);
             }
         };
-        let expires_at =
-            self.clock.now() + TimeDelta::from_std(grant.expires_in).unwrap_or(TimeDelta::hours(2));
+        let now = self.clock.now();
+        let expires_at = now + TimeDelta::from_std(grant.expires_in).unwrap_or(TimeDelta::hours(2));
         let sealed = self
             .vault
             .seal(&token_place(account), grant.access_token.expose())?;
@@ -254,13 +275,18 @@ impl Tokens {
                 Ok::<_, TokenError>(access_token::store(conn, id, &owner, &sealed, expires_at)?)
             })
             .await?;
-        let token = Token {
+        let mut token = Token {
             value: grant.access_token,
             generation: generation.unwrap_or_default(),
             expires_at,
+            look_again: expires_at - REFRESH_BEFORE,
         };
+        if token.look_again <= now {
+            // WeChat gives the same token out until about five minutes before its end.
+            token = token.for_now(now);
+        }
         if generation.is_some() {
-            self.remember(account.id, &token);
+            self.remember(account.id, token.clone());
         }
         tracing::info!(account.app_id = %account.app_id, token.generation, "access token refreshed");
         Ok(token)
@@ -283,12 +309,11 @@ impl Tokens {
     }
 }
 
-impl TokenError {
-    fn as_call(&self) -> Option<&CallError> {
-        match self {
-            Self::Call(error) | Self::Refresh(error) => Some(error),
-            _ => None,
-        }
+impl Token {
+    /// The same token, to be used for a little while before looking for a newer one.
+    fn for_now(mut self, now: NaiveDateTime) -> Self {
+        self.look_again = (now + FOR_NOW).min(self.expires_at - TOO_SHORT);
+        self
     }
 }
 

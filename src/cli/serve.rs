@@ -92,7 +92,10 @@ pub(super) async fn serve(
     if tokio::time::timeout(patience, finished).await.is_err() {
         tracing::warn!("some work did not finish in time; its leases will run out");
     }
-    let _ = tokio::task::spawn_blocking(move || writer.join()).await;
+    let written = tokio::task::spawn_blocking(move || writer.join());
+    if tokio::time::timeout(patience, written).await.is_err() {
+        tracing::warn!("the database did not take the last events in time");
+    }
     tracing::info!("stopped");
     Ok(())
 }

@@ -56,7 +56,7 @@ impl DatabaseUrl {
         if url.starts_with("postgres://") || url.starts_with("postgresql://") {
             return Ok(Self {
                 engine: Engine::Postgres,
-                target: url.to_owned(),
+                target: with_time_limits(url),
             });
         }
         let path = url
@@ -84,6 +84,32 @@ impl DatabaseUrl {
     pub(super) fn target(&self) -> &str {
         &self.target
     }
+}
+
+/// A server that vanishes without a word would otherwise hold a connection for a quarter of an
+/// hour. What the operator sets stays.
+fn with_time_limits(url: &str) -> String {
+    const LIMITS: [(&str, &str); 5] = [
+        ("connect_timeout", "5"),
+        ("keepalives_idle", "30"),
+        ("keepalives_interval", "5"),
+        ("keepalives_count", "3"),
+        ("tcp_user_timeout", "15000"),
+    ];
+    let (_, query) = url.split_once('?').unwrap_or((url, ""));
+    let missing = LIMITS.iter().filter(|(name, _)| {
+        !query
+            .split('&')
+            .any(|pair| pair.split('=').next() == Some(*name))
+    });
+    let mut target = url.to_owned();
+    for (name, value) in missing {
+        target.push(if target.contains('?') { '&' } else { '?' });
+        target.push_str(name);
+        target.push('=');
+        target.push_str(value);
+    }
+    target
 }
 
 impl std::fmt::Debug for DatabaseUrl {
@@ -116,6 +142,13 @@ mod tests {
         let postgres = DatabaseUrl::parse("postgres://u:hunter2@db/queqiao").unwrap();
         assert_eq!(postgres.engine(), Engine::Postgres);
         assert!(!format!("{postgres:?}").contains("hunter2"));
+        assert!(postgres.target().contains("?connect_timeout=5&"));
+        let own = DatabaseUrl::parse("postgres://db/q?connect_timeout=60").unwrap();
+        assert!(
+            own.target()
+                .starts_with("postgres://db/q?connect_timeout=60&keep")
+        );
+        assert_eq!(own.target().matches("connect_timeout").count(), 1);
         let sqlite = DatabaseUrl::parse("sqlite://data/queqiao.db").unwrap();
         assert_eq!(sqlite.engine(), Engine::Sqlite);
         assert_eq!(sqlite.target(), "data/queqiao.db");

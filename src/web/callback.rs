@@ -1,14 +1,21 @@
 //! WeChat's side of the door: the check of the callback URL, and the callbacks.
 
+use std::time::Duration;
+
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, ContentType};
 use actix_web::{HttpResponse, web};
+use tokio::time::timeout;
 
 use super::State;
+use crate::bridge::accounts::is_app_id;
 use crate::bridge::receive::{Answer, ReceiveError};
 use crate::metrics;
 use crate::wechat::callback::Query;
 use crate::wechat::reply::SUCCESS;
+
+/// WeChat itself gives a push up after five seconds.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// `GET /callback/{app_id}`: answers the check of the URL with its `echostr`.
 pub(super) async fn verify(
@@ -33,23 +40,18 @@ pub(super) async fn receive(
     query: web::Query<Query>,
     payload: web::Payload,
 ) -> HttpResponse {
+    if let Err(error) = state.bridge.expect(&app_id).await {
+        return refuse(&app_id, &error);
+    }
     let limit = state.bridge.config.intake.max_body_bytes;
-    let body = match payload.to_bytes_limited(limit).await {
-        Ok(Ok(body)) => body,
-        Ok(Err(error)) => {
-            metrics::callback("broken_body");
-            tracing::warn!(account.app_id = %app_id.escape_debug(), %error, "callback body not read");
-            return HttpResponse::BadRequest().finish();
+    let body = match timeout(PATIENCE, payload.to_bytes_limited(limit)).await {
+        Ok(Ok(Ok(body))) => body,
+        Ok(Ok(Err(error))) => {
+            tracing::debug!(%error, "callback body broken off");
+            return unread(&app_id, StatusCode::BAD_REQUEST, "broken_off");
         }
-        Err(_) => {
-            metrics::callback("too_large");
-            tracing::warn!(
-                account.app_id = %app_id.escape_debug(),
-                limit.bytes = limit,
-                "callback refused: body too large"
-            );
-            return HttpResponse::PayloadTooLarge().finish();
-        }
+        Ok(Err(_)) => return unread(&app_id, StatusCode::PAYLOAD_TOO_LARGE, "too_large"),
+        Err(_) => return unread(&app_id, StatusCode::REQUEST_TIMEOUT, "too_slow"),
     };
     let received = state
         .bridge
@@ -66,6 +68,18 @@ pub(super) async fn receive(
     }
 }
 
+fn unread(app_id: &str, status: StatusCode, cause: &'static str) -> HttpResponse {
+    metrics::callback(cause);
+    let said = cause.replace('_', " ");
+    tracing::warn!(
+        account.app_id = app_id,
+        cause,
+        "callback refused: body {said}"
+    );
+    // What is left of the body would be taken for the next request.
+    HttpResponse::build(status).force_close().finish()
+}
+
 /// One log line that names the cause; WeChat itself reads nothing but the status.
 fn refuse(app_id: &str, error: &ReceiveError) -> HttpResponse {
     let (status, cause) = match error {
@@ -75,11 +89,16 @@ fn refuse(app_id: &str, error: &ReceiveError) -> HttpResponse {
         ReceiveError::NotStored(_) => (StatusCode::SERVICE_UNAVAILABLE, "not_stored"),
     };
     metrics::callback(cause);
-    let app_id = app_id.escape_debug();
-    if status.is_server_error() {
-        tracing::error!(account.app_id = %app_id, cause, %error, "callback not taken");
+    // An app id that cannot be one is a stranger's text of any length.
+    let app_id = if is_app_id(app_id) {
+        app_id
     } else {
-        tracing::warn!(account.app_id = %app_id, cause, %error, "callback refused");
+        "not an app id"
+    };
+    if status.is_server_error() {
+        tracing::error!(account.app_id = app_id, cause, %error, "callback not taken");
+    } else {
+        tracing::warn!(account.app_id = app_id, cause, %error, "callback refused");
     }
     HttpResponse::new(status)
 }

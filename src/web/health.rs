@@ -2,6 +2,7 @@
 
 use actix_web::http::header::ContentType;
 use actix_web::{HttpResponse, web};
+use diesel::r2d2::R2D2Connection as _;
 
 use super::State;
 use crate::db::DbError;
@@ -15,8 +16,9 @@ pub(super) async fn alive() -> HttpResponse {
 
 /// `GET /readyz`: the database answers too.
 pub(super) async fn ready(state: web::Data<State>) -> HttpResponse {
-    match waiting(&state).await {
-        Ok(_) => HttpResponse::Ok().body("ready"),
+    let answer = state.bridge.db.read(|conn| Ok::<_, DbError>(conn.ping()?));
+    match answer.await {
+        Ok(()) => HttpResponse::Ok().body("ready"),
         Err(error) => {
             tracing::error!(%error, "not ready");
             HttpResponse::ServiceUnavailable().body("the database does not answer")

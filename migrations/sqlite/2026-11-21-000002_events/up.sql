@@ -17,5 +17,7 @@ CREATE TABLE events (
 CREATE INDEX events_by_account ON events (account_id, id);
 CREATE UNIQUE INDEX events_dedup ON events (create_time, account_id, dedup_key);
 CREATE INDEX events_waiting ON events (id) WHERE state = 0;
+-- Few, and looked for by whoever wants to replay them.
+CREATE INDEX events_failed ON events (id) WHERE state = 2;
 -- Filled when an event is processed, not when it comes in.
 CREATE INDEX events_by_identity ON events (identity_id, id) WHERE identity_id IS NOT NULL;

@@ -55,6 +55,12 @@ pub enum AccountError {
     },
 }
 
+/// Whether a text can be an AppID at all: `wx` and 16 hex digits.
+pub fn is_app_id(text: &str) -> bool {
+    let digits = text.strip_prefix("wx").unwrap_or_default();
+    digits.len() == 16 && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
 /// The place under which an account's secret is sealed.
 pub fn place(app_id: &str, field: &str) -> String {
     format!("accounts/{app_id}/{field}")

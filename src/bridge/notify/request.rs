@@ -8,11 +8,11 @@ use sha2::{Digest, Sha256};
 
 use crate::bridge::route::FieldError;
 
-/// Bytes of a staff id.
+/// Characters of a staff id.
 pub const MAX_STAFF_ID: usize = 128;
-/// Bytes of an idempotency key.
+/// Characters of an idempotency key.
 pub const MAX_KEY: usize = 255;
-/// Bytes of a message type's name.
+/// Characters of a message type's name.
 pub const MAX_NAME: usize = 64;
 /// Bytes of the params as JSON.
 pub const MAX_PARAMS: usize = 65_536;
@@ -110,8 +110,8 @@ fn check_text(field: &dyn std::fmt::Display, text: &str, most: usize) -> Result<
         return Ok(());
     }
     let problem = match length {
-        0 => format!("is empty: give 1 to {most} bytes"),
-        _ if length > most => format!("has {length} bytes: give at most {most}"),
+        0 => format!("is empty: give 1 to {most} characters"),
+        _ if length > most => format!("has {length} characters: give at most {most}"),
         _ => "contains a control character: leave it out".to_owned(),
     };
     Err(FieldError::new(field.to_string(), problem))

@@ -32,7 +32,14 @@ pub enum NotStored {
 
 struct Waiting {
     event: NewEvent,
-    stored: oneshot::Sender<bool>,
+    stored: Caller,
+}
+
+/// Whoever waits for a row, and the room it takes: given back with the answer, also if nobody
+/// waits any more.
+struct Caller {
+    answer: oneshot::Sender<bool>,
+    _room: Room,
 }
 
 /// The way into the events table. Clones feed one writer.
@@ -74,8 +81,12 @@ impl Intake {
     /// If it is not.
     pub async fn store(&self, event: NewEvent) -> Result<(), NotStored> {
         let bytes = event.body.len() + ROW_OVERHEAD;
-        let _room = Room::take(&self.bytes, bytes, self.most_bytes)?;
-        let (stored, answer) = oneshot::channel();
+        let room = Room::take(&self.bytes, bytes, self.most_bytes)?;
+        let (sender, answer) = oneshot::channel();
+        let stored = Caller {
+            answer: sender,
+            _room: room,
+        };
         self.queue
             .send(Waiting { event, stored })
             .map_err(|_| NotStored::Closed)?;
@@ -87,15 +98,18 @@ impl Intake {
     }
 }
 
-/// A share of the queue's bytes, given back when the caller has its answer or goes away.
-struct Room<'a> {
-    total: &'a AtomicUsize,
+/// A share of the queue's bytes.
+struct Room {
+    total: Arc<AtomicUsize>,
     bytes: usize,
 }
 
-impl<'a> Room<'a> {
-    fn take(total: &'a AtomicUsize, bytes: usize, most: usize) -> Result<Self, NotStored> {
-        let room = Self { total, bytes };
+impl Room {
+    fn take(total: &Arc<AtomicUsize>, bytes: usize, most: usize) -> Result<Self, NotStored> {
+        let room = Self {
+            total: Arc::clone(total),
+            bytes,
+        };
         let before = total.fetch_add(bytes, Ordering::Relaxed);
         // The first event is let in whatever its size.
         if before > 0 && before + bytes > most {
@@ -105,7 +119,7 @@ impl<'a> Room<'a> {
     }
 }
 
-impl Drop for Room<'_> {
+impl Drop for Room {
     fn drop(&mut self) {
         self.total.fetch_sub(self.bytes, Ordering::Relaxed);
     }
@@ -121,7 +135,7 @@ impl Writer {
     fn run(mut self, mut incoming: mpsc::UnboundedReceiver<Waiting>, rows: usize) {
         let mut waiting = Vec::with_capacity(rows);
         while incoming.blocking_recv_many(&mut waiting, rows) > 0 {
-            let (events, callers): (Vec<NewEvent>, Vec<oneshot::Sender<bool>>) = waiting
+            let (events, callers): (Vec<NewEvent>, Vec<Caller>) = waiting
                 .drain(..)
                 .map(|waiting| (waiting.event, waiting.stored))
                 .unzip();
@@ -164,7 +178,7 @@ impl Writer {
     }
 
     /// One event that the database refuses must not take the others of its batch with it.
-    fn commit_singly(&mut self, events: &[NewEvent], callers: Vec<oneshot::Sender<bool>>) {
+    fn commit_singly(&mut self, events: &[NewEvent], callers: Vec<Caller>) {
         for (event, caller) in events.iter().zip(callers) {
             let stored = self.commit(std::slice::from_ref(event));
             if let Err(error) = &stored {
@@ -175,9 +189,9 @@ impl Writer {
     }
 }
 
-fn answer(callers: Vec<oneshot::Sender<bool>>, stored: bool) {
+fn answer(callers: Vec<Caller>, stored: bool) {
     for caller in callers {
         // A caller that went away has nobody to tell; WeChat will retry.
-        let _ = caller.send(stored);
+        let _ = caller.answer.send(stored);
     }
 }

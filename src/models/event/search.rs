@@ -2,7 +2,7 @@
 
 use diesel::prelude::*;
 
-use super::{Event, WAITING};
+use super::{Event, FAILED, WAITING};
 use crate::db::{Backend, Conn, schema::events, schema::identities};
 use crate::ids::{AccountId, EventId, IdentityId};
 
@@ -73,11 +73,13 @@ fn of_account(
         conn,
         matching(account, filter).filter(events::identity_id.eq(identity)),
     )?;
-    let unprocessed = matching(account, filter)
-        .filter(events::state.eq(WAITING))
-        .filter(events::openid.eq(openid))
-        .filter(events::identity_id.is_null());
-    found.extend(load(conn, unprocessed)?);
+    for state in [WAITING, FAILED] {
+        let unprocessed = matching(account, filter)
+            .filter(events::state.eq(state))
+            .filter(events::openid.eq(openid))
+            .filter(events::identity_id.is_null());
+        found.extend(load(conn, unprocessed)?);
+    }
     Ok(found)
 }
 

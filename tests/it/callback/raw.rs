@@ -128,6 +128,8 @@ both_engines! {
             for check in [r#"{"action":"CheckContainerPath"}"#, "<xml><action>CheckContainerPath</action></xml>"] {
                 let push = sign_bytes(&settings, check.as_bytes());
                 assert_success(&door.knock(&settings.app_id, push).await);
+                let unsigned = Signed { query: Vec::new(), body: check.as_bytes().to_vec() };
+                assert_success(&door.knock(&settings.app_id, unsigned).await);
             }
             assert_eq!(door.events(&settings.app_id).await.len(), 1, "the check is no event");
         }

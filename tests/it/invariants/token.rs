@@ -51,6 +51,47 @@ both_engines! {
         }
     }
 
+    async fn near_its_end_a_token_is_used_on_and_replaced_when_there_is_a_newer(stage: Stage) {
+        let bridge = &stage.app.bridge;
+        ask(bridge, 1).await.unwrap();
+        // WeChat still gives the same token out: asking at every call would change nothing.
+        stage.app.advance(Duration::from_secs(7200 - 590));
+        for _ in 0..20 {
+            ask(bridge, 1).await.unwrap();
+        }
+        assert_eq!(stage.calls(STABLE_TOKEN), 2, "looked once");
+        stage.app.advance(Duration::from_secs(350));
+        ask(bridge, 1).await.unwrap();
+        assert_eq!(stage.calls(STABLE_TOKEN), 3);
+        stage.app.advance(Duration::from_secs(300));
+        ask(bridge, 1).await.unwrap();
+        assert_eq!(stage.calls(STABLE_TOKEN), 3, "the newer one has its whole life");
+    }
+
+    async fn a_token_that_still_lives_outlasts_an_outage_of_the_token_call(stage: Stage) {
+        let bridge = &stage.app.bridge;
+        ask(bridge, 1).await.unwrap();
+        stage.app.advance(Duration::from_secs(7200 - 590));
+        stage.world().add_fault(Fault::at(STABLE_TOKEN, FaultKind::Errcode { errcode: 45009 })).unwrap();
+        for _ in 0..5 {
+            ask(bridge, 1).await.unwrap();
+        }
+        assert_eq!(stage.calls(STABLE_TOKEN), 2, "tried once, not at every call");
+        stage.app.advance(Duration::from_secs(580));
+        ask(bridge, 1).await.unwrap_err();
+        stage.world().clear_faults();
+        ask(bridge, 1).await.unwrap();
+    }
+
+    async fn callers_who_wait_together_share_one_failure(stage: Stage) {
+        let bridge = &stage.app.bridge;
+        stage.world().add_fault(Fault::at(STABLE_TOKEN, FaultKind::Errcode { errcode: -1 })).unwrap();
+        for done in join_all((0..50).map(|_| ask(bridge, 1))).await {
+            done.unwrap_err();
+        }
+        assert!(stage.calls(STABLE_TOKEN) < 10, "{} calls", stage.calls(STABLE_TOKEN));
+    }
+
     async fn an_old_token_that_is_refused_does_not_cost_the_newer_one(stage: Stage) {
         let (other, _server) = stage.app.replica();
         for bridge in [&stage.app.bridge, &other] {

@@ -1,0 +1,47 @@
+//! Why a call with an account's token could not be made, or did not work.
+
+use thiserror::Error;
+
+use crate::db::DbError;
+use crate::vault::VaultError;
+use crate::wechat::error::CallError;
+
+/// Why a call could not be made or did not work.
+#[derive(Debug, Error)]
+pub enum TokenError {
+    /// The account has no app secret.
+    #[error("account {0} has no app secret: add it with `queqiao accounts set --secret`")]
+    NoSecret(String),
+    /// WeChat refused the call, or could not be reached for it.
+    #[error(transparent)]
+    Call(#[from] CallError),
+    /// There is no token, because WeChat refused to give one or could not be reached; the call
+    /// itself was not made.
+    #[error("no access token: {0}")]
+    Refresh(#[source] CallError),
+    /// The database did not answer.
+    #[error(transparent)]
+    Db(#[from] DbError),
+    /// The stored token does not open.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
+    /// Another replica has been refreshing for too long.
+    #[error("another process holds the token refresh of account {0}")]
+    Busy(String),
+}
+
+impl From<diesel::result::Error> for TokenError {
+    fn from(error: diesel::result::Error) -> Self {
+        Self::Db(error.into())
+    }
+}
+
+impl TokenError {
+    /// What WeChat said, if it was asked.
+    pub(super) fn as_call(&self) -> Option<&CallError> {
+        match self {
+            Self::Call(error) | Self::Refresh(error) => Some(error),
+            _ => None,
+        }
+    }
+}
