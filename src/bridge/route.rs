@@ -179,11 +179,34 @@ fn is_key(key: &str) -> bool {
 
 fn check_source(field: &str, source: &str) -> Result<(), FieldError> {
     let length = source.len();
-    if (1..=MAX_SOURCE).contains(&length) {
-        return Ok(());
+    if !(1..=MAX_SOURCE).contains(&length) {
+        let problem = format!("has {length} bytes: give 1 to {MAX_SOURCE}");
+        return Err(FieldError::new(field, problem));
     }
-    let problem = format!("has {length} bytes: give 1 to {MAX_SOURCE}");
-    Err(FieldError::new(field, problem))
+    match forbidden_statement(source) {
+        None => Ok(()),
+        Some(word) => {
+            let problem = format!(
+                "has the statement `{word}`: of statements only `if`, `elif`, `else` and `endif` \
+                 are allowed"
+            );
+            Err(FieldError::new(field, problem))
+        }
+    }
+}
+
+/// The first statement that a one-line text has no need of. With loops and assignments a short
+/// template can make a text that fills the memory: fuel counts instructions, not bytes.
+fn forbidden_statement(source: &str) -> Option<&str> {
+    source.split("{%").skip(1).find_map(|rest| {
+        let word = rest
+            .trim_start_matches(['-', '+'])
+            .split_whitespace()
+            .next()
+            .unwrap_or_default();
+        let word = word.trim_end_matches("%}").trim_end_matches('-');
+        (!matches!(word, "if" | "elif" | "else" | "endif")).then_some(word)
+    })
 }
 
 fn check_url(field: &str, url: &str) -> Result<(), FieldError> {
