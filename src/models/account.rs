@@ -132,15 +132,6 @@ pub fn by_app_id(conn: &mut Conn, app_id: &str) -> QueryResult<Option<Account>> 
         .optional()
 }
 
-/// The account of that row id.
-pub fn by_id(conn: &mut Conn, id: AccountId) -> QueryResult<Option<Account>> {
-    accounts::table
-        .find(id)
-        .select(Account::as_select())
-        .first(conn)
-        .optional()
-}
-
 /// The accounts of a project, oldest first.
 pub fn list(conn: &mut Conn, project: ProjectId) -> QueryResult<Vec<Account>> {
     accounts::table
