@@ -25,13 +25,14 @@ use tokio::runtime::Runtime;
 
 use support::cluster::{Cluster, Durability};
 use support::{
-    AES_KEY, APP_ID, Installation, MINI_APP_ID, Running, TOKEN, database, simulator, wait_until,
+    AES_KEY, APP_ID, Installation, MINI_APP_ID, Running, TOKEN, database, recycle_wal, simulator,
+    wait_until,
 };
 
 const CONNECTIONS: u32 = 64;
 /// Follows sent for the whole path.
 const FOLLOWS: u32 = 40_000;
-/// Seconds of load before anything is measured: new WAL segments stall commits.
+/// Seconds of load before anything is measured.
 const WARM_UP: u32 = 4;
 
 fn main() {
@@ -48,6 +49,7 @@ fn main() {
         .find_map(|argument| argument.parse().ok())
         .unwrap_or(8);
     let cluster = Cluster::start(Durability::Durable).expect("PostgreSQL");
+    recycle_wal(&cluster);
     intake_alone(&cluster, seconds);
     whole_path(&cluster);
 }

@@ -139,12 +139,14 @@ impl Db {
         .map_err(DbError::from)?
     }
 
-    /// [`Db::write`] for the thread that has a connection of its own. Blocks; must be called
-    /// outside the async runtime's threads, with `runtime` to wait for SQLite's turn on.
+    /// [`Db::write`] for a thread that has a connection of its own, and for work that is one
+    /// statement on PostgreSQL: there it is a transaction by itself, and is spared the two round
+    /// trips around it. Blocks; must be called outside the async runtime's threads, with `runtime`
+    /// to wait for SQLite's turn on.
     ///
     /// # Errors
     /// What the closure returns.
-    pub fn write_blocking<T, E, F>(
+    pub fn write_at_once<T, E, F>(
         &self,
         runtime: &tokio::runtime::Handle,
         connection: &mut Conn,
@@ -154,10 +156,10 @@ impl Db {
         E: From<DbError> + From<diesel::result::Error>,
         F: FnOnce(&mut Conn) -> Result<T, E>,
     {
-        let _turn = match &self.writer {
-            Some(writer) => Some(runtime.block_on(writer.acquire()).map_err(DbError::from)?),
-            None => None,
+        let Some(writer) = &self.writer else {
+            return work(connection);
         };
+        let _turn = runtime.block_on(writer.acquire()).map_err(DbError::from)?;
         connection.in_transaction(work)
     }
 }

@@ -210,6 +210,23 @@ pub(crate) fn simulator(people: u32, more: &[&str]) -> Running {
     Running::start(command)
 }
 
+/// Leaves the cluster with WAL files to use again, as a server has that has run for a while:
+/// commits wait whenever a new one is made.
+pub(crate) fn recycle_wal(cluster: &cluster::Cluster) {
+    const FILES: usize = 100;
+    let mut conn = PgConnection::establish(&cluster.url("postgres")).expect("PostgreSQL");
+    let mut run = |text: &str| {
+        diesel::sql_query(text)
+            .execute(&mut conn)
+            .expect("PostgreSQL answers");
+    };
+    for _ in 0..FILES {
+        run("SELECT pg_logical_emit_message(true, 'queqiao', '')");
+        run("SELECT pg_switch_wal()");
+    }
+    run("CHECKPOINT");
+}
+
 /// A fresh database on the cluster.
 pub(crate) fn database(cluster: &cluster::Cluster, name: &str) -> String {
     let mut conn = PgConnection::establish(&cluster.url("postgres")).expect("PostgreSQL");

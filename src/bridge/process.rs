@@ -153,7 +153,6 @@ fn apply(conn: &mut Conn, waiting: &[Waiting], effects: &Effects) -> QueryResult
         .iter()
         .map(|event| Processed {
             id: event.id,
-            account_id: event.account_id,
             identity_id: event
                 .openid
                 .as_deref()

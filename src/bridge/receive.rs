@@ -1,8 +1,10 @@
 //! From a callback's bytes to a durable event: verify, decrypt, parse, group commit.
 
 mod commit;
+mod insert;
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use thiserror::Error;
 
@@ -17,6 +19,7 @@ use crate::wechat::message::{self, Content, Push};
 use crate::wechat::{reply, salvage};
 
 pub use commit::{Intake, NotStored};
+pub use insert::Inserter;
 
 /// Why a callback was not taken in.
 #[derive(Debug, Error)]
@@ -60,6 +63,17 @@ impl Bridge {
         }
     }
 
+    /// The account that a callback names, before anything is read for it.
+    ///
+    /// # Errors
+    /// If the account is unknown or cannot be read.
+    pub async fn account(&self, app_id: &str) -> Result<Arc<OpenAccount>, ReceiveError> {
+        self.accounts
+            .get(app_id)
+            .await?
+            .ok_or(ReceiveError::UnknownAccount)
+    }
+
     /// Takes a callback in; returns once its event is durable.
     ///
     /// # Errors
@@ -67,45 +81,26 @@ impl Bridge {
     pub async fn receive(
         &self,
         intake: &Intake,
-        app_id: &str,
+        account: &OpenAccount,
         query: &Query,
         body: &[u8],
     ) -> Result<Answer, ReceiveError> {
-        let account = self.account(app_id).await?;
         // WeChat's cloud hosting asks whether somebody is there, unsigned and saying nothing.
         if callback::is_container_check(body) {
             return Ok(Answer::Success);
         }
         match callback::open(query, body, &account.credentials) {
-            Ok(opened) => self.take(intake, &account, query, opened).await,
+            Ok(opened) => self.take(intake, account, query, opened).await,
             Err(_) => {
                 // The operator may have changed the token or the key a moment ago.
-                let account = self.account_again(app_id).await?;
+                let account = self.account_again(&account.app_id).await?;
                 let opened = callback::open(query, body, &account.credentials)?;
                 self.take(intake, &account, query, opened).await
             }
         }
     }
 
-    /// Refuses an unknown account before anything is read for it.
-    ///
-    /// # Errors
-    /// If the account is unknown or cannot be read.
-    pub async fn expect(&self, app_id: &str) -> Result<(), ReceiveError> {
-        self.account(app_id).await.map(drop)
-    }
-
-    async fn account(&self, app_id: &str) -> Result<std::sync::Arc<OpenAccount>, ReceiveError> {
-        self.accounts
-            .get(app_id)
-            .await?
-            .ok_or(ReceiveError::UnknownAccount)
-    }
-
-    async fn account_again(
-        &self,
-        app_id: &str,
-    ) -> Result<std::sync::Arc<OpenAccount>, ReceiveError> {
+    async fn account_again(&self, app_id: &str) -> Result<Arc<OpenAccount>, ReceiveError> {
         self.accounts
             .reload_sparingly(app_id)
             .await?
@@ -143,7 +138,7 @@ impl Bridge {
             create_time: push.create_time,
             received_at: self.clock.now(),
             state: WAITING,
-            dedup_key: push.dedup_key(&plaintext).to_vec(),
+            dedup_key: push.dedup_key(&plaintext),
             kind: push.kind().into_owned(),
             openid: push.openid().map(|openid| storable(openid).into_owned()),
             body: plaintext.into_owned(),
@@ -168,7 +163,7 @@ impl Bridge {
             create_time: found.create_time.unwrap_or_default(),
             received_at: self.clock.now(),
             state: WAITING,
-            dedup_key: found.dedup_key(&plaintext).to_vec(),
+            dedup_key: found.dedup_key(&plaintext),
             kind: found.kind().into_owned(),
             openid: found.openid().map(|openid| storable(openid).into_owned()),
             body: plaintext.into_owned(),

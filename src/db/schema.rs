@@ -62,7 +62,7 @@ diesel::table! {
         create_time -> BigInt,
         received_at -> Timestamp,
         state -> Integer,
-        dedup_key -> Binary,
+        dedup_key -> BigInt,
         kind -> Text,
         openid -> Nullable<Text>,
         body -> Binary,

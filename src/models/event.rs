@@ -10,7 +10,7 @@ use diesel::prelude::*;
 use crate::db::schema::events;
 use crate::ids::{AccountId, EventId, IdentityId};
 
-pub use insert::insert_many;
+pub use insert::{insert_many, insert_new};
 pub use queue::{Processed, Waiting, claim_waiting, fail, finish, requeue, waiting_count};
 pub use search::{Filter, by_id, list};
 
@@ -20,6 +20,10 @@ pub const WAITING: i32 = 0;
 pub const PROCESSED: i32 = 1;
 /// Its effects could not be applied; `problem` says why. It can be replayed.
 pub const FAILED: i32 = 2;
+
+/// The condition of the index on events that are not waiting, word for word: PostgreSQL uses the
+/// index only for a query that repeats it.
+const SETTLED: &str = "state <> 0";
 
 /// An event to store.
 #[derive(Clone, Debug, Insertable)]
@@ -33,8 +37,8 @@ pub struct NewEvent {
     pub received_at: NaiveDateTime,
     /// [`WAITING`].
     pub state: i32,
-    /// What is equal in a retry and different in every other push (16 bytes).
-    pub dedup_key: Vec<u8>,
+    /// What is equal in a retry and different in every other push of the same second.
+    pub dedup_key: i64,
     /// `text`, `event.subscribe`, …
     pub kind: String,
     /// The person it concerns, where it names one.
@@ -43,6 +47,13 @@ pub struct NewEvent {
     pub body: Vec<u8>,
     /// Why it could not be parsed, if so.
     pub problem: Option<String>,
+}
+
+impl NewEvent {
+    /// What no two stored events share, in the order of its index.
+    pub fn key(&self) -> (i64, i64, AccountId) {
+        (self.create_time, self.dedup_key, self.account_id)
+    }
 }
 
 /// An event as stored.

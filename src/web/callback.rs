@@ -40,9 +40,10 @@ pub(super) async fn receive(
     query: web::Query<Query>,
     payload: web::Payload,
 ) -> HttpResponse {
-    if let Err(error) = state.bridge.expect(&app_id).await {
-        return refuse(&app_id, &error);
-    }
+    let account = match state.bridge.account(&app_id).await {
+        Ok(account) => account,
+        Err(error) => return refuse(&app_id, &error),
+    };
     let limit = state.bridge.config.intake.max_body_bytes;
     let body = match timeout(PATIENCE, payload.to_bytes_limited(limit)).await {
         Ok(Ok(Ok(body))) => body,
@@ -55,7 +56,7 @@ pub(super) async fn receive(
     };
     let received = state
         .bridge
-        .receive(&state.intake, &app_id, &query, &body)
+        .receive(&state.intake, &account, &query, &body)
         .await;
     match received {
         Ok(Answer::Success) => HttpResponse::Ok()

@@ -110,7 +110,7 @@ impl Push {
     }
 
     /// The key by which repeated deliveries of this push to its account are recognised.
-    pub fn dedup_key(&self, plaintext: &[u8]) -> [u8; 16] {
+    pub fn dedup_key(&self, plaintext: &[u8]) -> i64 {
         let msg_id = self.msg_id.as_deref();
         kind::dedup_key(
             &self.from_user_name,

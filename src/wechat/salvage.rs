@@ -53,7 +53,7 @@ impl Salvaged {
     }
 
     /// The key of the push, as [`crate::wechat::message::Push::dedup_key`].
-    pub fn dedup_key(&self, plaintext: &[u8]) -> [u8; 16] {
+    pub fn dedup_key(&self, plaintext: &[u8]) -> i64 {
         let sender = self.from_user_name.as_deref().unwrap_or_default();
         let msg_id = self.msg_id.as_deref().filter(|_| !sender.is_empty());
         kind::dedup_key(sender, msg_id, self.event.as_deref(), plaintext)

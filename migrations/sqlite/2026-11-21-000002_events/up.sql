@@ -7,16 +7,18 @@ CREATE TABLE events (
     create_time BIGINT    NOT NULL,
     received_at TIMESTAMP NOT NULL,
     state       INTEGER   NOT NULL,
-    dedup_key   BLOB     NOT NULL,
+    dedup_key   BIGINT    NOT NULL,
     kind        TEXT      NOT NULL,
     openid      TEXT,
-    body        BLOB     NOT NULL,
+    body        BLOB      NOT NULL,
     problem     TEXT,
     identity_id BIGINT
 );
-CREATE INDEX events_by_account ON events (account_id, id);
-CREATE UNIQUE INDEX events_dedup ON events (create_time, account_id, dedup_key);
-CREATE INDEX events_waiting ON events (id) WHERE state = 0;
+CREATE UNIQUE INDEX events_dedup ON events (create_time, dedup_key, account_id);
+-- An event is in one of these two: in the first when it comes in, in the other once it has been
+-- processed, so that the intake pays for one.
+CREATE UNIQUE INDEX events_waiting ON events (id) WHERE state = 0;
+CREATE UNIQUE INDEX events_settled ON events (account_id, id) WHERE state <> 0;
 -- Few, and looked for by whoever wants to replay them.
 CREATE INDEX events_failed ON events (id) WHERE state = 2;
 -- Filled when an event is processed, not when it comes in.

@@ -9,9 +9,10 @@ use thiserror::Error;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 
+use super::insert::Inserter;
 use crate::config;
 use crate::db::{Conn, Db, DbError};
-use crate::models::event::{self, NewEvent};
+use crate::models::event::NewEvent;
 
 /// What a row costs beside its body, roughly: keeps the bound honest for small callbacks.
 const ROW_OVERHEAD: usize = 512;
@@ -62,6 +63,7 @@ impl Intake {
             db,
             runtime: Handle::current(),
             connection: None,
+            inserter: Inserter::default(),
         };
         let rows = settings.batch_rows;
         let thread = std::thread::Builder::new()
@@ -129,12 +131,19 @@ struct Writer {
     db: Db,
     runtime: Handle,
     connection: Option<Conn>,
+    inserter: Inserter,
 }
 
 impl Writer {
     fn run(mut self, mut incoming: mpsc::UnboundedReceiver<Waiting>, rows: usize) {
         let mut waiting = Vec::with_capacity(rows);
         while incoming.blocking_recv_many(&mut waiting, rows) > 0 {
+            // In one order everywhere, so that two writers with the same events cannot lock each
+            // other out.
+            waiting.sort_unstable_by_key(|waiting| waiting.event.key());
+            // In the order of their index, which is the fastest, and so that two replicas with the
+            // same events cannot lock each other out.
+            waiting.sort_unstable_by_key(|waiting| waiting.event.key());
             let (events, callers): (Vec<NewEvent>, Vec<Caller>) = waiting
                 .drain(..)
                 .map(|waiting| (waiting.event, waiting.stored))
@@ -169,8 +178,8 @@ impl Writer {
 
     fn commit_on(&mut self, mut connection: Conn, events: &[NewEvent]) -> Result<(), DbError> {
         self.db
-            .write_blocking(&self.runtime, &mut connection, |conn| {
-                event::insert_many(conn, events).map_err(DbError::from)
+            .write_at_once(&self.runtime, &mut connection, |conn| {
+                self.inserter.insert(conn, events).map_err(DbError::from)
             })?;
         // A connection on which a commit failed is not used again.
         self.connection = Some(connection);

@@ -1,11 +1,12 @@
 //! Events as a queue: what waits to be processed, and how a batch of it is closed.
 
+use diesel::dsl::{exists, select, sql};
 use diesel::prelude::*;
 use diesel::sql_query;
-use diesel::sql_types::{BigInt, Binary, Nullable, Text};
+use diesel::sql_types::{BigInt, Binary, Bool, Nullable, Text};
 use serde::Serialize;
 
-use super::{FAILED, WAITING};
+use super::{FAILED, SETTLED, WAITING};
 use crate::db::batch::{Batch, Kind};
 use crate::db::{Conn, schema::events};
 use crate::ids::{AccountId, EventId, IdentityId};
@@ -38,8 +39,6 @@ pub struct Waiting {
 pub struct Processed {
     /// Row id.
     pub id: EventId,
-    /// The account it was pushed to: the other half of the primary key.
-    pub account_id: AccountId,
     /// The identity it concerned.
     pub identity_id: Option<IdentityId>,
 }
@@ -58,13 +57,9 @@ pub fn claim_waiting(conn: &mut Conn, limit: i64) -> QueryResult<Vec<Waiting>> {
 /// Marks events as processed.
 pub fn finish(conn: &mut Conn, rows: &[Processed]) -> QueryResult<()> {
     const FINISH: Batch = Batch {
-        columns: &[
-            ("id", Kind::BigInt),
-            ("account_id", Kind::BigInt),
-            ("identity_id", Kind::BigInt),
-        ],
+        columns: &[("id", Kind::BigInt), ("identity_id", Kind::BigInt)],
         sql: "UPDATE events SET state = 1, identity_id = r.identity_id FROM {rows} \
-              WHERE events.account_id = r.account_id AND events.id = r.id",
+              WHERE events.id = r.id AND events.state = 0",
     };
     FINISH.execute(conn, rows).map(drop)
 }
@@ -90,10 +85,13 @@ pub fn requeue(conn: &mut Conn, account: AccountId, id: EventId) -> QueryResult<
     diesel::update(event.filter(events::state.eq(FAILED)))
         .set(events::problem.eq(None::<String>))
         .execute(conn)?;
-    diesel::update(event)
+    let settled = diesel::update(event.filter(sql::<Bool>(SETTLED)))
         .set(events::state.eq(WAITING))
-        .execute(conn)
-        .map(|rows| rows == 1)
+        .execute(conn)?;
+    if settled == 1 {
+        return Ok(true);
+    }
+    select(exists(event.filter(events::state.eq(WAITING)))).get_result(conn)
 }
 
 /// How many events wait.

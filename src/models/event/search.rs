@@ -1,8 +1,10 @@
 //! Looking events up.
 
+use diesel::dsl::sql;
 use diesel::prelude::*;
+use diesel::sql_types::Bool;
 
-use super::{Event, FAILED, WAITING};
+use super::{Event, FAILED, SETTLED, WAITING};
 use crate::db::{Backend, Conn, schema::events, schema::identities};
 use crate::ids::{AccountId, EventId, IdentityId};
 
@@ -24,7 +26,8 @@ pub struct Filter {
 type Query<'a> = events::BoxedQuery<'a, Backend>;
 
 /// Events of the given accounts, newest first. Each account is asked by itself, because the index
-/// holds an account's events in order, but not those of several.
+/// holds an account's events in order, but not those of several; and those that wait by
+/// themselves, because they are in another index.
 pub fn list(
     conn: &mut Conn,
     accounts: &[AccountId],
@@ -46,15 +49,8 @@ fn of_account(
     filter: &Filter,
     limit: i64,
 ) -> QueryResult<Vec<Event>> {
-    let load = |conn: &mut Conn, query: Query<'_>| {
-        query
-            .select(Event::as_select())
-            .order(events::id.desc())
-            .limit(limit)
-            .load::<Event>(conn)
-    };
     let Some(openid) = &filter.openid else {
-        return load(conn, matching(account, filter));
+        return waiting_or_not(conn, limit, || matching(account, filter));
     };
     let identity: Option<IdentityId> = identities::table
         .filter(identities::account_id.eq(account))
@@ -63,24 +59,39 @@ fn of_account(
         .first(conn)
         .optional()?;
     let Some(identity) = identity else {
-        return load(
-            conn,
-            matching(account, filter).filter(events::openid.eq(openid)),
-        );
+        return waiting_or_not(conn, limit, || {
+            matching(account, filter).filter(events::openid.eq(openid))
+        });
     };
     // Processed events have an index by identity; of the others there are few.
-    let mut found = load(
-        conn,
-        matching(account, filter).filter(events::identity_id.eq(identity)),
-    )?;
+    let processed = matching(account, filter).filter(events::identity_id.eq(identity));
+    let mut found = newest(conn, limit, processed)?;
     for state in [WAITING, FAILED] {
         let unprocessed = matching(account, filter)
             .filter(events::state.eq(state))
             .filter(events::openid.eq(openid))
             .filter(events::identity_id.is_null());
-        found.extend(load(conn, unprocessed)?);
+        found.extend(newest(conn, limit, unprocessed)?);
     }
     Ok(found)
+}
+
+fn waiting_or_not<'a>(
+    conn: &mut Conn,
+    limit: i64,
+    query: impl Fn() -> Query<'a>,
+) -> QueryResult<Vec<Event>> {
+    let mut found = newest(conn, limit, query().filter(events::state.eq(WAITING)))?;
+    found.extend(newest(conn, limit, query().filter(sql::<Bool>(SETTLED)))?);
+    Ok(found)
+}
+
+fn newest(conn: &mut Conn, limit: i64, query: Query<'_>) -> QueryResult<Vec<Event>> {
+    query
+        .select(Event::as_select())
+        .order(events::id.desc())
+        .limit(limit)
+        .load(conn)
 }
 
 fn matching<'a>(account: AccountId, filter: &'a Filter) -> Query<'a> {
@@ -104,10 +115,18 @@ fn matching<'a>(account: AccountId, filter: &'a Filter) -> Query<'a> {
 
 /// One event, if it belongs to one of the given accounts.
 pub fn by_id(conn: &mut Conn, accounts: &[AccountId], id: EventId) -> QueryResult<Option<Event>> {
-    events::table
-        .filter(events::account_id.eq_any(accounts))
-        .filter(events::id.eq(id))
-        .select(Event::as_select())
-        .first(conn)
-        .optional()
+    let event = || {
+        events::table
+            .filter(events::account_id.eq_any(accounts))
+            .filter(events::id.eq(id))
+            .select(Event::as_select())
+    };
+    let settled = event().filter(sql::<Bool>(SETTLED)).first(conn);
+    match settled.optional()? {
+        Some(event) => Ok(Some(event)),
+        None => event()
+            .filter(events::state.eq(WAITING))
+            .first(conn)
+            .optional(),
+    }
 }

@@ -33,7 +33,7 @@ fn fill(ground: &Ground) {
                     ground.official
                 },
                 time,
-                b"k",
+                1,
             )
         })
         .collect();
@@ -43,7 +43,6 @@ fn fill(ground: &Ground) {
         .iter()
         .map(|event| Processed {
             id: event.id,
-            account_id: event.account_id,
             identity_id: Some(identity.id),
         })
         .collect();

@@ -51,6 +51,7 @@ const DURABLE: &[&str] = &[
     "full_page_writes=on",
     "shared_buffers=256MB",
     "max_wal_size=4GB",
+    "min_wal_size=2GB",
 ];
 
 /// Whether a commit has to survive a power cut.
