@@ -106,3 +106,19 @@ fn a_template_result_needs_a_msgid() {
     let arguments = [of.as_slice(), &["--key", "x"]].concat();
     check(&program, (&arguments, 1, "msgid"));
 }
+
+#[test]
+fn nobody_reading_on_is_no_failure() {
+    let program = Program::new(Engine::Sqlite);
+    program.run(&["projects", "add", "shop"]).ok();
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let said = program
+        .command(&["projects", "list"])
+        .stdout(writer)
+        .output()
+        .unwrap();
+    let err = String::from_utf8_lossy(&said.stderr);
+    assert!(said.status.success(), "{err}");
+    assert!(!err.contains("panicked"), "{err}");
+}
