@@ -15,7 +15,7 @@ mod text_enum;
 use std::sync::Arc;
 use std::time::Duration;
 
-use diesel::r2d2::Pool;
+use diesel::r2d2::{NopErrorHandler, Pool};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 pub use connection::Conn;
@@ -52,6 +52,8 @@ impl Db {
             // A server that was restarted leaves dead connections in the pool.
             .test_on_check_out(url.engine() == Engine::Postgres)
             .connection_timeout(Duration::from_secs(5))
+            // Whoever asked for a connection says that there is none, in one line.
+            .error_handler(Box::new(NopErrorHandler))
             .build(Manager::new(url.clone()))?;
         Ok(Self {
             pool,

@@ -1,5 +1,7 @@
 //! Logs: one line per event, fields rather than prose, text for people or JSON for machines.
 
+use std::io::IsTerminal as _;
+
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt;
 
@@ -22,7 +24,12 @@ pub fn start(format: Format, filter: Option<&str>) {
         Some(filter) => EnvFilter::new(filter),
         None => EnvFilter::new("warn,queqiao=info"),
     };
-    let builder = fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A file or a journal keeps the colours' control characters as they are.
+    let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let builder = fmt()
+        .with_env_filter(filter)
+        .with_ansi(colours)
+        .with_writer(std::io::stderr);
     // A second call, in a test process, leaves the first logger in place.
     let _ = match format {
         Format::Text => builder.try_init(),

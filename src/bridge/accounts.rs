@@ -5,8 +5,8 @@
 
 mod open;
 
-use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use chrono::{NaiveDateTime, TimeDelta};
 
@@ -37,6 +37,8 @@ pub struct Accounts {
     clock: Clock,
     entries: RwLock<HashMap<String, Entry>>,
     everything: RwLock<Option<(Arc<ById>, NaiveDateTime)>>,
+    /// Accounts that did not open, each told once.
+    left_out: Mutex<HashSet<AccountId>>,
 }
 
 /// Accounts by row id.
@@ -51,6 +53,7 @@ impl Accounts {
             clock,
             entries: RwLock::default(),
             everything: RwLock::default(),
+            left_out: Mutex::default(),
         }
     }
 
@@ -120,10 +123,15 @@ impl Accounts {
             let (id, app_id) = (stored.id, stored.app_id.clone());
             match open(&self.vault, stored) {
                 Ok(account) => {
+                    self.left_out().remove(&id);
                     accounts.insert(id, Arc::new(account));
                 }
                 // One account that does not open must not stop the others.
-                Err(error) => tracing::error!(account.app_id = app_id, %error, "account left out"),
+                Err(error) => {
+                    if self.left_out().insert(id) {
+                        tracing::error!(account.app_id = app_id, %error, "account left out");
+                    }
+                }
             }
         }
         let accounts = Arc::new(accounts);
@@ -132,6 +140,10 @@ impl Accounts {
             .write()
             .unwrap_or_else(PoisonError::into_inner) = Some((Arc::clone(&accounts), now));
         Ok(accounts)
+    }
+
+    fn left_out(&self) -> MutexGuard<'_, HashSet<AccountId>> {
+        self.left_out.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The account of that row id.

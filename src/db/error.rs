@@ -10,8 +10,8 @@ pub enum DbError {
     #[error("no database connection: {0}")]
     Unavailable(String),
     /// A statement failed.
-    #[error(transparent)]
-    Query(#[from] Error),
+    #[error("{}", one_line(.0))]
+    Query(Error),
     /// A migration failed.
     #[error("migration failed: {0}")]
     Migration(String),
@@ -37,15 +37,28 @@ impl DbError {
     }
 }
 
+/// libpq's messages have several lines, a log line has one.
+fn one_line(error: &dyn std::fmt::Display) -> String {
+    let text = error.to_string();
+    let lines: Vec<&str> = text.lines().map(str::trim).collect();
+    lines.join(" ").trim_end().to_owned()
+}
+
+impl From<Error> for DbError {
+    fn from(error: Error) -> Self {
+        Self::Query(error)
+    }
+}
+
 impl From<diesel::ConnectionError> for DbError {
     fn from(error: diesel::ConnectionError) -> Self {
-        Self::Unavailable(error.to_string())
+        Self::Unavailable(one_line(&error))
     }
 }
 
 impl From<diesel::r2d2::PoolError> for DbError {
     fn from(error: diesel::r2d2::PoolError) -> Self {
-        Self::Unavailable(error.to_string())
+        Self::Unavailable(one_line(&error))
     }
 }
 

@@ -9,7 +9,7 @@ use tokio::time::timeout;
 
 use super::State;
 use crate::bridge::accounts::is_app_id;
-use crate::bridge::receive::{Answer, ReceiveError};
+use crate::bridge::receive::{Answer, NotStored, ReceiveError};
 use crate::metrics;
 use crate::wechat::callback::Query;
 use crate::wechat::reply::SUCCESS;
@@ -96,7 +96,10 @@ fn refuse(app_id: &str, error: &ReceiveError) -> HttpResponse {
     } else {
         "not an app id"
     };
-    if status.is_server_error() {
+    if matches!(error, ReceiveError::NotStored(NotStored::Failed)) {
+        // The writer has told it, once for all who waited for the same commit.
+        tracing::debug!(account.app_id = app_id, cause, "callback not taken");
+    } else if status.is_server_error() {
         tracing::error!(account.app_id = app_id, cause, %error, "callback not taken");
     } else {
         tracing::warn!(account.app_id = app_id, cause, %error, "callback refused");
