@@ -48,9 +48,16 @@ fn main() {
         .iter()
         .find_map(|argument| argument.parse().ok())
         .unwrap_or(8);
+    let yardstick = bare_handler(seconds);
     let cluster = Cluster::start(Durability::Durable).expect("PostgreSQL");
     recycle_wal(&cluster);
-    intake_alone(&cluster, seconds);
+    intake_alone(
+        "postgres",
+        Some(database(&cluster, "intake")),
+        &yardstick,
+        seconds,
+    );
+    intake_alone("sqlite", None, &yardstick, seconds);
     whole_path(&cluster);
 }
 
@@ -74,7 +81,8 @@ async fn bare() {
         .expect("a server");
 }
 
-fn intake_alone(cluster: &Cluster, seconds: u32) {
+/// Measures the bare handler, and returns its events per second in each mode.
+fn bare_handler(seconds: u32) -> Vec<f64> {
     println!("\nIntake alone (serve --role web), {CONNECTIONS} connections, {seconds} s each");
     println!(
         "{:<24} {:>10} {:>8} {:>8} {:>9} {:>8}",
@@ -95,25 +103,25 @@ fn intake_alone(cluster: &Cluster, seconds: u32) {
         );
         yardstick.push(measured.per_second);
     }
-    drop(bare);
-    for engine in ["sqlite", "postgres"] {
-        let url = (engine == "postgres").then(|| database(cluster, "intake"));
-        let installation = Installation::new(url, "http://127.0.0.1:9");
-        let service = installation.serve("web");
-        let db = installation.db();
-        let mut person = 0;
-        for (mode, bare) in ["plain", "secure"].into_iter().zip(&yardstick) {
-            let warm = load(&service, mode, person, WARM_UP);
-            person += warm.sent;
-            let before = count(&db);
-            let measured = load(&service, mode, person, seconds);
-            person += measured.sent;
-            let rows = count(&db) - before;
-            assert_eq!(rows, measured.accepted, "rows in {engine} and answers 200");
-            measured.print(&format!("{engine}, {mode}"), service.resident_mib(), *bare);
-        }
-        println!("  every 200 is a row: {} in all", count(&db));
+    yardstick
+}
+
+fn intake_alone(engine: &str, url: Option<String>, yardstick: &[f64], seconds: u32) {
+    let installation = Installation::new(url, "http://127.0.0.1:9");
+    let service = installation.serve("web");
+    let db = installation.db();
+    let mut person = 0;
+    for (mode, bare) in ["plain", "secure"].into_iter().zip(yardstick) {
+        let warm = load(&service, mode, person, WARM_UP);
+        person += warm.sent;
+        let before = count(&db);
+        let measured = load(&service, mode, person, seconds);
+        person += measured.sent;
+        let rows = count(&db) - before;
+        assert_eq!(rows, measured.accepted, "rows in {engine} and answers 200");
+        measured.print(&format!("{engine}, {mode}"), service.resident_mib(), *bare);
     }
+    println!("  every 200 is a row: {} in all", count(&db));
 }
 
 /// Follows that are stored, profiled through WeChat and linked to the mini-program's identities.

@@ -61,18 +61,19 @@ pub fn serve(listener: TcpListener, state: State, routes: Routes) -> std::io::Re
 }
 
 fn configure(config: &mut web::ServiceConfig, routes: Routes) {
+    // In the order in which they are tried: the callbacks are the many.
+    if routes == Routes::All {
+        config.service(
+            web::resource("/callback/{app_id}")
+                .route(web::post().to(callback::receive))
+                .route(web::get().to(callback::verify)),
+        );
+    }
     config
         .route("/healthz", web::get().to(health::alive))
         .route("/readyz", web::get().to(health::ready))
         .route("/metrics", web::get().to(health::metrics));
-    if routes == Routes::HealthOnly {
-        return;
+    if routes == Routes::All {
+        config.service(api::scope());
     }
-    config
-        .service(
-            web::resource("/callback/{app_id}")
-                .route(web::get().to(callback::verify))
-                .route(web::post().to(callback::receive)),
-        )
-        .service(api::scope());
 }
