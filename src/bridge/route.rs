@@ -2,6 +2,7 @@
 //! The JSON in `message_types.routes` has this shape.
 
 mod compiled;
+mod words;
 
 use std::collections::BTreeMap;
 

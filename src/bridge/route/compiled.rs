@@ -5,10 +5,9 @@ use std::collections::BTreeMap;
 use minijinja::value::Value;
 use minijinja::{
     AutoEscape, Environment, Error, ErrorKind, UndefinedBehavior, context, escape_formatter,
-    filters, tests,
 };
 
-use super::{FieldError, MAX_PATH, MAX_TEXT, Route, check_url};
+use super::{FieldError, MAX_PATH, MAX_TEXT, Route, check_url, words};
 
 /// Instructions that one template may take: far more than a field of a message needs.
 const FUEL: u64 = 20_000;
@@ -152,6 +151,7 @@ impl Compiled {
             }
             mentions_staff |= name == "staff";
         }
+        words::check(&template).map_err(|problem| FieldError::new(path, problem))?;
         Ok(mentions_staff)
     }
 
@@ -168,26 +168,10 @@ impl Compiled {
     }
 }
 
-/// Plain text, strict about what is missing, and bounded. Of filters and tests there are only
-/// those that cannot make much out of little: fuel counts instructions, not bytes, and a chain of
-/// `replace`, `join` or `tojson` grows without end.
+/// Plain text, strict about what is missing, and bounded.
 fn environment() -> Environment<'static> {
     let mut environment = Environment::empty();
-    environment.add_filter("default", filters::default);
-    environment.add_filter("d", filters::default);
-    environment.add_filter("upper", filters::upper);
-    environment.add_filter("lower", filters::lower);
-    environment.add_filter("trim", filters::trim);
-    environment.add_filter("length", filters::length);
-    environment.add_filter("first", filters::first);
-    environment.add_filter("last", filters::last);
-    environment.add_filter("int", filters::int);
-    environment.add_filter("float", filters::float);
-    environment.add_filter("round", filters::round);
-    environment.add_filter("abs", filters::abs);
-    environment.add_test("defined", tests::is_defined);
-    environment.add_test("undefined", tests::is_undefined);
-    environment.add_test("none", tests::is_none);
+    words::add(&mut environment);
     environment.set_auto_escape_callback(|_| AutoEscape::None);
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     environment.set_fuel(Some(FUEL));

@@ -95,6 +95,21 @@ fn the_field_that_cannot_be_taken_is_named() {
             "routes[1].fields.a",
         ),
         (
+            with("fields", json!({"a": "{{ params.t | truncat }}"})),
+            "routes[1].fields.a",
+        ),
+        (
+            with(
+                "fields",
+                json!({"a": "{{ '-' if params.t is odd else '+' }}"}),
+            ),
+            "routes[1].fields.a",
+        ),
+        (
+            with("fields", json!({"a": "{{ params.t.upper() }}"})),
+            "routes[1].fields.a",
+        ),
+        (
             with("fields", json!({"a": "x".repeat(2_001)})),
             "routes[1].fields.a",
         ),
@@ -131,6 +146,22 @@ fn what_is_missing_is_an_error_that_quotes_the_template() {
     );
     let error = render("{{ staff.name }}", json!({})).unwrap_err();
     assert!(error.problem.contains("needs `staff.name`"), "{error}");
+}
+
+#[test]
+fn a_filter_that_is_not_there_is_named_even_where_it_is_seldom_reached() {
+    let source = "{% if params.rare %}{{ params.t | truncat(20) }}{% endif %}-";
+    let error = render(source, json!({"rare": false})).unwrap_err();
+    assert!(error.problem.contains("`truncat`"), "{error}");
+    assert!(error.problem.contains("`upper`"), "{error}");
+    for text in [
+        "params.t | truncat",
+        "{{ \"| truncat\" }}",
+        "{# | truncat #}-",
+        "{{ params.t | d('-') if params.t is not defined else '' }}",
+    ] {
+        render(text, json!({})).unwrap();
+    }
 }
 
 #[test]
