@@ -2,6 +2,7 @@
 //! The JSON in `message_types.routes` has this shape.
 
 mod compiled;
+pub mod keyword;
 mod words;
 
 use std::collections::BTreeMap;

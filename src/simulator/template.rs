@@ -25,6 +25,25 @@ pub struct TemplateSettings {
     pub values: BTreeMap<String, Vec<String>>,
 }
 
+impl TemplateSettings {
+    /// What WeChat would say of these values, by key: nothing, or the key at which it stops and what is wrong there
+    /// (`invalid` or `is empty`).
+    ///
+    /// # Errors
+    /// If it would refuse them with 47003.
+    pub fn check(&self, values: &BTreeMap<String, String>) -> Result<(), (String, &'static str)> {
+        let value = |(key, value): (&String, &String)| {
+            let value = value.clone();
+            (key.clone(), Value { value })
+        };
+        let data = values.iter().map(value).collect();
+        match Template::new(self).fill(&data) {
+            Ok(_) => Ok(()),
+            Err(refusal) => Err((refusal.key.to_owned(), refusal.reason)),
+        }
+    }
+}
+
 struct Field {
     key: String,
     kind: Type,

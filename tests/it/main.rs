@@ -17,5 +17,6 @@ mod callback;
 mod cli;
 mod foundation;
 mod invariants;
+mod keywords;
 mod notify;
 mod storage;

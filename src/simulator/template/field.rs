@@ -27,6 +27,10 @@ pub(super) enum Type {
 
 impl Type {
     pub(super) fn of_key(key: &str) -> Self {
+        if !key.ends_with(|c: char| c.is_ascii_digit()) {
+            // `name` and `date` without a number were names that somebody chose.
+            return Self::OldLibrary;
+        }
         match key.trim_end_matches(|c: char| c.is_ascii_digit()) {
             "thing" | "short_thing" => Self::Thing,
             "number" => Self::Number,
@@ -62,10 +66,13 @@ impl Type {
             Self::Time => range(value, |moment| is_moment(moment, true)),
             Self::Date => range(value, |moment| is_moment(moment, false)),
             Self::Amount => is_amount(value),
-            Self::PhoneNumber => length <= 17 && all(|c| !is_chinese(c) && !c.is_alphabetic()),
+            Self::PhoneNumber => {
+                length <= 17 && all(|c| c.is_ascii_digit() || !c.is_alphanumeric())
+            }
             Self::CarNumber => length <= 8 && is_car_number(value),
+            Self::Name if value.chars().any(|c| c.is_ascii_digit()) => false,
             Self::Name if value.chars().any(is_chinese) => length <= 10,
-            Self::Name => length <= 20 && all(|c| !c.is_ascii_digit()),
+            Self::Name => length <= 20,
             Self::Phrase => length <= 5 && all(is_chinese),
             Self::Listed => listed.iter().any(|allowed| allowed == value),
         }
@@ -87,7 +94,7 @@ fn number(value: &str) -> Option<usize> {
 /// One currency sign and up to ten digits, decimals allowed, perhaps 元 at the end.
 fn is_amount(value: &str) -> bool {
     let value = value.strip_suffix('元').unwrap_or(value);
-    let sign = |c: char| matches!(c, '¥' | '￥' | '$' | '€' | '£');
+    let sign = |c: char| matches!(c, '$' | '¢'..='¥' | '฿' | '₠'..='\u{20cf}' | '＄' | '￠' | '￡' | '￥' | '￦');
     let value = value.strip_prefix(sign).unwrap_or(value);
     number(value).is_some_and(|digits| digits <= 10)
 }
@@ -103,7 +110,7 @@ fn is_car_number(value: &str) -> bool {
 /// One moment, or two with `~` between them.
 fn range(value: &str, fits: impl Fn(&str) -> bool) -> bool {
     match value.split_once('~') {
-        Some((from, to)) => fits(from.trim()) && fits(to.trim()),
+        Some((from, to)) => fits(from.trim_end_matches(' ')) && fits(to.trim_start_matches(' ')),
         None => fits(value),
     }
 }
@@ -112,26 +119,27 @@ fn range(value: &str, fits: impl Fn(&str) -> bool) -> bool {
 fn is_moment(value: &str, needs_time: bool) -> bool {
     let time_at = value.split_once(' ');
     match time_at {
-        Some((date, time)) => is_date(date) && is_time_of_day(time.trim_start()),
+        Some((date, time)) => is_date(date) && is_time_of_day(time.trim_start_matches(' ')),
         None if needs_time => is_time_of_day(value),
         None => is_date(value),
     }
 }
 
-/// `15:01` or `15:01:02`, in 24 hours.
+/// `15:01` or `15:01:02`, in 24 hours; the hour may do without its zero.
 fn is_time_of_day(value: &str) -> bool {
     let mut parts = value.split(':');
-    let two_digits = |part: Option<&str>, below: u32| {
+    let two_digits = |part: Option<&str>, below: u32, shortest: usize| {
         part.is_some_and(|part| {
-            matches!(part.len(), 1..=2) && parse(part).is_some_and(|number| number < below)
+            (shortest..=2).contains(&part.len()) && parse(part).is_some_and(|number| number < below)
         })
     };
-    let hours_and_minutes = two_digits(parts.next(), 24) && two_digits(parts.next(), 60);
+    let hours_and_minutes = two_digits(parts.next(), 24, 1) && two_digits(parts.next(), 60, 2);
     let seconds = parts.next();
-    hours_and_minutes && (seconds.is_none() || two_digits(seconds, 60)) && parts.next().is_none()
+    hours_and_minutes && (seconds.is_none() || two_digits(seconds, 60, 2)) && parts.next().is_none()
 }
 
-/// `2026年1月5日`, `2026年1月`, `1月5日`, or year, month and day with `-`, `/` or `.` between them.
+/// `2026年1月5日`, `2026年1月`, `1月5日`, or the same with `-`, `/` or `.` between them (the table's own examples have
+/// `2018-01` and `01-01`).
 fn is_date(value: &str) -> bool {
     let mut rest = value.chars().peekable();
     let mut parts = Vec::new();
@@ -152,6 +160,9 @@ fn is_date(value: &str) -> bool {
             (month, Some(second)),
             (day, None),
         ] => first == second && is_year(*year) && is_month(*month) && is_day(*day),
+        [(one, Some('-' | '/' | '.')), (other, None)] => {
+            (is_year(*one) && is_month(*other)) || (is_month(*one) && is_day(*other))
+        }
         _ => false,
     }
 }
@@ -161,7 +172,9 @@ fn digits(chars: &mut Peekable<Chars<'_>>) -> Option<u32> {
     while let Some(digit) = chars.next_if(char::is_ascii_digit) {
         text.push(digit);
     }
-    parse(&text)
+    // Neither 001 nor 02026.
+    let is_padded = text.starts_with('0') && text.len() > 2;
+    if is_padded { None } else { parse(&text) }
 }
 
 fn parse(digits: &str) -> Option<u32> {
