@@ -2,11 +2,13 @@
 //! deliveries are stored in one transaction.
 
 mod enqueue;
+mod preview;
 mod request;
 
 use std::collections::HashMap;
 
 use chrono::NaiveDateTime;
+use diesel::QueryResult;
 use thiserror::Error;
 
 use super::Bridge;
@@ -20,6 +22,7 @@ use crate::models::delivery::{self, DeliveryState};
 use crate::models::message_type;
 use crate::models::notification::{self, NewNotification};
 
+pub use preview::{PreviewRequest, PreviewStaff, RoutePreview};
 pub use request::{MAX_KEY, MAX_NAME, MAX_PARAMS, MAX_STAFF_ID, NotifyRequest};
 
 use enqueue::enqueue;
@@ -215,28 +218,36 @@ fn senders(
     routes: &[Route],
     in_route: impl Fn(FieldError) -> NotifyError,
 ) -> Result<Vec<Sender>, NotifyError> {
-    let accounts: HashMap<String, (AccountId, AccountKind)> = account::list(conn, project)?
-        .into_iter()
+    let known = known_accounts(conn, project)?;
+    let numbered = routes.iter().enumerate();
+    numbered
+        .map(|(at, route)| sender(&known, at, route).map_err(&in_route))
+        .collect()
+}
+
+type KnownAccounts = HashMap<String, (AccountId, AccountKind)>;
+
+fn known_accounts(conn: &mut Conn, project: ProjectId) -> QueryResult<KnownAccounts> {
+    let accounts = account::list(conn, project)?.into_iter();
+    Ok(accounts
         .map(|account| (account.app_id, (account.id, account.kind)))
-        .collect();
-    let sender = |(at, route): (usize, &Route)| {
-        let problem = match accounts.get(&route.account) {
-            Some((id, AccountKind::OfficialAccount)) => {
-                return Ok(Sender {
-                    id: *id,
-                    app_id: route.account.clone(),
-                });
-            }
-            Some((_, AccountKind::MiniProgram)) => {
-                "is a mini-program, which has no template messages: name an official account"
-            }
-            None => "is no account of the project: add it, or correct the route",
-        };
-        let problem = format!("({}) {problem}", route.account);
-        Err(in_route(FieldError::new(
-            format!("routes[{at}].account"),
-            problem,
-        )))
+        .collect())
+}
+
+/// The account of a route, if it can send.
+fn sender(known: &KnownAccounts, at: usize, route: &Route) -> Result<Sender, FieldError> {
+    let problem = match known.get(&route.account) {
+        Some((id, AccountKind::OfficialAccount)) => {
+            return Ok(Sender {
+                id: *id,
+                app_id: route.account.clone(),
+            });
+        }
+        Some((_, AccountKind::MiniProgram)) => {
+            "is a mini-program, which has no template messages: name an official account"
+        }
+        None => "is no account of the project: add it, or correct the route",
     };
-    routes.iter().enumerate().map(sender).collect()
+    let problem = format!("({}) {problem}", route.account);
+    Err(FieldError::new(format!("routes[{at}].account"), problem))
 }

@@ -12,12 +12,6 @@ use crate::models::notification::Notification;
 
 /// Notifications kept ready; deliveries of the same one come together, so few suffice.
 const KEPT: usize = 64;
-/// Whom a rendering is tried with when a request comes in.
-const ANYBODY: Recipient<'static> = Recipient {
-    id: "staff",
-    name: Some("staff"),
-};
-
 /// One notification, ready.
 #[derive(Debug)]
 pub struct Prepared {
@@ -42,7 +36,7 @@ impl Prepared {
         let params = Value::from(Serde(params));
         let mut shared = Vec::with_capacity(routes.len());
         for at in 0..routes.len() {
-            let rendered = compiled.render(at, &params, ANYBODY)?;
+            let rendered = compiled.try_out(at, &params)?;
             shared.push((!compiled.mentions_staff(at)).then(|| Arc::new(rendered)));
         }
         Ok(Self {

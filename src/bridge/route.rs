@@ -2,7 +2,10 @@
 //! The JSON in `message_types.routes` has this shape.
 
 mod compiled;
+mod field;
+mod judge;
 pub mod keyword;
+mod preview;
 mod words;
 
 use std::collections::BTreeMap;
@@ -12,6 +15,8 @@ use thiserror::Error;
 use url::Url;
 
 pub use compiled::{Compiled, Recipient, Rendered};
+pub use field::{Chosen, Field, OnTooLong};
+pub use preview::Preview;
 
 /// Routes of one message type.
 pub const MAX_ROUTES: usize = 8;
@@ -39,8 +44,8 @@ pub struct Route {
     pub channel: Channel,
     /// The template's id in that account.
     pub template_id: String,
-    /// The template's keys, each with what fills it in, such as `{{ params.title }}`.
-    pub fields: BTreeMap<String, String>,
+    /// The template's keys, each with what fills it in.
+    pub fields: BTreeMap<String, Field>,
     /// The page that a tap opens, such as `https://example.com/orders/{{ params.order }}`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
@@ -77,6 +82,29 @@ pub struct FieldError {
     pub field: String,
     /// What is wrong, with the limit and what to do.
     pub problem: String,
+    /// The rule that the text of a field breaks, where it is one of those.
+    pub broken: Option<Broken>,
+}
+
+/// A rule of WeChat's that a text breaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Broken {
+    /// The type of the keyword (`thing`, `amount`, …), or another stable word.
+    pub rule: &'static str,
+    /// How long the text is, where its length is what is wrong.
+    pub length: Option<usize>,
+    /// How long it may be, in the same unit.
+    pub limit: Option<usize>,
+}
+
+impl Broken {
+    fn of(rule: &'static str) -> Self {
+        Self {
+            rule,
+            length: None,
+            limit: None,
+        }
+    }
 }
 
 impl FieldError {
@@ -85,7 +113,13 @@ impl FieldError {
         Self {
             field: field.into(),
             problem: problem.into(),
+            broken: None,
         }
+    }
+
+    fn with(mut self, broken: Broken) -> Self {
+        self.broken = Some(broken);
+        self
     }
 }
 
@@ -136,7 +170,7 @@ fn check_route(path: &str, route: &Route) -> Result<(), FieldError> {
         let problem = format!("has {count} entries: give 1 to {MAX_FIELDS}");
         return Err(FieldError::new(format!("{path}.fields"), problem));
     }
-    for (key, source) in &route.fields {
+    for (key, filling) in &route.fields {
         if !is_key(key) {
             let problem = format!(
                 "has the key {key:?}: a key is a letter or _, then letters, digits and _, at most \
@@ -144,7 +178,7 @@ fn check_route(path: &str, route: &Route) -> Result<(), FieldError> {
             );
             return Err(FieldError::new(format!("{path}.fields"), problem));
         }
-        check_source(&format!("{path}.fields.{key}"), source)?;
+        check_source(&format!("{path}.fields.{key}"), filling.text())?;
     }
     if let Some(url) = &route.url {
         check_source(&format!("{path}.url"), url)?;

@@ -33,6 +33,8 @@ use Scope::{Admin, Notify, Read};
 
 /// Largest body of most routes, bytes.
 const BODY_MAX: usize = 64 << 10;
+/// Largest body of a preview, bytes: the largest params of a notification fit.
+const PREVIEW_MAX: usize = 128 << 10;
 /// Largest body of a notification, bytes: a hundred thousand staff ids fit.
 const NOTIFICATION_MAX: usize = 16 << 20;
 
@@ -51,6 +53,8 @@ pub(super) fn scope() -> Routes {
         .service(at("/v1/people/{identity_id}", [get(Read, people::find)]))
         .service(at("/v1/message-types", [search(Read, message_types::list)]))
         .service(at("/v1/message-types/{name}", [put(Admin, message_types::put), get(Read, message_types::find), delete(Admin, message_types::delete)]))
+        .service(at("/v1/message-types/{name}/preview", [post(Read, message_types::preview::create)])
+            .app_data(error::json(PREVIEW_MAX)))
         .service(at("/v1/notifications", [post(Notify, notifications::create), search(Read, notifications::list)])
             .app_data(error::json(NOTIFICATION_MAX)))
         .service(at("/v1/notifications/{id}", [get(Read, notifications::find)]))

@@ -13,6 +13,7 @@ use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
 
 use crate::bridge::accounts::AccountError;
+use crate::bridge::route::Broken;
 use crate::db::DbError;
 
 pub(super) use code::Code;
@@ -43,6 +44,12 @@ struct Shown {
     #[serde(skip_serializing_if = "Option::is_none")]
     field: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    message_type: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rule: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    length: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     limit: Option<u64>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<FieldError>,
@@ -71,6 +78,9 @@ impl Problem {
                 code: code.word(),
                 detail: detail.chars().take(DETAIL_MAX).collect(),
                 field: None,
+                message_type: None,
+                rule: None,
+                length: None,
                 limit: None,
                 errors: Vec::new(),
                 id: None,
@@ -86,6 +96,20 @@ impl Problem {
 
     pub(super) fn limit(mut self, limit: usize) -> Self {
         self.0.shown.limit = Some(limit as u64);
+        self
+    }
+
+    pub(super) fn message_type(mut self, name: String) -> Self {
+        self.0.shown.message_type = Some(name);
+        self
+    }
+
+    /// The rule that a field of a message breaks.
+    pub(super) fn broken(mut self, broken: Option<Broken>) -> Self {
+        let shown = &mut self.0.shown;
+        shown.rule = broken.map(|broken| broken.rule);
+        shown.length = broken.and_then(|broken| Some(broken.length? as u64));
+        shown.limit = broken.and_then(|broken| Some(broken.limit? as u64));
         self
     }
 

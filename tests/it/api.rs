@@ -7,6 +7,7 @@ mod login;
 mod notifications;
 mod people;
 mod staff;
+mod validation;
 
 use queqiao::bridge::keys::Scope;
 use queqiao::db::Engine;

@@ -66,19 +66,13 @@ impl NotifyRequest {
         for (at, staff_id) in self.staff_ids.iter().enumerate() {
             check_text(&format_args!("staff_ids[{at}]"), staff_id, MAX_STAFF_ID)?;
         }
-        let unreadable = |error| FieldError::new("params", format!("cannot be stored: {error}"));
-        let params_json = serde_json::to_string(&self.params).map_err(unreadable)?;
-        let length = params_json.len();
-        if length > MAX_PARAMS {
-            let problem = format!("has {length} bytes as JSON: give at most {MAX_PARAMS}");
-            return Err(FieldError::new("params", problem));
-        }
+        let params_json = params_json(&self.params)?;
         let asked = serde_json::to_vec(&Asked {
             message_type: &self.message_type,
             staff_ids: &self.staff_ids,
             params: &self.params,
         })
-        .map_err(unreadable)?;
+        .map_err(|error| unreadable(&error))?;
         Ok(Sound {
             message_type: self.message_type,
             staff_ids: distinct(self.staff_ids),
@@ -88,6 +82,21 @@ impl NotifyRequest {
             hash: Sha256::digest(asked).to_vec(),
         })
     }
+}
+
+/// The params as they are stored, if they are not too large.
+pub(super) fn params_json(params: &Map<String, Value>) -> Result<String, FieldError> {
+    let json = serde_json::to_string(params).map_err(|error| unreadable(&error))?;
+    let length = json.len();
+    if length > MAX_PARAMS {
+        let problem = format!("has {length} bytes as JSON: give at most {MAX_PARAMS}");
+        return Err(FieldError::new("params", problem));
+    }
+    Ok(json)
+}
+
+fn unreadable(error: &serde_json::Error) -> FieldError {
+    FieldError::new("params", format!("cannot be stored: {error}"))
 }
 
 /// Each once, where it stands first.
@@ -104,7 +113,11 @@ fn distinct(mut staff_ids: Vec<String>) -> Vec<String> {
     staff_ids
 }
 
-fn check_text(field: &dyn std::fmt::Display, text: &str, most: usize) -> Result<(), FieldError> {
+pub(super) fn check_text(
+    field: &dyn std::fmt::Display,
+    text: &str,
+    most: usize,
+) -> Result<(), FieldError> {
     let length = text.chars().count();
     if (1..=most).contains(&length) && !text.contains(char::is_control) {
         return Ok(());

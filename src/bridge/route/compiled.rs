@@ -7,7 +7,8 @@ use minijinja::{
     AutoEscape, Environment, Error, ErrorKind, UndefinedBehavior, context, escape_formatter,
 };
 
-use super::{FieldError, MAX_PATH, MAX_TEXT, Route, check_url, words};
+use super::judge::{Judge, check_line, check_page};
+use super::{FieldError, Route, check_url, words};
 
 /// Instructions that one template may take: far more than a field of a message needs.
 const FUEL: u64 = 20_000;
@@ -19,18 +20,32 @@ const NAMES: [&str; 2] = ["params", "staff"];
 #[derive(Debug)]
 pub struct Compiled {
     environment: Environment<'static>,
-    routes: Vec<Parts>,
+    pub(super) routes: Vec<Parts>,
 }
 
 /// The templates of one route, under the paths of their fields.
 #[derive(Debug, Default)]
-struct Parts {
-    /// Key, path.
-    fields: Vec<(String, String)>,
-    url: Option<String>,
-    page: Option<String>,
+pub(super) struct Parts {
+    pub(super) fields: Vec<Part>,
+    pub(super) url: Option<String>,
+    pub(super) page: Option<String>,
     mentions_staff: bool,
 }
+
+/// The template of one key.
+#[derive(Debug)]
+pub(super) struct Part {
+    pub(super) key: String,
+    pub(super) path: String,
+    pub(super) judge: Judge,
+    pub(super) mentions_staff: bool,
+}
+
+/// Whom a rendering is tried with before anybody is known.
+const ANYBODY: Recipient<'static> = Recipient {
+    id: "staff",
+    name: Some("staff"),
+};
 
 /// The staff member that a template may mention as `staff.id` and `staff.name`.
 #[derive(Clone, Copy, Debug)]
@@ -64,10 +79,16 @@ impl Compiled {
         };
         for (at, route) in routes.iter().enumerate() {
             let mut parts = Parts::default();
-            for (key, source) in &route.fields {
+            for (key, filling) in &route.fields {
                 let path = format!("routes[{at}].fields.{key}");
-                parts.mentions_staff |= compiled.add(&path, source)?;
-                parts.fields.push((key.clone(), path));
+                let mentions_staff = compiled.add(&path, filling.text())?;
+                parts.mentions_staff |= mentions_staff;
+                parts.fields.push(Part {
+                    key: key.clone(),
+                    path,
+                    judge: Judge::new(key, route.channel, filling.on_too_long()),
+                    mentions_staff,
+                });
             }
             if let Some(source) = &route.url {
                 let path = format!("routes[{at}].url");
@@ -101,34 +122,47 @@ impl Compiled {
         params: &Value,
         staff: Recipient<'_>,
     ) -> Result<Rendered, FieldError> {
+        self.fill(route, params, Some(staff))
+    }
+
+    /// Fills a route in for nobody in particular. How long a text is that depends on the staff
+    /// member, and of what form, is not judged here.
+    ///
+    /// # Errors
+    /// As [`render`](Self::render), for what does not depend on the staff member.
+    pub fn try_out(&self, route: usize, params: &Value) -> Result<Rendered, FieldError> {
+        self.fill(route, params, None)
+    }
+
+    fn fill(
+        &self,
+        route: usize,
+        params: &Value,
+        staff: Option<Recipient<'_>>,
+    ) -> Result<Rendered, FieldError> {
         let parts = self
             .routes
             .get(route)
             .ok_or_else(|| FieldError::new(format!("routes[{route}]"), "does not exist"))?;
-        let context = context! { params => params, staff => person(staff) };
+        let context = scene(params, staff);
         let mut data = BTreeMap::new();
-        for (key, path) in &parts.fields {
-            let text = self.text(path, &context)?;
-            check_text(path, &text)?;
-            data.insert(key.clone(), text);
+        for part in &parts.fields {
+            let text = self.text(&part.path, &context)?;
+            let text = part.taken(text, staff)?;
+            data.insert(part.key.clone(), text);
         }
-        let url = match &parts.url {
-            Some(path) => {
-                let url = self.text(path, &context)?;
-                check_url(path, &url)?;
-                Some(url)
-            }
-            None => None,
+        let address = |path: &Option<String>, check: fn(&str, &str) -> Result<(), FieldError>| {
+            let Some(path) = path else {
+                return Ok(None);
+            };
+            let text = self.text(path, &context)?;
+            check(path, &text).map(|()| Some(text))
         };
-        let page = match &parts.page {
-            Some(path) => {
-                let page = self.text(path, &context)?;
-                check_page(path, &page)?;
-                Some(page)
-            }
-            None => None,
-        };
-        Ok(Rendered { data, url, page })
+        Ok(Rendered {
+            data,
+            url: address(&parts.url, check_url)?,
+            page: address(&parts.page, check_page)?,
+        })
     }
 
     /// Adds a template; returns whether it speaks of the staff member.
@@ -155,7 +189,7 @@ impl Compiled {
         Ok(mentions_staff)
     }
 
-    fn text(&self, path: &str, context: &Value) -> Result<String, FieldError> {
+    pub(super) fn text(&self, path: &str, context: &Value) -> Result<String, FieldError> {
         self.environment
             .get_template(path)
             .and_then(|template| {
@@ -187,6 +221,25 @@ fn environment() -> Environment<'static> {
     environment
 }
 
+impl Part {
+    /// The text to send, if WeChat takes it; for nobody in particular, if it may.
+    pub(super) fn taken(
+        &self,
+        text: String,
+        staff: Option<Recipient<'_>>,
+    ) -> Result<String, FieldError> {
+        if staff.is_none() && self.mentions_staff {
+            return check_line(&self.path, &text).map(|()| text);
+        }
+        self.judge.judge(&self.path, text)
+    }
+}
+
+/// What a template sees.
+pub(super) fn scene(params: &Value, staff: Option<Recipient<'_>>) -> Value {
+    context! { params => params, staff => person(staff.unwrap_or(ANYBODY)) }
+}
+
 fn person(staff: Recipient<'_>) -> Value {
     match staff.name {
         Some(name) => context! { id => staff.id, name => name },
@@ -214,41 +267,4 @@ fn unfilled(error: &Error, source: &str) -> String {
         ErrorKind::OutOfFuel => "takes too long: make the template simpler".to_owned(),
         kind => format!("cannot be filled in at `{place}`: {kind}"),
     }
-}
-
-fn check_text(path: &str, text: &str) -> Result<(), FieldError> {
-    if text.trim().is_empty() {
-        let problem = "comes out empty, which WeChat refuses: give it a text";
-        return Err(FieldError::new(path, problem));
-    }
-    check_line(path, text)?;
-    let length = text.chars().count();
-    if length > MAX_TEXT {
-        let problem = format!(
-            "comes out {length} characters long: at most {MAX_TEXT}, of which WeChat shows about 20"
-        );
-        return Err(FieldError::new(path, problem));
-    }
-    Ok(())
-}
-
-fn check_page(path: &str, page: &str) -> Result<(), FieldError> {
-    check_line(path, page)?;
-    if page.is_empty() || page.len() > MAX_PATH {
-        let length = page.len();
-        let problem = format!("comes out {length} bytes long: give 1 to {MAX_PATH}");
-        return Err(FieldError::new(path, problem));
-    }
-    Ok(())
-}
-
-/// WeChat drops line breaks silently, and with them what the sender meant.
-fn check_line(path: &str, text: &str) -> Result<(), FieldError> {
-    let breaks = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
-    if text.contains(breaks) {
-        let problem = "contains a line break or another control character, which WeChat does not \
-                       show: leave it out";
-        return Err(FieldError::new(path, problem));
-    }
-    Ok(())
 }

@@ -122,6 +122,19 @@ impl Keyword {
         matches!(self, Self::Enum | Self::Const)
     }
 
+    /// Whether a text that is cut, with `…` at its end, can still be of this type.
+    pub const fn can_be_cut(self) -> bool {
+        matches!(
+            self,
+            Self::Thing
+                | Self::ShortThing
+                | Self::Symbol
+                | Self::CharacterString
+                | Self::PhoneNumber
+                | Self::Name
+        )
+    }
+
     /// Checks a text that is one line and not empty. `listed` are the values that the template
     /// lists for this key; where they are not known, any text passes as one of them.
     ///

@@ -170,10 +170,56 @@ fn texts_that_wechat_would_not_show_are_refused() {
         let error = render("{{ params.t }}", json!({"t": text})).unwrap_err();
         assert!(error.problem.contains(word), "{error}");
     }
+    let error = render("{{ params.t }}", json!({"t": "字".repeat(21)})).unwrap_err();
+    let broken = Broken {
+        rule: "thing",
+        length: Some(21),
+        limit: Some(20),
+    };
+    assert_eq!(error.broken, Some(broken));
+}
+
+#[test]
+fn a_key_of_the_old_library_is_held_to_no_type() {
+    let fill = |field: serde_json::Value, text: &str| {
+        let routes = parsed(&route(&json!({"keyword1": field}))).unwrap();
+        let compiled = Compiled::new(&routes).unwrap();
+        let params = from_serialize(json!({"t": text}));
+        let rendered = compiled.try_out(0, &params);
+        rendered.map(|mut rendered| rendered.data.remove("keyword1").unwrap())
+    };
     let long = "字".repeat(MAX_TEXT);
-    assert_eq!(render("{{ params.t }}", json!({"t": long})).unwrap(), long);
-    let error = render("{{ params.t }}x", json!({"t": long})).unwrap_err();
+    assert_eq!(fill(json!("{{ params.t }}"), &long).unwrap(), long);
+    let error = fill(json!("{{ params.t }}x"), &long).unwrap_err();
     assert!(error.problem.contains("501 characters"), "{error}");
+    let cut = json!({"text": "{{ params.t }}x", "on_too_long": "truncate"});
+    assert_eq!(fill(cut, &long).unwrap(), format!("{}…", "字".repeat(19)));
+}
+
+#[test]
+fn both_shapes_of_a_field_are_written_as_they_were_read() {
+    let fields = json!({
+        "thing1": "{{ params.a }}", "thing2": {"text": "x", "on_too_long": "truncate"},
+        "thing3": {"text": "x", "on_too_long": "reject"},
+    });
+    let text = to_json(&parsed(&route(&fields)).unwrap()).unwrap();
+    let written: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(written[0]["fields"], fields);
+    for (wrong, word) in [
+        (json!(7), "expected a template"),
+        (
+            json!({"text": "x", "on_too_long": "cut"}),
+            "unknown variant `cut`",
+        ),
+        (
+            json!({"text": "x", "color": "red"}),
+            "unknown field `color`",
+        ),
+        (json!({}), "missing field `text`"),
+    ] {
+        let error = parsed(&route(&json!({"thing1": wrong}))).unwrap_err();
+        assert!(error.problem.contains(word), "{error}");
+    }
 }
 
 #[test]

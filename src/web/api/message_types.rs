@@ -1,5 +1,7 @@
 //! Message types: the named notifications of the business, with their routes.
 
+pub(super) mod preview;
+
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Json, Path, Query};

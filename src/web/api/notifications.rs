@@ -170,9 +170,10 @@ impl From<NotifyError> for Problem {
             NotifyError::UnknownMessageType(_) => {
                 Self::new(Code::UnknownMessageType, detail).field("message_type")
             }
-            NotifyError::Route { source, .. } => {
-                Self::new(Code::InvalidField, detail).field(source.field)
-            }
+            NotifyError::Route { name, source } => Self::new(Code::InvalidField, detail)
+                .field(source.field)
+                .message_type(name)
+                .broken(source.broken),
             NotifyError::IdempotencyMismatch => {
                 Self::new(Code::IdempotencyConflict, detail).field(IDEMPOTENCY_KEY)
             }

@@ -309,6 +309,7 @@ proptest! {
                 let kept = cut.strip_suffix('…').unwrap();
                 prop_assert!(text.starts_with(kept) && !kept.trim().is_empty());
                 prop_assert!(keyword.check(&text, None).is_err());
+                prop_assert!(keyword.can_be_cut());
             }
         }
     }

@@ -1,0 +1,81 @@
+//! What a request to notify would send over each route, and what of it would be refused.
+
+use serde_json::{Map, Value};
+
+use super::request::{check_text, params_json};
+use super::{MAX_STAFF_ID, NotifyError, known_accounts, sender};
+use crate::bridge::Bridge;
+use crate::bridge::route::{self, Compiled, Preview, Recipient, Route};
+use crate::ids::ProjectId;
+use crate::models::message_type;
+
+/// What to fill a message type in with.
+#[derive(Clone, Debug)]
+pub struct PreviewRequest {
+    /// The name of the message type.
+    pub message_type: String,
+    /// The params that a request would have.
+    pub params: Map<String, Value>,
+    /// The staff member whom it is for; they need not exist.
+    pub staff: Option<PreviewStaff>,
+}
+
+/// A staff member to try a message with.
+#[derive(Clone, Debug)]
+pub struct PreviewStaff {
+    /// The business's own id.
+    pub id: String,
+    /// A name, if they have one.
+    pub name: Option<String>,
+}
+
+/// One route of the message type, filled in.
+#[derive(Clone, Debug)]
+pub struct RoutePreview {
+    /// The route.
+    pub route: Route,
+    /// What it would send.
+    pub preview: Preview,
+}
+
+impl Bridge {
+    /// Fills in every route of a message type. Nothing is stored or sent.
+    ///
+    /// # Errors
+    /// If the request itself cannot be taken. What is wrong with a route is in its preview.
+    pub async fn preview(
+        &self,
+        project: ProjectId,
+        request: PreviewRequest,
+    ) -> Result<Vec<RoutePreview>, NotifyError> {
+        params_json(&request.params)?;
+        if let Some(staff) = &request.staff {
+            check_text(&"staff.id", &staff.id, MAX_STAFF_ID)?;
+        }
+        let name = request.message_type.clone();
+        let found = self.db.read(move |conn| {
+            let stored = message_type::find(conn, project, &name)?
+                .ok_or(NotifyError::UnknownMessageType(name))?;
+            Ok::<_, NotifyError>((stored, known_accounts(conn, project)?))
+        });
+        let (stored, known) = found.await?;
+        let in_route = |source| NotifyError::Route {
+            name: request.message_type.clone(),
+            source,
+        };
+        let routes = route::parse(&stored.routes).map_err(in_route)?;
+        let compiled = Compiled::new(&routes).map_err(in_route)?;
+        let staff = request.staff.as_ref().map(|staff| Recipient {
+            id: &staff.id,
+            name: staff.name.as_deref(),
+        });
+        let look = |(at, route): (usize, Route)| {
+            let mut preview = compiled.preview(at, &request.params, staff);
+            if let Err(error) = sender(&known, at, &route) {
+                preview.errors.insert(0, error);
+            }
+            RoutePreview { route, preview }
+        };
+        Ok(routes.into_iter().enumerate().map(look).collect())
+    }
+}

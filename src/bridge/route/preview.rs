@@ -1,0 +1,94 @@
+//! A route filled in to be looked at: all that is wrong with it, not only the first thing.
+
+use std::collections::BTreeMap;
+
+use minijinja::value::{Serde, Value};
+
+use super::compiled::{Part, scene};
+use super::judge::check_page;
+use super::{Broken, Compiled, FieldError, Recipient, check_url};
+
+/// What a route would send.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Preview {
+    /// Text by key; one that would be refused as it came out, none where nothing came out.
+    pub fields: BTreeMap<String, String>,
+    /// The page that a tap opens.
+    pub url: Option<String>,
+    /// The page of the mini-program.
+    pub page: Option<String>,
+    /// Why it would be refused.
+    pub errors: Vec<FieldError>,
+    /// What the reader would not see.
+    pub warnings: Vec<FieldError>,
+}
+
+impl Compiled {
+    /// Fills a route in, to be looked at. Without a staff member, texts that depend on one are
+    /// filled in with a stand-in and not judged.
+    pub fn preview(
+        &self,
+        route: usize,
+        params: &serde_json::Map<String, serde_json::Value>,
+        staff: Option<Recipient<'_>>,
+    ) -> Preview {
+        let mut preview = Preview::default();
+        let Some(parts) = self.routes.get(route) else {
+            return preview;
+        };
+        let context = scene(&Value::from(Serde(params)), staff);
+        for part in &parts.fields {
+            match self.text(&part.path, &context) {
+                Ok(text) => preview.add(part, text, staff),
+                Err(error) => preview.errors.push(error),
+            }
+        }
+        preview.url = self.address(&mut preview.errors, &parts.url, &context, check_url);
+        preview.page = self.address(&mut preview.errors, &parts.page, &context, check_page);
+        preview
+    }
+
+    fn address(
+        &self,
+        errors: &mut Vec<FieldError>,
+        path: &Option<String>,
+        context: &Value,
+        check: fn(&str, &str) -> Result<(), FieldError>,
+    ) -> Option<String> {
+        let path = path.as_ref()?;
+        let text = self.text(path, context).map_err(|error| errors.push(error));
+        let text = text.ok()?;
+        errors.extend(check(path, &text).err());
+        Some(text)
+    }
+}
+
+impl Preview {
+    fn add(&mut self, part: &Part, text: String, staff: Option<Recipient<'_>>) {
+        let path = &part.path;
+        let shown = match part.taken(text.clone(), staff) {
+            Ok(taken) => {
+                if taken != text {
+                    let problem = "is too long, and is cut".to_owned();
+                    self.warn(path, problem, "truncated");
+                }
+                self.warnings.extend(part.judge.warnings(path, &taken));
+                taken
+            }
+            Err(error) => {
+                self.errors.push(error);
+                text
+            }
+        };
+        if staff.is_none() && part.mentions_staff {
+            let problem = "depends on the staff member: give `staff` to see it checked";
+            self.warn(path, problem.to_owned(), "staff");
+        }
+        self.fields.insert(part.key.clone(), shown);
+    }
+
+    fn warn(&mut self, path: &str, problem: String, rule: &'static str) {
+        self.warnings
+            .push(FieldError::new(path, problem).with(Broken::of(rule)));
+    }
+}

@@ -1,0 +1,126 @@
+//! A message type filled in, to see what it would send.
+
+use std::collections::BTreeMap;
+
+use actix_web::web::{Data, Json, Path};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::super::check::{self, NAME_MAX};
+use super::super::{Caller, State};
+use crate::bridge::notify::{NotifyError, PreviewRequest, PreviewStaff, RoutePreview};
+use crate::bridge::route::{Channel, FieldError};
+use crate::web::error::Problem;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::web::api) struct Wanted {
+    /// What fills the message in.
+    #[serde(default)]
+    params: Map<String, Value>,
+    /// Whom it is for; nobody in particular without it.
+    #[serde(default)]
+    staff: Option<Staff>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Staff {
+    id: String,
+    #[serde(default)]
+    name: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+pub(in crate::web::api) struct PreviewView {
+    message_type: String,
+    routes: Vec<RouteView>,
+}
+
+#[derive(Debug, Serialize)]
+struct RouteView {
+    /// Its number, from 0.
+    route: usize,
+    account: String,
+    channel: Channel,
+    template_id: String,
+    /// The text of each key; without those of which nothing came out.
+    fields: BTreeMap<String, String>,
+    url: Option<String>,
+    page: Option<String>,
+    /// Why a notification would be refused.
+    errors: Vec<Remark>,
+    /// What WeChat would drop without a word.
+    warnings: Vec<Remark>,
+}
+
+#[derive(Debug, Serialize)]
+struct Remark {
+    field: String,
+    detail: String,
+    /// The type of the keyword or another stable word, where a rule is broken.
+    rule: Option<&'static str>,
+    length: Option<usize>,
+    limit: Option<usize>,
+}
+
+/// `POST /message-types/{name}/preview`: 200 also where a notification would be refused.
+pub(in crate::web::api) async fn create(
+    state: Data<State>,
+    caller: Caller,
+    name: Path<String>,
+    body: Json<Wanted>,
+) -> Result<Json<PreviewView>, Problem> {
+    let (message_type, body) = (name.into_inner(), body.into_inner());
+    let staff = body.staff.map(|staff| PreviewStaff {
+        id: staff.id,
+        name: staff.name,
+    });
+    let name = staff.as_ref().and_then(|staff| staff.name.as_ref());
+    check::maybe_text("staff.name", name, NAME_MAX)?;
+    let asked = PreviewRequest {
+        message_type: message_type.clone(),
+        params: body.params,
+        staff,
+    };
+    let previewed = state.bridge.preview(caller.project_id, asked).await;
+    let previewed = previewed.map_err(|error| match error {
+        NotifyError::UnknownMessageType(_) => Problem::not_found("message type"),
+        error => error.into(),
+    })?;
+    let routes = previewed.into_iter().enumerate().map(RouteView::from);
+    Ok(Json(PreviewView {
+        message_type,
+        routes: routes.collect(),
+    }))
+}
+
+impl From<(usize, RoutePreview)> for RouteView {
+    fn from((route, shown): (usize, RoutePreview)) -> Self {
+        let remarks = |found: Vec<FieldError>| found.into_iter().map(Remark::from).collect();
+        Self {
+            route,
+            account: shown.route.account,
+            channel: shown.route.channel,
+            template_id: shown.route.template_id,
+            fields: shown.preview.fields,
+            url: shown.preview.url,
+            page: shown.preview.page,
+            errors: remarks(shown.preview.errors),
+            warnings: remarks(shown.preview.warnings),
+        }
+    }
+}
+
+impl From<FieldError> for Remark {
+    fn from(error: FieldError) -> Self {
+        let broken = error.broken;
+        Self {
+            detail: format!("{error}."),
+            field: error.field,
+            rule: broken.map(|broken| broken.rule),
+            length: broken.and_then(|broken| broken.length),
+            limit: broken.and_then(|broken| broken.limit),
+        }
+    }
+}
