@@ -5,6 +5,7 @@ pub mod bind;
 pub mod deliver;
 pub mod import;
 pub mod keys;
+pub mod lend;
 mod link;
 pub mod login;
 pub mod notify;

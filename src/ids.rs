@@ -77,6 +77,8 @@ row_id! {
     AttemptId;
     /// An API key.
     ApiKeyId;
+    /// An entry of the audit trail.
+    AuditId;
     /// One walk over an account's followers.
     ImportId;
 }

@@ -5,6 +5,7 @@ pub mod access_token;
 pub mod account;
 pub mod api_key;
 pub mod attempt;
+pub mod audit;
 pub mod binding;
 pub mod delivery;
 pub mod event;

@@ -31,6 +31,9 @@ text_enum! {
         Notify = "notify",
         /// Look everything up.
         Read = "read",
+        /// Borrow access tokens. By itself, as whoever holds one can do all that WeChat lets the
+        /// account do.
+        Token = "token",
         /// Everything, deletions and settings among it.
         Admin = "admin",
     }
@@ -41,6 +44,8 @@ text_enum! {
 pub struct Caller {
     /// The key.
     pub key_id: ApiKeyId,
+    /// The key's name, for the audit trail.
+    pub key_name: String,
     /// The one project it sees.
     pub project_id: ProjectId,
     scopes: Vec<Scope>,
@@ -185,6 +190,7 @@ fn hash(key: &str) -> Hash {
 fn caller(stored: &ApiKey) -> Caller {
     Caller {
         key_id: stored.id,
+        key_name: stored.name.clone(),
         project_id: stored.project_id,
         // A scope that a newer version wrote is one that this version cannot grant.
         scopes: stored
@@ -203,6 +209,7 @@ mod tests {
     fn admin_covers_every_scope_and_the_others_only_themselves() {
         let caller = |scopes: &[Scope]| Caller {
             key_id: ApiKeyId(1),
+            key_name: "k".to_owned(),
             project_id: ProjectId(1),
             scopes: scopes.to_vec(),
         };
@@ -213,6 +220,7 @@ mod tests {
         assert!(caller(&[Scope::Read]).may(Scope::Read));
         assert!(!caller(&[Scope::Read]).may(Scope::Notify));
         assert!(!caller(&[Scope::Read, Scope::Notify]).may(Scope::Admin));
+        assert!(!caller(&[Scope::Read, Scope::Notify]).may(Scope::Token));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! if it is still the stored one.
 
 mod error;
+mod share;
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -24,6 +25,7 @@ use crate::wechat::error::{CallError, Class};
 use crate::wechat::token::TokenGrant;
 
 pub use error::TokenError;
+pub use share::Report;
 
 /// A token is replaced when less than this remains of it: WeChat's old and new token are both
 /// good for the last five minutes.

@@ -17,7 +17,7 @@ pub(super) enum Command {
     Add {
         /// A name, for example of the app that gets it.
         name: String,
-        /// What it may do: notify, read, admin; several with commas.
+        /// What it may do: notify, read, token, admin; several with commas.
         #[arg(long, value_delimiter = ',', default_value = "notify,read")]
         scopes: Vec<Scope>,
         /// Whose; not needed while there is one project.

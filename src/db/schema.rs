@@ -215,6 +215,19 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    audit (id) {
+        id -> BigInt,
+        project_id -> BigInt,
+        api_key_id -> BigInt,
+        api_key_name -> Text,
+        action -> Text,
+        app_id -> Nullable<Text>,
+        outcome -> Nullable<Text>,
+        created_at -> Timestamp,
+    }
+}
+
 diesel::joinable!(accounts -> projects (project_id));
 diesel::joinable!(access_tokens -> accounts (account_id));
 diesel::joinable!(api_keys -> projects (project_id));
@@ -241,4 +254,5 @@ diesel::allow_tables_to_appear_in_same_query!(
     deliveries,
     attempts,
     receipts,
+    audit,
 );

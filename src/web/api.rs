@@ -1,14 +1,16 @@
 //! The API, `/api/v1`: every route on one screen, with the scope that a key needs for it.
 //!
 //! `read` looks up, `notify` is what a business app does day by day (notify, log in, put staff,
-//! bind), `admin` deletes and changes settings, and covers the other two. A key sees one project;
-//! what belongs to another one does not exist for it (404).
+//! bind), `token` borrows access tokens, `admin` deletes and changes settings, and covers the
+//! others. A key sees one project; what belongs to another one does not exist for it (404).
 //!
 //! Bodies and answers are JSON. Ids are numbers, except WeChat's msgid, which is a string because
 //! it exceeds what JavaScript counts exactly. Times are RFC 3339 in UTC. Errors are problem
 //! details (see `web::error`), lists have pages (see `web::cursor`).
 
+mod access_token;
 mod accounts;
+mod audit;
 mod check;
 mod deliveries;
 mod events;
@@ -29,7 +31,7 @@ use super::auth::{self, Caller, Demand};
 use super::error::{self, Code, Problem};
 use super::{State, cursor};
 use crate::bridge::keys::Scope;
-use Scope::{Admin, Notify, Read};
+use Scope::{Admin, Notify, Read, Token};
 
 /// Largest body of most routes, bytes.
 const BODY_MAX: usize = 64 << 10;
@@ -64,6 +66,9 @@ pub(super) fn scope() -> Routes {
         .service(at("/v1/events/{id}/replay", [post(Admin, events::replay)]))
         .service(at("/v1/accounts", [get(Read, accounts::list)]))
         .service(at("/v1/accounts/{app_id}/imports", [post(Admin, imports::create)]))
+        .service(at("/v1/accounts/{app_id}/access-token", [get(Token, access_token::lend)]))
+        .service(at("/v1/accounts/{app_id}/access-token/invalid", [post(Token, access_token::report)]))
+        .service(at("/v1/audit", [search(Admin, audit::list)]))
         .service(at("/v1/imports/{id}", [get(Read, imports::find)]))
         .default_service(web::to(no_such_route))
 }

@@ -23,6 +23,7 @@ pub(super) enum List {
     Notifications = b'n',
     Deliveries = b'd',
     Events = b'e',
+    Audit = b'a',
 }
 
 /// One page that a caller asks for.

@@ -1,5 +1,6 @@
 //! The API through HTTP, on both engines, with WeChat played by the simulator.
 
+mod access_token;
 mod auth;
 mod errors;
 mod events;

@@ -2,9 +2,10 @@
 
 use thiserror::Error;
 
+use crate::bridge::problem::{TOKEN_CALL, describe};
 use crate::db::DbError;
 use crate::vault::VaultError;
-use crate::wechat::error::CallError;
+use crate::wechat::error::{CallError, Class, token_call_class};
 
 /// Why a call could not be made or did not work.
 #[derive(Debug, Error)]
@@ -37,6 +38,30 @@ impl From<diesel::result::Error> for TokenError {
 }
 
 impl TokenError {
+    /// What happened and what to do, in plain words.
+    pub fn explanation(&self) -> String {
+        match self {
+            Self::Refresh(CallError::Api(error)) => {
+                format!(
+                    "no access token: WeChat answered {}",
+                    describe(TOKEN_CALL, error)
+                )
+            }
+            Self::Call(CallError::Api(error)) => format!("WeChat answered {}", describe("", error)),
+            other => other.to_string(),
+        }
+    }
+
+    /// What the failure allows the caller to do next.
+    pub fn class(&self) -> Class {
+        match self {
+            Self::Refresh(CallError::Api(error)) => token_call_class(error.errcode),
+            Self::Call(error) | Self::Refresh(error) => error.class(),
+            Self::NoSecret(_) => Class::Account,
+            Self::Db(_) | Self::Vault(_) | Self::Busy(_) => Class::Retry,
+        }
+    }
+
     /// What WeChat said, if it was asked.
     pub(super) fn as_call(&self) -> Option<&CallError> {
         match self {

@@ -9,7 +9,7 @@ use super::{MP, OA, Two};
 
 /// Every route with the scope it needs, and a thing of the first project.
 fn routes() -> Vec<(&'static str, String, Scope, Option<Value>)> {
-    use Scope::{Admin, Notify, Read};
+    use Scope::{Admin, Notify, Read, Token};
     let routes = json!([{"account": OA, "template_id": "T", "fields": {"thing1": "x"}}]);
     let put_type = Some(json!({"routes": routes}));
     vec![
@@ -56,6 +56,14 @@ fn routes() -> Vec<(&'static str, String, Scope, Option<Value>)> {
             Some(json!({})),
         ),
         ("GET", "/imports/1".to_owned(), Read, None),
+        ("GET", format!("/accounts/{OA}/access-token"), Token, None),
+        (
+            "POST",
+            format!("/accounts/{OA}/access-token/invalid"),
+            Token,
+            Some(json!({"access_token": "x"})),
+        ),
+        ("GET", "/audit".to_owned(), Admin, None),
     ]
 }
 
@@ -70,7 +78,7 @@ both_engines! {
             let unknown = format!("qq_{}", "A".repeat(43));
             let refused = app.call(method, &unknown, &path, body.as_ref()).await;
             refused.refused(401, "unauthorized", "");
-            for has in [Scope::Notify, Scope::Read] {
+            for has in [Scope::Notify, Scope::Read, Scope::Token] {
                 let key = app.key(two.one, &[has]).await;
                 let answer = app.call(method, &key, &path, body.as_ref()).await;
                 match has == scope {

@@ -1,0 +1,86 @@
+//! The audit trail: what was done that must not be done unseen, and with which key. Never a secret.
+
+use chrono::NaiveDateTime;
+use diesel::prelude::*;
+
+use crate::db::{Conn, schema::audit, text_enum};
+use crate::ids::{ApiKeyId, AuditId, ProjectId};
+
+text_enum! {
+    /// What was done.
+    pub enum Action {
+        /// An access token was given to the key's holder.
+        TokenLent = "access_token.lent",
+        /// The key's holder reported an access token as bad.
+        TokenReported = "access_token.reported",
+    }
+}
+
+/// An entry.
+#[derive(Clone, Debug, Queryable, Selectable)]
+#[diesel(table_name = audit)]
+pub struct Entry {
+    /// Row id.
+    pub id: AuditId,
+    /// The project.
+    pub project_id: ProjectId,
+    /// The key that was used.
+    pub api_key_id: ApiKeyId,
+    /// Its name at that time.
+    pub api_key_name: String,
+    /// What was done.
+    pub action: Action,
+    /// The account it was done with.
+    pub app_id: Option<String>,
+    /// What came of it.
+    pub outcome: Option<String>,
+    /// UTC.
+    pub created_at: NaiveDateTime,
+}
+
+/// An entry to add.
+#[derive(Insertable)]
+#[diesel(table_name = audit)]
+pub struct NewEntry<'a> {
+    /// The project.
+    pub project_id: ProjectId,
+    /// The key that was used.
+    pub api_key_id: ApiKeyId,
+    /// Its name.
+    pub api_key_name: &'a str,
+    /// What was done.
+    pub action: Action,
+    /// The account it was done with.
+    pub app_id: Option<&'a str>,
+    /// What came of it.
+    pub outcome: Option<&'a str>,
+    /// Now.
+    pub created_at: NaiveDateTime,
+}
+
+/// Adds an entry.
+pub fn add(conn: &mut Conn, entry: &NewEntry<'_>) -> QueryResult<()> {
+    diesel::insert_into(audit::table)
+        .values(entry)
+        .execute(conn)
+        .map(drop)
+}
+
+/// A page of a project's entries, newest first, with ids below `before`.
+pub fn list(
+    conn: &mut Conn,
+    project: ProjectId,
+    before: Option<AuditId>,
+    limit: i64,
+) -> QueryResult<Vec<Entry>> {
+    let mut query = audit::table
+        .filter(audit::project_id.eq(project))
+        .order(audit::id.desc())
+        .limit(limit)
+        .select(Entry::as_select())
+        .into_boxed();
+    if let Some(before) = before {
+        query = query.filter(audit::id.lt(before));
+    }
+    query.load(conn)
+}

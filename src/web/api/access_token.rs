@@ -1,0 +1,122 @@
+//! Access tokens, lent to the business's other systems.
+
+use actix_web::HttpResponse;
+use actix_web::http::header;
+use actix_web::web::{Data, Json, Path};
+use serde::{Deserialize, Serialize};
+
+use super::{Caller, State, check};
+use crate::bridge::lend::LendError;
+use crate::bridge::token::{Report, TokenError};
+use crate::web::error::{Code, Problem};
+use crate::wechat::error::{CallError, Class};
+
+/// Characters of an access token; WeChat asks to reserve 512.
+const TOKEN_MAX: usize = 2_048;
+
+/// The names are WeChat's own, so that a client of its token call can be pointed here.
+#[derive(Serialize)]
+struct Lent<'a> {
+    access_token: &'a str,
+    /// Seconds.
+    expires_in: i64,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Bad {
+    /// The token that WeChat refused.
+    access_token: String,
+}
+
+#[derive(Serialize)]
+struct Reported {
+    /// Whether there is a new token because of this report.
+    replaced: bool,
+    /// `replaced`, `not_current` or `still_good`.
+    outcome: &'static str,
+    detail: &'static str,
+}
+
+/// `GET /accounts/{app_id}/access-token`.
+pub(super) async fn lend(
+    state: Data<State>,
+    caller: Caller,
+    app_id: Path<String>,
+) -> Result<HttpResponse, Problem> {
+    let loan = state.bridge.lend_token(&caller, &app_id).await?;
+    Ok(unstored(&Lent {
+        access_token: loan.token.expose(),
+        expires_in: loan.expires_in,
+    }))
+}
+
+/// `POST /accounts/{app_id}/access-token/invalid`.
+pub(super) async fn report(
+    state: Data<State>,
+    caller: Caller,
+    app_id: Path<String>,
+    body: Json<Bad>,
+) -> Result<HttpResponse, Problem> {
+    check::text("access_token", &body.access_token, TOKEN_MAX)?;
+    let report = state
+        .bridge
+        .report_token(&caller, &app_id, &body.access_token)
+        .await?;
+    Ok(unstored(&Reported {
+        replaced: report == Report::Replaced,
+        outcome: report.as_str(),
+        detail: match report {
+            Report::Replaced => "It was the current token and is replaced. Fetch the new one.",
+            Report::NotCurrent => {
+                "It is not the current token, so nothing was done. Fetch the current one."
+            }
+            Report::StillGood => {
+                "WeChat was asked for a new token and gave this one again: to WeChat it is good."
+            }
+        },
+    }))
+}
+
+/// An answer that no cache may keep (RFC 9111, 5.2.2.5).
+fn unstored(body: &impl Serialize) -> HttpResponse {
+    HttpResponse::Ok()
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .json(body)
+}
+
+impl From<LendError> for Problem {
+    fn from(error: LendError) -> Self {
+        match error {
+            LendError::UnknownAccount => Self::not_found("account"),
+            LendError::Token(error) => error.into(),
+            LendError::Account(error) => error.into(),
+            LendError::Db(error) => error.into(),
+        }
+    }
+}
+
+/// What calls with an account's token say when they do not work.
+impl From<TokenError> for Problem {
+    fn from(error: TokenError) -> Self {
+        let detail = format!("{}.", error.explanation().trim_end_matches('.'));
+        match &error {
+            TokenError::NoSecret(_) => Self::new(Code::NoAppSecret, detail).field("app_id"),
+            TokenError::Call(CallError::Api(_)) | TokenError::Refresh(CallError::Api(_)) => {
+                match error.class() {
+                    Class::Retry => Self::new(Code::WechatUnreachable, detail).retry_after(2),
+                    Class::Quota => Self::new(Code::WechatBusy, detail).retry_after(60),
+                    _ => Self::new(Code::WechatRefused, detail),
+                }
+            }
+            TokenError::Call(_) | TokenError::Refresh(_) | TokenError::Busy(_) => {
+                Self::new(Code::WechatUnreachable, detail).retry_after(2)
+            }
+            TokenError::Vault(_) => Self::internal(&error),
+            TokenError::Db(_) => match error {
+                TokenError::Db(error) => error.into(),
+                error => Self::internal(&error),
+            },
+        }
+    }
+}
