@@ -6,6 +6,7 @@ pub mod crypto;
 pub mod envelope;
 pub mod error;
 pub mod fields;
+pub mod library;
 pub mod message;
 pub mod push;
 pub mod reply;

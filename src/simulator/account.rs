@@ -15,7 +15,7 @@ use super::population;
 use super::receipts::Receipts;
 use super::sender::Queue;
 use super::sent::SentIds;
-use super::template::Template;
+use super::template::{Template, TemplateSettings};
 use super::tokens::{Newest, random_text};
 use crate::wechat::callback::Mode;
 use crate::wechat::fields::Format;
@@ -164,6 +164,15 @@ impl Account {
     pub(super) fn change(&self, change: impl FnOnce(&mut Settings)) {
         let mut settings = write(&self.settings);
         change(Arc::make_mut(&mut settings));
+    }
+
+    /// The templates as their owner sees them, by template_id.
+    pub(super) fn template_settings(&self) -> Vec<TemplateSettings> {
+        let templates = read(&self.templates);
+        let settings = templates.values().map(|template| template.settings.clone());
+        let mut all: Vec<TemplateSettings> = settings.collect();
+        all.sort_by(|a, b| a.template_id.cmp(&b.template_id));
+        all
     }
 
     pub(super) fn openid(&self, person: u32) -> String {

@@ -1,5 +1,6 @@
 //! WeChat's API: which calls there are, how they are counted, and the shape of their answers.
 
+mod library;
 pub(super) mod session;
 pub(super) mod template;
 pub(super) mod token;
@@ -28,10 +29,12 @@ pub(super) enum Endpoint {
     UserGet,
     CodeToSession,
     TemplateSend,
+    PrivateTemplates,
+    SubscriptionTemplates,
 }
 
 impl Endpoint {
-    pub(super) const ALL: [Self; 7] = [
+    pub(super) const ALL: [Self; 9] = [
         Self::Token,
         Self::StableToken,
         Self::UserInfo,
@@ -39,6 +42,8 @@ impl Endpoint {
         Self::UserGet,
         Self::CodeToSession,
         Self::TemplateSend,
+        Self::PrivateTemplates,
+        Self::SubscriptionTemplates,
     ];
 
     pub(super) fn path(self) -> &'static str {
@@ -50,6 +55,8 @@ impl Endpoint {
             Self::UserGet => "/cgi-bin/user/get",
             Self::CodeToSession => "/sns/jscode2session",
             Self::TemplateSend => "/cgi-bin/message/template/send",
+            Self::PrivateTemplates => "/cgi-bin/template/get_all_private_template",
+            Self::SubscriptionTemplates => "/wxaapi/newtmpl/gettemplate",
         }
     }
 
@@ -156,15 +163,24 @@ impl<'a> Call<'a> {
                 let account = self.official_account(world)?;
                 template::send(world, &account, self.body).await
             }
+            Endpoint::PrivateTemplates => library::private(&*self.official_account(world)?),
+            Endpoint::SubscriptionTemplates => {
+                library::subscriptions(&*self.account_of_kind(world, Kind::MiniProgram)?)
+            }
         }
     }
 
     fn official_account(&self, world: &World) -> Result<Arc<Account>, Errcode> {
+        self.account_of_kind(world, Kind::OfficialAccount)
+    }
+
+    fn account_of_kind(&self, world: &World, kind: Kind) -> Result<Arc<Account>, Errcode> {
         let token = self.param("access_token").ok_or(Errcode::MISSING_TOKEN)?;
         let account = world.tokens().check(token, world.now())?;
-        match account.settings().kind {
-            Kind::OfficialAccount => Ok(account),
-            Kind::MiniProgram => Err(Errcode::UNAUTHORISED_API),
+        if account.settings().kind == kind {
+            Ok(account)
+        } else {
+            Err(Errcode::UNAUTHORISED_API)
         }
     }
 }

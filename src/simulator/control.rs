@@ -3,10 +3,11 @@
 mod accounts;
 mod people;
 mod records;
+mod templates;
 
 use actix_web::error::InternalError;
 use actix_web::http::StatusCode;
-use actix_web::web::{delete, get, patch, post};
+use actix_web::web::{delete, get, patch, post, put};
 use actix_web::{HttpResponse, ResponseError, web};
 use serde_json::json;
 
@@ -40,7 +41,10 @@ pub(super) fn routes(routes: &mut web::ServiceConfig) {
 fn of_an_account(routes: &mut web::ServiceConfig) {
     routes
         .route("", patch().to(accounts::change))
-        .route("/templates", post().to(accounts::add_template))
+        .route("/templates", get().to(templates::list))
+        .route("/templates", post().to(templates::add))
+        .route("/templates/{template_id}", put().to(templates::change))
+        .route("/templates/{template_id}", delete().to(templates::remove))
         .route("/receipts", post().to(accounts::set_receipt))
         .route("/tokens", delete().to(accounts::invalidate_tokens))
         .route("/callback/verify", post().to(accounts::verify_callback))
@@ -65,7 +69,9 @@ fn of_a_person(routes: &mut web::ServiceConfig) {
 impl ResponseError for WorldError {
     fn status_code(&self) -> StatusCode {
         match self {
-            Self::UnknownAccount(_) | Self::UnknownPerson { .. } => StatusCode::NOT_FOUND,
+            Self::UnknownAccount(_) | Self::UnknownPerson { .. } | Self::UnknownTemplate(_) => {
+                StatusCode::NOT_FOUND
+            }
             _ => StatusCode::BAD_REQUEST,
         }
     }

@@ -11,7 +11,7 @@ use field::Type;
 /// Characters of a value that the reader sees, in templates of the old library (announcement of 2023-05-04).
 const SHOWN_CHARACTERS: usize = 20;
 
-/// A template as its owner sets it up. JSON as the fields are named; `template_id` and `values` may be left out.
+/// A template as its owner sets it up. JSON as the fields are named; each may be left out.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TemplateSettings {
@@ -23,6 +23,8 @@ pub struct TemplateSettings {
     pub content: String,
     /// The listed values of `enum_string…` and `const…` keys.
     pub values: BTreeMap<String, Vec<String>>,
+    /// Of a mini-program's subscription template: whether a consent stays.
+    pub long_term: bool,
 }
 
 impl TemplateSettings {
@@ -51,11 +53,12 @@ struct Field {
 }
 
 pub(super) struct Template {
+    pub(super) settings: TemplateSettings,
     fields: Vec<Field>,
 }
 
 impl Template {
-    pub(super) fn new(settings: &TemplateSettings) -> Self {
+    pub(super) fn new(settings: TemplateSettings) -> Self {
         let field = |key: &str| Field {
             key: key.to_owned(),
             kind: Type::of_key(key),
@@ -63,6 +66,7 @@ impl Template {
         };
         Self {
             fields: keys(&settings.content).map(field).collect(),
+            settings,
         }
     }
 
@@ -127,7 +131,7 @@ mod tests {
     use super::*;
 
     fn template(content: &str) -> Template {
-        Template::new(&TemplateSettings {
+        Template::new(TemplateSettings {
             content: content.to_owned(),
             ..TemplateSettings::default()
         })

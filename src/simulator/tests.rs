@@ -2,6 +2,7 @@
 
 mod callback;
 mod faults;
+mod library;
 mod login;
 mod pushes;
 mod stub;

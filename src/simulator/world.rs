@@ -3,6 +3,7 @@
 
 mod error;
 mod rooms;
+mod templates;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -21,9 +22,8 @@ use super::locks::{read, write};
 use super::receipts::Receipt;
 use super::record::{Record, SeenMessage};
 use super::sender::{PushRecord, Sender};
-use super::template::{Template, TemplateSettings};
 use super::time::Time;
-use super::tokens::{Tokens, random_text};
+use super::tokens::Tokens;
 
 pub use error::WorldError;
 
@@ -131,22 +131,6 @@ impl World {
             .collect();
         all.sort_by(|a, b| a.app_id.cmp(&b.app_id));
         all
-    }
-
-    /// Adds a template to an account; its template_id, made up if the settings have none.
-    pub fn add_template(
-        &self,
-        app_id: &str,
-        settings: &TemplateSettings,
-    ) -> Result<String, WorldError> {
-        let account = self.account(app_id)?;
-        let id = match settings.template_id.as_str() {
-            "" => random_text(43),
-            id => id.to_owned(),
-        };
-        let template = Arc::new(Template::new(settings));
-        write(&account.templates).insert(id.clone(), template);
-        Ok(id)
     }
 
     /// Adds so many people; how many there are now. They are numbered from 0.

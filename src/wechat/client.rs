@@ -1,7 +1,7 @@
 //! The HTTP client for `api.weixin.qq.com`: one connection pool, time limits, and answers judged by errcode.
 //!
 //! The calls themselves are in the neighbouring rooms: [`token`](super::token), [`user`](super::user),
-//! [`session`](super::session), [`template`](super::template).
+//! [`session`](super::session), [`template`](super::template), [`library`](super::library).
 
 mod answer;
 pub(super) mod lenient;

@@ -1,4 +1,4 @@
-//! Accounts, their templates, receipts, tokens and callbacks.
+//! Accounts, their receipts, tokens and callbacks.
 
 use actix_web::{HttpResponse, web};
 use serde::Deserialize;
@@ -6,7 +6,7 @@ use serde_json::json;
 use url::Url;
 
 use super::done;
-use crate::simulator::{PushOrder, Receipt, Settings, TemplateSettings, World, WorldError};
+use crate::simulator::{PushOrder, Receipt, Settings, World, WorldError};
 use crate::wechat::callback::Mode;
 use crate::wechat::fields::Format;
 
@@ -73,15 +73,6 @@ fn replace<T>(old: &mut T, new: Option<T>) {
     if let Some(new) = new {
         *old = new;
     }
-}
-
-pub(super) async fn add_template(
-    world: web::Data<World>,
-    app_id: web::Path<String>,
-    template: web::Json<TemplateSettings>,
-) -> Answer {
-    let template_id = world.add_template(&app_id, &template)?;
-    Ok(HttpResponse::Created().json(json!({ "template_id": template_id })))
 }
 
 /// `{"person": 3, "receipt": {"status": "failed:user block"}}`; without `person` for everybody.

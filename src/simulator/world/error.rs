@@ -17,6 +17,9 @@ pub enum WorldError {
         /// How many there are.
         people: u32,
     },
+    /// No template with this template_id.
+    #[error("the account has no template {0:?}: add it first")]
+    UnknownTemplate(String),
     /// Not a path of the simulated API.
     #[error("{0:?} is not a path of the simulated API")]
     UnknownPath(String),
