@@ -20,6 +20,7 @@ pub mod register;
 pub mod retry;
 pub mod route;
 pub mod signals;
+pub mod templates;
 pub mod token;
 
 use std::sync::Arc;

@@ -11,6 +11,7 @@ mod projects;
 mod secrets;
 mod serve;
 mod simulate;
+mod templates;
 mod trigger;
 
 use std::path::PathBuf;
@@ -63,6 +64,9 @@ enum Command {
     /// Followers that were there before Queqiao.
     #[command(subcommand)]
     Followers(followers::Command),
+    /// The templates that accounts have at WeChat.
+    #[command(subcommand)]
+    Templates(templates::Command),
     /// Send a signed test event to any callback URL.
     Trigger(trigger::Args),
     /// Put a callback URL under load with distinct signed events.
@@ -92,6 +96,7 @@ pub async fn run(cli: Cli) -> Result<()> {
         Command::Accounts(command) => accounts::run(config, *command).await,
         Command::Keys(command) => keys::run(config, command).await,
         Command::Followers(command) => followers::run(config, command).await,
+        Command::Templates(command) => templates::run(config, command).await,
         Command::Simulate(_) | Command::Trigger(_) | Command::Load(_) | Command::Demo(_) => Ok(()),
     }
 }

@@ -32,6 +32,8 @@ pub struct Config {
     pub profile: Profile,
     /// Sending notifications.
     pub deliver: Deliver,
+    /// Keeping up with the accounts' templates.
+    pub templates: Templates,
 }
 
 /// The HTTP server.
@@ -130,6 +132,14 @@ pub struct Deliver {
     pub receipt_give_up_seconds: u64,
     /// Staff ids in one request at the most.
     pub max_recipients: usize,
+}
+
+/// Keeping up with the accounts' templates.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Templates {
+    /// Seconds between two listings of an account's templates; 0 for none but on demand.
+    pub sync_seconds: u64,
 }
 
 /// What is wrong with the settings.

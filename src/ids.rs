@@ -77,6 +77,8 @@ row_id! {
     AttemptId;
     /// An API key.
     ApiKeyId;
+    /// The row of a template; WeChat's own id is the text `template_id`.
+    TemplateRowId;
     /// An entry of the audit trail.
     AuditId;
     /// One walk over an account's followers.

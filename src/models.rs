@@ -16,6 +16,8 @@ pub mod notification;
 pub mod project;
 pub mod receipt;
 pub mod staff;
+pub mod template;
+pub mod template_sync;
 
 /// Text from outside as both engines can hold it: PostgreSQL refuses U+0000 in a text, and the
 /// other control characters have no business in an id, a scene or a name.

@@ -16,4 +16,6 @@ pub struct Signals {
     pub receipts: Notify,
     /// An import was started.
     pub imports: Notify,
+    /// The templates of an account are to be listed.
+    pub templates: Notify,
 }

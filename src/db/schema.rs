@@ -228,6 +228,35 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    templates (id) {
+        id -> BigInt,
+        account_id -> BigInt,
+        template_id -> Text,
+        kind -> Text,
+        title -> Text,
+        content -> Text,
+        keys -> Text,
+        first_seen_at -> Timestamp,
+        last_seen_at -> Timestamp,
+        gone_at -> Nullable<Timestamp>,
+        changed_at -> Nullable<Timestamp>,
+        previous_title -> Nullable<Text>,
+        previous_content -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    template_syncs (account_id) {
+        account_id -> BigInt,
+        due_at -> Nullable<Timestamp>,
+        synced_at -> Nullable<Timestamp>,
+        attempts -> Integer,
+        problem_code -> Nullable<BigInt>,
+        problem -> Nullable<Text>,
+    }
+}
+
 diesel::joinable!(accounts -> projects (project_id));
 diesel::joinable!(access_tokens -> accounts (account_id));
 diesel::joinable!(api_keys -> projects (project_id));
@@ -255,4 +284,6 @@ diesel::allow_tables_to_appear_in_same_query!(
     attempts,
     receipts,
     audit,
+    templates,
+    template_syncs,
 );

@@ -90,6 +90,15 @@ pub fn list(
     query.load(conn)
 }
 
+/// The names of a project's message types with their routes, in the order of the names.
+pub fn routes(conn: &mut Conn, project: ProjectId) -> QueryResult<Vec<(String, String)>> {
+    message_types::table
+        .filter(message_types::project_id.eq(project))
+        .order(message_types::name)
+        .select((message_types::name, message_types::routes))
+        .load(conn)
+}
+
 /// Removes a message type; notifications already accepted keep their copy. Returns whether there
 /// was one.
 pub fn delete(conn: &mut Conn, project: ProjectId, name: &str) -> QueryResult<bool> {

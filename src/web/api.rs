@@ -21,6 +21,7 @@ mod people;
 mod person;
 mod sessions;
 mod staff;
+mod templates;
 
 use actix_web::http::{Method, header};
 use actix_web::{
@@ -68,6 +69,8 @@ pub(super) fn scope() -> Routes {
         .service(at("/v1/accounts/{app_id}/imports", [post(Admin, imports::create)]))
         .service(at("/v1/accounts/{app_id}/access-token", [get(Token, access_token::lend)]))
         .service(at("/v1/accounts/{app_id}/access-token/invalid", [post(Token, access_token::report)]))
+        .service(at("/v1/accounts/{app_id}/templates", [search(Read, templates::list)]))
+        .service(at("/v1/accounts/{app_id}/templates/sync", [post(Admin, templates::sync)]))
         .service(at("/v1/audit", [search(Admin, audit::list)]))
         .service(at("/v1/imports/{id}", [get(Read, imports::find)]))
         .default_service(web::to(no_such_route))

@@ -24,6 +24,7 @@ pub(super) enum List {
     Deliveries = b'd',
     Events = b'e',
     Audit = b'a',
+    Templates = b't',
 }
 
 /// One page that a caller asks for.

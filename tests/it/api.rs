@@ -8,6 +8,7 @@ mod login;
 mod notifications;
 mod people;
 mod staff;
+mod templates;
 mod validation;
 
 use queqiao::bridge::keys::Scope;

@@ -5,6 +5,7 @@ mod crash;
 mod demo;
 mod misuse;
 mod roles;
+mod templates;
 mod trigger;
 
 use queqiao::db::Engine;

@@ -1,1 +1,3 @@
+DROP TABLE template_syncs;
+DROP TABLE templates;
 DROP TABLE audit;

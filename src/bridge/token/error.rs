@@ -62,6 +62,11 @@ impl TokenError {
         }
     }
 
+    /// WeChat's errcode, where there was one.
+    pub fn errcode(&self) -> Option<i64> {
+        self.as_call().and_then(CallError::errcode)
+    }
+
     /// What WeChat said, if it was asked.
     pub(super) fn as_call(&self) -> Option<&CallError> {
         match self {

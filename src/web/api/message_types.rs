@@ -1,6 +1,7 @@
 //! Message types: the named notifications of the business, with their routes.
 
 pub(super) mod preview;
+use std::collections::BTreeSet;
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
@@ -14,9 +15,11 @@ use super::cursor::{List, Page, Paging};
 use super::person::Accounts;
 use super::{Caller, State};
 use crate::bridge::route::{self, FieldError, Route};
+use crate::bridge::templates::{Library, RouteProblem};
 use crate::db::Conn;
-use crate::ids::{MessageTypeId, ProjectId};
+use crate::ids::{AccountId, MessageTypeId, ProjectId};
 use crate::models::message_type::{self, MessageType};
+use crate::models::template_sync;
 use crate::web::error::{Code, FieldError as Wrong, Problem};
 
 const TYPE_NAME_MAX: usize = 64;
@@ -45,17 +48,31 @@ pub(super) struct MessageTypeView {
     routes: Option<Box<RawValue>>,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
+    /// What is wrong with the routes, as far as the accounts' templates are known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    problems: Option<Vec<RouteProblem>>,
+    /// The same, for whoever has just put it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    warnings: Option<Vec<RouteProblem>>,
 }
 
-impl From<MessageType> for MessageTypeView {
-    fn from(stored: MessageType) -> Self {
-        Self {
-            name: stored.name,
-            description: stored.description,
-            routes: RawValue::from_string(stored.routes).ok(),
-            created_at: stored.created_at.and_utc(),
-            updated_at: stored.updated_at.and_utc(),
-        }
+fn show(stored: MessageType) -> MessageTypeView {
+    MessageTypeView {
+        name: stored.name,
+        description: stored.description,
+        routes: RawValue::from_string(stored.routes).ok(),
+        created_at: stored.created_at.and_utc(),
+        updated_at: stored.updated_at.and_utc(),
+        problems: None,
+        warnings: None,
+    }
+}
+
+fn show_with_problems(stored: MessageType, library: &Library) -> MessageTypeView {
+    let problems = Some(library.problems_of_json(&stored.routes));
+    MessageTypeView {
+        problems,
+        ..show(stored)
     }
 }
 
@@ -73,24 +90,28 @@ pub(super) async fn put(
     let (name, body) = (name.into_inner(), body.into_inner());
     let (project, now) = (caller.project_id, state.bridge.clock.now());
     let put = state.bridge.db.write(move |conn| {
-        check_accounts(conn, project, &body.routes)?;
+        let accounts = check_accounts(conn, project, &body.routes)?;
         let description = body.description.as_deref();
-        Ok::<_, Problem>(message_type::put(
-            conn,
-            project,
-            &name,
-            description,
-            &json,
-            now,
-        )?)
+        let (stored, is_new) = message_type::put(conn, project, &name, description, &json, now)?;
+        // What is known may be old: it warns and does not refuse, and is soon renewed.
+        let warnings = Some(Library::of(conn, project)?.problems(&body.routes));
+        for account in accounts {
+            template_sync::want(conn, account, now)?;
+        }
+        let view = MessageTypeView {
+            warnings,
+            ..show(stored)
+        };
+        Ok::<_, Problem>((view, is_new))
     });
-    let (stored, is_new) = put.await?;
+    let (view, is_new) = put.await?;
+    state.bridge.signals.templates.notify_one();
     let status = if is_new {
         StatusCode::CREATED
     } else {
         StatusCode::OK
     };
-    Ok((Json(stored.into()), status))
+    Ok((Json(view), status))
 }
 
 /// A letter, then letters, digits and underscores, all lower case.
@@ -109,8 +130,12 @@ fn check_name(name: &str) -> Result<(), Problem> {
         .limit(TYPE_NAME_MAX))
 }
 
-/// Each route names an official account of the project.
-fn check_accounts(conn: &mut Conn, project: ProjectId, routes: &[Route]) -> Result<(), Problem> {
+/// Each route names an official account of the project. Returns those, each once.
+fn check_accounts(
+    conn: &mut Conn,
+    project: ProjectId,
+    routes: &[Route],
+) -> Result<BTreeSet<AccountId>, Problem> {
     let accounts = Accounts::of(conn, project)?;
     let official = accounts.official();
     let wrong: Vec<Wrong> = routes
@@ -127,7 +152,12 @@ fn check_accounts(conn: &mut Conn, project: ProjectId, routes: &[Route]) -> Resu
         })
         .collect();
     match wrong.first() {
-        None => Ok(()),
+        None => {
+            let named = routes.iter();
+            Ok(named
+                .filter_map(|route| accounts.with_app_id(&route.account))
+                .collect())
+        }
         Some(first) => {
             let detail = format!("{} {}.", first.field, first.detail);
             let field = first.field.clone();
@@ -155,14 +185,15 @@ pub(super) async fn list(
     let project = caller.project_id;
     let found = state.bridge.db.read(move |conn| {
         let before = paging.after.map(MessageTypeId);
-        Ok::<_, Problem>(message_type::list(conn, project, before, paging.rows())?)
+        let mut found = message_type::list(conn, project, before, paging.rows())?;
+        let next = paging.cut(&mut found, |row| row.id.0);
+        let library = Library::of(conn, project)?;
+        let shown = found
+            .into_iter()
+            .map(|stored| show_with_problems(stored, &library));
+        Ok::<_, Problem>(Page::new(shown.collect(), next))
     });
-    let mut found = found.await?;
-    let next = paging.cut(&mut found, |row| row.id.0);
-    Ok(Json(Page::new(
-        found.into_iter().map(Into::into).collect(),
-        next,
-    )))
+    Ok(Json(found.await?))
 }
 
 /// `GET /message-types/{name}`.
@@ -172,13 +203,13 @@ pub(super) async fn find(
     name: Path<String>,
 ) -> Result<Json<MessageTypeView>, Problem> {
     let (name, project) = (name.into_inner(), caller.project_id);
-    let found = state
-        .bridge
-        .db
-        .read(move |conn| Ok::<_, Problem>(message_type::find(conn, project, &name)?));
-    let found = found.await?;
-    let found = found.ok_or_else(|| Problem::not_found("message type"))?;
-    Ok(Json(found.into()))
+    let found = state.bridge.db.read(move |conn| {
+        let found = message_type::find(conn, project, &name)?;
+        let found = found.ok_or_else(|| Problem::not_found("message type"))?;
+        let library = Library::of(conn, project)?;
+        Ok::<_, Problem>(show_with_problems(found, &library))
+    });
+    Ok(Json(found.await?))
 }
 
 /// `DELETE /message-types/{name}`: notifications already accepted are still sent.

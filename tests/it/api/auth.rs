@@ -64,6 +64,13 @@ fn routes() -> Vec<(&'static str, String, Scope, Option<Value>)> {
             Some(json!({"access_token": "x"})),
         ),
         ("GET", "/audit".to_owned(), Admin, None),
+        ("GET", format!("/accounts/{OA}/templates"), Read, None),
+        (
+            "POST",
+            format!("/accounts/{OA}/templates/sync"),
+            Admin,
+            None,
+        ),
     ]
 }
 

@@ -51,7 +51,7 @@ both_engines! {
             template_id: "TPL".to_owned(),
             title: "Notice".to_owned(),
             content: "Title: {{thing1.DATA}}".to_owned(),
-            values: Default::default(),
+            ..TemplateSettings::default()
         };
         app.simulator.world().add_template(OA, &template).unwrap();
         two.follow(1).await;

@@ -1,0 +1,171 @@
+//! The templates of an account: what WeChat lists, what changed, and who names them.
+
+use actix_web::web::{Data, Json, Path, Query};
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::cursor::{List, Page, Paging};
+use super::person::Accounts;
+use super::{Caller, State};
+use crate::bridge::templates::{Naming, SyncError, Synced};
+use crate::ids::TemplateRowId;
+use crate::models::template::{self, Kind, Template};
+use crate::models::template_sync;
+use crate::web::error::Problem;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Wanted {
+    limit: Option<String>,
+    cursor: Option<String>,
+}
+
+/// A page, and how old what it says is.
+#[derive(Debug, Serialize)]
+pub(super) struct Templates {
+    sync: SyncView,
+    #[serde(flatten)]
+    page: Page<TemplateView>,
+}
+
+#[derive(Debug, Default, Serialize)]
+struct SyncView {
+    /// When the templates were last listed; null for never.
+    synced_at: Option<DateTime<Utc>>,
+    /// When they are listed again; null for only on demand.
+    next_at: Option<DateTime<Utc>>,
+    /// Why the last listing failed.
+    problem: Option<Trouble>,
+}
+
+#[derive(Debug, Serialize)]
+struct Trouble {
+    /// WeChat's code, where it answered.
+    code: Option<i64>,
+    text: String,
+}
+
+#[derive(Debug, Serialize)]
+struct TemplateView {
+    template_id: String,
+    kind: Kind,
+    title: String,
+    content: String,
+    keys: Option<Box<RawValue>>,
+    /// `changed` since it was first listed, or `gone`.
+    drift: Option<&'static str>,
+    first_seen_at: DateTime<Utc>,
+    last_seen_at: DateTime<Utc>,
+    gone_at: Option<DateTime<Utc>>,
+    changed_at: Option<DateTime<Utc>>,
+    /// What it was before `changed_at`.
+    previous: Option<Previous>,
+    /// The message types with a route that names it.
+    message_types: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Previous {
+    title: String,
+    content: String,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct SyncedView {
+    app_id: String,
+    synced_at: DateTime<Utc>,
+    #[serde(flatten)]
+    synced: Synced,
+}
+
+/// `POST /accounts/{app_id}/templates/sync`: lists them at WeChat now.
+pub(super) async fn sync(
+    state: Data<State>,
+    caller: Caller,
+    app_id: Path<String>,
+) -> Result<Json<SyncedView>, Problem> {
+    let account = state.bridge.accounts.get(&app_id).await?;
+    if account.is_none_or(|account| account.project_id != caller.project_id) {
+        return Err(Problem::not_found("account"));
+    }
+    let synced = state.bridge.sync_templates(&app_id).await?;
+    Ok(Json(SyncedView {
+        app_id: app_id.into_inner(),
+        synced_at: state.bridge.clock.now().and_utc(),
+        synced,
+    }))
+}
+
+impl From<SyncError> for Problem {
+    fn from(error: SyncError) -> Self {
+        match error {
+            SyncError::UnknownAccount => Self::not_found("account"),
+            SyncError::Token(error) => error.into(),
+            SyncError::Db(error) => error.into(),
+            SyncError::Account(error) => error.into(),
+        }
+    }
+}
+
+/// `GET /accounts/{app_id}/templates`: as they were last listed, the newest first.
+pub(super) async fn list(
+    state: Data<State>,
+    caller: Caller,
+    app_id: Path<String>,
+    query: Query<Wanted>,
+) -> Result<Json<Templates>, Problem> {
+    let (limit, cursor) = (query.limit.as_deref(), query.cursor.as_deref());
+    let paging = Paging::read(List::Templates, limit, cursor)?;
+    let project = caller.project_id;
+    let found = state.bridge.db.read(move |conn| {
+        let account = Accounts::of(conn, project)?.with_app_id(&app_id);
+        let account = account.ok_or_else(|| Problem::not_found("account"))?;
+        let naming = Naming::of(conn, project)?;
+        let sync = template_sync::find(conn, account)?;
+        let before = paging.after.map(TemplateRowId);
+        let mut found = template::page(conn, account, before, paging.rows())?;
+        let next = paging.cut(&mut found, |template| template.id.0);
+        let items = found.into_iter().map(|template| {
+            let message_types = naming.message_types(&app_id, &template.template_id);
+            show(template, message_types)
+        });
+        Ok::<_, Problem>(Templates {
+            sync: sync.map(show_sync).unwrap_or_default(),
+            page: Page::new(items.collect(), next),
+        })
+    });
+    Ok(Json(found.await?))
+}
+
+fn show_sync(sync: template_sync::Sync) -> SyncView {
+    let code = sync.problem_code;
+    SyncView {
+        synced_at: sync.synced_at.map(|time| time.and_utc()),
+        next_at: sync.due_at.map(|time| time.and_utc()),
+        problem: sync.problem.map(|text| Trouble { code, text }),
+    }
+}
+
+fn show(template: Template, message_types: Vec<String>) -> TemplateView {
+    let drift = match (template.gone_at, template.changed_at) {
+        (Some(_), _) => Some("gone"),
+        (None, Some(_)) => Some("changed"),
+        (None, None) => None,
+    };
+    let previous = template.previous_title.zip(template.previous_content);
+    TemplateView {
+        template_id: template.template_id,
+        kind: template.kind,
+        title: template.title,
+        content: template.content,
+        keys: RawValue::from_string(template.keys).ok(),
+        drift,
+        first_seen_at: template.first_seen_at.and_utc(),
+        last_seen_at: template.last_seen_at.and_utc(),
+        gone_at: template.gone_at.map(|time| time.and_utc()),
+        changed_at: template.changed_at.map(|time| time.and_utc()),
+        previous: previous.map(|(title, content)| Previous { title, content }),
+        message_types,
+    }
+}
