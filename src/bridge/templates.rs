@@ -164,19 +164,20 @@ impl Bridge {
             if !template_sync::succeeded(conn, id, asked_at)? {
                 // What another process asked for later is newer than this answer.
                 let total = listed.len();
-                return Ok(Synced {
+                let synced = Synced {
                     total,
                     ..Synced::default()
-                });
+                };
+                return Ok((synced, naming));
             }
             template_sync::put_due(conn, id, due_at)?;
             let known = template::of_accounts(conn, &[id])?;
             let Diff { rows, synced } = diff(id, &known, listed, asked_at);
             template::store(conn, &rows)?;
-            warn(&app_id, &naming, &synced);
-            Ok::<_, SyncError>(synced)
+            Ok::<_, SyncError>((synced, naming))
         });
-        let synced = stored.await?;
+        let (synced, naming) = stored.await?;
+        warn(&account.app_id, &naming, &synced);
         tracing::info!(
             account.app_id = %account.app_id,
             templates.total = synced.total,

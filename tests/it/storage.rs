@@ -14,6 +14,7 @@ mod profiles;
 mod receipts;
 mod roster;
 mod staff;
+mod templates;
 mod time;
 mod tokens;
 mod transactions;

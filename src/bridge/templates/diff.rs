@@ -30,7 +30,7 @@ pub(super) fn diff(
     let mut rows = Vec::with_capacity(listed.len());
     let mut seen = HashSet::new();
     for template in listed {
-        let row = fresh(account, template, now);
+        let row = fresh(account, &template, now);
         if !seen.insert(row.template_id.clone()) {
             continue;
         }
@@ -61,7 +61,7 @@ pub(super) fn diff(
     Diff { rows, synced }
 }
 
-fn fresh(account: AccountId, listed: ListedTemplate, now: NaiveDateTime) -> Row {
+fn fresh(account: AccountId, listed: &ListedTemplate, now: NaiveDateTime) -> Row {
     Row {
         account_id: account,
         template_id: storable(&listed.template_id),
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn a_template_is_added_changed_gone_and_back() {
+    fn a_template_is_added_and_changed() {
         let account = AccountId(1);
         let first = diff(
             account,
@@ -214,7 +214,19 @@ mod tests {
         );
         assert_eq!(other.synced.changed, ["A"]);
         assert_eq!(other.rows[0].content, "{{thing2.DATA}}\n");
-        let gone = diff(account, &stored(other.rows), vec![], at(4));
+        assert_eq!(
+            other.rows[0].previous_content.as_deref(),
+            Some("{{thing1.DATA}}")
+        );
+    }
+
+    #[test]
+    fn a_template_is_gone_once_and_may_come_back() {
+        let account = AccountId(1);
+        let mut known = diff(account, &[], vec![listed("A", "{{thing2.DATA}}")], at(3)).rows;
+        known[0].changed_at = Some(at(2));
+        known[0].previous_content = Some("{{thing1.DATA}}".to_owned());
+        let gone = diff(account, &stored(known), vec![], at(4));
         assert_eq!(
             (gone.synced.total, &gone.synced.gone),
             (0, &vec!["A".to_owned()])
@@ -229,18 +241,13 @@ mod tests {
             still.rows.is_empty() && still.synced.gone.is_empty(),
             "gone once"
         );
-        let back = diff(
-            account,
-            &after,
-            vec![listed("A", "{{thing2.DATA}}\n")],
-            at(6),
-        );
+        let back = diff(account, &after, vec![listed("A", "{{thing2.DATA}}")], at(6));
         assert_eq!(
             (&back.synced.returned, &back.synced.changed),
             (&vec!["A".to_owned()], &vec![])
         );
         let row = &back.rows[0];
-        assert_eq!((row.gone_at, row.changed_at), (None, Some(at(3))));
+        assert_eq!((row.gone_at, row.changed_at), (None, Some(at(2))));
         assert_eq!(
             row.previous_content.as_deref(),
             Some("{{thing1.DATA}}"),

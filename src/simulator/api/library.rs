@@ -1,7 +1,8 @@
 //! GET /cgi-bin/template/get_all_private_template and GET /wxaapi/newtmpl/gettemplate: the templates that an account
 //! has (WeChat guide, getAllTemplates and getTemplateList).
 
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::json;
 
 use super::{Answer, Errcode};
 use crate::simulator::account::Account;
@@ -9,6 +10,27 @@ use crate::simulator::template::TemplateSettings;
 
 /// What WeChat shows beside its samples.
 const INDUSTRY: (&str, &str) = ("IT科技", "互联网|电子商务");
+
+/// A template as gettemplate lists it.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Subscription<'a> {
+    pri_tmpl_id: &'a str,
+    title: &'a str,
+    content: &'a str,
+    example: &'static str,
+    #[serde(rename = "type")]
+    kind: u8,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    keyword_enum_value_list: Vec<EnumValues<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct EnumValues<'a> {
+    keyword_code: String,
+    enum_value_list: &'a [String],
+}
 
 pub(super) fn private(account: &Account) -> Result<Answer, Errcode> {
     let (primary, deputy) = INDUSTRY;
@@ -26,27 +48,22 @@ pub(super) fn private(account: &Account) -> Result<Answer, Errcode> {
 }
 
 pub(super) fn subscriptions(account: &Account) -> Result<Answer, Errcode> {
-    let data: Vec<Value> = account
-        .template_settings()
-        .iter()
-        .map(subscription)
-        .collect();
+    let templates = account.template_settings();
+    let data: Vec<Subscription<'_>> = templates.iter().map(subscription).collect();
     Answer::json(&json!({ "errmsg": "ok", "errcode": 0, "data": data }))
 }
 
-fn subscription(template: &TemplateSettings) -> Value {
-    let mut shown = json!({
-        "priTmplId": template.template_id,
-        "title": template.title,
-        "content": template.content,
-        "example": "",
-        "type": if template.long_term { 3 } else { 2 },
+fn subscription(template: &TemplateSettings) -> Subscription<'_> {
+    let values = template.values.iter().map(|(key, values)| EnumValues {
+        keyword_code: format!("{key}.DATA"),
+        enum_value_list: values,
     });
-    if !template.values.is_empty() {
-        let values = template.values.iter().map(|(key, values)| {
-            json!({ "keywordCode": format!("{key}.DATA"), "enumValueList": values })
-        });
-        shown["keywordEnumValueList"] = values.collect();
+    Subscription {
+        pri_tmpl_id: &template.template_id,
+        title: &template.title,
+        content: &template.content,
+        example: "",
+        kind: if template.long_term { 3 } else { 2 },
+        keyword_enum_value_list: values.collect(),
     }
-    shown
 }

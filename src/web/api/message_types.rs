@@ -1,6 +1,7 @@
 //! Message types: the named notifications of the business, with their routes.
 
 pub(super) mod preview;
+
 use std::collections::BTreeSet;
 
 use actix_web::HttpResponse;
