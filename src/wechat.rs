@@ -13,6 +13,7 @@ pub mod reply;
 pub mod salvage;
 pub mod session;
 pub mod signature;
+pub mod subscribe;
 pub mod template;
 pub mod token;
 pub mod user;

@@ -46,11 +46,15 @@ struct FieldValue<'a> {
     value: &'a str,
 }
 
-fn values<S: Serializer>(data: &BTreeMap<String, String>, to: S) -> Result<S::Ok, S::Error> {
+pub(super) fn values<S: Serializer>(
+    data: &BTreeMap<String, String>,
+    to: S,
+) -> Result<S::Ok, S::Error> {
     to.collect_map(data.iter().map(|(key, value)| (key, FieldValue { value })))
 }
 
-/// WeChat took the message; whether it reached the reader comes as a TEMPLATESENDJOBFINISH push.
+/// WeChat took the message; whether it reached the reader comes as a push: TEMPLATESENDJOBFINISH, or
+/// subscribe_msg_sent_event for a subscription message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 pub struct SendReceipt {
     /// Joins the message with its push. 64 bits: more than a JSON reader with doubles can hold.

@@ -94,7 +94,7 @@ pub(super) const ROWS: &[Row] = &[
     row(43101, Recipient, "The person refused this subscription message, or all their permissions are used.", "Have the mini-program ask the person for permission again."),
     row(43104, Account, "The mini-program and the service account are not linked.", "Link them in WeChat's console."),
     row(43107, Account, "WeChat banned the account from sending subscription messages.", "See the notices in WeChat's console."),
-    row(43108, Retry, "Two messages were sent to the same person at once.", WAIT),
+    row(43108, Retry, "Two subscription messages were sent to the same person at once.", WAIT),
     row(43116, Account, "WeChat limited or banned this template.", "See the notices in WeChat's console, and choose another template for the route."),
     row(43117, Quota, "This person got too many messages in a short time.", "Send fewer messages to this person; wait before the next."),
     row(44002, Request, "The body of the request is empty.", REPORT),
