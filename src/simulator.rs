@@ -8,17 +8,19 @@
 //! - [`Simulator`]: the server; [`World`]: what it simulates, with a method for each thing to tell or ask it;
 //! - `control`: the same over HTTP, under `/_sim`;
 //! - `api`: WeChat's calls, one room for each family; `server`: where faults strike;
-//! - `account`, `followers`, `codes`, `tokens`, `template`, `sent`, `receipts`: what WeChat keeps, one room for each;
-//! - `actions`, `sender`: what people do, and the pushes that come of it;
+//! - `account`, `followers`, `codes`, `tokens`, `template`, `grants`, `sent`, `receipts`: what WeChat keeps, one room for each;
+//! - `actions`, `consent`, `sender`: what people do, and the pushes that come of it;
 //! - [`population`]: who the people are, computed by everybody for themselves.
 
 mod account;
 mod actions;
 mod api;
 mod codes;
+mod consent;
 mod control;
 mod faults;
 mod followers;
+mod grants;
 mod locks;
 pub mod population;
 mod receipts;
@@ -44,12 +46,14 @@ use url::Url;
 
 pub use account::{Kind, Settings};
 pub use actions::BulkOutcome;
+pub use consent::{Choice, Popup};
 pub use faults::{Fault, FaultKind};
 pub use followers::{Origin, SubscribeScene};
+pub use grants::Grant;
 pub use receipts::{Arrival, Receipt};
 pub use record::{MiniProgramPage, SeenMessage};
 pub use sender::{Attempt, PushOrder, PushRecord, Verdict};
-pub use template::TemplateSettings;
+pub use template::{TemplateKind, TemplateSettings};
 pub use world::{Stats, World, WorldError};
 
 /// The longest body WeChat is sent.

@@ -10,6 +10,7 @@ use url::Url;
 use super::api::Calls;
 use super::codes::Codes;
 use super::followers::Followers;
+use super::grants::Grants;
 use super::locks::{read, write};
 use super::population;
 use super::receipts::Receipts;
@@ -65,6 +66,9 @@ pub struct Settings {
     /// Refuses the token calls of an official account with 40164, reporting this address as the caller's.
     #[serde(default)]
     pub refused_ip: Option<String>,
+    /// Pages of a mini-program's released version, as `pages/order`; empty for every page.
+    #[serde(default)]
+    pub pages: Vec<String>,
 }
 
 impl Settings {
@@ -82,6 +86,7 @@ impl Settings {
             callback_url: None,
             bound_to_open_platform: bound(),
             refused_ip: None,
+            pages: Vec::new(),
         }
     }
 }
@@ -136,6 +141,7 @@ pub(super) struct Account {
     pub(super) followers: RwLock<Followers>,
     pub(super) codes: Mutex<Codes>,
     pub(super) templates: RwLock<HashMap<String, Arc<Template>>>,
+    pub(super) grants: Grants,
     pub(super) sent: SentIds,
     pub(super) receipts: Receipts,
     pub(super) queue: Queue,
@@ -151,6 +157,7 @@ impl Account {
             followers: RwLock::default(),
             codes: Mutex::default(),
             templates: RwLock::default(),
+            grants: Grants::default(),
             sent: SentIds::default(),
             receipts: Receipts::default(),
             queue: Queue::default(),

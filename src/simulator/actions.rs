@@ -159,7 +159,7 @@ impl World {
         Ok(outcome)
     }
 
-    /// Pushes TEMPLATESENDJOBFINISH as `receipt` says. Waits only for one that must come before the answer.
+    /// Pushes TEMPLATESENDJOBFINISH as `receipt` says.
     pub(super) async fn push_receipt(
         &self,
         account: &Arc<Account>,
@@ -167,15 +167,25 @@ impl World {
         msgid: i64,
         receipt: Receipt,
     ) {
-        if receipt.arrival == Arrival::Lost || account.settings().callback_url.is_none() {
-            return;
-        }
         let fields = self
             .event(account, person, "TEMPLATESENDJOBFINISH")
             .with("MsgID", msgid)
             .with("Status", receipt.status);
+        self.push_result(account, fields, receipt.arrival).await;
+    }
+
+    /// Pushes the result of a send so that it arrives as `arrival` says. Waits only for one that must come before the
+    /// answer.
+    pub(super) async fn push_result(
+        &self,
+        account: &Arc<Account>,
+        fields: Fields<'static>,
+        arrival: Arrival,
+    ) {
+        if arrival == Arrival::Lost || account.settings().callback_url.is_none() {
+            return;
+        }
         let (world, account) = (self.clone(), Arc::clone(account));
-        let arrival = receipt.arrival;
         let copies = match arrival {
             Arrival::Duplicated(copies) => copies,
             _ => account.queue.copies(),
@@ -204,7 +214,12 @@ impl World {
         write(&account.followers).follow(person, follower);
     }
 
-    fn event(&self, account: &Account, person: u32, event: &'static str) -> Fields<'static> {
+    pub(super) fn event(
+        &self,
+        account: &Account,
+        person: u32,
+        event: &'static str,
+    ) -> Fields<'static> {
         self.push_of(account, person, "event").with("Event", event)
     }
 

@@ -2,11 +2,13 @@
 
 mod library;
 pub(super) mod session;
+pub(super) mod subscribe;
 pub(super) mod template;
 pub(super) mod token;
 pub(super) mod user;
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -16,6 +18,7 @@ use serde::Serialize;
 use url::form_urlencoded;
 
 use super::account::{Account, Kind};
+use super::grants::Turn;
 use super::population::mix;
 use super::world::World;
 
@@ -31,10 +34,12 @@ pub(super) enum Endpoint {
     TemplateSend,
     PrivateTemplates,
     SubscriptionTemplates,
+    SubscribeSend,
+    SubscribeBizsend,
 }
 
 impl Endpoint {
-    pub(super) const ALL: [Self; 9] = [
+    pub(super) const ALL: [Self; 11] = [
         Self::Token,
         Self::StableToken,
         Self::UserInfo,
@@ -44,6 +49,8 @@ impl Endpoint {
         Self::TemplateSend,
         Self::PrivateTemplates,
         Self::SubscriptionTemplates,
+        Self::SubscribeSend,
+        Self::SubscribeBizsend,
     ];
 
     pub(super) fn path(self) -> &'static str {
@@ -57,6 +64,8 @@ impl Endpoint {
             Self::TemplateSend => "/cgi-bin/message/template/send",
             Self::PrivateTemplates => "/cgi-bin/template/get_all_private_template",
             Self::SubscriptionTemplates => "/wxaapi/newtmpl/gettemplate",
+            Self::SubscribeSend => "/cgi-bin/message/subscribe/send",
+            Self::SubscribeBizsend => "/cgi-bin/message/subscribe/bizsend",
         }
     }
 
@@ -69,7 +78,11 @@ impl Endpoint {
     pub(super) fn is_post(self) -> bool {
         matches!(
             self,
-            Self::StableToken | Self::UserInfoBatch | Self::TemplateSend
+            Self::StableToken
+                | Self::UserInfoBatch
+                | Self::TemplateSend
+                | Self::SubscribeSend
+                | Self::SubscribeBizsend
         )
     }
 }
@@ -103,6 +116,8 @@ pub(super) struct Call<'a> {
     pub(super) method: &'a Method,
     pub(super) query: Vec<(Cow<'a, str>, Cow<'a, str>)>,
     pub(super) body: &'a [u8],
+    /// Where one openid is served at a time: kept until the call is answered.
+    pub(super) turn: Cell<Option<Turn>>,
 }
 
 impl<'a> Call<'a> {
@@ -117,6 +132,7 @@ impl<'a> Call<'a> {
             method,
             query: form_urlencoded::parse(query.as_bytes()).collect(),
             body,
+            turn: Cell::default(),
         }
     }
 
@@ -165,22 +181,29 @@ impl<'a> Call<'a> {
             }
             Endpoint::PrivateTemplates => library::private(&*self.official_account(world)?),
             Endpoint::SubscriptionTemplates => {
-                library::subscriptions(&*self.account_of_kind(world, Kind::MiniProgram)?)
+                library::subscriptions(&*self.caller(world, Kind::MiniProgram)?)
+            }
+            Endpoint::SubscribeSend => {
+                let account = self.caller(world, Kind::MiniProgram)?;
+                subscribe::send(world, &account, self).await
+            }
+            Endpoint::SubscribeBizsend => {
+                let account = self.official_account(world)?;
+                subscribe::bizsend(world, &account, self).await
             }
         }
     }
 
     fn official_account(&self, world: &World) -> Result<Arc<Account>, Errcode> {
-        self.account_of_kind(world, Kind::OfficialAccount)
+        self.caller(world, Kind::OfficialAccount)
     }
 
-    fn account_of_kind(&self, world: &World, kind: Kind) -> Result<Arc<Account>, Errcode> {
+    fn caller(&self, world: &World, kind: Kind) -> Result<Arc<Account>, Errcode> {
         let token = self.param("access_token").ok_or(Errcode::MISSING_TOKEN)?;
         let account = world.tokens().check(token, world.now())?;
-        if account.settings().kind == kind {
-            Ok(account)
-        } else {
-            Err(Errcode::UNAUTHORISED_API)
+        match account.settings().kind == kind {
+            true => Ok(account),
+            false => Err(Errcode::UNAUTHORISED_API),
         }
     }
 }
@@ -257,10 +280,13 @@ errcodes! {
     MISSING_SECRET = 41004 "appsecret missing";
     MISSING_CODE = 41008 "missing code,";
     MISSING_OPENID = 41009 "missing openid";
+    INVALID_PAGE = 41030 "invalid page";
     EXPIRED_TOKEN = 42001 "access_token expired";
     REQUIRE_GET = 43001 "require GET method";
     REQUIRE_POST = 43002 "require POST method";
     REQUIRE_SUBSCRIBE = 43004 "require subscribe";
+    USER_REFUSED = 43101 "user refuse to accept the msg";
+    CONCURRENT = 43108 "Cannot make concurrent calls to the same OpenID";
     EMPTY_BODY = 44002 "empty post data";
     QUOTA = 45009 "reach max api daily quota limit";
     CLIENT_MSG_ID_TOO_LONG = 45067 "clientmsgid too long";

@@ -1,6 +1,7 @@
 //! The control API under `/_sim`: the methods of [`World`] for other processes, JSON in and out.
 
 mod accounts;
+mod consent;
 mod people;
 mod records;
 mod templates;
@@ -63,7 +64,10 @@ fn of_a_person(routes: &mut web::ServiceConfig) {
         .route("/scan", post().to(people::scan))
         .route("/click", post().to(people::click))
         .route("/text", post().to(people::send_text))
-        .route("/login", post().to(people::log_in));
+        .route("/login", post().to(people::log_in))
+        .route("/popup", post().to(consent::answer_popup))
+        .route("/withdraw", post().to(consent::withdraw))
+        .route("/grants", get().to(consent::grants));
 }
 
 impl ResponseError for WorldError {

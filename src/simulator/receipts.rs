@@ -1,4 +1,4 @@
-//! What becomes of the receipts of template messages: the status they report, and how their pushes arrive.
+//! What becomes of the receipts of template and subscription messages: the status they report, and how their pushes arrive.
 
 use std::collections::HashMap;
 use std::sync::RwLock;

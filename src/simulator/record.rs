@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::locks::lock;
 use super::sender::PushRecord;
 
-/// A template message on a person's screen.
+/// A template or subscription message on a person's screen.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SeenMessage {
     /// The sending account.
@@ -24,6 +24,12 @@ pub struct SeenMessage {
     pub url: Option<String>,
     /// The mini-program page a tap leads to.
     pub miniprogram: Option<MiniProgramPage>,
+    /// Which version of the mini-program a tap opens, as a subscription message asks for it.
+    #[serde(default)]
+    pub miniprogram_state: Option<String>,
+    /// The language asked for.
+    #[serde(default)]
+    pub lang: Option<String>,
     /// The sender's own id.
     pub client_msg_id: Option<String>,
     /// WeChat's id, the same as in the receipt.

@@ -41,6 +41,8 @@ pub(super) async fn answer(
     if let Some(late) = late {
         tokio::time::sleep(late).await;
     }
+    // What follows is the way back: for WeChat the call is over.
+    drop(call.turn.take());
     match (fault, answer) {
         (Some(FaultKind::TimeOutAfter), _) => hold().await,
         (Some(FaultKind::ResetAfter), _) => reset(),

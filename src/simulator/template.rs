@@ -11,20 +11,33 @@ use field::Type;
 /// Characters of a value that the reader sees, in templates of the old library (announcement of 2023-05-04).
 const SHOWN_CHARACTERS: usize = 20;
 
+/// For which messages a template is, and which permission they need.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TemplateKind {
+    /// Template messages to followers. Mini-programs have none: there it means a one-time template.
+    #[default]
+    Template,
+    /// Subscription messages, each of which uses a permission up.
+    SubscribeOnce,
+    /// Subscription messages under a permission that lasts.
+    SubscribeLongTerm,
+}
+
 /// A template as its owner sets it up. JSON as the fields are named; each may be left out.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TemplateSettings {
     /// 43 characters; made up if empty.
     pub template_id: String,
+    /// What it is for.
+    pub kind: TemplateKind,
     /// Its name.
     pub title: String,
     /// Lines like `订单号:{{character_string1.DATA}}`.
     pub content: String,
     /// The listed values of `enum_string…` and `const…` keys.
     pub values: BTreeMap<String, Vec<String>>,
-    /// Of a mini-program's subscription template: whether a consent stays.
-    pub long_term: bool,
 }
 
 impl TemplateSettings {
@@ -39,7 +52,7 @@ impl TemplateSettings {
             (key.clone(), Value { value })
         };
         let data = values.iter().map(value).collect();
-        match Template::new(self).fill(&data) {
+        match Template::new(self.clone()).fill(&data) {
             Ok(_) => Ok(()),
             Err(refusal) => Err((refusal.key.to_owned(), refusal.reason)),
         }
@@ -54,6 +67,7 @@ struct Field {
 
 pub(super) struct Template {
     pub(super) settings: TemplateSettings,
+    pub(super) kind: TemplateKind,
     fields: Vec<Field>,
 }
 
@@ -65,6 +79,7 @@ impl Template {
             listed: settings.values.get(key).cloned().unwrap_or_default(),
         };
         Self {
+            kind: settings.kind,
             fields: keys(&settings.content).map(field).collect(),
             settings,
         }

@@ -6,6 +6,7 @@ mod library;
 mod login;
 mod pushes;
 mod stub;
+mod subscriptions;
 mod templates;
 mod tokens;
 mod users;

@@ -199,7 +199,7 @@ impl World {
         Ok(())
     }
 
-    /// The template messages that people saw, oldest first, as far as they are kept.
+    /// The template and subscription messages that people saw, oldest first, as far as they are kept.
     pub fn messages(&self) -> Vec<SeenMessage> {
         self.state.record.messages.list(|_| true)
     }

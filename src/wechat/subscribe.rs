@@ -33,7 +33,7 @@ pub struct SubscribeMessage<'a> {
 /// One message of a service account to one person who subscribed to its template.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct BizSubscribeMessage<'a> {
-    /// The person's openid in the service account; they need not follow it.
+    /// The person's openid in the service account.
     pub touser: &'a str,
     /// The subscription template's id in the service account.
     pub template_id: &'a str,

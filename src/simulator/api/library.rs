@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::{Answer, Errcode};
 use crate::simulator::account::Account;
-use crate::simulator::template::TemplateSettings;
+use crate::simulator::template::{TemplateKind, TemplateSettings};
 
 /// What WeChat shows beside its samples.
 const INDUSTRY: (&str, &str) = ("IT科技", "互联网|电子商务");
@@ -34,7 +34,9 @@ struct EnumValues<'a> {
 
 pub(super) fn private(account: &Account) -> Result<Answer, Errcode> {
     let (primary, deputy) = INDUSTRY;
-    let list = account.template_settings().into_iter().map(|template| {
+    let mut templates = account.template_settings();
+    templates.retain(|template| template.kind == TemplateKind::Template);
+    let list = templates.into_iter().map(|template| {
         json!({
             "template_id": template.template_id,
             "title": template.title,
@@ -63,7 +65,10 @@ fn subscription(template: &TemplateSettings) -> Subscription<'_> {
         title: &template.title,
         content: &template.content,
         example: "",
-        kind: if template.long_term { 3 } else { 2 },
+        kind: match template.kind {
+            TemplateKind::SubscribeLongTerm => 3,
+            TemplateKind::SubscribeOnce | TemplateKind::Template => 2,
+        },
         keyword_enum_value_list: values.collect(),
     }
 }

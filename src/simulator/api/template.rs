@@ -10,7 +10,7 @@ use crate::simulator::account::Account;
 use crate::simulator::locks::read;
 use crate::simulator::record::{MiniProgramPage, SeenMessage};
 use crate::simulator::sent::Claim;
-use crate::simulator::template::{Template, Value};
+use crate::simulator::template::{Refusal, Template, TemplateKind, Value};
 use crate::simulator::world::World;
 
 const TEMPLATE_ID_MAX: usize = 64;
@@ -48,13 +48,9 @@ pub(in crate::simulator) async fn send(
     if request.data.is_empty() {
         return Err(Errcode::DATA_FORMAT);
     }
-    let shown = template.fill(&request.data).map_err(|refusal| {
-        let (key, reason) = (refusal.key, refusal.reason);
-        Errcode::new(
-            47003,
-            format!("argument invalid! data.{key}.value {reason}"),
-        )
-    })?;
+    let shown = template
+        .fill(&request.data)
+        .map_err(|refusal| refused(&refusal))?;
     let msgid = world.next_msgid();
     if let Some(id) = &request.client_msg_id {
         if id.len() > CLIENT_MSG_ID_MAX {
@@ -74,6 +70,8 @@ pub(in crate::simulator) async fn send(
             data: shown,
             url: request.url,
             miniprogram: request.miniprogram,
+            miniprogram_state: None,
+            lang: None,
             client_msg_id: request.client_msg_id,
             msgid,
             seen_at: world.now(),
@@ -87,14 +85,24 @@ fn template(account: &Account, id: &str) -> Result<Arc<Template>, Errcode> {
     if id.is_empty() || id.len() > TEMPLATE_ID_MAX {
         return Err(Errcode::TEMPLATE_ID_SIZE);
     }
-    let templates = read(&account.templates);
-    templates
-        .get(id)
-        .cloned()
+    find(account, id)
+        .filter(|template| template.kind == TemplateKind::Template)
         .ok_or(Errcode::INVALID_TEMPLATE_ID)
 }
 
-fn accepted(msgid: i64) -> Result<Answer, Errcode> {
+/// A template of either kind.
+pub(super) fn find(account: &Account, id: &str) -> Option<Arc<Template>> {
+    read(&account.templates).get(id).cloned()
+}
+
+/// 47003, with the key at which WeChat stops.
+pub(super) fn refused(refusal: &Refusal<'_>) -> Errcode {
+    let Refusal { key, reason } = refusal;
+    let message = format!("argument invalid! data.{key}.value {reason}");
+    Errcode::new(47003, message)
+}
+
+pub(super) fn accepted(msgid: i64) -> Result<Answer, Errcode> {
     Answer::json(&Accepted {
         errcode: 0,
         errmsg: "ok",

@@ -17,7 +17,7 @@ async fn each_kind_of_account_has_its_own_list() {
     let id = sim.template("单号:{{character_string1.DATA}}\n");
     let subscription = json!({
         "template_id": "SUB", "title": "提醒", "content": "地点:{{enum_string1.DATA}}",
-        "values": {"enum_string1": ["客厅"]}, "long_term": true,
+        "values": {"enum_string1": ["客厅"]}, "kind": "subscribe_long_term",
     });
     let path = format!("/_sim/accounts/{MINI}/templates");
     assert_eq!(sim.post(&path, &subscription).await["template_id"], "SUB");

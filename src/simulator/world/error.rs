@@ -20,6 +20,14 @@ pub enum WorldError {
     /// No template with this template_id.
     #[error("the account has no template {0:?}: add it first")]
     UnknownTemplate(String),
+    /// The pop-up does not appear.
+    #[error("the pop-up does not appear ({errcode}): {reason}")]
+    Popup {
+        /// The errCode of wx.requestSubscribeMessage.
+        errcode: i64,
+        /// What is wrong.
+        reason: String,
+    },
     /// Not a path of the simulated API.
     #[error("{0:?} is not a path of the simulated API")]
     UnknownPath(String),

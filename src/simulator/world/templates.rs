@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use super::{World, WorldError};
+use crate::simulator::account::{Account, Kind};
 use crate::simulator::locks::write;
-use crate::simulator::template::{Template, TemplateSettings};
+use crate::simulator::template::{Template, TemplateKind, TemplateSettings};
 use crate::simulator::tokens::random_text;
 
 impl World {
@@ -19,7 +20,7 @@ impl World {
             "" => random_text(43),
             id => id.to_owned(),
         };
-        let settings = with_id(settings, &id);
+        let settings = of_account(&account, settings, &id);
         write(&account.templates).insert(id.clone(), Arc::new(Template::new(settings)));
         Ok(id)
     }
@@ -36,7 +37,7 @@ impl World {
         let template = templates
             .get_mut(template_id)
             .ok_or_else(|| WorldError::UnknownTemplate(template_id.to_owned()))?;
-        *template = Arc::new(Template::new(with_id(settings, template_id)));
+        *template = Arc::new(Template::new(of_account(&account, settings, template_id)));
         Ok(())
     }
 
@@ -54,9 +55,15 @@ impl World {
     }
 }
 
-fn with_id(settings: &TemplateSettings, id: &str) -> TemplateSettings {
+/// With its id; and a mini-program has subscription templates only.
+fn of_account(account: &Account, settings: &TemplateSettings, id: &str) -> TemplateSettings {
+    let kind = match (account.settings().kind, settings.kind) {
+        (Kind::MiniProgram, TemplateKind::Template) => TemplateKind::SubscribeOnce,
+        (_, kind) => kind,
+    };
     TemplateSettings {
         template_id: id.to_owned(),
+        kind,
         ..settings.clone()
     }
 }

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use queqiao::bridge::Step;
-use queqiao::simulator::{Fault, FaultKind, TemplateSettings, World};
+use queqiao::simulator::{Fault, FaultKind, TemplateKind, TemplateSettings, World};
 use serde_json::{Value, json};
 
 use super::{FOREIGN, MP, OA, Two};
@@ -93,7 +93,7 @@ both_engines! {
     async fn both_kinds_of_templates_are_listed_with_their_keys(two: Two) {
         two.world().add_template(OA, &template("A", "单号:{{character_string1.DATA}}\n{{keyword2.DATA}}")).unwrap();
         let long_term = TemplateSettings {
-            long_term: true,
+            kind: TemplateKind::SubscribeLongTerm,
             values: [("enum_string2".to_owned(), vec!["客厅".to_owned()])].into(),
             ..template("L", "{{thing1.DATA}}{{enum_string2.DATA}}")
         };

@@ -1,6 +1,6 @@
 //! `queqiao templates`, beside WeChat's console.
 
-use queqiao::simulator::{Fault, FaultKind, TemplateSettings};
+use queqiao::simulator::{Fault, FaultKind, TemplateKind, TemplateSettings};
 use serde_json::json;
 
 use super::{MP, OA, Shop};
@@ -14,7 +14,7 @@ both_engines! {
             ..TemplateSettings::default()
         };
         shop.world().add_template(OA, &template("{{thing1.DATA}}")).unwrap();
-        shop.world().add_template(MP, &TemplateSettings { long_term: true, ..template("") }).unwrap();
+        shop.world().add_template(MP, &TemplateSettings { kind: TemplateKind::SubscribeLongTerm, ..template("") }).unwrap();
         let list = || shop.program.run(&["templates", "list"]).ok();
         assert!(list().contains("never listed"), "{}", list());
         let serve = shop.program.serve(&["serve", "--role", "web"]);
