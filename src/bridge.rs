@@ -2,6 +2,7 @@
 
 pub mod accounts;
 pub mod bind;
+pub mod consent;
 pub mod deliver;
 pub mod import;
 pub mod keys;

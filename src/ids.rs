@@ -83,4 +83,8 @@ row_id! {
     AuditId;
     /// One walk over an account's followers.
     ImportId;
+    /// What one identity allows one subscription template.
+    CreditId;
+    /// One consent or one send in the ledger of permissions.
+    CreditEntryId;
 }

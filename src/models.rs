@@ -7,6 +7,7 @@ pub mod api_key;
 pub mod attempt;
 pub mod audit;
 pub mod binding;
+pub mod credit;
 pub mod delivery;
 pub mod event;
 pub mod identity;

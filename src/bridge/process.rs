@@ -1,10 +1,12 @@
 //! From stored events to their effects: who follows, whose profile to fetch, which messages
-//! arrived. A batch is one transaction; effects are idempotent and do not depend on order.
+//! arrived, what people allow. A batch is one transaction; effects are idempotent and do not depend on order.
 
+mod consent;
 mod fold;
 
 use std::collections::HashMap;
 
+use chrono::NaiveDateTime;
 use diesel::QueryResult;
 use thiserror::Error;
 
@@ -13,7 +15,7 @@ use crate::db::{Conn, DbError};
 use crate::ids::{AccountId, EventId};
 use crate::metrics;
 use crate::models::event::{self, Processed, Waiting};
-use crate::models::{account, identity, receipt};
+use crate::models::{account, credit, identity, receipt};
 use fold::Effects;
 
 /// Why events could not be processed. They keep waiting.
@@ -92,7 +94,7 @@ impl Bridge {
                 let first = waiting.first().map(|event| event.id);
                 let done = account::scopes(conn).and_then(|accounts| {
                     let effects = Effects::of(&waiting, &accounts, now);
-                    apply(conn, &waiting, &effects)
+                    apply(conn, &waiting, &effects, now)
                 });
                 done.map_err(|error| ProcessError {
                     error: error.into(),
@@ -138,7 +140,12 @@ impl Bridge {
     }
 }
 
-fn apply(conn: &mut Conn, waiting: &[Waiting], effects: &Effects) -> QueryResult<Done> {
+fn apply(
+    conn: &mut Conn,
+    waiting: &[Waiting],
+    effects: &Effects,
+    now: NaiveDateTime,
+) -> QueryResult<Done> {
     if waiting.is_empty() {
         return Ok(Done::default());
     }
@@ -149,6 +156,7 @@ fn apply(conn: &mut Conn, waiting: &[Waiting], effects: &Effects) -> QueryResult
         .iter()
         .map(|found| ((found.account_id, found.openid.as_str()), found.id))
         .collect();
+    credit::record(conn, &consent::said(&effects.consents, &ids), now)?;
     let processed: Vec<Processed> = waiting
         .iter()
         .map(|event| Processed {

@@ -257,6 +257,34 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    credits (id) {
+        id -> BigInt,
+        account_id -> BigInt,
+        identity_id -> BigInt,
+        template_id -> Text,
+        long_term -> Bool,
+        one_time_left -> Integer,
+        event_time -> BigInt,
+        api_time -> BigInt,
+        rejected_time -> BigInt,
+        withdrawn_time -> BigInt,
+        banned_time -> BigInt,
+        refused_time -> BigInt,
+        updated_at -> Timestamp,
+    }
+}
+
+diesel::table! {
+    credit_entries (id) {
+        id -> BigInt,
+        credit_id -> BigInt,
+        kind -> Text,
+        happened_time -> BigInt,
+        mark -> BigInt,
+    }
+}
+
 diesel::joinable!(accounts -> projects (project_id));
 diesel::joinable!(access_tokens -> accounts (account_id));
 diesel::joinable!(api_keys -> projects (project_id));
@@ -267,6 +295,8 @@ diesel::joinable!(bindings -> staff (staff_row_id));
 diesel::joinable!(bindings -> identities (identity_id));
 diesel::joinable!(deliveries -> notifications (notification_id));
 diesel::joinable!(attempts -> deliveries (delivery_id));
+diesel::joinable!(credits -> identities (identity_id));
+diesel::joinable!(credit_entries -> credits (credit_id));
 
 diesel::allow_tables_to_appear_in_same_query!(
     projects,
@@ -286,4 +316,6 @@ diesel::allow_tables_to_appear_in_same_query!(
     audit,
     templates,
     template_syncs,
+    credits,
+    credit_entries,
 );

@@ -1,6 +1,7 @@
 //! The storage suite: what the models promise, on both engines, on a fresh database each.
 
 mod batch;
+mod credits;
 mod events;
 mod events_lookup;
 mod follow;

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use chrono::NaiveDateTime;
 
+use super::consent::{self, Heard};
 use crate::ids::AccountId;
 use crate::metrics;
 use crate::models::account::{AccountKind, Scope};
@@ -18,6 +19,7 @@ use crate::wechat::message::{self, Content, FollowOrigin, Push, SendStatus};
 pub(super) struct Effects {
     pub(super) sightings: Vec<Sighting>,
     pub(super) receipts: Vec<NewReceipt>,
+    pub(super) consents: Vec<Heard>,
 }
 
 /// Sorted by account and openid, which is also the order in which rows are locked.
@@ -31,6 +33,7 @@ impl Effects {
     ) -> Self {
         let mut sightings = Sightings::new();
         let mut receipts = BTreeMap::new();
+        let mut consents = Vec::new();
         for event in waiting {
             let Some(&scope) = accounts.get(&event.account_id) else {
                 continue;
@@ -48,7 +51,11 @@ impl Effects {
                     note(sighting, push, event.create_time);
                 }
             }
-            if let Some(receipt) = push.and_then(|push| receipt(event, &push, now)) {
+            let Some(push) = push else {
+                continue;
+            };
+            consents.extend(consent::heard(event, &push));
+            if let Some(receipt) = receipt(event, &push, now) {
                 receipts.insert((receipt.account_id, receipt.msgid), receipt);
             }
         }
@@ -59,6 +66,7 @@ impl Effects {
         Self {
             sightings,
             receipts: receipts.into_values().collect(),
+            consents,
         }
     }
 

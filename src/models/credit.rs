@@ -1,0 +1,134 @@
+//! Permissions for subscription messages: a ledger for each identity and template.
+//!
+//! What happened is kept as entries (consents and sends) and as newest times (refusals); how many
+//! one-time permissions are left is a function of these sets (see [`balance`]), so neither the order
+//! in which they become known nor a repetition makes a difference.
+
+mod balance;
+mod record;
+mod spend;
+
+use chrono::NaiveDateTime;
+use diesel::prelude::*;
+
+use crate::db::{Conn, schema::credits, schema::identities, text_enum};
+use crate::ids::{AccountId, CreditId, IdentityId, ProjectId};
+
+pub use record::{Said, Word, mark_long_term, record};
+pub use spend::{Refusal, Taken, Wanted, give_back, refuse, settle, take};
+
+/// Longest template id, in characters; WeChat's have 43.
+pub const TEMPLATE_ID_MAX: usize = 128;
+
+text_enum! {
+    /// What an entry of the ledger is.
+    pub enum EntryKind {
+        /// A consent that WeChat pushed.
+        Event = "event",
+        /// A consent that the business reported.
+        Api = "api",
+        /// A permission that a send of ours took.
+        Taken = "taken",
+        /// A message that WeChat reports as sent, by us or by another system of the business.
+        Sent = "sent",
+    }
+}
+
+/// What one identity allows one template. Times are WeChat's seconds since 1970; 0 none.
+#[derive(Clone, Debug, Queryable, Selectable)]
+#[diesel(table_name = credits)]
+pub struct Credit {
+    /// Row id.
+    pub id: CreditId,
+    /// The account of the identity and the template.
+    pub account_id: AccountId,
+    /// Who allows it.
+    pub identity_id: IdentityId,
+    /// What for.
+    pub template_id: String,
+    /// Whether the template is a long-term one, as far as anybody said so.
+    pub long_term: bool,
+    /// One-time permissions not used yet.
+    pub one_time_left: i32,
+    /// The newest consent that WeChat pushed.
+    pub event_time: i64,
+    /// The newest consent that the business reported.
+    pub api_time: i64,
+    /// The newest refusal in a pop-up.
+    pub rejected_time: i64,
+    /// The newest refusal in the settings, which ends all permissions given before.
+    pub withdrawn_time: i64,
+    /// The newest report that WeChat has banned the template.
+    pub banned_time: i64,
+    /// The newest send that WeChat refused with 43101.
+    pub refused_time: i64,
+    /// When the row last changed, UTC.
+    pub updated_at: NaiveDateTime,
+}
+
+impl Credit {
+    /// The newest consent.
+    pub fn accepted_time(&self) -> i64 {
+        self.event_time.max(self.api_time)
+    }
+
+    /// The newest refusal by the person, in a pop-up or in the settings.
+    pub fn declined_time(&self) -> i64 {
+        self.rejected_time.max(self.withdrawn_time)
+    }
+
+    /// Whether a message may be sent. In the same second nobody can tell which came last: then a
+    /// long-term permission counts as ended.
+    pub fn allows(&self) -> bool {
+        match self.long_term {
+            true => self.accepted_time() > self.declined_time(),
+            false => self.one_time_left > 0,
+        }
+    }
+}
+
+/// Everything that the given identities allow, by identity and template.
+pub fn of_identities(conn: &mut Conn, identities: &[IdentityId]) -> QueryResult<Vec<Credit>> {
+    credits::table
+        .filter(credits::identity_id.eq_any(identities))
+        .order((credits::identity_id, credits::template_id))
+        .select(Credit::as_select())
+        .load(conn)
+}
+
+/// Whose permissions to list.
+#[derive(Clone, Debug)]
+pub struct LowFilter {
+    /// The template.
+    pub template_id: String,
+    /// Fewer one-time permissions than this.
+    pub below: i32,
+    /// Only rows below this one.
+    pub before: Option<CreditId>,
+}
+
+/// A page of identities of these accounts that have fewer one-time permissions left, newest first,
+/// with their openid and unionid. Long-term permissions do not run out.
+pub fn low(
+    conn: &mut Conn,
+    project: ProjectId,
+    accounts: &[AccountId],
+    filter: &LowFilter,
+    limit: i64,
+) -> QueryResult<Vec<(Credit, String, Option<String>)>> {
+    let mut query = credits::table
+        .inner_join(identities::table)
+        .filter(identities::project_id.eq(project))
+        .filter(credits::account_id.eq_any(accounts))
+        .filter(credits::template_id.eq(&filter.template_id))
+        .filter(credits::one_time_left.lt(filter.below))
+        .filter(credits::long_term.eq(false))
+        .order(credits::id.desc())
+        .limit(limit)
+        .select((Credit::as_select(), identities::openid, identities::unionid))
+        .into_boxed();
+    if let Some(before) = filter.before {
+        query = query.filter(credits::id.lt(before));
+    }
+    query.load(conn)
+}
