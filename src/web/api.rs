@@ -1,8 +1,9 @@
 //! The API, `/api/v1`: every route on one screen, with the scope that a key needs for it.
 //!
-//! `read` looks up, `notify` is what a business app does day by day (notify, log in, put staff,
-//! bind), `token` borrows access tokens, `admin` deletes and changes settings, and covers the
-//! others. A key sees one project; what belongs to another one does not exist for it (404).
+//! `read` looks up, `notify` is what a business app does day by day (notify, log in, report
+//! consent, put staff, bind), `token` borrows access tokens, `admin` deletes and changes settings,
+//! and covers the others. A key sees one project; what belongs to another one does not exist for it
+//! (404).
 //!
 //! Bodies and answers are JSON. Ids are numbers, except WeChat's msgid, which is a string because
 //! it exceeds what JavaScript counts exactly. Times are RFC 3339 in UTC. Errors are problem
@@ -12,6 +13,7 @@ mod access_token;
 mod accounts;
 mod audit;
 mod check;
+mod credits;
 mod deliveries;
 mod events;
 mod imports;
@@ -21,6 +23,7 @@ mod people;
 mod person;
 mod sessions;
 mod staff;
+mod subscriptions;
 mod templates;
 
 use actix_web::http::{Method, header};
@@ -48,10 +51,13 @@ pub(super) fn scope() -> Routes {
         .app_data(error::query())
         .app_data(error::path())
         .service(at("/v1/miniprogram/{app_id}/sessions", [post(Notify, sessions::create)]))
+        .service(at("/v1/miniprogram/{app_id}/subscriptions", [post(Notify, subscriptions::create)]))
+        .service(at("/v1/credits/low", [search(Read, credits::low)]))
         .service(at("/v1/staff", [search(Read, staff::list)]))
         .service(at("/v1/staff/{staff_id}", [put(Notify, staff::put), get(Read, staff::find), delete(Admin, staff::delete)]))
         .service(at("/v1/staff/{staff_id}/bindings", [post(Notify, staff::bindings::create)]))
         .service(at("/v1/staff/{staff_id}/bindings/{id}", [delete(Admin, staff::bindings::delete)]))
+        .service(at("/v1/staff/{staff_id}/credits", [get(Read, credits::of_staff)]))
         .service(at("/v1/people", [search(Read, people::list)]))
         .service(at("/v1/people/{identity_id}", [get(Read, people::find)]))
         .service(at("/v1/message-types", [search(Read, message_types::list)]))

@@ -25,6 +25,7 @@ pub(super) enum List {
     Events = b'e',
     Audit = b'a',
     Templates = b't',
+    Credits = b'c',
 }
 
 /// One page that a caller asks for.

@@ -2,6 +2,7 @@
 
 mod access_token;
 mod auth;
+mod credits;
 mod errors;
 mod events;
 mod login;

@@ -1,0 +1,149 @@
+//! Consent in a mini-program, as a business app reports it.
+
+use std::collections::BTreeMap;
+
+use actix_web::web::{Data, Json, Path};
+use chrono::DateTime;
+use serde::{Deserialize, Serialize};
+
+use super::check::{self, ID_MAX};
+use super::credits::CreditView;
+use super::sessions::check_code;
+use super::{Caller, State};
+use crate::bridge::consent::{Report, ReportError, Verdict, Who};
+use crate::bridge::login::LoginError;
+use crate::ids::IdentityId;
+use crate::models::credit::TEMPLATE_ID_MAX;
+use crate::web::error::{Code, Problem};
+
+/// The key in what wx.requestSubscribeMessage returns that is no template id.
+const ERR_MSG: &str = "errMsg";
+/// Templates of one report. A pop-up asks for five at most.
+const RESULTS_MAX: usize = 20;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Reported {
+    /// A fresh code from `wx.login`, or `openid`.
+    #[serde(default)]
+    code: Option<String>,
+    #[serde(default)]
+    openid: Option<String>,
+    /// What wx.requestSubscribeMessage returned, as it is: by template id, and `errMsg`.
+    results: BTreeMap<String, String>,
+    /// When the person answered; the same in every repetition of the report.
+    #[serde(default)]
+    reported_at: Option<String>,
+    /// Whether these are long-term templates.
+    #[serde(default)]
+    long_term: bool,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Recorded {
+    identity_id: IdentityId,
+    openid: String,
+    /// What the person allows these templates now.
+    credits: Vec<CreditView>,
+}
+
+/// `POST /miniprogram/{app_id}/subscriptions`: somebody answered the consent pop-up.
+pub(super) async fn create(
+    state: Data<State>,
+    caller: Caller,
+    app_id: Path<String>,
+    body: Json<Reported>,
+) -> Result<Json<Recorded>, Problem> {
+    let report = read(body.into_inner())?;
+    let recorded = state
+        .bridge
+        .report_consent(caller.project_id, &app_id, report);
+    let (identity, credits) = recorded.await?;
+    Ok(Json(Recorded {
+        identity_id: identity.id,
+        openid: identity.openid,
+        credits: credits.into_iter().map(CreditView::from).collect(),
+    }))
+}
+
+fn read(body: Reported) -> Result<Report, Problem> {
+    let who = match (body.code, body.openid) {
+        (Some(code), None) => {
+            check_code(&code)?;
+            Who::Code(code)
+        }
+        (None, Some(openid)) => {
+            check::text("openid", &openid, ID_MAX)?;
+            Who::Openid(openid)
+        }
+        _ => {
+            let detail = "Give exactly one of: code, openid.";
+            return Err(Problem::new(Code::InvalidBody, detail).field("code, openid"));
+        }
+    };
+    let results = results(body.results)?;
+    let reported_at = body.reported_at.as_deref().map(time).transpose()?;
+    Ok(Report {
+        who,
+        results,
+        reported_at,
+        long_term: body.long_term,
+    })
+}
+
+/// WeChat's words on templates, without its word on the call.
+fn results(told: BTreeMap<String, String>) -> Result<BTreeMap<String, Verdict>, Problem> {
+    let mut results = BTreeMap::new();
+    for (template_id, word) in told {
+        if template_id == ERR_MSG {
+            continue;
+        }
+        check::text("results", &template_id, TEMPLATE_ID_MAX)?;
+        let verdict = word.parse().map_err(|rule| {
+            let field = format!("results.{template_id}");
+            Problem::new(Code::InvalidField, format!("{field} {rule}.")).field(field)
+        })?;
+        results.insert(template_id, verdict);
+    }
+    if !(1..=RESULTS_MAX).contains(&results.len()) {
+        let detail = format!(
+            "results must have from 1 to {RESULTS_MAX} template ids. A call that failed \
+             (errMsg requestSubscribeMessage:fail) has none, and is not to be reported."
+        );
+        let problem = Problem::new(Code::InvalidField, detail).field("results");
+        return Err(problem.limit(RESULTS_MAX));
+    }
+    Ok(results)
+}
+
+fn time(text: &str) -> Result<i64, Problem> {
+    let time = DateTime::parse_from_rfc3339(text).map(|time| time.timestamp());
+    match time {
+        Ok(time) if time > 1 => Ok(time),
+        _ => {
+            let detail = "reported_at must be a time such as 2026-01-01T00:00:00Z; JavaScript's \
+                          toISOString() writes it so.";
+            Err(Problem::new(Code::InvalidField, detail).field("reported_at"))
+        }
+    }
+}
+
+impl From<ReportError> for Problem {
+    fn from(error: ReportError) -> Self {
+        match error {
+            ReportError::UnknownOpenid => {
+                let detail = "This openid has not logged in through Queqiao, nor sent an event. \
+                              Send a fresh code from wx.login instead of the openid.";
+                Self::new(Code::UnknownOpenid, detail).field("openid")
+            }
+            ReportError::InFuture => {
+                let detail = "reported_at is more than 10 minutes in the future. Correct the \
+                              clock it comes from, or leave it out.";
+                Self::new(Code::InvalidField, detail).field("reported_at")
+            }
+            ReportError::Login(LoginError::UnknownAccount) => Self::not_found("account"),
+            ReportError::Login(error) => error.into(),
+            ReportError::Db(error) => error.into(),
+        }
+    }
+}
