@@ -128,6 +128,8 @@ pub struct Deliver {
     pub max_attempts: i32,
     /// Age at which to give up, seconds.
     pub max_age_seconds: u64,
+    /// How long a message waits for its receipt, seconds.
+    pub receipt_seconds: u64,
     /// How long a receipt without a delivery is kept in mind, seconds.
     pub receipt_give_up_seconds: u64,
     /// Staff ids in one request at the most.
@@ -202,6 +204,13 @@ impl Config {
                 field: "deliver.lease_seconds",
                 value: self.deliver.lease_seconds,
                 rule: "must be at most 300: WeChat remembers a client_msg_id for 10 minutes",
+            });
+        }
+        if self.deliver.receipt_seconds < 60 {
+            return Err(ConfigError::Range {
+                field: "deliver.receipt_seconds",
+                value: self.deliver.receipt_seconds,
+                rule: "must be at least 60: a receipt needs some seconds, more when WeChat is busy",
             });
         }
         Ok(())

@@ -39,6 +39,11 @@ pub fn install() -> Result<PrometheusHandle, BuildError> {
         Unit::Count,
         "Delivery attempts by outcome"
     );
+    describe_counter!(
+        "queqiao_no_receipt_total",
+        Unit::Count,
+        "Deliveries closed because their receipt did not come in time"
+    );
     describe_gauge!(
         "queqiao_events_waiting",
         Unit::Count,
@@ -75,6 +80,11 @@ pub fn wechat_call(call: &'static str, outcome: &'static str) {
 /// A delivery was tried.
 pub fn attempt(outcome: &'static str) {
     counter!("queqiao_attempts_total", "outcome" => outcome).increment(1);
+}
+
+/// Deliveries were closed without a receipt.
+pub fn no_receipt(count: usize) {
+    counter!("queqiao_no_receipt_total").increment(count as u64);
 }
 
 /// How many events wait to be processed.

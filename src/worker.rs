@@ -32,6 +32,7 @@ pub fn start(bridge: &Bridge, shutdown: &watch::Receiver<bool>) -> JoinSet<()> {
     spawn!("import", imports, import_step(None));
     spawn!("receipts", receipts, receipt_step());
     spawn!("templates", templates, template_step());
+    spawn!("overdue", overdue, overdue_step());
     for _ in 0..bridge.config.deliver.loops {
         spawn!("deliver", deliveries, deliver_step());
     }

@@ -6,10 +6,14 @@ use thiserror::Error;
 
 use super::{Bridge, Step};
 use crate::db::DbError;
-use crate::models::receipt;
+use crate::metrics;
+use crate::models::{delivery, receipt};
 
 /// Receipts joined in one transaction.
 const BATCH: i64 = 500;
+
+/// Sent messages looked at in one transaction.
+const OVERDUE_BATCH: i64 = 2_000;
 
 /// Why receipts could not be joined.
 #[derive(Debug, Error)]
@@ -43,6 +47,45 @@ impl Bridge {
         Ok(match settled.joined > 0 || full {
             true => Step::Worked,
             false => Step::Idle,
+        })
+    }
+
+    /// Closes one batch of deliveries whose receipt has not come in time.
+    ///
+    /// # Errors
+    /// If the database fails; they are closed later.
+    pub async fn overdue_step(&self) -> Result<Step, ReceiptError> {
+        let now = self.clock.now();
+        let patience = self.config.deliver.receipt_seconds;
+        let Some(sent_before) = i64::try_from(patience)
+            .ok()
+            .and_then(TimeDelta::try_seconds)
+            .and_then(|patience| now.checked_sub_signed(patience))
+        else {
+            return Ok(Step::Idle);
+        };
+        // Looked at first, because a write transaction is one of many and this is mostly idle.
+        let waiting = self
+            .db
+            .read(move |conn| Ok::<_, ReceiptError>(delivery::has_overdue(conn, sent_before)?));
+        if !waiting.await? {
+            return Ok(Step::Idle);
+        }
+        let overdue = self.db.write(move |conn| {
+            let overdue = delivery::close_overdue(conn, sent_before, now, OVERDUE_BATCH)?;
+            Ok::<_, ReceiptError>(overdue)
+        });
+        let overdue = overdue.await?;
+        if overdue.closed > 0 {
+            metrics::no_receipt(overdue.closed);
+            tracing::warn!(
+                deliveries.count = overdue.closed,
+                "receipts did not come in time"
+            );
+        }
+        Ok(match overdue.looked_at {
+            0 => Step::Idle,
+            _ => Step::Worked,
         })
     }
 }

@@ -14,6 +14,8 @@ pub struct Signals {
     pub deliveries: Notify,
     /// Receipts came in, or the msgids they wait for.
     pub receipts: Notify,
+    /// Never given: messages grow old by time alone.
+    pub overdue: Notify,
     /// An import was started.
     pub imports: Notify,
     /// The templates of an account are to be listed.

@@ -285,6 +285,13 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    sweeps (name) {
+        name -> Text,
+        position -> BigInt,
+    }
+}
+
 diesel::joinable!(accounts -> projects (project_id));
 diesel::joinable!(access_tokens -> accounts (account_id));
 diesel::joinable!(api_keys -> projects (project_id));
@@ -318,4 +325,5 @@ diesel::allow_tables_to_appear_in_same_query!(
     template_syncs,
     credits,
     credit_entries,
+    sweeps,
 );

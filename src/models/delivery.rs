@@ -1,6 +1,7 @@
 //! Deliveries: one notification to one staff member each, and the outbox of what is to be sent.
 
 mod outbox;
+mod overdue;
 
 use chrono::NaiveDateTime;
 use diesel::prelude::*;
@@ -11,6 +12,7 @@ use crate::db::{Conn, schema::deliveries, text_enum};
 use crate::ids::{AccountId, DeliveryId, IdentityId, NotificationId, ProjectId};
 
 pub use outbox::{Due, Outcome, Postponed, claim_due, record, release};
+pub use overdue::{Overdue, close_overdue, has_overdue};
 
 text_enum! {
     /// How far a delivery has come.
@@ -27,6 +29,8 @@ text_enum! {
         Unreachable = "unreachable",
         /// It may or may not have been sent; trying again could notify twice.
         Unknown = "unknown",
+        /// WeChat accepted it, and the receipt did not come in time. One that comes later counts.
+        NoReceipt = "no_receipt",
     }
 }
 

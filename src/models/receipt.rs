@@ -155,7 +155,7 @@ fn close(conn: &mut Conn, rows: &[Closed]) -> QueryResult<usize> {
               state = CASE WHEN r.delivered THEN 'delivered' ELSE 'failed' END, \
               reason = CASE WHEN r.delivered THEN NULL ELSE 'receipt_failed' END, \
               detail = r.detail, finished_at = r.now, due_at = NULL \
-              FROM {rows} WHERE deliveries.id = r.id AND deliveries.state = 'sent'",
+              FROM {rows} WHERE deliveries.id = r.id AND deliveries.state IN ('sent', 'no_receipt')",
     };
     CLOSE.execute(conn, rows)
 }

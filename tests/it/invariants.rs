@@ -4,6 +4,7 @@
 mod duplicates;
 mod import;
 mod link;
+mod overdue;
 mod profile;
 mod receipt;
 mod send;

@@ -155,7 +155,7 @@ pub fn record(conn: &mut Conn, rows: &[Outcome]) -> QueryResult<usize> {
               WHERE deliveries.id = r.id AND ( \
                   deliveries.state = 'queued' \
                   AND (deliveries.attempts = r.attempt OR r.state = 'sent') \
-                  OR deliveries.state IN ('sent', 'unknown') AND deliveries.msgid IS NULL \
+                  OR deliveries.state IN ('sent', 'unknown', 'no_receipt') AND deliveries.msgid IS NULL \
                   AND r.state = 'sent' AND r.msgid IS NOT NULL)",
     };
     const WAKE_RECEIPTS: Batch = Batch {

@@ -79,10 +79,17 @@ fn fill(ground: &Ground) {
         conn,
         &format!(
             "INSERT INTO deliveries (notification_id, project_id, staff_id, account_id, identity_id, openid, \
-         route, state, attempts, due_at, msgid, created_at) SELECT {notification}, {project}, 's' || n, \
+         route, state, attempts, due_at, msgid, sent_at, created_at) SELECT {notification}, {project}, 's' || n, \
          {account}, n, 'o' || n, 0, CASE WHEN n % 100 = 0 THEN 'queued' ELSE 'sent' END, 0, \
          CASE WHEN n % 100 = 0 THEN timestamp '2026-01-01' END, \
-         CASE WHEN n % 100 <> 0 THEN n END, '2026-01-01' FROM generate_series(1, {ROWS}) n"
+         CASE WHEN n % 100 <> 0 THEN n END, '2026-01-01', '2026-01-01' FROM generate_series(1, {ROWS}) n"
+        ),
+    );
+    run(
+        conn,
+        &format!(
+            "INSERT INTO attempts (delivery_id, number, started_at, finished_at, outcome) \
+         SELECT n, 1, '2026-01-01', '2026-01-01', 'accepted' FROM generate_series(1, {ROWS}) n"
         ),
     );
     run(
@@ -168,6 +175,14 @@ async fn what_is_due_is_found_through_indexes() {
     reads("deliveries", &|conn| {
         delivery::claim_due(conn, at(0), at(60), 10).map(drop)
     });
+    for table in ["attempts", "deliveries"] {
+        reads(table, &|conn| {
+            assert!(delivery::has_overdue(conn, at(0))?);
+            let overdue = delivery::close_overdue(conn, at(0), at(0), 2_000)?;
+            assert_eq!((overdue.looked_at, overdue.closed), (2_000, 1_980));
+            Ok(())
+        });
+    }
     for table in ["receipts", "deliveries"] {
         reads(table, &|conn| {
             receipt::settle(conn, at(0), TimeDelta::days(1), 10).map(drop)

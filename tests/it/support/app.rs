@@ -234,6 +234,7 @@ impl TestApp {
                 bridge.import_step(None).await.unwrap(),
                 bridge.deliver_step().await.unwrap(),
                 bridge.receipt_step().await.unwrap(),
+                bridge.overdue_step().await.unwrap(),
             ];
             if steps.contains(&Step::Worked) {
                 continue;

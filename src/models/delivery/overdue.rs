@@ -1,0 +1,131 @@
+//! Messages whose receipt has not come in time.
+//!
+//! They are found by walking over the attempts in the order in which they were stored, which is the
+//! order of time, once each. So sending pays for no index: one over the time of sending would be
+//! written for every message, and one over the state would have a receipt write all the others too.
+
+use chrono::NaiveDateTime;
+use diesel::prelude::*;
+use diesel::sql_query;
+use diesel::sql_types::BigInt;
+use serde::Serialize;
+
+use crate::db::Conn;
+use crate::db::batch::{Batch, Kind, timestamp};
+use crate::db::schema::{attempts, sweeps};
+use crate::ids::{AttemptId, DeliveryId};
+
+/// The walk's name in `sweeps`.
+const SWEEP: &str = "no_receipt";
+
+/// What one round did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Overdue {
+    /// Attempts looked at.
+    pub looked_at: usize,
+    /// Deliveries closed.
+    pub closed: usize,
+}
+
+#[derive(QueryableByName)]
+struct Position {
+    #[diesel(sql_type = BigInt)]
+    position: i64,
+}
+
+#[derive(Serialize)]
+struct Closed {
+    id: DeliveryId,
+    #[serde(serialize_with = "timestamp")]
+    sent_before: NaiveDateTime,
+    #[serde(serialize_with = "timestamp")]
+    now: NaiveDateTime,
+}
+
+/// Whether a round would find anything to look at.
+pub fn has_overdue(conn: &mut Conn, sent_before: NaiveDateTime) -> QueryResult<bool> {
+    let position: Option<i64> = sweeps::table
+        .find(SWEEP)
+        .select(sweeps::position)
+        .first(conn)
+        .optional()?;
+    let next = after(conn, position.unwrap_or_default(), 1)?;
+    Ok(next.first().is_some_and(|(_, _, _, at)| *at <= sent_before))
+}
+
+/// Closes deliveries that WeChat accepted up to `sent_before` and that have no receipt: one round
+/// over at most `limit` attempts. While another process is at it, nothing is done.
+pub fn close_overdue(
+    conn: &mut Conn,
+    sent_before: NaiveDateTime,
+    now: NaiveDateTime,
+    limit: i64,
+) -> QueryResult<Overdue> {
+    let lock = conn.engine().skip_locked();
+    let held: Vec<Position> = sql_query(format!(
+        "SELECT position FROM sweeps WHERE name = '{SWEEP}' {lock}"
+    ))
+    .load(conn)?;
+    let Some(Position { position }) = held.first() else {
+        return Ok(Overdue::default());
+    };
+    // Attempts recorded together may end some seconds apart; those behind one that is too young
+    // wait with it.
+    let old: Vec<Tried> = after(conn, *position, limit)?
+        .into_iter()
+        .take_while(|(_, _, _, at)| *at <= sent_before)
+        .collect();
+    let Some((last, ..)) = old.last() else {
+        return Ok(Overdue::default());
+    };
+    let accepted: Vec<Closed> = old
+        .iter()
+        .filter(|(_, _, outcome, _)| outcome == "accepted")
+        .map(|(_, id, ..)| Closed {
+            id: *id,
+            sent_before,
+            now,
+        })
+        .collect();
+    diesel::update(sweeps::table.find(SWEEP))
+        .set(sweeps::position.eq(last.0))
+        .execute(conn)?;
+    Ok(Overdue {
+        looked_at: old.len(),
+        closed: close(conn, &accepted)?,
+    })
+}
+
+/// Id, delivery, outcome and end of an attempt.
+type Tried = (AttemptId, DeliveryId, String, NaiveDateTime);
+
+fn after(conn: &mut Conn, position: i64, limit: i64) -> QueryResult<Vec<Tried>> {
+    attempts::table
+        .filter(attempts::id.gt(position))
+        .order(attempts::id)
+        .limit(limit)
+        .select((
+            attempts::id,
+            attempts::delivery_id,
+            attempts::outcome,
+            attempts::finished_at,
+        ))
+        .load(conn)
+}
+
+/// A delivery that was sent once more since then is left for its newer attempt.
+fn close(conn: &mut Conn, rows: &[Closed]) -> QueryResult<usize> {
+    const CLOSE: Batch = Batch {
+        columns: &[
+            ("id", Kind::BigInt),
+            ("sent_before", Kind::Timestamp),
+            ("now", Kind::Timestamp),
+        ],
+        sql: "UPDATE deliveries SET state = 'no_receipt', reason = 'no_receipt', \
+              detail = 'WeChat accepted the message, and its receipt did not come in time. It may \
+              have arrived. A receipt that comes later still counts.', finished_at = r.now \
+              FROM {rows} WHERE deliveries.id = r.id AND deliveries.state = 'sent' \
+              AND deliveries.sent_at <= r.sent_before",
+    };
+    CLOSE.execute(conn, rows)
+}
