@@ -2,6 +2,7 @@
 
 mod accounts;
 mod context;
+mod deliveries;
 mod demo;
 mod followers;
 mod keys;
@@ -67,6 +68,9 @@ enum Command {
     /// The templates that accounts have at WeChat.
     #[command(subcommand)]
     Templates(templates::Command),
+    /// List deliveries, and retry those that did not arrive.
+    #[command(subcommand)]
+    Deliveries(deliveries::Command),
     /// Send a signed test event to any callback URL.
     Trigger(trigger::Args),
     /// Put a callback URL under load with distinct signed events.
@@ -97,6 +101,7 @@ pub async fn run(cli: Cli) -> Result<()> {
         Command::Keys(command) => keys::run(config, command).await,
         Command::Followers(command) => followers::run(config, command).await,
         Command::Templates(command) => templates::run(config, command).await,
+        Command::Deliveries(command) => deliveries::run(config, command).await,
         Command::Simulate(_) | Command::Trigger(_) | Command::Load(_) | Command::Demo(_) => Ok(()),
     }
 }

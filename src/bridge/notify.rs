@@ -1,6 +1,7 @@
 //! Taking a request to notify: whom it reaches and how is decided at once, and the request and its
 //! deliveries are stored in one transaction.
 
+mod again;
 mod enqueue;
 mod preview;
 mod request;
@@ -22,6 +23,7 @@ use crate::models::delivery::{self, DeliveryState};
 use crate::models::message_type;
 use crate::models::notification::{self, NewNotification};
 
+pub use again::{MAX_RETRIED, RETRIABLE, Refused, Retried};
 pub use preview::{PreviewRequest, PreviewStaff, RoutePreview};
 pub use request::{MAX_KEY, MAX_NAME, MAX_PARAMS, MAX_STAFF_ID, NotifyRequest};
 
@@ -138,7 +140,7 @@ fn accept(
         source,
     };
     let routes = route::parse(&stored.routes).map_err(in_route)?;
-    let senders = senders(conn, project, &routes, in_route)?;
+    let senders = senders(&known_accounts(conn, project)?, &routes, in_route)?;
     let prepared = Prepared::new(routes, &request.params).map_err(in_route)?;
     let new = NewNotification {
         project_id: project,
@@ -211,20 +213,7 @@ fn verdicts(conn: &mut Conn, id: NotificationId) -> Result<Vec<Verdict>, NotifyE
     Ok(stored.into_iter().map(verdict).collect())
 }
 
-/// The accounts of the routes, in their order.
-fn senders(
-    conn: &mut Conn,
-    project: ProjectId,
-    routes: &[Route],
-    in_route: impl Fn(FieldError) -> NotifyError,
-) -> Result<Vec<Sender>, NotifyError> {
-    let known = known_accounts(conn, project)?;
-    let numbered = routes.iter().enumerate();
-    numbered
-        .map(|(at, route)| sender(&known, at, route).map_err(&in_route))
-        .collect()
-}
-
+/// The project's accounts, by app_id.
 type KnownAccounts = HashMap<String, (AccountId, AccountKind)>;
 
 fn known_accounts(conn: &mut Conn, project: ProjectId) -> QueryResult<KnownAccounts> {
@@ -232,6 +221,18 @@ fn known_accounts(conn: &mut Conn, project: ProjectId) -> QueryResult<KnownAccou
     Ok(accounts
         .map(|account| (account.app_id, (account.id, account.kind)))
         .collect())
+}
+
+/// The accounts of the routes, in their order.
+fn senders(
+    accounts: &KnownAccounts,
+    routes: &[Route],
+    in_route: impl Fn(FieldError) -> NotifyError,
+) -> Result<Vec<Sender>, NotifyError> {
+    let numbered = routes.iter().enumerate();
+    numbered
+        .map(|(at, route)| sender(accounts, at, route).map_err(&in_route))
+        .collect()
 }
 
 /// The account of a route, if it can send.

@@ -48,7 +48,10 @@ impl Prepared {
     }
 
     /// Prepares a stored notification.
-    fn stored(notification: &Notification) -> Result<Self, FieldError> {
+    ///
+    /// # Errors
+    /// Names the field that cannot be read or filled in any more.
+    pub fn stored(notification: &Notification) -> Result<Self, FieldError> {
         let params = serde_json::from_str(&notification.params)
             .map_err(|error| FieldError::new("params", format!("cannot be read: {error}")))?;
         Self::new(route::parse(&notification.routes)?, &params)

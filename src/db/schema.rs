@@ -179,6 +179,8 @@ diesel::table! {
         reason -> Nullable<Text>,
         detail -> Nullable<Text>,
         attempts -> Integer,
+        spent -> Integer,
+        begun_at -> Timestamp,
         due_at -> Nullable<Timestamp>,
         unsettled_since -> Nullable<Timestamp>,
         msgid -> Nullable<BigInt>,

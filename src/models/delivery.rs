@@ -1,7 +1,9 @@
 //! Deliveries: one notification to one staff member each, and the outbox of what is to be sent.
 
+mod again;
 mod outbox;
 mod overdue;
+mod search;
 
 use chrono::NaiveDateTime;
 use diesel::prelude::*;
@@ -11,8 +13,10 @@ use crate::db::batch::{Batch, Kind, maybe_timestamp, timestamp};
 use crate::db::{Conn, schema::deliveries, text_enum};
 use crate::ids::{AccountId, DeliveryId, IdentityId, NotificationId, ProjectId};
 
+pub use again::{Again, StillUnreachable, explain_again, requeue};
 pub use outbox::{Due, Outcome, Postponed, claim_due, record, release};
 pub use overdue::{Overdue, close_overdue, has_overdue};
+pub use search::{Filter, search};
 
 text_enum! {
     /// How far a delivery has come.
@@ -60,6 +64,8 @@ pub struct Delivery {
     pub detail: Option<String>,
     /// Tries so far.
     pub attempts: i32,
+    /// Those of them before it was last retried by hand.
+    pub spent: i32,
     /// When it is tried next, UTC.
     pub due_at: Option<NaiveDateTime>,
     /// WeChat's id of the message.
@@ -144,10 +150,11 @@ pub fn insert_many(conn: &mut Conn, rows: &[NewDelivery<'_>]) -> QueryResult<()>
             ("created_at", Kind::Timestamp),
         ],
         sql: "INSERT INTO deliveries (notification_id, project_id, staff_id, staff_name, \
-              account_id, identity_id, openid, route, state, reason, detail, attempts, due_at, \
-              finished_at, created_at) SELECT r.notification_id, r.project_id, r.staff_id, \
+              account_id, identity_id, openid, route, state, reason, detail, attempts, spent, \
+              begun_at, due_at, finished_at, created_at) SELECT r.notification_id, r.project_id, r.staff_id, \
               r.staff_name, r.account_id, r.identity_id, r.openid, r.route, r.state, r.reason, \
-              r.detail, 0, r.due_at, r.finished_at, r.created_at FROM {rows}",
+              r.detail, 0, 0, COALESCE(r.due_at, r.created_at), r.due_at, r.finished_at, \
+              r.created_at FROM {rows}",
     };
     for chunk in rows.chunks(INSERT_CHUNK) {
         INSERT.execute(conn, chunk)?;

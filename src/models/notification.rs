@@ -101,6 +101,17 @@ pub fn by_ids(conn: &mut Conn, ids: &[NotificationId]) -> QueryResult<Vec<Notifi
         .load(conn)
 }
 
+/// The message types of several notifications.
+pub fn types_of(
+    conn: &mut Conn,
+    ids: &[NotificationId],
+) -> QueryResult<Vec<(NotificationId, String)>> {
+    notifications::table
+        .filter(notifications::id.eq_any(ids))
+        .select((notifications::id, notifications::message_type))
+        .load(conn)
+}
+
 /// A page of a project's notifications, newest first, with ids below `before`.
 pub fn list(
     conn: &mut Conn,

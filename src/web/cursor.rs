@@ -22,8 +22,9 @@ pub(super) enum List {
     MessageTypes = b'm',
     Notifications = b'n',
     Deliveries = b'd',
+    AllDeliveries = b'a',
     Events = b'e',
-    Audit = b'a',
+    Audit = b'u',
     Templates = b't',
     Credits = b'c',
 }
@@ -65,13 +66,7 @@ impl Paging {
                         .limit(MOST.unsigned_abs() as usize)
                 })?,
         };
-        let after = match cursor {
-            None => None,
-            Some(cursor) => Some(decode(list, cursor).ok_or_else(|| {
-                let detail = "Take cursor from next_cursor of the same list, unchanged.";
-                Problem::new(Code::InvalidCursor, detail).field("cursor")
-            })?),
-        };
+        let after = read(list, cursor)?;
         Ok(Self { list, limit, after })
     }
 
@@ -97,7 +92,18 @@ impl<T> Page<T> {
     }
 }
 
-fn encode(list: List, id: i64) -> String {
+/// The row id at which the page before ended.
+pub(super) fn read(list: List, cursor: Option<&str>) -> Result<Option<i64>, Problem> {
+    let Some(cursor) = cursor else {
+        return Ok(None);
+    };
+    decode(list, cursor).map(Some).ok_or_else(|| {
+        let detail = "Take cursor from next_cursor of the same list, unchanged.";
+        Problem::new(Code::InvalidCursor, detail).field("cursor")
+    })
+}
+
+pub(super) fn encode(list: List, id: i64) -> String {
     let mut bytes = vec![list as u8];
     bytes.extend(id.to_be_bytes());
     URL_SAFE_NO_PAD.encode(bytes)

@@ -3,6 +3,7 @@
 mod access_token;
 mod auth;
 mod credits;
+mod deliveries;
 mod errors;
 mod events;
 mod login;

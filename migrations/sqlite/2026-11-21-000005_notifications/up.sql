@@ -25,7 +25,8 @@ CREATE TABLE notifications (
 CREATE INDEX notifications_by_project ON notifications (project_id, id);
 
 -- One notification to one staff member, and the outbox: a row is due, or leased, while `due_at`
--- is set. `unsettled_since` is the start of the first send whose outcome is not known.
+-- is set. `unsettled_since` is the start of the first send whose outcome is not known. Limits of age
+-- and tries count from `begun_at` and without the `spent` attempts: a retry by hand begins anew.
 -- `notification_id` has no foreign key: both rows are written in one transaction and the
 -- notification is never deleted, while the check locks that one row for each of 100,000 deliveries.
 -- Each index is written three times in a delivery's life, so there is none that no query needs.
@@ -43,6 +44,8 @@ CREATE TABLE deliveries (
     reason          TEXT,
     detail          TEXT,
     attempts        INTEGER   NOT NULL,
+    spent           INTEGER   NOT NULL,
+    begun_at        TIMESTAMP NOT NULL,
     due_at          TIMESTAMP,
     unsettled_since TIMESTAMP,
     msgid           BIGINT,
@@ -51,6 +54,8 @@ CREATE TABLE deliveries (
     created_at      TIMESTAMP NOT NULL
 );
 CREATE INDEX deliveries_by_notification ON deliveries (notification_id, id);
+-- Whatever went wrong has a reason, and what goes well never gets one: so this costs nothing there.
+CREATE INDEX deliveries_troubled ON deliveries (project_id, id) WHERE reason IS NOT NULL;
 CREATE INDEX deliveries_due ON deliveries (due_at) WHERE due_at IS NOT NULL;
 CREATE INDEX deliveries_by_msgid ON deliveries (account_id, msgid) WHERE msgid IS NOT NULL;
 

@@ -31,10 +31,10 @@ pub(super) struct Limits {
 /// One try of a delivery.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Try {
-    /// From 1.
+    /// From 1, and from 1 again after a retry by hand.
     pub(super) number: i32,
-    /// When the delivery was accepted.
-    pub(super) created_at: NaiveDateTime,
+    /// When the delivery's tries began.
+    pub(super) begun_at: NaiveDateTime,
     /// When it was claimed.
     pub(super) started_at: NaiveDateTime,
     /// When its outcome was known.
@@ -131,7 +131,7 @@ impl Try {
     }
 
     fn is_last(&self, limits: &Limits) -> bool {
-        self.number >= limits.max_attempts || self.finished_at - self.created_at >= limits.max_age
+        self.number >= limits.max_attempts || self.finished_at - self.begun_at >= limits.max_age
     }
 }
 
@@ -143,9 +143,15 @@ pub(super) fn next_midnight(now: NaiveDateTime) -> NaiveDateTime {
 }
 
 /// The same for every try of a delivery, and unlike that of any other. The nonce tells
-/// installations apart that send through the same account.
-pub(super) fn client_msg_id(nonce: i64, id: DeliveryId) -> String {
-    format!("q{:08x}{:x}", nonce as u32, id.0)
+/// installations apart that send through the same account. A retry by hand is a message of its own:
+/// under the old id WeChat would take it and not send it.
+pub(super) fn client_msg_id(nonce: i64, id: DeliveryId, spent: i32) -> String {
+    let message = format!("q{:08x}{:x}", nonce as u32, id.0);
+    match spent {
+        0 => message,
+        // As many digits as WeChat's limit of 32 leaves at least.
+        spent => format!("{message}r{:x}", spent & 0xff_ffff),
+    }
 }
 
 #[cfg(test)]

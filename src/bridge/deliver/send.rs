@@ -46,8 +46,8 @@ impl Bridge {
         gathered: &Gathered,
     ) -> Done {
         let mut this = Try {
-            number: due.attempts,
-            created_at: due.created_at,
+            number: due.attempts - due.spent,
+            begun_at: due.begun_at,
             started_at: claimed_at,
             finished_at: claimed_at,
             unsettled_since: due.unsettled_since,
@@ -56,7 +56,7 @@ impl Bridge {
             return Done::TooLate;
         }
         if let Some(pause) = self.pauses.of(due.account_id, claimed_at) {
-            return match claimed_at - due.created_at >= gathered.limits.max_age {
+            return match claimed_at - due.begun_at >= gathered.limits.max_age {
                 true => Done::GivenUp { pause },
                 false => Done::Postponed {
                     due_at: pause.until + milliseconds(AFTER_PAUSE_MS * jitter()),
@@ -98,7 +98,7 @@ impl Bridge {
             .as_ref()
             .map_err(|error| SendError::NotRenderable(error.clone()))?;
         let (route, rendered) = filled_in(due, prepared).map_err(SendError::NotRenderable)?;
-        let id = client_msg_id(ready.nonce, due.id);
+        let id = client_msg_id(ready.nonce, due.id, due.spent);
         match route.channel {
             Channel::Template => {
                 self.send_template(account, due, route, &rendered, &id)

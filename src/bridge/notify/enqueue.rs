@@ -39,13 +39,13 @@ pub(super) fn enqueue(
 }
 
 /// What is decided for one staff member.
-struct Decision<'a> {
+pub(super) struct Decision<'a> {
     staff_id: &'a str,
-    name: Option<&'a str>,
-    way: Result<(i32, &'a ReachRow), (&'static str, String)>,
+    pub(super) name: Option<&'a str>,
+    pub(super) way: Result<(i32, &'a ReachRow), (&'static str, String)>,
 }
 
-fn decide<'a>(
+pub(super) fn decide<'a>(
     staff_id: &'a str,
     rows: &[&'a ReachRow],
     prepared: &Prepared,

@@ -44,9 +44,12 @@ pub struct Due {
     /// Start of the first try whose outcome is not known: now, or earlier if a try was lost.
     #[diesel(sql_type = Timestamp)]
     pub unsettled_since: NaiveDateTime,
-    /// When it was accepted.
+    /// Tries before it was last retried by hand.
+    #[diesel(sql_type = Integer)]
+    pub spent: i32,
+    /// When its tries began: its age counts from here.
     #[diesel(sql_type = Timestamp)]
-    pub created_at: NaiveDateTime,
+    pub begun_at: NaiveDateTime,
 }
 
 /// Leases the deliveries that have been due longest until `lease_until`.
@@ -68,7 +71,7 @@ pub fn claim_due(
          ) UPDATE deliveries SET due_at = '{lease_until}', attempts = attempts + 1, \
          unsettled_since = COALESCE(unsettled_since, '{now}') \
          WHERE id IN (SELECT id FROM due) RETURNING id, notification_id, staff_id, staff_name, account_id, identity_id, openid, \
-         route, attempts, unsettled_since, created_at"
+         route, attempts, unsettled_since, spent, begun_at"
     ))
     .load(conn)
 }

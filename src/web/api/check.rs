@@ -1,6 +1,6 @@
 //! Texts from outside, checked before they reach the database.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Datelike as _, NaiveDateTime, Utc};
 
 use crate::web::error::{Code, Problem};
 
@@ -59,6 +59,27 @@ pub(super) fn time(field: &str, value: Option<&String>) -> Result<Option<i64>, P
                 "{field} must be a time such as 2026-01-01T00:00:00Z (a + in it is written %2B), \
                  or seconds since 1970."
             );
+            Err(Problem::new(Code::InvalidQuery, detail).field(field))
+        }
+    }
+}
+
+/// A time of a query string: RFC 3339, or seconds since 1970.
+pub(super) fn instant(
+    field: &str,
+    value: Option<&String>,
+) -> Result<Option<NaiveDateTime>, Problem> {
+    let exact = value.and_then(|value| DateTime::parse_from_rfc3339(value).ok());
+    if let Some(exact) = exact {
+        return Ok(Some(exact.naive_utc()));
+    }
+    let Some(seconds) = time(field, value)? else {
+        return Ok(None);
+    };
+    match DateTime::from_timestamp(seconds, 0).filter(|time| (1970..=9999).contains(&time.year())) {
+        Some(time) => Ok(Some(time.naive_utc())),
+        None => {
+            let detail = format!("{field} must be between the years 1970 and 9999.");
             Err(Problem::new(Code::InvalidQuery, detail).field(field))
         }
     }

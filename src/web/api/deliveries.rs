@@ -1,5 +1,9 @@
 //! Deliveries: what became of a notification, person by person, try by try.
 
+mod filter;
+pub(super) mod retry;
+mod search;
+
 use std::collections::HashMap;
 
 use actix_web::web::{Data, Json, Path, Query};
@@ -9,12 +13,15 @@ use serde::{Deserialize, Serialize};
 use super::cursor::{List, Page, Paging};
 use super::person::Accounts;
 use super::{Caller, State};
-use crate::ids::{DeliveryId, IdentityId, NotificationId};
+use crate::db::Conn;
+use crate::ids::{DeliveryId, IdentityId, NotificationId, ProjectId};
 use crate::models::attempt::{self, Attempt};
 use crate::models::delivery::{self, Delivery, DeliveryState};
 use crate::models::notification;
 use crate::web::error::Problem;
 use crate::wechat::error::advice;
+
+pub(super) use search::search;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -94,22 +101,31 @@ pub(super) async fn list(
         let after = paging.after.map(DeliveryId);
         let mut found = delivery::of_notification(conn, notification.id, after, paging.rows())?;
         let next = paging.cut(&mut found, |row| row.id.0);
-        let ids: Vec<DeliveryId> = found.iter().map(|row| row.id).collect();
-        let mut tries: HashMap<DeliveryId, Vec<AttemptView>> = HashMap::new();
-        for attempt in attempt::of_deliveries(conn, &ids)? {
-            tries
-                .entry(attempt.delivery_id)
-                .or_default()
-                .push(attempt.into());
-        }
-        let accounts = Accounts::of(conn, project)?;
-        let items = found.into_iter().map(|delivery| {
-            let attempts = tries.remove(&delivery.id).unwrap_or_default();
-            show(delivery, attempts, &accounts)
-        });
-        Ok::<_, Problem>(Page::new(items.collect(), next))
+        Ok::<_, Problem>(Page::new(with_attempts(conn, project, found)?, next))
     });
     Ok(Json(page.await?))
+}
+
+/// Deliveries as they are shown, with their attempts, in the same order.
+fn with_attempts(
+    conn: &mut Conn,
+    project: ProjectId,
+    found: Vec<Delivery>,
+) -> diesel::QueryResult<Vec<DeliveryView>> {
+    let ids: Vec<DeliveryId> = found.iter().map(|row| row.id).collect();
+    let mut tries: HashMap<DeliveryId, Vec<AttemptView>> = HashMap::new();
+    for attempt in attempt::of_deliveries(conn, &ids)? {
+        tries
+            .entry(attempt.delivery_id)
+            .or_default()
+            .push(attempt.into());
+    }
+    let accounts = Accounts::of(conn, project)?;
+    let items = found.into_iter().map(|delivery| {
+        let attempts = tries.remove(&delivery.id).unwrap_or_default();
+        show(delivery, attempts, &accounts)
+    });
+    Ok(items.collect())
 }
 
 fn show(delivery: Delivery, attempts: Vec<AttemptView>, accounts: &Accounts) -> DeliveryView {

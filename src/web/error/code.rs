@@ -47,6 +47,7 @@ codes! {
     MethodNotAllowed = "method_not_allowed", METHOD_NOT_ALLOWED, "The route has no such method";
     AlreadyBound = "already_bound", CONFLICT, "The person is bound to another staff member";
     IdempotencyConflict = "idempotency_conflict", CONFLICT, "The Idempotency-Key was used for another request";
+    NotRetryable = "not_retryable", CONFLICT, "The delivery is not sent again";
     BodyTooLarge = "body_too_large", PAYLOAD_TOO_LARGE, "The body is too large";
     UnsupportedMediaType = "unsupported_media_type", UNSUPPORTED_MEDIA_TYPE, "The body must be JSON";
     InvalidBody = "invalid_body", UNPROCESSABLE_ENTITY, "The body does not have the expected shape";

@@ -79,6 +79,37 @@ both_engines! {
         }
     }
 
+    async fn dead_letters_are_listed_and_retried(shop: Shop) {
+        let serve = shop.program.serve(&["serve", "--role", "web"]);
+        let put = async |method: reqwest::Method, path: &str, body: serde_json::Value| {
+            let request = shop.http.request(method, format!("{}/api/v1{path}", serve.url));
+            let status = request.bearer_auth(&shop.key).json(&body).send().await.unwrap().status();
+            assert!(status.is_success(), "{path}: {status}");
+        };
+        let routes = json!([{"account": OA, "template_id": "T", "fields": {"thing1": "hi"}}]);
+        put(reqwest::Method::PUT, "/message-types/ping", json!({"routes": routes})).await;
+        put(reqwest::Method::PUT, "/staff/s1", json!({})).await;
+        put(reqwest::Method::POST, "/notifications", json!({"message_type": "ping", "staff_ids": ["s1"]})).await;
+        let run = |arguments: &[&str]| shop.program.run(&[&["deliveries"], arguments].concat());
+        let listed = run(&["list"]).ok();
+        assert!(listed.contains("s1") && listed.contains("unreachable") && listed.contains("not_bound"), "{listed}");
+        assert_eq!(run(&["list", "--state", "failed"]).ok(), "");
+        assert_eq!(run(&["list", "--account", OA, "--since", "2026-01-01T00:00:00Z"]).ok(), "", "it took no route");
+        let refused = run(&["retry", "--staff", "s1"]).ok();
+        assert!(refused.contains("0 are sent anew") && refused.contains("1  not_bound"), "{refused}");
+        put(reqwest::Method::POST, "/staff/s1/bindings", json!({"app_id": OA, "openid": population::openid(OA, 1)})).await;
+        assert!(run(&["retry", "1"]).ok().contains("1 are sent anew"));
+        assert!(run(&["list", "--state", "queued"]).ok().contains("s1"));
+        for (arguments, said) in [
+            (&["retry"][..], "say which"), (&["retry", "1", "--staff", "s1"], "not both"),
+            (&["retry", "7"], "no delivery 7"), (&["list", "--account", "wx1"], "no account wx1"),
+        ] {
+            let refused = run(arguments);
+            assert_eq!(refused.status.code(), Some(1), "{refused:?}");
+            assert!(refused.err.contains(said), "{refused:?}");
+        }
+    }
+
     async fn migrating_twice_is_migrating_once(engine: Engine) {
         let program = Program::new(engine);
         for _ in 0..2 {

@@ -25,7 +25,7 @@ fn limits() -> Limits {
 fn first_try() -> Try {
     Try {
         number: 1,
-        created_at: at(0, 0),
+        begun_at: at(0, 0),
         started_at: at(0, 0),
         finished_at: at(0, 0),
         unsettled_since: at(0, 0),
@@ -262,12 +262,13 @@ fn the_quota_comes_back_at_midnight_in_beijing() {
 
 #[test]
 fn a_client_msg_id_is_short_and_unlike_any_other() {
-    let longest = client_msg_id(i64::MAX, DeliveryId(i64::MAX));
+    let longest = client_msg_id(i64::MAX, DeliveryId(i64::MAX), i32::MAX);
     assert!(longest.len() <= CLIENT_MSG_ID_MAX, "{longest}");
-    assert_eq!(client_msg_id(0xabc, DeliveryId(0x1f)), "q00000abc1f");
+    assert_eq!(client_msg_id(0xabc, DeliveryId(0x1f), 0), "q00000abc1f");
+    assert_eq!(client_msg_id(0xabc, DeliveryId(0x1f), 12), "q00000abc1frc");
     let ids: std::collections::BTreeSet<String> = [0, 1, -1, i64::from(u32::MAX) - 1]
         .iter()
-        .flat_map(|nonce| (1..300).map(move |id| client_msg_id(*nonce, DeliveryId(id))))
+        .flat_map(|nonce| (1..300).map(move |id| client_msg_id(*nonce, DeliveryId(id), 0)))
         .collect();
     assert_eq!(ids.len(), 4 * 299);
 }

@@ -1,0 +1,250 @@
+//! Retrying deliveries by hand: what did not arrive is planned anew and sent anew, unless the
+//! person may have seen it already.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use chrono::NaiveDateTime;
+
+use super::enqueue::decide;
+use super::{NotifyError, known_accounts, senders};
+use crate::bridge::Bridge;
+use crate::bridge::plan::Sender;
+use crate::bridge::prepared::Prepared;
+use crate::bridge::route;
+use crate::db::Conn;
+use crate::ids::{AccountId, DeliveryId, NotificationId, ProjectId};
+use crate::models::account::AccountKind;
+use crate::models::delivery::{self, Again, Delivery, DeliveryState, Filter, StillUnreachable};
+use crate::models::notification::{self, Notification};
+use crate::models::staff::{self, ReachRow};
+
+/// Deliveries retried in one transaction.
+pub const MAX_RETRIED: i64 = 1_000;
+
+/// The states of deliveries that can be retried at all.
+pub const RETRIABLE: &[DeliveryState] = &[
+    DeliveryState::Failed,
+    DeliveryState::Unreachable,
+    DeliveryState::Unknown,
+    DeliveryState::NoReceipt,
+];
+
+/// What a retry did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Retried {
+    /// Those that are sent anew, newest first.
+    pub taken: Vec<DeliveryId>,
+    /// Those that are not.
+    pub refused: Vec<Refused>,
+    /// The last one looked at, if there may be more behind it.
+    pub last: Option<DeliveryId>,
+}
+
+/// Why a delivery is not sent anew.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// The delivery.
+    pub id: DeliveryId,
+    /// A stable word.
+    pub reason: &'static str,
+    /// The same in a sentence, with what to do.
+    pub detail: String,
+}
+
+impl Bridge {
+    /// Retries the newest deliveries of a project that match a filter, at most `limit` and
+    /// [`MAX_RETRIED`]. Those that the person may have seen only where `even_if_sent` says so.
+    ///
+    /// # Errors
+    /// If the database fails; then nothing is changed.
+    pub async fn retry_deliveries(
+        &self,
+        project: ProjectId,
+        filter: Filter,
+        limit: i64,
+        even_if_sent: bool,
+    ) -> Result<Retried, NotifyError> {
+        let now = self.clock.now();
+        let limit = limit.clamp(1, MAX_RETRIED);
+        let retried = self.db.write(move |conn| {
+            let found = delivery::search(conn, project, &filter, limit)?;
+            retry(conn, project, found, limit, even_if_sent, now)
+        });
+        let retried = retried.await?;
+        if !retried.taken.is_empty() {
+            tracing::info!(
+                deliveries.taken = retried.taken.len(),
+                deliveries.refused = retried.refused.len(),
+                "deliveries retried by hand"
+            );
+            self.signals.deliveries.notify_one();
+        }
+        Ok(retried)
+    }
+}
+
+fn retry(
+    conn: &mut Conn,
+    project: ProjectId,
+    found: Vec<Delivery>,
+    limit: i64,
+    even_if_sent: bool,
+    now: NaiveDateTime,
+) -> Result<Retried, NotifyError> {
+    let full = i64::try_from(found.len()).is_ok_and(|count| count >= limit);
+    let mut retried = Retried {
+        last: found.last().map(|last| last.id).filter(|_| full),
+        ..Retried::default()
+    };
+    let mut wanted: BTreeMap<NotificationId, Vec<&Delivery>> = BTreeMap::new();
+    for delivery in &found {
+        match refusal(delivery.state, even_if_sent) {
+            Some((reason, detail)) => retried.refuse(delivery.id, reason, detail.to_owned()),
+            None => wanted
+                .entry(delivery.notification_id)
+                .or_default()
+                .push(delivery),
+        }
+    }
+    let ids: Vec<NotificationId> = wanted.keys().copied().collect();
+    let notifications = notification::by_ids(conn, &ids)?;
+    let names: BTreeSet<&str> = wanted
+        .values()
+        .flatten()
+        .map(|delivery| delivery.staff_id.as_str())
+        .collect();
+    let names: Vec<&str> = names.into_iter().collect();
+    let reach = staff::reach(conn, project, &names)?;
+    let mut known: HashMap<&str, Vec<&ReachRow>> = HashMap::with_capacity(names.len());
+    for row in &reach {
+        known.entry(row.staff_id.as_str()).or_default().push(row);
+    }
+    let accounts = known_accounts(conn, project)?;
+    let mut plan = Plan {
+        known: &known,
+        again: Vec::new(),
+        explained: Vec::new(),
+        now,
+    };
+    for notification in &notifications {
+        let deliveries = wanted.remove(&notification.id).unwrap_or_default();
+        match ready(notification, &accounts) {
+            Ok((prepared, senders)) => {
+                for delivery in deliveries {
+                    plan.enter(delivery, &prepared, &senders, &mut retried);
+                }
+            }
+            Err(error) => {
+                for delivery in deliveries {
+                    let detail = format!("The notification cannot be sent any more: {error}.");
+                    retried.refuse(delivery.id, "route_unusable", detail);
+                }
+            }
+        }
+    }
+    let taken: HashSet<DeliveryId> = delivery::requeue(conn, &plan.again)?.into_iter().collect();
+    for row in &plan.again {
+        match taken.contains(&row.id) {
+            true => retried.taken.push(row.id),
+            false => retried.refuse(row.id, "changed_meanwhile", CHANGED.to_owned()),
+        }
+    }
+    delivery::explain_again(conn, &plan.explained)?;
+    retried.taken.sort_unstable_by(|a, b| b.cmp(a));
+    Ok(retried)
+}
+
+const CHANGED: &str = "The delivery changed at the same moment. Look at it again.";
+
+/// Why a delivery in that state is not retried, whatever its route.
+fn refusal(state: DeliveryState, even_if_sent: bool) -> Option<(&'static str, &'static str)> {
+    match state {
+        DeliveryState::Failed | DeliveryState::Unreachable => None,
+        DeliveryState::Unknown | DeliveryState::NoReceipt if even_if_sent => None,
+        DeliveryState::Unknown | DeliveryState::NoReceipt => Some((
+            "may_have_been_sent",
+            "The person may have seen the message, and could see it twice. Send even_if_sent: true \
+             if that is better than not at all.",
+        )),
+        DeliveryState::Queued => Some((
+            "still_queued",
+            "The delivery is still to be sent, or being sent: it is tried again by itself.",
+        )),
+        DeliveryState::Sent => Some((
+            "waits_for_receipt",
+            "WeChat accepted the message, and its receipt may still come.",
+        )),
+        DeliveryState::Delivered => Some(("delivered", "The message arrived.")),
+    }
+}
+
+/// What a stored notification sends, through which accounts.
+fn ready(
+    notification: &Notification,
+    accounts: &HashMap<String, (AccountId, AccountKind)>,
+) -> Result<(Prepared, Vec<Sender>), NotifyError> {
+    let in_route = |source| NotifyError::Route {
+        name: notification.message_type.clone(),
+        source,
+    };
+    let routes = route::parse(&notification.routes).map_err(in_route)?;
+    let senders = senders(accounts, &routes, in_route)?;
+    let prepared = Prepared::stored(notification).map_err(in_route)?;
+    Ok((prepared, senders))
+}
+
+/// The rows that a retry leaves behind.
+struct Plan<'a> {
+    known: &'a HashMap<&'a str, Vec<&'a ReachRow>>,
+    again: Vec<Again<'a>>,
+    explained: Vec<StillUnreachable>,
+    now: NaiveDateTime,
+}
+
+impl<'a> Plan<'a> {
+    fn enter(
+        &mut self,
+        delivery: &'a Delivery,
+        prepared: &Prepared,
+        senders: &[Sender],
+        retried: &mut Retried,
+    ) {
+        let rows = self.known.get(delivery.staff_id.as_str());
+        let rows = rows.map_or(&[][..], Vec::as_slice);
+        let decision = decide(&delivery.staff_id, rows, prepared, senders);
+        let way = decision.way.and_then(|(route, to)| {
+            let whole = to.account_id.zip(to.identity_id).zip(to.openid.as_deref());
+            whole
+                .map(|whole| (route, whole))
+                .ok_or_else(|| ("no_identity_in_account", String::new()))
+        });
+        match way {
+            Ok((route, ((account_id, identity_id), openid))) => self.again.push(Again {
+                id: delivery.id,
+                was: delivery.state,
+                attempts: delivery.attempts,
+                staff_name: decision.name,
+                account_id,
+                identity_id,
+                openid,
+                route,
+                now: self.now,
+            }),
+            Err((reason, detail)) => {
+                retried.refuse(delivery.id, reason, detail.clone());
+                self.explained.push(StillUnreachable {
+                    id: delivery.id,
+                    reason,
+                    detail,
+                    now: self.now,
+                });
+            }
+        }
+    }
+}
+
+impl Retried {
+    fn refuse(&mut self, id: DeliveryId, reason: &'static str, detail: String) {
+        self.refused.push(Refused { id, reason, detail });
+    }
+}

@@ -1,0 +1,210 @@
+//! `queqiao deliveries`: what became of messages, and sending once more what did not arrive.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context as _, Result, bail};
+use chrono::{DateTime, Utc};
+use clap::{Args, Subcommand};
+
+use super::context;
+use crate::bridge::Bridge;
+use crate::bridge::notify::{MAX_RETRIED, RETRIABLE};
+use crate::config::Config;
+use crate::db::DbError;
+use crate::ids::{DeliveryId, NotificationId, ProjectId};
+use crate::models::delivery::{self, DeliveryState, Filter};
+use crate::models::{account, project::Project};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// List deliveries, newest first; without a state, those that did not arrive.
+    List {
+        #[command(flatten)]
+        wanted: Wanted,
+        /// How many at the most.
+        #[arg(long, default_value_t = 50)]
+        limit: i64,
+    },
+    /// Send once more what did not arrive, on a way that is planned anew.
+    Retry {
+        /// These deliveries; or give filters.
+        ids: Vec<DeliveryId>,
+        #[command(flatten)]
+        wanted: Wanted,
+        /// Also those that the person may have seen, and could see twice.
+        #[arg(long)]
+        even_if_sent: bool,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Wanted {
+    /// In one of these states; several with commas.
+    #[arg(long, value_delimiter = ',')]
+    state: Vec<DeliveryState>,
+    /// With this reason, for example `not_following`.
+    #[arg(long)]
+    reason: Option<String>,
+    /// Through the account with this AppID.
+    #[arg(long, value_name = "APP_ID")]
+    account: Option<String>,
+    /// Of this message type.
+    #[arg(long)]
+    message_type: Option<String>,
+    /// To this staff member.
+    #[arg(long, value_name = "STAFF_ID")]
+    staff: Option<String>,
+    /// Of this notification.
+    #[arg(long, value_name = "ID")]
+    notification: Option<NotificationId>,
+    /// Accepted at or after this time, for example 2026-01-01T00:00:00Z.
+    #[arg(long)]
+    since: Option<DateTime<Utc>>,
+    /// Accepted before this time.
+    #[arg(long)]
+    until: Option<DateTime<Utc>>,
+    /// Whose; not needed while there is one project.
+    #[arg(long)]
+    project: Option<String>,
+}
+
+pub(super) async fn run(config: Config, command: Command) -> Result<()> {
+    let bridge = context::open(config)?;
+    match command {
+        Command::List { wanted, limit } => list(&bridge, wanted, limit).await,
+        Command::Retry {
+            ids,
+            wanted,
+            even_if_sent,
+        } => retry(&bridge, &ids, wanted, even_if_sent).await,
+    }
+}
+
+impl Wanted {
+    /// The filter, and the project it is about.
+    async fn resolve(self, bridge: &Bridge) -> Result<(Project, Filter)> {
+        let project = context::find_project(bridge, self.project.as_deref()).await?;
+        let mut filter = Filter {
+            states: self.state,
+            reason: self.reason,
+            message_type: self.message_type,
+            staff_id: self.staff,
+            notification_id: self.notification,
+            since: self.since.map(|time| time.naive_utc()),
+            until: self.until.map(|time| time.naive_utc()),
+            ..Filter::default()
+        };
+        if let Some(app_id) = self.account {
+            let id = project.id;
+            let accounts = bridge
+                .db
+                .read(move |conn| Ok::<_, DbError>(account::list(conn, id)?))
+                .await?;
+            let account = accounts.iter().find(|account| account.app_id == app_id);
+            let account = account.with_context(|| {
+                format!("the project has no account {app_id}; see: queqiao accounts list")
+            })?;
+            filter.account_id = Some(account.id);
+        }
+        Ok((project, filter))
+    }
+}
+
+async fn list(bridge: &Bridge, wanted: Wanted, limit: i64) -> Result<()> {
+    let (project, mut filter) = wanted.resolve(bridge).await?;
+    if filter.states.is_empty() {
+        filter.states = RETRIABLE.to_vec();
+    }
+    let found = bridge
+        .db
+        .read(move |conn| Ok::<_, DbError>(delivery::search(conn, project.id, &filter, limit)?))
+        .await?;
+    for delivery in &found {
+        println!(
+            "{:>8}  {}  notification {:<6}  {:20}  {:11}  {:22}  {}",
+            delivery.id.0,
+            delivery.created_at.format("%FT%TZ"),
+            delivery.notification_id.0,
+            delivery.staff_id,
+            delivery.state,
+            delivery.reason.as_deref().unwrap_or("-"),
+            delivery.detail.as_deref().unwrap_or_default()
+        );
+    }
+    if i64::try_from(found.len()).is_ok_and(|count| count >= limit) {
+        eprintln!("There may be more: give a larger --limit, or filters.");
+    }
+    Ok(())
+}
+
+async fn retry(
+    bridge: &Bridge,
+    ids: &[DeliveryId],
+    wanted: Wanted,
+    even_if_sent: bool,
+) -> Result<()> {
+    let (project, mut filter) = wanted.resolve(bridge).await?;
+    let mut sum = Sum::default();
+    if ids.is_empty() {
+        if filter == Filter::default() {
+            bail!("say which deliveries: their numbers, or a filter such as --since");
+        }
+        if filter.states.is_empty() {
+            filter.states = RETRIABLE.to_vec();
+        }
+        while let Some(last) = sum.add(bridge, project.id, &filter, even_if_sent).await? {
+            filter.before = Some(last);
+        }
+    } else if filter != Filter::default() {
+        bail!("give either the deliveries' numbers or filters, not both");
+    }
+    for id in ids {
+        let one = Filter {
+            id: Some(*id),
+            ..Filter::default()
+        };
+        let before = sum.taken + sum.refused;
+        sum.add(bridge, project.id, &one, even_if_sent).await?;
+        if sum.taken + sum.refused == before {
+            bail!("the project has no delivery {id}");
+        }
+    }
+    println!(
+        "{} are sent anew by `queqiao serve`, {} are not",
+        sum.taken, sum.refused
+    );
+    for (reason, (count, detail)) in &sum.reasons {
+        println!("{count:>8}  {reason}: {detail}");
+    }
+    Ok(())
+}
+
+/// What came of all rounds.
+#[derive(Default)]
+struct Sum {
+    taken: usize,
+    refused: usize,
+    /// How many, and the sentence of one of them.
+    reasons: BTreeMap<&'static str, (usize, String)>,
+}
+
+impl Sum {
+    /// One round; where to go on, if there may be more.
+    async fn add(
+        &mut self,
+        bridge: &Bridge,
+        project: ProjectId,
+        filter: &Filter,
+        even_if_sent: bool,
+    ) -> Result<Option<DeliveryId>> {
+        let retry = bridge.retry_deliveries(project, filter.clone(), MAX_RETRIED, even_if_sent);
+        let retried = retry.await?;
+        self.taken += retried.taken.len();
+        self.refused += retried.refused.len();
+        for refused in retried.refused {
+            let entry = self.reasons.entry(refused.reason);
+            entry.or_insert((0, refused.detail)).0 += 1;
+        }
+        Ok(retried.last)
+    }
+}

@@ -1,0 +1,98 @@
+//! Deliveries put back into the outbox by hand.
+
+use chrono::NaiveDateTime;
+use diesel::prelude::*;
+use diesel::sql_types::BigInt;
+use serde::Serialize;
+
+use super::DeliveryState;
+use crate::db::Conn;
+use crate::db::batch::{Batch, Kind, timestamp};
+use crate::ids::{AccountId, DeliveryId, IdentityId};
+
+/// A delivery to send anew, on a way that was planned anew.
+#[derive(Clone, Debug, Serialize)]
+pub struct Again<'a> {
+    /// The delivery.
+    pub id: DeliveryId,
+    /// As it was when that was decided: of two who retry it, one does.
+    pub was: DeliveryState,
+    /// The same.
+    pub attempts: i32,
+    /// The staff member's name by now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub staff_name: Option<&'a str>,
+    /// The account of the route.
+    pub account_id: AccountId,
+    /// The identity it goes to.
+    pub identity_id: IdentityId,
+    /// That identity's openid.
+    pub openid: &'a str,
+    /// Which route, from 0.
+    pub route: i32,
+    /// Now.
+    #[serde(serialize_with = "timestamp")]
+    pub now: NaiveDateTime,
+}
+
+#[derive(QueryableByName)]
+struct Taken {
+    #[diesel(sql_type = BigInt)]
+    id: DeliveryId,
+}
+
+/// Puts deliveries back, due at once, with all tries before them. Returns those that were still as
+/// they had been.
+pub fn requeue(conn: &mut Conn, rows: &[Again<'_>]) -> QueryResult<Vec<DeliveryId>> {
+    const REQUEUE: Batch = Batch {
+        columns: &[
+            ("id", Kind::BigInt),
+            ("was", Kind::Text),
+            ("attempts", Kind::Integer),
+            ("staff_name", Kind::Text),
+            ("account_id", Kind::BigInt),
+            ("identity_id", Kind::BigInt),
+            ("openid", Kind::Text),
+            ("route", Kind::Integer),
+            ("now", Kind::Timestamp),
+        ],
+        sql: "UPDATE deliveries SET state = 'queued', reason = NULL, detail = NULL, \
+              staff_name = r.staff_name, account_id = r.account_id, identity_id = r.identity_id, \
+              openid = r.openid, route = r.route, spent = deliveries.attempts, begun_at = r.now, \
+              due_at = r.now, unsettled_since = NULL, msgid = NULL, sent_at = NULL, \
+              finished_at = NULL FROM {rows} WHERE deliveries.id = r.id \
+              AND deliveries.state = r.was AND deliveries.attempts = r.attempts \
+              RETURNING deliveries.id",
+    };
+    let taken: Vec<Taken> = REQUEUE.load(conn, rows)?;
+    Ok(taken.into_iter().map(|taken| taken.id).collect())
+}
+
+/// A delivery for which there is no way by now either.
+#[derive(Clone, Debug, Serialize)]
+pub struct StillUnreachable {
+    /// The delivery.
+    pub id: DeliveryId,
+    /// A stable word for why.
+    pub reason: &'static str,
+    /// The same in a sentence.
+    pub detail: String,
+    /// Now.
+    #[serde(serialize_with = "timestamp")]
+    pub now: NaiveDateTime,
+}
+
+/// Writes why deliveries are unreachable now, which may be for another reason than before.
+pub fn explain_again(conn: &mut Conn, rows: &[StillUnreachable]) -> QueryResult<usize> {
+    const EXPLAIN: Batch = Batch {
+        columns: &[
+            ("id", Kind::BigInt),
+            ("reason", Kind::Text),
+            ("detail", Kind::Text),
+            ("now", Kind::Timestamp),
+        ],
+        sql: "UPDATE deliveries SET reason = r.reason, detail = r.detail, finished_at = r.now \
+              FROM {rows} WHERE deliveries.id = r.id AND deliveries.state = 'unreachable'",
+    };
+    EXPLAIN.execute(conn, rows)
+}

@@ -1,0 +1,102 @@
+//! Looking deliveries up across notifications.
+
+use chrono::NaiveDateTime;
+use diesel::prelude::*;
+
+use super::{Delivery, DeliveryState};
+use crate::db::schema::{deliveries, notifications};
+use crate::db::{Backend, Conn};
+use crate::ids::{AccountId, DeliveryId, NotificationId, ProjectId};
+
+/// Which deliveries to list. Empty fields do not filter.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// Any of these.
+    pub states: Vec<DeliveryState>,
+    /// A stable word.
+    pub reason: Option<String>,
+    /// The account of the route taken.
+    pub account_id: Option<AccountId>,
+    /// The name of the notification's message type.
+    pub message_type: Option<String>,
+    /// The staff member.
+    pub staff_id: Option<String>,
+    /// The notification.
+    pub notification_id: Option<NotificationId>,
+    /// Accepted from, inclusive, UTC.
+    pub since: Option<NaiveDateTime>,
+    /// Accepted until, exclusive, UTC.
+    pub until: Option<NaiveDateTime>,
+    /// Only this one.
+    pub id: Option<DeliveryId>,
+    /// Only ids below this one.
+    pub before: Option<DeliveryId>,
+}
+
+impl Filter {
+    /// Whether it can only find deliveries with a reason, which have an index of their own.
+    fn is_troubled(&self) -> bool {
+        use DeliveryState::{Delivered, Queued, Sent};
+        let may_be_well = |state: &DeliveryState| matches!(state, Queued | Sent | Delivered);
+        self.reason.is_some() || !self.states.is_empty() && !self.states.iter().any(may_be_well)
+    }
+}
+
+/// A project's deliveries, newest first. What goes well is in no index but the primary key and the
+/// notification's, since every index is written for each message: it is read from the newest back.
+pub fn search(
+    conn: &mut Conn,
+    project: ProjectId,
+    filter: &Filter,
+    limit: i64,
+) -> QueryResult<Vec<Delivery>> {
+    matching(project, filter)
+        .order(deliveries::id.desc())
+        .limit(limit)
+        .select(Delivery::as_select())
+        .load(conn)
+}
+
+fn matching(project: ProjectId, filter: &Filter) -> deliveries::BoxedQuery<'_, Backend> {
+    let mut query = deliveries::table
+        .filter(deliveries::project_id.eq(project))
+        .into_boxed();
+    if !filter.states.is_empty() {
+        query = query.filter(deliveries::state.eq_any(&filter.states));
+    }
+    if filter.is_troubled() {
+        query = query.filter(deliveries::reason.is_not_null());
+    }
+    if let Some(reason) = &filter.reason {
+        query = query.filter(deliveries::reason.eq(reason));
+    }
+    if let Some(account) = filter.account_id {
+        query = query.filter(deliveries::account_id.eq(account));
+    }
+    if let Some(message_type) = &filter.message_type {
+        let of_type = notifications::table
+            .filter(notifications::project_id.eq(project))
+            .filter(notifications::message_type.eq(message_type))
+            .select(notifications::id);
+        query = query.filter(deliveries::notification_id.eq_any(of_type));
+    }
+    if let Some(staff_id) = &filter.staff_id {
+        query = query.filter(deliveries::staff_id.eq(staff_id));
+    }
+    if let Some(notification) = filter.notification_id {
+        query = query.filter(deliveries::notification_id.eq(notification));
+    }
+    if let Some(since) = filter.since {
+        query = query.filter(deliveries::created_at.ge(since));
+    }
+    if let Some(until) = filter.until {
+        query = query.filter(deliveries::created_at.lt(until));
+    }
+    if let Some(id) = filter.id {
+        query = query.filter(deliveries::id.eq(id));
+    }
+    if let Some(before) = filter.before {
+        query = query.filter(deliveries::id.lt(before));
+    }
+    query
+}

@@ -1,0 +1,153 @@
+//! Sending once more what did not arrive: one delivery, or all that match a filter.
+
+use std::collections::BTreeMap;
+
+use actix_web::http::StatusCode;
+use actix_web::web::{Data, Json, Path};
+use serde::{Deserialize, Serialize};
+
+use super::filter::Wanted;
+use crate::bridge::notify::{MAX_RETRIED, RETRIABLE};
+use crate::ids::{DeliveryId, NotificationId};
+use crate::models::delivery::{DeliveryState, Filter};
+use crate::web::api::cursor::{self, List};
+use crate::web::api::{Caller, State};
+use crate::web::error::{Code, Problem};
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::web::api) struct One {
+    /// Also where the person may have seen the message, and could see it twice.
+    #[serde(default)]
+    even_if_sent: bool,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::web::api) struct Many {
+    state: Option<String>,
+    reason: Option<String>,
+    app_id: Option<String>,
+    message_type: Option<String>,
+    staff_id: Option<String>,
+    notification_id: Option<NotificationId>,
+    since: Option<String>,
+    until: Option<String>,
+    #[serde(default)]
+    even_if_sent: bool,
+    limit: Option<i64>,
+    cursor: Option<String>,
+}
+
+/// One delivery that is sent anew.
+#[derive(Debug, Serialize)]
+pub(in crate::web::api) struct Queued {
+    id: DeliveryId,
+    state: DeliveryState,
+}
+
+/// What became of a retry in bulk.
+#[derive(Debug, Serialize)]
+pub(in crate::web::api) struct Answer {
+    /// How many are sent anew.
+    taken: usize,
+    /// How many were looked at and are not.
+    not_taken: usize,
+    /// Those by why.
+    reasons: BTreeMap<&'static str, usize>,
+    /// Where to go on; null when all were looked at.
+    next_cursor: Option<String>,
+}
+
+/// `POST /deliveries/{id}/retry`: 202 once it is due again.
+pub(in crate::web::api) async fn one(
+    state: Data<State>,
+    caller: Caller,
+    id: Path<DeliveryId>,
+    body: Json<One>,
+) -> Result<(Json<Queued>, StatusCode), Problem> {
+    let id = id.into_inner();
+    let filter = Filter {
+        id: Some(id),
+        ..Filter::default()
+    };
+    let retry = state
+        .bridge
+        .retry_deliveries(caller.project_id, filter, 1, body.even_if_sent);
+    let retried = retry.await?;
+    if let Some(refused) = retried.refused.into_iter().next() {
+        let detail = format!("{} ({})", refused.detail, refused.reason);
+        return Err(Problem::new(Code::NotRetryable, detail));
+    }
+    if retried.taken.is_empty() {
+        return Err(Problem::not_found("delivery"));
+    }
+    let state = DeliveryState::Queued;
+    Ok((Json(Queued { id, state }), StatusCode::ACCEPTED))
+}
+
+/// `POST /deliveries/retry`: 202 with how many of those that match are due again.
+pub(in crate::web::api) async fn many(
+    state: Data<State>,
+    caller: Caller,
+    body: Json<Many>,
+) -> Result<(Json<Answer>, StatusCode), Problem> {
+    let body = body.into_inner();
+    let limit = limit(body.limit)?;
+    let before = cursor::read(List::AllDeliveries, body.cursor.as_deref())?;
+    let wanted = Wanted {
+        state: body.state,
+        reason: body.reason,
+        app_id: body.app_id,
+        message_type: body.message_type,
+        staff_id: body.staff_id,
+        notification_id: body.notification_id,
+        since: body.since,
+        until: body.until,
+    };
+    if wanted.is_empty() {
+        let detail = "Give at least one filter: state, reason, app_id, message_type, staff_id, \
+                      notification_id, since or until. Without one, everything that ever failed \
+                      would be sent.";
+        return Err(Problem::new(Code::MissingField, detail));
+    }
+    let mut checked = wanted.check(before.map(DeliveryId))?;
+    if checked.filter.states.is_empty() {
+        checked.filter.states = RETRIABLE.to_vec();
+    }
+    let project = caller.project_id;
+    let filter = state
+        .bridge
+        .db
+        .read(move |conn| checked.resolve(conn, project));
+    let filter = filter.await?;
+    let retry = state
+        .bridge
+        .retry_deliveries(project, filter, limit, body.even_if_sent);
+    let retried = retry.await?;
+    let mut reasons = BTreeMap::new();
+    for refused in &retried.refused {
+        *reasons.entry(refused.reason).or_default() += 1;
+    }
+    let answer = Answer {
+        taken: retried.taken.len(),
+        not_taken: retried.refused.len(),
+        reasons,
+        next_cursor: retried
+            .last
+            .map(|last| cursor::encode(List::AllDeliveries, last.0)),
+    };
+    Ok((Json(answer), StatusCode::ACCEPTED))
+}
+
+fn limit(given: Option<i64>) -> Result<i64, Problem> {
+    let limit = given.unwrap_or(MAX_RETRIED);
+    if (1..=MAX_RETRIED).contains(&limit) {
+        return Ok(limit);
+    }
+    let detail =
+        format!("limit must be a whole number from 1 to {MAX_RETRIED}; go on with next_cursor.");
+    Err(Problem::new(Code::InvalidField, detail)
+        .field("limit")
+        .limit(usize::try_from(MAX_RETRIED).unwrap_or_default()))
+}

@@ -1,0 +1,87 @@
+//! Deliveries across notifications, and those that went wrong among them.
+
+use std::collections::HashMap;
+
+use actix_web::web::{Data, Json, Query};
+use serde::{Deserialize, Serialize};
+
+use super::filter::Wanted as Filters;
+use super::{DeliveryView, with_attempts};
+use crate::ids::{DeliveryId, NotificationId};
+use crate::models::{delivery, notification};
+use crate::web::api::cursor::{List, Page, Paging};
+use crate::web::api::{Caller, State};
+use crate::web::error::{Code, Problem};
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::web::api) struct Wanted {
+    state: Option<String>,
+    reason: Option<String>,
+    app_id: Option<String>,
+    message_type: Option<String>,
+    staff_id: Option<String>,
+    notification_id: Option<String>,
+    since: Option<String>,
+    until: Option<String>,
+    limit: Option<String>,
+    cursor: Option<String>,
+}
+
+/// A delivery, with what it is a delivery of.
+#[derive(Debug, Serialize)]
+pub(in crate::web::api) struct Found {
+    notification_id: NotificationId,
+    message_type: Option<String>,
+    #[serde(flatten)]
+    delivery: DeliveryView,
+}
+
+/// `GET /deliveries`: newest first.
+pub(in crate::web::api) async fn search(
+    state: Data<State>,
+    caller: Caller,
+    query: Query<Wanted>,
+) -> Result<Json<Page<Found>>, Problem> {
+    let query = query.into_inner();
+    let (limit, cursor) = (query.limit.as_deref(), query.cursor.as_deref());
+    let paging = Paging::read(List::AllDeliveries, limit, cursor)?;
+    let wanted = Filters {
+        state: query.state,
+        reason: query.reason,
+        app_id: query.app_id,
+        message_type: query.message_type,
+        staff_id: query.staff_id,
+        notification_id: number(query.notification_id.as_deref())?,
+        since: query.since,
+        until: query.until,
+    };
+    let checked = wanted.check(paging.after.map(DeliveryId))?;
+    let project = caller.project_id;
+    let page = state.bridge.db.read(move |conn| {
+        let filter = checked.resolve(conn, project)?;
+        let mut found = delivery::search(conn, project, &filter, paging.rows())?;
+        let next = paging.cut(&mut found, |row| row.id.0);
+        let notifications: Vec<NotificationId> =
+            found.iter().map(|row| row.notification_id).collect();
+        let types: HashMap<NotificationId, String> = notification::types_of(conn, &notifications)?
+            .into_iter()
+            .collect();
+        let shown = with_attempts(conn, project, found)?;
+        let items = shown.into_iter().zip(notifications);
+        let items = items.map(|(delivery, notification_id)| Found {
+            notification_id,
+            message_type: types.get(&notification_id).cloned(),
+            delivery,
+        });
+        Ok::<_, Problem>(Page::new(items.collect(), next))
+    });
+    Ok(Json(page.await?))
+}
+
+fn number(text: Option<&str>) -> Result<Option<NotificationId>, Problem> {
+    text.map(str::parse).transpose().map_err(|_| {
+        let detail = "notification_id must be a whole number, as the API gave it.";
+        Problem::new(Code::InvalidQuery, detail).field("notification_id")
+    })
+}
