@@ -2,9 +2,11 @@
 //! deliveries are stored in one transaction.
 
 mod again;
+mod cancel;
 mod enqueue;
 mod preview;
 mod request;
+mod times;
 
 use std::collections::HashMap;
 
@@ -26,6 +28,7 @@ use crate::models::notification::{self, NewNotification};
 pub use again::{MAX_RETRIED, RETRIABLE, Refused, Retried};
 pub use preview::{PreviewRequest, PreviewStaff, RoutePreview};
 pub use request::{MAX_KEY, MAX_NAME, MAX_PARAMS, MAX_STAFF_ID, NotifyRequest};
+pub use times::MAX_AHEAD_DAYS;
 
 use enqueue::enqueue;
 use request::Sound;
@@ -133,6 +136,7 @@ fn accept(
     if let Some(accepted) = replay(conn, project, request)? {
         return Ok(accepted);
     }
+    request.times.check(now)?;
     let stored = message_type::find(conn, project, &request.message_type)?
         .ok_or_else(|| NotifyError::UnknownMessageType(request.message_type.clone()))?;
     let in_route = |source| NotifyError::Route {
@@ -153,6 +157,8 @@ fn accept(
             .idempotency_key
             .as_ref()
             .map(|_| request.hash.as_slice()),
+        send_at: request.times.send_at,
+        expires_at: request.times.expires_at,
         created_at: now,
     };
     let Some(notification) = notification::create(conn, &new)? else {

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use chrono::NaiveDateTime;
 use minijinja::value::{Serde, Value};
 
 use super::route::{self, Compiled, FieldError, Recipient, Rendered, Route};
@@ -87,6 +88,8 @@ impl Prepared {
 pub struct Ready {
     /// Part of each `client_msg_id`.
     pub nonce: i64,
+    /// From when it is not sent any more.
+    pub expires_at: Option<NaiveDateTime>,
     /// What to send, or why it cannot be sent any more.
     pub prepared: Result<Prepared, FieldError>,
 }
@@ -106,6 +109,7 @@ impl Notifications {
     pub fn put(&self, notification: &Notification) -> Arc<Ready> {
         let ready = Arc::new(Ready {
             nonce: notification.nonce,
+            expires_at: notification.expires_at,
             prepared: Prepared::stored(notification),
         });
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -160,6 +160,9 @@ diesel::table! {
         nonce -> BigInt,
         idempotency_key -> Nullable<Text>,
         request_hash -> Nullable<Binary>,
+        send_at -> Nullable<Timestamp>,
+        expires_at -> Nullable<Timestamp>,
+        cancelled_at -> Nullable<Timestamp>,
         created_at -> Timestamp,
     }
 }
@@ -186,6 +189,7 @@ diesel::table! {
         msgid -> Nullable<BigInt>,
         sent_at -> Nullable<Timestamp>,
         finished_at -> Nullable<Timestamp>,
+        cancelled_at -> Nullable<Timestamp>,
         created_at -> Timestamp,
     }
 }

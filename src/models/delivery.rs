@@ -1,6 +1,7 @@
 //! Deliveries: one notification to one staff member each, and the outbox of what is to be sent.
 
 mod again;
+mod cancel;
 mod outbox;
 mod overdue;
 mod search;
@@ -14,6 +15,7 @@ use crate::db::{Conn, schema::deliveries, text_enum};
 use crate::ids::{AccountId, DeliveryId, IdentityId, NotificationId, ProjectId};
 
 pub use again::{Again, StillUnreachable, explain_again, requeue};
+pub use cancel::cancel;
 pub use outbox::{Due, Outcome, Postponed, claim_due, record, release};
 pub use overdue::{Overdue, close_overdue, has_overdue};
 pub use search::{Filter, search};
@@ -35,6 +37,10 @@ text_enum! {
         Unknown = "unknown",
         /// WeChat accepted it, and the receipt did not come in time. One that comes later counts.
         NoReceipt = "no_receipt",
+        /// It was not sent in the time in which it was of use.
+        Expired = "expired",
+        /// Its notification was cancelled before it was sent.
+        Cancelled = "cancelled",
     }
 }
 

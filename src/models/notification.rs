@@ -26,6 +26,12 @@ pub struct Notification {
     pub idempotency_key: Option<String>,
     /// SHA-256 of the request, to tell a repetition from another request under the same key.
     pub request_hash: Option<Vec<u8>>,
+    /// When it is to be sent, if not at once, UTC.
+    pub send_at: Option<NaiveDateTime>,
+    /// When what is not sent yet is not sent any more, UTC.
+    pub expires_at: Option<NaiveDateTime>,
+    /// When it was cancelled, UTC.
+    pub cancelled_at: Option<NaiveDateTime>,
     /// When it was accepted, UTC.
     pub created_at: NaiveDateTime,
 }
@@ -48,6 +54,10 @@ pub struct NewNotification<'a> {
     pub idempotency_key: Option<&'a str>,
     /// SHA-256 of the request.
     pub request_hash: Option<&'a [u8]>,
+    /// When it is to be sent, if not at once.
+    pub send_at: Option<NaiveDateTime>,
+    /// When what is not sent yet is not sent any more.
+    pub expires_at: Option<NaiveDateTime>,
     /// Now.
     pub created_at: NaiveDateTime,
 }
@@ -99,6 +109,45 @@ pub fn by_ids(conn: &mut Conn, ids: &[NotificationId]) -> QueryResult<Vec<Notifi
         .filter(notifications::id.eq_any(ids))
         .select(Notification::as_select())
         .load(conn)
+}
+
+/// Marks a notification of a project as cancelled; it stays as of the first time. Whether there is
+/// such a notification.
+pub fn cancel(
+    conn: &mut Conn,
+    project: ProjectId,
+    id: NotificationId,
+    now: NaiveDateTime,
+) -> QueryResult<bool> {
+    let found = notifications::table
+        .find(id)
+        .filter(notifications::project_id.eq(project));
+    let first: Option<NaiveDateTime> = match found
+        .select(notifications::cancelled_at)
+        .first(conn)
+        .optional()?
+    {
+        Some(first) => first,
+        None => return Ok(false),
+    };
+    // Written again also where it is set, since that holds the row.
+    diesel::update(found)
+        .set(notifications::cancelled_at.eq(first.unwrap_or(now)))
+        .execute(conn)?;
+    Ok(true)
+}
+
+/// Several notifications, which cannot be cancelled before the transaction is over.
+pub fn hold(conn: &mut Conn, ids: &[NotificationId]) -> QueryResult<Vec<Notification>> {
+    if let Conn::Postgres(conn) = conn {
+        notifications::table
+            .filter(notifications::id.eq_any(ids))
+            .order(notifications::id)
+            .select(notifications::id)
+            .for_share()
+            .load::<NotificationId>(conn)?;
+    }
+    by_ids(conn, ids)
 }
 
 /// The message types of several notifications.

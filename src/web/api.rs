@@ -67,6 +67,7 @@ pub(super) fn scope() -> Routes {
         .service(at("/v1/notifications", [post(Notify, notifications::create), search(Read, notifications::list)])
             .app_data(error::json(NOTIFICATION_MAX)))
         .service(at("/v1/notifications/{id}", [get(Read, notifications::find)]))
+        .service(at("/v1/notifications/{id}/cancel", [post(Notify, notifications::cancel::create)]))
         .service(at("/v1/notifications/{id}/deliveries", [search(Read, deliveries::list)]))
         .service(at("/v1/deliveries", [search(Read, deliveries::search)]))
         .service(at("/v1/deliveries/retry", [post(Notify, deliveries::retry::many)]))

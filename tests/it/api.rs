@@ -11,6 +11,7 @@ mod notifications;
 mod people;
 mod staff;
 mod templates;
+mod timing;
 mod validation;
 
 use queqiao::bridge::keys::Scope;

@@ -19,6 +19,9 @@ CREATE TABLE notifications (
     nonce           BIGINT    NOT NULL,
     idempotency_key TEXT,
     request_hash    BLOB,
+    send_at         TIMESTAMP,
+    expires_at      TIMESTAMP,
+    cancelled_at    TIMESTAMP,
     created_at      TIMESTAMP NOT NULL,
     UNIQUE (project_id, idempotency_key)
 );
@@ -27,6 +30,7 @@ CREATE INDEX notifications_by_project ON notifications (project_id, id);
 -- One notification to one staff member, and the outbox: a row is due, or leased, while `due_at`
 -- is set. `unsettled_since` is the start of the first send whose outcome is not known. Limits of age
 -- and tries count from `begun_at` and without the `spent` attempts: a retry by hand begins anew.
+-- `cancelled_at` on a row that is leased says that it is not to be tried again.
 -- `notification_id` has no foreign key: both rows are written in one transaction and the
 -- notification is never deleted, while the check locks that one row for each of 100,000 deliveries.
 -- Each index is written three times in a delivery's life, so there is none that no query needs.
@@ -51,6 +55,7 @@ CREATE TABLE deliveries (
     msgid           BIGINT,
     sent_at         TIMESTAMP,
     finished_at     TIMESTAMP,
+    cancelled_at    TIMESTAMP,
     created_at      TIMESTAMP NOT NULL
 );
 CREATE INDEX deliveries_by_notification ON deliveries (notification_id, id);

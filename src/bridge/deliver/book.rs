@@ -46,6 +46,7 @@ impl Book {
                 finished_at: Some(claimed_at),
                 ..blank(due, claimed_at)
             }),
+            Done::Withdrawn { state } => self.outcomes.push(withdrawn(state, due, claimed_at)),
             Done::GivenUp { pause } => self.outcomes.push(Outcome {
                 state: match due.unsettled_since < claimed_at {
                     true => DeliveryState::Unknown,
@@ -124,6 +125,35 @@ impl Book {
 
 const TOO_LATE: &str = "A send was interrupted, and WeChat may have taken the message. It was too \
                         late to try again without the risk of notifying twice.";
+
+/// A delivery that is not to be sent any more, unless an earlier try sent it.
+fn withdrawn(state: DeliveryState, due: &Due, now: NaiveDateTime) -> Outcome {
+    let (state, reason, detail) = match state {
+        _ if due.unsettled_since < now => (
+            DeliveryState::Unknown,
+            "unsettled",
+            "A send was interrupted or not answered, and WeChat may have taken the message. It was \
+             not tried again, because it was cancelled or has expired.",
+        ),
+        DeliveryState::Cancelled => (
+            state,
+            "cancelled",
+            "The notification was cancelled before this was sent.",
+        ),
+        _ => (
+            state,
+            "expired",
+            "It could not be sent before the notification's expires_at.",
+        ),
+    };
+    Outcome {
+        state,
+        reason: Some(reason),
+        detail: Some(detail.to_owned()),
+        finished_at: Some(now),
+        ..blank(due, now)
+    }
+}
 
 /// A row that says nothing yet.
 fn blank(due: &Due, now: NaiveDateTime) -> Outcome {

@@ -59,6 +59,22 @@ pub(super) enum Next {
     Unknown { reason: &'static str },
 }
 
+impl Next {
+    /// With another time for the next try.
+    pub(super) fn due_by(self, change: impl Fn(NaiveDateTime) -> NaiveDateTime) -> Self {
+        match self {
+            Self::Again {
+                due_at,
+                unsettled_since,
+            } => Self::Again {
+                due_at: change(due_at),
+                unsettled_since,
+            },
+            other => other,
+        }
+    }
+}
+
 impl Try {
     /// Whether an earlier try may have taken effect, too long ago to try again.
     pub(super) fn is_too_late(&self) -> bool {

@@ -12,7 +12,7 @@ use crate::bridge::accounts::OpenAccount;
 use crate::bridge::prepared::Prepared;
 use crate::bridge::retry::jitter;
 use crate::bridge::route::{Channel, FieldError, Recipient, Rendered, Route};
-use crate::models::delivery::Due;
+use crate::models::delivery::{DeliveryState, Due};
 use crate::wechat::template::{MiniProgramLink, TemplateMessage};
 
 /// How long an account is left alone for a trouble that its owner may mend at any time.
@@ -33,6 +33,8 @@ pub(super) enum Done {
     Postponed { due_at: NaiveDateTime, pause: Pause },
     /// It was not tried, because an earlier try may have taken effect too long ago.
     TooLate,
+    /// It was not tried, because it is not to be sent any more.
+    Withdrawn { state: DeliveryState },
     /// It was not tried, because the account has been paused for longer than the delivery may wait.
     GivenUp { pause: Pause },
 }
@@ -55,11 +57,23 @@ impl Bridge {
         if this.is_too_late() {
             return Done::TooLate;
         }
+        let ready = gathered.notifications.get(&due.notification_id);
+        let end = ready.and_then(|ready| ready.expires_at);
+        if due.cancelled_at.is_some() {
+            let state = DeliveryState::Cancelled;
+            return Done::Withdrawn { state };
+        }
+        if end.is_some_and(|end| end <= claimed_at) {
+            let state = DeliveryState::Expired;
+            return Done::Withdrawn { state };
+        }
+        // What expires meanwhile is looked at then, to say so.
+        let by_the_end = |time: NaiveDateTime| end.map_or(time, |end| time.min(end));
         if let Some(pause) = self.pauses.of(due.account_id, claimed_at) {
             return match claimed_at - due.begun_at >= gathered.limits.max_age {
                 true => Done::GivenUp { pause },
                 false => Done::Postponed {
-                    due_at: pause.until + milliseconds(AFTER_PAUSE_MS * jitter()),
+                    due_at: by_the_end(pause.until + milliseconds(AFTER_PAUSE_MS * jitter())),
                     pause,
                 },
             };
@@ -72,7 +86,7 @@ impl Bridge {
                 let failure = Failure::of(&error);
                 let next = this.after(&failure, &gathered.limits, jitter());
                 self.pause_account(due, &failure, &next, this.finished_at);
-                (next, None, Some(failure))
+                (next.due_by(by_the_end), None, Some(failure))
             }
         };
         Done::Tried {

@@ -68,7 +68,7 @@ impl Bridge {
         let limit = limit.clamp(1, MAX_RETRIED);
         let retried = self.db.write(move |conn| {
             let found = delivery::search(conn, project, &filter, limit)?;
-            retry(conn, project, found, limit, even_if_sent, now)
+            retry(conn, project, &found, limit, even_if_sent, now)
         });
         let retried = retried.await?;
         if !retried.taken.is_empty() {
@@ -86,7 +86,7 @@ impl Bridge {
 fn retry(
     conn: &mut Conn,
     project: ProjectId,
-    found: Vec<Delivery>,
+    found: &[Delivery],
     limit: i64,
     even_if_sent: bool,
     now: NaiveDateTime,
@@ -97,7 +97,7 @@ fn retry(
         ..Retried::default()
     };
     let mut wanted: BTreeMap<NotificationId, Vec<&Delivery>> = BTreeMap::new();
-    for delivery in &found {
+    for delivery in found {
         match refusal(delivery.state, even_if_sent) {
             Some((reason, detail)) => retried.refuse(delivery.id, reason, detail.to_owned()),
             None => wanted
@@ -107,7 +107,7 @@ fn retry(
         }
     }
     let ids: Vec<NotificationId> = wanted.keys().copied().collect();
-    let notifications = notification::by_ids(conn, &ids)?;
+    let notifications = notification::hold(conn, &ids)?;
     let names: BTreeSet<&str> = wanted
         .values()
         .flatten()
@@ -128,16 +128,15 @@ fn retry(
     };
     for notification in &notifications {
         let deliveries = wanted.remove(&notification.id).unwrap_or_default();
-        match ready(notification, &accounts) {
+        match ready(notification, &accounts, now) {
             Ok((prepared, senders)) => {
                 for delivery in deliveries {
                     plan.enter(delivery, &prepared, &senders, &mut retried);
                 }
             }
-            Err(error) => {
+            Err((reason, detail)) => {
                 for delivery in deliveries {
-                    let detail = format!("The notification cannot be sent any more: {error}.");
-                    retried.refuse(delivery.id, "route_unusable", detail);
+                    retried.refuse(delivery.id, reason, detail.clone());
                 }
             }
         }
@@ -154,6 +153,14 @@ fn retry(
     Ok(retried)
 }
 
+const CANCELLED: (&str, &str) = (
+    "cancelled",
+    "The notification was cancelled. Ask for another one to send it after all.",
+);
+const EXPIRED: (&str, &str) = (
+    "expired",
+    "The notification has expired. Ask for another one to send it after all.",
+);
 const CHANGED: &str = "The delivery changed at the same moment. Look at it again.";
 
 /// Why a delivery in that state is not retried, whatever its route.
@@ -174,23 +181,39 @@ fn refusal(state: DeliveryState, even_if_sent: bool) -> Option<(&'static str, &'
             "waits_for_receipt",
             "WeChat accepted the message, and its receipt may still come.",
         )),
+        DeliveryState::Cancelled => Some(CANCELLED),
+        DeliveryState::Expired => Some(EXPIRED),
         DeliveryState::Delivered => Some(("delivered", "The message arrived.")),
     }
 }
 
-/// What a stored notification sends, through which accounts.
+/// What a stored notification sends, through which accounts; or why it is not sent any more.
 fn ready(
     notification: &Notification,
     accounts: &HashMap<String, (AccountId, AccountKind)>,
-) -> Result<(Prepared, Vec<Sender>), NotifyError> {
+    now: NaiveDateTime,
+) -> Result<(Prepared, Vec<Sender>), (&'static str, String)> {
+    let owned = |(reason, detail): (_, &str)| (reason, detail.to_owned());
+    if notification.cancelled_at.is_some() {
+        return Err(owned(CANCELLED));
+    }
+    if notification.expires_at.is_some_and(|end| end <= now) {
+        return Err(owned(EXPIRED));
+    }
     let in_route = |source| NotifyError::Route {
         name: notification.message_type.clone(),
         source,
     };
-    let routes = route::parse(&notification.routes).map_err(in_route)?;
-    let senders = senders(accounts, &routes, in_route)?;
-    let prepared = Prepared::stored(notification).map_err(in_route)?;
-    Ok((prepared, senders))
+    let usable = || {
+        let routes = route::parse(&notification.routes).map_err(in_route)?;
+        let senders = senders(accounts, &routes, in_route)?;
+        let prepared = Prepared::stored(notification).map_err(in_route)?;
+        Ok::<_, NotifyError>((prepared, senders))
+    };
+    usable().map_err(|error| {
+        let detail = format!("The notification cannot be sent any more: {error}.");
+        ("route_unusable", detail)
+    })
 }
 
 /// The rows that a retry leaves behind.

@@ -105,7 +105,7 @@ impl Decision<'_> {
             },
             reason: why.map(|(reason, _)| *reason),
             detail: why.map(|(_, detail)| detail.as_str()),
-            due_at: way.map(|_| now),
+            due_at: way.map(|_| notification.send_at.map_or(now, |send_at| send_at.max(now))),
             finished_at: why.map(|_| now),
             created_at: now,
         }

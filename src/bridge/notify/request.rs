@@ -2,10 +2,12 @@
 
 use std::collections::HashSet;
 
+use chrono::NaiveDateTime;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
+use super::times::Times;
 use crate::bridge::route::FieldError;
 
 /// Characters of a staff id.
@@ -26,6 +28,10 @@ pub struct NotifyRequest {
     pub staff_ids: Vec<String>,
     /// What fills the message in.
     pub params: Map<String, Value>,
+    /// When to send it, RFC 3339; at once without it.
+    pub send_at: Option<String>,
+    /// From when not to send it any more, RFC 3339.
+    pub expires_at: Option<String>,
     /// Makes a repetition of the request harmless.
     pub idempotency_key: Option<String>,
 }
@@ -37,6 +43,7 @@ pub(super) struct Sound {
     pub(super) staff_ids: Vec<String>,
     pub(super) params: Map<String, Value>,
     pub(super) params_json: String,
+    pub(super) times: Times,
     pub(super) idempotency_key: Option<String>,
     /// SHA-256 of what was asked.
     pub(super) hash: Vec<u8>,
@@ -47,6 +54,11 @@ struct Asked<'a> {
     message_type: &'a str,
     staff_ids: &'a [String],
     params: &'a Map<String, Value>,
+    /// Microseconds since 1970: however a time is written, it is the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    send_at: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires_at: Option<i64>,
 }
 
 impl NotifyRequest {
@@ -67,10 +79,14 @@ impl NotifyRequest {
             check_text(&format_args!("staff_ids[{at}]"), staff_id, MAX_STAFF_ID)?;
         }
         let params_json = params_json(&self.params)?;
+        let times = Times::read(self.send_at.as_deref(), self.expires_at.as_deref())?;
+        let micros = |time: NaiveDateTime| time.and_utc().timestamp_micros();
         let asked = serde_json::to_vec(&Asked {
             message_type: &self.message_type,
             staff_ids: &self.staff_ids,
             params: &self.params,
+            send_at: times.send_at.map(micros),
+            expires_at: times.expires_at.map(micros),
         })
         .map_err(|error| unreadable(&error))?;
         Ok(Sound {
@@ -78,6 +94,7 @@ impl NotifyRequest {
             staff_ids: distinct(self.staff_ids),
             params: self.params,
             params_json,
+            times,
             idempotency_key: self.idempotency_key,
             hash: Sha256::digest(asked).to_vec(),
         })
@@ -139,6 +156,8 @@ mod tests {
             message_type: "order_created".to_owned(),
             staff_ids: staff_ids.iter().map(|&id| id.to_owned()).collect(),
             params: Map::new(),
+            send_at: None,
+            expires_at: None,
             idempotency_key: None,
         }
     }
@@ -186,5 +205,15 @@ mod tests {
         assert_eq!(hash(request(&["a", "b"])), hash(request(&["a", "b"])));
         assert_ne!(hash(request(&["a", "b"])), hash(request(&["b", "a"])));
         assert_ne!(hash(request(&["a", "b"])), hash(other));
+        let timed = |send_at: Option<&str>, expires_at: Option<&str>| {
+            let mut request = request(&["a", "b"]);
+            request.send_at = send_at.map(str::to_owned);
+            request.expires_at = expires_at.map(str::to_owned);
+            hash(request)
+        };
+        let (utc, beijing) = ("2026-01-02T00:00:00Z", "2026-01-02T08:00:00+08:00");
+        assert_eq!(timed(Some(utc), None), timed(Some(beijing), None));
+        assert_ne!(timed(Some(utc), None), timed(None, Some(utc)));
+        assert_ne!(timed(Some(utc), None), timed(None, None));
     }
 }

@@ -50,6 +50,9 @@ pub struct Due {
     /// When its tries began: its age counts from here.
     #[diesel(sql_type = Timestamp)]
     pub begun_at: NaiveDateTime,
+    /// Set if it was cancelled while it was being tried.
+    #[diesel(sql_type = Nullable<Timestamp>)]
+    pub cancelled_at: Option<NaiveDateTime>,
 }
 
 /// Leases the deliveries that have been due longest until `lease_until`.
@@ -71,7 +74,7 @@ pub fn claim_due(
          ) UPDATE deliveries SET due_at = '{lease_until}', attempts = attempts + 1, \
          unsettled_since = COALESCE(unsettled_since, '{now}') \
          WHERE id IN (SELECT id FROM due) RETURNING id, notification_id, staff_id, staff_name, account_id, identity_id, openid, \
-         route, attempts, unsettled_since, spent, begun_at"
+         route, attempts, unsettled_since, spent, begun_at, cancelled_at"
     ))
     .load(conn)
 }

@@ -1,5 +1,7 @@
 //! Notifications: asking for one, and what was asked.
 
+pub(super) mod cancel;
+
 use std::collections::BTreeMap;
 
 use actix_web::HttpRequest;
@@ -31,6 +33,10 @@ pub(super) struct Create {
     /// What fills the message in.
     #[serde(default)]
     params: Map<String, Value>,
+    /// When to send it, if not at once.
+    send_at: Option<String>,
+    /// From when not to send it any more.
+    expires_at: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -75,6 +81,9 @@ pub(super) struct Listed {
     id: NotificationId,
     message_type: String,
     idempotency_key: Option<String>,
+    send_at: Option<DateTime<Utc>>,
+    expires_at: Option<DateTime<Utc>>,
+    cancelled_at: Option<DateTime<Utc>>,
     created_at: DateTime<Utc>,
 }
 
@@ -104,6 +113,8 @@ pub(super) async fn create(
         message_type: body.message_type,
         staff_ids: body.staff_ids,
         params: body.params,
+        send_at: body.send_at,
+        expires_at: body.expires_at,
         idempotency_key,
     };
     let accepted = state.bridge.notify(caller.project_id, asked).await?;
@@ -188,6 +199,9 @@ impl From<Notification> for Listed {
             id: stored.id,
             message_type: stored.message_type,
             idempotency_key: stored.idempotency_key,
+            send_at: stored.send_at.map(|time| time.and_utc()),
+            expires_at: stored.expires_at.map(|time| time.and_utc()),
+            cancelled_at: stored.cancelled_at.map(|time| time.and_utc()),
             created_at: stored.created_at.and_utc(),
         }
     }
@@ -224,16 +238,7 @@ pub(super) async fn find(
     let whole = state.bridge.db.read(move |conn| {
         let found = notification::by_id(conn, project, id)?;
         let mut found = found.ok_or_else(|| Problem::not_found("notification"))?;
-        let counted = delivery::counts(conn, id)?;
-        let mut counts: BTreeMap<&str, i64> = DeliveryState::ALL
-            .iter()
-            .map(|state| (state.as_str(), 0))
-            .collect();
-        counts.extend(
-            counted
-                .into_iter()
-                .map(|(state, count)| (state.as_str(), count)),
-        );
+        let counts = in_each_state(delivery::counts(conn, id)?);
         Ok::<_, Problem>(Whole {
             params: RawValue::from_string(std::mem::take(&mut found.params)).ok(),
             routes: RawValue::from_string(std::mem::take(&mut found.routes)).ok(),
@@ -242,4 +247,12 @@ pub(super) async fn find(
         })
     });
     Ok(Json(whole.await?))
+}
+
+/// Every state with its count, also where that is 0.
+pub(super) fn in_each_state(counted: Vec<(DeliveryState, i64)>) -> BTreeMap<&'static str, i64> {
+    let none = DeliveryState::ALL.iter().map(|state| (*state, 0));
+    none.chain(counted)
+        .map(|(state, count)| (state.as_str(), count))
+        .collect()
 }

@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 use super::{OA, Two};
 use crate::support::Fixture;
 
-const SEND: &str = "/cgi-bin/message/template/send";
+pub(super) const SEND: &str = "/cgi-bin/message/template/send";
 
 /// [`Two`] with a message type, and staff s1 to s4, of whom s4 is bound to nobody.
-struct Shop(Two);
+pub(super) struct Shop(pub(super) Two);
 
 impl Fixture for Shop {
     async fn on(engine: Engine) -> Self {
@@ -51,7 +51,7 @@ impl Fixture for Shop {
     }
 }
 
-async fn bind(two: &Two, person: u32) {
+pub(super) async fn bind(two: &Two, person: u32) {
     let body = json!({"unionid": population::unionid(person)});
     let path = format!("/staff/s{person}/bindings");
     two.app.post(&two.key, &path, body).await.ok(201);
@@ -66,7 +66,7 @@ fn prompt() -> Receipt {
 }
 
 /// Notifies them, and lets what comes of it happen. Returns the notification's id.
-async fn notify(two: &Two, staff_ids: &[&str]) -> i64 {
+pub(super) async fn notify(two: &Two, staff_ids: &[&str]) -> i64 {
     let body = json!({"message_type": "ping", "staff_ids": staff_ids, "params": {"title": "hi"}});
     let accepted = two.app.post(&two.key, "/notifications", body).await.ok(202);
     two.app.drain().await;
@@ -74,7 +74,7 @@ async fn notify(two: &Two, staff_ids: &[&str]) -> i64 {
 }
 
 /// Makes WeChat refuse what is sent, with this code.
-fn refuse(two: &Two, errcode: i64) {
+pub(super) fn refuse(two: &Two, errcode: i64) {
     let fault = Fault::at(SEND, FaultKind::Errcode { errcode });
     two.app.simulator.world().add_fault(fault).unwrap();
 }
@@ -89,7 +89,7 @@ async fn found(two: &Two, query: &str) -> Vec<Value> {
 }
 
 /// Staff ids and states of what is found.
-async fn short(two: &Two, query: &str) -> Vec<String> {
+pub(super) async fn short(two: &Two, query: &str) -> Vec<String> {
     let word = |item: &Value| {
         format!(
             "{} {}",

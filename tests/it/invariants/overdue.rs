@@ -57,6 +57,8 @@ both_engines! {
 
     async fn a_receipt_in_time_is_left_alone(stage: Stage) {
         stage.staff("s1", 1).await;
+        let prompt = Receipt { arrival: Arrival::BeforeAnswer, ..Receipt::default() };
+        stage.world().set_receipt(OA, None, prompt).unwrap();
         let path = stage.notify("s1").await;
         stage.pass(20, 5).await;
         let delivered = stage.delivery(&path).await;

@@ -228,6 +228,8 @@ pub(super) fn request(staff_ids: &[&str], params: Value, key: Option<&str>) -> N
         message_type: TYPE.to_owned(),
         staff_ids: staff_ids.iter().map(|&id| id.to_owned()).collect(),
         params: serde_json::from_value(params).unwrap(),
+        send_at: None,
+        expires_at: None,
         idempotency_key: key.map(str::to_owned),
     }
 }

@@ -175,6 +175,8 @@ pub(super) fn new_notification(project: ProjectId, key: Option<&str>) -> NewNoti
         nonce: i64::MIN,
         idempotency_key: key,
         request_hash: key.map(str::as_bytes),
+        send_at: None,
+        expires_at: None,
         created_at: at(0),
     }
 }

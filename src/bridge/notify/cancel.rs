@@ -1,0 +1,39 @@
+//! Cancelling a notification: what is not sent yet is not sent.
+
+use super::NotifyError;
+use crate::bridge::Bridge;
+use crate::ids::{NotificationId, ProjectId};
+use crate::models::delivery::{self, DeliveryState};
+use crate::models::notification;
+
+impl Bridge {
+    /// Cancels a notification, once or again, and tells how many of its deliveries are in each
+    /// state by now. One that is being sent at this moment stays `queued` until that is over: it is
+    /// then sent, or cancelled. None if the project has no such notification.
+    ///
+    /// # Errors
+    /// If the database fails; then nothing is changed.
+    pub async fn cancel_notification(
+        &self,
+        project: ProjectId,
+        id: NotificationId,
+    ) -> Result<Option<Vec<(DeliveryState, i64)>>, NotifyError> {
+        let now = self.clock.now();
+        let done = self.db.write(move |conn| {
+            if !notification::cancel(conn, project, id, now)? {
+                return Ok::<_, NotifyError>(None);
+            }
+            let cancelled = delivery::cancel(conn, id, now)?;
+            Ok(Some((cancelled, delivery::counts(conn, id)?)))
+        });
+        let Some((cancelled, counts)) = done.await? else {
+            return Ok(None);
+        };
+        tracing::info!(
+            notification.id = %id,
+            deliveries.cancelled = cancelled,
+            "notification cancelled"
+        );
+        Ok(Some(counts))
+    }
+}

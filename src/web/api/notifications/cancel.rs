@@ -1,0 +1,47 @@
+//! Cancelling what is not sent yet.
+
+use std::collections::BTreeMap;
+
+use actix_web::web::{Data, Json, Path};
+use serde::Serialize;
+
+use super::in_each_state;
+use crate::ids::NotificationId;
+use crate::models::delivery::DeliveryState;
+use crate::web::api::{Caller, State};
+use crate::web::error::Problem;
+
+/// What was cancelled, over all times that it was asked for.
+#[derive(Debug, Serialize)]
+pub(in crate::web::api) struct Cancelled {
+    id: NotificationId,
+    /// Deliveries that are not sent.
+    cancelled: i64,
+    /// Deliveries that were sent, may have been, or are being sent at this moment.
+    too_late: i64,
+    /// Deliveries in each state.
+    counts: BTreeMap<&'static str, i64>,
+}
+
+/// `POST /notifications/{id}/cancel`: 200, however often.
+pub(in crate::web::api) async fn create(
+    state: Data<State>,
+    caller: Caller,
+    id: Path<NotificationId>,
+) -> Result<Json<Cancelled>, Problem> {
+    let id = id.into_inner();
+    let counts = state.bridge.cancel_notification(caller.project_id, id);
+    let counts = counts.await?;
+    let counts = counts.ok_or_else(|| Problem::not_found("notification"))?;
+    let sum = |wanted: &[DeliveryState]| {
+        let counted = counts.iter().filter(|(state, _)| wanted.contains(state));
+        counted.map(|(_, count)| count).sum()
+    };
+    use DeliveryState::{Delivered, NoReceipt, Queued, Sent, Unknown};
+    Ok(Json(Cancelled {
+        id,
+        cancelled: sum(&[DeliveryState::Cancelled]),
+        too_late: sum(&[Queued, Sent, Delivered, NoReceipt, Unknown]),
+        counts: in_each_state(counts),
+    }))
+}
