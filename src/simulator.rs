@@ -25,6 +25,7 @@ mod locks;
 pub mod population;
 mod receipts;
 mod record;
+mod results;
 mod sender;
 mod sent;
 mod server;

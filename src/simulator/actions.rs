@@ -198,8 +198,12 @@ impl World {
                 .push_from(&account, Clear::Fields(&fields), copies)
                 .await
         };
+        let on_its_way = self.results().set_out();
         // On the runtime of the simulator's owner: a server thread must not wait for the callback of another.
-        let push = self.runtime().spawn(push);
+        let push = self.runtime().spawn(async move {
+            let _on_its_way = on_its_way;
+            push.await
+        });
         if arrival == Arrival::BeforeAnswer {
             // Its outcome is in the record, and a shutdown that cancels it ends this answer too.
             let _ = push.await;

@@ -21,6 +21,7 @@ use super::faults::{Fault, Faults};
 use super::locks::{read, write};
 use super::receipts::Receipt;
 use super::record::{Record, SeenMessage};
+use super::results::Results;
 use super::sender::{PushRecord, Sender};
 use super::time::Time;
 use super::tokens::Tokens;
@@ -73,6 +74,7 @@ struct State {
     repeats: AtomicU64,
     next_msgid: AtomicI64,
     sender: Sender,
+    results: Results,
     runtime: Handle,
 }
 
@@ -92,6 +94,7 @@ impl World {
             repeats: AtomicU64::new(0),
             next_msgid: AtomicI64::new(3_990_000_000_000_000_001),
             sender: Sender::new(options)?,
+            results: Results::default(),
             runtime,
         };
         Ok(Self {
@@ -208,6 +211,11 @@ impl World {
     pub fn messages_to(&self, openid: &str) -> Vec<SeenMessage> {
         let to_them = |message: &SeenMessage| message.openid == openid;
         self.state.record.messages.list(to_them)
+    }
+
+    /// Completes when no result of a send is on its way any more: neither its push nor a repetition of it.
+    pub async fn results_arrived(&self) {
+        self.state.results.all_arrived().await;
     }
 
     /// The pushes that ended, in that order, as far as they are kept.

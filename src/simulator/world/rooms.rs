@@ -13,6 +13,7 @@ use crate::simulator::faults::Faults;
 use crate::simulator::locks::{lock, read};
 use crate::simulator::population;
 use crate::simulator::record::Record;
+use crate::simulator::results::Results;
 use crate::simulator::sender::Sender;
 use crate::simulator::tokens::{Tokens, random_text};
 
@@ -44,6 +45,10 @@ impl World {
         population::person(&account.app_id, openid)
             .filter(|person| self.check_person(*person).is_ok())
             .ok_or(Errcode::INVALID_OPENID)
+    }
+
+    pub(in crate::simulator) fn results(&self) -> &Results {
+        &self.state.results
     }
 
     pub(in crate::simulator) fn seconds(&self) -> i64 {

@@ -228,6 +228,7 @@ impl TestApp {
     /// The same, by a replica.
     pub(crate) async fn drain_by(&self, bridge: &Bridge) {
         for _ in 0..ROUNDS {
+            self.simulator.world().results_arrived().await;
             let steps = [
                 bridge.process_step().await.unwrap(),
                 bridge.profile_step().await.unwrap(),
