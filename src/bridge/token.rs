@@ -2,10 +2,11 @@
 //! if it is still the stored one.
 
 mod error;
+mod known;
 mod share;
 
 use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::{NaiveDateTime, TimeDelta};
@@ -25,6 +26,7 @@ use crate::wechat::error::{CallError, Class};
 use crate::wechat::token::TokenGrant;
 
 pub use error::TokenError;
+use known::Known;
 pub use share::Report;
 
 /// A token is replaced when less than this remains of it: WeChat's old and new token are both
@@ -63,7 +65,7 @@ pub struct Tokens {
     clock: Clock,
     wechat: Client,
     owner: String,
-    known: RwLock<HashMap<AccountId, Token>>,
+    known: Known,
     refreshing: Mutex<HashMap<AccountId, Turn>>,
 }
 
@@ -76,7 +78,7 @@ impl Tokens {
             clock,
             wechat,
             owner: format!("{:016x}", rand::random::<u64>()),
-            known: RwLock::default(),
+            known: Known::default(),
             refreshing: Mutex::default(),
         }
     }
@@ -184,31 +186,20 @@ impl Tokens {
         account: AccountId,
         generation: i64,
     ) -> Result<bool, TokenError> {
-        {
-            let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-            if known
-                .get(&account)
-                .is_some_and(|token| token.generation == generation)
-            {
-                known.remove(&account);
-            }
-        }
+        self.known.refuse(account, generation);
         self.db
             .write(move |conn| Ok(access_token::invalidate(conn, account, generation)?))
             .await
     }
 
     fn fresh(&self, account: AccountId) -> Option<Token> {
-        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
-        known
-            .get(&account)
+        self.known
+            .get(account)
             .filter(|token| self.clock.now() < token.look_again)
-            .cloned()
     }
 
     fn remember(&self, account: AccountId, token: Token) -> Token {
-        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-        known.insert(account, token.clone());
+        self.known.put(account, &token);
         token
     }
 

@@ -1,8 +1,6 @@
 //! Access tokens for others who call WeChat for the same account: lent with their remaining life,
 //! and replaced when somebody reports the current one as bad.
 
-use std::sync::PoisonError;
-
 use chrono::NaiveDateTime;
 use subtle::ConstantTimeEq as _;
 
@@ -46,15 +44,7 @@ impl Tokens {
     pub async fn current(&self, account: &OpenAccount) -> Result<Token, TokenError> {
         let stored = self.stored(account.id).await?;
         let generation = stored.map(|stored| stored.generation);
-        {
-            let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-            if known
-                .get(&account.id)
-                .is_some_and(|token| Some(token.generation) != generation)
-            {
-                known.remove(&account.id);
-            }
-        }
+        self.known.keep_only(account.id, generation);
         self.get(account).await
     }
 
