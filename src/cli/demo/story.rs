@@ -21,6 +21,7 @@ pub(super) async fn tell(stage: &Stage) -> Result<u32> {
     crowd(stage, &mut teller).await?;
     let notification = notify(stage, &mut teller).await?;
     receipts(stage, &mut teller, &notification).await?;
+    refuse(stage, &mut teller).await?;
     unfollow(stage, &mut teller).await?;
     println!("\n{} checks, {} failed", teller.checks, teller.failed);
     Ok(teller.failed)
@@ -221,6 +222,31 @@ async fn receipts(stage: &Stage, teller: &mut Teller, notification: &str) -> Res
             seen.len() == 1,
         );
     }
+    Ok(())
+}
+
+async fn refuse(stage: &Stage, teller: &mut Teller) -> Result<()> {
+    teller.act("A text that WeChat would refuse is explained before anything is sent");
+    let title = "一把很长很长很长很长很长很长很长的蓝色自动雨伞";
+    let params = json!({ "order": "A20260102", "title": title, "time": "2026年1月6日 15:01" });
+    let preview = stage
+        .app
+        .post(
+            "/message-types/order_created/preview",
+            &json!({ "params": params }),
+        )
+        .await?;
+    let error = preview.pointer("/routes/0/errors/0");
+    let error = error.cloned().unwrap_or_default();
+    println!("     {}", text(&error, "detail"));
+    let number = |name: &str| error.get(name).and_then(Value::as_u64);
+    teller.check(
+        "the field is named, with its rule, its length and the limit",
+        text(&error, "field") == "routes[0].fields.thing2"
+            && text(&error, "rule") == "thing"
+            && number("length") == Some(23)
+            && number("limit") == Some(20),
+    );
     Ok(())
 }
 

@@ -10,5 +10,6 @@ fn the_demo_works() {
     let told = program.run(&["demo", "--once"]);
     let out = told.ok();
     assert!(out.contains("receipts"), "{out}");
+    assert!(out.contains("20 is the limit"), "{out}");
     assert!(out.lines().count() > 20, "{out}");
 }
