@@ -15,7 +15,7 @@ use super::token::TokenError;
 use super::{Bridge, Step};
 use crate::db::DbError;
 use crate::models::account::AccountKind;
-use crate::models::{template, template_sync};
+use crate::models::{credit, template, template_sync};
 use crate::wechat::error::Class;
 use crate::wechat::library::ListedTemplate;
 
@@ -174,6 +174,11 @@ impl Bridge {
             let known = template::of_accounts(conn, &[id])?;
             let Diff { rows, synced } = diff(id, &known, listed, asked_at);
             template::store(conn, &rows)?;
+            let lasting = rows
+                .iter()
+                .filter(|row| row.kind == template::Kind::LongTerm);
+            let lasting: Vec<&str> = lasting.map(|row| row.template_id.as_str()).collect();
+            credit::mark_long_term(conn, id, &lasting)?;
             Ok::<_, SyncError>((synced, naming))
         });
         let (synced, naming) = stored.await?;

@@ -1,4 +1,5 @@
--- Whether a template is a long-term one is the same for everybody.
+-- Whether a template is a long-term one is the same for everybody: as WeChat lists it, or as a
+-- report has said.
 INSERT INTO credits (
     account_id, identity_id, template_id, long_term, one_time_left, event_time, api_time,
     rejected_time, withdrawn_time, banned_time, refused_time, updated_at
@@ -8,6 +9,10 @@ SELECT
     r.long_term OR EXISTS (
         SELECT 1 FROM credits k
         WHERE k.account_id = r.account_id AND k.template_id = r.template_id AND k.long_term
+    ) OR EXISTS (
+        SELECT 1 FROM templates t
+        WHERE t.account_id = r.account_id AND t.template_id = r.template_id
+            AND t.kind = 'long_term'
     ),
     0, r.event_time, r.api_time, r.rejected_time, r.withdrawn_time, r.banned_time, 0, r.now
 FROM {rows}

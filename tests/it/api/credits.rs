@@ -189,6 +189,30 @@ both_engines! {
         assert_eq!(two.credits("s2").await[0]["allowed"], false);
     }
 
+    async fn a_template_is_long_term_where_wechat_lists_it_so(two: Two) {
+        two.subscriptions(Format::Xml);
+        for (staff_id, person) in [("s1", 1), ("s2", 2)] {
+            two.member(staff_id, person).await;
+        }
+        for template in [LASTING, ONCE] {
+            two.popup(MP, 1, &[(template, Choice::Accept)]).await;
+        }
+        let kinds = |credits: &[Value]| -> Vec<(Value, Value)> {
+            credits.iter().map(|credit| (credit["template_id"].clone(), credit["long_term"].clone())).collect()
+        };
+        let before = two.credits("s1").await;
+        assert_eq!(kinds(&before), [(json!(LASTING), json!(false)), (json!(ONCE), json!(false))]);
+        let sync = format!("/accounts/{MP}/templates/sync");
+        two.app.call("POST", &two.key, &sync, None).await.ok(200);
+        for template in [LASTING, ONCE] {
+            two.popup(MP, 2, &[(template, Choice::Accept)]).await;
+        }
+        for staff_id in ["s1", "s2"] {
+            let credits = two.credits(staff_id).await;
+            assert_eq!(kinds(&credits), [(json!(LASTING), json!(true)), (json!(ONCE), json!(false))], "{staff_id}");
+        }
+    }
+
     async fn a_report_is_checked(two: Two) {
         two.member("s1", 1).await;
         let path = format!("/miniprogram/{MP}/subscriptions");
