@@ -12,29 +12,32 @@ use crate::bridge::{Bridge, Step};
 /// The first pause after a step failed, doubled up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+/// How often to look for what is due by the minute or the hour.
+const SELDOM: Duration = Duration::from_secs(30);
 
 /// Starts every step of the bridge. They stop when `shutdown` becomes true; a step that is under
 /// way is finished first.
 pub fn start(bridge: &Bridge, shutdown: &watch::Receiver<bool>) -> JoinSet<()> {
     let mut workers = JoinSet::new();
-    let poll = Duration::from_millis(bridge.config.process.poll_ms);
+    let often = Duration::from_millis(bridge.config.process.poll_ms);
+    let seldom = often.max(SELDOM);
     macro_rules! spawn {
-        ($name:literal, $signal:ident, $step:ident($($argument:expr),*)) => {{
+        ($name:literal, $signal:ident, $poll:ident, $step:ident($($argument:expr),*)) => {{
             let (bridge, shutdown) = (bridge.clone(), shutdown.clone());
             workers.spawn(async move {
                 let wake = &bridge.signals.$signal;
-                run($name, wake, poll, shutdown, || bridge.$step($($argument),*)).await;
+                run($name, wake, $poll, shutdown, || bridge.$step($($argument),*)).await;
             });
         }};
     }
-    spawn!("process", events, process_step());
-    spawn!("profile", profiles, profile_step());
-    spawn!("import", imports, import_step(None));
-    spawn!("receipts", receipts, receipt_step());
-    spawn!("templates", templates, template_step());
-    spawn!("overdue", overdue, overdue_step());
+    spawn!("process", events, often, process_step());
+    spawn!("profile", profiles, often, profile_step());
+    spawn!("import", imports, often, import_step(None));
+    spawn!("receipts", receipts, often, receipt_step());
+    spawn!("templates", templates, seldom, template_step());
+    spawn!("overdue", overdue, seldom, overdue_step());
     for _ in 0..bridge.config.deliver.loops {
-        spawn!("deliver", deliveries, deliver_step());
+        spawn!("deliver", deliveries, often, deliver_step());
     }
     workers
 }
