@@ -1,22 +1,21 @@
 //! Retrying deliveries by hand: what did not arrive is planned anew and sent anew, unless the
 //! person may have seen it already.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use chrono::NaiveDateTime;
 
-use super::enqueue::decide;
-use super::{NotifyError, known_accounts, senders};
+use super::enqueue::{Known, by_staff_id, decide, rows_of};
+use super::{KnownAccounts, NotifyError, known_accounts, senders};
 use crate::bridge::Bridge;
 use crate::bridge::plan::Sender;
 use crate::bridge::prepared::Prepared;
 use crate::bridge::route;
 use crate::db::Conn;
-use crate::ids::{AccountId, DeliveryId, NotificationId, ProjectId};
-use crate::models::account::AccountKind;
+use crate::ids::{DeliveryId, NotificationId, ProjectId};
 use crate::models::delivery::{self, Again, Delivery, DeliveryState, Filter, StillUnreachable};
 use crate::models::notification::{self, Notification};
-use crate::models::staff::{self, ReachRow};
+use crate::models::staff;
 
 /// Deliveries retried in one transaction.
 pub const MAX_RETRIED: i64 = 1_000;
@@ -115,10 +114,7 @@ fn retry(
         .collect();
     let names: Vec<&str> = names.into_iter().collect();
     let reach = staff::reach(conn, project, &names)?;
-    let mut known: HashMap<&str, Vec<&ReachRow>> = HashMap::with_capacity(names.len());
-    for row in &reach {
-        known.entry(row.staff_id.as_str()).or_default().push(row);
-    }
+    let known = by_staff_id(&reach);
     let accounts = known_accounts(conn, project)?;
     let mut plan = Plan {
         known: &known,
@@ -190,7 +186,7 @@ fn refusal(state: DeliveryState, even_if_sent: bool) -> Option<(&'static str, &'
 /// What a stored notification sends, through which accounts; or why it is not sent any more.
 fn ready(
     notification: &Notification,
-    accounts: &HashMap<String, (AccountId, AccountKind)>,
+    accounts: &KnownAccounts,
     now: NaiveDateTime,
 ) -> Result<(Prepared, Vec<Sender>), (&'static str, String)> {
     let owned = |(reason, detail): (_, &str)| (reason, detail.to_owned());
@@ -218,7 +214,7 @@ fn ready(
 
 /// The rows that a retry leaves behind.
 struct Plan<'a> {
-    known: &'a HashMap<&'a str, Vec<&'a ReachRow>>,
+    known: &'a Known<'a>,
     again: Vec<Again<'a>>,
     explained: Vec<StillUnreachable>,
     now: NaiveDateTime,
@@ -232,8 +228,7 @@ impl<'a> Plan<'a> {
         senders: &[Sender],
         retried: &mut Retried,
     ) {
-        let rows = self.known.get(delivery.staff_id.as_str());
-        let rows = rows.map_or(&[][..], Vec::as_slice);
+        let rows = rows_of(self.known, &delivery.staff_id);
         let decision = decide(&delivery.staff_id, rows, prepared, senders);
         let way = decision.way.and_then(|(route, to)| {
             let whole = to.account_id.zip(to.identity_id).zip(to.openid.as_deref());

@@ -20,22 +20,31 @@ pub(super) fn enqueue(
 ) -> diesel::QueryResult<()> {
     let asked: Vec<&str> = staff_ids.iter().map(String::as_str).collect();
     let reach = staff::reach(conn, notification.project_id, &asked)?;
-    let mut known: HashMap<&str, Vec<&ReachRow>> = HashMap::with_capacity(asked.len());
-    for row in &reach {
-        known.entry(row.staff_id.as_str()).or_default().push(row);
-    }
+    let known = by_staff_id(&reach);
     let decided: Vec<Decision<'_>> = asked
         .iter()
-        .map(|&staff_id| {
-            let rows = known.get(staff_id).map_or(&[][..], Vec::as_slice);
-            decide(staff_id, rows, prepared, senders)
-        })
+        .map(|&staff_id| decide(staff_id, rows_of(&known, staff_id), prepared, senders))
         .collect();
     let rows: Vec<NewDelivery<'_>> = decided
         .iter()
         .map(|decision| decision.to_row(notification))
         .collect();
     delivery::insert_many(conn, &rows)
+}
+
+/// What is known of each staff member.
+pub(super) type Known<'a> = HashMap<&'a str, Vec<&'a ReachRow>>;
+
+pub(super) fn by_staff_id(reach: &[ReachRow]) -> Known<'_> {
+    let mut known = Known::with_capacity(reach.len());
+    for row in reach {
+        known.entry(row.staff_id.as_str()).or_default().push(row);
+    }
+    known
+}
+
+pub(super) fn rows_of<'k, 'a>(known: &'k Known<'a>, staff_id: &str) -> &'k [&'a ReachRow] {
+    known.get(staff_id).map_or(&[], Vec::as_slice)
 }
 
 /// What is decided for one staff member.

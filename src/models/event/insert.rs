@@ -1,6 +1,6 @@
 //! The hot statement: one multi-row insert per commit.
 //!
-//! Looking for each row in the index before it is inserted costs PostgreSQL a quarter of its work,
+//! Looking for each row in the index before it is inserted costs PostgreSQL a fifth of its work,
 //! and hardly any push comes twice. So there are two: [`insert_new`] takes it that none is stored
 //! yet, [`insert_many`] does not.
 
