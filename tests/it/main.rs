@@ -15,6 +15,7 @@ mod api;
 mod architecture;
 mod callback;
 mod cli;
+mod docs;
 mod foundation;
 mod invariants;
 mod keywords;

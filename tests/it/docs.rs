@@ -1,0 +1,92 @@
+//! The documents, carried out: every command of the API that they show is called as written, and
+//! what they say of its answer is compared with the answer.
+
+mod markdown;
+mod shape;
+mod shell;
+mod stage;
+
+use markdown::{Block, Example};
+use stage::Stage;
+
+const API: &str = include_str!("../../docs/api.md");
+const README: &str = include_str!("../../README.md");
+const README_ZH: &str = include_str!("../../README.zh-CN.md");
+
+/// Calls everything that a document shows, in its order. Returns how many calls those were.
+async fn carry_out(stage: &mut Stage, document: &str) -> usize {
+    let mut calls = 0;
+    for example in markdown::examples(document) {
+        let told = example.answer.as_deref().map(shape::read);
+        for command in shell::commands(&example.script) {
+            let answer = stage.call(&example.heading, &command).await;
+            calls += 1;
+            if let Some(told) = &told {
+                shape::compare(told, &answer, &format!("{}: {command:?}", example.heading));
+            }
+        }
+    }
+    calls
+}
+
+/// Headings such as `GET /people` whose section shows no call of that method and path.
+fn not_shown(document: &str) -> Vec<String> {
+    let examples: Vec<Example> = markdown::examples(document);
+    let shown = |method: &str, path: &str| {
+        examples
+            .iter()
+            .flat_map(|example| shell::commands(&example.script))
+            .any(|command| command.is_call_of(method, path))
+    };
+    markdown::blocks(document)
+        .iter()
+        .filter_map(|block| match block {
+            Block::Heading(text) => {
+                shell::endpoint(text).map(|(method, path)| (text, method, path))
+            }
+            Block::Code { .. } => None,
+        })
+        .filter(|(_, method, path)| !shown(method, path))
+        .map(|(text, ..)| text.clone())
+        .collect()
+}
+
+both_engines! {
+    async fn the_api_is_as_documented(stage: Stage) {
+        let mut stage = stage;
+        stage.settle_in().await;
+        let calls = carry_out(&mut stage, API).await;
+        assert!(calls > 30, "{calls} calls");
+    }
+
+    async fn the_readme_is_true(stage: Stage) {
+        let mut stage = stage;
+        assert!(carry_out(&mut stage, README).await > 25);
+    }
+}
+
+#[test]
+fn every_endpoint_that_has_a_heading_is_shown() {
+    assert_eq!(not_shown(API), Vec::<String>::new());
+}
+
+#[test]
+fn both_readmes_show_the_same_calls() {
+    let calls = |document: &str| -> Vec<_> {
+        markdown::examples(document)
+            .iter()
+            .flat_map(|example| shell::commands(&example.script))
+            .collect()
+    };
+    assert_eq!(calls(README), calls(README_ZH));
+}
+
+#[test]
+fn the_shell_function_is_the_same_wherever_it_is_shown() {
+    let shown = [README, README_ZH].map(|document| {
+        let mut lines = document.lines().filter(|line| line.starts_with("api() {"));
+        (lines.next(), lines.next())
+    });
+    assert!(shown[0].0.is_some());
+    assert_eq!(shown[0], (shown[1].0, None));
+}

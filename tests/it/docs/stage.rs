@@ -1,0 +1,178 @@
+//! What the documents take for granted: two accounts, a few people, and what their commands name.
+
+use std::time::Duration;
+
+use queqiao::bridge::keys::Scope;
+use queqiao::db::Engine;
+use queqiao::simulator::{
+    Arrival, Choice, Kind, Origin, Receipt, TemplateKind, TemplateSettings, population,
+};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::shell::Command;
+use crate::support::{Fixture, TestApp};
+
+const OA: &str = "wx0123456789abcdef";
+const MP: &str = "wxfedcba9876543210";
+const ORDER: &str = "单号:{{character_string1.DATA}}\n物品:{{thing2.DATA}}\n";
+
+/// A Queqiao as the documents assume it.
+pub(super) struct Stage {
+    app: TestApp,
+    key: String,
+    access_token: String,
+}
+
+impl Fixture for Stage {
+    async fn on(engine: Engine) -> Self {
+        let app = TestApp::on(engine).await;
+        let project = app.project("acme").await;
+        app.account(project, OA, Kind::OfficialAccount).await;
+        app.account(project, MP, Kind::MiniProgram).await;
+        let key = app.key(project, &[Scope::Admin, Scope::Token]).await;
+        let world = app.simulator.world();
+        world.add_people(10);
+        for (app_id, template_id, kind) in [
+            (OA, "TEMPLATE_ID", TemplateKind::Template),
+            (MP, "TPL", TemplateKind::SubscribeOnce),
+        ] {
+            let template = TemplateSettings {
+                template_id: template_id.to_owned(),
+                title: "订单提醒".to_owned(),
+                content: ORDER.to_owned(),
+                kind,
+                ..TemplateSettings::default()
+            };
+            world.add_template(app_id, &template).unwrap();
+        }
+        let prompt = Receipt {
+            arrival: Arrival::BeforeAnswer,
+            ..Receipt::default()
+        };
+        world.set_receipt(OA, None, prompt).unwrap();
+        for person in 1..=3 {
+            world.follow(OA, person, Origin::default()).await.unwrap();
+        }
+        app.drain().await;
+        Self {
+            app,
+            key,
+            access_token: String::new(),
+        }
+    }
+}
+
+impl Stage {
+    /// What a reader of the API's document has done before: README, sections 6 and 7.
+    pub(super) async fn settle_in(&mut self) {
+        let (app, key) = (&self.app, &self.key);
+        app.put(key, "/staff/e1001", json!({"name": "王芳"}))
+            .await
+            .ok(201);
+        let code = app.simulator.world().log_in(MP, 1).unwrap();
+        let body = json!({"app_id": MP, "code": code});
+        app.post(key, "/staff/e1001/bindings", body).await.ok(201);
+        let asked = [("TPL", Choice::Accept)];
+        app.simulator
+            .world()
+            .answer_popup(MP, 1, &asked)
+            .await
+            .unwrap();
+        app.drain().await;
+    }
+
+    /// Carries out a command as the document shows it, with what stands for something filled in.
+    pub(super) async fn call(&mut self, heading: &str, command: &Command) -> Value {
+        self.prepare(command).await;
+        let method = Method::from_bytes(command.method.as_bytes()).unwrap();
+        let path = format!("/api/v1{}", command.path);
+        let mut request = self.app.request(method, &path).bearer_auth(&self.key);
+        for (name, value) in &command.headers {
+            request = request.header(name, value);
+        }
+        if let Some(body) = &command.body {
+            let mut body = super::shape::read(body);
+            self.fill_in(&mut body, person_of(&command.path), app_of(&command.path));
+            request = request.json(&body);
+        }
+        let answer = self.app.send(request).await;
+        assert!(
+            (200..300).contains(&answer.status),
+            "{heading}: {command:?}: {answer:?}"
+        );
+        self.app.drain().await;
+        if answer.text.is_empty() {
+            return Value::Null;
+        }
+        let answer = answer.json();
+        if let Some(token) = answer["access_token"].as_str() {
+            token.clone_into(&mut self.access_token);
+        }
+        answer
+    }
+
+    /// What must have happened before a command can do what the document says.
+    async fn prepare(&self, command: &Command) {
+        let (app, key) = (&self.app, &self.key);
+        match command.path.as_str() {
+            // What is unreachable can be retried once its reason is gone.
+            "/deliveries/2/retry" => {
+                app.put(key, "/staff/e1002", json!({})).await.ok(201);
+                let body = json!({"unionid": population::unionid(2)});
+                app.post(key, "/staff/e1002/bindings", body).await.ok(201);
+            }
+            // Consent is used up, so that somebody is running out of it.
+            path if path.starts_with("/credits/low") => {
+                app.advance(Duration::from_secs(1));
+                let withdrawn = app
+                    .simulator
+                    .world()
+                    .withdraw_consent(MP, 1, &["TPL"])
+                    .await;
+                assert!(withdrawn.is_ok(), "{withdrawn:?}");
+                app.drain().await;
+            }
+            _ => {}
+        }
+    }
+
+    /// Fills in what a document cannot know.
+    fn fill_in(&self, value: &mut Value, person: u32, app_id: &str) {
+        let Value::Object(members) = value else {
+            return;
+        };
+        let app_id = match members.get("app_id").and_then(Value::as_str) {
+            Some(own) => own.to_owned(),
+            None => app_id.to_owned(),
+        };
+        for (name, value) in members.iter_mut() {
+            let Some(text) = value.as_str() else { continue };
+            let filled = match (name.as_str(), text) {
+                ("openid", "o…") => population::openid(&app_id, person),
+                ("unionid", "o…") => population::unionid(person),
+                ("code", "CODE") => self.app.simulator.world().log_in(MP, person).unwrap(),
+                ("access_token", "94_…") => self.access_token.clone(),
+                ("send_at" | "expires_at", told) => {
+                    let tomorrow = self.app.clock.now() + chrono::TimeDelta::days(1);
+                    told.replace("2026-01-01", &tomorrow.format("%F").to_string())
+                }
+                _ => continue,
+            };
+            *value = Value::String(filled);
+        }
+    }
+}
+
+/// Staff member e100N is person N.
+fn person_of(path: &str) -> u32 {
+    let number = path.split("/e100").nth(1).and_then(|rest| rest.get(..1));
+    number.and_then(|digit| digit.parse().ok()).unwrap_or(1)
+}
+
+/// The account that a path names, else the official account.
+fn app_of(path: &str) -> &str {
+    path.split('/')
+        .find(|part| part.starts_with("wx"))
+        .unwrap_or(OA)
+}
