@@ -128,6 +128,14 @@ diesel::table! {
 }
 
 diesel::table! {
+    staff_tags (staff_row_id, tag) {
+        staff_row_id -> BigInt,
+        project_id -> BigInt,
+        tag -> Text,
+    }
+}
+
+diesel::table! {
     bindings (id) {
         id -> BigInt,
         project_id -> BigInt,
@@ -304,6 +312,7 @@ diesel::joinable!(api_keys -> projects (project_id));
 diesel::joinable!(events -> accounts (account_id));
 diesel::joinable!(identities -> accounts (account_id));
 diesel::joinable!(imports -> accounts (account_id));
+diesel::joinable!(staff_tags -> staff (staff_row_id));
 diesel::joinable!(bindings -> staff (staff_row_id));
 diesel::joinable!(bindings -> identities (identity_id));
 diesel::joinable!(deliveries -> notifications (notification_id));
@@ -320,6 +329,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     identities,
     imports,
     staff,
+    staff_tags,
     bindings,
     message_types,
     notifications,

@@ -1,6 +1,7 @@
 //! Staff: members of the business, known by the business's own ids.
 
 mod reach;
+mod tags;
 
 use chrono::NaiveDateTime;
 use diesel::prelude::*;
@@ -9,6 +10,7 @@ use crate::db::{Conn, on_engine, schema::staff};
 use crate::ids::{ProjectId, StaffRowId};
 
 pub use reach::{ReachRow, reach};
+pub use tags::{Group, ids_of_group, set_tags, tags_of};
 
 /// A staff member.
 #[derive(Clone, Debug, Queryable, Selectable)]
@@ -65,10 +67,12 @@ pub fn find(conn: &mut Conn, project: ProjectId, staff_id: &str) -> QueryResult<
         .optional()
 }
 
-/// A page of a project's staff, newest first, with ids below `before`.
+/// A page of a project's staff, of those with a tag if one is given, newest first, with ids below
+/// `before`.
 pub fn list(
     conn: &mut Conn,
     project: ProjectId,
+    tag: Option<&str>,
     before: Option<StaffRowId>,
     limit: i64,
 ) -> QueryResult<Vec<Staff>> {
@@ -80,6 +84,9 @@ pub fn list(
         .into_boxed();
     if let Some(before) = before {
         query = query.filter(staff::id.lt(before));
+    }
+    if let Some(tag) = tag {
+        query = query.filter(staff::id.eq_any(tags::tagged(project, tag)));
     }
     query.load(conn)
 }

@@ -20,3 +20,12 @@ CREATE TABLE bindings (
     CHECK ((identity_id IS NULL) <> (unionid IS NULL))
 );
 CREATE INDEX bindings_by_staff ON bindings (staff_row_id);
+
+-- Words by which the business groups its staff; a notification may name one.
+CREATE TABLE staff_tags (
+    staff_row_id BIGINT NOT NULL REFERENCES staff (id) ON DELETE CASCADE,
+    project_id   BIGINT NOT NULL,
+    tag          TEXT   NOT NULL,
+    PRIMARY KEY (staff_row_id, tag)
+);
+CREATE INDEX staff_tags_by_tag ON staff_tags (project_id, tag, staff_row_id);

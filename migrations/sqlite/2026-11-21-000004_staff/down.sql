@@ -1,2 +1,3 @@
+DROP TABLE staff_tags;
 DROP TABLE bindings;
 DROP TABLE staff;

@@ -9,6 +9,11 @@ pub(super) const ID_MAX: usize = 128;
 /// Characters of a name.
 pub(super) const NAME_MAX: usize = 200;
 
+/// Characters of a tag.
+pub(super) const TAG_MAX: usize = 64;
+/// Tags of one staff member.
+pub(super) const TAGS_MAX: usize = 50;
+
 /// A text that is not empty, not too long, and free of control characters.
 pub(super) fn text(field: &str, value: &str, max: usize) -> Result<(), Problem> {
     if value.is_empty() {

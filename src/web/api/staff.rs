@@ -3,20 +3,22 @@
 pub(super) mod bindings;
 mod reach;
 
+use std::collections::BTreeSet;
+
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Json, Path, Query};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::check::{self, ID_MAX, NAME_MAX};
+use super::check::{self, ID_MAX, NAME_MAX, TAG_MAX, TAGS_MAX};
 use super::cursor::{List, Page, Paging};
 use super::person::{Accounts, IdentityView};
 use super::{Caller, State};
 use crate::ids::{IdentityId, StaffRowId};
 use crate::models::staff::{self, Staff};
 use crate::models::{binding, identity};
-use crate::web::error::Problem;
+use crate::web::error::{Code, Problem};
 use bindings::BindingView;
 use reach::Reach;
 
@@ -26,11 +28,15 @@ pub(super) struct Put {
     /// A name for people.
     #[serde(default)]
     name: Option<String>,
+    /// Replaces the tags; left out, they stay.
+    #[serde(default)]
+    tags: Option<BTreeSet<String>>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Wanted {
+    tag: Option<String>,
     limit: Option<String>,
     cursor: Option<String>,
 }
@@ -39,6 +45,7 @@ pub(super) struct Wanted {
 pub(super) struct StaffView {
     staff_id: String,
     name: Option<String>,
+    tags: Vec<String>,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
 }
@@ -62,11 +69,12 @@ pub(super) struct Whole {
     identities: Vec<IdentityView>,
 }
 
-impl From<Staff> for StaffView {
-    fn from(staff: Staff) -> Self {
+impl StaffView {
+    fn new(staff: Staff, tags: Option<Vec<String>>) -> Self {
         Self {
             staff_id: staff.staff_id,
             name: staff.name,
+            tags: tags.unwrap_or_default(),
             created_at: staff.created_at.and_utc(),
             updated_at: staff.updated_at.and_utc(),
         }
@@ -82,10 +90,16 @@ pub(super) async fn put(
 ) -> Result<(Json<StaffView>, StatusCode), Problem> {
     check::text("staff_id", &staff_id, ID_MAX)?;
     check::maybe_text("name", body.name.as_ref(), NAME_MAX)?;
-    let (staff_id, name) = (staff_id.into_inner(), body.into_inner().name);
+    check_tags(body.tags.as_ref())?;
+    let (staff_id, Put { name, tags }) = (staff_id.into_inner(), body.into_inner());
     let (project, now) = (caller.project_id, state.bridge.clock.now());
     let put = state.bridge.db.write(move |conn| {
-        Ok::<_, Problem>(staff::put(conn, project, &staff_id, name.as_deref(), now)?)
+        let (stored, is_new) = staff::put(conn, project, &staff_id, name.as_deref(), now)?;
+        if let Some(tags) = &tags {
+            staff::set_tags(conn, &stored, tags)?;
+        }
+        let tags = staff::tags_of(conn, &[stored.id])?.remove(&stored.id);
+        Ok::<_, Problem>((StaffView::new(stored, tags), is_new))
     });
     let (stored, is_new) = put.await?;
     let status = if is_new {
@@ -93,7 +107,22 @@ pub(super) async fn put(
     } else {
         StatusCode::OK
     };
-    Ok((Json(stored.into()), status))
+    Ok((Json(stored), status))
+}
+
+fn check_tags(tags: Option<&BTreeSet<String>>) -> Result<(), Problem> {
+    let Some(tags) = tags else { return Ok(()) };
+    if tags.len() > TAGS_MAX {
+        let detail = format!(
+            "tags may have at most {TAGS_MAX} entries, and has {}.",
+            tags.len()
+        );
+        return Err(Problem::new(Code::TooLong, detail)
+            .field("tags")
+            .limit(TAGS_MAX));
+    }
+    tags.iter()
+        .try_for_each(|tag| check::text("tags", tag, TAG_MAX))
 }
 
 /// `GET /staff`: all staff, newest first, with whether they can be reached.
@@ -103,17 +132,22 @@ pub(super) async fn list(
     query: Query<Wanted>,
 ) -> Result<Json<Page<Listed>>, Problem> {
     let paging = Paging::read(List::Staff, query.limit.as_deref(), query.cursor.as_deref())?;
-    let project = caller.project_id;
+    let (project, tag) = (caller.project_id, query.into_inner().tag);
     let page = state.bridge.db.read(move |conn| {
         let before = paging.after.map(StaffRowId);
-        let mut found = staff::list(conn, project, before, paging.rows())?;
+        let mut found = staff::list(conn, project, tag.as_deref(), before, paging.rows())?;
         let next = paging.cut(&mut found, |staff| staff.id.0);
         let accounts = Accounts::of(conn, project)?;
         let ids: Vec<&str> = found.iter().map(|staff| staff.staff_id.as_str()).collect();
         let rows = staff::reach(conn, project, &ids)?;
         let reached = reach::of_each(&ids, &rows, &accounts);
+        let rows: Vec<StaffRowId> = found.iter().map(|staff| staff.id).collect();
+        let mut tags = staff::tags_of(conn, &rows)?;
         let items = found.into_iter().zip(reached).map(|(staff, reach)| Listed {
-            staff: staff.into(),
+            staff: {
+                let tags = tags.remove(&staff.id);
+                StaffView::new(staff, tags)
+            },
             reach,
         });
         Ok::<_, Problem>(Page::new(items.collect(), next))
@@ -135,9 +169,10 @@ pub(super) async fn find(
         let rows = staff::reach(conn, project, &[staff_id.as_str()])?;
         let ids: Vec<IdentityId> = rows.iter().filter_map(|row| row.identity_id).collect();
         let bindings = binding::of_staff(conn, found.id)?;
+        let tags = staff::tags_of(conn, &[found.id])?.remove(&found.id);
         Ok::<_, Problem>(Whole {
             listed: Listed {
-                staff: found.into(),
+                staff: StaffView::new(found, tags),
                 reach: reach::of_one(&rows, &accounts),
             },
             bindings: bindings.into_iter().map(BindingView::from).collect(),

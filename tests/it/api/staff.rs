@@ -28,6 +28,44 @@ both_engines! {
         }
     }
 
+    async fn staff_are_grouped_by_tags(two: Two) {
+        let app = &two.app;
+        let tags = json!({"name": "李雷", "tags": ["仓库", "night", "仓库"]});
+        let created = app.put(&two.key, "/staff/s1", tags).await.ok(201);
+        assert_eq!(created["tags"], json!(["night", "仓库"]));
+        app.put(&two.key, "/staff/s2", json!({"tags": ["night"]})).await.ok(201);
+        app.put(&two.key, "/staff/s3", json!({})).await.ok(201);
+        app.put(&two.other, "/staff/s9", json!({"tags": ["night"]})).await.ok(201);
+        let tagged = async |tag: &str| {
+            let page = app.get(&two.key, &format!("/staff?tag={tag}")).await.ok(200);
+            let items = page["items"].as_array().unwrap().iter();
+            items.map(|item| item["staff_id"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(tagged("night").await, ["s2", "s1"]);
+        assert_eq!(tagged("%E4%BB%93%E5%BA%93").await, ["s1"]);
+        assert_eq!(tagged("nobody").await, Vec::<String>::new());
+        // Left out, they stay; given, they are replaced.
+        let kept = app.put(&two.key, "/staff/s1", json!({"name": "x"})).await.ok(200);
+        assert_eq!(kept["tags"], json!(["night", "仓库"]));
+        let replaced = app.put(&two.key, "/staff/s1", json!({"tags": ["day"]})).await.ok(200);
+        assert_eq!(replaced["tags"], json!(["day"]));
+        assert_eq!(app.get(&two.key, "/staff/s1").await.ok(200)["tags"], json!(["day"]));
+        assert_eq!(tagged("night").await, ["s2"]);
+        assert_eq!(app.delete(&two.key, "/staff/s2").await.status, 204);
+        assert_eq!(tagged("night").await, Vec::<String>::new());
+        for (tags, code) in [
+            (json!([""]), "invalid_field"),
+            (json!(["x".repeat(65)]), "too_long"),
+            (json!((0..51).map(|n| n.to_string()).collect::<Vec<_>>()), "too_long"),
+        ] {
+            let body = json!({"tags": tags});
+            app.put(&two.key, "/staff/s3", body).await.refused(422, code, "tags");
+        }
+        let body = json!({"tags": ["a\n"]});
+        app.put(&two.key, "/staff/s3", body).await.refused(400, "control_character", "tags");
+        assert_eq!(app.get(&two.key, "/staff/s3").await.ok(200)["tags"], json!([]));
+    }
+
     async fn a_person_is_bound_once_whichever_way(two: Two) {
         let app = &two.app;
         two.follow(1).await;
