@@ -5,6 +5,7 @@ mod again;
 mod cancel;
 mod enqueue;
 mod preview;
+mod recipients;
 mod request;
 mod times;
 
@@ -27,10 +28,12 @@ use crate::models::notification::{self, NewNotification};
 
 pub use again::{MAX_RETRIED, RETRIABLE, Refused, Retried};
 pub use preview::{PreviewRequest, PreviewStaff, RoutePreview};
+pub use recipients::Recipients;
 pub use request::{MAX_KEY, MAX_NAME, MAX_PARAMS, MAX_STAFF_ID, NotifyRequest};
 pub use times::MAX_AHEAD_DAYS;
 
 use enqueue::enqueue;
+use recipients::Gone;
 use request::Sound;
 
 /// Staff resolved and stored at a time; bounds the memory that a large request takes.
@@ -96,6 +99,15 @@ impl From<diesel::result::Error> for NotifyError {
     }
 }
 
+impl From<Gone<Self>> for NotifyError {
+    fn from(gone: Gone<Self>) -> Self {
+        match gone {
+            Gone::Invalid(error) => error.into(),
+            Gone::Stopped(error) => error,
+        }
+    }
+}
+
 impl Bridge {
     /// Accepts a request to notify, and enqueues its deliveries.
     ///
@@ -106,12 +118,13 @@ impl Bridge {
         project: ProjectId,
         request: NotifyRequest,
     ) -> Result<Accepted, NotifyError> {
-        let request = request.check(self.config.deliver.max_recipients)?;
+        let most = self.config.deliver.max_recipients;
+        let request = request.check(most)?;
         let now = self.clock.now();
         let nonce = rand::random();
         let accepted = self
             .db
-            .write(move |conn| accept(conn, project, &request, nonce, now))
+            .write(move |conn| accept(conn, project, &request, most, nonce, now))
             .await?;
         if !accepted.replayed {
             tracing::info!(
@@ -129,6 +142,7 @@ fn accept(
     conn: &mut Conn,
     project: ProjectId,
     request: &Sound,
+    most: usize,
     nonce: i64,
     now: NaiveDateTime,
 ) -> Result<Accepted, NotifyError> {
@@ -165,9 +179,10 @@ fn accept(
         // Another request with the same key was faster; it is committed by now.
         return replay(conn, project, request)?.ok_or(NotifyError::Db(DbError::Interrupted));
     };
-    for staff_ids in request.staff_ids.chunks(CHUNK) {
-        enqueue(conn, &notification, &prepared, &senders, staff_ids)?;
-    }
+    let limits = (CHUNK, most);
+    recipients::in_chunks(conn, project, &request.recipients, limits, |conn, ids| {
+        enqueue(conn, &notification, &prepared, &senders, ids).map_err(NotifyError::from)
+    })?;
     Ok(Accepted {
         notification_id: notification.id,
         replayed: false,

@@ -9,6 +9,7 @@ mod events;
 mod login;
 mod notifications;
 mod people;
+mod recipients;
 mod staff;
 mod templates;
 mod timing;

@@ -1,12 +1,11 @@
 //! A request to notify, checked before anything is asked of the database.
 
-use std::collections::HashSet;
-
 use chrono::NaiveDateTime;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
+use super::recipients::Recipients;
 use super::times::Times;
 use crate::bridge::route::FieldError;
 
@@ -24,8 +23,8 @@ pub const MAX_PARAMS: usize = 65_536;
 pub struct NotifyRequest {
     /// The name of the message type.
     pub message_type: String,
-    /// Whom to notify, by the business's own ids; one that is repeated is notified once.
-    pub staff_ids: Vec<String>,
+    /// Whom to notify.
+    pub recipients: Recipients,
     /// What fills the message in.
     pub params: Map<String, Value>,
     /// When to send it, RFC 3339; at once without it.
@@ -39,8 +38,7 @@ pub struct NotifyRequest {
 /// A request that can be taken.
 pub(super) struct Sound {
     pub(super) message_type: String,
-    /// Each once, in the order of the request.
-    pub(super) staff_ids: Vec<String>,
+    pub(super) recipients: Recipients,
     pub(super) params: Map<String, Value>,
     pub(super) params_json: String,
     pub(super) times: Times,
@@ -52,7 +50,8 @@ pub(super) struct Sound {
 #[derive(Serialize)]
 struct Asked<'a> {
     message_type: &'a str,
-    staff_ids: &'a [String],
+    #[serde(flatten)]
+    recipients: &'a Recipients,
     params: &'a Map<String, Value>,
     /// Microseconds since 1970: however a time is written, it is the same.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -68,22 +67,12 @@ impl NotifyRequest {
         if let Some(key) = &self.idempotency_key {
             check_text(&"idempotency_key", key, MAX_KEY)?;
         }
-        let count = self.staff_ids.len();
-        if count == 0 || count > max_recipients {
-            let problem = format!(
-                "has {count} entries: give 1 to {max_recipients}, and more in further requests"
-            );
-            return Err(FieldError::new("staff_ids", problem));
-        }
-        for (at, staff_id) in self.staff_ids.iter().enumerate() {
-            check_text(&format_args!("staff_ids[{at}]"), staff_id, MAX_STAFF_ID)?;
-        }
         let params_json = params_json(&self.params)?;
         let times = Times::read(self.send_at.as_deref(), self.expires_at.as_deref())?;
         let micros = |time: NaiveDateTime| time.and_utc().timestamp_micros();
         let asked = serde_json::to_vec(&Asked {
             message_type: &self.message_type,
-            staff_ids: &self.staff_ids,
+            recipients: &self.recipients,
             params: &self.params,
             send_at: times.send_at.map(micros),
             expires_at: times.expires_at.map(micros),
@@ -91,7 +80,7 @@ impl NotifyRequest {
         .map_err(|error| unreadable(&error))?;
         Ok(Sound {
             message_type: self.message_type,
-            staff_ids: distinct(self.staff_ids),
+            recipients: self.recipients.check(max_recipients)?,
             params: self.params,
             params_json,
             times,
@@ -114,20 +103,6 @@ pub(super) fn params_json(params: &Map<String, Value>) -> Result<String, FieldEr
 
 fn unreadable(error: &serde_json::Error) -> FieldError {
     FieldError::new("params", format!("cannot be stored: {error}"))
-}
-
-/// Each once, where it stands first.
-fn distinct(mut staff_ids: Vec<String>) -> Vec<String> {
-    let first: Vec<bool> = {
-        let mut seen = HashSet::with_capacity(staff_ids.len());
-        staff_ids
-            .iter()
-            .map(|id| seen.insert(id.as_str()))
-            .collect()
-    };
-    let mut first = first.into_iter();
-    staff_ids.retain(|_| first.next().unwrap_or(true));
-    staff_ids
 }
 
 pub(super) fn check_text(
@@ -154,7 +129,9 @@ mod tests {
     fn request(staff_ids: &[&str]) -> NotifyRequest {
         NotifyRequest {
             message_type: "order_created".to_owned(),
-            staff_ids: staff_ids.iter().map(|&id| id.to_owned()).collect(),
+            recipients: Recipients::Staff {
+                staff_ids: staff_ids.iter().map(|&id| id.to_owned()).collect(),
+            },
             params: Map::new(),
             send_at: None,
             expires_at: None,
@@ -194,7 +171,7 @@ mod tests {
     #[test]
     fn a_repeated_staff_id_counts_once_where_it_stands_first() {
         let sound = request(&["b", "a", "b", "c", "a"]).check(5).unwrap();
-        assert_eq!(sound.staff_ids, ["b", "a", "c"]);
+        assert_eq!(sound.recipients, request(&["b", "a", "c"]).recipients);
     }
 
     #[test]
@@ -205,6 +182,12 @@ mod tests {
         assert_eq!(hash(request(&["a", "b"])), hash(request(&["a", "b"])));
         assert_ne!(hash(request(&["a", "b"])), hash(request(&["b", "a"])));
         assert_ne!(hash(request(&["a", "b"])), hash(other));
+        let mut tagged = request(&[]);
+        tagged.recipients = Recipients::one_of(None, Some("a".to_owned()), false).unwrap();
+        let mut all = request(&[]);
+        all.recipients = Recipients::one_of(None, None, true).unwrap();
+        assert_ne!(hash(request(&["a"])), hash(tagged.clone()));
+        assert_ne!(hash(tagged), hash(all));
         let timed = |send_at: Option<&str>, expires_at: Option<&str>| {
             let mut request = request(&["a", "b"]);
             request.send_at = send_at.map(str::to_owned);

@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 
 use super::cursor::{List, Page, Paging};
 use super::{Caller, State};
-use crate::bridge::notify::{Accepted, NotifyError, NotifyRequest, Verdict};
+use crate::bridge::notify::{Accepted, NotifyError, NotifyRequest, Recipients, Verdict};
 use crate::ids::{DeliveryId, NotificationId};
 use crate::models::delivery::{self, DeliveryState};
 use crate::models::notification::{self, Notification};
@@ -29,7 +29,12 @@ pub(super) struct Create {
     /// The name of a message type.
     message_type: String,
     /// Whom to notify, by the business's own ids.
-    staff_ids: Vec<String>,
+    staff_ids: Option<Vec<String>>,
+    /// Instead of `staff_ids`: the staff who have this tag.
+    tag: Option<String>,
+    /// Instead of `staff_ids`: everybody.
+    #[serde(default)]
+    all_staff: bool,
     /// What fills the message in.
     #[serde(default)]
     params: Map<String, Value>,
@@ -111,7 +116,7 @@ pub(super) async fn create(
     let message_type = body.message_type.clone();
     let asked = NotifyRequest {
         message_type: body.message_type,
-        staff_ids: body.staff_ids,
+        recipients: Recipients::one_of(body.staff_ids, body.tag, body.all_staff)?,
         params: body.params,
         send_at: body.send_at,
         expires_at: body.expires_at,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{NaiveDate, NaiveDateTime};
-use queqiao::bridge::notify::{Accepted, NotifyError, NotifyRequest};
+use queqiao::bridge::notify::{Accepted, NotifyError, NotifyRequest, Recipients};
 use queqiao::bridge::register::Draft;
 use queqiao::bridge::{Bridge, Step};
 use queqiao::clock::Clock;
@@ -226,7 +226,9 @@ impl Rig {
 pub(super) fn request(staff_ids: &[&str], params: Value, key: Option<&str>) -> NotifyRequest {
     NotifyRequest {
         message_type: TYPE.to_owned(),
-        staff_ids: staff_ids.iter().map(|&id| id.to_owned()).collect(),
+        recipients: Recipients::Staff {
+            staff_ids: staff_ids.iter().map(|&id| id.to_owned()).collect(),
+        },
         params: serde_json::from_value(params).unwrap(),
         send_at: None,
         expires_at: None,
