@@ -3,6 +3,7 @@
 pub mod callback;
 pub mod client;
 pub mod crypto;
+pub mod custom;
 pub mod envelope;
 pub mod error;
 pub mod fields;
