@@ -23,6 +23,7 @@ pub mod route;
 pub mod signals;
 pub mod templates;
 pub mod token;
+pub mod window;
 
 use std::sync::Arc;
 

@@ -34,6 +34,8 @@ pub struct Config {
     pub deliver: Deliver,
     /// Keeping up with the accounts' templates.
     pub templates: Templates,
+    /// What WeChat allows of customer messages.
+    pub customer: Customer,
 }
 
 /// The HTTP server.
@@ -144,6 +146,26 @@ pub struct Templates {
     pub sync_seconds: u64,
 }
 
+/// What WeChat allows of customer messages: how many, and for how many seconds.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Customer {
+    /// Messages after somebody wrote.
+    pub spoke_messages: u32,
+    /// For how long, seconds.
+    pub spoke_seconds: u32,
+    /// Messages after somebody followed a service account, scanned its code or tapped its menu.
+    pub acted_messages: u32,
+    /// For how long, seconds.
+    pub acted_seconds: u32,
+    /// Messages after somebody entered a mini-program's chat.
+    pub entered_messages: u32,
+    /// For how long, seconds.
+    pub entered_seconds: u32,
+    /// Longest text, bytes of UTF-8.
+    pub text_bytes: usize,
+}
+
 /// What is wrong with the settings.
 #[derive(Debug, Error)]
 pub enum ConfigError {
@@ -192,6 +214,7 @@ impl Config {
             ("profile.concurrency", self.profile.concurrency as u64),
             ("deliver.batch_rows", self.deliver.batch_rows.unsigned_abs()),
             ("deliver.loops", self.deliver.loops as u64),
+            ("customer.text_bytes", self.customer.text_bytes as u64),
         ];
         for (field, value) in at_least_one {
             if value == 0 {

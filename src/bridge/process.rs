@@ -1,8 +1,9 @@
 //! From stored events to their effects: who follows, whose profile to fetch, which messages
-//! arrived, what people allow. A batch is one transaction; effects are idempotent and do not depend on order.
+//! arrived, what people allow, and for how long they may be answered. A batch is one transaction; effects are idempotent and do not depend on order.
 
 mod consent;
 mod fold;
+mod window;
 
 use std::collections::HashMap;
 
@@ -15,6 +16,7 @@ use crate::db::{Conn, DbError};
 use crate::ids::{AccountId, EventId};
 use crate::metrics;
 use crate::models::event::{self, Processed, Waiting};
+use crate::models::identity::window as windows;
 use crate::models::{account, credit, identity, receipt};
 use fold::Effects;
 
@@ -156,6 +158,7 @@ fn apply(
         .iter()
         .map(|found| ((found.account_id, found.openid.as_str()), found.id))
         .collect();
+    windows::open(conn, &effects.acted.openings(&ids))?;
     credit::record(conn, &consent::said(&effects.consents, &ids), now)?;
     let processed: Vec<Processed> = waiting
         .iter()

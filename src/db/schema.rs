@@ -92,6 +92,11 @@ diesel::table! {
         profile_due_at -> Nullable<Timestamp>,
         profile_fetched_at -> Nullable<Timestamp>,
         seen_import -> Nullable<BigInt>,
+        spoke_time -> BigInt,
+        spoke_used -> Integer,
+        acted_time -> BigInt,
+        acted_used -> Integer,
+        refused_time -> BigInt,
         created_at -> Timestamp,
         updated_at -> Timestamp,
     }

@@ -4,6 +4,7 @@ mod follow;
 mod people;
 mod profile;
 mod roster;
+pub mod window;
 
 use chrono::NaiveDateTime;
 use diesel::prelude::*;
@@ -90,9 +91,12 @@ pub struct Identity {
     pub profile_due_at: Option<NaiveDateTime>,
     /// When it was last fetched, UTC.
     pub profile_fetched_at: Option<NaiveDateTime>,
+    /// What they did that allows customer messages.
+    #[diesel(embed)]
+    pub acts: window::Acts,
     /// When the openid was first seen, UTC.
     pub created_at: NaiveDateTime,
-    /// When the row last changed, UTC.
+    /// When the row last changed but for `acts`, UTC.
     pub updated_at: NaiveDateTime,
 }
 

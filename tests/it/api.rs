@@ -14,6 +14,7 @@ mod staff;
 mod templates;
 mod timing;
 mod validation;
+mod windows;
 
 use queqiao::bridge::keys::Scope;
 use queqiao::db::Engine;

@@ -19,3 +19,4 @@ mod templates;
 mod time;
 mod tokens;
 mod transactions;
+mod windows;

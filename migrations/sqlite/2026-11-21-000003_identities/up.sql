@@ -1,5 +1,8 @@
 -- One openid in one account. `followed_time` and `unfollowed_time` are the newest CreateTime of
 -- each kind (0: none seen), so their order of arrival does not matter.
+-- Customer messages are allowed for a while after the person wrote (`spoke`) or did something else
+-- (`acted`; a follow counts by `followed_time`): each the newest CreateTime and the messages sent
+-- since. What was opened up to `refused_time` is closed, by WeChat's word.
 CREATE TABLE identities (
     id                 INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
     project_id         BIGINT    NOT NULL REFERENCES projects (id),
@@ -20,6 +23,11 @@ CREATE TABLE identities (
     profile_due_at     TIMESTAMP,
     profile_fetched_at TIMESTAMP,
     seen_import        BIGINT,
+    spoke_time         BIGINT    NOT NULL DEFAULT 0,
+    spoke_used         INTEGER   NOT NULL DEFAULT 0,
+    acted_time         BIGINT    NOT NULL DEFAULT 0,
+    acted_used         INTEGER   NOT NULL DEFAULT 0,
+    refused_time       BIGINT    NOT NULL DEFAULT 0,
     created_at         TIMESTAMP NOT NULL,
     updated_at         TIMESTAMP NOT NULL,
     UNIQUE (account_id, openid)

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use chrono::NaiveDateTime;
 
 use super::consent::{self, Heard};
+use super::window::Acted;
 use crate::ids::AccountId;
 use crate::metrics;
 use crate::models::account::{AccountKind, Scope};
@@ -20,6 +21,7 @@ pub(super) struct Effects {
     pub(super) sightings: Vec<Sighting>,
     pub(super) receipts: Vec<NewReceipt>,
     pub(super) consents: Vec<Heard>,
+    pub(super) acted: Acted,
 }
 
 /// Sorted by account and openid, which is also the order in which rows are locked.
@@ -34,6 +36,7 @@ impl Effects {
         let mut sightings = Sightings::new();
         let mut receipts = BTreeMap::new();
         let mut consents = Vec::new();
+        let mut acted = Acted::default();
         for event in waiting {
             let Some(&scope) = accounts.get(&event.account_id) else {
                 continue;
@@ -49,6 +52,13 @@ impl Effects {
                     .or_insert_with(|| unseen(event.account_id, scope, openid, now));
                 if let Some(push) = &push {
                     note(sighting, push, event.create_time);
+                    acted.note(
+                        event.account_id,
+                        scope.kind,
+                        openid,
+                        push,
+                        event.create_time,
+                    );
                 }
             }
             let Some(push) = push else {
@@ -67,6 +77,7 @@ impl Effects {
             sightings,
             receipts: receipts.into_values().collect(),
             consents,
+            acted,
         }
     }
 

@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use super::check::{self, ID_MAX};
 use super::cursor::{List, Page, Paging};
-use super::person::{Accounts, PersonView, persons};
+use super::person::{Accounts, PersonView, Sight, persons};
 use super::{Caller, State};
 use crate::ids::IdentityId;
 use crate::models::identity::{self, PeopleFilter};
@@ -38,7 +38,7 @@ pub(super) async fn list(
     )?;
     let mut filter = filter(&query)?;
     filter.before = paging.after.map(IdentityId);
-    let project = caller.project_id;
+    let (project, sight) = (caller.project_id, Sight::of(&state));
     let page = state.bridge.db.read(move |conn| {
         if let Some(app_id) = &query.app_id {
             let account = Accounts::of(conn, project)?.with_app_id(app_id);
@@ -46,7 +46,7 @@ pub(super) async fn list(
         }
         let mut found = identity::page(conn, project, &filter, paging.rows())?;
         let next = paging.cut(&mut found, |identity| identity.id.0);
-        Ok::<_, Problem>(Page::new(persons(conn, project, found)?, next))
+        Ok::<_, Problem>(Page::new(persons(conn, project, found, &sight)?, next))
     });
     Ok(Json(page.await?))
 }
@@ -82,10 +82,13 @@ pub(super) async fn find(
     id: Path<IdentityId>,
 ) -> Result<Json<PersonView>, Problem> {
     let (id, project) = (id.into_inner(), caller.project_id);
+    let sight = Sight::of(&state);
     let person = state.bridge.db.read(move |conn| {
         let identity = identity::by_id(conn, project, id)?;
         let identity = identity.ok_or_else(|| Problem::not_found("identity"))?;
-        let person = persons(conn, project, vec![identity])?.into_iter().next();
+        let person = persons(conn, project, vec![identity], &sight)?
+            .into_iter()
+            .next();
         person.ok_or_else(|| Problem::not_found("identity"))
     });
     Ok(Json(person.await?))

@@ -6,11 +6,14 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use super::State;
 use super::check::wechat_time;
+use crate::bridge::window::{self, CustomerWindow};
 use crate::db::Conn;
 use crate::ids::{AccountId, IdentityId, ProjectId};
 use crate::models::account::{self, AccountKind, Label};
 use crate::models::binding::{self, StaffLink};
+use crate::models::identity::window::{Rules, Standing};
 use crate::models::identity::{self, FollowState, Identity, LinkState, ProfileState};
 
 /// One openid in one account.
@@ -36,8 +39,44 @@ pub(super) struct IdentityView {
     profile_error: Option<String>,
     profile_fetched_at: Option<DateTime<Utc>>,
     profile_due_at: Option<DateTime<Utc>>,
+    /// What customer messages are allowed now; none if there may be none.
+    customer_window: Option<OpenWindow>,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
+}
+
+/// Customer messages that may be sent now.
+#[derive(Debug, Serialize)]
+pub(super) struct OpenWindow {
+    open_until: DateTime<Utc>,
+    left: i32,
+}
+
+/// By which rules windows are shown, and when.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sight {
+    rules: Rules,
+    now: i64,
+}
+
+impl Sight {
+    /// The settings' rules, now.
+    pub(super) fn of(state: &State) -> Self {
+        Self {
+            rules: window::rules(&state.bridge.config.customer),
+            now: state.bridge.clock.unix_seconds(),
+        }
+    }
+
+    fn window(&self, kind: AccountKind, identity: &Identity) -> Option<OpenWindow> {
+        match window::look(&self.rules, kind, &Standing::from(identity), self.now) {
+            CustomerWindow::Open { until, left } => Some(OpenWindow {
+                open_until: until,
+                left,
+            }),
+            CustomerWindow::Closed { .. } => None,
+        }
+    }
 }
 
 /// A person: the identities that share a unionid, and the staff ids bound to them.
@@ -88,16 +127,17 @@ impl Accounts {
     }
 
     /// Identities as they are shown; all are of this project.
-    pub(super) fn show(&self, identities: Vec<Identity>) -> Vec<IdentityView> {
+    pub(super) fn show(&self, identities: Vec<Identity>, sight: &Sight) -> Vec<IdentityView> {
         identities
             .into_iter()
-            .filter_map(|identity| Some(view(self.0.get(&identity.account_id)?, identity)))
+            .filter_map(|identity| Some(view(self.0.get(&identity.account_id)?, identity, sight)))
             .collect()
     }
 }
 
-fn view(account: &Label, identity: Identity) -> IdentityView {
+fn view(account: &Label, identity: Identity, sight: &Sight) -> IdentityView {
     IdentityView {
+        customer_window: sight.window(account.kind, &identity),
         id: identity.id,
         app_id: account.app_id.clone(),
         kind: account.kind,
@@ -127,6 +167,7 @@ pub(super) fn persons(
     conn: &mut Conn,
     project: ProjectId,
     found: Vec<Identity>,
+    sight: &Sight,
 ) -> diesel::QueryResult<Vec<PersonView>> {
     let accounts = Accounts::of(conn, project)?;
     let unionids: Vec<String> = found
@@ -160,7 +201,7 @@ pub(super) fn persons(
                 link_state: link_state(unionid.as_deref(), &members),
                 staff_ids: staff_ids(&links, unionid.as_deref(), &members),
                 unionid,
-                identities: accounts.show(members),
+                identities: accounts.show(members, sight),
             }
         })
         .collect())

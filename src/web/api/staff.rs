@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::check::{self, ID_MAX, NAME_MAX, TAG_MAX, TAGS_MAX};
 use super::cursor::{List, Page, Paging};
-use super::person::{Accounts, IdentityView};
+use super::person::{Accounts, IdentityView, Sight};
 use super::{Caller, State};
 use crate::ids::{IdentityId, StaffRowId};
 use crate::models::staff::{self, Staff};
@@ -162,6 +162,7 @@ pub(super) async fn find(
     staff_id: Path<String>,
 ) -> Result<Json<Whole>, Problem> {
     let (staff_id, project) = (staff_id.into_inner(), caller.project_id);
+    let sight = Sight::of(&state);
     let whole = state.bridge.db.read(move |conn| {
         let found = staff::find(conn, project, &staff_id)?;
         let found = found.ok_or_else(|| Problem::not_found("staff member"))?;
@@ -176,7 +177,7 @@ pub(super) async fn find(
                 reach: reach::of_one(&rows, &accounts),
             },
             bindings: bindings.into_iter().map(BindingView::from).collect(),
-            identities: accounts.show(identity::by_ids(conn, project, &ids)?),
+            identities: accounts.show(identity::by_ids(conn, project, &ids)?, &sight),
         })
     });
     Ok(Json(whole.await?))

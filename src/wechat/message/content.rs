@@ -16,6 +16,9 @@ pub enum Content {
     Text {
         /// The text, never trimmed.
         content: String,
+        /// The entry that was tapped in a menu message (`msgmenu`), where the text was not written but chosen.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        menu_id: Option<String>,
     },
     /// A picture.
     Image {

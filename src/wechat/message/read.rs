@@ -27,6 +27,7 @@ fn message_content(msg_type: &str, fields: &Fields<'_>) -> Option<Content> {
     Some(match msg_type {
         "text" => Content::Text {
             content: text("Content"),
+            menu_id: some(fields, "bizmsgmenuid"),
         },
         "image" => Content::Image {
             pic_url: text("PicUrl"),

@@ -59,7 +59,8 @@ fn every_mode_and_format_is_let_in_and_reads_the_same() {
             assert_eq!(
                 push.content,
                 Content::Text {
-                    content: "a]]>b \"你\"".to_owned()
+                    content: "a]]>b \"你\"".to_owned(),
+                    menu_id: None,
                 }
             );
             let clear_fields = message::parse(&signed.body).is_ok();

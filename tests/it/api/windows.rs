@@ -1,0 +1,149 @@
+//! Windows for customer messages, from the push to the API.
+
+use std::time::Duration;
+
+use queqiao::bridge::window::rules;
+use queqiao::db::DbError;
+use queqiao::models::identity::{self, window};
+use queqiao::simulator::{Verdict, population};
+use serde_json::{Value, json};
+
+use super::{MP, OA, Two};
+
+const HOURS_48: i64 = 48 * 3600;
+
+impl Two {
+    /// What the API says of customer messages to this person in this account.
+    async fn window(&self, app_id: &str, person: u32) -> Value {
+        self.app.drain().await;
+        let openid = population::openid(app_id, person);
+        let found = self
+            .app
+            .get(&self.key, &format!("/people?openid={openid}"))
+            .await
+            .ok(200);
+        let identities = found["items"][0]["identities"].as_array().unwrap();
+        let identity = identities
+            .iter()
+            .find(|identity| identity["app_id"] == app_id);
+        let window = &identity.unwrap_or_else(|| panic!("{found}"))["customer_window"];
+        window.clone()
+    }
+
+    /// A push with this CreateTime; what is said of it is all that may differ.
+    async fn push(&self, app_id: &str, person: u32, time: i64, rest: &str) {
+        let openid = population::openid(app_id, person);
+        let body = format!(
+            "<xml><ToUserName>gh_1</ToUserName><FromUserName>{openid}</FromUserName>\
+             <CreateTime>{time}</CreateTime>{rest}</xml>"
+        );
+        let world = self.app.simulator.world();
+        let record = world.push_raw(app_id, &openid, &body).await.unwrap();
+        assert_eq!(record.verdict, Verdict::Success);
+    }
+
+    /// Takes messages as sends do; how many there were.
+    async fn take(&self, app_id: &str, person: u32, wanted: usize) -> usize {
+        let now = self.app.clock.unix_seconds();
+        let rules = rules(&self.app.bridge.config.customer);
+        let (app_id, openid) = (app_id.to_owned(), population::openid(app_id, person));
+        let taken = self.app.bridge.db.write(move |conn| {
+            let account = queqiao::models::account::by_app_id(conn, &app_id)?.unwrap();
+            let identity = identity::by_openid(conn, account.id, &openid)?.unwrap();
+            let taken = window::take(conn, &vec![identity.id; wanted], &rules, now)?;
+            Ok::<_, DbError>(taken.into_iter().filter(Result::is_ok).count())
+        });
+        taken.await.unwrap()
+    }
+}
+
+fn open(until: i64, left: i32) -> Value {
+    let until = chrono::DateTime::from_timestamp(until, 0).unwrap();
+    json!({"open_until": until, "left": left})
+}
+
+fn text(msgid: i64) -> String {
+    format!("<MsgType>text</MsgType><Content>hi</Content><MsgId>{msgid}</MsgId>")
+}
+
+fn event(name: &str) -> String {
+    format!("<MsgType>event</MsgType><Event>{name}</Event><EventKey>k</EventKey>")
+}
+
+both_engines! {
+    async fn what_a_person_does_opens_a_window(two: Two) {
+        let world = two.app.simulator.world();
+        world.add_followers(OA, 0..10, &Default::default()).unwrap();
+        for person in 0..10 {
+            two.push(OA, person, 1, &event("VIEW")).await;
+        }
+        two.app.drain().await;
+        // Their follow was long ago.
+        two.app.advance(Duration::from_secs(100));
+        let now = two.app.clock.unix_seconds();
+        for (person, (rest, expected)) in [
+            (event("CLICK"), open(now + 60, 3)),
+            (event("SCAN"), open(now + 60, 3)),
+            (event("scancode_push"), open(now + 60, 3)),
+            (event("scancode_waitmsg"), open(now + 60, 3)),
+            (event("subscribe"), open(now + 60, 3)),
+            (text(1), open(now + HOURS_48, 5)),
+            ("<MsgType>image</MsgType><MediaId>m</MediaId><MsgId>2</MsgId>".to_owned(), open(now + HOURS_48, 5)),
+            (text(3) + "<bizmsgmenuid>101</bizmsgmenuid>", open(now + 60, 3)),
+            (event("VIEW"), json!(null)),
+            (event("unsubscribe"), json!(null)),
+        ].into_iter().enumerate() {
+            let person = u32::try_from(person).unwrap();
+            two.push(OA, person, now, &rest).await;
+            assert_eq!(two.window(OA, person).await, expected, "{rest}");
+        }
+        for (person, rest, expected) in [
+            (0, text(11), open(now + HOURS_48, 5)),
+            (1, event("user_enter_tempsession"), open(now + 60, 2)),
+            (2, event("CLICK"), json!(null)),
+        ] {
+            two.push(MP, person, now, &rest).await;
+            assert_eq!(two.window(MP, person).await, expected, "{rest}");
+        }
+        two.app.advance(Duration::from_secs(61));
+        assert_eq!(two.window(OA, 0).await, json!(null));
+        assert_eq!(two.window(OA, 5).await, open(now + HOURS_48, 5));
+        two.app.advance(Duration::from_secs(48 * 3600));
+        assert_eq!(two.window(OA, 5).await, json!(null));
+    }
+
+    async fn a_window_is_shown_wherever_the_identity_is(two: Two) {
+        two.follow(1).await;
+        let staff = json!({"app_id": OA, "openid": population::openid(OA, 1)});
+        two.app.put(&two.key, "/staff/s1", json!({})).await.ok(201);
+        two.app.post(&two.key, "/staff/s1/bindings", staff).await.ok(201);
+        let window = two.window(OA, 1).await;
+        assert_eq!(window["left"], 3);
+        let staff = two.app.get(&two.key, "/staff/s1").await.ok(200);
+        assert_eq!(staff["identities"][0]["customer_window"], window);
+        let id = &staff["identities"][0]["id"];
+        let person = two.app.get(&two.key, &format!("/people/{id}")).await.ok(200);
+        assert_eq!(person["identities"][0]["customer_window"], window);
+    }
+
+    async fn only_something_newer_opens_a_window_anew(two: Two) {
+        let now = two.app.clock.unix_seconds();
+        two.follow(1).await;
+        two.app.advance(Duration::from_secs(100));
+        two.push(OA, 1, now + 50, &text(1)).await;
+        assert_eq!(two.window(OA, 1).await, open(now + 50 + HOURS_48, 5));
+        assert_eq!(two.take(OA, 1, 2).await, 2);
+        let used = open(now + 50 + HOURS_48, 3);
+        assert_eq!(two.window(OA, 1).await, used);
+        two.push(OA, 1, now + 50, &text(1)).await;
+        assert_eq!(two.window(OA, 1).await, used, "the same push again");
+        two.push(OA, 1, now + 40, &text(2)).await;
+        assert_eq!(two.window(OA, 1).await, used, "an older one, late");
+        two.push(OA, 1, now + 60, &text(3)).await;
+        assert_eq!(two.window(OA, 1).await, open(now + 60 + HOURS_48, 5));
+        assert_eq!(two.take(OA, 1, 9).await, 5);
+        assert_eq!(two.window(OA, 1).await, json!(null));
+        two.push(OA, 1, now + 95, &event("CLICK")).await;
+        assert_eq!(two.window(OA, 1).await, open(now + 155, 3));
+    }
+}
