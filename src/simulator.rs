@@ -8,13 +8,15 @@
 //! - [`Simulator`]: the server; [`World`]: what it simulates, with a method for each thing to tell or ask it;
 //! - `control`: the same over HTTP, under `/_sim`;
 //! - `api`: WeChat's calls, one room for each family; `server`: where faults strike;
-//! - `account`, `followers`, `codes`, `tokens`, `template`, `grants`, `sent`, `receipts`: what WeChat keeps, one room for each;
+//! - `account`, `followers`, `codes`, `tokens`, `template`, `grants`, `chats`, `budgets`, `sent`, `receipts`: what WeChat keeps, one room for each;
 //! - `actions`, `consent`, `sender`: what people do, and the pushes that come of it;
 //! - [`population`]: who the people are, computed by everybody for themselves.
 
 mod account;
 mod actions;
 mod api;
+mod budgets;
+mod chats;
 mod codes;
 mod consent;
 mod control;
@@ -47,6 +49,7 @@ use url::Url;
 
 pub use account::{Kind, Settings};
 pub use actions::BulkOutcome;
+pub use budgets::Budget;
 pub use consent::{Choice, Popup};
 pub use faults::{Fault, FaultKind};
 pub use followers::{Origin, SubscribeScene};

@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::api::Calls;
+use super::budgets::Budgets;
+use super::chats::Chats;
 use super::codes::Codes;
 use super::followers::Followers;
 use super::grants::Grants;
@@ -66,6 +68,9 @@ pub struct Settings {
     /// Refuses the token calls of an official account with 40164, reporting this address as the caller's.
     #[serde(default)]
     pub refused_ip: Option<String>,
+    /// Customer messages that may answer somebody who wrote; WeChat's present documentation says 5, older rules 20.
+    #[serde(default = "answers")]
+    pub answers: u32,
     /// Pages of a mini-program's released version, as `pages/order`; empty for every page.
     #[serde(default)]
     pub pages: Vec<String>,
@@ -86,6 +91,7 @@ impl Settings {
             callback_url: None,
             bound_to_open_platform: bound(),
             refused_ip: None,
+            answers: answers(),
             pages: Vec::new(),
         }
     }
@@ -129,6 +135,10 @@ fn plain() -> Mode {
     Mode::Plain
 }
 
+fn answers() -> u32 {
+    5
+}
+
 fn bound() -> bool {
     true
 }
@@ -142,6 +152,8 @@ pub(super) struct Account {
     pub(super) codes: Mutex<Codes>,
     pub(super) templates: RwLock<HashMap<String, Arc<Template>>>,
     pub(super) grants: Grants,
+    pub(super) chats: Chats,
+    pub(super) budgets: Budgets,
     pub(super) sent: SentIds,
     pub(super) receipts: Receipts,
     pub(super) queue: Queue,
@@ -158,6 +170,8 @@ impl Account {
             codes: Mutex::default(),
             templates: RwLock::default(),
             grants: Grants::default(),
+            chats: Chats::default(),
+            budgets: Budgets::default(),
             sent: SentIds::default(),
             receipts: Receipts::default(),
             queue: Queue::default(),

@@ -8,12 +8,13 @@ use futures_util::{StreamExt, stream};
 use serde::Serialize;
 
 use super::account::{Account, Kind};
+use super::chats::Act;
 use super::followers::{Follower, Origin};
 use super::locks::write;
 use super::receipts::{Arrival, Receipt};
 use super::sender::{Clear, PushRecord};
 use super::world::{World, WorldError};
-use crate::wechat::fields::Fields;
+use crate::wechat::fields::{Fields, Value};
 
 /// The ticket of every simulated QR code.
 const TICKET: &str = "gQFw8DwAAAA==";
@@ -46,6 +47,7 @@ impl World {
             None => fields.push("EventKey", ""),
         }
         self.set_following(&account, person, origin);
+        account.chats.act(person, Act::Followed, self.now());
         self.tell(&account, fields).await
     }
 
@@ -54,6 +56,7 @@ impl World {
         let account = self.official_account(app_id)?;
         self.check_person(person)?;
         write(&account.followers).unfollow(person);
+        account.chats.leave(person);
         let fields = self.event(&account, person, "unsubscribe");
         self.tell(&account, fields.with("EventKey", "")).await
     }
@@ -67,6 +70,7 @@ impl World {
     ) -> Result<PushRecord, WorldError> {
         let account = self.official_account(app_id)?;
         self.check_person(person)?;
+        account.chats.act(person, Act::Scanned, self.now());
         let fields = self
             .event(&account, person, "SCAN")
             .with("EventKey", scene.to_owned())
@@ -83,6 +87,7 @@ impl World {
     ) -> Result<PushRecord, WorldError> {
         let account = self.official_account(app_id)?;
         self.check_person(person)?;
+        account.chats.act(person, Act::Tapped, self.now());
         let fields = self.event(&account, person, "CLICK");
         self.tell(&account, fields.with("EventKey", key.to_owned()))
             .await
@@ -97,11 +102,62 @@ impl World {
     ) -> Result<PushRecord, WorldError> {
         let account = self.account(app_id)?;
         self.check_person(person)?;
+        let answers = account.settings().answers;
+        account.chats.act(person, Act::Wrote(answers), self.now());
         let fields = self
             .push_of(&account, person, "text")
             .with("Content", text.to_owned())
             .with("MsgId", self.next_msgid());
         self.tell(&account, fields).await
+    }
+
+    /// A person taps a menu entry that scans a code and waits for what the account says to it (`scancode_waitmsg`).
+    pub async fn scan_from_menu(
+        &self,
+        app_id: &str,
+        person: u32,
+        key: &str,
+        result: &str,
+    ) -> Result<PushRecord, WorldError> {
+        let account = self.official_account(app_id)?;
+        self.check_person(person)?;
+        account.chats.act(person, Act::Tapped, self.now());
+        let scanned = Fields::new()
+            .with("ScanType", "qrcode")
+            .with("ScanResult", result.to_owned());
+        let fields = self
+            .event(&account, person, "scancode_waitmsg")
+            .with("EventKey", key.to_owned())
+            .with("ScanCodeInfo", Value::Fields(scanned));
+        self.tell(&account, fields).await
+    }
+
+    /// A person taps an entry of a menu message: it comes as a text, but is not one that they wrote.
+    pub async fn tap_menu_message(
+        &self,
+        app_id: &str,
+        person: u32,
+        id: &str,
+        text: &str,
+    ) -> Result<PushRecord, WorldError> {
+        let account = self.official_account(app_id)?;
+        self.check_person(person)?;
+        account.chats.act(person, Act::Tapped, self.now());
+        let fields = self
+            .push_of(&account, person, "text")
+            .with("Content", text.to_owned())
+            .with("MsgId", self.next_msgid())
+            .with("bizmsgmenuid", id.to_owned());
+        self.tell(&account, fields).await
+    }
+
+    /// A person enters the chat of a mini-program.
+    pub async fn enter_chat(&self, app_id: &str, person: u32) -> Result<PushRecord, WorldError> {
+        let account = self.account_of_kind(app_id, Kind::MiniProgram)?;
+        self.check_person(person)?;
+        account.chats.act(person, Act::Entered, self.now());
+        let fields = self.event(&account, person, "user_enter_tempsession");
+        self.tell(&account, fields.with("SessionFrom", "")).await
     }
 
     /// A person opens a mini-program that logs in: the js_code which its front end receives.
@@ -182,7 +238,11 @@ impl World {
         fields: Fields<'static>,
         arrival: Arrival,
     ) {
-        if arrival == Arrival::Lost || account.settings().callback_url.is_none() {
+        if account.settings().callback_url.is_none() || account.receipts.is_lost(arrival) {
+            return;
+        }
+        if arrival == Arrival::Held {
+            account.receipts.hold(fields);
             return;
         }
         let (world, account) = (self.clone(), Arc::clone(account));
@@ -208,6 +268,16 @@ impl World {
             // Its outcome is in the record, and a shutdown that cancels it ends this answer too.
             let _ = push.await;
         }
+    }
+
+    /// Sends the receipts that waited for it, oldest first, and waits for the end of the last retry.
+    pub async fn release_receipts(&self, app_id: &str) -> Result<Vec<PushRecord>, WorldError> {
+        let account = self.account(app_id)?;
+        let mut records = Vec::new();
+        for fields in account.receipts.take_held() {
+            records.push(self.tell(&account, fields).await?);
+        }
+        Ok(records)
     }
 
     fn set_following(&self, account: &Account, person: u32, origin: Origin) {

@@ -1,5 +1,6 @@
 //! WeChat's API: which calls there are, how they are counted, and the shape of their answers.
 
+mod custom;
 mod library;
 pub(super) mod session;
 pub(super) mod subscribe;
@@ -36,10 +37,11 @@ pub(super) enum Endpoint {
     SubscriptionTemplates,
     SubscribeSend,
     SubscribeBizsend,
+    CustomSend,
 }
 
 impl Endpoint {
-    pub(super) const ALL: [Self; 11] = [
+    pub(super) const ALL: [Self; 12] = [
         Self::Token,
         Self::StableToken,
         Self::UserInfo,
@@ -51,6 +53,7 @@ impl Endpoint {
         Self::SubscriptionTemplates,
         Self::SubscribeSend,
         Self::SubscribeBizsend,
+        Self::CustomSend,
     ];
 
     pub(super) fn path(self) -> &'static str {
@@ -66,6 +69,7 @@ impl Endpoint {
             Self::SubscriptionTemplates => "/wxaapi/newtmpl/gettemplate",
             Self::SubscribeSend => "/cgi-bin/message/subscribe/send",
             Self::SubscribeBizsend => "/cgi-bin/message/subscribe/bizsend",
+            Self::CustomSend => "/cgi-bin/message/custom/send",
         }
     }
 
@@ -83,6 +87,7 @@ impl Endpoint {
                 | Self::TemplateSend
                 | Self::SubscribeSend
                 | Self::SubscribeBizsend
+                | Self::CustomSend
         )
     }
 }
@@ -191,6 +196,7 @@ impl<'a> Call<'a> {
                 let account = self.official_account(world)?;
                 subscribe::bizsend(world, &account, self).await
             }
+            Endpoint::CustomSend => custom::send(world, &*self.any_caller(world)?, self.body),
         }
     }
 
@@ -199,12 +205,19 @@ impl<'a> Call<'a> {
     }
 
     fn caller(&self, world: &World, kind: Kind) -> Result<Arc<Account>, Errcode> {
-        let token = self.param("access_token").ok_or(Errcode::MISSING_TOKEN)?;
-        let account = world.tokens().check(token, world.now())?;
+        let account = self.any_caller(world)?;
         match account.settings().kind == kind {
             true => Ok(account),
             false => Err(Errcode::UNAUTHORISED_API),
         }
+    }
+
+    /// The account whose token it is, if it may make this call once more.
+    fn any_caller(&self, world: &World) -> Result<Arc<Account>, Errcode> {
+        let token = self.param("access_token").ok_or(Errcode::MISSING_TOKEN)?;
+        let account = world.tokens().check(token, world.now())?;
+        account.budgets.spend(self.endpoint, world.now())?;
+        Ok(account)
     }
 }
 
@@ -266,6 +279,7 @@ errcodes! {
     INVALID_TOKEN = 40001 "invalid credential, access_token is invalid or not latest, could get access_token by getStableAccessToken, more details at https://mmbizurl.cn/s/JtxxFh33r";
     INVALID_GRANT_TYPE = 40002 "invalid grant_type";
     INVALID_OPENID = 40003 "invalid openid";
+    INVALID_MESSAGE_TYPE = 40008 "invalid message type";
     INVALID_APP_ID = 40013 "invalid appid";
     MALFORMED_TOKEN = 40014 "invalid access_token";
     INVALID_CODE = 40029 "invalid code";
@@ -288,7 +302,12 @@ errcodes! {
     USER_REFUSED = 43101 "user refuse to accept the msg";
     CONCURRENT = 43108 "Cannot make concurrent calls to the same OpenID";
     EMPTY_BODY = 44002 "empty post data";
+    EMPTY_CONTENT = 44004 "empty content";
+    CONTENT_SIZE = 45002 "content size out of limit";
     QUOTA = 45009 "reach max api daily quota limit";
+    TOO_FAST = 45011 "api minute-quota reach limit, must slower, retry next minute";
+    OUT_OF_TIME = 45015 "response out of time limit or subscription is canceled";
+    OUT_OF_RESPONSES = 45047 "out of response count limit";
     CLIENT_MSG_ID_TOO_LONG = 45067 "clientmsgid too long";
     DATA_FORMAT = 47001 "data format error";
     UNAUTHORISED_API = 48001 "api unauthorized";

@@ -1,11 +1,13 @@
 //! What becomes of the receipts of template and subscription messages: the status they report, and how their pushes arrive.
 
 use std::collections::HashMap;
-use std::sync::RwLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, RwLock};
 
 use serde::{Deserialize, Serialize};
 
-use super::locks::{read, write};
+use super::locks::{lock, read, write};
+use crate::wechat::fields::Fields;
 
 /// How the push of a receipt arrives.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,6 +22,10 @@ pub enum Arrival {
     Delayed(u64),
     /// Never.
     Lost,
+    /// Soon after the send's answer, but every so many of the account's never.
+    LostEvery(u32),
+    /// When receipts are released.
+    Held,
     /// So many times, identical.
     Duplicated(u32),
 }
@@ -52,6 +58,8 @@ struct Plan {
 #[derive(Default)]
 pub(super) struct Receipts {
     plan: RwLock<Plan>,
+    sent: AtomicU32,
+    held: Mutex<Vec<Fields<'static>>>,
 }
 
 impl Receipts {
@@ -63,6 +71,26 @@ impl Receipts {
             }
             None => plan.for_all = receipt,
         }
+    }
+
+    /// Whether this one never arrives.
+    pub(super) fn is_lost(&self, arrival: Arrival) -> bool {
+        match arrival {
+            Arrival::Lost => true,
+            Arrival::LostEvery(every) => {
+                let number = self.sent.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
+                number.checked_rem(every) == Some(0)
+            }
+            _ => false,
+        }
+    }
+
+    pub(super) fn hold(&self, receipt: Fields<'static>) {
+        lock(&self.held).push(receipt);
+    }
+
+    pub(super) fn take_held(&self) -> Vec<Fields<'static>> {
+        std::mem::take(&mut *lock(&self.held))
     }
 
     pub(super) fn of(&self, person: u32) -> Receipt {

@@ -9,17 +9,20 @@ use serde::{Deserialize, Serialize};
 use super::locks::lock;
 use super::sender::PushRecord;
 
-/// A template or subscription message on a person's screen.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// A template, subscription or customer message on a person's screen.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SeenMessage {
     /// The sending account.
     pub app_id: String,
     /// Who saw it.
     pub openid: String,
-    /// Its template.
+    /// Its template; a customer message has none.
     pub template_id: String,
     /// The values shown, by key.
     pub data: BTreeMap<String, String>,
+    /// The text of a customer message, links and all.
+    #[serde(default)]
+    pub text: Option<String>,
     /// Where a tap leads.
     pub url: Option<String>,
     /// The mini-program page a tap leads to.
@@ -32,7 +35,7 @@ pub struct SeenMessage {
     pub lang: Option<String>,
     /// The sender's own id.
     pub client_msg_id: Option<String>,
-    /// WeChat's id, the same as in the receipt.
+    /// WeChat's id, the same as in the receipt; 0 for a customer message, which has neither.
     pub msgid: i64,
     /// Simulated time, milliseconds since 1970.
     pub seen_at: i64,

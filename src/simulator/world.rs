@@ -17,6 +17,7 @@ use tokio::runtime::Handle;
 use super::SimulatorOptions;
 use super::account::{Account, Settings};
 use super::api::{Calls, Endpoint};
+use super::budgets::Budget;
 use super::faults::{Fault, Faults};
 use super::locks::{read, write};
 use super::receipts::Receipt;
@@ -202,7 +203,15 @@ impl World {
         Ok(())
     }
 
-    /// The template and subscription messages that people saw, oldest first, as far as they are kept.
+    /// How often an account may make a call from now on.
+    pub fn set_budget(&self, app_id: &str, budget: &Budget) -> Result<(), WorldError> {
+        let endpoint = endpoint(&budget.path)?;
+        let budgets = &self.account(app_id)?.budgets;
+        budgets.set(endpoint, budget.daily, budget.per_minute);
+        Ok(())
+    }
+
+    /// The messages of every kind that people saw, oldest first, as far as they are kept.
     pub fn messages(&self) -> Vec<SeenMessage> {
         self.state.record.messages.list(|_| true)
     }

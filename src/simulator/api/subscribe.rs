@@ -105,6 +105,7 @@ async fn deliver(
             openid: request.touser,
             template_id: request.template_id,
             data: shown,
+            text: None,
             url: request.page,
             miniprogram: request.miniprogram,
             miniprogram_state: request.miniprogram_state,

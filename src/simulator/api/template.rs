@@ -68,6 +68,7 @@ pub(in crate::simulator) async fn send(
             openid: request.touser,
             template_id: request.template_id,
             data: shown,
+            text: None,
             url: request.url,
             miniprogram: request.miniprogram,
             miniprogram_state: None,

@@ -6,7 +6,7 @@ use serde_json::json;
 use url::Url;
 
 use super::done;
-use crate::simulator::{PushOrder, Receipt, Settings, World, WorldError};
+use crate::simulator::{Budget, PushOrder, Receipt, Settings, World, WorldError};
 use crate::wechat::callback::Mode;
 use crate::wechat::fields::Format;
 
@@ -40,6 +40,7 @@ pub(super) struct Change {
     #[serde(default, with = "crate::simulator::url_text")]
     callback_url: Option<Url>,
     bound_to_open_platform: Option<bool>,
+    answers: Option<u32>,
     /// An empty one lets the caller in again.
     refused_ip: Option<String>,
 }
@@ -60,6 +61,7 @@ pub(super) async fn change(
             &mut settings.bound_to_open_platform,
             change.bound_to_open_platform,
         );
+        replace(&mut settings.answers, change.answers);
         replace(&mut settings.callback_url, change.callback_url.map(Some));
         let refused_ip = change
             .refused_ip
@@ -90,6 +92,20 @@ pub(super) async fn set_receipt(
 ) -> Answer {
     let ReceiptRule { person, receipt } = rule.into_inner();
     world.set_receipt(&app_id, person, receipt)?;
+    Ok(done())
+}
+
+/// Sends the receipts that waited for it.
+pub(super) async fn release_receipts(world: web::Data<World>, app_id: web::Path<String>) -> Answer {
+    Ok(HttpResponse::Ok().json(world.release_receipts(&app_id).await?))
+}
+
+pub(super) async fn set_budget(
+    world: web::Data<World>,
+    app_id: web::Path<String>,
+    budget: web::Json<Budget>,
+) -> Answer {
+    world.set_budget(&app_id, &budget)?;
     Ok(done())
 }
 

@@ -127,6 +127,47 @@ pub(super) async fn send_text(
     Ok(HttpResponse::Ok().json(world.send_text(&app_id, person, &text.content).await?))
 }
 
+/// The scan result of a `scancode_waitmsg` entry.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct MenuScan {
+    key: String,
+    result: String,
+}
+
+pub(super) async fn scan_from_menu(
+    world: web::Data<World>,
+    actor: Actor,
+    scan: web::Json<MenuScan>,
+) -> Answer {
+    let (app_id, person) = actor.into_inner();
+    let record = world.scan_from_menu(&app_id, person, &scan.key, &scan.result);
+    Ok(HttpResponse::Ok().json(record.await?))
+}
+
+/// An entry of a menu message.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct MenuMessage {
+    id: String,
+    content: String,
+}
+
+pub(super) async fn tap_menu_message(
+    world: web::Data<World>,
+    actor: Actor,
+    entry: web::Json<MenuMessage>,
+) -> Answer {
+    let (app_id, person) = actor.into_inner();
+    let record = world.tap_menu_message(&app_id, person, &entry.id, &entry.content);
+    Ok(HttpResponse::Ok().json(record.await?))
+}
+
+pub(super) async fn enter_chat(world: web::Data<World>, actor: Actor) -> Answer {
+    let (app_id, person) = actor.into_inner();
+    Ok(HttpResponse::Ok().json(world.enter_chat(&app_id, person).await?))
+}
+
 pub(super) async fn log_in(world: web::Data<World>, actor: Actor) -> Answer {
     let (app_id, person) = actor.into_inner();
     let code = world.log_in(&app_id, person)?;

@@ -1,6 +1,6 @@
 //! What people's actions push, in which order and how often, and the receipts of messages.
 
-use super::stub::Stub;
+use super::stub::{Got, Stub};
 use super::*;
 use crate::simulator::population::openid;
 use crate::simulator::{Arrival, BulkOutcome, Origin, PushOrder, Receipt, Verdict};
@@ -224,6 +224,28 @@ async fn receipts_come_early_or_twice_or_never() {
     let rest = sending.stub.rest();
     assert_eq!(rest.len(), 1, "only that of the last message");
     assert_eq!(field(&rest[0].body, "MsgID"), Some(msgid));
+}
+
+#[tokio::test]
+async fn receipts_are_held_and_every_so_many_is_lost() {
+    let mut sending = Sending::ready().await;
+    sending.arrive(None, "success", Arrival::Held);
+    let held = [sending.send().await, sending.send().await];
+    assert!(sending.stub.rest().is_empty());
+    let path = format!("/_sim/accounts/{OFFICIAL}/receipts/release");
+    let released = sending.sim.post(&path, &json!({})).await;
+    assert_eq!(released.as_array().unwrap().len(), 2);
+    let of = |got: &Got| field(&got.body, "MsgID").unwrap();
+    let got: Vec<String> = sending.stub.rest().iter().map(of).collect();
+    assert_eq!(got, held);
+    assert_eq!(sending.sim.post(&path, &json!({})).await, json!([]));
+
+    sending.arrive(None, "success", Arrival::LostEvery(3));
+    for _ in 0..6 {
+        sending.send().await;
+    }
+    sending.sim.world().results_arrived().await;
+    assert_eq!(sending.stub.rest().len(), 4);
 }
 
 #[tokio::test]

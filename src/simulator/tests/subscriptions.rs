@@ -3,8 +3,8 @@
 mod events;
 
 use super::*;
-use crate::simulator::TemplateKind;
 use crate::simulator::population::openid;
+use crate::simulator::{Fault, FaultKind, TemplateKind};
 
 const SEND: &str = "/cgi-bin/message/subscribe/send";
 const BIZSEND: &str = "/cgi-bin/message/subscribe/bizsend";
@@ -229,4 +229,24 @@ async fn two_sends_to_one_openid_may_not_overlap() {
     world.set_latency(SEND, Duration::ZERO).unwrap();
     assert_eq!(desk.send(&desk.once).await["errcode"], 0, "one by one");
     assert_eq!(desk.send(&desk.once).await["errcode"], 0);
+}
+
+#[tokio::test]
+async fn a_time_out_before_acceptance_keeps_the_permission_and_one_after_it_uses_it() {
+    for (app_id, call) in [(MINI, SEND), (OFFICIAL, BIZSEND)] {
+        let desk = Desk::open(app_id).await;
+        desk.allow(&desk.once).await;
+        for (kind, left) in [(FaultKind::TimeOutBefore, 1), (FaultKind::TimeOutAfter, 0)] {
+            desk.sim
+                .world()
+                .add_fault(Fault::at(call, kind).times(1))
+                .unwrap();
+            let request = desk.sim.http.post(desk.sim.url(&desk.path));
+            let request = request.json(&desk.message(&desk.once));
+            let answer = request.timeout(Duration::from_millis(150)).send().await;
+            assert!(answer.unwrap_err().is_timeout());
+            assert_eq!(desk.grants().await[&desk.once]["left"], left, "{kind:?}");
+            assert_eq!(desk.sim.world().messages().len(), 1 - left, "{kind:?}");
+        }
+    }
 }

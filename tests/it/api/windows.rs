@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use queqiao::bridge::token::TokenError;
 use queqiao::bridge::window::rules;
 use queqiao::db::DbError;
 use queqiao::models::identity::{self, window};
-use queqiao::simulator::{Verdict, population};
+use queqiao::simulator::{Origin, Verdict, population};
+use queqiao::wechat::custom::{CustomText, RichText};
 use serde_json::{Value, json};
 
 use super::{MP, OA, Two};
@@ -57,6 +59,55 @@ impl Two {
     }
 }
 
+/// Something that a person does at WeChat.
+#[derive(Clone, Copy, Debug)]
+enum Act {
+    Text,
+    Click,
+    MenuScan,
+    MenuMessage,
+    Scan,
+    Follow,
+    Enter,
+}
+
+impl Two {
+    async fn act(&self, act: Act, person: u32) {
+        let world = self.app.simulator.world();
+        let pushed = match act {
+            Act::Text => world.send_text(OA, person, "hi").await,
+            Act::Click => world.click(OA, person, "k").await,
+            Act::MenuScan => world.scan_from_menu(OA, person, "k", "r").await,
+            Act::MenuMessage => world.tap_menu_message(OA, person, "101", "yes").await,
+            Act::Scan => world.scan(OA, person, "s").await,
+            Act::Follow => world.follow(OA, person, Origin::default()).await,
+            Act::Enter => world.enter_chat(MP, person).await,
+        };
+        assert_eq!(pushed.unwrap().verdict, Verdict::Success);
+        self.app.drain().await;
+    }
+
+    /// Sends one text as it goes to WeChat; its errcode.
+    async fn say(&self, app_id: &str, person: u32, text: &str) -> i64 {
+        let bridge = &self.app.bridge;
+        let account = bridge.accounts.get(app_id).await.unwrap().unwrap();
+        let openid = population::openid(app_id, person);
+        let mut content = RichText::default();
+        content.words(text);
+        let message = CustomText {
+            touser: &openid,
+            content: &content,
+        };
+        let wechat = &bridge.wechat;
+        let send = |token| async move { wechat.send_custom_text(&token, &message).await };
+        match bridge.tokens.call(&account, "custom/send", send).await {
+            Ok(()) => 0,
+            Err(TokenError::Call(error)) => error.errcode().unwrap(),
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
 fn open(until: i64, left: i32) -> Value {
     let until = chrono::DateTime::from_timestamp(until, 0).unwrap();
     json!({"open_until": until, "left": left})
@@ -73,7 +124,7 @@ fn event(name: &str) -> String {
 both_engines! {
     async fn what_a_person_does_opens_a_window(two: Two) {
         let world = two.app.simulator.world();
-        world.add_followers(OA, 0..10, &Default::default()).unwrap();
+        world.add_followers(OA, 0..10, &Origin::default()).unwrap();
         for person in 0..10 {
             two.push(OA, person, 1, &event("VIEW")).await;
         }
@@ -145,5 +196,30 @@ both_engines! {
         assert_eq!(two.window(OA, 1).await, json!(null));
         two.push(OA, 1, now + 95, &event("CLICK")).await;
         assert_eq!(two.window(OA, 1).await, open(now + 155, 3));
+    }
+    async fn wechat_takes_what_is_taken_and_no_more(two: Two) {
+        for (person, (app_id, act, messages)) in [
+            (OA, Act::Text, 5),
+            (OA, Act::Click, 3),
+            (OA, Act::MenuScan, 3),
+            (OA, Act::MenuMessage, 3),
+            (OA, Act::Scan, 3),
+            (OA, Act::Follow, 3),
+            (MP, Act::Enter, 2),
+        ].into_iter().enumerate() {
+            let person = u32::try_from(person).unwrap();
+            two.app.simulator.world().add_followers(OA, person..person + 1, &Origin::default()).unwrap();
+            two.act(act, person).await;
+            let taken = two.take(app_id, person, 9).await;
+            assert!(taken >= messages, "{act:?}");
+            for _ in 0..messages {
+                assert_eq!(two.say(app_id, person, "<a href=\"x\">").await, 0, "{act:?}");
+            }
+            assert_eq!(two.say(app_id, person, "more").await, 45047, "{act:?}");
+            let seen = two.app.simulator.world().messages_to(&population::openid(app_id, person));
+            assert_eq!(seen.len(), messages);
+            assert_eq!(seen[0].text.as_deref(), Some("＜a href=\"x\"＞"));
+            two.app.advance(Duration::from_secs(60));
+        }
     }
 }
