@@ -10,6 +10,7 @@ pub mod fields;
 pub mod library;
 pub mod message;
 pub mod push;
+pub mod qrcode;
 pub mod reply;
 pub mod salvage;
 pub mod session;

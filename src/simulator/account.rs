@@ -15,6 +15,7 @@ use super::followers::Followers;
 use super::grants::Grants;
 use super::locks::{read, write};
 use super::population;
+use super::qrcodes::QrCodes;
 use super::receipts::Receipts;
 use super::sender::Queue;
 use super::sent::SentIds;
@@ -150,6 +151,7 @@ pub(super) struct Account {
     pub(super) newest_tokens: Mutex<Newest>,
     pub(super) followers: RwLock<Followers>,
     pub(super) codes: Mutex<Codes>,
+    pub(super) qr_codes: Mutex<QrCodes>,
     pub(super) templates: RwLock<HashMap<String, Arc<Template>>>,
     pub(super) grants: Grants,
     pub(super) chats: Chats,
@@ -168,6 +170,7 @@ impl Account {
             newest_tokens: Mutex::default(),
             followers: RwLock::default(),
             codes: Mutex::default(),
+            qr_codes: Mutex::default(),
             templates: RwLock::default(),
             grants: Grants::default(),
             chats: Chats::default(),

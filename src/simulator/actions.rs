@@ -16,8 +16,8 @@ use super::sender::{Clear, PushRecord};
 use super::world::{World, WorldError};
 use crate::wechat::fields::{Fields, Value};
 
-/// The ticket of every simulated QR code.
-const TICKET: &str = "gQFw8DwAAAA==";
+/// The ticket of a QR code of which only the scene is known.
+pub(super) const TICKET: &str = "gQFw8DwAAAA==";
 
 /// What became of many pushes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -59,23 +59,6 @@ impl World {
         account.chats.leave(person);
         let fields = self.event(&account, person, "unsubscribe");
         self.tell(&account, fields.with("EventKey", "")).await
-    }
-
-    /// A follower scans a QR code of the account.
-    pub async fn scan(
-        &self,
-        app_id: &str,
-        person: u32,
-        scene: &str,
-    ) -> Result<PushRecord, WorldError> {
-        let account = self.official_account(app_id)?;
-        self.check_person(person)?;
-        account.chats.act(person, Act::Scanned, self.now());
-        let fields = self
-            .event(&account, person, "SCAN")
-            .with("EventKey", scene.to_owned())
-            .with("Ticket", TICKET);
-        self.tell(&account, fields).await
     }
 
     /// A person taps a menu entry of an account.
@@ -280,7 +263,7 @@ impl World {
         Ok(records)
     }
 
-    fn set_following(&self, account: &Account, person: u32, origin: Origin) {
+    pub(super) fn set_following(&self, account: &Account, person: u32, origin: Origin) {
         let follower = Follower {
             subscribe_time: self.seconds(),
             origin,
@@ -305,7 +288,7 @@ impl World {
             .with("MsgType", msg_type)
     }
 
-    fn official_account(&self, app_id: &str) -> Result<Arc<Account>, WorldError> {
+    pub(super) fn official_account(&self, app_id: &str) -> Result<Arc<Account>, WorldError> {
         self.account_of_kind(app_id, Kind::OfficialAccount)
     }
 

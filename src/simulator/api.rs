@@ -2,6 +2,7 @@
 
 mod custom;
 mod library;
+mod qrcode;
 pub(super) mod session;
 pub(super) mod subscribe;
 pub(super) mod template;
@@ -38,10 +39,11 @@ pub(super) enum Endpoint {
     SubscribeSend,
     SubscribeBizsend,
     CustomSend,
+    QrCodeCreate,
 }
 
 impl Endpoint {
-    pub(super) const ALL: [Self; 12] = [
+    pub(super) const ALL: [Self; 13] = [
         Self::Token,
         Self::StableToken,
         Self::UserInfo,
@@ -54,6 +56,7 @@ impl Endpoint {
         Self::SubscribeSend,
         Self::SubscribeBizsend,
         Self::CustomSend,
+        Self::QrCodeCreate,
     ];
 
     pub(super) fn path(self) -> &'static str {
@@ -70,6 +73,7 @@ impl Endpoint {
             Self::SubscribeSend => "/cgi-bin/message/subscribe/send",
             Self::SubscribeBizsend => "/cgi-bin/message/subscribe/bizsend",
             Self::CustomSend => "/cgi-bin/message/custom/send",
+            Self::QrCodeCreate => "/cgi-bin/qrcode/create",
         }
     }
 
@@ -88,6 +92,7 @@ impl Endpoint {
                 | Self::SubscribeSend
                 | Self::SubscribeBizsend
                 | Self::CustomSend
+                | Self::QrCodeCreate
         )
     }
 }
@@ -197,6 +202,9 @@ impl<'a> Call<'a> {
                 subscribe::bizsend(world, &account, self).await
             }
             Endpoint::CustomSend => custom::send(world, &*self.any_caller(world)?, self.body),
+            Endpoint::QrCodeCreate => {
+                qrcode::create(world, &*self.official_account(world)?, self.body)
+            }
         }
     }
 
@@ -286,6 +294,8 @@ errcodes! {
     LIST_SIZE = 40032 "invalid openid list size";
     TEMPLATE_ID_SIZE = 40036 "invalid template_id size";
     INVALID_TEMPLATE_ID = 40037 "invalid template_id";
+    INVALID_ACTION_NAME = 40052 "invalid action name";
+    INVALID_ACTION_INFO = 40053 "invalid action info";
     INVALID_URL = 40066 "invalid url";
     INVALID_SECRET = 40125 "invalid appsecret,";
     CODE_USED = 40163 "code been used,";

@@ -6,6 +6,7 @@ mod faults;
 mod library;
 mod login;
 mod pushes;
+mod qrcodes;
 mod stub;
 mod subscriptions;
 mod templates;

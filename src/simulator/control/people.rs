@@ -86,15 +86,23 @@ pub(super) async fn unfollow(world: web::Data<World>, actor: Actor) -> Answer {
     Ok(HttpResponse::Ok().json(world.unfollow(&app_id, person).await?))
 }
 
+/// `{"ticket": "…"}` for a code that was made, by its ticket or by what its picture says, or `{"scene": "…"}` for one
+/// that need not have been.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Scan {
-    scene: String,
+#[serde(rename_all = "snake_case")]
+pub(super) enum Scan {
+    Ticket(String),
+    Scene(String),
 }
 
+/// `null` for a code that has expired or is unknown: nothing is pushed.
 pub(super) async fn scan(world: web::Data<World>, actor: Actor, scan: web::Json<Scan>) -> Answer {
     let (app_id, person) = actor.into_inner();
-    Ok(HttpResponse::Ok().json(world.scan(&app_id, person, &scan.scene).await?))
+    let record = match scan.into_inner() {
+        Scan::Ticket(code) => world.scan_code(&app_id, person, &code).await?,
+        Scan::Scene(scene) => Some(world.scan(&app_id, person, &scene).await?),
+    };
+    Ok(HttpResponse::Ok().json(record))
 }
 
 #[derive(Deserialize)]

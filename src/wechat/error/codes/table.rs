@@ -52,6 +52,8 @@ pub(super) const ROWS: &[Row] = &[
     row(40037, Request, "The account has no template with this id.", "Template ids differ between accounts: copy the one of this account from WeChat's console into the route."),
     row(40038, Request, "WeChat does not accept the format of the request.", REPORT),
     row(40039, Request, "The URL is too long.", "Shorten the URL in the route."),
+    row(40052, Request, "The kind of QR code is invalid.", REPORT),
+    row(40053, Request, "The scene of the QR code or its life is invalid.", REPORT),
     row(40062, Request, "The title is too long.", "Shorten the title to 15 characters."),
     row(40066, Request, "WeChat has no API at this address.", "Check the configured base_url of WeChat's API."),
     row(40097, Request, "An argument is invalid.", REPORT),
