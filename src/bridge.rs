@@ -5,6 +5,7 @@ pub mod bind;
 pub mod consent;
 pub mod deliver;
 pub mod import;
+pub mod invite;
 pub mod keys;
 pub mod lend;
 mod link;

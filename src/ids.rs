@@ -87,4 +87,6 @@ row_id! {
     CreditId;
     /// One consent or one send in the ledger of permissions.
     CreditEntryId;
+    /// A one-time token that binds whoever presents it to a staff member.
+    InvitationId;
 }

@@ -12,6 +12,7 @@ pub mod delivery;
 pub mod event;
 pub mod identity;
 pub mod import;
+pub mod invitation;
 pub mod message_type;
 pub mod notification;
 pub mod project;

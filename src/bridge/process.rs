@@ -11,7 +11,7 @@ use chrono::NaiveDateTime;
 use diesel::QueryResult;
 use thiserror::Error;
 
-use super::{Bridge, Step};
+use super::{Bridge, Step, invite};
 use crate::db::{Conn, DbError};
 use crate::ids::{AccountId, EventId};
 use crate::metrics;
@@ -151,6 +151,8 @@ fn apply(
     if waiting.is_empty() {
         return Ok(Done::default());
     }
+    // Before any identity is locked, in the order of whoever else binds.
+    invite::lock_presented(conn, &effects.invitations)?;
     identity::sight(conn, &effects.sightings)?;
     let receipts = receipt::insert_many(conn, &effects.receipts)?;
     let found = identity::ids_of(conn, &effects.spots())?;
@@ -160,6 +162,7 @@ fn apply(
         .collect();
     windows::open(conn, &effects.acted.openings(&ids))?;
     credit::record(conn, &consent::said(&effects.consents, &ids), now)?;
+    invite::redeem_presented(conn, &effects.invitations, &ids, now)?;
     let processed: Vec<Processed> = waiting
         .iter()
         .map(|event| Processed {

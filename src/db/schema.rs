@@ -2,6 +2,10 @@
 //! PostgreSQL and SQLite share.
 #![allow(missing_docs, reason = "columns are described in the migrations")]
 
+mod invite;
+
+pub use invite::invitations;
+
 diesel::table! {
     projects (id) {
         id -> BigInt,
@@ -324,6 +328,7 @@ diesel::joinable!(deliveries -> notifications (notification_id));
 diesel::joinable!(attempts -> deliveries (delivery_id));
 diesel::joinable!(credits -> identities (identity_id));
 diesel::joinable!(credit_entries -> credits (credit_id));
+diesel::joinable!(invitations -> staff (staff_row_id));
 
 diesel::allow_tables_to_appear_in_same_query!(
     projects,
@@ -347,4 +352,5 @@ diesel::allow_tables_to_appear_in_same_query!(
     credits,
     credit_entries,
     sweeps,
+    invitations,
 );

@@ -1,8 +1,8 @@
 //! The API, `/api/v1`: every route on one screen, with the scope that a key needs for it.
 //!
 //! `read` looks up, `notify` is what a business app does day by day (notify, log in, report
-//! consent, put staff, bind), `token` borrows access tokens, `admin` deletes and changes settings,
-//! and covers the others. A key sees one project; what belongs to another one does not exist for it
+//! consent, put staff, bind, invite), `token` borrows access tokens, `admin` deletes and changes
+//! settings, and covers the others. A key sees one project; what belongs to another one does not exist for it
 //! (404).
 //!
 //! Bodies and answers are JSON. Ids are numbers, except WeChat's msgid, which is a string because
@@ -57,6 +57,8 @@ pub(super) fn scope() -> Routes {
         .service(at("/v1/staff/{staff_id}", [put(Notify, staff::put), get(Read, staff::find), delete(Admin, staff::delete)]))
         .service(at("/v1/staff/{staff_id}/bindings", [post(Notify, staff::bindings::create)]))
         .service(at("/v1/staff/{staff_id}/bindings/{id}", [delete(Admin, staff::bindings::delete)]))
+        .service(at("/v1/staff/{staff_id}/invitations", [post(Notify, staff::invitations::create), search(Read, staff::invitations::list)]))
+        .service(at("/v1/staff/{staff_id}/invitations/{id}", [delete(Notify, staff::invitations::revoke)]))
         .service(at("/v1/staff/{staff_id}/credits", [get(Read, credits::of_staff)]))
         .service(at("/v1/people", [search(Read, people::list)]))
         .service(at("/v1/people/{identity_id}", [get(Read, people::find)]))

@@ -27,6 +27,7 @@ pub(super) enum List {
     Audit = b'u',
     Templates = b't',
     Credits = b'c',
+    Invitations = b'i',
 }
 
 /// One page that a caller asks for.

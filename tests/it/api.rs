@@ -6,6 +6,7 @@ mod credits;
 mod deliveries;
 mod errors;
 mod events;
+mod invitations;
 mod login;
 mod notifications;
 mod people;

@@ -6,6 +6,7 @@ use chrono::NaiveDateTime;
 
 use super::consent::{self, Heard};
 use super::window::Acted;
+use crate::bridge::invite::Presented;
 use crate::ids::AccountId;
 use crate::metrics;
 use crate::models::account::{AccountKind, Scope};
@@ -22,6 +23,7 @@ pub(super) struct Effects {
     pub(super) receipts: Vec<NewReceipt>,
     pub(super) consents: Vec<Heard>,
     pub(super) acted: Acted,
+    pub(super) invitations: Vec<Presented>,
 }
 
 /// Sorted by account and openid, which is also the order in which rows are locked.
@@ -37,6 +39,7 @@ impl Effects {
         let mut receipts = BTreeMap::new();
         let mut consents = Vec::new();
         let mut acted = Acted::default();
+        let mut invitations = Vec::new();
         for event in waiting {
             let Some(&scope) = accounts.get(&event.account_id) else {
                 continue;
@@ -65,6 +68,7 @@ impl Effects {
                 continue;
             };
             consents.extend(consent::heard(event, &push));
+            invitations.extend(Presented::by(event, scope, &push));
             if let Some(receipt) = receipt(event, &push, now) {
                 receipts.insert((receipt.account_id, receipt.msgid), receipt);
             }
@@ -78,6 +82,7 @@ impl Effects {
             receipts: receipts.into_values().collect(),
             consents,
             acted,
+            invitations,
         }
     }
 

@@ -4,13 +4,16 @@ use actix_web::web::{Data, Json, Path};
 use serde::{Deserialize, Serialize};
 
 use super::check;
+use super::staff::invitations;
 use super::{Caller, State};
+use crate::bridge::invite::{Accepted, InviteError};
 use crate::bridge::login::LoginError;
-use crate::ids::IdentityId;
+use crate::ids::{IdentityId, InvitationId};
 use crate::models::identity::{self, ProfileState};
 use crate::models::{binding, identity::Identity};
 use crate::web::error::{Code, Problem};
 use crate::wechat::error::{ApiError, CallError, Class};
+use crate::wechat::qrcode::SCENE_MAX;
 
 const CODE_MAX: usize = 256;
 /// WeChat's code for a login code that it does not know.
@@ -23,6 +26,9 @@ const CODE_USED: i64 = 40163;
 pub(super) struct Login {
     /// What `wx.login` gave the mini-program.
     code: String,
+    /// The token of an invitation, from the query of the page that was opened.
+    #[serde(default)]
+    invitation: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -34,6 +40,17 @@ pub(super) struct LoggedIn {
     profile_state: ProfileState,
     /// The staff members bound to this person.
     staff_ids: Vec<String>,
+    /// What the invitation did, if one came along.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    invitation: Option<AcceptedView>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct AcceptedView {
+    id: InvitationId,
+    staff_id: String,
+    /// Whether the binding is new.
+    bound_now: bool,
 }
 
 /// `POST /miniprogram/{app_id}/sessions`: who gave this code. The session_key stays at WeChat.
@@ -45,14 +62,24 @@ pub(super) async fn create(
 ) -> Result<Json<LoggedIn>, Problem> {
     check_code(&body.code)?;
     let project = caller.project_id;
-    let identity = state
-        .bridge
-        .log_in(project, &app_id, &body.code)
-        .await
-        .map_err(|error| match error {
-            LoginError::UnknownAccount => Problem::not_found("account"),
-            error => error.into(),
-        })?;
+    let (identity, invitation) = match &body.invitation {
+        None => {
+            let identity = state.bridge.log_in(project, &app_id, &body.code);
+            (identity.await.map_err(in_path)?, None)
+        }
+        Some(token) => {
+            check::text("invitation", token, SCENE_MAX)?;
+            let bridge = &state.bridge;
+            let welcomed = bridge.log_in_invited(project, &app_id, &body.code, token);
+            let welcomed = welcomed.await.map_err(refused_invitation)?;
+            let view = AcceptedView {
+                id: welcomed.invitation_id,
+                staff_id: welcomed.staff_id,
+                bound_now: welcomed.accepted == Accepted::Bound,
+            };
+            (welcomed.identity, Some(view))
+        }
+    };
     let shown = state.bridge.db.read(move |conn| {
         let ids: Vec<IdentityId> = identity::members_of(conn, &identity)?
             .iter()
@@ -61,18 +88,36 @@ pub(super) async fn create(
         let unionid = identity.unionid.as_deref();
         let mut staff_ids = binding::staff_of_person(conn, project, &ids, unionid)?;
         staff_ids.sort_unstable();
-        Ok::<_, Problem>(show(identity, staff_ids))
+        Ok::<_, Problem>(show(identity, staff_ids, invitation))
     });
     Ok(Json(shown.await?))
 }
 
-fn show(identity: Identity, staff_ids: Vec<String>) -> LoggedIn {
+fn show(identity: Identity, staff_ids: Vec<String>, invitation: Option<AcceptedView>) -> LoggedIn {
     LoggedIn {
         identity_id: identity.id,
         openid: identity.openid,
         unionid: identity.unionid,
         profile_state: identity.profile_state,
         staff_ids,
+        invitation,
+    }
+}
+
+/// The app id is in the path.
+fn in_path(error: LoginError) -> Problem {
+    match error {
+        LoginError::UnknownAccount => Problem::not_found("account"),
+        error => error.into(),
+    }
+}
+
+fn refused_invitation(error: InviteError) -> Problem {
+    match error {
+        InviteError::Login(error) => in_path(error),
+        InviteError::Unknown => invitations::unknown(),
+        error @ InviteError::Refused(_) => Problem::from(error).field("invitation"),
+        error => error.into(),
     }
 }
 

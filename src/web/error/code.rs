@@ -45,7 +45,9 @@ codes! {
     NotFound = "not_found", NOT_FOUND, "There is no such thing";
     NoSuchRoute = "no_such_route", NOT_FOUND, "There is no such route";
     MethodNotAllowed = "method_not_allowed", METHOD_NOT_ALLOWED, "The route has no such method";
-    AlreadyBound = "already_bound", CONFLICT, "The person is bound to another staff member";
+    AlreadyBound = "already_bound", CONFLICT, "One of the two is bound to somebody else";
+    PersonAlreadyBound = "person_already_bound", CONFLICT, "The person is bound to another staff member";
+    InvitationUsed = "invitation_used", CONFLICT, "The invitation was used already";
     IdempotencyConflict = "idempotency_conflict", CONFLICT, "The Idempotency-Key was used for another request";
     NotRetryable = "not_retryable", CONFLICT, "The delivery is not sent again";
     BodyTooLarge = "body_too_large", PAYLOAD_TOO_LARGE, "The body is too large";
@@ -63,6 +65,10 @@ codes! {
     LoginCodeInvalid = "code_invalid", UNPROCESSABLE_ENTITY, "WeChat does not accept the login code";
     LoginCodeUsed = "code_used", UNPROCESSABLE_ENTITY, "The login code was used already";
     LoginRefused = "login_refused", UNPROCESSABLE_ENTITY, "WeChat does not let this person log in";
+    InvitationUnknown = "invitation_unknown", UNPROCESSABLE_ENTITY, "There is no such invitation";
+    InvitationExpired = "invitation_expired", UNPROCESSABLE_ENTITY, "The invitation has expired";
+    InvitationRevoked = "invitation_revoked", UNPROCESSABLE_ENTITY, "The invitation was revoked";
+    InvitationWrongAccount = "invitation_wrong_account", UNPROCESSABLE_ENTITY, "The invitation is for another account";
     Internal = "internal", INTERNAL_SERVER_ERROR, "Something went wrong here";
     WechatRefused = "wechat_refused", BAD_GATEWAY, "WeChat refused the call";
     WechatUnreachable = "wechat_unreachable", SERVICE_UNAVAILABLE, "WeChat cannot be asked now";

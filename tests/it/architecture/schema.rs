@@ -6,7 +6,7 @@ use diesel::sql_types::{Bool, Text};
 use diesel::{RunQueryDsl, sql_query};
 use queqiao::db::Conn;
 
-use crate::support::TestDb;
+use crate::support::{TestDb, files_below};
 
 /// PostgreSQL's columns, with Diesel's names for their types.
 const POSTGRES: &str = "
@@ -79,7 +79,10 @@ fn declared(source: &str) -> BTreeSet<Column> {
 
 both_engines! {
     async fn the_migrated_tables_are_those_of_the_schema(database: TestDb) {
-        let declared = declared(&std::fs::read_to_string("src/db/schema.rs").unwrap());
+        let mut files = files_below("src/db/schema", "rs");
+        files.push("src/db/schema.rs".into());
+        let read = |file| std::fs::read_to_string(file).unwrap();
+        let declared = declared(&files.into_iter().map(read).collect::<String>());
         let migrated = columns(&mut database.db().connect().unwrap());
         assert!(declared.len() > 50, "only {} columns found", declared.len());
         let only_declared: Vec<_> = declared.difference(&migrated).collect();

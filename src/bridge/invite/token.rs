@@ -1,0 +1,62 @@
+//! The token of an invitation: shown once, stored as its SHA-256, which is enough for 256 random
+//! bits.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use secrecy::SecretString;
+use sha2::{Digest, Sha256};
+
+const MARK: &str = "qqi_";
+const RANDOM_BYTES: usize = 32;
+
+/// SHA-256 of a token.
+pub(super) type Hash = [u8; 32];
+
+/// A new token. It fits into the scene of a QR code, and needs no escaping in a query.
+pub(super) fn draw() -> (SecretString, Hash) {
+    let random: [u8; RANDOM_BYTES] = rand::random();
+    let token = format!("{MARK}{}", URL_SAFE_NO_PAD.encode(random));
+    let hash = Sha256::digest(token.as_bytes()).into();
+    (SecretString::from(token), hash)
+}
+
+/// The hash of a text that can be a token at all; none for any other scene.
+pub(super) fn hash(text: &str) -> Option<Hash> {
+    let random = URL_SAFE_NO_PAD.decode(text.strip_prefix(MARK)?).ok()?;
+    (random.len() == RANDOM_BYTES).then(|| Sha256::digest(text.as_bytes()).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use secrecy::ExposeSecret;
+
+    use super::*;
+    use crate::wechat::qrcode::SCENE_MAX;
+
+    #[test]
+    fn a_token_is_known_by_its_hash_and_fits_into_a_scene() {
+        let (token, drawn) = draw();
+        let text = token.expose_secret();
+        assert!(text.len() <= SCENE_MAX);
+        assert_eq!(hash(text), Some(drawn));
+        assert_ne!(draw().1, drawn);
+    }
+
+    #[test]
+    fn only_the_mark_and_32_bytes_are_a_token() {
+        let (token, _) = draw();
+        let text = token.expose_secret();
+        for other in [
+            "",
+            "shop_12",
+            "qqi_",
+            "qqi_short",
+            &text[4..],
+            &format!("{text}A"),
+            &format!(" {text}"),
+            &text.replace("qqi_", "QQI_"),
+        ] {
+            assert_eq!(hash(other), None, "{other}");
+        }
+    }
+}

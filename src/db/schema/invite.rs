@@ -1,0 +1,21 @@
+//! The table of invitations.
+
+diesel::table! {
+    invitations (id) {
+        id -> BigInt,
+        project_id -> BigInt,
+        staff_row_id -> BigInt,
+        account_id -> BigInt,
+        mini_program_id -> Nullable<BigInt>,
+        token_hash -> Binary,
+        rebind -> Bool,
+        created_at -> Timestamp,
+        expires_at -> Timestamp,
+        used_at -> Nullable<Timestamp>,
+        used_by -> Nullable<BigInt>,
+        revoked_at -> Nullable<Timestamp>,
+        refusal -> Nullable<Text>,
+        refused_at -> Nullable<Timestamp>,
+        refused_to -> Nullable<BigInt>,
+    }
+}
