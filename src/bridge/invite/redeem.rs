@@ -140,7 +140,7 @@ pub(super) fn note(
             Ok(())
         }
         Err(refusal) => {
-            tracing::warn!(
+            tracing::info!(
                 invitation.id = invitation_id,
                 identity.id = identity_id,
                 staff_id = ?staff_id,

@@ -75,7 +75,7 @@ pub(crate) fn redeem_presented(
     for one in presented {
         let id = ids.get(&(one.account_id, one.openid.as_str())).copied();
         let Some((found, staff_id)) = known.get_mut(one.hash.as_slice()) else {
-            tracing::warn!(
+            tracing::info!(
                 account.id = one.account_id.0,
                 identity.id = id.map(|id| id.0),
                 reason = "unknown",

@@ -28,6 +28,7 @@ pub(super) fn hash(text: &str) -> Option<Hash> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use secrecy::ExposeSecret;
 
     use super::*;
@@ -51,12 +52,24 @@ mod tests {
             "shop_12",
             "qqi_",
             "qqi_short",
-            &text[4..],
+            text.trim_start_matches(MARK),
             &format!("{text}A"),
             &format!(" {text}"),
             &text.replace("qqi_", "QQI_"),
         ] {
             assert_eq!(hash(other), None, "{other}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_other_text_has_the_hash_of_a_token(
+            text in prop_oneof![".*", "qqi_[A-Za-z0-9_-]{0,60}", "[A-Za-z0-9_-]{43}"],
+        ) {
+            let (token, drawn) = draw();
+            prop_assume!(text != token.expose_secret());
+            prop_assert_ne!(hash(&text), Some(drawn));
+            prop_assert!(hash(&text).is_none() || text.len() == token.expose_secret().len());
         }
     }
 }

@@ -1,6 +1,8 @@
 //! The story, in acts. Each act says what happens, then checks it through Queqiao's own API or on
 //! WeChat's side.
 
+mod invite;
+
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 
@@ -22,6 +24,7 @@ pub(super) async fn tell(stage: &Stage) -> Result<u32> {
     let notification = notify(stage, &mut teller).await?;
     receipts(stage, &mut teller, &notification).await?;
     refuse(stage, &mut teller).await?;
+    invite::act(stage, &mut teller).await?;
     unfollow(stage, &mut teller).await?;
     println!("\n{} checks, {} failed", teller.checks, teller.failed);
     Ok(teller.failed)

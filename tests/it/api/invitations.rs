@@ -97,7 +97,7 @@ both_engines! {
     async fn one_scan_follows_and_binds(two: Two) {
         let invited = two.invite("s1", json!({})).await;
         let token = invited["token"].as_str().unwrap();
-        assert_eq!((token.len(), &token[..4]), (47, "qqi_"));
+        assert!(token.len() == 47 && token.starts_with("qqi_"), "{token}");
         assert_eq!(invited["mini_program"]["path"], format!("pages/bind?invitation={token}"));
         assert_eq!((&invited["state"], &invited["app_id"]), (&json!("open"), &json!(OA)));
         let picture = "https://mp.weixin.qq.com/cgi-bin/showqrcode?ticket=gQ";
@@ -175,6 +175,28 @@ both_engines! {
             let bound = two.bound(&staff_id).await;
             assert_eq!(bound.len(), 1, "{bound:?}");
             assert_eq!(two.last_refusal(&staff_id).await, "used");
+        }
+    }
+
+    async fn who_uses_two_invitations_at_once_becomes_one_staff_member(two: Two) {
+        let (other, _server) = two.app.replica();
+        for person in 0..4_u32 {
+            // So that it is known that both openids are one person's.
+            two.follow(person).await;
+            let (left, right) = (format!("left{person}"), format!("right{person}"));
+            let scanned = two.invite(&left, json!({})).await;
+            let opened = two.invite(&right, json!({})).await;
+            assert!(two.scan(person, &scanned).await);
+            let login = two.log_in_with(person, &opened["token"]);
+            let (login, step) = tokio::join!(login, other.process_step());
+            step.unwrap();
+            two.app.drain().await;
+            let (left, right) = (two.bound(&left).await, two.bound(&right).await);
+            assert_eq!(left.len() + right.len(), 1, "{left:?} {right:?}");
+            match right.len() {
+                1 => login.ok(200),
+                _ => login.refused(409, "person_already_bound", "invitation"),
+            };
         }
     }
 

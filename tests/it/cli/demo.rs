@@ -11,5 +11,6 @@ fn the_demo_works() {
     let out = told.ok();
     assert!(out.contains("receipts"), "{out}");
     assert!(out.contains("20 is the limit"), "{out}");
+    assert!(out.contains("is refused: used"), "{out}");
     assert!(out.lines().count() > 20, "{out}");
 }

@@ -127,7 +127,7 @@ pub(in super::super) async fn create(
     let (app_id, mini_program) = (body.app_id, body.mini_program.map(|wish| wish.app_id));
     let names = (Some(app_id), mini_program.clone());
     let view = InvitedView {
-        invitation: show(invitation, names, state.bridge.clock.now()),
+        invitation: show(&invitation, names, state.bridge.clock.now()),
         qr_url: code.picture_url(),
         url: code.url,
         mini_program: mini_program.map(|app_id| PageView {
@@ -199,7 +199,7 @@ pub(in super::super) async fn list(
                 .mini_program_id
                 .and_then(|id| accounts.app_id(id));
             let names = (accounts.app_id(invitation.account_id), mini_program);
-            show(invitation, names, now)
+            show(&invitation, names, now)
         });
         Ok::<_, Problem>(Page::new(items.collect(), next))
     });
@@ -220,7 +220,7 @@ pub(in super::super) async fn revoke(
 }
 
 fn show(
-    invitation: Invitation,
+    invitation: &Invitation,
     (app_id, mini_program_app_id): (Option<String>, Option<String>),
     now: NaiveDateTime,
 ) -> InvitationView {

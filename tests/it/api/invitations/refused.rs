@@ -145,13 +145,15 @@ both_engines! {
     async fn nothing_but_the_token_binds(two: Two) {
         let invited = two.invite("s1", json!({})).await;
         let token = invited["token"].as_str().unwrap().to_owned();
-        let mut forged: Vec<String> = (0..token.len())
+        let letters: Vec<char> = token.chars().collect();
+        let mut forged: Vec<String> = (0..letters.len())
             .map(|at| {
-                let other = if &token[at..=at] == "A" { "B" } else { "A" };
-                format!("{}{other}{}", &token[..at], &token[at + 1..])
+                let mut changed = letters.clone();
+                changed[at] = if changed[at] == 'A' { 'B' } else { 'A' };
+                changed.into_iter().collect()
             })
             .collect();
-        forged.extend((0..token.len()).map(|length| token[..length].to_owned()));
+        forged.extend((0..letters.len()).map(|length| letters[..length].iter().collect()));
         forged.extend([
             token.to_uppercase(),
             token.to_lowercase(),
