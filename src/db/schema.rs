@@ -3,8 +3,12 @@
 #![allow(missing_docs, reason = "columns are described in the migrations")]
 
 mod invite;
+mod notify;
+mod subscribe;
 
 pub use invite::invitations;
+pub use notify::{attempts, deliveries, message_types, notifications, receipts, sweeps};
+pub use subscribe::{credit_entries, credits, template_syncs, templates};
 
 diesel::table! {
     projects (id) {
@@ -156,89 +160,6 @@ diesel::table! {
 }
 
 diesel::table! {
-    message_types (id) {
-        id -> BigInt,
-        project_id -> BigInt,
-        name -> Text,
-        description -> Nullable<Text>,
-        routes -> Text,
-        created_at -> Timestamp,
-        updated_at -> Timestamp,
-    }
-}
-
-diesel::table! {
-    notifications (id) {
-        id -> BigInt,
-        project_id -> BigInt,
-        message_type -> Text,
-        routes -> Text,
-        params -> Text,
-        nonce -> BigInt,
-        idempotency_key -> Nullable<Text>,
-        request_hash -> Nullable<Binary>,
-        send_at -> Nullable<Timestamp>,
-        expires_at -> Nullable<Timestamp>,
-        cancelled_at -> Nullable<Timestamp>,
-        created_at -> Timestamp,
-    }
-}
-
-diesel::table! {
-    deliveries (id) {
-        id -> BigInt,
-        notification_id -> BigInt,
-        project_id -> BigInt,
-        staff_id -> Text,
-        staff_name -> Nullable<Text>,
-        account_id -> Nullable<BigInt>,
-        identity_id -> Nullable<BigInt>,
-        openid -> Nullable<Text>,
-        route -> Nullable<Integer>,
-        state -> Text,
-        reason -> Nullable<Text>,
-        detail -> Nullable<Text>,
-        attempts -> Integer,
-        spent -> Integer,
-        begun_at -> Timestamp,
-        due_at -> Nullable<Timestamp>,
-        unsettled_since -> Nullable<Timestamp>,
-        msgid -> Nullable<BigInt>,
-        sent_at -> Nullable<Timestamp>,
-        finished_at -> Nullable<Timestamp>,
-        cancelled_at -> Nullable<Timestamp>,
-        created_at -> Timestamp,
-    }
-}
-
-diesel::table! {
-    attempts (id) {
-        id -> BigInt,
-        delivery_id -> BigInt,
-        number -> Integer,
-        started_at -> Timestamp,
-        finished_at -> Timestamp,
-        outcome -> Text,
-        errcode -> Nullable<BigInt>,
-        detail -> Nullable<Text>,
-    }
-}
-
-diesel::table! {
-    receipts (id) {
-        id -> BigInt,
-        account_id -> BigInt,
-        msgid -> BigInt,
-        delivered -> Bool,
-        reason -> Nullable<Text>,
-        create_time -> BigInt,
-        tries -> Integer,
-        due_at -> Nullable<Timestamp>,
-        created_at -> Timestamp,
-    }
-}
-
-diesel::table! {
     audit (id) {
         id -> BigInt,
         project_id -> BigInt,
@@ -248,70 +169,6 @@ diesel::table! {
         app_id -> Nullable<Text>,
         outcome -> Nullable<Text>,
         created_at -> Timestamp,
-    }
-}
-
-diesel::table! {
-    templates (id) {
-        id -> BigInt,
-        account_id -> BigInt,
-        template_id -> Text,
-        kind -> Text,
-        title -> Text,
-        content -> Text,
-        keys -> Text,
-        first_seen_at -> Timestamp,
-        last_seen_at -> Timestamp,
-        gone_at -> Nullable<Timestamp>,
-        changed_at -> Nullable<Timestamp>,
-        previous_title -> Nullable<Text>,
-        previous_content -> Nullable<Text>,
-    }
-}
-
-diesel::table! {
-    template_syncs (account_id) {
-        account_id -> BigInt,
-        due_at -> Nullable<Timestamp>,
-        synced_at -> Nullable<Timestamp>,
-        attempts -> Integer,
-        problem_code -> Nullable<BigInt>,
-        problem -> Nullable<Text>,
-    }
-}
-
-diesel::table! {
-    credits (id) {
-        id -> BigInt,
-        account_id -> BigInt,
-        identity_id -> BigInt,
-        template_id -> Text,
-        long_term -> Bool,
-        one_time_left -> Integer,
-        event_time -> BigInt,
-        api_time -> BigInt,
-        rejected_time -> BigInt,
-        withdrawn_time -> BigInt,
-        banned_time -> BigInt,
-        refused_time -> BigInt,
-        updated_at -> Timestamp,
-    }
-}
-
-diesel::table! {
-    credit_entries (id) {
-        id -> BigInt,
-        credit_id -> BigInt,
-        kind -> Text,
-        happened_time -> BigInt,
-        mark -> BigInt,
-    }
-}
-
-diesel::table! {
-    sweeps (name) {
-        name -> Text,
-        position -> BigInt,
     }
 }
 

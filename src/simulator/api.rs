@@ -1,6 +1,7 @@
-//! WeChat's API: which calls there are, how they are counted, and the shape of their answers.
+//! WeChat's API: how calls are taken, and the shape of their answers.
 
 mod custom;
+mod endpoint;
 mod library;
 mod qrcode;
 pub(super) mod session;
@@ -12,7 +13,6 @@ pub(super) mod user;
 use std::borrow::Cow;
 use std::cell::Cell;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use actix_web::HttpResponse;
 use actix_web::http::Method;
@@ -24,101 +24,7 @@ use super::grants::Turn;
 use super::population::mix;
 use super::world::World;
 
-/// The calls that are simulated.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Endpoint {
-    Token,
-    StableToken,
-    UserInfo,
-    UserInfoBatch,
-    UserGet,
-    CodeToSession,
-    TemplateSend,
-    PrivateTemplates,
-    SubscriptionTemplates,
-    SubscribeSend,
-    SubscribeBizsend,
-    CustomSend,
-    QrCodeCreate,
-}
-
-impl Endpoint {
-    pub(super) const ALL: [Self; 13] = [
-        Self::Token,
-        Self::StableToken,
-        Self::UserInfo,
-        Self::UserInfoBatch,
-        Self::UserGet,
-        Self::CodeToSession,
-        Self::TemplateSend,
-        Self::PrivateTemplates,
-        Self::SubscriptionTemplates,
-        Self::SubscribeSend,
-        Self::SubscribeBizsend,
-        Self::CustomSend,
-        Self::QrCodeCreate,
-    ];
-
-    pub(super) fn path(self) -> &'static str {
-        match self {
-            Self::Token => "/cgi-bin/token",
-            Self::StableToken => "/cgi-bin/stable_token",
-            Self::UserInfo => "/cgi-bin/user/info",
-            Self::UserInfoBatch => "/cgi-bin/user/info/batchget",
-            Self::UserGet => "/cgi-bin/user/get",
-            Self::CodeToSession => "/sns/jscode2session",
-            Self::TemplateSend => "/cgi-bin/message/template/send",
-            Self::PrivateTemplates => "/cgi-bin/template/get_all_private_template",
-            Self::SubscriptionTemplates => "/wxaapi/newtmpl/gettemplate",
-            Self::SubscribeSend => "/cgi-bin/message/subscribe/send",
-            Self::SubscribeBizsend => "/cgi-bin/message/subscribe/bizsend",
-            Self::CustomSend => "/cgi-bin/message/custom/send",
-            Self::QrCodeCreate => "/cgi-bin/qrcode/create",
-        }
-    }
-
-    pub(super) fn at(path: &str) -> Option<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|endpoint| endpoint.path() == path)
-    }
-
-    pub(super) fn is_post(self) -> bool {
-        matches!(
-            self,
-            Self::StableToken
-                | Self::UserInfoBatch
-                | Self::TemplateSend
-                | Self::SubscribeSend
-                | Self::SubscribeBizsend
-                | Self::CustomSend
-                | Self::QrCodeCreate
-        )
-    }
-}
-
-/// A counter for each call.
-#[derive(Default)]
-pub(super) struct Calls {
-    by_endpoint: [AtomicU64; Endpoint::ALL.len()],
-}
-
-impl Calls {
-    pub(super) fn slot(&self, endpoint: Endpoint) -> Option<&AtomicU64> {
-        self.by_endpoint.get(endpoint as usize)
-    }
-
-    pub(super) fn count(&self, endpoint: Endpoint) {
-        if let Some(counter) = self.slot(endpoint) {
-            counter.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
-    pub(super) fn get(&self, endpoint: Endpoint) -> u64 {
-        self.slot(endpoint)
-            .map_or(0, |counter| counter.load(Ordering::Relaxed))
-    }
-}
+pub(super) use endpoint::{Calls, Endpoint};
 
 /// One request.
 pub(super) struct Call<'a> {

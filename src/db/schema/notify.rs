@@ -1,0 +1,91 @@
+//! The tables of notifications and of what becomes of them.
+
+diesel::table! {
+    message_types (id) {
+        id -> BigInt,
+        project_id -> BigInt,
+        name -> Text,
+        description -> Nullable<Text>,
+        routes -> Text,
+        created_at -> Timestamp,
+        updated_at -> Timestamp,
+    }
+}
+
+diesel::table! {
+    notifications (id) {
+        id -> BigInt,
+        project_id -> BigInt,
+        message_type -> Text,
+        routes -> Text,
+        params -> Text,
+        nonce -> BigInt,
+        idempotency_key -> Nullable<Text>,
+        request_hash -> Nullable<Binary>,
+        send_at -> Nullable<Timestamp>,
+        expires_at -> Nullable<Timestamp>,
+        cancelled_at -> Nullable<Timestamp>,
+        created_at -> Timestamp,
+    }
+}
+
+diesel::table! {
+    deliveries (id) {
+        id -> BigInt,
+        notification_id -> BigInt,
+        project_id -> BigInt,
+        staff_id -> Text,
+        staff_name -> Nullable<Text>,
+        account_id -> Nullable<BigInt>,
+        identity_id -> Nullable<BigInt>,
+        openid -> Nullable<Text>,
+        route -> Nullable<Integer>,
+        state -> Text,
+        reason -> Nullable<Text>,
+        detail -> Nullable<Text>,
+        attempts -> Integer,
+        spent -> Integer,
+        begun_at -> Timestamp,
+        due_at -> Nullable<Timestamp>,
+        unsettled_since -> Nullable<Timestamp>,
+        msgid -> Nullable<BigInt>,
+        sent_at -> Nullable<Timestamp>,
+        finished_at -> Nullable<Timestamp>,
+        cancelled_at -> Nullable<Timestamp>,
+        created_at -> Timestamp,
+    }
+}
+
+diesel::table! {
+    attempts (id) {
+        id -> BigInt,
+        delivery_id -> BigInt,
+        number -> Integer,
+        started_at -> Timestamp,
+        finished_at -> Timestamp,
+        outcome -> Text,
+        errcode -> Nullable<BigInt>,
+        detail -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    receipts (id) {
+        id -> BigInt,
+        account_id -> BigInt,
+        msgid -> BigInt,
+        delivered -> Bool,
+        reason -> Nullable<Text>,
+        create_time -> BigInt,
+        tries -> Integer,
+        due_at -> Nullable<Timestamp>,
+        created_at -> Timestamp,
+    }
+}
+
+diesel::table! {
+    sweeps (name) {
+        name -> Text,
+        position -> BigInt,
+    }
+}
