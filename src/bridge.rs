@@ -3,7 +3,9 @@
 pub mod accounts;
 pub mod bind;
 pub mod consent;
+mod decide;
 pub mod deliver;
+mod fallback;
 pub mod import;
 pub mod invite;
 pub mod keys;
@@ -21,6 +23,7 @@ pub mod receive;
 pub mod register;
 pub mod retry;
 pub mod route;
+mod senders;
 pub mod signals;
 pub mod templates;
 pub mod token;
@@ -35,7 +38,7 @@ use crate::vault::Vault;
 use crate::wechat::client::Client;
 
 use accounts::Accounts;
-use deliver::Pauses;
+use deliver::{Pauses, Turns};
 use keys::Keys;
 use prepared::Notifications;
 use signals::Signals;
@@ -64,6 +67,8 @@ pub struct Bridge {
     pub notifications: Arc<Notifications>,
     /// Accounts that may not send for a while.
     pub pauses: Arc<Pauses>,
+    /// To whom this process is sending what WeChat takes one at a time.
+    pub turns: Arc<Turns>,
     /// Wakes the next step.
     pub signals: Arc<Signals>,
 }
@@ -79,6 +84,7 @@ impl Bridge {
             tokens: Arc::new(tokens),
             notifications: Arc::default(),
             pauses: Arc::default(),
+            turns: Arc::default(),
             signals: Arc::new(Signals::default()),
             db,
             clock,

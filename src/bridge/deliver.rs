@@ -2,13 +2,19 @@
 //! transaction.
 //!
 //! A crash between sending and recording leaves the lease to run out; the next try carries the
-//! same `client_msg_id`, so WeChat does not send twice. Where WeChat may have forgotten the id,
-//! there is no next try: the delivery ends as `unknown`.
+//! same `client_msg_id`, so WeChat does not send twice. Where WeChat may have forgotten the id, or
+//! the channel has none, there is no next try: the delivery ends as `unknown`.
+//!
+//! A failure that is final for its route and person moves the delivery on to the next route, in the
+//! transaction that records it.
 
 mod book;
+mod credits;
 mod failure;
+mod message;
 mod outcome;
 mod pause;
+mod permits;
 mod send;
 
 use std::collections::{BTreeSet, HashMap};
@@ -21,7 +27,8 @@ use thiserror::Error;
 use super::accounts::{AccountError, ById};
 use super::prepared::Ready;
 use super::retry::Backoff;
-use super::{Bridge, Step};
+use super::route::{Channel, Route};
+use super::{Bridge, Step, fallback};
 use crate::db::DbError;
 use crate::ids::NotificationId;
 use crate::metrics;
@@ -29,6 +36,7 @@ use crate::models::delivery::{self, Due, Postponed};
 use crate::models::{attempt, identity, notification};
 
 pub use pause::{Pause, Pauses};
+pub use permits::Turns;
 
 use book::Book;
 use outcome::Limits;
@@ -57,6 +65,28 @@ struct Gathered {
     limits: Limits,
 }
 
+impl Gathered {
+    /// The route of a delivery, and those after it; none where they cannot be read any more.
+    fn routes_from(&self, due: &Due) -> &[Route] {
+        let ready = self.notifications.get(&due.notification_id);
+        let prepared = ready.and_then(|ready| ready.prepared.as_ref().ok());
+        let from = usize::try_from(due.route).unwrap_or(usize::MAX);
+        prepared
+            .and_then(|prepared| prepared.routes().get(from..))
+            .unwrap_or_default()
+    }
+
+    /// When the notification of a delivery expires.
+    fn end_of(&self, due: &Due) -> Option<NaiveDateTime> {
+        self.notifications.get(&due.notification_id)?.expires_at
+    }
+
+    fn channel_of(&self, due: &Due) -> Channel {
+        let route = self.routes_from(due).first();
+        route.map(|route| route.channel).unwrap_or_default()
+    }
+}
+
 impl Bridge {
     /// Sends one batch of deliveries that are due.
     ///
@@ -74,19 +104,35 @@ impl Bridge {
             // There is probably more: for another loop.
             self.signals.deliveries.notify_one();
         }
-        let gathered = match self.gather(&due).await {
-            Ok(gathered) => gathered,
+        let prepared = async {
+            let gathered = self.gather(&due).await?;
+            let permits = self.permits(&due, claimed_at, &gathered).await?;
+            Ok((gathered, permits))
+        };
+        let (gathered, permits) = match prepared.await {
+            Ok(prepared) => prepared,
             Err(error) => {
                 self.give_back(&due, claimed_at).await?;
                 return Err(error);
             }
         };
-        let tries = due
-            .iter()
-            .map(|due| self.attempt(due, claimed_at, &gathered));
+        let groups = permits.groups(&due);
+        let tries = groups.into_iter().map(async |group| {
+            let mut done = Vec::with_capacity(group.len());
+            for due in group {
+                let permit = permits.of(due);
+                let tried = self.attempt(due, claimed_at, &gathered, permit).await;
+                done.push((due, permit, tried));
+            }
+            done
+        });
         let mut book = Book::default();
-        for (due, done) in due.iter().zip(join_all(tries).await) {
-            book.enter(due, claimed_at, done);
+        for (due, permit, done) in join_all(tries).await.into_iter().flatten() {
+            let routes = gathered.routes_from(due);
+            let template_id = routes.first().and_then(|own| own.template_id.as_deref());
+            book.credits
+                .enter(due, claimed_at, template_id, permit, &done);
+            book.enter(due, claimed_at, done, routes);
         }
         self.record(book).await?;
         Ok(Step::Worked)
@@ -131,6 +177,7 @@ impl Bridge {
                 ),
                 max_attempts: settings.max_attempts,
                 max_age: seconds(settings.max_age_seconds),
+                lease: seconds(settings.lease_seconds),
             },
         })
     }
@@ -147,22 +194,29 @@ impl Bridge {
 
     async fn record(&self, book: Book) -> Result<(), DeliverError> {
         let now = self.clock.now();
-        let woken = self
+        let cache = Arc::clone(&self.notifications);
+        let (woken, moved) = self
             .db
             .write(move |conn| {
+                let held = fallback::hold(conn, &book.stuck)?;
                 let woken = delivery::record(conn, &book.outcomes)?;
                 attempt::insert_missing(conn, &book.lost)?;
                 attempt::insert_many(conn, &book.attempts)?;
                 delivery::release(conn, &book.postponed)?;
                 identity::mark_unfollowed(conn, &book.unfollowed, now)?;
+                book.credits.write(conn)?;
+                let moved = fallback::move_on(conn, &cache, &held, &book.stuck, now)?;
                 for attempt in &book.attempts {
                     metrics::attempt(attempt.outcome);
                 }
-                Ok::<_, DeliverError>(woken)
+                Ok::<_, DeliverError>((woken, moved))
             })
             .await?;
         if woken > 0 {
             self.signals.receipts.notify_one();
+        }
+        if moved > 0 {
+            self.signals.deliveries.notify_one();
         }
         Ok(())
     }

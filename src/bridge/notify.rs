@@ -9,19 +9,15 @@ mod recipients;
 mod request;
 mod times;
 
-use std::collections::HashMap;
-
 use chrono::NaiveDateTime;
-use diesel::QueryResult;
 use thiserror::Error;
 
 use super::Bridge;
-use super::plan::Sender;
 use super::prepared::Prepared;
-use super::route::{self, FieldError, Route};
+use super::route::{self, FieldError};
+use super::senders::{known_accounts, senders};
 use crate::db::{Conn, DbError};
-use crate::ids::{AccountId, DeliveryId, NotificationId, ProjectId};
-use crate::models::account::{self, AccountKind};
+use crate::ids::{DeliveryId, NotificationId, ProjectId};
 use crate::models::delivery::{self, DeliveryState};
 use crate::models::message_type;
 use crate::models::notification::{self, NewNotification};
@@ -158,7 +154,7 @@ fn accept(
         source,
     };
     let routes = route::parse(&stored.routes).map_err(in_route)?;
-    let senders = senders(&known_accounts(conn, project)?, &routes, in_route)?;
+    let senders = senders(&known_accounts(conn, project)?, &routes).map_err(in_route)?;
     let prepared = Prepared::new(routes, &request.params).map_err(in_route)?;
     let new = NewNotification {
         project_id: project,
@@ -232,44 +228,4 @@ fn verdicts(conn: &mut Conn, id: NotificationId) -> Result<Vec<Verdict>, NotifyE
         },
     };
     Ok(stored.into_iter().map(verdict).collect())
-}
-
-/// The project's accounts, by app_id.
-type KnownAccounts = HashMap<String, (AccountId, AccountKind)>;
-
-fn known_accounts(conn: &mut Conn, project: ProjectId) -> QueryResult<KnownAccounts> {
-    let accounts = account::list(conn, project)?.into_iter();
-    Ok(accounts
-        .map(|account| (account.app_id, (account.id, account.kind)))
-        .collect())
-}
-
-/// The accounts of the routes, in their order.
-fn senders(
-    accounts: &KnownAccounts,
-    routes: &[Route],
-    in_route: impl Fn(FieldError) -> NotifyError,
-) -> Result<Vec<Sender>, NotifyError> {
-    let numbered = routes.iter().enumerate();
-    numbered
-        .map(|(at, route)| sender(accounts, at, route).map_err(&in_route))
-        .collect()
-}
-
-/// The account of a route, if it can send.
-fn sender(known: &KnownAccounts, at: usize, route: &Route) -> Result<Sender, FieldError> {
-    let problem = match known.get(&route.account) {
-        Some((id, AccountKind::OfficialAccount)) => {
-            return Ok(Sender {
-                id: *id,
-                app_id: route.account.clone(),
-            });
-        }
-        Some((_, AccountKind::MiniProgram)) => {
-            "is a mini-program, which has no template messages: name an official account"
-        }
-        None => "is no account of the project: add it, or correct the route",
-    };
-    let problem = format!("({}) {problem}", route.account);
-    Err(FieldError::new(format!("routes[{at}].account"), problem))
 }

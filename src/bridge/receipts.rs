@@ -1,13 +1,17 @@
 //! Receipts: WeChat's word on what became of each message closes its delivery, also where the word
-//! came before the answer to the send.
+//! came before the answer to the send. A message that did not arrive goes on to the next route.
+
+use std::sync::Arc;
 
 use chrono::TimeDelta;
 use thiserror::Error;
 
+use super::fallback::{self, Stuck};
 use super::{Bridge, Step};
 use crate::db::DbError;
 use crate::metrics;
-use crate::models::{delivery, receipt};
+use crate::models::delivery;
+use crate::models::receipt::{self, Undelivered};
 
 /// Receipts joined in one transaction.
 const BATCH: i64 = 500;
@@ -38,10 +42,18 @@ impl Bridge {
             .ok()
             .and_then(TimeDelta::try_seconds)
             .unwrap_or(TimeDelta::MAX);
-        let settled = self
-            .db
-            .write(move |conn| Ok::<_, ReceiptError>(receipt::settle(conn, now, give_up, BATCH)?))
-            .await?;
+        let cache = Arc::clone(&self.notifications);
+        let settle = self.db.write(move |conn| {
+            let settled = receipt::settle(conn, now, give_up, BATCH)?;
+            let stuck: Vec<Stuck> = settled.failed.iter().map(stuck).collect();
+            let held = fallback::hold(conn, &stuck)?;
+            let moved = fallback::move_on(conn, &cache, &held, &stuck, now)?;
+            Ok::<_, ReceiptError>((settled, moved))
+        });
+        let (settled, moved) = settle.await?;
+        if moved > 0 {
+            self.signals.deliveries.notify_one();
+        }
         let full = i64::try_from(settled.looked_at).is_ok_and(|count| count >= BATCH);
         // Receipts that stay without a delivery are looked at later, not again at once.
         Ok(match settled.joined > 0 || full {
@@ -87,5 +99,15 @@ impl Bridge {
             0 => Step::Idle,
             _ => Step::Worked,
         })
+    }
+}
+
+fn stuck(failed: &Undelivered) -> Stuck {
+    Stuck {
+        id: failed.id,
+        notification_id: failed.notification_id,
+        attempts: failed.attempts,
+        reason: "receipt_failed",
+        detail: failed.detail.clone().unwrap_or_default(),
     }
 }

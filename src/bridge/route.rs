@@ -1,6 +1,8 @@
 //! Routes: the ways in which a message type can be sent, in the order in which they are tried.
 //! The JSON in `message_types.routes` has this shape.
 
+mod channel;
+mod check;
 mod compiled;
 mod field;
 mod judge;
@@ -12,8 +14,12 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
-use url::Url;
 
+use crate::wechat::subscribe::{Language, MiniProgramState};
+
+use check::{check_route, check_url};
+
+pub use channel::{Channel, Permission, Traits};
 pub use compiled::{Compiled, Recipient, Rendered};
 pub use field::{Chosen, Field, OnTooLong};
 pub use preview::Preview;
@@ -37,14 +43,17 @@ const MAX_WORD: usize = 64;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Route {
-    /// The app_id of the official account that sends.
-    pub account: String,
-    /// What kind of message it sends.
+    /// The app_id of the account that sends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
+    /// What kind of message it sends; it decides which of the others a route has.
     #[serde(default)]
     pub channel: Channel,
     /// The template's id in that account.
-    pub template_id: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template_id: Option<String>,
     /// The template's keys, each with what fills it in.
+    #[serde(default)]
     pub fields: BTreeMap<String, Field>,
     /// The page that a tap opens, such as `https://example.com/orders/{{ params.order }}`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -52,15 +61,15 @@ pub struct Route {
     /// The mini-program that a tap opens; wins over `url`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mini_program: Option<MiniProgram>,
-}
-
-/// A kind of message.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Channel {
-    /// A template message of a service account.
-    #[default]
-    Template,
+    /// The sending mini-program's own page, with its query, that a tap opens, to be filled in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub page: Option<String>,
+    /// Which version of the mini-program a tap opens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub miniprogram_state: Option<MiniProgramState>,
+    /// The language of what WeChat writes around the texts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lang: Option<Language>,
 }
 
 /// A mini-program that is linked with the sending account.
@@ -160,102 +169,6 @@ pub fn check(routes: &[Route]) -> Result<(), FieldError> {
 /// If it cannot be written, which JSON of these types always can.
 pub fn to_json(routes: &[Route]) -> serde_json::Result<String> {
     serde_json::to_string(routes)
-}
-
-fn check_route(path: &str, route: &Route) -> Result<(), FieldError> {
-    check_word(&format!("{path}.account"), &route.account)?;
-    check_word(&format!("{path}.template_id"), &route.template_id)?;
-    let count = route.fields.len();
-    if count == 0 || count > MAX_FIELDS {
-        let problem = format!("has {count} entries: give 1 to {MAX_FIELDS}");
-        return Err(FieldError::new(format!("{path}.fields"), problem));
-    }
-    for (key, filling) in &route.fields {
-        if !is_key(key) {
-            let problem = format!(
-                "has the key {key:?}: a key is a letter or _, then letters, digits and _, at most \
-                 {MAX_WORD} in all, as in {{{{thing1.DATA}}}} of the template"
-            );
-            return Err(FieldError::new(format!("{path}.fields"), problem));
-        }
-        check_source(&format!("{path}.fields.{key}"), filling.text())?;
-    }
-    if let Some(url) = &route.url {
-        check_source(&format!("{path}.url"), url)?;
-        // What is filled in later is checked when it is.
-        if !url.contains("{{") && !url.contains("{%") {
-            check_url(&format!("{path}.url"), url)?;
-        }
-    }
-    if let Some(mini_program) = &route.mini_program {
-        check_word(&format!("{path}.mini_program.app_id"), &mini_program.app_id)?;
-        if let Some(page) = &mini_program.path {
-            check_source(&format!("{path}.mini_program.path"), page)?;
-        }
-    }
-    Ok(())
-}
-
-fn check_word(field: &str, word: &str) -> Result<(), FieldError> {
-    let sound = (1..=MAX_WORD).contains(&word.len()) && word.chars().all(|c| c.is_ascii_graphic());
-    if sound {
-        return Ok(());
-    }
-    let problem = format!(
-        "must be 1 to {MAX_WORD} ASCII characters without spaces: copy it from WeChat's console"
-    );
-    Err(FieldError::new(field, problem))
-}
-
-fn is_key(key: &str) -> bool {
-    key.len() <= MAX_WORD
-        && key.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
-        && key.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
-}
-
-fn check_source(field: &str, source: &str) -> Result<(), FieldError> {
-    let length = source.len();
-    if !(1..=MAX_SOURCE).contains(&length) {
-        let problem = format!("has {length} bytes: give 1 to {MAX_SOURCE}");
-        return Err(FieldError::new(field, problem));
-    }
-    match forbidden_statement(source) {
-        None => Ok(()),
-        Some(word) => {
-            let problem = format!(
-                "has the statement `{word}`: of statements only `if`, `elif`, `else` and `endif` \
-                 are allowed"
-            );
-            Err(FieldError::new(field, problem))
-        }
-    }
-}
-
-/// The first statement that a one-line text has no need of. With loops and assignments a short
-/// template can make a text that fills the memory: fuel counts instructions, not bytes.
-fn forbidden_statement(source: &str) -> Option<&str> {
-    source.split("{%").skip(1).find_map(|rest| {
-        let word = rest
-            .trim_start_matches(['-', '+'])
-            .split_whitespace()
-            .next()
-            .unwrap_or_default();
-        let word = word.trim_end_matches("%}").trim_end_matches('-');
-        (!matches!(word, "if" | "elif" | "else" | "endif")).then_some(word)
-    })
-}
-
-fn check_url(field: &str, url: &str) -> Result<(), FieldError> {
-    let sound = Url::parse(url)
-        .is_ok_and(|parsed| matches!(parsed.scheme(), "http" | "https") && parsed.has_host())
-        && !url.contains(char::is_whitespace);
-    if sound && url.len() <= MAX_URL {
-        return Ok(());
-    }
-    let problem = format!(
-        "must be an http:// or https:// address of at most {MAX_URL} bytes, without spaces"
-    );
-    Err(FieldError::new(field, problem))
 }
 
 #[cfg(test)]

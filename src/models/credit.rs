@@ -7,6 +7,7 @@
 mod balance;
 mod record;
 mod spend;
+mod standing;
 
 use chrono::NaiveDateTime;
 use diesel::prelude::*;
@@ -16,6 +17,7 @@ use crate::ids::{AccountId, CreditId, IdentityId, ProjectId};
 
 pub use record::{Said, Word, mark_long_term, record};
 pub use spend::{Refusal, Taken, Wanted, give_back, refuse, settle, take};
+pub use standing::{Standing, standings};
 
 /// Longest template id, in characters; WeChat's have 43.
 pub const TEMPLATE_ID_MAX: usize = 128;

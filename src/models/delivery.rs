@@ -2,6 +2,7 @@
 
 mod again;
 mod cancel;
+mod onward;
 mod outbox;
 mod overdue;
 mod search;
@@ -16,6 +17,7 @@ use crate::ids::{AccountId, DeliveryId, IdentityId, NotificationId, ProjectId};
 
 pub use again::{Again, StillUnreachable, explain_again, requeue};
 pub use cancel::cancel;
+pub use onward::{DeadEnd, Halted, Onward, end, halted, move_on};
 pub use outbox::{Due, Outcome, Postponed, claim_due, record, release};
 pub use overdue::{Overdue, close_overdue, has_overdue};
 pub use search::{Filter, search};
@@ -68,6 +70,8 @@ pub struct Delivery {
     pub reason: Option<String>,
     /// The same in a sentence.
     pub detail: Option<String>,
+    /// The routes that were considered and left, as JSON; none where the first was taken.
+    pub considered: Option<String>,
     /// Tries so far.
     pub attempts: i32,
     /// Those of them before it was last retried by hand.
@@ -116,6 +120,9 @@ pub struct NewDelivery<'a> {
     /// The same in a sentence.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<&'a str>,
+    /// The routes that were passed over, as JSON.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub considered: Option<String>,
     /// Now, for one that is queued.
     #[serde(
         serialize_with = "maybe_timestamp",
@@ -151,15 +158,16 @@ pub fn insert_many(conn: &mut Conn, rows: &[NewDelivery<'_>]) -> QueryResult<()>
             ("state", Kind::Text),
             ("reason", Kind::Text),
             ("detail", Kind::Text),
+            ("considered", Kind::Text),
             ("due_at", Kind::Timestamp),
             ("finished_at", Kind::Timestamp),
             ("created_at", Kind::Timestamp),
         ],
         sql: "INSERT INTO deliveries (notification_id, project_id, staff_id, staff_name, \
-              account_id, identity_id, openid, route, state, reason, detail, attempts, spent, \
+              account_id, identity_id, openid, route, state, reason, detail, considered, attempts, spent, \
               begun_at, due_at, finished_at, created_at) SELECT r.notification_id, r.project_id, r.staff_id, \
               r.staff_name, r.account_id, r.identity_id, r.openid, r.route, r.state, r.reason, \
-              r.detail, 0, 0, COALESCE(r.due_at, r.created_at), r.due_at, r.finished_at, \
+              r.detail, r.considered, 0, 0, COALESCE(r.due_at, r.created_at), r.due_at, r.finished_at, \
               r.created_at FROM {rows}",
     };
     for chunk in rows.chunks(INSERT_CHUNK) {

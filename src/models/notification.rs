@@ -161,6 +161,17 @@ pub fn types_of(
         .load(conn)
 }
 
+/// The routes of several notifications, as JSON.
+pub fn routes_of(
+    conn: &mut Conn,
+    ids: &[NotificationId],
+) -> QueryResult<Vec<(NotificationId, String)>> {
+    notifications::table
+        .filter(notifications::id.eq_any(ids))
+        .select((notifications::id, notifications::routes))
+        .load(conn)
+}
+
 /// A page of a project's notifications, newest first, with ids below `before`.
 pub fn list(
     conn: &mut Conn,

@@ -1,5 +1,7 @@
 //! Receipts: WeChat's word on what became of a message, joined to deliveries by msgid.
 
+use std::collections::BTreeSet;
+
 use chrono::{NaiveDateTime, TimeDelta};
 use diesel::prelude::*;
 use diesel::sql_query;
@@ -8,7 +10,8 @@ use serde::Serialize;
 
 use crate::db::Conn;
 use crate::db::batch::{Batch, Kind, maybe_timestamp, timestamp};
-use crate::ids::{AccountId, DeliveryId};
+use crate::ids::{AccountId, DeliveryId, NotificationId};
+use crate::models::notification;
 
 /// A receipt to store.
 #[derive(Clone, Debug, Serialize)]
@@ -60,6 +63,8 @@ struct DueReceipt {
     created_at: NaiveDateTime,
     #[diesel(sql_type = Nullable<BigInt>)]
     delivery_id: Option<DeliveryId>,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    notification_id: Option<NotificationId>,
 }
 
 #[derive(Serialize)]
@@ -80,12 +85,33 @@ struct Looked {
 }
 
 /// What one round of joining did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Settled {
     /// Receipts looked at.
     pub looked_at: usize,
     /// Receipts that closed their delivery.
     pub joined: usize,
+    /// Deliveries that failed by this.
+    pub failed: Vec<Undelivered>,
+}
+
+/// A delivery whose message did not arrive.
+#[derive(Clone, Debug, PartialEq, Eq, QueryableByName)]
+pub struct Undelivered {
+    /// The delivery.
+    #[diesel(sql_type = BigInt)]
+    pub id: DeliveryId,
+    /// Its notification, which cannot be cancelled before the transaction is over.
+    #[diesel(sql_type = BigInt)]
+    pub notification_id: NotificationId,
+    /// Its tries.
+    #[diesel(sql_type = Integer)]
+    pub attempts: i32,
+    /// Why, in a sentence.
+    #[diesel(sql_type = Nullable<Text>)]
+    pub detail: Option<String>,
+    #[diesel(sql_type = Text)]
+    state: String,
 }
 
 /// Joins receipts that are due to their deliveries. One without a delivery is looked at again
@@ -97,6 +123,14 @@ pub fn settle(
     limit: i64,
 ) -> QueryResult<Settled> {
     let receipts = due(conn, now, limit)?;
+    let failing = receipts.iter().filter(|receipt| !receipt.delivered);
+    let failing: BTreeSet<NotificationId> = failing
+        .filter_map(|receipt| receipt.notification_id)
+        .collect();
+    if !failing.is_empty() {
+        // Before their deliveries are written, as a cancellation takes them in this order.
+        notification::hold(conn, &failing.into_iter().collect::<Vec<_>>())?;
+    }
     let closed: Vec<Closed> = receipts
         .iter()
         .filter_map(|receipt| {
@@ -119,11 +153,13 @@ pub fn settle(
             },
         })
         .collect();
-    close(conn, &closed)?;
+    let mut failed = close(conn, &closed)?;
+    failed.retain(|closed| closed.state == "failed");
     look_again(conn, &looked)?;
     Ok(Settled {
         looked_at: receipts.len(),
         joined: closed.len(),
+        failed,
     })
 }
 
@@ -135,7 +171,7 @@ fn due(conn: &mut Conn, now: NaiveDateTime, limit: i64) -> QueryResult<Vec<DueRe
     let now = now.format("%F %T%.f");
     let limit = limit.max(0);
     sql_query(format!(
-        "SELECT r.id, r.delivered, r.reason, r.tries, r.created_at, d.id AS delivery_id \
+        "SELECT r.id, r.delivered, r.reason, r.tries, r.created_at, d.id AS delivery_id, d.notification_id \
          FROM receipts r LEFT JOIN deliveries d \
          ON d.account_id = r.account_id AND d.msgid = r.msgid \
          WHERE r.due_at IS NOT NULL AND r.due_at <= '{now}' ORDER BY r.due_at LIMIT {limit} {lock}"
@@ -143,7 +179,7 @@ fn due(conn: &mut Conn, now: NaiveDateTime, limit: i64) -> QueryResult<Vec<DueRe
     .load(conn)
 }
 
-fn close(conn: &mut Conn, rows: &[Closed]) -> QueryResult<usize> {
+fn close(conn: &mut Conn, rows: &[Closed]) -> QueryResult<Vec<Undelivered>> {
     const CLOSE: Batch = Batch {
         columns: &[
             ("id", Kind::BigInt),
@@ -155,9 +191,11 @@ fn close(conn: &mut Conn, rows: &[Closed]) -> QueryResult<usize> {
               state = CASE WHEN r.delivered THEN 'delivered' ELSE 'failed' END, \
               reason = CASE WHEN r.delivered THEN NULL ELSE 'receipt_failed' END, \
               detail = r.detail, finished_at = r.now, due_at = NULL \
-              FROM {rows} WHERE deliveries.id = r.id AND deliveries.state IN ('sent', 'no_receipt')",
+              FROM {rows} WHERE deliveries.id = r.id AND deliveries.state IN ('sent', 'no_receipt') \
+              RETURNING deliveries.id, deliveries.notification_id, deliveries.attempts, \
+              deliveries.detail, deliveries.state",
     };
-    CLOSE.execute(conn, rows)
+    CLOSE.load(conn, rows)
 }
 
 fn look_again(conn: &mut Conn, rows: &[Looked]) -> QueryResult<usize> {

@@ -73,6 +73,7 @@ pub(super) fn scope() -> Routes {
         .service(at("/v1/notifications/{id}/deliveries", [search(Read, deliveries::list)]))
         .service(at("/v1/deliveries", [search(Read, deliveries::search)]))
         .service(at("/v1/deliveries/retry", [post(Notify, deliveries::retry::many)]))
+        .service(at("/v1/deliveries/{id}", [get(Read, deliveries::find)]))
         .service(at("/v1/deliveries/{id}/retry", [post(Notify, deliveries::retry::one)]))
         .service(at("/v1/events", [search(Read, events::list)]))
         .service(at("/v1/events/{id}", [get(Read, events::find)]))

@@ -2,5 +2,8 @@
 
 mod accept;
 mod deliver;
+mod fallback;
 mod rig;
+mod silence;
 mod trouble;
+mod ways;

@@ -30,6 +30,7 @@ CREATE INDEX notifications_by_project ON notifications (project_id, id);
 -- One notification to one staff member, and the outbox: a row is due, or leased, while `due_at`
 -- is set. `unsettled_since` is the start of the first send whose outcome is not known. Limits of age
 -- and tries count from `begun_at` and without the `spent` attempts: a retry by hand begins anew.
+-- `considered` has the routes that were left, as JSON; null where the first was taken and kept.
 -- `cancelled_at` on a row that is leased says that it is not to be tried again.
 -- `notification_id` has no foreign key: both rows are written in one transaction and the
 -- notification is never deleted, while the check locks that one row for each of 100,000 deliveries.
@@ -47,6 +48,7 @@ CREATE TABLE deliveries (
     state           TEXT      NOT NULL,
     reason          TEXT,
     detail          TEXT,
+    considered      TEXT,
     attempts        INTEGER   NOT NULL,
     spent           INTEGER   NOT NULL,
     begun_at        TIMESTAMP NOT NULL,

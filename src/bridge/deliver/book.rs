@@ -2,9 +2,12 @@
 
 use chrono::NaiveDateTime;
 
+use super::credits::Credits;
 use super::failure::Failure;
 use super::outcome::Next;
 use super::send::Done;
+use crate::bridge::fallback::Stuck;
+use crate::bridge::route::Route;
 use crate::ids::IdentityId;
 use crate::models::attempt::NewAttempt;
 use crate::models::delivery::{DeliveryState, Due, Outcome, Postponed};
@@ -19,11 +22,21 @@ pub(super) struct Book {
     pub(super) postponed: Vec<Postponed>,
     /// Who does not follow, as of which second.
     pub(super) unfollowed: Vec<(IdentityId, i64)>,
+    /// What becomes of the permissions that were taken.
+    pub(super) credits: Credits,
+    /// Deliveries whose route did not lead to the person, and that have another.
+    pub(super) stuck: Vec<Stuck>,
 }
 
 impl Book {
-    /// Enters what came of one delivery claimed at `claimed_at`.
-    pub(super) fn enter(&mut self, due: &Due, claimed_at: NaiveDateTime, done: Done) {
+    /// Enters what came of one delivery claimed at `claimed_at`; `routes` begin with its own.
+    pub(super) fn enter(
+        &mut self,
+        due: &Due,
+        claimed_at: NaiveDateTime,
+        done: Done,
+        routes: &[Route],
+    ) {
         if due.unsettled_since < claimed_at && due.attempts > 1 {
             self.lost.push(lost(due, claimed_at));
         }
@@ -33,7 +46,27 @@ impl Book {
                 next,
                 msgid,
                 failure,
-            } => self.tried(due, claimed_at, finished_at, next, msgid, failure),
+            } => {
+                let unsettled = due.unsettled_since < claimed_at;
+                let moves_on = failure.as_ref().filter(|failure| failure.moves_on);
+                if let Some(failure) = moves_on.filter(|_| !unsettled && routes.len() > 1) {
+                    self.stuck.push(Stuck {
+                        id: due.id,
+                        notification_id: due.notification_id,
+                        attempts: due.attempts,
+                        reason: failure.reason,
+                        detail: failure.detail.clone(),
+                    });
+                }
+                let has_receipt = routes
+                    .first()
+                    .is_none_or(|own| own.channel.traits().has_receipt);
+                let next = match next {
+                    Next::Sent if !has_receipt => Next::Delivered,
+                    next => next,
+                };
+                self.tried(due, claimed_at, finished_at, next, msgid, failure);
+            }
             Done::Postponed { due_at, pause } => self.postponed.push(Postponed {
                 reason: Some(pause.reason),
                 detail: Some(pause.detail),
@@ -98,6 +131,12 @@ impl Book {
                 sent_at: Some(finished_at),
                 ..row
             },
+            Next::Delivered => Outcome {
+                state: DeliveryState::Delivered,
+                sent_at: Some(finished_at),
+                finished_at: Some(finished_at),
+                ..row
+            },
             Next::Again {
                 due_at,
                 unsettled_since,
@@ -123,8 +162,8 @@ impl Book {
     }
 }
 
-const TOO_LATE: &str = "A send was interrupted, and WeChat may have taken the message. It was too \
-                        late to try again without the risk of notifying twice.";
+const TOO_LATE: &str = "A send was interrupted, and WeChat may have taken the message. It cannot \
+                        be tried again without the risk of notifying twice.";
 
 /// A delivery that is not to be sent any more, unless an earlier try sent it.
 fn withdrawn(state: DeliveryState, due: &Due, now: NaiveDateTime) -> Outcome {

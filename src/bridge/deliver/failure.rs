@@ -1,12 +1,12 @@
 //! What a failed try means: by whom it can be mended, and in which words that is told.
 
 use crate::bridge::problem;
-use crate::bridge::route::FieldError;
+use crate::bridge::route::{Channel, FieldError};
 use crate::bridge::token::TokenError;
 use crate::wechat::error::{ApiError, CallError, Class, token_call_class};
 
-/// The name of the call, for counting and for the words of its errors.
-pub(super) const SEND_CALL: &str = "template/send";
+/// The stable word for a person who allows no message more.
+const NO_CREDIT: &str = "no_credit";
 
 /// Why a try did not bring a message to WeChat.
 #[derive(Debug)]
@@ -15,6 +15,8 @@ pub(super) enum SendError {
     Token(TokenError),
     /// The account is gone, or does not open.
     NoAccount,
+    /// The person allows no message more of the template.
+    NoCredit,
     /// The message cannot be filled in any more.
     NotRenderable(FieldError),
 }
@@ -45,12 +47,15 @@ pub(super) struct Failure {
     pub(super) detail: String,
     /// Whether the account's other messages would fail too.
     pub(super) whole_account: bool,
+    /// Whether another route may lead to the person.
+    pub(super) moves_on: bool,
 }
 
 impl Failure {
-    pub(super) fn of(error: &SendError) -> Self {
+    /// What a failure of a send on this channel means.
+    pub(super) fn of(error: &SendError, channel: Channel) -> Self {
         match error {
-            SendError::Token(TokenError::Call(CallError::Api(api))) => Self::refused(api),
+            SendError::Token(TokenError::Call(CallError::Api(api))) => Self::refused(api, channel),
             SendError::Token(TokenError::Call(call)) => Self::unanswered(call),
             SendError::Token(token) => Self::no_token(token),
             SendError::NoAccount => Self {
@@ -59,6 +64,17 @@ impl Failure {
                 ..Self::not_sent(
                     "The account cannot be used: it was removed, or its secrets do not open with \
                      this master key."
+                        .to_owned(),
+                )
+            },
+            SendError::NoCredit => Self {
+                reason: NO_CREDIT,
+                remedy: Remedy::Never,
+                whole_account: false,
+                moves_on: true,
+                ..Self::not_sent(
+                    "The person's permissions for this template are used up. Ask for their consent \
+                     again."
                         .to_owned(),
                 )
             },
@@ -71,7 +87,7 @@ impl Failure {
         }
     }
 
-    fn refused(api: &ApiError) -> Self {
+    fn refused(api: &ApiError, channel: Channel) -> Self {
         let (remedy, reason) = match api.class() {
             Class::Recipient => (Remedy::Never, recipient_reason(api.errcode)),
             Class::Request | Class::Success => (Remedy::Never, request_reason(api.errcode)),
@@ -89,8 +105,9 @@ impl Failure {
             errcode: Some(api.errcode),
             remedy,
             reason,
-            detail: words(SEND_CALL, api),
+            detail: words(channel.traits().call, api),
             whole_account: concerns_all(api),
+            moves_on: concerns_route(api),
         }
     }
 
@@ -108,6 +125,7 @@ impl Failure {
             reason: "unsettled",
             detail: format!("{} WeChat may have taken the message.", sentence(call)),
             whole_account: false,
+            moves_on: false,
         }
     }
 
@@ -147,7 +165,13 @@ impl Failure {
             reason: "retrying",
             detail,
             whole_account: true,
+            moves_on: false,
         }
+    }
+
+    /// Whether WeChat may have taken the message.
+    pub(super) fn is_ambiguous(&self) -> bool {
+        self.remedy == Remedy::Ambiguous
     }
 
     /// Whether WeChat says that the person does not follow.
@@ -179,10 +203,17 @@ fn request_reason(errcode: i64) -> &'static str {
 /// Some refusals of an account concern one template or one linked mini-program only.
 fn concerns_all(api: &ApiError) -> bool {
     match api.class() {
-        Class::Account => !matches!(api.errcode, 40013 | 40166 | 43104 | 43116),
+        Class::Account => !matches!(api.errcode, 40013 | 40166 | 43104 | 43107 | 43116),
         Class::Quota => api.errcode != 43117,
         _ => false,
     }
+}
+
+/// Whether the refusal holds for this person on this route, or for the template or the channel as
+/// a whole, so that another route may lead to the person. What is wrong with the message itself is
+/// for its sender to mend, not to be hidden by another route.
+fn concerns_route(api: &ApiError) -> bool {
+    api.class() == Class::Recipient || matches!(api.errcode, 43107 | 43116 | 48011)
 }
 
 fn words(call: &str, api: &ApiError) -> String {

@@ -26,6 +26,8 @@ pub(super) struct Limits {
     pub(super) backoff: Backoff,
     pub(super) max_attempts: i32,
     pub(super) max_age: TimeDelta,
+    /// How long a claim holds.
+    pub(super) lease: TimeDelta,
 }
 
 /// One try of a delivery.
@@ -41,13 +43,17 @@ pub(super) struct Try {
     pub(super) finished_at: NaiveDateTime,
     /// Start of the first try whose outcome is not known: this one, or an earlier one.
     pub(super) unsettled_since: NaiveDateTime,
+    /// Whether WeChat would show the message once if it were sent twice.
+    pub(super) repeat_is_safe: bool,
 }
 
 /// What becomes of the delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Next {
-    /// WeChat took it.
+    /// WeChat took it, and will tell whether it arrived.
     Sent,
+    /// It was taken on a channel that tells no more.
+    Delivered,
     /// It stays queued.
     Again {
         due_at: NaiveDateTime,
@@ -76,9 +82,12 @@ impl Next {
 }
 
 impl Try {
-    /// Whether an earlier try may have taken effect, too long ago to try again.
+    /// Whether an earlier try may have taken effect, and WeChat would not know it for the same.
     pub(super) fn is_too_late(&self) -> bool {
-        self.started_at - self.unsettled_since >= REMEMBERED
+        match self.repeat_is_safe {
+            true => self.started_at - self.unsettled_since >= REMEMBERED,
+            false => self.unsettled_since < self.started_at,
+        }
     }
 
     /// Start of an earlier try whose outcome is not known. An answer to this one does not settle
@@ -119,7 +128,7 @@ impl Try {
 
     fn after_silence(&self, limits: &Limits, jitter: f64) -> Next {
         let last = self.unsettled_since + LAST_PLANNED;
-        if self.is_last(limits) || self.finished_at >= last {
+        if !self.repeat_is_safe || self.is_last(limits) || self.finished_at >= last {
             return Next::Unknown {
                 reason: "unsettled",
             };

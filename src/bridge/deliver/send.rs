@@ -4,16 +4,16 @@ use std::sync::Arc;
 
 use chrono::{NaiveDateTime, TimeDelta};
 
-use super::failure::{Failure, Remedy, SEND_CALL, SendError};
+use super::failure::{Failure, Remedy, SendError};
+use super::message::Message;
 use super::outcome::{Next, Try, client_msg_id};
+use super::permits::{self, Permit};
 use super::{Gathered, Pause};
 use crate::bridge::Bridge;
-use crate::bridge::accounts::OpenAccount;
 use crate::bridge::prepared::Prepared;
 use crate::bridge::retry::jitter;
 use crate::bridge::route::{Channel, FieldError, Recipient, Rendered, Route};
 use crate::models::delivery::{DeliveryState, Due};
-use crate::wechat::template::{MiniProgramLink, TemplateMessage};
 
 /// How long an account is left alone for a trouble that its owner may mend at any time.
 const LONGEST_PAUSE: TimeDelta = TimeDelta::seconds(75);
@@ -46,47 +46,33 @@ impl Bridge {
         due: &Due,
         claimed_at: NaiveDateTime,
         gathered: &Gathered,
+        permit: Permit,
     ) -> Done {
-        let mut this = Try {
-            number: due.attempts - due.spent,
-            begun_at: due.begun_at,
-            started_at: claimed_at,
-            finished_at: claimed_at,
-            unsettled_since: due.unsettled_since,
+        if let Some(done) = self.held_back(due, claimed_at, gathered) {
+            return done;
+        }
+        let channel = gathered.channel_of(due);
+        if permit == Permit::Busy || self.is_late(claimed_at, gathered, channel) {
+            let pause = permits::busy(self.clock.now());
+            let due_at = pause.until;
+            return Done::Postponed { due_at, pause };
+        }
+        let mut this = a_try(due, claimed_at, channel);
+        let result = match permit {
+            Permit::NoCredit => Err(SendError::NoCredit),
+            _ => self.send(due, gathered).await,
         };
-        if this.is_too_late() {
-            return Done::TooLate;
-        }
-        let ready = gathered.notifications.get(&due.notification_id);
-        let end = ready.and_then(|ready| ready.expires_at);
-        if due.cancelled_at.is_some() {
-            let state = DeliveryState::Cancelled;
-            return Done::Withdrawn { state };
-        }
-        if end.is_some_and(|end| end <= claimed_at) {
-            let state = DeliveryState::Expired;
-            return Done::Withdrawn { state };
-        }
-        // What expires meanwhile is looked at then, to say so.
-        let by_the_end = |time: NaiveDateTime| end.map_or(time, |end| time.min(end));
-        if let Some(pause) = self.pauses.of(due.account_id, claimed_at) {
-            return match claimed_at - due.begun_at >= gathered.limits.max_age {
-                true => Done::GivenUp { pause },
-                false => Done::Postponed {
-                    due_at: by_the_end(pause.until + milliseconds(AFTER_PAUSE_MS * jitter())),
-                    pause,
-                },
-            };
-        }
-        let result = self.send(due, gathered).await;
         this.finished_at = self.clock.now();
         let (next, msgid, failure) = match result {
             Ok(msgid) => (Next::Sent, msgid, None),
             Err(error) => {
-                let failure = Failure::of(&error);
+                let failure = Failure::of(&error, channel);
                 let next = this.after(&failure, &gathered.limits, jitter());
                 self.pause_account(due, &failure, &next, this.finished_at);
-                (next.due_by(by_the_end), None, Some(failure))
+                // What expires meanwhile is looked at then, to say so.
+                let end = gathered.end_of(due);
+                let next = next.due_by(|time| end.map_or(time, |end| time.min(end)));
+                (next, None, Some(failure))
             }
         };
         Done::Tried {
@@ -95,6 +81,44 @@ impl Bridge {
             msgid,
             failure,
         }
+    }
+
+    /// Why a delivery is not to be tried now, as far as that is known without asking anybody.
+    pub(super) fn held_back(
+        &self,
+        due: &Due,
+        claimed_at: NaiveDateTime,
+        gathered: &Gathered,
+    ) -> Option<Done> {
+        let channel = gathered.channel_of(due);
+        if a_try(due, claimed_at, channel).is_too_late() {
+            return Some(Done::TooLate);
+        }
+        let end = gathered.end_of(due);
+        if due.cancelled_at.is_some() {
+            let state = DeliveryState::Cancelled;
+            return Some(Done::Withdrawn { state });
+        }
+        if end.is_some_and(|end| end <= claimed_at) {
+            let state = DeliveryState::Expired;
+            return Some(Done::Withdrawn { state });
+        }
+        let pause = self.pauses.of(due.account_id, claimed_at)?;
+        if claimed_at - due.begun_at >= gathered.limits.max_age {
+            return Some(Done::GivenUp { pause });
+        }
+        let due_at = pause.until + milliseconds(AFTER_PAUSE_MS * jitter());
+        Some(Done::Postponed {
+            due_at: end.map_or(due_at, |end| due_at.min(end)),
+            pause,
+        })
+    }
+
+    /// Whether the lease may run out before WeChat answers, where another process that then sends
+    /// the message once more would show it twice.
+    fn is_late(&self, claimed_at: NaiveDateTime, gathered: &Gathered, channel: Channel) -> bool {
+        let held = self.clock.now() - claimed_at;
+        !channel.traits().repeat_is_safe && held >= gathered.limits.lease / 2
     }
 
     async fn send(&self, due: &Due, gathered: &Gathered) -> Result<Option<i64>, SendError> {
@@ -113,38 +137,16 @@ impl Bridge {
             .map_err(|error| SendError::NotRenderable(error.clone()))?;
         let (route, rendered) = filled_in(due, prepared).map_err(SendError::NotRenderable)?;
         let id = client_msg_id(ready.nonce, due.id, due.spent);
-        match route.channel {
-            Channel::Template => {
-                self.send_template(account, due, route, &rendered, &id)
-                    .await
-            }
-        }
-    }
-
-    async fn send_template(
-        &self,
-        account: &OpenAccount,
-        due: &Due,
-        route: &Route,
-        rendered: &Rendered,
-        client_msg_id: &str,
-    ) -> Result<Option<i64>, SendError> {
-        let miniprogram = route.mini_program.as_ref().map(|linked| MiniProgramLink {
-            appid: &linked.app_id,
-            pagepath: rendered.page.as_deref(),
-        });
-        let message = TemplateMessage {
-            touser: &due.openid,
-            template_id: &route.template_id,
-            url: rendered.url.as_deref(),
-            miniprogram,
-            client_msg_id: Some(client_msg_id),
-            data: &rendered.data,
+        let message = Message {
+            to: &due.openid,
+            route,
+            rendered: &rendered,
+            client_msg_id: &id,
         };
         let wechat = &self.wechat;
         self.tokens
-            .call(account, SEND_CALL, move |token| async move {
-                wechat.send_template(&token, &message).await
+            .call(account, route.channel.traits().call, move |token| {
+                message.send(wechat, token)
             })
             .await
             .map(|receipt| receipt.msgid)
@@ -175,6 +177,17 @@ impl Bridge {
             detail: failure.detail.clone(),
         };
         self.pauses.set(due.account_id, pause);
+    }
+}
+
+fn a_try(due: &Due, claimed_at: NaiveDateTime, channel: Channel) -> Try {
+    Try {
+        number: due.attempts - due.spent,
+        begun_at: due.begun_at,
+        started_at: claimed_at,
+        finished_at: claimed_at,
+        unsettled_since: due.unsettled_since,
+        repeat_is_safe: channel.traits().repeat_is_safe,
     }
 }
 

@@ -5,12 +5,13 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use chrono::NaiveDateTime;
 
-use super::enqueue::{Known, by_staff_id, decide, rows_of};
-use super::{KnownAccounts, NotifyError, known_accounts, senders};
+use super::NotifyError;
 use crate::bridge::Bridge;
+use crate::bridge::decide::{Asked, Decision, by_staff_id, decide};
 use crate::bridge::plan::Sender;
 use crate::bridge::prepared::Prepared;
 use crate::bridge::route;
+use crate::bridge::senders::{KnownAccounts, known_accounts, senders};
 use crate::db::Conn;
 use crate::ids::{DeliveryId, NotificationId, ProjectId};
 use crate::models::delivery::{self, Again, Delivery, DeliveryState, Filter, StillUnreachable};
@@ -116,26 +117,38 @@ fn retry(
     let reach = staff::reach(conn, project, &names)?;
     let known = by_staff_id(&reach);
     let accounts = known_accounts(conn, project)?;
-    let mut plan = Plan {
-        known: &known,
-        again: Vec::new(),
-        explained: Vec::new(),
-        now,
-    };
+    let mut usable = Vec::new();
     for notification in &notifications {
         let deliveries = wanted.remove(&notification.id).unwrap_or_default();
         match ready(notification, &accounts, now) {
-            Ok((prepared, senders)) => {
-                for delivery in deliveries {
-                    plan.enter(delivery, &prepared, &senders, &mut retried);
-                }
-            }
+            Ok(ready) => usable.push((ready, deliveries)),
             Err((reason, detail)) => {
                 for delivery in deliveries {
                     retried.refuse(delivery.id, reason, detail.clone());
                 }
             }
         }
+    }
+    let each = usable.iter().flat_map(|((prepared, senders), deliveries)| {
+        deliveries.iter().map(move |&delivery| {
+            let asked = Asked {
+                staff_id: &delivery.staff_id,
+                prepared,
+                senders,
+                from: 0,
+            };
+            (delivery, asked)
+        })
+    });
+    let (deliveries, asked): (Vec<&Delivery>, Vec<Asked<'_>>) = each.unzip();
+    let decided = decide(conn, &known, &asked)?;
+    let mut plan = Plan {
+        again: Vec::new(),
+        explained: Vec::new(),
+        now,
+    };
+    for (delivery, decision) in deliveries.into_iter().zip(decided) {
+        plan.enter(delivery, decision, &mut retried);
     }
     let taken: HashSet<DeliveryId> = delivery::requeue(conn, &plan.again)?.into_iter().collect();
     for row in &plan.again {
@@ -202,7 +215,7 @@ fn ready(
     };
     let usable = || {
         let routes = route::parse(&notification.routes).map_err(in_route)?;
-        let senders = senders(accounts, &routes, in_route)?;
+        let senders = senders(accounts, &routes).map_err(in_route)?;
         let prepared = Prepared::stored(notification).map_err(in_route)?;
         Ok::<_, NotifyError>((prepared, senders))
     };
@@ -214,38 +227,25 @@ fn ready(
 
 /// The rows that a retry leaves behind.
 struct Plan<'a> {
-    known: &'a Known<'a>,
     again: Vec<Again<'a>>,
     explained: Vec<StillUnreachable>,
     now: NaiveDateTime,
 }
 
 impl<'a> Plan<'a> {
-    fn enter(
-        &mut self,
-        delivery: &'a Delivery,
-        prepared: &Prepared,
-        senders: &[Sender],
-        retried: &mut Retried,
-    ) {
-        let rows = rows_of(self.known, &delivery.staff_id);
-        let decision = decide(&delivery.staff_id, rows, prepared, senders);
-        let way = decision.way.and_then(|(route, to)| {
-            let whole = to.account_id.zip(to.identity_id).zip(to.openid.as_deref());
-            whole
-                .map(|whole| (route, whole))
-                .ok_or_else(|| ("no_identity_in_account", String::new()))
-        });
-        match way {
-            Ok((route, ((account_id, identity_id), openid))) => self.again.push(Again {
+    fn enter(&mut self, delivery: &Delivery, decision: Decision<'a>, retried: &mut Retried) {
+        let considered = decision.considered(Vec::new());
+        match decision.way {
+            Ok((route, to)) => self.again.push(Again {
                 id: delivery.id,
                 was: delivery.state,
                 attempts: delivery.attempts,
                 staff_name: decision.name,
-                account_id,
-                identity_id,
-                openid,
+                account_id: to.account_id,
+                identity_id: to.identity_id,
+                openid: to.openid.as_deref(),
                 route,
+                considered,
                 now: self.now,
             }),
             Err((reason, detail)) => {
@@ -254,6 +254,7 @@ impl<'a> Plan<'a> {
                     id: delivery.id,
                     reason,
                     detail,
+                    considered,
                     now: self.now,
                 });
             }

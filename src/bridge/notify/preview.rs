@@ -3,9 +3,11 @@
 use serde_json::{Map, Value};
 
 use super::request::{check_text, params_json};
-use super::{MAX_STAFF_ID, NotifyError, known_accounts, sender};
+use super::{MAX_STAFF_ID, NotifyError};
 use crate::bridge::Bridge;
 use crate::bridge::route::{self, Compiled, Preview, Recipient, Route};
+use crate::bridge::senders::{known_accounts, sender};
+use crate::bridge::templates::{Library, RouteProblem};
 use crate::ids::ProjectId;
 use crate::models::message_type;
 
@@ -36,6 +38,8 @@ pub struct RoutePreview {
     pub route: Route,
     /// What it would send.
     pub preview: Preview,
+    /// What is wrong with it as far as the template is known.
+    pub problems: Vec<RouteProblem>,
 }
 
 impl Bridge {
@@ -56,9 +60,10 @@ impl Bridge {
         let found = self.db.read(move |conn| {
             let stored = message_type::find(conn, project, &name)?
                 .ok_or(NotifyError::UnknownMessageType(name))?;
-            Ok::<_, NotifyError>((stored, known_accounts(conn, project)?))
+            let library = Library::of(conn, project)?;
+            Ok::<_, NotifyError>((stored, known_accounts(conn, project)?, library))
         });
-        let (stored, known) = found.await?;
+        let (stored, known, library) = found.await?;
         let in_route = |source| NotifyError::Route {
             name: request.message_type.clone(),
             source,
@@ -69,12 +74,19 @@ impl Bridge {
             id: &staff.id,
             name: staff.name.as_deref(),
         });
+        let mut problems = library.problems(&routes);
         let look = |(at, route): (usize, Route)| {
             let mut preview = compiled.preview(at, &request.params, staff);
             if let Err(error) = sender(&known, at, &route) {
                 preview.errors.insert(0, error);
             }
-            RoutePreview { route, preview }
+            let mut problems: Vec<_> = problems.extract_if(.., |one| one.route == at).collect();
+            problems.extend(library.unlisted(at, &route, &preview.fields));
+            RoutePreview {
+                route,
+                preview,
+                problems,
+            }
         };
         Ok(routes.into_iter().enumerate().map(look).collect())
     }

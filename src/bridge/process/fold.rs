@@ -69,7 +69,7 @@ impl Effects {
             };
             consents.extend(consent::heard(event, &push));
             invitations.extend(Presented::by(event, scope, &push));
-            if let Some(receipt) = receipt(event, &push, now) {
+            for receipt in self::receipts(event, &push, now) {
                 receipts.insert((receipt.account_id, receipt.msgid), receipt);
             }
         }
@@ -143,22 +143,37 @@ fn settle(sighting: &mut Sighting) {
     }
 }
 
-fn receipt(event: &Waiting, push: &Push, now: NaiveDateTime) -> Option<NewReceipt> {
-    let Content::TemplateSendJobFinish { status } = &push.content else {
-        return None;
+/// What a push says of messages that were sent.
+fn receipts(event: &Waiting, push: &Push, now: NaiveDateTime) -> Vec<NewReceipt> {
+    let receipt = |msg_id: Option<&str>, reason: Option<&str>| {
+        Some(NewReceipt {
+            account_id: event.account_id,
+            msgid: msg_id?.parse().ok()?,
+            delivered: reason.is_none(),
+            reason: reason.map(|reason| storable(reason).into_owned()),
+            create_time: event.create_time,
+            now,
+        })
     };
-    let (delivered, reason) = match status {
-        SendStatus::Success => (true, None),
-        SendStatus::Failed { reason } => (false, Some(storable(reason).into_owned())),
-    };
-    Some(NewReceipt {
-        account_id: event.account_id,
-        msgid: push.msg_id.as_deref()?.parse().ok()?,
-        delivered,
-        reason,
-        create_time: event.create_time,
-        now,
-    })
+    match &push.content {
+        Content::TemplateSendJobFinish { status } => {
+            let reason = match status {
+                SendStatus::Success => None,
+                SendStatus::Failed { reason } => Some(reason.as_str()),
+            };
+            receipt(push.msg_id.as_deref(), reason)
+                .into_iter()
+                .collect()
+        }
+        Content::SubscribeMsgSent { entries } => {
+            let each = entries.iter().filter_map(|entry| {
+                let reason = (!entry.delivered()).then_some(entry.error_status.as_str());
+                receipt(entry.msg_id.as_deref(), reason)
+            });
+            each.collect()
+        }
+        _ => Vec::new(),
+    }
 }
 
 #[cfg(test)]

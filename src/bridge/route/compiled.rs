@@ -63,7 +63,7 @@ pub struct Rendered {
     pub data: BTreeMap<String, String>,
     /// The page that a tap opens.
     pub url: Option<String>,
-    /// The page of the mini-program.
+    /// The page of the mini-program: the linked one, or the sending one.
     pub page: Option<String>,
 }
 
@@ -97,6 +97,11 @@ impl Compiled {
             }
             if let Some(source) = route.mini_program.as_ref().and_then(|m| m.path.as_ref()) {
                 let path = format!("routes[{at}].mini_program.path");
+                parts.mentions_staff |= compiled.add(&path, source)?;
+                parts.page = Some(path);
+            }
+            if let Some(source) = &route.page {
+                let path = format!("routes[{at}].page");
                 parts.mentions_staff |= compiled.add(&path, source)?;
                 parts.page = Some(path);
             }

@@ -48,10 +48,7 @@ impl Judge {
     }
 
     fn cut_plain(&self, path: &str, text: &str) -> Result<String, FieldError> {
-        let limit = match self.channel {
-            Channel::Template => SHOWN,
-        };
-        keyword::truncate_plain(text, limit).ok_or_else(|| {
+        keyword::truncate_plain(text, SHOWN).ok_or_else(|| {
             FieldError::new(
                 path,
                 "begins with a character that cannot be cut: shorten it",
@@ -94,7 +91,7 @@ impl Judge {
             let problem = "must be one of the values that the template lists, which is not checked";
             warn(keyword.word(), None, None, problem.to_owned());
         }
-        if self.channel != Channel::Template {
+        if !self.channel.traits().drops_silently {
             return found;
         }
         if matches!(self.key.as_str(), "first" | "remark") {

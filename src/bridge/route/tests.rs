@@ -282,7 +282,7 @@ fn a_template_cannot_make_much_out_of_little() {
         "{%include 'x'%}",
         "{% macro m() %}",
     ] {
-        let error = check_source("f", statement).unwrap_err();
+        let error = check::check_source("f", statement).unwrap_err();
         assert!(error.to_string().contains("only `if`"), "{error}");
     }
     for fine in [
@@ -290,6 +290,6 @@ fn a_template_cannot_make_much_out_of_little() {
         "100%",
         "{{ a }}",
     ] {
-        check_source("f", fine).unwrap();
+        check::check_source("f", fine).unwrap();
     }
 }

@@ -1,12 +1,12 @@
 //! Message types against the templates that are known: which types name a template, and what is
 //! wrong with a route as far as the last listing tells.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use diesel::QueryResult;
 use serde::Serialize;
 
-use crate::bridge::route::{Channel, Route};
+use crate::bridge::route::Route;
 use crate::db::Conn;
 use crate::ids::{AccountId, ProjectId};
 use crate::models::{account, message_type, template, template_sync};
@@ -40,6 +40,21 @@ pub enum ProblemCode {
     KeyMissing,
     /// The route fills in a key that the template does not have.
     KeyUnknown,
+    /// The text is none of those that the template lists for its key.
+    ValueUnlisted,
+}
+
+impl ProblemCode {
+    /// The stable word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::TemplateGone => "template_gone",
+            Self::TemplateUnknown => "template_unknown",
+            Self::KeyMissing => "key_missing",
+            Self::KeyUnknown => "key_unknown",
+            Self::ValueUnlisted => "value_unlisted",
+        }
+    }
 }
 
 /// The templates of a project's accounts, as they were last listed. Accounts that were never
@@ -86,11 +101,45 @@ impl Library {
     pub fn problems(&self, routes: &[Route]) -> Vec<RouteProblem> {
         let mut problems = Vec::new();
         for (at, route) in routes.iter().enumerate() {
-            if let Some(templates) = self.0.get(&route.account).filter(|_| is_listed(route)) {
-                check(at, route, templates.get(&route.template_id), &mut problems);
+            if let Some((account, known)) = self.template(route) {
+                check(at, route, account, known, &mut problems);
             }
         }
         problems
+    }
+
+    /// Which texts of a filled-in route are none of those that its template lists.
+    pub fn unlisted(
+        &self,
+        at: usize,
+        route: &Route,
+        texts: &BTreeMap<String, String>,
+    ) -> Vec<RouteProblem> {
+        let known = self.template(route).and_then(|(_, known)| known);
+        let keys = known.map(|known| known.keys.as_slice()).unwrap_or_default();
+        let wrong = keys.iter().filter_map(|TemplateKey { key, values, .. }| {
+            let text = texts.get(key)?;
+            let is_wrong = !values.is_empty() && !values.contains(text);
+            is_wrong.then(|| RouteProblem {
+                route: at,
+                field: format!("routes[{at}].fields.{key}"),
+                code: ProblemCode::ValueUnlisted,
+                detail: format!(
+                    "The template takes only listed texts here: {}. WeChat will refuse another \
+                     (47003).",
+                    values.join(", ")
+                ),
+            })
+        });
+        wrong.collect()
+    }
+
+    /// The account and the template of a route, where the account's templates are known.
+    fn template<'a>(&'a self, route: &'a Route) -> Option<(&'a str, Option<&'a Known>)> {
+        let account = route.account.as_deref()?;
+        let is_listed = route.channel.traits().is_listed;
+        let templates = self.0.get(account).filter(|_| is_listed)?;
+        Some((account, templates.get(route.template_id.as_deref()?)))
     }
 
     /// [`Library::problems`] of routes as they are stored.
@@ -99,14 +148,13 @@ impl Library {
     }
 }
 
-/// Whether the templates of this channel are among those that are listed for its account.
-fn is_listed(route: &Route) -> bool {
-    match route.channel {
-        Channel::Template => true,
-    }
-}
-
-fn check(at: usize, route: &Route, known: Option<&Known>, problems: &mut Vec<RouteProblem>) {
+fn check(
+    at: usize,
+    route: &Route,
+    account: &str,
+    known: Option<&Known>,
+    problems: &mut Vec<RouteProblem>,
+) {
     let mut add = |field: &str, code, detail| {
         problems.push(RouteProblem {
             route: at,
@@ -115,7 +163,6 @@ fn check(at: usize, route: &Route, known: Option<&Known>, problems: &mut Vec<Rou
             detail,
         });
     };
-    let account = &route.account;
     let known = match known {
         Some(known) if !known.gone => known,
         Some(_) => {
@@ -170,9 +217,10 @@ impl Naming {
         let mut naming: HashMap<(String, String), Vec<String>> = HashMap::new();
         for (name, routes) in message_type::routes(conn, project)? {
             for route in parse(&routes) {
-                let names = naming
-                    .entry((route.account, route.template_id))
-                    .or_default();
+                let (Some(account), Some(template_id)) = (route.account, route.template_id) else {
+                    continue;
+                };
+                let names = naming.entry((account, template_id)).or_default();
                 if names.last() != Some(&name) {
                     names.push(name.clone());
                 }

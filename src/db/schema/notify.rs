@@ -43,6 +43,7 @@ diesel::table! {
         state -> Text,
         reason -> Nullable<Text>,
         detail -> Nullable<Text>,
+        considered -> Nullable<Text>,
         attempts -> Integer,
         spent -> Integer,
         begun_at -> Timestamp,

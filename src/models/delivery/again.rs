@@ -23,13 +23,15 @@ pub struct Again<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub staff_name: Option<&'a str>,
     /// The account of the route.
-    pub account_id: AccountId,
+    pub account_id: Option<AccountId>,
     /// The identity it goes to.
-    pub identity_id: IdentityId,
+    pub identity_id: Option<IdentityId>,
     /// That identity's openid.
-    pub openid: &'a str,
+    pub openid: Option<&'a str>,
     /// Which route, from 0.
     pub route: i32,
+    /// The routes that were passed over before it, as JSON.
+    pub considered: Option<String>,
     /// Now.
     #[serde(serialize_with = "timestamp")]
     pub now: NaiveDateTime,
@@ -54,11 +56,12 @@ pub fn requeue(conn: &mut Conn, rows: &[Again<'_>]) -> QueryResult<Vec<DeliveryI
             ("identity_id", Kind::BigInt),
             ("openid", Kind::Text),
             ("route", Kind::Integer),
+            ("considered", Kind::Text),
             ("now", Kind::Timestamp),
         ],
         sql: "UPDATE deliveries SET state = 'queued', reason = NULL, detail = NULL, \
               staff_name = r.staff_name, account_id = r.account_id, identity_id = r.identity_id, \
-              openid = r.openid, route = r.route, spent = deliveries.attempts, begun_at = r.now, \
+              openid = r.openid, route = r.route, considered = r.considered, spent = deliveries.attempts, begun_at = r.now, \
               due_at = r.now, unsettled_since = NULL, msgid = NULL, sent_at = NULL, \
               finished_at = NULL FROM {rows} WHERE deliveries.id = r.id \
               AND deliveries.state = r.was AND deliveries.attempts = r.attempts \
@@ -77,6 +80,8 @@ pub struct StillUnreachable {
     pub reason: &'static str,
     /// The same in a sentence.
     pub detail: String,
+    /// The routes, each with the reason, as JSON.
+    pub considered: Option<String>,
     /// Now.
     #[serde(serialize_with = "timestamp")]
     pub now: NaiveDateTime,
@@ -89,9 +94,11 @@ pub fn explain_again(conn: &mut Conn, rows: &[StillUnreachable]) -> QueryResult<
             ("id", Kind::BigInt),
             ("reason", Kind::Text),
             ("detail", Kind::Text),
+            ("considered", Kind::Text),
             ("now", Kind::Timestamp),
         ],
-        sql: "UPDATE deliveries SET reason = r.reason, detail = r.detail, finished_at = r.now \
+        sql: "UPDATE deliveries SET reason = r.reason, detail = r.detail, \
+              considered = r.considered, finished_at = r.now \
               FROM {rows} WHERE deliveries.id = r.id AND deliveries.state = 'unreachable'",
     };
     EXPLAIN.execute(conn, rows)

@@ -2,6 +2,7 @@
 
 mod filter;
 pub(super) mod retry;
+mod routes;
 mod search;
 
 use std::collections::HashMap;
@@ -21,7 +22,8 @@ use crate::models::notification;
 use crate::web::error::Problem;
 use crate::wechat::error::advice;
 
-pub(super) use search::search;
+use routes::{RouteView, Routes};
+pub(super) use search::{find, search};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -45,6 +47,8 @@ pub(super) struct DeliveryView {
     openid: Option<String>,
     /// Which of the notification's routes, from 0.
     route: Option<i32>,
+    /// The routes that were considered, in order, with their verdicts.
+    routes: Vec<RouteView>,
     /// WeChat's id of the message.
     msgid: Option<String>,
     /// When it is tried next, while it is queued.
@@ -121,14 +125,21 @@ fn with_attempts(
             .push(attempt.into());
     }
     let accounts = Accounts::of(conn, project)?;
+    let routes = Routes::of(conn, &found)?;
     let items = found.into_iter().map(|delivery| {
         let attempts = tries.remove(&delivery.id).unwrap_or_default();
-        show(delivery, attempts, &accounts)
+        let routes = routes.considered(&delivery);
+        show(delivery, attempts, routes, &accounts)
     });
     Ok(items.collect())
 }
 
-fn show(delivery: Delivery, attempts: Vec<AttemptView>, accounts: &Accounts) -> DeliveryView {
+fn show(
+    delivery: Delivery,
+    attempts: Vec<AttemptView>,
+    routes: Vec<RouteView>,
+    accounts: &Accounts,
+) -> DeliveryView {
     let is_queued = delivery.state == DeliveryState::Queued;
     DeliveryView {
         id: delivery.id,
@@ -140,6 +151,7 @@ fn show(delivery: Delivery, attempts: Vec<AttemptView>, accounts: &Accounts) -> 
         identity_id: delivery.identity_id,
         openid: delivery.openid,
         route: delivery.route,
+        routes,
         msgid: delivery.msgid.map(|msgid| msgid.to_string()),
         next_attempt_at: delivery
             .due_at

@@ -131,34 +131,28 @@ fn check_name(name: &str) -> Result<(), Problem> {
         .limit(TYPE_NAME_MAX))
 }
 
-/// Each route names an official account of the project. Returns those, each once.
+/// Each route names an account of the project that can send on its channel. Returns those, each
+/// once.
 fn check_accounts(
     conn: &mut Conn,
     project: ProjectId,
     routes: &[Route],
 ) -> Result<BTreeSet<AccountId>, Problem> {
     let accounts = Accounts::of(conn, project)?;
-    let official = accounts.official();
-    let wrong: Vec<Wrong> = routes
-        .iter()
-        .enumerate()
-        .filter(|(_, route)| !official.iter().any(|known| known.app_id == route.account))
-        .map(|(at, route)| Wrong {
+    let mut named = BTreeSet::new();
+    let mut wrong = Vec::new();
+    for (at, route) in routes.iter().enumerate() {
+        let found = route.account.as_deref();
+        let found = found.and_then(|app_id| accounts.labelled(app_id));
+        let problem = route.channel.account_problem(found.map(|label| label.kind));
+        wrong.extend(problem.map(|detail| Wrong {
             field: format!("routes[{at}].account"),
-            detail: match accounts.with_app_id(&route.account) {
-                Some(_) => "is a mini-program: template messages come from an official account",
-                None => "is no account of the project: add it, or correct the app id",
-            }
-            .to_owned(),
-        })
-        .collect();
+            detail,
+        }));
+        named.extend(found.map(|label| label.id));
+    }
     match wrong.first() {
-        None => {
-            let named = routes.iter();
-            Ok(named
-                .filter_map(|route| accounts.with_app_id(&route.account))
-                .collect())
-        }
+        None => Ok(named),
         Some(first) => {
             let detail = format!("{} {}.", first.field, first.detail);
             let field = first.field.clone();

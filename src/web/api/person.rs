@@ -105,8 +105,11 @@ impl Accounts {
     }
 
     pub(super) fn with_app_id(&self, app_id: &str) -> Option<AccountId> {
-        let found = self.0.values().find(|label| label.app_id == app_id);
-        found.map(|label| label.id)
+        self.labelled(app_id).map(|label| label.id)
+    }
+
+    pub(super) fn labelled(&self, app_id: &str) -> Option<&Label> {
+        self.0.values().find(|label| label.app_id == app_id)
     }
 
     /// Their row ids, oldest first.

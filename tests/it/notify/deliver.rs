@@ -4,8 +4,9 @@ use queqiao::bridge::Step;
 use queqiao::models::delivery::DeliveryState;
 use queqiao::models::identity::{self, FollowState};
 use queqiao::simulator::{Fault, FaultKind};
+use serde_json::json;
 
-use super::rig::{APPS, Rig, SEND};
+use super::rig::{APPS, Rig, SEND, route};
 
 both_engines! {
     async fn a_message_goes_out_and_its_receipt_closes_it(rig: Rig) {
@@ -30,6 +31,7 @@ both_engines! {
     }
 
     async fn a_receipt_that_says_no_fails_the_delivery(rig: Rig) {
+        rig.set_routes(json!([route(APPS[0])])).await;
         rig.bound("a", 0, 1, true).await;
         let accepted = rig.notify(&["a"]).await;
         rig.deliver().await;
@@ -69,6 +71,7 @@ both_engines! {
     }
 
     async fn a_refusal_for_not_following_marks_the_identity(rig: Rig) {
+        rig.set_routes(json!([route(APPS[0])])).await;
         let id = rig.bound("a", 0, 1, true).await;
         rig.world().unfollow(APPS[0], 1).await.unwrap();
         let accepted = rig.notify(&["a"]).await;

@@ -27,6 +27,7 @@ pub(super) fn queued<'a>(
         state: DeliveryState::Queued,
         reason: None,
         detail: None,
+        considered: None,
         due_at: Some(at(0)),
         finished_at: None,
         created_at: at(0),

@@ -4,7 +4,7 @@ use chrono::NaiveDate;
 
 use super::super::failure::SendError;
 use super::*;
-use crate::bridge::route::FieldError;
+use crate::bridge::route::{Channel, FieldError};
 use crate::bridge::token::TokenError;
 use crate::wechat::error::{ApiError, CallError};
 use crate::wechat::template::CLIENT_MSG_ID_MAX;
@@ -19,6 +19,7 @@ fn limits() -> Limits {
         backoff: Backoff::seconds(2, 600),
         max_attempts: 12,
         max_age: TimeDelta::days(1),
+        lease: TimeDelta::minutes(2),
     }
 }
 
@@ -29,16 +30,21 @@ fn first_try() -> Try {
         started_at: at(0, 0),
         finished_at: at(0, 0),
         unsettled_since: at(0, 0),
+        repeat_is_safe: true,
     }
+}
+
+fn failed(error: &SendError) -> Failure {
+    Failure::of(error, Channel::Template)
 }
 
 fn refused(errcode: i64) -> Failure {
     let api = ApiError::new(errcode, "refused rid: 69560000-0a0b0c0d-01020304");
-    Failure::of(&SendError::Token(TokenError::Call(CallError::Api(api))))
+    failed(&SendError::Token(TokenError::Call(CallError::Api(api))))
 }
 
 fn no_token(error: CallError) -> Failure {
-    Failure::of(&SendError::Token(TokenError::Refresh(error)))
+    failed(&SendError::Token(TokenError::Refresh(error)))
 }
 
 fn after(failure: &Failure) -> Next {
@@ -91,6 +97,24 @@ fn a_refusal_of_the_person_or_the_message_is_final_with_a_stable_reason() {
 }
 
 #[test]
+fn the_person_and_what_is_switched_off_move_on_and_the_message_does_not() {
+    for errcode in [
+        43004, 43005, 50005, 43019, 43101, 43107, 43116, 48002, 48011, 40003, 45015, 45047, 46004,
+        49003, 70000,
+    ] {
+        assert!(refused(errcode).moves_on, "{errcode}");
+    }
+    for errcode in [
+        47003, 40037, 40249, 41030, 45168, -1, 43108, 45009, 45011, 43117, 40001, 40164, 48001, 1,
+    ] {
+        assert!(!refused(errcode).moves_on, "{errcode}");
+    }
+    assert!(failed(&SendError::NoCredit).moves_on);
+    assert!(!failed(&SendError::NoAccount).moves_on);
+    assert!(silent().iter().all(|failure| !failure.moves_on));
+}
+
+#[test]
 fn what_may_pass_is_tried_again_after_its_pause() {
     for (errcode, seconds, whole_account) in [
         (-1, 2, false),
@@ -121,21 +145,21 @@ fn without_a_token_nothing_was_sent() {
         (no_token(api(45009)), 16 * 3600 + 300),
         (no_token(CallError::Timeout), 2),
         (
-            Failure::of(&SendError::Token(TokenError::NoSecret("wx1".to_owned()))),
+            failed(&SendError::Token(TokenError::NoSecret("wx1".to_owned()))),
             75,
         ),
         (
-            Failure::of(&SendError::Token(TokenError::Busy("wx1".to_owned()))),
+            failed(&SendError::Token(TokenError::Busy("wx1".to_owned()))),
             2,
         ),
-        (Failure::of(&SendError::NoAccount), 75),
+        (failed(&SendError::NoAccount), 75),
     ] {
         assert_eq!(failure.outcome, "not_sent");
         assert_eq!(pause(&failure), seconds, "{}", failure.detail);
         assert!(failure.whole_account, "{}", failure.detail);
     }
     let field = FieldError::new("params", "is broken");
-    let failure = Failure::of(&SendError::NotRenderable(field));
+    let failure = failed(&SendError::NotRenderable(field));
     let reason = "not_renderable";
     assert_eq!(after(&failure), Next::Failed { reason });
 }
@@ -149,7 +173,7 @@ fn silent() -> [Failure; 4] {
     };
     let gateway = CallError::Http { status: 502 };
     [CallError::Timeout, broken, gateway, malformed]
-        .map(|call| Failure::of(&SendError::Token(TokenError::Call(call))))
+        .map(|call| failed(&SendError::Token(TokenError::Call(call))))
 }
 
 #[test]
@@ -187,6 +211,36 @@ fn silence_is_tried_again_only_while_wechat_knows_the_id() {
     let mut late = first_try();
     late.started_at = at(0, 9);
     assert!(late.is_too_late());
+}
+
+#[test]
+fn without_an_id_silence_is_the_end_and_an_interrupted_try_too() {
+    let unsafe_try = Try {
+        repeat_is_safe: false,
+        ..first_try()
+    };
+    assert!(!unsafe_try.is_too_late());
+    for failure in silent() {
+        let reason = "unsettled";
+        let next = unsafe_try.after(&failure, &limits(), 1.0);
+        assert_eq!(next, Next::Unknown { reason });
+    }
+    let not_sent = CallError::NotSent {
+        reason: "refused".to_owned(),
+    };
+    let not_sent = failed(&SendError::Token(TokenError::Call(not_sent)));
+    assert!(matches!(
+        unsafe_try.after(&not_sent, &limits(), 1.0),
+        Next::Again {
+            unsettled_since: None,
+            ..
+        }
+    ));
+    let second = Try {
+        started_at: at(0, 1),
+        ..unsafe_try
+    };
+    assert!(second.is_too_late(), "the first may have been taken");
 }
 
 #[test]

@@ -2,13 +2,15 @@
 
 use std::collections::HashMap;
 
-use actix_web::web::{Data, Json, Query};
+use actix_web::web::{Data, Json, Path, Query};
 use serde::{Deserialize, Serialize};
 
 use super::filter::Wanted as Filters;
 use super::{DeliveryView, with_attempts};
-use crate::ids::{DeliveryId, NotificationId};
-use crate::models::{delivery, notification};
+use crate::db::Conn;
+use crate::ids::{DeliveryId, NotificationId, ProjectId};
+use crate::models::delivery::{self, Delivery, Filter};
+use crate::models::notification;
 use crate::web::api::cursor::{List, Page, Paging};
 use crate::web::api::{Caller, State};
 use crate::web::error::{Code, Problem};
@@ -62,21 +64,48 @@ pub(in crate::web::api) async fn search(
         let filter = checked.resolve(conn, project)?;
         let mut found = delivery::search(conn, project, &filter, paging.rows())?;
         let next = paging.cut(&mut found, |row| row.id.0);
-        let notifications: Vec<NotificationId> =
-            found.iter().map(|row| row.notification_id).collect();
-        let types: HashMap<NotificationId, String> = notification::types_of(conn, &notifications)?
-            .into_iter()
-            .collect();
-        let shown = with_attempts(conn, project, found)?;
-        let items = shown.into_iter().zip(notifications);
-        let items = items.map(|(delivery, notification_id)| Found {
-            notification_id,
-            message_type: types.get(&notification_id).cloned(),
-            delivery,
-        });
-        Ok::<_, Problem>(Page::new(items.collect(), next))
+        Ok::<_, Problem>(Page::new(named(conn, project, found)?, next))
     });
     Ok(Json(page.await?))
+}
+
+/// `GET /deliveries/{id}`.
+pub(in crate::web::api) async fn find(
+    state: Data<State>,
+    caller: Caller,
+    id: Path<DeliveryId>,
+) -> Result<Json<Found>, Problem> {
+    let (id, project) = (id.into_inner(), caller.project_id);
+    let found = state.bridge.db.read(move |conn| {
+        let filter = Filter {
+            id: Some(id),
+            ..Filter::default()
+        };
+        let found = delivery::search(conn, project, &filter, 1)?;
+        let found = named(conn, project, found)?.into_iter().next();
+        found.ok_or_else(|| Problem::not_found("delivery"))
+    });
+    Ok(Json(found.await?))
+}
+
+/// Deliveries as they are shown, with what they are deliveries of.
+fn named(
+    conn: &mut Conn,
+    project: ProjectId,
+    found: Vec<Delivery>,
+) -> diesel::QueryResult<Vec<Found>> {
+    let notifications: Vec<NotificationId> = found.iter().map(|row| row.notification_id).collect();
+    let types: HashMap<NotificationId, String> = notification::types_of(conn, &notifications)?
+        .into_iter()
+        .collect();
+    let shown = with_attempts(conn, project, found)?;
+    let items = shown.into_iter().zip(notifications);
+    let items = items.map(|(delivery, notification_id)| Found {
+        notification_id,
+        message_type: types.get(&notification_id).cloned(),
+        delivery,
+    });
+    Ok(items.collect())
 }
 
 fn number(text: Option<&str>) -> Result<Option<NotificationId>, Problem> {

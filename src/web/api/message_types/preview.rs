@@ -10,6 +10,7 @@ use super::super::check::{self, NAME_MAX};
 use super::super::{Caller, State};
 use crate::bridge::notify::{NotifyError, PreviewRequest, PreviewStaff, RoutePreview};
 use crate::bridge::route::{Channel, FieldError};
+use crate::bridge::templates::RouteProblem;
 use crate::web::error::Problem;
 
 #[derive(Debug, Deserialize)]
@@ -41,9 +42,9 @@ pub(in crate::web::api) struct PreviewView {
 struct RouteView {
     /// Its number, from 0.
     route: usize,
-    account: String,
+    account: Option<String>,
     channel: Channel,
-    template_id: String,
+    template_id: Option<String>,
     /// The text of each key; without those of which nothing came out.
     fields: BTreeMap<String, String>,
     url: Option<String>,
@@ -97,7 +98,9 @@ pub(in crate::web::api) async fn create(
 
 impl From<(usize, RoutePreview)> for RouteView {
     fn from((route, shown): (usize, RoutePreview)) -> Self {
-        let remarks = |found: Vec<FieldError>| found.into_iter().map(Remark::from).collect();
+        let remarks = |found: Vec<FieldError>| -> Vec<Remark> {
+            found.into_iter().map(Remark::from).collect()
+        };
         Self {
             route,
             account: shown.route.account,
@@ -107,7 +110,10 @@ impl From<(usize, RoutePreview)> for RouteView {
             url: shown.preview.url,
             page: shown.preview.page,
             errors: remarks(shown.preview.errors),
-            warnings: remarks(shown.preview.warnings),
+            warnings: remarks(shown.preview.warnings)
+                .into_iter()
+                .chain(shown.problems.into_iter().map(Remark::from))
+                .collect(),
         }
     }
 }
@@ -121,6 +127,18 @@ impl From<FieldError> for Remark {
             rule: broken.map(|broken| broken.rule),
             length: broken.and_then(|broken| broken.length),
             limit: broken.and_then(|broken| broken.limit),
+        }
+    }
+}
+
+impl From<RouteProblem> for Remark {
+    fn from(problem: RouteProblem) -> Self {
+        Self {
+            field: problem.field,
+            detail: problem.detail,
+            rule: Some(problem.code.as_str()),
+            length: None,
+            limit: None,
         }
     }
 }

@@ -5,11 +5,12 @@ use std::collections::HashMap;
 use serde::Serialize;
 
 use super::super::person::Accounts;
-use crate::bridge::plan::{Plan, Sender, plan};
+use crate::bridge::plan::{Credits, Plan, Sender, plan};
+use crate::bridge::route::Channel;
 use crate::models::identity::FollowState;
 use crate::models::staff::ReachRow;
 
-/// Through which official accounts a staff member can be reached.
+/// Through which official accounts a staff member can be reached by template messages.
 #[derive(Debug, Serialize)]
 pub(super) struct Reach {
     /// Through at least one.
@@ -51,8 +52,10 @@ fn reach(rows: &[&ReachRow], accounts: &Accounts) -> Reach {
         .into_iter()
         .map(|account| {
             let sender = Sender {
-                id: account.id,
+                id: Some(account.id),
                 app_id: account.app_id.clone(),
+                channel: Channel::Template,
+                template_id: String::new(),
             };
             in_account(rows, sender)
         })
@@ -65,7 +68,7 @@ fn reach(rows: &[&ReachRow], accounts: &Accounts) -> Reach {
 
 fn in_account(rows: &[&ReachRow], sender: Sender) -> InAccount {
     let senders = [sender];
-    let (reachable, reason, detail) = match plan(rows, &senders) {
+    let (reachable, reason, detail) = match plan(rows, &senders, 0, &Credits::default()) {
         Plan::Send { to, .. } if to.follow_state == Some(FollowState::Following) => {
             (true, None, None)
         }
@@ -74,7 +77,7 @@ fn in_account(rows: &[&ReachRow], sender: Sender) -> InAccount {
                           tried.";
             (true, Some("follow_unknown"), Some(detail.to_owned()))
         }
-        Plan::Unreachable { reason, detail } => (false, Some(reason.as_str()), Some(detail)),
+        Plan::Unreachable { reason, detail, .. } => (false, Some(reason.as_str()), Some(detail)),
     };
     let [sender] = senders;
     InAccount {

@@ -1,0 +1,201 @@
+//! What some sends need besides an access token: the person's permission, which is taken before the
+//! send, and their turn, since WeChat refuses two calls at a time for one openid (43108).
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use chrono::{NaiveDateTime, TimeDelta};
+use diesel::QueryResult;
+
+use super::{DeliverError, Gathered, Pause};
+use crate::bridge::Bridge;
+use crate::bridge::route::Permission;
+use crate::db::Conn;
+use crate::ids::{AccountId, CreditEntryId, DeliveryId, IdentityId};
+use crate::models::credit::{self, Wanted};
+use crate::models::delivery::Due;
+
+/// How long a delivery waits for another one to the same person.
+const BUSY: TimeDelta = TimeDelta::milliseconds(300);
+
+/// An openid in an account.
+type Spot = (AccountId, String);
+
+/// To whom this process is sending what WeChat takes one at a time. Another process finds out by a
+/// refusal.
+#[derive(Debug, Default)]
+pub struct Turns(Mutex<HashSet<Spot>>);
+
+impl Turns {
+    fn take(self: &Arc<Self>, spot: &Spot) -> Option<Turn> {
+        let mut taken = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        taken.insert(spot.clone()).then(|| Turn {
+            turns: Arc::clone(self),
+            spot: spot.clone(),
+        })
+    }
+}
+
+/// A turn, until it is dropped.
+struct Turn {
+    turns: Arc<Turns>,
+    spot: Spot,
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        let mut taken = self.turns.0.lock().unwrap_or_else(PoisonError::into_inner);
+        taken.remove(&self.spot);
+    }
+}
+
+/// Whether a delivery may be sent now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Permit {
+    /// It may, with the one-time permission that it took, if it took one.
+    Granted(Option<CreditEntryId>),
+    /// The person allows no message more.
+    NoCredit,
+    /// Another batch is sending to the person.
+    Busy,
+}
+
+/// The permits of a batch, and the turns of its persons for as long as it lasts.
+#[derive(Default)]
+pub(super) struct Permits {
+    by_delivery: HashMap<DeliveryId, Permit>,
+    turns: HashMap<Spot, Option<Turn>>,
+}
+
+/// A permission that a delivery needs.
+struct Need {
+    id: DeliveryId,
+    identity_id: IdentityId,
+    template_id: String,
+}
+
+impl Permits {
+    /// The permit of a delivery; one that needs none has one.
+    pub(super) fn of(&self, due: &Due) -> Permit {
+        let found = self.by_delivery.get(&due.id);
+        found.copied().unwrap_or(Permit::Granted(None))
+    }
+
+    /// The deliveries in groups, of which each is to be sent one after another.
+    pub(super) fn groups<'a>(&self, due: &'a [Due]) -> Vec<Vec<&'a Due>> {
+        let mut groups: Vec<Vec<&Due>> = Vec::with_capacity(due.len());
+        let mut of_spot: HashMap<(AccountId, &str), usize> = HashMap::new();
+        for due in due {
+            if !self.by_delivery.contains_key(&due.id) {
+                groups.push(vec![due]);
+                continue;
+            }
+            let at = of_spot.entry((due.account_id, &due.openid));
+            let at = *at.or_insert(groups.len());
+            match groups.get_mut(at) {
+                Some(group) => group.push(due),
+                None => groups.push(vec![due]),
+            }
+        }
+        groups
+    }
+
+    /// Whether it is this batch's turn to send to the person.
+    fn has_turn(&mut self, turns: &Arc<Turns>, due: &Due) -> bool {
+        let spot = (due.account_id, due.openid.clone());
+        let turn = self.turns.entry(spot);
+        turn.or_insert_with_key(|spot| turns.take(spot)).is_some()
+    }
+}
+
+impl Bridge {
+    /// Takes what the deliveries of a batch need, in one transaction; nothing where none needs
+    /// anything.
+    pub(super) async fn permits(
+        &self,
+        due: &[Due],
+        claimed_at: NaiveDateTime,
+        gathered: &Gathered,
+    ) -> Result<Permits, DeliverError> {
+        let mut permits = Permits::default();
+        let mut needs = Vec::new();
+        for due in due {
+            let Some(route) = gathered.routes_from(due).first() else {
+                continue;
+            };
+            let traits = route.channel.traits();
+            let has_needs = traits.one_at_a_time || traits.permission == Permission::Credit;
+            if !has_needs || self.held_back(due, claimed_at, gathered).is_some() {
+                continue;
+            }
+            let permit = match traits.one_at_a_time && !permits.has_turn(&self.turns, due) {
+                true => Permit::Busy,
+                false if traits.permission == Permission::Credit => {
+                    needs.push(Need {
+                        id: due.id,
+                        identity_id: due.identity_id,
+                        template_id: route.template_id.clone().unwrap_or_default(),
+                    });
+                    Permit::NoCredit
+                }
+                false => Permit::Granted(None),
+            };
+            permits.by_delivery.insert(due.id, permit);
+        }
+        if !needs.is_empty() {
+            let now = claimed_at.and_utc().timestamp();
+            let taken = self.db.write(move |conn| {
+                let taken = take(conn, &needs, now)?;
+                Ok::<_, DeliverError>(taken)
+            });
+            let granted = taken.await?.into_iter();
+            let granted = granted.map(|(id, entry)| (id, Permit::Granted(entry)));
+            permits.by_delivery.extend(granted);
+        }
+        Ok(permits)
+    }
+}
+
+/// Takes the permissions. One statement takes one for each person and template; a batch that has
+/// several messages for the same ones needs more.
+fn take(
+    conn: &mut Conn,
+    needs: &[Need],
+    now: i64,
+) -> QueryResult<Vec<(DeliveryId, Option<CreditEntryId>)>> {
+    let mut rounds: Vec<HashMap<(IdentityId, &str), DeliveryId>> = Vec::new();
+    for need in needs {
+        let key = (need.identity_id, need.template_id.as_str());
+        match rounds.iter_mut().find(|round| !round.contains_key(&key)) {
+            Some(round) => drop(round.insert(key, need.id)),
+            None => rounds.push(HashMap::from([(key, need.id)])),
+        }
+    }
+    let mut granted = Vec::with_capacity(needs.len());
+    for round in rounds {
+        let mut wanted: Vec<Wanted<'_>> = round
+            .keys()
+            .map(|&(identity_id, template_id)| Wanted {
+                identity_id,
+                template_id,
+            })
+            .collect();
+        // In one order everywhere, so that two replicas do not wait for each other.
+        wanted.sort_unstable_by_key(|wanted| (wanted.identity_id, wanted.template_id));
+        for taken in credit::take(conn, &wanted, now)? {
+            let key = (taken.identity_id, taken.template_id.as_str());
+            granted.extend(round.get(&key).map(|id| (*id, taken.entry)));
+        }
+    }
+    Ok(granted)
+}
+
+/// Why a delivery waits for another one.
+pub(super) fn busy(now: NaiveDateTime) -> Pause {
+    Pause {
+        until: now + BUSY,
+        reason: "one_at_a_time",
+        detail: "Another message is being sent to the person, and WeChat takes one at a time."
+            .to_owned(),
+    }
+}

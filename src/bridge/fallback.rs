@@ -1,0 +1,190 @@
+//! The next route: a delivery whose route has turned out not to lead to the person is planned anew
+//! over the routes behind it. Never one that the person may have seen.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use chrono::NaiveDateTime;
+use diesel::QueryResult;
+
+use super::decide::{Asked, Decision, by_staff_id, decide};
+use super::plan::{Considered, Sender};
+use super::prepared::{Notifications, Ready};
+use super::senders::{known_accounts, senders};
+use crate::db::Conn;
+use crate::ids::{DeliveryId, NotificationId, ProjectId};
+use crate::models::delivery::{self, DeadEnd, DeliveryState, Halted, Onward};
+use crate::models::notification::{self, Notification};
+use crate::models::staff;
+
+/// A delivery whose route did not lead to the person.
+#[derive(Clone, Debug)]
+pub(super) struct Stuck {
+    pub(super) id: DeliveryId,
+    pub(super) notification_id: NotificationId,
+    /// Its tries when that became known.
+    pub(super) attempts: i32,
+    /// A stable word for why.
+    pub(super) reason: &'static str,
+    /// The same in a sentence.
+    pub(super) detail: String,
+}
+
+/// Holds the notifications of deliveries against being cancelled: to be done before the deliveries
+/// are written, as a cancellation takes them in this order.
+pub(super) fn hold(conn: &mut Conn, stuck: &[Stuck]) -> QueryResult<Vec<Notification>> {
+    if stuck.is_empty() {
+        return Ok(Vec::new());
+    }
+    let ids: BTreeSet<NotificationId> = stuck.iter().map(|stuck| stuck.notification_id).collect();
+    notification::hold(conn, &ids.into_iter().collect::<Vec<_>>())
+}
+
+/// Moves deliveries on, in the transaction that recorded what came of them: those that have failed,
+/// or wait for what may take long, and for which there is another way. Returns how many.
+pub(super) fn move_on(
+    conn: &mut Conn,
+    cache: &Notifications,
+    held: &[Notification],
+    stuck: &[Stuck],
+    now: NaiveDateTime,
+) -> QueryResult<usize> {
+    if stuck.is_empty() {
+        return Ok(0);
+    }
+    let wanted = |notification: &&Notification| {
+        notification.cancelled_at.is_none() && notification.expires_at.is_none_or(|end| end > now)
+    };
+    let ready = |notification: &Notification| {
+        let known = cache.get(notification.id);
+        known.unwrap_or_else(|| cache.put(notification))
+    };
+    let ready: HashMap<NotificationId, Arc<Ready>> = held
+        .iter()
+        .filter(wanted)
+        .map(|notification| (notification.id, ready(notification)))
+        .collect();
+    let why: HashMap<DeliveryId, &Stuck> = stuck.iter().map(|stuck| (stuck.id, stuck)).collect();
+    let ids: Vec<DeliveryId> = stuck.iter().map(|stuck| stuck.id).collect();
+    let mut by_project: HashMap<ProjectId, Vec<Halted>> = HashMap::new();
+    for halted in delivery::halted(conn, &ids)? {
+        let unchanged = why
+            .get(&halted.id)
+            .is_some_and(|why| why.attempts == halted.attempts);
+        if unchanged && ready.contains_key(&halted.notification_id) {
+            by_project
+                .entry(halted.project_id)
+                .or_default()
+                .push(halted);
+        }
+    }
+    let mut moved = 0;
+    for (project, halted) in by_project {
+        moved += in_project(conn, project, &halted, &ready, &why, now)?;
+    }
+    Ok(moved)
+}
+
+fn in_project(
+    conn: &mut Conn,
+    project: ProjectId,
+    halted: &[Halted],
+    ready: &HashMap<NotificationId, Arc<Ready>>,
+    why: &HashMap<DeliveryId, &Stuck>,
+    now: NaiveDateTime,
+) -> QueryResult<usize> {
+    let staff_ids: BTreeSet<&str> = halted
+        .iter()
+        .map(|halted| halted.staff_id.as_str())
+        .collect();
+    let staff_ids: Vec<&str> = staff_ids.into_iter().collect();
+    let reach = staff::reach(conn, project, &staff_ids)?;
+    let known = by_staff_id(&reach);
+    let accounts = known_accounts(conn, project)?;
+    // Where an account of the routes is gone, nothing can be planned.
+    let senders: HashMap<NotificationId, Vec<Sender>> = ready
+        .iter()
+        .filter_map(|(id, ready)| {
+            let routes = ready.prepared.as_ref().ok()?.routes();
+            Some((*id, senders(&accounts, routes).ok()?))
+        })
+        .collect();
+    let mut going = Vec::with_capacity(halted.len());
+    let mut asked = Vec::with_capacity(halted.len());
+    for halted in halted {
+        let prepared = ready.get(&halted.notification_id);
+        let prepared = prepared.and_then(|ready| ready.prepared.as_ref().ok());
+        let route = halted.route.and_then(|route| usize::try_from(route).ok());
+        let (Some(prepared), Some(route), Some(senders), Some(why)) = (
+            prepared,
+            route,
+            senders.get(&halted.notification_id),
+            why.get(&halted.id),
+        ) else {
+            continue;
+        };
+        let from = route + 1;
+        if from >= senders.len() {
+            continue;
+        }
+        going.push((halted, considered(halted, route, senders, why)));
+        asked.push(Asked {
+            staff_id: &halted.staff_id,
+            prepared,
+            senders,
+            from,
+        });
+    }
+    let decided = decide(conn, &known, &asked)?;
+    let (mut onward, mut ended) = (Vec::new(), Vec::new());
+    for ((halted, before), decision) in going.into_iter().zip(decided) {
+        let considered = decision.considered(before);
+        match decision.way {
+            Ok((route, to)) => onward.push(Onward {
+                id: halted.id,
+                attempts: halted.attempts,
+                staff_name: decision.name,
+                account_id: to.account_id,
+                identity_id: to.identity_id,
+                openid: to.openid.as_deref(),
+                route,
+                considered,
+                now,
+            }),
+            // One that is still queued keeps trying its own route.
+            Err(_) if halted.state == DeliveryState::Queued => {}
+            Err(_) => ended.push(dead_end(halted, decision, considered)),
+        }
+    }
+    delivery::end(conn, &ended)?;
+    delivery::move_on(conn, &onward)
+}
+
+/// The routes before this one, and this one with what became known.
+fn considered(halted: &Halted, route: usize, senders: &[Sender], why: &Stuck) -> Vec<Considered> {
+    let before = halted.considered.as_deref().unwrap_or("[]");
+    let mut considered: Vec<Considered> = serde_json::from_str(before).unwrap_or_default();
+    let this = senders.get(route);
+    considered.extend(this.map(|sender| Considered::new(route, sender, why.reason, &why.detail)));
+    considered
+}
+
+/// The last route's reason is the delivery's.
+fn dead_end(halted: &Halted, decision: Decision<'_>, considered: Option<String>) -> DeadEnd {
+    let mut reason = decision.way.err().unwrap_or_default();
+    let mut last = None;
+    if reason.0 != "not_renderable" {
+        last = decision.considered.into_iter().last();
+    }
+    let (reason, detail) = match last {
+        Some(last) => (last.verdict, last.detail),
+        None => (reason.0.to_owned(), std::mem::take(&mut reason.1)),
+    };
+    DeadEnd {
+        id: halted.id,
+        attempts: halted.attempts,
+        reason,
+        detail,
+        considered,
+    }
+}

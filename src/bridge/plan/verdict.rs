@@ -1,0 +1,178 @@
+//! What one route means for one person.
+
+use super::{Credits, Sender};
+use crate::bridge::route::{Channel, Permission};
+use crate::models::account::AccountKind;
+use crate::models::identity::{FollowState, ProfileState};
+use crate::models::staff::ReachRow;
+
+/// Why a staff member cannot be reached. In the order in which they are nearer to being mended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Unreachable {
+    /// There is no such staff member in the project.
+    UnknownStaff,
+    /// The staff member is bound to nobody.
+    NotBound,
+    /// The person is not known in the account.
+    NoIdentityInAccount,
+    /// WeChat does not know the openid in that account.
+    UnknownOpenid,
+    /// The person is known there and does not follow.
+    NotFollowing,
+    /// The person has not allowed another message of this template.
+    NoCredit,
+}
+
+impl Unreachable {
+    /// The stable word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::UnknownStaff => "unknown_staff",
+            Self::NotBound => "not_bound",
+            Self::NoIdentityInAccount => "no_identity_in_account",
+            Self::UnknownOpenid => "unknown_openid",
+            Self::NotFollowing => "not_following",
+            Self::NoCredit => "no_credit",
+        }
+    }
+}
+
+/// Why no route can lead to whoever has these rows.
+pub(super) fn nobody(rows: &[&ReachRow]) -> Option<(Unreachable, &'static str)> {
+    if rows.is_empty() {
+        let detail = "The project has no staff member of this id. Create it and bind it first.";
+        return Some((Unreachable::UnknownStaff, detail));
+    }
+    let detail = "The staff member is bound to nobody. Bind it through a mini-program login, an \
+                  openid or a unionid.";
+    let is_bound = rows.iter().any(|row| row.bound);
+    (!is_bound).then_some((Unreachable::NotBound, detail))
+}
+
+/// The identity to send to, if the route leads to the person.
+pub(super) fn best<'a>(
+    rows: &[&'a ReachRow],
+    sender: &Sender,
+    credits: &Credits,
+) -> Option<&'a ReachRow> {
+    let there = rows.iter().filter(|row| row.account_id == sender.id);
+    there
+        .filter_map(|row| Some((rank(row, sender, credits)?, *row)))
+        .max_by_key(|(rank, _)| *rank)
+        .map(|(_, row)| row)
+}
+
+/// How well an identity can be tried; none: not at all.
+fn rank(row: &ReachRow, sender: &Sender, credits: &Credits) -> Option<(bool, i64, i64)> {
+    let id = row.identity_id?;
+    row.openid.as_ref()?;
+    if row.profile_state? == ProfileState::UnknownOpenid {
+        return None;
+    }
+    let follow_state = row.follow_state?;
+    let may = match sender.channel.traits().permission {
+        Permission::Follow => follow_state != FollowState::NotFollowing,
+        // Who follows does not matter, and nobody follows a mini-program.
+        Permission::Credit => credits
+            .of(id, &sender.template_id)
+            .is_some_and(|standing| standing.allows),
+    };
+    let follows = follow_state == FollowState::Following;
+    may.then_some((follows, row.followed_time.unwrap_or_default(), id.0))
+}
+
+/// Why the route does not lead to the person, who is bound to somebody.
+pub(super) fn explain(
+    rows: &[&ReachRow],
+    sender: &Sender,
+    credits: &Credits,
+) -> (Unreachable, String) {
+    let app_id = &sender.app_id;
+    let there = || rows.iter().filter(|row| row.account_id == sender.id);
+    let is_unknown = |row: &&&ReachRow| row.profile_state == Some(ProfileState::UnknownOpenid);
+    if there().any(|row| !is_unknown(&row)) {
+        return match sender.channel.traits().permission {
+            Permission::Follow => (
+                Unreachable::NotFollowing,
+                format!("The person does not follow account {app_id}. Ask them to follow it."),
+            ),
+            Permission::Credit => (Unreachable::NoCredit, no_credit(there(), sender, credits)),
+        };
+    }
+    if there().any(|row| is_unknown(&row)) {
+        let detail = format!(
+            "WeChat does not know the bound openid in account {app_id}: the same person has \
+             another one in each account. Bind the staff member again with the right one."
+        );
+        return (Unreachable::UnknownOpenid, detail);
+    }
+    let detail = format!(
+        "The person is not known in account {app_id}. {}",
+        why_unlinked(rows, sender.channel)
+    );
+    (Unreachable::NoIdentityInAccount, detail)
+}
+
+fn no_credit<'r>(
+    mut there: impl Iterator<Item = &'r &'r ReachRow>,
+    sender: &Sender,
+    credits: &Credits,
+) -> String {
+    let Sender {
+        app_id,
+        template_id,
+        ..
+    } = sender;
+    let declined = there.any(|row| {
+        let standing = row.identity_id.and_then(|id| credits.of(id, template_id));
+        standing.is_some_and(|standing| standing.declined)
+    });
+    let why = match declined {
+        true => "has refused messages of",
+        false => "has not allowed another message of",
+    };
+    format!(
+        "The person {why} template {template_id} of account {app_id}. Ask for their consent there."
+    )
+}
+
+/// Where the person's unionid is not known, nothing can link them to another account.
+fn why_unlinked(rows: &[&ReachRow], channel: Channel) -> &'static str {
+    if rows.iter().any(|row| row.unionid.is_some()) {
+        return match channel.traits().account {
+            Some(AccountKind::MiniProgram) => {
+                "Have them open the mini-program and log in; if they did, check that it is bound to \
+                 the same Open Platform account."
+            }
+            _ => {
+                "Ask them to follow it; if they do, check that it is bound to the same Open \
+                 Platform account, and import its followers."
+            }
+        };
+    }
+    match rows.iter().find_map(|row| row.profile_state) {
+        Some(ProfileState::Pending) => {
+            "Their unionid is not known yet, because their profile is still to be fetched. Try \
+             again in a moment."
+        }
+        Some(ProfileState::NotBoundToOpenPlatform) => {
+            "Their unionid is not known, because the account they are bound through is not bound \
+             to an Open Platform account. Bind both accounts at open.weixin.qq.com."
+        }
+        Some(ProfileState::NotFollowing) => {
+            "Their unionid is not known, because WeChat tells it only of followers. Ask them to \
+             follow, or bind the staff member through the mini-program."
+        }
+        Some(ProfileState::UnknownOpenid) => {
+            "Their unionid is not known, because WeChat does not know the bound openid in its \
+             account. Bind the staff member again with the right openid."
+        }
+        Some(ProfileState::LoginNeeded) => {
+            "Their unionid is not known, because they have not logged in to the mini-program yet. \
+             Have them open it."
+        }
+        Some(ProfileState::Complete) | None => {
+            "Nobody with the bound unionid or openid has been seen yet. Ask them to follow it."
+        }
+    }
+}
