@@ -41,6 +41,9 @@ pub use permits::Turns;
 use book::Book;
 use outcome::Limits;
 
+/// How often a batch is recorded at most.
+const RECORDINGS: u32 = 3;
+
 /// Why deliveries could not be sent.
 #[derive(Debug, Error)]
 pub enum DeliverError {
@@ -192,7 +195,22 @@ impl Bridge {
             .await
     }
 
+    /// Records what came of a batch. What is not recorded is sent again, or not known for ever, so
+    /// a statement that failed, by a deadlock for one, is worth another try.
     async fn record(&self, book: Book) -> Result<(), DeliverError> {
+        let book = Arc::new(book);
+        for _ in 1..RECORDINGS {
+            match self.record_once(Arc::clone(&book)).await {
+                Err(DeliverError::Db(error)) if error.is_about_data() => {
+                    tracing::warn!(%error, "deliveries not recorded, trying again");
+                }
+                recorded => return recorded,
+            }
+        }
+        self.record_once(book).await
+    }
+
+    async fn record_once(&self, book: Arc<Book>) -> Result<(), DeliverError> {
         let now = self.clock.now();
         let cache = Arc::clone(&self.notifications);
         let (woken, moved) = self

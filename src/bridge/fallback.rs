@@ -68,10 +68,10 @@ pub(super) fn move_on(
     let ids: Vec<DeliveryId> = stuck.iter().map(|stuck| stuck.id).collect();
     let mut by_project: HashMap<ProjectId, Vec<Halted>> = HashMap::new();
     for halted in delivery::halted(conn, &ids)? {
-        let unchanged = why
-            .get(&halted.id)
-            .is_some_and(|why| why.attempts == halted.attempts);
-        if unchanged && ready.contains_key(&halted.notification_id) {
+        let why = why.get(&halted.id);
+        let unchanged = why.is_some_and(|why| why.attempts == halted.attempts);
+        let ready = ready.get(&halted.notification_id);
+        if unchanged && ready.is_some_and(|ready| has_later(&halted, ready)) {
             by_project
                 .entry(halted.project_id)
                 .or_default()
@@ -83,6 +83,18 @@ pub(super) fn move_on(
         moved += in_project(conn, project, &halted, &ready, &why, now)?;
     }
     Ok(moved)
+}
+
+/// Whether there are routes behind the one that did not lead to the person.
+fn has_later(halted: &Halted, ready: &Ready) -> bool {
+    let route = halted.route.and_then(|route| usize::try_from(route).ok());
+    let count = ready
+        .prepared
+        .as_ref()
+        .map(|prepared| prepared.routes().len());
+    route
+        .zip(count.ok())
+        .is_some_and(|(route, count)| route + 1 < count)
 }
 
 fn in_project(
@@ -123,19 +135,25 @@ fn in_project(
         ) else {
             continue;
         };
-        let from = route + 1;
-        if from >= senders.len() {
-            continue;
-        }
         going.push((halted, considered(halted, route, senders, why)));
         asked.push(Asked {
             staff_id: &halted.staff_id,
             prepared,
             senders,
-            from,
+            from: route + 1,
         });
     }
     let decided = decide(conn, &known, &asked)?;
+    store(conn, going, decided, now)
+}
+
+/// Writes where each goes on, or that it has come to its end.
+fn store(
+    conn: &mut Conn,
+    going: Vec<(&Halted, Vec<Considered>)>,
+    decided: Vec<Decision<'_>>,
+    now: NaiveDateTime,
+) -> QueryResult<usize> {
     let (mut onward, mut ended) = (Vec::new(), Vec::new());
     for ((halted, before), decision) in going.into_iter().zip(decided) {
         let considered = decision.considered(before);

@@ -126,7 +126,12 @@ impl Credits {
 /// The permissions that [`plan`] will ask for, if it gets as far as that.
 pub fn wanted<'a>(rows: &[&ReachRow], senders: &'a [Sender], from: usize) -> Vec<Wanted<'a>> {
     let mut wanted = Vec::new();
-    for sender in senders.iter().skip(from) {
+    let behind = senders.get(from..).unwrap_or_default();
+    let needs = |sender: &Sender| sender.channel.traits().permission == Permission::Credit;
+    if !behind.iter().any(needs) {
+        return wanted;
+    }
+    for sender in behind {
         match sender.channel.traits().permission {
             Permission::Credit => {
                 let there = rows.iter().filter(|row| row.account_id == sender.id);

@@ -47,22 +47,12 @@ impl Book {
                 msgid,
                 failure,
             } => {
-                let unsettled = due.unsettled_since < claimed_at;
-                let moves_on = failure.as_ref().filter(|failure| failure.moves_on);
-                if let Some(failure) = moves_on.filter(|_| !unsettled && routes.len() > 1) {
-                    self.stuck.push(Stuck {
-                        id: due.id,
-                        notification_id: due.notification_id,
-                        attempts: due.attempts,
-                        reason: failure.reason,
-                        detail: failure.detail.clone(),
-                    });
+                if let Some(failure) = failure.as_ref().filter(|_| routes.len() > 1) {
+                    self.stuck.extend(stuck(due, claimed_at, failure));
                 }
-                let has_receipt = routes
-                    .first()
-                    .is_none_or(|own| own.channel.traits().has_receipt);
+                let has_receipt = |own: &Route| own.channel.traits().has_receipt;
                 let next = match next {
-                    Next::Sent if !has_receipt => Next::Delivered,
+                    Next::Sent if !routes.first().is_none_or(has_receipt) => Next::Delivered,
                     next => next,
                 };
                 self.tried(due, claimed_at, finished_at, next, msgid, failure);
@@ -125,41 +115,65 @@ impl Book {
             detail,
             ..blank(due, finished_at)
         };
-        self.outcomes.push(match next {
-            Next::Sent => Outcome {
-                state: DeliveryState::Sent,
-                sent_at: Some(finished_at),
-                ..row
-            },
-            Next::Delivered => Outcome {
-                state: DeliveryState::Delivered,
-                sent_at: Some(finished_at),
-                finished_at: Some(finished_at),
-                ..row
-            },
-            Next::Again {
-                due_at,
-                unsettled_since,
-            } => Outcome {
-                reason: pending,
-                due_at: Some(due_at),
-                unsettled_since,
-                ..row
-            },
-            Next::Failed { reason } => Outcome {
-                state: DeliveryState::Failed,
-                reason: Some(reason),
-                finished_at: Some(finished_at),
-                ..row
-            },
-            Next::Unknown { reason } => Outcome {
-                state: DeliveryState::Unknown,
-                reason: Some(reason),
-                finished_at: Some(finished_at),
-                ..row
-            },
-        });
+        self.outcomes
+            .push(outcome_of(next, pending, finished_at, row));
     }
+}
+
+/// The row of a try that was made.
+fn outcome_of(
+    next: Next,
+    pending: Option<&'static str>,
+    finished_at: NaiveDateTime,
+    row: Outcome,
+) -> Outcome {
+    match next {
+        Next::Sent => Outcome {
+            state: DeliveryState::Sent,
+            sent_at: Some(finished_at),
+            ..row
+        },
+        Next::Delivered => Outcome {
+            state: DeliveryState::Delivered,
+            sent_at: Some(finished_at),
+            finished_at: Some(finished_at),
+            ..row
+        },
+        Next::Again {
+            due_at,
+            unsettled_since,
+        } => Outcome {
+            reason: pending,
+            due_at: Some(due_at),
+            unsettled_since,
+            ..row
+        },
+        Next::Failed { reason } => Outcome {
+            state: DeliveryState::Failed,
+            reason: Some(reason),
+            finished_at: Some(finished_at),
+            ..row
+        },
+        Next::Unknown { reason } => Outcome {
+            state: DeliveryState::Unknown,
+            reason: Some(reason),
+            finished_at: Some(finished_at),
+            ..row
+        },
+    }
+}
+
+/// A delivery that is to go on to the next route. Not while a try may have reached WeChat: then the
+/// person could see two messages.
+fn stuck(due: &Due, claimed_at: NaiveDateTime, failure: &Failure) -> Option<Stuck> {
+    let is_settled = due.unsettled_since >= claimed_at;
+    (failure.moves_on && is_settled).then(|| Stuck {
+        id: due.id,
+        notification_id: due.notification_id,
+        attempts: due.attempts,
+        reason: failure.reason,
+        detail: failure.detail.clone(),
+    })
 }
 
 const TOO_LATE: &str = "A send was interrupted, and WeChat may have taken the message. It cannot \

@@ -1,5 +1,7 @@
 //! What becomes of the permissions that a batch has taken.
 
+use std::collections::BTreeMap;
+
 use chrono::NaiveDateTime;
 use diesel::QueryResult;
 
@@ -53,18 +55,19 @@ impl Credits {
     }
 
     /// Writes it all down, with one statement for each kind.
-    pub(super) fn write(mut self, conn: &mut Conn) -> QueryResult<()> {
-        self.refused.sort_unstable();
+    pub(super) fn write(&self, conn: &mut Conn) -> QueryResult<()> {
         // Each person and template once, as of the last time.
-        self.refused.reverse();
-        self.refused.dedup_by(|a, b| (a.0, &a.1) == (b.0, &b.1));
-        let refused = self
-            .refused
-            .iter()
-            .map(|(identity_id, template_id, at)| Refusal {
-                identity_id: *identity_id,
+        let mut refused: BTreeMap<(IdentityId, &str), i64> = BTreeMap::new();
+        for (identity_id, template_id, at) in &self.refused {
+            let newest = refused.entry((*identity_id, template_id)).or_insert(*at);
+            *newest = (*newest).max(*at);
+        }
+        let refused = refused
+            .into_iter()
+            .map(|((identity_id, template_id), at)| Refusal {
+                identity_id,
                 template_id,
-                at: *at,
+                at,
             });
         credit::refuse(conn, &refused.collect::<Vec<_>>())?;
         credit::give_back(conn, &self.unused)?;

@@ -4,10 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use chrono::NaiveDateTime;
+use diesel::QueryResult;
 
 use super::NotifyError;
 use crate::bridge::Bridge;
-use crate::bridge::decide::{Asked, Decision, by_staff_id, decide};
+use crate::bridge::decide::{Asked, Decision, Known, by_staff_id, decide};
 use crate::bridge::plan::Sender;
 use crate::bridge::prepared::Prepared;
 use crate::bridge::route;
@@ -129,6 +130,29 @@ fn retry(
             }
         }
     }
+    let plan = plan_all(conn, &known, &usable, &mut retried, now)?;
+    let taken: HashSet<DeliveryId> = delivery::requeue(conn, &plan.again)?.into_iter().collect();
+    for row in &plan.again {
+        match taken.contains(&row.id) {
+            true => retried.taken.push(row.id),
+            false => retried.refuse(row.id, "changed_meanwhile", CHANGED.to_owned()),
+        }
+    }
+    delivery::explain_again(conn, &plan.explained)?;
+    retried.taken.sort_unstable_by(|a, b| b.cmp(a));
+    Ok(retried)
+}
+
+/// What a notification sends, through what, and its deliveries.
+type Usable<'d> = ((Prepared, Vec<Sender>), Vec<&'d Delivery>);
+
+fn plan_all<'a>(
+    conn: &mut Conn,
+    known: &Known<'a>,
+    usable: &'a [Usable<'a>],
+    retried: &mut Retried,
+    now: NaiveDateTime,
+) -> QueryResult<Plan<'a>> {
     let each = usable.iter().flat_map(|((prepared, senders), deliveries)| {
         deliveries.iter().map(move |&delivery| {
             let asked = Asked {
@@ -141,25 +165,16 @@ fn retry(
         })
     });
     let (deliveries, asked): (Vec<&Delivery>, Vec<Asked<'_>>) = each.unzip();
-    let decided = decide(conn, &known, &asked)?;
+    let decided = decide(conn, known, &asked)?;
     let mut plan = Plan {
         again: Vec::new(),
         explained: Vec::new(),
         now,
     };
     for (delivery, decision) in deliveries.into_iter().zip(decided) {
-        plan.enter(delivery, decision, &mut retried);
+        plan.enter(delivery, decision, retried);
     }
-    let taken: HashSet<DeliveryId> = delivery::requeue(conn, &plan.again)?.into_iter().collect();
-    for row in &plan.again {
-        match taken.contains(&row.id) {
-            true => retried.taken.push(row.id),
-            false => retried.refuse(row.id, "changed_meanwhile", CHANGED.to_owned()),
-        }
-    }
-    delivery::explain_again(conn, &plan.explained)?;
-    retried.taken.sort_unstable_by(|a, b| b.cmp(a));
-    Ok(retried)
+    Ok(plan)
 }
 
 const CANCELLED: (&str, &str) = (

@@ -172,7 +172,7 @@ fn a_subscription_message_needs_a_permission_and_no_follow() {
         ] {
             match (plan(&[&row], &senders, 0, &Credits::new(standings)), reason) {
                 (Plan::Send { route: 0, to, .. }, None) => {
-                    assert_eq!(to.identity_id, Some(IdentityId(1)))
+                    assert_eq!(to.identity_id, Some(IdentityId(1)));
                 }
                 (Plan::Unreachable { reason, detail, .. }, Some(words)) => {
                     assert_eq!(reason.as_str(), "no_credit");

@@ -188,7 +188,7 @@ mod tests {
 
     use super::*;
 
-    fn refused(change: serde_json::Value) -> String {
+    fn refused(change: &serde_json::Value) -> String {
         let mut route = json!({"account": "wx1", "template_id": "TPL", "fields": {"thing1": "x"}});
         for (member, value) in change.as_object().unwrap() {
             match value.is_null() {
@@ -224,7 +224,7 @@ mod tests {
             ("oa_subscribe", "mini_program", linked, true),
             ("oa_subscribe", "miniprogram_state", json!("trial"), false),
         ] {
-            let told = refused(json!({"channel": channel, member: value}));
+            let told = refused(&json!({"channel": channel, member: value}));
             if taken {
                 assert_eq!(told, "taken", "{channel} {member}");
                 continue;
@@ -245,7 +245,7 @@ mod tests {
             let word = channel.traits().word;
             assert_eq!(json!(channel), word);
             for member in ["account", "template_id", "fields"] {
-                let told = refused(json!({"channel": word, member: null}));
+                let told = refused(&json!({"channel": word, member: null}));
                 let expected = format!("routes[0].{member} is missing");
                 assert!(told.starts_with(&expected) && told.contains(word), "{told}");
             }

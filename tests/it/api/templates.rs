@@ -192,6 +192,32 @@ both_engines! {
         assert_eq!(brief(&two.put_type("ping", route("A", &["thing1"])).await), gone);
     }
 
+    async fn a_preview_knows_the_keys_and_the_listed_texts_of_a_subscription_template(two: Two) {
+        let listed = TemplateSettings {
+            kind: TemplateKind::SubscribeOnce,
+            values: [("enum_string3".to_owned(), vec!["客厅".to_owned()])].into(),
+            ..template("S", "{{thing1.DATA}}{{time2.DATA}}{{enum_string3.DATA}}")
+        };
+        two.world().add_template(MP, &listed).unwrap();
+        two.sync(MP).await;
+        let fields = json!({"thing1": "x", "enum_string3": "{{ params.room }}"});
+        let route = json!({"channel": "mp_subscribe", "account": MP, "template_id": "S", "fields": fields});
+        let missing = owned(&[("key_missing", "routes[0].fields")]);
+        assert_eq!(brief(&two.put_type("ping", json!({"routes": [route]})).await), missing);
+        for (room, unlisted) in [("客厅", false), ("车库", true)] {
+            let body = json!({"params": {"room": room}});
+            let shown = two.app.post(&two.key, "/message-types/ping/preview", body).await.ok(200);
+            let warnings = shown["routes"][0]["warnings"].as_array().unwrap();
+            let rules: Vec<&str> = warnings.iter().filter_map(|one| one["rule"].as_str()).collect();
+            assert!(rules.contains(&"key_missing"), "{shown}");
+            assert_eq!(rules.contains(&"value_unlisted"), unlisted, "{shown}");
+        }
+        // The templates of bizsend are not listed with the account's others.
+        two.sync(OA).await;
+        let route = json!({"channel": "oa_subscribe", "account": OA, "template_id": "S", "fields": {"thing1": "x"}});
+        assert_eq!(two.put_type("pong", json!({"routes": [route]})).await, json!([]));
+    }
+
     async fn accounts_that_message_types_name_are_listed_on_a_schedule(two: Two) {
         let (bridge, clock) = (&two.app.bridge, &two.app.clock);
         assert_eq!(bridge.template_step().await.unwrap(), Step::Idle);

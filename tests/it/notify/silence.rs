@@ -152,6 +152,34 @@ both_engines! {
         assert_eq!((ways.seen(1), world.calls(MP_SEND, None).unwrap()), (1, 1), "the other was not even tried");
     }
 
+    async fn nothing_is_sent_under_a_lease_that_may_run_out(ways: Ways) {
+        ways.member("s1", 1).await;
+        ways.routes(&["mp_subscribe"]).await;
+        for _ in 0..2 {
+            ways.stage.pass(60, 60).await;
+            ways.allow(MP, 1).await;
+        }
+        let world = ways.stage.world();
+        world.set_latency(MP_SEND, Duration::from_millis(300)).unwrap();
+        let before = world.calls(MP_SEND, None).unwrap();
+        let paths = [ways.stage.notify("s1").await, ways.stage.notify("s1").await];
+        let bridge = ways.stage.app.bridge.clone();
+        let batch = tokio::spawn(async move { bridge.deliver_step().await.map(drop) });
+        while world.calls(MP_SEND, None).unwrap() == before {
+            tokio::task::yield_now().await;
+        }
+        // The first takes so long that another process may soon claim the second.
+        ways.stage.app.advance(Duration::from_secs(60));
+        batch.await.unwrap().unwrap();
+        assert_eq!((ways.seen(1), ways.left("s1").await), (1, 1), "its permission is given back");
+        ways.stage.pass(2, 1).await;
+        assert_eq!((ways.seen(1), ways.left("s1").await), (2, 0));
+        for delivery in ways.all_of(&paths).await {
+            assert_eq!(delivery["state"], "delivered", "{delivery}");
+            assert_eq!(delivery["attempts"].as_array().unwrap().len(), 1, "{delivery}");
+        }
+    }
+
     async fn messages_to_one_openid_go_one_after_another(ways: Ways) {
         ways.member("s1", 1).await;
         ways.routes(&["mp_subscribe"]).await;
