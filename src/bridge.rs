@@ -27,6 +27,7 @@ mod senders;
 pub mod signals;
 pub mod templates;
 pub mod token;
+pub mod webhook;
 pub mod window;
 
 use std::sync::Arc;
@@ -43,6 +44,7 @@ use keys::Keys;
 use prepared::Notifications;
 use signals::Signals;
 use token::Tokens;
+use webhook::Webhooks;
 
 /// What every step works with. Cheap to clone.
 #[derive(Clone)]
@@ -69,6 +71,8 @@ pub struct Bridge {
     pub pauses: Arc<Pauses>,
     /// To whom this process is sending what WeChat takes one at a time.
     pub turns: Arc<Turns>,
+    /// Posts to the business's endpoints.
+    pub webhooks: Arc<Webhooks>,
     /// Wakes the next step.
     pub signals: Arc<Signals>,
 }
@@ -85,6 +89,7 @@ impl Bridge {
             notifications: Arc::default(),
             pauses: Arc::default(),
             turns: Arc::default(),
+            webhooks: Arc::new(Webhooks::new(&config.webhooks)),
             signals: Arc::new(Signals::default()),
             db,
             clock,

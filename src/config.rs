@@ -1,5 +1,7 @@
 //! Settings, one struct per concern. `defaults.toml` is both the defaults and their documentation.
 
+mod webhooks;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -8,6 +10,8 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use thiserror::Error;
 use url::Url;
+
+pub use webhooks::Webhooks;
 
 /// The defaults, as documented for operators.
 pub const DEFAULTS: &str = include_str!("config/defaults.toml");
@@ -36,6 +40,8 @@ pub struct Config {
     pub templates: Templates,
     /// What WeChat allows of customer messages.
     pub customer: Customer,
+    /// Telling the business's endpoints.
+    pub webhooks: Webhooks,
 }
 
 /// The HTTP server.
@@ -236,7 +242,7 @@ impl Config {
                 rule: "must be at least 60: a receipt needs some seconds, more when WeChat is busy",
             });
         }
-        Ok(())
+        self.webhooks.check()
     }
 }
 

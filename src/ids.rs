@@ -89,4 +89,8 @@ row_id! {
     CreditEntryId;
     /// A one-time token that binds whoever presents it to a staff member.
     InvitationId;
+    /// An endpoint that events are posted to.
+    WebhookId;
+    /// One event for one endpoint.
+    WebhookMessageId;
 }

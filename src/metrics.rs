@@ -44,6 +44,16 @@ pub fn install() -> Result<PrometheusHandle, BuildError> {
         Unit::Count,
         "Deliveries closed because their receipt did not come in time"
     );
+    describe_counter!(
+        "queqiao_webhook_posts_total",
+        Unit::Count,
+        "Posts to the business's endpoints by outcome"
+    );
+    describe_counter!(
+        "queqiao_webhooks_disabled_total",
+        Unit::Count,
+        "Endpoints disabled because they took nothing or are gone"
+    );
     describe_gauge!(
         "queqiao_events_waiting",
         Unit::Count,
@@ -85,6 +95,16 @@ pub fn attempt(outcome: &'static str) {
 /// Deliveries were closed without a receipt.
 pub fn no_receipt(count: usize) {
     counter!("queqiao_no_receipt_total").increment(count as u64);
+}
+
+/// An event was posted to an endpoint, or could not be.
+pub fn webhook_post(outcome: &'static str) {
+    counter!("queqiao_webhook_posts_total", "outcome" => outcome).increment(1);
+}
+
+/// An endpoint was disabled.
+pub fn webhook_disabled(state: &'static str) {
+    counter!("queqiao_webhooks_disabled_total", "state" => state).increment(1);
 }
 
 /// How many events wait to be processed.

@@ -36,9 +36,17 @@ pub fn start(bridge: &Bridge, shutdown: &watch::Receiver<bool>) -> JoinSet<()> {
     spawn!("receipts", receipts, often, receipt_step());
     spawn!("templates", templates, seldom, template_step());
     spawn!("overdue", overdue, seldom, overdue_step());
+    spawn!("webhooks", webhooks, often, webhook_step());
+    spawn!("prune", kept, seldom, webhook_prune_step());
     for _ in 0..bridge.config.deliver.loops {
         spawn!("deliver", deliveries, often, deliver_step());
     }
+    let (bridge, mut shutdown) = (bridge.clone(), shutdown.clone());
+    // Turns that are under way go on by themselves; a shutdown waits for them as for the steps.
+    workers.spawn(async move {
+        drop(shutdown.wait_for(|stop| *stop).await);
+        bridge.webhooks_settled().await;
+    });
     workers
 }
 

@@ -7,6 +7,7 @@ use thiserror::Error;
 use super::Bridge;
 use super::accounts::{AccountError, OpenAccount};
 use super::login::LoginError;
+use super::webhook::tell;
 use crate::db::{Conn, DbError};
 use crate::ids::{IdentityId, ProjectId};
 use crate::models::account::AccountKind;
@@ -122,11 +123,15 @@ impl Bridge {
                     created_at: now,
                 };
                 match binding::create(conn, &row)? {
-                    Some(binding) => Ok((binding, true)),
+                    Some(binding) => {
+                        tell::bound(conn, &staff_id, &binding, now)?;
+                        Ok((binding, true))
+                    }
                     None => Ok((binding::same(conn, &row)?, false)),
                 }
             })
             .await?;
+        self.signals.webhooks.notify_one();
         if unseen {
             self.signals.profiles.notify_one();
         }

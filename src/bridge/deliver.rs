@@ -28,6 +28,7 @@ use super::accounts::{AccountError, ById};
 use super::prepared::Ready;
 use super::retry::Backoff;
 use super::route::{Channel, Route};
+use super::webhook::tell;
 use super::{Bridge, Step, fallback};
 use crate::db::DbError;
 use crate::ids::NotificationId;
@@ -213,7 +214,7 @@ impl Bridge {
     async fn record_once(&self, book: Arc<Book>) -> Result<(), DeliverError> {
         let now = self.clock.now();
         let cache = Arc::clone(&self.notifications);
-        let (woken, moved) = self
+        let (woken, moved, told) = self
             .db
             .write(move |conn| {
                 let held = fallback::hold(conn, &book.stuck)?;
@@ -221,15 +222,21 @@ impl Bridge {
                 attempt::insert_missing(conn, &book.lost)?;
                 attempt::insert_many(conn, &book.attempts)?;
                 delivery::release(conn, &book.postponed)?;
+                let gone = tell::Gone::before(conn, &book.unfollowed)?;
                 identity::mark_unfollowed(conn, &book.unfollowed, now)?;
                 book.credits.write(conn)?;
                 let moved = fallback::move_on(conn, &cache, &held, &book.stuck, now)?;
+                // After moving on, as a delivery that goes on has not failed.
+                let told = gone.after(conn, now)? + tell::sends(conn, &book.outcomes, now)?;
                 for attempt in &book.attempts {
                     metrics::attempt(attempt.outcome);
                 }
-                Ok::<_, DeliverError>((woken, moved))
+                Ok::<_, DeliverError>((woken, moved, told))
             })
             .await?;
+        if told > 0 {
+            self.signals.webhooks.notify_one();
+        }
         if woken > 0 {
             self.signals.receipts.notify_one();
         }

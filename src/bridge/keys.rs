@@ -34,6 +34,9 @@ text_enum! {
         /// Borrow access tokens. By itself, as whoever holds one can do all that WeChat lets the
         /// account do.
         Token = "token",
+        /// Add endpoints that are told what happens, and see what they were told. By itself, as they
+        /// are told of every person and message.
+        Webhooks = "webhooks",
         /// Everything, deletions and settings among it.
         Admin = "admin",
     }

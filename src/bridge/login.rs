@@ -4,6 +4,7 @@
 use thiserror::Error;
 
 use super::accounts::AccountError;
+use super::webhook::tell::People;
 use super::{Bridge, problem};
 use crate::db::DbError;
 use crate::ids::ProjectId;
@@ -89,7 +90,12 @@ impl Bridge {
                     created_at: now,
                     updated_at: now,
                 };
-                Ok(identity::log_in(conn, &login)?)
+                let known = identity::by_openid(conn, account_id, &openid)?;
+                let known: Vec<_> = known.into_iter().map(|known| known.id).collect();
+                let people = People::before(conn, &known)?;
+                let identity = identity::log_in(conn, &login)?;
+                people.after(conn, &[identity.id], now)?;
+                Ok(identity)
             })
             .await
     }

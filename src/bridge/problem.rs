@@ -2,6 +2,7 @@
 //! and what to do, until a call works again.
 
 use super::accounts::OpenAccount;
+use super::webhook::tell;
 use crate::clock::Clock;
 use crate::db::{Db, DbError};
 use crate::metrics;
@@ -32,7 +33,10 @@ pub(super) async fn note(
                 "WeChat refuses the account"
             );
             let code = error.errcode;
+            let (project, app_id) = (account.project_id, account.app_id.clone());
             db.write(move |conn| {
+                let whose = (project, id, app_id.as_str());
+                tell::alert(conn, whose, call, (code, &text), now)?;
                 Ok::<_, DbError>(account::set_problem(conn, id, code, &text, now)?)
             })
             .await

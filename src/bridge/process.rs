@@ -11,10 +11,12 @@ use chrono::NaiveDateTime;
 use diesel::QueryResult;
 use thiserror::Error;
 
+use super::webhook::tell::{Batch, Pushes};
 use super::{Bridge, Step, invite};
 use crate::db::{Conn, DbError};
 use crate::ids::{AccountId, EventId};
 use crate::metrics;
+use crate::models::account::Scope;
 use crate::models::event::{self, Processed, Waiting};
 use crate::models::identity::window as windows;
 use crate::models::{account, credit, identity, receipt};
@@ -51,6 +53,7 @@ struct Done {
     events: usize,
     sightings: usize,
     receipts: usize,
+    told: usize,
 }
 
 impl Done {
@@ -58,6 +61,7 @@ impl Done {
         self.events += other.events;
         self.sightings += other.sightings;
         self.receipts += other.receipts;
+        self.told += other.told;
     }
 }
 
@@ -82,6 +86,9 @@ impl Bridge {
         if done.receipts > 0 {
             self.signals.receipts.notify_one();
         }
+        if done.told > 0 {
+            self.signals.webhooks.notify_one();
+        }
         Ok(match done.events {
             0 => Step::Idle,
             _ => Step::Worked,
@@ -96,7 +103,7 @@ impl Bridge {
                 let first = waiting.first().map(|event| event.id);
                 let done = account::scopes(conn).and_then(|accounts| {
                     let effects = Effects::of(&waiting, &accounts, now);
-                    apply(conn, &waiting, &effects, now)
+                    apply(conn, &waiting, &effects, &accounts, now)
                 });
                 done.map_err(|error| ProcessError {
                     error: error.into(),
@@ -146,6 +153,7 @@ fn apply(
     conn: &mut Conn,
     waiting: &[Waiting],
     effects: &Effects,
+    accounts: &HashMap<AccountId, Scope>,
     now: NaiveDateTime,
 ) -> QueryResult<Done> {
     if waiting.is_empty() {
@@ -153,6 +161,7 @@ fn apply(
     }
     // Before any identity is locked, in the order of whoever else binds.
     invite::lock_presented(conn, &effects.invitations)?;
+    let news = Pushes::before(conn, &effects.sightings)?;
     identity::sight(conn, &effects.sightings)?;
     let receipts = receipt::insert_many(conn, &effects.receipts)?;
     let found = identity::ids_of(conn, &effects.spots())?;
@@ -174,9 +183,17 @@ fn apply(
         })
         .collect();
     event::finish(conn, &processed)?;
+    let batch = Batch {
+        waiting,
+        sightings: &effects.sightings,
+        ids: &ids,
+        accounts,
+    };
+    let told = news.after(conn, &batch, now)?;
     Ok(Done {
         events: waiting.len(),
         sightings: effects.sightings.len(),
         receipts,
+        told,
     })
 }

@@ -11,6 +11,7 @@ use super::link;
 use super::problem;
 use super::retry::{Backoff, jitter};
 use super::token::TokenError;
+use super::webhook::tell::People;
 use super::{Bridge, Step};
 use crate::db::DbError;
 use crate::models::identity::{self, Claimed, DueAccount, ProfileState};
@@ -168,12 +169,15 @@ impl Bridge {
         let answered = link::pair(part, infos);
         let (rows, missing) = link::rows(answered, now, &settings);
         tracing::debug!(account.app_id = %account.app_id, profiles = rows.len(), "profiles fetched");
-        self.db
-            .write(move |conn| {
-                identity::apply(conn, &rows)?;
-                Ok::<_, ProfileError>(())
-            })
-            .await?;
+        let told = self.db.write(move |conn| {
+            let ids: Vec<_> = rows.iter().map(|row| row.id).collect();
+            let people = People::before(conn, &ids)?;
+            identity::apply(conn, &rows)?;
+            Ok::<_, ProfileError>(people.after(conn, &ids, now)?)
+        });
+        if told.await? > 0 {
+            self.signals.webhooks.notify_one();
+        }
         if missing.is_empty() {
             return Ok(());
         }

@@ -7,11 +7,12 @@ use chrono::TimeDelta;
 use thiserror::Error;
 
 use super::fallback::{self, Stuck};
+use super::webhook::tell;
 use super::{Bridge, Step};
 use crate::db::DbError;
 use crate::metrics;
 use crate::models::delivery;
-use crate::models::receipt::{self, Undelivered};
+use crate::models::receipt::{self, Ended};
 
 /// Receipts joined in one transaction.
 const BATCH: i64 = 500;
@@ -45,12 +46,17 @@ impl Bridge {
         let cache = Arc::clone(&self.notifications);
         let settle = self.db.write(move |conn| {
             let settled = receipt::settle(conn, now, give_up, BATCH)?;
-            let stuck: Vec<Stuck> = settled.failed.iter().map(stuck).collect();
+            let stuck: Vec<Stuck> = settled.failed().map(stuck).collect();
             let held = fallback::hold(conn, &stuck)?;
             let moved = fallback::move_on(conn, &cache, &held, &stuck, now)?;
+            // After moving on, as a delivery that goes on has not failed.
+            tell::ended(conn, &settled.ids(), now)?;
             Ok::<_, ReceiptError>((settled, moved))
         });
         let (settled, moved) = settle.await?;
+        if !settled.closed.is_empty() {
+            self.signals.webhooks.notify_one();
+        }
         if moved > 0 {
             self.signals.deliveries.notify_one();
         }
@@ -85,15 +91,15 @@ impl Bridge {
         }
         let overdue = self.db.write(move |conn| {
             let overdue = delivery::close_overdue(conn, sent_before, now, OVERDUE_BATCH)?;
+            tell::ended(conn, &overdue.closed, now)?;
             Ok::<_, ReceiptError>(overdue)
         });
         let overdue = overdue.await?;
-        if overdue.closed > 0 {
-            metrics::no_receipt(overdue.closed);
-            tracing::warn!(
-                deliveries.count = overdue.closed,
-                "receipts did not come in time"
-            );
+        let closed = overdue.closed.len();
+        if closed > 0 {
+            self.signals.webhooks.notify_one();
+            metrics::no_receipt(closed);
+            tracing::warn!(deliveries.count = closed, "receipts did not come in time");
         }
         Ok(match overdue.looked_at {
             0 => Step::Idle,
@@ -102,7 +108,7 @@ impl Bridge {
     }
 }
 
-fn stuck(failed: &Undelivered) -> Stuck {
+fn stuck(failed: &Ended) -> Stuck {
     Stuck {
         id: failed.id,
         notification_id: failed.notification_id,

@@ -18,6 +18,10 @@ pub struct Signals {
     pub overdue: Notify,
     /// An import was started.
     pub imports: Notify,
+    /// Events were taken down for endpoints.
+    pub webhooks: Notify,
+    /// Never given: what was taken down grows old by time alone.
+    pub kept: Notify,
     /// The templates of an account are to be listed.
     pub templates: Notify,
 }

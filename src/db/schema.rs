@@ -9,6 +9,9 @@ mod subscribe;
 pub use invite::invitations;
 pub use notify::{attempts, deliveries, message_types, notifications, receipts, sweeps};
 pub use subscribe::{credit_entries, credits, template_syncs, templates};
+mod events_out;
+
+pub use events_out::{webhook_messages, webhooks};
 
 diesel::table! {
     projects (id) {
@@ -186,6 +189,8 @@ diesel::joinable!(attempts -> deliveries (delivery_id));
 diesel::joinable!(credits -> identities (identity_id));
 diesel::joinable!(credit_entries -> credits (credit_id));
 diesel::joinable!(invitations -> staff (staff_row_id));
+diesel::joinable!(webhooks -> projects (project_id));
+diesel::joinable!(webhook_messages -> webhooks (webhook_id));
 
 diesel::allow_tables_to_appear_in_same_query!(
     projects,
@@ -210,4 +215,6 @@ diesel::allow_tables_to_appear_in_same_query!(
     credit_entries,
     sweeps,
     invitations,
+    webhooks,
+    webhook_messages,
 );

@@ -224,3 +224,19 @@ pub fn clear_problem(conn: &mut Conn, id: AccountId) -> QueryResult<()> {
     .execute(conn)
     .map(drop)
 }
+
+/// The app id of every account.
+pub fn app_ids(conn: &mut Conn) -> QueryResult<HashMap<AccountId, String>> {
+    let rows: Vec<(AccountId, String)> = accounts::table
+        .select((accounts::id, accounts::app_id))
+        .load(conn)?;
+    Ok(rows.into_iter().collect())
+}
+
+/// WeChat's code for the account's problem, if it has one.
+pub fn problem_code(conn: &mut Conn, id: AccountId) -> QueryResult<Option<i64>> {
+    accounts::table
+        .find(id)
+        .select(accounts::problem_code)
+        .first(conn)
+}

@@ -89,15 +89,15 @@ struct Looked {
 pub struct Settled {
     /// Receipts looked at.
     pub looked_at: usize,
-    /// Receipts that closed their delivery.
+    /// Receipts that have a delivery.
     pub joined: usize,
-    /// Deliveries that failed by this.
-    pub failed: Vec<Undelivered>,
+    /// The deliveries that they closed.
+    pub closed: Vec<Ended>,
 }
 
-/// A delivery whose message did not arrive.
+/// A delivery that a receipt closed.
 #[derive(Clone, Debug, PartialEq, Eq, QueryableByName)]
-pub struct Undelivered {
+pub struct Ended {
     /// The delivery.
     #[diesel(sql_type = BigInt)]
     pub id: DeliveryId,
@@ -107,11 +107,23 @@ pub struct Undelivered {
     /// Its tries.
     #[diesel(sql_type = Integer)]
     pub attempts: i32,
-    /// Why, in a sentence.
+    /// Why its message did not arrive, in a sentence.
     #[diesel(sql_type = Nullable<Text>)]
     pub detail: Option<String>,
     #[diesel(sql_type = Text)]
     state: String,
+}
+
+impl Settled {
+    /// The deliveries whose message did not arrive.
+    pub fn failed(&self) -> impl Iterator<Item = &Ended> {
+        self.closed.iter().filter(|ended| ended.state == "failed")
+    }
+
+    /// All that were closed.
+    pub fn ids(&self) -> Vec<DeliveryId> {
+        self.closed.iter().map(|ended| ended.id).collect()
+    }
 }
 
 /// Joins receipts that are due to their deliveries. One without a delivery is looked at again
@@ -153,13 +165,12 @@ pub fn settle(
             },
         })
         .collect();
-    let mut failed = close(conn, &closed)?;
-    failed.retain(|closed| closed.state == "failed");
+    let ended = close(conn, &closed)?;
     look_again(conn, &looked)?;
     Ok(Settled {
         looked_at: receipts.len(),
         joined: closed.len(),
-        failed,
+        closed: ended,
     })
 }
 
@@ -179,7 +190,8 @@ fn due(conn: &mut Conn, now: NaiveDateTime, limit: i64) -> QueryResult<Vec<DueRe
     .load(conn)
 }
 
-fn close(conn: &mut Conn, rows: &[Closed]) -> QueryResult<Vec<Undelivered>> {
+/// Returns those that were open.
+fn close(conn: &mut Conn, rows: &[Closed]) -> QueryResult<Vec<Ended>> {
     const CLOSE: Batch = Batch {
         columns: &[
             ("id", Kind::BigInt),

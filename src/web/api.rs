@@ -1,8 +1,9 @@
 //! The API, `/api/v1`: every route on one screen, with the scope that a key needs for it.
 //!
 //! `read` looks up, `notify` is what a business app does day by day (notify, log in, report
-//! consent, put staff, bind, invite), `token` borrows access tokens, `admin` deletes and changes
-//! settings, and covers the others. A key sees one project; what belongs to another one does not exist for it
+//! consent, put staff, bind, invite), `token` borrows access tokens, `webhooks` is about endpoints,
+//! `admin` deletes and changes settings, and covers the others. A key sees one project; what belongs
+//! to another one does not exist for it
 //! (404).
 //!
 //! Bodies and answers are JSON. Ids are numbers, except WeChat's msgid, which is a string because
@@ -25,6 +26,7 @@ mod sessions;
 mod staff;
 mod subscriptions;
 mod templates;
+mod webhooks;
 
 use actix_web::http::{Method, header};
 use actix_web::{
@@ -35,7 +37,7 @@ use super::auth::{self, Caller, Demand};
 use super::error::{self, Code, Problem};
 use super::{State, cursor};
 use crate::bridge::keys::Scope;
-use Scope::{Admin, Notify, Read, Token};
+use Scope::{Admin, Notify, Read, Token, Webhooks};
 
 /// Largest body of most routes, bytes.
 const BODY_MAX: usize = 64 << 10;
@@ -84,6 +86,13 @@ pub(super) fn scope() -> Routes {
         .service(at("/v1/accounts/{app_id}/access-token/invalid", [post(Token, access_token::report)]))
         .service(at("/v1/accounts/{app_id}/templates", [search(Read, templates::list)]))
         .service(at("/v1/accounts/{app_id}/templates/sync", [post(Admin, templates::sync)]))
+        .service(at("/v1/webhooks", [post(Webhooks, webhooks::create), search(Webhooks, webhooks::list)]))
+        .service(at("/v1/webhooks/{id}", [get(Webhooks, webhooks::find), put(Webhooks, webhooks::put), delete(Webhooks, webhooks::delete)]))
+        .service(at("/v1/webhooks/{id}/rotate-secret", [post(Webhooks, webhooks::rotate)]))
+        .service(at("/v1/webhooks/{id}/test", [post(Webhooks, webhooks::test)]))
+        .service(at("/v1/webhooks/{id}/replay", [post(Webhooks, webhooks::messages::replay)]))
+        .service(at("/v1/webhooks/{id}/deliveries", [search(Webhooks, webhooks::messages::list)]))
+        .service(at("/v1/webhooks/{id}/deliveries/{message_id}/retry", [post(Webhooks, webhooks::messages::retry)]))
         .service(at("/v1/audit", [search(Admin, audit::list)]))
         .service(at("/v1/imports/{id}", [get(Read, imports::find)]))
         .default_service(web::to(no_such_route))

@@ -28,6 +28,8 @@ pub(super) enum List {
     Templates = b't',
     Credits = b'c',
     Invitations = b'i',
+    Webhooks = b'w',
+    WebhookMessages = b'x',
 }
 
 /// One page that a caller asks for.

@@ -21,3 +21,4 @@ mod invariants;
 mod keywords;
 mod notify;
 mod storage;
+mod webhooks;

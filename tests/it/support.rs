@@ -6,6 +6,7 @@ pub(crate) mod database;
 pub(crate) mod logs;
 pub(crate) mod postgres;
 pub(crate) mod program;
+pub(crate) mod receiver;
 
 use std::path::PathBuf;
 

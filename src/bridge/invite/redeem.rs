@@ -5,8 +5,9 @@
 use chrono::NaiveDateTime;
 use diesel::QueryResult;
 
+use crate::bridge::webhook::tell;
 use crate::db::Conn;
-use crate::ids::{AccountId, BindingId, IdentityId, ProjectId};
+use crate::ids::{AccountId, IdentityId, ProjectId};
 use crate::models::binding::{self, NewBinding};
 use crate::models::identity::{self, Identity};
 use crate::models::invitation::{self, Invitation, Refusal};
@@ -92,21 +93,21 @@ pub(super) fn redeem(
     if !theirs.is_empty() {
         return Ok(Ok(Accepted::BoundBefore));
     }
-    let strangers: Vec<BindingId> = strangers.iter().map(|binding| binding.id).collect();
-    bind(conn, invitation, identity, &strangers, now)?;
+    tell::unbound(conn, invitation.project_id, staff_id, &strangers, now)?;
+    for binding in &strangers {
+        binding::delete(conn, invitation.staff_row_id, binding.id)?;
+    }
+    bind(conn, invitation, staff_id, identity, now)?;
     Ok(Ok(Accepted::Bound))
 }
 
 fn bind(
     conn: &mut Conn,
     invitation: &Invitation,
+    staff_id: &str,
     identity: &Identity,
-    instead_of: &[BindingId],
     now: NaiveDateTime,
 ) -> QueryResult<()> {
-    for id in instead_of {
-        binding::delete(conn, invitation.staff_row_id, *id)?;
-    }
     let row = NewBinding {
         project_id: invitation.project_id,
         staff_row_id: invitation.staff_row_id,
@@ -114,7 +115,10 @@ fn bind(
         unionid: None,
         created_at: now,
     };
-    binding::create(conn, &row).map(drop)
+    if let Some(binding) = binding::create(conn, &row)? {
+        tell::bound(conn, staff_id, &binding, now)?;
+    }
+    Ok(())
 }
 
 /// Keeps what became of an invitation, in one log line and, if it was refused, on it.

@@ -19,18 +19,24 @@ use crate::ids::{AttemptId, DeliveryId};
 const SWEEP: &str = "no_receipt";
 
 /// What one round did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Overdue {
     /// Attempts looked at.
     pub looked_at: usize,
     /// Deliveries closed.
-    pub closed: usize,
+    pub closed: Vec<DeliveryId>,
 }
 
 #[derive(QueryableByName)]
 struct Position {
     #[diesel(sql_type = BigInt)]
     position: i64,
+}
+
+#[derive(QueryableByName)]
+struct Ended {
+    #[diesel(sql_type = BigInt)]
+    id: DeliveryId,
 }
 
 #[derive(Serialize)]
@@ -114,7 +120,7 @@ fn after(conn: &mut Conn, position: i64, limit: i64) -> QueryResult<Vec<Tried>> 
 }
 
 /// A delivery that was sent once more since then is left for its newer attempt.
-fn close(conn: &mut Conn, rows: &[Closed]) -> QueryResult<usize> {
+fn close(conn: &mut Conn, rows: &[Closed]) -> QueryResult<Vec<DeliveryId>> {
     const CLOSE: Batch = Batch {
         columns: &[
             ("id", Kind::BigInt),
@@ -125,7 +131,8 @@ fn close(conn: &mut Conn, rows: &[Closed]) -> QueryResult<usize> {
               detail = 'WeChat accepted the message, and its receipt did not come in time. It may \
               have arrived. A receipt that comes later still counts.', finished_at = r.now \
               FROM {rows} WHERE deliveries.id = r.id AND deliveries.state = 'sent' \
-              AND deliveries.sent_at <= r.sent_before",
+              AND deliveries.sent_at <= r.sent_before RETURNING deliveries.id",
     };
-    CLOSE.execute(conn, rows)
+    let ended: Vec<Ended> = CLOSE.load(conn, rows)?;
+    Ok(ended.into_iter().map(|ended| ended.id).collect())
 }

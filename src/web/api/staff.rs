@@ -16,6 +16,7 @@ use super::check::{self, ID_MAX, NAME_MAX, TAG_MAX, TAGS_MAX};
 use super::cursor::{List, Page, Paging};
 use super::person::{Accounts, IdentityView, Sight};
 use super::{Caller, State};
+use crate::bridge::webhook::tell;
 use crate::ids::{IdentityId, StaffRowId};
 use crate::models::staff::{self, Staff};
 use crate::models::{binding, identity};
@@ -191,11 +192,17 @@ pub(super) async fn delete(
     staff_id: Path<String>,
 ) -> Result<HttpResponse, Problem> {
     let (staff_id, project) = (staff_id.into_inner(), caller.project_id);
-    let delete = state
-        .bridge
-        .db
-        .write(move |conn| Ok::<_, Problem>(staff::delete(conn, project, &staff_id)?));
-    match delete.await? {
+    let now = state.bridge.clock.now();
+    let delete = state.bridge.db.write(move |conn| {
+        if let Some(member) = staff::find(conn, project, &staff_id)? {
+            let bindings = binding::of_staff(conn, member.id)?;
+            tell::unbound(conn, project, &staff_id, &bindings, now)?;
+        }
+        Ok::<_, Problem>(staff::delete(conn, project, &staff_id)?)
+    });
+    let deleted = delete.await?;
+    state.bridge.signals.webhooks.notify_one();
+    match deleted {
         true => Ok(HttpResponse::NoContent().finish()),
         false => Err(Problem::not_found("staff member")),
     }

@@ -50,6 +50,8 @@ codes! {
     InvitationUsed = "invitation_used", CONFLICT, "The invitation was used already";
     IdempotencyConflict = "idempotency_conflict", CONFLICT, "The Idempotency-Key was used for another request";
     NotRetryable = "not_retryable", CONFLICT, "The delivery is not sent again";
+    WebhookNotEnabled = "webhook_not_enabled", CONFLICT, "The endpoint is not enabled";
+    TooMany = "too_many", CONFLICT, "There are as many as there may be";
     BodyTooLarge = "body_too_large", PAYLOAD_TOO_LARGE, "The body is too large";
     UnsupportedMediaType = "unsupported_media_type", UNSUPPORTED_MEDIA_TYPE, "The body must be JSON";
     InvalidBody = "invalid_body", UNPROCESSABLE_ENTITY, "The body does not have the expected shape";

@@ -121,10 +121,20 @@ impl Drop for Server {
 impl TestApp {
     /// With a WeChat that has its own ways.
     pub(crate) async fn with(engine: Engine, options: SimulatorOptions) -> Self {
+        Self::with_settings(engine, options, |_| {}).await
+    }
+
+    /// With settings of its own as well.
+    pub(crate) async fn with_settings(
+        engine: Engine,
+        options: SimulatorOptions,
+        settings: impl FnOnce(&mut Config),
+    ) -> Self {
         let database = TestDb::new(engine);
         let simulator = Simulator::start(options).await.unwrap();
         let mut config = Config::default();
         config.server.workers = 1;
+        settings(&mut config);
         let clock = Clock::manual(Clock::system().now());
         let wechat = Client::new(ClientOptions::new(simulator.base_url())).unwrap();
         let bridge = Bridge::new(
@@ -236,7 +246,9 @@ impl TestApp {
                 bridge.deliver_step().await.unwrap(),
                 bridge.receipt_step().await.unwrap(),
                 bridge.overdue_step().await.unwrap(),
+                bridge.webhook_step().await.unwrap(),
             ];
+            bridge.webhooks_settled().await;
             if steps.contains(&Step::Worked) {
                 continue;
             }

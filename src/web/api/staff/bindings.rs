@@ -10,6 +10,7 @@ use super::super::check::{self, ID_MAX};
 use super::super::sessions::check_code;
 use super::super::{Caller, State};
 use crate::bridge::bind::{BindError, Whom};
+use crate::bridge::webhook::tell;
 use crate::ids::{BindingId, IdentityId};
 use crate::models::binding::{self, Binding};
 use crate::models::staff;
@@ -120,12 +121,18 @@ pub(in super::super) async fn delete(
     path: Path<(String, BindingId)>,
 ) -> Result<HttpResponse, Problem> {
     let ((staff_id, id), project) = (path.into_inner(), caller.project_id);
+    let now = state.bridge.clock.now();
     let delete = state.bridge.db.write(move |conn| {
         let member = staff::find(conn, project, &staff_id)?;
         let member = member.ok_or_else(|| Problem::not_found("staff member"))?;
+        let mut bindings = binding::of_staff(conn, member.id)?;
+        bindings.retain(|binding| binding.id == id);
+        tell::unbound(conn, project, &staff_id, &bindings, now)?;
         Ok::<_, Problem>(binding::delete(conn, member.id, id)?)
     });
-    match delete.await? {
+    let deleted = delete.await?;
+    state.bridge.signals.webhooks.notify_one();
+    match deleted {
         true => Ok(HttpResponse::NoContent().finish()),
         false => Err(Problem::not_found("binding of this staff member")),
     }

@@ -1,0 +1,169 @@
+//! Events out: what happens here is taken down for the business's endpoints in the transaction in
+//! which it happens ([`tell`]), and posted to each by turns of its own.
+//!
+//! A turn leases its endpoint, posts what is due with no connection held, and records what came of
+//! it. The people of an endpoint are served side by side, each one's events in their order; the
+//! endpoints do not wait for each other.
+
+pub mod address;
+mod lane;
+pub mod manage;
+mod news;
+mod outcome;
+pub mod post;
+pub mod sign;
+pub(crate) mod tell;
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use chrono::TimeDelta;
+use thiserror::Error;
+use tokio::sync::Notify;
+
+use super::{Bridge, Step};
+use crate::config;
+use crate::db::DbError;
+use crate::ids::WebhookId;
+use crate::models::webhook;
+use post::Poster;
+
+pub use news::{EVERYTHING, NewsKind, PING};
+
+/// Rows deleted in one transaction.
+const PRUNE_BATCH: i64 = 2_000;
+
+/// Why endpoints could not be served.
+#[derive(Debug, Error)]
+#[error(transparent)]
+pub struct WebhookError(#[from] DbError);
+
+impl From<diesel::result::Error> for WebhookError {
+    fn from(error: diesel::result::Error) -> Self {
+        Self(error.into())
+    }
+}
+
+/// The turns of this process that are under way.
+pub struct Webhooks {
+    poster: Poster,
+    busy: Mutex<HashSet<WebhookId>>,
+    freed: Notify,
+}
+
+impl Webhooks {
+    /// Starts with none.
+    pub fn new(settings: &config::Webhooks) -> Self {
+        Self {
+            poster: Poster::new(settings),
+            busy: Mutex::default(),
+            freed: Notify::new(),
+        }
+    }
+
+    /// Posts signed bodies to addresses that others chose.
+    pub fn poster(&self) -> &Poster {
+        &self.poster
+    }
+
+    fn busy(&self) -> MutexGuard<'_, HashSet<WebhookId>> {
+        self.busy.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// An endpoint's turn in this process; over when dropped, however it ends.
+struct Busy {
+    webhooks: Arc<Webhooks>,
+    id: WebhookId,
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.webhooks.busy().remove(&self.id);
+        self.webhooks.freed.notify_waiters();
+    }
+}
+
+impl Bridge {
+    /// Begins a turn for each endpoint that has something due and none under way here. The turns
+    /// go on by themselves, so that a slow endpoint holds up no other; see
+    /// [`Bridge::webhooks_settled`].
+    ///
+    /// # Errors
+    /// If the database fails; nothing is lost.
+    pub async fn webhook_step(&self) -> Result<Step, WebhookError> {
+        let now = self.clock.now();
+        let due = self
+            .db
+            .read(move |conn| Ok::<_, WebhookError>(webhook::due(conn, now)?))
+            .await?;
+        let mut step = Step::Idle;
+        for id in due {
+            if !self.webhooks.busy().insert(id) {
+                continue;
+            }
+            let busy = Busy {
+                webhooks: Arc::clone(&self.webhooks),
+                id,
+            };
+            let bridge = self.clone();
+            tokio::spawn(async move {
+                let done = bridge.webhook_turn(id).await;
+                drop(busy);
+                match done {
+                    // There may be more.
+                    Ok(Step::Worked) => bridge.signals.webhooks.notify_one(),
+                    Ok(_) => {}
+                    Err(error) => {
+                        tracing::error!(webhook.id = %id, %error, "turn failed, its lease will run out");
+                    }
+                }
+            });
+            step = Step::Worked;
+        }
+        Ok(step)
+    }
+
+    /// Completes when no turn is under way in this process.
+    pub async fn webhooks_settled(&self) {
+        loop {
+            let freed = self.webhooks.freed.notified();
+            tokio::pin!(freed);
+            // Registered before looking, so that the last one's end is not missed.
+            freed.as_mut().enable();
+            if self.webhooks.busy().is_empty() {
+                return;
+            }
+            freed.await;
+        }
+    }
+
+    /// Deletes a batch of what was kept long enough.
+    ///
+    /// # Errors
+    /// If the database fails; it is deleted later.
+    pub async fn webhook_prune_step(&self) -> Result<Step, WebhookError> {
+        let days = i64::try_from(self.config.webhooks.retention_days).ok();
+        let Some(before) = days
+            .and_then(TimeDelta::try_days)
+            .and_then(|kept| self.clock.now().checked_sub_signed(kept))
+        else {
+            return Ok(Step::Idle);
+        };
+        // Looked at first, because a write transaction is one of many and this is mostly idle.
+        let old = self
+            .db
+            .read(move |conn| Ok::<_, WebhookError>(webhook::has_older(conn, before)?));
+        if !old.await? {
+            return Ok(Step::Idle);
+        }
+        let pruned = self.db.write(move |conn| {
+            let pruned = webhook::prune(conn, before, PRUNE_BATCH)?;
+            Ok::<_, WebhookError>(pruned)
+        });
+        Ok(match pruned.await? {
+            0 => Step::Idle,
+            _ => Step::Worked,
+        })
+    }
+}

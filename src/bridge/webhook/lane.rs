@@ -1,0 +1,154 @@
+//! One turn with one endpoint: claim, post, record.
+
+use std::time::{Duration, Instant};
+
+use chrono::TimeDelta;
+use futures_util::stream::{self, StreamExt as _};
+use secrecy::SecretString;
+
+use super::outcome::{self, Limits, Tried, Verdict};
+use super::post::Parcel;
+use super::{WebhookError, manage, tell};
+use crate::bridge::retry::jitter;
+use crate::bridge::{Bridge, Step};
+use crate::ids::WebhookId;
+use crate::metrics;
+use crate::models::webhook::{self, Lane, Leased, WebhookState};
+
+/// How long a turn goes on with the next event of somebody.
+const TURN: Duration = Duration::from_secs(20);
+/// What a lease has left for recording.
+const MARGIN: Duration = Duration::from_secs(20);
+
+impl Bridge {
+    /// One turn. Idle if another process has the endpoint, or nothing is due after all.
+    pub(super) async fn webhook_turn(&self, id: WebhookId) -> Result<Step, WebhookError> {
+        let settings = &self.config.webhooks;
+        let (now, limit) = (self.clock.now(), settings.batch_rows);
+        let (_, timeout) = settings.timeouts();
+        let lease = TimeDelta::from_std(TURN + timeout + MARGIN).unwrap_or(TimeDelta::MAX);
+        let claimed = self.db.write(move |conn| {
+            let claimed = webhook::claim(conn, id, now, now + lease, limit)?;
+            Ok::<_, WebhookError>(claimed)
+        });
+        let Some(lane) = claimed.await? else {
+            return Ok(Step::Idle);
+        };
+        let secrets = manage::secrets(&self.vault, &lane.webhook, now);
+        let secrets = secrets.unwrap_or_else(|error| {
+            tracing::error!(webhook.id = %id, %error, "the endpoint's secret does not open");
+            Vec::new()
+        });
+        let until = Instant::now() + TURN;
+        let chains = chains(&lane.messages).into_iter();
+        let url = lane.webhook.url.as_str();
+        let tried: Vec<Vec<Tried>> =
+            stream::iter(chains.map(|chain| self.post_chain(url, &secrets, chain, until)))
+                .buffer_unordered(settings.concurrency)
+                .collect()
+                .await;
+        let tried: Vec<Tried> = tried.into_iter().flatten().collect();
+        let step = match tried.is_empty() {
+            true => Step::Idle,
+            false => Step::Worked,
+        };
+        self.record_turn(lane, &tried).await?;
+        Ok(step)
+    }
+
+    /// Posts somebody's events one after the other, up to the first that is not taken.
+    async fn post_chain(
+        &self,
+        url: &str,
+        secrets: &[SecretString],
+        chain: Vec<Leased>,
+        until: Instant,
+    ) -> Vec<Tried> {
+        let mut tried = Vec::with_capacity(chain.len());
+        for message in chain {
+            if Instant::now() >= until {
+                break;
+            }
+            let parcel = Parcel {
+                id: &message.uid,
+                timestamp: self.clock.unix_seconds(),
+                secrets,
+                body: &message.body,
+            };
+            let result = self.webhooks.poster().post(url, &parcel).await;
+            let one = Tried { message, result };
+            metrics::webhook_post(one.word());
+            let taken = one.was_taken();
+            tried.push(one);
+            if !taken {
+                break;
+            }
+        }
+        tried
+    }
+
+    async fn record_turn(&self, lane: Lane, tried: &[Tried]) -> Result<(), WebhookError> {
+        let now = self.clock.now();
+        let limits = Limits::of(&self.config.webhooks);
+        let sum = outcome::sum(&lane.webhook, tried, &limits, now, jitter);
+        let verdict = sum.verdict.map(|verdict| judge(verdict, tried));
+        let id = lane.webhook.id;
+        let disabled = self.db.write(move |conn| {
+            let ours = webhook::finish(conn, id, lane.number, &sum.turn, &sum.done)?;
+            let Some((state, reason)) = verdict.filter(|_| ours) else {
+                return Ok(None);
+            };
+            if !webhook::disable(conn, id, state, &reason, now)? {
+                return Ok(None);
+            }
+            tell::disabled(conn, &lane.webhook, state, &reason, now)?;
+            Ok::<_, WebhookError>(Some((state, reason)))
+        });
+        if let Some((state, reason)) = disabled.await? {
+            metrics::webhook_disabled(state.as_str());
+            tracing::error!(webhook.id = %id, webhook.state = %state, reason, "endpoint disabled");
+            self.signals.webhooks.notify_one();
+        }
+        Ok(())
+    }
+}
+
+/// Each person's events in their order; those of nobody each alone.
+fn chains(messages: &[Leased]) -> Vec<Vec<Leased>> {
+    let mut chains: Vec<Vec<Leased>> = Vec::new();
+    for message in messages {
+        let mut known = chains.iter_mut();
+        let same = known.find(|chain| {
+            let person = chain.first().and_then(|first| first.person.as_ref());
+            person.is_some() && person == message.person.as_ref()
+        });
+        match same {
+            Some(chain) => chain.push(message.clone()),
+            None => chains.push(vec![message.clone()]),
+        }
+    }
+    chains
+}
+
+/// The state of an endpoint that is disabled, and why, in a sentence.
+fn judge(verdict: Verdict, tried: &[Tried]) -> (WebhookState, String) {
+    let last = tried.iter().rev().find(|one| !one.was_taken());
+    let last = last.map(|one| match &one.result {
+        Ok(answer) => format!("It last answered {}.", answer.status),
+        Err(error) => format!("Last: {error}."),
+    });
+    match verdict {
+        Verdict::Gone => (
+            WebhookState::Gone,
+            "It answered 410 Gone. Enable it again with PUT if that was a mistake.".to_owned(),
+        ),
+        Verdict::Failing => (
+            WebhookState::Failing,
+            format!(
+                "It took nothing for too long. {} Mend it and enable it again with PUT; what \
+                 waits is kept and sent then.",
+                last.unwrap_or_default()
+            ),
+        ),
+    }
+}

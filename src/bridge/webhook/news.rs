@@ -1,0 +1,211 @@
+//! Events out: their types, who wants which, and how they are taken down.
+
+use std::collections::HashSet;
+
+use chrono::{DateTime, NaiveDateTime, Utc};
+use diesel::QueryResult;
+use diesel::result::Error;
+use serde::Serialize;
+
+use crate::db::{Conn, text_enum};
+use crate::ids::{IdentityId, ProjectId, WebhookId};
+use crate::models::webhook::{self, Listener, NewMessage};
+
+text_enum! {
+    /// The type of an event.
+    pub enum NewsKind {
+        /// Somebody follows an official account.
+        Followed = "identity.followed",
+        /// Somebody has unfollowed it.
+        Unfollowed = "identity.unfollowed",
+        /// The unionid of an identity is known now.
+        Linked = "person.linked",
+        /// A staff member was bound to a person.
+        Bound = "staff.bound",
+        /// A binding was removed.
+        Unbound = "staff.unbound",
+        /// WeChat accepted a message.
+        Sent = "delivery.sent",
+        /// It arrived.
+        Delivered = "delivery.delivered",
+        /// It did not, or nobody knows.
+        Failed = "delivery.failed",
+        /// A person wrote to an account.
+        Message = "message.received",
+        /// WeChat refuses an account.
+        Alert = "account.alert",
+        /// Another endpoint was disabled.
+        Disabled = "webhook.disabled",
+        /// Anything that WeChat pushed, decrypted.
+        Raw = "push.raw",
+    }
+}
+
+/// Stands for every type.
+pub const EVERYTHING: &str = "*";
+/// The type of a test.
+pub const PING: &str = "ping";
+
+/// An event to take down.
+#[derive(Debug)]
+pub(super) struct News {
+    pub(super) project_id: ProjectId,
+    pub(super) kind: NewsKind,
+    /// The account it belongs to, if one.
+    pub(super) app_id: Option<String>,
+    /// Whose events are kept in order.
+    pub(super) person: Option<String>,
+    /// Where a repetition of the same thing shall have the same webhook-id.
+    pub(super) uid: Option<String>,
+    /// When it happened.
+    pub(super) at: DateTime<Utc>,
+    pub(super) data: serde_json::Value,
+}
+
+impl News {
+    pub(super) fn new(
+        project_id: ProjectId,
+        kind: NewsKind,
+        at: NaiveDateTime,
+        data: &impl Serialize,
+    ) -> QueryResult<Self> {
+        let data = serde_json::to_value(data);
+        Ok(Self {
+            project_id,
+            kind,
+            app_id: None,
+            person: None,
+            uid: None,
+            at: at.and_utc(),
+            data: data.map_err(|error| Error::SerializationError(error.into()))?,
+        })
+    }
+
+    pub(super) fn of_account(mut self, app_id: Option<&str>) -> Self {
+        self.app_id = app_id.map(str::to_owned);
+        self
+    }
+
+    /// Kept in order with the other events of that identity.
+    pub(super) fn of_identity(mut self, id: Option<IdentityId>) -> Self {
+        self.person = id.map(|id| format!("i{id}"));
+        self
+    }
+}
+
+#[derive(Serialize)]
+struct Body<'a> {
+    #[serde(rename = "type")]
+    kind: &'a str,
+    timestamp: DateTime<Utc>,
+    data: &'a serde_json::Value,
+}
+
+/// The body of an event, word for word as it is signed and posted.
+pub(super) fn body(kind: &str, at: DateTime<Utc>, data: &serde_json::Value) -> QueryResult<String> {
+    let body = Body {
+        kind,
+        timestamp: at,
+        data,
+    };
+    serde_json::to_string(&body).map_err(|error| Error::SerializationError(error.into()))
+}
+
+/// A webhook-id that no other event has.
+pub(super) fn new_uid() -> String {
+    let random: u128 = rand::random();
+    format!("msg_{random:032x}")
+}
+
+/// Who listens, as of the transaction at hand.
+#[derive(Debug, Default)]
+pub(crate) struct Audience {
+    ears: Vec<Ear>,
+}
+
+#[derive(Debug)]
+struct Ear {
+    id: WebhookId,
+    project_id: ProjectId,
+    kinds: HashSet<NewsKind>,
+    app_ids: Option<Vec<String>>,
+}
+
+impl Audience {
+    /// Reads it: one small query.
+    pub(crate) fn of(conn: &mut Conn) -> QueryResult<Self> {
+        let ears = webhook::listeners(conn)?.iter().map(ear).collect();
+        Ok(Self { ears })
+    }
+
+    /// Whether anybody in any project wants one of these.
+    pub(super) fn wants(&self, kinds: &[NewsKind]) -> bool {
+        let mut wanted = kinds.iter();
+        wanted.any(|kind| self.ears.iter().any(|ear| ear.kinds.contains(kind)))
+    }
+
+    /// Whether anybody in the project wants it.
+    pub(super) fn wants_in(&self, project: ProjectId, kind: NewsKind) -> bool {
+        let mut ears = self.ears.iter();
+        ears.any(|ear| ear.project_id == project && ear.kinds.contains(&kind))
+    }
+
+    /// Takes events down for everybody who wants them, in one statement. Returns for how many.
+    pub(super) fn tell(
+        &self,
+        conn: &mut Conn,
+        news: &[News],
+        now: NaiveDateTime,
+    ) -> QueryResult<usize> {
+        let mut bodies = Vec::with_capacity(news.len());
+        for news in news {
+            let uid = news.uid.clone().unwrap_or_else(new_uid);
+            bodies.push((uid, body(news.kind.as_str(), news.at, &news.data)?));
+        }
+        let mut rows = Vec::new();
+        for (news, (uid, body)) in news.iter().zip(&bodies) {
+            let ears = self.ears.iter().filter(|ear| ear.hears(news));
+            rows.extend(ears.map(|ear| NewMessage {
+                webhook_id: ear.id,
+                uid,
+                kind: news.kind.as_str(),
+                person: news.person.as_deref(),
+                body,
+                now,
+            }));
+        }
+        webhook::insert_many(conn, &rows)
+    }
+
+    /// Without one endpoint: it is not told of itself.
+    pub(super) fn without(mut self, id: WebhookId) -> Self {
+        self.ears.retain(|ear| ear.id != id);
+        self
+    }
+}
+
+impl Ear {
+    fn hears(&self, news: &News) -> bool {
+        let app_ids = self.app_ids.as_ref().zip(news.app_id.as_ref());
+        self.project_id == news.project_id
+            && self.kinds.contains(&news.kind)
+            && app_ids.is_none_or(|(wanted, app_id)| wanted.contains(app_id))
+    }
+}
+
+fn ear(listener: &Listener) -> Ear {
+    // What a newer version wrote is what this one has no event for.
+    let words: Vec<String> = serde_json::from_str(&listener.events).unwrap_or_default();
+    let kinds = if words.iter().any(|word| word == EVERYTHING) {
+        NewsKind::ALL.iter().copied().collect()
+    } else {
+        words.iter().filter_map(|word| word.parse().ok()).collect()
+    };
+    let app_ids = listener.app_ids.as_deref();
+    Ear {
+        id: listener.id,
+        project_id: listener.project_id,
+        kinds,
+        app_ids: app_ids.map(|list| serde_json::from_str(list).unwrap_or_default()),
+    }
+}

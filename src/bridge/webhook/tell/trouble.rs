@@ -1,0 +1,77 @@
+//! What somebody has to act upon.
+
+use chrono::NaiveDateTime;
+use diesel::QueryResult;
+use serde::Serialize;
+
+use super::{Audience, News, NewsKind};
+use crate::db::Conn;
+use crate::ids::{AccountId, ProjectId, WebhookId};
+use crate::models::account;
+use crate::models::webhook::{Webhook, WebhookState};
+
+#[derive(Serialize)]
+struct Alert<'a> {
+    app_id: &'a str,
+    /// The call that WeChat refused.
+    call: &'a str,
+    errcode: i64,
+    /// What it means and what to do.
+    problem: &'a str,
+}
+
+/// WeChat refuses an account; to be called before that is noted on it. Told once, until it is
+/// another code or has passed.
+pub(crate) fn alert(
+    conn: &mut Conn,
+    (project, id, app_id): (ProjectId, AccountId, &str),
+    call: &str,
+    (errcode, problem): (i64, &str),
+    now: NaiveDateTime,
+) -> QueryResult<usize> {
+    let audience = Audience::of(conn)?;
+    if !audience.wants_in(project, NewsKind::Alert)
+        || account::problem_code(conn, id)? == Some(errcode)
+    {
+        return Ok(0);
+    }
+    let data = Alert {
+        app_id,
+        call,
+        errcode,
+        problem,
+    };
+    let news = News::new(project, NewsKind::Alert, now, &data)?.of_account(Some(app_id));
+    audience.tell(conn, &[news], now)
+}
+
+#[derive(Serialize)]
+struct Disabled<'a> {
+    webhook_id: WebhookId,
+    /// Only the host: a path may hold a secret.
+    host: Option<String>,
+    description: Option<&'a str>,
+    state: WebhookState,
+    reason: &'a str,
+}
+
+/// An endpoint was disabled: the others of its project are told.
+pub(crate) fn disabled(
+    conn: &mut Conn,
+    webhook: &Webhook,
+    state: WebhookState,
+    reason: &str,
+    now: NaiveDateTime,
+) -> QueryResult<usize> {
+    let audience = Audience::of(conn)?.without(webhook.id);
+    let url = url::Url::parse(&webhook.url).ok();
+    let data = Disabled {
+        webhook_id: webhook.id,
+        host: url.and_then(|url| url.host_str().map(str::to_owned)),
+        description: webhook.description.as_deref(),
+        state,
+        reason,
+    };
+    let news = News::new(webhook.project_id, NewsKind::Disabled, now, &data)?;
+    audience.tell(conn, &[news], now)
+}

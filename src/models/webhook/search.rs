@@ -1,0 +1,133 @@
+//! Looking up what was taken down for an endpoint, and putting it back into the outbox.
+
+use chrono::NaiveDateTime;
+use diesel::prelude::*;
+
+use super::MessageState;
+use crate::db::Conn;
+use crate::db::schema::webhook_messages as m;
+use crate::ids::{WebhookId, WebhookMessageId};
+
+/// An event for an endpoint, and what became of it.
+#[derive(Clone, Debug, Queryable, Selectable)]
+#[diesel(table_name = m)]
+pub struct Message {
+    /// Row id.
+    pub id: WebhookMessageId,
+    /// The webhook-id.
+    pub uid: String,
+    /// The event type.
+    pub kind: String,
+    /// Whose events are kept in order.
+    pub person: Option<String>,
+    /// The body, word for word.
+    pub body: String,
+    /// What became of it.
+    pub state: MessageState,
+    /// Tries, since it was last put into the outbox.
+    pub attempts: i32,
+    /// When it is tried next, UTC.
+    pub due_at: Option<NaiveDateTime>,
+    /// When it was last tried, UTC.
+    pub last_attempt_at: Option<NaiveDateTime>,
+    /// The HTTP status of the last answer.
+    pub last_status: Option<i32>,
+    /// Its beginning, or why there was none.
+    pub last_answer: Option<String>,
+    /// When it was taken or given up, UTC.
+    pub finished_at: Option<NaiveDateTime>,
+    /// When it happened, UTC.
+    pub created_at: NaiveDateTime,
+}
+
+/// Which of an endpoint's events.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// In this state.
+    pub state: Option<MessageState>,
+    /// Of this type.
+    pub kind: Option<String>,
+    /// With ids below this one.
+    pub before: Option<WebhookMessageId>,
+}
+
+/// A page of an endpoint's events, newest first.
+pub fn page(
+    conn: &mut Conn,
+    webhook: WebhookId,
+    filter: &Filter,
+    limit: i64,
+) -> QueryResult<Vec<Message>> {
+    let mut query = m::table
+        .filter(m::webhook_id.eq(webhook))
+        .order(m::id.desc())
+        .limit(limit)
+        .select(Message::as_select())
+        .into_boxed();
+    if let Some(state) = filter.state {
+        query = query.filter(m::state.eq(state));
+    }
+    if let Some(kind) = &filter.kind {
+        query = query.filter(m::kind.eq(kind));
+    }
+    if let Some(before) = filter.before {
+        query = query.filter(m::id.lt(before));
+    }
+    query.load(conn)
+}
+
+/// Puts one event back, due at once, or sooner than planned. Returns whether there is such a one.
+pub fn retry(
+    conn: &mut Conn,
+    webhook: WebhookId,
+    id: WebhookMessageId,
+    now: NaiveDateTime,
+) -> QueryResult<bool> {
+    let one = m::table.find(id).filter(m::webhook_id.eq(webhook));
+    diesel::update(one)
+        .set(again(now))
+        .execute(conn)
+        .map(|rows| rows == 1)
+}
+
+/// Puts what happened from `since` to before `until` back, unless it is in the outbox anyway.
+/// Returns how many.
+pub fn replay(
+    conn: &mut Conn,
+    webhook: WebhookId,
+    since: NaiveDateTime,
+    until: NaiveDateTime,
+    kinds: Option<&[String]>,
+    now: NaiveDateTime,
+) -> QueryResult<usize> {
+    let settled = m::table
+        .filter(m::webhook_id.eq(webhook))
+        .filter(m::due_at.is_null())
+        .filter(m::created_at.ge(since))
+        .filter(m::created_at.lt(until));
+    match kinds {
+        Some(kinds) => diesel::update(settled.filter(m::kind.eq_any(kinds)))
+            .set(again(now))
+            .execute(conn),
+        None => diesel::update(settled).set(again(now)).execute(conn),
+    }
+}
+
+type Again = (
+    diesel::dsl::Eq<m::state, MessageState>,
+    diesel::dsl::Eq<m::attempts, i32>,
+    diesel::dsl::Eq<m::begun_at, Option<NaiveDateTime>>,
+    diesel::dsl::Eq<m::due_at, NaiveDateTime>,
+    diesel::dsl::Eq<m::finished_at, Option<NaiveDateTime>>,
+);
+
+/// As if it had never been tried.
+fn again(now: NaiveDateTime) -> Again {
+    (
+        m::state.eq(MessageState::Queued),
+        m::attempts.eq(0),
+        m::begun_at.eq(None),
+        m::due_at.eq(now),
+        m::finished_at.eq(None),
+    )
+}

@@ -1,0 +1,241 @@
+//! Endpoints of the business that are told what happens.
+
+pub(super) mod messages;
+mod wish;
+
+use actix_web::http::{StatusCode, header};
+use actix_web::web::{Data, Json, Path, Query};
+use actix_web::{CustomizeResponder, HttpResponse, Responder as _};
+use chrono::{DateTime, Utc};
+use secrecy::ExposeSecret as _;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::cursor::{List, Page, Paging};
+use super::{Caller, State};
+use crate::bridge::webhook::manage::ManageError;
+use crate::db::Conn;
+use crate::ids::WebhookId;
+use crate::models::webhook::{self, Webhook, WebhookState};
+use crate::web::error::{Code, Problem};
+use wish::Put;
+
+/// Waiting events are counted up to here.
+const COUNT_MAX: i64 = 10_000;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Wanted {
+    limit: Option<String>,
+    cursor: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct WebhookView {
+    id: WebhookId,
+    url: String,
+    events: Option<Box<RawValue>>,
+    /// Null: of every account.
+    app_ids: Option<Box<RawValue>>,
+    description: Option<String>,
+    enabled: bool,
+    state: WebhookState,
+    /// Why it was disabled.
+    state_reason: Option<String>,
+    state_at: DateTime<Utc>,
+    /// Turns in a row that brought nothing but failures.
+    failures: i32,
+    failing_since: Option<DateTime<Utc>>,
+    paused_until: Option<DateTime<Utc>>,
+    last_success_at: Option<DateTime<Utc>>,
+    /// Events that wait for it, counted up to 10,000.
+    waiting: i64,
+    old_secret_until: Option<DateTime<Utc>>,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+    /// Shown once, when it is made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    secret: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Rotated {
+    id: WebhookId,
+    secret: String,
+    /// Until when the one before signs too.
+    old_secret_until: DateTime<Utc>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Pinged {
+    /// Its webhook-id.
+    webhook_id: String,
+}
+
+fn show(stored: Webhook, waiting: i64) -> WebhookView {
+    let json = |text: Option<String>| text.and_then(|text| RawValue::from_string(text).ok());
+    let utc = |time: Option<chrono::NaiveDateTime>| time.map(|time| time.and_utc());
+    WebhookView {
+        id: stored.id,
+        url: stored.url,
+        events: json(Some(stored.events)),
+        app_ids: json(stored.app_ids),
+        description: stored.description,
+        enabled: stored.state == WebhookState::Enabled,
+        state: stored.state,
+        state_reason: stored.state_reason,
+        state_at: stored.state_at.and_utc(),
+        failures: stored.failures,
+        failing_since: utc(stored.failing_since),
+        paused_until: utc(stored.paused_until),
+        last_success_at: utc(stored.last_success_at),
+        waiting,
+        old_secret_until: utc(stored.old_secret_until),
+        created_at: stored.created_at.and_utc(),
+        updated_at: stored.updated_at.and_utc(),
+        secret: None,
+    }
+}
+
+fn show_with_waiting(conn: &mut Conn, stored: Webhook) -> Result<WebhookView, Problem> {
+    let waiting = webhook::waiting(conn, stored.id, COUNT_MAX)?;
+    Ok(show(stored, waiting))
+}
+
+impl From<ManageError> for Problem {
+    fn from(error: ManageError) -> Self {
+        match error {
+            ManageError::Unknown => Self::not_found("endpoint"),
+            ManageError::TooMany => Self::new(Code::TooMany, format!("{error}. Delete one first.")),
+            ManageError::NotEnabled => {
+                let detail = "The endpoint is not enabled. Enable it first with PUT.";
+                Self::new(Code::WebhookNotEnabled, detail)
+            }
+            ManageError::Vault(error) => Self::internal(&error),
+            ManageError::Db(error) => error.into(),
+        }
+    }
+}
+
+/// `POST /webhooks`: adds an endpoint, and shows its secret this once.
+pub(super) async fn create(
+    state: Data<State>,
+    caller: Caller,
+    body: Json<Put>,
+) -> Result<CustomizeResponder<Json<WebhookView>>, Problem> {
+    let (wish, enabled) = body.into_inner().check(&state, caller.project_id).await?;
+    let added = state.bridge.add_webhook(caller.project_id, wish, enabled);
+    let (stored, secret) = added.await?;
+    let view = WebhookView {
+        secret: Some(secret.expose_secret().to_owned()),
+        ..show(stored, 0)
+    };
+    Ok(unkept(view).with_status(StatusCode::CREATED))
+}
+
+/// An answer with a secret, which nobody on the way may keep.
+fn unkept<T: Serialize + 'static>(view: T) -> CustomizeResponder<Json<T>> {
+    let no_store = (header::CACHE_CONTROL, "no-store");
+    Json(view).customize().insert_header(no_store)
+}
+
+/// `GET /webhooks`: newest first.
+pub(super) async fn list(
+    state: Data<State>,
+    caller: Caller,
+    query: Query<Wanted>,
+) -> Result<Json<Page<WebhookView>>, Problem> {
+    let (limit, cursor) = (query.limit.as_deref(), query.cursor.as_deref());
+    let paging = Paging::read(List::Webhooks, limit, cursor)?;
+    let project = caller.project_id;
+    let page = state.bridge.db.read(move |conn| {
+        let before = paging.after.map(WebhookId);
+        let mut found = webhook::list(conn, project, before, paging.rows())?;
+        let next = paging.cut(&mut found, |row| row.id.0);
+        let mut items = Vec::with_capacity(found.len());
+        for stored in found {
+            items.push(show_with_waiting(conn, stored)?);
+        }
+        Ok::<_, Problem>(Page::new(items, next))
+    });
+    Ok(Json(page.await?))
+}
+
+/// `GET /webhooks/{id}`.
+pub(super) async fn find(
+    state: Data<State>,
+    caller: Caller,
+    id: Path<WebhookId>,
+) -> Result<Json<WebhookView>, Problem> {
+    let (id, project) = (id.into_inner(), caller.project_id);
+    let found = state.bridge.db.read(move |conn| {
+        let found = webhook::find(conn, project, id)?;
+        let found = found.ok_or_else(|| Problem::not_found("endpoint"))?;
+        show_with_waiting(conn, found)
+    });
+    Ok(Json(found.await?))
+}
+
+/// `PUT /webhooks/{id}`: replaces everything but the secret; enables what was disabled.
+pub(super) async fn put(
+    state: Data<State>,
+    caller: Caller,
+    id: Path<WebhookId>,
+    body: Json<Put>,
+) -> Result<Json<WebhookView>, Problem> {
+    let (id, project) = (id.into_inner(), caller.project_id);
+    let (wish, enabled) = body.into_inner().check(&state, project).await?;
+    let changed = state.bridge.change_webhook(project, id, wish, enabled);
+    let changed = changed.await?;
+    let shown = state
+        .bridge
+        .db
+        .read(move |conn| show_with_waiting(conn, changed));
+    Ok(Json(shown.await?))
+}
+
+/// `DELETE /webhooks/{id}`: with all that waits for it.
+pub(super) async fn delete(
+    state: Data<State>,
+    caller: Caller,
+    id: Path<WebhookId>,
+) -> Result<HttpResponse, Problem> {
+    let (id, project) = (id.into_inner(), caller.project_id);
+    let delete = state
+        .bridge
+        .db
+        .write(move |conn| Ok::<_, Problem>(webhook::delete(conn, project, id)?));
+    match delete.await? {
+        true => Ok(HttpResponse::NoContent().finish()),
+        false => Err(Problem::not_found("endpoint")),
+    }
+}
+
+/// `POST /webhooks/{id}/rotate-secret`: a new secret; the one before signs too for a day.
+pub(super) async fn rotate(
+    state: Data<State>,
+    caller: Caller,
+    id: Path<WebhookId>,
+) -> Result<CustomizeResponder<Json<Rotated>>, Problem> {
+    let id = id.into_inner();
+    let rotated = state.bridge.rotate_webhook(caller.project_id, id);
+    let (secret, until) = rotated.await?;
+    Ok(unkept(Rotated {
+        id,
+        secret: secret.expose_secret().to_owned(),
+        old_secret_until: until.and_utc(),
+    }))
+}
+
+/// `POST /webhooks/{id}/test`: sends a `ping`.
+pub(super) async fn test(
+    state: Data<State>,
+    caller: Caller,
+    id: Path<WebhookId>,
+) -> Result<(Json<Pinged>, StatusCode), Problem> {
+    let pinged = state
+        .bridge
+        .ping_webhook(caller.project_id, id.into_inner());
+    let webhook_id = pinged.await?;
+    Ok((Json(Pinged { webhook_id }), StatusCode::ACCEPTED))
+}

@@ -1,0 +1,189 @@
+//! What an endpoint was told, and telling it again.
+
+use actix_web::http::StatusCode;
+use actix_web::web::{Data, Json, Path, Query};
+use chrono::{DateTime, NaiveDateTime, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::wish::check_events;
+use crate::bridge::webhook::EVERYTHING;
+use crate::db::Conn;
+use crate::ids::{ProjectId, WebhookId, WebhookMessageId};
+use crate::models::webhook::{self, Filter, Message, MessageState};
+use crate::web::api::check::{self, ID_MAX};
+use crate::web::api::cursor::{List, Page, Paging};
+use crate::web::api::{Caller, State};
+use crate::web::error::{Code, Problem};
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::web::api) struct Wanted {
+    state: Option<String>,
+    #[serde(rename = "type")]
+    kind: Option<String>,
+    limit: Option<String>,
+    cursor: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+pub(in crate::web::api) struct MessageView {
+    id: WebhookMessageId,
+    /// The same in every try and for every endpoint.
+    webhook_id: String,
+    #[serde(rename = "type")]
+    kind: String,
+    state: MessageState,
+    /// Tries, since it was last put into the outbox.
+    attempts: i32,
+    next_attempt_at: Option<DateTime<Utc>>,
+    last_attempt_at: Option<DateTime<Utc>>,
+    last_answer: Option<AnswerView>,
+    finished_at: Option<DateTime<Utc>>,
+    created_at: DateTime<Utc>,
+    /// As it is posted.
+    payload: Option<Box<RawValue>>,
+}
+
+#[derive(Debug, Serialize)]
+struct AnswerView {
+    /// Null: there was no answer, and `text` says why.
+    status: Option<i32>,
+    /// The first 500 bytes, as plain text.
+    text: String,
+}
+
+impl From<Message> for MessageView {
+    fn from(message: Message) -> Self {
+        let utc = |time: Option<NaiveDateTime>| time.map(|time| time.and_utc());
+        Self {
+            id: message.id,
+            webhook_id: message.uid,
+            kind: message.kind,
+            state: message.state,
+            attempts: message.attempts,
+            next_attempt_at: utc(message.due_at),
+            last_attempt_at: utc(message.last_attempt_at),
+            last_answer: message.last_answer.map(|text| AnswerView {
+                status: message.last_status,
+                text,
+            }),
+            finished_at: utc(message.finished_at),
+            created_at: message.created_at.and_utc(),
+            payload: RawValue::from_string(message.body).ok(),
+        }
+    }
+}
+
+/// `GET /webhooks/{id}/deliveries`: newest first.
+pub(in crate::web::api) async fn list(
+    state: Data<State>,
+    caller: Caller,
+    id: Path<WebhookId>,
+    query: Query<Wanted>,
+) -> Result<Json<Page<MessageView>>, Problem> {
+    let (limit, cursor) = (query.limit.as_deref(), query.cursor.as_deref());
+    let paging = Paging::read(List::WebhookMessages, limit, cursor)?;
+    check::maybe_text("type", query.kind.as_ref(), ID_MAX)?;
+    let filter = Filter {
+        state: check::word("state", query.state.as_ref())?,
+        kind: query.kind.clone(),
+        before: paging.after.map(WebhookMessageId),
+    };
+    let (id, project) = (id.into_inner(), caller.project_id);
+    let page = state.bridge.db.read(move |conn| {
+        exists(conn, project, id)?;
+        let mut found = webhook::page(conn, id, &filter, paging.rows())?;
+        let next = paging.cut(&mut found, |row| row.id.0);
+        let items = found.into_iter().map(Into::into).collect();
+        Ok::<_, Problem>(Page::new(items, next))
+    });
+    Ok(Json(page.await?))
+}
+
+fn exists(conn: &mut Conn, project: ProjectId, id: WebhookId) -> Result<(), Problem> {
+    match webhook::find(conn, project, id)? {
+        Some(_) => Ok(()),
+        None => Err(Problem::not_found("endpoint")),
+    }
+}
+
+#[derive(Debug, Serialize)]
+pub(in crate::web::api) struct Retried {
+    id: WebhookMessageId,
+    state: MessageState,
+}
+
+/// `POST /webhooks/{id}/deliveries/{message_id}/retry`: posts one again, at once.
+pub(in crate::web::api) async fn retry(
+    state: Data<State>,
+    caller: Caller,
+    path: Path<(WebhookId, WebhookMessageId)>,
+) -> Result<(Json<Retried>, StatusCode), Problem> {
+    let ((webhook, id), project) = (path.into_inner(), caller.project_id);
+    let now = state.bridge.clock.now();
+    let retried = state.bridge.db.write(move |conn| {
+        exists(conn, project, webhook)?;
+        match webhook::retry(conn, webhook, id, now)? {
+            true => Ok(()),
+            false => Err(Problem::not_found("event of this endpoint")),
+        }
+    });
+    retried.await?;
+    state.bridge.signals.webhooks.notify_one();
+    let state = MessageState::Queued;
+    Ok((Json(Retried { id, state }), StatusCode::ACCEPTED))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::web::api) struct Range {
+    since: String,
+    until: String,
+    #[serde(default)]
+    events: Option<Vec<String>>,
+}
+
+#[derive(Debug, Serialize)]
+pub(in crate::web::api) struct Replayed {
+    /// How many are posted again.
+    enqueued: usize,
+}
+
+/// `POST /webhooks/{id}/replay`: posts again what happened in that time.
+pub(in crate::web::api) async fn replay(
+    state: Data<State>,
+    caller: Caller,
+    id: Path<WebhookId>,
+    body: Json<Range>,
+) -> Result<(Json<Replayed>, StatusCode), Problem> {
+    let body = body.into_inner();
+    let since = instant("since", &body.since)?;
+    let until = instant("until", &body.until)?;
+    if until <= since {
+        let detail = "until must be later than since.";
+        return Err(Problem::new(Code::InvalidField, detail).field("until"));
+    }
+    let kinds = body.events;
+    if let Some(kinds) = &kinds {
+        check_events("events", kinds)?;
+    }
+    let kinds = kinds.filter(|kinds| kinds.iter().all(|kind| kind != EVERYTHING));
+    let (id, project, now) = (id.into_inner(), caller.project_id, state.bridge.clock.now());
+    let replayed = state.bridge.db.write(move |conn| {
+        exists(conn, project, id)?;
+        let enqueued = webhook::replay(conn, id, since, until, kinds.as_deref(), now)?;
+        Ok::<_, Problem>(enqueued)
+    });
+    let enqueued = replayed.await?;
+    state.bridge.signals.webhooks.notify_one();
+    Ok((Json(Replayed { enqueued }), StatusCode::ACCEPTED))
+}
+
+fn instant(field: &str, text: &str) -> Result<NaiveDateTime, Problem> {
+    let time = DateTime::parse_from_rfc3339(text);
+    time.map(|time| time.naive_utc()).map_err(|_| {
+        let detail = format!("{field} must be a time such as 2026-01-01T00:00:00Z.");
+        Problem::new(Code::InvalidField, detail).field(field)
+    })
+}

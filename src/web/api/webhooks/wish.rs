@@ -1,0 +1,106 @@
+//! What the owner of an endpoint may say of it.
+
+use actix_web::web::Data;
+use serde::Deserialize;
+
+use crate::bridge::webhook::{EVERYTHING, NewsKind};
+use crate::ids::ProjectId;
+use crate::models::webhook::Wish;
+use crate::web::api::State;
+use crate::web::api::check::{self, NAME_MAX};
+use crate::web::api::person::Accounts;
+use crate::web::error::{Code, Problem};
+
+/// Entries of a list.
+const LIST_MAX: usize = 100;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::web::api) struct Put {
+    url: String,
+    events: Vec<String>,
+    #[serde(default)]
+    app_ids: Option<Vec<String>>,
+    #[serde(default)]
+    description: Option<String>,
+    #[serde(default = "yes")]
+    enabled: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl Put {
+    /// Checks all of it. Returns what to store, and whether it shall be enabled.
+    pub(super) async fn check(
+        self,
+        state: &Data<State>,
+        project: ProjectId,
+    ) -> Result<(Wish, bool), Problem> {
+        let url = state.bridge.webhooks.poster().read_url(&self.url);
+        let url = url.map_err(|error| {
+            Problem::new(Code::InvalidField, format!("url {error}.")).field("url")
+        })?;
+        check_events("events", &self.events)?;
+        check::maybe_text("description", self.description.as_ref(), NAME_MAX)?;
+        if let Some(app_ids) = &self.app_ids {
+            check_app_ids(state, project, app_ids.clone()).await?;
+        }
+        let json = |list: &Vec<String>| {
+            serde_json::to_string(list).map_err(|error| Problem::internal(&error))
+        };
+        let wish = Wish {
+            url: url.into(),
+            events: json(&self.events)?,
+            app_ids: self.app_ids.as_ref().map(json).transpose()?,
+            description: self.description,
+        };
+        Ok((wish, self.enabled))
+    }
+}
+
+/// At least one type, each known; or `*`.
+pub(super) fn check_events(field: &str, events: &[String]) -> Result<(), Problem> {
+    let known = |word: &&String| *word == EVERYTHING || word.parse::<NewsKind>().is_ok();
+    let unknown = events.iter().find(|word| !known(word));
+    if unknown.is_none() && !events.is_empty() && events.len() <= LIST_MAX {
+        return Ok(());
+    }
+    let words: Vec<&str> = NewsKind::ALL.iter().map(|kind| kind.as_str()).collect();
+    let detail = format!(
+        "{field} must be a list of at least one of: {EVERYTHING}, {}.",
+        words.join(", ")
+    );
+    Err(Problem::new(Code::InvalidField, detail).field(field))
+}
+
+async fn check_app_ids(
+    state: &Data<State>,
+    project: ProjectId,
+    app_ids: Vec<String>,
+) -> Result<(), Problem> {
+    if app_ids.is_empty() || app_ids.len() > LIST_MAX {
+        let detail =
+            format!("app_ids must have 1 to {LIST_MAX} app ids; leave it out for every account.");
+        let problem = Problem::new(Code::InvalidField, detail).field("app_ids");
+        return Err(problem.limit(LIST_MAX));
+    }
+    let checked = state.bridge.db.read(move |conn| {
+        let accounts = Accounts::of(conn, project)?;
+        let unknown = app_ids
+            .iter()
+            .find(|app_id| accounts.with_app_id(app_id).is_none());
+        match unknown {
+            None => Ok(()),
+            Some(app_id) => {
+                let detail = format!(
+                    "The project has no account with the app id {}.",
+                    app_id.escape_debug()
+                );
+                Err(Problem::new(Code::UnknownAppId, detail).field("app_ids"))
+            }
+        }
+    });
+    checked.await
+}

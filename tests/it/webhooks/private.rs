@@ -1,0 +1,69 @@
+//! Addresses that only this machine can reach.
+
+use std::sync::Arc;
+
+use queqiao::bridge::Bridge;
+use queqiao::db::{Db, Engine};
+use serde_json::json;
+
+use super::{OA, Shop};
+use crate::support::receiver::Receiver;
+
+both_engines! {
+    async fn private_addresses_are_refused_unless_allowed(engine: Engine) {
+        let shop = Shop::with(engine, false).await;
+        for url in [
+            "http://127.0.0.1:1/", "http://2130706433/", "http://localhost/", "http://[::1]/",
+            "http://[::ffff:10.0.0.1]/", "https://169.254.169.254/latest/meta-data",
+            "https://10.0.0.8/hook", "https://192.168.1.1/", "http://[fd00::1]/",
+        ] {
+            let body = json!({"url": url, "events": ["*"]});
+            let refused = shop.app.post(&shop.key, "/webhooks", body).await;
+            let problem = refused.refused(422, "invalid_field", "url");
+            assert!(problem["detail"].as_str().unwrap().contains("allow_private_addresses"));
+        }
+        let body = json!({"url": "https://example.com/hook", "events": ["*"]});
+        shop.app.post(&shop.key, "/webhooks", body).await.ok(201);
+    }
+
+    /// The endpoint was added while it was allowed, as a name that changes its address would be.
+    async fn the_address_is_judged_when_it_is_connected_to(shop: Shop) {
+        let url = shop.receiver.url.replace("127.0.0.1", "localhost");
+        let (named, _) = shop.listen_at(&url, &["message.received"]).await;
+        let (literal, _) = shop.listen(&["message.received"]).await;
+        shop.follow(1).await;
+        let mut config = (*shop.app.bridge.config).clone();
+        config.webhooks.allow_private_addresses = false;
+        let strict = Bridge::new(
+            Db::open(&shop.app.database.url(), 4).unwrap(),
+            shop.app.clock.clone(),
+            shop.app.bridge.wechat.clone(),
+            shop.app.bridge.vault.clone(),
+            Arc::new(config),
+        );
+        shop.app.simulator.world().send_text(OA, 1, "hello").await.unwrap();
+        shop.app.drain_by(&strict).await;
+        assert!(shop.receiver.posts().is_empty());
+        for id in [named, literal] {
+            let shown = shop.deliveries(id).await.swap_remove(0);
+            assert_eq!(shown["state"], "queued");
+            let answer = &shown["last_answer"];
+            assert!(answer["status"].is_null(), "{answer}");
+            assert!(answer["text"].as_str().unwrap().contains("not of the internet"), "{answer}");
+        }
+    }
+
+    async fn a_redirect_is_not_followed(shop: Shop) {
+        let inside = Receiver::start();
+        let (id, _) = shop.listen(&["message.received"]).await;
+        shop.follow(1).await;
+        let target = inside.url.clone();
+        shop.receiver.script(move |_| (307, target.clone()));
+        shop.write(1, "hello").await;
+        assert_eq!(shop.receiver.posts().len(), 1);
+        assert!(inside.posts().is_empty());
+        let shown = shop.deliveries(id).await.swap_remove(0);
+        assert_eq!((&shown["state"], &shown["last_answer"]["status"]), (&json!("queued"), &json!(307)));
+        assert!(shown["last_answer"]["text"].as_str().unwrap().contains("final URL"), "{shown}");
+    }
+}

@@ -1,0 +1,178 @@
+//! What is told of what happens, and to whom.
+
+use queqiao::simulator::{Arrival, Fault, FaultKind, Origin, Receipt, population};
+use serde_json::{Value, json};
+
+use super::{FOREIGN, MP, OA, Shop, kinds};
+
+const SEND: &str = "/cgi-bin/message/template/send";
+
+fn data(shop: &Shop, kind: &str) -> Vec<Value> {
+    let posts = shop.receiver.posts();
+    let of_kind = posts.iter().filter(|post| post.kind() == kind);
+    of_kind.map(|post| post.json()["data"].clone()).collect()
+}
+
+both_engines! {
+    async fn a_person_is_told_of_from_following_to_unfollowing_in_order_and_signed(shop: Shop) {
+        let events = ["identity.followed", "identity.unfollowed", "person.linked", "staff.bound",
+            "staff.unbound", "message.received"];
+        let (id, secret) = shop.listen(&events).await;
+        shop.follow(1).await;
+        let binding = shop.staff("s1", 1).await;
+        shop.write(1, "hello").await;
+        let path = format!("/staff/s1/bindings/{binding}");
+        assert_eq!(shop.app.delete(&shop.key, &path).await.status, 204);
+        shop.app.simulator.world().unfollow(OA, 1).await.unwrap();
+        shop.app.drain().await;
+        let posts = shop.receiver.posts();
+        assert_eq!(kinds(&posts), ["identity.followed", "person.linked", "staff.bound",
+            "message.received", "staff.unbound", "identity.unfollowed"]);
+        let (openid, unionid) = (population::openid(OA, 1), population::unionid(1));
+        for post in &posts {
+            assert_eq!(post.signed_by(&secret), Some(0), "{post:?}");
+            let age = shop.app.clock.unix_seconds() - post.timestamp;
+            assert!((0..10).contains(&age), "{age} seconds");
+            let body = post.json();
+            assert_eq!(body.as_object().unwrap().len(), 3, "{body}");
+            assert!(body["timestamp"].as_str().unwrap().ends_with('Z'), "{body}");
+            assert_eq!(body["data"]["app_id"], OA, "{body}");
+            assert_eq!(body["data"]["openid"], openid.as_str(), "{body}");
+        }
+        let followed = posts[0].json()["data"].clone();
+        assert_eq!(followed["staff_id"], Value::Null, "not bound yet: {followed}");
+        assert!(followed["event_time"].is_string(), "{followed}");
+        let linked = posts[1].json()["data"].clone();
+        assert_eq!(linked["unionid"], unionid.as_str());
+        assert_eq!(linked["identities"].as_array().unwrap().len(), 1, "{linked}");
+        for known in &posts[2..4] {
+            let data = known.json()["data"].clone();
+            assert_eq!((&data["staff_id"], &data["unionid"]), (&json!("s1"), &json!(unionid)));
+        }
+        assert_eq!(posts[3].json()["data"]["message"]["content"]["content"], "hello");
+        let delivered = shop.deliveries(id).await;
+        assert_eq!(delivered.len(), posts.len());
+        for (shown, post) in delivered.iter().zip(&posts) {
+            assert_eq!((&shown["state"], &shown["webhook_id"]), (&json!("sent"), &json!(post.id)));
+            assert_eq!(shown["payload"], post.json());
+            assert_eq!(shown["last_answer"], json!({"status": 200, "text": "thanks"}));
+        }
+    }
+
+    async fn a_login_links_and_an_event_seen_twice_or_late_is_told_once(shop: Shop) {
+        shop.listen(&["*"]).await;
+        let world = shop.app.simulator.world();
+        let first = world.follow(OA, 1, Origin::default()).await.unwrap();
+        shop.app.drain().await;
+        world.unfollow(OA, 1).await.unwrap();
+        shop.app.drain().await;
+        // The follow is processed once more: it is older than what is known.
+        let events = shop.app.get(&shop.key, "/events?kind=event.subscribe").await.ok(200);
+        let path = format!("/events/{}/replay", events["items"][0]["id"]);
+        shop.app.call("POST", &shop.key, &path, None).await.ok(202);
+        shop.app.drain().await;
+        assert!(first.verdict.is_accepted());
+        assert_eq!(data(&shop, "identity.followed").len(), 1);
+        assert_eq!(data(&shop, "identity.unfollowed").len(), 1);
+        // The raw push is told again, under the same id.
+        let raw: Vec<String> = shop.receiver.posts().into_iter()
+            .filter(|post| post.kind() == "push.raw" && post.body.contains("event_id"))
+            .map(|post| post.id).collect();
+        assert_eq!(raw.len(), 3, "{raw:?}");
+        assert!(raw[2] == raw[0] && raw[1] != raw[0], "{raw:?}");
+        for _ in 0..2 {
+            let code = world.log_in(MP, 1).unwrap();
+            let body = json!({"code": code});
+            let path = format!("/miniprogram/{MP}/sessions");
+            shop.app.post(&shop.key, &path, body).await.ok(200);
+            shop.app.drain().await;
+        }
+        let linked = data(&shop, "person.linked");
+        assert_eq!(linked.len(), 2, "one for each identity: {linked:?}");
+        assert_eq!(linked[1]["app_id"], MP);
+        assert_eq!(linked[1]["identities"].as_array().unwrap().len(), 2, "{linked:?}");
+    }
+
+    async fn deliveries_are_told_to_their_end(shop: Shop) {
+        shop.listen(&["delivery.sent", "delivery.delivered", "delivery.failed"]).await;
+        let world = shop.app.simulator.world();
+        shop.message_type().await;
+        shop.follow(1).await;
+        shop.staff("s1", 1).await;
+        let receipt = |status: &str, arrival| Receipt {
+            status: status.to_owned(),
+            arrival,
+        };
+        world.set_receipt(OA, None, receipt("success", Arrival::BeforeAnswer)).unwrap();
+        let first = shop.notify("s1").await;
+        world.set_receipt(OA, None, receipt("failed:user block", Arrival::BeforeAnswer)).unwrap();
+        shop.notify("s1").await;
+        world.set_receipt(OA, None, receipt("success", Arrival::Lost)).unwrap();
+        shop.notify("s1").await;
+        shop.advance(3_700).await;
+        world.add_fault(Fault::at(SEND, FaultKind::Errcode { errcode: 43004 })).unwrap();
+        shop.notify("s1").await;
+        let posts = shop.receiver.posts();
+        assert_eq!(kinds(&posts), ["delivery.sent", "delivery.delivered", "delivery.sent",
+            "delivery.failed", "delivery.sent", "delivery.failed", "delivery.failed"]);
+        let told: Vec<Value> = posts.iter().map(|post| post.json()["data"].clone()).collect();
+        let states: Vec<&str> = told.iter().map(|data| data["state"].as_str().unwrap()).collect();
+        assert_eq!(states, ["sent", "delivered", "sent", "failed", "sent", "no_receipt", "failed"]);
+        for data in &told {
+            assert_eq!((&data["staff_id"], &data["message_type"]), (&json!("s1"), &json!("ping")));
+        }
+        assert_eq!(told[0]["notification_id"], first);
+        assert!(told[0]["msgid"].is_string(), "{}", told[0]);
+        assert_eq!(told[3]["reason"], "receipt_failed");
+        assert!(told[6]["detail"].as_str().unwrap().contains("43004"), "{}", told[6]);
+    }
+
+    async fn an_account_that_wechat_refuses_is_told_once(shop: Shop) {
+        shop.listen(&["account.alert", "identity.unfollowed"]).await;
+        shop.message_type().await;
+        shop.follow(1).await;
+        shop.staff("s1", 1).await;
+        let world = shop.app.simulator.world();
+        world.add_fault(Fault::at(SEND, FaultKind::Errcode { errcode: 48001 })).unwrap();
+        for _ in 0..3 {
+            shop.notify("s1").await;
+            shop.advance(120).await;
+        }
+        let posts = shop.receiver.posts();
+        assert_eq!(kinds(&posts), ["account.alert"]);
+        let data = posts[0].json()["data"].clone();
+        assert_eq!((&data["app_id"], &data["errcode"]), (&json!(OA), &json!(48001)));
+        assert!(data["problem"].as_str().unwrap().contains("48001"), "{data}");
+        world.clear_faults();
+        // WeChat says that they do not follow; no event has said so.
+        world.add_fault(Fault::at(SEND, FaultKind::Errcode { errcode: 43004 })).unwrap();
+        shop.advance(700).await;
+        let posts = shop.receiver.posts();
+        assert_eq!(kinds(&posts), ["account.alert", "identity.unfollowed"]);
+        assert_eq!(posts[1].json()["data"]["staff_id"], "s1");
+    }
+
+    async fn nothing_is_taken_down_where_nobody_listens(shop: Shop) {
+        let url = shop.receiver.url.clone();
+        let body = json!({"url": url, "events": ["*"], "enabled": false});
+        let made = shop.app.post(&shop.key, "/webhooks", body).await.ok(201);
+        let disabled = made["id"].as_i64().unwrap();
+        let (of_other_type, _) = shop.listen(&["account.alert"]).await;
+        let body = json!({"url": url, "events": ["*"], "app_ids": [MP]});
+        let made = shop.app.post(&shop.key, "/webhooks", body).await.ok(201);
+        let of_other_account = made["id"].as_i64().unwrap();
+        let body = json!({"url": url, "events": ["*"], "app_ids": [FOREIGN]});
+        shop.app.post(&shop.other, "/webhooks", body).await.ok(201);
+        shop.follow(1).await;
+        shop.write(1, "hello").await;
+        for id in [disabled, of_other_type, of_other_account] {
+            assert_eq!(shop.deliveries(id).await, Vec::<Value>::new());
+        }
+        assert!(shop.receiver.posts().is_empty());
+        // The same endpoints hear what they are for.
+        let world = shop.app.simulator.world();
+        world.follow(FOREIGN, 2, Origin::default()).await.unwrap();
+        shop.app.drain().await;
+        assert_eq!(kinds(&shop.receiver.posts()), ["identity.followed", "push.raw", "person.linked"]);
+    }
+}
