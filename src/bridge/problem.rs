@@ -25,21 +25,25 @@ pub(super) async fn note(
     let noted = match error {
         Some(CallError::Api(error)) if class(call, error) == Class::Account => {
             let text = describe(call, error);
-            tracing::error!(
-                account.app_id = %account.app_id,
-                wechat.call = call,
-                wechat.errcode = error.errcode,
-                problem = %text,
-                "WeChat refuses the account"
-            );
             let code = error.errcode;
             let (project, app_id) = (account.project_id, account.app_id.clone());
-            db.write(move |conn| {
+            let told = text.clone();
+            let noted = db.write(move |conn| {
                 let whose = (project, id, app_id.as_str());
                 tell::alert(conn, whose, call, (code, &text), now)?;
                 Ok::<_, DbError>(account::set_problem(conn, id, code, &text, now)?)
+            });
+            noted.await.map(|is_new| {
+                if is_new {
+                    tracing::error!(
+                        account.app_id = %account.app_id,
+                        wechat.call = call,
+                        wechat.errcode = code,
+                        problem = %told,
+                        "WeChat refuses the account"
+                    );
+                }
             })
-            .await
         }
         None if call == TOKEN_CALL => {
             db.write(move |conn| Ok::<_, DbError>(account::clear_problem(conn, id)?))

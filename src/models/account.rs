@@ -191,22 +191,24 @@ pub fn all(conn: &mut Conn) -> QueryResult<Vec<Account>> {
         .load(conn)
 }
 
-/// Notes an error that only the account's owner can mend.
+/// Notes an error that only the account's owner can mend. Whether it is another one than before.
 pub fn set_problem(
     conn: &mut Conn,
     id: AccountId,
     code: i64,
     text: &str,
     now: NaiveDateTime,
-) -> QueryResult<()> {
-    diesel::update(accounts::table.find(id))
+) -> QueryResult<bool> {
+    let known = accounts::problem_code.eq(code);
+    let other = accounts::problem_code.is_null().or(diesel::dsl::not(known));
+    diesel::update(accounts::table.find(id).filter(other))
         .set((
             accounts::problem_code.eq(code),
             accounts::problem_text.eq(text),
             accounts::problem_at.eq(now),
         ))
         .execute(conn)
-        .map(drop)
+        .map(|changed| changed > 0)
 }
 
 /// Forgets an account's problem once a call has worked again.
