@@ -39,7 +39,7 @@ use crate::vault::Vault;
 use crate::wechat::client::Client;
 
 use accounts::Accounts;
-use deliver::{Pauses, Turns};
+use deliver::{Lanes, Turns};
 use keys::Keys;
 use prepared::Notifications;
 use signals::Signals;
@@ -67,8 +67,8 @@ pub struct Bridge {
     pub tokens: Arc<Tokens>,
     /// Notifications ready to be sent.
     pub notifications: Arc<Notifications>,
-    /// Accounts that may not send for a while.
-    pub pauses: Arc<Pauses>,
+    /// What is due in each account, and which of them may send.
+    pub lanes: Arc<Lanes>,
     /// To whom this process is sending what WeChat takes one at a time.
     pub turns: Arc<Turns>,
     /// Posts to the business's endpoints.
@@ -87,7 +87,7 @@ impl Bridge {
             keys: Arc::new(Keys::new(db.clone(), clock.clone())),
             tokens: Arc::new(tokens),
             notifications: Arc::default(),
-            pauses: Arc::default(),
+            lanes: Arc::new(Lanes::new(&config.deliver)),
             turns: Arc::default(),
             webhooks: Arc::new(Webhooks::new(&config.webhooks)),
             signals: Arc::new(Signals::default()),

@@ -1,5 +1,6 @@
 //! Settings, one struct per concern. `defaults.toml` is both the defaults and their documentation.
 
+mod budgets;
 mod webhooks;
 
 use std::path::{Path, PathBuf};
@@ -11,6 +12,7 @@ use serde::Deserialize;
 use thiserror::Error;
 use url::Url;
 
+pub use budgets::{AccountBudgets, Budget, Budgets};
 pub use webhooks::Webhooks;
 
 /// The defaults, as documented for operators.
@@ -36,6 +38,8 @@ pub struct Config {
     pub profile: Profile,
     /// Sending notifications.
     pub deliver: Deliver,
+    /// How much each account may send.
+    pub budgets: Budgets,
     /// Keeping up with the accounts' templates.
     pub templates: Templates,
     /// What WeChat allows of customer messages.
@@ -126,6 +130,10 @@ pub struct Deliver {
     pub batch_rows: i64,
     /// Such batches at the same time.
     pub loops: usize,
+    /// Of these, for one account at the most.
+    pub loops_per_account: usize,
+    /// Further ones, for urgent messages only.
+    pub urgent_loops: usize,
     /// How long a claim holds, seconds.
     pub lease_seconds: u64,
     /// First pause after a failure, seconds.
@@ -140,6 +148,10 @@ pub struct Deliver {
     pub receipt_seconds: u64,
     /// How long a receipt without a delivery is kept in mind, seconds.
     pub receipt_give_up_seconds: u64,
+    /// First pause of an account that WeChat refuses, before one delivery is tried, seconds.
+    pub probe_seconds: u64,
+    /// Longest such pause, seconds.
+    pub probe_longest_seconds: u64,
     /// Staff ids in one request at the most.
     pub max_recipients: usize,
 }
@@ -221,6 +233,12 @@ impl Config {
             ("deliver.batch_rows", self.deliver.batch_rows.unsigned_abs()),
             ("deliver.loops", self.deliver.loops as u64),
             ("customer.text_bytes", self.customer.text_bytes as u64),
+            (
+                "deliver.loops_per_account",
+                self.deliver.loops_per_account as u64,
+            ),
+            ("deliver.urgent_loops", self.deliver.urgent_loops as u64),
+            ("deliver.probe_seconds", self.deliver.probe_seconds),
         ];
         for (field, value) in at_least_one {
             if value == 0 {

@@ -54,6 +54,11 @@ pub fn install() -> Result<PrometheusHandle, BuildError> {
         Unit::Count,
         "Endpoints disabled because they took nothing or are gone"
     );
+    describe_counter!(
+        "queqiao_account_pauses_total",
+        Unit::Count,
+        "Pauses of accounts or of one call of theirs, by reason"
+    );
     describe_gauge!(
         "queqiao_events_waiting",
         Unit::Count,
@@ -105,6 +110,11 @@ pub fn webhook_post(outcome: &'static str) {
 /// An endpoint was disabled.
 pub fn webhook_disabled(state: &'static str) {
     counter!("queqiao_webhooks_disabled_total", "state" => state).increment(1);
+}
+
+/// An account, or a call of it, may not send for a while.
+pub fn account_paused(reason: &'static str) {
+    counter!("queqiao_account_pauses_total", "reason" => reason).increment(1);
 }
 
 /// How many events wait to be processed.

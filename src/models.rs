@@ -3,10 +3,12 @@
 
 pub mod access_token;
 pub mod account;
+pub mod account_pause;
 pub mod api_key;
 pub mod attempt;
 pub mod audit;
 pub mod binding;
+pub mod budget;
 pub mod credit;
 pub mod delivery;
 pub mod event;

@@ -14,6 +14,8 @@ const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// How often to look for what is due by the minute or the hour.
 const SELDOM: Duration = Duration::from_secs(30);
+/// How often those look who are woken by others.
+const WOKEN_ONLY: Duration = Duration::from_secs(600);
 
 /// Starts every step of the bridge. They stop when `shutdown` becomes true; a step that is under
 /// way is finished first.
@@ -21,6 +23,7 @@ pub fn start(bridge: &Bridge, shutdown: &watch::Receiver<bool>) -> JoinSet<()> {
     let mut workers = JoinSet::new();
     let often = Duration::from_millis(bridge.config.process.poll_ms);
     let seldom = often.max(SELDOM);
+    let woken = WOKEN_ONLY;
     macro_rules! spawn {
         ($name:literal, $signal:ident, $poll:ident, $step:ident($($argument:expr),*)) => {{
             let (bridge, shutdown) = (bridge.clone(), shutdown.clone());
@@ -38,8 +41,11 @@ pub fn start(bridge: &Bridge, shutdown: &watch::Receiver<bool>) -> JoinSet<()> {
     spawn!("overdue", overdue, seldom, overdue_step());
     spawn!("webhooks", webhooks, often, webhook_step());
     spawn!("prune", kept, seldom, webhook_prune_step());
-    for _ in 0..bridge.config.deliver.loops {
-        spawn!("deliver", deliveries, often, deliver_step());
+    spawn!("due", due, often, due_step());
+    let settings = &bridge.config.deliver;
+    for _ in 0..settings.loops.saturating_add(settings.urgent_loops) {
+        // Woken by the one that looks, and by each other.
+        spawn!("deliver", deliveries, woken, deliver_step());
     }
     let (bridge, mut shutdown) = (bridge.clone(), shutdown.clone());
     // Turns that are under way go on by themselves; a shutdown waits for them as for the steps.

@@ -161,6 +161,7 @@ impl Installation {
             .env("DATABASE_URL", &self.database_url)
             .env("QUEQIAO_DATA_DIR", &self.scratch.0)
             .env("QUEQIAO_WECHAT__BASE_URL", &self.wechat)
+            .env("QUEQIAO_BUDGETS__TEMPLATE_SEND__PER_DAY", "0")
             .env("RUST_LOG", "warn");
         command
     }

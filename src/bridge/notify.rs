@@ -128,7 +128,7 @@ impl Bridge {
                 notification.recipients = accepted.verdicts.len(),
                 "notification accepted"
             );
-            self.signals.deliveries.notify_one();
+            self.wake_delivery();
         }
         Ok(accepted)
     }
@@ -161,6 +161,7 @@ fn accept(
         message_type: &request.message_type,
         routes: &stored.routes,
         params: &request.params_json,
+        priority: request.priority,
         nonce,
         idempotency_key: request.idempotency_key.as_deref(),
         request_hash: request

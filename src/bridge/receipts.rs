@@ -58,7 +58,7 @@ impl Bridge {
             self.signals.webhooks.notify_one();
         }
         if moved > 0 {
-            self.signals.deliveries.notify_one();
+            self.wake_delivery();
         }
         let full = i64::try_from(settled.looked_at).is_ok_and(|count| count >= BATCH);
         // Receipts that stay without a delivery are looked at later, not again at once.

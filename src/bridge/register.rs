@@ -7,6 +7,7 @@ use super::accounts::{is_app_id, place};
 use crate::db::DbError;
 use crate::ids::ProjectId;
 use crate::models::account::{self, Account, AccountKind, AccountSettings, TokenSource};
+use crate::models::account_pause;
 use crate::vault::VaultError;
 use crate::wechat::callback::Mode;
 use crate::wechat::crypto::AesKey;
@@ -99,6 +100,8 @@ impl Bridge {
                     .filter(|known| known.project_id == settings.project_id);
                 let missing = || RegisterError::Missing(settings.app_id.clone());
                 let known = known.ok_or_else(missing)?;
+                // What WeChat refused may be mended by this.
+                account_pause::forgive(conn, known.id)?;
                 account::update(conn, known.id, &settings)?.ok_or_else(missing)
             })
             .await

@@ -12,6 +12,8 @@ pub struct Signals {
     pub profiles: Notify,
     /// Deliveries became due.
     pub deliveries: Notify,
+    /// Never given: what is due by time alone.
+    pub due: Notify,
     /// Receipts came in, or the msgids they wait for.
     pub receipts: Notify,
     /// Never given: messages grow old by time alone.

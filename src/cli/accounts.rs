@@ -11,6 +11,7 @@ use crate::bridge::register::Draft;
 use crate::config::Config;
 use crate::db::DbError;
 use crate::models::account::{self, AccountKind, TokenSource};
+use crate::models::account_pause::{self, ALL_CALLS};
 use crate::wechat::callback::Mode;
 
 #[derive(Debug, Subcommand)]
@@ -19,7 +20,15 @@ pub(super) enum Command {
     Add(Settings),
     /// Change an account: what is not given stays as it is.
     Set(Settings),
-    /// List the accounts, with what WeChat complained of last.
+    /// Lift the pauses of an account: what waits for them is sent at once.
+    Resume {
+        /// AppID: wx and 16 hex digits.
+        app_id: String,
+        /// Whose; not needed while there is one project.
+        #[arg(long)]
+        project: Option<String>,
+    },
+    /// List the accounts, with what WeChat complained of last and why they do not send.
     List {
         /// Whose; not needed while there is one project.
         #[arg(long)]
@@ -66,6 +75,7 @@ pub(super) async fn run(config: Config, command: Command) -> Result<()> {
     match command {
         Command::Add(settings) => add(&bridge, settings).await,
         Command::Set(settings) => set(&bridge, settings).await,
+        Command::Resume { app_id, project } => resume(&bridge, &app_id, project.as_deref()).await,
         Command::List { project } => list(&bridge, project.as_deref()).await,
     }
 }
@@ -166,12 +176,26 @@ async fn set(bridge: &Bridge, settings: Settings) -> Result<()> {
     Ok(())
 }
 
+async fn resume(bridge: &Bridge, app_id: &str, project: Option<&str>) -> Result<()> {
+    let project = context::find_project(bridge, project).await?;
+    let Some(resumed) = bridge.resume_account(project.id, app_id).await? else {
+        bail!("{app_id} is not an account of this project; see: queqiao accounts list");
+    };
+    println!(
+        "account {app_id} resumed: {} pauses lifted, {} deliveries due at once",
+        resumed.lifted, resumed.hastened
+    );
+    Ok(())
+}
+
 async fn list(bridge: &Bridge, project: Option<&str>) -> Result<()> {
     let project = context::find_project(bridge, project).await?;
-    let accounts = bridge
-        .db
-        .read(move |conn| Ok::<_, DbError>(account::list(conn, project.id)?))
-        .await?;
+    let found = bridge.db.read(move |conn| {
+        let accounts = account::list(conn, project.id)?;
+        Ok::<_, DbError>((accounts, account_pause::all(conn)?))
+    });
+    let (accounts, pauses) = found.await?;
+    let now = bridge.clock.now();
     for account in accounts {
         println!(
             "{}  {:16}  {:10}  {}",
@@ -179,6 +203,17 @@ async fn list(bridge: &Bridge, project: Option<&str>) -> Result<()> {
         );
         if let (Some(text), Some(at)) = (account.problem_text, account.problem_at) {
             println!("    problem since {at} UTC: {text}");
+        }
+        let pauses = pauses.iter().filter(|pause| pause.account_id == account.id);
+        for pause in pauses.filter(|pause| !pause.is_over(now)) {
+            let what = match pause.call.as_str() {
+                ALL_CALLS => "sending",
+                call => call,
+            };
+            println!(
+                "    {what} {} since {} UTC, until {} UTC ({}): {}",
+                pause.kind, pause.since, pause.until, pause.reason, pause.detail
+            );
         }
     }
     Ok(())

@@ -7,7 +7,9 @@ mod notify;
 mod subscribe;
 
 pub use invite::invitations;
-pub use notify::{attempts, deliveries, message_types, notifications, receipts, sweeps};
+pub use notify::{
+    account_pauses, attempts, budgets, deliveries, message_types, notifications, receipts, sweeps,
+};
 pub use subscribe::{credit_entries, credits, template_syncs, templates};
 mod events_out;
 
@@ -192,29 +194,8 @@ diesel::joinable!(invitations -> staff (staff_row_id));
 diesel::joinable!(webhooks -> projects (project_id));
 diesel::joinable!(webhook_messages -> webhooks (webhook_id));
 
-diesel::allow_tables_to_appear_in_same_query!(
-    projects,
-    accounts,
-    access_tokens,
-    api_keys,
-    events,
-    identities,
-    imports,
-    staff,
-    staff_tags,
-    bindings,
-    message_types,
-    notifications,
-    deliveries,
-    attempts,
-    receipts,
-    audit,
-    templates,
-    template_syncs,
-    credits,
-    credit_entries,
-    sweeps,
-    invitations,
-    webhooks,
-    webhook_messages,
-);
+diesel::allow_tables_to_appear_in_same_query! {
+    projects, accounts, access_tokens, api_keys, events, identities, imports, staff, staff_tags,
+    bindings, message_types, notifications, deliveries, attempts, receipts, audit, templates,
+    template_syncs, credits, credit_entries, sweeps, invitations, webhooks, webhook_messages,
+}

@@ -2,9 +2,11 @@
 
 mod again;
 mod cancel;
+mod claim;
 mod onward;
 mod outbox;
 mod overdue;
+mod priority;
 mod search;
 
 use chrono::NaiveDateTime;
@@ -17,9 +19,13 @@ use crate::ids::{AccountId, DeliveryId, IdentityId, NotificationId, ProjectId};
 
 pub use again::{Again, StillUnreachable, explain_again, requeue};
 pub use cancel::cancel;
+pub use claim::{
+    Claim, Due, Ended, Head, NO_ACCOUNT, Postponed, claim_due, hasten, heads, release,
+};
 pub use onward::{DeadEnd, Halted, Onward, end, halted, move_on};
-pub use outbox::{Due, Outcome, Postponed, claim_due, record, release};
+pub use outbox::{Outcome, record};
 pub use overdue::{Overdue, close_overdue, has_overdue};
+pub use priority::Priority;
 pub use search::{Filter, search};
 
 text_enum! {
@@ -112,6 +118,8 @@ pub struct NewDelivery<'a> {
     /// Which route, from 0.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub route: Option<i32>,
+    /// [`Priority::rank`] of the notification.
+    pub priority: i32,
     /// Queued or unreachable.
     pub state: DeliveryState,
     /// Why it is unreachable.
@@ -155,6 +163,7 @@ pub fn insert_many(conn: &mut Conn, rows: &[NewDelivery<'_>]) -> QueryResult<()>
             ("identity_id", Kind::BigInt),
             ("openid", Kind::Text),
             ("route", Kind::Integer),
+            ("priority", Kind::Integer),
             ("state", Kind::Text),
             ("reason", Kind::Text),
             ("detail", Kind::Text),
@@ -164,10 +173,11 @@ pub fn insert_many(conn: &mut Conn, rows: &[NewDelivery<'_>]) -> QueryResult<()>
             ("created_at", Kind::Timestamp),
         ],
         sql: "INSERT INTO deliveries (notification_id, project_id, staff_id, staff_name, \
-              account_id, identity_id, openid, route, state, reason, detail, considered, attempts, spent, \
-              begun_at, due_at, finished_at, created_at) SELECT r.notification_id, r.project_id, r.staff_id, \
-              r.staff_name, r.account_id, r.identity_id, r.openid, r.route, r.state, r.reason, \
-              r.detail, r.considered, 0, 0, COALESCE(r.due_at, r.created_at), r.due_at, r.finished_at, \
+              account_id, identity_id, openid, route, priority, state, reason, detail, considered, \
+              attempts, spent, begun_at, due_at, finished_at, created_at) SELECT r.notification_id, \
+              r.project_id, r.staff_id, r.staff_name, r.account_id, r.identity_id, r.openid, r.route, \
+              r.priority, r.state, r.reason, r.detail, r.considered, 0, 0, \
+              COALESCE(r.due_at, r.created_at), r.due_at, r.finished_at, \
               r.created_at FROM {rows}",
     };
     for chunk in rows.chunks(INSERT_CHUNK) {

@@ -5,6 +5,7 @@ use diesel::prelude::*;
 
 use crate::db::{Conn, on_engine, schema::notifications};
 use crate::ids::{NotificationId, ProjectId};
+use crate::models::delivery::Priority;
 
 /// A notification.
 #[derive(Clone, Debug, Queryable, Selectable)]
@@ -20,6 +21,8 @@ pub struct Notification {
     pub routes: String,
     /// What the app gave to fill the template, JSON.
     pub params: String,
+    /// What goes before it.
+    pub priority: Priority,
     /// Makes its `client_msg_id`s unlike those of any other installation.
     pub nonce: i64,
     /// The caller's key, if one was given.
@@ -48,6 +51,8 @@ pub struct NewNotification<'a> {
     pub routes: &'a str,
     /// The params, JSON.
     pub params: &'a str,
+    /// What goes before it.
+    pub priority: Priority,
     /// Random.
     pub nonce: i64,
     /// The caller's key.

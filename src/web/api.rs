@@ -81,6 +81,7 @@ pub(super) fn scope() -> Routes {
         .service(at("/v1/events/{id}", [get(Read, events::find)]))
         .service(at("/v1/events/{id}/replay", [post(Admin, events::replay)]))
         .service(at("/v1/accounts", [get(Read, accounts::list)]))
+        .service(at("/v1/accounts/{app_id}/resume", [post(Admin, accounts::resume)]))
         .service(at("/v1/accounts/{app_id}/imports", [post(Admin, imports::create)]))
         .service(at("/v1/accounts/{app_id}/access-token", [get(Token, access_token::lend)]))
         .service(at("/v1/accounts/{app_id}/access-token/invalid", [post(Token, access_token::report)]))

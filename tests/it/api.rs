@@ -9,6 +9,7 @@ mod events;
 mod invitations;
 mod login;
 mod notifications;
+mod pauses;
 mod people;
 mod recipients;
 mod staff;

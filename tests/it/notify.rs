@@ -1,8 +1,11 @@
 //! Notifying: who is accepted, what is sent, and what is recorded when something goes wrong.
 
 mod accept;
+mod budgets;
 mod deliver;
 mod fallback;
+mod lanes;
+mod pauses;
 mod rig;
 mod silence;
 mod trouble;

@@ -16,6 +16,7 @@ CREATE TABLE notifications (
     message_type    TEXT      NOT NULL,
     routes          TEXT      NOT NULL,
     params          TEXT      NOT NULL,
+    priority        TEXT      NOT NULL,
     nonce           BIGINT    NOT NULL,
     idempotency_key TEXT,
     request_hash    BLOB,
@@ -45,6 +46,7 @@ CREATE TABLE deliveries (
     identity_id     BIGINT,
     openid          TEXT,
     route           INTEGER,
+    priority        INTEGER   NOT NULL,
     state           TEXT      NOT NULL,
     reason          TEXT,
     detail          TEXT,
@@ -63,7 +65,10 @@ CREATE TABLE deliveries (
 CREATE INDEX deliveries_by_notification ON deliveries (notification_id, id);
 -- Whatever went wrong has a reason, and what goes well never gets one: so this costs nothing there.
 CREATE INDEX deliveries_troubled ON deliveries (project_id, id) WHERE reason IS NOT NULL;
-CREATE INDEX deliveries_due ON deliveries (due_at) WHERE due_at IS NOT NULL;
+-- The outbox has a lane for each account, so that one in trouble is in nobody's way; 0 is the lane of
+-- what needs no WeChat account. In a lane the lowest `priority` goes first.
+CREATE INDEX deliveries_due ON deliveries (COALESCE(account_id, 0), priority, due_at)
+    WHERE due_at IS NOT NULL;
 CREATE INDEX deliveries_by_msgid ON deliveries (account_id, msgid) WHERE msgid IS NOT NULL;
 
 CREATE TABLE attempts (

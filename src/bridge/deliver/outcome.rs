@@ -18,7 +18,7 @@ const MINUTE: TimeDelta = TimeDelta::seconds(60);
 const AFTER_A_MINUTE: f64 = 15.0;
 const AFTER_MIDNIGHT: f64 = 300.0;
 /// Beijing has no summer time.
-const BEIJING: TimeDelta = TimeDelta::hours(8);
+pub(super) const BEIJING: TimeDelta = TimeDelta::hours(8);
 
 /// When to stop trying.
 #[derive(Clone, Copy, Debug)]
@@ -108,7 +108,7 @@ impl Try {
             Remedy::Retry | Remedy::Minute | Remedy::Midnight => "gave_up",
         };
         let unsettled_since = self.unsettled_before();
-        if self.is_last(limits) {
+        if self.is_last(limits, failure.whole_account) {
             return match unsettled_since {
                 Some(_) => Next::Unknown { reason },
                 None => Next::Failed { reason },
@@ -128,7 +128,8 @@ impl Try {
 
     fn after_silence(&self, limits: &Limits, jitter: f64) -> Next {
         let last = self.unsettled_since + LAST_PLANNED;
-        if !self.repeat_is_safe || self.is_last(limits) || self.finished_at >= last {
+        let is_last = self.is_last(limits, false);
+        if !self.repeat_is_safe || is_last || self.finished_at >= last {
             return Next::Unknown {
                 reason: "unsettled",
             };
@@ -155,8 +156,10 @@ impl Try {
         }
     }
 
-    fn is_last(&self, limits: &Limits) -> bool {
-        self.number >= limits.max_attempts || self.finished_at - self.begun_at >= limits.max_age
+    /// Where WeChat refuses the account, the tries of one message are no measure.
+    fn is_last(&self, limits: &Limits, whole_account: bool) -> bool {
+        let enough = self.number >= limits.max_attempts && !whole_account;
+        enough || self.finished_at - self.begun_at >= limits.max_age
     }
 }
 

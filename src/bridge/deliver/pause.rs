@@ -1,41 +1,335 @@
-//! Accounts that may not send for a while: WeChat refuses them, not the message, so the next
-//! message would only be refused too.
+//! Pauses as deliveries see them, and what a batch of tries says about them.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::collections::{BTreeMap, BTreeSet};
 
-use chrono::NaiveDateTime;
+use chrono::{NaiveDateTime, TimeDelta};
 
+use super::failure::{Failure, Remedy};
+use super::outcome::next_midnight;
+use super::send::Done;
+use crate::bridge::retry::{Backoff, jitter};
+use crate::config::Deliver;
 use crate::ids::AccountId;
+use crate::metrics;
+use crate::models::account_pause::{
+    ALL_CALLS, AccountPause, Named, NewPause, PauseKind, PauseReason, Worked,
+};
 
-/// Why an account does not send, and until when.
+/// WeChat counts by the minute what comes too fast.
+const TOO_FAST: TimeDelta = TimeDelta::seconds(60);
+/// The first and the longest pause, in seconds, where WeChat is too busy or does not answer.
+const SLOW: (u64, u64) = (2, 60);
+
+/// Why a delivery waits, and until when.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pause {
+pub(super) struct Pause {
     /// When to try again, UTC.
-    pub until: NaiveDateTime,
+    pub(super) until: NaiveDateTime,
     /// A stable word for why.
-    pub reason: &'static str,
+    pub(super) reason: &'static str,
     /// The same in a sentence.
-    pub detail: String,
+    pub(super) detail: String,
 }
 
-/// The pauses of this process. Another one finds them out by itself, at the cost of one refusal.
-#[derive(Debug, Default)]
-pub struct Pauses(Mutex<HashMap<AccountId, Pause>>);
+/// What a failure says of the account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Trouble {
+    kind: PauseKind,
+    reason: PauseReason,
+    /// Whether it concerns that call only.
+    one_call: bool,
+}
 
-impl Pauses {
-    /// The pause of an account, if it is not over.
-    pub fn of(&self, account: AccountId, now: NaiveDateTime) -> Option<Pause> {
-        let mut pauses = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if pauses.get(&account)?.until <= now {
-            pauses.remove(&account);
-        }
-        pauses.get(&account).cloned()
+impl Trouble {
+    /// None, if it concerns the message or the person.
+    fn of(failure: &Failure) -> Option<Self> {
+        let refused = failure.outcome == "refused";
+        let (kind, reason) = match failure.remedy {
+            Remedy::Ambiguous => (PauseKind::BackingOff, PauseReason::NoAnswer),
+            // Calls for one openid at the same time, and a message that is being sent already.
+            Remedy::Retry if matches!(failure.errcode, Some(43108 | 45066 | 45169)) => return None,
+            Remedy::Retry => (PauseKind::BackingOff, PauseReason::Busy),
+            _ if !failure.whole_account => return None,
+            Remedy::Midnight => (PauseKind::UsedUp, PauseReason::QuotaUsedUp),
+            Remedy::Minute if failure.reason == PauseReason::TooFrequent.as_str() => {
+                (PauseKind::BackingOff, PauseReason::TooFrequent)
+            }
+            Remedy::Minute => (PauseKind::Stopped, PauseReason::AccountProblem),
+            Remedy::Never => return None,
+        };
+        // Permissions are given call by call, and quotas are counted so.
+        let lacks_permission = matches!(failure.errcode, Some(43107 | 48001 | 48004 | 48008));
+        Some(Self {
+            kind,
+            reason,
+            one_call: refused && (kind == PauseKind::UsedUp || lacks_permission),
+        })
     }
 
-    /// Pauses an account.
-    pub fn set(&self, account: AccountId, pause: Pause) {
-        let mut pauses = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        pauses.insert(account, pause);
+    /// Whether one answer says it, whatever the others were.
+    fn is_certain(self) -> bool {
+        !matches!(self.reason, PauseReason::NoAnswer | PauseReason::Busy)
+    }
+
+    fn weight(self) -> u8 {
+        match self.kind {
+            PauseKind::Stopped => 2,
+            PauseKind::UsedUp => 1,
+            PauseKind::BackingOff => 0,
+        }
+    }
+}
+
+/// What became of a batch, as far as it concerns its account.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    /// Calls that WeChat answered as it does when all is well.
+    answered: BTreeMap<&'static str, usize>,
+    /// Failures that may be nobody's fault, and the last of them.
+    slow: usize,
+    last_slow: Option<(Trouble, String)>,
+    certain: BTreeMap<&'static str, (Trouble, String)>,
+    /// Tries that WeChat counts.
+    used: BTreeMap<&'static str, i64>,
+}
+
+/// What follows for the account.
+#[derive(Debug, Default)]
+pub(super) struct Verdict {
+    pub(super) pauses: Vec<NewPause>,
+    pub(super) worked: Vec<Worked>,
+}
+
+impl Tally {
+    pub(super) fn add(&mut self, call: &'static str, done: &Done) {
+        let Done::Tried { failure, .. } = done else {
+            return;
+        };
+        let Some(failure) = failure else {
+            *self.answered.entry(call).or_default() += 1;
+            *self.used.entry(call).or_default() += 1;
+            return;
+        };
+        if failure.outcome != "not_sent" {
+            *self.used.entry(call).or_default() += 1;
+        }
+        match Trouble::of(failure) {
+            None if failure.outcome == "refused" => *self.answered.entry(call).or_default() += 1,
+            None => {}
+            Some(trouble) if !trouble.is_certain() => {
+                self.slow += 1;
+                self.last_slow = Some((trouble, failure.detail.clone()));
+            }
+            Some(trouble) => {
+                let scope = if trouble.one_call { call } else { ALL_CALLS };
+                let known = self.certain.get(scope);
+                if known.is_none_or(|(known, _)| known.weight() < trouble.weight()) {
+                    self.certain
+                        .insert(scope, (trouble, failure.detail.clone()));
+                }
+            }
+        }
+    }
+
+    /// How many tries of a call WeChat counts.
+    pub(super) fn used(&self, call: &str) -> i64 {
+        self.used.get(call).copied().unwrap_or_default()
+    }
+
+    /// What follows for the account `lane`, whose pauses were `known` when the batch was claimed at
+    /// `started_at`.
+    pub(super) fn verdict(
+        mut self,
+        lane: AccountId,
+        known: &[AccountPause],
+        settings: &Deliver,
+        (started_at, now): (NaiveDateTime, NaiveDateTime),
+    ) -> Verdict {
+        let answered: usize = self.answered.values().sum();
+        if let Some((trouble, detail)) = self.last_slow.take()
+            && self.slow > answered
+        {
+            self.certain.entry(ALL_CALLS).or_insert((trouble, detail));
+        }
+        let pauses: Vec<NewPause> = self
+            .certain
+            .into_iter()
+            .map(|(call, (trouble, detail))| {
+                let failures = known
+                    .iter()
+                    .find(|pause| pause.call == call && pause.kind == trouble.kind)
+                    .map_or(0, |pause| pause.failures);
+                NewPause {
+                    account_id: lane,
+                    call,
+                    kind: trouble.kind,
+                    reason: trouble.reason,
+                    detail,
+                    until: until(trouble, failures, settings, now),
+                    started_at,
+                    now,
+                }
+            })
+            .collect();
+        let troubled: BTreeSet<&str> = pauses.iter().map(|pause| pause.call).collect();
+        let worked = self
+            .answered
+            .into_keys()
+            .filter(|call| !troubled.contains(ALL_CALLS) && !troubled.contains(call))
+            .map(|call| Worked {
+                account_id: lane,
+                call,
+                started_at,
+            })
+            .collect();
+        Verdict { pauses, worked }
+    }
+}
+
+/// When the account may send, or try, again.
+fn until(trouble: Trouble, failures: i32, settings: &Deliver, now: NaiveDateTime) -> NaiveDateTime {
+    let (slow_first, slow_longest) = SLOW;
+    let (first, longest) = match trouble.reason {
+        PauseReason::QuotaUsedUp | PauseReason::BudgetUsedUp => return next_midnight(now),
+        PauseReason::AccountProblem => (settings.probe_seconds, settings.probe_longest_seconds),
+        PauseReason::TooFrequent => (2 * TOO_FAST.num_seconds().unsigned_abs(), 600),
+        PauseReason::Busy | PauseReason::NoAnswer => (slow_first, slow_longest),
+    };
+    now + Backoff::seconds(first, longest).pause(failures, jitter())
+}
+
+/// Tells of pauses that have begun, each once in all processes.
+pub(super) fn tell_set(begun: &[Named], pauses: &[NewPause]) {
+    for named in begun {
+        metrics::account_paused(named.reason.as_str());
+        let found = pauses
+            .iter()
+            .find(|pause| pause.account_id == named.account_id && pause.call == named.call);
+        let Some(pause) = found else { continue };
+        match named.kind {
+            PauseKind::Stopped => tracing::error!(
+                account.id = %named.account_id,
+                wechat.call = %named.call,
+                pause.reason = %named.reason,
+                pause.detail = %pause.detail,
+                "account stopped: its owner has to act"
+            ),
+            PauseKind::BackingOff | PauseKind::UsedUp => tracing::warn!(
+                account.id = %named.account_id,
+                wechat.call = %named.call,
+                pause.reason = %named.reason,
+                pause.until = %pause.until,
+                pause.detail = %pause.detail,
+                "account paused"
+            ),
+        }
+    }
+}
+
+/// Tells of pauses that are over.
+pub(super) fn tell_lifted(lifted: &[Named]) {
+    for named in lifted {
+        tracing::info!(
+            account.id = %named.account_id,
+            wechat.call = %named.call,
+            pause.reason = %named.reason,
+            "account sends again"
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::failure::SendError;
+    use super::super::outcome::Next;
+    use super::*;
+    use crate::bridge::route::Channel;
+    use crate::bridge::token::TokenError;
+    use crate::config::Config;
+    use crate::wechat::error::{ApiError, CallError};
+
+    const CALL: &str = "template/send";
+
+    fn now() -> NaiveDateTime {
+        chrono::DateTime::from_timestamp(1_790_000_000, 0)
+            .unwrap()
+            .naive_utc()
+    }
+
+    fn done(error: Option<CallError>) -> Done {
+        let error = error.map(|error| SendError::Token(TokenError::Call(error)));
+        Done::Tried {
+            finished_at: now(),
+            next: Next::Sent,
+            msgid: None,
+            failure: error
+                .as_ref()
+                .map(|error| Failure::of(error, Channel::Template)),
+        }
+    }
+
+    fn refused(errcode: i64) -> Option<CallError> {
+        Some(CallError::Api(ApiError::new(errcode, "x")))
+    }
+
+    /// Call, kind and reason of each pause, and how many calls worked.
+    fn verdict(errors: Vec<Option<CallError>>) -> (Vec<(&'static str, &'static str)>, usize) {
+        let mut tally = Tally::default();
+        for error in errors {
+            tally.add(CALL, &done(error));
+        }
+        let settings = Config::default().deliver;
+        let verdict = tally.verdict(AccountId(1), &[], &settings, (now(), now()));
+        let pauses = verdict.pauses.iter();
+        let short = pauses.map(|pause| (pause.call, pause.reason.as_str()));
+        (short.collect(), verdict.worked.len())
+    }
+
+    #[test]
+    fn one_answer_tells_what_is_certain_and_most_of_them_what_is_not() {
+        assert_eq!(verdict(vec![None]), (vec![], 1));
+        assert_eq!(verdict(vec![refused(43004)]), (vec![], 1));
+        assert_eq!(verdict(vec![refused(43116)]), (vec![], 1));
+        assert_eq!(
+            verdict(vec![None, refused(40164), None]),
+            (vec![("", "account_problem")], 0)
+        );
+        assert_eq!(
+            verdict(vec![None, refused(48001)]),
+            (vec![(CALL, "account_problem")], 0)
+        );
+        assert_eq!(
+            verdict(vec![refused(45009), None]),
+            (vec![(CALL, "quota_used_up")], 0)
+        );
+        assert_eq!(
+            verdict(vec![refused(45011), refused(50007)]),
+            (vec![("", "account_problem")], 0)
+        );
+        assert_eq!(verdict(vec![refused(-1), None]), (vec![], 1));
+        assert_eq!(
+            verdict(vec![refused(-1), Some(CallError::Timeout), None]),
+            (vec![("", "no_answer")], 0)
+        );
+        assert_eq!(verdict(vec![refused(43108); 3]), (vec![], 1));
+    }
+
+    #[test]
+    fn a_pause_that_is_renewed_grows() {
+        let settings = Config::default().deliver;
+        let trouble = Trouble {
+            kind: PauseKind::Stopped,
+            reason: PauseReason::AccountProblem,
+            one_call: false,
+        };
+        let seconds = |failures| (until(trouble, failures, &settings, now()) - now()).num_seconds();
+        assert!((30..=60).contains(&seconds(0)));
+        assert!((60..=120).contains(&seconds(1)));
+        assert!((300..=600).contains(&seconds(9)));
+        let slow = Trouble {
+            reason: PauseReason::TooFrequent,
+            ..trouble
+        };
+        assert!(until(slow, 0, &settings, now()) >= now() + TOO_FAST);
     }
 }

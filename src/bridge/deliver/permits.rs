@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use chrono::{NaiveDateTime, TimeDelta};
 use diesel::QueryResult;
 
-use super::{DeliverError, Gathered, Pause};
+use super::pause::Pause;
+use super::{DeliverError, Gathered};
 use crate::bridge::Bridge;
 use crate::bridge::route::Permission;
 use crate::db::Conn;

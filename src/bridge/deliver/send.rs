@@ -4,19 +4,18 @@ use std::sync::Arc;
 
 use chrono::{NaiveDateTime, TimeDelta};
 
-use super::failure::{Failure, Remedy, SendError};
+use super::Gathered;
+use super::failure::{Failure, SendError};
 use super::message::Message;
 use super::outcome::{Next, Try, client_msg_id};
+use super::pause::Pause;
 use super::permits::{self, Permit};
-use super::{Gathered, Pause};
 use crate::bridge::Bridge;
 use crate::bridge::prepared::Prepared;
 use crate::bridge::retry::jitter;
 use crate::bridge::route::{Channel, FieldError, Recipient, Rendered, Route};
 use crate::models::delivery::{DeliveryState, Due};
 
-/// How long an account is left alone for a trouble that its owner may mend at any time.
-const LONGEST_PAUSE: TimeDelta = TimeDelta::seconds(75);
 /// What waited for a pause comes back over this long, not all at once.
 const AFTER_PAUSE_MS: f64 = 10_000.0;
 
@@ -68,7 +67,6 @@ impl Bridge {
             Err(error) => {
                 let failure = Failure::of(&error, channel);
                 let next = this.after(&failure, &gathered.limits, jitter());
-                self.pause_account(due, &failure, &next, this.finished_at);
                 // What expires meanwhile is looked at then, to say so.
                 let end = gathered.end_of(due);
                 let next = next.due_by(|time| end.map_or(time, |end| time.min(end)));
@@ -103,7 +101,7 @@ impl Bridge {
             let state = DeliveryState::Expired;
             return Some(Done::Withdrawn { state });
         }
-        let pause = self.pauses.of(due.account_id, claimed_at)?;
+        let pause = gathered.batch.held.get(&due.id).cloned()?;
         if claimed_at - due.begun_at >= gathered.limits.max_age {
             return Some(Done::GivenUp { pause });
         }
@@ -128,6 +126,7 @@ impl Bridge {
             .ok_or(SendError::NoAccount)?;
         let gone = || FieldError::new("notification", "is not stored any more");
         let ready = gathered
+            .batch
             .notifications
             .get(&due.notification_id)
             .ok_or_else(|| SendError::NotRenderable(gone()))?;
@@ -151,32 +150,6 @@ impl Bridge {
             .await
             .map(|receipt| receipt.msgid)
             .map_err(SendError::Token)
-    }
-
-    /// Spares the account's other messages a refusal that is certain.
-    fn pause_account(&self, due: &Due, failure: &Failure, next: &Next, now: NaiveDateTime) {
-        let Next::Again { due_at, .. } = *next else {
-            return;
-        };
-        if !failure.whole_account {
-            return;
-        }
-        let until = match failure.remedy {
-            Remedy::Midnight => due_at,
-            _ => due_at.min(now + LONGEST_PAUSE),
-        };
-        tracing::warn!(
-            account.id = %due.account_id,
-            pause.reason = failure.reason,
-            pause.until = %until,
-            "account paused"
-        );
-        let pause = Pause {
-            until,
-            reason: failure.reason,
-            detail: failure.detail.clone(),
-        };
-        self.pauses.set(due.account_id, pause);
     }
 }
 

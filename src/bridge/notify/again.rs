@@ -78,7 +78,7 @@ impl Bridge {
                 deliveries.refused = retried.refused.len(),
                 "deliveries retried by hand"
             );
-            self.signals.deliveries.notify_one();
+            self.wake_delivery();
         }
         Ok(retried)
     }

@@ -51,6 +51,7 @@ fn row<'a>(decision: &'a Decision<'_>, notification: &Notification) -> NewDelive
         identity_id: way.and_then(|(_, to)| to.identity_id),
         openid: way.and_then(|(_, to)| to.openid.as_deref()),
         route: way.map(|(route, _)| *route),
+        priority: notification.priority.rank(),
         state: match way {
             Some(_) => DeliveryState::Queued,
             None => DeliveryState::Unreachable,

@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 use super::recipients::Recipients;
 use super::times::Times;
 use crate::bridge::route::FieldError;
+use crate::models::delivery::Priority;
 
 /// Characters of a staff id.
 pub const MAX_STAFF_ID: usize = 128;
@@ -27,6 +28,8 @@ pub struct NotifyRequest {
     pub recipients: Recipients,
     /// What fills the message in.
     pub params: Map<String, Value>,
+    /// `urgent`, `normal` or `bulk`; normal without it.
+    pub priority: Option<String>,
     /// When to send it, RFC 3339; at once without it.
     pub send_at: Option<String>,
     /// From when not to send it any more, RFC 3339.
@@ -41,6 +44,7 @@ pub(super) struct Sound {
     pub(super) recipients: Recipients,
     pub(super) params: Map<String, Value>,
     pub(super) params_json: String,
+    pub(super) priority: Priority,
     pub(super) times: Times,
     pub(super) idempotency_key: Option<String>,
     /// SHA-256 of what was asked.
@@ -53,6 +57,7 @@ struct Asked<'a> {
     #[serde(flatten)]
     recipients: &'a Recipients,
     params: &'a Map<String, Value>,
+    priority: Priority,
     /// Microseconds since 1970: however a time is written, it is the same.
     #[serde(skip_serializing_if = "Option::is_none")]
     send_at: Option<i64>,
@@ -68,12 +73,14 @@ impl NotifyRequest {
             check_text(&"idempotency_key", key, MAX_KEY)?;
         }
         let params_json = params_json(&self.params)?;
+        let priority = priority(self.priority.as_deref())?;
         let times = Times::read(self.send_at.as_deref(), self.expires_at.as_deref())?;
         let micros = |time: NaiveDateTime| time.and_utc().timestamp_micros();
         let asked = serde_json::to_vec(&Asked {
             message_type: &self.message_type,
             recipients: &self.recipients,
             params: &self.params,
+            priority,
             send_at: times.send_at.map(micros),
             expires_at: times.expires_at.map(micros),
         })
@@ -83,6 +90,7 @@ impl NotifyRequest {
             recipients: self.recipients.check(max_recipients)?,
             params: self.params,
             params_json,
+            priority,
             times,
             idempotency_key: self.idempotency_key,
             hash: Sha256::digest(asked).to_vec(),
@@ -99,6 +107,14 @@ pub(super) fn params_json(params: &Map<String, Value>) -> Result<String, FieldEr
         return Err(FieldError::new("params", problem));
     }
     Ok(json)
+}
+
+fn priority(word: Option<&str>) -> Result<Priority, FieldError> {
+    let Some(word) = word else {
+        return Ok(Priority::Normal);
+    };
+    word.parse()
+        .map_err(|rule: String| FieldError::new("priority", rule))
 }
 
 fn unreadable(error: &serde_json::Error) -> FieldError {
@@ -133,6 +149,7 @@ mod tests {
                 staff_ids: staff_ids.iter().map(|&id| id.to_owned()).collect(),
             },
             params: Map::new(),
+            priority: None,
             send_at: None,
             expires_at: None,
             idempotency_key: None,
@@ -159,6 +176,9 @@ mod tests {
             .params
             .insert("x".to_owned(), Value::String("x".repeat(MAX_PARAMS)));
         cases.push((large, "params", "at most 65536"));
+        let mut hasty = request(&["a"]);
+        hasty.priority = Some("fast".to_owned());
+        cases.push((hasty, "priority", "urgent, normal, bulk"));
         for (request, field, word) in cases {
             let Err(error) = request.check(3) else {
                 panic!("{field}");
@@ -188,6 +208,13 @@ mod tests {
         all.recipients = Recipients::one_of(None, None, true).unwrap();
         assert_ne!(hash(request(&["a"])), hash(tagged.clone()));
         assert_ne!(hash(tagged), hash(all));
+        let with_priority = |word: &str| {
+            let mut request = request(&["a", "b"]);
+            request.priority = Some(word.to_owned());
+            hash(request)
+        };
+        assert_eq!(hash(request(&["a", "b"])), with_priority("normal"));
+        assert_ne!(hash(request(&["a", "b"])), with_priority("urgent"));
         let timed = |send_at: Option<&str>, expires_at: Option<&str>| {
             let mut request = request(&["a", "b"]);
             request.send_at = send_at.map(str::to_owned);

@@ -19,6 +19,7 @@ diesel::table! {
         message_type -> Text,
         routes -> Text,
         params -> Text,
+        priority -> Text,
         nonce -> BigInt,
         idempotency_key -> Nullable<Text>,
         request_hash -> Nullable<Binary>,
@@ -40,6 +41,7 @@ diesel::table! {
         identity_id -> Nullable<BigInt>,
         openid -> Nullable<Text>,
         route -> Nullable<Integer>,
+        priority -> Integer,
         state -> Text,
         reason -> Nullable<Text>,
         detail -> Nullable<Text>,
@@ -88,5 +90,34 @@ diesel::table! {
     sweeps (name) {
         name -> Text,
         position -> BigInt,
+    }
+}
+
+diesel::table! {
+    account_pauses (account_id, call) {
+        account_id -> BigInt,
+        call -> Text,
+        kind -> Text,
+        reason -> Text,
+        detail -> Text,
+        until -> Timestamp,
+        failures -> Integer,
+        alerted -> Bool,
+        since -> Timestamp,
+        tried_at -> Timestamp,
+        set_at -> Timestamp,
+    }
+}
+
+diesel::table! {
+    budgets (account_id, call, day) {
+        account_id -> BigInt,
+        call -> Text,
+        day -> BigInt,
+        used -> BigInt,
+        second -> BigInt,
+        second_used -> BigInt,
+        minute -> BigInt,
+        minute_used -> BigInt,
     }
 }

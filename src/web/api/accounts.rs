@@ -1,12 +1,16 @@
 //! Accounts: what is set up, without any secret, and what WeChat holds against it.
 
-use actix_web::web::{Data, Json};
+use std::collections::HashMap;
+
+use actix_web::web::{Data, Json, Path};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use super::cursor::Page;
 use super::{Caller, State};
+use crate::ids::AccountId;
 use crate::models::account::{self, Account, AccountKind, TokenSource};
+use crate::models::account_pause::{self, ALL_CALLS, AccountPause, PauseKind, PauseReason};
 use crate::web::error::Problem;
 
 #[derive(Debug, Serialize)]
@@ -24,6 +28,8 @@ pub(super) struct AccountView {
     callback_path: String,
     /// WeChat's last error that only the owner can mend.
     problem: Option<Trouble>,
+    /// Why nothing is sent, or nothing by one call.
+    pauses: Vec<PauseView>,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
 }
@@ -37,8 +43,45 @@ struct Trouble {
     at: Option<DateTime<Utc>>,
 }
 
-impl From<Account> for AccountView {
-    fn from(account: Account) -> Self {
+/// A pause in sending.
+#[derive(Debug, Serialize)]
+struct PauseView {
+    /// The call, such as `template/send`; null for all of the account.
+    call: Option<String>,
+    /// `stopped`, `backing_off` or `used_up`.
+    kind: PauseKind,
+    reason: PauseReason,
+    detail: String,
+    since: DateTime<Utc>,
+    /// When one delivery is tried, or, for `used_up`, when sending goes on.
+    until: DateTime<Utc>,
+}
+
+impl From<AccountPause> for PauseView {
+    fn from(pause: AccountPause) -> Self {
+        Self {
+            call: Some(pause.call).filter(|call| call != ALL_CALLS),
+            kind: pause.kind,
+            reason: pause.reason,
+            detail: pause.detail,
+            since: pause.since.and_utc(),
+            until: pause.until.and_utc(),
+        }
+    }
+}
+
+/// What a resumption did.
+#[derive(Debug, Serialize)]
+pub(super) struct ResumedView {
+    app_id: String,
+    /// Pauses that were lifted.
+    lifted: usize,
+    /// Deliveries that waited, and are due at once.
+    hastened: usize,
+}
+
+impl AccountView {
+    fn of(account: Account, pauses: Vec<AccountPause>) -> Self {
         Self {
             callback_path: format!("/callback/{}", account.app_id),
             app_id: account.app_id,
@@ -54,6 +97,7 @@ impl From<Account> for AccountView {
                 text: account.problem_text,
                 at: account.problem_at.map(|time| time.and_utc()),
             }),
+            pauses: pauses.into_iter().map(PauseView::from).collect(),
             created_at: account.created_at.and_utc(),
             updated_at: account.updated_at.and_utc(),
         }
@@ -65,11 +109,35 @@ pub(super) async fn list(
     state: Data<State>,
     caller: Caller,
 ) -> Result<Json<Page<AccountView>>, Problem> {
-    let project = caller.project_id;
-    let found = state
-        .bridge
-        .db
-        .read(move |conn| Ok::<_, Problem>(account::list(conn, project)?));
-    let items = found.await?.into_iter().map(AccountView::from).collect();
-    Ok(Json(Page::new(items, None)))
+    let (project, now) = (caller.project_id, state.bridge.clock.now());
+    let found = state.bridge.db.read(move |conn| {
+        let accounts = account::list(conn, project)?;
+        Ok::<_, Problem>((accounts, account_pause::all(conn)?))
+    });
+    let (accounts, pauses) = found.await?;
+    let mut pauses_of: HashMap<AccountId, Vec<AccountPause>> = HashMap::new();
+    for pause in pauses.into_iter().filter(|pause| !pause.is_over(now)) {
+        pauses_of.entry(pause.account_id).or_default().push(pause);
+    }
+    let items = accounts.into_iter().map(|account| {
+        let pauses = pauses_of.remove(&account.id).unwrap_or_default();
+        AccountView::of(account, pauses)
+    });
+    Ok(Json(Page::new(items.collect(), None)))
+}
+
+/// `POST /accounts/{app_id}/resume`: lifts the account's pauses; 200, also where there are none.
+pub(super) async fn resume(
+    state: Data<State>,
+    caller: Caller,
+    app_id: Path<String>,
+) -> Result<Json<ResumedView>, Problem> {
+    let resumed = state.bridge.resume_account(caller.project_id, &app_id);
+    let resumed = resumed.await?;
+    let resumed = resumed.ok_or_else(|| Problem::not_found("account"))?;
+    Ok(Json(ResumedView {
+        app_id: app_id.into_inner(),
+        lifted: resumed.lifted,
+        hastened: resumed.hastened,
+    }))
 }

@@ -16,7 +16,7 @@ use super::cursor::{List, Page, Paging};
 use super::{Caller, State};
 use crate::bridge::notify::{Accepted, NotifyError, NotifyRequest, Recipients, Verdict};
 use crate::ids::{DeliveryId, NotificationId};
-use crate::models::delivery::{self, DeliveryState};
+use crate::models::delivery::{self, DeliveryState, Priority};
 use crate::models::notification::{self, Notification};
 use crate::web::error::{Code, Problem};
 
@@ -38,6 +38,8 @@ pub(super) struct Create {
     /// What fills the message in.
     #[serde(default)]
     params: Map<String, Value>,
+    /// `urgent`, `normal` or `bulk`.
+    priority: Option<String>,
     /// When to send it, if not at once.
     send_at: Option<String>,
     /// From when not to send it any more.
@@ -86,6 +88,7 @@ pub(super) struct Listed {
     id: NotificationId,
     message_type: String,
     idempotency_key: Option<String>,
+    priority: Priority,
     send_at: Option<DateTime<Utc>>,
     expires_at: Option<DateTime<Utc>>,
     cancelled_at: Option<DateTime<Utc>>,
@@ -118,6 +121,7 @@ pub(super) async fn create(
         message_type: body.message_type,
         recipients: Recipients::one_of(body.staff_ids, body.tag, body.all_staff)?,
         params: body.params,
+        priority: body.priority,
         send_at: body.send_at,
         expires_at: body.expires_at,
         idempotency_key,
@@ -204,6 +208,7 @@ impl From<Notification> for Listed {
             id: stored.id,
             message_type: stored.message_type,
             idempotency_key: stored.idempotency_key,
+            priority: stored.priority,
             send_at: stored.send_at.map(|time| time.and_utc()),
             expires_at: stored.expires_at.map(|time| time.and_utc()),
             cancelled_at: stored.cancelled_at.map(|time| time.and_utc()),

@@ -49,6 +49,7 @@ fn routes() -> Vec<(&'static str, String, Scope, Option<Value>)> {
         ("GET", "/events/1".to_owned(), Read, None),
         ("POST", "/events/1/replay".to_owned(), Admin, None),
         ("GET", "/accounts".to_owned(), Read, None),
+        ("POST", format!("/accounts/{OA}/resume"), Admin, None),
         (
             "POST",
             format!("/accounts/{OA}/imports"),

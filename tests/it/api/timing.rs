@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::{NaiveDateTime, TimeDelta};
 use queqiao::db::DbError;
-use queqiao::models::delivery::{self, Postponed};
+use queqiao::models::delivery::{self, Claim, Postponed, Priority};
 use queqiao::simulator::{Fault, FaultKind};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -150,9 +150,19 @@ both_engines! {
         for (staff_id, gave_back, end) in [("s2", true, "cancelled"), ("s3", false, "unknown")] {
             let asked = ask(two, &[staff_id], json!({}), staff_id).await.ok(202);
             let now = two.app.clock.now();
-            let lease = now + TimeDelta::seconds(120);
             let db = &two.app.bridge.db;
-            let claim = db.write(move |conn| Ok::<_, DbError>(delivery::claim_due(conn, now, lease, 10)?));
+            let claim = db.write(move |conn| {
+                let head = delivery::heads(conn, now)?.remove(0);
+                let claim = Claim {
+                    lane: head.lane,
+                    priority: Priority::Normal,
+                    now,
+                    lease: TimeDelta::seconds(120),
+                    limit: 10,
+                    ended: None,
+                };
+                Ok::<_, DbError>(delivery::claim_due(conn, &claim)?)
+            });
             let claimed = claim.await.unwrap();
             assert_eq!(claimed.len(), 1);
             assert_eq!(cancel(two, &asked["id"]).await["too_late"], 1);

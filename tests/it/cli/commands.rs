@@ -142,7 +142,9 @@ both_engines! {
             shop.program.run(&["keys", "list"]),
             shop.program.run(&["projects", "list"]),
             { serve.terminate(); serve.ended() },
+            shop.program.run(&["accounts", "resume", OA]),
         ];
+        assert!(said[4].out.contains("resumed"), "{said:?}");
         assert!(said[0].out.contains(OA) && said[0].out.contains(MP), "{said:?}");
         let log = &said[3].err;
         assert!(log.contains("profiles not fetched") && log.contains("access token refreshed"), "{log}");

@@ -14,7 +14,7 @@ use queqiao::ids::{AccountId, IdentityId, NotificationId, ProjectId};
 use queqiao::models::account::{AccountKind, TokenSource};
 use queqiao::models::attempt::{self, Attempt};
 use queqiao::models::binding::{self, NewBinding};
-use queqiao::models::delivery::{self, Delivery};
+use queqiao::models::delivery::{self, Claim, Delivery, DeliveryState, Priority};
 use queqiao::models::identity::{self, ProfileState, Sighting};
 use queqiao::models::receipt::{self, NewReceipt};
 use queqiao::models::{message_type, project, staff};
@@ -173,6 +173,49 @@ impl Rig {
             .unwrap()
     }
 
+    /// So many staff, `p1` and so on, who follow an account.
+    pub(super) async fn crowd(&self, app: usize, count: u32) -> Vec<String> {
+        let mut staff_ids = Vec::new();
+        for person in 1..=count {
+            let staff_id = format!("p{person}");
+            self.bound(&staff_id, app, person, true).await;
+            staff_ids.push(staff_id);
+        }
+        staff_ids
+    }
+
+    pub(super) async fn notify_as(&self, priority: &str, staff_ids: &[String]) -> NotificationId {
+        let staff_ids: Vec<&str> = staff_ids.iter().map(String::as_str).collect();
+        let mut asked = request(&staff_ids, json!({"title": priority}), None);
+        asked.priority = Some(priority.to_owned());
+        let accepted = self.bridge.notify(self.project, asked).await.unwrap();
+        accepted.notification_id
+    }
+
+    /// Another process on the same database.
+    pub(super) fn replica(&self) -> Bridge {
+        Bridge::new(
+            self.bridge.db.clone(),
+            self.clock.clone(),
+            self.bridge.wechat.clone(),
+            self.bridge.vault.clone(),
+            Arc::clone(&self.bridge.config),
+        )
+    }
+
+    /// Steps until nothing is to be done.
+    pub(super) async fn settle(&self) {
+        while self.deliver().await == Step::Worked {}
+    }
+
+    /// How many deliveries of a notification are in a state.
+    pub(super) async fn count(&self, id: NotificationId, state: DeliveryState) -> usize {
+        let all = self.deliveries(id).await;
+        all.iter()
+            .filter(|delivery| delivery.state == state)
+            .count()
+    }
+
     pub(super) async fn try_notify(
         &self,
         staff_ids: &[&str],
@@ -185,6 +228,18 @@ impl Rig {
 
     pub(super) async fn deliver(&self) -> Step {
         self.bridge.deliver_step().await.unwrap()
+    }
+
+    /// As another process would claim from the first account.
+    pub(super) fn claim(&self, now: NaiveDateTime) -> Claim {
+        Claim {
+            lane: self.accounts[0],
+            priority: Priority::Normal,
+            now,
+            lease: chrono::TimeDelta::seconds(120),
+            limit: 10,
+            ended: None,
+        }
     }
 
     /// The only delivery of a notification, with its attempts as (number, outcome, errcode).
@@ -230,6 +285,7 @@ pub(super) fn request(staff_ids: &[&str], params: Value, key: Option<&str>) -> N
             staff_ids: staff_ids.iter().map(|&id| id.to_owned()).collect(),
         },
         params: serde_json::from_value(params).unwrap(),
+        priority: None,
         send_at: None,
         expires_at: None,
         idempotency_key: key.map(str::to_owned),

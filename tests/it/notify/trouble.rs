@@ -38,8 +38,8 @@ both_engines! {
         rig.bound("a", 0, 1, true).await;
         let accepted = rig.notify(&["a"]).await;
         let now = rig.clock.now();
-        let lease = now + chrono::TimeDelta::seconds(120);
-        let claimed = rig.write(move |conn| delivery::claim_due(conn, now, lease, 10)).await;
+        let claim = rig.claim(now);
+        let claimed = rig.write(move |conn| delivery::claim_due(conn, &claim)).await;
         assert_eq!(claimed.len(), 1);
         rig.advance(540);
         assert_eq!(rig.deliver().await, Step::Worked);
@@ -56,8 +56,8 @@ both_engines! {
         let mut tries = Vec::new();
         for _ in 0..2 {
             let now = rig.clock.now();
-            let lease = now + chrono::TimeDelta::seconds(120);
-            tries.extend(rig.write(move |conn| delivery::claim_due(conn, now, lease, 10)).await);
+            let claim = rig.claim(now);
+            tries.extend(rig.write(move |conn| delivery::claim_due(conn, &claim)).await);
             rig.advance(120);
         }
         let now = rig.clock.now();

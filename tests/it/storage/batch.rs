@@ -10,7 +10,7 @@ use queqiao::models::receipt::{self, NewReceipt};
 use queqiao::models::storable;
 
 use super::ground::{Ground, at, sighting};
-use super::outbox::{queued, sent};
+use super::outbox::{claiming, queued, sent};
 
 fn texts() -> Vec<String> {
     [
@@ -86,7 +86,8 @@ both_engines! {
             let mut row = queued(&ground, notification, "s");
             row.due_at = Some(at(0));
             delivery::insert_many(conn, &[row]).unwrap();
-            let due = delivery::claim_due(conn, at(0), at(60), 1).unwrap().remove(0);
+            let claim = claiming(conn, 0, 1);
+            let due = delivery::claim_due(conn, &claim).unwrap().remove(0);
             let sent = sent(&due, msgid);
             delivery::record(conn, &[sent]).unwrap();
             let receipt = NewReceipt {

@@ -172,6 +172,7 @@ pub(super) fn new_notification(project: ProjectId, key: Option<&str>) -> NewNoti
         message_type: "order_created",
         routes: "[]",
         params: "{}",
+        priority: queqiao::models::delivery::Priority::Normal,
         nonce: i64::MIN,
         idempotency_key: key,
         request_hash: key.map(str::as_bytes),

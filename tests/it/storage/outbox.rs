@@ -1,10 +1,11 @@
 //! Deliveries: stored in order, leased, recorded only by those who hold them.
 
+use chrono::TimeDelta;
 use queqiao::db::Conn;
-use queqiao::ids::{DeliveryId, NotificationId};
+use queqiao::ids::{AccountId, DeliveryId, NotificationId};
 use queqiao::models::attempt::{self, NewAttempt};
 use queqiao::models::delivery::{
-    self, Delivery, DeliveryState, Due, NewDelivery, Outcome, Postponed,
+    self, Claim, Delivery, DeliveryState, Due, NewDelivery, Outcome, Postponed, Priority,
 };
 
 use super::ground::{Ground, at};
@@ -24,6 +25,7 @@ pub(super) fn queued<'a>(
         identity_id: Some(queqiao::ids::IdentityId(1)),
         openid: Some("o1"),
         route: Some(0),
+        priority: Priority::Normal.rank(),
         state: DeliveryState::Queued,
         reason: None,
         detail: None,
@@ -76,8 +78,22 @@ fn fill(ground: &Ground, count: usize) -> NotificationId {
     notification
 }
 
+/// For a minute, from the lane of the only account that has deliveries.
+pub(super) fn claiming(conn: &mut Conn, now: i64, limit: i64) -> Claim {
+    let lanes = delivery::heads(conn, at(now)).unwrap();
+    Claim {
+        lane: lanes.first().map_or(AccountId(-1), |head| head.lane),
+        priority: Priority::Normal,
+        now: at(now),
+        lease: TimeDelta::seconds(60),
+        limit,
+        ended: None,
+    }
+}
+
 fn claim(conn: &mut Conn, now: i64, limit: i64) -> Vec<Due> {
-    let mut due = delivery::claim_due(conn, at(now), at(now + 60), limit).unwrap();
+    let claim = claiming(conn, now, limit);
+    let mut due = delivery::claim_due(conn, &claim).unwrap();
     due.sort_by_key(|due| due.id);
     due
 }

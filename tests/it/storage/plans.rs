@@ -12,6 +12,7 @@ use queqiao::models::{delivery, receipt, staff};
 
 use super::events::new_event;
 use super::ground::{Ground, at, fetched, sighting};
+use super::outbox::claiming;
 use crate::support::{Fixture, postgres};
 
 /// So many that reading a table whole costs more than looking a hundred rows up.
@@ -80,8 +81,8 @@ fn fill(ground: &Ground) {
         conn,
         &format!(
             "INSERT INTO deliveries (notification_id, project_id, staff_id, account_id, identity_id, openid, \
-         route, state, reason, attempts, spent, begun_at, due_at, msgid, sent_at, created_at) SELECT {notification}, {project}, 's' || n, \
-         {account}, n, 'o' || n, 0, CASE WHEN n % 100 = 0 THEN 'queued' WHEN n % 100 = 1 THEN 'failed' ELSE 'sent' END, \
+         route, priority, state, reason, attempts, spent, begun_at, due_at, msgid, sent_at, created_at) SELECT {notification}, {project}, 's' || n, \
+         {account}, n, 'o' || n, 0, 1, CASE WHEN n % 100 = 0 THEN 'queued' WHEN n % 100 = 1 THEN 'failed' ELSE 'sent' END, \
          CASE WHEN n % 100 = 1 THEN 'refused' END, 0, 0, '2026-01-01', \
          CASE WHEN n % 100 = 0 THEN timestamp '2026-01-01' END, \
          CASE WHEN n % 100 <> 0 THEN n END, '2026-01-01', '2026-01-01' FROM generate_series(1, {ROWS}) n"
@@ -175,7 +176,18 @@ async fn what_is_due_is_found_through_indexes() {
         identity::claim_due(conn, account, at(0), at(60), 10).map(drop)
     });
     reads("deliveries", &|conn| {
-        delivery::claim_due(conn, at(0), at(60), 10).map(drop)
+        let heads = delivery::heads(conn, at(0))?;
+        assert_eq!(heads.len(), 1, "{heads:?}");
+        Ok(())
+    });
+    let claim = claiming(&mut ground.conn(), 0, 10);
+    assert_eq!(claim.lane, account);
+    reads("deliveries", &|conn| {
+        assert_eq!(delivery::claim_due(conn, &claim)?.len(), 10);
+        Ok(())
+    });
+    reads("deliveries", &|conn| {
+        delivery::hasten(conn, account, &["account_problem"], at(0)).map(drop)
     });
     let dead = Filter {
         states: vec![DeliveryState::Failed, DeliveryState::Unreachable],

@@ -7,7 +7,7 @@ use queqiao::models::delivery::{self, Delivery, DeliveryState, Due};
 use queqiao::models::receipt::{self, NewReceipt, Settled};
 
 use super::ground::{Ground, at};
-use super::outbox::{queued, sent};
+use super::outbox::{claiming, queued, sent};
 
 const GIVE_UP: TimeDelta = TimeDelta::seconds(100);
 
@@ -25,9 +25,8 @@ fn arrived(ground: &Ground, msgid: i64) -> NewReceipt {
 fn claimed(ground: &Ground, conn: &mut Conn) -> (NotificationId, Due) {
     let notification = ground.notification(conn);
     delivery::insert_many(conn, &[queued(ground, notification, "s1")]).unwrap();
-    let due = delivery::claim_due(conn, at(0), at(60), 1)
-        .unwrap()
-        .remove(0);
+    let claim = claiming(conn, 0, 1);
+    let due = delivery::claim_due(conn, &claim).unwrap().remove(0);
     (notification, due)
 }
 

@@ -280,16 +280,23 @@ fn there_is_an_end_to_trying() {
         many.after(&refused(-1), &limits(), 0.0),
         Next::Failed { reason }
     );
+    // That WeChat refuses the account is not the message's fault: only its age ends it.
+    assert!(matches!(
+        many.after(&refused(40164), &limits(), 0.0),
+        Next::Again { .. }
+    ));
     let old = Try {
         started_at: at(0, 0) + TimeDelta::days(1),
         finished_at: at(0, 0) + TimeDelta::days(1),
         unsettled_since: at(0, 0) + TimeDelta::days(1),
         ..first_try()
     };
-    assert_eq!(
-        old.after(&refused(-1), &limits(), 0.0),
-        Next::Failed { reason }
-    );
+    for errcode in [-1, 40164] {
+        assert_eq!(
+            old.after(&refused(errcode), &limits(), 0.0),
+            Next::Failed { reason }
+        );
+    }
     let [timeout, ..] = silent();
     let reason = "unsettled";
     assert_eq!(

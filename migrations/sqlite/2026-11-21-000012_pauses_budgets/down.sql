@@ -1,0 +1,2 @@
+DROP TABLE budgets;
+DROP TABLE account_pauses;

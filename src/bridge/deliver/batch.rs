@@ -1,0 +1,321 @@
+//! Claiming a batch: in one transaction the deliveries are leased, what they need is read, and
+//! their calls are counted against the account's budget.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use chrono::{NaiveDateTime, TimeDelta};
+
+use super::budget::{Allowances, Short};
+use super::lane::{Mode, Slot};
+use super::outcome::{REMEMBERED, next_midnight};
+use super::pause::{Pause, tell_set};
+use super::{DeliverError, seconds};
+use crate::bridge::Bridge;
+use crate::bridge::prepared::{Notifications, Ready};
+use crate::bridge::retry::jitter;
+use crate::db::Conn;
+use crate::ids::{AccountId, DeliveryId, NotificationId};
+use crate::models::account_pause::{self, AccountPause, Named, NewPause, PauseKind, PauseReason};
+use crate::models::budget::{self, Uses};
+use crate::models::delivery::{self, Claim, Due, Ended, Postponed};
+use crate::models::notification;
+
+/// How long the other deliveries of a call wait that is tried with one; they are made due when it
+/// works.
+const WAIT_FOR_TRY: TimeDelta = TimeDelta::minutes(10);
+/// What waited for midnight comes back over this long, not all at once.
+const AFTER_MIDNIGHT_MS: f64 = 290_000.0;
+
+/// Deliveries that were claimed, with what they need.
+#[derive(Debug)]
+pub(super) struct Batch {
+    pub(super) due: Vec<Due>,
+    pub(super) notifications: HashMap<NotificationId, Arc<Ready>>,
+    /// Those that are not to be tried, and why.
+    pub(super) held: HashMap<DeliveryId, Pause>,
+    /// What was counted for them.
+    pub(super) counted: Vec<Uses>,
+    /// How many were claimed, with those given back at once.
+    pub(super) claimed: usize,
+    /// When the next may be claimed, where a rate is used up.
+    rests_until: Option<NaiveDateTime>,
+    /// A budget that was used up by this.
+    used_up: Option<UsedUp>,
+}
+
+#[derive(Debug)]
+struct UsedUp {
+    set: Vec<NewPause>,
+    begun: Vec<Named>,
+    now_paused: Vec<AccountPause>,
+}
+
+impl Batch {
+    /// The name of the call that a delivery takes; empty if it cannot be made.
+    pub(super) fn call(&self, due: &Due) -> &'static str {
+        call(due, &self.notifications)
+    }
+}
+
+fn call(due: &Due, notifications: &HashMap<NotificationId, Arc<Ready>>) -> &'static str {
+    let ready = notifications.get(&due.notification_id);
+    let prepared = ready.and_then(|ready| ready.prepared.as_ref().ok());
+    let number = usize::try_from(due.route).unwrap_or(usize::MAX);
+    match prepared.and_then(|prepared| prepared.routes().get(number)) {
+        Some(route) => route.channel.traits().call,
+        None => "",
+    }
+}
+
+impl Bridge {
+    /// Claims what a slot allows.
+    pub(super) async fn claim(
+        &self,
+        slot: &Slot,
+        app_id: Option<&str>,
+        now: NaiveDateTime,
+    ) -> Result<Batch, DeliverError> {
+        let settings = &self.config.deliver;
+        let claim = Claim {
+            lane: slot.lane,
+            priority: slot.priority,
+            now,
+            lease: seconds(settings.lease_seconds),
+            limit: slot.limit,
+            ended: matches!(slot.mode, Mode::Search(_)).then(|| Ended {
+                begun_before: now - seconds(settings.max_age_seconds),
+                unsettled_before: now - REMEMBERED,
+            }),
+        };
+        let order = Order {
+            now,
+            lane: slot.lane,
+            mode: slot.mode.clone(),
+            pauses: self.lanes.pauses_of(slot.lane),
+            allowances: Allowances::new(self.config.budgets.of(app_id)),
+        };
+        let ready = Arc::clone(&self.notifications);
+        let batch = self
+            .db
+            .write(move |conn| {
+                let due = delivery::claim_due(conn, &claim)?;
+                let notifications = gather(conn, &ready, &due)?;
+                Ok::<_, DeliverError>(order.admit(conn, due, notifications)?)
+            })
+            .await?;
+        if let Some(until) = batch.rests_until {
+            slot.rests(until);
+        }
+        if let Some(used_up) = &batch.used_up {
+            tell_set(&used_up.begun, &used_up.set);
+            slot.learn_pauses(used_up.now_paused.clone());
+        }
+        Ok(batch)
+    }
+}
+
+/// The notifications of the deliveries; those that are not ready yet are read.
+fn gather(
+    conn: &mut Conn,
+    ready: &Notifications,
+    due: &[Due],
+) -> diesel::QueryResult<HashMap<NotificationId, Arc<Ready>>> {
+    let wanted: BTreeSet<NotificationId> = due.iter().map(|due| due.notification_id).collect();
+    let mut notifications = HashMap::with_capacity(wanted.len());
+    let mut missing = Vec::new();
+    for id in wanted {
+        match ready.get(id) {
+            Some(ready) => drop(notifications.insert(id, ready)),
+            None => missing.push(id),
+        }
+    }
+    if !missing.is_empty() {
+        for stored in &notification::by_ids(conn, &missing)? {
+            notifications.insert(stored.id, ready.put(stored));
+        }
+    }
+    Ok(notifications)
+}
+
+/// What decides which of the claimed deliveries are tried.
+struct Order {
+    now: NaiveDateTime,
+    lane: AccountId,
+    mode: Mode,
+    pauses: Vec<AccountPause>,
+    allowances: Allowances,
+}
+
+impl Order {
+    fn admit(
+        &self,
+        conn: &mut Conn,
+        due: Vec<Due>,
+        notifications: HashMap<NotificationId, Arc<Ready>>,
+    ) -> diesel::QueryResult<Batch> {
+        let held = self.held(&due, &notifications);
+        let mut batch = Batch {
+            claimed: due.len(),
+            due,
+            notifications,
+            held,
+            counted: Vec::new(),
+            rests_until: None,
+            used_up: None,
+        };
+        let mut counts = BTreeMap::new();
+        for due in &batch.due {
+            if !batch.held.contains_key(&due.id) {
+                *counts.entry(batch.call(due)).or_default() += 1;
+            }
+        }
+        let wanted = self.allowances.wanted(self.lane, &counts, self.now);
+        if !wanted.is_empty() {
+            self.count(conn, &mut batch, wanted)?;
+        }
+        Ok(batch)
+    }
+
+    /// Those that wait for a pause.
+    fn held(
+        &self,
+        due: &[Due],
+        notifications: &HashMap<NotificationId, Arc<Ready>>,
+    ) -> HashMap<DeliveryId, Pause> {
+        if let Mode::Search(pause) = &self.mode {
+            return due.iter().map(|due| (due.id, self.wait(pause))).collect();
+        }
+        let mut held = HashMap::new();
+        let mut tried = BTreeSet::new();
+        for due in due {
+            let call = call(due, notifications);
+            let pause = self.pauses.iter().find(|pause| pause.call == call);
+            let Some(pause) = pause.filter(|pause| !pause.call.is_empty()) else {
+                continue;
+            };
+            // One is enough to see whether it works again.
+            let tries = pause.probes(self.now) && tried.insert(call);
+            if !tries && (pause.holds(self.now) || pause.probes(self.now)) {
+                held.insert(due.id, self.wait(pause));
+            }
+        }
+        held
+    }
+
+    fn wait(&self, pause: &AccountPause) -> Pause {
+        let until = match pause.kind {
+            PauseKind::UsedUp => pause.until + after_midnight(),
+            PauseKind::Stopped => pause.until.max(self.now + WAIT_FOR_TRY),
+            PauseKind::BackingOff => pause.until.max(self.now),
+        };
+        Pause {
+            until,
+            reason: pause.reason.as_str(),
+            detail: pause.detail.clone(),
+        }
+    }
+
+    /// Counts the calls, and holds or gives back those that are too many.
+    fn count(
+        &self,
+        conn: &mut Conn,
+        batch: &mut Batch,
+        wanted: Vec<Uses>,
+    ) -> diesel::QueryResult<()> {
+        let used = budget::reserve(conn, &wanted)?;
+        let (mut unused, mut back, mut pauses) = (Vec::new(), Vec::new(), Vec::new());
+        for mut wanted in wanted {
+            let Some(used) = used.iter().find(|used| used.call == wanted.call) else {
+                continue;
+            };
+            let (granted, short) = self.allowances.granted(&wanted, used, self.now);
+            let over = usize::try_from(wanted.count - granted).unwrap_or_default();
+            let going =
+                batch.due.iter().rev().filter(|due| {
+                    batch.call(due) == wanted.call && !batch.held.contains_key(&due.id)
+                });
+            let ids: Vec<DeliveryId> = going.take(over).map(|due| due.id).collect();
+            match short {
+                Some(Short::Day) => {
+                    let pause = self.used_up(wanted.call);
+                    let held = Pause {
+                        until: pause.until,
+                        reason: pause.reason.as_str(),
+                        detail: pause.detail.clone(),
+                    };
+                    batch.held.extend(ids.into_iter().map(|id| {
+                        let until = held.until + after_midnight();
+                        (
+                            id,
+                            Pause {
+                                until,
+                                ..held.clone()
+                            },
+                        )
+                    }));
+                    pauses.push(pause);
+                }
+                Some(Short::Rate(until)) => {
+                    batch.rests_until = batch.rests_until.max(Some(until));
+                    back.extend(ids);
+                }
+                None => {}
+            }
+            unused.push(Uses {
+                count: wanted.count - granted,
+                ..wanted.clone()
+            });
+            wanted.count = granted;
+            batch.counted.push(wanted);
+        }
+        unused.retain(|uses| uses.count > 0);
+        budget::give_back(conn, &unused)?;
+        self.release(conn, batch, &back)?;
+        if !pauses.is_empty() {
+            account_pause::set(conn, &pauses)?;
+            batch.used_up = Some(UsedUp {
+                begun: account_pause::alert(conn, &pauses)?,
+                now_paused: account_pause::of_account(conn, self.lane)?,
+                set: pauses,
+            });
+        }
+        Ok(())
+    }
+
+    /// Gives back what a rate does not allow now.
+    fn release(
+        &self,
+        conn: &mut Conn,
+        batch: &mut Batch,
+        back: &[DeliveryId],
+    ) -> diesel::QueryResult<()> {
+        let back: BTreeSet<DeliveryId> = back.iter().copied().collect();
+        let rows: Vec<Postponed> = batch
+            .due
+            .extract_if(.., |due| back.contains(&due.id))
+            .map(|due| Postponed::new(&due, self.now, self.now))
+            .collect();
+        delivery::release(conn, &rows)
+    }
+
+    fn used_up(&self, call: &'static str) -> NewPause {
+        NewPause {
+            account_id: self.lane,
+            call,
+            kind: PauseKind::UsedUp,
+            reason: PauseReason::BudgetUsedUp,
+            detail: format!(
+                "The account's budget for {call} is used up for today; it is renewed at midnight \
+                 in Beijing. It is set in [budgets]."
+            ),
+            until: next_midnight(self.now),
+            started_at: self.now,
+            now: self.now,
+        }
+    }
+}
+
+fn after_midnight() -> TimeDelta {
+    TimeDelta::milliseconds((AFTER_MIDNIGHT_MS * jitter()) as i64)
+}

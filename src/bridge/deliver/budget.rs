@@ -1,0 +1,178 @@
+//! Budgets: how many calls an account may make, and what is left of that.
+
+use std::collections::BTreeMap;
+
+use chrono::{NaiveDateTime, TimeDelta};
+
+use super::outcome::BEIJING;
+use crate::config::{AccountBudgets, Budget};
+use crate::ids::AccountId;
+use crate::models::budget::{Used, Uses};
+
+/// What ends the wait for more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Short {
+    /// Midnight in Beijing.
+    Day,
+    /// The next minute or second, at that time.
+    Rate(NaiveDateTime),
+}
+
+/// What an account may use.
+#[derive(Clone, Debug)]
+pub(super) struct Allowances(AccountBudgets);
+
+impl Allowances {
+    pub(super) fn new(budgets: AccountBudgets) -> Self {
+        Self(budgets)
+    }
+
+    /// None, if the call has no limit.
+    fn of(&self, call: &str) -> Option<Budget> {
+        let budget = match call {
+            "template/send" => self.0.template_send,
+            "subscribe/send" => self.0.subscribe_send,
+            "subscribe/bizsend" => self.0.subscribe_bizsend,
+            "custom/send" => self.0.custom_send,
+            _ => None,
+        }?;
+        let has_limit = budget.per_day > 0 || budget.per_minute > 0 || budget.per_second > 0;
+        has_limit.then_some(budget)
+    }
+
+    /// What is to be counted before so many calls.
+    pub(super) fn wanted(
+        &self,
+        account: AccountId,
+        counts: &BTreeMap<&'static str, i64>,
+        now: NaiveDateTime,
+    ) -> Vec<Uses> {
+        let seconds = now.and_utc().timestamp();
+        let in_beijing = (now + BEIJING).and_utc().timestamp();
+        counts
+            .iter()
+            .filter(|(call, count)| **count > 0 && self.of(call).is_some())
+            .map(|(call, count)| Uses {
+                account_id: account,
+                call,
+                day: in_beijing.div_euclid(86_400),
+                second: seconds,
+                minute: seconds.div_euclid(60),
+                count: *count,
+            })
+            .collect()
+    }
+
+    /// How many of those wanted may be made, and what ends the wait for the others.
+    pub(super) fn granted(
+        &self,
+        wanted: &Uses,
+        used: &Used,
+        now: NaiveDateTime,
+    ) -> (i64, Option<Short>) {
+        let Some(budget) = self.of(&used.call) else {
+            return (wanted.count, None);
+        };
+        let over = |used: i64, most: u64| match most {
+            0 => 0,
+            most => (used - i64::try_from(most).unwrap_or(i64::MAX)).max(0),
+        };
+        let day = over(used.used, budget.per_day);
+        let minute = over(used.minute_used, budget.per_minute);
+        let second = over(used.second_used, budget.per_second);
+        let most = day.max(minute).max(second);
+        let granted = (wanted.count - most).max(0);
+        let after = |seconds: i64| {
+            let passed = now.and_utc().timestamp().rem_euclid(seconds);
+            let whole = now - TimeDelta::nanoseconds(now.and_utc().timestamp_subsec_nanos().into());
+            whole + TimeDelta::seconds(seconds - passed)
+        };
+        // The one that leaves the least is the one to wait for.
+        let short = match most {
+            0 => None,
+            most if most == day => Some(Short::Day),
+            most if most == minute => Some(Short::Rate(after(60))),
+            _ => Some(Short::Rate(after(1))),
+        };
+        (granted, short)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: i64) -> NaiveDateTime {
+        let time = chrono::DateTime::from_timestamp(seconds, 250_000_000);
+        time.unwrap().naive_utc()
+    }
+
+    fn allowances(per_day: u64, per_minute: u64, per_second: u64) -> Allowances {
+        Allowances::new(AccountBudgets {
+            template_send: Some(Budget {
+                per_day,
+                per_minute,
+                per_second,
+            }),
+            ..AccountBudgets::default()
+        })
+    }
+
+    fn granted(allowances: &Allowances, want: i64, used: [i64; 3]) -> (i64, Option<Short>) {
+        let counts = BTreeMap::from([("template/send", want)]);
+        let wanted = allowances.wanted(AccountId(1), &counts, at(70)).remove(0);
+        let [day, minute, second] = used.map(|used| used + want);
+        let used = Used {
+            account_id: AccountId(1),
+            call: "template/send".to_owned(),
+            used: day,
+            minute_used: minute,
+            second_used: second,
+        };
+        allowances.granted(&wanted, &used, at(70))
+    }
+
+    #[test]
+    fn what_is_left_is_granted_and_the_wait_for_the_rest_is_known() {
+        let all = allowances(100, 50, 10);
+        let next = |seconds| at(seconds) - TimeDelta::milliseconds(250);
+        assert_eq!(granted(&all, 10, [0, 0, 0]), (10, None));
+        assert_eq!(
+            granted(&all, 12, [0, 0, 0]),
+            (10, Some(Short::Rate(next(71))))
+        );
+        assert_eq!(
+            granted(&all, 9, [0, 45, 0]),
+            (5, Some(Short::Rate(next(120))))
+        );
+        assert_eq!(
+            granted(&all, 9, [97, 45, 9]),
+            (1, Some(Short::Rate(next(71))))
+        );
+        assert_eq!(granted(&all, 9, [97, 45, 0]), (3, Some(Short::Day)));
+        assert_eq!(granted(&all, 9, [200, 0, 0]), (0, Some(Short::Day)));
+        assert_eq!(granted(&allowances(5, 0, 0), 9, [0, 0, 0]).0, 5);
+    }
+
+    #[test]
+    fn a_call_without_a_limit_is_not_counted() {
+        let counts = BTreeMap::from([("template/send", 5), ("webhook", 5)]);
+        let none = allowances(0, 0, 0).wanted(AccountId(1), &counts, at(0));
+        assert!(none.is_empty(), "{none:?}");
+        assert_eq!(
+            allowances(1, 0, 0)
+                .wanted(AccountId(1), &counts, at(0))
+                .len(),
+            1
+        );
+    }
+
+    #[test]
+    fn days_begin_at_midnight_in_beijing() {
+        let day = |seconds| {
+            let counts = BTreeMap::from([("template/send", 1)]);
+            allowances(1, 0, 0).wanted(AccountId(1), &counts, at(seconds))[0].day
+        };
+        assert_eq!((day(16 * 3600 - 1), day(16 * 3600)), (0, 1));
+    }
+}

@@ -1,0 +1,175 @@
+//! Recording a batch: what came of its deliveries, of its account and of its permissions, in one
+//! transaction.
+
+use std::sync::Arc;
+
+use chrono::NaiveDateTime;
+
+use super::book::Book;
+use super::lane::Slot;
+use super::pause::{self, Tally, Verdict};
+use super::{DeliverError, Gathered, resume};
+use crate::bridge::webhook::tell;
+use crate::bridge::{Bridge, fallback};
+use crate::db::Conn;
+use crate::ids::AccountId;
+use crate::metrics;
+use crate::models::account_pause::{self, AccountPause, Named};
+use crate::models::budget::{self, Uses};
+use crate::models::delivery::NO_ACCOUNT;
+use crate::models::{account, attempt, delivery, identity};
+
+/// How often a batch is recorded at most.
+const RECORDINGS: u32 = 3;
+
+/// All that is recorded of a batch.
+struct Record {
+    book: Book,
+    /// What follows for the account.
+    verdict: Verdict,
+    /// Calls that were counted and not made.
+    unused: Vec<Uses>,
+    lane: AccountId,
+    /// Whether the account, or a call of it, was paused before.
+    was_paused: bool,
+}
+
+/// What follows from what was recorded.
+struct Recorded {
+    /// Receipts that waited for this.
+    receipts: usize,
+    /// Deliveries that go on to another route.
+    moved: usize,
+    /// Events for endpoints.
+    told: usize,
+    /// What became of the account's pauses, if anything may have.
+    changed: Option<Changed>,
+}
+
+/// What became of an account's pauses.
+struct Changed {
+    begun: Vec<Named>,
+    lifted: Vec<Named>,
+    pauses: Vec<AccountPause>,
+}
+
+impl Bridge {
+    pub(super) async fn record(
+        &self,
+        book: Book,
+        tally: Tally,
+        gathered: &Gathered,
+        slot: &Slot,
+        claimed_at: NaiveDateTime,
+    ) -> Result<(), DeliverError> {
+        let known = self.lanes.pauses_of(slot.lane);
+        let unused = gathered.batch.counted.iter().map(|counted| Uses {
+            count: counted.count - tally.used(counted.call),
+            ..counted.clone()
+        });
+        let unused = unused.filter(|uses| uses.count > 0).collect();
+        let times = (claimed_at, self.clock.now());
+        let record = Arc::new(Record {
+            book,
+            verdict: match slot.lane {
+                // What needs no account has none that could be in trouble.
+                NO_ACCOUNT => Verdict::default(),
+                lane => tally.verdict(lane, &known, &self.config.deliver, times),
+            },
+            unused,
+            lane: slot.lane,
+            was_paused: !known.is_empty(),
+        });
+        let recorded = self.write_down(&record).await?;
+        if let Some(changed) = recorded.changed {
+            pause::tell_set(&changed.begun, &record.verdict.pauses);
+            pause::tell_lifted(&changed.lifted);
+            slot.learn_pauses(changed.pauses);
+            if !changed.lifted.is_empty() {
+                self.wake_delivery();
+            }
+        }
+        if record.verdict.pauses.is_empty() {
+            slot.went_well();
+        }
+        if recorded.told > 0 {
+            self.signals.webhooks.notify_one();
+        }
+        if recorded.receipts > 0 {
+            self.signals.receipts.notify_one();
+        }
+        if recorded.moved > 0 {
+            self.wake_delivery();
+        }
+        Ok(())
+    }
+
+    /// What is not recorded is sent again, or not known for ever, so a statement that failed, by a
+    /// deadlock for one, is worth another try.
+    async fn write_down(&self, record: &Arc<Record>) -> Result<Recorded, DeliverError> {
+        for _ in 1..RECORDINGS {
+            match self.write_down_once(Arc::clone(record)).await {
+                Err(DeliverError::Db(error)) if error.is_about_data() => {
+                    tracing::warn!(%error, "deliveries not recorded, trying again");
+                }
+                recorded => return recorded,
+            }
+        }
+        self.write_down_once(Arc::clone(record)).await
+    }
+
+    async fn write_down_once(&self, record: Arc<Record>) -> Result<Recorded, DeliverError> {
+        let now = self.clock.now();
+        let cache = Arc::clone(&self.notifications);
+        self.db
+            .write(move |conn| {
+                let book = &record.book;
+                let held = fallback::hold(conn, &book.stuck)?;
+                let receipts = delivery::record(conn, &book.outcomes)?;
+                attempt::insert_missing(conn, &book.lost)?;
+                attempt::insert_many(conn, &book.attempts)?;
+                delivery::release(conn, &book.postponed)?;
+                let gone = tell::Gone::before(conn, &book.unfollowed)?;
+                identity::mark_unfollowed(conn, &book.unfollowed, now)?;
+                book.credits.write(conn)?;
+                budget::give_back(conn, &record.unused)?;
+                let moved = fallback::move_on(conn, &cache, &held, &book.stuck, now)?;
+                // After moving on, as a delivery that goes on has not failed.
+                let told = gone.after(conn, now)? + tell::sends(conn, &book.outcomes, now)?;
+                for attempt in &book.attempts {
+                    metrics::attempt(attempt.outcome);
+                }
+                let changed = match record.was_paused || !record.verdict.pauses.is_empty() {
+                    true => Some(pauses(conn, record.lane, &record.verdict, now)?),
+                    false => None,
+                };
+                Ok(Recorded {
+                    receipts,
+                    moved,
+                    told,
+                    changed,
+                })
+            })
+            .await
+    }
+}
+
+fn pauses(
+    conn: &mut Conn,
+    lane: AccountId,
+    verdict: &Verdict,
+    now: NaiveDateTime,
+) -> diesel::QueryResult<Changed> {
+    account_pause::set(conn, &verdict.pauses)?;
+    let begun = account_pause::alert(conn, &verdict.pauses)?;
+    let lifted = account_pause::lift(conn, &verdict.worked)?;
+    if !lifted.is_empty() {
+        resume::make_due(conn, lane, &lifted, now)?;
+        account::clear_problem(conn, lane)?;
+    }
+    Ok(Changed {
+        begun,
+        lifted,
+        pauses: account_pause::of_account(conn, lane)?,
+    })
+}

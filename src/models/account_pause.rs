@@ -1,0 +1,224 @@
+//! Pauses: accounts that may not send for a while, or one call of theirs. Shared by all processes.
+
+use chrono::NaiveDateTime;
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Text};
+use serde::Serialize;
+
+use crate::db::batch::{Batch, Kind, timestamp};
+use crate::db::{Conn, schema::account_pauses, text_enum};
+use crate::ids::AccountId;
+
+/// The `call` of a pause that concerns all calls of the account.
+pub const ALL_CALLS: &str = "";
+
+text_enum! {
+    /// What ends a pause.
+    pub enum PauseKind {
+        /// Its owner has to act: one delivery is tried now and then.
+        Stopped = "stopped",
+        /// It passes by itself: one delivery is tried, soon and then ever more rarely.
+        BackingOff = "backing_off",
+        /// Time alone: nothing is tried before.
+        UsedUp = "used_up",
+    }
+}
+
+text_enum! {
+    /// Why there is a pause; the same word is the reason of the deliveries that wait for it.
+    pub enum PauseReason {
+        /// WeChat's quota of the day is used up.
+        QuotaUsedUp = "quota_used_up",
+        /// The configured budget of the day is used up.
+        BudgetUsedUp = "budget_used_up",
+        /// WeChat says that the calls come too fast.
+        TooFrequent = "too_frequent",
+        /// WeChat refuses the account.
+        AccountProblem = "account_problem",
+        /// WeChat is busy, or is not reached.
+        Busy = "busy",
+        /// WeChat does not answer.
+        NoAnswer = "no_answer",
+    }
+}
+
+/// A pause as stored.
+#[derive(Clone, Debug, Queryable, Selectable)]
+#[diesel(table_name = account_pauses)]
+pub struct AccountPause {
+    /// The account.
+    pub account_id: AccountId,
+    /// Its call, or [`ALL_CALLS`].
+    pub call: String,
+    /// What ends it.
+    pub kind: PauseKind,
+    /// Why.
+    pub reason: PauseReason,
+    /// The same in a sentence.
+    pub detail: String,
+    /// When it is over, or one delivery is tried, UTC.
+    pub until: NaiveDateTime,
+    /// How often it was renewed because a try failed, and 1.
+    pub failures: i32,
+    /// Since when, UTC.
+    pub since: NaiveDateTime,
+}
+
+impl AccountPause {
+    /// Whether nothing may be sent at that time.
+    pub fn holds(&self, now: NaiveDateTime) -> bool {
+        now < self.until
+    }
+
+    /// Whether it has ended by time alone.
+    pub fn is_over(&self, now: NaiveDateTime) -> bool {
+        !self.holds(now) && self.kind == PauseKind::UsedUp
+    }
+
+    /// Whether only a try may be sent at that time.
+    pub fn probes(&self, now: NaiveDateTime) -> bool {
+        !self.holds(now) && self.kind != PauseKind::UsedUp
+    }
+}
+
+/// A pause to set.
+#[derive(Clone, Debug, Serialize)]
+pub struct NewPause {
+    /// The account.
+    pub account_id: AccountId,
+    /// Its call, or [`ALL_CALLS`].
+    pub call: &'static str,
+    /// What ends it.
+    pub kind: PauseKind,
+    /// Why.
+    pub reason: PauseReason,
+    /// The same in a sentence.
+    pub detail: String,
+    /// When it is over, or one delivery is tried.
+    #[serde(serialize_with = "timestamp")]
+    pub until: NaiveDateTime,
+    /// When the try began that says so: what began before a pause does not renew it.
+    #[serde(serialize_with = "timestamp")]
+    pub started_at: NaiveDateTime,
+    /// Now.
+    #[serde(serialize_with = "timestamp")]
+    pub now: NaiveDateTime,
+}
+
+/// Sets or renews pauses. One in force is renewed only by a try made after it, or by one that says
+/// more than that WeChat is slow.
+pub fn set(conn: &mut Conn, rows: &[NewPause]) -> QueryResult<usize> {
+    const SET: Batch = Batch {
+        columns: &[
+            ("account_id", Kind::BigInt),
+            ("call", Kind::Text),
+            ("kind", Kind::Text),
+            ("reason", Kind::Text),
+            ("detail", Kind::Text),
+            ("until", Kind::Timestamp),
+            ("started_at", Kind::Timestamp),
+            ("now", Kind::Timestamp),
+        ],
+        sql: "INSERT INTO account_pauses (account_id, call, kind, reason, detail, until, failures, \
+              alerted, since, tried_at, set_at) SELECT r.account_id, r.call, r.kind, r.reason, r.detail, \
+              r.until, 1, false, r.now, r.started_at, r.now FROM {rows} WHERE true \
+              ON CONFLICT (account_id, call) DO UPDATE SET kind = excluded.kind, \
+              reason = excluded.reason, detail = excluded.detail, until = excluded.until, \
+              failures = CASE WHEN account_pauses.kind = excluded.kind \
+                  THEN account_pauses.failures + 1 ELSE 1 END, \
+              alerted = account_pauses.alerted AND account_pauses.kind = excluded.kind, \
+              since = CASE WHEN account_pauses.kind = excluded.kind \
+                  THEN account_pauses.since ELSE excluded.since END, \
+              tried_at = excluded.tried_at, set_at = excluded.set_at \
+              WHERE account_pauses.until <= excluded.tried_at OR account_pauses.kind = 'backing_off' AND excluded.kind <> 'backing_off'",
+    };
+    SET.execute(conn, rows)
+}
+
+/// A pause that is over, or has begun.
+#[derive(Clone, Debug, PartialEq, Eq, QueryableByName)]
+pub struct Named {
+    /// The account.
+    #[diesel(sql_type = BigInt)]
+    pub account_id: AccountId,
+    /// Its call, or [`ALL_CALLS`].
+    #[diesel(sql_type = Text)]
+    pub call: String,
+    /// What ends it.
+    #[diesel(sql_type = Text)]
+    pub kind: PauseKind,
+    /// Why.
+    #[diesel(sql_type = Text)]
+    pub reason: PauseReason,
+}
+
+/// Of pauses that were set, those that nobody has been told of yet. Each is returned once.
+pub fn alert(conn: &mut Conn, rows: &[NewPause]) -> QueryResult<Vec<Named>> {
+    const ALERT: Batch = Batch {
+        columns: &[("account_id", Kind::BigInt), ("call", Kind::Text)],
+        sql: "UPDATE account_pauses SET alerted = true FROM {rows} \
+              WHERE account_pauses.account_id = r.account_id AND account_pauses.call = r.call \
+              AND NOT account_pauses.alerted RETURNING account_pauses.account_id, \
+              account_pauses.call, account_pauses.kind, account_pauses.reason",
+    };
+    ALERT.load(conn, rows)
+}
+
+/// A call that has worked.
+#[derive(Clone, Debug, Serialize)]
+pub struct Worked {
+    /// The account.
+    pub account_id: AccountId,
+    /// Its call.
+    pub call: &'static str,
+    /// When it began: a pause that was set since then stays.
+    #[serde(serialize_with = "timestamp")]
+    pub started_at: NaiveDateTime,
+}
+
+/// Lifts the pauses of calls that have worked. What is used up stays so until its time.
+pub fn lift(conn: &mut Conn, rows: &[Worked]) -> QueryResult<Vec<Named>> {
+    const LIFT: Batch = Batch {
+        columns: &[
+            ("account_id", Kind::BigInt),
+            ("call", Kind::Text),
+            ("started_at", Kind::Timestamp),
+        ],
+        sql: "DELETE FROM account_pauses WHERE EXISTS (SELECT 1 FROM {rows} \
+              WHERE r.account_id = account_pauses.account_id \
+              AND account_pauses.call IN ('', r.call) AND account_pauses.set_at < r.started_at \
+              AND (account_pauses.kind <> 'used_up' OR account_pauses.until <= r.started_at)) \
+              RETURNING account_id, call, kind, reason",
+    };
+    LIFT.load(conn, rows)
+}
+
+/// Lifts all pauses of an account. Returns how many there were.
+pub fn clear(conn: &mut Conn, account: AccountId) -> QueryResult<usize> {
+    diesel::delete(account_pauses::table.filter(account_pauses::account_id.eq(account)))
+        .execute(conn)
+}
+
+/// Lifts the pauses of an account in which its owner had to act.
+pub fn forgive(conn: &mut Conn, account: AccountId) -> QueryResult<usize> {
+    let stopped = account_pauses::kind.eq(PauseKind::Stopped);
+    let of_account = account_pauses::account_id.eq(account);
+    diesel::delete(account_pauses::table.filter(of_account.and(stopped))).execute(conn)
+}
+
+/// Every pause of the installation.
+pub fn all(conn: &mut Conn) -> QueryResult<Vec<AccountPause>> {
+    account_pauses::table
+        .order((account_pauses::account_id, account_pauses::call))
+        .select(AccountPause::as_select())
+        .load(conn)
+}
+
+/// The pauses of an account.
+pub fn of_account(conn: &mut Conn, account: AccountId) -> QueryResult<Vec<AccountPause>> {
+    account_pauses::table
+        .filter(account_pauses::account_id.eq(account))
+        .order(account_pauses::call)
+        .select(AccountPause::as_select())
+        .load(conn)
+}

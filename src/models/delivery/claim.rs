@@ -1,0 +1,232 @@
+//! The outbox: claiming what is due, lane by lane, and giving back what was not tried.
+
+use chrono::{NaiveDateTime, TimeDelta};
+use diesel::prelude::*;
+use diesel::sql_query;
+use diesel::sql_types::{BigInt, Integer, Nullable, Text, Timestamp};
+use serde::Serialize;
+
+use super::Priority;
+use crate::db::Conn;
+use crate::db::batch::{Batch, Kind, maybe_timestamp, timestamp};
+use crate::ids::{AccountId, DeliveryId, IdentityId, NotificationId};
+
+/// A delivery to send now, leased to the caller.
+#[derive(Clone, Debug, QueryableByName)]
+pub struct Due {
+    /// Row id.
+    #[diesel(sql_type = BigInt)]
+    pub id: DeliveryId,
+    /// The notification.
+    #[diesel(sql_type = BigInt)]
+    pub notification_id: NotificationId,
+    /// The staff member.
+    #[diesel(sql_type = Text)]
+    pub staff_id: String,
+    /// Their name.
+    #[diesel(sql_type = Nullable<Text>)]
+    pub staff_name: Option<String>,
+    /// The account to send from.
+    #[diesel(sql_type = BigInt)]
+    pub account_id: AccountId,
+    /// The identity to send to.
+    #[diesel(sql_type = BigInt)]
+    pub identity_id: IdentityId,
+    /// Its openid.
+    #[diesel(sql_type = Text)]
+    pub openid: String,
+    /// Which route.
+    #[diesel(sql_type = Integer)]
+    pub route: i32,
+    /// This try's number, from 1; also proves that the lease is still ours.
+    #[diesel(sql_type = Integer)]
+    pub attempts: i32,
+    /// Start of the first try whose outcome is not known: now, or earlier if a try was lost.
+    #[diesel(sql_type = Timestamp)]
+    pub unsettled_since: NaiveDateTime,
+    /// Tries before it was last retried by hand.
+    #[diesel(sql_type = Integer)]
+    pub spent: i32,
+    /// When its tries began: its age counts from here.
+    #[diesel(sql_type = Timestamp)]
+    pub begun_at: NaiveDateTime,
+    /// Set if it was cancelled while it was being tried.
+    #[diesel(sql_type = Nullable<Timestamp>)]
+    pub cancelled_at: Option<NaiveDateTime>,
+}
+
+/// The lane of what needs no WeChat account.
+pub const NO_ACCOUNT: AccountId = AccountId(0);
+
+/// A lane in which something of one priority is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, QueryableByName)]
+pub struct Head {
+    /// The lane: an account, or 0 for what needs no WeChat account.
+    #[diesel(sql_type = BigInt)]
+    pub lane: AccountId,
+    /// [`Priority::rank`].
+    #[diesel(sql_type = Integer)]
+    pub rank: i32,
+}
+
+/// The lanes and priorities in which something is due. It costs some steps into the index for each
+/// lane, however long its queue is.
+pub fn heads(conn: &mut Conn, now: NaiveDateTime) -> QueryResult<Vec<Head>> {
+    let now = now.format("%F %T%.f");
+    let ranks: Vec<String> = Priority::ALL
+        .iter()
+        .map(|priority| format!("SELECT {} AS rank", priority.rank()))
+        .collect();
+    let ranks = ranks.join(" UNION ALL ");
+    sql_query(format!(
+        "WITH RECURSIVE lanes (lane) AS ( \
+             SELECT (SELECT COALESCE(d.account_id, 0) FROM deliveries d \
+                 WHERE d.due_at IS NOT NULL ORDER BY COALESCE(d.account_id, 0) LIMIT 1) \
+             UNION ALL \
+             SELECT (SELECT COALESCE(d.account_id, 0) FROM deliveries d \
+                 WHERE d.due_at IS NOT NULL AND COALESCE(d.account_id, 0) > lanes.lane \
+                 ORDER BY COALESCE(d.account_id, 0) LIMIT 1) \
+             FROM lanes WHERE lanes.lane IS NOT NULL \
+         ) SELECT lane, rank FROM ( \
+             SELECT lanes.lane AS lane, ranks.rank AS rank, \
+                 (SELECT d.due_at FROM deliveries d WHERE d.due_at IS NOT NULL \
+                  AND COALESCE(d.account_id, 0) = lanes.lane AND d.priority = ranks.rank \
+                  ORDER BY d.due_at LIMIT 1) AS due_at \
+             FROM lanes CROSS JOIN ({ranks}) ranks WHERE lanes.lane IS NOT NULL \
+         ) heads WHERE due_at <= '{now}'"
+    ))
+    .load(conn)
+}
+
+/// What to claim.
+#[derive(Clone, Copy, Debug)]
+pub struct Claim {
+    /// Of which account; 0 for what needs none.
+    pub lane: AccountId,
+    /// Of which priority.
+    pub priority: Priority,
+    /// Now.
+    pub now: NaiveDateTime,
+    /// How long it is left to the caller.
+    pub lease: TimeDelta,
+    /// How many at the most.
+    pub limit: i64,
+    /// Only what cannot wait any longer.
+    pub ended: Option<Ended>,
+}
+
+/// What cannot wait any longer, beside what has expired or was cancelled.
+#[derive(Clone, Copy, Debug)]
+pub struct Ended {
+    /// Its tries began before this.
+    pub begun_before: NaiveDateTime,
+    /// A try of it is open since before this.
+    pub unsettled_before: NaiveDateTime,
+}
+
+/// Leases the deliveries of a lane and priority that have been due longest.
+pub fn claim_due(conn: &mut Conn, claim: &Claim) -> QueryResult<Vec<Due>> {
+    let lock = conn.engine().skip_locked();
+    let lease_until = (claim.now + claim.lease).format("%F %T%.f");
+    let now = claim.now.format("%F %T%.f");
+    let (lane, rank, limit) = (claim.lane, claim.priority.rank(), claim.limit.max(0));
+    let only = claim.ended.map_or_else(String::new, |ended| {
+        let begun = ended.begun_before.format("%F %T%.f");
+        let unsettled = ended.unsettled_before.format("%F %T%.f");
+        format!(
+            "AND (begun_at <= '{begun}' OR unsettled_since <= '{unsettled}' \
+             OR cancelled_at IS NOT NULL OR EXISTS ( \
+                 SELECT 1 FROM notifications n WHERE n.id = deliveries.notification_id \
+                 AND n.expires_at <= '{now}'))"
+        )
+    });
+    // Materialized, so that no plan can run the locking part more than once.
+    sql_query(format!(
+        "WITH due AS MATERIALIZED ( \
+             SELECT id FROM deliveries WHERE due_at IS NOT NULL \
+             AND COALESCE(account_id, 0) = {lane} AND priority = {rank} \
+             AND due_at <= '{now}' {only} ORDER BY due_at LIMIT {limit} {lock} \
+         ) UPDATE deliveries SET due_at = '{lease_until}', attempts = attempts + 1, \
+         unsettled_since = COALESCE(unsettled_since, '{now}') \
+         WHERE id IN (SELECT id FROM due) RETURNING id, notification_id, staff_id, staff_name, \
+         account_id, identity_id, openid, route, attempts, unsettled_since, spent, begun_at, \
+         cancelled_at"
+    ))
+    .load(conn)
+}
+
+/// A delivery that was claimed and not tried.
+#[derive(Clone, Debug, Serialize)]
+pub struct Postponed {
+    /// The delivery.
+    pub id: DeliveryId,
+    /// [`Due::attempts`]; taken back, as there was no try.
+    pub attempt: i32,
+    /// When to claim it again.
+    #[serde(serialize_with = "timestamp")]
+    pub due_at: NaiveDateTime,
+    /// As it was before the claim.
+    #[serde(serialize_with = "maybe_timestamp")]
+    pub unsettled_since: Option<NaiveDateTime>,
+    /// A stable word for why; none leaves what is there.
+    pub reason: Option<&'static str>,
+    /// The same in a sentence.
+    pub detail: Option<String>,
+}
+
+impl Postponed {
+    /// Gives a claim of `claimed_at` back, to be claimed again at `due_at`.
+    pub fn new(due: &Due, claimed_at: NaiveDateTime, due_at: NaiveDateTime) -> Self {
+        Self {
+            id: due.id,
+            attempt: due.attempts,
+            due_at,
+            unsettled_since: (due.unsettled_since < claimed_at).then_some(due.unsettled_since),
+            reason: None,
+            detail: None,
+        }
+    }
+}
+
+/// Gives back leases of deliveries that were claimed and not tried.
+pub fn release(conn: &mut Conn, rows: &[Postponed]) -> QueryResult<()> {
+    const RELEASE: Batch = Batch {
+        columns: &[
+            ("id", Kind::BigInt),
+            ("attempt", Kind::Integer),
+            ("due_at", Kind::Timestamp),
+            ("unsettled_since", Kind::Timestamp),
+            ("reason", Kind::Text),
+            ("detail", Kind::Text),
+        ],
+        sql: "UPDATE deliveries SET due_at = r.due_at, attempts = attempts - 1, \
+              unsettled_since = r.unsettled_since, reason = COALESCE(r.reason, deliveries.reason), \
+              detail = COALESCE(r.detail, deliveries.detail) FROM {rows} \
+              WHERE deliveries.id = r.id AND deliveries.attempts = r.attempt \
+              AND deliveries.state = 'queued'",
+    };
+    RELEASE.execute(conn, rows).map(drop)
+}
+
+/// Makes due at once what a pause of an account has postponed. What is leased, or may have been
+/// sent, keeps its time. Returns how many those are.
+pub fn hasten(
+    conn: &mut Conn,
+    account: AccountId,
+    reasons: &[&'static str],
+    now: NaiveDateTime,
+) -> QueryResult<usize> {
+    let lock = conn.engine().skip_locked();
+    let time = now.format("%F %T%.f");
+    let reasons: Vec<String> = reasons.iter().map(|word| format!("'{word}'")).collect();
+    let reasons = reasons.join(", ");
+    // Whoever has one of them in hand is not waited for: it is being dealt with.
+    sql_query(format!(
+        "WITH waiting AS MATERIALIZED ( \
+             SELECT id FROM deliveries WHERE due_at IS NOT NULL \
+             AND COALESCE(account_id, 0) = {account} AND due_at > '{time}' AND state = 'queued' \
+             AND unsettled_since IS NULL AND reason IN ({reasons}) {lock} \
+         ) UPDATE deliveries SET due_at = '{time}' WHERE id IN (SELECT id FROM waiting)"
+    ))
+    .execute(conn)
+}

@@ -1,0 +1,105 @@
+//! Budgets: no call too many, whoever makes it.
+
+use queqiao::bridge::Step;
+use queqiao::config::{AccountBudgets, Budget, Config};
+use queqiao::db::Engine;
+use queqiao::models::delivery::DeliveryState;
+use queqiao::simulator::{Fault, FaultKind};
+
+use super::rig::{APPS, Rig, SEND};
+
+fn a_day(per_day: u64) -> impl FnOnce(&mut Config) {
+    move |config| {
+        config.deliver.batch_rows = 4;
+        config.budgets.template_send.per_day = per_day;
+    }
+}
+
+both_engines! {
+    async fn a_budget_of_the_day_is_used_up_and_renewed_at_midnight(engine: Engine) {
+        let rig = Rig::with(engine, a_day(10)).await;
+        let crowd = rig.crowd(0, 23).await;
+        rig.bound("other", 1, 99, true).await;
+        let id = rig.notify_as("normal", &crowd).await;
+        rig.settle().await;
+        assert_eq!(rig.sends(), 10);
+        let waiting = rig.deliveries(id).await;
+        for delivery in waiting.iter().filter(|one| one.state == DeliveryState::Queued) {
+            assert_eq!(delivery.reason.as_deref(), Some("budget_used_up"));
+            assert!(delivery.detail.as_ref().is_some_and(|text| text.contains("[budgets]")));
+            assert!(delivery.due_at >= Some(rig.clock.now() + chrono::TimeDelta::hours(12)));
+            assert_eq!(delivery.attempts, 0);
+        }
+        rig.notify(&["other"]).await;
+        rig.settle().await;
+        assert_eq!(rig.sends(), 11, "each account has its own");
+        for (hours, sends) in [(11, 11), (1, 21), (24, 24)] {
+            rig.advance(hours * 3600 + 200);
+            rig.settle().await;
+            rig.advance(130);
+            rig.settle().await;
+            assert_eq!(rig.sends(), sends);
+        }
+        assert_eq!(rig.count(id, DeliveryState::Sent).await, 23);
+    }
+
+    async fn processes_share_a_budget(engine: Engine) {
+        let rig = Rig::with(engine, a_day(17)).await;
+        let crowd = rig.crowd(0, 40).await;
+        rig.notify_as("normal", &crowd).await;
+        let replica = rig.replica();
+        let run = |bridge: queqiao::bridge::Bridge| async move {
+            while bridge.deliver_step().await.unwrap() == Step::Worked {}
+        };
+        tokio::join!(run(rig.bridge.clone()), run(replica), run(rig.bridge.clone()));
+        assert_eq!(rig.sends(), 17);
+    }
+
+    async fn a_call_that_was_not_made_is_not_counted(engine: Engine) {
+        let rig = Rig::with(engine, a_day(6)).await;
+        let crowd = rig.crowd(0, 9).await;
+        let token = "/cgi-bin/stable_token";
+        rig.world().add_fault(Fault::at(token, FaultKind::Errcode { errcode: -1 }).times(1)).unwrap();
+        rig.notify_as("normal", &crowd).await;
+        for _ in 0..60 {
+            rig.settle().await;
+            rig.advance(2);
+        }
+        assert_eq!(rig.sends(), 6);
+    }
+
+    async fn an_account_may_have_a_budget_of_its_own(engine: Engine) {
+        let rig = Rig::with(engine, |config| {
+            config.budgets.template_send.per_day = 2;
+            let own = AccountBudgets {
+                template_send: Some(Budget { per_day: 5, ..Budget::default() }),
+                ..AccountBudgets::default()
+            };
+            config.budgets.accounts.insert(APPS[0].to_owned(), own);
+        }).await;
+        let crowd = rig.crowd(0, 9).await;
+        rig.notify_as("normal", &crowd).await;
+        rig.settle().await;
+        assert_eq!(rig.sends(), 5);
+    }
+
+    async fn a_rate_spreads_what_is_sent(engine: Engine) {
+        for (second, minute, sends) in [(5, 0, [5, 10, 12]), (0, 7, [7, 7, 7]), (4, 6, [4, 6, 6])] {
+            let rig = Rig::with(engine, |config| {
+                config.budgets.template_send = Budget { per_day: 0, per_minute: minute, per_second: second };
+            }).await;
+            let crowd = rig.crowd(0, 12).await;
+            rig.notify_as("normal", &crowd).await;
+            for sends in sends {
+                rig.settle().await;
+                assert_eq!(rig.sends(), sends, "{second} {minute}");
+                rig.advance(1);
+            }
+            rig.advance(60);
+            rig.settle().await;
+            rig.advance(1);
+            rig.settle().await;
+            assert_eq!(rig.world().calls(SEND, None).unwrap(), 12);
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! Who goes first, and who is in nobody's way.
+
+use queqiao::bridge::{Bridge, Step};
+use queqiao::db::Engine;
+use queqiao::models::delivery::DeliveryState;
+use queqiao::simulator::{Fault, FaultKind, population};
+use tokio::task::JoinHandle;
+
+use super::rig::{APPS, Rig, SEND};
+
+/// Steps that hang in sends of the first account, all that it may have at the same time.
+async fn hanging(rig: &Rig, slots: u32, batch: u32) -> Vec<JoinHandle<()>> {
+    let fault = Fault {
+        app_id: Some(APPS[0].to_owned()),
+        ..Fault::at(SEND, FaultKind::TimeOutBefore)
+    };
+    rig.world().add_fault(fault.times(slots * batch)).unwrap();
+    let mut tasks = Vec::new();
+    for number in 1..=slots {
+        let bridge: Bridge = rig.bridge.clone();
+        tasks.push(tokio::spawn(async move {
+            bridge.deliver_step().await.unwrap();
+        }));
+        while rig.sends() < u64::from(number * batch) {
+            tokio::task::yield_now().await;
+        }
+    }
+    tasks
+}
+
+both_engines! {
+    async fn urgent_messages_go_before_thousands_in_bulk(engine: Engine) {
+        let rig = Rig::with(engine, |config| config.deliver.batch_rows = 64).await;
+        let crowd = rig.crowd(0, 90).await;
+        rig.bound("now", 0, 99, true).await;
+        for _ in 0..56 {
+            rig.notify_as("bulk", &crowd).await;
+        }
+        assert_eq!(rig.deliver().await, Step::Worked);
+        assert_eq!(rig.world().messages().len(), 64);
+        let normal = rig.notify_as("normal", &["now".to_owned()]).await;
+        let urgent = rig.notify_as("urgent", &["now".to_owned()]).await;
+        assert_eq!(rig.deliver().await, Step::Worked);
+        assert_eq!(rig.deliver().await, Step::Worked);
+        let words: Vec<String> = rig.world().messages()[64..66].iter()
+            .map(|seen| seen.data["thing1"].clone()).collect();
+        assert_eq!(words, ["urgent", "normal"]);
+        for id in [normal, urgent] {
+            assert_eq!(rig.only(id).await.0.state, DeliveryState::Sent);
+        }
+        rig.settle().await;
+        assert_eq!(rig.world().messages().len(), 56 * 90 + 2);
+    }
+
+    async fn a_hanging_account_delays_neither_urgent_messages_nor_other_accounts(engine: Engine) {
+        let rig = Rig::with(engine, |config| config.deliver.batch_rows = 5).await;
+        let crowd = rig.crowd(0, 40).await;
+        rig.bound("now", 0, 98, true).await;
+        rig.bound("other", 1, 99, true).await;
+        rig.notify_as("bulk", &crowd).await;
+        let tasks = hanging(&rig, 4, 5).await;
+        assert_eq!(rig.deliver().await, Step::Idle, "its share is in flight");
+        let other = rig.notify_as("bulk", &["other".to_owned()]).await;
+        assert_eq!(rig.deliver().await, Step::Worked);
+        assert_eq!(rig.only(other).await.0.state, DeliveryState::Sent);
+        let urgent = rig.notify_as("urgent", &["now".to_owned()]).await;
+        assert_eq!(rig.deliver().await, Step::Worked);
+        assert_eq!(rig.only(urgent).await.0.state, DeliveryState::Sent);
+        assert_eq!(rig.deliver().await, Step::Idle);
+        for task in tasks {
+            task.abort();
+            assert!(task.await.unwrap_err().is_cancelled());
+        }
+        // What the lost ones held is free again, and what they had claimed is sent once.
+        rig.settle().await;
+        rig.advance(121);
+        rig.settle().await;
+        let openids: std::collections::BTreeSet<String> =
+            rig.world().messages().into_iter().map(|seen| seen.openid).collect();
+        assert_eq!(openids.len(), rig.world().messages().len());
+        assert!(openids.contains(&population::openid(APPS[0], 40)));
+        assert_eq!(openids.len(), 42);
+    }
+
+    async fn accounts_take_turns(engine: Engine) {
+        let rig = Rig::with(engine, |config| config.deliver.batch_rows = 2).await;
+        for person in 1..=6 {
+            rig.bound(&format!("a{person}"), 0, person, true).await;
+            rig.bound(&format!("b{person}"), 1, person + 50, true).await;
+        }
+        let staff = |letter: char| (1..=6).map(|n| format!("{letter}{n}")).collect::<Vec<_>>();
+        rig.notify_as("normal", &staff('a')).await;
+        rig.notify_as("bulk", &staff('b')).await;
+        let mut sent = Vec::new();
+        for _ in 0..4 {
+            rig.deliver().await;
+            sent.push(APPS.map(|app| rig.world().calls(SEND, Some(app)).unwrap()));
+        }
+        assert_eq!(sent, [[2, 0], [2, 2], [4, 2], [4, 4]]);
+    }
+}

@@ -1,0 +1,129 @@
+//! Pauses and budgets, as processes share them.
+
+use queqiao::db::DbError;
+use queqiao::models::account_pause::{self, ALL_CALLS, NewPause, PauseKind, PauseReason, Worked};
+use queqiao::models::budget::{self, Uses};
+
+use super::ground::{Ground, at};
+
+fn pause(
+    ground: &Ground,
+    call: &'static str,
+    kind: PauseKind,
+    started: i64,
+    until: i64,
+) -> NewPause {
+    NewPause {
+        account_id: ground.official,
+        call,
+        kind,
+        reason: match kind {
+            PauseKind::Stopped => PauseReason::AccountProblem,
+            PauseKind::BackingOff => PauseReason::Busy,
+            PauseKind::UsedUp => PauseReason::QuotaUsedUp,
+        },
+        detail: "it's so".to_owned(),
+        until: at(until),
+        started_at: at(started),
+        now: at(started + 1),
+    }
+}
+
+fn worked(ground: &Ground, call: &'static str, started: i64) -> Worked {
+    Worked {
+        account_id: ground.official,
+        call,
+        started_at: at(started),
+    }
+}
+
+fn uses(ground: &Ground, day: i64, second: i64, count: i64) -> Uses {
+    Uses {
+        account_id: ground.official,
+        call: "template/send",
+        day,
+        second,
+        minute: second / 60,
+        count,
+    }
+}
+
+both_engines! {
+    async fn a_pause_is_renewed_by_later_tries_only_and_told_once(ground: Ground) {
+        let conn = &mut ground.conn();
+        let first = pause(&ground, ALL_CALLS, PauseKind::BackingOff, 0, 10);
+        account_pause::set(conn, std::slice::from_ref(&first)).unwrap();
+        assert_eq!(account_pause::alert(conn, std::slice::from_ref(&first)).unwrap().len(), 1);
+        assert!(account_pause::alert(conn, &[first]).unwrap().is_empty());
+        let state = |conn: &mut _| {
+            let all = account_pause::all(conn).unwrap();
+            assert_eq!(all.len(), 1);
+            (all[0].kind, all[0].until, all[0].failures, all[0].since)
+        };
+        // One that began before it was over.
+        account_pause::set(conn, &[pause(&ground, ALL_CALLS, PauseKind::BackingOff, 9, 99)]).unwrap();
+        assert_eq!(state(conn), (PauseKind::BackingOff, at(10), 1, at(1)));
+        account_pause::set(conn, &[pause(&ground, ALL_CALLS, PauseKind::BackingOff, 10, 20)]).unwrap();
+        assert_eq!(state(conn), (PauseKind::BackingOff, at(20), 2, at(1)));
+        let worse = pause(&ground, ALL_CALLS, PauseKind::Stopped, 12, 70);
+        account_pause::set(conn, std::slice::from_ref(&worse)).unwrap();
+        assert_eq!(state(conn), (PauseKind::Stopped, at(70), 1, at(13)));
+        let told = account_pause::alert(conn, &[worse]).unwrap();
+        assert_eq!((told.len(), told[0].kind), (1, PauseKind::Stopped));
+        account_pause::set(conn, &[pause(&ground, ALL_CALLS, PauseKind::BackingOff, 15, 99)]).unwrap();
+        assert_eq!(state(conn), (PauseKind::Stopped, at(70), 1, at(13)));
+    }
+
+    async fn a_pause_is_lifted_by_what_worked_after_it(ground: Ground) {
+        let conn = &mut ground.conn();
+        account_pause::set(conn, &[
+            pause(&ground, ALL_CALLS, PauseKind::Stopped, 0, 60),
+            pause(&ground, "template/send", PauseKind::UsedUp, 0, 90),
+            pause(&ground, "subscribe/send", PauseKind::Stopped, 0, 60),
+        ]).unwrap();
+        assert!(account_pause::lift(conn, &[worked(&ground, "template/send", 1)]).unwrap().is_empty());
+        let lifted = account_pause::lift(conn, &[worked(&ground, "template/send", 60)]).unwrap();
+        assert_eq!(lifted.iter().map(|one| one.call.as_str()).collect::<Vec<_>>(), [""]);
+        let lifted = account_pause::lift(conn, &[worked(&ground, "template/send", 90)]).unwrap();
+        assert_eq!(lifted.iter().map(|one| one.call.as_str()).collect::<Vec<_>>(), ["template/send"]);
+        account_pause::set(conn, &[pause(&ground, "template/send", PauseKind::UsedUp, 91, 200)]).unwrap();
+        assert_eq!(account_pause::forgive(conn, ground.official).unwrap(), 1);
+        assert_eq!(account_pause::of_account(conn, ground.official).unwrap().len(), 1);
+        assert_eq!(account_pause::clear(conn, ground.second).unwrap(), 0);
+        assert_eq!(account_pause::clear(conn, ground.official).unwrap(), 1);
+    }
+
+    async fn uses_are_counted_by_day_minute_and_second(ground: Ground) {
+        let conn = &mut ground.conn();
+        let mut reserve = |day, second, count| {
+            let used = budget::reserve(conn, &[uses(&ground, day, second, count)]).unwrap();
+            assert_eq!((used.len(), used[0].call.as_str()), (1, "template/send"));
+            (used[0].used, used[0].minute_used, used[0].second_used)
+        };
+        assert_eq!(reserve(7, 100, 5), (5, 5, 5));
+        assert_eq!(reserve(7, 100, 3), (8, 8, 8));
+        assert_eq!(reserve(7, 101, 2), (10, 10, 2));
+        assert_eq!(reserve(7, 120, 1), (11, 1, 1));
+        assert_eq!(reserve(8, 130, 4), (4, 4, 4));
+        budget::give_back(conn, &[uses(&ground, 7, 119, 6)]).unwrap();
+        let used = budget::reserve(conn, &[uses(&ground, 7, 121, 0)]).unwrap().remove(0);
+        assert_eq!((used.used, used.minute_used, used.second_used), (5, 1, 0));
+    }
+
+    async fn those_who_reserve_at_once_never_see_the_same_count(ground: Ground) {
+        let mut tasks = Vec::new();
+        for _ in 0..12 {
+            let (db, row) = (ground.db().clone(), uses(&ground, 7, 100, 5));
+            tasks.push(tokio::spawn(async move {
+                let reserve = move |conn: &mut _| Ok::<_, DbError>(budget::reserve(conn, &[row])?);
+                db.write(reserve).await.unwrap()[0].used
+            }));
+        }
+        let mut seen = Vec::new();
+        for task in tasks {
+            seen.push(task.await.unwrap());
+        }
+        seen.sort_unstable();
+        assert_eq!(seen, (1..=12).map(|turn| turn * 5).collect::<Vec<i64>>());
+    }
+}
