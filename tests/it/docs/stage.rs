@@ -5,12 +5,14 @@ use std::time::Duration;
 use queqiao::bridge::keys::Scope;
 use queqiao::db::Engine;
 use queqiao::simulator::{
-    Arrival, Choice, Kind, Origin, Receipt, TemplateKind, TemplateSettings, population,
+    Arrival, Choice, Kind, Origin, Receipt, SimulatorOptions, TemplateKind, TemplateSettings,
+    population,
 };
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::shell::Command;
+use crate::support::receiver::Receiver;
 use crate::support::{Fixture, TestApp};
 
 const OA: &str = "wx0123456789abcdef";
@@ -22,11 +24,17 @@ pub(super) struct Stage {
     app: TestApp,
     key: String,
     access_token: String,
+    /// Stands for the business's endpoint.
+    receiver: Receiver,
 }
 
 impl Fixture for Stage {
     async fn on(engine: Engine) -> Self {
-        let app = TestApp::on(engine).await;
+        let receiver = Receiver::start();
+        let app = TestApp::with_settings(engine, SimulatorOptions::default(), |config| {
+            config.webhooks.allow_private_addresses = true;
+        });
+        let app = app.await;
         let project = app.project("acme").await;
         app.account(project, OA, Kind::OfficialAccount).await;
         app.account(project, MP, Kind::MiniProgram).await;
@@ -59,6 +67,7 @@ impl Fixture for Stage {
             app,
             key,
             access_token: String::new(),
+            receiver,
         }
     }
 }
@@ -152,6 +161,7 @@ impl Stage {
                 ("openid", "o…") => population::openid(&app_id, person),
                 ("unionid", "o…") => population::unionid(person),
                 ("code", "CODE") => self.app.simulator.world().log_in(MP, person).unwrap(),
+                ("url", "https://example.com/hooks/wechat") => self.receiver.url.clone(),
                 ("access_token", "94_…") => self.access_token.clone(),
                 ("send_at" | "expires_at", told) => {
                     let tomorrow = self.app.clock.now() + chrono::TimeDelta::days(1);
