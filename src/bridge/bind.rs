@@ -1,22 +1,25 @@
 //! Binding: which staff member is which person. A person belongs to one staff member, whichever
 //! of their openids, or their unionid, the binding names.
 
+use chrono::NaiveDateTime;
 use diesel::QueryResult;
+use serde::Serialize;
 use thiserror::Error;
 
 use super::Bridge;
-use super::accounts::{AccountError, OpenAccount};
+use super::accounts::AccountError;
 use super::login::LoginError;
 use super::webhook::tell;
 use crate::db::{Conn, DbError};
-use crate::ids::{IdentityId, ProjectId};
+use crate::ids::{AccountId, IdentityId, ProjectId};
 use crate::models::account::AccountKind;
 use crate::models::binding::{self, Binding, NewBinding};
 use crate::models::identity::{self, Identity, ProfileState, Sighting};
 use crate::models::{project, staff};
 
-/// Whom to bind a staff member to.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A person, as a business app names them: to bind a staff member to, or to notify.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
 pub enum Whom {
     /// Whoever gave this login code in a mini-program.
     Code {
@@ -160,27 +163,34 @@ impl Bridge {
                     None if account.kind == AccountKind::MiniProgram => {
                         Err(BindError::UnknownOpenid)
                     }
-                    None => Ok(Target::Unseen(self.sighting(&account, openid))),
+                    None => {
+                        let now = self.clock.now();
+                        Ok(Target::Unseen(sighting(project, account.id, openid, now)))
+                    }
                 }
             }
         }
     }
+}
 
-    /// An openid of an official account that has not been seen: asking for its profile will tell
-    /// whether it is one.
-    fn sighting(&self, account: &OpenAccount, openid: String) -> Sighting {
-        let now = self.clock.now();
-        Sighting {
-            project_id: account.project_id,
-            account_id: account.id,
-            openid,
-            followed_time: 0,
-            unfollowed_time: 0,
-            qr_scene: None,
-            profile_state: ProfileState::Pending,
-            profile_due_at: Some(now),
-            now,
-        }
+/// An openid of an official account that has not been seen: asking for its profile will tell
+/// whether it is one.
+pub(super) fn sighting(
+    project_id: ProjectId,
+    account_id: AccountId,
+    openid: String,
+    now: NaiveDateTime,
+) -> Sighting {
+    Sighting {
+        project_id,
+        account_id,
+        openid,
+        followed_time: 0,
+        unfollowed_time: 0,
+        qr_scene: None,
+        profile_state: ProfileState::Pending,
+        profile_due_at: Some(now),
+        now,
     }
 }
 

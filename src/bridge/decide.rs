@@ -1,4 +1,5 @@
-//! From staff ids to what is decided for each: which route, to which identity, or why none.
+//! From those whom messages are for to what is decided for each: which route, to which identity,
+//! or why none.
 
 use std::collections::HashMap;
 
@@ -8,28 +9,100 @@ use super::plan::{Considered, Credits, Plan, Sender, plan, wanted};
 use super::prepared::Prepared;
 use super::route::{FieldError, Recipient};
 use crate::db::Conn;
+use crate::ids::ProjectId;
 use crate::models::credit::{self, Wanted};
-use crate::models::staff::ReachRow;
+use crate::models::staff::{self, Person, PersonRow, ReachRow};
 
-/// What is known of each staff member.
-pub(super) type Known<'a> = HashMap<&'a str, Vec<&'a ReachRow>>;
+/// Whom a message is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) enum Addressee<'a> {
+    /// A staff member by their id.
+    Staff(&'a str),
+    /// Somebody named otherwise: a [`Person`] as JSON.
+    Person(&'a str),
+}
+
+impl<'a> Addressee<'a> {
+    /// Of a delivery's `staff_id` and `recipient`, of which one is there at least.
+    pub(super) fn of(staff_id: Option<&'a str>, recipient: Option<&'a str>) -> Self {
+        match recipient {
+            Some(recipient) => Self::Person(recipient),
+            None => Self::Staff(staff_id.unwrap_or_default()),
+        }
+    }
+
+    /// As the delivery's `recipient` has it.
+    pub(super) fn recipient(self) -> Option<&'a str> {
+        match self {
+            Self::Staff(_) => None,
+            Self::Person(recipient) => Some(recipient),
+        }
+    }
+}
+
+/// What was read of those whom messages are for.
+#[derive(Debug)]
+pub(super) struct Reach {
+    staff: Vec<ReachRow>,
+    people: Vec<PersonRow>,
+}
+
+impl Reach {
+    /// Reads it with one query for each kind; nobody may be named twice.
+    pub(super) fn of<'a>(
+        conn: &mut Conn,
+        project: ProjectId,
+        whom: impl IntoIterator<Item = Addressee<'a>>,
+    ) -> QueryResult<Self> {
+        let (mut staff_ids, mut people) = (Vec::new(), Vec::new());
+        for whom in whom {
+            match whom {
+                Addressee::Staff(staff_id) => staff_ids.push(staff_id),
+                Addressee::Person(recipient) => people.push(recipient),
+            }
+        }
+        Ok(Self {
+            staff: staff::reach(conn, project, &staff_ids)?,
+            people: staff::reach_people(conn, project, &people)?,
+        })
+    }
+
+    /// Adds what was read later, of others.
+    pub(super) fn add(&mut self, more: Self) {
+        self.staff.extend(more.staff);
+        self.people.extend(more.people);
+    }
+
+    pub(super) fn known(&self) -> Known<'_> {
+        let mut known = by_staff_id(&self.staff);
+        for row in &self.people {
+            let whom = Addressee::Person(&row.recipient);
+            known.entry(whom).or_default().push(&row.reach);
+        }
+        known
+    }
+}
+
+/// What is known of each one.
+pub(super) type Known<'a> = HashMap<Addressee<'a>, Vec<&'a ReachRow>>;
 
 pub(super) fn by_staff_id(reach: &[ReachRow]) -> Known<'_> {
     let mut known = Known::with_capacity(reach.len());
     for row in reach {
-        known.entry(row.staff_id.as_str()).or_default().push(row);
+        let whom = Addressee::Staff(&row.staff_id);
+        known.entry(whom).or_default().push(row);
     }
     known
 }
 
-pub(super) fn rows_of<'k, 'a>(known: &'k Known<'a>, staff_id: &str) -> &'k [&'a ReachRow] {
-    known.get(staff_id).map_or(&[], Vec::as_slice)
+pub(super) fn rows_of<'k, 'a>(known: &'k Known<'a>, whom: Addressee<'a>) -> &'k [&'a ReachRow] {
+    known.get(&whom).map_or(&[], Vec::as_slice)
 }
 
 /// Whom to decide for.
 pub(super) struct Asked<'a> {
-    /// The staff member.
-    pub(super) staff_id: &'a str,
+    /// The person.
+    pub(super) whom: Addressee<'a>,
     /// What to send.
     pub(super) prepared: &'a Prepared,
     /// Through what.
@@ -38,11 +111,13 @@ pub(super) struct Asked<'a> {
     pub(super) from: usize,
 }
 
-/// What is decided for one staff member.
+/// What is decided for one person.
 pub(super) struct Decision<'a> {
-    pub(super) staff_id: &'a str,
+    pub(super) whom: Addressee<'a>,
+    /// The staff member: as they were named, or whom the person is bound to.
+    pub(super) staff_id: Option<&'a str>,
     pub(super) name: Option<&'a str>,
-    pub(super) way: Result<(i32, &'a ReachRow), (&'static str, String)>,
+    pub(super) way: Way<'a>,
     /// The routes that were passed over.
     pub(super) considered: Vec<Considered>,
 }
@@ -64,7 +139,7 @@ pub(super) fn decide<'a>(
 ) -> QueryResult<Vec<Decision<'a>>> {
     let needed: Vec<Wanted<'_>> = asked
         .iter()
-        .flat_map(|asked| wanted(rows_of(known, asked.staff_id), asked.senders, asked.from))
+        .flat_map(|asked| wanted(rows_of(known, asked.whom), asked.senders, asked.from))
         .collect();
     let credits = Credits::new(credit::standings(conn, &needed)?);
     let decided = asked.iter().map(|asked| one(known, asked, &credits));
@@ -72,8 +147,35 @@ pub(super) fn decide<'a>(
 }
 
 fn one<'a>(known: &Known<'a>, asked: &Asked<'a>, credits: &Credits) -> Decision<'a> {
-    let rows = rows_of(known, asked.staff_id);
-    let name = rows.first().and_then(|row| row.name.as_deref());
+    let rows = rows_of(known, asked.whom);
+    let first = rows.first();
+    let name = first.and_then(|row| row.name.as_deref());
+    let staff_id = match asked.whom {
+        Addressee::Staff(staff_id) => Some(staff_id),
+        Addressee::Person(_) => first.map(|row| row.staff_id.as_str()),
+    };
+    let staff_id = staff_id.filter(|id| !id.is_empty());
+    let (way, considered) = match asked.whom {
+        Addressee::Person(recipient) if rows.is_empty() => (Err(stranger(recipient)), Vec::new()),
+        _ => way(rows, asked, credits, Recipient { id: staff_id, name }),
+    };
+    Decision {
+        whom: asked.whom,
+        staff_id,
+        name,
+        way,
+        considered,
+    }
+}
+
+type Way<'a> = Result<(i32, &'a ReachRow), (&'static str, String)>;
+
+fn way<'a>(
+    rows: &[&'a ReachRow],
+    asked: &Asked<'_>,
+    credits: &Credits,
+    staff: Recipient<'_>,
+) -> (Way<'a>, Vec<Considered>) {
     let (way, passed) = match plan(rows, asked.senders, asked.from, credits) {
         Plan::Unreachable {
             reason,
@@ -81,31 +183,44 @@ fn one<'a>(known: &Known<'a>, asked: &Asked<'a>, credits: &Credits) -> Decision<
             passed,
         } => (Err((reason.as_str(), detail)), passed),
         Plan::Send { route, to, passed } => {
-            let way = sendable(asked.prepared, route, asked.staff_id, name);
+            let way = sendable(asked.prepared, route, staff);
             let way = way.map(|number| (number, to)).map_err(|error| {
-                let detail = format!("The message has no text for this staff member: {error}.");
+                let whom = match asked.whom {
+                    Addressee::Staff(_) => "staff member",
+                    Addressee::Person(_) => "person",
+                };
+                let detail = format!("The message has no text for this {whom}: {error}.");
                 ("not_renderable", detail)
             });
             (way, passed)
         }
     };
-    Decision {
-        staff_id: asked.staff_id,
-        name,
-        way,
-        considered: Considered::all(&passed, asked.senders),
+    (way, Considered::all(&passed, asked.senders))
+}
+
+/// Why nobody is found who is named in this way.
+fn stranger(recipient: &str) -> (&'static str, String) {
+    match serde_json::from_str(recipient) {
+        Ok(Person::Openid { app_id, .. }) => (
+            "unknown_openid",
+            format!(
+                "Nobody with this openid is known in account {app_id}. If it is a mini-program, \
+                 have them log in through Queqiao, or give a login code instead."
+            ),
+        ),
+        _ => (
+            "unknown_person",
+            "Nobody with this unionid is known in the project. Have them follow the account or log \
+             in to the mini-program, and check that it is bound to the same Open Platform account."
+                .to_owned(),
+        ),
     }
 }
 
-/// Whether a route can be filled in for this very staff member: a name may be missing.
-fn sendable(
-    prepared: &Prepared,
-    route: usize,
-    id: &str,
-    name: Option<&str>,
-) -> Result<i32, FieldError> {
+/// Whether a route can be filled in for this very person: an id or a name may be missing.
+fn sendable(prepared: &Prepared, route: usize, staff: Recipient<'_>) -> Result<i32, FieldError> {
     if prepared.mentions_staff(route) {
-        prepared.render(route, Recipient { id, name })?;
+        prepared.render(route, staff)?;
     }
     i32::try_from(route).map_err(|_| FieldError::new("routes", "are too many"))
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use chrono::NaiveDateTime;
 use diesel::QueryResult;
 
-use super::decide::{Asked, Decision, by_staff_id, decide};
+use super::decide::{Addressee, Asked, Decision, Reach, decide};
 use super::plan::{Considered, Sender};
 use super::prepared::{Notifications, Ready};
 use super::senders::{known_accounts, senders};
@@ -15,7 +15,6 @@ use crate::db::Conn;
 use crate::ids::{DeliveryId, NotificationId, ProjectId};
 use crate::models::delivery::{self, DeadEnd, DeliveryState, Halted, Onward};
 use crate::models::notification::{self, Notification};
-use crate::models::staff;
 
 /// A delivery whose route did not lead to the person.
 #[derive(Clone, Debug)]
@@ -105,13 +104,9 @@ fn in_project(
     why: &HashMap<DeliveryId, &Stuck>,
     now: NaiveDateTime,
 ) -> QueryResult<usize> {
-    let staff_ids: BTreeSet<&str> = halted
-        .iter()
-        .map(|halted| halted.staff_id.as_str())
-        .collect();
-    let staff_ids: Vec<&str> = staff_ids.into_iter().collect();
-    let reach = staff::reach(conn, project, &staff_ids)?;
-    let known = by_staff_id(&reach);
+    let people: BTreeSet<Addressee<'_>> = halted.iter().map(whom).collect();
+    let reach = Reach::of(conn, project, people)?;
+    let known = reach.known();
     let accounts = known_accounts(conn, project)?;
     // Where an account of the routes is gone, nothing can be planned.
     let senders: HashMap<NotificationId, Vec<Sender>> = ready
@@ -137,7 +132,7 @@ fn in_project(
         };
         going.push((halted, considered(halted, route, senders, why)));
         asked.push(Asked {
-            staff_id: &halted.staff_id,
+            whom: whom(halted),
             prepared,
             senders,
             from: route + 1,
@@ -145,6 +140,10 @@ fn in_project(
     }
     let decided = decide(conn, &known, &asked)?;
     store(conn, going, decided, now)
+}
+
+fn whom(halted: &Halted) -> Addressee<'_> {
+    Addressee::of(halted.staff_id.as_deref(), halted.recipient.as_deref())
 }
 
 /// Writes where each goes on, or that it has come to its end.
@@ -161,6 +160,7 @@ fn store(
             Ok((route, to)) => onward.push(Onward {
                 id: halted.id,
                 attempts: halted.attempts,
+                staff_id: decision.staff_id,
                 staff_name: decision.name,
                 account_id: to.account_id,
                 identity_id: to.identity_id,

@@ -4,8 +4,10 @@
 mod again;
 mod cancel;
 mod enqueue;
+mod people;
 mod preview;
 mod recipients;
+mod replay;
 mod request;
 mod times;
 
@@ -13,23 +15,28 @@ use chrono::NaiveDateTime;
 use thiserror::Error;
 
 use super::Bridge;
+use super::login::LoginError;
+use super::plan::Sender;
 use super::prepared::Prepared;
 use super::route::{self, FieldError};
-use super::senders::{known_accounts, senders};
+use super::senders::{KnownAccounts, known_accounts, senders};
 use crate::db::{Conn, DbError};
 use crate::ids::{DeliveryId, NotificationId, ProjectId};
-use crate::models::delivery::{self, DeliveryState};
-use crate::models::message_type;
+use crate::models::delivery::DeliveryState;
+use crate::models::message_type::{self, MessageType};
 use crate::models::notification::{self, NewNotification};
 
 pub use again::{MAX_RETRIED, RETRIABLE, Refused, Retried};
+pub use people::MAX_CODES;
 pub use preview::{PreviewRequest, PreviewStaff, RoutePreview};
 pub use recipients::Recipients;
 pub use request::{MAX_KEY, MAX_NAME, MAX_PARAMS, MAX_STAFF_ID, NotifyRequest};
 pub use times::MAX_AHEAD_DAYS;
 
 use enqueue::enqueue;
+use people::Met;
 use recipients::Gone;
+use replay::{replay, verdicts};
 use request::Sound;
 
 /// Staff resolved and stored at a time; bounds the memory that a large request takes.
@@ -42,15 +49,17 @@ pub struct Accepted {
     pub notification_id: NotificationId,
     /// Whether it had been accepted before, under the same idempotency key.
     pub replayed: bool,
-    /// One for each staff id, in the order of the request.
+    /// One for each recipient, in the order of the request.
     pub verdicts: Vec<Verdict>,
 }
 
-/// What was decided for one staff member.
+/// What was decided for one recipient.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verdict {
-    /// The staff member, as the app named them.
-    pub staff_id: String,
+    /// The staff member, as the app named them, or whom the person is bound to.
+    pub staff_id: Option<String>,
+    /// The person, where they were not asked for by staff id, as JSON.
+    pub recipient: Option<String>,
     /// The delivery, where what becomes of it can be looked up.
     pub delivery_id: DeliveryId,
     /// `queued` or `unreachable`.
@@ -77,6 +86,14 @@ pub enum NotifyError {
         name: String,
         /// What is wrong with it.
         source: FieldError,
+    },
+    /// Somebody named by an account or a login code was not found.
+    #[error("people[{at}]: {source}")]
+    Login {
+        /// Which of the people, from 0.
+        at: usize,
+        /// Why not.
+        source: LoginError,
     },
     /// The idempotency key was used for another request.
     #[error(
@@ -115,7 +132,14 @@ impl Bridge {
         request: NotifyRequest,
     ) -> Result<Accepted, NotifyError> {
         let most = self.config.deliver.max_recipients;
-        let request = request.check(most)?;
+        let mut request = request.check(most)?;
+        if people::has_codes(&request.recipients) {
+            match self.log_in_people(project, request).await? {
+                Ready::Accepted(accepted) => return Ok(accepted),
+                Ready::Resolved(resolved) => request = *resolved,
+            }
+        }
+        let names_people = matches!(request.recipients, Recipients::People { .. });
         let now = self.clock.now();
         let nonce = rand::random();
         let accepted = self
@@ -129,9 +153,82 @@ impl Bridge {
                 "notification accepted"
             );
             self.wake_delivery();
+            if names_people {
+                self.signals.profiles.notify_one();
+            }
         }
         Ok(accepted)
     }
+
+    /// Puts openids in the place of login codes. A code works once: it is not spent on a request
+    /// that is refused for another reason, nor on a repetition.
+    async fn log_in_people(
+        &self,
+        project: ProjectId,
+        request: Sound,
+    ) -> Result<Ready, NotifyError> {
+        let now = self.clock.now();
+        let look = self.db.read(move |conn| {
+            let earlier = replay(conn, project, &request)?;
+            if earlier.is_none() {
+                usable(conn, project, &request, now)?;
+            }
+            Ok::<_, NotifyError>((earlier, request))
+        });
+        let (earlier, mut request) = look.await?;
+        if let Some(accepted) = earlier {
+            return Ok(Ready::Accepted(accepted));
+        }
+        let Err(refused) = self.exchange(project, &mut request.recipients).await else {
+            return Ok(Ready::Resolved(Box::new(request)));
+        };
+        // A repetition at the same time may have used the codes, and be accepted by now.
+        let look = self.db.read(move |conn| replay(conn, project, &request));
+        look.await?.map(Ready::Accepted).ok_or(refused)
+    }
+}
+
+/// A request whose login codes were looked at.
+enum Ready {
+    /// It was accepted before.
+    Accepted(Accepted),
+    /// It can be taken.
+    Resolved(Box<Sound>),
+}
+
+/// What a request needs of what is stored.
+struct Usable {
+    stored: MessageType,
+    accounts: KnownAccounts,
+    senders: Vec<Sender>,
+    prepared: Prepared,
+}
+
+/// Checks a request against what is stored.
+fn usable(
+    conn: &mut Conn,
+    project: ProjectId,
+    request: &Sound,
+    now: NaiveDateTime,
+) -> Result<Usable, NotifyError> {
+    request.times.check(now)?;
+    let stored = message_type::find(conn, project, &request.message_type)?
+        .ok_or_else(|| NotifyError::UnknownMessageType(request.message_type.clone()))?;
+    let in_route = |source| NotifyError::Route {
+        name: request.message_type.clone(),
+        source,
+    };
+    let routes = route::parse(&stored.routes).map_err(in_route)?;
+    let accounts = known_accounts(conn, project)?;
+    let senders = senders(&accounts, &routes).map_err(in_route)?;
+    let prepared = Prepared::new(routes, &request.params).map_err(in_route)?;
+    people::check_accounts(&request.recipients, &accounts)?;
+    Ok(Usable {
+        stored,
+        accounts,
+        senders,
+        prepared,
+    })
 }
 
 fn accept(
@@ -146,20 +243,11 @@ fn accept(
     if let Some(accepted) = replay(conn, project, request)? {
         return Ok(accepted);
     }
-    request.times.check(now)?;
-    let stored = message_type::find(conn, project, &request.message_type)?
-        .ok_or_else(|| NotifyError::UnknownMessageType(request.message_type.clone()))?;
-    let in_route = |source| NotifyError::Route {
-        name: request.message_type.clone(),
-        source,
-    };
-    let routes = route::parse(&stored.routes).map_err(in_route)?;
-    let senders = senders(&known_accounts(conn, project)?, &routes).map_err(in_route)?;
-    let prepared = Prepared::new(routes, &request.params).map_err(in_route)?;
+    let usable = usable(conn, project, request, now)?;
     let new = NewNotification {
         project_id: project,
         message_type: &request.message_type,
-        routes: &stored.routes,
+        routes: &usable.stored.routes,
         params: &request.params_json,
         priority: request.priority,
         nonce,
@@ -177,56 +265,13 @@ fn accept(
         return replay(conn, project, request)?.ok_or(NotifyError::Db(DbError::Interrupted));
     };
     let limits = (CHUNK, most);
-    recipients::in_chunks(conn, project, &request.recipients, limits, |conn, ids| {
-        enqueue(conn, &notification, &prepared, &senders, ids).map_err(NotifyError::from)
+    let mut met = Met::default();
+    recipients::in_chunks(conn, project, &request.recipients, limits, |conn, whom| {
+        enqueue(conn, &notification, &usable, &mut met, whom).map_err(NotifyError::from)
     })?;
     Ok(Accepted {
         notification_id: notification.id,
         replayed: false,
         verdicts: verdicts(conn, notification.id)?,
     })
-}
-
-/// The first answer to a request that was accepted already.
-fn replay(
-    conn: &mut Conn,
-    project: ProjectId,
-    request: &Sound,
-) -> Result<Option<Accepted>, NotifyError> {
-    let Some(key) = &request.idempotency_key else {
-        return Ok(None);
-    };
-    let Some(known) = notification::by_idempotency_key(conn, project, key)? else {
-        return Ok(None);
-    };
-    if known.request_hash.as_deref() != Some(request.hash.as_slice()) {
-        return Err(NotifyError::IdempotencyMismatch);
-    }
-    Ok(Some(Accepted {
-        notification_id: known.id,
-        replayed: true,
-        verdicts: verdicts(conn, known.id)?,
-    }))
-}
-
-/// The verdicts as they were given: what became of a delivery since then does not change them.
-fn verdicts(conn: &mut Conn, id: NotificationId) -> Result<Vec<Verdict>, NotifyError> {
-    let stored = delivery::verdicts(conn, id)?;
-    let verdict = |row: delivery::Decided| match row.state {
-        DeliveryState::Unreachable => Verdict {
-            staff_id: row.staff_id,
-            delivery_id: row.id,
-            state: row.state,
-            reason: row.reason,
-            detail: row.detail,
-        },
-        _ => Verdict {
-            staff_id: row.staff_id,
-            delivery_id: row.id,
-            state: DeliveryState::Queued,
-            reason: None,
-            detail: None,
-        },
-    };
-    Ok(stored.into_iter().map(verdict).collect())
 }

@@ -120,12 +120,14 @@ async fn list(bridge: &Bridge, wanted: Wanted, limit: i64) -> Result<()> {
         .read(move |conn| Ok::<_, DbError>(delivery::search(conn, project.id, &filter, limit)?))
         .await?;
     for delivery in &found {
+        let whom = delivery.staff_id.as_ref().or(delivery.recipient.as_ref());
+        let whom = whom.map(String::as_str);
         println!(
             "{:>8}  {}  notification {:<6}  {:20}  {:11}  {:22}  {}",
             delivery.id.0,
             delivery.created_at.format("%FT%TZ"),
             delivery.notification_id.0,
-            delivery.staff_id,
+            whom.unwrap_or_default(),
             delivery.state,
             delivery.reason.as_deref().unwrap_or("-"),
             delivery.detail.as_deref().unwrap_or_default()

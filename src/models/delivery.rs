@@ -1,4 +1,4 @@
-//! Deliveries: one notification to one staff member each, and the outbox of what is to be sent.
+//! Deliveries: one notification to one person each, and the outbox of what is to be sent.
 
 mod again;
 mod cancel;
@@ -60,8 +60,11 @@ pub struct Delivery {
     pub id: DeliveryId,
     /// The notification.
     pub notification_id: NotificationId,
-    /// The staff member, as the app named them.
-    pub staff_id: String,
+    /// The staff member, as the app named them; none for a person who is not one.
+    pub staff_id: Option<String>,
+    /// The person, where they were not asked for by staff id: a
+    /// [`Person`](crate::models::staff::Person) as JSON.
+    pub recipient: Option<String>,
     /// The account of the route taken.
     pub account_id: Option<AccountId>,
     /// The identity it goes to.
@@ -101,8 +104,12 @@ pub struct NewDelivery<'a> {
     pub notification_id: NotificationId,
     /// The project.
     pub project_id: ProjectId,
-    /// The staff member, as the app named them.
-    pub staff_id: &'a str,
+    /// The staff member, as the app named them; none for a person who is not one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub staff_id: Option<&'a str>,
+    /// The person, where they were not asked for by staff id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recipient: Option<&'a str>,
     /// Their name, for the template.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub staff_name: Option<&'a str>,
@@ -158,6 +165,7 @@ pub fn insert_many(conn: &mut Conn, rows: &[NewDelivery<'_>]) -> QueryResult<()>
             ("notification_id", Kind::BigInt),
             ("project_id", Kind::BigInt),
             ("staff_id", Kind::Text),
+            ("recipient", Kind::Text),
             ("staff_name", Kind::Text),
             ("account_id", Kind::BigInt),
             ("identity_id", Kind::BigInt),
@@ -172,10 +180,10 @@ pub fn insert_many(conn: &mut Conn, rows: &[NewDelivery<'_>]) -> QueryResult<()>
             ("finished_at", Kind::Timestamp),
             ("created_at", Kind::Timestamp),
         ],
-        sql: "INSERT INTO deliveries (notification_id, project_id, staff_id, staff_name, \
+        sql: "INSERT INTO deliveries (notification_id, project_id, staff_id, recipient, staff_name, \
               account_id, identity_id, openid, route, priority, state, reason, detail, considered, \
               attempts, spent, begun_at, due_at, finished_at, created_at) SELECT r.notification_id, \
-              r.project_id, r.staff_id, r.staff_name, r.account_id, r.identity_id, r.openid, r.route, \
+              r.project_id, r.staff_id, r.recipient, r.staff_name, r.account_id, r.identity_id, r.openid, r.route, \
               r.priority, r.state, r.reason, r.detail, r.considered, 0, 0, \
               COALESCE(r.due_at, r.created_at), r.due_at, r.finished_at, \
               r.created_at FROM {rows}",
@@ -202,14 +210,16 @@ pub fn of_notification(
         .load(conn)
 }
 
-/// What was decided for one staff member when the request was accepted.
+/// What was decided for one person when the request was accepted.
 #[derive(Clone, Debug, Queryable, Selectable)]
 #[diesel(table_name = deliveries)]
 pub struct Decided {
     /// Row id.
     pub id: DeliveryId,
-    /// The staff member, as the app named them.
-    pub staff_id: String,
+    /// The staff member, as the app named them; none for a person who is not one.
+    pub staff_id: Option<String>,
+    /// The person, where they were not asked for by staff id.
+    pub recipient: Option<String>,
     /// The state by now.
     pub state: DeliveryState,
     /// A stable word for why it is in that state.

@@ -1,5 +1,6 @@
 //! Staff: members of the business, known by the business's own ids.
 
+mod people;
 mod reach;
 mod tags;
 
@@ -9,6 +10,7 @@ use diesel::prelude::*;
 use crate::db::{Conn, on_engine, schema::staff};
 use crate::ids::{ProjectId, StaffRowId};
 
+pub use people::{Person, PersonRow, reach_people};
 pub use reach::{ReachRow, reach};
 pub use tags::{Group, ids_of_group, set_tags, tags_of};
 

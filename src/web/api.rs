@@ -19,6 +19,7 @@ mod deliveries;
 mod events;
 mod imports;
 mod message_types;
+mod named;
 mod notifications;
 mod people;
 mod person;

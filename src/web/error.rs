@@ -94,6 +94,15 @@ impl Problem {
         self
     }
 
+    /// Its field as one of this part of the body.
+    pub(super) fn within(self, parent: &str) -> Self {
+        let field = match &self.0.shown.field {
+            Some(field) => format!("{parent}.{field}"),
+            None => parent.to_owned(),
+        };
+        self.field(field)
+    }
+
     pub(super) fn limit(mut self, limit: usize) -> Self {
         self.0.shown.limit = Some(limit as u64);
         self

@@ -6,6 +6,7 @@ mod deliver;
 mod fallback;
 mod lanes;
 mod pauses;
+mod people;
 mod rig;
 mod silence;
 mod trouble;

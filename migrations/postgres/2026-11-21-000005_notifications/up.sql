@@ -28,10 +28,12 @@ CREATE TABLE notifications (
 );
 CREATE INDEX notifications_by_project ON notifications (project_id, id);
 
--- One notification to one staff member, and the outbox: a row is due, or leased, while `due_at`
+-- One notification to one person, and the outbox: a row is due, or leased, while `due_at`
 -- is set. `unsettled_since` is the start of the first send whose outcome is not known. Limits of age
 -- and tries count from `begun_at` and without the `spent` attempts: a retry by hand begins anew.
 -- `considered` has the routes that were left, as JSON; null where the first was taken and kept.
+-- `recipient` names, as JSON, a person who was not asked for by staff id; `staff_id` is null where
+-- they are no staff member either.
 -- `cancelled_at` on a row that is leased says that it is not to be tried again.
 -- `notification_id` has no foreign key: both rows are written in one transaction and the
 -- notification is never deleted, while the check locks that one row for each of 100,000 deliveries.
@@ -40,8 +42,9 @@ CREATE TABLE deliveries (
     id              BIGSERIAL PRIMARY KEY,
     notification_id BIGINT    NOT NULL,
     project_id      BIGINT    NOT NULL,
-    staff_id        TEXT      NOT NULL,
+    staff_id        TEXT,
     staff_name      TEXT,
+    recipient       TEXT,
     account_id      BIGINT,
     identity_id     BIGINT,
     openid          TEXT,

@@ -174,7 +174,7 @@ fn filled_in<'a>(
         .get(number)
         .ok_or_else(|| FieldError::new(format!("routes[{number}]"), "does not exist"))?;
     let staff = Recipient {
-        id: &due.staff_id,
+        id: due.staff_id.as_deref(),
         name: due.staff_name.as_deref(),
     };
     Ok((route, prepared.render(number, staff)?))

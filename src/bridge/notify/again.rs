@@ -8,7 +8,7 @@ use diesel::QueryResult;
 
 use super::NotifyError;
 use crate::bridge::Bridge;
-use crate::bridge::decide::{Asked, Decision, Known, by_staff_id, decide};
+use crate::bridge::decide::{Addressee, Asked, Decision, Known, Reach, decide};
 use crate::bridge::plan::Sender;
 use crate::bridge::prepared::Prepared;
 use crate::bridge::route;
@@ -17,7 +17,6 @@ use crate::db::Conn;
 use crate::ids::{DeliveryId, NotificationId, ProjectId};
 use crate::models::delivery::{self, Again, Delivery, DeliveryState, Filter, StillUnreachable};
 use crate::models::notification::{self, Notification};
-use crate::models::staff;
 
 /// Deliveries retried in one transaction.
 pub const MAX_RETRIED: i64 = 1_000;
@@ -109,14 +108,9 @@ fn retry(
     }
     let ids: Vec<NotificationId> = wanted.keys().copied().collect();
     let notifications = notification::hold(conn, &ids)?;
-    let names: BTreeSet<&str> = wanted
-        .values()
-        .flatten()
-        .map(|delivery| delivery.staff_id.as_str())
-        .collect();
-    let names: Vec<&str> = names.into_iter().collect();
-    let reach = staff::reach(conn, project, &names)?;
-    let known = by_staff_id(&reach);
+    let people: BTreeSet<Addressee<'_>> = wanted.values().flatten().map(|one| whom(one)).collect();
+    let reach = Reach::of(conn, project, people)?;
+    let known = reach.known();
     let accounts = known_accounts(conn, project)?;
     let mut usable = Vec::new();
     for notification in &notifications {
@@ -143,6 +137,10 @@ fn retry(
     Ok(retried)
 }
 
+fn whom(delivery: &Delivery) -> Addressee<'_> {
+    Addressee::of(delivery.staff_id.as_deref(), delivery.recipient.as_deref())
+}
+
 /// What a notification sends, through what, and its deliveries.
 type Usable<'d> = ((Prepared, Vec<Sender>), Vec<&'d Delivery>);
 
@@ -156,7 +154,7 @@ fn plan_all<'a>(
     let each = usable.iter().flat_map(|((prepared, senders), deliveries)| {
         deliveries.iter().map(move |&delivery| {
             let asked = Asked {
-                staff_id: &delivery.staff_id,
+                whom: whom(delivery),
                 prepared,
                 senders,
                 from: 0,
@@ -255,6 +253,7 @@ impl<'a> Plan<'a> {
                 id: delivery.id,
                 was: delivery.state,
                 attempts: delivery.attempts,
+                staff_id: decision.staff_id,
                 staff_name: decision.name,
                 account_id: to.account_id,
                 identity_id: to.identity_id,

@@ -1,30 +1,30 @@
-//! From staff ids to deliveries: what is decided for each staff member, and the rows of it.
+//! From recipients to deliveries: what is decided for each of them, and the rows of it.
 
-use crate::bridge::decide::{Asked, Decision, by_staff_id, decide};
-use crate::bridge::plan::Sender;
-use crate::bridge::prepared::Prepared;
+use super::Usable;
+use super::people::Met;
+use crate::bridge::decide::{Addressee, Asked, Decision, Reach, decide};
 use crate::db::Conn;
 use crate::models::delivery::{self, DeliveryState, NewDelivery};
 use crate::models::notification::Notification;
-use crate::models::staff;
 
-/// Decides for some staff members, and stores their deliveries.
+/// Decides for some recipients, and stores their deliveries.
 pub(super) fn enqueue(
     conn: &mut Conn,
     notification: &Notification,
-    prepared: &Prepared,
-    senders: &[Sender],
-    staff_ids: &[String],
+    usable: &Usable,
+    met: &mut Met,
+    whom: &[Addressee<'_>],
 ) -> diesel::QueryResult<()> {
-    let asked: Vec<&str> = staff_ids.iter().map(String::as_str).collect();
-    let reach = staff::reach(conn, notification.project_id, &asked)?;
-    let known = by_staff_id(&reach);
-    let asked: Vec<Asked<'_>> = asked
-        .into_iter()
-        .map(|staff_id| Asked {
-            staff_id,
-            prepared,
-            senders,
+    let mut reach = Reach::of(conn, notification.project_id, whom.iter().copied())?;
+    Met::sight(conn, notification, &usable.accounts, whom, &mut reach)?;
+    let known = reach.known();
+    let asked: Vec<Asked<'_>> = whom
+        .iter()
+        .filter(|whom| met.is_new(**whom, &known))
+        .map(|whom| Asked {
+            whom: *whom,
+            prepared: &usable.prepared,
+            senders: &usable.senders,
             from: 0,
         })
         .collect();
@@ -46,6 +46,7 @@ fn row<'a>(decision: &'a Decision<'_>, notification: &Notification) -> NewDelive
         notification_id: notification.id,
         project_id: notification.project_id,
         staff_id: decision.staff_id,
+        recipient: decision.whom.recipient(),
         staff_name: decision.name,
         account_id: way.and_then(|(_, to)| to.account_id),
         identity_id: way.and_then(|(_, to)| to.identity_id),

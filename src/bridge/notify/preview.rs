@@ -71,7 +71,7 @@ impl Bridge {
         let routes = route::parse(&stored.routes).map_err(in_route)?;
         let compiled = Compiled::new(&routes).map_err(in_route)?;
         let staff = request.staff.as_ref().map(|staff| Recipient {
-            id: &staff.id,
+            id: Some(&staff.id),
             name: staff.name.as_deref(),
         });
         let mut problems = library.problems(&routes);

@@ -5,7 +5,10 @@ use std::collections::HashSet;
 use diesel::QueryResult;
 use serde::Serialize;
 
+use super::people;
 use super::request::{MAX_STAFF_ID, check_text};
+use crate::bridge::bind::Whom;
+use crate::bridge::decide::Addressee;
 use crate::bridge::route::FieldError;
 use crate::db::Conn;
 use crate::ids::{ProjectId, StaffRowId};
@@ -33,6 +36,11 @@ pub enum Recipients {
         /// True.
         all_staff: bool,
     },
+    /// People, staff or not; one that is repeated is notified once.
+    People {
+        /// How each is named.
+        people: Vec<Whom>,
+    },
 }
 
 impl Recipients {
@@ -44,14 +52,16 @@ impl Recipients {
         staff_ids: Option<Vec<String>>,
         tag: Option<String>,
         all_staff: bool,
+        people: Option<Vec<Whom>>,
     ) -> Result<Self, FieldError> {
-        match (staff_ids, tag, all_staff) {
-            (Some(staff_ids), None, false) => Ok(Self::Staff { staff_ids }),
-            (None, Some(tag), false) => Ok(Self::Tagged { tag }),
-            (None, None, true) => Ok(Self::All { all_staff }),
+        match (staff_ids, tag, all_staff, people) {
+            (Some(staff_ids), None, false, None) => Ok(Self::Staff { staff_ids }),
+            (None, Some(tag), false, None) => Ok(Self::Tagged { tag }),
+            (None, None, true, None) => Ok(Self::All { all_staff }),
+            (None, None, false, Some(people)) => Ok(Self::People { people }),
             _ => {
-                let problem = "must be given, or else one of tag and \"all_staff\": true, and not \
-                               two of them";
+                let problem = "must be given, or else one of tag, \"all_staff\": true and people, \
+                               and not two of them";
                 Err(FieldError::new("staff_ids", problem))
             }
         }
@@ -74,6 +84,11 @@ impl Recipients {
                 Ok(Self::Tagged { tag })
             }
             Self::All { all_staff } => Ok(Self::All { all_staff }),
+            Self::People { people } => {
+                check_count("people", people.len(), most)?;
+                people::check(&people)?;
+                Ok(Self::People { people })
+            }
         }
     }
 }
@@ -93,18 +108,27 @@ impl<E: From<diesel::result::Error>> From<diesel::result::Error> for Gone<E> {
     }
 }
 
-/// Goes through the recipients, some staff ids at a time.
+/// Goes through the recipients, some at a time.
 pub(super) fn in_chunks<E: From<diesel::result::Error>>(
     conn: &mut Conn,
     project: ProjectId,
     recipients: &Recipients,
     (chunk, most): (usize, usize),
-    mut take: impl FnMut(&mut Conn, &[String]) -> Result<(), E>,
+    mut take: impl FnMut(&mut Conn, &[Addressee<'_>]) -> Result<(), E>,
 ) -> Result<(), Gone<E>> {
     let (group, field) = match recipients {
         Recipients::Staff { staff_ids } => {
             let mut chunks = staff_ids.chunks(chunk);
-            return chunks.try_for_each(|ids| take(conn, ids).map_err(Gone::Stopped));
+            return chunks.try_for_each(|ids| take(conn, &staff_of(ids)).map_err(Gone::Stopped));
+        }
+        Recipients::People { people } => {
+            let people = people::distinct(people).map_err(Gone::Invalid)?;
+            let mut chunks = people.chunks(chunk);
+            return chunks.try_for_each(|chunk| {
+                let whom: Vec<Addressee<'_>> =
+                    chunk.iter().map(|one| Addressee::Person(one)).collect();
+                take(conn, &whom).map_err(Gone::Stopped)
+            });
         }
         Recipients::Tagged { tag } => (Group::Tagged(tag), "tag"),
         Recipients::All { .. } => (Group::All, "all_staff"),
@@ -116,9 +140,13 @@ pub(super) fn in_chunks<E: From<diesel::result::Error>>(
         (after, count) = (*last, count + page.len());
         check_count(field, count, most).map_err(Gone::Invalid)?;
         let ids: Vec<String> = page.into_iter().map(|(_, id)| id).collect();
-        take(conn, &ids).map_err(Gone::Stopped)?;
+        take(conn, &staff_of(&ids)).map_err(Gone::Stopped)?;
     }
     check_count(field, count, most).map_err(Gone::Invalid)
+}
+
+fn staff_of(ids: &[String]) -> Vec<Addressee<'_>> {
+    ids.iter().map(|id| Addressee::Staff(id)).collect()
 }
 
 fn page(
@@ -137,7 +165,7 @@ fn check_count(field: &str, count: usize, most: usize) -> Result<(), FieldError>
         return Ok(());
     }
     let problem = match (field, count) {
-        ("staff_ids", _) => {
+        ("staff_ids" | "people", _) => {
             format!("has {count} entries: give 1 to {most}, and more in further requests")
         }
         (_, 0) => "means nobody: the project has no such staff member".to_owned(),

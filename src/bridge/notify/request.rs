@@ -203,9 +203,9 @@ mod tests {
         assert_ne!(hash(request(&["a", "b"])), hash(request(&["b", "a"])));
         assert_ne!(hash(request(&["a", "b"])), hash(other));
         let mut tagged = request(&[]);
-        tagged.recipients = Recipients::one_of(None, Some("a".to_owned()), false).unwrap();
+        tagged.recipients = Recipients::one_of(None, Some("a".to_owned()), false, None).unwrap();
         let mut all = request(&[]);
-        all.recipients = Recipients::one_of(None, None, true).unwrap();
+        all.recipients = Recipients::one_of(None, None, true, None).unwrap();
         assert_ne!(hash(request(&["a"])), hash(tagged.clone()));
         assert_ne!(hash(tagged), hash(all));
         let with_priority = |word: &str| {

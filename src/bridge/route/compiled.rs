@@ -43,15 +43,15 @@ pub(super) struct Part {
 
 /// Whom a rendering is tried with before anybody is known.
 const ANYBODY: Recipient<'static> = Recipient {
-    id: "staff",
+    id: Some("staff"),
     name: Some("staff"),
 };
 
 /// The staff member that a template may mention as `staff.id` and `staff.name`.
 #[derive(Clone, Copy, Debug)]
 pub struct Recipient<'a> {
-    /// The business's own id.
-    pub id: &'a str,
+    /// The business's own id; none for a person who is not staff: `staff.id` is undefined.
+    pub id: Option<&'a str>,
     /// A name; without one, `staff.name` is undefined.
     pub name: Option<&'a str>,
 }
@@ -246,9 +246,10 @@ pub(super) fn scene(params: &Value, staff: Option<Recipient<'_>>) -> Value {
 }
 
 fn person(staff: Recipient<'_>) -> Value {
-    match staff.name {
-        Some(name) => context! { id => staff.id, name => name },
-        None => context! { id => staff.id },
+    match (staff.id, staff.name) {
+        (Some(id), Some(name)) => context! { id => id, name => name },
+        (Some(id), None) => context! { id => id },
+        (None, _) => context! {},
     }
 }
 

@@ -25,7 +25,7 @@ fn field(value: &serde_json::Value) -> String {
 fn render(source: &str, params: serde_json::Value) -> Result<String, FieldError> {
     let routes = parsed(&route(&json!({"thing1": source})))?;
     let staff = Recipient {
-        id: "s1",
+        id: Some("s1"),
         name: None,
     };
     let params = from_serialize(params);
@@ -46,7 +46,7 @@ fn a_whole_route_is_read_and_written_back() {
     let compiled = Compiled::new(&routes).unwrap();
     assert!(!compiled.mentions_staff(0));
     let staff = Recipient {
-        id: "s1",
+        id: Some("s1"),
         name: None,
     };
     let params = from_serialize(json!({"title": "<已发货> & 7", "id": 7}));
@@ -228,7 +228,7 @@ fn a_url_is_checked_when_it_is_filled_in() {
     route[0]["url"] = json!("{{ params.url }}");
     let compiled = Compiled::new(&parsed(&route).unwrap()).unwrap();
     let staff = Recipient {
-        id: "s1",
+        id: Some("s1"),
         name: None,
     };
     let render = |url: &str| compiled.render(0, &from_serialize(json!({"url": url})), staff);
@@ -252,7 +252,10 @@ fn only_a_route_that_mentions_the_staff_member_is_rendered_for_each() {
     assert!(compiled.mentions_staff(0));
     let params = from_serialize(json!({}));
     for (name, expected) in [(Some("Li"), "Li"), (None, "s1")] {
-        let staff = Recipient { id: "s1", name };
+        let staff = Recipient {
+            id: Some("s1"),
+            name,
+        };
         let rendered = compiled.render(0, &params, staff).unwrap();
         assert_eq!(rendered.data["thing1"], expected);
     }

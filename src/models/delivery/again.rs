@@ -19,7 +19,10 @@ pub struct Again<'a> {
     pub was: DeliveryState,
     /// The same.
     pub attempts: i32,
-    /// The staff member's name by now.
+    /// The staff member whom it is for, by now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub staff_id: Option<&'a str>,
+    /// Their name by now.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub staff_name: Option<&'a str>,
     /// The account of the route.
@@ -51,6 +54,7 @@ pub fn requeue(conn: &mut Conn, rows: &[Again<'_>]) -> QueryResult<Vec<DeliveryI
             ("id", Kind::BigInt),
             ("was", Kind::Text),
             ("attempts", Kind::Integer),
+            ("staff_id", Kind::Text),
             ("staff_name", Kind::Text),
             ("account_id", Kind::BigInt),
             ("identity_id", Kind::BigInt),
@@ -60,7 +64,7 @@ pub fn requeue(conn: &mut Conn, rows: &[Again<'_>]) -> QueryResult<Vec<DeliveryI
             ("now", Kind::Timestamp),
         ],
         sql: "UPDATE deliveries SET state = 'queued', reason = NULL, detail = NULL, \
-              staff_name = r.staff_name, account_id = r.account_id, identity_id = r.identity_id, \
+              staff_id = r.staff_id, staff_name = r.staff_name, account_id = r.account_id, identity_id = r.identity_id, \
               openid = r.openid, route = r.route, considered = r.considered, spent = deliveries.attempts, begun_at = r.now, \
               due_at = r.now, unsettled_since = NULL, msgid = NULL, sent_at = NULL, \
               finished_at = NULL FROM {rows} WHERE deliveries.id = r.id \

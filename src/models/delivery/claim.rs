@@ -20,9 +20,9 @@ pub struct Due {
     /// The notification.
     #[diesel(sql_type = BigInt)]
     pub notification_id: NotificationId,
-    /// The staff member.
-    #[diesel(sql_type = Text)]
-    pub staff_id: String,
+    /// The staff member; none for a person who is not one.
+    #[diesel(sql_type = Nullable<Text>)]
+    pub staff_id: Option<String>,
     /// Their name.
     #[diesel(sql_type = Nullable<Text>)]
     pub staff_name: Option<String>,

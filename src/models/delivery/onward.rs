@@ -19,8 +19,10 @@ pub struct Halted {
     pub notification_id: NotificationId,
     /// Its project.
     pub project_id: ProjectId,
-    /// The staff member.
-    pub staff_id: String,
+    /// The staff member; none for a person who is not one.
+    pub staff_id: Option<String>,
+    /// The person, where they were not asked for by staff id.
+    pub recipient: Option<String>,
     /// The route.
     pub route: Option<i32>,
     /// Tries so far.
@@ -50,7 +52,10 @@ pub struct Onward<'a> {
     pub id: DeliveryId,
     /// As it was when that was decided.
     pub attempts: i32,
-    /// The staff member's name by now.
+    /// The staff member whom it is for, by now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub staff_id: Option<&'a str>,
+    /// Their name by now.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub staff_name: Option<&'a str>,
     /// The account of the route.
@@ -74,6 +79,7 @@ pub fn move_on(conn: &mut Conn, rows: &[Onward<'_>]) -> QueryResult<usize> {
         columns: &[
             ("id", Kind::BigInt),
             ("attempts", Kind::Integer),
+            ("staff_id", Kind::Text),
             ("staff_name", Kind::Text),
             ("account_id", Kind::BigInt),
             ("identity_id", Kind::BigInt),
@@ -83,7 +89,7 @@ pub fn move_on(conn: &mut Conn, rows: &[Onward<'_>]) -> QueryResult<usize> {
             ("now", Kind::Timestamp),
         ],
         sql: "UPDATE deliveries SET state = 'queued', reason = NULL, detail = NULL, \
-              staff_name = r.staff_name, account_id = r.account_id, identity_id = r.identity_id, \
+              staff_id = r.staff_id, staff_name = r.staff_name, account_id = r.account_id, identity_id = r.identity_id, \
               openid = r.openid, route = r.route, considered = r.considered, \
               spent = deliveries.attempts, begun_at = r.now, due_at = r.now, msgid = NULL, \
               sent_at = NULL, finished_at = NULL FROM {rows} WHERE deliveries.id = r.id \

@@ -4,9 +4,10 @@ use chrono::NaiveDateTime;
 use diesel::prelude::*;
 
 use super::{Delivery, DeliveryState};
-use crate::db::schema::{deliveries, notifications};
+use crate::db::schema::{deliveries, identities, notifications};
 use crate::db::{Backend, Conn};
 use crate::ids::{AccountId, DeliveryId, NotificationId, ProjectId};
+use crate::models::staff::Person;
 
 /// Which deliveries to list. Empty fields do not filter.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -21,6 +22,10 @@ pub struct Filter {
     pub message_type: Option<String>,
     /// The staff member.
     pub staff_id: Option<String>,
+    /// The openid it goes to.
+    pub openid: Option<String>,
+    /// The person: named by this unionid, or whose identity has it by now.
+    pub unionid: Option<String>,
     /// The notification.
     pub notification_id: Option<NotificationId>,
     /// Accepted from, inclusive, UTC.
@@ -82,6 +87,20 @@ fn matching(project: ProjectId, filter: &Filter) -> deliveries::BoxedQuery<'_, B
     }
     if let Some(staff_id) = &filter.staff_id {
         query = query.filter(deliveries::staff_id.eq(staff_id));
+    }
+    if let Some(openid) = &filter.openid {
+        query = query.filter(deliveries::openid.eq(openid));
+    }
+    if let Some(unionid) = &filter.unionid {
+        let theirs = identities::table
+            .filter(identities::project_id.eq(project))
+            .filter(identities::unionid.eq(unionid))
+            .select(identities::id.nullable());
+        let named = Person::Unionid {
+            unionid: unionid.clone(),
+        };
+        let is_theirs = deliveries::identity_id.eq_any(theirs);
+        query = query.filter(is_theirs.or(deliveries::recipient.eq(named.to_json())));
     }
     if let Some(notification) = filter.notification_id {
         query = query.filter(deliveries::notification_id.eq(notification));

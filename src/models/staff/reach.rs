@@ -12,7 +12,7 @@ use crate::models::identity::{FollowState, ProfileState};
 /// One staff member and, after the first row of each, one identity of that person.
 #[derive(Clone, Debug, QueryableByName)]
 pub struct ReachRow {
-    /// The business's own id.
+    /// The business's own id; empty for a person who is not staff.
     #[diesel(sql_type = Text)]
     pub staff_id: String,
     /// A name for people.

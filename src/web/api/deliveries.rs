@@ -10,8 +10,10 @@ use std::collections::HashMap;
 use actix_web::web::{Data, Json, Path, Query};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 use super::cursor::{List, Page, Paging};
+use super::notifications::as_json;
 use super::person::Accounts;
 use super::{Caller, State};
 use crate::db::Conn;
@@ -35,7 +37,11 @@ pub(super) struct Wanted {
 #[derive(Debug, Serialize)]
 pub(super) struct DeliveryView {
     id: DeliveryId,
-    staff_id: String,
+    /// Null for a person who is no staff member.
+    staff_id: Option<String>,
+    /// The person, where they were not asked for by staff id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    recipient: Option<Box<RawValue>>,
     state: DeliveryState,
     /// A stable word for why it is in that state.
     reason: Option<String>,
@@ -144,6 +150,7 @@ fn show(
     DeliveryView {
         id: delivery.id,
         staff_id: delivery.staff_id,
+        recipient: delivery.recipient.and_then(as_json),
         state: delivery.state,
         reason: delivery.reason,
         detail: delivery.detail,

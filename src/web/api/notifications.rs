@@ -13,8 +13,11 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::cursor::{List, Page, Paging};
+use super::named::Named;
 use super::{Caller, State};
+use crate::bridge::bind::Whom;
 use crate::bridge::notify::{Accepted, NotifyError, NotifyRequest, Recipients, Verdict};
+use crate::bridge::route::FieldError;
 use crate::ids::{DeliveryId, NotificationId};
 use crate::models::delivery::{self, DeliveryState, Priority};
 use crate::models::notification::{self, Notification};
@@ -35,6 +38,8 @@ pub(super) struct Create {
     /// Instead of `staff_ids`: everybody.
     #[serde(default)]
     all_staff: bool,
+    /// Instead of `staff_ids`: people, staff or not.
+    people: Option<Vec<Named>>,
     /// What fills the message in.
     #[serde(default)]
     params: Map<String, Value>,
@@ -72,7 +77,10 @@ struct FirstCounts {
 
 #[derive(Debug, Serialize)]
 struct VerdictView {
-    staff_id: String,
+    staff_id: Option<String>,
+    /// The person, where they were not asked for by staff id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    recipient: Option<Box<RawValue>>,
     delivery_id: DeliveryId,
     /// `queued` or `unreachable`.
     state: DeliveryState,
@@ -107,7 +115,7 @@ pub(super) struct Whole {
     counts: BTreeMap<&'static str, i64>,
 }
 
-/// `POST /notifications`: 202 once all deliveries are stored, with a verdict for each staff id.
+/// `POST /notifications`: 202 once all deliveries are stored, with a verdict for each recipient.
 pub(super) async fn create(
     state: Data<State>,
     caller: Caller,
@@ -117,9 +125,10 @@ pub(super) async fn create(
     let idempotency_key = idempotency_key(&request)?;
     let body = body.into_inner();
     let message_type = body.message_type.clone();
+    let people = body.people.map(people).transpose()?;
     let asked = NotifyRequest {
         message_type: body.message_type,
-        recipients: Recipients::one_of(body.staff_ids, body.tag, body.all_staff)?,
+        recipients: Recipients::one_of(body.staff_ids, body.tag, body.all_staff, people)?,
         params: body.params,
         priority: body.priority,
         send_at: body.send_at,
@@ -128,6 +137,22 @@ pub(super) async fn create(
     };
     let accepted = state.bridge.notify(caller.project_id, asked).await?;
     Ok((Json(show(message_type, accepted)), StatusCode::ACCEPTED))
+}
+
+fn people(named: Vec<Named>) -> Result<Vec<Whom>, FieldError> {
+    let whom = |(at, one): (usize, Named)| {
+        one.whom().ok_or_else(|| {
+            let problem =
+                "must have exactly one of: app_id and openid, app_id and code, or unionid";
+            FieldError::new(format!("people[{at}]"), problem)
+        })
+    };
+    named.into_iter().enumerate().map(whom).collect()
+}
+
+/// What is stored as JSON, to be shown as it is.
+pub(super) fn as_json(stored: String) -> Option<Box<RawValue>> {
+    RawValue::from_string(stored).ok()
 }
 
 /// The Idempotency-Key header: at most 255 visible ASCII characters.
@@ -174,6 +199,7 @@ impl From<Verdict> for VerdictView {
     fn from(verdict: Verdict) -> Self {
         Self {
             staff_id: verdict.staff_id,
+            recipient: verdict.recipient.and_then(as_json),
             delivery_id: verdict.delivery_id,
             state: verdict.state,
             reason: verdict.reason,
@@ -194,6 +220,9 @@ impl From<NotifyError> for Problem {
                 .field(source.field)
                 .message_type(name)
                 .broken(source.broken),
+            NotifyError::Login { at, source } => {
+                Self::from(source).within(&format!("people[{at}]"))
+            }
             NotifyError::IdempotencyMismatch => {
                 Self::new(Code::IdempotencyConflict, detail).field(IDEMPOTENCY_KEY)
             }
@@ -250,8 +279,8 @@ pub(super) async fn find(
         let mut found = found.ok_or_else(|| Problem::not_found("notification"))?;
         let counts = in_each_state(delivery::counts(conn, id)?);
         Ok::<_, Problem>(Whole {
-            params: RawValue::from_string(std::mem::take(&mut found.params)).ok(),
-            routes: RawValue::from_string(std::mem::take(&mut found.routes)).ok(),
+            params: as_json(std::mem::take(&mut found.params)),
+            routes: as_json(std::mem::take(&mut found.routes)),
             listed: found.into(),
             counts,
         })

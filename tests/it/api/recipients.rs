@@ -1,5 +1,7 @@
 //! Whom a notification is for, other than by a list of staff ids.
 
+mod people;
+
 use serde_json::{Value, json};
 
 use super::Two;
@@ -64,6 +66,8 @@ both_engines! {
             json!({"staff_ids": ["s1"], "tag": "night"}),
             json!({"staff_ids": ["s1"], "all_staff": true}),
             json!({"tag": "night", "all_staff": true}),
+            json!({"staff_ids": ["s1"], "people": [{"unionid": "o1"}]}),
+            json!({"people": [{"unionid": "o1"}], "all_staff": true}),
         ] {
             let problem = ask(two, whom).await.refused(422, "invalid_field", "staff_ids");
             assert!(problem["detail"].as_str().unwrap().contains("all_staff"), "{problem}");

@@ -21,7 +21,7 @@ both_engines! {
         let verdicts: Vec<_> = accepted
             .verdicts
             .iter()
-            .map(|verdict| (verdict.staff_id.as_str(), verdict.state, verdict.reason.as_deref()))
+            .map(|verdict| (verdict.staff_id.as_deref().unwrap(), verdict.state, verdict.reason.as_deref()))
             .collect();
         assert_eq!(verdicts, [
             ("both", DeliveryState::Queued, None),

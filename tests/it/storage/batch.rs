@@ -54,7 +54,7 @@ both_engines! {
         for row in &rows {
             let stored = delivery::of_notification(conn, row.notification_id, None, 10).unwrap();
             assert_eq!(stored.len(), 1);
-            assert_eq!(stored[0].staff_id, row.staff_id);
+            assert_eq!(stored[0].staff_id.as_deref(), row.staff_id);
             assert_eq!(stored[0].detail.as_deref(), row.detail);
             assert_eq!((&stored[0].reason, stored[0].msgid), (&None, None));
         }

@@ -19,7 +19,8 @@ pub(super) fn queued<'a>(
     NewDelivery {
         notification_id: notification,
         project_id: ground.project,
-        staff_id,
+        staff_id: Some(staff_id),
+        recipient: None,
         staff_name: None,
         account_id: Some(ground.official),
         identity_id: Some(queqiao::ids::IdentityId(1)),
@@ -112,7 +113,7 @@ both_engines! {
         let stored = delivery::verdicts(conn, notification).unwrap();
         assert_eq!(stored.len(), 12_000);
         for (number, decided) in stored.iter().enumerate() {
-            assert_eq!(decided.staff_id, format!("s{number:05}"));
+            assert_eq!(decided.staff_id, Some(format!("s{number:05}")));
         }
         let mut after = None;
         let mut seen = 0;
@@ -131,7 +132,7 @@ both_engines! {
         fill(&ground, 5);
         let conn = &mut ground.conn();
         let first = claim(conn, 0, 3);
-        assert_eq!(first.iter().map(|due| due.staff_id.as_str()).collect::<Vec<_>>(), ["s00000", "s00001", "s00002"]);
+        assert_eq!(first.iter().map(|due| due.staff_id.as_deref().unwrap()).collect::<Vec<_>>(), ["s00000", "s00001", "s00002"]);
         assert!(first.iter().all(|due| due.attempts == 1 && due.unsettled_since == at(0)));
         assert_eq!(claim(conn, 0, 10).len(), 2);
         assert!(claim(conn, 59, 10).is_empty());

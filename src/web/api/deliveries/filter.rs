@@ -22,6 +22,8 @@ pub(super) struct Wanted {
     pub(super) app_id: Option<String>,
     pub(super) message_type: Option<String>,
     pub(super) staff_id: Option<String>,
+    pub(super) openid: Option<String>,
+    pub(super) unionid: Option<String>,
     pub(super) notification_id: Option<NotificationId>,
     pub(super) since: Option<String>,
     pub(super) until: Option<String>,
@@ -42,6 +44,8 @@ impl Wanted {
             &self.app_id,
             &self.message_type,
             &self.staff_id,
+            &self.openid,
+            &self.unionid,
             &self.since,
             &self.until,
         ];
@@ -54,6 +58,8 @@ impl Wanted {
             ("app_id", &self.app_id),
             ("message_type", &self.message_type),
             ("staff_id", &self.staff_id),
+            ("openid", &self.openid),
+            ("unionid", &self.unionid),
         ] {
             check::maybe_text(field, text.as_ref(), ID_MAX)?;
         }
@@ -63,6 +69,8 @@ impl Wanted {
             account_id: None,
             message_type: self.message_type,
             staff_id: self.staff_id,
+            openid: self.openid,
+            unionid: self.unionid,
             notification_id: self.notification_id,
             since: check::instant("since", self.since.as_ref())?,
             until: check::instant("until", self.until.as_ref())?,

@@ -30,6 +30,8 @@ pub(in crate::web::api) struct Many {
     app_id: Option<String>,
     message_type: Option<String>,
     staff_id: Option<String>,
+    openid: Option<String>,
+    unionid: Option<String>,
     notification_id: Option<NotificationId>,
     since: Option<String>,
     until: Option<String>,
@@ -101,13 +103,15 @@ pub(in crate::web::api) async fn many(
         app_id: body.app_id,
         message_type: body.message_type,
         staff_id: body.staff_id,
+        openid: body.openid,
+        unionid: body.unionid,
         notification_id: body.notification_id,
         since: body.since,
         until: body.until,
     };
     if wanted.is_empty() {
         let detail = "Give at least one filter: state, reason, app_id, message_type, staff_id, \
-                      notification_id, since or until. Without one, everything that ever failed \
+                      openid, unionid, notification_id, since or until. Without one, everything that ever failed \
                       would be sent.";
         return Err(Problem::new(Code::MissingField, detail));
     }

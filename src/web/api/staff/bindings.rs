@@ -4,9 +4,10 @@ use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Json, Path};
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::super::check::{self, ID_MAX};
+use super::super::named::Named;
 use super::super::sessions::check_code;
 use super::super::{Caller, State};
 use crate::bridge::bind::{BindError, Whom};
@@ -15,20 +16,6 @@ use crate::ids::{BindingId, IdentityId};
 use crate::models::binding::{self, Binding};
 use crate::models::staff;
 use crate::web::error::{Code, Problem};
-
-/// Exactly one of three forms: `app_id` and `code`, `app_id` and `openid`, or `unionid`.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(in super::super) struct Bind {
-    #[serde(default)]
-    app_id: Option<String>,
-    #[serde(default)]
-    code: Option<String>,
-    #[serde(default)]
-    openid: Option<String>,
-    #[serde(default)]
-    unionid: Option<String>,
-}
 
 #[derive(Debug, Serialize)]
 pub(in super::super) struct BindingView {
@@ -56,7 +43,7 @@ pub(in super::super) async fn create(
     state: Data<State>,
     caller: Caller,
     staff_id: Path<String>,
-    body: Json<Bind>,
+    body: Json<Named>,
 ) -> Result<(Json<BindingView>, StatusCode), Problem> {
     let whom = whom(body.into_inner())?;
     let bind = state.bridge.bind(caller.project_id, &staff_id, whom);
@@ -69,22 +56,17 @@ pub(in super::super) async fn create(
     Ok((Json(binding.into()), status))
 }
 
-fn whom(body: Bind) -> Result<Whom, Problem> {
+fn whom(body: Named) -> Result<Whom, Problem> {
     check::maybe_text("app_id", body.app_id.as_ref(), ID_MAX)?;
     check::maybe_text("openid", body.openid.as_ref(), ID_MAX)?;
     check::maybe_text("unionid", body.unionid.as_ref(), ID_MAX)?;
     if let Some(code) = &body.code {
         check_code(code)?;
     }
-    match (body.app_id, body.code, body.openid, body.unionid) {
-        (Some(app_id), Some(code), None, None) => Ok(Whom::Code { app_id, code }),
-        (Some(app_id), None, Some(openid), None) => Ok(Whom::Openid { app_id, openid }),
-        (None, None, None, Some(unionid)) => Ok(Whom::Unionid(unionid)),
-        _ => {
-            let detail = "Give exactly one of: app_id and code, app_id and openid, or unionid.";
-            Err(Problem::new(Code::InvalidBody, detail).field("app_id, code, openid, unionid"))
-        }
-    }
+    body.whom().ok_or_else(|| {
+        let detail = "Give exactly one of: app_id and code, app_id and openid, or unionid.";
+        Problem::new(Code::InvalidBody, detail).field("app_id, code, openid, unionid")
+    })
 }
 
 impl From<BindError> for Problem {

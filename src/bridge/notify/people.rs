@@ -1,0 +1,200 @@
+//! Recipients who are named by an openid, a unionid or a login code.
+
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
+
+use diesel::QueryResult;
+
+use super::request::{MAX_STAFF_ID, check_text};
+use super::{NotifyError, Recipients};
+use crate::bridge::Bridge;
+use crate::bridge::bind::{Whom, sighting};
+use crate::bridge::decide::{Addressee, Known, Reach, rows_of};
+use crate::bridge::login::LoginError;
+use crate::bridge::route::FieldError;
+use crate::bridge::senders::KnownAccounts;
+use crate::db::Conn;
+use crate::ids::{IdentityId, ProjectId};
+use crate::models::account::AccountKind;
+use crate::models::identity::{self, Sighting};
+use crate::models::notification::Notification;
+use crate::models::staff::Person;
+
+/// Login codes in one request: each costs a call to WeChat while the app waits.
+pub const MAX_CODES: usize = 20;
+/// Characters of a login code.
+const MAX_CODE: usize = 256;
+
+/// Checks what can be checked without a look at what is stored.
+pub(super) fn check(people: &[Whom]) -> Result<(), FieldError> {
+    let mut codes = 0;
+    for (at, whom) in people.iter().enumerate() {
+        let text = |name: &str, text: &str, most: usize| {
+            check_text(&format_args!("people[{at}].{name}"), text, most)
+        };
+        match whom {
+            Whom::Unionid(unionid) => text("unionid", unionid, MAX_STAFF_ID)?,
+            Whom::Openid { app_id, openid } => {
+                text("app_id", app_id, MAX_STAFF_ID)?;
+                text("openid", openid, MAX_STAFF_ID)?;
+            }
+            Whom::Code { app_id, code } => {
+                text("app_id", app_id, MAX_STAFF_ID)?;
+                text("code", code, MAX_CODE)?;
+                codes += 1;
+            }
+        }
+    }
+    if codes > MAX_CODES {
+        let problem = format!(
+            "has {codes} login codes: give at most {MAX_CODES}, or log the people in first and \
+             give their openids"
+        );
+        return Err(FieldError::new("people", problem));
+    }
+    Ok(())
+}
+
+/// Checks the accounts by which people are named, before a code is spent.
+pub(super) fn check_accounts(
+    recipients: &Recipients,
+    accounts: &KnownAccounts,
+) -> Result<(), NotifyError> {
+    let Recipients::People { people } = recipients else {
+        return Ok(());
+    };
+    for (at, whom) in people.iter().enumerate() {
+        let app_id = match whom {
+            Whom::Unionid(_) => continue,
+            Whom::Openid { app_id, .. } | Whom::Code { app_id, .. } => app_id,
+        };
+        let is_code = matches!(whom, Whom::Code { .. });
+        let source = match accounts.get(app_id) {
+            None => LoginError::UnknownAccount,
+            Some((_, kind)) if is_code && *kind != AccountKind::MiniProgram => {
+                LoginError::NotMiniProgram
+            }
+            Some(_) => continue,
+        };
+        return Err(NotifyError::Login { at, source });
+    }
+    Ok(())
+}
+
+pub(super) fn has_codes(recipients: &Recipients) -> bool {
+    let is_code = |whom: &Whom| matches!(whom, Whom::Code { .. });
+    matches!(recipients, Recipients::People { people } if people.iter().any(is_code))
+}
+
+/// Each person once, where they stand first, as deliveries name them.
+pub(super) fn distinct(people: &[Whom]) -> Result<Vec<String>, FieldError> {
+    let mut seen = HashSet::with_capacity(people.len());
+    let mut distinct = Vec::with_capacity(people.len());
+    for (at, whom) in people.iter().enumerate() {
+        let person = match whom.clone() {
+            Whom::Unionid(unionid) => Person::Unionid { unionid },
+            Whom::Openid { app_id, openid } => Person::Openid { app_id, openid },
+            Whom::Code { .. } => {
+                let field = format!("people[{at}].code");
+                let problem = "cannot be used here, as it works only once: give the openid";
+                return Err(FieldError::new(field, problem));
+            }
+        };
+        let person = person.to_json();
+        if seen.insert(person.clone()) {
+            distinct.push(person);
+        }
+    }
+    Ok(distinct)
+}
+
+/// The people whom a request was found to be for, so that nobody is notified twice.
+#[derive(Debug, Default)]
+pub(super) struct Met {
+    unionids: HashSet<String>,
+    identities: HashSet<IdentityId>,
+}
+
+impl Met {
+    /// Whether this is somebody else than all before. Staff are told apart by their ids.
+    pub(super) fn is_new<'a>(&mut self, whom: Addressee<'a>, known: &Known<'a>) -> bool {
+        if let Addressee::Staff(_) = whom {
+            return true;
+        }
+        let rows = rows_of(known, whom);
+        let unionid = rows.iter().find_map(|row| row.unionid.as_ref());
+        match (unionid, rows.first().and_then(|row| row.identity_id)) {
+            (Some(unionid), _) => self.unionids.insert(unionid.clone()),
+            (None, Some(identity)) => self.identities.insert(identity),
+            (None, None) => true,
+        }
+    }
+
+    /// Stores the openids of official accounts that have not been seen, as a binding does: their
+    /// profiles will tell whether they are any. Only a login can say that of a mini-program's.
+    pub(super) fn sight(
+        conn: &mut Conn,
+        notification: &Notification,
+        accounts: &KnownAccounts,
+        whom: &[Addressee<'_>],
+        reach: &mut Reach,
+    ) -> QueryResult<()> {
+        let unseen: Vec<(Addressee<'_>, Sighting)> = {
+            let known = reach.known();
+            let unseen = whom.iter().filter_map(|whom| {
+                let recipient = whom.recipient().filter(|_| !known.contains_key(whom))?;
+                let Ok(Person::Openid { app_id, openid }) = serde_json::from_str(recipient) else {
+                    return None;
+                };
+                let (account, kind) = accounts.get(&app_id)?;
+                let project = notification.project_id;
+                (*kind == AccountKind::OfficialAccount).then(|| {
+                    (
+                        *whom,
+                        sighting(project, *account, openid, notification.created_at),
+                    )
+                })
+            });
+            unseen.collect()
+        };
+        if unseen.is_empty() {
+            return Ok(());
+        }
+        let (whom, mut sightings): (Vec<Addressee<'_>>, Vec<Sighting>) = unseen.into_iter().unzip();
+        sightings.sort_by(|a, b| (a.account_id, &a.openid).cmp(&(b.account_id, &b.openid)));
+        identity::sight(conn, &sightings)?;
+        reach.add(Reach::of(conn, notification.project_id, whom)?);
+        Ok(())
+    }
+}
+
+impl Bridge {
+    /// Asks WeChat who gave the login codes, one after the other: after one that is refused, the
+    /// others are still good.
+    pub(super) async fn exchange(
+        &self,
+        project: ProjectId,
+        recipients: &mut Recipients,
+    ) -> Result<(), NotifyError> {
+        let Recipients::People { people } = recipients else {
+            return Ok(());
+        };
+        let mut known: HashMap<(String, String), String> = HashMap::new();
+        for (at, whom) in people.iter_mut().enumerate() {
+            let Whom::Code { app_id, code } = whom else {
+                continue;
+            };
+            let (app_id, code) = (std::mem::take(app_id), std::mem::take(code));
+            let openid = match known.entry((app_id.clone(), code)) {
+                Entry::Occupied(known) => known.get().clone(),
+                Entry::Vacant(new) => {
+                    let identity = self.log_in(project, &app_id, &new.key().1).await;
+                    let identity = identity.map_err(|source| NotifyError::Login { at, source })?;
+                    new.insert(identity.openid).clone()
+                }
+            };
+            *whom = Whom::Openid { app_id, openid };
+        }
+        Ok(())
+    }
+}

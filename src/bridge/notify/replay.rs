@@ -1,0 +1,50 @@
+//! The answer to a request to notify, as it was first given.
+
+use super::request::Sound;
+use super::{Accepted, NotifyError, Verdict};
+use crate::db::Conn;
+use crate::ids::{NotificationId, ProjectId};
+use crate::models::delivery::{self, DeliveryState};
+use crate::models::notification;
+
+/// The first answer to a request that was accepted already.
+pub(super) fn replay(
+    conn: &mut Conn,
+    project: ProjectId,
+    request: &Sound,
+) -> Result<Option<Accepted>, NotifyError> {
+    let Some(key) = &request.idempotency_key else {
+        return Ok(None);
+    };
+    let Some(known) = notification::by_idempotency_key(conn, project, key)? else {
+        return Ok(None);
+    };
+    if known.request_hash.as_deref() != Some(request.hash.as_slice()) {
+        return Err(NotifyError::IdempotencyMismatch);
+    }
+    Ok(Some(Accepted {
+        notification_id: known.id,
+        replayed: true,
+        verdicts: verdicts(conn, known.id)?,
+    }))
+}
+
+/// The verdicts as they were given: what became of a delivery since then does not change them.
+pub(super) fn verdicts(conn: &mut Conn, id: NotificationId) -> Result<Vec<Verdict>, NotifyError> {
+    let stored = delivery::verdicts(conn, id)?;
+    let verdict = |row: delivery::Decided| {
+        let is_unreachable = row.state == DeliveryState::Unreachable;
+        Verdict {
+            staff_id: row.staff_id,
+            recipient: row.recipient,
+            delivery_id: row.id,
+            state: match is_unreachable {
+                true => DeliveryState::Unreachable,
+                false => DeliveryState::Queued,
+            },
+            reason: row.reason.filter(|_| is_unreachable),
+            detail: row.detail.filter(|_| is_unreachable),
+        }
+    };
+    Ok(stored.into_iter().map(verdict).collect())
+}

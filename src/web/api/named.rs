@@ -1,0 +1,31 @@
+//! How a body names a person.
+
+use serde::Deserialize;
+
+use crate::bridge::bind::Whom;
+
+/// Exactly one of three forms: `app_id` and `code`, `app_id` and `openid`, or `unionid`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Named {
+    #[serde(default)]
+    pub(super) app_id: Option<String>,
+    #[serde(default)]
+    pub(super) code: Option<String>,
+    #[serde(default)]
+    pub(super) openid: Option<String>,
+    #[serde(default)]
+    pub(super) unionid: Option<String>,
+}
+
+impl Named {
+    /// The person; none if the form is none of the three.
+    pub(super) fn whom(self) -> Option<Whom> {
+        match (self.app_id, self.code, self.openid, self.unionid) {
+            (Some(app_id), Some(code), None, None) => Some(Whom::Code { app_id, code }),
+            (Some(app_id), None, Some(openid), None) => Some(Whom::Openid { app_id, openid }),
+            (None, None, None, Some(unionid)) => Some(Whom::Unionid(unionid)),
+            _ => None,
+        }
+    }
+}
