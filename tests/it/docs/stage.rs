@@ -156,6 +156,13 @@ impl Stage {
             None => app_id.to_owned(),
         };
         for (name, value) in members.iter_mut() {
+            if let Value::Array(items) = value {
+                // Each names somebody else.
+                for (item, person) in items.iter_mut().zip(person..) {
+                    self.fill_in(item, person, &app_id);
+                }
+                continue;
+            }
             let Some(text) = value.as_str() else { continue };
             let filled = match (name.as_str(), text) {
                 ("openid", "o…") => population::openid(&app_id, person),
