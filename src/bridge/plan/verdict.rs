@@ -101,8 +101,8 @@ pub(super) fn explain(
     }
     if there().any(|row| is_unknown(&row)) {
         let detail = format!(
-            "WeChat does not know the bound openid in account {app_id}: the same person has \
-             another one in each account. Bind the staff member again with the right one."
+            "WeChat does not know this openid in account {app_id}: the same person has another \
+             one in each account. Bind or name them with the right one."
         );
         return (Unreachable::UnknownOpenid, detail);
     }
@@ -156,16 +156,16 @@ fn why_unlinked(rows: &[&ReachRow], channel: Channel) -> &'static str {
              again in a moment."
         }
         Some(ProfileState::NotBoundToOpenPlatform) => {
-            "Their unionid is not known, because the account they are bound through is not bound \
-             to an Open Platform account. Bind both accounts at open.weixin.qq.com."
+            "Their unionid is not known, because the account they are known in is not bound to an \
+             Open Platform account. Bind both accounts at open.weixin.qq.com."
         }
         Some(ProfileState::NotFollowing) => {
             "Their unionid is not known, because WeChat tells it only of followers. Ask them to \
-             follow, or bind the staff member through the mini-program."
+             follow, or to log in to the mini-program."
         }
         Some(ProfileState::UnknownOpenid) => {
-            "Their unionid is not known, because WeChat does not know the bound openid in its \
-             account. Bind the staff member again with the right openid."
+            "Their unionid is not known, because WeChat does not know their openid in its account. \
+             Bind or name them with the right openid."
         }
         Some(ProfileState::LoginNeeded) => {
             "Their unionid is not known, because they have not logged in to the mini-program yet. \
