@@ -198,3 +198,105 @@ impl Bridge {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn unionid(unionid: &str) -> Whom {
+        Whom::Unionid(unionid.to_owned())
+    }
+
+    fn openid(app_id: &str, openid: &str) -> Whom {
+        Whom::Openid {
+            app_id: app_id.to_owned(),
+            openid: openid.to_owned(),
+        }
+    }
+
+    fn code(code: &str) -> Whom {
+        Whom::Code {
+            app_id: "wx1".to_owned(),
+            code: code.to_owned(),
+        }
+    }
+
+    #[test]
+    fn each_stands_once_where_it_stands_first() {
+        let people = [
+            openid("wx1", "b"),
+            unionid("a"),
+            openid("wx1", "b"),
+            openid("wx2", "b"),
+            unionid("b"),
+            unionid("a"),
+        ];
+        let expected = [
+            r#"{"app_id":"wx1","openid":"b"}"#,
+            r#"{"unionid":"a"}"#,
+            r#"{"app_id":"wx2","openid":"b"}"#,
+            r#"{"unionid":"b"}"#,
+        ];
+        assert_eq!(distinct(&people).unwrap(), expected);
+        let error = distinct(&[unionid("a"), code("c")]).unwrap_err();
+        assert_eq!(error.field, "people[1].code");
+    }
+
+    #[test]
+    fn what_is_too_long_or_too_many_is_refused() {
+        let long = "x".repeat(MAX_STAFF_ID + 1);
+        for (whom, field) in [
+            (unionid(&long), "people[1].unionid"),
+            (openid("wx1", &long), "people[1].openid"),
+            (openid(&long, "o"), "people[1].app_id"),
+            (code(&"x".repeat(MAX_CODE + 1)), "people[1].code"),
+        ] {
+            let error = check(&[unionid("a"), whom]).unwrap_err();
+            assert_eq!(error.field, field);
+        }
+        let codes = vec![code("c"); MAX_CODES];
+        assert!(check(&codes).is_ok());
+        let error = check(&[codes, vec![code("d")]].concat()).unwrap_err();
+        assert_eq!(error.field, "people");
+    }
+
+    #[test]
+    fn a_code_is_for_a_mini_program_of_the_project() {
+        use crate::ids::AccountId;
+        let accounts = KnownAccounts::from([
+            ("wx1".to_owned(), (AccountId(1), AccountKind::MiniProgram)),
+            (
+                "wx2".to_owned(),
+                (AccountId(2), AccountKind::OfficialAccount),
+            ),
+        ]);
+        let refused =
+            |people: Vec<Whom>| match check_accounts(&Recipients::People { people }, &accounts) {
+                Ok(()) => None,
+                Err(NotifyError::Login { at, source }) => Some((at, source.to_string())),
+                Err(error) => panic!("{error}"),
+            };
+        assert_eq!(
+            refused(vec![unionid("a"), openid("wx2", "o"), code("c")]),
+            None
+        );
+        let unknown = refused(vec![unionid("a"), openid("wx3", "o")]);
+        assert_eq!(
+            unknown.unwrap(),
+            (1, LoginError::UnknownAccount.to_string())
+        );
+        let wrong = Whom::Code {
+            app_id: "wx2".to_owned(),
+            code: "c".to_owned(),
+        };
+        let wrong = refused(vec![wrong]);
+        assert_eq!(wrong.unwrap(), (0, LoginError::NotMiniProgram.to_string()));
+    }
+
+    #[test]
+    fn a_code_counts_as_one() {
+        let people = |people| Recipients::People { people };
+        assert!(has_codes(&people(vec![unionid("a"), code("c")])));
+        assert!(!has_codes(&people(vec![unionid("a"), openid("wx1", "o")])));
+    }
+}
