@@ -22,7 +22,7 @@ use super::route::{self, FieldError};
 use super::senders::{KnownAccounts, known_accounts, senders};
 use crate::db::{Conn, DbError};
 use crate::ids::{DeliveryId, NotificationId, ProjectId};
-use crate::models::delivery::DeliveryState;
+use crate::models::delivery::{self, DeliveryState};
 use crate::models::message_type::{self, MessageType};
 use crate::models::notification::{self, NewNotification};
 
@@ -269,9 +269,12 @@ fn accept(
     recipients::in_chunks(conn, project, &request.recipients, limits, |conn, whom| {
         enqueue(conn, &notification, &usable, &mut met, whom).map_err(NotifyError::from)
     })?;
+    let verdicts = verdicts(conn, notification.id)?;
+    let states = verdicts.iter().map(|verdict| verdict.state);
+    delivery::begin_counting(conn, notification.id, states)?;
     Ok(Accepted {
         notification_id: notification.id,
         replayed: false,
-        verdicts: verdicts(conn, notification.id)?,
+        verdicts,
     })
 }

@@ -7,6 +7,7 @@ mod onward;
 mod outbox;
 mod overdue;
 mod priority;
+mod progress;
 mod search;
 
 use chrono::NaiveDateTime;
@@ -26,6 +27,7 @@ pub use onward::{DeadEnd, Halted, Onward, end, halted, move_on};
 pub use outbox::{Outcome, record};
 pub use overdue::{Overdue, close_overdue, has_overdue};
 pub use priority::Priority;
+pub use progress::{begin_counting, counts};
 pub use search::{Filter, search};
 
 text_enum! {
@@ -234,17 +236,5 @@ pub fn verdicts(conn: &mut Conn, notification: NotificationId) -> QueryResult<Ve
         .filter(deliveries::notification_id.eq(notification))
         .order(deliveries::id)
         .select(Decided::as_select())
-        .load(conn)
-}
-
-/// How many deliveries of a notification are in each state.
-pub fn counts(
-    conn: &mut Conn,
-    notification: NotificationId,
-) -> QueryResult<Vec<(DeliveryState, i64)>> {
-    deliveries::table
-        .filter(deliveries::notification_id.eq(notification))
-        .group_by(deliveries::state)
-        .select((deliveries::state, diesel::dsl::count_star()))
         .load(conn)
 }

@@ -6,6 +6,7 @@ mod import;
 mod link;
 mod overdue;
 mod profile;
+mod progress;
 mod receipt;
 mod send;
 mod token;

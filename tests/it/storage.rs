@@ -14,6 +14,7 @@ mod pauses;
 mod people;
 mod plans;
 mod profiles;
+mod progress;
 mod receipts;
 mod roster;
 mod staff;

@@ -95,6 +95,14 @@ diesel::table! {
 }
 
 diesel::table! {
+    progress (notification_id, state) {
+        notification_id -> BigInt,
+        state -> Text,
+        count -> BigInt,
+    }
+}
+
+diesel::table! {
     account_pauses (account_id, call) {
         account_id -> BigInt,
         call -> Text,

@@ -5,6 +5,7 @@ use chrono::TimeDelta;
 use diesel::sql_types::{BigInt, Text};
 use diesel::{Connection, QueryResult, QueryableByName, RunQueryDsl, sql_query};
 use queqiao::db::{Conn, DbError, Engine};
+use queqiao::ids::NotificationId;
 use queqiao::models::delivery::{DeliveryState, Filter};
 use queqiao::models::event::{self, Processed};
 use queqiao::models::identity::{self, LinkState, PeopleFilter, Spot};
@@ -121,6 +122,18 @@ fn fill(ground: &Ground) {
     run(conn, "ANALYZE");
 }
 
+/// The counts of many notifications.
+fn fill_progress(conn: &mut Conn) {
+    run(
+        conn,
+        &format!(
+            "INSERT INTO progress (notification_id, state, count) \
+             SELECT n / 10, 'sent', 1 FROM generate_series(1, {ROWS}) n"
+        ),
+    );
+    run(conn, "ANALYZE progress");
+}
+
 async fn filled() -> Option<Ground> {
     if !postgres::is_there() {
         return None;
@@ -202,7 +215,11 @@ async fn what_is_due_is_found_through_indexes() {
             Ok(())
         });
     }
-    for table in ["attempts", "deliveries"] {
+    fill_progress(&mut ground.conn());
+    reads("progress", &|conn| {
+        delivery::counts(conn, NotificationId(77)).map(drop)
+    });
+    for table in ["attempts", "deliveries", "progress"] {
         reads(table, &|conn| {
             assert!(delivery::has_overdue(conn, at(0))?);
             let overdue = delivery::close_overdue(conn, at(0), at(0), 2_000)?;

@@ -1,0 +1,3 @@
+DROP TRIGGER deliveries_progress ON deliveries;
+DROP FUNCTION count_progress;
+DROP TABLE progress;

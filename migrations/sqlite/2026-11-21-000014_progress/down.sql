@@ -1,0 +1,2 @@
+DROP TRIGGER deliveries_progress;
+DROP TABLE progress;
