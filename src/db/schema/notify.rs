@@ -51,6 +51,7 @@ diesel::table! {
         spent -> Integer,
         begun_at -> Timestamp,
         due_at -> Nullable<Timestamp>,
+        leased_until -> Nullable<Timestamp>,
         unsettled_since -> Nullable<Timestamp>,
         msgid -> Nullable<BigInt>,
         sent_at -> Nullable<Timestamp>,

@@ -91,8 +91,8 @@ pub fn move_on(conn: &mut Conn, rows: &[Onward<'_>]) -> QueryResult<usize> {
         sql: "UPDATE deliveries SET state = 'queued', reason = NULL, detail = NULL, \
               staff_id = r.staff_id, staff_name = r.staff_name, account_id = r.account_id, identity_id = r.identity_id, \
               openid = r.openid, route = r.route, considered = r.considered, \
-              spent = deliveries.attempts, begun_at = r.now, due_at = r.now, msgid = NULL, \
-              sent_at = NULL, finished_at = NULL FROM {rows} WHERE deliveries.id = r.id \
+              spent = deliveries.attempts, begun_at = r.now, due_at = r.now, \
+              leased_until = NULL, msgid = NULL, sent_at = NULL, finished_at = NULL FROM {rows} WHERE deliveries.id = r.id \
               AND deliveries.attempts = r.attempts AND deliveries.unsettled_since IS NULL \
               AND deliveries.state IN ('failed', 'queued') AND deliveries.cancelled_at IS NULL",
     };

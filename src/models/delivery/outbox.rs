@@ -86,7 +86,8 @@ pub fn record(conn: &mut Conn, rows: &[Outcome]) -> QueryResult<usize> {
             ("finished_at", Kind::Timestamp),
         ],
         sql: "UPDATE deliveries SET state = r.state, reason = r.reason, detail = r.detail, \
-              due_at = r.due_at, unsettled_since = r.unsettled_since, msgid = r.msgid, \
+              due_at = r.due_at, leased_until = NULL, \
+              unsettled_since = r.unsettled_since, msgid = r.msgid, \
               sent_at = r.sent_at, finished_at = r.finished_at FROM {rows} \
               WHERE deliveries.id = r.id AND ( \
                   deliveries.state = 'queued' \

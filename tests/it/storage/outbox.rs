@@ -193,7 +193,7 @@ both_engines! {
         assert_eq!((again.attempts, again.unsettled_since), (1, at(5)), "nothing is unsettled");
         let lost = claim(conn, 65, 1).remove(0);
         delivery::release(conn, &[Postponed::new(&again, at(5), at(9))]).unwrap();
-        assert_eq!(only(conn, notification).due_at, Some(at(125)), "the lease is not its any more");
+        assert_eq!(only(conn, notification).due_at, Some(at(5)), "the lease is not its any more");
         delivery::release(conn, &[Postponed::new(&lost, at(65), at(70))]).unwrap();
         let stored = only(conn, notification);
         assert_eq!((stored.attempts, stored.reason.as_deref()), (1, Some("rate")));
