@@ -76,8 +76,16 @@ fn measure(runtime: &Runtime, cluster: Option<&Cluster>, receipts: bool) {
         if receipts { "with" } else { "without" },
     );
     println!(
-        "{:<16} {:>9} {:>10} {:>8} {:>11} {:>9} {:>9} {:>8}",
-        "", "accept ms", "sent/s", "of bare", "delivered/s", "p50 ms", "p99 ms", "peak MiB"
+        "{:<16} {:>9} {:>10} {:>8} {:>11} {:>9} {:>9} {:>11} {:>8}",
+        "",
+        "accept ms",
+        "sent/s",
+        "of bare",
+        "delivered/s",
+        "p50 ms",
+        "p99 ms",
+        "progress ms",
+        "peak MiB"
     );
     // Its receipts would belong to nobody, so it runs without; the first run warms up.
     stage.bare(LARGE);

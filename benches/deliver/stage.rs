@@ -27,11 +27,11 @@ const TEMPLATE: &str = "order-status-template";
 
 /// Everything that a measurement needs.
 pub(crate) struct Stage<'a> {
-    runtime: &'a Runtime,
-    http: reqwest::Client,
+    pub(crate) runtime: &'a Runtime,
+    pub(crate) http: reqwest::Client,
     wechat: Running,
-    service: Running,
-    key: String,
+    pub(crate) service: Running,
+    pub(crate) key: String,
     pub(crate) db: Db,
     conn: RefCell<Conn>,
     /// After the processes that use it.

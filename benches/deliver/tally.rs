@@ -12,6 +12,8 @@ use queqiao::simulator::Stats;
 use crate::stage::Stage;
 use crate::support::wait_until;
 
+/// How often the progress is asked for.
+const ASKED: usize = 21;
 const PATIENCE: Duration = Duration::from_secs(180);
 
 /// A notification that was accepted.
@@ -32,6 +34,8 @@ pub(crate) struct Tally {
     sent: Duration,
     /// From the request to the last one recorded as delivered.
     delivered: Option<Duration>,
+    /// What it takes to ask how far it has come.
+    asked: Duration,
     /// From the request to the answer of each send, in order, milliseconds.
     answered: Vec<f64>,
 }
@@ -66,13 +70,38 @@ impl Notified<'_> {
             "each person saw one message"
         );
         assert_eq!(seen.repeats, self.before.repeats, "none was sent twice");
+        let asked = match self.recipients {
+            1 => Duration::ZERO,
+            _ => self.ask(),
+        };
         Tally {
+            asked,
             recipients: self.recipients,
             accept: self.accept,
             sent,
             delivered,
             answered: self.answered(receipts),
         }
+    }
+
+    /// How long `GET /notifications/{id}` takes, the middle of many.
+    fn ask(&self) -> Duration {
+        let stage = self.stage;
+        let url = format!(
+            "http://{}/api/v1/notifications/{}",
+            stage.service.address, self.id
+        );
+        let mut took: Vec<Duration> = (0..ASKED)
+            .map(|_| {
+                let started = Instant::now();
+                let request = stage.http.get(&url).bearer_auth(&stage.key);
+                let answer = async { request.send().await?.error_for_status()?.bytes().await };
+                stage.runtime.block_on(answer).expect("the progress");
+                started.elapsed()
+            })
+            .collect();
+        took.sort();
+        took.get(ASKED / 2).copied().unwrap_or_default()
     }
 
     /// When each delivery's send was answered; all of them are in the state they should be in.
@@ -123,13 +152,14 @@ impl Tally {
             self.answered.get(at).copied().unwrap_or_default()
         };
         println!(
-            "{:<16} {:>9.1} {:>10.0} {:>8.2} {delivered:>11} {:>9.1} {:>9.1} {peak_mib:>8.0}",
+            "{:<16} {:>9.1} {:>10.0} {:>8.2} {delivered:>11} {:>9.1} {:>9.1} {:>11.2} {peak_mib:>8.0}",
             format!("{} staff", self.recipients),
             self.accept.as_secs_f64() * 1e3,
             self.per_second(),
             self.per_second() / bare,
             quantile(50),
             quantile(99),
+            self.asked.as_secs_f64() * 1e3,
         );
     }
 }
