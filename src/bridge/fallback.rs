@@ -13,7 +13,7 @@ use super::prepared::{Notifications, Ready};
 use super::senders::{known_accounts, senders};
 use crate::db::Conn;
 use crate::ids::{DeliveryId, NotificationId, ProjectId};
-use crate::models::delivery::{self, DeadEnd, DeliveryState, Halted, Onward};
+use crate::models::delivery::{self, Again, DeadEnd, DeliveryState, Halted};
 use crate::models::notification::{self, Notification};
 
 /// A delivery whose route did not lead to the person.
@@ -157,8 +157,9 @@ fn store(
     for ((halted, before), decision) in going.into_iter().zip(decided) {
         let considered = decision.considered(before);
         match decision.way {
-            Ok((route, to)) => onward.push(Onward {
+            Ok((route, to)) => onward.push(Again {
                 id: halted.id,
+                was: halted.state,
                 attempts: halted.attempts,
                 staff_id: decision.staff_id,
                 staff_name: decision.name,
@@ -175,7 +176,7 @@ fn store(
         }
     }
     delivery::end(conn, &ended)?;
-    delivery::move_on(conn, &onward)
+    Ok(delivery::requeue(conn, &onward)?.len())
 }
 
 /// The routes before this one, and this one with what became known.

@@ -23,7 +23,7 @@ pub use cancel::cancel;
 pub use claim::{
     Claim, Due, Ended, Head, NO_ACCOUNT, Postponed, claim_due, hasten, heads, release,
 };
-pub use onward::{DeadEnd, Halted, Onward, end, halted, move_on};
+pub use onward::{DeadEnd, Halted, end, halted};
 pub use outbox::{Outcome, record};
 pub use overdue::{Overdue, close_overdue, has_overdue};
 pub use priority::Priority;

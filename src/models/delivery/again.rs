@@ -1,4 +1,4 @@
-//! Deliveries put back into the outbox by hand.
+//! Deliveries put back into the outbox: by hand, or on another route.
 
 use chrono::NaiveDateTime;
 use diesel::prelude::*;
@@ -15,7 +15,7 @@ use crate::ids::{AccountId, DeliveryId, IdentityId};
 pub struct Again<'a> {
     /// The delivery.
     pub id: DeliveryId,
-    /// As it was when that was decided: of two who retry it, one does.
+    /// As it was when that was decided: of two who send it anew, one does.
     pub was: DeliveryState,
     /// The same.
     pub attempts: i32,
@@ -33,7 +33,7 @@ pub struct Again<'a> {
     pub openid: Option<&'a str>,
     /// Which route, from 0.
     pub route: i32,
-    /// The routes that were passed over before it, as JSON.
+    /// The routes considered before it, as JSON.
     pub considered: Option<String>,
     /// Now.
     #[serde(serialize_with = "timestamp")]
@@ -46,8 +46,8 @@ struct Taken {
     id: DeliveryId,
 }
 
-/// Puts deliveries back, due at once, with all tries before them. Returns those that were still as
-/// they had been.
+/// Puts deliveries back, due at once, with all tries and all time before them. Returns those that
+/// were still as they had been.
 pub fn requeue(conn: &mut Conn, rows: &[Again<'_>]) -> QueryResult<Vec<DeliveryId>> {
     const REQUEUE: Batch = Batch {
         columns: &[
@@ -64,8 +64,9 @@ pub fn requeue(conn: &mut Conn, rows: &[Again<'_>]) -> QueryResult<Vec<DeliveryI
             ("now", Kind::Timestamp),
         ],
         sql: "UPDATE deliveries SET state = 'queued', reason = NULL, detail = NULL, \
-              staff_id = r.staff_id, staff_name = r.staff_name, account_id = r.account_id, identity_id = r.identity_id, \
-              openid = r.openid, route = r.route, considered = r.considered, spent = deliveries.attempts, begun_at = r.now, \
+              staff_id = r.staff_id, staff_name = r.staff_name, account_id = r.account_id, \
+              identity_id = r.identity_id, openid = r.openid, route = r.route, \
+              considered = r.considered, spent = deliveries.attempts, begun_at = r.now, \
               due_at = r.now, leased_until = NULL, unsettled_since = NULL, msgid = NULL, \
               sent_at = NULL, finished_at = NULL FROM {rows} WHERE deliveries.id = r.id \
               AND deliveries.state = r.was AND deliveries.attempts = r.attempts \

@@ -10,7 +10,7 @@ use queqiao::db::{Conn, DbError};
 use queqiao::ids::NotificationId;
 use queqiao::models::attempt::{self, NewAttempt};
 use queqiao::models::delivery::{
-    self, Again, DeadEnd, Delivery, DeliveryState, Due, NewDelivery, Onward, Outcome, Postponed,
+    self, Again, DeadEnd, Delivery, DeliveryState, Due, NewDelivery, Outcome, Postponed,
 };
 use queqiao::models::receipt::{self, NewReceipt};
 
@@ -190,10 +190,11 @@ impl Player {
                 considered: None,
             })
             .collect();
-        let going: Vec<Onward<'_>> = going
+        let going: Vec<Again<'_>> = going
             .iter()
-            .map(|halted| Onward {
+            .map(|halted| Again {
                 id: halted.id,
+                was: halted.state,
                 attempts: halted.attempts,
                 staff_id: halted.staff_id.as_deref(),
                 staff_name: None,
@@ -206,7 +207,7 @@ impl Player {
             })
             .collect();
         delivery::end(conn, &ended)?;
-        delivery::move_on(conn, &going).map(drop)
+        delivery::requeue(conn, &going).map(drop)
     }
 
     fn release(&mut self, conn: &mut Conn) -> QueryResult<()> {
