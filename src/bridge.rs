@@ -5,6 +5,7 @@ pub mod bind;
 pub mod consent;
 mod decide;
 pub mod deliver;
+pub mod explain;
 mod fallback;
 pub mod import;
 pub mod invite;
@@ -27,6 +28,8 @@ mod senders;
 pub mod signals;
 pub mod templates;
 pub mod token;
+pub mod trouble;
+pub mod ways;
 pub mod webhook;
 pub mod window;
 

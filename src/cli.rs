@@ -4,6 +4,7 @@ mod accounts;
 mod context;
 mod deliveries;
 mod demo;
+mod explain;
 mod followers;
 mod keys;
 mod load;
@@ -71,6 +72,8 @@ enum Command {
     /// List deliveries, and retry those that did not arrive.
     #[command(subcommand)]
     Deliveries(deliveries::Command),
+    /// Say why a staff member is reached or not, and what to do next.
+    Explain(explain::Args),
     /// Send a signed test event to any callback URL.
     Trigger(trigger::Args),
     /// Put a callback URL under load with distinct signed events.
@@ -102,6 +105,7 @@ pub async fn run(cli: Cli) -> Result<()> {
         Command::Followers(command) => followers::run(config, command).await,
         Command::Templates(command) => templates::run(config, command).await,
         Command::Deliveries(command) => deliveries::run(config, command).await,
+        Command::Explain(args) => explain::run(config, args).await,
         Command::Simulate(_) | Command::Trigger(_) | Command::Load(_) | Command::Demo(_) => Ok(()),
     }
 }

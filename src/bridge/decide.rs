@@ -73,6 +73,11 @@ impl Reach {
         self.people.extend(more.people);
     }
 
+    /// Adds people of whom it is known by other means how they can be reached.
+    pub(super) fn add_people(&mut self, rows: Vec<PersonRow>) {
+        self.people.extend(rows);
+    }
+
     pub(super) fn known(&self) -> Known<'_> {
         let mut known = by_staff_id(&self.staff);
         for row in &self.people {
@@ -111,6 +116,9 @@ pub(super) struct Asked<'a> {
     pub(super) from: usize,
 }
 
+/// A route leads to the person, and its message has no text for them.
+const NOT_RENDERABLE: &str = "not_renderable";
+
 /// What is decided for one person.
 pub(super) struct Decision<'a> {
     pub(super) whom: Addressee<'a>,
@@ -123,6 +131,11 @@ pub(super) struct Decision<'a> {
 }
 
 impl Decision<'_> {
+    /// Whether only the text keeps the message from being sent.
+    pub(super) fn is_unrenderable(&self) -> bool {
+        matches!(self.way, Err((NOT_RENDERABLE, _)))
+    }
+
     /// The routes passed over, to store after those before them.
     pub(super) fn considered(&self, mut before: Vec<Considered>) -> Option<String> {
         before.extend(self.considered.iter().cloned());
@@ -190,7 +203,7 @@ fn way<'a>(
                     Addressee::Person(_) => "person",
                 };
                 let detail = format!("The message has no text for this {whom}: {error}.");
-                ("not_renderable", detail)
+                (NOT_RENDERABLE, detail)
             });
             (way, passed)
         }

@@ -38,7 +38,9 @@ use crate::db::DbError;
 use crate::models::account_pause;
 use crate::models::delivery::{self, Due, Postponed};
 
+pub(super) use budget::{Allowances, day, used_up};
 pub use lane::Lanes;
+pub(super) use outcome::next_midnight;
 pub use permits::Turns;
 pub use resume::Resumed;
 

@@ -33,6 +33,26 @@ pub(super) use scan::{Presented, lock_presented, redeem_presented};
 
 const CALL: &str = "qrcode/create";
 
+/// Why an invitation is refused, and what to do.
+pub const fn why_refused(reason: Refusal) -> &'static str {
+    match reason {
+        Refusal::Foreign => "The invitation was presented to an account of another project.",
+        Refusal::WrongAccount => {
+            "The invitation is for another account. Make one that names this mini-program."
+        }
+        Refusal::Used => "The invitation was used already. Make a new one.",
+        Refusal::Revoked => "The invitation was revoked, or a newer one took its place.",
+        Refusal::Expired => "The invitation has expired. Make a new one.",
+        Refusal::AlreadyBound => {
+            "The staff member is bound to somebody else. Remove that binding first, or make an \
+             invitation with rebind."
+        }
+        Refusal::PersonAlreadyBound => {
+            "The person is bound to another staff member. Remove that binding first."
+        }
+    }
+}
+
 /// What an invitation is to be.
 #[derive(Clone, Debug)]
 pub struct Wanted {

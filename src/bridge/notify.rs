@@ -4,7 +4,9 @@
 mod again;
 mod cancel;
 mod enqueue;
+mod met;
 mod people;
+mod preflight;
 mod preview;
 mod recipients;
 mod replay;
@@ -28,13 +30,14 @@ use crate::models::notification::{self, NewNotification};
 
 pub use again::{MAX_RETRIED, RETRIABLE, Refused, Retried};
 pub use people::MAX_CODES;
+pub use preflight::{Forecast, Preflight, Warning};
 pub use preview::{PreviewRequest, PreviewStaff, RoutePreview};
 pub use recipients::Recipients;
 pub use request::{MAX_KEY, MAX_NAME, MAX_PARAMS, MAX_STAFF_ID, NotifyRequest};
 pub use times::MAX_AHEAD_DAYS;
 
 use enqueue::enqueue;
-use people::Met;
+use met::Met;
 use recipients::Gone;
 use replay::{replay, verdicts};
 use request::Sound;

@@ -12,7 +12,7 @@ use crate::ids::{AccountId, IdentityId};
 use crate::models::credit::{Standing, Wanted};
 use crate::models::staff::ReachRow;
 
-pub use verdict::Unreachable;
+pub use verdict::{Unreachable, no_unionid};
 
 /// An account through which a route sends, and on which channel.
 #[derive(Clone, Debug, PartialEq, Eq)]

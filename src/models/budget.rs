@@ -4,8 +4,8 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
 use serde::Serialize;
 
-use crate::db::Conn;
 use crate::db::batch::{Batch, Kind};
+use crate::db::{Conn, schema::budgets};
 use crate::ids::AccountId;
 
 /// Uses of one call, wanted or given back.
@@ -73,6 +73,19 @@ pub fn reserve(conn: &mut Conn, wanted: &[Uses]) -> QueryResult<Vec<Used>> {
               RETURNING account_id, call, used, second_used, minute_used",
     };
     RESERVE.load(conn, wanted)
+}
+
+/// How often each of the accounts has made each call on a day in Beijing, counted from 1970.
+pub fn of_day(
+    conn: &mut Conn,
+    accounts: &[AccountId],
+    day: i64,
+) -> QueryResult<Vec<(AccountId, String, i64)>> {
+    budgets::table
+        .filter(budgets::account_id.eq_any(accounts))
+        .filter(budgets::day.eq(day))
+        .select((budgets::account_id, budgets::call, budgets::used))
+        .load(conn)
 }
 
 /// Takes back what was counted and not used.

@@ -28,7 +28,7 @@ pub use outbox::{Outcome, record};
 pub use overdue::{Overdue, close_overdue, has_overdue};
 pub use priority::Priority;
 pub use progress::{begin_counting, counts};
-pub use search::{Filter, search};
+pub use search::{Filter, latest_of_staff, search};
 
 text_enum! {
     /// How far a delivery has come.

@@ -17,6 +17,7 @@ mod check;
 mod credits;
 mod deliveries;
 mod events;
+mod explain;
 mod imports;
 mod message_types;
 mod named;
@@ -63,6 +64,7 @@ pub(super) fn scope() -> Routes {
         .service(at("/v1/staff/{staff_id}/invitations", [post(Notify, staff::invitations::create), search(Read, staff::invitations::list)]))
         .service(at("/v1/staff/{staff_id}/invitations/{id}", [delete(Notify, staff::invitations::revoke)]))
         .service(at("/v1/staff/{staff_id}/credits", [get(Read, credits::of_staff)]))
+        .service(at("/v1/staff/{staff_id}/explain", [search(Read, explain::find)]))
         .service(at("/v1/people", [search(Read, people::list)]))
         .service(at("/v1/people/{identity_id}", [get(Read, people::find)]))
         .service(at("/v1/message-types", [search(Read, message_types::list)]))
@@ -70,6 +72,9 @@ pub(super) fn scope() -> Routes {
         .service(at("/v1/message-types/{name}/preview", [post(Read, message_types::preview::create)])
             .app_data(error::json(PREVIEW_MAX)))
         .service(at("/v1/notifications", [post(Notify, notifications::create), search(Read, notifications::list)])
+            .app_data(error::json(NOTIFICATION_MAX)))
+        // Before the one with an id.
+        .service(at("/v1/notifications/preflight", [look(Read, notifications::preflight::create)])
             .app_data(error::json(NOTIFICATION_MAX)))
         .service(at("/v1/notifications/{id}", [get(Read, notifications::find)]))
         .service(at("/v1/notifications/{id}/cancel", [post(Notify, notifications::cancel::create)]))
@@ -122,7 +127,7 @@ async fn no_such_route() -> Result<String, Problem> {
 }
 
 macro_rules! methods {
-    ($($(#[$doc:meta])* $name:ident: $method:ident, $query:literal;)*) => {$(
+    ($($(#[$doc:meta])* $name:ident: $method:ident, $query:literal, $or:expr;)*) => {$(
         $(#[$doc])*
         fn $name<F, Args>(scope: Scope, handler: F) -> (Method, Route)
         where
@@ -130,7 +135,7 @@ macro_rules! methods {
             Args: FromRequest + 'static,
             F::Output: Responder + 'static,
         {
-            let demand = Demand { scope, query: $query };
+            let demand = Demand { scope, or: $or, query: $query };
             let check = middleware::from_fn(move |request, next| auth::check(demand, request, next));
             (Method::$method, web::method(Method::$method).to(handler).wrap(check))
         }
@@ -138,10 +143,12 @@ macro_rules! methods {
 }
 
 methods! {
-    get: GET, false;
+    get: GET, false, None;
     /// A GET that reads a query string.
-    search: GET, true;
-    post: POST, false;
-    put: PUT, false;
-    delete: DELETE, false;
+    search: GET, true, None;
+    post: POST, false, None;
+    /// A POST that changes nothing, for those who notify too.
+    look: POST, false, Some(Notify);
+    put: PUT, false, None;
+    delete: DELETE, false, None;
 }

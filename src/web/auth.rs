@@ -21,6 +21,8 @@ pub(super) type Caller = web::ReqData<Arc<keys::Caller>>;
 pub(super) struct Demand {
     /// The scope that the key must cover.
     pub(super) scope: Scope,
+    /// Another one that will do.
+    pub(super) or: Option<Scope>,
     /// Whether the route reads a query string; where it does not, one is refused.
     pub(super) query: bool,
 }
@@ -32,9 +34,11 @@ pub(super) async fn check(
     next: Next<BoxBody>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let caller = identify(&request).await?;
-    if !caller.may(demand.scope) {
-        let scope = demand.scope;
-        let detail = format!("This route needs a key with the scope {scope} or admin.");
+    let will_do = [Some(demand.scope), demand.or].into_iter().flatten();
+    if !will_do.clone().any(|scope| caller.may(scope)) {
+        let words: Vec<String> = will_do.map(|scope| scope.to_string()).collect();
+        let scopes = words.join(", ");
+        let detail = format!("This route needs a key with the scope {scopes} or admin.");
         return Err(Problem::new(Code::MissingScope, detail).into());
     }
     if !demand.query && !request.query_string().is_empty() {

@@ -3,6 +3,7 @@
 mod commands;
 mod crash;
 mod demo;
+mod explain;
 mod misuse;
 mod roles;
 mod templates;

@@ -3,10 +3,12 @@
 mod accept;
 mod budgets;
 mod deliver;
+mod explain;
 mod fallback;
 mod lanes;
 mod pauses;
 mod people;
+mod preflight;
 mod rig;
 mod silence;
 mod trouble;

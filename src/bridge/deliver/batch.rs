@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use chrono::{NaiveDateTime, TimeDelta};
 
-use super::budget::{Allowances, Short};
+use super::budget::{Allowances, Short, used_up};
 use super::lane::{Mode, Slot};
 use super::outcome::{REMEMBERED, next_midnight};
 use super::pause::{Pause, tell_set};
@@ -305,10 +305,7 @@ impl Order {
             call,
             kind: PauseKind::UsedUp,
             reason: PauseReason::BudgetUsedUp,
-            detail: format!(
-                "The account's budget for {call} is used up for today; it is renewed at midnight \
-                 in Beijing. It is set in [budgets]."
-            ),
+            detail: used_up(call),
             until: next_midnight(self.now),
             started_at: self.now,
             now: self.now,

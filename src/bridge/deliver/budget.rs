@@ -18,13 +18,32 @@ pub(super) enum Short {
     Rate(NaiveDateTime),
 }
 
+/// The day in Beijing, counted from 1970.
+pub(in crate::bridge) fn day(now: NaiveDateTime) -> i64 {
+    (now + BEIJING).and_utc().timestamp().div_euclid(86_400)
+}
+
+/// Why nothing is sent any more today.
+pub(in crate::bridge) fn used_up(call: &str) -> String {
+    format!(
+        "The account's budget for {call} is used up for today; it is renewed at midnight in \
+         Beijing. It is set in [budgets]."
+    )
+}
+
 /// What an account may use.
 #[derive(Clone, Debug)]
-pub(super) struct Allowances(AccountBudgets);
+pub(in crate::bridge) struct Allowances(AccountBudgets);
 
 impl Allowances {
-    pub(super) fn new(budgets: AccountBudgets) -> Self {
+    pub(in crate::bridge) fn new(budgets: AccountBudgets) -> Self {
         Self(budgets)
+    }
+
+    /// How many calls may be made on a day; none, if there is no limit.
+    pub(in crate::bridge) fn per_day(&self, call: &str) -> Option<i64> {
+        let most = self.of(call)?.per_day;
+        (most > 0).then(|| i64::try_from(most).unwrap_or(i64::MAX))
     }
 
     /// None, if the call has no limit.
@@ -48,14 +67,13 @@ impl Allowances {
         now: NaiveDateTime,
     ) -> Vec<Uses> {
         let seconds = now.and_utc().timestamp();
-        let in_beijing = (now + BEIJING).and_utc().timestamp();
         counts
             .iter()
             .filter(|(call, count)| **count > 0 && self.of(call).is_some())
             .map(|(call, count)| Uses {
                 account_id: account,
                 call,
-                day: in_beijing.div_euclid(86_400),
+                day: day(now),
                 second: seconds,
                 minute: seconds.div_euclid(60),
                 count: *count,

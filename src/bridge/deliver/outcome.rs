@@ -164,7 +164,7 @@ impl Try {
 }
 
 /// When WeChat renews the day's quota.
-pub(super) fn next_midnight(now: NaiveDateTime) -> NaiveDateTime {
+pub(in crate::bridge) fn next_midnight(now: NaiveDateTime) -> NaiveDateTime {
     let in_beijing = now + BEIJING;
     let midnight = in_beijing.date().and_time(NaiveTime::MIN) + TimeDelta::days(1);
     midnight - BEIJING

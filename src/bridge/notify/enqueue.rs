@@ -1,8 +1,8 @@
 //! From recipients to deliveries: what is decided for each of them, and the rows of it.
 
 use super::Usable;
-use super::people::Met;
-use crate::bridge::decide::{Addressee, Asked, Decision, Reach, decide};
+use super::met::Met;
+use crate::bridge::decide::{Addressee, Asked, Decision, Known, Reach, decide};
 use crate::db::Conn;
 use crate::models::delivery::{self, DeliveryState, NewDelivery};
 use crate::models::notification::Notification;
@@ -18,9 +18,25 @@ pub(super) fn enqueue(
     let mut reach = Reach::of(conn, notification.project_id, whom.iter().copied())?;
     Met::sight(conn, notification, &usable.accounts, whom, &mut reach)?;
     let known = reach.known();
-    let asked: Vec<Asked<'_>> = whom
+    let decided = decided(conn, usable, met, whom, &known)?;
+    let rows: Vec<NewDelivery<'_>> = decided
         .iter()
-        .filter(|whom| met.is_new(**whom, &known))
+        .map(|decision| row(decision, notification))
+        .collect();
+    delivery::insert_many(conn, &rows)
+}
+
+/// Decides for those who were not met before, in their order.
+pub(super) fn decided<'a>(
+    conn: &mut Conn,
+    usable: &'a Usable,
+    met: &mut Met,
+    whom: &[Addressee<'a>],
+    known: &Known<'a>,
+) -> diesel::QueryResult<Vec<Decision<'a>>> {
+    let asked: Vec<Asked<'a>> = whom
+        .iter()
+        .filter(|whom| met.is_new(**whom, known))
         .map(|whom| Asked {
             whom: *whom,
             prepared: &usable.prepared,
@@ -28,12 +44,7 @@ pub(super) fn enqueue(
             from: 0,
         })
         .collect();
-    let decided = decide(conn, &known, &asked)?;
-    let rows: Vec<NewDelivery<'_>> = decided
-        .iter()
-        .map(|decision| row(decision, notification))
-        .collect();
-    delivery::insert_many(conn, &rows)
+    decide(conn, known, &asked)
 }
 
 fn row<'a>(decision: &'a Decision<'_>, notification: &Notification) -> NewDelivery<'a> {

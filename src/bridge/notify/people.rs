@@ -3,21 +3,15 @@
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 
-use diesel::QueryResult;
-
 use super::request::{MAX_STAFF_ID, check_text};
 use super::{NotifyError, Recipients};
 use crate::bridge::Bridge;
-use crate::bridge::bind::{Whom, sighting};
-use crate::bridge::decide::{Addressee, Known, Reach, rows_of};
+use crate::bridge::bind::Whom;
 use crate::bridge::login::LoginError;
 use crate::bridge::route::FieldError;
 use crate::bridge::senders::KnownAccounts;
-use crate::db::Conn;
-use crate::ids::{IdentityId, ProjectId};
+use crate::ids::ProjectId;
 use crate::models::account::AccountKind;
-use crate::models::identity::{self, Sighting};
-use crate::models::notification::Notification;
 use crate::models::staff::Person;
 
 /// Login codes in one request: each costs a call to WeChat while the app waits.
@@ -96,7 +90,8 @@ pub(super) fn distinct(people: &[Whom]) -> Result<Vec<String>, FieldError> {
             Whom::Openid { app_id, openid } => Person::Openid { app_id, openid },
             Whom::Code { .. } => {
                 let field = format!("people[{at}].code");
-                let problem = "cannot be used here, as it works only once: give the openid";
+                let problem = "cannot be tried without using it up: log the person in first \
+                               (POST /miniprogram/{app_id}/sessions), and give the openid";
                 return Err(FieldError::new(field, problem));
             }
         };
@@ -106,66 +101,6 @@ pub(super) fn distinct(people: &[Whom]) -> Result<Vec<String>, FieldError> {
         }
     }
     Ok(distinct)
-}
-
-/// The people whom a request was found to be for, so that nobody is notified twice.
-#[derive(Debug, Default)]
-pub(super) struct Met {
-    unionids: HashSet<String>,
-    identities: HashSet<IdentityId>,
-}
-
-impl Met {
-    /// Whether this is somebody else than all before. Staff are told apart by their ids.
-    pub(super) fn is_new<'a>(&mut self, whom: Addressee<'a>, known: &Known<'a>) -> bool {
-        if let Addressee::Staff(_) = whom {
-            return true;
-        }
-        let rows = rows_of(known, whom);
-        let unionid = rows.iter().find_map(|row| row.unionid.as_ref());
-        match (unionid, rows.first().and_then(|row| row.identity_id)) {
-            (Some(unionid), _) => self.unionids.insert(unionid.clone()),
-            (None, Some(identity)) => self.identities.insert(identity),
-            (None, None) => true,
-        }
-    }
-
-    /// Stores the openids of official accounts that have not been seen, as a binding does: their
-    /// profiles will tell whether they are any. Only a login can say that of a mini-program's.
-    pub(super) fn sight(
-        conn: &mut Conn,
-        notification: &Notification,
-        accounts: &KnownAccounts,
-        whom: &[Addressee<'_>],
-        reach: &mut Reach,
-    ) -> QueryResult<()> {
-        let unseen: Vec<(Addressee<'_>, Sighting)> = {
-            let known = reach.known();
-            let unseen = whom.iter().filter_map(|whom| {
-                let recipient = whom.recipient().filter(|_| !known.contains_key(whom))?;
-                let Ok(Person::Openid { app_id, openid }) = serde_json::from_str(recipient) else {
-                    return None;
-                };
-                let (account, kind) = accounts.get(&app_id)?;
-                let project = notification.project_id;
-                (*kind == AccountKind::OfficialAccount).then(|| {
-                    (
-                        *whom,
-                        sighting(project, *account, openid, notification.created_at),
-                    )
-                })
-            });
-            unseen.collect()
-        };
-        if unseen.is_empty() {
-            return Ok(());
-        }
-        let (whom, mut sightings): (Vec<Addressee<'_>>, Vec<Sighting>) = unseen.into_iter().unzip();
-        sightings.sort_by(|a, b| (a.account_id, &a.openid).cmp(&(b.account_id, &b.openid)));
-        identity::sight(conn, &sightings)?;
-        reach.add(Reach::of(conn, notification.project_id, whom)?);
-        Ok(())
-    }
 }
 
 impl Bridge {

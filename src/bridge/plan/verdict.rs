@@ -150,7 +150,12 @@ fn why_unlinked(rows: &[&ReachRow], channel: Channel) -> &'static str {
             }
         };
     }
-    match rows.iter().find_map(|row| row.profile_state) {
+    no_unionid(rows.iter().find_map(|row| row.profile_state))
+}
+
+/// Why the unionid of a person in this state is not known, and what to do.
+pub const fn no_unionid(state: Option<ProfileState>) -> &'static str {
+    match state {
         Some(ProfileState::Pending) => {
             "Their unionid is not known yet, because their profile is still to be fetched. Try \
              again in a moment."

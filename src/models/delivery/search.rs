@@ -62,6 +62,42 @@ pub fn search(
         .load(conn)
 }
 
+/// How far back a staff member's deliveries are looked for where none of them went wrong.
+const LOOK_BACK: i64 = 100_000;
+
+/// The last deliveries to a staff member, newest first: those that went wrong, and those among the
+/// newest of the installation. No index names the staff member, as it would be written for each message.
+pub fn latest_of_staff(
+    conn: &mut Conn,
+    project: ProjectId,
+    staff_id: &str,
+    limit: i64,
+) -> QueryResult<Vec<Delivery>> {
+    let newest: Option<DeliveryId> = deliveries::table
+        .select(diesel::dsl::max(deliveries::id))
+        .first(conn)?;
+    let floor = DeliveryId(newest.map_or(0, |id| id.0 - LOOK_BACK));
+    let theirs = || {
+        deliveries::table
+            .filter(deliveries::project_id.eq(project))
+            .filter(deliveries::staff_id.eq(staff_id))
+            .order(deliveries::id.desc())
+            .limit(limit)
+            .select(Delivery::as_select())
+    };
+    let mut found = theirs().filter(deliveries::id.gt(floor)).load(conn)?;
+    let wanted = usize::try_from(limit).unwrap_or_default();
+    if found.len() < wanted && floor.0 > 0 {
+        let troubled: Vec<Delivery> = theirs()
+            .filter(deliveries::reason.is_not_null())
+            .filter(deliveries::id.le(floor))
+            .load(conn)?;
+        found.extend(troubled);
+        found.truncate(wanted);
+    }
+    Ok(found)
+}
+
 fn matching(project: ProjectId, filter: &Filter) -> deliveries::BoxedQuery<'_, Backend> {
     let mut query = deliveries::table
         .filter(deliveries::project_id.eq(project))

@@ -2,7 +2,6 @@
 
 mod filter;
 pub(super) mod retry;
-mod routes;
 mod search;
 
 use std::collections::HashMap;
@@ -16,6 +15,7 @@ use super::cursor::{List, Page, Paging};
 use super::notifications::as_json;
 use super::person::Accounts;
 use super::{Caller, State};
+use crate::bridge::ways::{RouteView, Routes};
 use crate::db::Conn;
 use crate::ids::{DeliveryId, IdentityId, NotificationId, ProjectId};
 use crate::models::attempt::{self, Attempt};
@@ -24,7 +24,6 @@ use crate::models::notification;
 use crate::web::error::Problem;
 use crate::wechat::error::advice;
 
-use routes::{RouteView, Routes};
 pub(super) use search::{find, search};
 
 #[derive(Debug, Deserialize)]

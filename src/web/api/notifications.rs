@@ -1,6 +1,7 @@
 //! Notifications: asking for one, and what was asked.
 
 pub(super) mod cancel;
+pub(super) mod preflight;
 
 use std::collections::BTreeMap;
 
@@ -49,6 +50,22 @@ pub(super) struct Create {
     send_at: Option<String>,
     /// From when not to send it any more.
     expires_at: Option<String>,
+}
+
+impl Create {
+    /// What is asked for, without an idempotency key.
+    fn asked(self) -> Result<NotifyRequest, Problem> {
+        let people = self.people.map(people).transpose()?;
+        Ok(NotifyRequest {
+            message_type: self.message_type,
+            recipients: Recipients::one_of(self.staff_ids, self.tag, self.all_staff, people)?,
+            params: self.params,
+            priority: self.priority,
+            send_at: self.send_at,
+            expires_at: self.expires_at,
+            idempotency_key: None,
+        })
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -123,18 +140,9 @@ pub(super) async fn create(
     body: Json<Create>,
 ) -> Result<(Json<AcceptedView>, StatusCode), Problem> {
     let idempotency_key = idempotency_key(&request)?;
-    let body = body.into_inner();
-    let message_type = body.message_type.clone();
-    let people = body.people.map(people).transpose()?;
-    let asked = NotifyRequest {
-        message_type: body.message_type,
-        recipients: Recipients::one_of(body.staff_ids, body.tag, body.all_staff, people)?,
-        params: body.params,
-        priority: body.priority,
-        send_at: body.send_at,
-        expires_at: body.expires_at,
-        idempotency_key,
-    };
+    let mut asked = body.into_inner().asked()?;
+    asked.idempotency_key = idempotency_key;
+    let message_type = asked.message_type.clone();
     let accepted = state.bridge.notify(caller.project_id, asked).await?;
     Ok((Json(show(message_type, accepted)), StatusCode::ACCEPTED))
 }

@@ -28,6 +28,7 @@ fn routes() -> Vec<(&'static str, String, Scope, Option<Value>)> {
             Notify,
             Some(json!({"unionid": "u"})),
         ),
+        ("GET", "/staff/s1/explain".to_owned(), Read, None),
         ("DELETE", "/staff/s1/bindings/1".to_owned(), Admin, None),
         ("DELETE", "/staff/s1".to_owned(), Admin, None),
         ("GET", "/people".to_owned(), Read, None),
@@ -149,5 +150,19 @@ both_engines! {
             let request = request.header("Authorization", header.as_bytes());
             app.send(request).await.refused(401, "unauthorized", "");
         }
+    }
+
+    async fn a_preflight_is_for_those_who_read_and_those_who_notify(two: Two) {
+        let app = &two.app;
+        let body = json!({"message_type": "ping", "staff_ids": ["s1"]});
+        for (scope, allowed) in [(Scope::Read, true), (Scope::Notify, true), (Scope::Admin, true), (Scope::Token, false)] {
+            let key = app.key(two.one, &[scope]).await;
+            let answer = app.post(&key, "/notifications/preflight", body.clone()).await;
+            match allowed {
+                true => answer.refused(422, "unknown_message_type", "message_type"),
+                false => answer.refused(403, "missing_scope", ""),
+            };
+        }
+        app.post("", "/notifications/preflight", body).await.refused(401, "unauthorized", "");
     }
 }

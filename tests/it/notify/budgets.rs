@@ -6,7 +6,9 @@ use queqiao::db::Engine;
 use queqiao::models::delivery::DeliveryState;
 use queqiao::simulator::{Fault, FaultKind};
 
-use super::rig::{APPS, Rig, SEND};
+use serde_json::json;
+
+use super::rig::{APPS, Rig, SEND, request};
 
 fn a_day(per_day: u64) -> impl FnOnce(&mut Config) {
     move |config| {
@@ -41,6 +43,42 @@ both_engines! {
             assert_eq!(rig.sends(), sends);
         }
         assert_eq!(rig.count(id, DeliveryState::Sent).await, 23);
+    }
+
+    async fn that_a_budget_is_short_is_told_before_and_that_it_is_used_up_after(engine: Engine) {
+        let rig = Rig::with(engine, a_day(10)).await;
+        let crowd = rig.crowd(0, 12).await;
+        let warned = async |count: usize| {
+            let ids: Vec<&str> = crowd.iter().take(count).map(String::as_str).collect();
+            let asked = request(&ids, json!({"title": "hi"}), None);
+            let told = rig.bridge.preflight(rig.project, asked).await.unwrap();
+            assert_eq!(told.verdicts.iter().filter(|one| one.route.is_some()).count(), count);
+            told.warnings
+        };
+        assert_eq!(warned(10).await, []);
+        let short = warned(12).await;
+        assert_eq!((short.len(), short[0].code), (1, "budget_short"));
+        assert!(short[0].detail.contains("12 calls of template/send") && short[0].detail.contains("10 left"), "{short:?}");
+        let trouble = async || {
+            let told = rig.bridge.explain(rig.project, crowd[0].clone(), None).await.unwrap();
+            let account = told.accounts.into_iter().find(|one| one.app_id == APPS[0]).unwrap();
+            let troubles = account.trouble.into_iter().map(|one| (one.code.as_str(), one.call.unwrap(), one.until.unwrap()));
+            (troubles.collect::<Vec<_>>(), told.next_steps)
+        };
+        assert_eq!(trouble().await.0, []);
+        rig.notify_as("normal", &crowd[..10]).await;
+        rig.settle().await;
+        // Nothing waits for it yet.
+        let (used_up, steps) = trouble().await;
+        assert_eq!((used_up.len(), used_up[0].0, used_up[0].1.as_str()), (1, "account_used_up", "template/send"));
+        assert!(steps[0].starts_with("Wait: account") && steps[0].contains("[budgets]"), "{steps:?}");
+        assert_eq!(warned(1).await.iter().map(|one| one.code).collect::<Vec<_>>(), ["account_used_up"]);
+        // And then something does.
+        rig.notify_as("normal", &crowd[10..]).await;
+        rig.settle().await;
+        assert_eq!(trouble().await.0, used_up);
+        rig.advance(13 * 3600);
+        assert_eq!((trouble().await.0, warned(12).await.len()), (vec![], 1));
     }
 
     async fn processes_share_a_budget(engine: Engine) {

@@ -15,7 +15,7 @@ use super::super::cursor::{List, Page, Paging};
 use super::super::person::Accounts;
 use super::super::{Caller, State};
 use super::Wanted as Wish;
-use crate::bridge::invite::{InviteError, Invited, Wanted};
+use crate::bridge::invite::{InviteError, Invited, Wanted, why_refused};
 use crate::bridge::keys::Scope;
 use crate::ids::{IdentityId, InvitationId};
 use crate::models::invitation::{self, Invitation, Refusal};
@@ -226,7 +226,7 @@ fn show(
 ) -> InvitationView {
     let refusal = invitation.refusal.map(|reason| RefusalView {
         reason,
-        detail: detail(reason),
+        detail: why_refused(reason),
         at: invitation.refused_at.map(|time| time.and_utc()),
         identity_id: invitation.refused_to,
     });
@@ -245,26 +245,6 @@ fn show(
     }
 }
 
-/// Why an invitation is refused, and what to do.
-fn detail(reason: Refusal) -> &'static str {
-    match reason {
-        Refusal::Foreign => "The invitation was presented to an account of another project.",
-        Refusal::WrongAccount => {
-            "The invitation is for another account. Make one that names this mini-program."
-        }
-        Refusal::Used => "The invitation was used already. Make a new one.",
-        Refusal::Revoked => "The invitation was revoked, or a newer one took its place.",
-        Refusal::Expired => "The invitation has expired. Make a new one.",
-        Refusal::AlreadyBound => {
-            "The staff member is bound to somebody else. Remove that binding first, or make an \
-             invitation with rebind."
-        }
-        Refusal::PersonAlreadyBound => {
-            "The person is bound to another staff member. Remove that binding first."
-        }
-    }
-}
-
 fn refused(reason: Refusal) -> Problem {
     let code = match reason {
         // What another project has does not exist for this one.
@@ -276,7 +256,7 @@ fn refused(reason: Refusal) -> Problem {
         Refusal::AlreadyBound => Code::AlreadyBound,
         Refusal::PersonAlreadyBound => Code::PersonAlreadyBound,
     };
-    Problem::new(code, detail(reason))
+    Problem::new(code, why_refused(reason))
 }
 
 /// A token that is none of this project's.

@@ -1,34 +1,43 @@
-//! The routes that were considered for a delivery, each with its verdict.
+//! The routes that were considered for a person, each with its verdict: as they are shown.
 
 use std::collections::HashMap;
 
 use serde::Serialize;
 
-use crate::bridge::plan::Considered;
-use crate::bridge::route::{Channel, Route};
+use super::plan::{Considered, Sender};
+use super::route::{Channel, Route};
 use crate::db::Conn;
 use crate::ids::NotificationId;
 use crate::models::delivery::{Delivery, DeliveryState};
 use crate::models::notification;
 
-#[derive(Debug, Serialize)]
-pub(super) struct RouteView {
+/// The verdict on the route that leads to the person.
+const TAKEN: &str = "taken";
+
+/// A route with its verdict.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct RouteView {
     /// Its number, from 0.
-    route: usize,
-    channel: Channel,
-    account: Option<String>,
+    pub route: usize,
+    /// The kind of message.
+    pub channel: Channel,
+    /// The app_id of its account, if the channel has one.
+    pub account: Option<String>,
     /// `taken`, or a stable word for why it was left.
-    verdict: String,
+    pub verdict: String,
     /// The same in a sentence.
-    detail: Option<String>,
+    pub detail: Option<String>,
 }
 
 /// The routes of notifications, by which their deliveries are explained.
-pub(super) struct Routes(HashMap<NotificationId, Vec<Route>>);
+pub struct Routes(HashMap<NotificationId, Vec<Route>>);
 
 impl Routes {
     /// Reads those of a page of deliveries.
-    pub(super) fn of(conn: &mut Conn, found: &[Delivery]) -> diesel::QueryResult<Self> {
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub fn of(conn: &mut Conn, found: &[Delivery]) -> diesel::QueryResult<Self> {
         let mut ids: Vec<NotificationId> = found.iter().map(|row| row.notification_id).collect();
         ids.sort_unstable();
         ids.dedup();
@@ -39,7 +48,7 @@ impl Routes {
     }
 
     /// Those that were left, and the one that was taken.
-    pub(super) fn considered(&self, delivery: &Delivery) -> Vec<RouteView> {
+    pub fn considered(&self, delivery: &Delivery) -> Vec<RouteView> {
         let left = delivery.considered.as_deref().unwrap_or("[]");
         let left: Vec<Considered> = serde_json::from_str(left).unwrap_or_default();
         let mut views: Vec<RouteView> = left.into_iter().map(RouteView::from).collect();
@@ -55,11 +64,27 @@ impl Routes {
                 route: number,
                 channel: route.channel,
                 account: route.account.clone(),
-                verdict: why.unwrap_or_else(|| "taken".to_owned()),
+                verdict: why.unwrap_or_else(|| TAKEN.to_owned()),
                 detail: delivery.detail.clone().filter(|_| failed),
             });
         }
         views
+    }
+}
+
+impl RouteView {
+    /// Whether it leads to the person.
+    pub fn leads(&self) -> bool {
+        self.verdict == TAKEN
+    }
+
+    /// A route as the planner has judged it; without a reason it leads to the person.
+    pub(super) fn judged(route: usize, sender: &Sender, why: Option<(&str, &str)>) -> Self {
+        let (verdict, detail) = why.unwrap_or((TAKEN, ""));
+        let judged = Considered::new(route, sender, verdict, detail);
+        let mut view = Self::from(judged);
+        view.detail = view.detail.filter(|detail| !detail.is_empty());
+        view
     }
 }
 

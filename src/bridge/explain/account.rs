@@ -1,0 +1,212 @@
+//! What one account can send to the person now, and what keeps it from sending.
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+
+use super::facts::Facts;
+use super::lead::Lead;
+use crate::bridge::route::{Channel, Permission};
+use crate::bridge::trouble::Trouble;
+use crate::bridge::window::{self, CustomerWindow};
+use crate::ids::IdentityId;
+use crate::models::account::{Account, AccountKind};
+use crate::models::identity::window::{Rules, Standing};
+use crate::models::identity::{FollowState, Identity, ProfileState};
+
+/// One account of the project, as it is for this person.
+#[derive(Clone, Debug, Serialize)]
+pub struct AccountStory {
+    /// WeChat's id of the app.
+    pub app_id: String,
+    /// Official account or mini-program.
+    pub kind: AccountKind,
+    /// A name for people.
+    pub name: String,
+    /// What keeps it from sending to anybody.
+    pub trouble: Vec<Trouble>,
+    /// The person's openids in it.
+    pub identities: Vec<IdentityStory>,
+    /// Template messages; none for a mini-program.
+    pub template: Option<ChannelStory>,
+    /// Subscription messages, by template.
+    pub subscriptions: Vec<SubscriptionStory>,
+    /// Customer messages.
+    pub customer: CustomerStory,
+}
+
+/// One openid of the person.
+#[derive(Clone, Debug, Serialize)]
+pub struct IdentityStory {
+    /// Row id.
+    pub id: IdentityId,
+    /// The openid.
+    pub openid: String,
+    /// Whether they follow.
+    pub follow_state: FollowState,
+    /// Since when, by WeChat's clock, if it told.
+    pub since: Option<DateTime<Utc>>,
+    /// What is known of the profile, and if there is no unionid, why.
+    pub profile_state: ProfileState,
+}
+
+/// Whether messages of a kind would be sent.
+#[derive(Clone, Debug, Serialize)]
+pub struct ChannelStory {
+    /// Whether one would be.
+    pub would_send: bool,
+    /// A stable word: why not, or `follow_unknown` where only trying will tell.
+    pub reason: Option<&'static str>,
+    /// The same in a sentence, with what to do.
+    pub detail: Option<String>,
+}
+
+/// Whether messages of a subscription template would be sent.
+#[derive(Clone, Debug, Serialize)]
+pub struct SubscriptionStory {
+    /// `mp_subscribe` or `oa_subscribe`.
+    pub channel: Channel,
+    /// The template.
+    pub template_id: String,
+    /// Its name, if it was ever listed.
+    pub title: Option<String>,
+    /// Whether the template is a long-term one.
+    pub long_term: bool,
+    /// One-time permissions not used yet.
+    pub one_time_left: i32,
+    /// Whether the person was ever asked, as far as is known.
+    pub was_asked: bool,
+    /// The message types that name it.
+    pub message_types: Vec<String>,
+    /// Whether one would be sent now.
+    #[serde(flatten)]
+    pub verdict: ChannelStory,
+}
+
+/// Whether customer messages may be sent.
+#[derive(Clone, Debug, Serialize)]
+pub struct CustomerStory {
+    /// Until when the last window is open; none: all are closed.
+    pub open_until: Option<DateTime<Utc>>,
+    /// How many may be sent.
+    pub left: i32,
+    /// Why none may be sent, a stable word.
+    pub reason: Option<&'static str>,
+    /// The same in a sentence, with what to do.
+    pub detail: Option<&'static str>,
+}
+
+pub(super) fn stories(facts: &Facts, rules: &Rules) -> Vec<AccountStory> {
+    let accounts = facts.accounts.iter();
+    accounts
+        .map(|account| story(facts, account, rules))
+        .collect()
+}
+
+fn story(facts: &Facts, account: &Account, rules: &Rules) -> AccountStory {
+    let identities = facts.identities.iter();
+    let there: Vec<&Identity> = identities
+        .filter(|one| one.account_id == account.id)
+        .collect();
+    let leads = facts.leads.iter();
+    let leads = leads.filter(|lead| lead.sender.id == Some(account.id));
+    let (follow, credit): (Vec<&Lead>, Vec<&Lead>) =
+        leads.partition(|lead| lead.sender.channel.traits().permission == Permission::Follow);
+    AccountStory {
+        app_id: account.app_id.clone(),
+        kind: account.kind,
+        name: account.name.clone(),
+        trouble: facts.troubles.get(&account.id).cloned().unwrap_or_default(),
+        identities: there.iter().map(|one| identity(one)).collect(),
+        template: follow.first().map(|lead| verdict(lead)),
+        subscriptions: credit
+            .iter()
+            .map(|lead| subscription(facts, lead))
+            .collect(),
+        customer: customer(rules, account.kind, &there, facts.now.and_utc().timestamp()),
+    }
+}
+
+fn identity(identity: &Identity) -> IdentityStory {
+    let time = match identity.follow_state {
+        FollowState::Following => identity.followed_time,
+        FollowState::NotFollowing => identity.unfollowed_time,
+        FollowState::Unknown => 0,
+    };
+    IdentityStory {
+        id: identity.id,
+        openid: identity.openid.clone(),
+        follow_state: identity.follow_state,
+        // 1 stands for a follow whose time is not known.
+        since: DateTime::from_timestamp(time, 0).filter(|_| time > 1),
+        profile_state: identity.profile_state,
+    }
+}
+
+fn verdict(lead: &Lead) -> ChannelStory {
+    let (reason, detail) = match &lead.why {
+        Some((reason, detail)) => (Some(reason.as_str()), Some(detail.clone())),
+        None if lead.is_a_try => {
+            let detail =
+                "It is not known yet whether the person follows. A notification will be tried.";
+            (Some("follow_unknown"), Some(detail.to_owned()))
+        }
+        None => (None, None),
+    };
+    ChannelStory {
+        would_send: lead.why.is_none(),
+        reason,
+        detail,
+    }
+}
+
+fn subscription(facts: &Facts, lead: &Lead) -> SubscriptionStory {
+    let sender = &lead.sender;
+    let credits = facts.credits.iter().filter(|credit| {
+        Some(credit.account_id) == sender.id && credit.template_id == sender.template_id
+    });
+    let title = sender
+        .id
+        .and_then(|id| facts.titles.get(&(id, sender.template_id.clone())));
+    SubscriptionStory {
+        channel: sender.channel,
+        template_id: sender.template_id.clone(),
+        title: title.cloned(),
+        long_term: credits.clone().any(|credit| credit.long_term),
+        one_time_left: credits.clone().map(|credit| credit.one_time_left).sum(),
+        was_asked: credits.clone().next().is_some(),
+        message_types: lead.message_types.clone(),
+        verdict: verdict(lead),
+    }
+}
+
+/// Of several openids, the one that allows the most.
+fn customer(rules: &Rules, kind: AccountKind, there: &[&Identity], now: i64) -> CustomerStory {
+    let looks = there
+        .iter()
+        .map(|one| window::look(rules, kind, &Standing::from(*one), now));
+    let best = looks.max_by_key(|look| match look {
+        CustomerWindow::Open { left, .. } => *left,
+        CustomerWindow::Closed { .. } => 0,
+    });
+    let (reason, detail) = match best {
+        Some(CustomerWindow::Open { until, left }) => {
+            return CustomerStory {
+                open_until: Some(until),
+                left,
+                reason: None,
+                detail: None,
+            };
+        }
+        Some(CustomerWindow::Closed { reason, detail }) => (reason.as_str(), detail),
+        None => (
+            "no_identity_in_account",
+            "The person is not known in this account.",
+        ),
+    };
+    CustomerStory {
+        open_until: None,
+        left: 0,
+        reason: Some(reason),
+        detail: Some(detail),
+    }
+}

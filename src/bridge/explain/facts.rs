@@ -1,0 +1,156 @@
+//! What a story is made of, read at one go.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use chrono::NaiveDateTime;
+
+use super::ExplainError;
+use super::lead::{self, Lead};
+use crate::bridge::plan::{Credits, wanted};
+use crate::bridge::route::Route;
+use crate::bridge::senders::{KnownAccounts, known_accounts};
+use crate::bridge::templates::{Library, RouteProblem};
+use crate::bridge::trouble::{Stops, Trouble};
+use crate::bridge::ways::Routes;
+use crate::config::Config;
+use crate::db::Conn;
+use crate::ids::{AccountId, DeliveryId, IdentityId, NotificationId, ProjectId};
+use crate::models::account::{self, Account};
+use crate::models::attempt;
+use crate::models::binding::{self, Binding};
+use crate::models::credit::{self, Credit};
+use crate::models::delivery::{self, Delivery};
+use crate::models::identity::{self, Identity};
+use crate::models::invitation::{self, Invitation};
+use crate::models::staff::{self, ReachRow, Staff};
+use crate::models::{message_type, notification, template};
+
+/// Deliveries that are told of.
+const DELIVERIES: i64 = 10;
+/// Invitations among which the one is looked for that a binding came through.
+const INVITATIONS: i64 = 50;
+
+/// A message type that was asked about.
+pub(super) struct AskedType {
+    pub(super) name: String,
+    pub(super) routes: Vec<Route>,
+    pub(super) problems: Vec<RouteProblem>,
+}
+
+/// All that is known of a staff member and of what they can be sent through.
+pub(super) struct Facts {
+    pub(super) now: NaiveDateTime,
+    pub(super) staff: Staff,
+    pub(super) tags: Vec<String>,
+    pub(super) bindings: Vec<Binding>,
+    pub(super) invitations: Vec<Invitation>,
+    pub(super) reach: Vec<ReachRow>,
+    /// Every identity of the person, bound or linked.
+    pub(super) identities: Vec<Identity>,
+    /// Those of the project, oldest first.
+    pub(super) accounts: Vec<Account>,
+    pub(super) known: KnownAccounts,
+    pub(super) troubles: HashMap<AccountId, Vec<Trouble>>,
+    pub(super) credits: Vec<Credit>,
+    /// The names of templates, as far as they were listed.
+    pub(super) titles: HashMap<(AccountId, String), String>,
+    /// Every way to send something, judged for this person.
+    pub(super) leads: Vec<Lead>,
+    pub(super) asked: Option<AskedType>,
+    pub(super) deliveries: Vec<Delivery>,
+    /// WeChat's last word on each, if it was an error.
+    pub(super) errcodes: HashMap<DeliveryId, i64>,
+    pub(super) types: HashMap<NotificationId, String>,
+    pub(super) routes: Routes,
+}
+
+impl Facts {
+    pub(super) fn gather(
+        conn: &mut Conn,
+        project: ProjectId,
+        staff_id: &str,
+        config: Arc<Config>,
+        now: NaiveDateTime,
+    ) -> Result<Self, ExplainError> {
+        let staff = staff::find(conn, project, staff_id)?.ok_or(ExplainError::UnknownStaff)?;
+        let reach = staff::reach(conn, project, &[staff_id])?;
+        let ids: Vec<IdentityId> = reach.iter().filter_map(|row| row.identity_id).collect();
+        let credits = credit::of_identities(conn, &ids)?;
+        let accounts = account::list(conn, project)?;
+        let known = known_accounts(conn, project)?;
+        let account_ids: Vec<AccountId> = accounts.iter().map(|account| account.id).collect();
+        let titles = template::of_accounts(conn, &account_ids)?.into_iter();
+        let types = message_type::routes(conn, project)?;
+        let mut leads = lead::all(&accounts, &known, &types, &credits);
+        let allowed = standings(conn, &reach, &leads)?;
+        lead::judge(&mut leads, &reach, &allowed);
+        let deliveries = delivery::latest_of_staff(conn, project, staff_id, DELIVERIES)?;
+        let of: Vec<NotificationId> = deliveries.iter().map(|row| row.notification_id).collect();
+        let numbers: Vec<DeliveryId> = deliveries.iter().map(|row| row.id).collect();
+        let tries = attempt::of_deliveries(conn, &numbers)?.into_iter();
+        let told = tries.filter_map(|one| Some((one.delivery_id, one.errcode?)));
+        let stops = Stops::read(conn, config, &accounts, now)?;
+        let troubles = accounts
+            .iter()
+            .map(|account| (account.id, stops.of(account)));
+        Ok(Self {
+            now,
+            tags: staff::tags_of(conn, &[staff.id])?
+                .remove(&staff.id)
+                .unwrap_or_default(),
+            bindings: binding::of_staff(conn, staff.id)?,
+            invitations: invitation::list(conn, staff.id, None, INVITATIONS)?,
+            identities: identity::by_ids(conn, project, &ids)?,
+            troubles: troubles.collect(),
+            titles: titles
+                .map(|one| ((one.account_id, one.template_id), one.title))
+                .collect(),
+            // The newest try of each comes last, and its code is WeChat's last word.
+            errcodes: told.collect(),
+            types: notification::types_of(conn, &of)?.into_iter().collect(),
+            routes: Routes::of(conn, &deliveries)?,
+            asked: None,
+            staff,
+            reach,
+            accounts,
+            known,
+            credits,
+            leads,
+            deliveries,
+        })
+    }
+
+    /// Adds a message type to be told of.
+    pub(super) fn ask(
+        &mut self,
+        conn: &mut Conn,
+        project: ProjectId,
+        name: String,
+    ) -> Result<(), ExplainError> {
+        let Some(stored) = message_type::find(conn, project, &name)? else {
+            return Err(ExplainError::UnknownMessageType(name));
+        };
+        let routes: Vec<Route> = serde_json::from_str(&stored.routes).unwrap_or_default();
+        self.asked = Some(AskedType {
+            name,
+            problems: Library::of(conn, project)?.problems(&routes),
+            routes,
+        });
+        Ok(())
+    }
+
+    pub(super) fn account(&self, id: AccountId) -> Option<&Account> {
+        self.accounts.iter().find(|account| account.id == id)
+    }
+}
+
+/// What the person allows, as the planner asks for it.
+fn standings(conn: &mut Conn, reach: &[ReachRow], leads: &[Lead]) -> diesel::QueryResult<Credits> {
+    let rows: Vec<&ReachRow> = reach.iter().collect();
+    let needed: Vec<_> = leads
+        .iter()
+        .flat_map(|lead| wanted(&rows, std::slice::from_ref(&lead.sender), 0))
+        .collect();
+    Ok(Credits::new(credit::standings(conn, &needed)?))
+}

@@ -1,0 +1,187 @@
+//! The ways to send something through the project's accounts, each judged by the planner for one
+//! person.
+
+use std::slice;
+
+use serde::Serialize;
+
+use super::facts::Facts;
+use crate::bridge::plan::{Credits, Plan, Sender, Unreachable, plan};
+use crate::bridge::route::{Channel, Permission, Route};
+use crate::bridge::senders::{KnownAccounts, sender};
+use crate::bridge::templates::RouteProblem;
+use crate::bridge::ways::RouteView;
+use crate::models::account::{Account, AccountKind};
+use crate::models::credit::Credit;
+use crate::models::identity::FollowState;
+use crate::models::staff::ReachRow;
+
+/// One way to send something.
+pub(super) struct Lead {
+    /// The account, the channel and, for a subscription message, the template.
+    pub(super) sender: Sender,
+    /// The message types with a route that goes this way.
+    pub(super) message_types: Vec<String>,
+    /// Why it does not lead to the person, if it does not.
+    pub(super) why: Option<(Unreachable, String)>,
+    /// It leads to an identity of which it is not known whether it follows.
+    pub(super) is_a_try: bool,
+}
+
+/// What would become of a message of one type.
+#[derive(Clone, Debug, Serialize)]
+pub struct TypeStory {
+    /// Its name.
+    pub name: String,
+    /// `would_send` or `unreachable`.
+    pub verdict: &'static str,
+    /// Which route would be taken, from 0.
+    pub route: Option<usize>,
+    /// Every route with its own verdict, also those behind the one that would be taken.
+    pub routes: Vec<RouteView>,
+    /// What is wrong with its routes as far as the templates are known.
+    pub problems: Vec<RouteProblem>,
+}
+
+/// A template message goes to followers, whatever its template.
+fn general(mut sender: Sender) -> Sender {
+    if sender.channel.traits().permission == Permission::Follow {
+        sender.template_id.clear();
+    }
+    sender
+}
+
+/// Every way that there is: template messages of each official account, the subscription messages
+/// that message types name, and those that the person was asked to allow.
+pub(super) fn all(
+    accounts: &[Account],
+    known: &KnownAccounts,
+    types: &[(String, String)],
+    credits: &[Credit],
+) -> Vec<Lead> {
+    let mut leads = Vec::new();
+    let of = |account: &Account, channel, template_id: &str| Sender {
+        id: Some(account.id),
+        app_id: account.app_id.clone(),
+        channel,
+        template_id: template_id.to_owned(),
+    };
+    for account in accounts {
+        if account.kind == AccountKind::OfficialAccount {
+            add(&mut leads, of(account, Channel::Template, ""), None);
+        }
+    }
+    for (name, routes) in types {
+        let routes: Vec<Route> = serde_json::from_str(routes).unwrap_or_default();
+        for route in &routes {
+            if let Ok(sender) = sender(known, 0, route) {
+                add(&mut leads, general(sender), Some(name));
+            }
+        }
+    }
+    for credit in credits {
+        let Some(account) = accounts.iter().find(|one| one.id == credit.account_id) else {
+            continue;
+        };
+        let channel = match account.kind {
+            AccountKind::OfficialAccount => Channel::OaSubscribe,
+            AccountKind::MiniProgram => Channel::MpSubscribe,
+        };
+        add(&mut leads, of(account, channel, &credit.template_id), None);
+    }
+    leads
+}
+
+fn add(leads: &mut Vec<Lead>, sender: Sender, named_by: Option<&String>) {
+    let at = leads.iter().position(|lead| lead.sender == sender);
+    let at = at.unwrap_or_else(|| {
+        leads.push(Lead {
+            sender,
+            message_types: Vec::new(),
+            why: None,
+            is_a_try: false,
+        });
+        leads.len() - 1
+    });
+    if let (Some(lead), Some(name)) = (leads.get_mut(at), named_by)
+        && !lead.message_types.contains(name)
+    {
+        lead.message_types.push(name.clone());
+    }
+}
+
+/// Has the planner judge each way by itself.
+pub(super) fn judge(leads: &mut [Lead], reach: &[ReachRow], credits: &Credits) {
+    let rows: Vec<&ReachRow> = reach.iter().collect();
+    for lead in leads {
+        match plan(&rows, slice::from_ref(&lead.sender), 0, credits) {
+            Plan::Unreachable { reason, detail, .. } => lead.why = Some((reason, detail)),
+            Plan::Send { to, .. } => {
+                let by_follow = lead.sender.channel.traits().permission == Permission::Follow;
+                lead.is_a_try = by_follow && to.follow_state != Some(FollowState::Following);
+            }
+        }
+    }
+}
+
+/// The ways that matter: those of the message type that was asked about, else those of all message
+/// types, else template messages.
+pub(super) fn that_matter(facts: &Facts) -> Vec<&Lead> {
+    if let Some(asked) = &facts.asked {
+        let routes = asked.routes.iter();
+        return routes
+            .filter_map(|route| of_route(facts, route).ok())
+            .collect();
+    }
+    let named = facts
+        .leads
+        .iter()
+        .filter(|lead| !lead.message_types.is_empty());
+    let named: Vec<&Lead> = named.collect();
+    match named.is_empty() {
+        true => facts.leads.iter().collect(),
+        false => named,
+    }
+}
+
+/// The way that a route goes, or why it cannot be used at all.
+fn of_route<'a>(facts: &'a Facts, route: &Route) -> Result<&'a Lead, String> {
+    let sender = general(sender(&facts.known, 0, route).map_err(|error| error.problem)?);
+    let found = facts.leads.iter().find(|lead| lead.sender == sender);
+    found.ok_or_else(|| "has just been changed".to_owned())
+}
+
+/// What would become of a message of the type that was asked about.
+pub(super) fn of_type(facts: &Facts) -> Option<TypeStory> {
+    let asked = facts.asked.as_ref()?;
+    let routes = asked.routes.iter().enumerate().map(|(at, route)| {
+        match of_route(facts, route) {
+            Ok(lead) => {
+                let why = lead.why.as_ref();
+                let why = why.map(|(reason, detail)| (reason.as_str(), detail.as_str()));
+                RouteView::judged(at, &lead.sender, why)
+            }
+            // Then every request of this type is refused.
+            Err(problem) => RouteView {
+                route: at,
+                channel: route.channel,
+                account: route.account.clone(),
+                verdict: "route_unusable".to_owned(),
+                detail: Some(format!("The account {problem}.")),
+            },
+        }
+    });
+    let routes: Vec<RouteView> = routes.collect();
+    let is_usable = routes.iter().all(|view| view.verdict != "route_unusable");
+    let taken = routes.iter().find(|view| view.leads() && is_usable);
+    Some(TypeStory {
+        name: asked.name.clone(),
+        verdict: match taken {
+            Some(_) => "would_send",
+            None => "unreachable",
+        },
+        route: taken.map(|view| view.route),
+        problems: asked.problems.clone(),
+        routes,
+    })
+}

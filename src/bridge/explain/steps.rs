@@ -1,0 +1,281 @@
+//! What to do next to reach the person, in the order in which to do it.
+
+use url::Url;
+
+use super::Explanation;
+use super::facts::Facts;
+use super::lead::{Lead, that_matter};
+use super::person::unlinked;
+use super::{trail, trouble};
+use crate::bridge::plan::Unreachable;
+use crate::bridge::route::Permission;
+use crate::bridge::trouble::Trouble;
+use crate::ids::AccountId;
+use crate::models::account::{Account, AccountKind};
+use crate::models::credit::Credit;
+use crate::models::identity::{Identity, ProfileState};
+use crate::models::invitation::State;
+
+/// Sentences, each said once.
+#[derive(Default)]
+pub(super) struct Steps(Vec<String>);
+
+impl Steps {
+    pub(super) fn add(&mut self, step: String) {
+        if !self.0.contains(&step) {
+            self.0.push(step);
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// First what keeps everything from being sent, then what leads to the person, then what is to be
+/// done about the last message.
+pub(super) fn next(facts: &Facts, story: &Explanation) -> Vec<String> {
+    let mut steps = Steps::default();
+    let leads = that_matter(facts);
+    for account in involved(facts, &leads) {
+        let troubles = facts.troubles.get(&account.id).into_iter().flatten();
+        let troubles = troubles.filter(|trouble| matters(facts, &leads, account, trouble));
+        trouble::mend(account, &troubles.collect::<Vec<_>>(), &mut steps);
+    }
+    if let Some(asked) = &facts.asked {
+        for problem in &asked.problems {
+            let (name, field) = (&asked.name, &problem.field);
+            steps.add(format!(
+                "Mend message type {name}, {field}: {}",
+                problem.detail
+            ));
+        }
+        for view in story
+            .message_type
+            .iter()
+            .flat_map(|of_type| &of_type.routes)
+        {
+            if view.verdict == "route_unusable" {
+                let (name, at) = (&asked.name, view.route);
+                let why = view.detail.as_deref().unwrap_or_default();
+                steps.add(format!(
+                    "Mend message type {name}, routes[{at}].account: {why}"
+                ));
+            }
+        }
+    }
+    let is_reached = facts.asked.is_some() && leads.iter().any(|lead| lead.why.is_none());
+    if facts.bindings.is_empty() {
+        steps.add(bind(facts));
+        if let Some(refused) = refusals(story) {
+            steps.add(refused);
+        }
+    } else if !is_reached {
+        for lead in &leads {
+            if let Some((reason, _)) = &lead.why {
+                steps.add(reach(facts, lead, *reason));
+            }
+        }
+    }
+    trail::follow_up(facts, story, &mut steps);
+    if steps.is_empty() {
+        steps.add(nothing(facts, &leads));
+    }
+    steps.0
+}
+
+/// The accounts of the ways that matter; of all, where no message type was asked about.
+fn involved<'a>(facts: &'a Facts, leads: &[&Lead]) -> Vec<&'a Account> {
+    let accounts = facts.accounts.iter();
+    let sends = |account: &&Account| {
+        let mut senders = leads.iter().map(|lead| lead.sender.id);
+        facts.asked.is_none() || senders.any(|id| id == Some(account.id))
+    };
+    accounts.filter(sends).collect()
+}
+
+/// Whether a trouble keeps a call from being made that matters.
+fn matters(facts: &Facts, leads: &[&Lead], account: &Account, trouble: &Trouble) -> bool {
+    let mut of_account = leads
+        .iter()
+        .filter(|lead| lead.sender.id == Some(account.id));
+    facts.asked.is_none()
+        || of_account.any(|lead| trouble.concerns(lead.sender.channel.traits().call))
+}
+
+/// A staff member's address in the API.
+pub(super) fn path(staff_id: &str) -> String {
+    let Ok(mut url) = Url::parse("http://localhost/staff") else {
+        return String::new();
+    };
+    if let Ok(mut segments) = url.path_segments_mut() {
+        segments.push(staff_id);
+    }
+    url.path().to_owned()
+}
+
+fn bind(facts: &Facts) -> String {
+    let at = path(&facts.staff.staff_id);
+    let mut invitations = facts.invitations.iter();
+    let open = invitations.find(|one| one.state(facts.now) == State::Open);
+    let mut accounts = facts.accounts.iter();
+    let official = accounts.find(|account| account.kind == AccountKind::OfficialAccount);
+    let invite = match (open, official) {
+        (Some(open), _) => {
+            let until = open.expires_at.format("%F %H:%M:%S UTC");
+            let id = open.id;
+            Some(format!(
+                "Have them scan the QR code of invitation {id}, which nobody has used yet and which \
+                 is good until {until}; if the code is lost, a new one: POST {at}/invitations. Or bind"
+            ))
+        }
+        (None, Some(account)) => {
+            let app_id = &account.app_id;
+            Some(format!(
+                "Create an invitation and have them scan its QR code: POST {at}/invitations \
+                 {{\"app_id\": \"{app_id}\"}}. Or bind"
+            ))
+        }
+        (None, None) => None,
+    };
+    let bind = invite.as_deref().unwrap_or("Bind");
+    format!("{bind} a mini-program login, an openid or a unionid: POST {at}/bindings.")
+}
+
+/// Of those who presented the last invitation and were refused.
+fn refusals(story: &Explanation) -> Option<String> {
+    let last = story.invitations.first()?;
+    let (id, detail, at) = (last.id, last.detail?, last.refused_at?);
+    let at = at.format("%F %H:%M:%S UTC");
+    Some(format!(
+        "Invitation {id} was presented at {at} and refused. {detail}"
+    ))
+}
+
+/// What would make a way lead to the person.
+fn reach(facts: &Facts, lead: &Lead, reason: Unreachable) -> String {
+    let (sender, at) = (&lead.sender, path(&facts.staff.staff_id));
+    let app_id = &sender.app_id;
+    match reason {
+        Unreachable::UnknownStaff | Unreachable::NotBound => bind(facts),
+        Unreachable::NotFollowing => format!(
+            "Ask them to follow account {app_id}, for example through an invitation's QR code: POST \
+             {at}/invitations {{\"app_id\": \"{app_id}\"}}."
+        ),
+        Unreachable::UnknownOpenid => format!(
+            "Bind them again with the right openid: WeChat does not know the bound one in account \
+             {app_id}. DELETE {at}/bindings/ID, then POST {at}/bindings."
+        ),
+        Unreachable::NoCredit => consent(facts, lead),
+        Unreachable::NoIdentityInAccount => match unlinked(facts) {
+            Some(silent) => learn_unionid(facts, silent, app_id),
+            None => meet(facts, sender.id, app_id),
+        },
+    }
+}
+
+/// The unionid is known, and nobody with it was seen in the account.
+fn meet(facts: &Facts, id: Option<AccountId>, app_id: &str) -> String {
+    match id
+        .and_then(|id| facts.account(id))
+        .map(|account| account.kind)
+    {
+        Some(AccountKind::MiniProgram) => format!(
+            "Have them open mini-program {app_id} and log in. If they did, check that it is bound to \
+             the same Open Platform account as the others."
+        ),
+        _ => format!(
+            "Ask them to follow account {app_id}. If they follow it already, import its followers \
+             (POST /accounts/{app_id}/imports) and check that it is bound to the same Open Platform \
+             account as the others."
+        ),
+    }
+}
+
+/// Nothing links the person to an account as long as no other one tells their unionid.
+fn learn_unionid(facts: &Facts, silent: &Identity, wanted: &str) -> String {
+    let account = facts.account(silent.account_id);
+    let app_id = account.map_or("", |account| account.app_id.as_str());
+    let at = path(&facts.staff.staff_id);
+    match silent.profile_state {
+        ProfileState::NotBoundToOpenPlatform => format!(
+            "Bind account {app_id} to the Open Platform account of {wanted} at open.weixin.qq.com: \
+             until then WeChat tells no unionid of it, and nothing links the person to {wanted}."
+        ),
+        ProfileState::Pending => {
+            let error = silent.profile_error.as_deref();
+            let error = error.map(|error| format!(" The last try failed: {error}"));
+            format!(
+                "Wait until the person's profile in account {app_id} is fetched; with it comes the \
+                 unionid, which links them to {wanted}.{}",
+                error.unwrap_or_default()
+            )
+        }
+        ProfileState::NotFollowing => format!(
+            "Ask them to follow account {app_id}, since WeChat tells the unionid only of followers, \
+             or bind them through the mini-program: POST {at}/bindings."
+        ),
+        ProfileState::UnknownOpenid => format!(
+            "Bind them again with the right openid: WeChat does not know the bound one in account \
+             {app_id}. DELETE {at}/bindings/ID, then POST {at}/bindings."
+        ),
+        ProfileState::LoginNeeded => format!(
+            "Have them open mini-program {app_id} and log in: that tells their unionid, which links \
+             them to {wanted}."
+        ),
+        ProfileState::Complete => format!("Ask them to follow account {wanted}."),
+    }
+}
+
+fn consent(facts: &Facts, lead: &Lead) -> String {
+    let sender = &lead.sender;
+    let (app_id, template_id) = (&sender.app_id, &sender.template_id);
+    let of_lead = |credit: &&Credit| {
+        Some(credit.account_id) == sender.id && credit.template_id == *template_id
+    };
+    let credits: Vec<&Credit> = facts.credits.iter().filter(of_lead).collect();
+    let title = sender
+        .id
+        .and_then(|id| facts.titles.get(&(id, template_id.clone())));
+    // A template may have no name.
+    let title = title.filter(|title| !title.is_empty());
+    let title = title.map(|title| format!(" ({title})")).unwrap_or_default();
+    let declined = credits
+        .iter()
+        .any(|one| one.declined_time() > one.accepted_time());
+    let again = if credits.is_empty() { "" } else { " again" };
+    let left: i32 = credits.iter().map(|credit| credit.one_time_left).sum();
+    let why = match declined {
+        true => "they have refused it".to_owned(),
+        false => format!("{left} left"),
+    };
+    format!("Ask for consent to template {template_id}{title} in account {app_id}{again}: {why}.")
+}
+
+fn nothing(facts: &Facts, leads: &[&Lead]) -> String {
+    let open = leads.iter().find(|lead| lead.why.is_none());
+    match (open, &facts.asked) {
+        (None, _) => {
+            "Add an account and a message type: nothing can be sent in this project yet.".to_owned()
+        }
+        (Some(lead), _) if lead.is_a_try => format!(
+            "Notify them: it is not known yet whether they follow account {}, and a message will be \
+             tried.",
+            lead.sender.app_id
+        ),
+        (Some(lead), asked) => {
+            let name = asked
+                .as_ref()
+                .map(|asked| format!(" of type {}", asked.name));
+            let by = match lead.sender.channel.traits().permission {
+                Permission::Follow => "template message",
+                Permission::Credit => "subscription message",
+            };
+            format!(
+                "Nothing: a notification{} reaches them as a {by} of account {}.",
+                name.unwrap_or_default(),
+                lead.sender.app_id
+            )
+        }
+    }
+}

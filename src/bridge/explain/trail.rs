@@ -1,0 +1,93 @@
+//! What is to be done about the last message to a staff member.
+
+use chrono::{DateTime, Utc};
+
+use super::Explanation;
+use super::delivery::DeliveryStory;
+use super::facts::Facts;
+use super::steps::Steps;
+use crate::models::delivery::DeliveryState;
+
+/// Reasons that lie with the message: the same one again would fail again.
+const OF_THE_MESSAGE: [&str; 4] = [
+    "template_unknown",
+    "refused_content",
+    "refused_request",
+    "not_renderable",
+];
+
+/// Adds what the newest delivery asks for: of the type that was asked about, if one was.
+pub(super) fn follow_up(facts: &Facts, story: &Explanation, steps: &mut Steps) {
+    let wanted = facts.asked.as_ref().map(|asked| asked.name.as_str());
+    let is_wanted =
+        |one: &&DeliveryStory| wanted.is_none() || one.message_type.as_deref() == wanted;
+    let Some(last) = story.deliveries.iter().find(is_wanted) else {
+        return;
+    };
+    let (id, detail) = (last.id, last.detail.as_deref().unwrap_or_default());
+    let what = last.message_type.as_deref().unwrap_or("its message type");
+    match last.state {
+        DeliveryState::Delivered | DeliveryState::Cancelled => {}
+        DeliveryState::Queued => steps.add(match last.next_attempt_at {
+            Some(due) if !detail.is_empty() => {
+                format!("Wait: delivery {id} ({what}) is tried again by itself at {}. {detail}", time(due))
+            }
+            _ => format!("Wait: delivery {id} ({what}) is about to be sent."),
+        }),
+        DeliveryState::Sent => steps.add(format!(
+            "Wait: WeChat accepted delivery {id} ({what}), and its receipt has not come yet."
+        )),
+        DeliveryState::NoReceipt => no_receipt(last, what, steps),
+        DeliveryState::Unknown => steps.add(format!(
+            "Ask them whether they saw delivery {id} ({what}), of which nobody knows whether WeChat took \
+             it. If not, send it once more: POST /deliveries/{id}/retry {{\"even_if_sent\": true}}."
+        )),
+        DeliveryState::Expired => steps.add(format!(
+            "Ask for another notification if it is still of use: delivery {id} ({what}) could not be \
+             sent before it expired."
+        )),
+        DeliveryState::Failed | DeliveryState::Unreachable => failed(last, what, steps),
+    }
+}
+
+fn time(time: DateTime<Utc>) -> impl std::fmt::Display {
+    time.format("%F %H:%M:%S UTC")
+}
+
+fn no_receipt(last: &DeliveryStory, what: &str, steps: &mut Steps) {
+    let (id, app_id) = (last.id, last.app_id.as_deref().unwrap_or_default());
+    steps.add(format!(
+        "Check that WeChat's events of account {app_id} reach the callback address: GET \
+         /events?app_id={app_id}. WeChat accepted delivery {id} ({what}), and no receipt came."
+    ));
+    steps.add(format!(
+        "If they did not see it, send it once more: POST /deliveries/{id}/retry \
+         {{\"even_if_sent\": true}}."
+    ));
+}
+
+fn failed(last: &DeliveryStory, what: &str, steps: &mut Steps) {
+    let id = last.id;
+    let reason = last.reason.as_deref().unwrap_or_default();
+    if OF_THE_MESSAGE.contains(&reason) {
+        let detail = last.detail.as_deref().unwrap_or_default();
+        steps.add(format!(
+            "Mend the message of delivery {id} ({what}), then ask for another notification. {detail}"
+        ));
+        return;
+    }
+    if let Some(error) = last.error.filter(|_| last.state == DeliveryState::Failed) {
+        steps.add(format!(
+            "Delivery {id} ({what}) failed with {}: {} {}",
+            error.errcode, error.meaning, error.what_to_do
+        ));
+    }
+    let first = if steps.is_empty() {
+        "Send"
+    } else {
+        "Then send"
+    };
+    steps.add(format!(
+        "{first} delivery {id} ({what}) once more: POST /deliveries/{id}/retry."
+    ));
+}

@@ -1,0 +1,52 @@
+//! What is to be done about an account that cannot send.
+
+use super::steps::Steps;
+use crate::bridge::trouble::{Trouble, TroubleCode};
+use crate::models::account::Account;
+
+/// Adds what each trouble of the account asks for.
+pub(super) fn mend(account: &Account, troubles: &[&Trouble], steps: &mut Steps) {
+    let app_id = &account.app_id;
+    let is_told = troubles
+        .iter()
+        .any(|one| one.code == TroubleCode::AccountProblem);
+    for trouble in troubles {
+        let detail = &trouble.detail;
+        let calls = match &trouble.call {
+            Some(call) => format!("nothing by {call}"),
+            None => "nothing".to_owned(),
+        };
+        let until = trouble.until.unwrap_or_default().format("%F %H:%M:%S UTC");
+        match trouble.code {
+            TroubleCode::NoAppSecret => steps.add(format!(
+                "Give account {app_id} its AppSecret, without which nothing can be sent through \
+                 it: queqiao accounts set {app_id} --secret @FILE."
+            )),
+            TroubleCode::AccountProblem => {
+                steps.add(format!(
+                    "Mend account {app_id}, which WeChat refuses. {detail}"
+                ));
+            }
+            TroubleCode::AccountStopped => {
+                if !is_told {
+                    steps.add(format!(
+                        "Mend account {app_id}, which WeChat refuses, and which sends {calls}. \
+                         {detail}"
+                    ));
+                }
+                steps.add(format!(
+                    "When account {app_id} is mended, let it send at once: queqiao accounts resume \
+                     {app_id}, or POST /accounts/{app_id}/resume. It sends {calls} now, and tries \
+                     one message by itself at {until}."
+                ));
+            }
+            TroubleCode::AccountBackingOff => steps.add(format!(
+                "Wait: account {app_id} sends {calls} until {until}, and is tried again then. \
+                 {detail}"
+            )),
+            TroubleCode::AccountUsedUp => steps.add(format!(
+                "Wait: account {app_id} sends {calls} until {until}. {detail}"
+            )),
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! What a request to notify would come to: decided by the code that accepts it, and not stored.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::enqueue::decided;
+use super::met::Met;
+use super::{CHUNK, NotifyError, NotifyRequest, Usable, recipients, usable};
+use crate::bridge::Bridge;
+use crate::bridge::decide::{Addressee, Decision, Reach};
+use crate::bridge::plan::Sender;
+use crate::bridge::prepared::Prepared;
+use crate::bridge::route::{Recipient, Route};
+use crate::bridge::templates::Library;
+use crate::bridge::trouble::Stops;
+use crate::bridge::ways::RouteView;
+use crate::db::Conn;
+use crate::ids::ProjectId;
+use crate::models::account::{self, Account};
+
+/// What would come of a request.
+#[derive(Clone, Debug)]
+pub struct Preflight {
+    /// One for each recipient, in the order of the request.
+    pub verdicts: Vec<Forecast>,
+    /// What may keep the messages from arriving all the same.
+    pub warnings: Vec<Warning>,
+}
+
+/// What would be decided for one recipient.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Forecast {
+    /// The staff member, as the app named them, or whom the person is bound to.
+    pub staff_id: Option<String>,
+    /// The person, where they were not asked for by staff id, as JSON.
+    pub recipient: Option<String>,
+    /// Which route would be taken, from 0; none: unreachable.
+    pub route: Option<usize>,
+    /// Why they are unreachable: a stable word, and the same in a sentence.
+    pub why: Option<(&'static str, String)>,
+    /// Every route that was considered, in order; the last one is taken, if any is.
+    pub routes: Vec<RouteView>,
+}
+
+/// Something about a route that concerns everybody.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Warning {
+    /// Which route, from 0.
+    pub route: usize,
+    /// Where, such as `routes[0].account`.
+    pub field: String,
+    /// A stable word.
+    pub code: &'static str,
+    /// In words, with what to do.
+    pub detail: String,
+}
+
+impl Bridge {
+    /// Decides what [`Bridge::notify`] would decide now. Nothing is stored or sent.
+    ///
+    /// # Errors
+    /// The same as if the request were accepted.
+    pub async fn preflight(
+        &self,
+        project: ProjectId,
+        request: NotifyRequest,
+    ) -> Result<Preflight, NotifyError> {
+        let most = self.config.deliver.max_recipients;
+        let request = request.check(most)?;
+        let (now, config) = (self.clock.now(), Arc::clone(&self.config));
+        let look = self.db.read(move |conn| {
+            let usable = usable(conn, project, &request, now)?;
+            let (mut met, mut verdicts) = (Met::default(), Vec::new());
+            let limits = (CHUNK, most);
+            recipients::in_chunks(conn, project, &request.recipients, limits, |conn, whom| {
+                let some = forecasts(conn, project, &usable, &mut met, whom)?;
+                verdicts.extend(some);
+                Ok::<_, NotifyError>(())
+            })?;
+            let accounts = account::list(conn, project)?;
+            let stops = Stops::read(conn, config, &accounts, now)?;
+            let routes = usable.prepared.routes();
+            let mut warnings = troubles(routes, &accounts, &stops);
+            warnings.extend(templates(conn, project, &usable.prepared)?);
+            warnings.extend(shortages(routes, &accounts, &stops, &verdicts));
+            warnings.sort_by_key(|warning| warning.route);
+            Ok::<_, NotifyError>(Preflight { verdicts, warnings })
+        });
+        look.await
+    }
+}
+
+fn forecasts(
+    conn: &mut Conn,
+    project: ProjectId,
+    usable: &Usable,
+    met: &mut Met,
+    whom: &[Addressee<'_>],
+) -> diesel::QueryResult<Vec<Forecast>> {
+    let mut reach = Reach::of(conn, project, whom.iter().copied())?;
+    met.imagine(&usable.accounts, whom, &mut reach);
+    let decided = decided(conn, usable, met, whom, &reach.known())?;
+    let forecasts = decided.iter().map(|one| forecast(one, &usable.senders));
+    Ok(forecasts.collect())
+}
+
+fn forecast(decision: &Decision<'_>, senders: &[Sender]) -> Forecast {
+    let passed = decision.considered.iter().cloned();
+    let mut routes: Vec<RouteView> = passed.map(RouteView::from).collect();
+    // All routes are looked at from the first, so the one behind those passed is the one chosen.
+    let chosen = routes.len();
+    let (route, why) = match &decision.way {
+        Ok((route, _)) => (usize::try_from(*route).ok(), None),
+        Err((reason, detail)) => (None, Some((*reason, detail.clone()))),
+    };
+    let is_chosen = route.is_some() || decision.is_unrenderable();
+    if let Some(sender) = senders.get(chosen).filter(|_| is_chosen) {
+        let refused = why
+            .as_ref()
+            .map(|(reason, detail)| (*reason, detail.as_str()));
+        routes.push(RouteView::judged(chosen, sender, refused));
+    }
+    Forecast {
+        staff_id: decision.staff_id.map(str::to_owned),
+        recipient: decision.whom.recipient().map(str::to_owned),
+        route,
+        why,
+        routes,
+    }
+}
+
+/// Texts that mention nobody are the same for everybody.
+const ANYBODY: Recipient<'_> = Recipient {
+    id: None,
+    name: None,
+};
+
+/// What is wrong with the templates of the routes.
+fn templates(
+    conn: &mut Conn,
+    project: ProjectId,
+    prepared: &Prepared,
+) -> diesel::QueryResult<Vec<Warning>> {
+    let library = Library::of(conn, project)?;
+    let mut problems = library.problems(prepared.routes());
+    for (at, route) in prepared.routes().iter().enumerate() {
+        if !prepared.mentions_staff(at)
+            && let Ok(rendered) = prepared.render(at, ANYBODY)
+        {
+            problems.extend(library.unlisted(at, route, &rendered.data));
+        }
+    }
+    let warnings = problems.into_iter().map(|problem| Warning {
+        route: problem.route,
+        field: problem.field,
+        code: problem.code.as_str(),
+        detail: problem.detail,
+    });
+    Ok(warnings.collect())
+}
+
+/// The routes that send through an account, with their number and it.
+fn through<'a>(
+    routes: &'a [Route],
+    accounts: &'a [Account],
+) -> impl Iterator<Item = (usize, &'a Route, &'a Account)> {
+    routes.iter().enumerate().filter_map(|(at, route)| {
+        let mut accounts = accounts.iter();
+        let account = accounts.find(|one| route.account.as_ref() == Some(&one.app_id))?;
+        Some((at, route, account))
+    })
+}
+
+/// What keeps the accounts of the routes from sending.
+fn troubles(routes: &[Route], accounts: &[Account], stops: &Stops) -> Vec<Warning> {
+    let mut warnings = Vec::new();
+    for (at, route, account) in through(routes, accounts) {
+        let call = route.channel.traits().call;
+        let troubles = stops.of(account).into_iter();
+        let troubles = troubles.filter(|trouble| trouble.concerns(call));
+        warnings.extend(troubles.map(|trouble| Warning {
+            route: at,
+            field: format!("routes[{at}].account"),
+            code: trouble.code.as_str(),
+            detail: match trouble.outlook() {
+                Some(outlook) => format!("{} {outlook}", trouble.detail),
+                None => trouble.detail,
+            },
+        }));
+    }
+    warnings
+}
+
+/// Budgets that this request alone would use up.
+fn shortages(
+    routes: &[Route],
+    accounts: &[Account],
+    stops: &Stops,
+    verdicts: &[Forecast],
+) -> Vec<Warning> {
+    let mut counts: HashMap<usize, i64> = HashMap::new();
+    for route in verdicts.iter().filter_map(|one| one.route) {
+        *counts.entry(route).or_default() += 1;
+    }
+    let mut wanted: HashMap<_, i64> = HashMap::new();
+    let mut warnings = Vec::new();
+    for (at, route, account) in through(routes, accounts) {
+        let (call, count) = (route.channel.traits().call, counts.get(&at).copied());
+        let (Some(count), Some(left)) = (count, stops.left(account, call)) else {
+            continue;
+        };
+        // Routes through one account and call share what is left.
+        let sum = wanted.entry((account.id, call)).or_default();
+        *sum += count;
+        if left > 0 && *sum > left {
+            let until = stops.renewed_at().format("%F %H:%M:%S UTC");
+            warnings.push(Warning {
+                route: at,
+                field: format!("routes[{at}].account"),
+                code: "budget_short",
+                detail: format!(
+                    "The routes up to this one take {sum} calls of {call}, and the account's budget \
+                     of today has {left} left, for what is queued already too. The others wait \
+                     until {until}."
+                ),
+            });
+        }
+    }
+    warnings
+}

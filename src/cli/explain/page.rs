@@ -1,0 +1,214 @@
+//! A story as text for people, or as JSON. Names and messages come from strangers: whatever could
+//! move a terminal's cursor or turn the order of letters round is shown escaped.
+
+mod account;
+
+use std::fmt::Write as _;
+
+use chrono::{DateTime, Utc};
+
+use crate::bridge::explain::{
+    BindingStory, DeliveryStory, Explanation, InvitationStory, TypeStory, UnionidStory,
+};
+use crate::bridge::ways::RouteView;
+
+/// The story as the API answers it.
+pub(super) fn json(story: &Explanation) -> serde_json::Result<String> {
+    let mut shown = String::new();
+    for letter in serde_json::to_string_pretty(story)?.chars() {
+        match letter {
+            '\n' => shown.push('\n'),
+            // All of them stand in strings, and have four hexadecimal digits.
+            letter if is_dangerous(letter) => {
+                let _ = write!(shown, "\\u{:04x}", u32::from(letter));
+            }
+            letter => shown.push(letter),
+        }
+    }
+    Ok(shown)
+}
+
+/// The story as text.
+pub(super) fn text(story: &Explanation) -> String {
+    let mut page = Page::default();
+    let name = story.name.as_deref().unwrap_or_default();
+    let tags = match story.tags.is_empty() {
+        true => String::new(),
+        false => format!("  tags: {}", story.tags.join(", ")),
+    };
+    page.line(format!("{}  {name}{tags}", story.staff_id));
+    page.line(format!("as of {}", time(story.now)));
+    page.heading("Next steps");
+    for (number, step) in (1..).zip(&story.next_steps) {
+        page.line(format!("  {number}. {step}"));
+    }
+    page.heading("Bound to");
+    story.bindings.iter().for_each(|one| page.binding(one));
+    if story.bindings.is_empty() {
+        page.line("  nobody");
+    }
+    if !story.invitations.is_empty() {
+        page.heading("Invitations");
+        story
+            .invitations
+            .iter()
+            .for_each(|one| page.invitation(one));
+    }
+    page.heading("Unionid");
+    page.unionid(&story.unionid);
+    page.heading("Accounts");
+    story.accounts.iter().for_each(|one| page.account(one));
+    if story.accounts.is_empty() {
+        page.line("  none");
+    }
+    if let Some(of_type) = &story.message_type {
+        page.heading(&format!("Message type {}", of_type.name));
+        page.message_type(of_type);
+    }
+    page.heading("Last deliveries");
+    story.deliveries.iter().for_each(|one| page.delivery(one));
+    if story.deliveries.is_empty() {
+        page.line("  none");
+    }
+    page.0
+}
+
+/// Lines of text.
+#[derive(Default)]
+struct Page(String);
+
+impl Page {
+    /// One line, whatever is in it.
+    fn line(&mut self, text: impl AsRef<str>) {
+        for letter in text.as_ref().trim_end().chars() {
+            match is_dangerous(letter) {
+                true => self.0.extend(letter.escape_debug()),
+                false => self.0.push(letter),
+            }
+        }
+        self.0.push('\n');
+    }
+
+    fn heading(&mut self, title: &str) {
+        self.0.push('\n');
+        self.line(title);
+    }
+
+    fn binding(&mut self, binding: &BindingStory) {
+        let to = match (&binding.openid, &binding.app_id, &binding.unionid) {
+            (Some(openid), Some(app_id), _) => format!("openid {openid} in {app_id}"),
+            (_, _, Some(unionid)) => format!("unionid {unionid}"),
+            _ => "an openid that is gone".to_owned(),
+        };
+        let invitation = binding.invitation_id;
+        let through = invitation.map(|id| format!("  through invitation {id}"));
+        let (made, id) = (time(binding.created_at), binding.id);
+        let through = through.unwrap_or_default();
+        self.line(format!("  since {made}  {to}{through}  (binding {id})"));
+    }
+
+    fn invitation(&mut self, invitation: &InvitationStory) {
+        let (id, state) = (invitation.id, invitation.state.as_str());
+        let app_id = invitation.app_id.as_deref().unwrap_or("-");
+        let until = time(invitation.expires_at);
+        self.line(format!("  {id}  {state:8}  {app_id}  good until {until}"));
+        if let (Some(refusal), Some(at)) = (invitation.refusal, invitation.refused_at) {
+            let (reason, detail) = (refusal.as_str(), invitation.detail.unwrap_or_default());
+            self.line(format!("     refused at {}: {reason}. {detail}", time(at)));
+        }
+    }
+
+    fn unionid(&mut self, unionid: &UnionidStory) {
+        match (&unionid.unionid, unionid.reason) {
+            (Some(known), _) => self.line(format!("  {known}")),
+            (None, None) => self.line("  not known"),
+            (None, Some(reason)) => {
+                let app_id = unionid.app_id.as_deref().unwrap_or_default();
+                self.line(format!("  not known from {app_id}: {reason}"));
+                self.line(format!(
+                    "  {}",
+                    unionid.detail.as_deref().unwrap_or_default()
+                ));
+            }
+        }
+        if let Some(error) = &unionid.error {
+            self.line(format!("  last try: {error}"));
+        }
+        if let Some(next) = unionid.next_try_at {
+            self.line(format!("  next try: {}", time(next)));
+        }
+    }
+
+    fn message_type(&mut self, of_type: &TypeStory) {
+        self.line(match of_type.route {
+            Some(route) => format!("  would be sent over route {route}"),
+            None => "  would not be sent".to_owned(),
+        });
+        of_type.routes.iter().for_each(|one| self.route("  ", one));
+        for problem in &of_type.problems {
+            self.line(format!("  problem  {}: {}", problem.field, problem.detail));
+        }
+    }
+
+    fn delivery(&mut self, delivery: &DeliveryStory) {
+        let message_type = delivery.message_type.as_deref().unwrap_or("-");
+        let reason = delivery.reason.as_deref().unwrap_or_default();
+        self.line(format!(
+            "  {:>8}  {}  {:11}  {message_type}  {reason}",
+            delivery.id.0,
+            time(delivery.created_at),
+            delivery.state.as_str()
+        ));
+        if let Some(detail) = &delivery.detail {
+            self.line(format!("            {detail}"));
+        }
+        let told = delivery.detail.as_deref().unwrap_or_default();
+        // The sentence of a refusal has its code and says the same.
+        let untold = |code: i64| !told.starts_with(&format!("{code}:"));
+        if let Some(error) = delivery.error.filter(|error| untold(error.errcode)) {
+            let (code, meaning, what_to_do) = (error.errcode, error.meaning, error.what_to_do);
+            self.line(format!(
+                "            WeChat said {code}: {meaning} {what_to_do}"
+            ));
+        }
+        if let Some(next) = delivery.next_attempt_at {
+            self.line(format!("            next try: {}", time(next)));
+        }
+        for route in &delivery.routes {
+            let mut route = route.clone();
+            route.detail.take_if(|detail| detail == told);
+            self.route("            ", &route);
+        }
+    }
+
+    fn route(&mut self, indent: &str, route: &RouteView) {
+        let RouteView {
+            route: number,
+            channel,
+            verdict,
+            ..
+        } = route;
+        let (channel, account) = (channel.traits().word, route.account.as_deref());
+        let (account, detail) = (account.unwrap_or("-"), route.detail.as_deref());
+        let detail = detail.unwrap_or_default();
+        self.line(format!(
+            "{indent}route {number}  {channel:12}  {account}  {verdict:22}  {detail}"
+        ));
+    }
+}
+
+fn time(time: DateTime<Utc>) -> impl std::fmt::Display {
+    time.format("%F %H:%M:%S UTC")
+}
+
+/// Whether a letter commands a terminal, or turns the letters after it round.
+fn is_dangerous(letter: char) -> bool {
+    let turns = ['\u{61c}', '\u{200e}', '\u{200f}', '\u{2028}', '\u{2029}'];
+    let ranges = ['\u{202a}'..='\u{202e}', '\u{2066}'..='\u{2069}'];
+    letter.is_control()
+        || turns.contains(&letter)
+        || ranges.iter().any(|range| range.contains(&letter))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,43 @@
+//! Why a staff member is reached or not.
+
+use actix_web::web::{Data, Json, Path, Query};
+use serde::Deserialize;
+
+use super::check::{self, NAME_MAX};
+use super::{Caller, State};
+use crate::bridge::explain::{ExplainError, Explanation};
+use crate::web::error::{Code, Problem};
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Wanted {
+    message_type: Option<String>,
+}
+
+/// `GET /staff/{staff_id}/explain`: everything that is known of it, with what to do next.
+pub(super) async fn find(
+    state: Data<State>,
+    caller: Caller,
+    staff_id: Path<String>,
+    query: Query<Wanted>,
+) -> Result<Json<Explanation>, Problem> {
+    let message_type = query.into_inner().message_type;
+    check::maybe_text("message_type", message_type.as_ref(), NAME_MAX)?;
+    let told = state
+        .bridge
+        .explain(caller.project_id, staff_id.into_inner(), message_type);
+    Ok(Json(told.await?))
+}
+
+impl From<ExplainError> for Problem {
+    fn from(error: ExplainError) -> Self {
+        match error {
+            ExplainError::UnknownStaff => Self::not_found("staff member"),
+            ExplainError::UnknownMessageType(_) => {
+                let detail = format!("{error}.");
+                Self::new(Code::UnknownMessageType, detail).field("message_type")
+            }
+            ExplainError::Db(error) => error.into(),
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! What a notification would come to, without one.
+
+use actix_web::web::{Data, Json};
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::{Create, as_json};
+use crate::bridge::notify::{Forecast, Preflight, Warning};
+use crate::bridge::route::Channel;
+use crate::bridge::ways::RouteView;
+use crate::web::api::{Caller, State};
+use crate::web::error::Problem;
+
+#[derive(Debug, Serialize)]
+pub(in crate::web::api) struct PreflightView {
+    message_type: String,
+    counts: Counts,
+    verdicts: Vec<VerdictView>,
+    warnings: Vec<WarningView>,
+}
+
+#[derive(Debug, Serialize)]
+struct Counts {
+    would_send: usize,
+    unreachable: usize,
+}
+
+#[derive(Debug, Serialize)]
+struct VerdictView {
+    staff_id: Option<String>,
+    /// The person, where they were not asked for by staff id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    recipient: Option<Box<RawValue>>,
+    /// `would_send` or `unreachable`.
+    verdict: &'static str,
+    /// A stable word for why nobody can be reached.
+    reason: Option<&'static str>,
+    /// The same in a sentence, with what to do.
+    detail: Option<String>,
+    /// The route that would be taken, from 0, with its channel and account.
+    route: Option<usize>,
+    channel: Option<Channel>,
+    account: Option<String>,
+    /// Every route that was considered, in order.
+    routes: Vec<RouteView>,
+}
+
+#[derive(Debug, Serialize)]
+struct WarningView {
+    route: usize,
+    field: String,
+    code: &'static str,
+    detail: String,
+}
+
+/// `POST /notifications/preflight`: 200 with a verdict for each recipient. Changes nothing.
+pub(in crate::web::api) async fn create(
+    state: Data<State>,
+    caller: Caller,
+    body: Json<Create>,
+) -> Result<Json<PreflightView>, Problem> {
+    let asked = body.into_inner().asked()?;
+    let message_type = asked.message_type.clone();
+    let looked = state.bridge.preflight(caller.project_id, asked).await?;
+    Ok(Json(show(message_type, looked)))
+}
+
+fn show(message_type: String, looked: Preflight) -> PreflightView {
+    let reached = looked.verdicts.iter().filter(|one| one.route.is_some());
+    let would_send = reached.count();
+    PreflightView {
+        message_type,
+        counts: Counts {
+            would_send,
+            unreachable: looked.verdicts.len() - would_send,
+        },
+        verdicts: looked.verdicts.into_iter().map(Into::into).collect(),
+        warnings: looked.warnings.into_iter().map(Into::into).collect(),
+    }
+}
+
+impl From<Forecast> for VerdictView {
+    fn from(forecast: Forecast) -> Self {
+        let Forecast {
+            staff_id,
+            recipient,
+            route,
+            why,
+            routes,
+        } = forecast;
+        let taken = routes.iter().find(|view| Some(view.route) == route);
+        let (reason, detail) = why.unzip();
+        Self {
+            staff_id,
+            recipient: recipient.and_then(as_json),
+            verdict: match route {
+                Some(_) => "would_send",
+                None => "unreachable",
+            },
+            reason,
+            detail,
+            route,
+            channel: taken.map(|view| view.channel),
+            account: taken.and_then(|view| view.account.clone()),
+            routes,
+        }
+    }
+}
+
+impl From<Warning> for WarningView {
+    fn from(warning: Warning) -> Self {
+        Self {
+            route: warning.route,
+            field: warning.field,
+            code: warning.code,
+            detail: warning.detail,
+        }
+    }
+}
