@@ -42,7 +42,7 @@ use crate::vault::Vault;
 use crate::wechat::client::Client;
 
 use accounts::Accounts;
-use deliver::{Lanes, Turns};
+use deliver::{Lanes, Rests, Turns};
 use keys::Keys;
 use prepared::Notifications;
 use signals::Signals;
@@ -74,6 +74,8 @@ pub struct Bridge {
     pub lanes: Arc<Lanes>,
     /// To whom this process is sending what WeChat takes one at a time.
     pub turns: Arc<Turns>,
+    /// The business's endpoints that are left alone for a while.
+    pub rests: Arc<Rests>,
     /// Posts to the business's endpoints.
     pub webhooks: Arc<Webhooks>,
     /// Wakes the next step.
@@ -89,9 +91,10 @@ impl Bridge {
             accounts: Arc::new(accounts),
             keys: Arc::new(Keys::new(db.clone(), clock.clone())),
             tokens: Arc::new(tokens),
-            notifications: Arc::default(),
+            notifications: Arc::new(Notifications::new(&config.customer)),
             lanes: Arc::new(Lanes::new(&config.deliver)),
             turns: Arc::default(),
+            rests: Arc::default(),
             webhooks: Arc::new(Webhooks::new(&config.webhooks)),
             signals: Arc::new(Signals::default()),
             db,

@@ -1,16 +1,18 @@
 //! From those whom messages are for to what is decided for each: which route, to which identity,
 //! or why none.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
+use chrono::NaiveDateTime;
 use diesel::QueryResult;
 
-use super::plan::{Considered, Credits, Plan, Sender, plan, wanted};
+use super::plan::{Considered, Credits, Plan, Sender, plan, wanted, windows_wanted};
 use super::prepared::Prepared;
 use super::route::{FieldError, Recipient};
 use crate::db::Conn;
-use crate::ids::ProjectId;
+use crate::ids::{IdentityId, ProjectId};
 use crate::models::credit::{self, Wanted};
+use crate::models::identity::window;
 use crate::models::staff::{self, Person, PersonRow, ReachRow};
 
 /// Whom a message is for.
@@ -144,17 +146,26 @@ impl Decision<'_> {
     }
 }
 
-/// Decides for many, with at most one query.
+/// Decides for many, with at most one query for each kind of permission that their routes need.
 pub(super) fn decide<'a>(
     conn: &mut Conn,
     known: &Known<'a>,
     asked: &[Asked<'a>],
+    now: NaiveDateTime,
 ) -> QueryResult<Vec<Decision<'a>>> {
     let needed: Vec<Wanted<'_>> = asked
         .iter()
         .flat_map(|asked| wanted(rows_of(known, asked.whom), asked.senders, asked.from))
         .collect();
-    let credits = Credits::new(credit::standings(conn, &needed)?);
+    let mut credits = Credits::new(credit::standings(conn, &needed)?);
+    let needed: BTreeSet<IdentityId> = asked
+        .iter()
+        .flat_map(|asked| windows_wanted(rows_of(known, asked.whom), asked.senders, asked.from))
+        .collect();
+    if let (false, Some(first)) = (needed.is_empty(), asked.first()) {
+        let found = window::standings(conn, &needed.into_iter().collect::<Vec<_>>())?;
+        credits.add_windows(&found, first.prepared.windows(), now.and_utc().timestamp());
+    }
     let decided = asked.iter().map(|asked| one(known, asked, &credits));
     Ok(decided.collect())
 }

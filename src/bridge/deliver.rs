@@ -13,6 +13,7 @@ mod batch;
 mod book;
 mod budget;
 mod credits;
+mod endpoint;
 mod failure;
 mod lane;
 mod message;
@@ -39,6 +40,7 @@ use crate::models::account_pause;
 use crate::models::delivery::{self, Due, Postponed};
 
 pub(super) use budget::{Allowances, day, used_up};
+pub use endpoint::Rests;
 pub use lane::Lanes;
 pub(super) use outcome::next_midnight;
 pub use permits::Turns;
@@ -46,6 +48,7 @@ pub use resume::Resumed;
 
 use batch::Batch;
 use book::Book;
+use endpoint::{Endpoint, Endpoints};
 use lane::Slot;
 use outcome::Limits;
 use pause::Tally;
@@ -72,6 +75,7 @@ impl From<diesel::result::Error> for DeliverError {
 struct Gathered {
     accounts: Arc<ById>,
     batch: Batch,
+    endpoints: Endpoints,
     limits: Limits,
 }
 
@@ -90,6 +94,13 @@ impl Gathered {
     fn end_of(&self, due: &Due) -> Option<NaiveDateTime> {
         let ready = self.batch.notifications.get(&due.notification_id)?;
         ready.expires_at
+    }
+
+    /// The endpoint that a delivery is posted to, if it is and there is one.
+    fn endpoint_of(&self, due: &Due) -> Option<&Endpoint> {
+        let ready = self.batch.notifications.get(&due.notification_id)?;
+        let route = self.routes_from(due).first()?;
+        self.endpoints.of(ready.project_id, route).ok()
     }
 
     fn channel_of(&self, due: &Due) -> Channel {
@@ -128,20 +139,29 @@ impl Bridge {
     /// the lease runs out.
     pub async fn deliver_step(&self) -> Result<Step, DeliverError> {
         let now = self.clock.now();
-        let Some((slot, gathered)) = self.next_batch(now).await? else {
+        let Some((slot, mut gathered)) = self.next_batch(now).await? else {
             return Ok(Step::Idle);
         };
-        let due = &gathered.batch.due;
-        let permits = match self.permits(due, now, &gathered).await {
+        let permits = match self.prepare(&mut gathered, now).await {
             Ok(permits) => permits,
             Err(error) => {
-                self.give_back(due, now).await?;
+                self.give_back(&gathered.batch.due, now).await?;
                 return Err(error);
             }
         };
         let (book, tally) = self.try_all(&gathered, &permits, now).await;
         self.record(book, tally, &gathered, &slot, now).await?;
         Ok(Step::Worked)
+    }
+
+    /// What the tries of a batch need besides.
+    async fn prepare(
+        &self,
+        gathered: &mut Gathered,
+        now: NaiveDateTime,
+    ) -> Result<Permits, DeliverError> {
+        self.find_endpoints(gathered, now).await?;
+        self.permits(&gathered.batch.due, now, gathered).await
     }
 
     /// Tries the deliveries of a batch, all at once but for those that need their turn.
@@ -219,6 +239,7 @@ impl Bridge {
                 let gathered = Gathered {
                     accounts,
                     batch,
+                    endpoints: Endpoints::default(),
                     limits,
                 };
                 return Ok(Some((slot, gathered)));

@@ -138,7 +138,7 @@ fn in_project(
             from: route + 1,
         });
     }
-    let decided = decide(conn, &known, &asked)?;
+    let decided = decide(conn, &known, &asked, now)?;
     store(conn, going, decided, now)
 }
 

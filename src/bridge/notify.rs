@@ -22,6 +22,7 @@ use super::plan::Sender;
 use super::prepared::Prepared;
 use super::route::{self, FieldError};
 use super::senders::{KnownAccounts, known_accounts, senders};
+use crate::config::Customer;
 use crate::db::{Conn, DbError};
 use crate::ids::{DeliveryId, NotificationId, ProjectId};
 use crate::models::delivery::{self, DeliveryState};
@@ -145,9 +146,10 @@ impl Bridge {
         let names_people = matches!(request.recipients, Recipients::People { .. });
         let now = self.clock.now();
         let nonce = rand::random();
+        let customer = self.config.customer.clone();
         let accepted = self
             .db
-            .write(move |conn| accept(conn, project, &request, most, nonce, now))
+            .write(move |conn| accept(conn, project, &request, (most, &customer), nonce, now))
             .await?;
         if !accepted.replayed {
             tracing::info!(
@@ -171,10 +173,11 @@ impl Bridge {
         request: Sound,
     ) -> Result<Ready, NotifyError> {
         let now = self.clock.now();
+        let customer = self.config.customer.clone();
         let look = self.db.read(move |conn| {
             let earlier = replay(conn, project, &request)?;
             if earlier.is_none() {
-                usable(conn, project, &request, now)?;
+                usable(conn, project, &request, &customer, now)?;
             }
             Ok::<_, NotifyError>((earlier, request))
         });
@@ -212,6 +215,7 @@ fn usable(
     conn: &mut Conn,
     project: ProjectId,
     request: &Sound,
+    customer: &Customer,
     now: NaiveDateTime,
 ) -> Result<Usable, NotifyError> {
     request.times.check(now)?;
@@ -224,7 +228,7 @@ fn usable(
     let routes = route::parse(&stored.routes).map_err(in_route)?;
     let accounts = known_accounts(conn, project)?;
     let senders = senders(&accounts, &routes).map_err(in_route)?;
-    let prepared = Prepared::new(routes, &request.params).map_err(in_route)?;
+    let prepared = Prepared::new(routes, &request.params, customer).map_err(in_route)?;
     people::check_accounts(&request.recipients, &accounts)?;
     Ok(Usable {
         stored,
@@ -238,7 +242,7 @@ fn accept(
     conn: &mut Conn,
     project: ProjectId,
     request: &Sound,
-    most: usize,
+    (most, customer): (usize, &Customer),
     nonce: i64,
     now: NaiveDateTime,
 ) -> Result<Accepted, NotifyError> {
@@ -246,7 +250,7 @@ fn accept(
     if let Some(accepted) = replay(conn, project, request)? {
         return Ok(accepted);
     }
-    let usable = usable(conn, project, request, now)?;
+    let usable = usable(conn, project, request, customer, now)?;
     let new = NewNotification {
         project_id: project,
         message_type: &request.message_type,

@@ -9,7 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use super::route::{Channel, Permission};
 use crate::ids::{AccountId, IdentityId};
+use crate::models::account::AccountKind;
 use crate::models::credit::{Standing, Wanted};
+use crate::models::identity::window::{Closed, Rules, Stands};
 use crate::models::staff::ReachRow;
 
 pub use verdict::{Unreachable, no_unionid};
@@ -21,6 +23,8 @@ pub struct Sender {
     pub id: Option<AccountId>,
     /// For people to recognise it.
     pub app_id: String,
+    /// What kind of account it is.
+    pub kind: Option<AccountKind>,
     /// The kind of message.
     pub channel: Channel,
     /// The template; empty for a channel without templates.
@@ -30,11 +34,11 @@ pub struct Sender {
 /// What will be done for one staff member.
 #[derive(Clone, Debug)]
 pub enum Plan<'a> {
-    /// Send to this identity.
+    /// Send to this identity, or to the staff member whoever they are at WeChat.
     Send {
         /// Which of the senders, from 0.
         route: usize,
-        /// The identity; its ids and openid are set.
+        /// The identity; its ids and openid are set, but for a channel that needs none.
         to: &'a ReachRow,
         /// The routes before it, which do not lead to the person.
         passed: Vec<Passed>,
@@ -100,9 +104,12 @@ impl Considered {
     }
 }
 
-/// What the identities that were asked about allow.
+/// What the identities that were asked about allow: templates, and customer messages.
 #[derive(Debug, Default)]
-pub struct Credits(HashMap<IdentityId, Vec<Standing>>);
+pub struct Credits {
+    templates: HashMap<IdentityId, Vec<Standing>>,
+    windows: HashMap<IdentityId, Result<(), Closed>>,
+}
 
 impl Credits {
     /// Sorts what was read.
@@ -112,11 +119,28 @@ impl Credits {
             let known = by_identity.entry(standing.identity_id).or_default();
             known.push(standing);
         }
-        Self(by_identity)
+        Self {
+            templates: by_identity,
+            windows: HashMap::new(),
+        }
+    }
+
+    /// Adds who may be sent a customer message `now`, seconds since 1970.
+    pub fn add_windows(&mut self, found: &[Stands], rules: &Rules, now: i64) {
+        self.windows.extend(found.iter().map(|found| {
+            let open = found.standing.look(rules.of(found.kind), now);
+            (found.identity_id, open.map(drop))
+        }));
+    }
+
+    /// Whether a customer message may be sent.
+    fn window(&self, identity: IdentityId) -> Result<(), Closed> {
+        let known = self.windows.get(&identity).copied();
+        known.unwrap_or(Err(Closed::WindowClosed))
     }
 
     fn of(&self, identity: IdentityId, template_id: &str) -> Option<&Standing> {
-        let known = self.0.get(&identity)?;
+        let known = self.templates.get(&identity)?;
         known
             .iter()
             .find(|standing| standing.template_id == template_id)
@@ -126,33 +150,51 @@ impl Credits {
 /// The permissions that [`plan`] will ask for, if it gets as far as that.
 pub fn wanted<'a>(rows: &[&ReachRow], senders: &'a [Sender], from: usize) -> Vec<Wanted<'a>> {
     let mut wanted = Vec::new();
-    let behind = senders.get(from..).unwrap_or_default();
-    let needs = |sender: &Sender| sender.channel.traits().permission == Permission::Credit;
-    if !behind.iter().any(needs) {
-        return wanted;
-    }
-    for sender in behind {
-        match sender.channel.traits().permission {
-            Permission::Credit => {
-                let there = rows.iter().filter(|row| row.account_id == sender.id);
-                wanted.extend(there.filter_map(|row| {
-                    Some(Wanted {
-                        identity_id: row.identity_id?,
-                        template_id: &sender.template_id,
-                    })
-                }));
-            }
-            Permission::Follow => {
-                if verdict::best(rows, sender, &Credits::default()).is_some() {
-                    break;
-                }
-            }
-        }
+    for sender in in_question(rows, senders, from, Permission::Credit) {
+        let there = rows.iter().filter(|row| row.account_id == sender.id);
+        wanted.extend(there.filter_map(|row| {
+            Some(Wanted {
+                identity_id: row.identity_id?,
+                template_id: &sender.template_id,
+            })
+        }));
     }
     wanted
 }
 
-/// Plans for one staff member, whose rows of [`reach`](crate::models::staff::reach) these are, over
+/// The identities whose windows [`plan`] will ask for, if it gets as far as that.
+pub fn windows_wanted(rows: &[&ReachRow], senders: &[Sender], from: usize) -> Vec<IdentityId> {
+    in_question(rows, senders, from, Permission::Window)
+        .flat_map(|sender| rows.iter().filter(|row| row.account_id == sender.id))
+        .filter_map(|row| row.identity_id)
+        .collect()
+}
+
+/// The senders that need a permission of this kind, before the first that leads to the person
+/// without any.
+fn in_question<'a>(
+    rows: &[&ReachRow],
+    senders: &'a [Sender],
+    from: usize,
+    kind: Permission,
+) -> impl Iterator<Item = &'a Sender> {
+    let asks = move |sender: &&Sender| sender.channel.traits().permission == kind;
+    let behind = senders.get(from..).unwrap_or_default();
+    let needs_any = behind.iter().any(|sender| asks(&sender));
+    let certain = |sender: &Sender| match sender.channel.traits().permission {
+        Permission::Credit | Permission::Window => false,
+        Permission::Follow | Permission::Nothing => {
+            verdict::best(rows, sender, &Credits::default()).is_some()
+        }
+    };
+    let end = match needs_any {
+        true => behind.iter().position(certain).unwrap_or(behind.len()),
+        false => 0,
+    };
+    behind.iter().take(end).filter(asks)
+}
+
+/// Plans for one person, whose rows of [`reach`](crate::models::staff::reach) these are, over
 /// the senders from number `from` on. Among several identities in one account, one that follows
 /// goes before one of which that is not known, and then the newer one.
 pub fn plan<'a>(
@@ -163,12 +205,7 @@ pub fn plan<'a>(
 ) -> Plan<'a> {
     let mut passed = Vec::new();
     if let Some((reason, detail)) = verdict::nobody(rows) {
-        let detail = detail.to_owned();
-        return Plan::Unreachable {
-            reason,
-            detail,
-            passed,
-        };
+        return without_identity(rows, senders, from, reason, detail);
     }
     for (route, sender) in senders.iter().enumerate().skip(from) {
         if let Some(to) = verdict::best(rows, sender, credits) {
@@ -194,6 +231,34 @@ pub fn plan<'a>(
         reason,
         detail,
         passed,
+    }
+}
+
+/// Plans for somebody who is nobody at WeChat: the business may bring the message itself.
+fn without_identity<'a>(
+    rows: &[&'a ReachRow],
+    senders: &[Sender],
+    from: usize,
+    reason: Unreachable,
+    detail: &str,
+) -> Plan<'a> {
+    let detail = detail.to_owned();
+    let numbered = senders.iter().enumerate().skip(from);
+    let mut passed = Vec::new();
+    for (route, sender) in numbered {
+        if let Some(to) = verdict::anyway(rows, sender) {
+            return Plan::Send { route, to, passed };
+        }
+        passed.push(Passed {
+            route,
+            reason,
+            detail: detail.clone(),
+        });
+    }
+    Plan::Unreachable {
+        reason,
+        detail,
+        passed: Vec::new(),
     }
 }
 

@@ -8,7 +8,10 @@ use chrono::NaiveDateTime;
 use minijinja::value::{Serde, Value};
 
 use super::route::{self, Compiled, FieldError, Recipient, Rendered, Route};
-use crate::ids::NotificationId;
+use super::window;
+use crate::config::Customer;
+use crate::ids::{NotificationId, ProjectId};
+use crate::models::identity::window::Rules;
 use crate::models::notification::Notification;
 
 /// Notifications kept ready; deliveries of the same one come together, so few suffice.
@@ -19,6 +22,8 @@ pub struct Prepared {
     routes: Vec<Route>,
     compiled: Compiled,
     params: Value,
+    /// What customer messages are allowed.
+    windows: Rules,
     /// What each route sends, where it is the same for all.
     shared: Vec<Option<Arc<Rendered>>>,
 }
@@ -32,8 +37,9 @@ impl Prepared {
     pub fn new(
         routes: Vec<Route>,
         params: &serde_json::Map<String, serde_json::Value>,
+        customer: &Customer,
     ) -> Result<Self, FieldError> {
-        let compiled = Compiled::new(&routes)?;
+        let compiled = Compiled::new(&routes, customer.text_bytes)?;
         let params = Value::from(Serde(params));
         let mut shared = Vec::with_capacity(routes.len());
         for at in 0..routes.len() {
@@ -44,6 +50,7 @@ impl Prepared {
             routes,
             compiled,
             params,
+            windows: window::rules(customer),
             shared,
         })
     }
@@ -52,15 +59,20 @@ impl Prepared {
     ///
     /// # Errors
     /// Names the field that cannot be read or filled in any more.
-    pub fn stored(notification: &Notification) -> Result<Self, FieldError> {
+    pub fn stored(notification: &Notification, customer: &Customer) -> Result<Self, FieldError> {
         let params = serde_json::from_str(&notification.params)
             .map_err(|error| FieldError::new("params", format!("cannot be read: {error}")))?;
-        Self::new(route::parse(&notification.routes)?, &params)
+        Self::new(route::parse(&notification.routes)?, &params, customer)
     }
 
     /// The routes.
     pub fn routes(&self) -> &[Route] {
         &self.routes
+    }
+
+    /// What customer messages are allowed.
+    pub fn windows(&self) -> &Rules {
+        &self.windows
     }
 
     /// Whether what a route sends depends on the staff member.
@@ -88,6 +100,12 @@ impl Prepared {
 pub struct Ready {
     /// Part of each `client_msg_id`.
     pub nonce: i64,
+    /// Its project.
+    pub project_id: ProjectId,
+    /// The name of its message type.
+    pub message_type: String,
+    /// When it was accepted.
+    pub created_at: NaiveDateTime,
     /// From when it is not sent any more.
     pub expires_at: Option<NaiveDateTime>,
     /// What to send, or why it cannot be sent any more.
@@ -95,13 +113,24 @@ pub struct Ready {
 }
 
 /// The notifications that deliveries were sent of last.
-#[derive(Debug, Default)]
-pub struct Notifications(Mutex<BTreeMap<NotificationId, Arc<Ready>>>);
+#[derive(Debug)]
+pub struct Notifications {
+    kept: Mutex<BTreeMap<NotificationId, Arc<Ready>>>,
+    customer: Customer,
+}
 
 impl Notifications {
+    /// Starts with none.
+    pub fn new(customer: &Customer) -> Self {
+        Self {
+            kept: Mutex::default(),
+            customer: customer.clone(),
+        }
+    }
+
     /// The one of that id, if it is ready.
     pub fn get(&self, id: NotificationId) -> Option<Arc<Ready>> {
-        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         kept.get(&id).cloned()
     }
 
@@ -109,10 +138,13 @@ impl Notifications {
     pub fn put(&self, notification: &Notification) -> Arc<Ready> {
         let ready = Arc::new(Ready {
             nonce: notification.nonce,
+            project_id: notification.project_id,
+            message_type: notification.message_type.clone(),
+            created_at: notification.created_at,
             expires_at: notification.expires_at,
-            prepared: Prepared::stored(notification),
+            prepared: Prepared::stored(notification, &self.customer),
         });
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         kept.insert(notification.id, Arc::clone(&ready));
         while kept.len() > KEPT {
             kept.pop_first();

@@ -8,6 +8,7 @@ mod field;
 mod judge;
 pub mod keyword;
 mod preview;
+mod text;
 mod words;
 
 use std::collections::BTreeMap;
@@ -15,11 +16,12 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::ids::WebhookId;
 use crate::wechat::subscribe::{Language, MiniProgramState};
 
 use check::{check_route, check_url};
 
-pub use channel::{Channel, Permission, Traits};
+pub use channel::{Channel, Permission, Repeat, Traits};
 pub use compiled::{Compiled, Recipient, Rendered};
 pub use field::{Chosen, Field, OnTooLong};
 pub use preview::Preview;
@@ -32,6 +34,8 @@ pub const MAX_FIELDS: usize = 30;
 pub const MAX_SOURCE: usize = 2_000;
 /// Characters of a filled-in field; WeChat shows about 20 of them.
 pub const MAX_TEXT: usize = 500;
+/// Characters of a filled-in field of a message that no template limits.
+pub const MAX_FREE: usize = 2_000;
 /// Bytes of a filled-in URL.
 pub const MAX_URL: usize = 2_048;
 /// Bytes of a filled-in mini-program path.
@@ -46,6 +50,9 @@ pub struct Route {
     /// The app_id of the account that sends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub account: Option<String>,
+    /// The endpoint of the business that is posted to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<WebhookId>,
     /// What kind of message it sends; it decides which of the others a route has.
     #[serde(default)]
     pub channel: Channel,
@@ -55,6 +62,12 @@ pub struct Route {
     /// The template's keys, each with what fills it in.
     #[serde(default)]
     pub fields: BTreeMap<String, Field>,
+    /// The text of a message that has no template; it may have several lines.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<Field>,
+    /// The words below the text that are tapped, to be filled in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub link_text: Option<String>,
     /// The page that a tap opens, such as `https://example.com/orders/{{ params.order }}`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
@@ -160,7 +173,8 @@ pub fn check(routes: &[Route]) -> Result<(), FieldError> {
     for (at, route) in routes.iter().enumerate() {
         check_route(&format!("routes[{at}]"), route)?;
     }
-    Compiled::new(routes).map(drop)
+    // How long a text comes out does not matter yet.
+    Compiled::new(routes, usize::MAX).map(drop)
 }
 
 /// The JSON to store.

@@ -40,6 +40,7 @@ pub(super) fn sender(
         None => Ok(Sender {
             id: found.map(|(id, _)| *id),
             app_id,
+            kind: found.map(|(_, kind)| *kind),
             channel: route.channel,
             template_id: route.template_id.clone().unwrap_or_default(),
         }),

@@ -69,7 +69,7 @@ pub fn detail(kind: AccountKind, reason: Closed) -> &'static str {
         }
         (Closed::WindowClosed, AccountKind::OfficialAccount) => {
             "The person did not write to the account lately, nor follow it, scan its code or tap its menu within \
-             the last minute. Wait until the person does."
+             the last minute. Ask the person to write to it, or wait until the person does."
         }
         (Closed::WindowClosed, AccountKind::MiniProgram) => {
             "The person did not write to the mini-program lately, nor enter its chat within the last minute. Wait \

@@ -148,6 +148,14 @@ pub fn find(conn: &mut Conn, project: ProjectId, id: WebhookId) -> QueryResult<O
         .optional()
 }
 
+/// The endpoints of those row ids, of whatever project.
+pub fn by_ids(conn: &mut Conn, ids: &[WebhookId]) -> QueryResult<Vec<Webhook>> {
+    webhooks::table
+        .filter(webhooks::id.eq_any(ids))
+        .select(Webhook::as_select())
+        .load(conn)
+}
+
 /// A page of a project's endpoints, newest first, with ids below `before`.
 pub fn list(
     conn: &mut Conn,

@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use queqiao::bridge::Bridge;
 use queqiao::bridge::keys::Scope;
+use queqiao::config::Config;
 use queqiao::db::Engine;
 use queqiao::simulator::{
     Kind, Origin, PushRecord, SimulatorOptions, TemplateSettings, World, population,
@@ -47,7 +48,15 @@ impl Fixture for Stage {
 
 impl Stage {
     pub(crate) async fn with(engine: Engine, options: SimulatorOptions) -> Self {
-        let app = TestApp::with(engine, options).await;
+        Self::with_settings(engine, options, |_| {}).await
+    }
+
+    pub(crate) async fn with_settings(
+        engine: Engine,
+        options: SimulatorOptions,
+        settings: impl FnOnce(&mut Config),
+    ) -> Self {
+        let app = TestApp::with_settings(engine, options, settings).await;
         let project = app.project("one").await;
         app.account(project, OA, Kind::OfficialAccount).await;
         app.account(project, MP, Kind::MiniProgram).await;

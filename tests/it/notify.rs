@@ -2,8 +2,10 @@
 
 mod accept;
 mod budgets;
+mod customer;
 mod deliver;
 mod explain;
+mod endpoint;
 mod fallback;
 mod lanes;
 mod pauses;

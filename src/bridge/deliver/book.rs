@@ -92,9 +92,11 @@ impl Book {
         msgid: Option<i64>,
         failure: Option<Failure>,
     ) {
-        if failure.as_ref().is_some_and(Failure::is_unfollowed) {
+        if let Some(identity) = due.identity_id
+            && failure.as_ref().is_some_and(Failure::is_unfollowed)
+        {
             let sent_at = started_at.and_utc().timestamp();
-            self.unfollowed.push((due.identity_id, sent_at));
+            self.unfollowed.push((identity, sent_at));
         }
         let pending = failure.as_ref().map(|failure| failure.reason);
         let (outcome, errcode, detail) = match failure {

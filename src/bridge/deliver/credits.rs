@@ -1,4 +1,4 @@
-//! What becomes of the permissions that a batch has taken.
+//! What becomes of the permissions that a batch has taken, and of the messages counted in windows.
 
 use std::collections::BTreeMap;
 
@@ -11,9 +11,12 @@ use crate::db::Conn;
 use crate::ids::{CreditEntryId, IdentityId};
 use crate::models::credit::{self, Refusal};
 use crate::models::delivery::Due;
+use crate::models::identity::window::{self, Taken};
 
 /// WeChat's code for a person who allows no message of the template.
 const REFUSED: i64 = 43101;
+/// WeChat's codes for a person who did nothing lately that allows a customer message more.
+const CLOSED: [i64; 2] = [45015, 45047];
 
 /// Permissions to settle, to give back and to correct.
 #[derive(Debug, Default)]
@@ -22,6 +25,10 @@ pub(super) struct Credits {
     unused: Vec<CreditEntryId>,
     /// Whom WeChat says to allow nothing, for which template, as of which second.
     refused: Vec<(IdentityId, String, i64)>,
+    /// Customer messages that were counted and not sent.
+    uncounted: Vec<Taken>,
+    /// Those that WeChat did not allow.
+    closed: Vec<Taken>,
 }
 
 impl Credits {
@@ -34,8 +41,10 @@ impl Credits {
         permit: Permit,
         done: &Done,
     ) {
-        let Permit::Granted(entry) = permit else {
-            return;
+        let entry = match permit {
+            Permit::Granted(entry) => entry,
+            Permit::Window(taken) => return self.enter_window(taken, done),
+            Permit::NoCredit | Permit::Closed(_) | Permit::Busy => return,
         };
         let (msgid, failure) = match done {
             Done::Tried { msgid, failure, .. } => (*msgid, failure.as_ref()),
@@ -47,10 +56,26 @@ impl Credits {
             (Some(failure), _) if failure.is_ambiguous() => {}
             (Some(failure), Some(template_id)) if failure.errcode == Some(REFUSED) => {
                 let at = claimed_at.and_utc().timestamp();
-                let refused = (due.identity_id, template_id.to_owned(), at);
-                self.refused.push(refused);
+                let refused = due.identity_id.map(|who| (who, template_id.to_owned(), at));
+                self.refused.extend(refused);
             }
             _ => self.unused.extend(entry),
+        }
+    }
+
+    fn enter_window(&mut self, taken: Taken, done: &Done) {
+        let failure = match done {
+            Done::Tried { failure: None, .. } => return,
+            Done::Tried { failure, .. } => failure.as_ref(),
+            _ => None,
+        };
+        match failure {
+            // It may have been shown.
+            Some(failure) if failure.is_ambiguous() => {}
+            Some(failure) if failure.errcode.is_some_and(|code| CLOSED.contains(&code)) => {
+                self.closed.push(taken);
+            }
+            _ => self.uncounted.push(taken),
         }
     }
 
@@ -71,6 +96,8 @@ impl Credits {
             });
         credit::refuse(conn, &refused.collect::<Vec<_>>())?;
         credit::give_back(conn, &self.unused)?;
-        credit::settle(conn, &self.sent)
+        credit::settle(conn, &self.sent)?;
+        window::give_back(conn, &self.uncounted)?;
+        window::close(conn, &self.closed)
     }
 }

@@ -1,8 +1,13 @@
 //! What a failed try means: by whom it can be mended, and in which words that is told.
 
+use crate::bridge::plan::Unreachable;
 use crate::bridge::problem;
 use crate::bridge::route::{Channel, FieldError};
 use crate::bridge::token::TokenError;
+use crate::bridge::webhook::post::{Answer, PostError};
+use crate::bridge::window;
+use crate::models::account::AccountKind;
+use crate::models::identity::window::Closed;
 use crate::wechat::error::{ApiError, CallError, Class, token_call_class};
 
 /// The stable word for a person who allows no message more.
@@ -17,6 +22,14 @@ pub(super) enum SendError {
     NoAccount,
     /// The person allows no message more of the template.
     NoCredit,
+    /// The person has done nothing in an account of that kind that allows a message more.
+    Closed(AccountKind, Closed),
+    /// The endpoint of the business is gone, or disabled.
+    NoEndpoint(&'static str, String),
+    /// The endpoint did not take it.
+    Answered(Answer),
+    /// The endpoint did not answer.
+    Post(PostError),
     /// The message cannot be filled in any more.
     NotRenderable(FieldError),
 }
@@ -78,6 +91,22 @@ impl Failure {
                         .to_owned(),
                 )
             },
+            SendError::Closed(kind, closed) => Self {
+                reason: Unreachable::from(*closed).as_str(),
+                remedy: Remedy::Never,
+                whole_account: false,
+                moves_on: true,
+                ..Self::not_sent(window::detail(*kind, *closed).to_owned())
+            },
+            SendError::NoEndpoint(reason, detail) => Self {
+                reason,
+                remedy: Remedy::Never,
+                whole_account: false,
+                moves_on: true,
+                ..Self::not_sent(detail.clone())
+            },
+            SendError::Answered(answer) => Self::answered(answer),
+            SendError::Post(error) => Self::not_posted(error),
             SendError::NotRenderable(field) => Self {
                 reason: "not_renderable",
                 remedy: Remedy::Never,
@@ -126,6 +155,49 @@ impl Failure {
             detail: format!("{} WeChat may have taken the message.", sentence(call)),
             whole_account: false,
             moves_on: false,
+        }
+    }
+
+    /// What is not a 2xx says that the endpoint has not taken it.
+    fn answered(answer: &Answer) -> Self {
+        let status = answer.status;
+        let may_pass = matches!(status, 408 | 425 | 429 | 500..);
+        let (remedy, reason) = match (status, may_pass) {
+            (429, _) => (Remedy::Minute, "retrying"),
+            (_, true) => (Remedy::Retry, "retrying"),
+            _ => (Remedy::Never, "endpoint_refused"),
+        };
+        let said = match (status, answer.excerpt.as_str()) {
+            (300..400, _) => {
+                " A redirect is not followed: give the endpoint its final URL.".to_owned()
+            }
+            (_, "") => String::new(),
+            (_, excerpt) => format!(" It said: {excerpt}"),
+        };
+        Self {
+            outcome: "refused",
+            remedy,
+            reason,
+            whole_account: false,
+            moves_on: !may_pass,
+            ..Self::not_sent(format!("The endpoint answered {status}.{said}"))
+        }
+    }
+
+    fn not_posted(error: &PostError) -> Self {
+        let detail = format!("The endpoint: {}", sentence(error));
+        let not_sent = Self {
+            whole_account: false,
+            ..Self::not_sent(detail)
+        };
+        match error {
+            PostError::TimeOut | PostError::Broken(_) => Self {
+                outcome: "ambiguous",
+                remedy: Remedy::Ambiguous,
+                reason: "unsettled",
+                ..not_sent
+            },
+            PostError::Refused(_) | PostError::NotReached(_) | PostError::Unable(_) => not_sent,
         }
     }
 
@@ -186,6 +258,8 @@ fn recipient_reason(errcode: i64) -> &'static str {
         43019 => "blocked",
         40003 | 46004 | 49003 => "wrong_openid",
         43101 | 48002 => "refused_by_person",
+        45015 => "window_closed",
+        45047 => "allowance_used",
         _ => "recipient_refused",
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::bridge::route::{Channel, Rendered, Route};
 use crate::wechat::client::{AccessToken, Client};
+use crate::wechat::custom::{CustomText, RichText};
 use crate::wechat::error::CallError;
 use crate::wechat::subscribe::{BizSubscribeMessage, SubscribeMessage};
 use crate::wechat::template::{MiniProgramLink, SendReceipt, TemplateMessage};
@@ -61,6 +62,17 @@ impl<'a> Message<'a> {
                 };
                 wechat.send_biz_subscribe(&token, &message).await
             }
+            Channel::Customer => {
+                let nothing = RichText::default();
+                let message = CustomText {
+                    touser: self.to,
+                    content: rendered.text.as_ref().unwrap_or(&nothing),
+                };
+                wechat.send_custom_text(&token, &message).await?;
+                Ok(SendReceipt { msgid: None })
+            }
+            // Posted by itself, without an account.
+            Channel::Webhook => Ok(SendReceipt { msgid: None }),
         }
     }
 

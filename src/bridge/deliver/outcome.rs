@@ -4,6 +4,7 @@ use chrono::{NaiveDateTime, NaiveTime, TimeDelta};
 
 use super::failure::{Failure, Remedy};
 use crate::bridge::retry::Backoff;
+use crate::bridge::route::Repeat;
 use crate::ids::DeliveryId;
 
 /// WeChat remembers a `client_msg_id` for 10 minutes; one of them is left for clocks and for the
@@ -43,8 +44,8 @@ pub(super) struct Try {
     pub(super) finished_at: NaiveDateTime,
     /// Start of the first try whose outcome is not known: this one, or an earlier one.
     pub(super) unsettled_since: NaiveDateTime,
-    /// Whether WeChat would show the message once if it were sent twice.
-    pub(super) repeat_is_safe: bool,
+    /// Whether it may be sent again though it may have been sent already.
+    pub(super) repeat: Repeat,
 }
 
 /// What becomes of the delivery.
@@ -84,9 +85,10 @@ impl Next {
 impl Try {
     /// Whether an earlier try may have taken effect, and WeChat would not know it for the same.
     pub(super) fn is_too_late(&self) -> bool {
-        match self.repeat_is_safe {
-            true => self.started_at - self.unsettled_since >= REMEMBERED,
-            false => self.unsettled_since < self.started_at,
+        match self.repeat {
+            Repeat::Always => false,
+            Repeat::Remembered => self.started_at - self.unsettled_since >= REMEMBERED,
+            Repeat::Never => self.unsettled_since < self.started_at,
         }
     }
 
@@ -116,7 +118,7 @@ impl Try {
         }
         let due_at = self.due_at(failure.remedy, limits, jitter);
         match unsettled_since {
-            Some(since) if due_at > since + LAST_PLANNED => Next::Unknown {
+            Some(since) if due_at > self.last_planned(since) => Next::Unknown {
                 reason: "unsettled",
             },
             _ => Next::Again {
@@ -127,9 +129,12 @@ impl Try {
     }
 
     fn after_silence(&self, limits: &Limits, jitter: f64) -> Next {
-        let last = self.unsettled_since + LAST_PLANNED;
+        let last = self.last_planned(self.unsettled_since);
         let is_last = self.is_last(limits, false);
-        if !self.repeat_is_safe || is_last || self.finished_at >= last {
+        if is_last && self.repeat == Repeat::Always {
+            return Next::Unknown { reason: "gave_up" };
+        }
+        if self.repeat == Repeat::Never || is_last || self.finished_at >= last {
             return Next::Unknown {
                 reason: "unsettled",
             };
@@ -137,6 +142,14 @@ impl Try {
         Next::Again {
             due_at: self.due_at(Remedy::Retry, limits, jitter).min(last),
             unsettled_since: Some(self.unsettled_since),
+        }
+    }
+
+    /// The last moment to plan another try for, where one may have taken effect.
+    fn last_planned(&self, unsettled_since: NaiveDateTime) -> NaiveDateTime {
+        match self.repeat {
+            Repeat::Always => NaiveDateTime::MAX,
+            Repeat::Remembered | Repeat::Never => unsettled_since + LAST_PLANNED,
         }
     }
 

@@ -11,16 +11,18 @@ use super::pause::Pause;
 use super::{DeliverError, Gathered};
 use crate::bridge::Bridge;
 use crate::bridge::route::Permission;
+use crate::bridge::window::rules;
 use crate::db::Conn;
 use crate::ids::{AccountId, CreditEntryId, DeliveryId, IdentityId};
 use crate::models::credit::{self, Wanted};
 use crate::models::delivery::Due;
+use crate::models::identity::window::{self, Closed, Rules, Taken};
 
 /// How long a delivery waits for another one to the same person.
 const BUSY: TimeDelta = TimeDelta::milliseconds(300);
 
 /// An openid in an account.
-type Spot = (AccountId, String);
+type Spot = (Option<AccountId>, Option<String>);
 
 /// To whom this process is sending what WeChat takes one at a time. Another process finds out by a
 /// refusal.
@@ -55,8 +57,12 @@ impl Drop for Turn {
 pub(super) enum Permit {
     /// It may, with the one-time permission that it took, if it took one.
     Granted(Option<CreditEntryId>),
+    /// It may, in the window that was opened by what the person did.
+    Window(Taken),
     /// The person allows no message more.
     NoCredit,
+    /// The person has done nothing that allows a message more.
+    Closed(Closed),
     /// Another batch is sending to the person.
     Busy,
 }
@@ -75,6 +81,42 @@ struct Need {
     template_id: String,
 }
 
+/// What a batch needs.
+#[derive(Default)]
+struct Needs {
+    credits: Vec<Need>,
+    windows: Vec<(DeliveryId, IdentityId)>,
+}
+
+impl Needs {
+    fn is_empty(&self) -> bool {
+        self.credits.is_empty() && self.windows.is_empty()
+    }
+
+    /// Takes what there is.
+    fn take(
+        &self,
+        conn: &mut Conn,
+        rules: &Rules,
+        now: i64,
+    ) -> QueryResult<Vec<(DeliveryId, Permit)>> {
+        let granted = take(conn, &self.credits, now)?.into_iter();
+        let mut permits: Vec<(DeliveryId, Permit)> = granted
+            .map(|(id, entry)| (id, Permit::Granted(entry)))
+            .collect();
+        if !self.windows.is_empty() {
+            let wanted: Vec<IdentityId> = self.windows.iter().map(|(_, who)| *who).collect();
+            let taken = window::take(conn, &wanted, rules, now)?.into_iter();
+            let taken = taken.map(|taken| match taken {
+                Ok(taken) => Permit::Window(taken),
+                Err(closed) => Permit::Closed(closed),
+            });
+            permits.extend(self.windows.iter().map(|(id, _)| *id).zip(taken));
+        }
+        Ok(permits)
+    }
+}
+
 impl Permits {
     /// The permit of a delivery; one that needs none has one.
     pub(super) fn of(&self, due: &Due) -> Permit {
@@ -85,13 +127,13 @@ impl Permits {
     /// The deliveries in groups, of which each is to be sent one after another.
     pub(super) fn groups<'a>(&self, due: &'a [Due]) -> Vec<Vec<&'a Due>> {
         let mut groups: Vec<Vec<&Due>> = Vec::with_capacity(due.len());
-        let mut of_spot: HashMap<(AccountId, &str), usize> = HashMap::new();
+        let mut of_spot: HashMap<(Option<AccountId>, Option<&str>), usize> = HashMap::new();
         for due in due {
             if !self.by_delivery.contains_key(&due.id) {
                 groups.push(vec![due]);
                 continue;
             }
-            let at = of_spot.entry((due.account_id, &due.openid));
+            let at = of_spot.entry((due.account_id, due.openid.as_deref()));
             let at = *at.or_insert(groups.len());
             match groups.get_mut(at) {
                 Some(group) => group.push(due),
@@ -119,39 +161,47 @@ impl Bridge {
         gathered: &Gathered,
     ) -> Result<Permits, DeliverError> {
         let mut permits = Permits::default();
-        let mut needs = Vec::new();
+        let mut needs = Needs::default();
         for due in due {
             let Some(route) = gathered.routes_from(due).first() else {
                 continue;
             };
             let traits = route.channel.traits();
-            let has_needs = traits.one_at_a_time || traits.permission == Permission::Credit;
-            if !has_needs || self.held_back(due, claimed_at, gathered).is_some() {
+            let asks = matches!(traits.permission, Permission::Credit | Permission::Window);
+            let has_needs = traits.one_at_a_time || asks;
+            let Some(identity_id) = due.identity_id.filter(|_| has_needs) else {
+                continue;
+            };
+            if self.held_back(due, claimed_at, gathered).is_some() {
                 continue;
             }
-            let permit = match traits.one_at_a_time && !permits.has_turn(&self.turns, due) {
-                true => Permit::Busy,
-                false if traits.permission == Permission::Credit => {
-                    needs.push(Need {
+            let waits = traits.one_at_a_time && !permits.has_turn(&self.turns, due);
+            let permit = match traits.permission {
+                _ if waits => Permit::Busy,
+                Permission::Credit => {
+                    needs.credits.push(Need {
                         id: due.id,
-                        identity_id: due.identity_id,
+                        identity_id,
                         template_id: route.template_id.clone().unwrap_or_default(),
                     });
                     Permit::NoCredit
                 }
-                false => Permit::Granted(None),
+                Permission::Window => {
+                    needs.windows.push((due.id, identity_id));
+                    Permit::Closed(Closed::WindowClosed)
+                }
+                Permission::Follow | Permission::Nothing => Permit::Granted(None),
             };
             permits.by_delivery.insert(due.id, permit);
         }
         if !needs.is_empty() {
             let now = claimed_at.and_utc().timestamp();
+            let rules = rules(&self.config.customer);
             let taken = self.db.write(move |conn| {
-                let taken = take(conn, &needs, now)?;
+                let taken = needs.take(conn, &rules, now)?;
                 Ok::<_, DeliverError>(taken)
             });
-            let granted = taken.await?.into_iter();
-            let granted = granted.map(|(id, entry)| (id, Permit::Granted(entry)));
-            permits.by_delivery.extend(granted);
+            permits.by_delivery.extend(taken.await?);
         }
         Ok(permits)
     }

@@ -11,9 +11,10 @@ use super::outcome::{Next, Try, client_msg_id};
 use super::pause::Pause;
 use super::permits::{self, Permit};
 use crate::bridge::Bridge;
+use crate::bridge::accounts::OpenAccount;
 use crate::bridge::prepared::Prepared;
 use crate::bridge::retry::jitter;
-use crate::bridge::route::{Channel, FieldError, Recipient, Rendered, Route};
+use crate::bridge::route::{Channel, FieldError, Recipient, Rendered, Repeat, Route};
 use crate::models::delivery::{DeliveryState, Due};
 
 /// What waited for a pause comes back over this long, not all at once.
@@ -56,10 +57,21 @@ impl Bridge {
             let due_at = pause.until;
             return Done::Postponed { due_at, pause };
         }
+        let _turn = match self.turn_at_endpoint(due, claimed_at, gathered).await {
+            Ok(turn) => turn,
+            Err(pause) => {
+                let due_at = pause.until;
+                return Done::Postponed { due_at, pause };
+            }
+        };
         let mut this = a_try(due, claimed_at, channel);
         let result = match permit {
             Permit::NoCredit => Err(SendError::NoCredit),
-            _ => self.send(due, gathered).await,
+            Permit::Closed(closed) => match account_of(due, gathered) {
+                Some(account) => Err(SendError::Closed(account.kind, closed)),
+                None => Err(SendError::NoAccount),
+            },
+            _ => self.send(due, claimed_at, gathered).await,
         };
         this.finished_at = self.clock.now();
         let (next, msgid, failure) = match result {
@@ -116,14 +128,15 @@ impl Bridge {
     /// the message once more would show it twice.
     fn is_late(&self, claimed_at: NaiveDateTime, gathered: &Gathered, channel: Channel) -> bool {
         let held = self.clock.now() - claimed_at;
-        !channel.traits().repeat_is_safe && held >= gathered.limits.lease / 2
+        channel.traits().repeat == Repeat::Never && held >= gathered.limits.lease / 2
     }
 
-    async fn send(&self, due: &Due, gathered: &Gathered) -> Result<Option<i64>, SendError> {
-        let account = gathered
-            .accounts
-            .get(&due.account_id)
-            .ok_or(SendError::NoAccount)?;
+    async fn send(
+        &self,
+        due: &Due,
+        claimed_at: NaiveDateTime,
+        gathered: &Gathered,
+    ) -> Result<Option<i64>, SendError> {
         let gone = || FieldError::new("notification", "is not stored any more");
         let ready = gathered
             .batch
@@ -135,9 +148,18 @@ impl Bridge {
             .as_ref()
             .map_err(|error| SendError::NotRenderable(error.clone()))?;
         let (route, rendered) = filled_in(due, prepared).map_err(SendError::NotRenderable)?;
+        if route.channel == Channel::Webhook {
+            let endpoint = gathered.endpoints.of(ready.project_id, route)?;
+            let endpoint = (endpoint, claimed_at);
+            return self
+                .post(due, ready, &rendered, endpoint)
+                .await
+                .map(|()| None);
+        }
+        let account = account_of(due, gathered).ok_or(SendError::NoAccount)?;
         let id = client_msg_id(ready.nonce, due.id, due.spent);
         let message = Message {
-            to: &due.openid,
+            to: due.openid.as_deref().unwrap_or_default(),
             route,
             rendered: &rendered,
             client_msg_id: &id,
@@ -153,6 +175,10 @@ impl Bridge {
     }
 }
 
+fn account_of<'a>(due: &Due, gathered: &'a Gathered) -> Option<&'a Arc<OpenAccount>> {
+    gathered.accounts.get(&due.account_id?)
+}
+
 fn a_try(due: &Due, claimed_at: NaiveDateTime, channel: Channel) -> Try {
     Try {
         number: due.attempts - due.spent,
@@ -160,7 +186,7 @@ fn a_try(due: &Due, claimed_at: NaiveDateTime, channel: Channel) -> Try {
         started_at: claimed_at,
         finished_at: claimed_at,
         unsettled_since: due.unsettled_since,
-        repeat_is_safe: channel.traits().repeat_is_safe,
+        repeat: channel.traits().repeat,
     }
 }
 

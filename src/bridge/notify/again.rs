@@ -13,6 +13,7 @@ use crate::bridge::plan::Sender;
 use crate::bridge::prepared::Prepared;
 use crate::bridge::route;
 use crate::bridge::senders::{KnownAccounts, known_accounts, senders};
+use crate::config::Customer;
 use crate::db::Conn;
 use crate::ids::{DeliveryId, NotificationId, ProjectId};
 use crate::models::delivery::{self, Again, Delivery, DeliveryState, Filter, StillUnreachable};
@@ -66,9 +67,10 @@ impl Bridge {
     ) -> Result<Retried, NotifyError> {
         let now = self.clock.now();
         let limit = limit.clamp(1, MAX_RETRIED);
+        let customer = self.config.customer.clone();
         let retried = self.db.write(move |conn| {
             let found = delivery::search(conn, project, &filter, limit)?;
-            retry(conn, project, &found, limit, even_if_sent, now)
+            retry(conn, project, &found, limit, even_if_sent, (now, &customer))
         });
         let retried = retried.await?;
         if !retried.taken.is_empty() {
@@ -89,7 +91,7 @@ fn retry(
     found: &[Delivery],
     limit: i64,
     even_if_sent: bool,
-    now: NaiveDateTime,
+    (now, customer): (NaiveDateTime, &Customer),
 ) -> Result<Retried, NotifyError> {
     let full = i64::try_from(found.len()).is_ok_and(|count| count >= limit);
     let mut retried = Retried {
@@ -115,7 +117,7 @@ fn retry(
     let mut usable = Vec::new();
     for notification in &notifications {
         let deliveries = wanted.remove(&notification.id).unwrap_or_default();
-        match ready(notification, &accounts, now) {
+        match ready(notification, &accounts, now, customer) {
             Ok(ready) => usable.push((ready, deliveries)),
             Err((reason, detail)) => {
                 for delivery in deliveries {
@@ -163,7 +165,7 @@ fn plan_all<'a>(
         })
     });
     let (deliveries, asked): (Vec<&Delivery>, Vec<Asked<'_>>) = each.unzip();
-    let decided = decide(conn, known, &asked)?;
+    let decided = decide(conn, known, &asked, now)?;
     let mut plan = Plan {
         again: Vec::new(),
         explained: Vec::new(),
@@ -214,6 +216,7 @@ fn ready(
     notification: &Notification,
     accounts: &KnownAccounts,
     now: NaiveDateTime,
+    customer: &Customer,
 ) -> Result<(Prepared, Vec<Sender>), (&'static str, String)> {
     let owned = |(reason, detail): (_, &str)| (reason, detail.to_owned());
     if notification.cancelled_at.is_some() {
@@ -229,7 +232,7 @@ fn ready(
     let usable = || {
         let routes = route::parse(&notification.routes).map_err(in_route)?;
         let senders = senders(accounts, &routes).map_err(in_route)?;
-        let prepared = Prepared::stored(notification).map_err(in_route)?;
+        let prepared = Prepared::stored(notification, customer).map_err(in_route)?;
         Ok::<_, NotifyError>((prepared, senders))
     };
     usable().map_err(|error| {

@@ -1,5 +1,7 @@
 //! From recipients to deliveries: what is decided for each of them, and the rows of it.
 
+use chrono::NaiveDateTime;
+
 use super::Usable;
 use super::met::Met;
 use crate::bridge::decide::{Addressee, Asked, Decision, Known, Reach, decide};
@@ -18,7 +20,8 @@ pub(super) fn enqueue(
     let mut reach = Reach::of(conn, notification.project_id, whom.iter().copied())?;
     Met::sight(conn, notification, &usable.accounts, whom, &mut reach)?;
     let known = reach.known();
-    let decided = decided(conn, usable, met, whom, &known)?;
+    let at = notification.created_at;
+    let decided = decided(conn, usable, (met, at), whom, &known)?;
     let rows: Vec<NewDelivery<'_>> = decided
         .iter()
         .map(|decision| row(decision, notification))
@@ -30,7 +33,7 @@ pub(super) fn enqueue(
 pub(super) fn decided<'a>(
     conn: &mut Conn,
     usable: &'a Usable,
-    met: &mut Met,
+    (met, now): (&mut Met, NaiveDateTime),
     whom: &[Addressee<'a>],
     known: &Known<'a>,
 ) -> diesel::QueryResult<Vec<Decision<'a>>> {
@@ -44,7 +47,7 @@ pub(super) fn decided<'a>(
             from: 0,
         })
         .collect();
-    decide(conn, known, &asked)
+    decide(conn, known, &asked, now)
 }
 
 fn row<'a>(decision: &'a Decision<'_>, notification: &Notification) -> NewDelivery<'a> {

@@ -30,7 +30,7 @@ impl Met {
         }
         let rows = rows_of(known, whom);
         let unionid = rows.iter().find_map(|row| row.unionid.as_ref());
-        match (unionid, rows.first().and_then(|row| row.identity_id)) {
+        match (unionid, rows.iter().find_map(|row| row.identity_id)) {
             (Some(unionid), _) => self.unionids.insert(unionid.clone()),
             (None, Some(identity)) => self.identities.insert(identity),
             (None, None) => true,

@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use chrono::NaiveDateTime;
+
 use super::enqueue::decided;
 use super::met::Met;
 use super::{CHUNK, NotifyError, NotifyRequest, Usable, recipients, usable};
@@ -69,11 +71,11 @@ impl Bridge {
         let request = request.check(most)?;
         let (now, config) = (self.clock.now(), Arc::clone(&self.config));
         let look = self.db.read(move |conn| {
-            let usable = usable(conn, project, &request, now)?;
+            let usable = usable(conn, project, &request, &config.customer, now)?;
             let (mut met, mut verdicts) = (Met::default(), Vec::new());
             let limits = (CHUNK, most);
             recipients::in_chunks(conn, project, &request.recipients, limits, |conn, whom| {
-                let some = forecasts(conn, project, &usable, &mut met, whom)?;
+                let some = forecasts(conn, project, &usable, (&mut met, now), whom)?;
                 verdicts.extend(some);
                 Ok::<_, NotifyError>(())
             })?;
@@ -94,12 +96,12 @@ fn forecasts(
     conn: &mut Conn,
     project: ProjectId,
     usable: &Usable,
-    met: &mut Met,
+    (met, now): (&mut Met, NaiveDateTime),
     whom: &[Addressee<'_>],
 ) -> diesel::QueryResult<Vec<Forecast>> {
     let mut reach = Reach::of(conn, project, whom.iter().copied())?;
     met.imagine(&usable.accounts, whom, &mut reach);
-    let decided = decided(conn, usable, met, whom, &reach.known())?;
+    let decided = decided(conn, usable, (met, now), whom, &reach.known())?;
     let forecasts = decided.iter().map(|one| forecast(one, &usable.senders));
     Ok(forecasts.collect())
 }

@@ -69,7 +69,7 @@ impl Bridge {
             source,
         };
         let routes = route::parse(&stored.routes).map_err(in_route)?;
-        let compiled = Compiled::new(&routes).map_err(in_route)?;
+        let compiled = Compiled::new(&routes, self.config.customer.text_bytes).map_err(in_route)?;
         let staff = request.staff.as_ref().map(|staff| Recipient {
             id: Some(&staff.id),
             name: staff.name.as_deref(),

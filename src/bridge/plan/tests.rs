@@ -1,5 +1,7 @@
 //! Which route is taken, and what is said of the others.
 
+mod beyond;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -34,6 +36,7 @@ fn identity(id: i64, account: i64, follow: FollowState, time: i64) -> ReachRow {
 
 fn sender(id: i64, channel: Channel) -> Sender {
     Sender {
+        kind: channel.traits().accounts.first().copied(),
         id: Some(AccountId(id)),
         app_id: format!("wx{id}"),
         channel,
@@ -225,6 +228,7 @@ fn any_sender() -> impl Strategy<Value = Sender> {
         Channel::Template,
         Channel::MpSubscribe,
         Channel::OaSubscribe,
+        Channel::Customer,
     ]);
     (1..4_i64, channel).prop_map(|(id, channel)| sender(id, channel))
 }

@@ -1,8 +1,10 @@
 //! What one route means for one person.
 
 use super::{Credits, Sender};
-use crate::bridge::route::{Channel, Permission};
+use crate::bridge::route::Permission;
+use crate::bridge::window;
 use crate::models::account::AccountKind;
+use crate::models::identity::window::Closed;
 use crate::models::identity::{FollowState, ProfileState};
 use crate::models::staff::ReachRow;
 
@@ -21,6 +23,10 @@ pub enum Unreachable {
     NotFollowing,
     /// The person has not allowed another message of this template.
     NoCredit,
+    /// The person did nothing lately that allows a customer message.
+    WindowClosed,
+    /// As many customer messages were sent as what they did last allows.
+    AllowanceUsed,
 }
 
 impl Unreachable {
@@ -33,6 +39,8 @@ impl Unreachable {
             Self::UnknownOpenid => "unknown_openid",
             Self::NotFollowing => "not_following",
             Self::NoCredit => "no_credit",
+            Self::WindowClosed => "window_closed",
+            Self::AllowanceUsed => "allowance_used",
         }
     }
 }
@@ -55,11 +63,21 @@ pub(super) fn best<'a>(
     sender: &Sender,
     credits: &Credits,
 ) -> Option<&'a ReachRow> {
+    if sender.channel.traits().permission == Permission::Nothing {
+        return anyway(rows, sender);
+    }
     let there = rows.iter().filter(|row| row.account_id == sender.id);
     there
         .filter_map(|row| Some((rank(row, sender, credits)?, *row)))
         .max_by_key(|(rank, _)| *rank)
         .map(|(_, row)| row)
+}
+
+/// The row of the staff member, if the route needs no identity.
+pub(super) fn anyway<'a>(rows: &[&'a ReachRow], sender: &Sender) -> Option<&'a ReachRow> {
+    let needs_none = sender.channel.traits().permission == Permission::Nothing;
+    let mut rows = rows.iter().filter(|row| row.identity_id.is_none());
+    rows.next().filter(|_| needs_none).copied()
 }
 
 /// How well an identity can be tried; none: not at all.
@@ -76,6 +94,8 @@ fn rank(row: &ReachRow, sender: &Sender, credits: &Credits) -> Option<(bool, i64
         Permission::Credit => credits
             .of(id, &sender.template_id)
             .is_some_and(|standing| standing.allows),
+        Permission::Window => credits.window(id).is_ok(),
+        Permission::Nothing => true,
     };
     let follows = follow_state == FollowState::Following;
     may.then_some((follows, row.followed_time.unwrap_or_default(), id.0))
@@ -92,11 +112,12 @@ pub(super) fn explain(
     let is_unknown = |row: &&&ReachRow| row.profile_state == Some(ProfileState::UnknownOpenid);
     if there().any(|row| !is_unknown(&row)) {
         return match sender.channel.traits().permission {
-            Permission::Follow => (
+            Permission::Follow | Permission::Nothing => (
                 Unreachable::NotFollowing,
                 format!("The person does not follow account {app_id}. Ask them to follow it."),
             ),
             Permission::Credit => (Unreachable::NoCredit, no_credit(there(), sender, credits)),
+            Permission::Window => closed(there(), sender, credits),
         };
     }
     if there().any(|row| is_unknown(&row)) {
@@ -108,7 +129,7 @@ pub(super) fn explain(
     }
     let detail = format!(
         "The person is not known in account {app_id}. {}",
-        why_unlinked(rows, sender.channel)
+        why_unlinked(rows, sender.kind)
     );
     (Unreachable::NoIdentityInAccount, detail)
 }
@@ -136,10 +157,35 @@ fn no_credit<'r>(
     )
 }
 
+/// Why no customer message may be sent; of several identities, the reason nearest to being mended.
+fn closed<'r>(
+    there: impl Iterator<Item = &'r &'r ReachRow>,
+    sender: &Sender,
+    credits: &Credits,
+) -> (Unreachable, String) {
+    let why = there.filter_map(|row| credits.window(row.identity_id?).err());
+    let why = why.max_by_key(|why| Unreachable::from(*why));
+    let why = why.unwrap_or(Closed::WindowClosed);
+    let kind = sender.kind.unwrap_or(AccountKind::OfficialAccount);
+    let detail = window::detail(kind, why);
+    let detail = format!("No customer message of account {}: {detail}", sender.app_id);
+    (why.into(), detail)
+}
+
+impl From<Closed> for Unreachable {
+    fn from(closed: Closed) -> Self {
+        match closed {
+            Closed::NotFollowing => Self::NotFollowing,
+            Closed::WindowClosed | Closed::Refused => Self::WindowClosed,
+            Closed::AllowanceUsed => Self::AllowanceUsed,
+        }
+    }
+}
+
 /// Where the person's unionid is not known, nothing can link them to another account.
-fn why_unlinked(rows: &[&ReachRow], channel: Channel) -> &'static str {
+fn why_unlinked(rows: &[&ReachRow], kind: Option<AccountKind>) -> &'static str {
     if rows.iter().any(|row| row.unionid.is_some()) {
-        return match channel.traits().account {
+        return match kind {
             Some(AccountKind::MiniProgram) => {
                 "Have them open the mini-program and log in; if they did, check that it is bound to \
                  the same Open Platform account."

@@ -17,6 +17,10 @@ pub enum Channel {
     MpSubscribe,
     /// A subscription message of a service account, to who allowed its template.
     OaSubscribe,
+    /// A customer message, to who did something in the account lately.
+    Customer,
+    /// A signed POST to an endpoint of the business, for any staff member.
+    Webhook,
 }
 
 /// What a person must have done before a message may be sent to them.
@@ -26,6 +30,21 @@ pub enum Permission {
     Follow,
     /// Allow the template, once for each message or for good.
     Credit,
+    /// Do something in the account, which allows a few messages for a while.
+    Window,
+    /// Nothing: the business itself brings it to them.
+    Nothing,
+}
+
+/// What may follow a send of which it is not known whether it took effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Repeat {
+    /// Nothing: the person would see the message twice.
+    Never,
+    /// Another one within 10 minutes, in which WeChat recognises it and shows the message once.
+    Remembered,
+    /// Another one whenever: the receiver recognises it.
+    Always,
 }
 
 /// What sets a channel apart.
@@ -35,17 +54,18 @@ pub struct Traits {
     pub word: &'static str,
     /// The call that sends, for counting and for the words of its errors.
     pub call: &'static str,
-    /// The kind of account that sends; none where the message does not go through WeChat.
-    pub account: Option<AccountKind>,
+    /// The kinds of account that send; none where the message does not go through WeChat.
+    pub accounts: &'static [AccountKind],
     /// Whether it fills in a template of the account.
     pub has_template: bool,
-    /// What a route may have beside account, template and fields.
+    /// What a route must have.
+    pub needs: &'static [&'static str],
+    /// What a route may have besides.
     pub members: &'static [&'static str],
     /// What a person must have done.
     pub permission: Permission,
-    /// Whether WeChat recognises a repeated send and shows the message once. Where it does not,
-    /// silence is never followed by another try.
-    pub repeat_is_safe: bool,
+    /// Whether a send may be repeated after silence.
+    pub repeat: Repeat,
     /// Whether WeChat refuses two calls at a time for one openid (43108).
     pub one_at_a_time: bool,
     /// Whether WeChat tells later what became of the message.
@@ -59,11 +79,12 @@ pub struct Traits {
 const TEMPLATE: Traits = Traits {
     word: "template",
     call: "template/send",
-    account: Some(AccountKind::OfficialAccount),
+    accounts: &[AccountKind::OfficialAccount],
     has_template: true,
+    needs: &["account", "template_id", "fields"],
     members: &["url", "mini_program"],
     permission: Permission::Follow,
-    repeat_is_safe: true,
+    repeat: Repeat::Remembered,
     one_at_a_time: false,
     has_receipt: true,
     drops_silently: true,
@@ -73,11 +94,12 @@ const TEMPLATE: Traits = Traits {
 const MP_SUBSCRIBE: Traits = Traits {
     word: "mp_subscribe",
     call: "subscribe/send",
-    account: Some(AccountKind::MiniProgram),
+    accounts: &[AccountKind::MiniProgram],
     has_template: true,
+    needs: TEMPLATE.needs,
     members: &["page", "miniprogram_state", "lang"],
     permission: Permission::Credit,
-    repeat_is_safe: false,
+    repeat: Repeat::Never,
     one_at_a_time: true,
     has_receipt: true,
     drops_silently: false,
@@ -87,11 +109,37 @@ const MP_SUBSCRIBE: Traits = Traits {
 const OA_SUBSCRIBE: Traits = Traits {
     word: "oa_subscribe",
     call: "subscribe/bizsend",
-    account: Some(AccountKind::OfficialAccount),
+    accounts: &[AccountKind::OfficialAccount],
     members: &["url", "mini_program"],
     // WeChat lists them apart from the account's other templates, and not to every account.
     is_listed: false,
     ..MP_SUBSCRIBE
+};
+
+const CUSTOMER: Traits = Traits {
+    word: "customer",
+    call: "custom/send",
+    accounts: &[AccountKind::OfficialAccount, AccountKind::MiniProgram],
+    has_template: false,
+    needs: &["account", "text"],
+    members: &["link_text", "url", "mini_program"],
+    permission: Permission::Window,
+    repeat: Repeat::Never,
+    one_at_a_time: false,
+    has_receipt: false,
+    drops_silently: false,
+    is_listed: false,
+};
+
+const WEBHOOK: Traits = Traits {
+    word: "webhook",
+    call: "webhook",
+    accounts: &[],
+    needs: &["endpoint"],
+    members: &["fields"],
+    permission: Permission::Nothing,
+    repeat: Repeat::Always,
+    ..CUSTOMER
 };
 
 impl Channel {
@@ -101,14 +149,15 @@ impl Channel {
             Self::Template => &TEMPLATE,
             Self::MpSubscribe => &MP_SUBSCRIBE,
             Self::OaSubscribe => &OA_SUBSCRIBE,
+            Self::Customer => &CUSTOMER,
+            Self::Webhook => &WEBHOOK,
         }
     }
 
     /// What is wrong with an account of this kind as a sender; none is no account of the project.
     pub fn account_problem(self, kind: Option<AccountKind>) -> Option<String> {
-        let Traits { word, account, .. } = self.traits();
-        let wanted = (*account)?;
-        if kind == Some(wanted) {
+        let Traits { word, accounts, .. } = self.traits();
+        if accounts.is_empty() || kind.is_some_and(|kind| accounts.contains(&kind)) {
             return None;
         }
         let Some(kind) = kind else {
@@ -117,9 +166,14 @@ impl Channel {
         Some(format!(
             "is {}: a route of channel {word} sends through {}. Name one, or choose another channel",
             a_kind(kind),
-            a_kind(wanted)
+            one_of(accounts)
         ))
     }
+}
+
+fn one_of(kinds: &[AccountKind]) -> String {
+    let kinds: Vec<&str> = kinds.iter().map(|kind| a_kind(*kind)).collect();
+    kinds.join(" or ")
 }
 
 fn a_kind(kind: AccountKind) -> &'static str {
@@ -133,141 +187,62 @@ impl Traits {
     /// Whether a route has what the channel needs, and nothing that it does not know.
     pub(super) fn check(&self, path: &str, route: &Route) -> Result<(), FieldError> {
         let word = self.word;
-        let kind = self.account.map_or("an account", a_kind);
-        let template = "the id of the template, from WeChat's console";
-        for (member, needed, given, what) in [
-            (
-                "account",
-                self.account.is_some(),
-                route.account.is_some(),
-                kind,
-            ),
-            (
-                "template_id",
-                self.has_template,
-                route.template_id.is_some(),
-                template,
-            ),
-            (
-                "fields",
-                self.has_template,
-                !route.fields.is_empty(),
-                "a text for each key of the template",
-            ),
-        ] {
-            let problem = match (needed, given) {
-                (true, false) => format!("is missing: a route of channel {word} needs it ({what})"),
-                (false, true) => format!("is not for channel {word}: leave it out"),
-                _ => continue,
-            };
+        let given = given(route);
+        for member in self.needs {
+            if given
+                .iter()
+                .any(|(known, is_given)| known == member && *is_given)
+            {
+                continue;
+            }
+            let what = self.what(member);
+            let problem = format!("is missing: a route of channel {word} needs it ({what})");
             return Err(FieldError::new(format!("{path}.{member}"), problem));
         }
-        for (member, given) in [
-            ("url", route.url.is_some()),
-            ("mini_program", route.mini_program.is_some()),
-            ("page", route.page.is_some()),
-            ("miniprogram_state", route.miniprogram_state.is_some()),
-            ("lang", route.lang.is_some()),
-        ] {
-            if given && !self.members.contains(&member) {
-                let members = self.members.join(", ");
-                let problem = format!(
-                    "is not for channel {word}, which may have {members}: leave it out, or choose \
-                     another channel"
-                );
-                return Err(FieldError::new(format!("{path}.{member}"), problem));
+        for (member, is_given) in given {
+            if !is_given || self.needs.contains(&member) || self.members.contains(&member) {
+                continue;
             }
+            let members = [self.needs, self.members].concat().join(", ");
+            let problem = format!(
+                "is not for channel {word}, which may have {members}: leave it out, or choose \
+                 another channel"
+            );
+            return Err(FieldError::new(format!("{path}.{member}"), problem));
         }
         Ok(())
     }
+
+    /// What a member is that a route must have.
+    fn what(&self, member: &str) -> String {
+        match member {
+            "account" => one_of(self.accounts),
+            "template_id" => "the id of the template, from WeChat's console".to_owned(),
+            "fields" => "a text for each key of the template".to_owned(),
+            "endpoint" => {
+                "the id of an endpoint of the project, as GET /webhooks lists it".to_owned()
+            }
+            _ => "what the person reads".to_owned(),
+        }
+    }
+}
+
+/// The members that not every channel has, and whether the route has them.
+fn given(route: &Route) -> [(&'static str, bool); 11] {
+    [
+        ("account", route.account.is_some()),
+        ("endpoint", route.endpoint.is_some()),
+        ("template_id", route.template_id.is_some()),
+        ("fields", !route.fields.is_empty()),
+        ("text", route.text.is_some()),
+        ("link_text", route.link_text.is_some()),
+        ("url", route.url.is_some()),
+        ("mini_program", route.mini_program.is_some()),
+        ("page", route.page.is_some()),
+        ("miniprogram_state", route.miniprogram_state.is_some()),
+        ("lang", route.lang.is_some()),
+    ]
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    fn refused(change: &serde_json::Value) -> String {
-        let mut route = json!({"account": "wx1", "template_id": "TPL", "fields": {"thing1": "x"}});
-        for (member, value) in change.as_object().unwrap() {
-            match value.is_null() {
-                true => drop(route.as_object_mut().unwrap().remove(member)),
-                false => route[member] = value.clone(),
-            }
-        }
-        match super::super::parse(&json!([route]).to_string()) {
-            Ok(_) => "taken".to_owned(),
-            Err(error) => error.to_string(),
-        }
-    }
-
-    #[test]
-    fn each_channel_has_its_own_members() {
-        let linked = json!({"app_id": "wx2", "path": "pages/x"});
-        for (channel, member, value, taken) in [
-            ("template", "url", json!("https://example.com"), true),
-            ("template", "mini_program", linked.clone(), true),
-            ("template", "page", json!("pages/x"), false),
-            ("template", "lang", json!("zh_CN"), false),
-            (
-                "mp_subscribe",
-                "page",
-                json!("pages/x?id={{ params.id }}"),
-                true,
-            ),
-            ("mp_subscribe", "miniprogram_state", json!("trial"), true),
-            ("mp_subscribe", "lang", json!("zh_TW"), true),
-            ("mp_subscribe", "url", json!("https://example.com"), false),
-            ("mp_subscribe", "mini_program", linked.clone(), false),
-            ("oa_subscribe", "url", json!("https://example.com"), true),
-            ("oa_subscribe", "mini_program", linked, true),
-            ("oa_subscribe", "miniprogram_state", json!("trial"), false),
-        ] {
-            let told = refused(&json!({"channel": channel, member: value}));
-            if taken {
-                assert_eq!(told, "taken", "{channel} {member}");
-                continue;
-            }
-            let expected = format!("routes[0].{member} is not for channel {channel}");
-            assert!(told.starts_with(&expected), "{told}");
-            assert!(told.contains("choose another channel"), "{told}");
-        }
-    }
-
-    #[test]
-    fn what_a_channel_needs_is_named() {
-        for channel in [
-            Channel::Template,
-            Channel::MpSubscribe,
-            Channel::OaSubscribe,
-        ] {
-            let word = channel.traits().word;
-            assert_eq!(json!(channel), word);
-            for member in ["account", "template_id", "fields"] {
-                let told = refused(&json!({"channel": word, member: null}));
-                let expected = format!("routes[0].{member} is missing");
-                assert!(told.starts_with(&expected) && told.contains(word), "{told}");
-            }
-        }
-    }
-
-    #[test]
-    fn an_account_of_the_wrong_kind_is_told_with_the_right_one() {
-        use AccountKind::{MiniProgram, OfficialAccount};
-        for (channel, right, wrong) in [
-            (Channel::Template, OfficialAccount, MiniProgram),
-            (Channel::MpSubscribe, MiniProgram, OfficialAccount),
-            (Channel::OaSubscribe, OfficialAccount, MiniProgram),
-        ] {
-            assert_eq!(channel.account_problem(Some(right)), None);
-            let told = channel.account_problem(Some(wrong)).unwrap();
-            assert!(
-                told.contains(a_kind(right)) && told.contains(channel.traits().word),
-                "{told}"
-            );
-            let told = channel.account_problem(None).unwrap();
-            assert!(told.starts_with("is no account of the project"), "{told}");
-        }
-    }
-}
+mod tests;

@@ -27,6 +27,16 @@ pub(super) fn check_route(path: &str, route: &Route) -> Result<(), FieldError> {
         }
         check_source(&format!("{path}.fields.{key}"), filling.text())?;
     }
+    if let Some(text) = &route.text {
+        check_source(&format!("{path}.text"), text.text())?;
+    }
+    if let Some(words) = &route.link_text {
+        check_source(&format!("{path}.link_text"), words)?;
+        if route.url.is_none() && route.mini_program.is_none() {
+            let problem = "leads nowhere: give a url or a mini_program too, or leave it out";
+            return Err(FieldError::new(format!("{path}.link_text"), problem));
+        }
+    }
     if let Some(url) = &route.url {
         check_source(&format!("{path}.url"), url)?;
         // What is filled in later is checked when it is.

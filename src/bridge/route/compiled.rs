@@ -7,8 +7,10 @@ use minijinja::{
     AutoEscape, Environment, Error, ErrorKind, UndefinedBehavior, context, escape_formatter,
 };
 
-use super::judge::{Judge, check_line, check_page};
+use super::judge::{Judge, check_page};
+use super::text::{Link, TextPart};
 use super::{FieldError, Route, check_url, words};
+use crate::wechat::custom::RichText;
 
 /// Instructions that one template may take: far more than a field of a message needs.
 const FUEL: u64 = 20_000;
@@ -20,6 +22,8 @@ const NAMES: [&str; 2] = ["params", "staff"];
 #[derive(Debug)]
 pub struct Compiled {
     environment: Environment<'static>,
+    /// Bytes of a customer message.
+    pub(super) text_bytes: usize,
     pub(super) routes: Vec<Parts>,
 }
 
@@ -27,6 +31,7 @@ pub struct Compiled {
 #[derive(Debug, Default)]
 pub(super) struct Parts {
     pub(super) fields: Vec<Part>,
+    pub(super) text: Option<TextPart>,
     pub(super) url: Option<String>,
     pub(super) page: Option<String>,
     mentions_staff: bool,
@@ -61,6 +66,8 @@ pub struct Recipient<'a> {
 pub struct Rendered {
     /// Text by key.
     pub data: BTreeMap<String, String>,
+    /// The text of a message without template, with its link.
+    pub text: Option<RichText>,
     /// The page that a tap opens.
     pub url: Option<String>,
     /// The page of the mini-program: the linked one, or the sending one.
@@ -68,13 +75,15 @@ pub struct Rendered {
 }
 
 impl Compiled {
-    /// Compiles the templates of the routes.
+    /// Compiles the templates of the routes, of which those with a text of their own may come out
+    /// `text_bytes` long.
     ///
     /// # Errors
     /// Names the field whose template is malformed, or speaks of something that is not there.
-    pub fn new(routes: &[Route]) -> Result<Self, FieldError> {
+    pub fn new(routes: &[Route], text_bytes: usize) -> Result<Self, FieldError> {
         let mut compiled = Self {
             environment: environment(),
+            text_bytes,
             routes: Vec::with_capacity(routes.len()),
         };
         for (at, route) in routes.iter().enumerate() {
@@ -89,6 +98,16 @@ impl Compiled {
                     judge: Judge::new(key, route.channel, filling.on_too_long()),
                     mentions_staff,
                 });
+            }
+            if let Some(text) = &route.text {
+                let mut part = TextPart::new(at, route, text.on_too_long());
+                part.mentions_staff = compiled.add(&part.path, text.text())?;
+                if let Some((path, source)) = part.link_words.as_ref().zip(route.link_text.as_ref())
+                {
+                    part.mentions_staff |= compiled.add(path, source)?;
+                }
+                parts.mentions_staff |= part.mentions_staff;
+                parts.text = Some(part);
             }
             if let Some(source) = &route.url {
                 let path = format!("routes[{at}].url");
@@ -163,10 +182,24 @@ impl Compiled {
             let text = self.text(path, &context)?;
             check(path, &text).map(|()| Some(text))
         };
+        let url = address(&parts.url, check_url)?;
+        let page = address(&parts.page, check_page)?;
+        let text = parts.text.as_ref().map(|part| {
+            let link = Link {
+                words: part.link_words(|path| self.text(path, &context))?,
+                url: url.as_deref(),
+                page: page.as_deref(),
+            };
+            let text = self.text(&part.path, &context)?;
+            // Where it leads may depend on the staff member, too.
+            let judged = staff.is_some() || !parts.mentions_staff;
+            part.compose(&text, &link, judged.then_some(self.text_bytes))
+        });
         Ok(Rendered {
             data,
-            url: address(&parts.url, check_url)?,
-            page: address(&parts.page, check_page)?,
+            text: text.transpose()?,
+            url,
+            page,
         })
     }
 
@@ -234,7 +267,7 @@ impl Part {
         staff: Option<Recipient<'_>>,
     ) -> Result<String, FieldError> {
         if staff.is_none() && self.mentions_staff {
-            return check_line(&self.path, &text).map(|()| text);
+            return self.judge.check_line(&self.path, &text).map(|()| text);
         }
         self.judge.judge(&self.path, text)
     }

@@ -2,7 +2,7 @@
 //! cut is a warning.
 
 use super::keyword::{self, Keyword};
-use super::{Broken, Channel, FieldError, MAX_PATH, MAX_TEXT, OnTooLong};
+use super::{Broken, Channel, FieldError, MAX_FREE, MAX_PATH, MAX_TEXT, OnTooLong};
 
 /// Characters of a field that readers see in a template of the old library (WeChat's announcement
 /// of 2023-05-04).
@@ -22,14 +22,25 @@ impl Judge {
     pub(super) fn new(key: &str, channel: Channel, on_too_long: OnTooLong) -> Self {
         Self {
             key: key.to_owned(),
-            keyword: Keyword::of_key(key),
+            keyword: Keyword::of_key(key).filter(|_| channel.traits().has_template),
             channel,
             on_too_long,
         }
     }
 
+    /// What the text has to be whomever it is for.
+    pub(super) fn check_line(&self, path: &str, text: &str) -> Result<(), FieldError> {
+        match self.channel.traits().has_template {
+            true => check_line(path, text),
+            false => Ok(()),
+        }
+    }
+
     /// The text to send, or why WeChat would not take it.
     pub(super) fn judge(&self, path: &str, text: String) -> Result<String, FieldError> {
+        if !self.channel.traits().has_template {
+            return self.judge_free(path, text);
+        }
         check_line(path, &text)?;
         let truncates = self.on_too_long == OnTooLong::Truncate;
         let Some(keyword) = self.keyword else {
@@ -45,6 +56,25 @@ impl Judge {
         };
         let text = judged.map_err(|refusal| self.explain(path, refusal))?;
         check_length(path, &text).map(|()| text)
+    }
+
+    /// What does not go to WeChat is bounded, and nothing else.
+    fn judge_free(&self, path: &str, text: String) -> Result<String, FieldError> {
+        let length = text.chars().count();
+        if length <= MAX_FREE {
+            return Ok(text);
+        }
+        if self.on_too_long == OnTooLong::Truncate
+            && let Some(cut) = keyword::truncate_plain(&text, MAX_FREE)
+        {
+            return Ok(cut);
+        }
+        let problem = format!("comes out {length} characters long: at most {MAX_FREE}");
+        Err(FieldError::new(path, problem).with(Broken {
+            rule: "text",
+            length: Some(length),
+            limit: Some(MAX_FREE),
+        }))
     }
 
     fn cut_plain(&self, path: &str, text: &str) -> Result<String, FieldError> {
@@ -161,11 +191,17 @@ pub(super) fn check_page(path: &str, page: &str) -> Result<(), FieldError> {
 
 /// What every text has to be, whatever its key and whomever it is for.
 pub(super) fn check_line(path: &str, text: &str) -> Result<(), FieldError> {
+    check_filled(path, text)?;
+    check_one_line(path, text)
+}
+
+/// That something came out.
+pub(super) fn check_filled(path: &str, text: &str) -> Result<(), FieldError> {
     if text.trim().is_empty() {
         let problem = "comes out empty, which WeChat refuses: give it a text";
         return Err(FieldError::new(path, problem).with(Broken::of("not_empty")));
     }
-    check_one_line(path, text)
+    Ok(())
 }
 
 /// WeChat drops line breaks silently, and with them what the sender meant.

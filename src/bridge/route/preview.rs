@@ -6,13 +6,18 @@ use minijinja::value::{Serde, Value};
 
 use super::compiled::{Part, scene};
 use super::judge::check_page;
+use super::text::{Link, TextPart};
 use super::{Broken, Compiled, FieldError, Recipient, check_url};
+
+const STAFF_NEEDED: &str = "depends on the staff member: give `staff` to see it checked";
 
 /// What a route would send.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Preview {
     /// Text by key; one that would be refused as it came out, none where nothing came out.
     pub fields: BTreeMap<String, String>,
+    /// The text of a message without template, as it goes out; none where nothing came out.
+    pub text: Option<String>,
     /// The page that a tap opens.
     pub url: Option<String>,
     /// The page of the mini-program.
@@ -45,7 +50,34 @@ impl Compiled {
         }
         preview.url = self.address(&mut preview.errors, &parts.url, &context, check_url);
         preview.page = self.address(&mut preview.errors, &parts.page, &context, check_page);
+        if let Some(part) = &parts.text {
+            match self.whole_text(part, &preview, &context, staff) {
+                Ok((text, cut)) => preview.add_text(part, text, cut, staff),
+                Err(error) => preview.errors.push(error),
+            }
+        }
         preview
+    }
+
+    /// A text with its link, and whether it was cut.
+    fn whole_text(
+        &self,
+        part: &TextPart,
+        preview: &Preview,
+        context: &Value,
+        staff: Option<Recipient<'_>>,
+    ) -> Result<(String, bool), FieldError> {
+        let link = Link {
+            words: part.link_words(|path| self.text(path, context))?,
+            url: preview.url.as_deref(),
+            page: preview.page.as_deref(),
+        };
+        let text = self.text(&part.path, context)?;
+        let whole = part.compose(&text, &link, None)?;
+        let judged = staff.is_some() || !part.mentions_staff;
+        let limit = judged.then_some(self.text_bytes);
+        let taken = part.compose(&text, &link, limit)?;
+        Ok((taken.as_str().to_owned(), taken != whole))
     }
 
     fn address(
@@ -81,10 +113,23 @@ impl Preview {
             }
         };
         if staff.is_none() && part.mentions_staff {
-            let problem = "depends on the staff member: give `staff` to see it checked";
-            self.warn(path, problem.to_owned(), "staff");
+            self.warn(path, STAFF_NEEDED.to_owned(), "staff");
         }
         self.fields.insert(part.key.clone(), shown);
+    }
+
+    fn add_text(&mut self, part: &TextPart, text: String, cut: bool, staff: Option<Recipient<'_>>) {
+        if cut {
+            self.warn(
+                &part.path,
+                "is too long, and is cut".to_owned(),
+                "truncated",
+            );
+        }
+        if staff.is_none() && part.mentions_staff {
+            self.warn(&part.path, STAFF_NEEDED.to_owned(), "staff");
+        }
+        self.text = Some(text);
     }
 
     fn warn(&mut self, path: &str, problem: String, rule: &'static str) {

@@ -29,7 +29,7 @@ fn render(source: &str, params: serde_json::Value) -> Result<String, FieldError>
         name: None,
     };
     let params = from_serialize(params);
-    let mut rendered = Compiled::new(&routes)?.render(0, &params, staff)?;
+    let mut rendered = Compiled::new(&routes, 2_048)?.render(0, &params, staff)?;
     Ok(rendered.data.remove("thing1").unwrap())
 }
 
@@ -43,7 +43,7 @@ fn a_whole_route_is_read_and_written_back() {
     }]);
     let routes = parsed(&text).unwrap();
     assert_eq!(parse(&to_json(&routes).unwrap()).unwrap(), routes);
-    let compiled = Compiled::new(&routes).unwrap();
+    let compiled = Compiled::new(&routes, 2_048).unwrap();
     assert!(!compiled.mentions_staff(0));
     let staff = Recipient {
         id: Some("s1"),
@@ -183,7 +183,7 @@ fn texts_that_wechat_would_not_show_are_refused() {
 fn a_key_of_the_old_library_is_held_to_no_type() {
     let fill = |field: serde_json::Value, text: &str| {
         let routes = parsed(&route(&json!({"keyword1": field}))).unwrap();
-        let compiled = Compiled::new(&routes).unwrap();
+        let compiled = Compiled::new(&routes, 2_048).unwrap();
         let params = from_serialize(json!({"t": text}));
         let rendered = compiled.try_out(0, &params);
         rendered.map(|mut rendered| rendered.data.remove("keyword1").unwrap())
@@ -226,7 +226,7 @@ fn both_shapes_of_a_field_are_written_as_they_were_read() {
 fn a_url_is_checked_when_it_is_filled_in() {
     let mut route = route(&json!({"thing1": "x"}));
     route[0]["url"] = json!("{{ params.url }}");
-    let compiled = Compiled::new(&parsed(&route).unwrap()).unwrap();
+    let compiled = Compiled::new(&parsed(&route).unwrap(), 2_048).unwrap();
     let staff = Recipient {
         id: Some("s1"),
         name: None,
@@ -248,7 +248,7 @@ fn a_url_is_checked_when_it_is_filled_in() {
 fn only_a_route_that_mentions_the_staff_member_is_rendered_for_each() {
     let mut routes = route(&json!({"thing1": "{{ staff.name | default(staff.id) }}"}));
     routes[0]["url"] = json!("https://example.com");
-    let compiled = Compiled::new(&parsed(&routes).unwrap()).unwrap();
+    let compiled = Compiled::new(&parsed(&routes).unwrap(), 2_048).unwrap();
     assert!(compiled.mentions_staff(0));
     let params = from_serialize(json!({}));
     for (name, expected) in [(Some("Li"), "Li"), (None, "s1")] {

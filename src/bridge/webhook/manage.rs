@@ -171,7 +171,7 @@ fn place(id: WebhookId) -> String {
 }
 
 /// The secrets that sign now, the newest first.
-pub(super) fn secrets(
+pub(in crate::bridge) fn secrets(
     vault: &Vault,
     webhook: &Webhook,
     now: NaiveDateTime,

@@ -23,18 +23,21 @@ pub struct Due {
     /// The staff member; none for a person who is not one.
     #[diesel(sql_type = Nullable<Text>)]
     pub staff_id: Option<String>,
+    /// The person, where they were not asked for by staff id, as JSON.
+    #[diesel(sql_type = Nullable<Text>)]
+    pub recipient: Option<String>,
     /// Their name.
     #[diesel(sql_type = Nullable<Text>)]
     pub staff_name: Option<String>,
-    /// The account to send from.
-    #[diesel(sql_type = BigInt)]
-    pub account_id: AccountId,
-    /// The identity to send to.
-    #[diesel(sql_type = BigInt)]
-    pub identity_id: IdentityId,
+    /// The account to send from, if the channel has one.
+    #[diesel(sql_type = Nullable<BigInt>)]
+    pub account_id: Option<AccountId>,
+    /// The identity to send to, if the channel needs one.
+    #[diesel(sql_type = Nullable<BigInt>)]
+    pub identity_id: Option<IdentityId>,
     /// Its openid.
-    #[diesel(sql_type = Text)]
-    pub openid: String,
+    #[diesel(sql_type = Nullable<Text>)]
+    pub openid: Option<String>,
     /// Which route.
     #[diesel(sql_type = Integer)]
     pub route: i32,
@@ -151,8 +154,8 @@ pub fn claim_due(conn: &mut Conn, claim: &Claim) -> QueryResult<Vec<Due>> {
              ORDER BY due_at LIMIT {limit} {lock} \
          ) UPDATE deliveries SET leased_until = '{leased_until}', attempts = attempts + 1, \
          unsettled_since = COALESCE(unsettled_since, '{now}') \
-         WHERE id IN (SELECT id FROM due) RETURNING id, notification_id, staff_id, staff_name, \
-         account_id, identity_id, openid, route, attempts, unsettled_since, spent, begun_at, \
+         WHERE id IN (SELECT id FROM due) RETURNING id, notification_id, staff_id, recipient, \
+         staff_name, account_id, identity_id, openid, route, attempts, unsettled_since, spent, begun_at, \
          cancelled_at"
     ))
     .load(conn)

@@ -39,7 +39,7 @@ pub struct Outcome {
     pub unsettled_since: Option<NaiveDateTime>,
     /// The account sent from, to find a receipt that came first.
     #[serde(skip)]
-    pub account_id: AccountId,
+    pub account_id: Option<AccountId>,
     /// WeChat's id of the message.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub msgid: Option<i64>,
@@ -110,7 +110,7 @@ pub fn record(conn: &mut Conn, rows: &[Outcome]) -> QueryResult<usize> {
         .iter()
         .filter_map(|row| {
             Some(Awaited {
-                account_id: row.account_id,
+                account_id: row.account_id?,
                 msgid: row.msgid?,
                 now: row.now,
             })

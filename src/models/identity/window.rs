@@ -14,7 +14,7 @@ use crate::db::{schema::identities, text_enum};
 use crate::ids::IdentityId;
 use crate::models::account::AccountKind;
 
-pub use book::{Opening, close, give_back, open, take};
+pub use book::{Opening, Stands, close, give_back, open, standings, take};
 
 /// How many messages, and for how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -36,7 +36,7 @@ impl Person {
     }
 }
 
-/// One identity of a person.
+/// One identity of a person; the first row of each is without.
 #[derive(Clone, Debug, QueryableByName)]
 pub struct PersonRow {
     /// The person, as they were named.
@@ -55,8 +55,9 @@ struct Asked<'a> {
     person: Person,
 }
 
-/// Everything through which the given people can be reached, each a [`Person`] as JSON: a row for
-/// each of their identities in the project, and none for somebody who is not known.
+/// Everything through which the given people can be reached, each a [`Person`] as JSON: a row
+/// without identity, then a row for each of their identities in the project; none for somebody who
+/// is not known.
 pub fn reach_people(
     conn: &mut Conn,
     project: ProjectId,

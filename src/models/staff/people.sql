@@ -23,8 +23,15 @@ member AS (
     ) bound
     GROUP BY bound.recipient
 )
-SELECT own.recipient, COALESCE(s.staff_id, '') AS staff_id, s.name, TRUE AS bound,
-       i.id AS identity_id, i.account_id, i.openid, i.unionid,
+SELECT known.recipient, COALESCE(s.staff_id, '') AS staff_id, s.name, TRUE AS bound,
+       NULL AS identity_id, NULL AS account_id, NULL AS openid, NULL AS unionid,
+       NULL AS follow_state, NULL AS followed_time, NULL AS profile_state
+FROM (SELECT DISTINCT own.recipient FROM own) known
+LEFT JOIN member ON member.recipient = known.recipient
+LEFT JOIN staff s ON s.id = member.staff_row_id
+UNION ALL
+SELECT own.recipient, COALESCE(s.staff_id, ''), s.name, TRUE,
+       i.id, i.account_id, i.openid, i.unionid,
        i.follow_state, i.followed_time, i.profile_state
 FROM own
 JOIN identities i ON i.id = own.identity_id

@@ -20,7 +20,7 @@ use crate::bridge::templates::{Library, RouteProblem};
 use crate::db::Conn;
 use crate::ids::{AccountId, MessageTypeId, ProjectId};
 use crate::models::message_type::{self, MessageType};
-use crate::models::template_sync;
+use crate::models::{template_sync, webhook};
 use crate::web::error::{Code, FieldError as Wrong, Problem};
 
 const TYPE_NAME_MAX: usize = 64;
@@ -131,8 +131,8 @@ fn check_name(name: &str) -> Result<(), Problem> {
         .limit(TYPE_NAME_MAX))
 }
 
-/// Each route names an account of the project that can send on its channel. Returns those, each
-/// once.
+/// Each route names an account of the project that can send on its channel. Returns those of which a
+/// template is named, each once.
 fn check_accounts(
     conn: &mut Conn,
     project: ProjectId,
@@ -149,18 +149,42 @@ fn check_accounts(
             field: format!("routes[{at}].account"),
             detail,
         }));
-        named.extend(found.map(|label| label.id));
+        let has_template = route.channel.traits().has_template;
+        wrong.extend(endpoint_problem(conn, project, at, route)?);
+        named.extend(found.filter(|_| has_template).map(|label| label.id));
     }
     match wrong.first() {
         None => Ok(named),
         Some(first) => {
             let detail = format!("{} {}.", first.field, first.detail);
             let field = first.field.clone();
-            Err(Problem::new(Code::UnknownAppId, detail)
-                .field(field)
-                .errors(wrong))
+            let code = match first.field.ends_with("endpoint") {
+                true => Code::InvalidField,
+                false => Code::UnknownAppId,
+            };
+            Err(Problem::new(code, detail).field(field).errors(wrong))
         }
     }
+}
+
+/// What is wrong with the endpoint that a route posts to.
+fn endpoint_problem(
+    conn: &mut Conn,
+    project: ProjectId,
+    at: usize,
+    route: &Route,
+) -> Result<Option<Wrong>, Problem> {
+    let Some(id) = route.endpoint else {
+        return Ok(None);
+    };
+    if webhook::find(conn, project, id)?.is_some() {
+        return Ok(None);
+    }
+    let detail = format!(
+        "({id}) is no endpoint of the project: add it with POST /webhooks, or correct the id"
+    );
+    let field = format!("routes[{at}].endpoint");
+    Ok(Some(Wrong { field, detail }))
 }
 
 impl From<FieldError> for Problem {

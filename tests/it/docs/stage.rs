@@ -131,6 +131,11 @@ impl Stage {
                 let body = json!({"unionid": population::unionid(2)});
                 app.post(key, "/staff/e1002/bindings", body).await.ok(201);
             }
+            // The endpoint to which a route posts.
+            "/message-types/order_urgent" => {
+                let body = json!({"url": self.receiver.url, "events": ["webhook.disabled"]});
+                app.post(key, "/webhooks", body).await.ok(201);
+            }
             // Consent is used up, so that somebody is running out of it.
             path if path.starts_with("/credits/low") => {
                 app.advance(Duration::from_secs(1));

@@ -66,7 +66,7 @@ both_engines! {
         let codes = [
             (43004, "not_following"), (43005, "not_following"), (50005, "not_following"), (43019, "blocked"),
             (40003, "wrong_openid"), (46004, "wrong_openid"), (48002, "refused_by_person"),
-            (45015, "recipient_refused"), (45047, "recipient_refused"),
+            (45015, "window_closed"), (45047, "allowance_used"),
             (48011, "template_unknown"), (43116, "account_problem"),
         ];
         for (person, (errcode, reason)) in (1..).zip(codes) {

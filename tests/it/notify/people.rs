@@ -3,8 +3,9 @@
 use queqiao::simulator::population;
 use serde_json::{Value, json};
 
-use super::ways::{MP_SEND, TEMPLATE_SEND, Ways, verdicts};
+use super::ways::{MP_SEND, TEMPLATE_SEND, Ways, route, verdicts};
 use crate::invariants::{MP, OA};
+use crate::support::receiver::Receiver;
 
 /// A person who follows, is known in the mini-program, and is no staff member.
 async fn passer_by(ways: &Ways, person: u32) -> Value {
@@ -22,6 +23,17 @@ async fn sent(ways: &Ways, person: &Value) -> Value {
     app.drain().await;
     let path = format!("/notifications/{}/deliveries", accepted["id"]);
     ways.stage.delivery(&path).await
+}
+
+/// An endpoint of the business, and a route to it.
+async fn endpoint(ways: &Ways) -> (Receiver, Value) {
+    let receiver = Receiver::start();
+    let body = json!({"url": receiver.url, "events": ["webhook.disabled"]});
+    let made = ways.stage.app.post(&ways.stage.key, "/webhooks", body);
+    let id = made.await.ok(201)["id"].clone();
+    let fields = json!({"title": "{{ params.title }}", "for": "{{ staff.id | default('-') }}"});
+    let route = json!({"channel": "webhook", "endpoint": id, "fields": fields});
+    (receiver, route)
 }
 
 async fn retried(ways: &Ways, delivery: &Value) -> Value {
@@ -51,6 +63,57 @@ both_engines! {
             assert_eq!(verdicts(&delivery), expected);
             assert_eq!(ways.seen(person), 1);
         }
+    }
+
+    async fn an_endpoint_is_told_who_they_are(ways: Ways) {
+        let (receiver, webhook) = endpoint(&ways).await;
+        ways.set_routes(json!([route("template"), webhook])).await;
+        // Known in the mini-program only, and planned for the endpoint at once.
+        ways.stage.logs_in(1).await;
+        ways.stage.app.drain().await;
+        let whom = json!({"app_id": MP, "openid": population::openid(MP, 1)});
+        let delivery = sent(&ways, &whom).await;
+        assert_eq!(delivery["state"], "delivered", "{delivery}");
+        assert_eq!(verdicts(&delivery), [("template", "no_identity_in_account"), ("webhook", "taken")]);
+        let own = (&delivery["app_id"], &delivery["openid"], &delivery["identity_id"], &delivery["recipient"]);
+        assert_eq!(own, (&Value::Null, &Value::Null, &Value::Null, &whom));
+        let data = receiver.posts()[0].json()["data"].clone();
+        assert_eq!((&data["recipient"], &data["staff_id"], &data["staff_name"]), (&whom, &Value::Null, &Value::Null));
+        assert_eq!(data["fields"], json!({"title": "hi", "for": "-"}));
+        // Refused at WeChat, and then posted; bound meanwhile, so the staff member is named, too.
+        let whom = passer_by(&ways, 2).await;
+        ways.stage.app.put(&ways.stage.key, "/staff/e2", json!({"name": "Li"})).await.ok(201);
+        ways.stage.app.post(&ways.stage.key, "/staff/e2/bindings", whom.clone()).await.ok(201);
+        ways.refuse(TEMPLATE_SEND, 43019);
+        let delivery = sent(&ways, &whom).await;
+        assert_eq!(verdicts(&delivery), [("template", "blocked"), ("webhook", "taken")]);
+        let data = receiver.posts()[1].json()["data"].clone();
+        assert_eq!((&data["recipient"], &data["staff_id"], &data["staff_name"]), (&whom, &json!("e2"), &json!("Li")));
+        assert_eq!(data["fields"]["for"], "e2");
+        // Nobody is nobody at the endpoint, too.
+        let delivery = sent(&ways, &json!({"unionid": "nobody"})).await;
+        assert_eq!((&delivery["state"], &delivery["reason"]), (&json!("unreachable"), &json!("unknown_person")));
+        assert_eq!((receiver.posts().len(), ways.seen(1), ways.seen(2)), (2, 0, 0));
+    }
+
+    async fn a_customer_message_takes_the_window_of_their_identity(ways: Ways) {
+        let (_receiver, webhook) = endpoint(&ways).await;
+        let customer = json!({"channel": "customer", "account": OA, "text": "{{ params.title }}"});
+        ways.set_routes(json!([customer, webhook])).await;
+        passer_by(&ways, 1).await;
+        ways.stage.pass(120, 60).await;
+        // By their openid in another account.
+        let whom = json!({"app_id": MP, "openid": population::openid(MP, 1)});
+        let delivery = sent(&ways, &whom).await;
+        assert_eq!(verdicts(&delivery), [("customer", "window_closed"), ("webhook", "taken")]);
+        ways.writes(1).await;
+        for _ in 0..5 {
+            let delivery = sent(&ways, &whom).await;
+            assert_eq!((verdicts(&delivery), &delivery["app_id"]), (vec![("customer", "taken")], &json!(OA)));
+        }
+        let delivery = sent(&ways, &whom).await;
+        assert_eq!(verdicts(&delivery), [("customer", "allowance_used"), ("webhook", "taken")]);
+        assert_eq!((ways.seen(1), ways.window(1).await), (5, Value::Null));
     }
 
     async fn a_credit_of_theirs_is_used_and_counted(ways: Ways) {

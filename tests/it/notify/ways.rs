@@ -1,7 +1,9 @@
 //! A staff member with three ways to reach them, and what they saw.
 
 use queqiao::db::Engine;
-use queqiao::simulator::{Choice, Fault, FaultKind, TemplateKind, TemplateSettings, population};
+use queqiao::simulator::{
+    Choice, Fault, FaultKind, SimulatorOptions, TemplateKind, TemplateSettings, population,
+};
 use serde_json::{Value, json};
 
 use crate::invariants::{MP, OA, Stage};
@@ -26,7 +28,10 @@ pub(super) struct Ways {
 
 impl Fixture for Ways {
     async fn on(engine: Engine) -> Self {
-        let stage = Stage::on(engine).await;
+        let stage = Stage::with_settings(engine, SimulatorOptions::default(), |config| {
+            config.webhooks.allow_private_addresses = true;
+        });
+        let stage = stage.await;
         for app_id in [OA, MP] {
             let settings = TemplateSettings {
                 template_id: ONCE.to_owned(),

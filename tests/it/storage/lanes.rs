@@ -64,7 +64,7 @@ both_engines! {
         assert_eq!(heads(conn, 9), all);
         let claimed = delivery::claim_due(conn, &from(two, Priority::Bulk, 4)).unwrap();
         assert_eq!(claimed.len(), 1);
-        assert_eq!(claimed[0].account_id, two);
+        assert_eq!(claimed[0].account_id, Some(two));
         assert!(delivery::claim_due(conn, &from(two, Priority::Normal, 9)).unwrap().is_empty());
         assert_eq!(delivery::claim_due(conn, &from(two, Priority::Bulk, 9)).unwrap().len(), 1);
         assert_eq!(delivery::claim_due(conn, &from(two, Priority::Urgent, 9)).unwrap().len(), 1);

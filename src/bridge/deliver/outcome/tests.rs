@@ -30,7 +30,7 @@ fn first_try() -> Try {
         started_at: at(0, 0),
         finished_at: at(0, 0),
         unsettled_since: at(0, 0),
-        repeat_is_safe: true,
+        repeat: Repeat::Remembered,
     }
 }
 
@@ -216,7 +216,7 @@ fn silence_is_tried_again_only_while_wechat_knows_the_id() {
 #[test]
 fn without_an_id_silence_is_the_end_and_an_interrupted_try_too() {
     let unsafe_try = Try {
-        repeat_is_safe: false,
+        repeat: Repeat::Never,
         ..first_try()
     };
     assert!(!unsafe_try.is_too_late());

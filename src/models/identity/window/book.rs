@@ -1,6 +1,6 @@
 //! The windows in the database: opened by events, counted by sends.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Integer, Text};
@@ -44,6 +44,31 @@ pub fn open(conn: &mut Conn, openings: &[Opening]) -> QueryResult<usize> {
               FROM {rows} WHERE id = r.actor AND (r.spoke > spoke_time OR r.acted > acted_time)",
     };
     OPEN.execute(conn, openings)
+}
+
+/// How an identity stands, and in which kind of account.
+#[derive(Clone, Copy, Debug)]
+pub struct Stands {
+    /// Who.
+    pub identity_id: IdentityId,
+    /// The kind of their account.
+    pub kind: AccountKind,
+    /// What they did, and what was sent since.
+    pub standing: Standing,
+}
+
+/// How identities stand; nothing is taken.
+pub fn standings(conn: &mut Conn, ids: &[IdentityId]) -> QueryResult<Vec<Stands>> {
+    let rows: Vec<Row> = FIND.load(conn, &wanted_rows(ids.iter().copied()))?;
+    let stands = rows.into_iter().map(|row| {
+        let (id, locked) = (row.id, Locked::from(row));
+        Stands {
+            identity_id: id,
+            kind: locked.kind,
+            standing: locked.standing,
+        }
+    });
+    Ok(stands.collect())
 }
 
 /// Takes one message for each identity wanted, from its window that closes first, or says why none may be sent: an
@@ -157,21 +182,26 @@ macro_rules! find {
     };
 }
 
+const FIND: Batch = find!("");
+const LOCK: Batch = find!("ORDER BY i.account_id, i.openid FOR UPDATE OF i");
+
+#[derive(Serialize)]
+struct Wanted {
+    wanted: IdentityId,
+}
+
+/// Each once.
+fn wanted_rows(ids: impl Iterator<Item = IdentityId>) -> Vec<Wanted> {
+    let ids: BTreeSet<IdentityId> = ids.collect();
+    ids.into_iter().map(|wanted| Wanted { wanted }).collect()
+}
+
 /// Locks rows in the order in which events lock them, so that the two cannot deadlock. SQLite has one writer anyhow.
 fn lock(
     conn: &mut Conn,
     ids: impl Iterator<Item = IdentityId>,
 ) -> QueryResult<HashMap<IdentityId, Locked>> {
-    const FIND: Batch = find!("");
-    const LOCK: Batch = find!("ORDER BY i.account_id, i.openid FOR UPDATE OF i");
-    #[derive(Serialize)]
-    struct Wanted {
-        wanted: IdentityId,
-    }
-    let mut ids: Vec<IdentityId> = ids.collect();
-    ids.sort_unstable();
-    ids.dedup();
-    let wanted: Vec<Wanted> = ids.into_iter().map(|wanted| Wanted { wanted }).collect();
+    let wanted = wanted_rows(ids);
     let rows: Vec<Row> = match conn.engine() {
         Engine::Postgres => LOCK.load(conn, &wanted)?,
         Engine::Sqlite => FIND.load(conn, &wanted)?,

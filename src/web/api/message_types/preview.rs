@@ -47,6 +47,9 @@ struct RouteView {
     template_id: Option<String>,
     /// The text of each key; without those of which nothing came out.
     fields: BTreeMap<String, String>,
+    /// The text of a message without template, with its link as it goes out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    text: Option<String>,
     url: Option<String>,
     page: Option<String>,
     /// Why a notification would be refused.
@@ -107,6 +110,7 @@ impl From<(usize, RoutePreview)> for RouteView {
             channel: shown.route.channel,
             template_id: shown.route.template_id,
             fields: shown.preview.fields,
+            text: shown.preview.text,
             url: shown.preview.url,
             page: shown.preview.page,
             errors: remarks(shown.preview.errors),

@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::super::person::Accounts;
 use crate::bridge::plan::{Credits, Plan, Sender, plan};
 use crate::bridge::route::Channel;
+use crate::models::account::AccountKind;
 use crate::models::identity::FollowState;
 use crate::models::staff::ReachRow;
 
@@ -54,6 +55,7 @@ fn reach(rows: &[&ReachRow], accounts: &Accounts) -> Reach {
             let sender = Sender {
                 id: Some(account.id),
                 app_id: account.app_id.clone(),
+                kind: Some(AccountKind::OfficialAccount),
                 channel: Channel::Template,
                 template_id: String::new(),
             };

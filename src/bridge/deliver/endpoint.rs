@@ -1,0 +1,278 @@
+//! Posting to the business's own endpoints, as the last way to reach somebody. It is at least once:
+//! a repetition has the same `webhook-id`, by which the endpoint knows it.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
+use secrecy::SecretString;
+use serde::Serialize;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::failure::SendError;
+use super::outcome::client_msg_id;
+use super::pause::Pause;
+use super::{DeliverError, Gathered};
+use crate::bridge::Bridge;
+use crate::bridge::prepared::Ready;
+use crate::bridge::retry::{Backoff, jitter};
+use crate::bridge::route::{Rendered, Route};
+use crate::bridge::webhook::manage;
+use crate::bridge::webhook::post::{Answer, Parcel, PostError};
+use crate::ids::{DeliveryId, NotificationId, ProjectId, WebhookId};
+use crate::models::delivery::Due;
+use crate::models::staff::Person;
+use crate::models::webhook::{self, Webhook, WebhookState};
+
+/// The type of what is posted.
+const KIND: &str = "notification";
+/// The first and the longest rest of an endpoint that takes nothing, seconds.
+const REST: (u64, u64) = (5, 60);
+/// The longest rest that an endpoint may ask for, seconds.
+const LONGEST_WISH: u64 = 3_600;
+/// How long the others wait for the one that is tried after a rest.
+const TRYING: TimeDelta = TimeDelta::seconds(30);
+
+/// The endpoints of this process that took nothing, and are left alone for a while: each has its
+/// own, so that one in trouble holds up no other.
+#[derive(Debug, Default)]
+pub struct Rests(Mutex<HashMap<WebhookId, Rest>>);
+
+#[derive(Clone, Copy, Debug)]
+struct Rest {
+    failures: i32,
+    until: NaiveDateTime,
+    /// When the tries of the last failure were claimed: those of one batch count once.
+    failed_at: NaiveDateTime,
+}
+
+impl Rests {
+    /// Until when an endpoint is left alone. After its rest one delivery may try it.
+    fn hold(&self, id: WebhookId, now: NaiveDateTime) -> Option<NaiveDateTime> {
+        let mut rests = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let rest = rests.get_mut(&id)?;
+        if rest.until > now {
+            return Some(rest.until);
+        }
+        rest.until = now + TRYING;
+        None
+    }
+
+    /// Until when it is left alone for something that was claimed before it went to rest.
+    fn since(&self, id: WebhookId, claimed_at: NaiveDateTime) -> Option<NaiveDateTime> {
+        let rests = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let rest = rests.get(&id)?;
+        (rest.failed_at >= claimed_at).then_some(rest.until)
+    }
+
+    fn worked(&self, id: WebhookId) {
+        let mut rests = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        rests.remove(&id);
+    }
+
+    fn failed(
+        &self,
+        id: WebhookId,
+        claimed_at: NaiveDateTime,
+        now: NaiveDateTime,
+        wish: Option<u64>,
+    ) {
+        let mut rests = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = rests.get(&id).copied();
+        if known.is_some_and(|known| known.failed_at >= claimed_at) {
+            return;
+        }
+        let failures = known.map_or(0, |known| known.failures);
+        let (first, longest) = REST;
+        let pause = Backoff::seconds(first, longest).pause(failures, jitter());
+        let wish = wish.unwrap_or_default().min(LONGEST_WISH).cast_signed();
+        let rest = Rest {
+            failures: failures.saturating_add(1),
+            until: now + pause.max(TimeDelta::seconds(wish)),
+            failed_at: claimed_at,
+        };
+        rests.insert(id, rest);
+    }
+}
+
+/// An endpoint of the project, with what signs for it.
+#[derive(Debug)]
+pub(super) struct Endpoint {
+    webhook: Webhook,
+    secrets: Vec<SecretString>,
+    gate: Arc<Semaphore>,
+}
+
+/// The endpoints of a batch.
+#[derive(Debug, Default)]
+pub(super) struct Endpoints(HashMap<WebhookId, Endpoint>);
+
+impl Endpoints {
+    /// The one of a project's route, if it is posted to.
+    pub(super) fn of(&self, project: ProjectId, route: &Route) -> Result<&Endpoint, SendError> {
+        let id = route.endpoint.unwrap_or(WebhookId(0));
+        let found = self.0.get(&id);
+        let Some(endpoint) = found.filter(|found| found.webhook.project_id == project) else {
+            let detail =
+                format!("The endpoint {id} was removed. Name another one in the message type.");
+            return Err(SendError::NoEndpoint("endpoint_gone", detail));
+        };
+        if endpoint.webhook.state != WebhookState::Enabled {
+            let state = endpoint.webhook.state;
+            let detail = format!("The endpoint {id} is {state}. Enable it again with PUT.");
+            return Err(SendError::NoEndpoint("endpoint_disabled", detail));
+        }
+        Ok(endpoint)
+    }
+}
+
+#[derive(Serialize)]
+struct Body<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    timestamp: DateTime<Utc>,
+    data: Data<'a>,
+}
+
+#[derive(Serialize)]
+struct Data<'a> {
+    delivery_id: DeliveryId,
+    notification_id: NotificationId,
+    message_type: &'a str,
+    staff_id: Option<&'a str>,
+    /// The person, where they were not asked for by staff id, as the app named them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    recipient: Option<Person>,
+    staff_name: Option<&'a str>,
+    fields: &'a BTreeMap<String, String>,
+    created_at: DateTime<Utc>,
+}
+
+impl Bridge {
+    /// Looks up the endpoints of a batch, in one query, and holds what is for those that rest.
+    pub(super) async fn find_endpoints(
+        &self,
+        gathered: &mut Gathered,
+        now: NaiveDateTime,
+    ) -> Result<(), DeliverError> {
+        let due = &gathered.batch.due;
+        let named = due.iter().filter_map(|due| {
+            let route = gathered.routes_from(due).first()?;
+            Some((due.id, route.endpoint?))
+        });
+        let named: Vec<(DeliveryId, WebhookId)> = named.collect();
+        let ids: BTreeSet<WebhookId> = named.iter().map(|(_, id)| *id).collect();
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let ids: Vec<WebhookId> = ids.into_iter().collect();
+        let found = self.db.read(move |conn| {
+            let found = webhook::by_ids(conn, &ids)?;
+            Ok::<_, DeliverError>(found)
+        });
+        for webhook in found.await? {
+            let secrets = manage::secrets(&self.vault, &webhook, now).unwrap_or_else(|error| {
+                tracing::error!(webhook.id = %webhook.id, %error, "the endpoint's secret does not open");
+                Vec::new()
+            });
+            let gate = Arc::new(Semaphore::new(self.config.webhooks.concurrency));
+            let endpoint = Endpoint {
+                webhook,
+                secrets,
+                gate,
+            };
+            gathered.endpoints.0.insert(endpoint.webhook.id, endpoint);
+        }
+        for (delivery, id) in named {
+            if let Some(until) = self.rests.hold(id, now) {
+                gathered.batch.held.insert(delivery, rest(until));
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until fewer posts are under way at the endpoint of a delivery than may be; or why it is
+    /// not posted to after all, as others of the batch found it in trouble.
+    pub(super) async fn turn_at_endpoint(
+        &self,
+        due: &Due,
+        claimed_at: NaiveDateTime,
+        gathered: &Gathered,
+    ) -> Result<Option<OwnedSemaphorePermit>, Pause> {
+        let Some(endpoint) = gathered.endpoint_of(due) else {
+            return Ok(None);
+        };
+        let turn = Arc::clone(&endpoint.gate).acquire_owned().await.ok();
+        match self.rests.since(endpoint.webhook.id, claimed_at) {
+            Some(until) => Err(rest(until)),
+            None => Ok(turn),
+        }
+    }
+
+    /// Posts once, and takes down how the endpoint does.
+    pub(super) async fn post(
+        &self,
+        due: &Due,
+        ready: &Ready,
+        rendered: &Rendered,
+        (endpoint, claimed_at): (&Endpoint, NaiveDateTime),
+    ) -> Result<(), SendError> {
+        let created_at = ready.created_at.and_utc();
+        let body = Body {
+            kind: KIND,
+            timestamp: created_at,
+            data: Data {
+                delivery_id: due.id,
+                notification_id: due.notification_id,
+                message_type: &ready.message_type,
+                staff_id: due.staff_id.as_deref(),
+                recipient: named(due),
+                staff_name: due.staff_name.as_deref(),
+                fields: &rendered.data,
+                created_at,
+            },
+        };
+        // JSON of strings and numbers can always be written.
+        let body = serde_json::to_string(&body).unwrap_or_default();
+        // The same for every try, also one by hand.
+        let id = format!("msg_{}", client_msg_id(ready.nonce, due.id, 0));
+        let parcel = Parcel {
+            id: &id,
+            timestamp: self.clock.unix_seconds(),
+            secrets: &endpoint.secrets,
+            body: &body,
+        };
+        let poster = self.webhooks.poster();
+        let posted = poster.post(&endpoint.webhook.url, &parcel).await;
+        self.note(endpoint.webhook.id, claimed_at, &posted);
+        match posted {
+            Ok(answer) if (200..300).contains(&answer.status) => Ok(()),
+            Ok(answer) => Err(SendError::Answered(answer)),
+            Err(error) => Err(SendError::Post(error)),
+        }
+    }
+
+    /// An endpoint that is away, or too busy, is left alone for a while.
+    fn note(&self, id: WebhookId, claimed_at: NaiveDateTime, posted: &Result<Answer, PostError>) {
+        let wish = match posted {
+            Ok(answer) if matches!(answer.status, 429 | 500..) => answer.retry_after,
+            Ok(_) => return self.rests.worked(id),
+            Err(_) => None,
+        };
+        self.rests.failed(id, claimed_at, self.clock.now(), wish);
+    }
+}
+
+/// Whom the app named without a staff id.
+fn named(due: &Due) -> Option<Person> {
+    serde_json::from_str(due.recipient.as_deref()?).ok()
+}
+
+fn rest(until: NaiveDateTime) -> Pause {
+    Pause {
+        until,
+        reason: "endpoint_resting",
+        detail: "The endpoint did not take what it was last sent, and is left alone for a moment."
+            .to_owned(),
+    }
+}
