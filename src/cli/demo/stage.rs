@@ -19,7 +19,9 @@ use crate::config::Config;
 use crate::db::{DatabaseUrl, Db, DbError};
 use crate::models::account::{AccountKind, TokenSource};
 use crate::models::project;
-use crate::simulator::{Kind, Settings, Simulator, SimulatorOptions, TemplateSettings, World};
+use crate::simulator::{
+    Kind, Settings, Simulator, SimulatorOptions, TemplateKind, TemplateSettings, World,
+};
 use crate::vault::Vault;
 use crate::wechat::callback::Mode;
 use crate::wechat::client::{Client, ClientOptions};
@@ -29,6 +31,8 @@ pub(super) const SERVICE: &str = "wx00000000000000a1";
 pub(super) const MINI: &str = "wx00000000000000b2";
 /// The template of the demo's service account.
 pub(super) const TEMPLATE: &str = "DEMO-order-created-0000000000000000000000000";
+/// The subscription template of the demo's mini-program.
+pub(super) const NOTICE: &str = "DEMO-order-shipped-0000000000000000000000000";
 /// How many people there are.
 pub(super) const PEOPLE: u32 = 300;
 
@@ -163,6 +167,13 @@ async fn register(
         world.add_account(settings);
     }
     world.add_people(PEOPLE);
+    add_templates(world)?;
+    let scopes = [Scope::Notify, Scope::Read, Scope::Admin];
+    let (key, _) = bridge.keys.create(project.id, "demo", &scopes).await?;
+    Ok(key)
+}
+
+fn add_templates(world: &World) -> Result<()> {
     world.add_template(
         SERVICE,
         &TemplateSettings {
@@ -173,7 +184,15 @@ async fn register(
             ..TemplateSettings::default()
         },
     )?;
-    let scopes = [Scope::Notify, Scope::Read, Scope::Admin];
-    let (key, _) = bridge.keys.create(project.id, "demo", &scopes).await?;
-    Ok(key)
+    world.add_template(
+        MINI,
+        &TemplateSettings {
+            template_id: NOTICE.to_owned(),
+            title: "发货提醒".to_owned(),
+            kind: TemplateKind::SubscribeOnce,
+            content: "商品:{{thing1.DATA}}".to_owned(),
+            ..TemplateSettings::default()
+        },
+    )?;
+    Ok(())
 }

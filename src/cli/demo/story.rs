@@ -1,6 +1,7 @@
 //! The story, in acts. Each act says what happens, then checks it through Queqiao's own API or on
 //! WeChat's side.
 
+mod fallback;
 mod invite;
 
 use anyhow::{Context as _, Result};
@@ -26,6 +27,7 @@ pub(super) async fn tell(stage: &Stage) -> Result<u32> {
     refuse(stage, &mut teller).await?;
     invite::act(stage, &mut teller).await?;
     unfollow(stage, &mut teller).await?;
+    fallback::act(stage, &mut teller).await?;
     println!("\n{} checks, {} failed", teller.checks, teller.failed);
     Ok(teller.failed)
 }

@@ -12,5 +12,10 @@ fn the_demo_works() {
     assert!(out.contains("receipts"), "{out}");
     assert!(out.contains("20 is the limit"), "{out}");
     assert!(out.contains("is refused: used"), "{out}");
+    assert!(out.contains("mp_subscribe: taken"), "{out}");
+    assert!(
+        out.contains("template: not_following The person does not follow"),
+        "{out}"
+    );
     assert!(out.lines().count() > 20, "{out}");
 }
