@@ -8,6 +8,7 @@ mod explain;
 mod endpoint;
 mod fallback;
 mod lanes;
+mod matrix;
 mod pauses;
 mod people;
 mod preflight;
