@@ -109,17 +109,18 @@ fn story(facts: &Facts, account: &Account, rules: &Rules) -> AccountStory {
         .collect();
     let leads = facts.leads.iter();
     let leads = leads.filter(|lead| lead.sender.id == Some(account.id));
-    let (follow, credit): (Vec<&Lead>, Vec<&Lead>) =
-        leads.partition(|lead| lead.sender.channel.traits().permission == Permission::Follow);
+    let of = |wanted: Permission| {
+        let leads = leads.clone();
+        leads.filter(move |lead| lead.sender.channel.traits().permission == wanted)
+    };
     AccountStory {
         app_id: account.app_id.clone(),
         kind: account.kind,
         name: account.name.clone(),
         trouble: facts.troubles.get(&account.id).cloned().unwrap_or_default(),
         identities: there.iter().map(|one| identity(one)).collect(),
-        template: follow.first().map(|lead| verdict(lead)),
-        subscriptions: credit
-            .iter()
+        template: of(Permission::Follow).next().map(verdict),
+        subscriptions: of(Permission::Credit)
             .map(|lead| subscription(facts, lead))
             .collect(),
         customer: customer(rules, account.kind, &there, facts.now.and_utc().timestamp()),

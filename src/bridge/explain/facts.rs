@@ -1,18 +1,19 @@
 //! What a story is made of, read at one go.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use chrono::NaiveDateTime;
 
 use super::ExplainError;
 use super::lead::{self, Lead};
-use crate::bridge::plan::{Credits, wanted};
+use crate::bridge::plan::{Credits, wanted, windows_wanted};
 use crate::bridge::route::Route;
 use crate::bridge::senders::{KnownAccounts, known_accounts};
 use crate::bridge::templates::{Library, RouteProblem};
 use crate::bridge::trouble::{Stops, Trouble};
 use crate::bridge::ways::Routes;
+use crate::bridge::window;
 use crate::config::Config;
 use crate::db::Conn;
 use crate::ids::{AccountId, DeliveryId, IdentityId, NotificationId, ProjectId};
@@ -21,6 +22,7 @@ use crate::models::attempt;
 use crate::models::binding::{self, Binding};
 use crate::models::credit::{self, Credit};
 use crate::models::delivery::{self, Delivery};
+use crate::models::identity::window::Rules;
 use crate::models::identity::{self, Identity};
 use crate::models::invitation::{self, Invitation};
 use crate::models::staff::{self, ReachRow, Staff};
@@ -83,7 +85,12 @@ impl Facts {
         let titles = template::of_accounts(conn, &account_ids)?.into_iter();
         let types = message_type::routes(conn, project)?;
         let mut leads = lead::all(&accounts, &known, &types, &credits);
-        let allowed = standings(conn, &reach, &leads)?;
+        let allowed = standings(
+            conn,
+            &reach,
+            &leads,
+            (&window::rules(&config.customer), now),
+        )?;
         lead::judge(&mut leads, &reach, &allowed);
         let deliveries = delivery::latest_of_staff(conn, project, staff_id, DELIVERIES)?;
         let of: Vec<NotificationId> = deliveries.iter().map(|row| row.notification_id).collect();
@@ -146,11 +153,20 @@ impl Facts {
 }
 
 /// What the person allows, as the planner asks for it.
-fn standings(conn: &mut Conn, reach: &[ReachRow], leads: &[Lead]) -> diesel::QueryResult<Credits> {
+fn standings(
+    conn: &mut Conn,
+    reach: &[ReachRow],
+    leads: &[Lead],
+    (rules, now): (&Rules, NaiveDateTime),
+) -> diesel::QueryResult<Credits> {
     let rows: Vec<&ReachRow> = reach.iter().collect();
-    let needed: Vec<_> = leads
-        .iter()
-        .flat_map(|lead| wanted(&rows, std::slice::from_ref(&lead.sender), 0))
+    let alone = || leads.iter().map(|lead| std::slice::from_ref(&lead.sender));
+    let needed: Vec<_> = alone().flat_map(|one| wanted(&rows, one, 0)).collect();
+    let mut credits = Credits::new(credit::standings(conn, &needed)?);
+    let needed: BTreeSet<IdentityId> = alone()
+        .flat_map(|one| windows_wanted(&rows, one, 0))
         .collect();
-    Ok(Credits::new(credit::standings(conn, &needed)?))
+    let found = identity::window::standings(conn, &needed.into_iter().collect::<Vec<_>>())?;
+    credits.add_windows(&found, rules, now.and_utc().timestamp());
+    Ok(credits)
 }

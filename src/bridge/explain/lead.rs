@@ -51,8 +51,8 @@ fn general(mut sender: Sender) -> Sender {
     sender
 }
 
-/// Every way that there is: template messages of each official account, the subscription messages
-/// that message types name, and those that the person was asked to allow.
+/// Every way that there is: template messages of each official account, the routes of all message
+/// types, and the subscription messages that the person was asked to allow.
 pub(super) fn all(
     accounts: &[Account],
     known: &KnownAccounts,
@@ -63,6 +63,7 @@ pub(super) fn all(
     let of = |account: &Account, channel, template_id: &str| Sender {
         id: Some(account.id),
         app_id: account.app_id.clone(),
+        kind: Some(account.kind),
         channel,
         template_id: template_id.to_owned(),
     };

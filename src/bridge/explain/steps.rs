@@ -65,7 +65,7 @@ pub(super) fn next(facts: &Facts, story: &Explanation) -> Vec<String> {
         }
     }
     let is_reached = facts.asked.is_some() && leads.iter().any(|lead| lead.why.is_none());
-    if facts.bindings.is_empty() {
+    if facts.bindings.is_empty() && !is_reached {
         steps.add(bind(facts));
         if let Some(refused) = refusals(story) {
             steps.add(refused);
@@ -167,6 +167,11 @@ fn reach(facts: &Facts, lead: &Lead, reason: Unreachable) -> String {
              {app_id}. DELETE {at}/bindings/ID, then POST {at}/bindings."
         ),
         Unreachable::NoCredit => consent(facts, lead),
+        Unreachable::WindowClosed | Unreachable::AllowanceUsed => format!(
+            "Have them write to account {app_id}: WeChat takes a customer message only after the \
+             person has written or acted there. A subscription or template route before it does \
+             not depend on that."
+        ),
         Unreachable::NoIdentityInAccount => match unlinked(facts) {
             Some(silent) => learn_unionid(facts, silent, app_id),
             None => meet(facts, sender.id, app_id),
@@ -267,15 +272,20 @@ fn nothing(facts: &Facts, leads: &[&Lead]) -> String {
             let name = asked
                 .as_ref()
                 .map(|asked| format!(" of type {}", asked.name));
+            let app_id = &lead.sender.app_id;
             let by = match lead.sender.channel.traits().permission {
-                Permission::Follow => "template message",
-                Permission::Credit => "subscription message",
+                Permission::Follow => {
+                    format!("reaches them as a template message of account {app_id}")
+                }
+                Permission::Credit => {
+                    format!("reaches them as a subscription message of account {app_id}")
+                }
+                Permission::Window => {
+                    format!("reaches them as a customer message of account {app_id}")
+                }
+                Permission::Nothing => "goes to your own endpoint".to_owned(),
             };
-            format!(
-                "Nothing: a notification{} reaches them as a {by} of account {}.",
-                name.unwrap_or_default(),
-                lead.sender.app_id
-            )
+            format!("Nothing: a notification{} {by}.", name.unwrap_or_default())
         }
     }
 }
