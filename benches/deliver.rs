@@ -76,7 +76,7 @@ fn measure(runtime: &Runtime, cluster: Option<&Cluster>, receipts: bool) {
         if receipts { "with" } else { "without" },
     );
     println!(
-        "{:<16} {:>9} {:>10} {:>8} {:>11} {:>9} {:>9} {:>11} {:>8}",
+        "{:<16} {:>9} {:>10} {:>8} {:>11} {:>9} {:>9} {:>11} {:>12} {:>8}",
         "",
         "accept ms",
         "sent/s",
@@ -85,12 +85,18 @@ fn measure(runtime: &Runtime, cluster: Option<&Cluster>, receipts: bool) {
         "p50 ms",
         "p99 ms",
         "progress ms",
+        "accepted MiB",
         "peak MiB"
     );
     // Its receipts would belong to nobody, so it runs without; the first run warms up.
     stage.bare(LARGE);
     let bare = stage.bare(LARGE);
     println!("{:<16} {:>9} {bare:>10.0} {:>8.2}", "bare loop", "", 1.0);
+    let mut small: Vec<f64> = (0..SMALL.1).map(|_| stage.bare(SMALL.0)).collect();
+    small.sort_by(f64::total_cmp);
+    let bare_small = small.get(SMALL.1 / 2).copied().unwrap_or(bare);
+    let name = format!("bare, {} only", SMALL.0);
+    println!("{name:<16} {:>9} {bare_small:>10.0} {:>8.2}", "", 1.0);
     if receipts {
         stage.want_receipts();
     }
@@ -100,12 +106,12 @@ fn measure(runtime: &Runtime, cluster: Option<&Cluster>, receipts: bool) {
         .collect();
     small.sort_by(|a, b| a.per_second().total_cmp(&b.per_second()));
     if let Some(middle) = small.get(SMALL.1 / 2) {
-        middle.print(bare, stage.peak_mib());
+        middle.print(bare_small);
     }
     stage
         .notify(LARGE)
         .settle(receipts)
-        .print(bare, stage.peak_mib());
+        .print(bare);
     if !receipts {
         one_person(&stage);
         idle(&stage);

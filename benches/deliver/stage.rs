@@ -181,6 +181,7 @@ impl<'a> Stage<'a> {
             recipients,
             started,
             accept: took,
+            peak_mib: self.peak_mib(),
             before,
         }
     }
@@ -206,9 +207,6 @@ impl<'a> Stage<'a> {
         Some(one(&mut conn, sql))
     }
 
-    pub(crate) fn count(&self, sql: &str) -> i64 {
-        one(&mut self.conn.borrow_mut(), sql)
-    }
 }
 
 #[derive(Deserialize)]

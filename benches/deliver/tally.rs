@@ -8,6 +8,7 @@ use queqiao::db::schema::deliveries;
 use queqiao::ids::NotificationId;
 use queqiao::models::delivery::DeliveryState;
 use queqiao::simulator::Stats;
+use serde::Deserialize;
 
 use crate::stage::Stage;
 use crate::support::wait_until;
@@ -16,12 +17,25 @@ use crate::support::wait_until;
 const ASKED: usize = 21;
 const PATIENCE: Duration = Duration::from_secs(180);
 
+#[derive(Deserialize)]
+struct Progress {
+    counts: Counts,
+}
+
+#[derive(Deserialize)]
+struct Counts {
+    queued: u32,
+    delivered: u32,
+}
+
 /// A notification that was accepted.
 pub(crate) struct Notified<'a> {
     pub(crate) stage: &'a Stage<'a>,
     pub(crate) id: i64,
     pub(crate) recipients: u32,
     pub(crate) started: Instant,
+    /// The service's resident memory at its highest until it had answered, MiB.
+    pub(crate) peak_mib: f64,
     pub(crate) accept: Duration,
     pub(crate) before: Stats,
 }
@@ -34,6 +48,8 @@ pub(crate) struct Tally {
     sent: Duration,
     /// From the request to the last one recorded as delivered.
     delivered: Option<Duration>,
+    /// The service's memory at its highest, until it had answered and until the end.
+    peaks_mib: (f64, f64),
     /// What it takes to ask how far it has come.
     asked: Duration,
     /// From the request to the answer of each send, in order, milliseconds.
@@ -44,22 +60,17 @@ impl Notified<'_> {
     /// Waits for its end, and proves that everybody saw it once.
     pub(crate) fn settle(self, receipts: bool) -> Tally {
         let stage = self.stage;
+        // Looking costs what the service could use.
+        let pause = Duration::from_millis(u64::from(self.recipients) / 2_000);
         wait_until(PATIENCE, "sending", || {
-            let due = "SELECT COUNT(*) AS n FROM \
-                       (SELECT 1 FROM deliveries WHERE due_at IS NOT NULL LIMIT 1) AS due";
-            stage.count(due) == 0
+            std::thread::sleep(pause);
+            self.counts().queued == 0
         });
         let sent = self.started.elapsed();
         if receipts {
-            let pending = format!(
-                "SELECT COUNT(*) AS n FROM (SELECT 1 FROM deliveries WHERE notification_id = {} \
-                 AND state <> 'delivered' LIMIT 1) AS pending",
-                self.id
-            );
             wait_until(PATIENCE, "receipts", || {
-                // Looking costs what the service could use.
-                std::thread::sleep(Duration::from_millis(u64::from(self.recipients) / 1_000));
-                stage.count(&pending) == 0
+                std::thread::sleep(pause);
+                self.counts().delivered == self.recipients
             });
         }
         let delivered = receipts.then(|| self.started.elapsed());
@@ -75,6 +86,7 @@ impl Notified<'_> {
             _ => self.ask(),
         };
         Tally {
+            peaks_mib: (self.peak_mib, stage.peak_mib()),
             asked,
             recipients: self.recipients,
             accept: self.accept,
@@ -84,19 +96,25 @@ impl Notified<'_> {
         }
     }
 
-    /// How long `GET /notifications/{id}` takes, the middle of many.
-    fn ask(&self) -> Duration {
+    /// How far it has come, as the API says.
+    fn counts(&self) -> Counts {
         let stage = self.stage;
         let url = format!(
             "http://{}/api/v1/notifications/{}",
             stage.service.address, self.id
         );
+        let request = stage.http.get(url).bearer_auth(&stage.key);
+        let answer = async { request.send().await?.error_for_status()?.json().await };
+        let progress: Progress = stage.runtime.block_on(answer).expect("the progress");
+        progress.counts
+    }
+
+    /// How long asking for that takes, the middle of many.
+    fn ask(&self) -> Duration {
         let mut took: Vec<Duration> = (0..ASKED)
             .map(|_| {
                 let started = Instant::now();
-                let request = stage.http.get(&url).bearer_auth(&stage.key);
-                let answer = async { request.send().await?.error_for_status()?.bytes().await };
-                stage.runtime.block_on(answer).expect("the progress");
+                self.counts();
                 started.elapsed()
             })
             .collect();
@@ -142,7 +160,8 @@ impl Tally {
         f64::from(self.recipients) / (self.sent - self.accept).as_secs_f64()
     }
 
-    pub(crate) fn print(&self, bare: f64, peak_mib: f64) {
+    pub(crate) fn print(&self, bare: f64) {
+        let (accepted_mib, peak_mib) = self.peaks_mib;
         let delivered = self.delivered.map_or_else(String::new, |delivered| {
             let seconds = (delivered - self.accept).as_secs_f64();
             format!("{:.0}", f64::from(self.recipients) / seconds)
@@ -152,7 +171,7 @@ impl Tally {
             self.answered.get(at).copied().unwrap_or_default()
         };
         println!(
-            "{:<16} {:>9.1} {:>10.0} {:>8.2} {delivered:>11} {:>9.1} {:>9.1} {:>11.2} {peak_mib:>8.0}",
+            "{:<16} {:>9.1} {:>10.0} {:>8.2} {delivered:>11} {:>9.1} {:>9.1} {:>11.2} {accepted_mib:>12.0} {peak_mib:>8.0}",
             format!("{} staff", self.recipients),
             self.accept.as_secs_f64() * 1e3,
             self.per_second(),

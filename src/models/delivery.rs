@@ -230,11 +230,18 @@ pub struct Decided {
     pub detail: Option<String>,
 }
 
-/// All deliveries of a notification in short, in the order of acceptance.
-pub fn verdicts(conn: &mut Conn, notification: NotificationId) -> QueryResult<Vec<Decided>> {
+/// Deliveries of a notification in short, in the order of acceptance, with ids above `after`.
+pub fn verdicts(
+    conn: &mut Conn,
+    notification: NotificationId,
+    after: DeliveryId,
+    limit: i64,
+) -> QueryResult<Vec<Decided>> {
     deliveries::table
         .filter(deliveries::notification_id.eq(notification))
+        .filter(deliveries::id.gt(after))
         .order(deliveries::id)
+        .limit(limit)
         .select(Decided::as_select())
         .load(conn)
 }

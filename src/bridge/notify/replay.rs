@@ -3,9 +3,12 @@
 use super::request::Sound;
 use super::{Accepted, NotifyError, Verdict};
 use crate::db::Conn;
-use crate::ids::{NotificationId, ProjectId};
+use crate::ids::{DeliveryId, NotificationId, ProjectId};
 use crate::models::delivery::{self, DeliveryState};
 use crate::models::notification;
+
+/// Verdicts read at a time.
+const PAGE: i64 = 5_000;
 
 /// The first answer to a request that was accepted already.
 pub(super) fn replay(
@@ -31,7 +34,6 @@ pub(super) fn replay(
 
 /// The verdicts as they were given: what became of a delivery since then does not change them.
 pub(super) fn verdicts(conn: &mut Conn, id: NotificationId) -> Result<Vec<Verdict>, NotifyError> {
-    let stored = delivery::verdicts(conn, id)?;
     let verdict = |row: delivery::Decided| {
         let is_unreachable = row.state == DeliveryState::Unreachable;
         Verdict {
@@ -46,5 +48,15 @@ pub(super) fn verdicts(conn: &mut Conn, id: NotificationId) -> Result<Vec<Verdic
             detail: row.detail.filter(|_| is_unreachable),
         }
     };
-    Ok(stored.into_iter().map(verdict).collect())
+    let mut verdicts: Vec<Verdict> = Vec::new();
+    let mut after = DeliveryId(0);
+    loop {
+        // A page at a time, as the client of the database holds a whole answer.
+        let page = delivery::verdicts(conn, id, after, PAGE)?;
+        let Some(last) = page.last() else {
+            return Ok(verdicts);
+        };
+        after = last.id;
+        verdicts.extend(page.into_iter().map(verdict));
+    }
 }

@@ -9,7 +9,7 @@ use actix_web::HttpRequest;
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Json, Path, Query};
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
@@ -81,7 +81,8 @@ pub(super) struct AcceptedView {
     id: NotificationId,
     message_type: String,
     counts: FirstCounts,
-    verdicts: Vec<VerdictView>,
+    #[serde(serialize_with = "in_turn")]
+    verdicts: Vec<Verdict>,
     /// Whether this is the answer to an earlier request with the same Idempotency-Key.
     replayed: bool,
 }
@@ -93,18 +94,23 @@ struct FirstCounts {
 }
 
 #[derive(Debug, Serialize)]
-struct VerdictView {
-    staff_id: Option<String>,
+struct VerdictView<'a> {
+    staff_id: Option<&'a str>,
     /// The person, where they were not asked for by staff id.
     #[serde(skip_serializing_if = "Option::is_none")]
-    recipient: Option<Box<RawValue>>,
+    recipient: Option<&'a RawValue>,
     delivery_id: DeliveryId,
     /// `queued` or `unreachable`.
     state: DeliveryState,
     /// A stable word for why nobody can be reached.
-    reason: Option<String>,
+    reason: Option<&'a str>,
     /// The same in a sentence, with what to do.
-    detail: Option<String>,
+    detail: Option<&'a str>,
+}
+
+/// One after the other: there may be many.
+fn in_turn<S: Serializer>(verdicts: &[Verdict], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(verdicts.iter().map(VerdictView::from))
 }
 
 /// A notification in a list.
@@ -194,24 +200,21 @@ fn show(message_type: String, accepted: Accepted) -> AcceptedView {
         id: accepted.notification_id,
         message_type,
         counts,
-        verdicts: accepted
-            .verdicts
-            .into_iter()
-            .map(VerdictView::from)
-            .collect(),
+        verdicts: accepted.verdicts,
         replayed: accepted.replayed,
     }
 }
 
-impl From<Verdict> for VerdictView {
-    fn from(verdict: Verdict) -> Self {
+impl<'a> From<&'a Verdict> for VerdictView<'a> {
+    fn from(verdict: &'a Verdict) -> Self {
+        let recipient = verdict.recipient.as_deref();
         Self {
-            staff_id: verdict.staff_id,
-            recipient: verdict.recipient.and_then(as_json),
+            staff_id: verdict.staff_id.as_deref(),
+            recipient: recipient.and_then(|json| serde_json::from_str(json).ok()),
             delivery_id: verdict.delivery_id,
             state: verdict.state,
-            reason: verdict.reason,
-            detail: verdict.detail,
+            reason: verdict.reason.as_deref(),
+            detail: verdict.detail.as_deref(),
         }
     }
 }
