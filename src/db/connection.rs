@@ -14,6 +14,11 @@ const SQLITE_PRAGMAS: &str = "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = 
      PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA wal_autocheckpoint = 24576; \
      PRAGMA journal_size_limit = 100663296;";
 
+/// A queue fills faster than the server's statistics follow: where they still say that almost
+/// nothing is due, the planner would rather collect and sort all that is than read the first of it
+/// from the index, and that takes the longer the more is due. Without bitmaps it reads the index.
+const POSTGRES_SETTINGS: &str = "SET enable_bitmapscan = off";
+
 /// A connection to either engine.
 #[derive(diesel::MultiConnection)]
 pub enum Conn {
@@ -27,7 +32,13 @@ impl Conn {
     /// Opens a connection to the engine that the URL names.
     pub(super) fn open(url: &DatabaseUrl) -> Result<Self, ConnectionError> {
         match url.engine() {
-            Engine::Postgres => PgConnection::establish(url.target()).map(Self::Postgres),
+            Engine::Postgres => {
+                let mut connection = PgConnection::establish(url.target())?;
+                connection
+                    .batch_execute(POSTGRES_SETTINGS)
+                    .map_err(ConnectionError::CouldntSetupConfiguration)?;
+                Ok(Self::Postgres(connection))
+            }
             Engine::Sqlite => {
                 let mut connection = SqliteConnection::establish(url.target())?;
                 connection
