@@ -108,10 +108,7 @@ fn measure(runtime: &Runtime, cluster: Option<&Cluster>, receipts: bool) {
     if let Some(middle) = small.get(SMALL.1 / 2) {
         middle.print(bare_small);
     }
-    stage
-        .notify(LARGE)
-        .settle(receipts)
-        .print(bare);
+    stage.notify(LARGE).settle(receipts).print(bare);
     if !receipts {
         one_person(&stage);
         idle(&stage);

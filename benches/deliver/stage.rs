@@ -206,7 +206,6 @@ impl<'a> Stage<'a> {
                    WHERE datname = current_database()";
         Some(one(&mut conn, sql))
     }
-
 }
 
 #[derive(Deserialize)]
