@@ -44,7 +44,7 @@ use replay::{replay, verdicts};
 use request::Sound;
 
 /// Staff resolved and stored at a time; bounds the memory that a large request takes.
-const CHUNK: usize = 5_000;
+const CHUNK: usize = 2_000;
 
 /// A request that was accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,21 +57,21 @@ pub struct Accepted {
     pub verdicts: Vec<Verdict>,
 }
 
-/// What was decided for one recipient.
+/// What was decided for one recipient. There may be very many, so it is kept small.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verdict {
     /// The staff member, as the app named them, or whom the person is bound to.
-    pub staff_id: Option<String>,
+    pub staff_id: Option<Box<str>>,
     /// The person, where they were not asked for by staff id, as JSON.
-    pub recipient: Option<String>,
+    pub recipient: Option<Box<str>>,
     /// The delivery, where what becomes of it can be looked up.
     pub delivery_id: DeliveryId,
     /// `queued` or `unreachable`.
     pub state: DeliveryState,
     /// Why they are unreachable, a stable word.
-    pub reason: Option<String>,
+    pub reason: Option<Box<str>>,
     /// The same in a sentence, with what to do.
-    pub detail: Option<String>,
+    pub detail: Option<Box<str>>,
 }
 
 /// Why a request was not accepted. Nothing of it is stored.

@@ -2,7 +2,8 @@
 //!
 //! The rows travel as one JSON bind and are unfolded by the database: `json_to_recordset` in
 //! PostgreSQL, `json_each` in SQLite. So a batched `INSERT … SELECT … ON CONFLICT` or
-//! `UPDATE … FROM` is written once, whatever the number of rows.
+//! `UPDATE … FROM` is written once, whatever the number of rows. What all rows have in common travels
+//! once, as a row of its own: to read it again with each row is most of the work of a large insert.
 
 use chrono::NaiveDateTime;
 use diesel::sql_types::Text;
@@ -37,6 +38,21 @@ impl Batch {
         sql_query(sql).bind::<Text, _>(json(rows)?).execute(conn)
     }
 
+    /// Executes the statement over `rows`, with what they share: `{shared}` in its text stands for
+    /// that, under the alias `s`.
+    pub(crate) fn execute_sharing<S: Serialize, R: Serialize>(
+        &self,
+        conn: &mut Conn,
+        columns: &[(&str, Kind)],
+        shared: &S,
+        rows: &[R],
+    ) -> QueryResult<usize> {
+        let (engine, text) = (conn.engine(), self.text(conn.engine()));
+        let sql = text.replace("{shared}", &source(engine, columns, 2, 's'));
+        let query = sql_query(sql).bind::<Text, _>(json(rows)?);
+        query.bind::<Text, _>(json(&[shared])?).execute(conn)
+    }
+
     /// Executes the statement and loads what it returns.
     pub(crate) fn load<R, T>(&self, conn: &mut Conn, rows: &[R]) -> QueryResult<Vec<T>>
     where
@@ -52,24 +68,24 @@ impl Batch {
 
     fn text(&self, engine: Engine) -> String {
         self.sql
-            .replace("{rows}", &self.source(engine))
+            .replace("{rows}", &source(engine, self.columns, 1, 'r'))
             .replace("{greatest}", engine.greatest())
     }
+}
 
-    fn source(&self, engine: Engine) -> String {
-        let columns: Vec<String> = self
-            .columns
-            .iter()
-            .map(|(name, kind)| match engine {
-                Engine::Postgres => format!("{name} {}", kind.postgres()),
-                Engine::Sqlite => format!("value ->> '$.{name}' AS {name}"),
-            })
-            .collect();
-        let columns = columns.join(", ");
-        match engine {
-            Engine::Postgres => format!("json_to_recordset($1::json) AS r({columns})"),
-            Engine::Sqlite => format!("(SELECT {columns} FROM json_each(?1)) AS r"),
-        }
+/// The rows of a bind, unfolded.
+fn source(engine: Engine, columns: &[(&str, Kind)], bind: u8, alias: char) -> String {
+    let columns: Vec<String> = columns
+        .iter()
+        .map(|(name, kind)| match engine {
+            Engine::Postgres => format!("{name} {}", kind.postgres()),
+            Engine::Sqlite => format!("value ->> '$.{name}' AS {name}"),
+        })
+        .collect();
+    let columns = columns.join(", ");
+    match engine {
+        Engine::Postgres => format!("json_to_recordset(${bind}::json) AS {alias}({columns})"),
+        Engine::Sqlite => format!("(SELECT {columns} FROM json_each(?{bind})) AS {alias}"),
     }
 }
 

@@ -3,6 +3,7 @@
 mod again;
 mod cancel;
 mod claim;
+mod insert;
 mod onward;
 mod outbox;
 mod overdue;
@@ -12,9 +13,7 @@ mod search;
 
 use chrono::NaiveDateTime;
 use diesel::prelude::*;
-use serde::Serialize;
 
-use crate::db::batch::{Batch, Kind, maybe_timestamp, timestamp};
 use crate::db::{Conn, schema::deliveries, text_enum};
 use crate::ids::{AccountId, DeliveryId, IdentityId, NotificationId, ProjectId};
 
@@ -23,6 +22,7 @@ pub use cancel::cancel;
 pub use claim::{
     Claim, Due, Ended, Head, NO_ACCOUNT, Postponed, claim_due, hasten, heads, release,
 };
+pub use insert::insert_many;
 pub use onward::{DeadEnd, Halted, end, halted};
 pub use outbox::{Outcome, record};
 pub use overdue::{Overdue, close_overdue, has_overdue};
@@ -100,100 +100,40 @@ pub struct Delivery {
 }
 
 /// A delivery to store.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug)]
 pub struct NewDelivery<'a> {
     /// The notification.
     pub notification_id: NotificationId,
     /// The project.
     pub project_id: ProjectId,
     /// The staff member, as the app named them; none for a person who is not one.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub staff_id: Option<&'a str>,
     /// The person, where they were not asked for by staff id.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub recipient: Option<&'a str>,
     /// Their name, for the template.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub staff_name: Option<&'a str>,
     /// The account of the route taken.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub account_id: Option<AccountId>,
     /// The identity it goes to.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub identity_id: Option<IdentityId>,
     /// That identity's openid.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub openid: Option<&'a str>,
     /// Which route, from 0.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub route: Option<i32>,
     /// [`Priority::rank`] of the notification.
     pub priority: i32,
-    /// Queued or unreachable.
+    /// Queued, or already at its end: unreachable.
     pub state: DeliveryState,
     /// Why it is unreachable.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<&'a str>,
     /// The same in a sentence.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<&'a str>,
     /// The routes that were passed over, as JSON.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub considered: Option<String>,
-    /// Now, for one that is queued.
-    #[serde(
-        serialize_with = "maybe_timestamp",
-        skip_serializing_if = "Option::is_none"
-    )]
+    /// When to send it, if it is queued: now without it.
     pub due_at: Option<NaiveDateTime>,
-    /// Now, for one that is unreachable.
-    #[serde(
-        serialize_with = "maybe_timestamp",
-        skip_serializing_if = "Option::is_none"
-    )]
-    pub finished_at: Option<NaiveDateTime>,
     /// Now.
-    #[serde(serialize_with = "timestamp")]
     pub created_at: NaiveDateTime,
-}
-
-/// Rows in one statement; bounds the JSON that the database has to hold at once.
-const INSERT_CHUNK: usize = 5_000;
-
-/// Stores deliveries, in the given order.
-pub fn insert_many(conn: &mut Conn, rows: &[NewDelivery<'_>]) -> QueryResult<()> {
-    const INSERT: Batch = Batch {
-        columns: &[
-            ("notification_id", Kind::BigInt),
-            ("project_id", Kind::BigInt),
-            ("staff_id", Kind::Text),
-            ("recipient", Kind::Text),
-            ("staff_name", Kind::Text),
-            ("account_id", Kind::BigInt),
-            ("identity_id", Kind::BigInt),
-            ("openid", Kind::Text),
-            ("route", Kind::Integer),
-            ("priority", Kind::Integer),
-            ("state", Kind::Text),
-            ("reason", Kind::Text),
-            ("detail", Kind::Text),
-            ("considered", Kind::Text),
-            ("due_at", Kind::Timestamp),
-            ("finished_at", Kind::Timestamp),
-            ("created_at", Kind::Timestamp),
-        ],
-        sql: "INSERT INTO deliveries (notification_id, project_id, staff_id, recipient, staff_name, \
-              account_id, identity_id, openid, route, priority, state, reason, detail, considered, \
-              attempts, spent, begun_at, due_at, finished_at, created_at) SELECT r.notification_id, \
-              r.project_id, r.staff_id, r.recipient, r.staff_name, r.account_id, r.identity_id, r.openid, r.route, \
-              r.priority, r.state, r.reason, r.detail, r.considered, 0, 0, \
-              COALESCE(r.due_at, r.created_at), r.due_at, r.finished_at, \
-              r.created_at FROM {rows}",
-    };
-    for chunk in rows.chunks(INSERT_CHUNK) {
-        INSERT.execute(conn, chunk)?;
-    }
-    Ok(())
 }
 
 /// A page of a notification's deliveries, in the order of acceptance, with ids above `after`.

@@ -19,6 +19,7 @@ mod deliveries;
 mod events;
 mod explain;
 mod imports;
+mod large;
 mod message_types;
 mod named;
 mod notifications;

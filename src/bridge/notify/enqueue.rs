@@ -75,7 +75,6 @@ fn row<'a>(decision: &'a Decision<'_>, notification: &Notification) -> NewDelive
         detail: why.map(|(_, detail)| detail.as_str()),
         considered: decision.considered(Vec::new()),
         due_at: way.map(|_| notification.send_at.map_or(now, |send_at| send_at.max(now))),
-        finished_at: why.map(|_| now),
         created_at: now,
     }
 }

@@ -8,7 +8,7 @@ use crate::models::delivery::{self, DeliveryState};
 use crate::models::notification;
 
 /// Verdicts read at a time.
-const PAGE: i64 = 5_000;
+const PAGE: i64 = 2_000;
 
 /// The first answer to a request that was accepted already.
 pub(super) fn replay(
@@ -37,15 +37,15 @@ pub(super) fn verdicts(conn: &mut Conn, id: NotificationId) -> Result<Vec<Verdic
     let verdict = |row: delivery::Decided| {
         let is_unreachable = row.state == DeliveryState::Unreachable;
         Verdict {
-            staff_id: row.staff_id,
-            recipient: row.recipient,
+            staff_id: row.staff_id.map(Into::into),
+            recipient: row.recipient.map(Into::into),
             delivery_id: row.id,
             state: match is_unreachable {
                 true => DeliveryState::Unreachable,
                 false => DeliveryState::Queued,
             },
-            reason: row.reason.filter(|_| is_unreachable),
-            detail: row.detail.filter(|_| is_unreachable),
+            reason: row.reason.filter(|_| is_unreachable).map(Into::into),
+            detail: row.detail.filter(|_| is_unreachable).map(Into::into),
         }
     };
     let mut verdicts: Vec<Verdict> = Vec::new();

@@ -5,9 +5,9 @@ pub(super) mod preflight;
 
 use std::collections::BTreeMap;
 
-use actix_web::HttpRequest;
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Json, Path, Query};
+use actix_web::{HttpRequest, HttpResponse};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
@@ -15,7 +15,7 @@ use serde_json::{Map, Value};
 
 use super::cursor::{List, Page, Paging};
 use super::named::Named;
-use super::{Caller, State};
+use super::{Caller, State, large};
 use crate::bridge::bind::Whom;
 use crate::bridge::notify::{Accepted, NotifyError, NotifyRequest, Recipients, Verdict};
 use crate::bridge::route::FieldError;
@@ -26,6 +26,8 @@ use crate::web::error::{Code, Problem};
 
 const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
 const KEY_MAX: usize = 255;
+/// About what a verdict takes in the answer.
+const VERDICT_BYTES: usize = 96;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -144,13 +146,14 @@ pub(super) async fn create(
     caller: Caller,
     request: HttpRequest,
     body: Json<Create>,
-) -> Result<(Json<AcceptedView>, StatusCode), Problem> {
+) -> Result<HttpResponse, Problem> {
     let idempotency_key = idempotency_key(&request)?;
     let mut asked = body.into_inner().asked()?;
     asked.idempotency_key = idempotency_key;
     let message_type = asked.message_type.clone();
     let accepted = state.bridge.notify(caller.project_id, asked).await?;
-    Ok((Json(show(message_type, accepted)), StatusCode::ACCEPTED))
+    let size = (accepted.verdicts.len(), VERDICT_BYTES);
+    large::answer(StatusCode::ACCEPTED, &show(message_type, accepted), size)
 }
 
 fn people(named: Vec<Named>) -> Result<Vec<Whom>, FieldError> {

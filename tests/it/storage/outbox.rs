@@ -32,7 +32,6 @@ pub(super) fn queued<'a>(
         detail: None,
         considered: None,
         due_at: Some(at(0)),
-        finished_at: None,
         created_at: at(0),
     }
 }
@@ -110,7 +109,7 @@ both_engines! {
         let other = fill(&ground, 3);
         let notification = fill(&ground, 12_000);
         let conn = &mut ground.conn();
-        let stored = delivery::verdicts(conn, notification).unwrap();
+        let stored = delivery::verdicts(conn, notification, DeliveryId(0), 20_000).unwrap();
         assert_eq!(stored.len(), 12_000);
         for (number, decided) in stored.iter().enumerate() {
             assert_eq!(decided.staff_id, Some(format!("s{number:05}")));

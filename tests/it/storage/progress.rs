@@ -7,7 +7,7 @@ use diesel::QueryResult;
 use diesel::prelude::*;
 use queqiao::db::schema::progress;
 use queqiao::db::{Conn, DbError};
-use queqiao::ids::NotificationId;
+use queqiao::ids::{DeliveryId, NotificationId};
 use queqiao::models::attempt::{self, NewAttempt};
 use queqiao::models::delivery::{
     self, Again, DeadEnd, Delivery, DeliveryState, Due, NewDelivery, Outcome, Postponed,
@@ -253,7 +253,7 @@ fn counted(conn: &mut Conn, one: NotificationId) -> Counts {
 
 fn there_are(conn: &mut Conn, one: NotificationId) -> Counts {
     let mut counts = Counts::new();
-    for decided in delivery::verdicts(conn, one).unwrap() {
+    for decided in delivery::verdicts(conn, one, DeliveryId(0), 20_000).unwrap() {
         *counts.entry(decided.state.as_str()).or_default() += 1;
     }
     counts

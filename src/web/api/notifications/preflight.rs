@@ -1,5 +1,7 @@
 //! What a notification would come to, without one.
 
+use actix_web::HttpResponse;
+use actix_web::http::StatusCode;
 use actix_web::web::{Data, Json};
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -8,8 +10,11 @@ use super::{Create, as_json};
 use crate::bridge::notify::{Forecast, Preflight, Warning};
 use crate::bridge::route::Channel;
 use crate::bridge::ways::RouteView;
-use crate::web::api::{Caller, State};
+use crate::web::api::{Caller, State, large};
 use crate::web::error::Problem;
+
+/// About what a verdict takes in the answer.
+const VERDICT_BYTES: usize = 256;
 
 #[derive(Debug, Serialize)]
 pub(in crate::web::api) struct PreflightView {
@@ -58,11 +63,12 @@ pub(in crate::web::api) async fn create(
     state: Data<State>,
     caller: Caller,
     body: Json<Create>,
-) -> Result<Json<PreflightView>, Problem> {
+) -> Result<HttpResponse, Problem> {
     let asked = body.into_inner().asked()?;
     let message_type = asked.message_type.clone();
     let looked = state.bridge.preflight(caller.project_id, asked).await?;
-    Ok(Json(show(message_type, looked)))
+    let size = (looked.verdicts.len(), VERDICT_BYTES);
+    large::answer(StatusCode::OK, &show(message_type, looked), size)
 }
 
 fn show(message_type: String, looked: Preflight) -> PreflightView {

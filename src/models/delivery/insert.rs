@@ -1,0 +1,129 @@
+//! Storing the deliveries of a notification.
+
+use chrono::NaiveDateTime;
+use diesel::QueryResult;
+use serde::Serialize;
+
+use super::{DeliveryState, NewDelivery};
+use crate::db::Conn;
+use crate::db::batch::{Batch, Kind, maybe_timestamp, timestamp};
+use crate::ids::{AccountId, IdentityId, NotificationId, ProjectId};
+
+/// Rows in one statement; bounds the JSON that the database has to hold at once.
+const CHUNK: usize = 5_000;
+
+const INSERT: Batch = Batch {
+    columns: &[
+        ("staff_id", Kind::Text),
+        ("recipient", Kind::Text),
+        ("staff_name", Kind::Text),
+        ("account_id", Kind::BigInt),
+        ("identity_id", Kind::BigInt),
+        ("openid", Kind::Text),
+        ("route", Kind::Integer),
+        ("ended", Kind::Text),
+        ("reason", Kind::Text),
+        ("detail", Kind::Text),
+        ("considered", Kind::Text),
+        ("due_at", Kind::Timestamp),
+    ],
+    sql: "INSERT INTO deliveries (notification_id, project_id, staff_id, recipient, staff_name, \
+          account_id, identity_id, openid, route, priority, state, reason, detail, considered, \
+          attempts, spent, begun_at, due_at, finished_at, created_at) SELECT s.notification_id, \
+          s.project_id, r.staff_id, r.recipient, r.staff_name, r.account_id, r.identity_id, \
+          r.openid, r.route, s.priority, COALESCE(r.ended, 'queued'), r.reason, r.detail, \
+          r.considered, 0, 0, COALESCE(r.due_at, s.created_at), \
+          CASE WHEN r.ended IS NULL THEN COALESCE(r.due_at, s.created_at) END, \
+          CASE WHEN r.ended IS NOT NULL THEN s.created_at END, s.created_at \
+          FROM {rows} CROSS JOIN {shared}",
+};
+
+/// What the deliveries of a notification have in common.
+#[derive(PartialEq, Eq, Serialize)]
+struct Shared {
+    notification_id: NotificationId,
+    project_id: ProjectId,
+    priority: i32,
+    #[serde(serialize_with = "timestamp")]
+    created_at: NaiveDateTime,
+}
+
+const SHARED: &[(&str, Kind)] = &[
+    ("notification_id", Kind::BigInt),
+    ("project_id", Kind::BigInt),
+    ("priority", Kind::Integer),
+    ("created_at", Kind::Timestamp),
+];
+
+/// What each has of its own.
+#[derive(Serialize)]
+struct Own<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    staff_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    recipient: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    staff_name: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    account_id: Option<AccountId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    identity_id: Option<IdentityId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    openid: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    route: Option<i32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ended: Option<DeliveryState>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    considered: Option<&'a str>,
+    #[serde(
+        serialize_with = "maybe_timestamp",
+        skip_serializing_if = "Option::is_none"
+    )]
+    due_at: Option<NaiveDateTime>,
+}
+
+impl Shared {
+    fn of(row: &NewDelivery<'_>) -> Self {
+        Self {
+            notification_id: row.notification_id,
+            project_id: row.project_id,
+            priority: row.priority,
+            created_at: row.created_at,
+        }
+    }
+}
+
+impl<'a> From<&'a NewDelivery<'_>> for Own<'a> {
+    fn from(row: &'a NewDelivery<'_>) -> Self {
+        Self {
+            staff_id: row.staff_id,
+            recipient: row.recipient,
+            staff_name: row.staff_name,
+            account_id: row.account_id,
+            identity_id: row.identity_id,
+            openid: row.openid,
+            route: row.route,
+            ended: Some(row.state).filter(|state| *state != DeliveryState::Queued),
+            reason: row.reason,
+            detail: row.detail,
+            considered: row.considered.as_deref(),
+            due_at: row.due_at.filter(|due_at| *due_at != row.created_at),
+        }
+    }
+}
+
+/// Stores deliveries, in the given order.
+pub fn insert_many(conn: &mut Conn, rows: &[NewDelivery<'_>]) -> QueryResult<()> {
+    let alike = rows.chunk_by(|one, next| Shared::of(one) == Shared::of(next));
+    for chunk in alike.flat_map(|rows| rows.chunks(CHUNK)) {
+        let Some(first) = chunk.first() else { continue };
+        let own: Vec<Own<'_>> = chunk.iter().map(Own::from).collect();
+        INSERT.execute_sharing(conn, SHARED, &Shared::of(first), &own)?;
+    }
+    Ok(())
+}
