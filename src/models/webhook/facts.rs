@@ -157,9 +157,12 @@ pub struct DeliveryFact {
     /// The notification's message type.
     #[diesel(sql_type = Text)]
     pub message_type: String,
-    /// The staff member, as the app named them.
-    #[diesel(sql_type = Text)]
-    pub staff_id: String,
+    /// The staff member, as the app named them; none for a person who is not one.
+    #[diesel(sql_type = Nullable<Text>)]
+    pub staff_id: Option<String>,
+    /// The person, where they were not asked for by staff id, as JSON.
+    #[diesel(sql_type = Nullable<Text>)]
+    pub recipient: Option<String>,
     /// The account of the route taken.
     #[diesel(sql_type = Nullable<Text>)]
     pub app_id: Option<String>,
@@ -200,7 +203,7 @@ pub fn deliveries(conn: &mut Conn, wanted: &[DeliveryId]) -> QueryResult<Vec<Del
     const DELIVERIES: Batch = Batch {
         columns: &[("id", Kind::BigInt)],
         sql: "SELECT d.id AS delivery_id, d.notification_id, d.project_id, n.message_type, \
-              d.staff_id, a.app_id, d.identity_id, d.openid, d.route, d.state, d.reason, d.detail, \
+              d.staff_id, d.recipient, a.app_id, d.identity_id, d.openid, d.route, d.state, d.reason, d.detail, \
               d.attempts, d.msgid, d.sent_at, d.finished_at FROM {rows} \
               JOIN deliveries d ON d.id = r.id JOIN notifications n ON n.id = d.notification_id \
               LEFT JOIN accounts a ON a.id = d.account_id ORDER BY d.id",

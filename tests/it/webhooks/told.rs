@@ -127,6 +127,28 @@ both_engines! {
         assert!(told[6]["detail"].as_str().unwrap().contains("43004"), "{}", told[6]);
     }
 
+    async fn deliveries_to_people_who_are_not_staff_are_told_too(shop: Shop) {
+        shop.listen(&["delivery.sent", "delivery.delivered", "delivery.failed"]).await;
+        let world = shop.app.simulator.world();
+        shop.message_type().await;
+        shop.follow(1).await;
+        let whom = json!({"app_id": OA, "openid": population::openid(OA, 1)});
+        for (status, arrival) in [("success", Arrival::BeforeAnswer), ("success", Arrival::Lost)] {
+            world.set_receipt(OA, None, Receipt { status: status.to_owned(), arrival }).unwrap();
+            let body = json!({"message_type": "ping", "people": [whom], "params": {"title": "hi"}});
+            shop.app.post(&shop.key, "/notifications", body).await.ok(202);
+            shop.app.drain().await;
+        }
+        shop.advance(3_700).await;
+        let posts = shop.receiver.posts();
+        assert_eq!(kinds(&posts), ["delivery.sent", "delivery.delivered", "delivery.sent", "delivery.failed"]);
+        for post in &posts {
+            let data = &post.json()["data"];
+            assert_eq!((&data["staff_id"], &data["recipient"]), (&Value::Null, &whom), "{data}");
+        }
+        assert_eq!(posts[3].json()["data"]["state"], "no_receipt");
+    }
+
     async fn an_account_that_wechat_refuses_is_told_once(shop: Shop) {
         shop.listen(&["account.alert", "identity.unfollowed"]).await;
         shop.message_type().await;

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use chrono::{DateTime, NaiveDateTime, Utc};
 use diesel::QueryResult;
 use serde::Serialize;
+use serde_json::value::RawValue;
 
 use super::{Audience, News, NewsKind};
 use crate::db::Conn;
@@ -29,7 +30,10 @@ struct Data<'a> {
     delivery_id: DeliveryId,
     notification_id: NotificationId,
     message_type: &'a str,
-    staff_id: &'a str,
+    staff_id: Option<&'a str>,
+    /// The person, where they were not asked for by staff id, as the app named them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    recipient: Option<&'a RawValue>,
     state: DeliveryState,
     reason: Option<&'a str>,
     detail: Option<&'a str>,
@@ -105,11 +109,13 @@ fn changed(
 fn tell(fact: &DeliveryFact, kind: NewsKind, now: NaiveDateTime) -> QueryResult<News> {
     let utc = |time: Option<NaiveDateTime>| time.map(|time| time.and_utc());
     let app_id = fact.app_id.as_deref();
+    let recipient = fact.recipient.as_deref();
     let data = Data {
         delivery_id: fact.delivery_id,
         notification_id: fact.notification_id,
         message_type: &fact.message_type,
-        staff_id: &fact.staff_id,
+        staff_id: fact.staff_id.as_deref(),
+        recipient: recipient.and_then(|json| serde_json::from_str(json).ok()),
         state: fact.state,
         reason: fact.reason.as_deref(),
         detail: fact.detail.as_deref(),
