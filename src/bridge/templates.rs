@@ -20,6 +20,7 @@ use crate::wechat::error::Class;
 use crate::wechat::library::ListedTemplate;
 
 use diff::{Diff, diff};
+pub(super) use drift::endpoint_problem;
 pub use drift::{Library, Naming, ProblemCode, RouteProblem};
 
 /// A listing may take its whole time limit, twice, after a token call.

@@ -17,12 +17,13 @@ use crate::bridge::Bridge;
 use crate::bridge::prepared::Ready;
 use crate::bridge::retry::{Backoff, jitter};
 use crate::bridge::route::{Rendered, Route};
+use crate::bridge::templates::{ProblemCode, endpoint_problem};
 use crate::bridge::webhook::manage;
 use crate::bridge::webhook::post::{Answer, Parcel, PostError};
 use crate::ids::{DeliveryId, NotificationId, ProjectId, WebhookId};
 use crate::models::delivery::Due;
 use crate::models::staff::Person;
-use crate::models::webhook::{self, Webhook, WebhookState};
+use crate::models::webhook::{self, Webhook};
 
 /// The type of what is posted.
 const KIND: &str = "notification";
@@ -112,17 +113,15 @@ impl Endpoints {
     pub(super) fn of(&self, project: ProjectId, route: &Route) -> Result<&Endpoint, SendError> {
         let id = route.endpoint.unwrap_or(WebhookId(0));
         let found = self.0.get(&id);
-        let Some(endpoint) = found.filter(|found| found.webhook.project_id == project) else {
-            let detail =
-                format!("The endpoint {id} was removed. Name another one in the message type.");
-            return Err(SendError::NoEndpoint("endpoint_gone", detail));
-        };
-        if endpoint.webhook.state != WebhookState::Enabled {
-            let state = endpoint.webhook.state;
-            let detail = format!("The endpoint {id} is {state}. Enable it again with PUT.");
-            return Err(SendError::NoEndpoint("endpoint_disabled", detail));
+        let found = found.filter(|found| found.webhook.project_id == project);
+        let problem = endpoint_problem((id, found.map(|found| found.webhook.state)));
+        match (found, problem) {
+            (Some(endpoint), None) => Ok(endpoint),
+            (_, problem) => {
+                let (code, detail) = problem.unwrap_or((ProblemCode::EndpointGone, String::new()));
+                Err(SendError::NoEndpoint(code.as_str(), detail))
+            }
         }
-        Ok(endpoint)
     }
 }
 

@@ -39,8 +39,8 @@ pub(super) fn follow_up(facts: &Facts, story: &Explanation, steps: &mut Steps) {
         )),
         DeliveryState::NoReceipt => no_receipt(last, what, steps),
         DeliveryState::Unknown => steps.add(format!(
-            "Ask them whether they saw delivery {id} ({what}), of which nobody knows whether WeChat took \
-             it. If not, send it once more: POST /deliveries/{id}/retry {{\"even_if_sent\": true}}."
+            "Ask them whether they saw delivery {id} ({what}), of which nobody knows whether it was \
+             taken. If not, send it once more: POST /deliveries/{id}/retry {{\"even_if_sent\": true}}."
         )),
         DeliveryState::Expired => steps.add(format!(
             "Ask for another notification if it is still of use: delivery {id} ({what}) could not be \
@@ -80,6 +80,12 @@ fn failed(last: &DeliveryStory, what: &str, steps: &mut Steps) {
         steps.add(format!(
             "Delivery {id} ({what}) failed with {}: {} {}",
             error.errcode, error.meaning, error.what_to_do
+        ));
+    }
+    if reason.starts_with("endpoint_") {
+        let detail = last.detail.as_deref().unwrap_or_default();
+        steps.add(format!(
+            "Delivery {id} ({what}) was not taken by your endpoint: {detail}"
         ));
     }
     let first = if steps.is_empty() {

@@ -8,7 +8,8 @@ use serde::Serialize;
 
 use crate::bridge::route::Route;
 use crate::db::Conn;
-use crate::ids::{AccountId, ProjectId};
+use crate::ids::{AccountId, ProjectId, WebhookId};
+use crate::models::webhook::{self, WebhookState};
 use crate::models::{account, message_type, template, template_sync};
 use crate::wechat::library::TemplateKey;
 
@@ -42,6 +43,10 @@ pub enum ProblemCode {
     KeyUnknown,
     /// The text is none of those that the template lists for its key.
     ValueUnlisted,
+    /// The project has no such endpoint any more.
+    EndpointGone,
+    /// The endpoint is not posted to.
+    EndpointDisabled,
 }
 
 impl ProblemCode {
@@ -53,13 +58,19 @@ impl ProblemCode {
             Self::KeyMissing => "key_missing",
             Self::KeyUnknown => "key_unknown",
             Self::ValueUnlisted => "value_unlisted",
+            Self::EndpointGone => "endpoint_gone",
+            Self::EndpointDisabled => "endpoint_disabled",
         }
     }
 }
 
-/// The templates of a project's accounts, as they were last listed. Accounts that were never
-/// listed are not in it.
-pub struct Library(HashMap<String, HashMap<String, Known>>);
+/// What routes can name: the templates of a project's accounts, as they were last listed, and its
+/// endpoints.
+pub struct Library {
+    /// By app_id; accounts that were never listed are not in it.
+    templates: HashMap<String, HashMap<String, Known>>,
+    endpoints: HashMap<WebhookId, WebhookState>,
+}
 
 struct Known {
     gone: bool,
@@ -94,7 +105,11 @@ impl Library {
             let templates = by_account.remove(&label.id)?;
             Some((label.app_id, templates))
         });
-        Ok(Self(by_app_id.collect()))
+        let endpoints = webhook::list(conn, project, None, i64::MAX)?.into_iter();
+        Ok(Self {
+            templates: by_app_id.collect(),
+            endpoints: endpoints.map(|one| (one.id, one.state)).collect(),
+        })
     }
 
     /// What is wrong with the routes of a message type; nothing where nothing is known.
@@ -104,6 +119,14 @@ impl Library {
             if let Some((account, known)) = self.template(route) {
                 check(at, route, account, known, &mut problems);
             }
+            let state = |id| (id, self.endpoints.get(&id).copied());
+            let unusable = route.endpoint.map(state).and_then(endpoint_problem);
+            problems.extend(unusable.map(|(code, detail)| RouteProblem {
+                route: at,
+                field: format!("routes[{at}].endpoint"),
+                code,
+                detail,
+            }));
         }
         problems
     }
@@ -138,13 +161,31 @@ impl Library {
     fn template<'a>(&'a self, route: &'a Route) -> Option<(&'a str, Option<&'a Known>)> {
         let account = route.account.as_deref()?;
         let is_listed = route.channel.traits().is_listed;
-        let templates = self.0.get(account).filter(|_| is_listed)?;
+        let templates = self.templates.get(account).filter(|_| is_listed)?;
         Some((account, templates.get(route.template_id.as_deref()?)))
     }
 
     /// [`Library::problems`] of routes as they are stored.
     pub fn problems_of_json(&self, routes: &str) -> Vec<RouteProblem> {
         self.problems(&parse(routes))
+    }
+}
+
+/// Why nothing is posted to the endpoint of a route, which is in this state; none: it was removed.
+pub(in crate::bridge) fn endpoint_problem(
+    (id, state): (WebhookId, Option<WebhookState>),
+) -> Option<(ProblemCode, String)> {
+    match state {
+        Some(WebhookState::Enabled) => None,
+        Some(state) => {
+            let detail = format!("The endpoint {id} is {state}. Enable it again with PUT.");
+            Some((ProblemCode::EndpointDisabled, detail))
+        }
+        None => {
+            let detail =
+                format!("The endpoint {id} was removed. Name another one in the message type.");
+            Some((ProblemCode::EndpointGone, detail))
+        }
     }
 }
 

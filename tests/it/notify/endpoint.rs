@@ -113,6 +113,12 @@ both_engines! {
         let path = format!("/webhooks/{}", hook.id);
         let off = json!({"url": hook.receiver.url, "events": ["webhook.disabled"], "enabled": false});
         stage.app.put(&stage.key, &path, off).await.ok(200);
+        let asked = json!({"message_type": "ping", "staff_ids": ["s1"], "params": {"title": "hi"}});
+        let looked = stage.app.post(&stage.key, "/notifications/preflight", asked).await.ok(200);
+        let warning = &looked["warnings"][0];
+        assert_eq!((&warning["code"], &warning["field"]), (&json!("endpoint_disabled"), &json!("routes[0].endpoint")), "{looked}");
+        let told = stage.app.get(&stage.key, "/staff/s1/explain?message_type=ping").await.ok(200);
+        assert!(told["next_steps"].to_string().contains("Enable it again with PUT"), "{told}");
         let delivery = hook.ways.sent("s1").await;
         assert_eq!((&delivery["state"], &delivery["reason"]), (&json!("failed"), &json!("endpoint_disabled")), "{delivery}");
         stage.app.delete(&stage.key, &path).await;
