@@ -36,8 +36,8 @@ use super::retry::Backoff;
 use super::route::{Channel, Route};
 use super::{Bridge, Step};
 use crate::db::DbError;
-use crate::models::account_pause;
 use crate::models::delivery::{self, Due, Postponed};
+use crate::models::{self, account_pause};
 
 pub(super) use budget::{Allowances, day, used_up};
 pub use endpoint::Rests;
@@ -145,7 +145,7 @@ impl Bridge {
         let permits = match self.prepare(&mut gathered, now).await {
             Ok(permits) => permits,
             Err(error) => {
-                self.give_back(&gathered.batch.due, now).await?;
+                self.give_back(gathered.batch, now).await?;
                 return Err(error);
             }
         };
@@ -193,13 +193,17 @@ impl Bridge {
         (book, tally)
     }
 
-    async fn give_back(&self, due: &[Due], claimed_at: NaiveDateTime) -> Result<(), DeliverError> {
-        let rows: Vec<Postponed> = due
+    async fn give_back(&self, batch: Batch, claimed_at: NaiveDateTime) -> Result<(), DeliverError> {
+        let rows: Vec<Postponed> = batch
+            .due
             .iter()
             .map(|due| Postponed::new(due, claimed_at, claimed_at))
             .collect();
         self.db
-            .write(move |conn| Ok(delivery::release(conn, &rows)?))
+            .write(move |conn| {
+                models::budget::give_back(conn, &batch.counted)?;
+                Ok(delivery::release(conn, &rows)?)
+            })
             .await
     }
 

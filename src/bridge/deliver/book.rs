@@ -187,7 +187,7 @@ fn withdrawn(state: DeliveryState, due: &Due, now: NaiveDateTime) -> Outcome {
         _ if due.unsettled_since < now => (
             DeliveryState::Unknown,
             "unsettled",
-            "A send was interrupted or not answered, and WeChat may have taken the message. It was \
+            "A send was interrupted or not answered, and the message may have been taken. It was \
              not tried again, because it was cancelled or has expired.",
         ),
         DeliveryState::Cancelled => (

@@ -101,11 +101,7 @@ impl Try {
     /// What follows from a failure.
     pub(super) fn after(&self, failure: &Failure, limits: &Limits, jitter: f64) -> Next {
         let reason = match failure.remedy {
-            Remedy::Never => {
-                return Next::Failed {
-                    reason: failure.reason,
-                };
-            }
+            Remedy::Never => return self.after_refusal(failure.reason),
             Remedy::Ambiguous => return self.after_silence(limits, jitter),
             Remedy::Retry | Remedy::Minute | Remedy::Midnight => "gave_up",
         };
@@ -125,6 +121,14 @@ impl Try {
                 due_at,
                 unsettled_since,
             },
+        }
+    }
+
+    /// WeChat knows a message again that it took before; an endpoint may refuse it for just that.
+    fn after_refusal(&self, reason: &'static str) -> Next {
+        match (self.repeat, self.unsettled_before()) {
+            (Repeat::Always, Some(_)) => Next::Unknown { reason },
+            _ => Next::Failed { reason },
         }
     }
 

@@ -241,6 +241,17 @@ fn take(
     Ok(granted)
 }
 
+/// Why a delivery waits whose batch has taken so long that its lease may end during a try.
+pub(super) fn slow(now: NaiveDateTime) -> Pause {
+    Pause {
+        until: now + BUSY,
+        reason: "batch_too_slow",
+        detail: "The messages before it took so long that another process might have tried it at \
+                 the same time. It is next."
+            .to_owned(),
+    }
+}
+
 /// Why a delivery waits for another one.
 pub(super) fn busy(now: NaiveDateTime) -> Pause {
     Pause {

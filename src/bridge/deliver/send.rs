@@ -39,6 +39,13 @@ pub(super) enum Done {
     GivenUp { pause: Pause },
 }
 
+impl Done {
+    fn wait(pause: Pause) -> Self {
+        let due_at = pause.until;
+        Self::Postponed { due_at, pause }
+    }
+}
+
 impl Bridge {
     /// Tries one delivery.
     pub(super) async fn attempt(
@@ -52,18 +59,16 @@ impl Bridge {
             return done;
         }
         let channel = gathered.channel_of(due);
-        if permit == Permit::Busy || self.is_late(claimed_at, gathered, channel) {
-            let pause = permits::busy(self.clock.now());
-            let due_at = pause.until;
-            return Done::Postponed { due_at, pause };
+        if permit == Permit::Busy {
+            return Done::wait(permits::busy(self.clock.now()));
         }
         let _turn = match self.turn_at_endpoint(due, claimed_at, gathered).await {
             Ok(turn) => turn,
-            Err(pause) => {
-                let due_at = pause.until;
-                return Done::Postponed { due_at, pause };
-            }
+            Err(pause) => return Done::wait(pause),
         };
+        if self.is_late(claimed_at, gathered, channel) {
+            return Done::wait(permits::slow(self.clock.now()));
+        }
         let mut this = a_try(due, claimed_at, channel);
         let result = match permit {
             Permit::NoCredit => Err(SendError::NoCredit),
@@ -124,11 +129,11 @@ impl Bridge {
         })
     }
 
-    /// Whether the lease may run out before WeChat answers, where another process that then sends
-    /// the message once more would show it twice.
+    /// Whether the lease may run out before there is an answer, where another process would then
+    /// send the message once more and show it twice, or post it again for as long as this lasts.
     fn is_late(&self, claimed_at: NaiveDateTime, gathered: &Gathered, channel: Channel) -> bool {
         let held = self.clock.now() - claimed_at;
-        channel.traits().repeat == Repeat::Never && held >= gathered.limits.lease / 2
+        channel.traits().repeat != Repeat::Remembered && held >= gathered.limits.lease / 2
     }
 
     async fn send(

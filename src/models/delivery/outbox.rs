@@ -91,7 +91,8 @@ pub fn record(conn: &mut Conn, rows: &[Outcome]) -> QueryResult<usize> {
               sent_at = r.sent_at, finished_at = r.finished_at FROM {rows} \
               WHERE deliveries.id = r.id AND ( \
                   deliveries.state = 'queued' \
-                  AND (deliveries.attempts = r.attempt OR r.state = 'sent') \
+                  AND (deliveries.attempts = r.attempt OR r.state IN ('sent', 'delivered')) \
+                  OR deliveries.state = 'unknown' AND r.state = 'delivered' \
                   OR deliveries.state IN ('sent', 'unknown', 'no_receipt') AND deliveries.msgid IS NULL \
                   AND r.state = 'sent' AND r.msgid IS NOT NULL)",
     };

@@ -180,6 +180,26 @@ both_engines! {
         assert_eq!((stored.state, stored.reason, stored.msgid), (DeliveryState::Sent, None, Some(5)));
     }
 
+    async fn what_an_endpoint_took_late_counts_though_it_was_claimed_again(ground: Ground) {
+        let conn = &mut ground.conn();
+        let delivered = |due: &Due| Outcome {
+            state: DeliveryState::Delivered, msgid: None, finished_at: Some(at(1)), ..sent(due, 0)
+        };
+        let lost = |due: &Due| Outcome { state: DeliveryState::Unknown, ..failed(due) };
+        for again in [false, true] {
+            let notification = fill(&ground, 1);
+            let first = claim(conn, 0, 1).remove(0);
+            let second = claim(conn, 61, 1).remove(0);
+            assert_eq!((first.attempts, second.attempts), (1, 2));
+            if again {
+                delivery::record(conn, &[lost(&second)]).unwrap();
+            }
+            delivery::record(conn, &[delivered(&first)]).unwrap();
+            let stored = delivery::of_notification(conn, notification, None, 1).unwrap().remove(0);
+            assert_eq!((stored.state, stored.due_at), (DeliveryState::Delivered, None));
+        }
+    }
+
     async fn a_lease_given_back_was_no_try(ground: Ground) {
         let notification = fill(&ground, 1);
         let conn = &mut ground.conn();

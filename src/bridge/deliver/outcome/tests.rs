@@ -1,5 +1,7 @@
 //! Each class of error, and the times around it.
 
+mod refused;
+
 use chrono::NaiveDate;
 
 use super::super::failure::SendError;
