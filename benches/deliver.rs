@@ -1,7 +1,8 @@
 //! How fast Queqiao notifies: one request to 1,000 and to 100,000 staff, sent to the simulated
 //! WeChat, beside a bare loop that posts the same messages to the same simulator with as many in
 //! flight. The yardstick is the ratio to the bare loop. Then what one notification to one person
-//! takes, and what the service costs while it has nothing to do.
+//! takes, alone and while a hundred thousand in bulk are sent, and what the service costs while it
+//! has nothing to do.
 //!
 //! `cargo bench --bench deliver`, optionally with the engines to measure: `-- postgres`.
 
@@ -111,6 +112,7 @@ fn measure(runtime: &Runtime, cluster: Option<&Cluster>, receipts: bool) {
     stage.notify(LARGE).settle(receipts).print(bare);
     if !receipts {
         one_person(&stage);
+        one_among_many(&stage);
         idle(&stage);
     }
 }
@@ -137,6 +139,31 @@ fn one_person(stage: &Stage<'_>) {
         "one person, from the request until WeChat has the message: {middle:.1} ms, \
          {fastest:.1} to {slowest:.1} ms"
     );
+}
+
+/// From the request to the record of its sending, for one person, while a large one in bulk is sent.
+fn one_among_many(stage: &Stage<'_>) {
+    let bulk = stage.notify_as(LARGE, "bulk");
+    let mut took: Vec<Duration> = Vec::new();
+    while took.len() < SINGLE as usize && bulk.counts().queued > LARGE / 4 {
+        let started = Instant::now();
+        let urgent = stage.notify_as(1, "urgent");
+        wait_until(Duration::from_secs(30), "one urgent message", || {
+            urgent.counts().queued == 0
+        });
+        took.push(started.elapsed());
+    }
+    took.sort();
+    let [middle, slowest] = [took.len() / 2, took.len().saturating_sub(1)]
+        .map(|at| took.get(at).copied().unwrap_or_default().as_secs_f64() * 1e3);
+    println!(
+        "one urgent person while {LARGE} in bulk are sent: {middle:.1} ms, {slowest:.1} ms at the most, \
+         of {}",
+        took.len()
+    );
+    wait_until(Duration::from_secs(180), "the bulk", || {
+        bulk.counts().queued == 0
+    });
 }
 
 /// What the service does while there is nothing to do.

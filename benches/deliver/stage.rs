@@ -149,9 +149,15 @@ impl<'a> Stage<'a> {
 
     /// Asks for one notification to the first so many of the staff.
     pub(crate) fn notify(&self, recipients: u32) -> Notified<'_> {
+        self.notify_as(recipients, "normal")
+    }
+
+    /// The same with a priority.
+    pub(crate) fn notify_as(&self, recipients: u32, priority: &str) -> Notified<'_> {
         let staff_ids: Vec<String> = (0..recipients).map(staff_id).collect();
         let body = json!({
             "message_type": "order_created",
+            "priority": priority,
             "staff_ids": staff_ids,
             "params": { "order": "SF1234567", "status": "已发货" },
         });

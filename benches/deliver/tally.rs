@@ -23,8 +23,8 @@ struct Progress {
 }
 
 #[derive(Deserialize)]
-struct Counts {
-    queued: u32,
+pub(crate) struct Counts {
+    pub(crate) queued: u32,
     delivered: u32,
 }
 
@@ -97,7 +97,7 @@ impl Notified<'_> {
     }
 
     /// How far it has come, as the API says.
-    fn counts(&self) -> Counts {
+    pub(crate) fn counts(&self) -> Counts {
         let stage = self.stage;
         let url = format!(
             "http://{}/api/v1/notifications/{}",
