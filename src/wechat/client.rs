@@ -26,7 +26,7 @@ pub const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Idle connections kept; more than the sends in flight at once, so that none is opened twice.
-const IDLE_CONNECTIONS: usize = 1024;
+const IDLE_CONNECTIONS: usize = 2048;
 /// Shorter than common gateways keep an idle connection: a request on one that was just closed has an unknown fate.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 

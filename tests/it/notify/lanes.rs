@@ -58,7 +58,7 @@ both_engines! {
         rig.bound("now", 0, 98, true).await;
         rig.bound("other", 1, 99, true).await;
         rig.notify_as("bulk", &crowd).await;
-        let tasks = hanging(&rig, 4, 5).await;
+        let tasks = hanging(&rig, 3, 5).await;
         assert_eq!(rig.deliver().await, Step::Idle, "its share is in flight");
         let other = rig.notify_as("bulk", &["other".to_owned()]).await;
         assert_eq!(rig.deliver().await, Step::Worked);
