@@ -1,7 +1,7 @@
 //! From those whom messages are for to what is decided for each: which route, to which identity,
 //! or why none.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
 use chrono::NaiveDateTime;
 use diesel::QueryResult;
@@ -12,7 +12,7 @@ use super::route::{FieldError, Recipient};
 use crate::db::Conn;
 use crate::ids::{IdentityId, ProjectId};
 use crate::models::credit::{self, Wanted};
-use crate::models::identity::window;
+use crate::models::identity::window::{self, Rules};
 use crate::models::staff::{self, Person, PersonRow, ReachRow};
 
 /// Whom a message is for.
@@ -153,21 +153,35 @@ pub(super) fn decide<'a>(
     asked: &[Asked<'a>],
     now: NaiveDateTime,
 ) -> QueryResult<Vec<Decision<'a>>> {
-    let needed: Vec<Wanted<'_>> = asked
+    let Some(first) = asked.first() else {
+        return Ok(Vec::new());
+    };
+    let plans = asked
         .iter()
-        .flat_map(|asked| wanted(rows_of(known, asked.whom), asked.senders, asked.from))
-        .collect();
-    let mut credits = Credits::new(credit::standings(conn, &needed)?);
-    let needed: BTreeSet<IdentityId> = asked
-        .iter()
-        .flat_map(|asked| windows_wanted(rows_of(known, asked.whom), asked.senders, asked.from))
-        .collect();
-    if let (false, Some(first)) = (needed.is_empty(), asked.first()) {
-        let found = window::standings(conn, &needed.into_iter().collect::<Vec<_>>())?;
-        credits.add_windows(&found, first.prepared.windows(), now.and_utc().timestamp());
-    }
+        .map(|asked| (rows_of(known, asked.whom), asked.senders, asked.from));
+    let credits = permissions(conn, plans, first.prepared.windows(), now)?;
     let decided = asked.iter().map(|asked| one(known, asked, &credits));
     Ok(decided.collect())
+}
+
+/// What people allow, as far as their plans (rows, senders, the first of them) will ask for it.
+pub(super) fn permissions<'a>(
+    conn: &mut Conn,
+    plans: impl Iterator<Item = (&'a [&'a ReachRow], &'a [Sender], usize)> + Clone,
+    rules: &Rules,
+    now: NaiveDateTime,
+) -> QueryResult<Credits> {
+    let needed: Vec<Wanted<'_>> = plans
+        .clone()
+        .flat_map(|(rows, senders, from)| wanted(rows, senders, from))
+        .collect();
+    let mut credits = Credits::new(credit::standings(conn, &needed)?);
+    let needed: Vec<IdentityId> = plans
+        .flat_map(|(rows, senders, from)| windows_wanted(rows, senders, from))
+        .collect();
+    let found = window::standings(conn, &needed)?;
+    credits.add_windows(&found, rules, now.and_utc().timestamp());
+    Ok(credits)
 }
 
 fn one<'a>(known: &Known<'a>, asked: &Asked<'a>, credits: &Credits) -> Decision<'a> {

@@ -100,6 +100,8 @@ impl Gathered {
     fn endpoint_of(&self, due: &Due) -> Option<&Endpoint> {
         let ready = self.batch.notifications.get(&due.notification_id)?;
         let route = self.routes_from(due).first()?;
+        // Most deliveries have none, and need no words for that.
+        route.endpoint?;
         self.endpoints.of(ready.project_id, route).ok()
     }
 

@@ -20,8 +20,8 @@ use crate::wechat::error::Class;
 use crate::wechat::library::ListedTemplate;
 
 use diff::{Diff, diff};
-pub(super) use drift::endpoint_problem;
 pub use drift::{Library, Naming, ProblemCode, RouteProblem};
+pub(super) use drift::{endpoint_gone, endpoint_problem};
 
 /// A listing may take its whole time limit, twice, after a token call.
 const LEASE: TimeDelta = TimeDelta::minutes(2);

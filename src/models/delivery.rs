@@ -13,7 +13,9 @@ mod search;
 
 use chrono::NaiveDateTime;
 use diesel::prelude::*;
+use serde::Serialize;
 
+use crate::db::batch::maybe_timestamp;
 use crate::db::{Conn, schema::deliveries, text_enum};
 use crate::ids::{AccountId, DeliveryId, IdentityId, NotificationId, ProjectId};
 
@@ -99,41 +101,64 @@ pub struct Delivery {
     pub created_at: NaiveDateTime,
 }
 
-/// A delivery to store.
-#[derive(Clone, Debug)]
+/// A delivery to store: what is written as JSON is what it has of its own.
+#[derive(Clone, Debug, Serialize)]
 pub struct NewDelivery<'a> {
     /// The notification.
+    #[serde(skip)]
     pub notification_id: NotificationId,
     /// The project.
+    #[serde(skip)]
     pub project_id: ProjectId,
     /// The staff member, as the app named them; none for a person who is not one.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub staff_id: Option<&'a str>,
     /// The person, where they were not asked for by staff id.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub recipient: Option<&'a str>,
     /// Their name, for the template.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub staff_name: Option<&'a str>,
     /// The account of the route taken.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub account_id: Option<AccountId>,
     /// The identity it goes to.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub identity_id: Option<IdentityId>,
     /// That identity's openid.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub openid: Option<&'a str>,
     /// Which route, from 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub route: Option<i32>,
     /// [`Priority::rank`] of the notification.
+    #[serde(skip)]
     pub priority: i32,
     /// Queued, or already at its end: unreachable.
+    #[serde(rename = "ended", skip_serializing_if = "is_queued")]
     pub state: DeliveryState,
     /// Why it is unreachable.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<&'a str>,
     /// The same in a sentence.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<&'a str>,
     /// The routes that were passed over, as JSON.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub considered: Option<String>,
     /// When to send it, if it is queued: now without it.
+    #[serde(
+        serialize_with = "maybe_timestamp",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub due_at: Option<NaiveDateTime>,
     /// Now.
+    #[serde(skip)]
     pub created_at: NaiveDateTime,
+}
+
+fn is_queued(state: &DeliveryState) -> bool {
+    *state == DeliveryState::Queued
 }
 
 /// A page of a notification's deliveries, in the order of acceptance, with ids above `after`.

@@ -17,7 +17,7 @@ use crate::bridge::Bridge;
 use crate::bridge::prepared::Ready;
 use crate::bridge::retry::{Backoff, jitter};
 use crate::bridge::route::{Rendered, Route};
-use crate::bridge::templates::{ProblemCode, endpoint_problem};
+use crate::bridge::templates::{endpoint_gone, endpoint_problem};
 use crate::bridge::webhook::manage;
 use crate::bridge::webhook::post::{Answer, Parcel, PostError};
 use crate::ids::{DeliveryId, NotificationId, ProjectId, WebhookId};
@@ -114,14 +114,15 @@ impl Endpoints {
         let id = route.endpoint.unwrap_or(WebhookId(0));
         let found = self.0.get(&id);
         let found = found.filter(|found| found.webhook.project_id == project);
-        let problem = endpoint_problem((id, found.map(|found| found.webhook.state)));
-        match (found, problem) {
-            (Some(endpoint), None) => Ok(endpoint),
-            (_, problem) => {
-                let (code, detail) = problem.unwrap_or((ProblemCode::EndpointGone, String::new()));
-                Err(SendError::NoEndpoint(code.as_str(), detail))
-            }
-        }
+        let problem = match found {
+            None => endpoint_gone(id),
+            Some(endpoint) => match endpoint_problem(id, endpoint.webhook.state) {
+                None => return Ok(endpoint),
+                Some(problem) => problem,
+            },
+        };
+        let (code, detail) = problem;
+        Err(SendError::NoEndpoint(code.as_str(), detail))
     }
 }
 

@@ -1,13 +1,14 @@
 //! What a story is made of, read at one go.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use chrono::NaiveDateTime;
 
 use super::ExplainError;
 use super::lead::{self, Lead};
-use crate::bridge::plan::{Credits, wanted, windows_wanted};
+use crate::bridge::decide::permissions;
+use crate::bridge::plan::Credits;
 use crate::bridge::route::Route;
 use crate::bridge::senders::{KnownAccounts, known_accounts};
 use crate::bridge::templates::{Library, RouteProblem};
@@ -160,13 +161,8 @@ fn standings(
     (rules, now): (&Rules, NaiveDateTime),
 ) -> diesel::QueryResult<Credits> {
     let rows: Vec<&ReachRow> = reach.iter().collect();
-    let alone = || leads.iter().map(|lead| std::slice::from_ref(&lead.sender));
-    let needed: Vec<_> = alone().flat_map(|one| wanted(&rows, one, 0)).collect();
-    let mut credits = Credits::new(credit::standings(conn, &needed)?);
-    let needed: BTreeSet<IdentityId> = alone()
-        .flat_map(|one| windows_wanted(&rows, one, 0))
-        .collect();
-    let found = identity::window::standings(conn, &needed.into_iter().collect::<Vec<_>>())?;
-    credits.add_windows(&found, rules, now.and_utc().timestamp());
-    Ok(credits)
+    let plans = leads
+        .iter()
+        .map(|lead| (rows.as_slice(), std::slice::from_ref(&lead.sender), 0));
+    permissions(conn, plans, rules, now)
 }

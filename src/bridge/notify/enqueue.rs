@@ -74,7 +74,9 @@ fn row<'a>(decision: &'a Decision<'_>, notification: &Notification) -> NewDelive
         reason: why.map(|(reason, _)| *reason),
         detail: why.map(|(_, detail)| detail.as_str()),
         considered: decision.considered(Vec::new()),
-        due_at: way.map(|_| notification.send_at.map_or(now, |send_at| send_at.max(now))),
+        due_at: way
+            .and(notification.send_at)
+            .filter(|send_at| *send_at > now),
         created_at: now,
     }
 }

@@ -119,8 +119,10 @@ impl Library {
             if let Some((account, known)) = self.template(route) {
                 check(at, route, account, known, &mut problems);
             }
-            let state = |id| (id, self.endpoints.get(&id).copied());
-            let unusable = route.endpoint.map(state).and_then(endpoint_problem);
+            let unusable = route.endpoint.and_then(|id| match self.endpoints.get(&id) {
+                None => Some(endpoint_gone(id)),
+                Some(state) => endpoint_problem(id, *state),
+            });
             problems.extend(unusable.map(|(code, detail)| RouteProblem {
                 route: at,
                 field: format!("routes[{at}].endpoint"),
@@ -171,22 +173,21 @@ impl Library {
     }
 }
 
-/// Why nothing is posted to the endpoint of a route, which is in this state; none: it was removed.
+/// What is to be said of a route whose endpoint was removed.
+pub(in crate::bridge) fn endpoint_gone(id: WebhookId) -> (ProblemCode, String) {
+    let detail = format!("The endpoint {id} was removed. Name another one in the message type.");
+    (ProblemCode::EndpointGone, detail)
+}
+
+/// Why nothing is posted to an endpoint in this state, if nothing is.
 pub(in crate::bridge) fn endpoint_problem(
-    (id, state): (WebhookId, Option<WebhookState>),
+    id: WebhookId,
+    state: WebhookState,
 ) -> Option<(ProblemCode, String)> {
-    match state {
-        Some(WebhookState::Enabled) => None,
-        Some(state) => {
-            let detail = format!("The endpoint {id} is {state}. Enable it again with PUT.");
-            Some((ProblemCode::EndpointDisabled, detail))
-        }
-        None => {
-            let detail =
-                format!("The endpoint {id} was removed. Name another one in the message type.");
-            Some((ProblemCode::EndpointGone, detail))
-        }
-    }
+    (state != WebhookState::Enabled).then(|| {
+        let detail = format!("The endpoint {id} is {state}. Enable it again with PUT.");
+        (ProblemCode::EndpointDisabled, detail)
+    })
 }
 
 fn check(

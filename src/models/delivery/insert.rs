@@ -4,10 +4,10 @@ use chrono::NaiveDateTime;
 use diesel::QueryResult;
 use serde::Serialize;
 
-use super::{DeliveryState, NewDelivery};
+use super::NewDelivery;
 use crate::db::Conn;
-use crate::db::batch::{Batch, Kind, maybe_timestamp, timestamp};
-use crate::ids::{AccountId, IdentityId, NotificationId, ProjectId};
+use crate::db::batch::{Batch, Kind, timestamp};
+use crate::ids::{NotificationId, ProjectId};
 
 /// Rows in one statement; bounds the JSON that the database has to hold at once.
 const CHUNK: usize = 5_000;
@@ -55,38 +55,6 @@ const SHARED: &[(&str, Kind)] = &[
     ("created_at", Kind::Timestamp),
 ];
 
-/// What each has of its own.
-#[derive(Serialize)]
-struct Own<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    staff_id: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    recipient: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    staff_name: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    account_id: Option<AccountId>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    identity_id: Option<IdentityId>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    openid: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    route: Option<i32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    ended: Option<DeliveryState>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    detail: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    considered: Option<&'a str>,
-    #[serde(
-        serialize_with = "maybe_timestamp",
-        skip_serializing_if = "Option::is_none"
-    )]
-    due_at: Option<NaiveDateTime>,
-}
-
 impl Shared {
     fn of(row: &NewDelivery<'_>) -> Self {
         Self {
@@ -98,32 +66,12 @@ impl Shared {
     }
 }
 
-impl<'a> From<&'a NewDelivery<'_>> for Own<'a> {
-    fn from(row: &'a NewDelivery<'_>) -> Self {
-        Self {
-            staff_id: row.staff_id,
-            recipient: row.recipient,
-            staff_name: row.staff_name,
-            account_id: row.account_id,
-            identity_id: row.identity_id,
-            openid: row.openid,
-            route: row.route,
-            ended: Some(row.state).filter(|state| *state != DeliveryState::Queued),
-            reason: row.reason,
-            detail: row.detail,
-            considered: row.considered.as_deref(),
-            due_at: row.due_at.filter(|due_at| *due_at != row.created_at),
-        }
-    }
-}
-
 /// Stores deliveries, in the given order.
 pub fn insert_many(conn: &mut Conn, rows: &[NewDelivery<'_>]) -> QueryResult<()> {
     let alike = rows.chunk_by(|one, next| Shared::of(one) == Shared::of(next));
     for chunk in alike.flat_map(|rows| rows.chunks(CHUNK)) {
         let Some(first) = chunk.first() else { continue };
-        let own: Vec<Own<'_>> = chunk.iter().map(Own::from).collect();
-        INSERT.execute_sharing(conn, SHARED, &Shared::of(first), &own)?;
+        INSERT.execute_sharing(conn, SHARED, &Shared::of(first), chunk)?;
     }
     Ok(())
 }
