@@ -1,5 +1,7 @@
 //! Row ids as types of their own, so that an account's id cannot be passed for an identity's.
 
+pub mod text;
+
 use diesel::backend::Backend;
 use diesel::deserialize::{self, FromSql, FromSqlRow};
 use diesel::expression::AsExpression;

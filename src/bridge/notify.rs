@@ -34,7 +34,7 @@ pub use people::MAX_CODES;
 pub use preflight::{Forecast, Preflight, Warning};
 pub use preview::{PreviewRequest, PreviewStaff, RoutePreview};
 pub use recipients::Recipients;
-pub use request::{MAX_KEY, MAX_NAME, MAX_PARAMS, MAX_STAFF_ID, NotifyRequest};
+pub use request::{MAX_KEY, MAX_NAME, MAX_PARAMS, NotifyRequest};
 pub use times::MAX_AHEAD_DAYS;
 
 use enqueue::enqueue;

@@ -9,9 +9,20 @@ use crate::bridge::Bridge;
 use crate::clock::Clock;
 use crate::config::{self, Config};
 use crate::db::{DatabaseUrl, Db, DbError, Engine};
+use crate::ids::text::{TextId, TextIdError};
 use crate::models::project::{self, Project};
 use crate::vault::Vault;
 use crate::wechat::client::{Client, ClientOptions};
+
+/// A staff id on the command line.
+pub(super) fn staff_id(text: &str) -> std::result::Result<String, TextIdError> {
+    TextId::StaffId.check(text).map(|()| text.to_owned())
+}
+
+/// An openid on the command line.
+pub(super) fn openid(text: &str) -> std::result::Result<String, TextIdError> {
+    TextId::Openid.check(text).map(|()| text.to_owned())
+}
 
 /// Opens the database that the environment names and brings it up to date.
 pub(super) fn open_database(config: &Config) -> Result<Db> {

@@ -52,7 +52,7 @@ pub(super) struct Wanted {
     #[arg(long)]
     message_type: Option<String>,
     /// To this staff member.
-    #[arg(long, value_name = "STAFF_ID")]
+    #[arg(long, value_name = "STAFF_ID", value_parser = context::staff_id)]
     staff: Option<String>,
     /// Of this notification.
     #[arg(long, value_name = "ID")]

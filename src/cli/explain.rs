@@ -11,7 +11,7 @@ use crate::config::Config;
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The staff member, by the business's own id.
-    #[arg(value_name = "STAFF_ID")]
+    #[arg(value_name = "STAFF_ID", value_parser = context::staff_id)]
     staff_id: String,
     /// Whose; not needed while there is one project.
     #[arg(long)]

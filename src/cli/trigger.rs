@@ -7,7 +7,7 @@ use clap::{Args as ClapArgs, ValueEnum};
 use secrecy::ExposeSecret;
 use url::Url;
 
-use super::secrets;
+use super::{context, secrets};
 use crate::wechat::callback::Mode;
 use crate::wechat::crypto::AesKey;
 use crate::wechat::fields::{Fields, Format};
@@ -63,7 +63,7 @@ pub(super) struct Args {
     #[arg(long, default_value = "secure")]
     mode: Mode,
     /// The person.
-    #[arg(long, default_value = "oTRIGGERtestTRIGGERtestTRIGG")]
+    #[arg(long, default_value = "oTRIGGERtestTRIGGERtestTRIGG", value_parser = context::openid)]
     openid: String,
     /// Scene, key, text or msgid, as the event has one.
     #[arg(long, default_value = "")]

@@ -3,7 +3,7 @@
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 
-use super::request::{MAX_STAFF_ID, check_text};
+use super::request::{check_id, check_text};
 use super::{NotifyError, Recipients};
 use crate::bridge::Bridge;
 use crate::bridge::bind::Whom;
@@ -11,6 +11,7 @@ use crate::bridge::login::LoginError;
 use crate::bridge::route::FieldError;
 use crate::bridge::senders::KnownAccounts;
 use crate::ids::ProjectId;
+use crate::ids::text::{TEXT_ID_MAX, TextId};
 use crate::models::account::AccountKind;
 use crate::models::staff::Person;
 
@@ -27,13 +28,19 @@ pub(super) fn check(people: &[Whom]) -> Result<(), FieldError> {
             check_text(&format_args!("people[{at}].{name}"), text, most)
         };
         match whom {
-            Whom::Unionid(unionid) => text("unionid", unionid, MAX_STAFF_ID)?,
+            Whom::Unionid(unionid) => {
+                check_id(
+                    &format_args!("people[{at}].unionid"),
+                    TextId::Unionid,
+                    unionid,
+                )?;
+            }
             Whom::Openid { app_id, openid } => {
-                text("app_id", app_id, MAX_STAFF_ID)?;
-                text("openid", openid, MAX_STAFF_ID)?;
+                text("app_id", app_id, TEXT_ID_MAX)?;
+                check_id(&format_args!("people[{at}].openid"), TextId::Openid, openid)?;
             }
             Whom::Code { app_id, code } => {
-                text("app_id", app_id, MAX_STAFF_ID)?;
+                text("app_id", app_id, TEXT_ID_MAX)?;
                 text("code", code, MAX_CODE)?;
                 codes += 1;
             }
@@ -179,7 +186,7 @@ mod tests {
 
     #[test]
     fn what_is_too_long_or_too_many_is_refused() {
-        let long = "x".repeat(MAX_STAFF_ID + 1);
+        let long = "x".repeat(TEXT_ID_MAX + 1);
         for (whom, field) in [
             (unionid(&long), "people[1].unionid"),
             (openid("wx1", &long), "people[1].openid"),

@@ -2,13 +2,14 @@
 
 use serde_json::{Map, Value};
 
-use super::request::{check_text, params_json};
-use super::{MAX_STAFF_ID, NotifyError};
+use super::NotifyError;
+use super::request::{check_id, params_json};
 use crate::bridge::Bridge;
 use crate::bridge::route::{self, Compiled, Preview, Recipient, Route};
 use crate::bridge::senders::{known_accounts, sender};
 use crate::bridge::templates::{Library, RouteProblem};
 use crate::ids::ProjectId;
+use crate::ids::text::TextId;
 use crate::models::message_type;
 
 /// What to fill a message type in with.
@@ -54,7 +55,7 @@ impl Bridge {
     ) -> Result<Vec<RoutePreview>, NotifyError> {
         params_json(&request.params)?;
         if let Some(staff) = &request.staff {
-            check_text(&"staff.id", &staff.id, MAX_STAFF_ID)?;
+            check_id(&"staff.id", TextId::StaffId, &staff.id)?;
         }
         let name = request.message_type.clone();
         let found = self.db.read(move |conn| {

@@ -6,11 +6,12 @@ use diesel::QueryResult;
 use serde::Serialize;
 
 use super::people;
-use super::request::{MAX_STAFF_ID, check_text};
+use super::request::{check_id, check_text};
 use crate::bridge::bind::Whom;
 use crate::bridge::decide::Addressee;
 use crate::bridge::route::FieldError;
 use crate::db::Conn;
+use crate::ids::text::TextId;
 use crate::ids::{ProjectId, StaffRowId};
 use crate::models::staff::{self, Group};
 
@@ -74,7 +75,7 @@ impl Recipients {
             Self::Staff { staff_ids } => {
                 check_count("staff_ids", staff_ids.len(), most)?;
                 for (at, staff_id) in staff_ids.iter().enumerate() {
-                    check_text(&format_args!("staff_ids[{at}]"), staff_id, MAX_STAFF_ID)?;
+                    check_id(&format_args!("staff_ids[{at}]"), TextId::StaffId, staff_id)?;
                 }
                 let staff_ids = distinct(staff_ids);
                 Ok(Self::Staff { staff_ids })

@@ -8,10 +8,9 @@ use sha2::{Digest, Sha256};
 use super::recipients::Recipients;
 use super::times::Times;
 use crate::bridge::route::FieldError;
+use crate::ids::text::TextId;
 use crate::models::delivery::Priority;
 
-/// Characters of a staff id.
-pub const MAX_STAFF_ID: usize = 128;
 /// Characters of an idempotency key.
 pub const MAX_KEY: usize = 255;
 /// Characters of a message type's name.
@@ -119,6 +118,15 @@ fn priority(word: Option<&str>) -> Result<Priority, FieldError> {
 
 fn unreadable(error: &serde_json::Error) -> FieldError {
     FieldError::new("params", format!("cannot be stored: {error}"))
+}
+
+pub(super) fn check_id(
+    field: &dyn std::fmt::Display,
+    kind: TextId,
+    text: &str,
+) -> Result<(), FieldError> {
+    kind.check(text)
+        .map_err(|error| FieldError::new(field.to_string(), error.to_string()))
 }
 
 pub(super) fn check_text(

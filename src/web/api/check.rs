@@ -2,10 +2,11 @@
 
 use chrono::{DateTime, Datelike as _, NaiveDateTime, Utc};
 
+use crate::ids::text::{TEXT_ID_MAX, TextId, TextIdError};
 use crate::web::error::{Code, Problem};
 
-/// Characters of a staff id, openid or unionid.
-pub(super) const ID_MAX: usize = 128;
+/// Characters of an id that is a text.
+pub(super) const ID_MAX: usize = TEXT_ID_MAX;
 /// Characters of a name.
 pub(super) const NAME_MAX: usize = 200;
 
@@ -34,6 +35,23 @@ pub(super) fn text(field: &str, value: &str, max: usize) -> Result<(), Problem> 
 /// [`text`], where it is given.
 pub(super) fn maybe_text(field: &str, value: Option<&String>, max: usize) -> Result<(), Problem> {
     value.map_or(Ok(()), |value| text(field, value, max))
+}
+
+/// An openid, unionid or staff id.
+pub(super) fn id(field: &str, kind: TextId, value: &str) -> Result<(), Problem> {
+    kind.check(value).map_err(|error| {
+        let problem = |code| Problem::new(code, format!("{field} {error}.")).field(field);
+        match error {
+            TextIdError::Empty | TextIdError::Misused(_) => problem(Code::InvalidField),
+            TextIdError::Control => problem(Code::ControlCharacter),
+            TextIdError::TooLong(_) => problem(Code::TooLong).limit(TEXT_ID_MAX),
+        }
+    })
+}
+
+/// [`id`], where it is given.
+pub(super) fn maybe_id(field: &str, kind: TextId, value: Option<&String>) -> Result<(), Problem> {
+    value.map_or(Ok(()), |value| id(field, kind, value))
 }
 
 /// A word of a query string that is one of few.

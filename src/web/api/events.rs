@@ -12,6 +12,7 @@ use super::cursor::{List, Page, Paging};
 use super::people::unknown_app_id;
 use super::person::Accounts;
 use super::{Caller, State};
+use crate::ids::text::TextId;
 use crate::ids::{EventId, IdentityId};
 use crate::models::event::{self, Event, FAILED, Filter, WAITING};
 use crate::web::error::Problem;
@@ -78,7 +79,7 @@ pub(super) async fn list(
         query.cursor.as_deref(),
     )?;
     check::maybe_text("kind", query.kind.as_ref(), ID_MAX)?;
-    check::maybe_text("openid", query.openid.as_ref(), ID_MAX)?;
+    check::maybe_id("openid", TextId::Openid, query.openid.as_ref())?;
     let filter = Filter {
         kind: query.kind,
         openid: query.openid,

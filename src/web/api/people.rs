@@ -3,11 +3,12 @@
 use actix_web::web::{Data, Json, Path, Query};
 use serde::Deserialize;
 
-use super::check::{self, ID_MAX};
+use super::check;
 use super::cursor::{List, Page, Paging};
 use super::person::{Accounts, PersonView, Sight, persons};
 use super::{Caller, State};
 use crate::ids::IdentityId;
+use crate::ids::text::TextId;
 use crate::models::identity::{self, PeopleFilter};
 use crate::web::error::{Code, Problem};
 
@@ -52,9 +53,9 @@ pub(super) async fn list(
 }
 
 fn filter(query: &Wanted) -> Result<PeopleFilter, Problem> {
-    check::maybe_text("staff_id", query.staff_id.as_ref(), ID_MAX)?;
-    check::maybe_text("unionid", query.unionid.as_ref(), ID_MAX)?;
-    check::maybe_text("openid", query.openid.as_ref(), ID_MAX)?;
+    check::maybe_id("staff_id", TextId::StaffId, query.staff_id.as_ref())?;
+    check::maybe_id("unionid", TextId::Unionid, query.unionid.as_ref())?;
+    check::maybe_id("openid", TextId::Openid, query.openid.as_ref())?;
     Ok(PeopleFilter {
         unionid: query.unionid.clone(),
         openid: query.openid.clone(),

@@ -12,11 +12,12 @@ use actix_web::web::{Data, Json, Path, Query};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::check::{self, ID_MAX, NAME_MAX, TAG_MAX, TAGS_MAX};
+use super::check::{self, NAME_MAX, TAG_MAX, TAGS_MAX};
 use super::cursor::{List, Page, Paging};
 use super::person::{Accounts, IdentityView, Sight};
 use super::{Caller, State};
 use crate::bridge::webhook::tell;
+use crate::ids::text::TextId;
 use crate::ids::{IdentityId, StaffRowId};
 use crate::models::staff::{self, Staff};
 use crate::models::{binding, identity};
@@ -90,7 +91,7 @@ pub(super) async fn put(
     staff_id: Path<String>,
     body: Json<Put>,
 ) -> Result<(Json<StaffView>, StatusCode), Problem> {
-    check::text("staff_id", &staff_id, ID_MAX)?;
+    check::id("staff_id", TextId::StaffId, &staff_id)?;
     check::maybe_text("name", body.name.as_ref(), NAME_MAX)?;
     check_tags(body.tags.as_ref())?;
     let (staff_id, Put { name, tags }) = (staff_id.into_inner(), body.into_inner());

@@ -6,13 +6,14 @@ use actix_web::web::{Data, Json, Path};
 use chrono::DateTime;
 use serde::{Deserialize, Serialize};
 
-use super::check::{self, ID_MAX};
+use super::check;
 use super::credits::CreditView;
 use super::sessions::check_code;
 use super::{Caller, State};
 use crate::bridge::consent::{Report, ReportError, Verdict, Who};
 use crate::bridge::login::LoginError;
 use crate::ids::IdentityId;
+use crate::ids::text::TextId;
 use crate::models::credit::TEMPLATE_ID_MAX;
 use crate::web::error::{Code, Problem};
 
@@ -73,7 +74,7 @@ fn read(body: Reported) -> Result<Report, Problem> {
             Who::Code(code)
         }
         (None, Some(openid)) => {
-            check::text("openid", &openid, ID_MAX)?;
+            check::id("openid", TextId::Openid, &openid)?;
             Who::Openid(openid)
         }
         _ => {

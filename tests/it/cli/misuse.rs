@@ -10,7 +10,7 @@ type Case<'a> = (&'a [&'a str], i32, &'a str);
 const URL: &str = "http://127.0.0.1:9/callback/wx1";
 
 /// In an installation without a project.
-const EMPTY: [Case<'_>; 13] = [
+const EMPTY: [Case<'_>; 16] = [
     (&[], 2, "Usage"),
     (&["fly"], 2, "fly"),
     (&["serve", "--role", "king"], 2, "king"),
@@ -31,6 +31,19 @@ const EMPTY: [Case<'_>; 13] = [
         "EncodingAESKey",
     ),
     (&["load", "--url", URL, "--token", "t"], 1, "--aes-key"),
+    (&["explain", "undefined"], 2, "a value is missing"),
+    (
+        &["deliveries", "list", "--staff", "NaN"],
+        2,
+        "a value is missing",
+    ),
+    (
+        &[
+            "trigger", "text", "--url", URL, "--token", "t", "--openid", "gh_1",
+        ],
+        2,
+        "original id",
+    ),
     (&["--config", "missing.toml", "migrate"], 1, "missing.toml"),
 ];
 

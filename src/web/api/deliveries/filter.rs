@@ -5,6 +5,7 @@ use std::str::FromStr as _;
 use serde::Deserialize;
 
 use crate::db::Conn;
+use crate::ids::text::TextId;
 use crate::ids::{DeliveryId, NotificationId, ProjectId};
 use crate::models::delivery::{DeliveryState, Filter};
 use crate::web::api::check::{self, ID_MAX};
@@ -57,12 +58,12 @@ impl Wanted {
             ("reason", &self.reason),
             ("app_id", &self.app_id),
             ("message_type", &self.message_type),
-            ("staff_id", &self.staff_id),
-            ("openid", &self.openid),
-            ("unionid", &self.unionid),
         ] {
             check::maybe_text(field, text.as_ref(), ID_MAX)?;
         }
+        check::maybe_id("staff_id", TextId::StaffId, self.staff_id.as_ref())?;
+        check::maybe_id("openid", TextId::Openid, self.openid.as_ref())?;
+        check::maybe_id("unionid", TextId::Unionid, self.unionid.as_ref())?;
         let filter = Filter {
             states: states(self.state.as_deref())?,
             reason: self.reason,

@@ -12,6 +12,7 @@ use super::super::sessions::check_code;
 use super::super::{Caller, State};
 use crate::bridge::bind::{BindError, Whom};
 use crate::bridge::webhook::tell;
+use crate::ids::text::TextId;
 use crate::ids::{BindingId, IdentityId};
 use crate::models::binding::{self, Binding};
 use crate::models::staff;
@@ -58,8 +59,8 @@ pub(in super::super) async fn create(
 
 fn whom(body: Named) -> Result<Whom, Problem> {
     check::maybe_text("app_id", body.app_id.as_ref(), ID_MAX)?;
-    check::maybe_text("openid", body.openid.as_ref(), ID_MAX)?;
-    check::maybe_text("unionid", body.unionid.as_ref(), ID_MAX)?;
+    check::maybe_id("openid", TextId::Openid, body.openid.as_ref())?;
+    check::maybe_id("unionid", TextId::Unionid, body.unionid.as_ref())?;
     if let Some(code) = &body.code {
         check_code(code)?;
     }
