@@ -16,7 +16,7 @@ use thiserror::Error;
 
 use super::Bridge;
 use super::accounts::{AccountError, OpenAccount};
-use super::login::LoginError;
+use super::login::{LoggedIn, LoginError};
 use super::token::TokenError;
 use crate::db::{Conn, DbError};
 use crate::ids::{InvitationId, ProjectId};
@@ -82,6 +82,8 @@ pub struct Invited {
 pub struct Welcomed {
     /// Who it is.
     pub identity: Identity,
+    /// WeChat's secret of this session.
+    pub session_key: SecretString,
     /// The invitation.
     pub invitation_id: InvitationId,
     /// The staff member whom it was for.
@@ -235,7 +237,10 @@ impl Bridge {
             Ok::<_, InviteError>(judged)
         });
         check.await?.map_err(InviteError::Refused)?;
-        let identity = self.log_in(project, app_id, code).await?;
+        let LoggedIn {
+            identity,
+            session_key,
+        } = self.open_session(project, app_id, code).await?;
         let redeemed = self.db.write(move |conn| {
             project::lock(conn, project)?;
             let (_, found, staff_id) = presentable(conn, &hash)?.ok_or(InviteError::Unknown)?;
@@ -243,6 +248,7 @@ impl Bridge {
             note(conn, &found, &staff_id, outcome, Some(&identity), place.at)?;
             let welcomed = outcome.map(|accepted| Welcomed {
                 identity,
+                session_key,
                 invitation_id: found.id,
                 staff_id,
                 accepted,

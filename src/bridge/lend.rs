@@ -1,7 +1,8 @@
 //! One token for everybody: other systems of the business borrow the account's access token here
 //! instead of fetching their own, which would end ours. Each loan is in the audit trail before the
-//! borrower has the token.
+//! borrower has the token. So is each session_key that an app asks for with a login.
 
+use secrecy::SecretString;
 use thiserror::Error;
 
 use super::Bridge;
@@ -46,7 +47,7 @@ impl Bridge {
     pub async fn lend_token(&self, caller: &Caller, app_id: &str) -> Result<Loan, LendError> {
         let account = self.account_of(caller, app_id).await?;
         let token = self.tokens.current(&account).await?;
-        self.audit(caller, Action::TokenLent, &account, None)
+        self.audit(caller, Action::TokenLent, &account.app_id, None)
             .await?;
         Ok(Loan {
             expires_in: token.seconds_left(self.clock.now()),
@@ -70,9 +71,25 @@ impl Bridge {
             Ok(report) => report.as_str(),
             Err(_) => "not_refreshed",
         };
-        self.audit(caller, Action::TokenReported, &account, Some(outcome))
+        let app_id = &account.app_id;
+        self.audit(caller, Action::TokenReported, app_id, Some(outcome))
             .await?;
         Ok(reported?)
+    }
+
+    /// Hands over the session_key of a login in this mini-program, once the audit trail has it.
+    ///
+    /// # Errors
+    /// If the audit trail cannot be written: then the key is dropped.
+    pub async fn hand_over(
+        &self,
+        caller: &Caller,
+        app_id: &str,
+        session_key: SecretString,
+    ) -> Result<SecretString, DbError> {
+        self.audit(caller, Action::SessionKeyGiven, app_id, None)
+            .await?;
+        Ok(session_key)
     }
 
     async fn account_of(
@@ -91,11 +108,11 @@ impl Bridge {
         &self,
         caller: &Caller,
         action: Action,
-        account: &OpenAccount,
+        app_id: &str,
         outcome: Option<&'static str>,
     ) -> Result<(), DbError> {
         let (project_id, api_key_id, now) = (caller.project_id, caller.key_id, self.clock.now());
-        let (key_name, app_id) = (caller.key_name.clone(), account.app_id.clone());
+        let (key_name, app_id) = (caller.key_name.clone(), app_id.to_owned());
         tracing::info!(
             audit.action = action.as_str(),
             audit.key_id = api_key_id.0,

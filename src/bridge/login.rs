@@ -1,6 +1,7 @@
 //! Mini-program login: from the code that `wx.login` gave to a stored identity. The session_key
-//! that comes with it is dropped here, and nowhere kept.
+//! that comes with it is nowhere kept: it is dropped, or handed to who asked for it (see `lend`).
 
+use secrecy::SecretString;
 use thiserror::Error;
 
 use super::accounts::AccountError;
@@ -44,6 +45,15 @@ impl From<diesel::result::Error> for LoginError {
     }
 }
 
+/// Somebody who logged in.
+#[derive(Debug)]
+pub struct LoggedIn {
+    /// Who.
+    pub identity: Identity,
+    /// WeChat's secret of this session.
+    pub session_key: SecretString,
+}
+
 impl Bridge {
     /// Asks WeChat who gave this code in a mini-program of the project, and stores the identity.
     ///
@@ -55,6 +65,19 @@ impl Bridge {
         app_id: &str,
         code: &str,
     ) -> Result<Identity, LoginError> {
+        Ok(self.open_session(project, app_id, code).await?.identity)
+    }
+
+    /// The same, with the session_key.
+    ///
+    /// # Errors
+    /// As [`Bridge::log_in`].
+    pub async fn open_session(
+        &self,
+        project: ProjectId,
+        app_id: &str,
+        code: &str,
+    ) -> Result<LoggedIn, LoginError> {
         let account = self.accounts.get(app_id).await?;
         let account = account
             .filter(|account| account.project_id == project)
@@ -71,7 +94,8 @@ impl Bridge {
             .unionid
             .map(|unionid: String| storable(&unionid).into_owned());
         let (account_id, now) = (account.id, self.clock.now());
-        self.db
+        let stored = self
+            .db
             .write(move |conn| {
                 let login = Login {
                     project_id: project,
@@ -95,8 +119,12 @@ impl Bridge {
                 let people = People::before(conn, &known)?;
                 let identity = identity::log_in(conn, &login)?;
                 people.after(conn, &[identity.id], now)?;
-                Ok(identity)
+                Ok::<_, LoginError>(identity)
             })
-            .await
+            .await;
+        Ok(LoggedIn {
+            identity: stored?,
+            session_key: session.session_key,
+        })
     }
 }

@@ -13,6 +13,8 @@ text_enum! {
         TokenLent = "access_token.lent",
         /// The key's holder reported an access token as bad.
         TokenReported = "access_token.reported",
+        /// The session_key of a login was given to the key's holder.
+        SessionKeyGiven = "session_key.given",
     }
 }
 

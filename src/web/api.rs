@@ -55,7 +55,7 @@ pub(super) fn scope() -> Routes {
         .app_data(error::json(BODY_MAX))
         .app_data(error::query())
         .app_data(error::path())
-        .service(at("/v1/miniprogram/{app_id}/sessions", [post(Notify, sessions::create)]))
+        .service(at("/v1/miniprogram/{app_id}/sessions", [open(Notify, sessions::create)]))
         .service(at("/v1/miniprogram/{app_id}/subscriptions", [post(Notify, subscriptions::create)]))
         .service(at("/v1/credits/low", [search(Read, credits::low)]))
         .service(at("/v1/staff", [search(Read, staff::list)]))
@@ -148,6 +148,8 @@ methods! {
     /// A GET that reads a query string.
     search: GET, true, None;
     post: POST, false, None;
+    /// A POST by which those who borrow tokens may have a session_key too.
+    open: POST, false, Some(Token);
     /// A POST that changes nothing, for those who notify too.
     look: POST, false, Some(Notify);
     put: PUT, false, None;

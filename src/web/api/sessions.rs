@@ -1,13 +1,17 @@
 //! Mini-program login, for a business app that has a code from `wx.login`.
 
+use actix_web::HttpResponse;
+use actix_web::http::header;
 use actix_web::web::{Data, Json, Path};
-use serde::{Deserialize, Serialize};
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::check;
 use super::staff::invitations;
 use super::{Caller, State};
 use crate::bridge::invite::{Accepted, InviteError};
-use crate::bridge::login::LoginError;
+use crate::bridge::keys::Scope;
+use crate::bridge::login::{LoggedIn, LoginError};
 use crate::ids::{IdentityId, InvitationId};
 use crate::models::identity::{self, ProfileState};
 use crate::models::{binding, identity::Identity};
@@ -29,10 +33,13 @@ pub(super) struct Login {
     /// The token of an invitation, from the query of the page that was opened.
     #[serde(default)]
     invitation: Option<String>,
+    /// Whether the app needs WeChat's session_key, for example to read encryptedData.
+    #[serde(default)]
+    return_session_key: bool,
 }
 
 #[derive(Debug, Serialize)]
-pub(super) struct LoggedIn {
+struct LoginView {
     identity_id: IdentityId,
     openid: String,
     unionid: Option<String>,
@@ -43,29 +50,44 @@ pub(super) struct LoggedIn {
     /// What the invitation did, if one came along.
     #[serde(skip_serializing_if = "Option::is_none")]
     invitation: Option<AcceptedView>,
+    /// This once, to who asked for it.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "exposed")]
+    session_key: Option<SecretString>,
+}
+
+fn exposed<S: Serializer>(key: &Option<SecretString>, serializer: S) -> Result<S::Ok, S::Error> {
+    key.as_ref()
+        .map(ExposeSecret::expose_secret)
+        .serialize(serializer)
 }
 
 #[derive(Debug, Serialize)]
-pub(super) struct AcceptedView {
+struct AcceptedView {
     id: InvitationId,
     staff_id: String,
     /// Whether the binding is new.
     bound_now: bool,
 }
 
-/// `POST /miniprogram/{app_id}/sessions`: who gave this code. The session_key stays at WeChat.
+/// `POST /miniprogram/{app_id}/sessions`: who gave this code. The session_key is kept nowhere; it
+/// is handed over to who asks for it and may have it.
 pub(super) async fn create(
     state: Data<State>,
     caller: Caller,
     app_id: Path<String>,
     body: Json<Login>,
-) -> Result<Json<LoggedIn>, Problem> {
+) -> Result<HttpResponse, Problem> {
+    check_scopes(&caller, &body)?;
     check_code(&body.code)?;
     let project = caller.project_id;
-    let (identity, invitation) = match &body.invitation {
+    let (identity, session_key, invitation) = match &body.invitation {
         None => {
-            let identity = state.bridge.log_in(project, &app_id, &body.code);
-            (identity.await.map_err(in_path)?, None)
+            let opened = state.bridge.open_session(project, &app_id, &body.code);
+            let LoggedIn {
+                identity,
+                session_key,
+            } = opened.await.map_err(in_path)?;
+            (identity, session_key, None)
         }
         Some(token) => {
             check::text("invitation", token, SCENE_MAX)?;
@@ -77,8 +99,17 @@ pub(super) async fn create(
                 staff_id: welcomed.staff_id,
                 bound_now: welcomed.accepted == Accepted::Bound,
             };
-            (welcomed.identity, Some(view))
+            (welcomed.identity, welcomed.session_key, Some(view))
         }
+    };
+    let session_key = match body.return_session_key {
+        true => Some(
+            state
+                .bridge
+                .hand_over(&caller, &app_id, session_key)
+                .await?,
+        ),
+        false => None,
     };
     let shown = state.bridge.db.read(move |conn| {
         let ids: Vec<IdentityId> = identity::members_of(conn, &identity)?
@@ -88,19 +119,46 @@ pub(super) async fn create(
         let unionid = identity.unionid.as_deref();
         let mut staff_ids = binding::staff_of_person(conn, project, &ids, unionid)?;
         staff_ids.sort_unstable();
-        Ok::<_, Problem>(show(identity, staff_ids, invitation))
+        Ok::<_, Problem>((identity, staff_ids))
     });
-    Ok(Json(shown.await?))
+    let (identity, staff_ids) = shown.await?;
+    let view = show(identity, staff_ids, invitation, session_key);
+    // An answer that no cache may keep (RFC 9111, 5.2.2.5): it says who somebody is, if no more.
+    let mut answer = HttpResponse::Ok();
+    answer.insert_header((header::CACHE_CONTROL, "no-store"));
+    Ok(answer.json(view))
 }
 
-fn show(identity: Identity, staff_ids: Vec<String>, invitation: Option<AcceptedView>) -> LoggedIn {
-    LoggedIn {
+/// A session_key is for those who may borrow tokens, everything else for those who may notify.
+fn check_scopes(caller: &Caller, body: &Login) -> Result<(), Problem> {
+    if body.return_session_key && !caller.may(Scope::Token) {
+        let detail = "A session_key is handed over to a key with the scope token or admin only. \
+                      Leave return_session_key out, or make a key with that scope.";
+        return Err(Problem::new(Code::MissingScope, detail).field("return_session_key"));
+    }
+    let is_plain = !body.return_session_key || body.invitation.is_some();
+    if is_plain && !caller.may(Scope::Notify) {
+        let detail = "A login without return_session_key, or with an invitation, needs a key with \
+                      the scope notify or admin.";
+        return Err(Problem::new(Code::MissingScope, detail));
+    }
+    Ok(())
+}
+
+fn show(
+    identity: Identity,
+    staff_ids: Vec<String>,
+    invitation: Option<AcceptedView>,
+    session_key: Option<SecretString>,
+) -> LoginView {
+    LoginView {
         identity_id: identity.id,
         openid: identity.openid,
         unionid: identity.unionid,
         profile_state: identity.profile_state,
         staff_ids,
         invitation,
+        session_key,
     }
 }
 
