@@ -6,12 +6,13 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, NaiveDateTime, TimeDelta};
+use serde::Serialize;
 use thiserror::Error;
 
 use super::Bridge;
 use super::login::LoginError;
 use crate::db::{DbError, text_enum};
-use crate::ids::ProjectId;
+use crate::ids::{AccountId, IdentityId, ProjectId};
 use crate::models::account::AccountKind;
 use crate::models::credit::{self, Credit, Said, Word};
 use crate::models::identity::{self, Identity};
@@ -46,17 +47,24 @@ pub enum Who {
     Openid(String),
 }
 
-/// An answered pop-up.
-#[derive(Clone, Debug)]
-pub struct Report {
-    /// Who answered.
-    pub who: Who,
+/// What somebody answered a pop-up.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Answered {
     /// The answer for each template id.
     pub results: BTreeMap<String, Verdict>,
     /// When, seconds since 1970; when it is reported unless known.
     pub reported_at: Option<i64>,
     /// Whether these are long-term templates; a pop-up cannot mix them with others.
     pub long_term: bool,
+}
+
+/// An answered pop-up.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// Who answered.
+    pub who: Who,
+    /// What.
+    pub answered: Answered,
 }
 
 /// Why a report was not taken down.
@@ -95,18 +103,17 @@ impl Bridge {
         report: Report,
     ) -> Result<(Identity, Vec<Credit>), ReportError> {
         let now = self.clock.now();
-        if report
-            .reported_at
-            .is_some_and(|time| is_in_future(time, now))
-        {
+        let Report { who, answered } = report;
+        if answered.is_in_future(now) {
             return Err(ReportError::InFuture);
         }
-        let identity = self.who(project, app_id, &report.who).await?;
+        let identity = self.who(project, app_id, &who).await?;
         self.db
             .write(move |conn| {
-                credit::record(conn, &said(&identity, &report, now), now)?;
+                let said = answered.said(identity.account_id, identity.id, now);
+                credit::record(conn, &said, now)?;
                 let mut credits = credit::of_identities(conn, &[identity.id])?;
-                credits.retain(|credit| report.results.contains_key(&credit.template_id));
+                credits.retain(|credit| answered.results.contains_key(&credit.template_id));
                 Ok((identity, credits))
             })
             .await
@@ -137,35 +144,47 @@ impl Bridge {
     }
 }
 
-fn is_in_future(time: i64, now: NaiveDateTime) -> bool {
-    match DateTime::from_timestamp(time, 0) {
-        Some(time) => time.naive_utc() > now + AHEAD,
-        None => time > 0,
-    }
-}
-
-fn said(identity: &Identity, report: &Report, now: NaiveDateTime) -> Vec<Said> {
-    let timed = report.reported_at.is_some();
-    let time = report.reported_at.unwrap_or(now.and_utc().timestamp());
-    let word = |verdict| match verdict {
-        Verdict::Accept | Verdict::AcceptWithAudio | Verdict::AcceptWithAlert => {
-            Some(Word::Reported { timed })
+impl Answered {
+    /// Whether it was answered later than any clock may be ahead.
+    pub(super) fn is_in_future(&self, now: NaiveDateTime) -> bool {
+        let Some(time) = self.reported_at else {
+            return false;
+        };
+        match DateTime::from_timestamp(time, 0) {
+            Some(time) => time.naive_utc() > now + AHEAD,
+            None => time > 0,
         }
-        Verdict::Reject => Some(Word::Rejected),
-        Verdict::Ban => Some(Word::Banned),
-        Verdict::Filter => None,
-    };
-    let results = report.results.iter();
-    results
-        .filter_map(|(template_id, verdict)| {
-            Some(Said {
-                account_id: identity.account_id,
-                identity_id: identity.id,
-                template_id: template_id.clone(),
-                word: word(*verdict)?,
-                time,
-                long_term: report.long_term,
+    }
+
+    /// The answer as the ledger takes it.
+    pub(super) fn said(
+        &self,
+        account_id: AccountId,
+        identity_id: IdentityId,
+        now: NaiveDateTime,
+    ) -> Vec<Said> {
+        let timed = self.reported_at.is_some();
+        let time = self.reported_at.unwrap_or(now.and_utc().timestamp());
+        let word = |verdict| match verdict {
+            Verdict::Accept | Verdict::AcceptWithAudio | Verdict::AcceptWithAlert => {
+                Some(Word::Reported { timed })
+            }
+            Verdict::Reject => Some(Word::Rejected),
+            Verdict::Ban => Some(Word::Banned),
+            Verdict::Filter => None,
+        };
+        let results = self.results.iter();
+        results
+            .filter_map(|(template_id, verdict)| {
+                Some(Said {
+                    account_id,
+                    identity_id,
+                    template_id: template_id.clone(),
+                    word: word(*verdict)?,
+                    time,
+                    long_term: self.long_term,
+                })
             })
-        })
-        .collect()
+            .collect()
+    }
 }

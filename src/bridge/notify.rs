@@ -2,6 +2,7 @@
 //! deliveries are stored in one transaction.
 
 mod again;
+mod answers;
 mod cancel;
 mod enqueue;
 mod met;
@@ -26,10 +27,11 @@ use crate::config::Customer;
 use crate::db::{Conn, DbError};
 use crate::ids::{DeliveryId, NotificationId, ProjectId};
 use crate::models::delivery::{self, DeliveryState};
-use crate::models::message_type::{self, MessageType};
+use crate::models::message_type;
 use crate::models::notification::{self, NewNotification};
 
 pub use again::{MAX_RETRIED, RETRIABLE, Refused, Retried};
+pub use answers::Brought;
 pub use people::MAX_CODES;
 pub use preflight::{Forecast, Preflight, Warning};
 pub use preview::{PreviewRequest, PreviewStaff, RoutePreview};
@@ -37,7 +39,7 @@ pub use recipients::Recipients;
 pub use request::{MAX_KEY, MAX_NAME, MAX_PARAMS, NotifyRequest};
 pub use times::MAX_AHEAD_DAYS;
 
-use enqueue::enqueue;
+use enqueue::{enqueue, sight};
 use met::Met;
 use recipients::Gone;
 use replay::{replay, verdicts};
@@ -204,7 +206,8 @@ enum Ready {
 
 /// What a request needs of what is stored.
 struct Usable {
-    stored: MessageType,
+    /// The routes to store with the notification, JSON.
+    routes: String,
     accounts: KnownAccounts,
     senders: Vec<Sender>,
     prepared: Prepared,
@@ -225,13 +228,21 @@ fn usable(
         name: request.message_type.clone(),
         source,
     };
-    let routes = route::parse(&stored.routes).map_err(in_route)?;
+    let mut routes = route::parse(&stored.routes).map_err(in_route)?;
+    let mut stored_routes = stored.routes;
+    if request.manner.is_given() {
+        request.manner.apply(&mut routes);
+        let json = route::to_json(&routes);
+        let unwritable = |error| FieldError::new("routes", format!("cannot be stored: {error}"));
+        stored_routes = json.map_err(unwritable)?;
+    }
     let accounts = known_accounts(conn, project)?;
     let senders = senders(&accounts, &routes).map_err(in_route)?;
     let prepared = Prepared::new(routes, &request.params, customer).map_err(in_route)?;
     people::check_accounts(&request.recipients, &accounts)?;
+    answers::check(request, &accounts, now)?;
     Ok(Usable {
-        stored,
+        routes: stored_routes,
         accounts,
         senders,
         prepared,
@@ -254,7 +265,7 @@ fn accept(
     let new = NewNotification {
         project_id: project,
         message_type: &request.message_type,
-        routes: &usable.stored.routes,
+        routes: &usable.routes,
         params: &request.params_json,
         priority: request.priority,
         nonce,
@@ -272,6 +283,13 @@ fn accept(
         return replay(conn, project, request)?.ok_or(NotifyError::Db(DbError::Interrupted));
     };
     let limits = (CHUNK, most);
+    if !request.brought.is_empty() {
+        // Whoever locks people and their permissions locks the people first.
+        recipients::in_chunks(conn, project, &request.recipients, limits, |conn, whom| {
+            sight(conn, &notification, &usable, whom).map_err(NotifyError::from)
+        })?;
+        answers::record(conn, request, &usable.accounts, now)?;
+    }
     let mut met = Met::default();
     recipients::in_chunks(conn, project, &request.recipients, limits, |conn, whom| {
         enqueue(conn, &notification, &usable, &mut met, whom).map_err(NotifyError::from)

@@ -7,6 +7,7 @@ mod compiled;
 mod field;
 mod judge;
 pub mod keyword;
+mod manner;
 mod preview;
 mod text;
 mod words;
@@ -24,6 +25,7 @@ use check::{check_route, check_url};
 pub use channel::{Channel, Permission, Repeat, Traits};
 pub use compiled::{Compiled, Recipient, Rendered};
 pub use field::{Chosen, Field, OnTooLong};
+pub use manner::Manner;
 pub use preview::Preview;
 
 /// Routes of one message type.

@@ -9,6 +9,17 @@ use crate::db::Conn;
 use crate::models::delivery::{self, DeliveryState, NewDelivery};
 use crate::models::notification::Notification;
 
+/// Stores those of some recipients who were never seen before.
+pub(super) fn sight(
+    conn: &mut Conn,
+    notification: &Notification,
+    usable: &Usable,
+    whom: &[Addressee<'_>],
+) -> diesel::QueryResult<()> {
+    let mut reach = Reach::of(conn, notification.project_id, whom.iter().copied())?;
+    Met::sight(conn, notification, &usable.accounts, whom, &mut reach)
+}
+
 /// Decides for some recipients, and stores their deliveries.
 pub(super) fn enqueue(
     conn: &mut Conn,

@@ -1,13 +1,15 @@
 //! What a request to notify would come to: decided by the code that accepts it, and not stored.
 
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use chrono::NaiveDateTime;
 
 use super::enqueue::decided;
 use super::met::Met;
-use super::{CHUNK, NotifyError, NotifyRequest, Usable, recipients, usable};
+use super::request::Sound;
+use super::{CHUNK, NotifyError, NotifyRequest, Usable, answers, recipients, usable};
 use crate::bridge::Bridge;
 use crate::bridge::decide::{Addressee, Decision, Reach};
 use crate::bridge::plan::Sender;
@@ -16,7 +18,8 @@ use crate::bridge::route::{Recipient, Route};
 use crate::bridge::templates::Library;
 use crate::bridge::trouble::Stops;
 use crate::bridge::ways::RouteView;
-use crate::db::Conn;
+use crate::config::Config;
+use crate::db::{Conn, DbError};
 use crate::ids::ProjectId;
 use crate::models::account::{self, Account};
 
@@ -70,26 +73,64 @@ impl Bridge {
         let most = self.config.deliver.max_recipients;
         let request = request.check(most)?;
         let (now, config) = (self.clock.now(), Arc::clone(&self.config));
-        let look = self.db.read(move |conn| {
-            let usable = usable(conn, project, &request, &config.customer, now)?;
-            let (mut met, mut verdicts) = (Met::default(), Vec::new());
-            let limits = (CHUNK, most);
-            recipients::in_chunks(conn, project, &request.recipients, limits, |conn, whom| {
-                let some = forecasts(conn, project, &usable, (&mut met, now), whom)?;
-                verdicts.extend(some);
-                Ok::<_, NotifyError>(())
-            })?;
-            let accounts = account::list(conn, project)?;
-            let stops = Stops::read(conn, config, &accounts, now)?;
-            let routes = usable.prepared.routes();
-            let mut warnings = troubles(routes, &accounts, &stops);
-            warnings.extend(templates(conn, project, &usable.prepared)?);
-            warnings.extend(shortages(routes, &accounts, &stops, &verdicts));
-            warnings.sort_by_key(|warning| warning.route);
-            Ok::<_, NotifyError>(Preflight { verdicts, warnings })
+        if request.brought.is_empty() {
+            let look = move |conn: &mut Conn| look(conn, project, &request, most, &config, now);
+            return self.db.read(look).await;
+        }
+        // What people answered counts as if it were recorded: it is, and then undone.
+        let done = self.db.write(move |conn| {
+            let looked = look(conn, project, &request, most, &config, now);
+            Err::<Infallible, _>(Undone(Box::new(looked)))
         });
-        look.await
+        match done.await {
+            Ok(never) => match never {},
+            Err(Undone(looked)) => *looked,
+        }
     }
+}
+
+/// What was looked at in a transaction that is rolled back.
+struct Undone(Box<Result<Preflight, NotifyError>>);
+
+impl From<DbError> for Undone {
+    fn from(error: DbError) -> Self {
+        Self(Box::new(Err(error.into())))
+    }
+}
+
+impl From<diesel::result::Error> for Undone {
+    fn from(error: diesel::result::Error) -> Self {
+        DbError::from(error).into()
+    }
+}
+
+fn look(
+    conn: &mut Conn,
+    project: ProjectId,
+    request: &Sound,
+    most: usize,
+    config: &Arc<Config>,
+    now: NaiveDateTime,
+) -> Result<Preflight, NotifyError> {
+    let usable = usable(conn, project, request, &config.customer, now)?;
+    if !request.brought.is_empty() {
+        answers::record(conn, request, &usable.accounts, now)?;
+    }
+    let (mut met, mut verdicts) = (Met::default(), Vec::new());
+    let limits = (CHUNK, most);
+    recipients::in_chunks(conn, project, &request.recipients, limits, |conn, whom| {
+        let some = forecasts(conn, project, &usable, (&mut met, now), whom)?;
+        verdicts.extend(some);
+        Ok::<_, NotifyError>(())
+    })?;
+    let accounts = account::list(conn, project)?;
+    let stops = Stops::read(conn, Arc::clone(config), &accounts, now)?;
+    let routes = usable.prepared.routes();
+    let mut warnings = troubles(routes, &accounts, &stops);
+    warnings.extend(templates(conn, project, &usable.prepared)?);
+    warnings.extend(shortages(routes, &accounts, &stops, &verdicts));
+    warnings.sort_by_key(|warning| warning.route);
+    Ok(Preflight { verdicts, warnings })
 }
 
 fn forecasts(

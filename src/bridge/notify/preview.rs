@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use super::NotifyError;
 use super::request::{check_id, params_json};
 use crate::bridge::Bridge;
-use crate::bridge::route::{self, Compiled, Preview, Recipient, Route};
+use crate::bridge::route::{self, Compiled, Manner, Preview, Recipient, Route};
 use crate::bridge::senders::{known_accounts, sender};
 use crate::bridge::templates::{Library, RouteProblem};
 use crate::ids::ProjectId;
@@ -19,6 +19,8 @@ pub struct PreviewRequest {
     pub message_type: String,
     /// The params that a request would have.
     pub params: Map<String, Value>,
+    /// What is wanted otherwise than the routes say.
+    pub manner: Manner,
     /// The staff member whom it is for; they need not exist.
     pub staff: Option<PreviewStaff>,
 }
@@ -69,7 +71,8 @@ impl Bridge {
             name: request.message_type.clone(),
             source,
         };
-        let routes = route::parse(&stored.routes).map_err(in_route)?;
+        let mut routes = route::parse(&stored.routes).map_err(in_route)?;
+        request.manner.apply(&mut routes);
         let compiled = Compiled::new(&routes, self.config.customer.text_bytes).map_err(in_route)?;
         let staff = request.staff.as_ref().map(|staff| Recipient {
             id: Some(&staff.id),

@@ -5,9 +5,10 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
+use super::answers::Brought;
 use super::recipients::Recipients;
 use super::times::Times;
-use crate::bridge::route::FieldError;
+use crate::bridge::route::{FieldError, Manner};
 use crate::ids::text::TextId;
 use crate::models::delivery::Priority;
 
@@ -25,6 +26,10 @@ pub struct NotifyRequest {
     pub message_type: String,
     /// Whom to notify.
     pub recipients: Recipients,
+    /// What some of the people answered a consent pop-up.
+    pub brought: Vec<Brought>,
+    /// What is wanted otherwise than the routes say.
+    pub manner: Manner,
     /// What fills the message in.
     pub params: Map<String, Value>,
     /// `urgent`, `normal` or `bulk`; normal without it.
@@ -41,6 +46,8 @@ pub struct NotifyRequest {
 pub(super) struct Sound {
     pub(super) message_type: String,
     pub(super) recipients: Recipients,
+    pub(super) brought: Vec<Brought>,
+    pub(super) manner: Manner,
     pub(super) params: Map<String, Value>,
     pub(super) params_json: String,
     pub(super) priority: Priority,
@@ -62,6 +69,10 @@ struct Asked<'a> {
     send_at: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     expires_at: Option<i64>,
+    #[serde(flatten)]
+    manner: Manner,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    brought: &'a [Brought],
 }
 
 impl NotifyRequest {
@@ -82,11 +93,15 @@ impl NotifyRequest {
             priority,
             send_at: times.send_at.map(micros),
             expires_at: times.expires_at.map(micros),
+            manner: self.manner,
+            brought: &self.brought,
         })
         .map_err(|error| unreadable(&error))?;
         Ok(Sound {
             message_type: self.message_type,
             recipients: self.recipients.check(max_recipients)?,
+            brought: self.brought,
+            manner: self.manner,
             params: self.params,
             params_json,
             priority,
@@ -156,6 +171,8 @@ mod tests {
             recipients: Recipients::Staff {
                 staff_ids: staff_ids.iter().map(|&id| id.to_owned()).collect(),
             },
+            brought: Vec::new(),
+            manner: Manner::default(),
             params: Map::new(),
             priority: None,
             send_at: None,
@@ -223,6 +240,19 @@ mod tests {
         };
         assert_eq!(hash(request(&["a", "b"])), with_priority("normal"));
         assert_ne!(hash(request(&["a", "b"])), with_priority("urgent"));
+        let mut trial = request(&["a", "b"]);
+        trial.manner = Manner::read(Some("trial"), None).unwrap();
+        assert_ne!(hash(request(&["a", "b"])), hash(trial));
+        let mut answered = request(&["a", "b"]);
+        answered.brought.push(Brought {
+            at: 0,
+            answered: crate::bridge::consent::Answered {
+                results: std::collections::BTreeMap::default(),
+                reported_at: None,
+                long_term: false,
+            },
+        });
+        assert_ne!(hash(request(&["a", "b"])), hash(answered));
         let timed = |send_at: Option<&str>, expires_at: Option<&str>| {
             let mut request = request(&["a", "b"]);
             request.send_at = send_at.map(str::to_owned);

@@ -1,6 +1,7 @@
 //! Notifications: asking for one, and what was asked.
 
 pub(super) mod cancel;
+mod people;
 pub(super) mod preflight;
 
 use std::collections::BTreeMap;
@@ -14,15 +15,15 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::cursor::{List, Page, Paging};
-use super::named::Named;
 use super::{Caller, State, large};
-use crate::bridge::bind::Whom;
 use crate::bridge::notify::{Accepted, NotifyError, NotifyRequest, Recipients, Verdict};
-use crate::bridge::route::FieldError;
+use crate::bridge::route::Manner;
 use crate::ids::{DeliveryId, NotificationId};
 use crate::models::delivery::{self, DeliveryState, Priority};
 use crate::models::notification::{self, Notification};
 use crate::web::error::{Code, Problem};
+
+use people::Addressed;
 
 const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
 const KEY_MAX: usize = 255;
@@ -42,7 +43,7 @@ pub(super) struct Create {
     #[serde(default)]
     all_staff: bool,
     /// Instead of `staff_ids`: people, staff or not.
-    people: Option<Vec<Named>>,
+    people: Option<Vec<Addressed>>,
     /// What fills the message in.
     #[serde(default)]
     params: Map<String, Value>,
@@ -52,15 +53,22 @@ pub(super) struct Create {
     send_at: Option<String>,
     /// From when not to send it any more.
     expires_at: Option<String>,
+    /// Which version of the mini-program a tap opens, whatever the routes say.
+    miniprogram_state: Option<String>,
+    /// The language of a mini-program's subscription message, whatever the routes say.
+    lang: Option<String>,
 }
 
 impl Create {
     /// What is asked for, without an idempotency key.
     fn asked(self) -> Result<NotifyRequest, Problem> {
-        let people = self.people.map(people).transpose()?;
+        let (people, brought) = self.people.map(people::read).transpose()?.unzip();
+        let lang = self.lang.as_deref();
         Ok(NotifyRequest {
             message_type: self.message_type,
             recipients: Recipients::one_of(self.staff_ids, self.tag, self.all_staff, people)?,
+            brought: brought.unwrap_or_default(),
+            manner: Manner::read(self.miniprogram_state.as_deref(), lang)?,
             params: self.params,
             priority: self.priority,
             send_at: self.send_at,
@@ -154,17 +162,6 @@ pub(super) async fn create(
     let accepted = state.bridge.notify(caller.project_id, asked).await?;
     let size = (accepted.verdicts.len(), VERDICT_BYTES);
     large::answer(StatusCode::ACCEPTED, &show(message_type, accepted), size)
-}
-
-fn people(named: Vec<Named>) -> Result<Vec<Whom>, FieldError> {
-    let whom = |(at, one): (usize, Named)| {
-        one.whom().ok_or_else(|| {
-            let problem =
-                "must have exactly one of: app_id and openid, app_id and code, or unionid";
-            FieldError::new(format!("people[{at}]"), problem)
-        })
-    };
-    named.into_iter().enumerate().map(whom).collect()
 }
 
 /// What is stored as JSON, to be shown as it is.

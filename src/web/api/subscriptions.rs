@@ -10,7 +10,7 @@ use super::check;
 use super::credits::CreditView;
 use super::sessions::check_code;
 use super::{Caller, State};
-use crate::bridge::consent::{Report, ReportError, Verdict, Who};
+use crate::bridge::consent::{Answered, Report, ReportError, Verdict, Who};
 use crate::bridge::login::LoginError;
 use crate::ids::IdentityId;
 use crate::ids::text::TextId;
@@ -86,14 +86,18 @@ fn read(body: Reported) -> Result<Report, Problem> {
     let reported_at = body.reported_at.as_deref().map(time).transpose()?;
     Ok(Report {
         who,
-        results,
-        reported_at,
-        long_term: body.long_term,
+        answered: Answered {
+            results,
+            reported_at,
+            long_term: body.long_term,
+        },
     })
 }
 
 /// WeChat's words on templates, without its word on the call.
-fn results(told: BTreeMap<String, String>) -> Result<BTreeMap<String, Verdict>, Problem> {
+pub(super) fn results(
+    told: BTreeMap<String, String>,
+) -> Result<BTreeMap<String, Verdict>, Problem> {
     let mut results = BTreeMap::new();
     for (template_id, word) in told {
         if template_id == ERR_MSG {
@@ -117,7 +121,7 @@ fn results(told: BTreeMap<String, String>) -> Result<BTreeMap<String, Verdict>, 
     Ok(results)
 }
 
-fn time(text: &str) -> Result<i64, Problem> {
+pub(super) fn time(text: &str) -> Result<i64, Problem> {
     let time = DateTime::parse_from_rfc3339(text).map(|time| time.timestamp());
     match time {
         Ok(time) if time > 1 => Ok(time),
@@ -133,8 +137,10 @@ impl From<ReportError> for Problem {
     fn from(error: ReportError) -> Self {
         match error {
             ReportError::UnknownOpenid => {
-                let detail = "This openid has not logged in through Queqiao, nor sent an event. \
-                              Send a fresh code from wx.login instead of the openid.";
+                let detail = "This openid has not logged in through Queqiao, nor sent an event, \
+                              nor was it brought in. Send a fresh code from wx.login instead of \
+                              the openid, or bring it in first: POST \
+                              /miniprogram/{app_id}/identities.";
                 Self::new(Code::UnknownOpenid, detail).field("openid")
             }
             ReportError::InFuture => {

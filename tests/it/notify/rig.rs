@@ -6,6 +6,7 @@ use std::time::Duration;
 use chrono::{NaiveDate, NaiveDateTime};
 use queqiao::bridge::notify::{Accepted, NotifyError, NotifyRequest, Recipients};
 use queqiao::bridge::register::Draft;
+use queqiao::bridge::route::Manner;
 use queqiao::bridge::{Bridge, Step};
 use queqiao::clock::Clock;
 use queqiao::config::Config;
@@ -281,6 +282,8 @@ impl Rig {
 pub(super) fn request(staff_ids: &[&str], params: Value, key: Option<&str>) -> NotifyRequest {
     NotifyRequest {
         message_type: TYPE.to_owned(),
+        brought: Vec::new(),
+        manner: Manner::default(),
         recipients: Recipients::Staff {
             staff_ids: staff_ids.iter().map(|&id| id.to_owned()).collect(),
         },

@@ -9,9 +9,10 @@ use serde_json::{Map, Value};
 use super::super::check::{self, NAME_MAX};
 use super::super::{Caller, State};
 use crate::bridge::notify::{NotifyError, PreviewRequest, PreviewStaff, RoutePreview};
-use crate::bridge::route::{Channel, FieldError};
+use crate::bridge::route::{Channel, FieldError, Manner};
 use crate::bridge::templates::RouteProblem;
 use crate::web::error::Problem;
+use crate::wechat::subscribe::{Language, MiniProgramState};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -22,6 +23,12 @@ pub(in crate::web::api) struct Wanted {
     /// Whom it is for; nobody in particular without it.
     #[serde(default)]
     staff: Option<Staff>,
+    /// As a notification may have it.
+    #[serde(default)]
+    miniprogram_state: Option<String>,
+    /// As a notification may have it.
+    #[serde(default)]
+    lang: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -52,6 +59,12 @@ struct RouteView {
     text: Option<String>,
     url: Option<String>,
     page: Option<String>,
+    /// Which version of the mini-program a tap opens, and the language around the texts: of
+    /// subscription messages of a mini-program, where they are said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    miniprogram_state: Option<MiniProgramState>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lang: Option<Language>,
     /// Why a notification would be refused.
     errors: Vec<Remark>,
     /// What WeChat would drop without a word.
@@ -85,6 +98,7 @@ pub(in crate::web::api) async fn create(
     let asked = PreviewRequest {
         message_type: message_type.clone(),
         params: body.params,
+        manner: Manner::read(body.miniprogram_state.as_deref(), body.lang.as_deref())?,
         staff,
     };
     let previewed = state.bridge.preview(caller.project_id, asked).await;
@@ -113,6 +127,8 @@ impl From<(usize, RoutePreview)> for RouteView {
             text: shown.preview.text,
             url: shown.preview.url,
             page: shown.preview.page,
+            miniprogram_state: shown.route.miniprogram_state,
+            lang: shown.route.lang,
             errors: remarks(shown.preview.errors),
             warnings: remarks(shown.preview.warnings)
                 .into_iter()

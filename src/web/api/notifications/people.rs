@@ -1,0 +1,70 @@
+//! How a notification names people, and what it brings along of them.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use crate::bridge::bind::Whom;
+use crate::bridge::consent::Answered;
+use crate::bridge::notify::Brought;
+use crate::bridge::route::FieldError;
+use crate::web::api::named::Named;
+use crate::web::api::subscriptions;
+use crate::web::error::Problem;
+
+/// A person in one of the three forms of [`Named`], and what they answered a consent pop-up.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Addressed {
+    app_id: Option<String>,
+    code: Option<String>,
+    openid: Option<String>,
+    unionid: Option<String>,
+    /// What wx.requestSubscribeMessage returned, as it is.
+    results: Option<BTreeMap<String, String>>,
+    /// When they answered; as in a report of consent.
+    reported_at: Option<String>,
+    /// Whether these are long-term templates.
+    long_term: Option<bool>,
+}
+
+/// Whom the entries name, and what some of them answered.
+pub(super) fn read(entries: Vec<Addressed>) -> Result<(Vec<Whom>, Vec<Brought>), Problem> {
+    let mut people = Vec::with_capacity(entries.len());
+    let mut brought = Vec::new();
+    for (at, entry) in entries.into_iter().enumerate() {
+        let answered = answered(&entry).map_err(|problem| problem.within(&format!("people[{at}]")));
+        brought.extend(answered?.map(|answered| Brought { at, answered }));
+        let named = Named {
+            app_id: entry.app_id,
+            code: entry.code,
+            openid: entry.openid,
+            unionid: entry.unionid,
+        };
+        people.push(named.whom().ok_or_else(|| {
+            let problem =
+                "must have exactly one of: app_id and openid, app_id and code, or unionid";
+            FieldError::new(format!("people[{at}]"), problem)
+        })?);
+    }
+    Ok((people, brought))
+}
+
+fn answered(entry: &Addressed) -> Result<Option<Answered>, Problem> {
+    let Some(results) = &entry.results else {
+        if entry.reported_at.is_none() && entry.long_term.is_none() {
+            return Ok(None);
+        }
+        let problem = "is missing: reported_at and long_term say more of it, and nothing alone";
+        return Err(FieldError::new("results", problem).into());
+    };
+    Ok(Some(Answered {
+        results: subscriptions::results(results.clone())?,
+        reported_at: entry
+            .reported_at
+            .as_deref()
+            .map(subscriptions::time)
+            .transpose()?,
+        long_term: entry.long_term.unwrap_or_default(),
+    }))
+}
