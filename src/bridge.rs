@@ -1,6 +1,7 @@
 //! The steps of the data path. Each meets the next only through a table and a wake signal.
 
 pub mod accounts;
+pub mod adopt;
 pub mod bind;
 pub mod consent;
 mod decide;

@@ -9,6 +9,7 @@ mod followers;
 mod keys;
 mod load;
 mod migrate;
+mod people;
 mod projects;
 mod secrets;
 mod serve;
@@ -66,6 +67,9 @@ enum Command {
     /// Followers that were there before Queqiao.
     #[command(subcommand)]
     Followers(followers::Command),
+    /// People who were there before Queqiao.
+    #[command(subcommand)]
+    People(people::Command),
     /// The templates that accounts have at WeChat.
     #[command(subcommand)]
     Templates(templates::Command),
@@ -103,6 +107,7 @@ pub async fn run(cli: Cli) -> Result<()> {
         Command::Accounts(command) => accounts::run(config, *command).await,
         Command::Keys(command) => keys::run(config, command).await,
         Command::Followers(command) => followers::run(config, command).await,
+        Command::People(command) => people::run(config, command).await,
         Command::Templates(command) => templates::run(config, command).await,
         Command::Deliveries(command) => deliveries::run(config, command).await,
         Command::Explain(args) => explain::run(config, args).await,

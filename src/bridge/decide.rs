@@ -243,7 +243,8 @@ fn stranger(recipient: &str) -> (&'static str, String) {
             "unknown_openid",
             format!(
                 "Nobody with this openid is known in account {app_id}. If it is a mini-program, \
-                 have them log in through Queqiao, or give a login code instead."
+                 have them log in through Queqiao, give a login code instead, or bring the openid in \
+                 (POST /miniprogram/{app_id}/identities)."
             ),
         ),
         _ => (

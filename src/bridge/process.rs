@@ -163,6 +163,7 @@ fn apply(
     invite::lock_presented(conn, &effects.invitations)?;
     let news = Pushes::before(conn, &effects.sightings)?;
     identity::sight(conn, &effects.sightings)?;
+    identity::confirm(conn, &effects.of_mini_programs())?;
     let receipts = receipt::insert_many(conn, &effects.receipts)?;
     let found = identity::ids_of(conn, &effects.spots())?;
     let ids: HashMap<(AccountId, &str), _> = found

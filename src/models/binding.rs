@@ -2,7 +2,10 @@
 
 use chrono::NaiveDateTime;
 use diesel::prelude::*;
+use diesel::sql_types::BigInt;
+use serde::Serialize;
 
+use crate::db::batch::{Batch, Kind, timestamp};
 use crate::db::{Conn, on_engine, schema::bindings, schema::staff};
 use crate::ids::{BindingId, IdentityId, ProjectId, StaffRowId};
 
@@ -48,6 +51,46 @@ pub fn create(conn: &mut Conn, binding: &NewBinding<'_>) -> QueryResult<Option<B
         .returning(Binding::as_returning())
         .get_result(conn)
         .optional())
+}
+
+/// A staff member and an identity to bind.
+#[derive(Debug, Serialize)]
+pub struct Pair {
+    /// The project.
+    pub project_id: ProjectId,
+    /// The staff member.
+    pub staff_row_id: StaffRowId,
+    /// The identity.
+    pub identity_id: IdentityId,
+    /// Now.
+    #[serde(serialize_with = "timestamp")]
+    pub now: NaiveDateTime,
+}
+
+/// Adds many bindings to identities, and returns those that were not there.
+pub fn create_many(conn: &mut Conn, pairs: &[Pair]) -> QueryResult<Vec<Binding>> {
+    #[derive(QueryableByName)]
+    struct Made {
+        #[diesel(sql_type = BigInt)]
+        id: BindingId,
+    }
+    const CREATE: Batch = Batch {
+        columns: &[
+            ("project_id", Kind::BigInt),
+            ("staff_row_id", Kind::BigInt),
+            ("identity_id", Kind::BigInt),
+            ("now", Kind::Timestamp),
+        ],
+        sql: "INSERT INTO bindings (project_id, staff_row_id, identity_id, created_at) \
+              SELECT r.project_id, r.staff_row_id, r.identity_id, r.now FROM {rows} WHERE TRUE \
+              ON CONFLICT DO NOTHING RETURNING id",
+    };
+    let made: Vec<Made> = CREATE.load(conn, pairs)?;
+    bindings::table
+        .filter(bindings::id.eq_any(made.iter().map(|made| made.id)))
+        .order(bindings::id)
+        .select(Binding::as_select())
+        .load(conn)
 }
 
 /// The stored binding that keeps another one from being added.

@@ -8,6 +8,7 @@ mod balance;
 mod record;
 mod spend;
 mod standing;
+mod stated;
 
 use chrono::NaiveDateTime;
 use diesel::prelude::*;
@@ -18,6 +19,7 @@ use crate::ids::{AccountId, CreditId, IdentityId, ProjectId};
 pub use record::{Said, Word, mark_long_term, record};
 pub use spend::{Refusal, Taken, Wanted, give_back, refuse, settle, take};
 pub use standing::{Standing, standings};
+pub use stated::{Stated, stated};
 
 /// Longest template id, in characters; WeChat's have 43.
 pub const TEMPLATE_ID_MAX: usize = 128;
@@ -29,6 +31,8 @@ text_enum! {
         Event = "event",
         /// A consent that the business reported.
         Api = "api",
+        /// What the business stated to be left, in a table that it brought in.
+        Imported = "imported",
         /// A permission that a send of ours took.
         Taken = "taken",
         /// A message that WeChat reports as sent, by us or by another system of the business.

@@ -1,5 +1,6 @@
 //! Identities: one openid in one account, with its follow state and profile.
 
+mod adopt;
 mod follow;
 mod people;
 mod profile;
@@ -12,6 +13,7 @@ use diesel::prelude::*;
 use crate::db::{Conn, schema::identities, text_enum};
 use crate::ids::{AccountId, IdentityId, ProjectId};
 
+pub use adopt::{Adopted, Claim, adopt, by_openids, claim, confirm, take_back};
 pub use follow::{Found, Sighting, Spot, ids_of, mark_unfollowed, sight};
 pub use people::{LinkState, PeopleFilter, members_of, page, with_unionids};
 pub use profile::{
@@ -47,6 +49,9 @@ text_enum! {
         UnknownOpenid = "unknown_openid",
         /// A mini-program learns a unionid only when the person logs in.
         LoginNeeded = "login_needed",
+        /// The business brought it in, and WeChat has not told of it: neither of the openid, nor of
+        /// the unionid if there is one.
+        Unconfirmed = "unconfirmed",
     }
 }
 

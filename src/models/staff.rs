@@ -1,5 +1,6 @@
 //! Staff: members of the business, known by the business's own ids.
 
+mod many;
 mod people;
 mod reach;
 mod tags;
@@ -10,6 +11,7 @@ use diesel::prelude::*;
 use crate::db::{Conn, on_engine, schema::staff};
 use crate::ids::{ProjectId, StaffRowId};
 
+pub use many::{add_many, rows_of};
 pub use people::{Person, PersonRow, reach_people};
 pub use reach::{ReachRow, reach};
 pub use tags::{Group, ids_of_group, set_tags, tags_of};

@@ -1,7 +1,7 @@
 //! The API, `/api/v1`: every route on one screen, with the scope that a key needs for it.
 //!
 //! `read` looks up, `notify` is what a business app does day by day (notify, log in, report
-//! consent, put staff, bind, invite), `token` borrows access tokens, `webhooks` is about endpoints,
+//! consent, bring openids in, put staff, bind, invite), `token` borrows access tokens, `webhooks` is about endpoints,
 //! `admin` deletes and changes settings, and covers the others. A key sees one project; what belongs
 //! to another one does not exist for it
 //! (404).
@@ -18,6 +18,7 @@ mod credits;
 mod deliveries;
 mod events;
 mod explain;
+mod identities;
 mod imports;
 mod large;
 mod message_types;
@@ -48,6 +49,8 @@ const BODY_MAX: usize = 64 << 10;
 const PREVIEW_MAX: usize = 128 << 10;
 /// Largest body of a notification, bytes: a hundred thousand staff ids fit.
 const NOTIFICATION_MAX: usize = 16 << 20;
+/// Largest body of a table of identities, bytes: ten thousand rows with consents fit.
+const IDENTITIES_MAX: usize = 16 << 20;
 
 #[rustfmt::skip]
 pub(super) fn scope() -> Routes {
@@ -57,6 +60,8 @@ pub(super) fn scope() -> Routes {
         .app_data(error::path())
         .service(at("/v1/miniprogram/{app_id}/sessions", [open(Notify, sessions::create)]))
         .service(at("/v1/miniprogram/{app_id}/subscriptions", [post(Notify, subscriptions::create)]))
+        .service(at("/v1/miniprogram/{app_id}/identities", [post(Notify, identities::create)])
+            .app_data(error::json(IDENTITIES_MAX)))
         .service(at("/v1/credits/low", [search(Read, credits::low)]))
         .service(at("/v1/staff", [search(Read, staff::list)]))
         .service(at("/v1/staff/{staff_id}", [put(Notify, staff::put), get(Read, staff::find), delete(Admin, staff::delete)]))

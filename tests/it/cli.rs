@@ -5,6 +5,7 @@ mod crash;
 mod demo;
 mod explain;
 mod misuse;
+mod people;
 mod roles;
 mod templates;
 mod trigger;

@@ -224,7 +224,7 @@ fn learn_unionid(facts: &Facts, silent: &Identity, wanted: &str) -> String {
             "Bind them again with the right openid: WeChat does not know the bound one in account \
              {app_id}. DELETE {at}/bindings/ID, then POST {at}/bindings."
         ),
-        ProfileState::LoginNeeded => format!(
+        ProfileState::LoginNeeded | ProfileState::Unconfirmed => format!(
             "Have them open mini-program {app_id} and log in: that tells their unionid, which links \
              them to {wanted}."
         ),

@@ -222,6 +222,10 @@ pub const fn no_unionid(state: Option<ProfileState>) -> &'static str {
             "Their unionid is not known, because they have not logged in to the mini-program yet. \
              Have them open it."
         }
+        Some(ProfileState::Unconfirmed) => {
+            "Their unionid is not known, because the business brought their openid in without it. \
+             Bring it in with the unionid, or have them open the mini-program and log in."
+        }
         Some(ProfileState::Complete) | None => {
             "Nobody with the bound unionid or openid has been seen yet. Ask them to follow it."
         }

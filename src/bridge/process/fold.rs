@@ -87,13 +87,22 @@ impl Effects {
     }
 
     pub(super) fn spots(&self) -> Vec<Spot<'_>> {
-        self.sightings
-            .iter()
-            .map(|sighting| Spot {
-                account_id: sighting.account_id,
-                openid: &sighting.openid,
-            })
+        self.sightings.iter().map(spot).collect()
+    }
+
+    /// Those in mini-programs.
+    pub(super) fn of_mini_programs(&self) -> Vec<Spot<'_>> {
+        let seen = self.sightings.iter();
+        seen.filter(|sighting| sighting.profile_state == ProfileState::LoginNeeded)
+            .map(spot)
             .collect()
+    }
+}
+
+fn spot(sighting: &Sighting) -> Spot<'_> {
+    Spot {
+        account_id: sighting.account_id,
+        openid: &sighting.openid,
     }
 }
 

@@ -14,7 +14,7 @@ use crate::ids::IdentityId;
 use crate::models::webhook::IdentityFact;
 
 pub(crate) use deliveries::{ended, sends};
-pub(crate) use people::{Gone, People, bound, unbound};
+pub(crate) use people::{Gone, People, bound, bound_many, unbound};
 pub(crate) use pushes::{Batch, Pushes};
 pub(crate) use trouble::{alert, disabled};
 

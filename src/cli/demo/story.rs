@@ -1,6 +1,7 @@
 //! The story, in acts. Each act says what happens, then checks it through Queqiao's own API or on
 //! WeChat's side.
 
+mod adopt;
 mod fallback;
 mod invite;
 
@@ -28,6 +29,7 @@ pub(super) async fn tell(stage: &Stage) -> Result<u32> {
     invite::act(stage, &mut teller).await?;
     unfollow(stage, &mut teller).await?;
     fallback::act(stage, &mut teller).await?;
+    adopt::act(stage, &mut teller).await?;
     println!("\n{} checks, {} failed", teller.checks, teller.failed);
     Ok(teller.failed)
 }

@@ -10,6 +10,10 @@
 //! - a report near an event, within [`SAME_TAP`], adds nothing: the event is the evidence. It may
 //!   stand for a tap whose event was lost; then one permission less is counted than there is.
 //!
+//! - what the business states in a table that it brings in is how many were left then, as far as it
+//!   knew: the first statement adds what was not known, and each later one what has changed since
+//!   the one before. So the same table brought in again adds nothing.
+//!
 //! What remains unknowable: whether a phone's clock that is wrong by more than [`SAME_TAP`] made
 //! one tap into two. WeChat's 43101 corrects that.
 
@@ -30,7 +34,8 @@ const SKEW: i64 = 60;
 pub(super) struct Entry {
     pub(super) kind: EntryKind,
     pub(super) time: i64,
-    /// 1 for a report without a time of its own; a send's msgid, or 0.
+    /// 1 for a report without a time of its own; a send's msgid, or 0; how many were stated to be
+    /// left.
     pub(super) mark: i64,
 }
 
@@ -39,12 +44,15 @@ pub(super) struct Entry {
 pub(super) fn left(floor: i64, entries: &[Entry]) -> i32 {
     let mut moves: Vec<(i64, Move)> = consents(entries)
         .map(|time| (time, Move::Consent))
+        .chain(statements(entries))
         .chain(sends(entries))
         .filter(|(time, _)| *time > floor)
         .collect();
     moves.sort_unstable();
     let left = moves.iter().fold(0_i32, |left, (_, step)| match step {
         Move::Consent => left.saturating_add(1),
+        Move::Stated(stated) => left.max(*stated),
+        Move::Restated(difference) => left.saturating_add(*difference),
         // Its consent may be dated later than it, when the clocks differ.
         Move::Taken => left.saturating_sub(1),
         // Another system's send may have used a permission that was never heard of.
@@ -57,6 +65,8 @@ pub(super) fn left(floor: i64, entries: &[Entry]) -> i32 {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Move {
     Consent,
+    Stated(i32),
+    Restated(i32),
     Taken,
     Foreign,
 }
@@ -85,6 +95,23 @@ fn consents(entries: &[Entry]) -> impl Iterator<Item = i64> {
     of_kind(entries, EntryKind::Event)
         .map(|event| event.time)
         .chain(reports.into_iter().filter_map(alone))
+}
+
+fn statements(entries: &[Entry]) -> impl Iterator<Item = (i64, Move)> {
+    let mut stated: Vec<(i64, i32)> = of_kind(entries, EntryKind::Imported)
+        .filter_map(|entry| Some((entry.time, i32::try_from(entry.mark).ok()?)))
+        .filter(|(_, left)| *left >= 0)
+        .collect();
+    stated.sort_unstable();
+    let mut before = None;
+    stated.into_iter().map(move |(time, left)| {
+        let step = match before {
+            None => Move::Stated(left),
+            Some(before) => Move::Restated(left.saturating_sub(before)),
+        };
+        before = Some(left);
+        (time, step)
+    })
 }
 
 /// Our own sends, and those that WeChat reports and that are not ours.

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::EntryKind;
 use super::balance::{self, Entry, SAME_TAP};
+use super::stated::LONG_TERM;
 use crate::db::batch::{Batch, Kind, timestamp};
 use crate::db::{Conn, schema::credits};
 use crate::ids::{AccountId, CreditId, IdentityId};
@@ -40,6 +41,12 @@ pub enum Word {
         /// Whether the time is the tap's, and not that of the report.
         timed: bool,
     },
+    /// Given some time before, as the business stated it; one-time permissions with how many are
+    /// left, none where it is a long-term one.
+    Stated {
+        /// How many.
+        left: Option<u32>,
+    },
     /// Refused in a pop-up. One-time permissions given before stay: the pop-up asked for one more.
     Rejected,
     /// Refused in the settings: nothing given before counts any more.
@@ -59,6 +66,7 @@ impl Word {
             Self::Pushed => Some((EntryKind::Event, 0)),
             Self::Reported { timed } => Some((EntryKind::Api, i64::from(!timed))),
             Self::Sent { msgid } => Some((EntryKind::Sent, msgid)),
+            Self::Stated { left } => Some((EntryKind::Imported, left.map_or(LONG_TERM, i64::from))),
             Self::Rejected | Self::Withdrawn | Self::Banned => None,
         }
     }
@@ -168,7 +176,8 @@ fn fold(said: &[Said], now: NaiveDateTime) -> Vec<Row<'_>> {
         row.long_term |= said.long_term;
         let newest = match said.word {
             Word::Pushed => &mut row.event_time,
-            Word::Reported { .. } => &mut row.api_time,
+            Word::Stated { left: Some(0) } => continue,
+            Word::Reported { .. } | Word::Stated { .. } => &mut row.api_time,
             Word::Rejected => &mut row.rejected_time,
             Word::Withdrawn => &mut row.withdrawn_time,
             Word::Banned => &mut row.banned_time,
@@ -224,8 +233,9 @@ pub(super) fn recount(conn: &mut Conn, ids: &[CreditId]) -> QueryResult<()> {
         let (_, entries) = by_credit
             .entry(entry.credit_id)
             .or_insert_with(|| (entry.floor, Vec::new()));
-        // What is void may still explain what came soon after it.
-        if entry.happened_time > entry.floor.saturating_sub(2 * SAME_TAP) {
+        // What is void may still explain what came soon after it, and a statement the next one.
+        let recent = entry.floor.saturating_sub(2 * SAME_TAP);
+        if entry.happened_time > recent || entry.kind == EntryKind::Imported {
             entries.push(Entry {
                 kind: entry.kind,
                 time: entry.happened_time,

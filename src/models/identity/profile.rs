@@ -230,13 +230,15 @@ pub struct Login<'a> {
 }
 
 /// Stores a login: a new identity, or a known one with its unionid. A known unionid is never
-/// erased by an answer without one.
+/// erased by an answer without one; one that only the business told stays `unconfirmed` then.
 pub fn log_in(conn: &mut Conn, login: &Login<'_>) -> QueryResult<Identity> {
     use identities as i;
     let unionid = sql::<Nullable<Text>>("COALESCE(excluded.unionid, identities.unionid)");
     let state = sql::<Text>(
         "CASE WHEN COALESCE(excluded.unionid, identities.unionid) IS NULL \
-         THEN excluded.profile_state ELSE 'complete' END",
+         THEN excluded.profile_state \
+         WHEN excluded.unionid IS NULL AND identities.profile_state = 'unconfirmed' \
+         THEN 'unconfirmed' ELSE 'complete' END",
     );
     on_engine!(conn, conn => diesel::insert_into(i::table)
         .values(login)

@@ -186,9 +186,17 @@ pub(crate) fn bound(
     binding: &Binding,
     now: NaiveDateTime,
 ) -> QueryResult<usize> {
-    let project = binding.project_id;
-    let bindings = std::slice::from_ref(binding);
-    bindings_changed(conn, project, NewsKind::Bound, staff_id, bindings, now)
+    bound_many(conn, binding.project_id, &[(staff_id, binding)], now)
+}
+
+/// Many staff members of a project were bound.
+pub(crate) fn bound_many(
+    conn: &mut Conn,
+    project: ProjectId,
+    bindings: &[(&str, &Binding)],
+    now: NaiveDateTime,
+) -> QueryResult<usize> {
+    bindings_changed(conn, project, NewsKind::Bound, bindings, now)
 }
 
 /// Bindings of a staff member were removed; to be called with what they were.
@@ -199,15 +207,15 @@ pub(crate) fn unbound(
     bindings: &[Binding],
     now: NaiveDateTime,
 ) -> QueryResult<usize> {
-    bindings_changed(conn, project, NewsKind::Unbound, staff_id, bindings, now)
+    let bindings: Vec<(&str, &Binding)> = bindings.iter().map(|one| (staff_id, one)).collect();
+    bindings_changed(conn, project, NewsKind::Unbound, &bindings, now)
 }
 
 fn bindings_changed(
     conn: &mut Conn,
     project: ProjectId,
     kind: NewsKind,
-    staff_id: &str,
-    bindings: &[Binding],
+    bindings: &[(&str, &Binding)],
     now: NaiveDateTime,
 ) -> QueryResult<usize> {
     if bindings.is_empty() {
@@ -217,12 +225,13 @@ fn bindings_changed(
     if !audience.wants_in(project, kind) {
         return Ok(0);
     }
-    let ids: Vec<IdentityId> = bindings.iter().filter_map(|one| one.identity_id).collect();
-    let facts = webhook::identities(conn, &ids)?;
+    let ids = bindings.iter().filter_map(|(_, one)| one.identity_id);
+    let facts = webhook::identities(conn, &ids.collect::<Vec<_>>())?;
+    let facts: HashMap<IdentityId, &IdentityFact> =
+        facts.iter().map(|fact| (fact.identity_id, fact)).collect();
     let mut news = Vec::new();
-    for binding in bindings {
-        let mut facts = facts.iter();
-        let fact = facts.find(|fact| Some(fact.identity_id) == binding.identity_id);
+    for (staff_id, binding) in bindings {
+        let fact = binding.identity_id.and_then(|id| facts.get(&id));
         let unionid = fact.and_then(|fact| fact.unionid.as_deref());
         let app_id = fact.map(|fact| fact.app_id.as_str());
         let data = BindingData {

@@ -22,6 +22,10 @@ fn sent(time: i64, msgid: i64) -> Entry {
     entry(EntryKind::Sent, time, msgid)
 }
 
+fn stated(time: i64, left: i64) -> Entry {
+    entry(EntryKind::Imported, time, left)
+}
+
 fn entry(kind: EntryKind, time: i64, mark: i64) -> Entry {
     Entry { kind, time, mark }
 }
@@ -45,6 +49,23 @@ fn a_report_without_a_time_is_repeated_within_a_minute() {
     let chain = [arrival(1000), arrival(1050), arrival(1100)];
     assert_eq!(left(0, &chain), 2, "the third is too far from the first");
     assert_eq!(left(0, &[report(1000), arrival(1010)]), 1);
+}
+
+#[test]
+fn what_a_table_states_adds_what_was_not_known() {
+    assert_eq!(left(0, &[stated(1000, 3)]), 3);
+    assert_eq!(left(0, &[event(900), event(950), stated(1000, 3)]), 3);
+    assert_eq!(left(0, &[event(900), event(950), stated(1000, 1)]), 2);
+    assert_eq!(left(0, &[stated(1000, 3), event(1000), event(1010)]), 4);
+    let used = [stated(1000, 3), taken(1100, 7), taken(1200, 8)];
+    assert_eq!(left(0, &used), 1);
+    let again = [&used[..], &[stated(1300, 4)]].concat();
+    assert_eq!(left(0, &again), 2, "one more than was stated before");
+    let fewer = [&used[..], &[stated(1300, 2)]].concat();
+    assert_eq!(left(0, &fewer), 0);
+    assert_eq!(left(1000, &[stated(1000, 3)]), 0);
+    assert_eq!(left(1000, &[stated(1000, 3), stated(1500, 5)]), 2);
+    assert_eq!(left(0, &[entry(EntryKind::Imported, 1000, -1)]), 0);
 }
 
 #[test]
@@ -95,7 +116,9 @@ proptest! {
         let given = |entry: &&Entry| {
             matches!(entry.kind, EntryKind::Event | EntryKind::Api) && entry.time > floor
         };
-        let given = entries.iter().filter(given).count();
+        let stated = |entry: &&Entry| entry.kind == EntryKind::Imported && entry.time > floor;
+        let stated: i64 = entries.iter().filter(stated).map(|entry| entry.mark).sum();
+        let given = entries.iter().filter(given).count() + usize::try_from(stated).unwrap();
         let left = left(floor, &entries);
         prop_assert!(left >= 0 && usize::try_from(left).unwrap() <= given);
     }

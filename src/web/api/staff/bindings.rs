@@ -80,7 +80,8 @@ impl From<BindError> for Problem {
             }
             BindError::UnknownOpenid => {
                 let detail = "This openid has not logged in through Queqiao yet. Bind with app_id \
-                              and a fresh code from wx.login instead.";
+                              and a fresh code from wx.login instead, or bring the openid in \
+                              first: POST /miniprogram/{app_id}/identities.";
                 Self::new(Code::UnknownOpenid, detail).field("openid")
             }
             BindError::AlreadyBound(staff_id) => {

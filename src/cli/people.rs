@@ -1,0 +1,115 @@
+//! `queqiao people`: people who were there before Queqiao.
+
+mod table;
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result, bail};
+use clap::Subcommand;
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::context;
+use crate::bridge::adopt::{Counts, Options, Outcome};
+use crate::config::Config;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Bring a mini-program's openids in, with what people allowed it before.
+    ///
+    /// The file's first row names its columns: openid, and if wanted unionid, staff_id, and one
+    /// consents.TEMPLATE_ID for each template, with how many one-time permissions are left, or
+    /// long_term. The same file again changes nothing.
+    Import {
+        /// The mini-program's AppID.
+        #[arg(long, value_name = "APP_ID")]
+        account: String,
+        /// A CSV file in UTF-8, or an XLSX file.
+        file: PathBuf,
+        /// The sheet of an XLSX file; its first one without it.
+        #[arg(long, value_name = "NAME")]
+        sheet: Option<String>,
+        /// Say what would come of each row, and store nothing.
+        #[arg(long)]
+        dry_run: bool,
+        /// Add the staff members that there are not.
+        #[arg(long)]
+        create_staff: bool,
+        /// Print every row, not only those that are refused.
+        #[arg(long)]
+        every_row: bool,
+    },
+}
+
+pub(super) async fn run(config: Config, command: Command) -> Result<()> {
+    let Command::Import {
+        account,
+        file,
+        sheet,
+        dry_run,
+        create_staff,
+        every_row,
+    } = command;
+    let rows = table::read(&file, sheet.as_deref())
+        .with_context(|| format!("reading {}", file.display()))?;
+    let bridge = context::open(config)?;
+    let known = bridge.accounts.get(&account).await?;
+    let project = known
+        .with_context(|| format!("there is no account {account}; see: queqiao accounts list"))?
+        .project_id;
+    let bar = ProgressBar::new(rows.len() as u64).with_style(ProgressStyle::with_template(
+        "{bar:40} {pos}/{len} rows, {eta} left",
+    )?);
+    let options = Options {
+        create_staff,
+        dry_run,
+    };
+    let adopted = bridge
+        .adopt(project, &account, rows, options, |done| {
+            bar.set_position(done as u64);
+        })
+        .await;
+    bar.finish_and_clear();
+    let outcomes = adopted?;
+    for outcome in &outcomes {
+        if every_row || outcome.result.is_err() || outcome.note.is_some() {
+            println!("{}", line(outcome));
+        }
+    }
+    let counts = Counts::of(&outcomes);
+    println!("{}", summary(&counts, outcomes.len(), dry_run));
+    match counts.refused {
+        0 => Ok(()),
+        refused => bail!(
+            "{refused} of {} rows are refused: correct them and give the same file again, the \
+             others stay as they are",
+            outcomes.len()
+        ),
+    }
+}
+
+/// A row of the file in one line; what the file says is escaped.
+fn line(outcome: &Outcome) -> String {
+    let openid = outcome.openid.as_deref().unwrap_or("-").escape_debug();
+    let (word, why) = match &outcome.result {
+        Ok(taken) => (taken.as_str(), outcome.note.clone()),
+        Err(fault) => ("refused", Some(format!("{}: {fault}", fault.code))),
+    };
+    let why = why.map(|why| format!("  {why}")).unwrap_or_default();
+    format!("row {:<6} {word:9}  {openid}{why}", outcome.number)
+}
+
+fn summary(counts: &Counts, rows: usize, dry_run: bool) -> String {
+    let Counts {
+        created,
+        updated,
+        unchanged,
+        refused,
+    } = counts;
+    let counted = format!(
+        "{rows} rows: {created} created, {updated} updated, {unchanged} unchanged, {refused} refused"
+    );
+    match dry_run {
+        true => format!("{counted}. This was a dry run: nothing is stored."),
+        false => counted,
+    }
+}

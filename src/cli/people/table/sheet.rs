@@ -1,0 +1,72 @@
+//! A sheet of an XLSX file, cell by cell, so that a cell far away costs no memory.
+
+use std::io::Cursor;
+
+use anyhow::{Context as _, Result, ensure};
+use calamine::{DataRef, Reader as _, Xlsx};
+
+use super::{COLUMNS_MAX, Cell, Lines, ROWS_MAX, too_many};
+
+/// Excel keeps this many digits of a number.
+const EXACT: f64 = 1e15;
+
+pub(super) fn read(bytes: Vec<u8>, sheet: Option<&str>) -> Result<Lines> {
+    let mut workbook: Xlsx<_> =
+        Xlsx::new(Cursor::new(bytes)).context("it is no sound XLSX file")?;
+    let names = workbook.sheet_names();
+    let name = match sheet {
+        Some(wanted) => names.iter().find(|name| *name == wanted).with_context(|| {
+            format!(
+                "there is no sheet {wanted:?}; there are: {}",
+                names.join(", ")
+            )
+        })?,
+        None => names.first().context("the file has no sheet")?,
+    };
+    let mut cells = workbook.worksheet_cells_reader(name)?;
+    let mut lines = Lines::new();
+    while let Some(cell) = cells.next_cell()? {
+        let value = said(cell.get_value());
+        if value.as_ref().is_ok_and(String::is_empty) {
+            continue;
+        }
+        let (row, column) = cell.get_position();
+        let (row, column) = (row as usize + 1, column as usize);
+        ensure!(
+            column < COLUMNS_MAX,
+            "row {row} has something in column {}; give at most {COLUMNS_MAX} columns",
+            column + 1
+        );
+        if lines.last().is_none_or(|(last, _)| *last != row) {
+            ensure!(lines.len() <= ROWS_MAX, too_many());
+            lines.push((row, Vec::new()));
+        }
+        if let Some((_, line)) = lines.last_mut() {
+            line.resize(line.len().max(column + 1), Ok(String::new()));
+            if let Some(place) = line.get_mut(column) {
+                *place = value;
+            }
+        }
+    }
+    Ok(lines)
+}
+
+fn said(value: &DataRef<'_>) -> Cell {
+    match value {
+        DataRef::Empty => Ok(String::new()),
+        DataRef::String(text) => Ok(text.clone()),
+        DataRef::SharedString(text) => Ok((*text).to_owned()),
+        DataRef::Int(number) => Ok(number.to_string()),
+        DataRef::Float(number) if number.abs() < EXACT => Ok(number.to_string()),
+        DataRef::Float(_) => Err(
+            "is a number of more than 15 digits, of which Excel has lost the last ones: make the \
+             column a text, and enter it again"
+                .to_owned(),
+        ),
+        DataRef::Bool(_) => Err("is TRUE or FALSE: enter a text or a number".to_owned()),
+        DataRef::DateTime(_) | DataRef::DateTimeIso(_) | DataRef::DurationIso(_) => {
+            Err("is a date: make the column a text, and enter it again".to_owned())
+        }
+        DataRef::Error(error) => Err(format!("is the error {error}: correct the formula")),
+    }
+}
