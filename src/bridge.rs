@@ -8,6 +8,7 @@ mod decide;
 pub mod deliver;
 pub mod explain;
 mod fallback;
+pub mod gauges;
 pub mod import;
 pub mod invite;
 pub mod keys;

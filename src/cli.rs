@@ -22,7 +22,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::logging;
 
 /// Queqiao 鹊桥: a self-hosted event bridge for WeChat official accounts.
@@ -92,6 +92,7 @@ pub async fn run(cli: Cli) -> Result<()> {
     let quiet = matches!(cli.command, Command::Demo(_)).then(|| "warn".to_owned());
     let filter = std::env::var("RUST_LOG").ok().or(quiet);
     logging::start(cli.log_format, filter.as_deref());
+    config::check_variables()?;
     match cli.command {
         Command::Simulate(args) => return simulate::run(args).await,
         Command::Trigger(args) => return trigger::run(args).await,

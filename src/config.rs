@@ -1,6 +1,7 @@
 //! Settings, one struct per concern. `defaults.toml` is both the defaults and their documentation.
 
 mod budgets;
+mod environment;
 mod webhooks;
 
 use std::path::{Path, PathBuf};
@@ -190,6 +191,14 @@ pub enum ConfigError {
     /// A value has the wrong type, a name is unknown, or the file cannot be read.
     #[error("configuration: {0}")]
     Source(#[from] config::ConfigError),
+    /// A variable that begins like a setting is none.
+    #[error("configuration: {name} is no setting{hint}")]
+    Variable {
+        /// The variable.
+        name: String,
+        /// What was probably meant, or where the settings are listed.
+        hint: String,
+    },
     /// A value is out of its range.
     #[error("configuration: {field} is {value}, {rule}")]
     Range {
@@ -208,6 +217,7 @@ impl Config {
     /// # Errors
     /// Names the setting that is unknown, malformed or out of range.
     pub fn load(file: Option<&Path>) -> Result<Self, ConfigError> {
+        let variables = environment::settings()?;
         let environment = Environment::with_prefix("QUEQIAO")
             .prefix_separator("_")
             .separator("__")
@@ -217,7 +227,7 @@ impl Config {
             source = source.add_source(File::from(file).format(FileFormat::Toml));
         }
         let config: Self = source
-            .add_source(environment.source(Some(own_variables())))
+            .add_source(environment.source(Some(variables)))
             .build()?
             .try_deserialize()?;
         config.check()?;
@@ -264,11 +274,12 @@ impl Config {
     }
 }
 
-/// The variables that are settings: `QUEQIAO_MASTER_KEY` and the like are not.
-fn own_variables() -> config::Map<String, String> {
-    std::env::vars()
-        .filter(|(name, _)| name == "QUEQIAO_DATA_DIR" || name.contains("__"))
-        .collect()
+/// Checks the names of `QUEQIAO_…` variables, for a command that reads no settings.
+///
+/// # Errors
+/// Names a variable that is no setting.
+pub fn check_variables() -> Result<(), ConfigError> {
+    environment::settings().map(drop)
 }
 
 /// The master key, if the operator gives one in `QUEQIAO_MASTER_KEY`.

@@ -71,6 +71,11 @@ impl Db {
         self.url.engine()
     }
 
+    /// Which database this is, for people.
+    pub fn describe(&self) -> String {
+        self.url.to_string()
+    }
+
     /// A connection of one's own, outside the pool: for the one loop that writes all the time.
     ///
     /// # Errors

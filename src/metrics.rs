@@ -64,6 +64,36 @@ pub fn install() -> Result<PrometheusHandle, BuildError> {
         Unit::Count,
         "Events stored and not processed yet"
     );
+    describe_gauge!(
+        "queqiao_deliveries_queued",
+        Unit::Count,
+        "Queued deliveries by what they wait for: due, sending, waiting; counted up to 100,000"
+    );
+    describe_gauge!(
+        "queqiao_deliveries_oldest_due_seconds",
+        Unit::Seconds,
+        "For how long the oldest delivery of an account has been due"
+    );
+    describe_gauge!(
+        "queqiao_accounts_paused",
+        Unit::Count,
+        "Accounts with a pause now, by its kind: stopped, backing_off, used_up"
+    );
+    describe_gauge!(
+        "queqiao_account_stopped",
+        Unit::Count,
+        "1 while an account does not send, or does not make one call, until its owner acts"
+    );
+    describe_gauge!(
+        "queqiao_budget_used",
+        Unit::Count,
+        "Calls counted today, in Beijing, by account and call"
+    );
+    describe_gauge!(
+        "queqiao_budget_limit",
+        Unit::Count,
+        "Calls that the budget of a day allows, by account and call"
+    );
     Ok(handle)
 }
 
@@ -120,4 +150,34 @@ pub fn account_paused(reason: &'static str) {
 /// How many events wait to be processed.
 pub fn events_waiting(count: i64) {
     gauge!("queqiao_events_waiting").set(count as f64);
+}
+
+/// How many deliveries are queued in a state.
+pub fn deliveries_queued(state: &'static str, count: i64) {
+    gauge!("queqiao_deliveries_queued", "state" => state).set(count as f64);
+}
+
+/// For how long an account's oldest delivery has been due.
+pub fn oldest_due(app_id: String, seconds: i64) {
+    gauge!("queqiao_deliveries_oldest_due_seconds", "app_id" => app_id).set(seconds as f64);
+}
+
+/// How many accounts have a pause of a kind.
+pub fn accounts_paused(kind: &'static str, count: i64) {
+    gauge!("queqiao_accounts_paused", "kind" => kind).set(count as f64);
+}
+
+/// Whether the owner of an account has to act.
+pub fn account_stopped(app_id: String, stopped: bool) {
+    gauge!("queqiao_account_stopped", "app_id" => app_id).set(f64::from(u8::from(stopped)));
+}
+
+/// How many calls an account has made today.
+pub fn budget_used(app_id: String, call: &'static str, used: i64) {
+    gauge!("queqiao_budget_used", "app_id" => app_id, "call" => call).set(used as f64);
+}
+
+/// How many calls an account may make on a day.
+pub fn budget_limit(app_id: String, call: &'static str, per_day: i64) {
+    gauge!("queqiao_budget_limit", "app_id" => app_id, "call" => call).set(per_day as f64);
 }

@@ -158,7 +158,8 @@ impl Accounts {
         Ok(self.all().await?.get(&id).cloned())
     }
 
-    fn forget_all(&self) {
+    /// Has all accounts read again before the next use of [`Accounts::all`].
+    pub(super) fn forget_all(&self) {
         *self
             .everything
             .write()

@@ -45,6 +45,7 @@ pub use lane::Lanes;
 pub(super) use outcome::next_midnight;
 pub use permits::Turns;
 pub use resume::Resumed;
+pub(super) use resume::after_change;
 
 use batch::Batch;
 use book::Book;
@@ -259,7 +260,10 @@ impl Bridge {
             Ok::<_, DeliverError>((delivery::heads(conn, now)?, account_pause::all(conn)?))
         });
         let (heads, pauses) = found.await?;
-        self.lanes.learn(heads, pauses);
+        if self.lanes.learn(heads, pauses) {
+            // Probably the account was changed: what is known of it would be refused again.
+            self.accounts.forget_all();
+        }
         Ok(())
     }
 

@@ -7,13 +7,13 @@ use super::accounts::{is_app_id, place};
 use crate::db::DbError;
 use crate::ids::ProjectId;
 use crate::models::account::{self, Account, AccountKind, AccountSettings, TokenSource};
-use crate::models::account_pause;
 use crate::vault::VaultError;
 use crate::wechat::callback::Mode;
 use crate::wechat::crypto::AesKey;
 use crate::wechat::reply;
 
 use super::Bridge;
+use super::deliver::{Resumed, after_change};
 
 /// An account as the operator describes it.
 #[derive(Clone, Debug)]
@@ -88,23 +88,29 @@ impl Bridge {
             .await
     }
 
-    /// Replaces an account's settings. Its running processes see them within seconds.
+    /// Replaces an account's settings. Running processes see them within seconds, and what waited
+    /// for its owner to act is due at once.
     ///
     /// # Errors
     /// Names the field that breaks its rule, or that there is no such account.
-    pub async fn change_account(&self, draft: Draft) -> Result<Account, RegisterError> {
+    pub async fn change_account(&self, draft: Draft) -> Result<(Account, Resumed), RegisterError> {
         let settings = self.seal(&draft)?;
-        self.db
+        let now = self.clock.now();
+        let changed = self
+            .db
             .write(move |conn| {
                 let known = account::by_app_id(conn, &settings.app_id)?
                     .filter(|known| known.project_id == settings.project_id);
                 let missing = || RegisterError::Missing(settings.app_id.clone());
                 let known = known.ok_or_else(missing)?;
-                // What WeChat refused may be mended by this.
-                account_pause::forgive(conn, known.id)?;
-                account::update(conn, known.id, &settings)?.ok_or_else(missing)
+                // This may be the fix for what WeChat refused.
+                let resumed = after_change(conn, known.id, now)?;
+                let changed = account::update(conn, known.id, &settings)?.ok_or_else(missing)?;
+                Ok::<_, RegisterError>((changed, resumed))
             })
-            .await
+            .await?;
+        self.wake_delivery();
+        Ok(changed)
     }
 
     fn seal(&self, draft: &Draft) -> Result<AccountSettings, RegisterError> {

@@ -7,6 +7,7 @@ use secrecy::ExposeSecret;
 use super::{context, secrets};
 use crate::bridge::Bridge;
 use crate::bridge::accounts::unseal;
+use crate::bridge::deliver::Resumed;
 use crate::bridge::register::Draft;
 use crate::config::Config;
 use crate::db::DbError;
@@ -171,8 +172,14 @@ async fn set(bridge: &Bridge, settings: Settings) -> Result<()> {
             None => stored.welcome_text,
         },
     };
-    let changed = bridge.change_account(draft).await?;
+    let (changed, resumed) = bridge.change_account(draft).await?;
     println!("account {} changed", changed.app_id);
+    if resumed != Resumed::default() {
+        println!(
+            "{} pauses lifted, {} deliveries due at once",
+            resumed.lifted, resumed.hastened
+        );
+    }
     Ok(())
 }
 
@@ -195,6 +202,9 @@ async fn list(bridge: &Bridge, project: Option<&str>) -> Result<()> {
         Ok::<_, DbError>((accounts, account_pause::all(conn)?))
     });
     let (accounts, pauses) = found.await?;
+    if accounts.is_empty() {
+        context::tell_empty(bridge, "accounts of this project");
+    }
     let now = bridge.clock.now();
     for account in accounts {
         println!(

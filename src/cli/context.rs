@@ -80,13 +80,28 @@ pub(super) async fn find_project(bridge: &Bridge, name: Option<&str>) -> Result<
         .read(|conn| Ok::<_, DbError>(project::list(conn)?))
         .await?;
     match (name, projects.as_slice()) {
-        (_, []) => bail!("there is no project yet; add one with: queqiao projects add NAME"),
+        (_, []) => bail!(
+            "there is no project in {} yet; add one with: queqiao projects add NAME. {ELSEWHERE}",
+            bridge.db.describe()
+        ),
         (None, [only]) => Ok(only.clone()),
         (None, _) => bail!("there are several projects; say which one with --project NAME"),
         (Some(name), projects) => projects
             .iter()
             .find(|project| project.name == name)
             .cloned()
-            .with_context(|| format!("there is no project '{name}'; see: queqiao projects list")),
+            .with_context(|| {
+                let database = bridge.db.describe();
+                format!("there is no project '{name}' in {database}; see: queqiao projects list")
+            }),
     }
+}
+
+/// What to do if the data are expected to be there.
+const ELSEWHERE: &str = "If there should be one, run the command with the DATABASE_URL or \
+     QUEQIAO_DATA_DIR of `queqiao serve`, or in its directory";
+
+/// Says on standard error that a list is empty, and in which database that is so.
+pub(super) fn tell_empty(bridge: &Bridge, what: &str) {
+    eprintln!("No {what} in {}.", bridge.db.describe());
 }

@@ -114,11 +114,21 @@ async fn list(bridge: &Bridge, wanted: Wanted, limit: i64) -> Result<()> {
     let (project, mut filter) = wanted.resolve(bridge).await?;
     if filter.states.is_empty() {
         filter.states = RETRIABLE.to_vec();
+        // A reason also tells why a delivery waits.
+        if filter.reason.is_some() {
+            filter.states.push(DeliveryState::Queued);
+        }
     }
+    let states: Vec<&str> = filter.states.iter().map(|state| state.as_str()).collect();
+    let states = states.join(", ");
     let found = bridge
         .db
         .read(move |conn| Ok::<_, DbError>(delivery::search(conn, project.id, &filter, limit)?))
         .await?;
+    if found.is_empty() {
+        let what = format!("deliveries that match and are {states}");
+        context::tell_empty(bridge, &what);
+    }
     for delivery in &found {
         let whom = delivery.staff_id.as_ref().or(delivery.recipient.as_ref());
         let whom = whom.map(String::as_str);

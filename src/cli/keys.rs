@@ -17,7 +17,7 @@ pub(super) enum Command {
     Add {
         /// A name, for example of the app that gets it.
         name: String,
-        /// What it may do: notify, read, token, admin; several with commas.
+        /// What it may do: notify, read, token, webhooks, admin; several with commas.
         #[arg(long, value_delimiter = ',', default_value = "notify,read")]
         scopes: Vec<Scope>,
         /// Whose; not needed while there is one project.
@@ -56,6 +56,9 @@ pub(super) async fn run(config: Config, command: Command) -> Result<()> {
                 .db
                 .read(move |conn| Ok::<_, DbError>(api_key::list(conn, project.id)?))
                 .await?;
+            if keys.is_empty() {
+                context::tell_empty(&bridge, "keys of this project");
+            }
             for key in keys {
                 let state = match key.revoked_at {
                     Some(at) => format!("revoked {at} UTC"),
@@ -70,7 +73,8 @@ pub(super) async fn run(config: Config, command: Command) -> Result<()> {
         Command::Revoke { id } => {
             let revoked = bridge.keys.revoke(id).await?;
             if !revoked {
-                bail!("there is no active key {id}; see: queqiao keys list");
+                let database = bridge.db.describe();
+                bail!("there is no active key {id} in {database}; see: queqiao keys list");
             }
             println!("key {id} is refused from now on");
         }

@@ -50,6 +50,9 @@ pub(super) async fn run(config: Config, command: Command) -> Result<()> {
                 .db
                 .read(|conn| Ok::<_, DbError>(project::list(conn)?))
                 .await?;
+            if projects.is_empty() {
+                context::tell_empty(&bridge, "projects");
+            }
             for project in projects {
                 println!("{}", project.name);
             }

@@ -84,6 +84,9 @@ async fn list(bridge: &Bridge, app_id: Option<&str>) -> Result<()> {
             .or_default()
             .push(account);
     }
+    if projects.is_empty() {
+        context::tell_empty(bridge, "accounts");
+    }
     for (project, accounts) in projects {
         let told = bridge.db.read(move |conn| {
             let naming = Naming::of(conn, project)?;

@@ -122,6 +122,32 @@ impl std::fmt::Debug for DatabaseUrl {
     }
 }
 
+/// For people: which database this is, without user, password or settings.
+impl std::fmt::Display for DatabaseUrl {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.engine {
+            Engine::Sqlite => {
+                let path = Path::new(&self.target);
+                let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+                write!(f, "the SQLite file {}", path.display())
+            }
+            Engine::Postgres => match url::Url::parse(&self.target) {
+                Ok(url) => {
+                    let name = url.path().trim_start_matches('/');
+                    let port = url
+                        .port()
+                        .map(|port| format!(":{port}"))
+                        .unwrap_or_default();
+                    // A socket's directory, where there is no host, stands in the query.
+                    let host = url.host_str().unwrap_or("the local server");
+                    write!(f, "the PostgreSQL database {name} at {host}{port}")
+                }
+                Err(_) => f.write_str("the PostgreSQL database of DATABASE_URL"),
+            },
+        }
+    }
+}
+
 /// Expands one body once for each engine, for statements that Diesel types per backend.
 macro_rules! on_engine {
     ($connection:expr, $inner:ident => $body:expr) => {
@@ -142,6 +168,14 @@ mod tests {
         let postgres = DatabaseUrl::parse("postgres://u:hunter2@db/queqiao").unwrap();
         assert_eq!(postgres.engine(), Engine::Postgres);
         assert!(!format!("{postgres:?}").contains("hunter2"));
+        assert_eq!(
+            postgres.to_string(),
+            "the PostgreSQL database queqiao at db"
+        );
+        let socket = DatabaseUrl::parse("postgres:///q?host=/run/postgresql").unwrap();
+        assert!(socket.to_string().contains("database q"), "{socket}");
+        let odd = DatabaseUrl::parse("postgres://u:hunter2@[/q").unwrap();
+        assert!(!odd.to_string().contains("hunter2"), "{odd}");
         assert!(postgres.target().contains("?connect_timeout=5&"));
         let own = DatabaseUrl::parse("postgres://db/q?connect_timeout=60").unwrap();
         assert!(
@@ -152,6 +186,10 @@ mod tests {
         let sqlite = DatabaseUrl::parse("sqlite://data/queqiao.db").unwrap();
         assert_eq!(sqlite.engine(), Engine::Sqlite);
         assert_eq!(sqlite.target(), "data/queqiao.db");
+        assert!(
+            sqlite.to_string().starts_with("the SQLite file /"),
+            "{sqlite}"
+        );
         assert!(DatabaseUrl::parse("mysql://x").is_err());
         assert!(DatabaseUrl::parse("sqlite://").is_err());
     }

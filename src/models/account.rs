@@ -183,6 +183,14 @@ pub fn scopes(conn: &mut Conn) -> QueryResult<HashMap<AccountId, Scope>> {
         .collect())
 }
 
+/// The id, AppID and kind of every account of the installation.
+pub fn kinds(conn: &mut Conn) -> QueryResult<Vec<(AccountId, String, AccountKind)>> {
+    accounts::table
+        .order(accounts::id)
+        .select((accounts::id, accounts::app_id, accounts::kind))
+        .load(conn)
+}
+
 /// Every account of the installation.
 pub fn all(conn: &mut Conn) -> QueryResult<Vec<Account>> {
     accounts::table

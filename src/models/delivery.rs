@@ -9,6 +9,7 @@ mod outbox;
 mod overdue;
 mod priority;
 mod progress;
+mod queue;
 mod search;
 
 use chrono::NaiveDateTime;
@@ -30,6 +31,7 @@ pub use outbox::{Outcome, record};
 pub use overdue::{Overdue, close_overdue, has_overdue};
 pub use priority::Priority;
 pub use progress::{begin_counting, counts};
+pub use queue::{COUNTED, QueueState, queue_lengths};
 pub use search::{Filter, latest_of_staff, search};
 
 text_enum! {

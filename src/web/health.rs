@@ -5,9 +5,9 @@ use actix_web::{HttpResponse, web};
 use diesel::r2d2::R2D2Connection as _;
 
 use super::State;
+use crate::bridge::gauges::Gauges;
 use crate::db::DbError;
 use crate::metrics;
-use crate::models::event;
 
 /// `GET /healthz`: the process answers.
 pub(super) async fn alive() -> HttpResponse {
@@ -31,19 +31,33 @@ pub(super) async fn metrics(state: web::Data<State>) -> HttpResponse {
     let Some(handle) = &state.metrics else {
         return HttpResponse::NotFound().finish();
     };
-    match waiting(&state).await {
-        Ok(count) => metrics::events_waiting(count),
-        Err(error) => tracing::warn!(%error, "waiting events not counted"),
+    match state.bridge.gauges().await {
+        Ok(gauges) => show(gauges),
+        Err(error) => tracing::warn!(%error, "gauges not read"),
     }
     HttpResponse::Ok()
         .content_type(ContentType::plaintext())
         .body(handle.render())
 }
 
-async fn waiting(state: &State) -> Result<i64, DbError> {
-    state
-        .bridge
-        .db
-        .read(|conn| Ok(event::waiting_count(conn)?))
-        .await
+fn show(gauges: Gauges) {
+    metrics::events_waiting(gauges.events_waiting);
+    for (state, count) in gauges.queued {
+        metrics::deliveries_queued(state.as_str(), count);
+    }
+    for (app_id, seconds) in gauges.oldest_due_seconds {
+        metrics::oldest_due(app_id, seconds);
+    }
+    for (kind, count) in gauges.paused {
+        metrics::accounts_paused(kind.as_str(), count);
+    }
+    for (app_id, stopped) in gauges.stopped {
+        metrics::account_stopped(app_id, stopped);
+    }
+    for budget in gauges.budgets {
+        metrics::budget_used(budget.app_id.clone(), budget.call, budget.used);
+        if let Some(per_day) = budget.per_day {
+            metrics::budget_limit(budget.app_id, budget.call, per_day);
+        }
+    }
 }

@@ -9,6 +9,7 @@ mod people;
 mod roles;
 mod templates;
 mod trigger;
+mod watch;
 
 use queqiao::db::Engine;
 use queqiao::simulator::{Kind, Settings, Simulator, SimulatorOptions, World};

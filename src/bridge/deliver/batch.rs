@@ -108,7 +108,7 @@ impl Bridge {
             slot.rests(until);
         }
         if let Some(used_up) = &batch.used_up {
-            tell_set(&used_up.begun, &used_up.set);
+            tell_set(app_id.unwrap_or_default(), &used_up.begun, &used_up.set);
             slot.learn_pauses(used_up.now_paused.clone());
         }
         Ok(batch)

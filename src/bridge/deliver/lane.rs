@@ -109,15 +109,19 @@ impl Lanes {
         read_at.is_none_or(|read_at| read_at.elapsed() > BELIEVED)
     }
 
-    /// What was found due, and who is paused.
-    pub(super) fn learn(&self, heads: Vec<Head>, pauses: Vec<AccountPause>) {
+    /// What was found due, and who is paused. Returns whether somebody else has lifted a pause.
+    pub(super) fn learn(&self, heads: Vec<Head>, pauses: Vec<AccountPause>) -> bool {
         let mut state = self.state();
         state.heads = heads;
         state.read_at = Some(Instant::now());
-        state.pauses.clear();
+        let before = std::mem::take(&mut state.pauses);
         for pause in pauses {
             state.paused(pause);
         }
+        before.iter().any(|(account, before)| {
+            let now = state.pauses.get(account).map_or(0, Vec::len);
+            now < before.len()
+        })
     }
 
     /// The next batch that may be claimed.

@@ -199,7 +199,7 @@ fn until(trouble: Trouble, failures: i32, settings: &Deliver, now: NaiveDateTime
 }
 
 /// Tells of pauses that have begun, each once in all processes.
-pub(super) fn tell_set(begun: &[Named], pauses: &[NewPause]) {
+pub(super) fn tell_set(app_id: &str, begun: &[Named], pauses: &[NewPause]) {
     for named in begun {
         metrics::account_paused(named.reason.as_str());
         let found = pauses
@@ -208,14 +208,14 @@ pub(super) fn tell_set(begun: &[Named], pauses: &[NewPause]) {
         let Some(pause) = found else { continue };
         match named.kind {
             PauseKind::Stopped => tracing::error!(
-                account.id = %named.account_id,
+                account.app_id = app_id,
                 wechat.call = %named.call,
                 pause.reason = %named.reason,
                 pause.detail = %pause.detail,
                 "account stopped: its owner has to act"
             ),
             PauseKind::BackingOff | PauseKind::UsedUp => tracing::warn!(
-                account.id = %named.account_id,
+                account.app_id = app_id,
                 wechat.call = %named.call,
                 pause.reason = %named.reason,
                 pause.until = %pause.until,
@@ -227,10 +227,10 @@ pub(super) fn tell_set(begun: &[Named], pauses: &[NewPause]) {
 }
 
 /// Tells of pauses that are over.
-pub(super) fn tell_lifted(lifted: &[Named]) {
+pub(super) fn tell_lifted(app_id: &str, lifted: &[Named]) {
     for named in lifted {
         tracing::info!(
-            account.id = %named.account_id,
+            account.app_id = app_id,
             wechat.call = %named.call,
             pause.reason = %named.reason,
             "account sends again"

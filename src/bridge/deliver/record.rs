@@ -82,8 +82,10 @@ impl Bridge {
         });
         let recorded = self.write_down(&record).await?;
         if let Some(changed) = recorded.changed {
-            pause::tell_set(&changed.begun, &record.verdict.pauses);
-            pause::tell_lifted(&changed.lifted);
+            let account = gathered.accounts.get(&slot.lane);
+            let app_id = account.map_or("", |account| account.app_id.as_str());
+            pause::tell_set(app_id, &changed.begun, &record.verdict.pauses);
+            pause::tell_lifted(app_id, &changed.lifted);
             slot.learn_pauses(changed.pauses);
             if !changed.lifted.is_empty() {
                 self.wake_delivery();

@@ -10,7 +10,7 @@ use crate::models::account_pause::{self, Named, PauseKind, PauseReason};
 use crate::models::{account, delivery};
 
 /// What was resumed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Resumed {
     /// Pauses that were lifted.
     pub lifted: usize,
@@ -36,11 +36,8 @@ impl Bridge {
             };
             let words: Vec<&str> = PauseReason::ALL.iter().map(|word| word.as_str()).collect();
             // In the order of those who send, so that none waits for the other.
-            let resumed = Resumed {
-                lifted: account_pause::clear(conn, found.id)?,
-                hastened: delivery::hasten(conn, found.id, &words, now)?,
-            };
-            account::clear_problem(conn, found.id)?;
+            let lifted = account_pause::clear(conn, found.id)?;
+            let resumed = resumed(conn, found.id, lifted, &words, now)?;
             tracing::info!(account.app_id = app_id, "account resumed by hand");
             Ok(Some(resumed))
         });
@@ -50,6 +47,30 @@ impl Bridge {
         }
         Ok(resumed)
     }
+}
+
+/// Lifts the pauses in which an account's owner had to act, because they have changed the account:
+/// what waited for them is due at once.
+pub(in crate::bridge) fn after_change(
+    conn: &mut Conn,
+    account: AccountId,
+    now: NaiveDateTime,
+) -> diesel::QueryResult<Resumed> {
+    let lifted = account_pause::forgive(conn, account)?;
+    let reason = PauseReason::AccountProblem.as_str();
+    resumed(conn, account, lifted, &[reason], now)
+}
+
+fn resumed(
+    conn: &mut Conn,
+    account: AccountId,
+    lifted: usize,
+    reasons: &[&'static str],
+    now: NaiveDateTime,
+) -> diesel::QueryResult<Resumed> {
+    let hastened = delivery::hasten(conn, account, reasons, now)?;
+    account::clear_problem(conn, account)?;
+    Ok(Resumed { lifted, hastened })
 }
 
 /// Makes due what waited for pauses that are over. What waited for WeChat to be less busy has its own

@@ -124,22 +124,62 @@ fn bind(facts: &Facts) -> String {
         (Some(open), _) => {
             let until = open.expires_at.format("%F %H:%M:%S UTC");
             let id = open.id;
+            let account = facts.account(open.account_id);
+            let app_id = account.map_or("", |account| account.app_id.as_str());
             Some(format!(
                 "Have them scan the QR code of invitation {id}, which nobody has used yet and which \
-                 is good until {until}; if the code is lost, a new one: POST {at}/invitations. Or bind"
+                 is good until {until}; if the code is lost, make a new one: {}. Or bind",
+                invite_call(&at, app_id)
             ))
         }
-        (None, Some(account)) => {
-            let app_id = &account.app_id;
-            Some(format!(
-                "Create an invitation and have them scan its QR code: POST {at}/invitations \
-                 {{\"app_id\": \"{app_id}\"}}. Or bind"
-            ))
-        }
+        (None, Some(account)) => Some(format!(
+            "Create an invitation and have them scan its QR code: {}. Or bind",
+            invite_call(&at, &account.app_id)
+        )),
         (None, None) => None,
     };
     let bind = invite.as_deref().unwrap_or("Bind");
-    format!("{bind} a mini-program login, an openid or a unionid: POST {at}/bindings.")
+    format!(
+        "{bind} a mini-program login: {}; or a unionid: POST {at}/bindings {{\"unionid\": \
+         \"UNIONID\"}}; or an openid: POST {at}/bindings {{\"app_id\": \"APPID\", \"openid\": \
+         \"OPENID\"}}.",
+        login_call(facts, &at)
+    )
+}
+
+/// The call that binds the login of a mini-program, of the project's if it has one.
+fn login_call(facts: &Facts, at: &str) -> String {
+    let mut accounts = facts.accounts.iter();
+    let mini = accounts.find(|account| account.kind == AccountKind::MiniProgram);
+    let app_id = mini.map_or("APPID", |account| account.app_id.as_str());
+    format!("POST {at}/bindings {{\"app_id\": \"{app_id}\", \"code\": \"CODE\"}}")
+}
+
+/// The call that makes an invitation.
+fn invite_call(at: &str, app_id: &str) -> String {
+    format!("POST {at}/invitations {{\"app_id\": \"{app_id}\"}}")
+}
+
+/// The calls that replace a binding to an openid that is not right.
+fn rebind(facts: &Facts, account: Option<AccountId>, app_id: &str) -> String {
+    let at = path(&facts.staff.staff_id);
+    let mut there = facts
+        .identities
+        .iter()
+        .filter(|identity| Some(identity.account_id) == account);
+    let bound = there.find_map(|identity| {
+        let mut bindings = facts.bindings.iter();
+        bindings.find(|binding| binding.identity_id == Some(identity.id))
+    });
+    let delete = match bound {
+        Some(bound) => format!("DELETE {at}/bindings/{}", bound.id),
+        None => format!("DELETE {at}/bindings/ID"),
+    };
+    format!(
+        "Bind them again with the right openid: WeChat does not know the bound one in account \
+         {app_id}. {delete}, then POST {at}/bindings {{\"app_id\": \"{app_id}\", \"openid\": \
+         \"OPENID\"}}."
+    )
 }
 
 /// Of those who presented the last invitation and were refused.
@@ -159,13 +199,10 @@ fn reach(facts: &Facts, lead: &Lead, reason: Unreachable) -> String {
     match reason {
         Unreachable::UnknownStaff | Unreachable::NotBound => bind(facts),
         Unreachable::NotFollowing => format!(
-            "Ask them to follow account {app_id}, for example through an invitation's QR code: POST \
-             {at}/invitations {{\"app_id\": \"{app_id}\"}}."
+            "Ask them to follow account {app_id}, for example through an invitation's QR code: {}.",
+            invite_call(&at, app_id)
         ),
-        Unreachable::UnknownOpenid => format!(
-            "Bind them again with the right openid: WeChat does not know the bound one in account \
-             {app_id}. DELETE {at}/bindings/ID, then POST {at}/bindings."
-        ),
+        Unreachable::UnknownOpenid => rebind(facts, sender.id, app_id),
         Unreachable::NoCredit => consent(facts, lead),
         Unreachable::WindowClosed | Unreachable::AllowanceUsed => format!(
             "Have them write to account {app_id}: WeChat takes a customer message only after the \
@@ -218,12 +255,10 @@ fn learn_unionid(facts: &Facts, silent: &Identity, wanted: &str) -> String {
         }
         ProfileState::NotFollowing => format!(
             "Ask them to follow account {app_id}, since WeChat tells the unionid only of followers, \
-             or bind them through the mini-program: POST {at}/bindings."
+             or bind them through the mini-program: {}.",
+            login_call(facts, &at)
         ),
-        ProfileState::UnknownOpenid => format!(
-            "Bind them again with the right openid: WeChat does not know the bound one in account \
-             {app_id}. DELETE {at}/bindings/ID, then POST {at}/bindings."
-        ),
+        ProfileState::UnknownOpenid => rebind(facts, Some(silent.account_id), app_id),
         ProfileState::LoginNeeded | ProfileState::Unconfirmed => format!(
             "Have them open mini-program {app_id} and log in: that tells their unionid, which links \
              them to {wanted}."

@@ -12,7 +12,7 @@ use crate::ids::{AccountId, IdentityId, ProjectId};
 use crate::models::account::Scope;
 use crate::models::event::Waiting;
 use crate::models::invitation;
-use crate::models::{identity, project};
+use crate::models::{account, identity, project};
 use crate::wechat::message::{Content, FollowOrigin, Push};
 
 /// A token that came with an event.
@@ -76,7 +76,7 @@ pub(crate) fn redeem_presented(
         let id = ids.get(&(one.account_id, one.openid.as_str())).copied();
         let Some((found, staff_id)) = known.get_mut(one.hash.as_slice()) else {
             tracing::info!(
-                account.id = one.account_id.0,
+                account.app_id = account::app_ids(conn)?.get(&one.account_id),
                 identity.id = id.map(|id| id.0),
                 reason = "unknown",
                 "invitation refused"

@@ -143,6 +143,15 @@ const WEBHOOK: Traits = Traits {
 };
 
 impl Channel {
+    /// Every channel.
+    pub const ALL: [Self; 5] = [
+        Self::Template,
+        Self::MpSubscribe,
+        Self::OaSubscribe,
+        Self::Customer,
+        Self::Webhook,
+    ];
+
     /// What sets it apart.
     pub const fn traits(self) -> &'static Traits {
         match self {

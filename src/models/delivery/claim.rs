@@ -70,6 +70,9 @@ pub struct Head {
     /// [`Priority::rank`].
     #[diesel(sql_type = Integer)]
     pub rank: i32,
+    /// Since when the one is due that has been due longest.
+    #[diesel(sql_type = Timestamp)]
+    pub due_at: NaiveDateTime,
 }
 
 /// The lanes and priorities in which something is due that nobody has leased. It costs some steps
@@ -90,7 +93,7 @@ pub fn heads(conn: &mut Conn, now: NaiveDateTime) -> QueryResult<Vec<Head>> {
                  WHERE d.due_at IS NOT NULL AND COALESCE(d.account_id, 0) > lanes.lane \
                  ORDER BY COALESCE(d.account_id, 0) LIMIT 1) \
              FROM lanes WHERE lanes.lane IS NOT NULL \
-         ) SELECT lane, rank FROM ( \
+         ) SELECT lane, rank, due_at FROM ( \
              SELECT lanes.lane AS lane, ranks.rank AS rank, \
                  (SELECT d.due_at FROM deliveries d WHERE d.due_at IS NOT NULL \
                   AND COALESCE(d.account_id, 0) = lanes.lane AND d.priority = ranks.rank \

@@ -2,6 +2,7 @@
 
 use queqiao::db::Engine;
 
+use crate::support::postgres;
 use crate::support::program::Program;
 
 /// What is given, the exit code, and what the text names.
@@ -134,4 +135,57 @@ fn nobody_reading_on_is_no_failure() {
     let err = String::from_utf8_lossy(&said.stderr);
     assert!(said.status.success(), "{err}");
     assert!(!err.contains("panicked"), "{err}");
+}
+
+#[test]
+fn a_variable_that_is_no_setting_is_refused_by_every_command() {
+    let mut program = Program::new(Engine::Sqlite);
+    program
+        .settings
+        .push(("QUEQIAO_WECHAT_BASE_URL", "http://127.0.0.1:9"));
+    for arguments in [
+        &["projects", "list"][..],
+        &["serve", "--bind", "127.0.0.1:0"],
+        &["simulate"],
+        &["demo", "--once"],
+    ] {
+        check(&program, (arguments, 1, "QUEQIAO_WECHAT__BASE_URL"));
+    }
+    // What Kubernetes tells a pod of a service called queqiao.
+    program.settings = vec![
+        ("QUEQIAO_SERVICE_HOST", "10.0.0.7"),
+        ("QUEQIAO_PORT_8080_TCP", "tcp://10.0.0.7:8080"),
+    ];
+    program.run(&["projects", "list"]).ok();
+}
+
+#[test]
+fn a_command_that_finds_nothing_says_in_which_database() {
+    for engine in [Engine::Sqlite, Engine::Postgres] {
+        if engine == Engine::Postgres && !postgres::is_there() {
+            continue;
+        }
+        let program = Program::new(engine);
+        let database = match engine {
+            Engine::Sqlite => "the SQLite file /",
+            Engine::Postgres => "the PostgreSQL database",
+        };
+        for arguments in [
+            &["accounts", "list"][..],
+            &["explain", "e1"],
+            &["keys", "add", "a"],
+        ] {
+            check(&program, (arguments, 1, database));
+        }
+        check(&program, (&["projects", "list"], 0, database));
+        program.run(&["projects", "add", "one"]).ok();
+        for arguments in [
+            &["accounts", "list"][..],
+            &["keys", "list"],
+            &["templates", "list"],
+            &["deliveries", "list"],
+        ] {
+            check(&program, (arguments, 0, database));
+        }
+    }
 }

@@ -28,7 +28,7 @@ fn heads(conn: &mut Conn, now: i64) -> Vec<(i64, i32)> {
     let mut heads: Vec<_> = delivery::heads(conn, at(now))
         .unwrap()
         .into_iter()
-        .map(|Head { lane, rank }| (lane.0, rank))
+        .map(|Head { lane, rank, .. }| (lane.0, rank))
         .collect();
     heads.sort_unstable();
     heads

@@ -1,0 +1,112 @@
+//! What a monitor and an operator see of an account that WeChat refuses, and how it comes back.
+
+use queqiao::db::Engine;
+use queqiao::simulator::{Origin, TemplateSettings, population};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::{MP, OA, Shop};
+use crate::support::program::{Running, eventually};
+
+impl Shop {
+    async fn call(&self, running: &Running, method: Method, path: &str, body: Value) -> Value {
+        let request = self
+            .http
+            .request(method, format!("{}/api/v1{path}", running.url));
+        let response = request.bearer_auth(&self.key).json(&body).send().await;
+        let response = response.unwrap();
+        assert!(response.status().is_success(), "{path}: {response:?}");
+        response.json().await.unwrap()
+    }
+
+    async fn metrics(&self, running: &Running) -> String {
+        let request = self.http.get(format!("{}/metrics", running.url));
+        request.send().await.unwrap().text().await.unwrap()
+    }
+
+    /// Staff member `s1`, who follows, and a message type for them.
+    async fn prepare(&self, running: &Running) {
+        self.world().follow(OA, 1, Origin::search()).await.unwrap();
+        let template = TemplateSettings {
+            template_id: "TPL".to_owned(),
+            content: "{{thing1.DATA}}".to_owned(),
+            ..TemplateSettings::default()
+        };
+        self.world().add_template(OA, &template).unwrap();
+        let put = async |path, body| self.call(running, Method::PUT, path, body).await;
+        let routes = json!([{"account": OA, "template_id": "TPL", "fields": {"thing1": "hi"}}]);
+        put("/message-types/ping", json!({"routes": routes})).await;
+        put("/staff/s1", json!({})).await;
+        let openid = population::openid(OA, 1);
+        let to = json!({"app_id": OA, "openid": openid});
+        self.call(running, Method::POST, "/staff/s1/bindings", to)
+            .await;
+    }
+
+    async fn notify(&self, running: &Running) {
+        let body = json!({"message_type": "ping", "staff_ids": ["s1"]});
+        self.call(running, Method::POST, "/notifications", body)
+            .await;
+    }
+}
+
+/// Whether these lines stand in Prometheus' text.
+fn shows(metrics: &str, lines: &[String]) -> bool {
+    let there: Vec<&str> = metrics.lines().collect();
+    lines.iter().all(|line| there.contains(&line.as_str()))
+}
+
+both_engines! {
+    async fn an_account_that_is_refused_is_seen_and_resumes_when_it_is_changed(shop: Shop) {
+        let mut shop = shop;
+        // No try by itself within this test.
+        shop.program.settings.push(("QUEQIAO_DELIVER__PROBE_SECONDS", "3000"));
+        let serve = shop.program.serve(&["serve"]);
+        shop.point_to(&serve);
+        shop.prepare(&serve).await;
+        let calm = [
+            "queqiao_deliveries_queued{state=\"waiting\"} 0".to_owned(),
+            "queqiao_deliveries_oldest_due_seconds{app_id=\"none\"} 0".to_owned(),
+            "queqiao_accounts_paused{kind=\"stopped\"} 0".to_owned(),
+            format!("queqiao_account_stopped{{app_id=\"{OA}\"}} 0"),
+            format!("queqiao_budget_used{{app_id=\"{OA}\",call=\"template/send\"}} 0"),
+            format!("queqiao_budget_limit{{app_id=\"{OA}\",call=\"template/send\"}} 100000"),
+            format!("queqiao_budget_limit{{app_id=\"{MP}\",call=\"subscribe/send\"}} 10000000"),
+        ];
+        let metrics = shop.metrics(&serve).await;
+        assert!(shows(&metrics, &calm), "{metrics}");
+        shop.world().invalidate_tokens(OA).unwrap();
+        let reset = "another-secret-of-the-account";
+        shop.world().change_account(OA, |settings| settings.secret = reset.to_owned()).unwrap();
+        shop.notify(&serve).await;
+        let stopped = [
+            "queqiao_deliveries_queued{state=\"waiting\"} 1".to_owned(),
+            "queqiao_accounts_paused{kind=\"stopped\"} 1".to_owned(),
+            format!("queqiao_account_stopped{{app_id=\"{OA}\"}} 1"),
+            format!("queqiao_account_stopped{{app_id=\"{MP}\"}} 0"),
+        ];
+        eventually("the pause in the gauges", async || {
+            shows(&shop.metrics(&serve).await, &stopped).then_some(())
+        }).await;
+        let waiting = shop.program.run(&["deliveries", "list", "--reason", "account_problem"]).ok();
+        assert!(waiting.contains("s1") && waiting.contains("queued"), "{waiting}");
+        std::fs::write(shop.program.directory.join("secret"), reset).unwrap();
+        let set = shop.program.run(&["accounts", "set", OA, "--secret", "@secret"]).ok();
+        assert!(set.contains("1 deliveries due at once"), "{set}");
+        eventually("the message", async || {
+            let messages = shop.world().messages_to(&population::openid(OA, 1));
+            (messages.len() == 1).then_some(())
+        }).await;
+        let used = [format!("queqiao_budget_used{{app_id=\"{OA}\",call=\"template/send\"}} 1")];
+        eventually("the budget and the end of the pause", async || {
+            let metrics = shop.metrics(&serve).await;
+            (shows(&metrics, &calm[..4]) && shows(&metrics, &used)).then_some(())
+        }).await;
+        serve.terminate();
+        let log = serve.ended().err;
+        let mut told = log.lines().filter(|line| line.contains("account stopped"));
+        let line = told.next().unwrap_or_default();
+        assert!(line.contains(&format!("account.app_id=\"{OA}\"")), "{log}");
+        assert!(!log.contains("account.id"), "{log}");
+    }
+}
