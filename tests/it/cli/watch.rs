@@ -1,6 +1,5 @@
 //! What a monitor and an operator see of an account that WeChat refuses, and how it comes back.
 
-use queqiao::db::Engine;
 use queqiao::simulator::{Origin, TemplateSettings, population};
 use reqwest::Method;
 use serde_json::{Value, json};
