@@ -5,6 +5,7 @@ mod markdown;
 mod shape;
 mod shell;
 mod stage;
+mod typed;
 
 use markdown::{Block, Example};
 use stage::Stage;

@@ -89,7 +89,7 @@ impl Stage {
         println!("  its key          {key}");
         println!("  WeChat           {wechat} (control under {wechat}_sim/)");
         println!(
-            "  for example      curl -H 'Authorization: Bearer {key}' http://{address}/api/v1/people?limit=3"
+            "  for example      curl -H 'Authorization: Bearer {key}' 'http://{address}/api/v1/people?limit=3'"
         );
         println!(
             "                   curl -H 'Authorization: Bearer {key}' http://{address}/api/v1/staff/e1003"

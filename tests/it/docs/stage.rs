@@ -121,6 +121,50 @@ impl Stage {
         answer
     }
 
+    /// A script for a real shell, with what stands for something filled in.
+    pub(super) async fn filled(&self, script: &str) -> String {
+        let world = self.app.simulator.world();
+        let mut filled = script
+            .replace("qq_…", &self.key)
+            .replace("http://127.0.0.1:8080", &self.app.url)
+            .replace("http://127.0.0.1:9090/", world_url(&self.app).as_str())
+            .replace("wx00000000000000a1", OA)
+            .replace("wx00000000000000b2", MP)
+            .replace("/people/30/", "/people/8/")
+            .replace("/people/31/", "/people/9/")
+            .replace(
+                "\"openid\": \"o…\"",
+                &format!("\"openid\": \"{}\"", population::openid(OA, 2)),
+            )
+            .replace(
+                "\"unionid\": \"o…\"",
+                &format!("\"unionid\": \"{}\"", population::unionid(3)),
+            );
+        // Each code works once.
+        while filled.contains("\"CODE\"") {
+            let code = world.log_in(MP, 1).unwrap();
+            filled = filled.replacen("\"CODE\"", &format!("\"{code}\""), 1);
+        }
+        if filled.contains("http://weixin.qq.com/q/02…") {
+            let (app, key) = (&self.app, &self.key);
+            app.put(key, "/staff/e1009", json!({})).await.ok(201);
+            let body = json!({"app_id": OA});
+            let invited = app
+                .post(key, "/staff/e1009/invitations", body)
+                .await
+                .ok(201);
+            let url = invited["url"].as_str().unwrap();
+            filled = filled.replace("http://weixin.qq.com/q/02…", url);
+            filled = filled.replace("\"TPL\"", "\"TPL2\"");
+        }
+        filled
+    }
+
+    /// Lets everything come to its end.
+    pub(super) async fn settle(&mut self) {
+        self.app.drain().await;
+    }
+
     /// What must have happened before a command can do what the document says.
     async fn prepare(&self, command: &Command) {
         let (app, key) = (&self.app, &self.key);
@@ -197,4 +241,9 @@ fn app_of(path: &str) -> &str {
     path.split('/')
         .find(|part| part.starts_with("wx"))
         .unwrap_or(OA)
+}
+
+/// Where the simulator is, with a slash at the end.
+fn world_url(app: &TestApp) -> reqwest::Url {
+    app.simulator.base_url()
 }
