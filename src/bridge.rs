@@ -44,7 +44,7 @@ use crate::vault::Vault;
 use crate::wechat::client::Client;
 
 use accounts::Accounts;
-use deliver::{Lanes, Rests, Turns};
+use deliver::{Lanes, Restricted, Rests, Turns};
 use keys::Keys;
 use prepared::Notifications;
 use signals::Signals;
@@ -76,6 +76,8 @@ pub struct Bridge {
     pub lanes: Arc<Lanes>,
     /// To whom this process is sending what WeChat takes one at a time.
     pub turns: Arc<Turns>,
+    /// Of whom WeChat has lately said that they, or the account, are restricted.
+    pub restricted: Arc<Restricted>,
     /// The business's endpoints that are left alone for a while.
     pub rests: Arc<Rests>,
     /// Posts to the business's endpoints.
@@ -96,6 +98,7 @@ impl Bridge {
             notifications: Arc::new(Notifications::new(&config.customer)),
             lanes: Arc::new(Lanes::new(&config.deliver)),
             turns: Arc::default(),
+            restricted: Arc::default(),
             rests: Arc::default(),
             webhooks: Arc::new(Webhooks::new(&config.webhooks)),
             signals: Arc::new(Signals::default()),

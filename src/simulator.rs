@@ -33,6 +33,7 @@ mod scans;
 mod sender;
 mod sent;
 mod server;
+mod switches;
 mod template;
 mod time;
 mod tokens;

@@ -21,6 +21,7 @@ mod outcome;
 mod pause;
 mod permits;
 mod record;
+mod restricted;
 mod resume;
 mod send;
 mod slots;
@@ -32,18 +33,22 @@ use futures_util::future::join_all;
 use thiserror::Error;
 
 use super::accounts::{AccountError, ById};
+use super::problem;
 use super::retry::Backoff;
 use super::route::{Channel, Route};
 use super::{Bridge, Step};
 use crate::db::DbError;
+use crate::ids::AccountId;
 use crate::models::delivery::{self, Due, Postponed};
 use crate::models::{self, account_pause};
+use crate::wechat::error::FOR_NOBODY;
 
 pub(super) use budget::{Allowances, day, used_up};
 pub use endpoint::Rests;
 pub use lane::Lanes;
 pub(super) use outcome::next_midnight;
 pub use permits::Turns;
+pub use restricted::Restricted;
 pub use resume::Resumed;
 pub(super) use resume::after_change;
 
@@ -152,7 +157,7 @@ impl Bridge {
                 return Err(error);
             }
         };
-        let (book, tally) = self.try_all(&gathered, &permits, now).await;
+        let (book, tally) = self.try_all(&gathered, &permits, (slot.lane, now)).await;
         self.record(book, tally, &gathered, &slot, now).await?;
         Ok(Step::Worked)
     }
@@ -172,7 +177,7 @@ impl Bridge {
         &self,
         gathered: &Gathered,
         permits: &Permits,
-        claimed_at: NaiveDateTime,
+        (lane, claimed_at): (AccountId, NaiveDateTime),
     ) -> (Book, Tally) {
         let groups = permits.groups(&gathered.batch.due);
         let tries = groups.into_iter().map(async |group| {
@@ -184,8 +189,16 @@ impl Bridge {
             }
             done
         });
-        let (mut book, mut tally) = (Book::default(), Tally::default());
+        let mut permitted = Vec::with_capacity(gathered.batch.due.len());
+        let mut tried = Vec::with_capacity(gathered.batch.due.len());
         for (due, permit, done) in join_all(tries).await.into_iter().flatten() {
+            permitted.push(permit);
+            tried.push((due, done));
+        }
+        self.lay_on_the_account(gathered, lane, claimed_at, &mut tried)
+            .await;
+        let (mut book, mut tally) = (Book::default(), Tally::default());
+        for (permit, (due, done)) in permitted.into_iter().zip(tried) {
             tally.add(gathered.batch.call(due), &done);
             let routes = gathered.routes_from(due);
             let template_id = routes.first().and_then(|own| own.template_id.as_deref());
@@ -194,6 +207,25 @@ impl Bridge {
             book.enter(due, claimed_at, done, routes);
         }
         (book, tally)
+    }
+
+    /// Lays refusals that are said of people on the account where they turn out to concern it.
+    async fn lay_on_the_account(
+        &self,
+        gathered: &Gathered,
+        lane: AccountId,
+        claimed_at: NaiveDateTime,
+        tried: &mut [(&Due, send::Done)],
+    ) {
+        let pauses = self.lanes.pauses_of(lane);
+        let found = self
+            .restricted
+            .judge(lane, gathered, &pauses, claimed_at, tried);
+        let account = gathered.accounts.get(&lane);
+        if let (Some((call, error)), Some(account)) = (found, account) {
+            let text = error.explain_on(FOR_NOBODY);
+            problem::keep(&self.db, &self.clock, account, call, (&error, text)).await;
+        }
     }
 
     async fn give_back(&self, batch: Batch, claimed_at: NaiveDateTime) -> Result<(), DeliverError> {

@@ -12,9 +12,7 @@ use crate::ids::ProjectId;
 use crate::models::account::AccountKind;
 use crate::models::identity::{self, FollowState, Identity, Login, ProfileState};
 use crate::models::storable;
-use crate::wechat::error::CallError;
-
-const CALL: &str = "jscode2session";
+use crate::wechat::error::{CallError, LOGIN_CALL};
 
 /// Why nobody was logged in.
 #[derive(Debug, Error)]
@@ -87,7 +85,14 @@ impl Bridge {
         }
         let secret = account.secret.as_ref().ok_or(LoginError::NoSecret)?;
         let answer = self.wechat.code_to_session(app_id, secret, code).await;
-        problem::note(&self.db, &self.clock, &account, CALL, answer.as_ref().err()).await;
+        problem::note(
+            &self.db,
+            &self.clock,
+            &account,
+            LOGIN_CALL,
+            answer.as_ref().err(),
+        )
+        .await;
         let session = answer?;
         let openid = storable(&session.openid).into_owned();
         let unionid = session

@@ -8,20 +8,17 @@ use thiserror::Error;
 
 use super::accounts::{AccountError, OpenAccount};
 use super::link;
-use super::problem;
 use super::retry::{Backoff, jitter};
 use super::token::TokenError;
 use super::webhook::tell::People;
 use super::{Bridge, Step};
 use crate::db::DbError;
 use crate::models::identity::{self, Claimed, DueAccount, ProfileState};
-use crate::wechat::error::CallError;
+use crate::wechat::error::{CallError, Fault, TOKEN_CALL};
 use crate::wechat::user::{USER_INFO_BATCH_MAX, UserInfo};
 
 /// Due profiles counted at a glance; more than one round can fetch.
 const GLANCE: i64 = 2_000;
-/// WeChat's word for an openid of another account, which fails a whole batch.
-const FOREIGN_OPENID: i64 = 40003;
 
 /// Why profiles could not be fetched.
 #[derive(Debug, Error)]
@@ -126,7 +123,7 @@ impl Bridge {
             match self.ask(account, &part).await {
                 Ok(infos) => self.store_profiles(account, part, infos).await?,
                 Err(TokenError::Call(CallError::Api(error)))
-                    if error.errcode == FOREIGN_OPENID && part.len() > 1 =>
+                    if error.fault_on("user/info") == Fault::WrongOpenid && part.len() > 1 =>
                 {
                     let rest = part.split_off(part.len() / 2);
                     parts.extend([rest, part]);
@@ -197,7 +194,7 @@ impl Bridge {
     ) -> Result<(), ProfileError> {
         let unknown = matches!(
             error,
-            TokenError::Call(CallError::Api(error)) if error.errcode == FOREIGN_OPENID
+            TokenError::Call(CallError::Api(error)) if error.fault_on("user/info") == Fault::WrongOpenid
         );
         if unknown {
             // A stranger to WeChat stays one, and the answer is on the identity for who asks.
@@ -252,8 +249,8 @@ impl Bridge {
 /// The error in words for the person who asks why there is no profile.
 fn reason(error: &TokenError) -> String {
     match error {
-        TokenError::Call(CallError::Api(api)) => problem::describe("user/info", api),
-        TokenError::Refresh(CallError::Api(api)) => problem::describe(problem::TOKEN_CALL, api),
+        TokenError::Call(CallError::Api(api)) => api.explain_on("user/info"),
+        TokenError::Refresh(CallError::Api(api)) => api.explain_on(TOKEN_CALL),
         TokenError::Call(call) | TokenError::Refresh(call) => {
             format!("WeChat could not be asked: {call}")
         }

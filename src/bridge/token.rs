@@ -22,7 +22,7 @@ use crate::models::access_token::{self, StoredToken};
 use crate::models::account::TokenSource;
 use crate::vault::Vault;
 use crate::wechat::client::{AccessToken, Client};
-use crate::wechat::error::{CallError, Class};
+use crate::wechat::error::{CallError, Class, TOKEN_CALL};
 use crate::wechat::token::TokenGrant;
 
 pub use error::TokenError;
@@ -244,7 +244,7 @@ impl Tokens {
     async fn refresh(&self, account: &OpenAccount) -> Result<Token, TokenError> {
         let fetched = self.fetch(account).await;
         let refused = fetched.as_ref().err().and_then(TokenError::as_call);
-        problem::note(&self.db, &self.clock, account, problem::TOKEN_CALL, refused).await;
+        problem::note(&self.db, &self.clock, account, TOKEN_CALL, refused).await;
         let (id, owner) = (account.id, self.owner.clone());
         let grant = match fetched {
             Ok(grant) => grant,

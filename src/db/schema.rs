@@ -42,6 +42,9 @@ diesel::table! {
         problem_at -> Nullable<Timestamp>,
         created_at -> Timestamp,
         updated_at -> Timestamp,
+        problem_call -> Nullable<Text>,
+        problem_errmsg -> Nullable<Text>,
+        problem_rid -> Nullable<Text>,
     }
 }
 

@@ -60,6 +60,12 @@ pub struct Account {
     pub problem_text: Option<String>,
     /// Since when, UTC.
     pub problem_at: Option<NaiveDateTime>,
+    /// The call that WeChat refused: the problem is over when it works again.
+    pub problem_call: Option<String>,
+    /// WeChat's own words.
+    pub problem_errmsg: Option<String>,
+    /// WeChat's id of the request.
+    pub problem_rid: Option<String>,
     /// When it was added, UTC.
     pub created_at: NaiveDateTime,
     /// When it was last changed, UTC.
@@ -110,12 +116,7 @@ pub fn update(
     id: AccountId,
     settings: &AccountSettings,
 ) -> QueryResult<Option<Account>> {
-    let row = (
-        settings,
-        accounts::problem_code.eq(None::<i64>),
-        accounts::problem_text.eq(None::<String>),
-        accounts::problem_at.eq(None::<NaiveDateTime>),
-    );
+    let row = (settings, NoProblem::default());
     on_engine!(conn, conn => diesel::update(accounts::table.find(id))
         .set(row)
         .returning(Account::as_returning())
@@ -199,38 +200,75 @@ pub fn all(conn: &mut Conn) -> QueryResult<Vec<Account>> {
         .load(conn)
 }
 
-/// Notes an error that only the account's owner can mend. Whether it is another one than before.
-pub fn set_problem(
-    conn: &mut Conn,
-    id: AccountId,
-    code: i64,
-    text: &str,
-    now: NaiveDateTime,
-) -> QueryResult<bool> {
-    let known = accounts::problem_code.eq(code);
+/// An error that only the account's owner can correct.
+#[derive(Debug, AsChangeset)]
+#[diesel(table_name = accounts)]
+pub struct Problem<'a> {
+    /// WeChat's code.
+    #[diesel(column_name = problem_code)]
+    pub code: i64,
+    /// What it means and what to do.
+    #[diesel(column_name = problem_text)]
+    pub text: &'a str,
+    /// The call that WeChat refused.
+    #[diesel(column_name = problem_call)]
+    pub call: &'a str,
+    /// WeChat's own words.
+    #[diesel(column_name = problem_errmsg)]
+    pub errmsg: &'a str,
+    /// WeChat's id of the request.
+    #[diesel(column_name = problem_rid, treat_none_as_null = true)]
+    pub rid: Option<&'a str>,
+    /// Now.
+    #[diesel(column_name = problem_at)]
+    pub at: NaiveDateTime,
+}
+
+/// What an account without a problem has.
+#[derive(Debug, Default, AsChangeset)]
+#[diesel(table_name = accounts, treat_none_as_null = true)]
+struct NoProblem {
+    problem_code: Option<i64>,
+    problem_text: Option<String>,
+    problem_call: Option<String>,
+    problem_errmsg: Option<String>,
+    problem_rid: Option<String>,
+    problem_at: Option<NaiveDateTime>,
+}
+
+/// Notes an error that only the account's owner can correct. Whether it is another one than before.
+pub fn set_problem(conn: &mut Conn, id: AccountId, problem: &Problem<'_>) -> QueryResult<bool> {
+    let known = accounts::problem_code.eq(problem.code);
     let other = accounts::problem_code.is_null().or(diesel::dsl::not(known));
     diesel::update(accounts::table.find(id).filter(other))
-        .set((
-            accounts::problem_code.eq(code),
-            accounts::problem_text.eq(text),
-            accounts::problem_at.eq(now),
-        ))
+        .set(problem)
         .execute(conn)
         .map(|changed| changed > 0)
 }
 
-/// Forgets an account's problem once a call has worked again.
+/// Forgets an account's problem, whichever call it came from.
 pub fn clear_problem(conn: &mut Conn, id: AccountId) -> QueryResult<()> {
     diesel::update(
         accounts::table
             .find(id)
             .filter(accounts::problem_code.is_not_null()),
     )
-    .set((
-        accounts::problem_code.eq(None::<i64>),
-        accounts::problem_text.eq(None::<String>),
-        accounts::problem_at.eq(None::<NaiveDateTime>),
-    ))
+    .set(NoProblem::default())
+    .execute(conn)
+    .map(drop)
+}
+
+/// Forgets an account's problem if it came from one of these calls, which have worked again; one of
+/// which it is not known where it came from, too.
+pub fn clear_problem_of(conn: &mut Conn, id: AccountId, calls: &[&str]) -> QueryResult<()> {
+    let theirs = accounts::problem_call.eq_any(calls);
+    diesel::update(
+        accounts::table
+            .find(id)
+            .filter(accounts::problem_code.is_not_null())
+            .filter(accounts::problem_call.is_null().or(theirs)),
+    )
+    .set(NoProblem::default())
     .execute(conn)
     .map(drop)
 }

@@ -26,6 +26,12 @@ pub struct Attempt {
     pub outcome: String,
     /// WeChat's error code, if it gave one.
     pub errcode: Option<i64>,
+    /// The call that WeChat refused, as it is counted.
+    pub call: Option<String>,
+    /// WeChat's own words.
+    pub errmsg: Option<String>,
+    /// WeChat's id of the request.
+    pub rid: Option<String>,
     /// What happened, in words.
     pub detail: Option<String>,
 }
@@ -48,6 +54,15 @@ pub struct NewAttempt {
     /// WeChat's error code.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub errcode: Option<i64>,
+    /// The call that WeChat refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub call: Option<&'static str>,
+    /// WeChat's own words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub errmsg: Option<String>,
+    /// WeChat's id of the request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rid: Option<String>,
     /// In words.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
@@ -60,6 +75,9 @@ const COLUMNS: &[(&str, Kind)] = &[
     ("finished_at", Kind::Timestamp),
     ("outcome", Kind::Text),
     ("errcode", Kind::BigInt),
+    ("call", Kind::Text),
+    ("errmsg", Kind::Text),
+    ("rid", Kind::Text),
     ("detail", Kind::Text),
 ];
 
@@ -68,8 +86,8 @@ pub fn insert_many(conn: &mut Conn, rows: &[NewAttempt]) -> QueryResult<()> {
     const INSERT: Batch = Batch {
         columns: COLUMNS,
         sql: "INSERT INTO attempts (delivery_id, number, started_at, finished_at, outcome, \
-              errcode, detail) SELECT r.delivery_id, r.number, r.started_at, r.finished_at, \
-              r.outcome, r.errcode, r.detail FROM {rows}",
+              errcode, call, errmsg, rid, detail) SELECT r.delivery_id, r.number, r.started_at, r.finished_at, \
+              r.outcome, r.errcode, r.call, r.errmsg, r.rid, r.detail FROM {rows}",
     };
     INSERT.execute(conn, rows).map(drop)
 }
@@ -79,8 +97,8 @@ pub fn insert_missing(conn: &mut Conn, rows: &[NewAttempt]) -> QueryResult<()> {
     const INSERT: Batch = Batch {
         columns: COLUMNS,
         sql: "INSERT INTO attempts (delivery_id, number, started_at, finished_at, outcome, \
-              errcode, detail) SELECT r.delivery_id, r.number, r.started_at, r.finished_at, \
-              r.outcome, r.errcode, r.detail FROM {rows} WHERE NOT EXISTS (SELECT 1 FROM attempts a \
+              errcode, call, errmsg, rid, detail) SELECT r.delivery_id, r.number, r.started_at, r.finished_at, \
+              r.outcome, r.errcode, r.call, r.errmsg, r.rid, r.detail FROM {rows} WHERE NOT EXISTS (SELECT 1 FROM attempts a \
               WHERE a.delivery_id = r.delivery_id AND a.number = r.number)",
     };
     INSERT.execute(conn, rows).map(drop)

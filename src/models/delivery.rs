@@ -10,6 +10,7 @@ mod overdue;
 mod priority;
 mod progress;
 mod queue;
+mod reason;
 mod search;
 
 use chrono::NaiveDateTime;
@@ -32,6 +33,7 @@ pub use overdue::{Overdue, close_overdue, has_overdue};
 pub use priority::Priority;
 pub use progress::{begin_counting, counts};
 pub use queue::{COUNTED, QueueState, queue_lengths};
+pub use reason::Reason;
 pub use search::{Filter, latest_of_staff, search};
 
 text_enum! {

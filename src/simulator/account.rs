@@ -19,6 +19,7 @@ use super::qrcodes::QrCodes;
 use super::receipts::Receipts;
 use super::sender::Queue;
 use super::sent::SentIds;
+use super::switches::Switches;
 use super::template::{Template, TemplateSettings};
 use super::tokens::{Newest, random_text};
 use crate::wechat::callback::Mode;
@@ -75,6 +76,9 @@ pub struct Settings {
     /// Pages of a mini-program's released version, as `pages/order`; empty for every page.
     #[serde(default)]
     pub pages: Vec<String>,
+    /// Whether the mini-program was ever released; one that was not has no page at all.
+    #[serde(default = "released")]
+    pub released: bool,
 }
 
 impl Settings {
@@ -94,7 +98,18 @@ impl Settings {
             refused_ip: None,
             answers: answers(),
             pages: Vec::new(),
+            released: released(),
         }
+    }
+
+    /// Whether the released version of the mini-program has this page; its query does not matter, and an empty one is
+    /// the home page.
+    pub(super) fn has_page(&self, page: &str) -> bool {
+        let path = page.split('?').next().unwrap_or_default();
+        let path = path.trim_start_matches('/');
+        let mut pages = self.pages.iter();
+        self.released
+            && (self.pages.is_empty() || path.is_empty() || pages.any(|known| known == path))
     }
 }
 
@@ -144,6 +159,10 @@ fn bound() -> bool {
     true
 }
 
+fn released() -> bool {
+    true
+}
+
 pub(super) struct Account {
     pub(super) app_id: String,
     settings: RwLock<Arc<Settings>>,
@@ -154,6 +173,7 @@ pub(super) struct Account {
     pub(super) qr_codes: Mutex<QrCodes>,
     pub(super) templates: RwLock<HashMap<String, Arc<Template>>>,
     pub(super) grants: Grants,
+    pub(super) switches: Switches,
     pub(super) chats: Chats,
     pub(super) budgets: Budgets,
     pub(super) sent: SentIds,
@@ -173,6 +193,7 @@ impl Account {
             qr_codes: Mutex::default(),
             templates: RwLock::default(),
             grants: Grants::default(),
+            switches: Switches::default(),
             chats: Chats::default(),
             budgets: Budgets::default(),
             sent: SentIds::default(),

@@ -205,6 +205,7 @@ errcodes! {
     INVALID_URL = 40066 "invalid url";
     INVALID_SECRET = 40125 "invalid appsecret,";
     CODE_USED = 40163 "code been used,";
+    INVALID_WEAPP_PAGE = 40165 "invalid weapp pagepath";
     MISSING_TOKEN = 41001 "access_token missing";
     MISSING_APP_ID = 41002 "appid missing";
     MISSING_SECRET = 41004 "appsecret missing";
@@ -227,6 +228,7 @@ errcodes! {
     CLIENT_MSG_ID_TOO_LONG = 45067 "clientmsgid too long";
     DATA_FORMAT = 47001 "data format error";
     UNAUTHORISED_API = 48001 "api unauthorized";
+    RESTRICTED = 50002 "user limited";
 }
 
 #[derive(Serialize)]

@@ -72,7 +72,9 @@ fn of_a_person(routes: &mut web::ServiceConfig) {
         .route("/login", post().to(people::log_in))
         .route("/popup", post().to(consent::answer_popup))
         .route("/withdraw", post().to(consent::withdraw))
-        .route("/grants", get().to(consent::grants));
+        .route("/grants", get().to(consent::grants))
+        .route("/switch", post().to(consent::switch))
+        .route("/restrict", post().to(consent::restrict));
 }
 
 impl ResponseError for WorldError {

@@ -3,9 +3,16 @@
 //! No error here holds a URL: ours carry the access_token in the query.
 
 mod codes;
+mod fault;
 mod message;
+mod words;
 
-pub use codes::{Advice, Class, advice, class, token_call_advice, token_call_class};
+pub use codes::{
+    Advice, Class, FOR_NOBODY, LOGIN_CALL, TOKEN_CALL, advice, advice_on, class, fault, fault_on,
+    token_call_class,
+};
+pub use fault::{Concerns, Fault, Flags};
+pub use words::rid_hint;
 
 use std::error::Error;
 use std::fmt;
@@ -138,6 +145,11 @@ impl ApiError {
     /// The class of this error on any call but the token calls, which have [`token_call_class`].
     pub fn class(&self) -> Class {
         class(self.errcode)
+    }
+
+    /// What this error is about on the call that it came from.
+    pub fn fault_on(&self, call: &str) -> Fault {
+        fault_on(call, self.errcode)
     }
 
     /// What happened and what to do, in plain words.

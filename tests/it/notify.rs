@@ -16,3 +16,4 @@ mod rig;
 mod silence;
 mod trouble;
 mod ways;
+mod words;

@@ -1,5 +1,7 @@
 //! An account with its secrets opened.
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use secrecy::{ExposeSecret, SecretString};
 use thiserror::Error;
 
@@ -9,6 +11,7 @@ use crate::models::account::{Account, AccountKind, TokenSource};
 use crate::vault::{Vault, VaultError};
 use crate::wechat::callback::{Credentials, Mode};
 use crate::wechat::crypto::AesKey;
+use crate::wechat::error::TOKEN_CALL;
 
 /// An account ready to be used.
 #[derive(Debug)]
@@ -29,6 +32,34 @@ pub struct OpenAccount {
     pub token_source: TokenSource,
     /// What a new follower is answered.
     pub welcome_text: Option<String>,
+    /// Its problem, as far as this process knows.
+    pub trouble: Trouble,
+}
+
+/// The call that an account's problem came from, kept in memory so that a call that works costs no
+/// query as long as it is none of that kind.
+#[derive(Debug, Default)]
+pub struct Trouble(Mutex<Option<String>>);
+
+impl Trouble {
+    /// The account has a problem now that came from this call.
+    pub fn began(&self, call: &str) {
+        *self.lock() = Some(call.to_owned());
+    }
+
+    /// Whether this call, which has worked, is the one that the problem came from. Says so once.
+    pub fn ends_with(&self, call: &str) -> bool {
+        let mut trouble = self.lock();
+        let ends = trouble.as_deref() == Some(call);
+        if ends {
+            *trouble = None;
+        }
+        ends
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<String>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// Why an account cannot be used.
@@ -116,6 +147,11 @@ pub(super) fn open(vault: &Vault, stored: Account) -> Result<OpenAccount, Accoun
         secret,
         token_source: stored.token_source,
         welcome_text: stored.welcome_text,
+        trouble: Trouble(Mutex::new(match stored.problem_code {
+            // What an older version noted came from a token call for the most part.
+            Some(_) => Some(stored.problem_call.unwrap_or_else(|| TOKEN_CALL.to_owned())),
+            None => None,
+        })),
         app_id: stored.app_id,
     })
 }

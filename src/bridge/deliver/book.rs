@@ -10,7 +10,7 @@ use crate::bridge::fallback::Stuck;
 use crate::bridge::route::Route;
 use crate::ids::IdentityId;
 use crate::models::attempt::NewAttempt;
-use crate::models::delivery::{DeliveryState, Due, Outcome, Postponed};
+use crate::models::delivery::{DeliveryState, Due, Outcome, Postponed, Reason};
 
 /// What is recorded in one transaction.
 #[derive(Debug, Default)]
@@ -46,7 +46,16 @@ impl Book {
                 next,
                 msgid,
                 failure,
+                with_link,
             } => {
+                if let Some((refused_at, failure)) = with_link {
+                    let times = (claimed_at, refused_at);
+                    let mut refused = an_attempt(due, times, Some(failure));
+                    if let Some(detail) = &mut refused.detail {
+                        detail.push_str(WITHOUT_LINK);
+                    }
+                    self.attempts.push(refused);
+                }
                 if let Some(failure) = failure.as_ref().filter(|_| routes.len() > 1) {
                     self.stuck.extend(stuck(due, claimed_at, failure));
                 }
@@ -64,7 +73,7 @@ impl Book {
             }),
             Done::TooLate => self.outcomes.push(Outcome {
                 state: DeliveryState::Unknown,
-                reason: Some("unsettled"),
+                reason: Some(Reason::Unsettled.as_str()),
                 detail: Some(TOO_LATE.to_owned()),
                 finished_at: Some(claimed_at),
                 ..blank(due, claimed_at)
@@ -75,7 +84,7 @@ impl Book {
                     true => DeliveryState::Unknown,
                     false => DeliveryState::Failed,
                 },
-                reason: Some("gave_up"),
+                reason: Some(Reason::GaveUp.as_str()),
                 detail: Some(pause.detail),
                 finished_at: Some(claimed_at),
                 ..blank(due, claimed_at)
@@ -99,19 +108,9 @@ impl Book {
             self.unfollowed.push((identity, sent_at));
         }
         let pending = failure.as_ref().map(|failure| failure.reason);
-        let (outcome, errcode, detail) = match failure {
-            Some(failure) => (failure.outcome, failure.errcode, Some(failure.detail)),
-            None => ("accepted", None, None),
-        };
-        self.attempts.push(NewAttempt {
-            delivery_id: due.id,
-            number: due.attempts,
-            started_at,
-            finished_at,
-            outcome,
-            errcode,
-            detail: detail.clone(),
-        });
+        let detail = failure.as_ref().map(|failure| failure.detail.clone());
+        let times = (started_at, finished_at);
+        self.attempts.push(an_attempt(due, times, failure));
         let row = Outcome {
             msgid,
             detail,
@@ -122,10 +121,48 @@ impl Book {
     }
 }
 
+/// What is kept of a try: where WeChat refused it, its own words, whatever the code.
+fn an_attempt(
+    due: &Due,
+    (started_at, finished_at): (NaiveDateTime, NaiveDateTime),
+    failure: Option<Failure>,
+) -> NewAttempt {
+    let accepted = NewAttempt {
+        delivery_id: due.id,
+        number: due.attempts,
+        started_at,
+        finished_at,
+        outcome: "accepted",
+        errcode: None,
+        call: None,
+        errmsg: None,
+        rid: None,
+        detail: None,
+    };
+    let Some(failure) = failure else {
+        return accepted;
+    };
+    let refused = NewAttempt {
+        outcome: failure.outcome,
+        detail: Some(failure.detail),
+        ..accepted
+    };
+    match failure.said {
+        Some(said) => NewAttempt {
+            errcode: Some(said.error.errcode),
+            call: Some(said.call),
+            errmsg: Some(said.error.errmsg),
+            rid: said.error.rid,
+            ..refused
+        },
+        None => refused,
+    }
+}
+
 /// The row of a try that was made.
 fn outcome_of(
     next: Next,
-    pending: Option<&'static str>,
+    pending: Option<Reason>,
     finished_at: NaiveDateTime,
     row: Outcome,
 ) -> Outcome {
@@ -145,20 +182,20 @@ fn outcome_of(
             due_at,
             unsettled_since,
         } => Outcome {
-            reason: pending,
+            reason: pending.map(Reason::as_str),
             due_at: Some(due_at),
             unsettled_since,
             ..row
         },
         Next::Failed { reason } => Outcome {
             state: DeliveryState::Failed,
-            reason: Some(reason),
+            reason: Some(reason.as_str()),
             finished_at: Some(finished_at),
             ..row
         },
         Next::Unknown { reason } => Outcome {
             state: DeliveryState::Unknown,
-            reason: Some(reason),
+            reason: Some(reason.as_str()),
             finished_at: Some(finished_at),
             ..row
         },
@@ -173,10 +210,13 @@ fn stuck(due: &Due, claimed_at: NaiveDateTime, failure: &Failure) -> Option<Stuc
         id: due.id,
         notification_id: due.notification_id,
         attempts: due.attempts,
-        reason: failure.reason,
+        reason: failure.reason.as_str(),
         detail: failure.detail.clone(),
     })
 }
+
+const WITHOUT_LINK: &str = " The message was sent once more at once, without the mini-program: it \
+                            opens the route's url.";
 
 const TOO_LATE: &str = "A send was interrupted, and WeChat may have taken the message. It cannot \
                         be tried again without the risk of notifying twice.";
@@ -186,24 +226,24 @@ fn withdrawn(state: DeliveryState, due: &Due, now: NaiveDateTime) -> Outcome {
     let (state, reason, detail) = match state {
         _ if due.unsettled_since < now => (
             DeliveryState::Unknown,
-            "unsettled",
+            Reason::Unsettled,
             "A send was interrupted or not answered, and the message may have been taken. It was \
              not tried again, because it was cancelled or has expired.",
         ),
         DeliveryState::Cancelled => (
             state,
-            "cancelled",
+            Reason::Cancelled,
             "The notification was cancelled before this was sent.",
         ),
         _ => (
             state,
-            "expired",
+            Reason::Expired,
             "It could not be sent before the notification's expires_at.",
         ),
     };
     Outcome {
         state,
-        reason: Some(reason),
+        reason: Some(reason.as_str()),
         detail: Some(detail.to_owned()),
         finished_at: Some(now),
         ..blank(due, now)
@@ -231,14 +271,11 @@ fn blank(due: &Due, now: NaiveDateTime) -> Outcome {
 /// The try before this one, in case its process was lost before it recorded anything.
 fn lost(due: &Due, now: NaiveDateTime) -> NewAttempt {
     NewAttempt {
-        delivery_id: due.id,
         number: due.attempts - 1,
-        started_at: due.unsettled_since,
-        finished_at: now,
         outcome: "interrupted",
-        errcode: None,
         detail: Some(
             "The process stopped, or took too long, before it recorded the outcome.".to_owned(),
         ),
+        ..an_attempt(due, (due.unsettled_since, now), None)
     }
 }

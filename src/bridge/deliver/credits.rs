@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use chrono::NaiveDateTime;
 use diesel::QueryResult;
 
+use super::failure::Failure;
 use super::permits::Permit;
 use super::send::Done;
 use crate::db::Conn;
@@ -12,11 +13,7 @@ use crate::ids::{CreditEntryId, IdentityId};
 use crate::models::credit::{self, Refusal};
 use crate::models::delivery::Due;
 use crate::models::identity::window::{self, Taken};
-
-/// WeChat's code for a person who allows no message of the template.
-const REFUSED: i64 = 43101;
-/// WeChat's codes for a person who did nothing lately that allows a customer message more.
-const CLOSED: [i64; 2] = [45015, 45047];
+use crate::wechat::error::Fault;
 
 /// Permissions to settle, to give back and to correct.
 #[derive(Debug, Default)]
@@ -54,7 +51,7 @@ impl Credits {
             (None, _) => self.sent.extend(entry.zip(msgid)),
             // It may be used.
             (Some(failure), _) if failure.is_ambiguous() => {}
-            (Some(failure), Some(template_id)) if failure.errcode == Some(REFUSED) => {
+            (Some(failure), Some(template_id)) if failure.fault() == Some(Fault::NotAllowed) => {
                 let at = claimed_at.and_utc().timestamp();
                 let refused = due.identity_id.map(|who| (who, template_id.to_owned(), at));
                 self.refused.extend(refused);
@@ -72,7 +69,7 @@ impl Credits {
         match failure {
             // It may have been shown.
             Some(failure) if failure.is_ambiguous() => {}
-            Some(failure) if failure.errcode.is_some_and(|code| CLOSED.contains(&code)) => {
+            Some(failure) if is_closed(failure) => {
                 self.closed.push(taken);
             }
             _ => self.uncounted.push(taken),
@@ -100,4 +97,12 @@ impl Credits {
         window::give_back(conn, &self.uncounted)?;
         window::close(conn, &self.closed)
     }
+}
+
+/// Whether the person did nothing lately that allows a customer message more.
+fn is_closed(failure: &Failure) -> bool {
+    matches!(
+        failure.fault(),
+        Some(Fault::WindowClosed | Fault::AllowanceUsed)
+    )
 }

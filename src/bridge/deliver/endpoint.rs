@@ -21,7 +21,7 @@ use crate::bridge::templates::{endpoint_gone, endpoint_problem};
 use crate::bridge::webhook::manage;
 use crate::bridge::webhook::post::{Answer, Parcel, PostError};
 use crate::ids::{DeliveryId, NotificationId, ProjectId, WebhookId};
-use crate::models::delivery::Due;
+use crate::models::delivery::{Due, Reason};
 use crate::models::staff::Person;
 use crate::models::webhook::{self, Webhook};
 
@@ -121,8 +121,11 @@ impl Endpoints {
                 Some(problem) => problem,
             },
         };
-        let (code, detail) = problem;
-        Err(SendError::NoEndpoint(code.as_str(), detail))
+        let reason = match found {
+            None => Reason::EndpointGone,
+            Some(_) => Reason::EndpointDisabled,
+        };
+        Err(SendError::NoEndpoint(reason, problem.1))
     }
 }
 

@@ -1,17 +1,13 @@
-//! What a failed try means: by whom it can be mended, and in which words that is told.
+//! What a failed try means: what to do about it, and in which words that is told.
 
-use crate::bridge::plan::Unreachable;
-use crate::bridge::problem;
 use crate::bridge::route::{Channel, FieldError};
 use crate::bridge::token::TokenError;
 use crate::bridge::webhook::post::{Answer, PostError};
 use crate::bridge::window;
 use crate::models::account::AccountKind;
+use crate::models::delivery::Reason;
 use crate::models::identity::window::Closed;
-use crate::wechat::error::{ApiError, CallError, Class, token_call_class};
-
-/// The stable word for a person who allows no message more.
-const NO_CREDIT: &str = "no_credit";
+use crate::wechat::error::{ApiError, CallError, Class, Concerns, FOR_NOBODY, Fault, TOKEN_CALL};
 
 /// Why a try did not bring a message to WeChat.
 #[derive(Debug)]
@@ -25,7 +21,7 @@ pub(super) enum SendError {
     /// The person has done nothing in an account of that kind that allows a message more.
     Closed(AccountKind, Closed),
     /// The endpoint of the business is gone, or disabled.
-    NoEndpoint(&'static str, String),
+    NoEndpoint(Reason, String),
     /// The endpoint did not take it.
     Answered(Answer),
     /// The endpoint did not answer.
@@ -49,14 +45,34 @@ pub(super) enum Remedy {
     Ambiguous,
 }
 
+/// WeChat's refusal of a call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Said {
+    /// The call, as it is counted.
+    pub(super) call: &'static str,
+    pub(super) fault: Fault,
+    pub(super) error: ApiError,
+}
+
+impl Said {
+    fn on(call: &'static str, error: &ApiError) -> Self {
+        Self {
+            call,
+            fault: error.fault_on(call),
+            error: error.clone(),
+        }
+    }
+}
+
 /// A failure, in a stable word and in a sentence.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Failure {
     /// As in `attempts.outcome`.
     pub(super) outcome: &'static str,
-    pub(super) errcode: Option<i64>,
+    /// What WeChat said, if it said anything.
+    pub(super) said: Option<Said>,
     pub(super) remedy: Remedy,
-    pub(super) reason: &'static str,
+    pub(super) reason: Reason,
     pub(super) detail: String,
     /// Whether the account's other messages would fail too.
     pub(super) whole_account: bool,
@@ -72,7 +88,7 @@ impl Failure {
             SendError::Token(TokenError::Call(call)) => Self::unanswered(call),
             SendError::Token(token) => Self::no_token(token),
             SendError::NoAccount => Self {
-                reason: "account_problem",
+                reason: Reason::AccountProblem,
                 remedy: Remedy::Minute,
                 ..Self::not_sent(
                     "The account cannot be used: it was removed, or its secrets do not open with \
@@ -81,7 +97,7 @@ impl Failure {
                 )
             },
             SendError::NoCredit => Self {
-                reason: NO_CREDIT,
+                reason: Reason::NoCredit,
                 remedy: Remedy::Never,
                 whole_account: false,
                 moves_on: true,
@@ -92,14 +108,14 @@ impl Failure {
                 )
             },
             SendError::Closed(kind, closed) => Self {
-                reason: Unreachable::from(*closed).as_str(),
+                reason: closed_reason(*closed),
                 remedy: Remedy::Never,
                 whole_account: false,
                 moves_on: true,
                 ..Self::not_sent(window::detail(*kind, *closed).to_owned())
             },
             SendError::NoEndpoint(reason, detail) => Self {
-                reason,
+                reason: *reason,
                 remedy: Remedy::Never,
                 whole_account: false,
                 moves_on: true,
@@ -108,7 +124,7 @@ impl Failure {
             SendError::Answered(answer) => Self::answered(answer),
             SendError::Post(error) => Self::not_posted(error),
             SendError::NotRenderable(field) => Self {
-                reason: "not_renderable",
+                reason: Reason::NotRenderable,
                 remedy: Remedy::Never,
                 whole_account: false,
                 ..Self::not_sent(format!("The message cannot be filled in: {field}."))
@@ -117,26 +133,17 @@ impl Failure {
     }
 
     fn refused(api: &ApiError, channel: Channel) -> Self {
-        let (remedy, reason) = match api.class() {
-            Class::Recipient => (Remedy::Never, recipient_reason(api.errcode)),
-            Class::Request | Class::Success => (Remedy::Never, request_reason(api.errcode)),
-            Class::Retry if api.errcode == 45066 => (Remedy::Minute, "retrying"),
-            // A token refused twice: another system keeps replacing it.
-            Class::Retry | Class::RefreshToken => (Remedy::Retry, "retrying"),
-            Class::Quota if matches!(api.errcode, 45011 | 43117) => {
-                (Remedy::Minute, "too_frequent")
-            }
-            Class::Quota => (Remedy::Midnight, "quota_used_up"),
-            Class::Account => (Remedy::Minute, "account_problem"),
-        };
+        let said = Said::on(channel.traits().call, api);
+        let flags = said.fault.flags();
+        let (remedy, reason) = verdict(said.fault);
         Self {
             outcome: "refused",
-            errcode: Some(api.errcode),
             remedy,
             reason,
-            detail: words(channel.traits().call, api),
-            whole_account: concerns_all(api),
-            moves_on: concerns_route(api),
+            detail: api.explain_on(said.call),
+            whole_account: is_of_account(flags.class, flags.concerns),
+            moves_on: flags.next_route,
+            said: Some(said),
         }
     }
 
@@ -149,9 +156,9 @@ impl Failure {
         }
         Self {
             outcome: "ambiguous",
-            errcode: None,
+            said: None,
             remedy: Remedy::Ambiguous,
-            reason: "unsettled",
+            reason: Reason::Unsettled,
             detail: format!("{} WeChat may have taken the message.", sentence(call)),
             whole_account: false,
             moves_on: false,
@@ -163,9 +170,9 @@ impl Failure {
         let status = answer.status;
         let may_pass = matches!(status, 408 | 425 | 429 | 500..);
         let (remedy, reason) = match (status, may_pass) {
-            (429, _) => (Remedy::Minute, "retrying"),
-            (_, true) => (Remedy::Retry, "retrying"),
-            _ => (Remedy::Never, "endpoint_refused"),
+            (429, _) => (Remedy::Minute, Reason::Retrying),
+            (_, true) => (Remedy::Retry, Reason::Retrying),
+            _ => (Remedy::Never, Reason::EndpointRefused),
         };
         let said = match (status, answer.excerpt.as_str()) {
             (300..400, _) => {
@@ -194,7 +201,7 @@ impl Failure {
             PostError::TimeOut | PostError::Broken(_) => Self {
                 outcome: "ambiguous",
                 remedy: Remedy::Ambiguous,
-                reason: "unsettled",
+                reason: Reason::Unsettled,
                 ..not_sent
             },
             PostError::Refused(_) | PostError::NotReached(_) | PostError::Unable(_) => not_sent,
@@ -207,37 +214,60 @@ impl Failure {
             return match mends_itself {
                 true => Self::not_sent(sentence(error)),
                 false => Self {
-                    reason: "account_problem",
+                    reason: Reason::AccountProblem,
                     remedy: Remedy::Minute,
                     ..Self::not_sent(sentence(error))
                 },
             };
         };
-        let (remedy, reason) = match token_call_class(api.errcode) {
-            Class::Quota if api.errcode == 45011 => (Remedy::Minute, "too_frequent"),
-            Class::Quota => (Remedy::Midnight, "quota_used_up"),
+        let said = Said::on(TOKEN_CALL, api);
+        // Whatever is wrong with the account itself is for its owner to correct.
+        let (remedy, reason) = match said.fault.class() {
             Class::Account | Class::Request | Class::Recipient => {
-                (Remedy::Minute, "account_problem")
+                (Remedy::Minute, Reason::AccountProblem)
             }
-            Class::Success | Class::Retry | Class::RefreshToken => (Remedy::Retry, "retrying"),
+            Class::Success | Class::Retry | Class::RefreshToken => {
+                (Remedy::Retry, Reason::Retrying)
+            }
+            Class::Quota => verdict(said.fault),
         };
         Self {
-            errcode: Some(api.errcode),
             remedy,
             reason,
-            ..Self::not_sent(words(problem::TOKEN_CALL, api))
+            said: Some(said),
+            ..Self::not_sent(api.explain_on(TOKEN_CALL))
         }
     }
 
     fn not_sent(detail: String) -> Self {
         Self {
             outcome: "not_sent",
-            errcode: None,
+            said: None,
             remedy: Remedy::Retry,
-            reason: "retrying",
+            reason: Reason::Retrying,
             detail,
             whole_account: true,
             moves_on: false,
+        }
+    }
+
+    /// The same refusal, where it has turned out to concern the account and not the person.
+    pub(super) fn of_the_account(&self) -> Self {
+        let Some(said) = &self.said else {
+            return self.clone();
+        };
+        let (remedy, reason) = verdict(Fault::Account);
+        Self {
+            remedy,
+            reason,
+            detail: said.error.explain_on(FOR_NOBODY),
+            whole_account: true,
+            moves_on: false,
+            said: Some(Said {
+                fault: Fault::Account,
+                ..said.clone()
+            }),
+            ..self.clone()
         }
     }
 
@@ -248,57 +278,63 @@ impl Failure {
 
     /// Whether WeChat says that the person does not follow.
     pub(super) fn is_unfollowed(&self) -> bool {
-        self.outcome == "refused" && self.reason == "not_following"
+        self.fault() == Some(Fault::NotFollowing)
+    }
+
+    /// What WeChat's refusal of the send itself is about.
+    pub(super) fn fault(&self) -> Option<Fault> {
+        let said = self.said.as_ref().filter(|_| self.outcome == "refused")?;
+        Some(said.fault)
+    }
+
+    /// What else would fail for the same cause, if WeChat refused the send itself.
+    pub(super) fn concerns(&self) -> Option<Concerns> {
+        Some(self.fault()?.flags().concerns)
     }
 }
 
-fn recipient_reason(errcode: i64) -> &'static str {
-    match errcode {
-        43004 | 43005 | 50005 => "not_following",
-        43019 => "blocked",
-        40003 | 46004 | 49003 => "wrong_openid",
-        43101 | 48002 => "refused_by_person",
-        45015 => "window_closed",
-        45047 => "allowance_used",
-        _ => "recipient_refused",
-    }
-}
-
-fn request_reason(errcode: i64) -> &'static str {
-    match errcode {
-        40036 | 40037 | 40247 | 48011 => "template_unknown",
-        40033 | 40039 | 40246 | 40249 | 40250 | 40252 | 45002 | 45168 | 47001 | 47003 | 87014 => {
-            "refused_content"
+/// What to do about each fault, and the word for it.
+fn verdict(fault: Fault) -> (Remedy, Reason) {
+    match fault {
+        Fault::Busy | Fault::AtOnce => (Remedy::Retry, Reason::Retrying),
+        // A token refused twice: another system keeps replacing it.
+        Fault::Token => (Remedy::Retry, Reason::Retrying),
+        Fault::InFlight => (Remedy::Minute, Reason::Retrying),
+        Fault::NotFollowing => (Remedy::Never, Reason::NotFollowing),
+        Fault::Blocked => (Remedy::Never, Reason::Blocked),
+        Fault::WrongOpenid => (Remedy::Never, Reason::WrongOpenid),
+        Fault::NotAllowed | Fault::SwitchedOff => (Remedy::Never, Reason::RefusedByPerson),
+        Fault::Restricted | Fault::Unavailable => (Remedy::Never, Reason::RecipientRefused),
+        Fault::WindowClosed => (Remedy::Never, Reason::WindowClosed),
+        Fault::AllowanceUsed => (Remedy::Never, Reason::AllowanceUsed),
+        Fault::TemplateGone => (Remedy::Never, Reason::TemplateUnknown),
+        Fault::PageNotReleased => (Remedy::Never, Reason::PageNotReleased),
+        Fault::Content => (Remedy::Never, Reason::RefusedContent),
+        Fault::Nothing | Fault::CodeInvalid | Fault::CodeUsed | Fault::Request => {
+            (Remedy::Never, Reason::RefusedRequest)
         }
-        _ => "refused_request",
+        Fault::TemplateBanned
+        | Fault::ChannelBanned
+        | Fault::MiniProgram
+        | Fault::Call
+        | Fault::Account => (Remedy::Minute, Reason::AccountProblem),
+        Fault::DailyQuota => (Remedy::Midnight, Reason::QuotaUsedUp),
+        Fault::TooFast | Fault::PersonTooOften => (Remedy::Minute, Reason::TooFrequent),
     }
 }
 
-/// Some refusals of an account concern one template or one linked mini-program only.
-fn concerns_all(api: &ApiError) -> bool {
-    match api.class() {
-        Class::Account => !matches!(api.errcode, 40013 | 40166 | 43104 | 43107 | 43116),
-        Class::Quota => api.errcode != 43117,
-        _ => false,
-    }
+/// Whether the account's other messages would fail too.
+fn is_of_account(class: Class, concerns: Concerns) -> bool {
+    matches!(class, Class::Account | Class::Quota)
+        && matches!(concerns, Concerns::Account | Concerns::Call)
 }
 
-/// Whether the refusal holds for this person on this route, or for the template or the channel as
-/// a whole, so that another route may lead to the person. What is wrong with the message itself is
-/// for its sender to mend, not to be hidden by another route.
-fn concerns_route(api: &ApiError) -> bool {
-    api.class() == Class::Recipient || matches!(api.errcode, 43107 | 43116 | 48011)
-}
-
-fn words(call: &str, api: &ApiError) -> String {
-    let mut text = problem::describe(call, api);
-    if let Some(field) = api.refused_field() {
-        text.push_str(&format!(" The field is {field}."));
+fn closed_reason(closed: Closed) -> Reason {
+    match closed {
+        Closed::NotFollowing => Reason::NotFollowing,
+        Closed::WindowClosed | Closed::Refused => Reason::WindowClosed,
+        Closed::AllowanceUsed => Reason::AllowanceUsed,
     }
-    if let Some(rid) = &api.rid {
-        text.push_str(&format!(" (rid {rid})"));
-    }
-    text
 }
 
 fn sentence(error: &dyn std::fmt::Display) -> String {

@@ -15,6 +15,8 @@ pub(super) struct Message<'a> {
     pub(super) rendered: &'a Rendered,
     /// For the channels that know such an id.
     pub(super) client_msg_id: &'a str,
+    /// Whether it opens the route's mini-program, where it has one besides a web page.
+    pub(super) with_link: bool,
 }
 
 impl<'a> Message<'a> {
@@ -77,7 +79,8 @@ impl<'a> Message<'a> {
     }
 
     fn link(&self) -> Option<MiniProgramLink<'a>> {
-        let linked = self.route.mini_program.as_ref()?;
+        let linked = self.route.mini_program.as_ref();
+        let linked = linked.filter(|_| self.with_link)?;
         Some(MiniProgramLink {
             appid: &linked.app_id,
             pagepath: self.rendered.page.as_deref(),

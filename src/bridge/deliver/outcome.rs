@@ -6,6 +6,7 @@ use super::failure::{Failure, Remedy};
 use crate::bridge::retry::Backoff;
 use crate::bridge::route::Repeat;
 use crate::ids::DeliveryId;
+use crate::models::delivery::Reason;
 
 /// WeChat remembers a `client_msg_id` for 10 minutes; one of them is left for clocks and for the
 /// call itself.
@@ -61,9 +62,9 @@ pub(super) enum Next {
         unsettled_since: Option<NaiveDateTime>,
     },
     /// It will not arrive.
-    Failed { reason: &'static str },
+    Failed { reason: Reason },
     /// It may have arrived, and trying again could notify twice.
-    Unknown { reason: &'static str },
+    Unknown { reason: Reason },
 }
 
 impl Next {
@@ -103,7 +104,7 @@ impl Try {
         let reason = match failure.remedy {
             Remedy::Never => return self.after_refusal(failure.reason),
             Remedy::Ambiguous => return self.after_silence(limits, jitter),
-            Remedy::Retry | Remedy::Minute | Remedy::Midnight => "gave_up",
+            Remedy::Retry | Remedy::Minute | Remedy::Midnight => Reason::GaveUp,
         };
         let unsettled_since = self.unsettled_before();
         if self.is_last(limits, failure.whole_account) {
@@ -115,7 +116,7 @@ impl Try {
         let due_at = self.due_at(failure.remedy, limits, jitter);
         match unsettled_since {
             Some(since) if due_at > self.last_planned(since) => Next::Unknown {
-                reason: "unsettled",
+                reason: Reason::Unsettled,
             },
             _ => Next::Again {
                 due_at,
@@ -125,7 +126,7 @@ impl Try {
     }
 
     /// WeChat knows a message again that it took before; an endpoint may refuse it for just that.
-    fn after_refusal(&self, reason: &'static str) -> Next {
+    fn after_refusal(&self, reason: Reason) -> Next {
         match (self.repeat, self.unsettled_before()) {
             (Repeat::Always, Some(_)) => Next::Unknown { reason },
             _ => Next::Failed { reason },
@@ -136,11 +137,13 @@ impl Try {
         let last = self.last_planned(self.unsettled_since);
         let is_last = self.is_last(limits, false);
         if is_last && self.repeat == Repeat::Always {
-            return Next::Unknown { reason: "gave_up" };
+            return Next::Unknown {
+                reason: Reason::GaveUp,
+            };
         }
         if self.repeat == Repeat::Never || is_last || self.finished_at >= last {
             return Next::Unknown {
-                reason: "unsettled",
+                reason: Reason::Unsettled,
             };
         }
         Next::Again {

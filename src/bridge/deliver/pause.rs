@@ -14,6 +14,8 @@ use crate::metrics;
 use crate::models::account_pause::{
     ALL_CALLS, AccountPause, Named, NewPause, PauseKind, PauseReason, Worked,
 };
+use crate::models::delivery::Reason;
+use crate::wechat::error::Concerns;
 
 /// WeChat counts by the minute what comes too fast.
 const TOO_FAST: TimeDelta = TimeDelta::seconds(60);
@@ -43,26 +45,24 @@ struct Trouble {
 impl Trouble {
     /// None, if it concerns the message or the person.
     fn of(failure: &Failure) -> Option<Self> {
-        let refused = failure.outcome == "refused";
         let (kind, reason) = match failure.remedy {
             Remedy::Ambiguous => (PauseKind::BackingOff, PauseReason::NoAnswer),
             // Calls for one openid at the same time, and a message that is being sent already.
-            Remedy::Retry if matches!(failure.errcode, Some(43108 | 45066 | 45169)) => return None,
+            Remedy::Retry if failure.concerns() == Some(Concerns::Nothing) => return None,
             Remedy::Retry => (PauseKind::BackingOff, PauseReason::Busy),
             _ if !failure.whole_account => return None,
             Remedy::Midnight => (PauseKind::UsedUp, PauseReason::QuotaUsedUp),
-            Remedy::Minute if failure.reason == PauseReason::TooFrequent.as_str() => {
+            Remedy::Minute if failure.reason == Reason::TooFrequent => {
                 (PauseKind::BackingOff, PauseReason::TooFrequent)
             }
             Remedy::Minute => (PauseKind::Stopped, PauseReason::AccountProblem),
             Remedy::Never => return None,
         };
         // Permissions are given call by call, and quotas are counted so.
-        let lacks_permission = matches!(failure.errcode, Some(43107 | 48001 | 48004 | 48008));
         Some(Self {
             kind,
             reason,
-            one_call: refused && (kind == PauseKind::UsedUp || lacks_permission),
+            one_call: failure.concerns() == Some(Concerns::Call),
         })
     }
 
@@ -102,9 +102,15 @@ pub(super) struct Verdict {
 
 impl Tally {
     pub(super) fn add(&mut self, call: &'static str, done: &Done) {
-        let Done::Tried { failure, .. } = done else {
+        let Done::Tried {
+            failure, with_link, ..
+        } = done
+        else {
             return;
         };
+        if with_link.is_some() {
+            *self.used.entry(call).or_default() += 1;
+        }
         let Some(failure) = failure else {
             *self.answered.entry(call).or_default() += 1;
             *self.used.entry(call).or_default() += 1;
@@ -262,6 +268,7 @@ mod tests {
             finished_at: now(),
             next: Next::Sent,
             msgid: None,
+            with_link: None,
             failure: error
                 .as_ref()
                 .map(|error| Failure::of(error, Channel::Template)),

@@ -27,7 +27,7 @@ struct Record {
     book: Book,
     /// What follows for the account.
     verdict: Verdict,
-    /// Calls that were counted and not made.
+    /// Calls that were counted and not made; below zero where more were made.
     unused: Vec<Uses>,
     lane: AccountId,
     /// Whether the account, or a call of it, was paused before.
@@ -67,7 +67,7 @@ impl Bridge {
             count: counted.count - tally.used(counted.call),
             ..counted.clone()
         });
-        let unused = unused.filter(|uses| uses.count > 0).collect();
+        let unused = unused.filter(|uses| uses.count != 0).collect();
         let times = (claimed_at, self.clock.now());
         let record = Arc::new(Record {
             book,
@@ -167,7 +167,8 @@ fn pauses(
     let lifted = account_pause::lift(conn, &verdict.worked)?;
     if !lifted.is_empty() {
         resume::make_due(conn, lane, &lifted, now)?;
-        account::clear_problem(conn, lane)?;
+        let calls: Vec<&str> = verdict.worked.iter().map(|worked| worked.call).collect();
+        account::clear_problem_of(conn, lane, &calls)?;
     }
     Ok(Changed {
         begun,

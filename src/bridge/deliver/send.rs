@@ -15,7 +15,9 @@ use crate::bridge::accounts::OpenAccount;
 use crate::bridge::prepared::Prepared;
 use crate::bridge::retry::jitter;
 use crate::bridge::route::{Channel, FieldError, Recipient, Rendered, Repeat, Route};
+use crate::bridge::token::TokenError;
 use crate::models::delivery::{DeliveryState, Due};
+use crate::wechat::error::{CallError, Fault};
 
 /// What waited for a pause comes back over this long, not all at once.
 const AFTER_PAUSE_MS: f64 = 10_000.0;
@@ -28,6 +30,8 @@ pub(super) enum Done {
         next: Next,
         msgid: Option<i64>,
         failure: Option<Failure>,
+        /// When WeChat refused the message with its mini-program, and how, if this one went without.
+        with_link: Option<(NaiveDateTime, Failure)>,
     },
     /// It was not tried, because the account may not send before `due_at`.
     Postponed { due_at: NaiveDateTime, pause: Pause },
@@ -69,32 +73,36 @@ impl Bridge {
         if self.is_late(claimed_at, gathered, channel) {
             return Done::wait(permits::slow(self.clock.now()));
         }
-        let mut this = a_try(due, claimed_at, channel);
+        let mut with_link = None;
         let result = match permit {
             Permit::NoCredit => Err(SendError::NoCredit),
             Permit::Closed(closed) => match account_of(due, gathered) {
                 Some(account) => Err(SendError::Closed(account.kind, closed)),
                 None => Err(SendError::NoAccount),
             },
-            _ => self.send(due, claimed_at, gathered).await,
+            _ => match self.send(due, claimed_at, gathered, true).await {
+                Err(error) if goes_without_link(&error, due, gathered) => {
+                    with_link = Some((self.clock.now(), Failure::of(&error, channel)));
+                    self.send(due, claimed_at, gathered, false).await
+                }
+                result => result,
+            },
         };
-        this.finished_at = self.clock.now();
+        let finished_at = self.clock.now();
         let (next, msgid, failure) = match result {
             Ok(msgid) => (Next::Sent, msgid, None),
             Err(error) => {
                 let failure = Failure::of(&error, channel);
-                let next = this.after(&failure, &gathered.limits, jitter());
-                // What expires meanwhile is looked at then, to say so.
-                let end = gathered.end_of(due);
-                let next = next.due_by(|time| end.map_or(time, |end| time.min(end)));
+                let next = next(due, (claimed_at, finished_at), gathered, &failure);
                 (next, None, Some(failure))
             }
         };
         Done::Tried {
-            finished_at: this.finished_at,
+            finished_at,
             next,
             msgid,
             failure,
+            with_link,
         }
     }
 
@@ -141,6 +149,7 @@ impl Bridge {
         due: &Due,
         claimed_at: NaiveDateTime,
         gathered: &Gathered,
+        with_link: bool,
     ) -> Result<Option<i64>, SendError> {
         let gone = || FieldError::new("notification", "is not stored any more");
         let ready = gathered
@@ -168,6 +177,7 @@ impl Bridge {
             route,
             rendered: &rendered,
             client_msg_id: &id,
+            with_link,
         };
         let wechat = &self.wechat;
         self.tokens
@@ -178,6 +188,40 @@ impl Bridge {
             .map(|receipt| receipt.msgid)
             .map_err(SendError::Token)
     }
+}
+
+/// What follows from a failure of a delivery that was claimed at the first and answered at the
+/// second of the times.
+pub(super) fn next(
+    due: &Due,
+    (claimed_at, finished_at): (NaiveDateTime, NaiveDateTime),
+    gathered: &Gathered,
+    failure: &Failure,
+) -> Next {
+    let this = Try {
+        finished_at,
+        ..a_try(due, claimed_at, gathered.channel_of(due))
+    };
+    let next = this.after(failure, &gathered.limits, jitter());
+    // What expires meanwhile is looked at then, to say so.
+    let end = gathered.end_of(due);
+    next.due_by(|time| end.map_or(time, |end| time.min(end)))
+}
+
+/// Whether WeChat refuses only the mini-program that the message opens, and there is a web page to
+/// open instead. As WeChat has refused it, nobody has seen it.
+fn goes_without_link(error: &SendError, due: &Due, gathered: &Gathered) -> bool {
+    let SendError::Token(TokenError::Call(CallError::Api(api))) = error else {
+        return false;
+    };
+    let route = gathered.routes_from(due).first();
+    route.is_some_and(|route| {
+        let traits = route.channel.traits();
+        api.fault_on(traits.call) == Fault::PageNotReleased
+            && traits.has_template
+            && route.mini_program.is_some()
+            && route.url.is_some()
+    })
 }
 
 fn account_of<'a>(due: &Due, gathered: &'a Gathered) -> Option<&'a Arc<OpenAccount>> {

@@ -6,8 +6,9 @@ use serde::Serialize;
 use super::facts::Facts;
 use crate::bridge::ways::RouteView;
 use crate::ids::{DeliveryId, NotificationId};
+use crate::models::attempt::Attempt;
 use crate::models::delivery::{Delivery, DeliveryState};
-use crate::wechat::error::advice;
+use crate::wechat::error::{advice_on, rid_hint};
 
 /// One delivery.
 #[derive(Clone, Debug, Serialize)]
@@ -42,15 +43,55 @@ pub struct DeliveryStory {
     pub routes: Vec<RouteView>,
 }
 
-/// An error of WeChat's, translated.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+/// An error of WeChat's, translated, with WeChat's own words.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Refusal {
     /// WeChat's code.
     pub errcode: i64,
+    /// The call that WeChat refused.
+    pub call: Option<String>,
     /// What it means.
     pub meaning: &'static str,
     /// What to do about it.
     pub what_to_do: &'static str,
+    /// WeChat's own words.
+    pub errmsg: Option<String>,
+    /// WeChat's id of the request.
+    pub rid: Option<String>,
+    /// Where the rid is looked up.
+    pub rid_hint: Option<&'static str>,
+}
+
+impl Refusal {
+    /// What WeChat refused in a try, if it did.
+    pub(super) fn of(attempt: Attempt) -> Option<Self> {
+        let errcode = attempt.errcode.filter(|code| *code != 0)?;
+        let call = attempt.call.as_deref().unwrap_or_default();
+        let advice = advice_on(call, errcode);
+        Some(Self {
+            errcode,
+            meaning: advice.meaning,
+            what_to_do: advice.what_to_do,
+            rid_hint: attempt.rid.as_deref().and_then(|rid| rid_hint(call, rid)),
+            call: attempt.call,
+            errmsg: attempt.errmsg,
+            rid: attempt.rid,
+        })
+    }
+
+    /// What it means, what to do, and WeChat's own words, in sentences.
+    pub fn sentences(&self) -> String {
+        let mut text = format!("{} {}", self.meaning, self.what_to_do);
+        if let Some(errmsg) = self.errmsg.as_deref().filter(|words| !words.is_empty()) {
+            text.push_str(&format!(" WeChat's words: {errmsg}."));
+        }
+        if let Some(rid) = &self.rid {
+            let hint = self.rid_hint.unwrap_or_default();
+            text.push_str(format!(" (rid {rid}. {hint}").trim_end());
+            text.push(')');
+        }
+        text
+    }
 }
 
 pub(super) fn stories(facts: &Facts) -> Vec<DeliveryStory> {
@@ -62,7 +103,6 @@ pub(super) fn stories(facts: &Facts) -> Vec<DeliveryStory> {
 }
 
 fn story(facts: &Facts, delivery: &Delivery) -> DeliveryStory {
-    let errcode = facts.errcodes.get(&delivery.id).filter(|code| **code != 0);
     let account = delivery.account_id.and_then(|id| facts.account(id));
     let is_queued = delivery.state == DeliveryState::Queued;
     DeliveryStory {
@@ -74,20 +114,11 @@ fn story(facts: &Facts, delivery: &Delivery) -> DeliveryStory {
         detail: delivery.detail.clone(),
         app_id: account.map(|account| account.app_id.clone()),
         attempts: delivery.attempts,
-        error: errcode.map(|code| refusal(*code)),
+        error: facts.refusals.get(&delivery.id).cloned(),
         created_at: delivery.created_at.and_utc(),
         sent_at: delivery.sent_at.map(|at| at.and_utc()),
         next_attempt_at: delivery.due_at.filter(|_| is_queued).map(|at| at.and_utc()),
         finished_at: delivery.finished_at.map(|at| at.and_utc()),
         routes: facts.routes.considered(delivery),
-    }
-}
-
-fn refusal(errcode: i64) -> Refusal {
-    let advice = advice(errcode);
-    Refusal {
-        errcode,
-        meaning: advice.meaning,
-        what_to_do: advice.what_to_do,
     }
 }

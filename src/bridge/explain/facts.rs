@@ -6,6 +6,7 @@ use std::sync::Arc;
 use chrono::NaiveDateTime;
 
 use super::ExplainError;
+use super::delivery::Refusal;
 use super::lead::{self, Lead};
 use crate::bridge::decide::permissions;
 use crate::bridge::plan::Credits;
@@ -63,7 +64,7 @@ pub(super) struct Facts {
     pub(super) asked: Option<AskedType>,
     pub(super) deliveries: Vec<Delivery>,
     /// WeChat's last word on each, if it was an error.
-    pub(super) errcodes: HashMap<DeliveryId, i64>,
+    pub(super) refusals: HashMap<DeliveryId, Refusal>,
     pub(super) types: HashMap<NotificationId, String>,
     pub(super) routes: Routes,
 }
@@ -97,7 +98,7 @@ impl Facts {
         let of: Vec<NotificationId> = deliveries.iter().map(|row| row.notification_id).collect();
         let numbers: Vec<DeliveryId> = deliveries.iter().map(|row| row.id).collect();
         let tries = attempt::of_deliveries(conn, &numbers)?.into_iter();
-        let told = tries.filter_map(|one| Some((one.delivery_id, one.errcode?)));
+        let told = tries.filter_map(|one| Some((one.delivery_id, Refusal::of(one)?)));
         let stops = Stops::read(conn, config, &accounts, now)?;
         let troubles = accounts
             .iter()
@@ -114,8 +115,8 @@ impl Facts {
             titles: titles
                 .map(|one| ((one.account_id, one.template_id), one.title))
                 .collect(),
-            // The newest try of each comes last, and its code is WeChat's last word.
-            errcodes: told.collect(),
+            // The newest try of each comes last, and is WeChat's last word.
+            refusals: told.collect(),
             types: notification::types_of(conn, &of)?.into_iter().collect(),
             routes: Routes::of(conn, &deliveries)?,
             asked: None,

@@ -1,20 +1,14 @@
 //! What is to be done about the last message to a staff member.
 
+use std::str::FromStr as _;
+
 use chrono::{DateTime, Utc};
 
 use super::Explanation;
 use super::delivery::DeliveryStory;
 use super::facts::Facts;
 use super::steps::Steps;
-use crate::models::delivery::DeliveryState;
-
-/// Reasons that lie with the message: the same one again would fail again.
-const OF_THE_MESSAGE: [&str; 4] = [
-    "template_unknown",
-    "refused_content",
-    "refused_request",
-    "not_renderable",
-];
+use crate::models::delivery::{DeliveryState, Reason};
 
 /// Adds what the newest delivery asks for: of the type that was asked about, if one was.
 pub(super) fn follow_up(facts: &Facts, story: &Explanation, steps: &mut Steps) {
@@ -69,17 +63,19 @@ fn no_receipt(last: &DeliveryStory, what: &str, steps: &mut Steps) {
 fn failed(last: &DeliveryStory, what: &str, steps: &mut Steps) {
     let id = last.id;
     let reason = last.reason.as_deref().unwrap_or_default();
-    if OF_THE_MESSAGE.contains(&reason) {
+    if Reason::from_str(reason).is_ok_and(Reason::is_of_message) {
         let detail = last.detail.as_deref().unwrap_or_default();
         steps.add(format!(
             "Mend the message of delivery {id} ({what}), then ask for another notification. {detail}"
         ));
         return;
     }
-    if let Some(error) = last.error.filter(|_| last.state == DeliveryState::Failed) {
+    let error = last.error.as_ref();
+    if let Some(error) = error.filter(|_| last.state == DeliveryState::Failed) {
         steps.add(format!(
-            "Delivery {id} ({what}) failed with {}: {} {}",
-            error.errcode, error.meaning, error.what_to_do
+            "Delivery {id} ({what}) failed with {}: {}",
+            error.errcode,
+            error.sentences()
         ));
     }
     if reason.starts_with("endpoint_") {

@@ -2,10 +2,9 @@
 
 use thiserror::Error;
 
-use crate::bridge::problem::{TOKEN_CALL, describe};
 use crate::db::DbError;
 use crate::vault::VaultError;
-use crate::wechat::error::{CallError, Class, token_call_class};
+use crate::wechat::error::{CallError, Class, TOKEN_CALL, token_call_class};
 
 /// Why a call could not be made or did not work.
 #[derive(Debug, Error)]
@@ -44,10 +43,12 @@ impl TokenError {
             Self::Refresh(CallError::Api(error)) => {
                 format!(
                     "no access token: WeChat answered {}",
-                    describe(TOKEN_CALL, error)
+                    error.explain_on(TOKEN_CALL)
                 )
             }
-            Self::Call(CallError::Api(error)) => format!("WeChat answered {}", describe("", error)),
+            Self::Call(CallError::Api(error)) => {
+                format!("WeChat answered {}", error.explain_on(""))
+            }
             other => other.to_string(),
         }
     }

@@ -165,11 +165,10 @@ impl Page {
         let told = delivery.detail.as_deref().unwrap_or_default();
         // The sentence of a refusal has its code and says the same.
         let untold = |code: i64| !told.starts_with(&format!("{code}:"));
-        if let Some(error) = delivery.error.filter(|error| untold(error.errcode)) {
-            let (code, meaning, what_to_do) = (error.errcode, error.meaning, error.what_to_do);
-            self.line(format!(
-                "            WeChat said {code}: {meaning} {what_to_do}"
-            ));
+        let error = delivery.error.as_ref();
+        if let Some(error) = error.filter(|error| untold(error.errcode)) {
+            let (code, told) = (error.errcode, error.sentences());
+            self.line(format!("            WeChat said {code}: {told}"));
         }
         if let Some(next) = delivery.next_attempt_at {
             self.line(format!("            next try: {}", time(next)));

@@ -71,6 +71,9 @@ diesel::table! {
         outcome -> Text,
         errcode -> Nullable<BigInt>,
         detail -> Nullable<Text>,
+        call -> Nullable<Text>,
+        errmsg -> Nullable<Text>,
+        rid -> Nullable<Text>,
     }
 }
 

@@ -33,6 +33,9 @@ pub(in crate::simulator) fn send(
 ) -> Result<Answer, Errcode> {
     let request: Request = serde_json::from_slice(body).map_err(|_| Errcode::DATA_FORMAT)?;
     let person = world.person_of(account, &request.touser)?;
+    if account.switches.is_restricted(person) {
+        return Err(Errcode::RESTRICTED);
+    }
     if request.msgtype != "text" {
         return Err(Errcode::INVALID_MESSAGE_TYPE);
     }

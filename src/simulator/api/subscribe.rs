@@ -45,8 +45,10 @@ pub(in crate::simulator) async fn send(
         return Err(Errcode::DATA_FORMAT);
     }
     let page = request.page.take().filter(|page| !page.is_empty());
-    if let Some(page) = page.as_deref().filter(|_| state == "formal") {
-        check_page(account, page)?;
+    let settings = account.settings();
+    let is_there = |page: &str| state != "formal" || settings.has_page(page);
+    if !page.as_deref().is_none_or(is_there) {
+        return Err(Errcode::INVALID_PAGE);
     }
     request.miniprogram = page.map(|page| MiniProgramPage {
         appid: account.app_id.clone(),
@@ -64,18 +66,8 @@ pub(in crate::simulator) async fn bizsend(
     let mut request = Request::read(call.body)?;
     request.miniprogram_state = None;
     request.lang = None;
+    template::check_page(world, request.miniprogram.as_ref())?;
     deliver(world, account, call, request).await
-}
-
-/// The released version must have the page; one that says nothing of its pages has every page.
-fn check_page(account: &Account, page: &str) -> Result<(), Errcode> {
-    let path = page.split('?').next().unwrap_or_default();
-    let path = path.trim_start_matches('/');
-    let pages = &account.settings().pages;
-    match pages.is_empty() || pages.iter().any(|known| known == path) {
-        true => Ok(()),
-        false => Err(Errcode::INVALID_PAGE),
-    }
 }
 
 async fn deliver(
@@ -85,6 +77,9 @@ async fn deliver(
     request: Request,
 ) -> Result<Answer, Errcode> {
     let person = world.person_of(account, &request.touser)?;
+    if account.switches.is_restricted(person) {
+        return Err(Errcode::RESTRICTED);
+    }
     let turn = account.grants.turn(person).ok_or(Errcode::CONCURRENT)?;
     call.turn.set(Some(turn));
     let template = template::find(account, &request.template_id)

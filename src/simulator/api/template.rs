@@ -42,9 +42,16 @@ pub(in crate::simulator) async fn send(
     let request: Request = serde_json::from_slice(body).map_err(|_| Errcode::DATA_FORMAT)?;
     let person = world.person_of(account, &request.touser)?;
     let template = template(account, &request.template_id)?;
+    if account.switches.is_restricted(person) {
+        return Err(Errcode::RESTRICTED);
+    }
     if read(&account.followers).get(person).is_none() {
         return Err(Errcode::REQUIRE_SUBSCRIBE);
     }
+    if account.switches.is_off(person, &request.template_id) {
+        return Err(Errcode::USER_REFUSED);
+    }
+    check_page(world, request.miniprogram.as_ref())?;
     if request.data.is_empty() {
         return Err(Errcode::DATA_FORMAT);
     }
@@ -80,6 +87,20 @@ pub(in crate::simulator) async fn send(
     }
     world.push_receipt(account, person, msgid, receipt).await;
     accepted(msgid)
+}
+
+/// The released version of the mini-program that a message opens must have the page, or the whole message is refused.
+/// Of one that is not in this world nothing is known.
+pub(super) fn check_page(world: &World, link: Option<&MiniProgramPage>) -> Result<(), Errcode> {
+    let Some(link) = link.filter(|link| !link.appid.is_empty()) else {
+        return Ok(());
+    };
+    let page = link.pagepath.as_deref().unwrap_or_default();
+    let opened = world.find(&link.appid);
+    match opened.is_none_or(|opened| opened.settings().has_page(page)) {
+        true => Ok(()),
+        false => Err(Errcode::INVALID_WEAPP_PAGE),
+    }
 }
 
 fn template(account: &Account, id: &str) -> Result<Arc<Template>, Errcode> {

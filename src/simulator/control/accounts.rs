@@ -41,6 +41,9 @@ pub(super) struct Change {
     callback_url: Option<Url>,
     bound_to_open_platform: Option<bool>,
     answers: Option<u32>,
+    /// Pages of the mini-program's released version; empty for every page.
+    pages: Option<Vec<String>>,
+    released: Option<bool>,
     /// An empty one lets the caller in again.
     refused_ip: Option<String>,
 }
@@ -56,6 +59,8 @@ pub(super) async fn change(
         replace(&mut settings.token, change.token);
         replace(&mut settings.encoding_aes_key, change.encoding_aes_key);
         replace(&mut settings.mode, change.mode);
+        replace(&mut settings.pages, change.pages);
+        replace(&mut settings.released, change.released);
         replace(&mut settings.format, change.format);
         replace(
             &mut settings.bound_to_open_platform,

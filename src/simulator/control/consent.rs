@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use actix_web::{HttpResponse, web};
 use serde::Deserialize;
 
+use super::done;
 use crate::simulator::{Choice, World, WorldError};
 
 type Answer = Result<HttpResponse, WorldError>;
@@ -53,4 +54,39 @@ pub(super) async fn withdraw(
 pub(super) async fn grants(world: web::Data<World>, actor: Actor) -> Answer {
     let (app_id, person) = actor.into_inner();
     Ok(HttpResponse::Ok().json(world.grants(&app_id, person)?))
+}
+
+/// `{"template_id": "TEMPLATE_ID", "on": false}`
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Switch {
+    template_id: String,
+    on: bool,
+}
+
+pub(super) async fn switch(
+    world: web::Data<World>,
+    actor: Actor,
+    switch: web::Json<Switch>,
+) -> Answer {
+    let (app_id, person) = actor.into_inner();
+    world.switch_template(&app_id, person, &switch.template_id, switch.on)?;
+    Ok(done())
+}
+
+/// `{"restricted": true}`
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Restriction {
+    restricted: bool,
+}
+
+pub(super) async fn restrict(
+    world: web::Data<World>,
+    actor: Actor,
+    restriction: web::Json<Restriction>,
+) -> Answer {
+    let (app_id, person) = actor.into_inner();
+    world.restrict(&app_id, person, restriction.restricted)?;
+    Ok(done())
 }

@@ -12,6 +12,7 @@ use crate::ids::AccountId;
 use crate::models::account::{self, Account, AccountKind, TokenSource};
 use crate::models::account_pause::{self, ALL_CALLS, AccountPause, PauseKind, PauseReason};
 use crate::web::error::Problem;
+use crate::wechat::error::rid_hint;
 
 #[derive(Debug, Serialize)]
 pub(super) struct AccountView {
@@ -40,7 +41,30 @@ struct Trouble {
     code: i64,
     /// What it means and what to do.
     text: Option<String>,
+    /// The call that WeChat refused.
+    call: Option<String>,
+    /// WeChat's own words.
+    errmsg: Option<String>,
+    /// WeChat's id of the request, and where it is looked up.
+    rid: Option<String>,
+    rid_hint: Option<&'static str>,
     at: Option<DateTime<Utc>>,
+}
+
+impl Trouble {
+    fn of(account: &Account) -> Option<Self> {
+        let call = account.problem_call.as_deref().unwrap_or_default();
+        let rid = account.problem_rid.as_deref();
+        Some(Self {
+            code: account.problem_code?,
+            text: account.problem_text.clone(),
+            rid_hint: rid.and_then(|rid| rid_hint(call, rid)),
+            call: account.problem_call.clone(),
+            errmsg: account.problem_errmsg.clone(),
+            rid: account.problem_rid.clone(),
+            at: account.problem_at.map(|time| time.and_utc()),
+        })
+    }
 }
 
 /// A pause in sending.
@@ -84,6 +108,7 @@ impl AccountView {
     fn of(account: Account, pauses: Vec<AccountPause>) -> Self {
         Self {
             callback_path: format!("/callback/{}", account.app_id),
+            problem: Trouble::of(&account),
             app_id: account.app_id,
             kind: account.kind,
             name: account.name,
@@ -92,11 +117,6 @@ impl AccountView {
             has_secret: account.sealed_secret.is_some(),
             has_aes_key: account.sealed_aes_key.is_some(),
             welcome_text: account.welcome_text,
-            problem: account.problem_code.map(|code| Trouble {
-                code,
-                text: account.problem_text,
-                at: account.problem_at.map(|time| time.and_utc()),
-            }),
             pauses: pauses.into_iter().map(PauseView::from).collect(),
             created_at: account.created_at.and_utc(),
             updated_at: account.updated_at.and_utc(),

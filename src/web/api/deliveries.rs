@@ -22,7 +22,7 @@ use crate::models::attempt::{self, Attempt};
 use crate::models::delivery::{self, Delivery, DeliveryState};
 use crate::models::notification;
 use crate::web::error::Problem;
-use crate::wechat::error::advice;
+use crate::wechat::error::{advice_on, rid_hint};
 
 pub(super) use search::{find, search};
 
@@ -72,15 +72,25 @@ struct AttemptView {
     outcome: String,
     /// WeChat's code.
     errcode: Option<i64>,
+    /// The call that WeChat refused.
+    call: Option<String>,
     /// What it means, and what to do.
     meaning: Option<&'static str>,
     what_to_do: Option<&'static str>,
+    /// WeChat's own words.
+    errmsg: Option<String>,
+    /// WeChat's id of the request, and where it is looked up.
+    rid: Option<String>,
+    rid_hint: Option<&'static str>,
     detail: Option<String>,
 }
 
 impl From<Attempt> for AttemptView {
     fn from(attempt: Attempt) -> Self {
-        let advice = attempt.errcode.filter(|code| *code != 0).map(advice);
+        let call = attempt.call.as_deref().unwrap_or_default();
+        let errcode = attempt.errcode.filter(|code| *code != 0);
+        let advice = errcode.map(|code| advice_on(call, code));
+        let rid_hint = attempt.rid.as_deref().and_then(|rid| rid_hint(call, rid));
         Self {
             number: attempt.number,
             started_at: attempt.started_at.and_utc(),
@@ -89,6 +99,10 @@ impl From<Attempt> for AttemptView {
             errcode: attempt.errcode,
             meaning: advice.map(|advice| advice.meaning),
             what_to_do: advice.map(|advice| advice.what_to_do),
+            call: attempt.call,
+            errmsg: attempt.errmsg,
+            rid: attempt.rid,
+            rid_hint,
             detail: attempt.detail,
         }
     }

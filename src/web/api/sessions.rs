@@ -16,14 +16,10 @@ use crate::ids::{IdentityId, InvitationId};
 use crate::models::identity::{self, ProfileState};
 use crate::models::{binding, identity::Identity};
 use crate::web::error::{Code, Problem};
-use crate::wechat::error::{ApiError, CallError, Class};
+use crate::wechat::error::{ApiError, CallError, Class, Fault, LOGIN_CALL};
 use crate::wechat::qrcode::SCENE_MAX;
 
 const CODE_MAX: usize = 256;
-/// WeChat's code for a login code that it does not know.
-const CODE_INVALID: i64 = 40029;
-/// WeChat's code for a login code that was used.
-const CODE_USED: i64 = 40163;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -193,7 +189,7 @@ impl From<LoginError> for Problem {
             LoginError::NoSecret => Self::new(Code::NoAppSecret, detail).field("app_id"),
             LoginError::Call(CallError::Api(error)) => refused(&error),
             LoginError::Call(error) => {
-                tracing::warn!(wechat.call = "jscode2session", %error, "login code not checked");
+                tracing::warn!(wechat.call = LOGIN_CALL, %error, "login code not checked");
                 let detail = "WeChat could not be asked. The code may be used up: have the \
                               mini-program call wx.login again, and try once more.";
                 Self::new(Code::WechatUnreachable, detail).retry_after(2)
@@ -206,21 +202,17 @@ impl From<LoginError> for Problem {
 
 /// WeChat's refusal in words that say what to do.
 fn refused(error: &ApiError) -> Problem {
-    let advice = error.advice();
-    let detail = format!("{} {}", advice.meaning, advice.what_to_do);
-    match (error.errcode, error.class()) {
-        (CODE_INVALID, _) => Problem::new(Code::LoginCodeInvalid, detail).field("code"),
-        (CODE_USED, _) => Problem::new(Code::LoginCodeUsed, detail).field("code"),
+    let detail = error.explain_on(LOGIN_CALL);
+    let fault = error.fault_on(LOGIN_CALL);
+    match (fault, fault.class()) {
+        (Fault::CodeInvalid, _) => Problem::new(Code::LoginCodeInvalid, detail).field("code"),
+        (Fault::CodeUsed, _) => Problem::new(Code::LoginCodeUsed, detail).field("code"),
         (_, Class::Recipient) => Problem::new(Code::LoginRefused, detail),
         (_, Class::Retry) => Problem::new(Code::WechatUnreachable, detail).retry_after(2),
         (_, Class::Quota) => Problem::new(Code::WechatBusy, detail).retry_after(60),
-        (errcode, _) => {
-            tracing::warn!(
-                wechat.call = "jscode2session",
-                wechat.errcode = errcode,
-                "login refused"
-            );
-            let detail = format!("WeChat refused the account with {errcode}. {detail}");
+        _ => {
+            tracing::warn!(wechat.call = LOGIN_CALL, %error, "login refused");
+            let detail = format!("WeChat refused the account with {detail}");
             Problem::new(Code::WechatRefused, detail)
         }
     }

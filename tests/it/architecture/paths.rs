@@ -108,7 +108,7 @@ fn heads(code: &[char], start: usize) -> Vec<String> {
 }
 
 /// The source with comments, strings and character literals blanked out, line by line the same.
-fn without_comments_and_literals(source: &str) -> String {
+pub(super) fn without_comments_and_literals(source: &str) -> String {
     let text: Vec<char> = source.chars().collect();
     let mut code = String::with_capacity(source.len());
     let mut at = 0;

@@ -243,6 +243,7 @@ both_engines! {
         let row = |number, outcome| NewAttempt {
             delivery_id: DeliveryId(7), number, started_at: at(0), finished_at: at(1), outcome,
             errcode: Some(-1), detail: Some("it's \"busy\"".to_owned()),
+            call: Some("template/send"), errmsg: Some("system \"error\"".to_owned()), rid: None,
         };
         attempt::insert_many(conn, &[row(2, "refused"), row(1, "not_sent")]).unwrap();
         attempt::insert_missing(conn, &[row(2, "interrupted"), row(3, "interrupted")]).unwrap();
@@ -250,6 +251,8 @@ both_engines! {
         let short: Vec<_> = stored.iter().map(|attempt| (attempt.number, attempt.outcome.as_str())).collect();
         assert_eq!(short, [(1, "not_sent"), (2, "refused"), (3, "interrupted")]);
         assert_eq!((stored[0].errcode, stored[0].detail.as_deref(), stored[0].finished_at), (Some(-1), Some("it's \"busy\""), at(1)));
+        let said = (stored[0].call.as_deref(), stored[0].errmsg.as_deref(), stored[0].rid.as_deref());
+        assert_eq!(said, (Some("template/send"), Some("system \"error\""), None));
         attempt::insert_many(conn, &[]).unwrap();
         assert!(attempt::of_deliveries(conn, &[]).unwrap().is_empty());
     }

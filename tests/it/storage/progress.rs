@@ -121,6 +121,9 @@ impl Player {
                 _ => "refused",
             },
             errcode: None,
+            call: None,
+            errmsg: None,
+            rid: None,
             detail: None,
         }
     }

@@ -67,23 +67,28 @@ fn pause(failure: &Failure) -> i64 {
 #[test]
 fn a_refusal_of_the_person_or_the_message_is_final_with_a_stable_reason() {
     for (errcode, reason) in [
-        (43004, "not_following"),
-        (50005, "not_following"),
-        (43019, "blocked"),
-        (40003, "wrong_openid"),
-        (49003, "wrong_openid"),
-        (43101, "refused_by_person"),
-        (70000, "recipient_refused"),
-        (40037, "template_unknown"),
-        (48011, "template_unknown"),
-        (47003, "refused_content"),
-        (40249, "refused_content"),
-        (41009, "refused_request"),
-        (123_456, "refused_request"),
+        (43004, Reason::NotFollowing),
+        (-41000, Reason::WrongOpenid),
+        (43100, Reason::TemplateUnknown),
+        (40165, Reason::PageNotReleased),
+        (41030, Reason::PageNotReleased),
+        (50002, Reason::RecipientRefused),
+        (50005, Reason::NotFollowing),
+        (43019, Reason::Blocked),
+        (40003, Reason::WrongOpenid),
+        (49003, Reason::WrongOpenid),
+        (43101, Reason::RefusedByPerson),
+        (70000, Reason::RecipientRefused),
+        (40037, Reason::TemplateUnknown),
+        (48011, Reason::TemplateUnknown),
+        (47003, Reason::RefusedContent),
+        (40249, Reason::RefusedContent),
+        (41009, Reason::RefusedRequest),
+        (123_456, Reason::RefusedRequest),
     ] {
         let failure = refused(errcode);
         assert_eq!(after(&failure), Next::Failed { reason }, "{errcode}");
-        assert_eq!(failure.is_unfollowed(), reason == "not_following");
+        assert_eq!(failure.is_unfollowed(), reason == Reason::NotFollowing);
         assert!(!failure.whole_account);
         assert!(
             failure.detail.starts_with(&format!("{errcode}: ")),
@@ -91,7 +96,9 @@ fn a_refusal_of_the_person_or_the_message_is_final_with_a_stable_reason() {
             failure.detail
         );
         assert!(
-            failure.detail.contains("rid 69560000"),
+            failure
+                .detail
+                .contains("WeChat's words: refused (rid 69560000"),
             "{}",
             failure.detail
         );
@@ -99,15 +106,15 @@ fn a_refusal_of_the_person_or_the_message_is_final_with_a_stable_reason() {
 }
 
 #[test]
-fn the_person_and_what_is_switched_off_move_on_and_the_message_does_not() {
+fn what_concerns_the_person_or_the_route_moves_on_and_the_message_does_not() {
     for errcode in [
         43004, 43005, 50005, 43019, 43101, 43107, 43116, 48002, 48011, 40003, 45015, 45047, 46004,
-        49003, 70000,
+        49003, 70000, -41000, 50002, 40036, 40037, 40165, 40247, 41030, 43100,
     ] {
         assert!(refused(errcode).moves_on, "{errcode}");
     }
     for errcode in [
-        47003, 40037, 40249, 41030, 45168, -1, 43108, 45009, 45011, 43117, 40001, 40164, 48001, 1,
+        47003, 40249, 45168, -1, 43108, 45009, 45011, 43117, 40001, 40164, 48001, 1,
     ] {
         assert!(!refused(errcode).moves_on, "{errcode}");
     }
@@ -162,7 +169,7 @@ fn without_a_token_nothing_was_sent() {
     }
     let field = FieldError::new("params", "is broken");
     let failure = failed(&SendError::NotRenderable(field));
-    let reason = "not_renderable";
+    let reason = Reason::NotRenderable;
     assert_eq!(after(&failure), Next::Failed { reason });
 }
 
@@ -202,7 +209,7 @@ fn silence_is_tried_again_only_while_wechat_knows_the_id() {
                     tries += 1;
                 }
                 next => {
-                    let reason = "unsettled";
+                    let reason = Reason::Unsettled;
                     assert_eq!(next, Next::Unknown { reason });
                     break;
                 }
@@ -223,7 +230,7 @@ fn without_an_id_silence_is_the_end_and_an_interrupted_try_too() {
     };
     assert!(!unsafe_try.is_too_late());
     for failure in silent() {
-        let reason = "unsettled";
+        let reason = Reason::Unsettled;
         let next = unsafe_try.after(&failure, &limits(), 1.0);
         assert_eq!(next, Next::Unknown { reason });
     }
@@ -259,12 +266,12 @@ fn an_answer_to_a_later_try_does_not_settle_the_first() {
         } => assert_eq!(unsettled_since, Some(at(0, 0))),
         other => panic!("{other:?}"),
     }
-    let reason = "unsettled";
+    let reason = Reason::Unsettled;
     assert_eq!(
         later.after(&refused(45009), &limits(), 1.0),
         Next::Unknown { reason }
     );
-    let reason = "not_following";
+    let reason = Reason::NotFollowing;
     assert_eq!(
         later.after(&refused(43004), &limits(), 1.0),
         Next::Failed { reason }
@@ -273,7 +280,7 @@ fn an_answer_to_a_later_try_does_not_settle_the_first() {
 
 #[test]
 fn there_is_an_end_to_trying() {
-    let reason = "gave_up";
+    let reason = Reason::GaveUp;
     let many = Try {
         number: 12,
         ..first_try()
@@ -300,7 +307,7 @@ fn there_is_an_end_to_trying() {
         );
     }
     let [timeout, ..] = silent();
-    let reason = "unsettled";
+    let reason = Reason::Unsettled;
     assert_eq!(
         many.after(&timeout, &limits(), 0.0),
         Next::Unknown { reason }

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::{Audience, News, NewsKind};
 use crate::db::Conn;
 use crate::ids::{AccountId, ProjectId, WebhookId};
-use crate::models::account;
+use crate::models::account::{self, Problem};
 use crate::models::webhook::{Webhook, WebhookState};
 
 #[derive(Serialize)]
@@ -18,6 +18,9 @@ struct Alert<'a> {
     errcode: i64,
     /// What it means and what to do.
     problem: &'a str,
+    /// WeChat's own words.
+    errmsg: &'a str,
+    rid: Option<&'a str>,
 }
 
 /// WeChat refuses an account; to be called before that is noted on it. Told once, until it is
@@ -25,22 +28,23 @@ struct Alert<'a> {
 pub(crate) fn alert(
     conn: &mut Conn,
     (project, id, app_id): (ProjectId, AccountId, &str),
-    call: &str,
-    (errcode, problem): (i64, &str),
-    now: NaiveDateTime,
+    problem: &Problem<'_>,
 ) -> QueryResult<usize> {
     let audience = Audience::of(conn)?;
     if !audience.wants_in(project, NewsKind::Alert)
-        || account::problem_code(conn, id)? == Some(errcode)
+        || account::problem_code(conn, id)? == Some(problem.code)
     {
         return Ok(0);
     }
     let data = Alert {
         app_id,
-        call,
-        errcode,
-        problem,
+        call: problem.call,
+        errcode: problem.code,
+        problem: problem.text,
+        errmsg: problem.errmsg,
+        rid: problem.rid,
     };
+    let now = problem.at;
     let news = News::new(project, NewsKind::Alert, now, &data)?.of_account(Some(app_id));
     audience.tell(conn, &[news], now)
 }

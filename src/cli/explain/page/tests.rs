@@ -171,8 +171,12 @@ fn story() -> Explanation {
             attempts: 1,
             error: Some(Refusal {
                 errcode: 43004,
+                call: Some("template/send".to_owned()),
                 meaning: "They do not follow.",
                 what_to_do: "Ask them to.",
+                errmsg: Some("require subscribe".to_owned()),
+                rid: Some("69560000-0a0b0c0d-01020304".to_owned()),
+                rid_hint: Some("Look it up."),
             }),
             created_at: at(30),
             sent_at: None,

@@ -4,14 +4,14 @@ use super::*;
 
 #[test]
 fn an_endpoint_that_refuses_a_later_post_may_have_taken_the_first() {
-    let gone = SendError::NoEndpoint("endpoint_gone", "It was removed.".to_owned());
+    let gone = SendError::NoEndpoint(Reason::EndpointGone, "It was removed.".to_owned());
     let failure = Failure::of(&gone, Channel::Webhook);
     let (first, reason) = (
         Try {
             repeat: Repeat::Always,
             ..first_try()
         },
-        "endpoint_gone",
+        Reason::EndpointGone,
     );
     assert_eq!(
         first.after(&failure, &limits(), 1.0),

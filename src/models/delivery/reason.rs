@@ -1,0 +1,107 @@
+//! Why a delivery is in its state, as the stable word that is stored, shown, filtered by and counted.
+
+use crate::db::text_enum;
+
+text_enum! {
+    /// A stable word for why a delivery is in its state.
+    pub enum Reason {
+        /// It is tried again after a failure that may pass.
+        Retrying = "retrying",
+        /// A try may have reached WeChat, and it is not known whether it did.
+        Unsettled = "unsettled",
+        /// It was tried for as long, or as often, as it may be.
+        GaveUp = "gave_up",
+        /// Its account cannot send until the owner acts.
+        AccountProblem = "account_problem",
+        /// A quota of WeChat's is used up for the day.
+        QuotaUsedUp = "quota_used_up",
+        /// WeChat asks for fewer messages a minute.
+        TooFrequent = "too_frequent",
+        /// The person does not follow the account.
+        NotFollowing = "not_following",
+        /// The account has the person on its blacklist.
+        Blocked = "blocked",
+        /// The openid is not one of the account's.
+        WrongOpenid = "wrong_openid",
+        /// The person refuses the messages.
+        RefusedByPerson = "refused_by_person",
+        /// WeChat serves the person no messages, for another reason.
+        RecipientRefused = "recipient_refused",
+        /// The person has not acted recently enough for a customer message.
+        WindowClosed = "window_closed",
+        /// The customer messages after the person's last action are used up.
+        AllowanceUsed = "allowance_used",
+        /// The person allows no message of the template.
+        NoCredit = "no_credit",
+        /// The account has no such template, or it is disabled.
+        TemplateUnknown = "template_unknown",
+        /// The page of the mini-program is in no released version.
+        PageNotReleased = "page_not_released",
+        /// WeChat refuses the content.
+        RefusedContent = "refused_content",
+        /// WeChat refuses the request, in another way.
+        RefusedRequest = "refused_request",
+        /// The message cannot be filled in.
+        NotRenderable = "not_renderable",
+        /// WeChat took the message and says that it did not arrive.
+        ReceiptFailed = "receipt_failed",
+        /// WeChat took the message and did not tell what became of it.
+        NoReceipt = "no_receipt",
+        /// The endpoint refused it.
+        EndpointRefused = "endpoint_refused",
+        /// The endpoint was removed.
+        EndpointGone = "endpoint_gone",
+        /// The endpoint is disabled.
+        EndpointDisabled = "endpoint_disabled",
+        /// It was not sent before it expired.
+        Expired = "expired",
+        /// Its notification was cancelled.
+        Cancelled = "cancelled",
+        /// There is no such staff member.
+        UnknownStaff = "unknown_staff",
+        /// The staff member is bound to nobody.
+        NotBound = "not_bound",
+        /// WeChat, or Queqiao, does not know the openid.
+        UnknownOpenid = "unknown_openid",
+        /// The person is not known in the account.
+        NoIdentityInAccount = "no_identity_in_account",
+    }
+}
+
+impl Reason {
+    /// Whether it lies with the message or its route, so that the same again would fail again.
+    pub const fn is_of_message(self) -> bool {
+        match self {
+            Self::TemplateUnknown
+            | Self::PageNotReleased
+            | Self::RefusedContent
+            | Self::RefusedRequest
+            | Self::NotRenderable => true,
+            Self::Retrying
+            | Self::Unsettled
+            | Self::GaveUp
+            | Self::AccountProblem
+            | Self::QuotaUsedUp
+            | Self::TooFrequent
+            | Self::NotFollowing
+            | Self::Blocked
+            | Self::WrongOpenid
+            | Self::RefusedByPerson
+            | Self::RecipientRefused
+            | Self::WindowClosed
+            | Self::AllowanceUsed
+            | Self::NoCredit
+            | Self::ReceiptFailed
+            | Self::NoReceipt
+            | Self::EndpointRefused
+            | Self::EndpointGone
+            | Self::EndpointDisabled
+            | Self::Expired
+            | Self::Cancelled
+            | Self::UnknownStaff
+            | Self::NotBound
+            | Self::UnknownOpenid
+            | Self::NoIdentityInAccount => false,
+        }
+    }
+}
