@@ -209,7 +209,7 @@ impl Bridge {
                 break;
             }
             let now = self.clock.now();
-            let work = move |conn: &mut Conn| store::take_in(conn, place, chunk, options, now);
+            let work = move |conn: &mut Conn| store::take_in(conn, place, &chunk, options, now);
             let done = match options.dry_run {
                 false => self.db.write(work).await?,
                 true => self.imagine(work).await?,

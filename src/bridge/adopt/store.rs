@@ -19,7 +19,7 @@ use crate::models::{project, staff};
 pub(super) fn take_in(
     conn: &mut Conn,
     place: Place,
-    chunk: Vec<Numbered>,
+    chunk: &[Numbered],
     options: Options,
     now: NaiveDateTime,
 ) -> Result<Vec<Outcome>, AdoptError> {
@@ -51,7 +51,7 @@ pub(super) fn take_in(
     });
     identity::take_back(conn, &refused.collect::<Vec<_>>())?;
     store(conn, place, &known, &plans, now)?;
-    Ok(outcomes(&chunk, judged, &created, options))
+    Ok(outcomes(chunk, judged, &created, options))
 }
 
 /// Stores the openids that are not known; which those are.

@@ -57,8 +57,11 @@ fn row(person: u32) -> Value {
 /// A row with more than an openid.
 fn with(person: u32, more: Value) -> Value {
     let mut row = row(person);
-    for (name, value) in more.as_object().unwrap() {
-        row[name] = value.clone();
+    let Value::Object(more) = more else {
+        panic!("{more}");
+    };
+    for (name, value) in more {
+        row[name] = value;
     }
     row
 }
@@ -248,6 +251,14 @@ both_engines! {
         let more = moving.bring(json!([with(2, json!({"unionid": population::unionid(2)}))])).await;
         assert_eq!(told(&more), ["updated"]);
         assert_eq!(moving.person(2).await["identities"][0]["profile_state"], "unconfirmed");
+        // A table that was wrong is no sign that the account has moved.
+        moving.bring(json!([with(5, json!({"unionid": "uWrongToo"}))])).await;
+        let hook = json!({"url": "https://example.com/hook", "events": ["account.alert"]});
+        let hook = two.app.post(&two.key, "/webhooks", hook).await.ok(201);
+        let told_by = two.app.post(&two.key, &sessions, json!({"code": two.code(5)})).await.ok(200);
+        assert_eq!(told_by["unionid"], population::unionid(5));
+        let alerts = two.app.get(&two.key, &format!("/webhooks/{}/deliveries", hook["id"])).await.ok(200);
+        assert_eq!(alerts["items"], json!([]));
     }
 
     async fn a_unionid_from_the_table_joins_the_follower(moving: Moving) {

@@ -23,7 +23,7 @@ pub(super) async fn act(stage: &Stage, teller: &mut Teller) -> Result<()> {
     for person in [CUSTOMER, COLLEAGUE] {
         world.answer_popup(MINI, person, &choices).await?;
     }
-    point_to(stage, callback)?;
+    point_to(stage, callback.as_ref())?;
     let table = json!({ "create_staff": true, "rows": [
         { "openid": population::openid(MINI, CUSTOMER), "consents": { NOTICE: 1 } },
         { "openid": population::openid(MINI, COLLEAGUE), "staff_id": "e2001", "consents": { NOTICE: 1 } },
@@ -77,10 +77,10 @@ pub(super) async fn act(stage: &Stage, teller: &mut Teller) -> Result<()> {
     Ok(())
 }
 
-fn point_to(stage: &Stage, callback: Option<Url>) -> Result<()> {
+fn point_to(stage: &Stage, callback: Option<&Url>) -> Result<()> {
     stage
         .world()
-        .change_account(MINI, |settings| settings.callback_url = callback.clone())?;
+        .change_account(MINI, |settings| settings.callback_url = callback.cloned())?;
     Ok(())
 }
 
