@@ -6,13 +6,17 @@ mod callback;
 mod cursor;
 mod error;
 mod health;
+mod stray;
 
 use std::net::TcpListener;
 use std::sync::Arc;
 
 use actix_web::dev::Server;
-use actix_web::{App, HttpServer, web};
+use actix_web::http::header::ContentType;
+use actix_web::{App, HttpResponse, HttpServer, web};
 use metrics_exporter_prometheus::PrometheusHandle;
+
+use stray::Strays;
 
 use crate::bridge::Bridge;
 use crate::bridge::receive::Intake;
@@ -44,9 +48,11 @@ pub enum Routes {
 pub fn serve(listener: TcpListener, state: State, routes: Routes) -> std::io::Result<Server> {
     let settings = state.bridge.config.server.clone();
     let state = web::Data::from(Arc::new(state));
+    let strays = web::Data::new(Strays::default());
     let server = HttpServer::new(move || {
         App::new()
             .app_data(state.clone())
+            .app_data(strays.clone())
             .configure(|config| configure(config, routes))
     });
     let server = match settings.workers {
@@ -64,16 +70,30 @@ fn configure(config: &mut web::ServiceConfig, routes: Routes) {
     // In the order in which they are tried: the callbacks are the many.
     if routes == Routes::All {
         config.service(
-            web::resource("/callback/{app_id}")
+            // nginx and its like append a slash.
+            web::resource(["/callback/{app_id}", "/callback/{app_id}/"])
                 .route(web::post().to(callback::receive))
                 .route(web::get().to(callback::verify)),
         );
     }
     config
+        .route("/", web::get().to(welcome))
         .route("/healthz", web::get().to(health::alive))
         .route("/readyz", web::get().to(health::ready))
         .route("/metrics", web::get().to(health::metrics));
     if routes == Routes::All {
         config.service(api::scope());
     }
+    config.default_service(web::to(stray::nowhere));
+}
+
+/// `GET /`: for somebody who opens the address to see what is there.
+async fn welcome() -> HttpResponse {
+    let text = format!(
+        "This is Queqiao. Its API is under /api/v1. {}\n",
+        api::DOCUMENTED
+    );
+    HttpResponse::Ok()
+        .content_type(ContentType::plaintext())
+        .body(text)
 }

@@ -33,12 +33,14 @@ mod templates;
 mod webhooks;
 
 use actix_web::http::{Method, header};
+use actix_web::web::Data;
 use actix_web::{
-    FromRequest, Handler, Resource, Responder, Route, Scope as Routes, middleware, web,
+    FromRequest, Handler, HttpRequest, Resource, Responder, Route, Scope as Routes, middleware, web,
 };
 
 use super::auth::{self, Caller, Demand};
 use super::error::{self, Code, Problem};
+use super::stray::Strays;
 use super::{State, cursor};
 use crate::bridge::keys::Scope;
 use Scope::{Admin, Notify, Read, Token, Webhooks};
@@ -51,6 +53,12 @@ const PREVIEW_MAX: usize = 128 << 10;
 const NOTIFICATION_MAX: usize = 16 << 20;
 /// Largest body of a table of identities, bytes: ten thousand rows with consents fit.
 const IDENTITIES_MAX: usize = 16 << 20;
+
+/// Characters of a path that is told back.
+const PATH_SHOWN: usize = 200;
+/// Where all routes are described.
+pub(super) const DOCUMENTED: &str =
+    "All of them are described in docs/api.md of Queqiao's source, the first steps in README.md.";
 
 #[rustfmt::skip]
 pub(super) fn scope() -> Routes {
@@ -127,8 +135,20 @@ fn at<const N: usize>(path: &str, routes: [(Method, Route); N]) -> Resource {
     }))
 }
 
-async fn no_such_route() -> Result<String, Problem> {
-    let detail = "The API's routes begin with /api/v1 and are in its documentation.";
+async fn no_such_route(
+    state: Data<State>,
+    strays: Data<Strays>,
+    request: HttpRequest,
+) -> Result<String, Problem> {
+    strays.unknown_path(&state, &request);
+    let path = request.path();
+    let detail = match path.strip_suffix('/') {
+        Some(without) if path != "/api/" && path != "/api/v1/" => {
+            let without: String = without.chars().take(PATH_SHOWN).collect();
+            format!("The API's paths have no slash at the end: ask for {without}. {DOCUMENTED}")
+        }
+        _ => format!("The API's routes begin with /api/v1. {DOCUMENTED}"),
+    };
     Err(Problem::new(Code::NoSuchRoute, detail))
 }
 

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, ContentType};
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use tokio::time::timeout;
 
 use super::State;
-use crate::bridge::accounts::is_app_id;
+use super::stray::Strays;
 use crate::bridge::receive::{Answer, NotStored, ReceiveError};
 use crate::metrics;
 use crate::wechat::callback::Query;
@@ -20,15 +20,18 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// `GET /callback/{app_id}`: answers the check of the URL with its `echostr`.
 pub(super) async fn verify(
     state: web::Data<State>,
+    strays: web::Data<Strays>,
     app_id: web::Path<String>,
-    query: web::Query<Query>,
+    request: HttpRequest,
 ) -> HttpResponse {
+    let query = Query::parse(request.query_string());
     match state.bridge.echo(&app_id, &query).await {
         // No signature covers the text, so no browser may take it for a page.
         Ok(echo) => HttpResponse::Ok()
             .content_type(ContentType::plaintext())
             .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
             .body(echo),
+        Err(ReceiveError::UnknownAccount) => unknown(&state, &strays, &request),
         Err(error) => refuse(&app_id, &error),
     }
 }
@@ -36,12 +39,14 @@ pub(super) async fn verify(
 /// `POST /callback/{app_id}`: answers HTTP 200 once the event is durable.
 pub(super) async fn receive(
     state: web::Data<State>,
+    strays: web::Data<Strays>,
     app_id: web::Path<String>,
-    query: web::Query<Query>,
+    request: HttpRequest,
     payload: web::Payload,
 ) -> HttpResponse {
     let account = match state.bridge.account(&app_id).await {
         Ok(account) => account,
+        Err(ReceiveError::UnknownAccount) => return unknown(&state, &strays, &request),
         Err(error) => return refuse(&app_id, &error),
     };
     let limit = state.bridge.config.intake.max_body_bytes;
@@ -54,6 +59,7 @@ pub(super) async fn receive(
         Ok(Err(_)) => return unread(&app_id, StatusCode::PAYLOAD_TOO_LARGE, "too_large"),
         Err(_) => return unread(&app_id, StatusCode::REQUEST_TIMEOUT, "too_slow"),
     };
+    let query = Query::parse(request.query_string());
     let received = state
         .bridge
         .receive(&state.intake, &account, &query, &body)
@@ -81,6 +87,11 @@ fn unread(app_id: &str, status: StatusCode, cause: &'static str) -> HttpResponse
     HttpResponse::build(status).force_close().finish()
 }
 
+fn unknown(state: &State, strays: &Strays, request: &HttpRequest) -> HttpResponse {
+    strays.unknown_account(state, request);
+    HttpResponse::NotFound().finish()
+}
+
 /// One log line that names the cause; WeChat itself reads nothing but the status.
 fn refuse(app_id: &str, error: &ReceiveError) -> HttpResponse {
     let (status, cause) = match error {
@@ -90,12 +101,6 @@ fn refuse(app_id: &str, error: &ReceiveError) -> HttpResponse {
         ReceiveError::NotStored(_) => (StatusCode::SERVICE_UNAVAILABLE, "not_stored"),
     };
     metrics::callback(cause);
-    // An app id that cannot be one is a stranger's text of any length.
-    let app_id = if is_app_id(app_id) {
-        app_id
-    } else {
-        "not an app id"
-    };
     if matches!(error, ReceiveError::NotStored(NotStored::Failed)) {
         // The writer has told it, once for all who waited for the same commit.
         tracing::debug!(account.app_id = app_id, cause, "callback not taken");

@@ -4,6 +4,7 @@
 //! Texts borrow from the body wherever it holds them as they are.
 
 mod json;
+mod repair;
 mod write;
 mod xml;
 
@@ -92,6 +93,23 @@ impl<'a> Fields<'a> {
             Some(b'{') => json::parse(text),
             _ => Err(FieldsError::UnknownFormat),
         }
+    }
+
+    /// Whether a text of this well-formed body has brought elements or sections of its own: then it is to be read as
+    /// [`Fields::repaired`] has it.
+    pub(in crate::wechat) fn is_suspect(&self, body: &[u8]) -> bool {
+        repair::is_suspect(self) || std::str::from_utf8(body).is_ok_and(repair::has_false_section)
+    }
+
+    /// XML in which texts have broken out of their CDATA, put right: the most probable reading first, which need not be
+    /// well-formed. Empty for any other body.
+    pub(in crate::wechat) fn repaired(body: &[u8]) -> impl Iterator<Item = String> {
+        let text = std::str::from_utf8(body).unwrap_or_default();
+        let text = text.trim_start_matches('\u{feff}').trim_ascii();
+        let is_xml = text.starts_with('<');
+        let ends = [repair::End::Last, repair::End::First];
+        let ends = ends.into_iter().filter(move |_| is_xml);
+        ends.filter_map(|end| repair::repair(text, end))
     }
 
     /// Appends a field; a name may occur several times.

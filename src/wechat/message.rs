@@ -56,9 +56,17 @@ pub enum ParseError {
     CreateTime,
 }
 
-/// Reads a body in clear, XML or JSON.
+/// Reads a body in clear, XML or JSON, also where a user's text has broken out of its element.
 pub fn parse(body: &[u8]) -> Result<Push, ParseError> {
-    Push::from_fields(Fields::parse(body)?)
+    let fields = Fields::parse(body);
+    let is_sound = fields.as_ref().is_ok_and(|fields| !fields.is_suspect(body));
+    if !is_sound {
+        let read = |xml: String| Push::from_fields(Fields::parse(xml.as_bytes()).ok()?).ok();
+        if let Some(push) = Fields::repaired(body).find_map(read) {
+            return Ok(push);
+        }
+    }
+    Push::from_fields(fields?)
 }
 
 impl Push {

@@ -75,9 +75,12 @@ pub fn text<'a>(
         .with("MsgId", msg_id)
 }
 
-/// Writes a push in clear.
+/// Writes a push in clear, with the texts in it as they are: WeChat does not escape them in XML.
 pub fn render(fields: &Fields<'_>, format: Format) -> String {
-    fields.render(format)
+    match format {
+        Format::Xml => fields.to_xml_as_wechat(),
+        Format::Json => fields.to_json(),
+    }
 }
 
 /// Writes, encrypts and signs a push as the account's mode demands.

@@ -1,5 +1,6 @@
 //! Callbacks through the door: what is let in and stored, what is refused, and what is answered.
 
+mod edges;
 mod kinds;
 mod modes;
 pub(crate) mod outage;

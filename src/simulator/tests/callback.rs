@@ -8,6 +8,7 @@ use crate::wechat::callback::{self, Credentials, Mode};
 use crate::wechat::crypto::AesKey;
 use crate::wechat::envelope::SealedReply;
 use crate::wechat::fields::{Fields, Format};
+use crate::wechat::message::{self, Content};
 
 fn credentials(sim: &Sim, app_id: &str) -> Credentials {
     let settings = sim.world().settings(app_id).unwrap();
@@ -41,9 +42,18 @@ async fn pushes_open_in_every_mode_and_format() {
             let credentials = credentials(&sim, MINI);
             let opened = callback::open(&got.query(), got.body.as_bytes(), &credentials).unwrap();
             assert_eq!(opened.encrypted, mode != Mode::Plain, "{mode} {format:?}");
-            let fields = Fields::parse(&opened.plaintext).unwrap();
-            assert_eq!(fields.text("Content"), Some("你好 ]]> <&"));
-            assert_eq!(fields.text("FromUserName"), Some(openid(MINI, 2).as_str()));
+            let push = message::parse(&opened.plaintext).unwrap();
+            assert!(
+                matches!(push.content, Content::Text { content, .. } if content == "你好 ]]> <&")
+            );
+            assert_eq!(push.from_user_name, openid(MINI, 2));
+            // As WeChat: not escaped.
+            let raw = String::from_utf8_lossy(&opened.plaintext);
+            assert_eq!(
+                raw.contains("<![CDATA[你好 ]]> <&]]>"),
+                format == Format::Xml,
+                "{raw}"
+            );
             assert_eq!(got.body.contains("你好"), mode != Mode::Secure, "{mode}");
             assert!(got.body.starts_with(start));
             assert_eq!(

@@ -20,6 +20,12 @@ pub enum Refusal {
         "wrong msg_signature: the token here and in WeChat's console differ, or the request is not WeChat's"
     )]
     WrongMsgSignature,
+    /// An encrypted `echostr`, signed with `msg_signature`.
+    #[error(
+        "the check of the URL has an encrypted echostr, as WeCom (企业微信) sends it: this URL is for an official \
+         account or a mini-program, not for a WeCom application"
+    )]
+    WecomEcho,
     /// A body in clear on an account in secure mode.
     #[error("the body is not encrypted, and the account is in secure mode")]
     Unencrypted,
@@ -41,6 +47,7 @@ impl Refusal {
             Refusal::Missing("signature" | "msg_signature") => "missing_signature",
             Refusal::Missing(_) => "missing_parameter",
             Refusal::WrongSignature | Refusal::WrongMsgSignature => "wrong_signature",
+            Refusal::WecomEcho => "wecom_echo",
             Refusal::Unencrypted => "unencrypted",
             Refusal::NothingEncrypted => "nothing_encrypted",
             Refusal::NoAesKey => "no_aes_key",

@@ -2,6 +2,9 @@
 
 use super::{Fields, Format, Value};
 
+/// Appends a text to an XML document.
+type WriteText = fn(&mut String, &str);
+
 impl Fields<'_> {
     /// The fields in the given format.
     pub fn render(&self, format: Format) -> String {
@@ -13,24 +16,34 @@ impl Fields<'_> {
 
     /// The fields as XML under the root `xml`. Characters that no element name may have become `_`.
     pub fn to_xml(&self) -> String {
+        self.document(write_cdata)
+    }
+
+    /// The fields as WeChat writes a push: a text goes into its CDATA as it is, also with a `]]>` in it, which makes
+    /// the document ill-formed. For those who play WeChat only.
+    pub fn to_xml_as_wechat(&self) -> String {
+        self.document(write_cdata_as_it_is)
+    }
+
+    fn document(&self, write_text: WriteText) -> String {
         let mut out = String::with_capacity(512);
         out.push_str("<xml>");
-        self.write_xml(&mut out);
+        self.write_xml(&mut out, write_text);
         out.push_str("</xml>");
         out
     }
 
-    fn write_xml(&self, out: &mut String) {
+    fn write_xml(&self, out: &mut String, write_text: WriteText) {
         for (name, value) in self.iter() {
             let name = element_name(name);
             out.push('<');
             out.push_str(&name);
             out.push('>');
             match value {
-                Value::Text(text) => write_cdata(out, text),
+                Value::Text(text) => write_text(out, text),
                 Value::Literal(literal) if is_literal(literal) => out.push_str(literal),
-                Value::Literal(text) => write_cdata(out, text),
-                Value::Fields(fields) => fields.write_xml(out),
+                Value::Literal(text) => write_text(out, text),
+                Value::Fields(fields) => fields.write_xml(out, write_text),
             }
             out.push_str("</");
             out.push_str(&name);
@@ -92,6 +105,12 @@ fn write_cdata(out: &mut String, text: &str) {
         out.push_str("]]]]><![CDATA[>");
         out.push_str(part);
     }
+    out.push_str("]]>");
+}
+
+fn write_cdata_as_it_is(out: &mut String, text: &str) {
+    out.push_str("<![CDATA[");
+    out.push_str(text);
     out.push_str("]]>");
 }
 

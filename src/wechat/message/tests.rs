@@ -1,6 +1,7 @@
 //! One example per shape of push, and what strange bodies come to.
 
 mod kinds;
+mod unescaped;
 
 mod subscription;
 

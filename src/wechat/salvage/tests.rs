@@ -34,7 +34,6 @@ fn a_text_that_breaks_the_document_costs_only_the_text() {
         "\u{2}]]>&x;",
     ] {
         let body = text(content);
-        assert!(message::parse(body.as_bytes()).is_err(), "{body}");
         assert_eq!(salvage(body.as_bytes()), expected(), "{body}");
     }
 }

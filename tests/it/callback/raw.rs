@@ -45,13 +45,8 @@ fn sign_bytes(settings: &Settings, clear: &[u8]) -> Signed {
 fn broken() -> Vec<(Vec<u8>, bool)> {
     let xml = |content: &[u8]| [HEAD.as_bytes(), content, TAIL.as_bytes()].concat();
     vec![
-        (xml(b"a ]]> b"), true),
-        (
-            xml(b"a ]]></Content><FromUserName>oForged</FromUserName><MsgType>x"),
-            true,
-        ),
         (xml(b"not UTF-8: \xff\xfe"), true),
-        (xml(b"\x00\x02 ]]> "), true),
+        (xml(b"\x00\x02 ]]> \xff"), true),
         (
             [b"<!DOCTYPE a [<!ENTITY b \"c\">]>".as_slice(), &xml(b"&b;")].concat(),
             true,
@@ -103,6 +98,26 @@ both_engines! {
         door.app.drain().await;
         let found = door.app.get(&door.key, &format!("/people?openid={USER}")).await.ok(200);
         assert!(!found["items"].as_array().unwrap().is_empty(), "salvaged senders are people too");
+    }
+
+    async fn a_text_with_the_end_of_cdata_in_it_is_read(door: Door) {
+        for (mode, kind) in [(Mode::Plain, Kind::OfficialAccount), (Mode::Secure, Kind::MiniProgram)] {
+            for content in [
+                "if (a[b[0]]>1)",
+                "a ]]></Content><FromUserName>oForged</FromUserName><MsgType>x",
+                "a]]></Content><MsgId>1</MsgId><Content><![CDATA[b",
+                "]]><![CDATA[ ]]>\u{2}\u{0}",
+            ] {
+                let settings = door.account(kind, mode, Format::Xml).await;
+                let body = format!("{HEAD}{content}{TAIL}");
+                assert_success(&door.knock(&settings.app_id, sign_bytes(&settings, body.as_bytes())).await);
+                let event = door.only_event(&settings.app_id).await;
+                assert_eq!((&event["problem"], &event["kind"]), (&json!(null), &json!("text")), "{event}");
+                assert_eq!((&event["openid"], &event["raw"]), (&json!(USER), &json!(body)), "{event}");
+                assert_eq!(event["parsed"]["content"]["content"], content, "{event}");
+                assert_eq!(event["parsed"]["msg_id"], "24930000000000001", "{event}");
+            }
+        }
     }
 
     async fn a_control_character_does_not_hide_a_push(door: Door) {

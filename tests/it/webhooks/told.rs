@@ -14,6 +14,22 @@ fn data(shop: &Shop, kind: &str) -> Vec<Value> {
 }
 
 both_engines! {
+    async fn a_message_with_the_end_of_cdata_in_it_is_told_and_opens_the_window(shop: Shop) {
+        shop.listen(&["*"]).await;
+        shop.follow(1).await;
+        for text in ["if (a[b[0]]>1)", "a]]></Content><FromUserName>oForged</FromUserName>", "\u{2}]]>"] {
+            shop.write(1, text).await;
+        }
+        let told = data(&shop, "message.received");
+        let texts: Vec<_> = told.iter().map(|data| data["message"]["content"]["content"].clone()).collect();
+        assert_eq!(texts, ["if (a[b[0]]>1)", "a]]></Content><FromUserName>oForged</FromUserName>", "\u{2}]]>"]);
+        let openid = population::openid(OA, 1);
+        assert!(told.iter().all(|data| data["openid"] == openid.as_str()), "{told:?}");
+        let people = shop.app.get(&shop.key, &format!("/people?openid={openid}")).await.ok(200);
+        let window = &people["items"][0]["identities"][0]["customer_window"];
+        assert_eq!(window["left"], 5, "{people}");
+    }
+
     async fn a_person_is_told_of_from_following_to_unfollowing_in_order_and_signed(shop: Shop) {
         let events = ["identity.followed", "identity.unfollowed", "person.linked", "staff.bound",
             "staff.unbound", "message.received"];
