@@ -9,6 +9,7 @@ mod events;
 mod identities;
 mod ids;
 mod invitations;
+mod links;
 mod login;
 mod notifications;
 mod pauses;

@@ -1,20 +1,22 @@
 //! Templates compiled once and rendered for many, bounded in time and size.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use minijinja::value::Value;
-use minijinja::{
-    AutoEscape, Environment, Error, ErrorKind, UndefinedBehavior, context, escape_formatter,
-};
+use minijinja::{AutoEscape, Environment, Error, ErrorKind, UndefinedBehavior, context};
 
 use super::judge::{Judge, check_page};
+use super::link::{self, Assembled};
 use super::text::{Link, TextPart};
-use super::{FieldError, Route, check_url, words};
+use super::{FieldError, Route, check_url, operands, words};
 use crate::wechat::custom::RichText;
 
 /// Instructions that one template may take: far more than a field of a message needs.
 const FUEL: u64 = 20_000;
 const RECURSION: usize = 32;
+/// Begins the cause of an error for a value that cannot be written; its kind follows.
+const NO_TEXT: &str = "no text: ";
 /// What a template may speak of.
 const NAMES: [&str; 2] = ["params", "staff"];
 
@@ -32,9 +34,23 @@ pub struct Compiled {
 pub(super) struct Parts {
     pub(super) fields: Vec<Part>,
     pub(super) text: Option<TextPart>,
-    pub(super) url: Option<String>,
-    pub(super) page: Option<String>,
+    pub(super) url: Option<LinkPart>,
+    pub(super) page: Option<LinkPart>,
     mentions_staff: bool,
+}
+
+/// The template of an address.
+#[derive(Debug)]
+pub(super) struct LinkPart {
+    pub(super) path: String,
+    /// Whether a value may be the whole address: not where it may be joined of several inside an expression.
+    may_be_whole: bool,
+}
+
+/// What is known of a template that was added.
+struct Added {
+    mentions_staff: bool,
+    joins_texts: bool,
 }
 
 /// The template of one key.
@@ -90,7 +106,7 @@ impl Compiled {
             let mut parts = Parts::default();
             for (key, filling) in &route.fields {
                 let path = format!("routes[{at}].fields.{key}");
-                let mentions_staff = compiled.add(&path, filling.text())?;
+                let mentions_staff = compiled.add(&path, filling.text())?.mentions_staff;
                 parts.mentions_staff |= mentions_staff;
                 parts.fields.push(Part {
                     key: key.clone(),
@@ -101,28 +117,25 @@ impl Compiled {
             }
             if let Some(text) = &route.text {
                 let mut part = TextPart::new(at, route, text.on_too_long());
-                part.mentions_staff = compiled.add(&part.path, text.text())?;
+                part.mentions_staff = compiled.add(&part.path, text.text())?.mentions_staff;
                 if let Some((path, source)) = part.link_words.as_ref().zip(route.link_text.as_ref())
                 {
-                    part.mentions_staff |= compiled.add(path, source)?;
+                    part.mentions_staff |= compiled.add(path, source)?.mentions_staff;
                 }
                 parts.mentions_staff |= part.mentions_staff;
                 parts.text = Some(part);
             }
             if let Some(source) = &route.url {
                 let path = format!("routes[{at}].url");
-                parts.mentions_staff |= compiled.add(&path, source)?;
-                parts.url = Some(path);
+                parts.url = Some(compiled.add_link(path, source, &mut parts.mentions_staff)?);
             }
             if let Some(source) = route.mini_program.as_ref().and_then(|m| m.path.as_ref()) {
                 let path = format!("routes[{at}].mini_program.path");
-                parts.mentions_staff |= compiled.add(&path, source)?;
-                parts.page = Some(path);
+                parts.page = Some(compiled.add_link(path, source, &mut parts.mentions_staff)?);
             }
             if let Some(source) = &route.page {
                 let path = format!("routes[{at}].page");
-                parts.mentions_staff |= compiled.add(&path, source)?;
-                parts.page = Some(path);
+                parts.page = Some(compiled.add_link(path, source, &mut parts.mentions_staff)?);
             }
             compiled.routes.push(parts);
         }
@@ -175,12 +188,12 @@ impl Compiled {
             let text = part.taken(text, staff)?;
             data.insert(part.key.clone(), text);
         }
-        let address = |path: &Option<String>, check: fn(&str, &str) -> Result<(), FieldError>| {
-            let Some(path) = path else {
+        let address = |part: &Option<LinkPart>, check: fn(&str, &str) -> Result<(), FieldError>| {
+            let Some(part) = part else {
                 return Ok(None);
             };
-            let text = self.text(path, &context)?;
-            check(path, &text).map(|()| Some(text))
+            let text = self.link(part, &context)?.text;
+            check(&part.path, &text).map(|()| Some(text))
         };
         let url = address(&parts.url, check_url)?;
         let page = address(&parts.page, check_page)?;
@@ -203,11 +216,29 @@ impl Compiled {
         })
     }
 
-    /// Adds a template; returns whether it speaks of the staff member.
-    fn add(&mut self, path: &str, source: &str) -> Result<bool, FieldError> {
+    fn add_link(
+        &mut self,
+        path: String,
+        source: &str,
+        mentions_staff: &mut bool,
+    ) -> Result<LinkPart, FieldError> {
+        if link::is_marked(source) {
+            let problem = "contains a noncharacter (U+FDD0 or U+FDD1): leave it out";
+            return Err(FieldError::new(path, problem));
+        }
+        let added = self.add(&path, source)?;
+        *mentions_staff |= added.mentions_staff;
+        Ok(LinkPart {
+            path,
+            may_be_whole: !added.joins_texts,
+        })
+    }
+
+    /// Adds a template.
+    fn add(&mut self, path: &str, source: &str) -> Result<Added, FieldError> {
         let explain = |error: &Error| FieldError::new(path, malformed(error));
         self.environment
-            .add_template_owned(path.to_owned(), source.to_owned())
+            .add_template_owned(path.to_owned(), operands::apart(source))
             .map_err(|error| explain(&error))?;
         let template = self
             .environment
@@ -224,7 +255,16 @@ impl Compiled {
             mentions_staff |= name == "staff";
         }
         words::check(&template).map_err(|problem| FieldError::new(path, problem))?;
-        Ok(mentions_staff)
+        Ok(Added {
+            mentions_staff,
+            joins_texts: words::joins_texts(&template),
+        })
+    }
+
+    /// An address, with what is filled in encoded.
+    pub(super) fn link(&self, part: &LinkPart, context: &Value) -> Result<Assembled, FieldError> {
+        let rendered = self.text(&part.path, context)?;
+        Ok(link::assemble(&rendered, part.may_be_whole))
     }
 
     pub(super) fn text(&self, path: &str, context: &Value) -> Result<String, FieldError> {
@@ -250,11 +290,23 @@ fn environment() -> Environment<'static> {
     environment.set_recursion_limit(RECURSION);
     environment.set_debug(true);
     environment.set_formatter(|out, state, value| {
-        if value.is_none() {
+        if value.is_none() || value.is_undefined() {
             // The word "none" has no place in a message.
             return Err(ErrorKind::UndefinedError.into());
         }
-        escape_formatter(out, state, value)
+        if let Some(kind) = words::no_text(value) {
+            let detail = format!("{NO_TEXT}{kind}");
+            return Err(Error::new(ErrorKind::InvalidOperation, detail));
+        }
+        let text = value.to_string();
+        let written = match (link::is_link(state.name()), value.is_safe()) {
+            (false, _) => out.write_str(&text),
+            (true, false) => out.write_str(&link::mark(&text)),
+            // Raw, or encoded already.
+            (true, true) if link::is_marked(&text) => Err(std::fmt::Error),
+            (true, true) => out.write_str(&text),
+        };
+        written.map_err(Error::from)
     });
     environment
 }
@@ -291,13 +343,35 @@ fn malformed(error: &Error) -> String {
     format!("is not a valid template: {what}")
 }
 
+/// The part of a template that an error is about: the whole expression, where a filter is blamed for what it is
+/// applied to.
+fn place(source: &str, range: Range<usize>) -> &str {
+    let part = source.get(range.clone()).unwrap_or(source);
+    if part.trim_start().starts_with("params") || part.trim_start().starts_with("staff") {
+        return part;
+    }
+    let before = source.get(..range.start).and_then(|text| text.rfind("{{"));
+    let behind = source.get(range.end..).and_then(|text| text.find("}}"));
+    let whole = before.zip(behind).and_then(|(before, behind)| {
+        let inside = source.get(before + 2..range.end + behind)?;
+        (!inside.contains("}}")).then(|| inside.trim_matches('-'))
+    });
+    whole.unwrap_or(part)
+}
+
 /// Why a template cannot be filled in, quoting the template, never a value.
 fn unfilled(error: &Error, source: &str) -> String {
-    let place = error
-        .range()
-        .and_then(|range| source.get(range))
-        .unwrap_or(source)
-        .trim();
+    let place = error.range().map(|range| place(source, range));
+    let place = place.unwrap_or(source).trim();
+    if let Some(kind) = error
+        .detail()
+        .and_then(|detail| detail.strip_prefix(NO_TEXT))
+    {
+        return format!(
+            "needs a text or a number in `{place}`, which is {kind}: give a text or a number, or \
+             use it in an `if`"
+        );
+    }
     match error.kind() {
         ErrorKind::UndefinedError => format!(
             "needs `{place}`, which is missing or null: give it, or write \

@@ -4,12 +4,15 @@ use std::collections::BTreeMap;
 
 use minijinja::value::{Serde, Value};
 
-use super::compiled::{Part, scene};
+use super::compiled::{LinkPart, Part, scene};
 use super::judge::check_page;
 use super::text::{Link, TextPart};
 use super::{Broken, Compiled, FieldError, Recipient, check_url};
 
 const STAFF_NEEDED: &str = "depends on the staff member: give `staff` to see it checked";
+
+const ENCODED: &str = "has values that were percent-encoded, so that each stays one value; a value \
+                       that is a piece of an address already is written with `| raw`";
 
 /// What a route would send.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -48,8 +51,8 @@ impl Compiled {
                 Err(error) => preview.errors.push(error),
             }
         }
-        preview.url = self.address(&mut preview.errors, &parts.url, &context, check_url);
-        preview.page = self.address(&mut preview.errors, &parts.page, &context, check_page);
+        preview.url = self.address(&mut preview, &parts.url, &context, check_url);
+        preview.page = self.address(&mut preview, &parts.page, &context, check_page);
         if let Some(part) = &parts.text {
             match self.whole_text(part, &preview, &context, staff) {
                 Ok((text, cut)) => preview.add_text(part, text, cut, staff),
@@ -82,16 +85,19 @@ impl Compiled {
 
     fn address(
         &self,
-        errors: &mut Vec<FieldError>,
-        path: &Option<String>,
+        preview: &mut Preview,
+        part: &Option<LinkPart>,
         context: &Value,
         check: fn(&str, &str) -> Result<(), FieldError>,
     ) -> Option<String> {
-        let path = path.as_ref()?;
-        let text = self.text(path, context).map_err(|error| errors.push(error));
-        let text = text.ok()?;
-        errors.extend(check(path, &text).err());
-        Some(text)
+        let part = part.as_ref()?;
+        let link = self.link(part, context);
+        let link = link.map_err(|error| preview.errors.push(error)).ok()?;
+        preview.errors.extend(check(&part.path, &link.text).err());
+        if link.is_encoded {
+            preview.warn(&part.path, ENCODED.to_owned(), "encoded");
+        }
+        Some(link.text)
     }
 }
 

@@ -296,3 +296,173 @@ fn a_template_cannot_make_much_out_of_little() {
         check::check_source("f", fine).unwrap();
     }
 }
+
+/// What a route with this page, and with the same url behind a host, sends.
+fn page(source: &str, params: serde_json::Value) -> Result<String, FieldError> {
+    let mut routes = route(&json!({"thing1": "x"}));
+    routes[0]["mini_program"] = json!({"app_id": "wx1", "path": source});
+    let compiled = Compiled::new(&parsed(&routes)?, 2_048)?;
+    let rendered = compiled.try_out(0, &from_serialize(params))?;
+    Ok(rendered.page.unwrap_or_default())
+}
+
+#[test]
+fn what_is_filled_into_an_address_stays_one_value() {
+    let params =
+        json!({"t": "伞&role=admin#x", "n": 7, "u": "a b", "q": "x=1&y=2", "p": "pages/a?b=1"});
+    let encoded = "%E4%BC%9E%26role%3Dadmin%23x";
+    for (source, expected) in [
+        (
+            "pages/a?t={{ params.t }}&role=staff",
+            format!("pages/a?t={encoded}&role=staff"),
+        ),
+        (
+            "{{ 'pages/a?t=' ~ params.t }}",
+            format!("pages/a?t={encoded}"),
+        ),
+        (
+            "{{ 'pages/a?t=' ~ params.t ~ '&n=' ~ params.n }}",
+            format!("pages/a?t={encoded}&n=7"),
+        ),
+        (
+            "pages/a?t={{ params.t ~ params.u }}",
+            format!("pages/a?t={encoded}a%20b"),
+        ),
+        (
+            "pages/a?t={{ (params.t ~ 'x') | trim }}",
+            format!("pages/a?t={encoded}x"),
+        ),
+        (
+            "pages/a?{% if params.t %}t={{ params.t }}{% else %}n=1{% endif %}",
+            format!("pages/a?t={encoded}"),
+        ),
+        (
+            "pages/a?t={{ params.t if params.n else '' }}",
+            format!("pages/a?t={encoded}"),
+        ),
+        (
+            "pages/a?t={{ params.none | default('a&b') }}",
+            "pages/a?t=a%26b".to_owned(),
+        ),
+        (
+            "pages/a?t={{ params.u | upper }}",
+            "pages/a?t=A%20B".to_owned(),
+        ),
+        (
+            "pages/a?t={{ params.t | urlencode }}",
+            format!("pages/a?t={encoded}"),
+        ),
+        (
+            "pages/a?t={{ params.t | urlencode | urlencode }}",
+            format!("pages/a?t={encoded}"),
+        ),
+        (
+            "pages/a?t={{ params.t | urlencode ~ '&n=1' }}",
+            format!("pages/a?t={encoded}&n=1"),
+        ),
+        (
+            "pages/a?{{ params.q | raw }}&z=3",
+            "pages/a?x=1&y=2&z=3".to_owned(),
+        ),
+        ("{{ params.p }}", "pages/a?b=1".to_owned()),
+        (
+            "{{ params.p }}&t={{ params.t }}",
+            format!("pages/a?b=1&t={encoded}"),
+        ),
+        (
+            "pages/{{ params.t }}/b?n={{ params.n }}",
+            "pages/伞&role=admin%23x/b?n=7".to_owned(),
+        ),
+        // Joined inside an expression, a value never counts as the whole.
+        (
+            "{{ (params.u ~ params.p) | trim }}",
+            "a%20bpages/a%3Fb=1".to_owned(),
+        ),
+    ] {
+        assert_eq!(
+            page(source, params.clone()).as_deref(),
+            Ok(expected.as_str()),
+            "{source}"
+        );
+    }
+    // The limit is that of what is sent.
+    let long = json!({"t": "伞".repeat(114)});
+    let error = page("p?t={{ params.t }}", long).unwrap_err();
+    assert!(error.problem.contains("1030 bytes"), "{error}");
+    let short = json!({"t": "伞&"});
+    assert_eq!(
+        render("{{ params.t | urlencode }}", short).unwrap(),
+        "%E4%BC%9E%26"
+    );
+}
+
+#[test]
+fn only_texts_and_numbers_are_written() {
+    let params = json!({"yes": true, "list": ["a"], "object": {"a": "b"}, "n": 1.5, "null": null});
+    for (source, name, kind) in [
+        ("{{ params.yes }}", "`params.yes`", "true or false"),
+        ("{{ params.list }}", "`params.list`", "a list"),
+        ("{{ params.object }}", "`params.object`", "an object"),
+        ("a{{ params.list ~ 'b' }}", "`params.list`", "a list"),
+        (
+            "{{ params.yes | upper }}",
+            "`params.yes | upper`",
+            "true or false",
+        ),
+        (
+            "{{ params.object | default('x') }}",
+            "`params.object | default('x')`",
+            "an object",
+        ),
+    ] {
+        let error = render(source, params.clone()).unwrap_err();
+        assert!(
+            error.problem.contains(name) && error.problem.contains(kind),
+            "{source}: {error}"
+        );
+        let error = page(&format!("p?x={source}"), params.clone()).unwrap_err();
+        assert!(
+            error.problem.contains(name) && error.problem.contains(kind),
+            "{source}: {error}"
+        );
+        assert_eq!(error.field, "routes[0].mini_program.path");
+    }
+    for (source, shown) in [
+        ("{% if params.yes %}a{% endif %}", "a"),
+        ("{{ 'a' if params.list else 'b' }}", "a"),
+        ("{{ params.list | length }}", "1"),
+        ("{{ params.list | first ~ params.n }}", "a1.5"),
+        ("{{ params.object.a }}", "b"),
+    ] {
+        assert_eq!(
+            render(source, params.clone()).as_deref(),
+            Ok(shown),
+            "{source}"
+        );
+    }
+    let error = render("{{ params.null ~ 'x' }}", params).unwrap_err();
+    assert!(error.problem.contains("missing or null"), "{error}");
+}
+
+proptest! {
+    #[test]
+    fn a_param_in_a_query_is_that_param_and_no_other(
+        value in any::<String>(),
+        template in prop::sample::select(vec![
+            "pages/a?t={{ params.t }}&role=staff",
+            "pages/a?t={{ '' ~ params.t }}&role=staff",
+            "pages/a?{{ 't=' ~ params.t ~ '&role=staff' }}",
+            "{{ 'pages/a?t=' ~ params.t ~ '&role=staff' }}",
+            "pages/a?t={% if params.t %}{{ params.t }}{% endif %}&role=staff",
+            "pages/a?t={{ params.x | default(params.t) }}&role=staff",
+        ]),
+    ) {
+        prop_assume!(value.len() < 100);
+        let page = page(template, json!({"t": value})).unwrap();
+        let (path, query) = page.split_once('?').unwrap();
+        let pairs: Vec<_> = url::form_urlencoded::parse(query.as_bytes()).into_owned().collect();
+        prop_assert_eq!(path, "pages/a");
+        prop_assert_eq!(pairs, [("t".to_owned(), value), ("role".to_owned(), "staff".to_owned())]);
+        prop_assert!(!page.contains('#'));
+    }
+}
