@@ -2,6 +2,8 @@
 
 pub mod accounts;
 pub mod adopt;
+mod await_consent;
+pub mod awaited;
 pub mod bind;
 pub mod consent;
 mod decide;
@@ -44,6 +46,7 @@ use crate::vault::Vault;
 use crate::wechat::client::Client;
 
 use accounts::Accounts;
+use awaited::Awaited;
 use deliver::{Lanes, Restricted, Rests, Turns};
 use keys::Keys;
 use prepared::Notifications;
@@ -84,6 +87,8 @@ pub struct Bridge {
     pub webhooks: Arc<Webhooks>,
     /// Wakes the next step.
     pub signals: Arc<Signals>,
+    /// Requests that wait for the outcome of their messages.
+    pub awaited: Arc<Awaited>,
 }
 
 impl Bridge {
@@ -102,6 +107,7 @@ impl Bridge {
             rests: Arc::default(),
             webhooks: Arc::new(Webhooks::new(&config.webhooks)),
             signals: Arc::new(Signals::default()),
+            awaited: Arc::default(),
             db,
             clock,
             wechat,

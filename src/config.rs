@@ -7,6 +7,7 @@ mod webhooks;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use config::{Config as Source, Environment, File, FileFormat};
 use secrecy::SecretString;
 use serde::Deserialize;
@@ -18,6 +19,9 @@ pub use webhooks::Webhooks;
 
 /// The defaults, as documented for operators.
 pub const DEFAULTS: &str = include_str!("config/defaults.toml");
+
+/// The longest wait for consent, seconds.
+const MAX_CONSENT_WAIT: u64 = 86_400;
 
 /// All settings.
 #[derive(Clone, Debug, Deserialize)]
@@ -153,6 +157,9 @@ pub struct Deliver {
     pub probe_seconds: u64,
     /// Longest such pause, seconds.
     pub probe_longest_seconds: u64,
+    /// How long a delivery waits for the person's consent where nothing else is missing, seconds; 0:
+    /// not at all.
+    pub consent_wait_seconds: u64,
     /// Staff ids in one request at the most.
     pub max_recipients: usize,
 }
@@ -270,7 +277,22 @@ impl Config {
                 rule: "must be at least 60: a receipt needs some seconds, more when WeChat is busy",
             });
         }
+        if self.deliver.consent_wait_seconds > MAX_CONSENT_WAIT {
+            return Err(ConfigError::Range {
+                field: "deliver.consent_wait_seconds",
+                value: self.deliver.consent_wait_seconds,
+                rule: "must be at most 86400, a day; 0 switches it off",
+            });
+        }
         self.webhooks.check()
+    }
+}
+
+impl Deliver {
+    /// How long a delivery waits for consent.
+    pub fn consent_wait(&self) -> TimeDelta {
+        let seconds = self.consent_wait_seconds.min(MAX_CONSENT_WAIT);
+        TimeDelta::seconds(seconds.cast_signed())
     }
 }
 

@@ -71,6 +71,8 @@ row_id! {
     BindingId;
     /// A message type.
     MessageTypeId;
+    /// The routes of a message type as they once were.
+    VersionId;
     /// A request to notify.
     NotificationId;
     /// One notification to one staff member.

@@ -108,15 +108,18 @@ impl Bridge {
             return Err(ReportError::InFuture);
         }
         let identity = self.who(project, app_id, &who).await?;
-        self.db
-            .write(move |conn| {
-                let said = answered.said(identity.account_id, identity.id, now);
-                credit::record(conn, &said, now)?;
-                let mut credits = credit::of_identities(conn, &[identity.id])?;
-                credits.retain(|credit| answered.results.contains_key(&credit.template_id));
-                Ok((identity, credits))
-            })
-            .await
+        let recorded = self.db.write(move |conn| {
+            let said = answered.said(identity.account_id, identity.id, now);
+            let awaited = credit::record(conn, &said, now)?;
+            let mut credits = credit::of_identities(conn, &[identity.id])?;
+            credits.retain(|credit| answered.results.contains_key(&credit.template_id));
+            Ok::<_, ReportError>((awaited, identity, credits))
+        });
+        let (awaited, identity, credits) = recorded.await?;
+        if awaited > 0 {
+            self.wake_delivery();
+        }
+        Ok((identity, credits))
     }
 
     async fn who(

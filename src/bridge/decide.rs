@@ -128,6 +128,8 @@ pub(super) struct Decision<'a> {
     pub(super) staff_id: Option<&'a str>,
     pub(super) name: Option<&'a str>,
     pub(super) way: Way<'a>,
+    /// The route that lacks nothing but the person's consent, and whose consent that is.
+    pub(super) awaiting: Option<(i32, &'a ReachRow)>,
     /// The routes that were passed over.
     pub(super) considered: Vec<Considered>,
 }
@@ -193,8 +195,10 @@ fn one<'a>(known: &Known<'a>, asked: &Asked<'a>, credits: &Credits) -> Decision<
         Addressee::Person(_) => first.map(|row| row.staff_id.as_str()),
     };
     let staff_id = staff_id.filter(|id| !id.is_empty());
-    let (way, considered) = match asked.whom {
-        Addressee::Person(recipient) if rows.is_empty() => (Err(stranger(recipient)), Vec::new()),
+    let (way, awaiting, considered) = match asked.whom {
+        Addressee::Person(recipient) if rows.is_empty() => {
+            (Err(stranger(recipient)), None, Vec::new())
+        }
         _ => way(rows, asked, credits, Recipient { id: staff_id, name }),
     };
     Decision {
@@ -202,6 +206,7 @@ fn one<'a>(known: &Known<'a>, asked: &Asked<'a>, credits: &Credits) -> Decision<
         staff_id,
         name,
         way,
+        awaiting,
         considered,
     }
 }
@@ -213,13 +218,19 @@ fn way<'a>(
     asked: &Asked<'_>,
     credits: &Credits,
     staff: Recipient<'_>,
-) -> (Way<'a>, Vec<Considered>) {
-    let (way, passed) = match plan(rows, asked.senders, asked.from, credits) {
+) -> (Way<'a>, Option<(i32, &'a ReachRow)>, Vec<Considered>) {
+    let (way, awaiting, passed) = match plan(rows, asked.senders, asked.from, credits) {
         Plan::Unreachable {
             reason,
             detail,
             passed,
-        } => (Err((reason.as_str(), detail)), passed),
+            awaiting,
+        } => {
+            let awaiting = awaiting.and_then(|(route, identity)| {
+                Some((sendable(asked.prepared, route, staff).ok()?, identity))
+            });
+            (Err((reason.as_str(), detail)), awaiting, passed)
+        }
         Plan::Send { route, to, passed } => {
             let way = sendable(asked.prepared, route, staff);
             let way = way.map(|number| (number, to)).map_err(|error| {
@@ -230,10 +241,10 @@ fn way<'a>(
                 let detail = format!("The message has no text for this {whom}: {error}.");
                 (NOT_RENDERABLE, detail)
             });
-            (way, passed)
+            (way, None, passed)
         }
     };
-    (way, Considered::all(&passed, asked.senders))
+    (way, awaiting, Considered::all(&passed, asked.senders))
 }
 
 /// Why nobody is found who is named in this way.

@@ -20,6 +20,7 @@ mod message;
 mod outcome;
 mod pause;
 mod permits;
+mod reconsider;
 mod record;
 mod restricted;
 mod resume;
@@ -88,7 +89,7 @@ struct Gathered {
 impl Gathered {
     /// The route of a delivery, and those after it; none where they cannot be read any more.
     fn routes_from(&self, due: &Due) -> &[Route] {
-        let ready = self.batch.notifications.get(&due.notification_id);
+        let ready = self.batch.notifications.get(&due.edition());
         let prepared = ready.and_then(|ready| ready.prepared.as_ref().ok());
         let from = usize::try_from(due.route).unwrap_or(usize::MAX);
         prepared
@@ -98,13 +99,13 @@ impl Gathered {
 
     /// When the notification of a delivery expires.
     fn end_of(&self, due: &Due) -> Option<NaiveDateTime> {
-        let ready = self.batch.notifications.get(&due.notification_id)?;
+        let ready = self.batch.notifications.get(&due.edition())?;
         ready.expires_at
     }
 
     /// The endpoint that a delivery is posted to, if it is and there is one.
     fn endpoint_of(&self, due: &Due) -> Option<&Endpoint> {
-        let ready = self.batch.notifications.get(&due.notification_id)?;
+        let ready = self.batch.notifications.get(&due.edition())?;
         let route = self.routes_from(due).first()?;
         // Most deliveries have none, and need no words for that.
         route.endpoint?;
@@ -267,6 +268,10 @@ impl Bridge {
             let accounts = self.accounts.all().await?;
             let app_id = accounts.get(&slot.lane).map(|one| one.app_id.as_str());
             let batch = self.claim(&slot, app_id, now).await?;
+            if batch.is_replanned {
+                // What was known of the lanes is not all any more.
+                looked = false;
+            }
             if i64::try_from(batch.claimed).is_ok_and(|count| count < slot.limit) {
                 slot.exhausted(now);
             } else if self.lanes.has_next(now) {

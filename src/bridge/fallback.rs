@@ -2,18 +2,17 @@
 //! over the routes behind it. Never one that the person may have seen.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::Arc;
 
 use chrono::NaiveDateTime;
 use diesel::QueryResult;
 
 use super::decide::{Addressee, Asked, Decision, Reach, decide};
 use super::plan::{Considered, Sender};
-use super::prepared::{Notifications, Ready};
+use super::prepared::{Editions, Notifications, Ready};
 use super::senders::{known_accounts, senders};
 use crate::db::Conn;
 use crate::ids::{DeliveryId, NotificationId, ProjectId};
-use crate::models::delivery::{self, Again, DeadEnd, DeliveryState, Halted};
+use crate::models::delivery::{self, Again, DeadEnd, DeliveryState, Edition, Halted};
 use crate::models::notification::{self, Notification};
 
 /// A delivery whose route did not lead to the person.
@@ -54,23 +53,20 @@ pub(super) fn move_on(
     let wanted = |notification: &&Notification| {
         notification.cancelled_at.is_none() && notification.expires_at.is_none_or(|end| end > now)
     };
-    let ready = |notification: &Notification| {
-        let known = cache.get(notification.id);
-        known.unwrap_or_else(|| cache.put(notification))
-    };
-    let ready: HashMap<NotificationId, Arc<Ready>> = held
-        .iter()
-        .filter(wanted)
-        .map(|notification| (notification.id, ready(notification)))
-        .collect();
+    let wanted: BTreeSet<NotificationId> = held.iter().filter(wanted).map(|one| one.id).collect();
     let why: HashMap<DeliveryId, &Stuck> = stuck.iter().map(|stuck| (stuck.id, stuck)).collect();
     let ids: Vec<DeliveryId> = stuck.iter().map(|stuck| stuck.id).collect();
+    let mut halted = delivery::halted(conn, &ids)?;
+    halted.retain(|one| {
+        let why = why.get(&one.id);
+        let unchanged = why.is_some_and(|why| why.attempts == one.attempts);
+        unchanged && wanted.contains(&one.notification_id)
+    });
+    let ready = cache.gather(conn, halted.iter().map(Halted::edition))?;
     let mut by_project: HashMap<ProjectId, Vec<Halted>> = HashMap::new();
-    for halted in delivery::halted(conn, &ids)? {
-        let why = why.get(&halted.id);
-        let unchanged = why.is_some_and(|why| why.attempts == halted.attempts);
-        let ready = ready.get(&halted.notification_id);
-        if unchanged && ready.is_some_and(|ready| has_later(&halted, ready)) {
+    for halted in halted {
+        let of_it = ready.get(&halted.edition());
+        if of_it.is_some_and(|ready| has_later(&halted, ready)) {
             by_project
                 .entry(halted.project_id)
                 .or_default()
@@ -100,7 +96,7 @@ fn in_project(
     conn: &mut Conn,
     project: ProjectId,
     halted: &[Halted],
-    ready: &HashMap<NotificationId, Arc<Ready>>,
+    ready: &Editions,
     why: &HashMap<DeliveryId, &Stuck>,
     now: NaiveDateTime,
 ) -> QueryResult<usize> {
@@ -109,23 +105,23 @@ fn in_project(
     let known = reach.known();
     let accounts = known_accounts(conn, project)?;
     // Where an account of the routes is gone, nothing can be planned.
-    let senders: HashMap<NotificationId, Vec<Sender>> = ready
+    let senders: HashMap<Edition, Vec<Sender>> = ready
         .iter()
-        .filter_map(|(id, ready)| {
+        .filter_map(|(edition, ready)| {
             let routes = ready.prepared.as_ref().ok()?.routes();
-            Some((*id, senders(&accounts, routes).ok()?))
+            Some((*edition, senders(&accounts, routes).ok()?))
         })
         .collect();
     let mut going = Vec::with_capacity(halted.len());
     let mut asked = Vec::with_capacity(halted.len());
     for halted in halted {
-        let prepared = ready.get(&halted.notification_id);
+        let prepared = ready.get(&halted.edition());
         let prepared = prepared.and_then(|ready| ready.prepared.as_ref().ok());
         let route = halted.route.and_then(|route| usize::try_from(route).ok());
         let (Some(prepared), Some(route), Some(senders), Some(why)) = (
             prepared,
             route,
-            senders.get(&halted.notification_id),
+            senders.get(&halted.edition()),
             why.get(&halted.id),
         ) else {
             continue;
@@ -168,6 +164,8 @@ fn store(
                 openid: to.openid.as_deref(),
                 route,
                 considered,
+                routes_id: halted.routes_id,
+                first_answer: None,
                 now,
             }),
             // One that is still queued keeps trying its own route.

@@ -6,6 +6,7 @@ mod answers;
 mod cancel;
 mod enqueue;
 mod met;
+mod outcomes;
 mod people;
 mod preflight;
 mod preview;
@@ -14,7 +15,9 @@ mod replay;
 mod request;
 mod times;
 
-use chrono::NaiveDateTime;
+use std::sync::Arc;
+
+use chrono::{NaiveDateTime, TimeDelta};
 use thiserror::Error;
 
 use super::Bridge;
@@ -23,7 +26,7 @@ use super::plan::Sender;
 use super::prepared::Prepared;
 use super::route::{self, FieldError};
 use super::senders::{KnownAccounts, known_accounts, senders};
-use crate::config::Customer;
+use crate::config::Config;
 use crate::db::{Conn, DbError};
 use crate::ids::{DeliveryId, NotificationId, ProjectId};
 use crate::models::delivery::{self, DeliveryState};
@@ -32,6 +35,7 @@ use crate::models::notification::{self, NewNotification};
 
 pub use again::{MAX_RETRIED, RETRIABLE, Refused, Retried};
 pub use answers::Brought;
+pub use outcomes::{MAX_AWAITED, MAX_WAIT_SECONDS, Outcome};
 pub use people::MAX_CODES;
 pub use preflight::{Forecast, Preflight, Warning};
 pub use preview::{PreviewRequest, PreviewStaff, RoutePreview};
@@ -70,7 +74,7 @@ pub struct Verdict {
     pub delivery_id: DeliveryId,
     /// `queued` or `unreachable`.
     pub state: DeliveryState,
-    /// Why they are unreachable, a stable word.
+    /// Why they are unreachable, or what is waited for: a stable word.
     pub reason: Option<Box<str>>,
     /// The same in a sentence, with what to do.
     pub detail: Option<Box<str>>,
@@ -148,10 +152,10 @@ impl Bridge {
         let names_people = matches!(request.recipients, Recipients::People { .. });
         let now = self.clock.now();
         let nonce = rand::random();
-        let customer = self.config.customer.clone();
+        let config = Arc::clone(&self.config);
         let accepted = self
             .db
-            .write(move |conn| accept(conn, project, &request, (most, &customer), nonce, now))
+            .write(move |conn| accept(conn, project, &request, &config, nonce, now))
             .await?;
         if !accepted.replayed {
             tracing::info!(
@@ -175,11 +179,11 @@ impl Bridge {
         request: Sound,
     ) -> Result<Ready, NotifyError> {
         let now = self.clock.now();
-        let customer = self.config.customer.clone();
+        let config = Arc::clone(&self.config);
         let look = self.db.read(move |conn| {
             let earlier = replay(conn, project, &request)?;
             if earlier.is_none() {
-                usable(conn, project, &request, &customer, now)?;
+                usable(conn, project, &request, &config, now)?;
             }
             Ok::<_, NotifyError>((earlier, request))
         });
@@ -211,6 +215,8 @@ struct Usable {
     accounts: KnownAccounts,
     senders: Vec<Sender>,
     prepared: Prepared,
+    /// How long a delivery waits for consent that is all it lacks.
+    consent_wait: TimeDelta,
 }
 
 /// Checks a request against what is stored.
@@ -218,7 +224,7 @@ fn usable(
     conn: &mut Conn,
     project: ProjectId,
     request: &Sound,
-    customer: &Customer,
+    config: &Config,
     now: NaiveDateTime,
 ) -> Result<Usable, NotifyError> {
     request.times.check(now)?;
@@ -228,17 +234,11 @@ fn usable(
         name: request.message_type.clone(),
         source,
     };
-    let mut routes = route::parse(&stored.routes).map_err(in_route)?;
-    let mut stored_routes = stored.routes;
-    if request.manner.is_given() {
-        request.manner.apply(&mut routes);
-        let json = route::to_json(&routes);
-        let unwritable = |error| FieldError::new("routes", format!("cannot be stored: {error}"));
-        stored_routes = json.map_err(unwritable)?;
-    }
+    let stored_routes = request.manner.of_routes(stored.routes).map_err(in_route)?;
+    let routes = route::parse(&stored_routes).map_err(in_route)?;
     let accounts = known_accounts(conn, project)?;
     let senders = senders(&accounts, &routes).map_err(in_route)?;
-    let prepared = Prepared::new(routes, &request.params, customer).map_err(in_route)?;
+    let prepared = Prepared::new(routes, &request.params, &config.customer).map_err(in_route)?;
     people::check_accounts(&request.recipients, &accounts)?;
     answers::check(request, &accounts, now)?;
     Ok(Usable {
@@ -246,6 +246,7 @@ fn usable(
         accounts,
         senders,
         prepared,
+        consent_wait: config.deliver.consent_wait(),
     })
 }
 
@@ -253,7 +254,7 @@ fn accept(
     conn: &mut Conn,
     project: ProjectId,
     request: &Sound,
-    (most, customer): (usize, &Customer),
+    config: &Config,
     nonce: i64,
     now: NaiveDateTime,
 ) -> Result<Accepted, NotifyError> {
@@ -261,7 +262,7 @@ fn accept(
     if let Some(accepted) = replay(conn, project, request)? {
         return Ok(accepted);
     }
-    let usable = usable(conn, project, request, customer, now)?;
+    let usable = usable(conn, project, request, config, now)?;
     let new = NewNotification {
         project_id: project,
         message_type: &request.message_type,
@@ -277,12 +278,13 @@ fn accept(
         send_at: request.times.send_at,
         expires_at: request.times.expires_at,
         created_at: now,
+        manner: request.manner.to_json(),
     };
     let Some(notification) = notification::create(conn, &new)? else {
         // Another request with the same key was faster; it is committed by now.
         return replay(conn, project, request)?.ok_or(NotifyError::Db(DbError::Interrupted));
     };
-    let limits = (CHUNK, most);
+    let limits = (CHUNK, config.deliver.max_recipients);
     if !request.brought.is_empty() {
         // Whoever locks people and their permissions locks the people first.
         recipients::in_chunks(conn, project, &request.recipients, limits, |conn, whom| {

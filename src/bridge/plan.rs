@@ -51,6 +51,9 @@ pub enum Plan<'a> {
         detail: String,
         /// All routes; none where the person is not known at all.
         passed: Vec<Passed>,
+        /// The first route that lacks nothing but the person's consent, which they have not refused,
+        /// and the identity that would give it.
+        awaiting: Option<(usize, &'a ReachRow)>,
     },
 }
 
@@ -218,6 +221,11 @@ pub fn plan<'a>(
             detail,
         });
     }
+    let numbered = senders.iter().enumerate().skip(from);
+    let mut awaiting = numbered.filter_map(|(route, sender)| {
+        verdict::awaited(rows, sender, credits).map(|identity| (route, identity))
+    });
+    let awaiting = awaiting.next();
     // The reason that is nearest to being mended, and the first of those.
     let nearest = passed.iter().rev().max_by_key(|passed| passed.reason);
     let (reason, detail) = match nearest {
@@ -231,6 +239,7 @@ pub fn plan<'a>(
         reason,
         detail,
         passed,
+        awaiting,
     }
 }
 
@@ -259,6 +268,7 @@ fn without_identity<'a>(
         reason,
         detail,
         passed: Vec::new(),
+        awaiting: None,
     }
 }
 

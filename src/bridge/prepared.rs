@@ -1,18 +1,22 @@
 //! Notifications ready to be sent: parsed and compiled once, and rendered once where what they say
 //! does not depend on the staff member.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::NaiveDateTime;
+use diesel::QueryResult;
 use minijinja::value::{Serde, Value};
 
 use super::route::{self, Compiled, FieldError, Recipient, Rendered, Route};
 use super::window;
 use crate::config::Customer;
-use crate::ids::{NotificationId, ProjectId};
+use crate::db::Conn;
+use crate::ids::{NotificationId, ProjectId, VersionId};
+use crate::models::delivery::Edition;
 use crate::models::identity::window::Rules;
-use crate::models::notification::Notification;
+use crate::models::message_type::{self, Version};
+use crate::models::notification::{self, Notification};
 
 /// Notifications kept ready; deliveries of the same one come together, so few suffice.
 const KEPT: usize = 64;
@@ -55,14 +59,18 @@ impl Prepared {
         })
     }
 
-    /// Prepares a stored notification.
+    /// Prepares a stored notification over routes of it, as JSON.
     ///
     /// # Errors
     /// Names the field that cannot be read or filled in any more.
-    pub fn stored(notification: &Notification, customer: &Customer) -> Result<Self, FieldError> {
+    pub fn stored(
+        notification: &Notification,
+        routes: &str,
+        customer: &Customer,
+    ) -> Result<Self, FieldError> {
         let params = serde_json::from_str(&notification.params)
             .map_err(|error| FieldError::new("params", format!("cannot be read: {error}")))?;
-        Self::new(route::parse(&notification.routes)?, &params, customer)
+        Self::new(route::parse(routes)?, &params, customer)
     }
 
     /// The routes.
@@ -112,10 +120,13 @@ pub struct Ready {
     pub prepared: Result<Prepared, FieldError>,
 }
 
+/// What the deliveries of a batch send.
+pub type Editions = HashMap<Edition, Arc<Ready>>;
+
 /// The notifications that deliveries were sent of last.
 #[derive(Debug)]
 pub struct Notifications {
-    kept: Mutex<BTreeMap<NotificationId, Arc<Ready>>>,
+    kept: Mutex<BTreeMap<Edition, Arc<Ready>>>,
     customer: Customer,
 }
 
@@ -128,24 +139,70 @@ impl Notifications {
         }
     }
 
-    /// The one of that id, if it is ready.
-    pub fn get(&self, id: NotificationId) -> Option<Arc<Ready>> {
+    /// The one of that edition, if it is ready.
+    fn get(&self, edition: Edition) -> Option<Arc<Ready>> {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.get(&id).cloned()
+        kept.get(&edition).cloned()
+    }
+
+    /// What deliveries send, ready; what is not ready yet is read.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub fn gather(
+        &self,
+        conn: &mut Conn,
+        wanted: impl IntoIterator<Item = Edition>,
+    ) -> QueryResult<Editions> {
+        let wanted: BTreeSet<Edition> = wanted.into_iter().collect();
+        let (mut ready, mut missing) = (Editions::with_capacity(wanted.len()), Vec::new());
+        for edition in wanted {
+            match self.get(edition) {
+                Some(known) => drop(ready.insert(edition, known)),
+                None => missing.push(edition),
+            }
+        }
+        if missing.is_empty() {
+            return Ok(ready);
+        }
+        let mut ids: Vec<NotificationId> = missing.iter().map(|(id, _)| *id).collect();
+        ids.dedup();
+        let routes: BTreeSet<VersionId> = missing.iter().filter_map(|(_, id)| *id).collect();
+        let routes: Vec<VersionId> = routes.into_iter().collect();
+        let (stored, versions) = (
+            notification::by_ids(conn, &ids)?,
+            message_type::versions(conn, &routes)?,
+        );
+        for (id, routes_id) in missing {
+            let Some(notification) = stored.iter().find(|stored| stored.id == id) else {
+                continue;
+            };
+            let version = versions
+                .iter()
+                .find(|version| Some(version.id) == routes_id);
+            // A number of a route means nothing among other routes.
+            if version.is_none() && routes_id.is_some() {
+                continue;
+            }
+            ready.insert((id, routes_id), self.put(notification, version));
+        }
+        Ok(ready)
     }
 
     /// Makes a stored one ready. The oldest go when there are too many.
-    pub fn put(&self, notification: &Notification) -> Arc<Ready> {
+    fn put(&self, notification: &Notification, version: Option<&Version>) -> Arc<Ready> {
+        let routes = version.map_or(&notification.routes, |version| &version.routes);
         let ready = Arc::new(Ready {
             nonce: notification.nonce,
             project_id: notification.project_id,
             message_type: notification.message_type.clone(),
             created_at: notification.created_at,
             expires_at: notification.expires_at,
-            prepared: Prepared::stored(notification, &self.customer),
+            prepared: Prepared::stored(notification, routes, &self.customer),
         });
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.insert(notification.id, Arc::clone(&ready));
+        let edition = (notification.id, version.map(|version| version.id));
+        kept.insert(edition, Arc::clone(&ready));
         while kept.len() > KEPT {
             kept.pop_first();
         }

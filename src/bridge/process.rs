@@ -53,6 +53,8 @@ struct Done {
     events: usize,
     sightings: usize,
     receipts: usize,
+    /// Deliveries that waited for consent.
+    awaited: usize,
     told: usize,
 }
 
@@ -61,6 +63,7 @@ impl Done {
         self.events += other.events;
         self.sightings += other.sightings;
         self.receipts += other.receipts;
+        self.awaited += other.awaited;
         self.told += other.told;
     }
 }
@@ -85,6 +88,9 @@ impl Bridge {
         }
         if done.receipts > 0 {
             self.signals.receipts.notify_one();
+        }
+        if done.awaited > 0 {
+            self.wake_delivery();
         }
         if done.told > 0 {
             self.signals.webhooks.notify_one();
@@ -171,7 +177,7 @@ fn apply(
         .map(|found| ((found.account_id, found.openid.as_str()), found.id))
         .collect();
     windows::open(conn, &effects.acted.openings(&ids))?;
-    credit::record(conn, &consent::said(&effects.consents, &ids), now)?;
+    let awaited = credit::record(conn, &consent::said(&effects.consents, &ids), now)?;
     invite::redeem_presented(conn, &effects.invitations, &ids, now)?;
     let processed: Vec<Processed> = waiting
         .iter()
@@ -195,6 +201,7 @@ fn apply(
         events: waiting.len(),
         sightings: effects.sightings.len(),
         receipts,
+        awaited,
         told,
     })
 }

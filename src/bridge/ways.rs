@@ -7,9 +7,9 @@ use serde::Serialize;
 use super::plan::{Considered, Sender};
 use super::route::{Channel, Route};
 use crate::db::Conn;
-use crate::ids::NotificationId;
-use crate::models::delivery::{Delivery, DeliveryState};
-use crate::models::notification;
+use crate::ids::{NotificationId, VersionId};
+use crate::models::delivery::{Delivery, DeliveryState, Edition};
+use crate::models::{message_type, notification};
 
 /// The verdict on the route that leads to the person.
 const TAKEN: &str = "taken";
@@ -30,7 +30,7 @@ pub struct RouteView {
 }
 
 /// The routes of notifications, by which their deliveries are explained.
-pub struct Routes(HashMap<NotificationId, Vec<Route>>);
+pub struct Routes(HashMap<Edition, Vec<Route>>);
 
 impl Routes {
     /// Reads those of a page of deliveries.
@@ -41,10 +41,27 @@ impl Routes {
         let mut ids: Vec<NotificationId> = found.iter().map(|row| row.notification_id).collect();
         ids.sort_unstable();
         ids.dedup();
-        let stored = notification::routes_of(conn, &ids)?.into_iter();
-        let parsed =
-            stored.map(|(id, routes)| (id, serde_json::from_str(&routes).unwrap_or_default()));
-        Ok(Self(parsed.collect()))
+        let mut versions: Vec<VersionId> = found.iter().filter_map(|row| row.routes_id).collect();
+        versions.sort_unstable();
+        versions.dedup();
+        let own: HashMap<NotificationId, String> =
+            notification::routes_of(conn, &ids)?.into_iter().collect();
+        let versions: HashMap<VersionId, String> = message_type::versions(conn, &versions)?
+            .into_iter()
+            .map(|version| (version.id, version.routes))
+            .collect();
+        let mut routes = HashMap::with_capacity(ids.len());
+        for edition in found.iter().map(Delivery::edition) {
+            let (id, version) = edition;
+            let json = match version {
+                Some(version) => versions.get(&version),
+                None => own.get(&id),
+            };
+            let parse = |json: &String| serde_json::from_str(json).unwrap_or_default();
+            let routes = routes.entry(edition);
+            routes.or_insert_with(|| json.map(parse).unwrap_or_default());
+        }
+        Ok(Self(routes))
     }
 
     /// Those that were left, and the one that was taken.
@@ -54,7 +71,7 @@ impl Routes {
         let mut views: Vec<RouteView> = left.into_iter().map(RouteView::from).collect();
         let taken = delivery.route.and_then(|route| usize::try_from(route).ok());
         let taken = taken.filter(|route| views.iter().all(|view| view.route != *route));
-        let routes = self.0.get(&delivery.notification_id);
+        let routes = self.0.get(&delivery.edition());
         if let (Some(number), Some(routes)) = (taken, routes)
             && let Some(route) = routes.get(number)
         {

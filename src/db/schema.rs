@@ -8,8 +8,8 @@ mod subscribe;
 
 pub use invite::invitations;
 pub use notify::{
-    account_pauses, attempts, budgets, deliveries, message_types, notifications, progress,
-    receipts, sweeps,
+    account_pauses, attempts, budgets, deliveries, message_type_versions, message_types,
+    notifications, progress, receipts, sweeps,
 };
 pub use subscribe::{credit_entries, credits, template_syncs, templates};
 mod events_out;

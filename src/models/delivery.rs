@@ -3,6 +3,8 @@
 mod again;
 mod cancel;
 mod claim;
+mod consent;
+mod holds;
 mod insert;
 mod onward;
 mod outbox;
@@ -11,21 +13,26 @@ mod priority;
 mod progress;
 mod queue;
 mod reason;
+mod replan;
 mod search;
+
+use std::borrow::Cow;
 
 use chrono::NaiveDateTime;
 use diesel::prelude::*;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::db::batch::maybe_timestamp;
 use crate::db::{Conn, schema::deliveries, text_enum};
-use crate::ids::{AccountId, DeliveryId, IdentityId, NotificationId, ProjectId};
+use crate::ids::{AccountId, DeliveryId, IdentityId, NotificationId, ProjectId, VersionId};
 
 pub use again::{Again, StillUnreachable, explain_again, requeue};
 pub use cancel::cancel;
 pub use claim::{
     Claim, Due, Ended, Head, NO_ACCOUNT, Postponed, claim_due, hasten, heads, release,
 };
+pub use consent::{WAITING_FOR_CONSENT, consented};
+pub use holds::{MOST_ASTRAY, astray};
 pub use insert::insert_many;
 pub use onward::{DeadEnd, Halted, end, halted};
 pub use outbox::{Outcome, record};
@@ -34,7 +41,12 @@ pub use priority::Priority;
 pub use progress::{begin_counting, counts};
 pub use queue::{COUNTED, QueueState, queue_lengths};
 pub use reason::Reason;
+pub use replan::{Parted, Replanned, part, replan};
 pub use search::{Filter, latest_of_staff, search};
+
+/// What a delivery sends: a notification, over the routes that it was accepted with or, after a retry
+/// by hand, over those that its message type had then.
+pub type Edition = (NotificationId, Option<VersionId>);
 
 text_enum! {
     /// How far a delivery has come.
@@ -103,6 +115,64 @@ pub struct Delivery {
     pub finished_at: Option<NaiveDateTime>,
     /// When it was accepted, UTC.
     pub created_at: NaiveDateTime,
+    /// The routes it uses, if they are not the notification's own.
+    pub routes_id: Option<VersionId>,
+    /// What the app was told of it, once that differs from its state: an [`Answered`] as JSON.
+    pub first_answer: Option<String>,
+}
+
+impl Delivery {
+    /// What it sends.
+    pub fn edition(&self) -> Edition {
+        (self.notification_id, self.routes_id)
+    }
+
+    /// What the app was told of it when the request was accepted.
+    pub fn answered(&self) -> String {
+        let known = self.first_answer.clone();
+        known.unwrap_or_else(|| {
+            let (reason, detail) = (self.reason.as_deref(), self.detail.as_deref());
+            Answered::of(self.state, reason, detail).to_json()
+        })
+    }
+}
+
+/// What an app was told of a delivery when its request was accepted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answered {
+    /// `queued` or `unreachable`.
+    pub state: DeliveryState,
+    /// A stable word for why it is not simply sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// The same in a sentence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+}
+
+impl Answered {
+    /// What was told of a delivery that has no [`Delivery::first_answer`]: what became of it since
+    /// then was not told.
+    pub fn of(state: DeliveryState, reason: Option<&str>, detail: Option<&str>) -> Self {
+        let is_waiting = state == DeliveryState::Queued && reason == Some(WAITING_FOR_CONSENT);
+        let is_unreachable = state == DeliveryState::Unreachable;
+        let is_told = is_waiting || is_unreachable;
+        let told = |text: Option<&str>| text.filter(|_| is_told).map(str::to_owned);
+        Self {
+            state: match is_unreachable {
+                true => DeliveryState::Unreachable,
+                false => DeliveryState::Queued,
+            },
+            reason: told(reason),
+            detail: told(detail),
+        }
+    }
+
+    /// As it is stored.
+    pub fn to_json(&self) -> String {
+        // JSON of strings can always be written.
+        serde_json::to_string(self).unwrap_or_default()
+    }
 }
 
 /// A delivery to store: what is written as JSON is what it has of its own.
@@ -141,12 +211,12 @@ pub struct NewDelivery<'a> {
     /// Queued, or already at its end: unreachable.
     #[serde(rename = "ended", skip_serializing_if = "is_queued")]
     pub state: DeliveryState,
-    /// Why it is unreachable.
+    /// Why it is unreachable, or waits.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<&'a str>,
     /// The same in a sentence.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub detail: Option<&'a str>,
+    pub detail: Option<Cow<'a, str>>,
     /// The routes that were passed over, as JSON.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub considered: Option<String>,
@@ -197,6 +267,18 @@ pub struct Decided {
     pub reason: Option<String>,
     /// The same in a sentence.
     pub detail: Option<String>,
+    /// What the app was told, once that differs from the state.
+    pub first_answer: Option<String>,
+}
+
+impl Decided {
+    /// What the app was told, whatever became of the delivery since then.
+    pub fn answered(&self) -> Answered {
+        let stored = self.first_answer.as_deref();
+        let stored = stored.and_then(|json| serde_json::from_str(json).ok());
+        let (reason, detail) = (self.reason.as_deref(), self.detail.as_deref());
+        stored.unwrap_or_else(|| Answered::of(self.state, reason, detail))
+    }
 }
 
 /// Deliveries of a notification in short, in the order of acceptance, with ids above `after`.

@@ -1,11 +1,15 @@
 //! Message types: the named notifications of a business. Their routes are JSON, whose shape
 //! belongs to `bridge::route`.
 
+mod version;
+
 use chrono::NaiveDateTime;
 use diesel::prelude::*;
 
 use crate::db::{Conn, on_engine, schema::message_types};
 use crate::ids::{MessageTypeId, ProjectId};
+
+pub use version::{Version, keep_versions, versions};
 
 /// A message type.
 #[derive(Clone, Debug, Queryable, Selectable)]
@@ -96,6 +100,19 @@ pub fn routes(conn: &mut Conn, project: ProjectId) -> QueryResult<Vec<(String, S
         .filter(message_types::project_id.eq(project))
         .order(message_types::name)
         .select((message_types::name, message_types::routes))
+        .load(conn)
+}
+
+/// The message types of these names, as far as there are any.
+pub fn by_names(
+    conn: &mut Conn,
+    project: ProjectId,
+    names: &[&str],
+) -> QueryResult<Vec<MessageType>> {
+    message_types::table
+        .filter(message_types::project_id.eq(project))
+        .filter(message_types::name.eq_any(names))
+        .select(MessageType::as_select())
         .load(conn)
 }
 

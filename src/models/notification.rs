@@ -37,6 +37,8 @@ pub struct Notification {
     pub cancelled_at: Option<NaiveDateTime>,
     /// When it was accepted, UTC.
     pub created_at: NaiveDateTime,
+    /// What it wanted otherwise than its message type says, JSON.
+    pub manner: Option<String>,
 }
 
 /// A notification to store.
@@ -65,6 +67,8 @@ pub struct NewNotification<'a> {
     pub expires_at: Option<NaiveDateTime>,
     /// Now.
     pub created_at: NaiveDateTime,
+    /// What it wants otherwise than its message type says, JSON.
+    pub manner: Option<String>,
 }
 
 /// Stores a notification. Returns none if its idempotency key is taken.

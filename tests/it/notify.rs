@@ -2,6 +2,7 @@
 
 mod accept;
 mod budgets;
+mod consent_wait;
 mod customer;
 mod deliver;
 mod endpoint;
@@ -11,9 +12,12 @@ mod lanes;
 mod matrix;
 mod pauses;
 mod people;
+mod prefer;
 mod preflight;
 mod rig;
 mod silence;
+mod there;
+mod today;
 mod trouble;
 mod ways;
 mod words;

@@ -141,7 +141,7 @@ fn store(
     }
     bind(conn, place, known, plans, now)?;
     let said: Vec<Said> = plans.iter().flat_map(|plan| plan.said.clone()).collect();
-    credit::record(conn, &said, now)
+    credit::record(conn, &said, now).map(drop)
 }
 
 /// Adds the staff members that are missing, and binds.

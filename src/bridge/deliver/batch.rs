@@ -10,16 +10,16 @@ use super::budget::{Allowances, Short, used_up};
 use super::lane::{Mode, Slot};
 use super::outcome::{REMEMBERED, next_midnight};
 use super::pause::{Pause, tell_set};
+use super::reconsider::reconsider;
 use super::{DeliverError, seconds};
 use crate::bridge::Bridge;
-use crate::bridge::prepared::{Notifications, Ready};
+use crate::bridge::prepared::Editions;
 use crate::bridge::retry::jitter;
 use crate::db::Conn;
-use crate::ids::{AccountId, DeliveryId, NotificationId};
+use crate::ids::{AccountId, DeliveryId};
 use crate::models::account_pause::{self, AccountPause, Named, NewPause, PauseKind, PauseReason};
 use crate::models::budget::{self, Uses};
 use crate::models::delivery::{self, Claim, Due, Ended, Postponed};
-use crate::models::notification;
 
 /// How long the other deliveries of a call wait that is tried with one; they are made due when it
 /// works.
@@ -31,13 +31,15 @@ const AFTER_MIDNIGHT_MS: f64 = 290_000.0;
 #[derive(Debug)]
 pub(super) struct Batch {
     pub(super) due: Vec<Due>,
-    pub(super) notifications: HashMap<NotificationId, Arc<Ready>>,
+    pub(super) notifications: Editions,
     /// Those that are not to be tried, and why.
     pub(super) held: HashMap<DeliveryId, Pause>,
     /// What was counted for them.
     pub(super) counted: Vec<Uses>,
     /// How many were claimed, with those given back at once.
     pub(super) claimed: usize,
+    /// Whether some of them go another way, and are due there.
+    pub(super) is_replanned: bool,
     /// When the next may be claimed, where a rate is used up.
     rests_until: Option<NaiveDateTime>,
     /// A budget that was used up by this.
@@ -58,8 +60,8 @@ impl Batch {
     }
 }
 
-fn call(due: &Due, notifications: &HashMap<NotificationId, Arc<Ready>>) -> &'static str {
-    let ready = notifications.get(&due.notification_id);
+fn call(due: &Due, notifications: &Editions) -> &'static str {
+    let ready = notifications.get(&due.edition());
     let prepared = ready.and_then(|ready| ready.prepared.as_ref().ok());
     let number = usize::try_from(due.route).unwrap_or(usize::MAX);
     match prepared.and_then(|prepared| prepared.routes().get(number)) {
@@ -96,14 +98,21 @@ impl Bridge {
             allowances: Allowances::new(self.config.budgets.of(app_id)),
         };
         let ready = Arc::clone(&self.notifications);
-        let batch = self
+        let wait = settings.consent_wait();
+        let (batch, reconsidered) = self
             .db
             .write(move |conn| {
-                let due = delivery::claim_due(conn, &claim)?;
-                let notifications = gather(conn, &ready, &due)?;
-                Ok::<_, DeliverError>(order.admit(conn, due, notifications)?)
+                let mut due = delivery::claim_due(conn, &claim)?;
+                let claimed = due.len();
+                let notifications = ready.gather(conn, due.iter().map(Due::edition))?;
+                let reconsidered = reconsider(conn, &mut due, &notifications, wait, now)?;
+                let mut batch = order.admit(conn, due, notifications)?;
+                batch.claimed = claimed;
+                batch.is_replanned = reconsidered.replanned > 0;
+                Ok::<_, DeliverError>((batch, reconsidered))
             })
             .await?;
+        self.tell_reconsidered(slot.lane, reconsidered);
         if let Some(until) = batch.rests_until {
             slot.rests(until);
         }
@@ -113,29 +122,6 @@ impl Bridge {
         }
         Ok(batch)
     }
-}
-
-/// The notifications of the deliveries; those that are not ready yet are read.
-fn gather(
-    conn: &mut Conn,
-    ready: &Notifications,
-    due: &[Due],
-) -> diesel::QueryResult<HashMap<NotificationId, Arc<Ready>>> {
-    let wanted: BTreeSet<NotificationId> = due.iter().map(|due| due.notification_id).collect();
-    let mut notifications = HashMap::with_capacity(wanted.len());
-    let mut missing = Vec::new();
-    for id in wanted {
-        match ready.get(id) {
-            Some(ready) => drop(notifications.insert(id, ready)),
-            None => missing.push(id),
-        }
-    }
-    if !missing.is_empty() {
-        for stored in &notification::by_ids(conn, &missing)? {
-            notifications.insert(stored.id, ready.put(stored));
-        }
-    }
-    Ok(notifications)
 }
 
 /// What decides which of the claimed deliveries are tried.
@@ -152,11 +138,12 @@ impl Order {
         &self,
         conn: &mut Conn,
         due: Vec<Due>,
-        notifications: HashMap<NotificationId, Arc<Ready>>,
+        notifications: Editions,
     ) -> diesel::QueryResult<Batch> {
         let held = self.held(&due, &notifications);
         let mut batch = Batch {
             claimed: due.len(),
+            is_replanned: false,
             due,
             notifications,
             held,
@@ -178,11 +165,7 @@ impl Order {
     }
 
     /// Those that wait for a pause.
-    fn held(
-        &self,
-        due: &[Due],
-        notifications: &HashMap<NotificationId, Arc<Ready>>,
-    ) -> HashMap<DeliveryId, Pause> {
+    fn held(&self, due: &[Due], notifications: &Editions) -> HashMap<DeliveryId, Pause> {
         if let Mode::Search(pause) = &self.mode {
             return due.iter().map(|due| (due.id, self.wait(pause))).collect();
         }

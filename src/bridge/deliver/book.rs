@@ -269,7 +269,7 @@ fn blank(due: &Due, now: NaiveDateTime) -> Outcome {
 }
 
 /// The try before this one, in case its process was lost before it recorded anything.
-fn lost(due: &Due, now: NaiveDateTime) -> NewAttempt {
+pub(super) fn lost(due: &Due, now: NaiveDateTime) -> NewAttempt {
     NewAttempt {
         number: due.attempts - 1,
         outcome: "interrupted",

@@ -81,6 +81,8 @@ impl Bridge {
             was_paused: !known.is_empty(),
         });
         let recorded = self.write_down(&record).await?;
+        let sent = gathered.batch.due.iter().map(|due| due.notification_id);
+        self.awaited.tell(sent);
         if let Some(changed) = recorded.changed {
             let account = gathered.accounts.get(&slot.lane);
             let app_id = account.map_or("", |account| account.app_id.as_str());

@@ -155,7 +155,7 @@ impl Bridge {
         let ready = gathered
             .batch
             .notifications
-            .get(&due.notification_id)
+            .get(&due.edition())
             .ok_or_else(|| SendError::NotRenderable(gone()))?;
         let prepared = ready
             .prepared

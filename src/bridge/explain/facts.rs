@@ -59,6 +59,8 @@ pub(super) struct Facts {
     pub(super) credits: Vec<Credit>,
     /// The names of templates, as far as they were listed.
     pub(super) titles: HashMap<(AccountId, String), String>,
+    /// Whether a message waits for consent that is all it lacks.
+    pub(super) waits_for_consent: bool,
     /// Every way to send something, judged for this person.
     pub(super) leads: Vec<Lead>,
     pub(super) asked: Option<AskedType>,
@@ -99,6 +101,7 @@ impl Facts {
         let numbers: Vec<DeliveryId> = deliveries.iter().map(|row| row.id).collect();
         let tries = attempt::of_deliveries(conn, &numbers)?.into_iter();
         let told = tries.filter_map(|one| Some((one.delivery_id, Refusal::of(one)?)));
+        let waits_for_consent = config.deliver.consent_wait_seconds > 0;
         let stops = Stops::read(conn, config, &accounts, now)?;
         let troubles = accounts
             .iter()
@@ -120,6 +123,7 @@ impl Facts {
             types: notification::types_of(conn, &of)?.into_iter().collect(),
             routes: Routes::of(conn, &deliveries)?,
             asked: None,
+            waits_for_consent,
             staff,
             reach,
             accounts,

@@ -26,6 +26,8 @@ pub(super) struct Lead {
     pub(super) why: Option<(Unreachable, String)>,
     /// It leads to an identity of which it is not known whether it follows.
     pub(super) is_a_try: bool,
+    /// It lacks nothing but the person's consent, which they have not refused.
+    pub(super) is_awaited: bool,
 }
 
 /// What would become of a message of one type.
@@ -33,9 +35,9 @@ pub(super) struct Lead {
 pub struct TypeStory {
     /// Its name.
     pub name: String,
-    /// `would_send` or `unreachable`.
+    /// `would_send`, `would_wait` for the person's consent, or `unreachable`.
     pub verdict: &'static str,
-    /// Which route would be taken, from 0.
+    /// Which route would be taken, or waited for, from 0.
     pub route: Option<usize>,
     /// Every route with its own verdict, also those behind the one that would be taken.
     pub routes: Vec<RouteView>,
@@ -101,6 +103,7 @@ fn add(leads: &mut Vec<Lead>, sender: Sender, named_by: Option<&String>) {
             message_types: Vec::new(),
             why: None,
             is_a_try: false,
+            is_awaited: false,
         });
         leads.len() - 1
     });
@@ -116,7 +119,15 @@ pub(super) fn judge(leads: &mut [Lead], reach: &[ReachRow], credits: &Credits) {
     let rows: Vec<&ReachRow> = reach.iter().collect();
     for lead in leads {
         match plan(&rows, slice::from_ref(&lead.sender), 0, credits) {
-            Plan::Unreachable { reason, detail, .. } => lead.why = Some((reason, detail)),
+            Plan::Unreachable {
+                reason,
+                detail,
+                awaiting,
+                ..
+            } => {
+                lead.why = Some((reason, detail));
+                lead.is_awaited = awaiting.is_some();
+            }
             Plan::Send { to, .. } => {
                 let by_follow = lead.sender.channel.traits().permission == Permission::Follow;
                 lead.is_a_try = by_follow && to.follow_state != Some(FollowState::Following);
@@ -174,14 +185,19 @@ pub(super) fn of_type(facts: &Facts) -> Option<TypeStory> {
     });
     let routes: Vec<RouteView> = routes.collect();
     let is_usable = routes.iter().all(|view| view.verdict != "route_unusable");
-    let taken = routes.iter().find(|view| view.leads() && is_usable);
+    let taken = routes.iter().position(|view| view.leads() && is_usable);
+    let is_awaited = |route: &Route| of_route(facts, route).is_ok_and(|lead| lead.is_awaited);
+    let mut asks = asked.routes.iter();
+    let awaited = asks.position(is_awaited);
+    let awaited = awaited.filter(|_| is_usable && facts.waits_for_consent);
     Some(TypeStory {
         name: asked.name.clone(),
-        verdict: match taken {
-            Some(_) => "would_send",
-            None => "unreachable",
+        verdict: match (taken, awaited) {
+            (Some(_), _) => "would_send",
+            (None, Some(_)) => "would_wait",
+            (None, None) => "unreachable",
         },
-        route: taken.map(|view| view.route),
+        route: taken.or(awaited),
         problems: asked.problems.clone(),
         routes,
     })

@@ -8,7 +8,7 @@ use super::Explanation;
 use super::delivery::DeliveryStory;
 use super::facts::Facts;
 use super::steps::Steps;
-use crate::models::delivery::{DeliveryState, Reason};
+use crate::models::delivery::{DeliveryState, Reason, WAITING_FOR_CONSENT};
 
 /// Adds what the newest delivery asks for: of the type that was asked about, if one was.
 pub(super) fn follow_up(facts: &Facts, story: &Explanation, steps: &mut Steps) {
@@ -22,6 +22,9 @@ pub(super) fn follow_up(facts: &Facts, story: &Explanation, steps: &mut Steps) {
     let what = last.message_type.as_deref().unwrap_or("its message type");
     match last.state {
         DeliveryState::Delivered | DeliveryState::Cancelled => {}
+        DeliveryState::Queued if last.reason.as_deref() == Some(WAITING_FOR_CONSENT) => steps.add(
+            format!("Wait: delivery {id} ({what}) waits for their consent. {detail}"),
+        ),
         DeliveryState::Queued => steps.add(match last.next_attempt_at {
             Some(due) if !detail.is_empty() => {
                 format!("Wait: delivery {id} ({what}) is tried again by itself at {}. {detail}", time(due))

@@ -1,7 +1,7 @@
 //! Retrying deliveries by hand: what did not arrive is planned anew and sent anew, unless the
 //! person may have seen it already.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use chrono::NaiveDateTime;
 use diesel::QueryResult;
@@ -11,12 +11,13 @@ use crate::bridge::Bridge;
 use crate::bridge::decide::{Addressee, Asked, Decision, Known, Reach, decide};
 use crate::bridge::plan::Sender;
 use crate::bridge::prepared::Prepared;
-use crate::bridge::route;
+use crate::bridge::route::{self, FieldError, Manner};
 use crate::bridge::senders::{KnownAccounts, known_accounts, senders};
 use crate::config::Customer;
 use crate::db::Conn;
-use crate::ids::{DeliveryId, NotificationId, ProjectId};
+use crate::ids::{DeliveryId, NotificationId, ProjectId, VersionId};
 use crate::models::delivery::{self, Again, Delivery, DeliveryState, Filter, StillUnreachable};
+use crate::models::message_type::{self, Version};
 use crate::models::notification::{self, Notification};
 
 /// Deliveries retried in one transaction.
@@ -110,6 +111,7 @@ fn retry(
     }
     let ids: Vec<NotificationId> = wanted.keys().copied().collect();
     let notifications = notification::hold(conn, &ids)?;
+    let today = Today::of(conn, project, &notifications, now)?;
     let people: BTreeSet<Addressee<'_>> = wanted.values().flatten().map(|one| whom(one)).collect();
     let reach = Reach::of(conn, project, people)?;
     let known = reach.known();
@@ -117,7 +119,7 @@ fn retry(
     let mut usable = Vec::new();
     for notification in &notifications {
         let deliveries = wanted.remove(&notification.id).unwrap_or_default();
-        match ready(notification, &accounts, now, customer) {
+        match ready(notification, &today, &accounts, now, customer) {
             Ok(ready) => usable.push((ready, deliveries)),
             Err((reason, detail)) => {
                 for delivery in deliveries {
@@ -143,8 +145,91 @@ fn whom(delivery: &Delivery) -> Addressee<'_> {
     Addressee::of(delivery.staff_id.as_deref(), delivery.recipient.as_deref())
 }
 
-/// What a notification sends, through what, and its deliveries.
-type Usable<'d> = ((Prepared, Vec<Sender>), Vec<&'d Delivery>);
+/// The routes of today of notifications.
+struct Today {
+    /// By notification; none where its message type is gone.
+    routes: HashMap<NotificationId, Result<String, FieldError>>,
+    versions: Vec<Version>,
+}
+
+impl Today {
+    /// Reads those of the notifications' message types, and stores those that differ from what a
+    /// notification was accepted with: its deliveries refer to routes by number.
+    fn of(
+        conn: &mut Conn,
+        project: ProjectId,
+        notifications: &[Notification],
+        now: NaiveDateTime,
+    ) -> QueryResult<Self> {
+        let names = notifications.iter().map(|one| one.message_type.as_str());
+        let names: BTreeSet<&str> = names.collect();
+        let names: Vec<&str> = names.into_iter().collect();
+        let types: HashMap<String, String> = message_type::by_names(conn, project, &names)?
+            .into_iter()
+            .map(|one| (one.name, one.routes))
+            .collect();
+        let routes: HashMap<NotificationId, Result<String, FieldError>> = notifications
+            .iter()
+            .filter_map(|one| {
+                let routes = types.get(&one.message_type)?.clone();
+                let manner = Manner::stored(one.manner.as_deref());
+                Some((one.id, manner.of_routes(routes)))
+            })
+            .collect();
+        let changed: BTreeSet<(&str, &str)> = notifications
+            .iter()
+            .filter_map(|one| Some((one, routes.get(&one.id)?.as_deref().ok()?)))
+            .filter(|(one, of_today)| one.routes != *of_today)
+            .map(|(one, of_today)| (one.message_type.as_str(), of_today))
+            .collect();
+        let changed: Vec<(&str, &str)> = changed.into_iter().collect();
+        let versions = message_type::keep_versions(conn, project, &changed, now)?;
+        Ok(Self { routes, versions })
+    }
+
+    /// The routes that a retry of a notification takes, and their id where they are not its own.
+    fn routes<'t>(
+        &'t self,
+        notification: &Notification,
+    ) -> Result<(&'t str, Option<VersionId>), (&'static str, String)> {
+        let name = &notification.message_type;
+        let of_today = match self.routes.get(&notification.id) {
+            Some(Ok(of_today)) => of_today,
+            Some(Err(error)) => return Err(unusable(error)),
+            None => {
+                let detail = format!(
+                    "Message type {name:?} does not exist any more, and a retry sends what it says \
+                     today. Add it again (PUT /message-types/{name}) and retry, or ask for a \
+                     notification of another type."
+                );
+                return Err(("message_type_gone", detail));
+            }
+        };
+        let mut versions = self.versions.iter();
+        let version = versions.find(|one| one.name == *name && one.routes == *of_today);
+        let is_own = *of_today == notification.routes;
+        Ok((of_today, version.filter(|_| !is_own).map(|one| one.id)))
+    }
+}
+
+/// Why today's routes cannot be sent over.
+fn unusable(error: &dyn std::fmt::Display) -> (&'static str, String) {
+    let detail = format!(
+        "A retry sends what the message type says today, and that cannot be sent: {error}."
+    );
+    ("route_unusable", detail)
+}
+
+/// What a notification sends, through what.
+struct Ready {
+    prepared: Prepared,
+    senders: Vec<Sender>,
+    /// The routes that this is made of, if they are not the notification's own.
+    routes_id: Option<VersionId>,
+}
+
+/// What a notification sends, and its deliveries.
+type Usable<'d> = (Ready, Vec<&'d Delivery>);
 
 fn plan_all<'a>(
     conn: &mut Conn,
@@ -153,26 +238,26 @@ fn plan_all<'a>(
     retried: &mut Retried,
     now: NaiveDateTime,
 ) -> QueryResult<Plan<'a>> {
-    let each = usable.iter().flat_map(|((prepared, senders), deliveries)| {
+    let each = usable.iter().flat_map(|(ready, deliveries)| {
         deliveries.iter().map(move |&delivery| {
             let asked = Asked {
                 whom: whom(delivery),
-                prepared,
-                senders,
+                prepared: &ready.prepared,
+                senders: &ready.senders,
                 from: 0,
             };
-            (delivery, asked)
+            ((delivery, ready.routes_id), asked)
         })
     });
-    let (deliveries, asked): (Vec<&Delivery>, Vec<Asked<'_>>) = each.unzip();
+    let (deliveries, asked): (Vec<_>, Vec<Asked<'_>>) = each.unzip();
     let decided = decide(conn, known, &asked, now)?;
     let mut plan = Plan {
         again: Vec::new(),
         explained: Vec::new(),
         now,
     };
-    for (delivery, decision) in deliveries.into_iter().zip(decided) {
-        plan.enter(delivery, decision, retried);
+    for ((delivery, routes_id), decision) in deliveries.into_iter().zip(decided) {
+        plan.enter(delivery, routes_id, decision, retried);
     }
     Ok(plan)
 }
@@ -211,13 +296,15 @@ fn refusal(state: DeliveryState, even_if_sent: bool) -> Option<(&'static str, &'
     }
 }
 
-/// What a stored notification sends, through which accounts; or why it is not sent any more.
+/// What a stored notification sends by the routes of today, through which accounts; or why it is not
+/// sent any more.
 fn ready(
     notification: &Notification,
+    today: &Today,
     accounts: &KnownAccounts,
     now: NaiveDateTime,
     customer: &Customer,
-) -> Result<(Prepared, Vec<Sender>), (&'static str, String)> {
+) -> Result<Ready, (&'static str, String)> {
     let owned = |(reason, detail): (_, &str)| (reason, detail.to_owned());
     if notification.cancelled_at.is_some() {
         return Err(owned(CANCELLED));
@@ -229,16 +316,18 @@ fn ready(
         name: notification.message_type.clone(),
         source,
     };
+    let (json, routes_id) = today.routes(notification)?;
     let usable = || {
-        let routes = route::parse(&notification.routes).map_err(in_route)?;
+        let routes = route::parse(json).map_err(in_route)?;
         let senders = senders(accounts, &routes).map_err(in_route)?;
-        let prepared = Prepared::stored(notification, customer).map_err(in_route)?;
-        Ok::<_, NotifyError>((prepared, senders))
+        let prepared = Prepared::stored(notification, json, customer).map_err(in_route)?;
+        Ok::<_, NotifyError>(Ready {
+            prepared,
+            senders,
+            routes_id,
+        })
     };
-    usable().map_err(|error| {
-        let detail = format!("The notification cannot be sent any more: {error}.");
-        ("route_unusable", detail)
-    })
+    usable().map_err(|error| unusable(&error))
 }
 
 /// The rows that a retry leaves behind.
@@ -249,7 +338,13 @@ struct Plan<'a> {
 }
 
 impl<'a> Plan<'a> {
-    fn enter(&mut self, delivery: &Delivery, decision: Decision<'a>, retried: &mut Retried) {
+    fn enter(
+        &mut self,
+        delivery: &Delivery,
+        routes_id: Option<VersionId>,
+        decision: Decision<'a>,
+        retried: &mut Retried,
+    ) {
         let considered = decision.considered(Vec::new());
         match decision.way {
             Ok((route, to)) => self.again.push(Again {
@@ -263,6 +358,8 @@ impl<'a> Plan<'a> {
                 openid: to.openid.as_deref(),
                 route,
                 considered,
+                routes_id,
+                first_answer: Some(delivery.answered()),
                 now: self.now,
             }),
             Err((reason, detail)) => {
@@ -272,6 +369,7 @@ impl<'a> Plan<'a> {
                     reason,
                     detail,
                     considered,
+                    first_answer: delivery.answered(),
                     now: self.now,
                 });
             }

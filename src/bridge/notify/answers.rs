@@ -83,7 +83,7 @@ pub(super) fn record(
         })
         .flatten()
         .collect();
-    credit::record(conn, &said, now)
+    credit::record(conn, &said, now).map(drop)
 }
 
 fn app_id_of(request: &Sound, at: usize) -> Option<&str> {

@@ -1,9 +1,12 @@
 //! From recipients to deliveries: what is decided for each of them, and the rows of it.
 
-use chrono::NaiveDateTime;
+use std::borrow::Cow;
+
+use chrono::{NaiveDateTime, TimeDelta};
 
 use super::Usable;
 use super::met::Met;
+use crate::bridge::await_consent::Waiting;
 use crate::bridge::decide::{Addressee, Asked, Decision, Known, Reach, decide};
 use crate::db::Conn;
 use crate::models::delivery::{self, DeliveryState, NewDelivery};
@@ -35,7 +38,7 @@ pub(super) fn enqueue(
     let decided = decided(conn, usable, (met, at), whom, &known)?;
     let rows: Vec<NewDelivery<'_>> = decided
         .iter()
-        .map(|decision| row(decision, notification))
+        .map(|decision| row(decision, notification, usable.consent_wait))
         .collect();
     delivery::insert_many(conn, &rows)
 }
@@ -61,11 +64,24 @@ pub(super) fn decided<'a>(
     decide(conn, known, &asked, now)
 }
 
-fn row<'a>(decision: &'a Decision<'_>, notification: &Notification) -> NewDelivery<'a> {
+fn row<'a>(
+    decision: &'a Decision<'_>,
+    notification: &Notification,
+    consent_wait: TimeDelta,
+) -> NewDelivery<'a> {
     let now = notification.created_at;
-    let (way, why) = match &decision.way {
-        Ok(way) => (Some(way), None),
-        Err(why) => (None, Some(why)),
+    let send_at = notification.send_at.filter(|send_at| *send_at > now);
+    let times = (send_at.unwrap_or(now), notification.expires_at);
+    let waiting = Waiting::of(decision, consent_wait, times, now);
+    let way = match (&decision.way, &waiting) {
+        (Ok((route, to)), _) => Some((*route, *to)),
+        (Err(_), Some(waiting)) => Some((waiting.route, waiting.to)),
+        (Err(_), None) => None,
+    };
+    let (reason, detail) = match (waiting, &decision.way) {
+        (Some(waiting), _) => (Some(waiting.reason), Some(Cow::Owned(waiting.detail))),
+        (None, Err((reason, detail))) => (Some(*reason), Some(Cow::Borrowed(detail.as_str()))),
+        (None, Ok(_)) => (None, None),
     };
     NewDelivery {
         notification_id: notification.id,
@@ -76,18 +92,18 @@ fn row<'a>(decision: &'a Decision<'_>, notification: &Notification) -> NewDelive
         account_id: way.and_then(|(_, to)| to.account_id),
         identity_id: way.and_then(|(_, to)| to.identity_id),
         openid: way.and_then(|(_, to)| to.openid.as_deref()),
-        route: way.map(|(route, _)| *route),
+        route: way.map(|(route, _)| route),
         priority: notification.priority.rank(),
         state: match way {
             Some(_) => DeliveryState::Queued,
             None => DeliveryState::Unreachable,
         },
-        reason: why.map(|(reason, _)| *reason),
-        detail: why.map(|(_, detail)| detail.as_str()),
+        reason,
+        detail,
         considered: decision.considered(Vec::new()),
-        due_at: way
-            .and(notification.send_at)
-            .filter(|send_at| *send_at > now),
+        // One that waits for consent is looked at once at once, too: the consent may have come
+        // while this was decided.
+        due_at: way.and(send_at),
         created_at: now,
     }
 }

@@ -9,8 +9,10 @@ use chrono::NaiveDateTime;
 use super::enqueue::decided;
 use super::met::Met;
 use super::request::Sound;
+use super::times::Times;
 use super::{CHUNK, NotifyError, NotifyRequest, Usable, answers, recipients, usable};
 use crate::bridge::Bridge;
+use crate::bridge::await_consent::Waiting;
 use crate::bridge::decide::{Addressee, Decision, Reach};
 use crate::bridge::plan::Sender;
 use crate::bridge::prepared::Prepared;
@@ -39,8 +41,10 @@ pub struct Forecast {
     pub staff_id: Option<String>,
     /// The person, where they were not asked for by staff id, as JSON.
     pub recipient: Option<String>,
-    /// Which route would be taken, from 0; none: unreachable.
+    /// Which route would be taken, or be waited for, from 0; none: unreachable.
     pub route: Option<usize>,
+    /// Whether the message would wait for the person's consent, as `why` says.
+    pub waits: bool,
     /// Why they are unreachable: a stable word, and the same in a sentence.
     pub why: Option<(&'static str, String)>,
     /// Every route that was considered, in order; the last one is taken, if any is.
@@ -112,14 +116,14 @@ fn look(
     config: &Arc<Config>,
     now: NaiveDateTime,
 ) -> Result<Preflight, NotifyError> {
-    let usable = usable(conn, project, request, &config.customer, now)?;
+    let usable = usable(conn, project, request, config, now)?;
     if !request.brought.is_empty() {
         answers::record(conn, request, &usable.accounts, now)?;
     }
     let (mut met, mut verdicts) = (Met::default(), Vec::new());
     let limits = (CHUNK, most);
     recipients::in_chunks(conn, project, &request.recipients, limits, |conn, whom| {
-        let some = forecasts(conn, project, &usable, (&mut met, now), whom)?;
+        let some = forecasts(conn, project, &usable, (&mut met, request.times, now), whom)?;
         verdicts.extend(some);
         Ok::<_, NotifyError>(())
     })?;
@@ -137,17 +141,21 @@ fn forecasts(
     conn: &mut Conn,
     project: ProjectId,
     usable: &Usable,
-    (met, now): (&mut Met, NaiveDateTime),
+    (met, times, now): (&mut Met, Times, NaiveDateTime),
     whom: &[Addressee<'_>],
 ) -> diesel::QueryResult<Vec<Forecast>> {
     let mut reach = Reach::of(conn, project, whom.iter().copied())?;
     met.imagine(&usable.accounts, whom, &mut reach);
-    let decided = decided(conn, usable, (met, now), whom, &reach.known())?;
-    let forecasts = decided.iter().map(|one| forecast(one, &usable.senders));
+    let known = reach.known();
+    let decided = decided(conn, usable, (met, now), whom, &known)?;
+    let forecasts = decided.iter().map(|one| {
+        let waiting = Waiting::of(one, usable.consent_wait, times.waits(now), now);
+        forecast(one, waiting, &usable.senders)
+    });
     Ok(forecasts.collect())
 }
 
-fn forecast(decision: &Decision<'_>, senders: &[Sender]) -> Forecast {
+fn forecast(decision: &Decision<'_>, waiting: Option<Waiting<'_>>, senders: &[Sender]) -> Forecast {
     let passed = decision.considered.iter().cloned();
     let mut routes: Vec<RouteView> = passed.map(RouteView::from).collect();
     // All routes are looked at from the first, so the one behind those passed is the one chosen.
@@ -156,6 +164,10 @@ fn forecast(decision: &Decision<'_>, senders: &[Sender]) -> Forecast {
         Ok((route, _)) => (usize::try_from(*route).ok(), None),
         Err((reason, detail)) => (None, Some((*reason, detail.clone()))),
     };
+    let waits = waiting.is_some();
+    let awaited = waiting
+        .as_ref()
+        .and_then(|one| usize::try_from(one.route).ok());
     let is_chosen = route.is_some() || decision.is_unrenderable();
     if let Some(sender) = senders.get(chosen).filter(|_| is_chosen) {
         let refused = why
@@ -166,8 +178,9 @@ fn forecast(decision: &Decision<'_>, senders: &[Sender]) -> Forecast {
     Forecast {
         staff_id: decision.staff_id.map(str::to_owned),
         recipient: decision.whom.recipient().map(str::to_owned),
-        route,
-        why,
+        route: route.or(awaited),
+        waits,
+        why: waiting.map(|one| (one.reason, one.detail)).or(why),
         routes,
     }
 }

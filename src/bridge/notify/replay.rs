@@ -4,7 +4,7 @@ use super::request::Sound;
 use super::{Accepted, NotifyError, Verdict};
 use crate::db::Conn;
 use crate::ids::{DeliveryId, NotificationId, ProjectId};
-use crate::models::delivery::{self, DeliveryState};
+use crate::models::delivery;
 use crate::models::notification;
 
 /// Verdicts read at a time.
@@ -35,17 +35,14 @@ pub(super) fn replay(
 /// The verdicts as they were given: what became of a delivery since then does not change them.
 pub(super) fn verdicts(conn: &mut Conn, id: NotificationId) -> Result<Vec<Verdict>, NotifyError> {
     let verdict = |row: delivery::Decided| {
-        let is_unreachable = row.state == DeliveryState::Unreachable;
+        let told = row.answered();
         Verdict {
             staff_id: row.staff_id.map(Into::into),
             recipient: row.recipient.map(Into::into),
             delivery_id: row.id,
-            state: match is_unreachable {
-                true => DeliveryState::Unreachable,
-                false => DeliveryState::Queued,
-            },
-            reason: row.reason.filter(|_| is_unreachable).map(Into::into),
-            detail: row.detail.filter(|_| is_unreachable).map(Into::into),
+            state: told.state,
+            reason: told.reason.map(Into::into),
+            detail: told.detail.map(Into::into),
         }
     };
     let mut verdicts: Vec<Verdict> = Vec::new();

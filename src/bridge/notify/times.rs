@@ -30,6 +30,14 @@ impl Times {
         })
     }
 
+    /// From when a delivery waits for consent, and when it expires.
+    pub(super) fn waits(self, now: NaiveDateTime) -> (NaiveDateTime, Option<NaiveDateTime>) {
+        (
+            self.send_at.map_or(now, |time| time.max(now)),
+            self.expires_at,
+        )
+    }
+
     /// Checks them against the time of day. Only for a request that is new: a repetition gets its
     /// answer also when the times have passed.
     pub(super) fn check(&self, now: NaiveDateTime) -> Result<(), FieldError> {

@@ -80,6 +80,29 @@ pub(super) fn anyway<'a>(rows: &[&'a ReachRow], sender: &Sender) -> Option<&'a R
     rows.next().filter(|_| needs_none).copied()
 }
 
+/// The identity whose consent is all that the route lacks, if they have not refused it: somebody who
+/// was not asked yet may be answering at this moment.
+pub(super) fn awaited<'a>(
+    rows: &[&'a ReachRow],
+    sender: &Sender,
+    credits: &Credits,
+) -> Option<&'a ReachRow> {
+    if sender.channel.traits().permission != Permission::Credit {
+        return None;
+    }
+    let there = rows.iter().filter(|row| row.account_id == sender.id);
+    let may_allow = there.filter(|row| {
+        let standing = row
+            .identity_id
+            .and_then(|id| credits.of(id, &sender.template_id));
+        let is_one = row.openid.is_some() && row.profile_state != Some(ProfileState::UnknownOpenid);
+        row.identity_id.is_some() && is_one && standing.is_none_or(|standing| !standing.declined)
+    });
+    may_allow
+        .max_by_key(|row| (row.followed_time, row.identity_id))
+        .copied()
+}
+
 /// How well an identity can be tried; none: not at all.
 fn rank(row: &ReachRow, sender: &Sender, credits: &Credits) -> Option<(bool, i64, i64)> {
     let id = row.identity_id?;

@@ -1,14 +1,15 @@
 //! What one notification wants otherwise than the routes of its message type say.
 
-use serde::Serialize;
 use serde::de::value::Error;
 use serde::de::{DeserializeOwned, IntoDeserializer};
+use serde::{Deserialize, Serialize};
 
-use super::{Channel, FieldError, Route};
+use super::{Channel, FieldError, Route, parse, to_json};
 use crate::wechat::subscribe::{Language, MiniProgramState};
 
 /// How the subscription messages of a mini-program are sent, for one notification.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Manner {
     /// Which version of the mini-program a tap opens.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -37,6 +38,34 @@ impl Manner {
     /// Whether anything is wanted otherwise.
     pub fn is_given(&self) -> bool {
         *self != Self::default()
+    }
+
+    /// As it is stored with a notification; none if nothing is wanted otherwise.
+    pub fn to_json(self) -> Option<String> {
+        // JSON of two words can always be written.
+        self.is_given()
+            .then(|| serde_json::to_string(&self).unwrap_or_default())
+    }
+
+    /// What a stored notification wanted.
+    pub fn stored(json: Option<&str>) -> Self {
+        json.and_then(|json| serde_json::from_str(json).ok())
+            .unwrap_or_default()
+    }
+
+    /// Routes as JSON, changed as [`apply`](Self::apply) does; the same text if nothing is wanted
+    /// otherwise.
+    ///
+    /// # Errors
+    /// Names the route that cannot be read.
+    pub fn of_routes(&self, json: String) -> Result<String, FieldError> {
+        if !self.is_given() {
+            return Ok(json);
+        }
+        let mut routes = parse(&json)?;
+        self.apply(&mut routes);
+        let unwritable = |error| FieldError::new("routes", format!("cannot be stored: {error}"));
+        to_json(&routes).map_err(unwritable)
     }
 
     /// Changes the routes that send subscription messages of a mini-program.

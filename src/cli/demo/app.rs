@@ -40,6 +40,10 @@ impl App {
             .await
     }
 
+    pub(super) async fn delete(&self, path: &str) -> Result<Value> {
+        self.exchange(self.request(Method::DELETE, path)).await
+    }
+
     pub(super) async fn post_once(&self, path: &str, key: &str, body: &Value) -> Result<Value> {
         let request = self
             .request(Method::POST, path)

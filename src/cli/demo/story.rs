@@ -4,6 +4,7 @@
 mod adopt;
 mod fallback;
 mod invite;
+mod later;
 
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
@@ -30,6 +31,7 @@ pub(super) async fn tell(stage: &Stage) -> Result<u32> {
     unfollow(stage, &mut teller).await?;
     fallback::act(stage, &mut teller).await?;
     adopt::act(stage, &mut teller).await?;
+    later::act(stage, &mut teller).await?;
     println!("\n{} checks, {} failed", teller.checks, teller.failed);
     Ok(teller.failed)
 }

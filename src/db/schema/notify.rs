@@ -13,6 +13,16 @@ diesel::table! {
 }
 
 diesel::table! {
+    message_type_versions (id) {
+        id -> BigInt,
+        project_id -> BigInt,
+        name -> Text,
+        routes -> Text,
+        created_at -> Timestamp,
+    }
+}
+
+diesel::table! {
     notifications (id) {
         id -> BigInt,
         project_id -> BigInt,
@@ -27,6 +37,7 @@ diesel::table! {
         expires_at -> Nullable<Timestamp>,
         cancelled_at -> Nullable<Timestamp>,
         created_at -> Timestamp,
+        manner -> Nullable<Text>,
     }
 }
 
@@ -58,6 +69,8 @@ diesel::table! {
         finished_at -> Nullable<Timestamp>,
         cancelled_at -> Nullable<Timestamp>,
         created_at -> Timestamp,
+        routes_id -> Nullable<BigInt>,
+        first_answer -> Nullable<Text>,
     }
 }
 

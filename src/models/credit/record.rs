@@ -13,6 +13,7 @@ use super::stated::LONG_TERM;
 use crate::db::batch::{Batch, Kind, timestamp};
 use crate::db::{Conn, schema::credits};
 use crate::ids::{AccountId, CreditId, IdentityId};
+use crate::models::delivery;
 
 /// One word on what an identity allows a template.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -105,8 +106,9 @@ struct NewEntry {
     mark: i64,
 }
 
-/// Takes down what was said, and counts anew what is left. Said twice, it counts once.
-pub fn record(conn: &mut Conn, said: &[Said], now: NaiveDateTime) -> QueryResult<()> {
+/// Takes down what was said, and counts anew what is left. Said twice, it counts once. Returns how
+/// many deliveries that wait for these persons are to be looked at again.
+pub fn record(conn: &mut Conn, said: &[Said], now: NaiveDateTime) -> QueryResult<usize> {
     const RECORD: Batch = Batch {
         columns: &[
             ("account_id", Kind::BigInt),
@@ -153,7 +155,13 @@ pub fn record(conn: &mut Conn, said: &[Said], now: NaiveDateTime) -> QueryResult
         .collect();
     ENTER.execute(conn, &entries)?;
     let touched: Vec<CreditId> = stored.iter().map(|row| row.id).collect();
-    recount(conn, &touched)
+    recount(conn, &touched)?;
+    // A refusal ends the wait, as a consent does.
+    let heard = said
+        .iter()
+        .filter(|said| !matches!(said.word, Word::Sent { .. }));
+    let heard: Vec<IdentityId> = heard.map(|said| said.identity_id).collect();
+    delivery::consented(conn, &heard, now)
 }
 
 /// One row for each identity and template, sorted, so that two replicas cannot deadlock.

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::DeliveryState;
 use crate::db::Conn;
 use crate::db::batch::{Batch, Kind, timestamp};
-use crate::ids::{AccountId, DeliveryId, IdentityId};
+use crate::ids::{AccountId, DeliveryId, IdentityId, VersionId};
 
 /// A delivery to send anew, on a way that was planned anew.
 #[derive(Clone, Debug, Serialize)]
@@ -35,6 +35,10 @@ pub struct Again<'a> {
     pub route: i32,
     /// The routes considered before it, as JSON.
     pub considered: Option<String>,
+    /// The routes among which it is, if they are not the notification's own.
+    pub routes_id: Option<VersionId>,
+    /// What the app was told of it, if that is not to be seen any more.
+    pub first_answer: Option<String>,
     /// Now.
     #[serde(serialize_with = "timestamp")]
     pub now: NaiveDateTime,
@@ -61,12 +65,15 @@ pub fn requeue(conn: &mut Conn, rows: &[Again<'_>]) -> QueryResult<Vec<DeliveryI
             ("openid", Kind::Text),
             ("route", Kind::Integer),
             ("considered", Kind::Text),
+            ("routes_id", Kind::BigInt),
+            ("first_answer", Kind::Text),
             ("now", Kind::Timestamp),
         ],
         sql: "UPDATE deliveries SET state = 'queued', reason = NULL, detail = NULL, \
               staff_id = r.staff_id, staff_name = r.staff_name, account_id = r.account_id, \
               identity_id = r.identity_id, openid = r.openid, route = r.route, \
-              considered = r.considered, spent = deliveries.attempts, begun_at = r.now, \
+              considered = r.considered, routes_id = r.routes_id, \
+              first_answer = COALESCE(deliveries.first_answer, r.first_answer), spent = deliveries.attempts, begun_at = r.now, \
               due_at = r.now, leased_until = NULL, unsettled_since = NULL, msgid = NULL, \
               sent_at = NULL, finished_at = NULL FROM {rows} WHERE deliveries.id = r.id \
               AND deliveries.state = r.was AND deliveries.attempts = r.attempts \
@@ -87,6 +94,8 @@ pub struct StillUnreachable {
     pub detail: String,
     /// The routes, each with the reason, as JSON.
     pub considered: Option<String>,
+    /// What the app was told of it.
+    pub first_answer: String,
     /// Now.
     #[serde(serialize_with = "timestamp")]
     pub now: NaiveDateTime,
@@ -100,10 +109,12 @@ pub fn explain_again(conn: &mut Conn, rows: &[StillUnreachable]) -> QueryResult<
             ("reason", Kind::Text),
             ("detail", Kind::Text),
             ("considered", Kind::Text),
+            ("first_answer", Kind::Text),
             ("now", Kind::Timestamp),
         ],
         sql: "UPDATE deliveries SET reason = r.reason, detail = r.detail, \
-              considered = r.considered, finished_at = r.now \
+              considered = r.considered, finished_at = r.now, \
+              first_answer = COALESCE(deliveries.first_answer, r.first_answer) \
               FROM {rows} WHERE deliveries.id = r.id AND deliveries.state = 'unreachable'",
     };
     EXPLAIN.execute(conn, rows)

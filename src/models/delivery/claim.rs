@@ -3,13 +3,14 @@
 use chrono::{NaiveDateTime, TimeDelta};
 use diesel::prelude::*;
 use diesel::sql_query;
-use diesel::sql_types::{BigInt, Integer, Nullable, Text, Timestamp};
+use diesel::sql_types::{BigInt, Bool, Integer, Nullable, Text, Timestamp};
 use serde::Serialize;
 
-use super::Priority;
+use super::holds::{HOLDS, look_for_people};
+use super::{Edition, Priority, WAITING_FOR_CONSENT};
 use crate::db::Conn;
 use crate::db::batch::{Batch, Kind, maybe_timestamp, timestamp};
-use crate::ids::{AccountId, DeliveryId, IdentityId, NotificationId};
+use crate::ids::{AccountId, DeliveryId, IdentityId, NotificationId, VersionId};
 
 /// A delivery to send now, leased to the caller.
 #[derive(Clone, Debug, QueryableByName)]
@@ -56,6 +57,27 @@ pub struct Due {
     /// Set if it was cancelled while it was being tried.
     #[diesel(sql_type = Nullable<Timestamp>)]
     pub cancelled_at: Option<NaiveDateTime>,
+    /// The routes it uses, if they are not the notification's own.
+    #[diesel(sql_type = Nullable<BigInt>)]
+    pub routes_id: Option<VersionId>,
+    /// What it says of it, if it waits for the person's consent.
+    #[diesel(sql_type = Nullable<Text>)]
+    pub awaits: Option<String>,
+    /// Whether the person is still there, and still whom it goes to.
+    #[diesel(sql_type = Bool)]
+    pub holds: bool,
+}
+
+impl Due {
+    /// What it sends.
+    pub fn edition(&self) -> Edition {
+        (self.notification_id, self.routes_id)
+    }
+
+    /// Whether an earlier try may have been taken; the claim was at `claimed_at`.
+    pub fn is_unsettled(&self, claimed_at: NaiveDateTime) -> bool {
+        self.unsettled_since < claimed_at
+    }
 }
 
 /// The lane of what needs no WeChat account.
@@ -131,7 +153,9 @@ pub struct Ended {
     pub unsettled_before: NaiveDateTime,
 }
 
-/// Leases the deliveries of a lane and priority that have been due longest.
+/// Leases the deliveries of a lane and priority that have been due longest. The same statement says
+/// whether each still [`holds`](Due::holds); of people who were not asked for by staff id, a second
+/// one in the same transaction.
 pub fn claim_due(conn: &mut Conn, claim: &Claim) -> QueryResult<Vec<Due>> {
     let lock = conn.engine().skip_locked();
     let leased_until = (claim.now + claim.lease).format("%F %T%.f");
@@ -142,14 +166,14 @@ pub fn claim_due(conn: &mut Conn, claim: &Claim) -> QueryResult<Vec<Due>> {
         let unsettled = ended.unsettled_before.format("%F %T%.f");
         format!(
             "AND (begun_at <= '{begun}' OR unsettled_since <= '{unsettled}' \
-             OR cancelled_at IS NOT NULL OR EXISTS ( \
+             OR cancelled_at IS NOT NULL OR reason = '{WAITING_FOR_CONSENT}' OR EXISTS ( \
                  SELECT 1 FROM notifications n WHERE n.id = deliveries.notification_id \
                  AND n.expires_at <= '{now}'))"
         )
     });
     // Materialized, so that no plan can run the locking part more than once. `due_at` stays, as it is
     // in an index: a claim that writes none is half as expensive, and steps over what is under way.
-    sql_query(format!(
+    let mut due = sql_query(format!(
         "WITH due AS MATERIALIZED ( \
              SELECT id FROM deliveries WHERE due_at IS NOT NULL \
              AND COALESCE(account_id, 0) = {lane} AND priority = {rank} \
@@ -159,9 +183,12 @@ pub fn claim_due(conn: &mut Conn, claim: &Claim) -> QueryResult<Vec<Due>> {
          unsettled_since = COALESCE(unsettled_since, '{now}') \
          WHERE id IN (SELECT id FROM due) RETURNING id, notification_id, staff_id, recipient, \
          staff_name, account_id, identity_id, openid, route, attempts, unsettled_since, spent, begun_at, \
-         cancelled_at"
+         cancelled_at, routes_id, CASE WHEN reason = '{WAITING_FOR_CONSENT}' THEN detail END AS awaits, \
+         (recipient IS NOT NULL OR {HOLDS}) AS holds"
     ))
-    .load(conn)
+    .load(conn)?;
+    look_for_people(conn, &mut due)?;
+    Ok(due)
 }
 
 /// A delivery that was claimed and not tried.

@@ -3,10 +3,10 @@
 use diesel::prelude::*;
 use serde::Serialize;
 
-use super::DeliveryState;
+use super::{DeliveryState, Edition};
 use crate::db::batch::{Batch, Kind};
 use crate::db::{Conn, schema::deliveries};
-use crate::ids::{DeliveryId, NotificationId, ProjectId};
+use crate::ids::{DeliveryId, NotificationId, ProjectId, VersionId};
 
 /// A delivery whose route has come to its end, and of which no try is unsettled.
 #[derive(Clone, Debug, Queryable, Selectable)]
@@ -30,6 +30,15 @@ pub struct Halted {
     pub state: DeliveryState,
     /// The routes considered before, as JSON.
     pub considered: Option<String>,
+    /// The routes it uses, if they are not the notification's own.
+    pub routes_id: Option<VersionId>,
+}
+
+impl Halted {
+    /// What it sends.
+    pub fn edition(&self) -> Edition {
+        (self.notification_id, self.routes_id)
+    }
 }
 
 /// Those of the deliveries that may go on. Not one that may have been seen, or was cancelled.

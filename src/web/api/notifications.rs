@@ -2,11 +2,13 @@
 
 pub(super) mod cancel;
 mod people;
+mod prefer;
 pub(super) mod preflight;
 
 use std::collections::BTreeMap;
 
 use actix_web::http::StatusCode;
+use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::web::{Data, Json, Path, Query};
 use actix_web::{HttpRequest, HttpResponse};
 use chrono::{DateTime, Utc};
@@ -22,8 +24,8 @@ use crate::ids::{DeliveryId, NotificationId};
 use crate::models::delivery::{self, DeliveryState, Priority};
 use crate::models::notification::{self, Notification};
 use crate::web::error::{Code, Problem};
-
 use people::Addressed;
+use prefer::{OutcomeView, Outcomes, PREFERENCE_APPLIED};
 
 const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
 const KEY_MAX: usize = 255;
@@ -92,9 +94,16 @@ pub(super) struct AcceptedView {
     message_type: String,
     counts: FirstCounts,
     #[serde(serialize_with = "in_turn")]
-    verdicts: Vec<Verdict>,
+    verdicts: Verdicts,
     /// Whether this is the answer to an earlier request with the same Idempotency-Key.
     replayed: bool,
+}
+
+/// What was decided for each recipient, and what became of it, if the answer waited for that.
+#[derive(Debug)]
+struct Verdicts {
+    first: Vec<Verdict>,
+    outcomes: Option<Outcomes>,
 }
 
 #[derive(Debug, Default, Serialize)]
@@ -112,15 +121,26 @@ struct VerdictView<'a> {
     delivery_id: DeliveryId,
     /// `queued` or `unreachable`.
     state: DeliveryState,
-    /// A stable word for why nobody can be reached.
+    /// A stable word for why nobody can be reached, or what is waited for.
     reason: Option<&'a str>,
     /// The same in a sentence, with what to do.
     detail: Option<&'a str>,
+    /// What became of it, if the answer waited for that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    outcome: Option<OutcomeView<'a>>,
 }
 
 /// One after the other: there may be many.
-fn in_turn<S: Serializer>(verdicts: &[Verdict], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_seq(verdicts.iter().map(VerdictView::from))
+fn in_turn<S: Serializer>(verdicts: &Verdicts, serializer: S) -> Result<S::Ok, S::Error> {
+    let outcomes = verdicts.outcomes.as_ref();
+    serializer.collect_seq(verdicts.first.iter().map(|verdict| {
+        VerdictView {
+            outcome: outcomes
+                .and_then(|outcomes| outcomes.get(&verdict.delivery_id))
+                .map(Into::into),
+            ..VerdictView::from(verdict)
+        }
+    }))
 }
 
 /// A notification in a list.
@@ -160,8 +180,25 @@ pub(super) async fn create(
     asked.idempotency_key = idempotency_key;
     let message_type = asked.message_type.clone();
     let accepted = state.bridge.notify(caller.project_id, asked).await?;
+    let wait = prefer::wait(&request, accepted.verdicts.len());
+    let outcomes = match wait {
+        Some(seconds) => {
+            let id = accepted.notification_id;
+            state.bridge.outcomes(id, seconds).await?
+        }
+        None => None,
+    };
+    let applied = wait.filter(|_| outcomes.is_some());
     let size = (accepted.verdicts.len(), VERDICT_BYTES);
-    large::answer(StatusCode::ACCEPTED, &show(message_type, accepted), size)
+    let view = show(message_type, accepted, outcomes);
+    let mut answer = large::answer(StatusCode::ACCEPTED, &view, size)?;
+    if let Some(seconds) = applied {
+        let name = HeaderName::from_static(PREFERENCE_APPLIED);
+        if let Ok(value) = HeaderValue::from_str(&format!("wait={seconds}")) {
+            answer.headers_mut().insert(name, value);
+        }
+    }
+    Ok(answer)
 }
 
 /// What is stored as JSON, to be shown as it is.
@@ -188,7 +225,7 @@ fn idempotency_key(request: &HttpRequest) -> Result<Option<String>, Problem> {
     }
 }
 
-fn show(message_type: String, accepted: Accepted) -> AcceptedView {
+fn show(message_type: String, accepted: Accepted, outcomes: Option<Outcomes>) -> AcceptedView {
     let mut counts = FirstCounts::default();
     for verdict in &accepted.verdicts {
         match verdict.state {
@@ -200,7 +237,10 @@ fn show(message_type: String, accepted: Accepted) -> AcceptedView {
         id: accepted.notification_id,
         message_type,
         counts,
-        verdicts: accepted.verdicts,
+        verdicts: Verdicts {
+            first: accepted.verdicts,
+            outcomes,
+        },
         replayed: accepted.replayed,
     }
 }
@@ -215,6 +255,7 @@ impl<'a> From<&'a Verdict> for VerdictView<'a> {
             state: verdict.state,
             reason: verdict.reason.as_deref(),
             detail: verdict.detail.as_deref(),
+            outcome: None,
         }
     }
 }

@@ -6,10 +6,10 @@ mod reach;
 
 use std::collections::BTreeSet;
 
-use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Json, Path, Query};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDateTime, Utc};
+use diesel::QueryResult;
 use serde::{Deserialize, Serialize};
 
 use super::check::{self, NAME_MAX, TAG_MAX, TAGS_MAX};
@@ -17,8 +17,10 @@ use super::cursor::{List, Page, Paging};
 use super::person::{Accounts, IdentityView, Sight};
 use super::{Caller, State};
 use crate::bridge::webhook::tell;
+use crate::db::Conn;
 use crate::ids::text::TextId;
-use crate::ids::{IdentityId, StaffRowId};
+use crate::ids::{IdentityId, ProjectId, StaffRowId};
+use crate::models::delivery::{self, MOST_ASTRAY};
 use crate::models::staff::{self, Staff};
 use crate::models::{binding, identity};
 use crate::web::error::{Code, Problem};
@@ -186,25 +188,49 @@ pub(super) async fn find(
     Ok(Json(whole.await?))
 }
 
+/// The answer to taking a staff member or a binding away.
+#[derive(Debug, Serialize)]
+pub(super) struct Removed {
+    /// How many deliveries wait for the staff member and will not go where they were to go: each is
+    /// planned again when its turn comes, or ends as `not_bound`.
+    deliveries_waiting: i64,
+    /// Whether there are more than that.
+    more: bool,
+}
+
+impl Removed {
+    /// Counts them, after the removal and in its transaction.
+    fn count(
+        conn: &mut Conn,
+        project: ProjectId,
+        staff_id: &str,
+        now: NaiveDateTime,
+    ) -> QueryResult<Self> {
+        let waiting = delivery::astray(conn, project, staff_id, now)?;
+        Ok(Self {
+            deliveries_waiting: waiting.min(MOST_ASTRAY),
+            more: waiting > MOST_ASTRAY,
+        })
+    }
+}
+
 /// `DELETE /staff/{staff_id}`: removes a staff member and the bindings, not the person.
 pub(super) async fn delete(
     state: Data<State>,
     caller: Caller,
     staff_id: Path<String>,
-) -> Result<HttpResponse, Problem> {
+) -> Result<Json<Removed>, Problem> {
     let (staff_id, project) = (staff_id.into_inner(), caller.project_id);
     let now = state.bridge.clock.now();
     let delete = state.bridge.db.write(move |conn| {
-        if let Some(member) = staff::find(conn, project, &staff_id)? {
-            let bindings = binding::of_staff(conn, member.id)?;
-            tell::unbound(conn, project, &staff_id, &bindings, now)?;
-        }
-        Ok::<_, Problem>(staff::delete(conn, project, &staff_id)?)
+        let member = staff::find(conn, project, &staff_id)?;
+        let member = member.ok_or_else(|| Problem::not_found("staff member"))?;
+        let bindings = binding::of_staff(conn, member.id)?;
+        tell::unbound(conn, project, &staff_id, &bindings, now)?;
+        staff::delete(conn, project, &staff_id)?;
+        Ok::<_, Problem>(Removed::count(conn, project, &staff_id, now)?)
     });
-    let deleted = delete.await?;
+    let removed = delete.await?;
     state.bridge.signals.webhooks.notify_one();
-    match deleted {
-        true => Ok(HttpResponse::NoContent().finish()),
-        false => Err(Problem::not_found("staff member")),
-    }
+    Ok(Json(removed))
 }

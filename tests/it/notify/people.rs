@@ -122,6 +122,10 @@ both_engines! {
         ways.allow(MP, 1).await;
         assert_eq!(sent(&ways, &whom).await["state"], "delivered");
         let delivery = sent(&ways, &whom).await;
+        assert_eq!((&delivery["state"], &delivery["reason"]), (&json!("queued"), &json!("waiting_for_consent")));
+        ways.stage.pass(40, 10).await;
+        let path = format!("/deliveries/{}", delivery["id"]);
+        let delivery = ways.stage.app.get(&ways.stage.key, &path).await.ok(200);
         assert_eq!((&delivery["state"], &delivery["reason"]), (&json!("unreachable"), &json!("no_credit")));
         assert_eq!(ways.seen(1), 1);
     }

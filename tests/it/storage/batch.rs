@@ -46,7 +46,7 @@ both_engines! {
         // The staff id is in an index, whose rows PostgreSQL bounds.
         let short: Vec<String> = texts.iter().map(|text| text.chars().take(100).collect()).collect();
         let rows: Vec<NewDelivery<'_>> = texts.iter().zip(&short).map(|(text, short)| NewDelivery {
-            detail: Some(text),
+            detail: Some(text.as_str().into()),
             staff_name: Some(text),
             ..queued(&ground, ground.notification(&mut ground.conn()), short)
         }).collect();
@@ -55,7 +55,7 @@ both_engines! {
             let stored = delivery::of_notification(conn, row.notification_id, None, 10).unwrap();
             assert_eq!(stored.len(), 1);
             assert_eq!(stored[0].staff_id.as_deref(), row.staff_id);
-            assert_eq!(stored[0].detail.as_deref(), row.detail);
+            assert_eq!(stored[0].detail.as_deref(), row.detail.as_deref());
             assert_eq!((&stored[0].reason, stored[0].msgid), (&None, None));
         }
     }

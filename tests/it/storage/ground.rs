@@ -179,6 +179,7 @@ pub(super) fn new_notification(project: ProjectId, key: Option<&str>) -> NewNoti
         send_at: None,
         expires_at: None,
         created_at: at(0),
+        manner: None,
     }
 }
 

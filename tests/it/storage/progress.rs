@@ -174,6 +174,8 @@ impl Player {
             openid: Some("o1"),
             route: 0,
             considered: None,
+            routes_id: None,
+            first_answer: None,
             now: at(self.now),
         }
     }
@@ -206,6 +208,8 @@ impl Player {
                 openid: Some("o1"),
                 route: 1,
                 considered: None,
+                routes_id: None,
+                first_answer: None,
                 now: at(self.now),
             })
             .collect();

@@ -27,6 +27,7 @@ pub(in crate::web::api) struct PreflightView {
 #[derive(Debug, Serialize)]
 struct Counts {
     would_send: usize,
+    would_wait: usize,
     unreachable: usize,
 }
 
@@ -36,13 +37,13 @@ struct VerdictView {
     /// The person, where they were not asked for by staff id.
     #[serde(skip_serializing_if = "Option::is_none")]
     recipient: Option<Box<RawValue>>,
-    /// `would_send` or `unreachable`.
+    /// `would_send`, `would_wait` or `unreachable`.
     verdict: &'static str,
-    /// A stable word for why nobody can be reached.
+    /// A stable word for why nobody can be reached, or what is waited for.
     reason: Option<&'static str>,
     /// The same in a sentence, with what to do.
     detail: Option<String>,
-    /// The route that would be taken, from 0, with its channel and account.
+    /// The route that would be taken or waited for, from 0, with its channel and account.
     route: Option<usize>,
     channel: Option<Channel>,
     account: Option<String>,
@@ -72,13 +73,15 @@ pub(in crate::web::api) async fn create(
 }
 
 fn show(message_type: String, looked: Preflight) -> PreflightView {
+    let would_wait = looked.verdicts.iter().filter(|one| one.waits).count();
     let reached = looked.verdicts.iter().filter(|one| one.route.is_some());
-    let would_send = reached.count();
+    let would_send = reached.count() - would_wait;
     PreflightView {
         message_type,
         counts: Counts {
             would_send,
-            unreachable: looked.verdicts.len() - would_send,
+            would_wait,
+            unreachable: looked.verdicts.len() - would_send - would_wait,
         },
         verdicts: looked.verdicts.into_iter().map(Into::into).collect(),
         warnings: looked.warnings.into_iter().map(Into::into).collect(),
@@ -91,6 +94,7 @@ impl From<Forecast> for VerdictView {
             staff_id,
             recipient,
             route,
+            waits,
             why,
             routes,
         } = forecast;
@@ -100,6 +104,7 @@ impl From<Forecast> for VerdictView {
             staff_id,
             recipient: recipient.and_then(as_json),
             verdict: match route {
+                Some(_) if waits => "would_wait",
                 Some(_) => "would_send",
                 None => "unreachable",
             },

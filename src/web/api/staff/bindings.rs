@@ -1,6 +1,5 @@
 //! Bindings: which person a staff member is.
 
-use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Json, Path};
 use chrono::{DateTime, Utc};
@@ -10,6 +9,7 @@ use super::super::check::{self, ID_MAX};
 use super::super::named::Named;
 use super::super::sessions::check_code;
 use super::super::{Caller, State};
+use super::Removed;
 use crate::bridge::bind::{BindError, Whom};
 use crate::bridge::webhook::tell;
 use crate::ids::text::TextId;
@@ -98,12 +98,12 @@ impl From<BindError> for Problem {
     }
 }
 
-/// `DELETE /staff/{staff_id}/bindings/{id}`.
+/// `DELETE /staff/{staff_id}/bindings/{id}`: with what waited for whom it named.
 pub(in super::super) async fn delete(
     state: Data<State>,
     caller: Caller,
     path: Path<(String, BindingId)>,
-) -> Result<HttpResponse, Problem> {
+) -> Result<Json<Removed>, Problem> {
     let ((staff_id, id), project) = (path.into_inner(), caller.project_id);
     let now = state.bridge.clock.now();
     let delete = state.bridge.db.write(move |conn| {
@@ -112,12 +112,12 @@ pub(in super::super) async fn delete(
         let mut bindings = binding::of_staff(conn, member.id)?;
         bindings.retain(|binding| binding.id == id);
         tell::unbound(conn, project, &staff_id, &bindings, now)?;
-        Ok::<_, Problem>(binding::delete(conn, member.id, id)?)
+        if !binding::delete(conn, member.id, id)? {
+            return Err(Problem::not_found("binding of this staff member"));
+        }
+        Ok(Removed::count(conn, project, &staff_id, now)?)
     });
-    let deleted = delete.await?;
+    let removed = delete.await?;
     state.bridge.signals.webhooks.notify_one();
-    match deleted {
-        true => Ok(HttpResponse::NoContent().finish()),
-        false => Err(Problem::not_found("binding of this staff member")),
-    }
+    Ok(Json(removed))
 }

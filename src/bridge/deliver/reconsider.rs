@@ -1,0 +1,261 @@
+//! Claimed deliveries that do not simply go where they were planned to go: those whose staff member
+//! has been deleted, unbound or bound to somebody else since then, and those that wait for consent.
+//! They are planned again over all routes, in the transaction of the claim.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use chrono::{NaiveDateTime, TimeDelta};
+use diesel::QueryResult;
+
+use super::book::lost;
+use crate::bridge::Bridge;
+use crate::bridge::await_consent::Waiting;
+use crate::bridge::decide::{Addressee, Asked, Decision, Reach, decide};
+use crate::bridge::plan::Sender;
+use crate::bridge::prepared::{Editions, Ready};
+use crate::bridge::senders::{known_accounts, senders};
+use crate::bridge::webhook::tell;
+use crate::db::Conn;
+use crate::ids::{AccountId, DeliveryId, ProjectId};
+use crate::models::attempt::{self, NewAttempt};
+use crate::models::delivery::{
+    self, Answered, DeliveryState, Due, Edition, Parted, Replanned, WAITING_FOR_CONSENT,
+};
+
+/// What was done of a batch.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Reconsidered {
+    /// Deliveries that go another way.
+    pub(super) replanned: usize,
+    /// Deliveries that came to their end.
+    pub(super) ended: Ending,
+}
+
+/// Deliveries that came to their end, and what is told of them.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Ending {
+    pub(super) count: usize,
+    pub(super) told: usize,
+}
+
+const GONE: &str = "The staff member was deleted before the message was sent.";
+const UNBOUND: &str = "The binding of the staff member was removed before the message was sent, and \
+                       they are bound to nobody. Bind them again, then retry the delivery.";
+const UNSETTLED: &str = "A send to the person whom the staff member was bound to was interrupted or \
+                         not answered, and may have been taken. It was not tried again, as they are \
+                         not bound to that person any more.";
+const UNUSABLE: &str = "An account of the routes, or a route, cannot be used any more. Put the \
+                        message type right, then retry the delivery.";
+
+impl Bridge {
+    /// Says what was done of a batch, and wakes who is to go on with it.
+    pub(super) fn tell_reconsidered(&self, lane: AccountId, done: Reconsidered) {
+        if done.replanned > 0 {
+            self.wake_delivery();
+        }
+        if done.ended.told > 0 {
+            self.signals.webhooks.notify_one();
+        }
+        if done.ended.count > 0 {
+            tracing::info!(
+                account.id = %lane,
+                deliveries.ended = done.ended.count,
+                "deliveries not sent: nobody to send them to any more"
+            );
+        }
+    }
+}
+
+/// Takes those out of a batch that are planned again or end. One that was cancelled or has expired
+/// is left in it, to end as that.
+pub(super) fn reconsider(
+    conn: &mut Conn,
+    due: &mut Vec<Due>,
+    editions: &Editions,
+    wait: TimeDelta,
+    now: NaiveDateTime,
+) -> QueryResult<Reconsidered> {
+    let is_over = |due: &Due| {
+        let ready = editions.get(&due.edition());
+        let end = ready.and_then(|ready| ready.expires_at);
+        due.cancelled_at.is_some() || end.is_some_and(|end| end <= now)
+    };
+    let again: Vec<Due> = due
+        .extract_if(.., |due| {
+            (!due.holds || due.awaits.is_some()) && !is_over(due)
+        })
+        .collect();
+    if again.is_empty() {
+        return Ok(Reconsidered::default());
+    }
+    let mut lost_tries = Vec::new();
+    let mut parted = Vec::new();
+    let mut by_project: BTreeMap<ProjectId, Vec<(&Due, &Ready)>> = BTreeMap::new();
+    for due in &again {
+        if due.is_unsettled(now) {
+            lost_tries.extend((due.attempts > 1).then(|| lost(due, now)));
+            parted.push(Parted {
+                state: DeliveryState::Unknown,
+                ..unreachable(due, "unsettled", UNSETTLED.to_owned(), None, now)
+            });
+            continue;
+        }
+        // What is not stored any more fails where it is tried.
+        if let Some(ready) = editions.get(&due.edition()) {
+            let of_project = by_project.entry(ready.project_id).or_default();
+            of_project.push((due, ready));
+        }
+    }
+    let mut replanned = 0;
+    for (project, rows) in by_project {
+        replanned += in_project(conn, project, &rows, (wait, now), &mut parted)?;
+    }
+    let ended = end(conn, &parted, &lost_tries, now)?;
+    Ok(Reconsidered { replanned, ended })
+}
+
+fn in_project(
+    conn: &mut Conn,
+    project: ProjectId,
+    rows: &[(&Due, &Ready)],
+    (wait, now): (TimeDelta, NaiveDateTime),
+    parted: &mut Vec<Parted>,
+) -> QueryResult<usize> {
+    let people: BTreeSet<Addressee<'_>> = rows.iter().map(|(due, _)| whom(due)).collect();
+    let reach = Reach::of(conn, project, people)?;
+    let known = reach.known();
+    let accounts = known_accounts(conn, project)?;
+    let senders: HashMap<Edition, Vec<Sender>> = rows
+        .iter()
+        .filter_map(|(due, ready)| {
+            let routes = ready.prepared.as_ref().ok()?.routes();
+            Some((due.edition(), senders(&accounts, routes).ok()?))
+        })
+        .collect();
+    let (mut going, mut asked) = (Vec::with_capacity(rows.len()), Vec::new());
+    for (due, ready) in rows {
+        let (Ok(prepared), Some(senders)) = (&ready.prepared, senders.get(&due.edition())) else {
+            parted.push(unreachable(
+                due,
+                "route_unusable",
+                UNUSABLE.to_owned(),
+                None,
+                now,
+            ));
+            continue;
+        };
+        going.push((*due, ready.expires_at));
+        asked.push(Asked {
+            whom: whom(due),
+            prepared,
+            senders,
+            from: 0,
+        });
+    }
+    let decided = decide(conn, &known, &asked, now)?;
+    let mut again = Vec::new();
+    for ((due, expires_at), decision) in going.into_iter().zip(&decided) {
+        let waiting = Waiting::of(decision, wait, (due.begun_at, expires_at), now);
+        match (&decision.way, waiting) {
+            (Ok((route, to)), _) => again.push(Replanned {
+                account_id: to.account_id,
+                identity_id: to.identity_id,
+                openid: to.openid.as_deref(),
+                route: *route,
+                begun_at: Some(now),
+                ..replanned(due, decision, now)
+            }),
+            (Err(_), Some(waiting)) => again.push(Replanned {
+                account_id: waiting.to.account_id,
+                identity_id: waiting.to.identity_id,
+                openid: waiting.to.openid.as_deref(),
+                route: waiting.route,
+                due_at: waiting.next_look(now),
+                reason: Some(waiting.reason),
+                detail: Some(waiting.detail),
+                ..replanned(due, decision, now)
+            }),
+            (Err((reason, detail)), None) => {
+                let (reason, detail) = why(due, reason, detail);
+                let considered = decision.considered(Vec::new());
+                parted.push(unreachable(due, reason, detail, considered, now));
+            }
+        }
+    }
+    delivery::replan(conn, &again)
+}
+
+fn whom(due: &Due) -> Addressee<'_> {
+    Addressee::of(due.staff_id.as_deref(), due.recipient.as_deref())
+}
+
+/// Why there is nobody to send it to, in the words of somebody for whom it was planned once.
+fn why(due: &Due, reason: &'static str, detail: &str) -> (&'static str, String) {
+    match (due.recipient.is_none(), reason) {
+        (true, "unknown_staff") => ("not_bound", GONE.to_owned()),
+        (true, "not_bound") => ("not_bound", UNBOUND.to_owned()),
+        _ => (reason, detail.to_owned()),
+    }
+}
+
+fn replanned<'a>(due: &Due, decision: &Decision<'a>, now: NaiveDateTime) -> Replanned<'a> {
+    Replanned {
+        id: due.id,
+        staff_id: decision.staff_id,
+        staff_name: decision.name,
+        account_id: None,
+        identity_id: None,
+        openid: None,
+        route: due.route,
+        considered: decision.considered(Vec::new()),
+        reason: None,
+        detail: None,
+        due_at: now,
+        begun_at: None,
+        first_answer: answered(due),
+    }
+}
+
+/// What the app was told of it, if the row will not show that any more.
+fn answered(due: &Due) -> Option<String> {
+    let (reason, detail) = (Some(WAITING_FOR_CONSENT), due.awaits.as_deref());
+    let answered = Answered::of(DeliveryState::Queued, reason, detail);
+    due.awaits.is_some().then(|| answered.to_json())
+}
+
+fn unreachable(
+    due: &Due,
+    reason: &'static str,
+    detail: String,
+    considered: Option<String>,
+    now: NaiveDateTime,
+) -> Parted {
+    let queued = || Answered::of(DeliveryState::Queued, None, None).to_json();
+    Parted {
+        id: due.id,
+        state: DeliveryState::Unreachable,
+        reason,
+        detail,
+        considered,
+        first_answer: answered(due).unwrap_or_else(queued),
+        now,
+    }
+}
+
+fn end(
+    conn: &mut Conn,
+    parted: &[Parted],
+    lost_tries: &[NewAttempt],
+    now: NaiveDateTime,
+) -> QueryResult<Ending> {
+    if parted.is_empty() {
+        return Ok(Ending::default());
+    }
+    attempt::insert_missing(conn, lost_tries)?;
+    delivery::part(conn, parted)?;
+    let ids: Vec<DeliveryId> = parted.iter().map(|row| row.id).collect();
+    Ok(Ending {
+        count: ids.len(),
+        told: tell::ended(conn, &ids, now)?,
+    })
+}

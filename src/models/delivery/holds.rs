@@ -1,0 +1,94 @@
+//! Whether a delivery still goes to whom it is for: its staff member may have been deleted, unbound
+//! or bound to somebody else since it was planned.
+
+use std::collections::HashSet;
+
+use chrono::NaiveDateTime;
+use diesel::prelude::*;
+use diesel::sql_query;
+use diesel::sql_types::{BigInt, Text};
+use serde::Serialize;
+
+use super::Due;
+use crate::db::Conn;
+use crate::db::batch::{Batch, Kind};
+use crate::ids::{DeliveryId, ProjectId};
+use crate::models::staff::Person;
+
+/// An expression over a row of `deliveries`: whether its staff member is there and still bound to
+/// the identity that it goes to, by itself or by the unionid; without an identity, whether they are
+/// there. It is part of each claim, so what it costs counts: a staff member has few bindings, and of
+/// most the first one decides.
+pub(super) const HOLDS: &str = include_str!("holds.sql");
+
+#[derive(Serialize)]
+struct Asked {
+    id: DeliveryId,
+    #[serde(flatten)]
+    person: Person,
+}
+
+#[derive(QueryableByName)]
+struct Astray {
+    #[diesel(sql_type = BigInt)]
+    id: DeliveryId,
+}
+
+/// Notes of claimed deliveries to people who were not asked for by staff id whether the name they
+/// were asked for by still means the identity that each goes to.
+pub(super) fn look_for_people(conn: &mut Conn, due: &mut [Due]) -> QueryResult<()> {
+    const ASTRAY: Batch = Batch {
+        columns: &[
+            ("id", Kind::BigInt),
+            ("unionid", Kind::Text),
+            ("app_id", Kind::Text),
+            ("openid", Kind::Text),
+        ],
+        sql: include_str!("holds_people.sql"),
+    };
+    let named = due.iter().filter_map(|one| {
+        let recipient = one.recipient.as_deref()?;
+        let person = serde_json::from_str(recipient);
+        let person =
+            person.map_err(|error| diesel::result::Error::DeserializationError(error.into()));
+        Some(person.map(|person| Asked { id: one.id, person }))
+    });
+    let named: Vec<Asked> = named.collect::<QueryResult<_>>()?;
+    let found: Vec<Astray> = ASTRAY.load(conn, &named)?;
+    let astray: HashSet<DeliveryId> = found.into_iter().map(|one| one.id).collect();
+    for one in due {
+        one.holds &= !astray.contains(&one.id);
+    }
+    Ok(())
+}
+
+/// How far [`astray`] counts.
+pub const MOST_ASTRAY: i64 = 1_000;
+
+#[derive(QueryableByName)]
+struct Counted {
+    #[diesel(sql_type = BigInt)]
+    count: i64,
+}
+
+/// How many deliveries wait for a staff member and will not go where they were planned to go, since
+/// the member or the binding is gone; at most one more than [`MOST_ASTRAY`]. Not what is being sent
+/// at this moment.
+pub fn astray(
+    conn: &mut Conn,
+    project: ProjectId,
+    staff_id: &str,
+    now: NaiveDateTime,
+) -> QueryResult<i64> {
+    let (now, most) = (now.format("%F %T%.f"), MOST_ASTRAY + 1);
+    let counted: Counted = sql_query(format!(
+        "SELECT COUNT(*) AS count FROM ( \
+             SELECT 1 FROM deliveries WHERE project_id = {project} AND staff_id = $1 \
+             AND due_at IS NOT NULL AND recipient IS NULL AND state = 'queued' \
+             AND (leased_until IS NULL OR leased_until <= '{now}') AND NOT {HOLDS} LIMIT {most} \
+         ) waiting"
+    ))
+    .bind::<Text, _>(staff_id)
+    .get_result(conn)?;
+    Ok(counted.count)
+}

@@ -1,0 +1,121 @@
+//! Claimed deliveries that are planned again, or end, in the transaction of their claim: as if they
+//! had not been claimed.
+
+use chrono::NaiveDateTime;
+use diesel::prelude::*;
+use serde::Serialize;
+
+use super::DeliveryState;
+use crate::db::Conn;
+use crate::db::batch::{Batch, Kind, maybe_timestamp, timestamp};
+use crate::ids::{AccountId, DeliveryId, IdentityId};
+
+/// A claimed delivery that goes another way, or waits.
+#[derive(Clone, Debug, Serialize)]
+pub struct Replanned<'a> {
+    /// The delivery.
+    pub id: DeliveryId,
+    /// The staff member whom it is for, by now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub staff_id: Option<&'a str>,
+    /// Their name by now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub staff_name: Option<&'a str>,
+    /// The account of the route.
+    pub account_id: Option<AccountId>,
+    /// The identity it goes to.
+    pub identity_id: Option<IdentityId>,
+    /// That identity's openid.
+    pub openid: Option<&'a str>,
+    /// Which route, from 0.
+    pub route: i32,
+    /// The routes considered before it, as JSON.
+    pub considered: Option<String>,
+    /// Why it waits; none: it is sent when it is due.
+    pub reason: Option<&'static str>,
+    /// The same in a sentence.
+    pub detail: Option<String>,
+    /// When to claim it again.
+    #[serde(serialize_with = "timestamp")]
+    pub due_at: NaiveDateTime,
+    /// When its tries begin; none: as before.
+    #[serde(serialize_with = "maybe_timestamp")]
+    pub begun_at: Option<NaiveDateTime>,
+    /// What the app was told of it, if that is not to be seen any more.
+    pub first_answer: Option<String>,
+}
+
+/// Gives claims back that lead another way, or to nothing yet. Another person's message is one of
+/// its own, so its tries count from none.
+pub fn replan(conn: &mut Conn, rows: &[Replanned<'_>]) -> QueryResult<usize> {
+    const REPLAN: Batch = Batch {
+        columns: &[
+            ("id", Kind::BigInt),
+            ("staff_id", Kind::Text),
+            ("staff_name", Kind::Text),
+            ("account_id", Kind::BigInt),
+            ("identity_id", Kind::BigInt),
+            ("openid", Kind::Text),
+            ("route", Kind::Integer),
+            ("considered", Kind::Text),
+            ("reason", Kind::Text),
+            ("detail", Kind::Text),
+            ("due_at", Kind::Timestamp),
+            ("begun_at", Kind::Timestamp),
+            ("first_answer", Kind::Text),
+        ],
+        sql: "UPDATE deliveries SET staff_id = r.staff_id, staff_name = r.staff_name, \
+              account_id = r.account_id, identity_id = r.identity_id, openid = r.openid, \
+              route = r.route, considered = r.considered, reason = r.reason, detail = r.detail, \
+              attempts = deliveries.attempts - 1, spent = deliveries.attempts - 1, \
+              begun_at = COALESCE(r.begun_at, deliveries.begun_at), due_at = r.due_at, \
+              leased_until = NULL, unsettled_since = NULL, \
+              first_answer = COALESCE(deliveries.first_answer, r.first_answer) \
+              FROM {rows} WHERE deliveries.id = r.id",
+    };
+    REPLAN.execute(conn, rows)
+}
+
+/// A claimed delivery that is not sent, as there is nobody to send it to.
+#[derive(Clone, Debug, Serialize)]
+pub struct Parted {
+    /// The delivery.
+    pub id: DeliveryId,
+    /// Unreachable; or unknown, where an earlier try may have been taken.
+    pub state: DeliveryState,
+    /// A stable word for why.
+    pub reason: &'static str,
+    /// The same in a sentence.
+    pub detail: String,
+    /// The routes, each with the reason, as JSON.
+    pub considered: Option<String>,
+    /// What the app was told of it.
+    pub first_answer: String,
+    /// Now.
+    #[serde(serialize_with = "timestamp")]
+    pub now: NaiveDateTime,
+}
+
+/// Ends claimed deliveries that were not tried.
+pub fn part(conn: &mut Conn, rows: &[Parted]) -> QueryResult<usize> {
+    const PART: Batch = Batch {
+        columns: &[
+            ("id", Kind::BigInt),
+            ("state", Kind::Text),
+            ("reason", Kind::Text),
+            ("detail", Kind::Text),
+            ("considered", Kind::Text),
+            ("first_answer", Kind::Text),
+            ("now", Kind::Timestamp),
+        ],
+        sql: "UPDATE deliveries SET state = r.state, reason = r.reason, detail = r.detail, \
+              considered = CASE WHEN r.state = 'unreachable' THEN r.considered \
+              ELSE deliveries.considered END, \
+              route = CASE WHEN r.state = 'unreachable' THEN NULL ELSE deliveries.route END, \
+              attempts = deliveries.attempts - 1, due_at = NULL, leased_until = NULL, \
+              unsettled_since = NULL, finished_at = r.now, \
+              first_answer = COALESCE(deliveries.first_answer, r.first_answer) \
+              FROM {rows} WHERE deliveries.id = r.id",
+    };
+    PART.execute(conn, rows)
+}
