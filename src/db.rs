@@ -1,8 +1,8 @@
 //! The database: PostgreSQL in production, an embedded SQLite file by default, one set of queries.
 //!
-//! Everything goes through two functions that run a closure on a blocking thread:
-//! [`Db::read`] for queries, and [`Db::write`] for one transaction. Neither is ever held across
-//! network I/O, because the closure is not async.
+//! Everything goes through three functions that run a closure on a blocking thread: [`Db::read`] for
+//! a query, [`Db::snapshot`] for an answer that takes several, and [`Db::write`] for one transaction.
+//! None is ever held across network I/O, because the closure is not async.
 
 pub(crate) mod batch;
 mod connection;
@@ -92,7 +92,8 @@ impl Db {
         migrate::run(&mut self.connect()?)
     }
 
-    /// Runs queries on a blocking thread.
+    /// Runs a query on a blocking thread. Of several, each sees what was committed before it, also
+    /// what was committed since the one before: an answer that takes several is a [`Db::snapshot`].
     ///
     /// # Errors
     /// What the closure returns, or that no connection could be had.
@@ -103,6 +104,21 @@ impl Db {
         F: FnOnce(&mut Conn) -> Result<T, E> + Send + 'static,
     {
         self.run(None, work).await
+    }
+
+    /// Runs queries on a blocking thread that all see the database as it was at one moment, that of
+    /// the first of them. They can write nothing on PostgreSQL, and nobody waits for them.
+    ///
+    /// # Errors
+    /// What the closure returns, or that no connection could be had.
+    pub async fn snapshot<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<DbError> + From<diesel::result::Error> + Send + 'static,
+        F: FnOnce(&mut Conn) -> Result<T, E> + Send + 'static,
+    {
+        self.run(None, |connection| connection.in_snapshot(work))
+            .await
     }
 
     /// Runs one write transaction on a blocking thread: committed if the closure returns `Ok`,

@@ -22,6 +22,7 @@ pub mod receipt;
 pub mod staff;
 pub mod template;
 pub mod template_sync;
+pub mod walk;
 pub mod webhook;
 
 /// Text from outside as both engines can hold it: PostgreSQL refuses U+0000 in a text, and the

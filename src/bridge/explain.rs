@@ -88,7 +88,7 @@ impl Bridge {
     ) -> Result<Explanation, ExplainError> {
         let (now, config) = (self.clock.now(), Arc::clone(&self.config));
         let rules = window::rules(&self.config.customer);
-        let gather = self.db.read(move |conn| {
+        let gather = self.db.snapshot(move |conn| {
             let mut facts = Facts::gather(conn, project, &staff_id, config, now)?;
             if let Some(name) = message_type {
                 facts.ask(conn, project, name)?;

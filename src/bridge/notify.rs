@@ -180,7 +180,7 @@ impl Bridge {
     ) -> Result<Ready, NotifyError> {
         let now = self.clock.now();
         let config = Arc::clone(&self.config);
-        let look = self.db.read(move |conn| {
+        let look = self.db.snapshot(move |conn| {
             let earlier = replay(conn, project, &request)?;
             if earlier.is_none() {
                 usable(conn, project, &request, &config, now)?;
@@ -195,7 +195,9 @@ impl Bridge {
             return Ok(Ready::Resolved(Box::new(request)));
         };
         // A repetition at the same time may have used the codes, and be accepted by now.
-        let look = self.db.read(move |conn| replay(conn, project, &request));
+        let look = self
+            .db
+            .snapshot(move |conn| replay(conn, project, &request));
         look.await?.map(Ready::Accepted).ok_or(refused)
     }
 }

@@ -197,7 +197,7 @@ async fn resume(bridge: &Bridge, app_id: &str, project: Option<&str>) -> Result<
 
 async fn list(bridge: &Bridge, project: Option<&str>) -> Result<()> {
     let project = context::find_project(bridge, project).await?;
-    let found = bridge.db.read(move |conn| {
+    let found = bridge.db.snapshot(move |conn| {
         let accounts = account::list(conn, project.id)?;
         Ok::<_, DbError>((accounts, account_pause::all(conn)?))
     });

@@ -12,7 +12,7 @@ use crate::bridge::notify::{MAX_RETRIED, RETRIABLE};
 use crate::config::Config;
 use crate::db::DbError;
 use crate::ids::{DeliveryId, NotificationId, ProjectId};
-use crate::models::delivery::{self, DeliveryState, Filter};
+use crate::models::delivery::{self, Delivery, DeliveryState, Filter};
 use crate::models::{account, project::Project};
 
 #[derive(Debug, Subcommand)]
@@ -121,15 +121,33 @@ async fn list(bridge: &Bridge, wanted: Wanted, limit: i64) -> Result<()> {
     }
     let states: Vec<&str> = filter.states.iter().map(|state| state.as_str()).collect();
     let states = states.join(", ");
-    let found = bridge
-        .db
-        .read(move |conn| Ok::<_, DbError>(delivery::search(conn, project.id, &filter, limit)?))
-        .await?;
-    if found.is_empty() {
-        let what = format!("deliveries that match and are {states}");
-        context::tell_empty(bridge, &what);
+    let mut left = limit;
+    loop {
+        let asked = filter.clone();
+        let look = bridge.db.snapshot(move |conn| {
+            let found = delivery::search(conn, project.id, &asked, left)?;
+            Ok::<_, DbError>(found)
+        });
+        let page = look.await?;
+        show(&page.found);
+        left -= i64::try_from(page.found.len()).unwrap_or(left);
+        filter.before = page.next.map(DeliveryId);
+        if filter.before.is_none() {
+            if left == limit {
+                let what = format!("deliveries that match and are {states}");
+                context::tell_empty(bridge, &what);
+            }
+            return Ok(());
+        }
+        if left <= 0 {
+            eprintln!("There may be more: give a larger --limit, or filters.");
+            return Ok(());
+        }
     }
-    for delivery in &found {
+}
+
+fn show(found: &[Delivery]) {
+    for delivery in found {
         let whom = delivery.staff_id.as_ref().or(delivery.recipient.as_ref());
         let whom = whom.map(String::as_str);
         println!(
@@ -143,10 +161,6 @@ async fn list(bridge: &Bridge, wanted: Wanted, limit: i64) -> Result<()> {
             delivery.detail.as_deref().unwrap_or_default()
         );
     }
-    if i64::try_from(found.len()).is_ok_and(|count| count >= limit) {
-        eprintln!("There may be more: give a larger --limit, or filters.");
-    }
-    Ok(())
 }
 
 async fn retry(

@@ -88,7 +88,7 @@ async fn list(bridge: &Bridge, app_id: Option<&str>) -> Result<()> {
         context::tell_empty(bridge, "accounts");
     }
     for (project, accounts) in projects {
-        let told = bridge.db.read(move |conn| {
+        let told = bridge.db.snapshot(move |conn| {
             let naming = Naming::of(conn, project)?;
             let mut lines = Vec::new();
             for account in &accounts {

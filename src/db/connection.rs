@@ -17,7 +17,8 @@ const SQLITE_PRAGMAS: &str = "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = 
 /// A queue fills faster than the server's statistics follow: where they still say that almost
 /// nothing is due, the planner would rather collect and sort all that is than read the first of it
 /// from the index, and that takes the longer the more is due. Without bitmaps it reads the index.
-const POSTGRES_SETTINGS: &str = "SET enable_bitmapscan = off";
+/// Compiling a statement takes longer than any of ours runs.
+const POSTGRES_SETTINGS: &str = "SET enable_bitmapscan = off; SET jit = off";
 
 /// A connection to either engine.
 #[derive(diesel::MultiConnection)]
@@ -70,6 +71,31 @@ impl Conn {
                 AnsiTransactionManager::begin_transaction_sql(inner, "BEGIN IMMEDIATE")?;
             }
         }
+        self.to_the_end(work)
+    }
+
+    /// Runs `work` in one transaction that sees the database as of its first query. SQLite's
+    /// transactions do so by themselves; one that only reads takes no lock that a writer waits for.
+    pub(super) fn in_snapshot<T, E, F>(&mut self, work: F) -> Result<T, E>
+    where
+        E: From<diesel::result::Error>,
+        F: FnOnce(&mut Self) -> Result<T, E>,
+    {
+        const SNAPSHOT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+        match self {
+            Self::Postgres(inner) => {
+                AnsiTransactionManager::begin_transaction_sql(inner, SNAPSHOT)?;
+            }
+            Self::Sqlite(inner) => AnsiTransactionManager::begin_transaction_sql(inner, "BEGIN")?,
+        }
+        self.to_the_end(work)
+    }
+
+    fn to_the_end<T, E, F>(&mut self, work: F) -> Result<T, E>
+    where
+        E: From<diesel::result::Error>,
+        F: FnOnce(&mut Self) -> Result<T, E>,
+    {
         match work(self) {
             Ok(value) => {
                 Manage::commit_transaction(self)?;

@@ -139,6 +139,16 @@ diesel::table! {
 }
 
 diesel::table! {
+    people (project_id, unionid) {
+        project_id -> BigInt,
+        unionid -> Text,
+        account_id -> BigInt,
+        linked -> Bool,
+        newest_id -> BigInt,
+    }
+}
+
+diesel::table! {
     staff (id) {
         id -> BigInt,
         project_id -> BigInt,
@@ -199,7 +209,7 @@ diesel::joinable!(webhooks -> projects (project_id));
 diesel::joinable!(webhook_messages -> webhooks (webhook_id));
 
 diesel::allow_tables_to_appear_in_same_query! {
-    projects, accounts, access_tokens, api_keys, events, identities, imports, staff, staff_tags,
+    projects, accounts, access_tokens, api_keys, events, identities, people, imports, staff, staff_tags,
     bindings, message_types, notifications, deliveries, attempts, receipts, audit, templates,
     template_syncs, credits, credit_entries, sweeps, invitations, webhooks, webhook_messages,
 }

@@ -15,6 +15,7 @@ use diesel::prelude::*;
 
 use crate::db::{Conn, schema::credits, schema::identities, text_enum};
 use crate::ids::{AccountId, CreditId, IdentityId, ProjectId};
+use crate::models::walk::{Walk, Walked};
 
 pub use record::{Said, Word, mark_long_term, record};
 pub use spend::{Refusal, Taken, Wanted, give_back, refuse, settle, take};
@@ -113,6 +114,12 @@ pub struct LowFilter {
     pub before: Option<CreditId>,
 }
 
+/// A permission, with the openid and the unionid of whose it is.
+pub type Owned = (Credit, String, Option<String>);
+
+/// Permissions that one page looks at.
+const ROWS: i64 = 4_000;
+
 /// A page of identities of these accounts that have fewer one-time permissions left, newest first,
 /// with their openid and unionid. Long-term permissions do not run out.
 pub fn low(
@@ -121,20 +128,22 @@ pub fn low(
     accounts: &[AccountId],
     filter: &LowFilter,
     limit: i64,
-) -> QueryResult<Vec<(Credit, String, Option<String>)>> {
-    let mut query = credits::table
-        .inner_join(identities::table)
-        .filter(identities::project_id.eq(project))
-        .filter(credits::account_id.eq_any(accounts))
-        .filter(credits::template_id.eq(&filter.template_id))
-        .filter(credits::one_time_left.lt(filter.below))
-        .filter(credits::long_term.eq(false))
-        .order(credits::id.desc())
-        .limit(limit)
-        .select((Credit::as_select(), identities::openid, identities::unionid))
-        .into_boxed();
-    if let Some(before) = filter.before {
-        query = query.filter(credits::id.lt(before));
+) -> QueryResult<Walked<Owned>> {
+    let mut walk = Walk::new(conn, "credits", ROWS, filter.before.map(|id| id.0));
+    let template = walk.text(&filter.template_id);
+    for account in accounts {
+        walk.branch(format!(
+            "account_id = {account} AND template_id = {template}"
+        ));
     }
-    query.load(conn)
+    walk.only(format!("one_time_left < {}", filter.below));
+    walk.only("NOT long_term".to_owned());
+    let ids = walk.ids(conn, limit)?;
+    let rows = credits::table
+        .inner_join(identities::table)
+        .filter(credits::id.eq_any(&ids.found))
+        .filter(identities::project_id.eq(project))
+        .select((Credit::as_select(), identities::openid, identities::unionid))
+        .load(conn)?;
+    Ok(ids.with(rows, |(credit, ..): &Owned| credit.id.0))
 }

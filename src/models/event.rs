@@ -57,7 +57,7 @@ impl NewEvent {
 }
 
 /// An event as stored.
-#[derive(Clone, Debug, Queryable, Selectable)]
+#[derive(Clone, Debug, QueryableByName)]
 #[diesel(table_name = events)]
 pub struct Event {
     /// Row id.
@@ -70,6 +70,8 @@ pub struct Event {
     pub received_at: NaiveDateTime,
     /// [`WAITING`], [`PROCESSED`] or [`FAILED`].
     pub state: i32,
+    /// As in [`NewEvent`].
+    pub dedup_key: i64,
     /// `text`, `event.subscribe`, …
     pub kind: String,
     /// The person it concerns.

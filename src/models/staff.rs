@@ -90,7 +90,8 @@ pub fn list(
         query = query.filter(staff::id.lt(before));
     }
     if let Some(tag) = tag {
-        query = query.filter(staff::id.eq_any(tags::tagged(project, tag)));
+        let tagged = tags::newest_tagged(conn, project, tag, before, limit)?;
+        query = query.filter(staff::id.eq_any(tagged));
     }
     query.load(conn)
 }

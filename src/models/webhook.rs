@@ -7,6 +7,8 @@ mod search;
 
 use chrono::NaiveDateTime;
 use diesel::prelude::*;
+use diesel::sql_query;
+use diesel::sql_types::BigInt;
 
 use crate::db::schema::webhook_messages as m;
 use crate::db::{Conn, on_engine, schema::webhooks, text_enum};
@@ -182,13 +184,17 @@ pub fn count(conn: &mut Conn, project: ProjectId) -> QueryResult<i64> {
 
 /// How many events wait for an endpoint, counted up to `cap`.
 pub fn waiting(conn: &mut Conn, id: WebhookId, cap: i64) -> QueryResult<i64> {
-    let some: Vec<crate::ids::WebhookMessageId> = m::table
-        .filter(m::webhook_id.eq(id))
-        .filter(m::due_at.is_not_null())
-        .limit(cap)
-        .select(m::id)
-        .load(conn)?;
-    Ok(i64::try_from(some.len()).unwrap_or(i64::MAX))
+    #[derive(QueryableByName)]
+    struct Counted {
+        #[diesel(sql_type = BigInt)]
+        waiting: i64,
+    }
+    let counted: Counted = sql_query(format!(
+        "SELECT COUNT(*) AS waiting FROM (SELECT id FROM webhook_messages WHERE webhook_id = {id} \
+         AND due_at IS NOT NULL LIMIT {cap}) counted"
+    ))
+    .get_result(conn)?;
+    Ok(counted.waiting)
 }
 
 /// Writes what the owner says of an endpoint.

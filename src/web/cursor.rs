@@ -8,6 +8,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Serialize;
 
 use super::error::{Code, Problem};
+use crate::models::walk::Walked;
 
 const DEFAULT_LIMIT: i64 = 50;
 const MOST: i64 = 200;
@@ -46,7 +47,8 @@ pub(super) struct Paging {
 pub(super) struct Page<T> {
     /// The rows.
     items: Vec<T>,
-    /// What to ask the next page with; null on the last one.
+    /// What to ask the next page with; null on the last one. A page may have fewer items than were
+    /// asked for, and go on nevertheless.
     next_cursor: Option<String>,
 }
 
@@ -71,6 +73,22 @@ impl Paging {
         };
         let after = read(list, cursor)?;
         Ok(Self { list, limit, after })
+    }
+
+    /// How many items the page may have.
+    pub(super) fn limit(&self) -> i64 {
+        self.limit
+    }
+
+    /// The page of what was found, and where it goes on.
+    pub(super) fn page<R, T>(&self, walked: Walked<R>, show: impl FnMut(R) -> T) -> Page<T> {
+        let next = self.cursor(walked.next);
+        Page::new(walked.found.into_iter().map(show).collect(), next)
+    }
+
+    /// The cursor of a page that goes on below this id.
+    pub(super) fn cursor(&self, next: Option<i64>) -> Option<String> {
+        next.map(|id| encode(self.list, id))
     }
 
     /// How many rows to load: one more than the page has, to know whether it is the last.

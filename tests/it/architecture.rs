@@ -3,6 +3,7 @@
 mod codes;
 mod files;
 mod imports;
+mod lists;
 mod migrations;
 mod paths;
 mod schema;

@@ -3,6 +3,7 @@
 pub(crate) mod app;
 pub(crate) mod cluster;
 pub(crate) mod database;
+pub(crate) mod lists;
 pub(crate) mod logs;
 pub(crate) mod postgres;
 pub(crate) mod program;

@@ -38,7 +38,7 @@ pub struct Retried {
     pub taken: Vec<DeliveryId>,
     /// Those that are not.
     pub refused: Vec<Refused>,
-    /// The last one looked at, if there may be more behind it.
+    /// The last one looked at, if there may be more behind it, also where none was found.
     pub last: Option<DeliveryId>,
 }
 
@@ -71,7 +71,12 @@ impl Bridge {
         let customer = self.config.customer.clone();
         let retried = self.db.write(move |conn| {
             let found = delivery::search(conn, project, &filter, limit)?;
-            retry(conn, project, &found, limit, even_if_sent, (now, &customer))
+            let next = found.next.map(DeliveryId);
+            let retried = retry(conn, project, &found.found, even_if_sent, (now, &customer))?;
+            Ok::<_, NotifyError>(Retried {
+                last: next,
+                ..retried
+            })
         });
         let retried = retried.await?;
         if !retried.taken.is_empty() {
@@ -90,15 +95,10 @@ fn retry(
     conn: &mut Conn,
     project: ProjectId,
     found: &[Delivery],
-    limit: i64,
     even_if_sent: bool,
     (now, customer): (NaiveDateTime, &Customer),
 ) -> Result<Retried, NotifyError> {
-    let full = i64::try_from(found.len()).is_ok_and(|count| count >= limit);
-    let mut retried = Retried {
-        last: found.last().map(|last| last.id).filter(|_| full),
-        ..Retried::default()
-    };
+    let mut retried = Retried::default();
     let mut wanted: BTreeMap<NotificationId, Vec<&Delivery>> = BTreeMap::new();
     for delivery in found {
         match refusal(delivery.state, even_if_sent) {

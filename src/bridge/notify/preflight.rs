@@ -79,7 +79,7 @@ impl Bridge {
         let (now, config) = (self.clock.now(), Arc::clone(&self.config));
         if request.brought.is_empty() {
             let look = move |conn: &mut Conn| look(conn, project, &request, most, &config, now);
-            return self.db.read(look).await;
+            return self.db.snapshot(look).await;
         }
         // What people answered counts as if it were recorded: it is, and then undone.
         let done = self.db.write(move |conn| {

@@ -60,7 +60,7 @@ impl Bridge {
             check_id(&"staff.id", TextId::StaffId, &staff.id)?;
         }
         let name = request.message_type.clone();
-        let found = self.db.read(move |conn| {
+        let found = self.db.snapshot(move |conn| {
             let stored = message_type::find(conn, project, &name)?
                 .ok_or(NotifyError::UnknownMessageType(name))?;
             let library = Library::of(conn, project)?;

@@ -1,13 +1,21 @@
 //! Looking deliveries up across notifications.
 
+mod notifications;
+mod queue;
+
+use std::collections::HashSet;
+
 use chrono::NaiveDateTime;
 use diesel::prelude::*;
+use diesel::sql_query;
+use diesel::sql_types::Text;
 
 use super::{Delivery, DeliveryState};
-use crate::db::schema::{deliveries, identities, notifications};
-use crate::db::{Backend, Conn};
-use crate::ids::{AccountId, DeliveryId, NotificationId, ProjectId};
+use crate::db::schema::{deliveries, identities};
+use crate::db::{Backend, Conn, Engine};
+use crate::ids::{AccountId, DeliveryId, IdentityId, NotificationId, ProjectId};
 use crate::models::staff::Person;
+use crate::models::walk::{Row, Walk, Walked, list as words};
 
 /// Which deliveries to list. Empty fields do not filter.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -34,7 +42,7 @@ pub struct Filter {
     pub until: Option<NaiveDateTime>,
     /// Only this one.
     pub id: Option<DeliveryId>,
-    /// Only ids below this one.
+    /// The page before ended with this one.
     pub before: Option<DeliveryId>,
 }
 
@@ -47,19 +55,199 @@ impl Filter {
     }
 }
 
-/// A project's deliveries, newest first. What goes well is in no index but the primary key and the
-/// notification's, since every index is written for each message: it is read from the newest back.
+/// Deliveries that one page looks at.
+const ROWS: i64 = 4_000;
+
+/// A page of a project's deliveries, newest first. What goes well is in no index but the primary key
+/// and the notification's, since every index is written for each message: where nothing else leads to
+/// what is asked for, it is read from the newest back, page by page.
 pub fn search(
     conn: &mut Conn,
     project: ProjectId,
     filter: &Filter,
     limit: i64,
-) -> QueryResult<Vec<Delivery>> {
-    matching(project, filter)
-        .order(deliveries::id.desc())
-        .limit(limit)
+) -> QueryResult<Walked<Delivery>> {
+    let ids = match way(filter) {
+        Way::One(id) => Walked {
+            found: vec![id.0],
+            next: None,
+        },
+        Way::Queued => match queue::ids(conn, project, filter, limit)? {
+            Some(ids) => ids,
+            None => walk(conn, project, filter, "TRUE", limit)?,
+        },
+        Way::Index(condition) => walk(conn, project, filter, &condition, limit)?,
+        Way::Notifications => notifications::ids(conn, project, filter, limit)?,
+    };
+    let rows = deliveries::table
+        .filter(deliveries::project_id.eq(project))
+        .filter(deliveries::id.eq_any(&ids.found))
         .select(Delivery::as_select())
-        .load(conn)
+        .load(conn)?;
+    Ok(ids.with(rows, |delivery| delivery.id.0))
+}
+
+/// What leads to the deliveries that a filter means.
+enum Way {
+    /// Nothing else is asked for.
+    One(DeliveryId),
+    /// The outbox, if there is little in it.
+    Queued,
+    /// An index in the order of ids, by its condition; `$reason` stands for the reason.
+    Index(String),
+    /// Their notifications.
+    Notifications,
+}
+
+fn way(filter: &Filter) -> Way {
+    let by_person = [&filter.staff_id, &filter.openid, &filter.unionid];
+    if let Some(id) = filter.id {
+        return Way::One(id);
+    }
+    if let Some(notification) = filter.notification_id {
+        return Way::Index(format!("notification_id = {notification}"));
+    }
+    if filter.reason.is_some() {
+        return Way::Index("reason IS NOT NULL AND reason = $reason".to_owned());
+    }
+    if filter.is_troubled() {
+        return Way::Index("reason IS NOT NULL".to_owned());
+    }
+    if filter.states == [DeliveryState::Queued] {
+        return Way::Queued;
+    }
+    let is_timed = filter.since.is_some() || filter.until.is_some();
+    let is_plain = filter.states.is_empty()
+        && filter.account_id.is_none()
+        && by_person.iter().all(|text| text.is_none());
+    if filter.message_type.is_some() || is_timed || is_plain {
+        return Way::Notifications;
+    }
+    Way::Index("TRUE".to_owned())
+}
+
+/// Back from the newest, through an index in the order of ids.
+fn walk(
+    conn: &mut Conn,
+    project: ProjectId,
+    filter: &Filter,
+    way: &str,
+    limit: i64,
+) -> QueryResult<Walked<i64>> {
+    let mut walk = Walk::new(conn, "deliveries", ROWS, filter.before.map(|id| id.0));
+    let mut way = way.to_owned();
+    if let Some(reason) = &filter.reason {
+        let reason = walk.text(reason);
+        way = way.replace("$reason", &reason);
+        walk.only(format!("reason = {reason}"));
+    }
+    // The indexes by project begin with it.
+    walk.branch(match way.starts_with("reason") {
+        true => format!("project_id = {project} AND {way}"),
+        false => way,
+    });
+    for condition in conditions(conn, project, filter, &mut |text| walk.text(text))? {
+        walk.only(condition);
+    }
+    walk.ids(conn, limit)
+}
+
+/// What has to be true of each delivery; texts are bound by `bind`, which returns what stands for one.
+fn conditions(
+    conn: &mut Conn,
+    project: ProjectId,
+    filter: &Filter,
+    bind: &mut dyn FnMut(&str) -> String,
+) -> QueryResult<Vec<String>> {
+    let mut all = vec![format!("project_id = {project}")];
+    if !filter.states.is_empty() {
+        let states: Vec<&str> = filter.states.iter().map(|state| state.as_str()).collect();
+        all.push(format!("state IN ({})", words(&states)));
+    }
+    if let Some(account) = filter.account_id {
+        all.push(format!("account_id = {account}"));
+    }
+    if let Some(message_type) = &filter.message_type {
+        let message_type = bind(message_type);
+        all.push(format!(
+            "(SELECT n.message_type FROM notifications n \
+             WHERE n.id = deliveries.notification_id) = {message_type}"
+        ));
+    }
+    for (column, text) in [("staff_id", &filter.staff_id), ("openid", &filter.openid)] {
+        all.extend(
+            text.as_ref()
+                .map(|text| format!("{column} = {}", bind(text))),
+        );
+    }
+    if let Some(unionid) = &filter.unionid {
+        all.push(of_person(conn, project, unionid, bind)?);
+    }
+    if let Some(notification) = filter.notification_id {
+        all.push(format!("notification_id = {notification}"));
+    }
+    for (comparison, time) in [(">=", filter.since), ("<", filter.until)] {
+        // As Diesel writes a time on SQLite, and as PostgreSQL reads it.
+        all.extend(time.map(|time| format!("created_at {comparison} '{time}'")));
+    }
+    Ok(all)
+}
+
+/// Those of the given deliveries that a filter means, in their order.
+fn filtered(
+    conn: &mut Conn,
+    project: ProjectId,
+    filter: &Filter,
+    ids: Vec<i64>,
+) -> QueryResult<Vec<i64>> {
+    if ids.is_empty() {
+        return Ok(ids);
+    }
+    let engine = conn.engine();
+    let mut texts: Vec<String> = Vec::new();
+    let conditions = conditions(conn, project, filter, &mut |text| {
+        texts.push(text.to_owned());
+        match engine {
+            Engine::Postgres => format!("${}", texts.len()),
+            Engine::Sqlite => format!("?{}", texts.len()),
+        }
+    })?;
+    let among: Vec<String> = ids.iter().map(ToString::to_string).collect();
+    let mut query = sql_query(format!(
+        "SELECT id FROM deliveries WHERE id IN ({}) AND ({})",
+        among.join(", "),
+        conditions.join(") AND (")
+    ))
+    .into_boxed::<Backend>();
+    for text in &texts {
+        query = query.bind::<Text, _>(text);
+    }
+    let met: Vec<Row> = query.load(conn)?;
+    let met: HashSet<i64> = met.iter().map(|row| row.id).collect();
+    Ok(ids.into_iter().filter(|id| met.contains(id)).collect())
+}
+
+/// Named by this unionid, or by an identity that has it by now.
+fn of_person(
+    conn: &mut Conn,
+    project: ProjectId,
+    unionid: &str,
+    bind: &mut dyn FnMut(&str) -> String,
+) -> QueryResult<String> {
+    let theirs: Vec<IdentityId> = identities::table
+        .filter(identities::project_id.eq(project))
+        .filter(identities::unionid.eq(unionid))
+        .select(identities::id)
+        .load(conn)?;
+    let named = Person::Unionid {
+        unionid: unionid.to_owned(),
+    };
+    let mut either = vec![format!("recipient = {}", bind(&named.to_json()))];
+    if !theirs.is_empty() {
+        let theirs: Vec<String> = theirs.iter().map(ToString::to_string).collect();
+        either.push(format!("identity_id IN ({})", theirs.join(", ")));
+    }
+    Ok(either.join(" OR "))
 }
 
 /// How far back a staff member's deliveries are looked for where none of them went wrong.
@@ -96,62 +284,4 @@ pub fn latest_of_staff(
         found.truncate(wanted);
     }
     Ok(found)
-}
-
-fn matching(project: ProjectId, filter: &Filter) -> deliveries::BoxedQuery<'_, Backend> {
-    let mut query = deliveries::table
-        .filter(deliveries::project_id.eq(project))
-        .into_boxed();
-    if !filter.states.is_empty() {
-        query = query.filter(deliveries::state.eq_any(&filter.states));
-    }
-    if filter.is_troubled() {
-        query = query.filter(deliveries::reason.is_not_null());
-    }
-    if let Some(reason) = &filter.reason {
-        query = query.filter(deliveries::reason.eq(reason));
-    }
-    if let Some(account) = filter.account_id {
-        query = query.filter(deliveries::account_id.eq(account));
-    }
-    if let Some(message_type) = &filter.message_type {
-        let of_type = notifications::table
-            .filter(notifications::project_id.eq(project))
-            .filter(notifications::message_type.eq(message_type))
-            .select(notifications::id);
-        query = query.filter(deliveries::notification_id.eq_any(of_type));
-    }
-    if let Some(staff_id) = &filter.staff_id {
-        query = query.filter(deliveries::staff_id.eq(staff_id));
-    }
-    if let Some(openid) = &filter.openid {
-        query = query.filter(deliveries::openid.eq(openid));
-    }
-    if let Some(unionid) = &filter.unionid {
-        let theirs = identities::table
-            .filter(identities::project_id.eq(project))
-            .filter(identities::unionid.eq(unionid))
-            .select(identities::id.nullable());
-        let named = Person::Unionid {
-            unionid: unionid.clone(),
-        };
-        let is_theirs = deliveries::identity_id.eq_any(theirs);
-        query = query.filter(is_theirs.or(deliveries::recipient.eq(named.to_json())));
-    }
-    if let Some(notification) = filter.notification_id {
-        query = query.filter(deliveries::notification_id.eq(notification));
-    }
-    if let Some(since) = filter.since {
-        query = query.filter(deliveries::created_at.ge(since));
-    }
-    if let Some(until) = filter.until {
-        query = query.filter(deliveries::created_at.lt(until));
-    }
-    if let Some(id) = filter.id {
-        query = query.filter(deliveries::id.eq(id));
-    }
-    if let Some(before) = filter.before {
-        query = query.filter(deliveries::id.lt(before));
-    }
-    query
 }

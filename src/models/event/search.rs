@@ -1,12 +1,17 @@
 //! Looking events up.
+//!
+//! Each page is one statement: an event that is processed while it runs is in the index of those that
+//! wait or in that of the others, not in both and not in neither.
 
-use diesel::dsl::sql;
+mod time;
+
 use diesel::prelude::*;
-use diesel::sql_types::Bool;
+use diesel::sql_query;
 
-use super::{Event, FAILED, SETTLED, WAITING};
-use crate::db::{Backend, Conn, schema::events, schema::identities};
+use super::{Event, SETTLED, WAITING};
+use crate::db::{Conn, schema::identities};
 use crate::ids::{AccountId, EventId, IdentityId};
+use crate::models::walk::{Walk, Walked, list as words};
 
 /// Which events to list. Empty fields do not filter.
 #[derive(Clone, Debug, Default)]
@@ -19,114 +24,125 @@ pub struct Filter {
     pub since: Option<i64>,
     /// CreateTime until, seconds since 1970, exclusive.
     pub until: Option<i64>,
-    /// Only ids below this one.
+    /// The page before ended with this one.
     pub before: Option<EventId>,
 }
 
-type Query<'a> = events::BoxedQuery<'a, Backend>;
+/// Events that one page looks at.
+const ROWS: i64 = 4_000;
 
-/// Events of the given accounts, newest first. Each account is asked by itself, because the index
-/// holds an account's events in order, but not those of several; and those that wait by
-/// themselves, because they are in another index.
+/// Kinds that come in masses: all others are in an index by kind.
+const FREQUENT: [&str; 9] = [
+    "text",
+    "event.subscribe",
+    "event.scan",
+    "event.view",
+    "event.click",
+    "event.location",
+    "event.templatesendjobfinish",
+    "event.subscribe_msg_popup_event",
+    "event.subscribe_msg_sent_event",
+];
+
+/// A page of the events of the given accounts, newest first: by when they came in, and where a time is
+/// asked for, by WeChat's. Each account is a branch of its own,
+/// because the index holds an account's events in order, but not those of several; and so are those
+/// that wait, because they are in another index.
 pub fn list(
     conn: &mut Conn,
     accounts: &[AccountId],
     filter: &Filter,
     limit: i64,
-) -> QueryResult<Vec<Event>> {
-    let mut found = Vec::new();
-    for &account in accounts {
-        found.extend(of_account(conn, account, filter, limit)?);
+) -> QueryResult<Walked<Event>> {
+    if accounts.is_empty() {
+        return Ok(Walked::cut(Vec::new(), limit, |event: &Event| event.id.0));
     }
-    found.sort_by_key(|event: &Event| std::cmp::Reverse(event.id));
-    found.truncate(usize::try_from(limit).unwrap_or_default());
-    Ok(found)
-}
-
-fn of_account(
-    conn: &mut Conn,
-    account: AccountId,
-    filter: &Filter,
-    limit: i64,
-) -> QueryResult<Vec<Event>> {
-    let Some(openid) = &filter.openid else {
-        return waiting_or_not(conn, limit, || matching(account, filter));
-    };
-    let identity: Option<IdentityId> = identities::table
-        .filter(identities::account_id.eq(account))
-        .filter(identities::openid.eq(openid))
-        .select(identities::id)
-        .first(conn)
-        .optional()?;
-    let Some(identity) = identity else {
-        return waiting_or_not(conn, limit, || {
-            matching(account, filter).filter(events::openid.eq(openid))
-        });
-    };
-    // Processed events have an index by identity; of the others there are few.
-    let processed = matching(account, filter).filter(events::identity_id.eq(identity));
-    let mut found = newest(conn, limit, processed)?;
-    for state in [WAITING, FAILED] {
-        let unprocessed = matching(account, filter)
-            .filter(events::state.eq(state))
-            .filter(events::openid.eq(openid))
-            .filter(events::identity_id.is_null());
-        found.extend(newest(conn, limit, unprocessed)?);
+    let is_rare = filter.kind.as_deref().is_some_and(is_rare);
+    let is_timed = filter.since.is_some() || filter.until.is_some();
+    if is_timed && filter.openid.is_none() && !is_rare {
+        return time::list(conn, accounts, filter, limit);
     }
-    Ok(found)
-}
-
-fn waiting_or_not<'a>(
-    conn: &mut Conn,
-    limit: i64,
-    query: impl Fn() -> Query<'a>,
-) -> QueryResult<Vec<Event>> {
-    let mut found = newest(conn, limit, query().filter(events::state.eq(WAITING)))?;
-    found.extend(newest(conn, limit, query().filter(sql::<Bool>(SETTLED)))?);
-    Ok(found)
-}
-
-fn newest(conn: &mut Conn, limit: i64, query: Query<'_>) -> QueryResult<Vec<Event>> {
-    query
-        .select(Event::as_select())
-        .order(events::id.desc())
-        .limit(limit)
-        .load(conn)
-}
-
-fn matching<'a>(account: AccountId, filter: &'a Filter) -> Query<'a> {
-    let mut query = events::table
-        .filter(events::account_id.eq(account))
-        .into_boxed();
+    let mut walk = Walk::new(conn, "events", ROWS, filter.before.map(|id| id.0));
+    walk.branch(format!("state = {WAITING}"));
+    match &filter.openid {
+        Some(openid) => of_person(conn, &mut walk, accounts, openid)?,
+        None => of_accounts(&mut walk, accounts, filter.kind.as_deref()),
+    }
+    walk.only(format!("account_id IN ({})", ids(accounts)));
     if let Some(kind) = &filter.kind {
-        query = query.filter(events::kind.eq(kind));
+        let kind = walk.text(kind);
+        walk.only(format!("kind = {kind}"));
     }
     if let Some(since) = filter.since {
-        query = query.filter(events::create_time.ge(since));
+        walk.only(format!("create_time >= {since}"));
     }
     if let Some(until) = filter.until {
-        query = query.filter(events::create_time.lt(until));
+        walk.only(format!("create_time < {until}"));
     }
-    if let Some(before) = filter.before {
-        query = query.filter(events::id.lt(before));
-    }
-    query
+    walk.page(conn, limit, |event: &Event| event.id.0)
 }
 
-/// One event, if it belongs to one of the given accounts.
-pub fn by_id(conn: &mut Conn, accounts: &[AccountId], id: EventId) -> QueryResult<Option<Event>> {
-    let event = || {
-        events::table
-            .filter(events::account_id.eq_any(accounts))
-            .filter(events::id.eq(id))
-            .select(Event::as_select())
-    };
-    let settled = event().filter(sql::<Bool>(SETTLED)).first(conn);
-    match settled.optional()? {
-        Some(event) => Ok(Some(event)),
-        None => event()
-            .filter(events::state.eq(WAITING))
-            .first(conn)
-            .optional(),
+fn of_accounts(walk: &mut Walk, accounts: &[AccountId], kind: Option<&str>) {
+    let rare = kind.filter(|kind| is_rare(kind));
+    let rare = rare.map(|kind| walk.text(kind));
+    for account in accounts {
+        walk.branch(match &rare {
+            Some(kind) => format!(
+                "account_id = {account} AND {SETTLED} AND kind NOT IN ({}) AND kind = {kind}",
+                words(&FREQUENT)
+            ),
+            None => format!("account_id = {account} AND {SETTLED}"),
+        });
     }
+}
+
+fn is_rare(kind: &str) -> bool {
+    !FREQUENT.contains(&kind)
+}
+
+fn ids(accounts: &[AccountId]) -> String {
+    let accounts: Vec<String> = accounts.iter().map(ToString::to_string).collect();
+    accounts.join(", ")
+}
+
+/// Processed events have an index by identity, and those of which no identity was made by openid.
+fn of_person(
+    conn: &mut Conn,
+    walk: &mut Walk,
+    accounts: &[AccountId],
+    openid: &str,
+) -> QueryResult<()> {
+    let identities: Vec<IdentityId> = identities::table
+        .filter(identities::account_id.eq_any(accounts))
+        .filter(identities::openid.eq(openid))
+        .select(identities::id)
+        .load(conn)?;
+    let openid = walk.text(openid);
+    for identity in identities {
+        walk.branch(format!("identity_id = {identity} AND {SETTLED}"));
+    }
+    for account in accounts {
+        walk.branch(format!(
+            "account_id = {account} AND {SETTLED} AND identity_id IS NULL AND openid IS NOT NULL \
+             AND openid = {openid}"
+        ));
+    }
+    // An event that waits has no identity yet, and one that is replayed still has it.
+    walk.only(format!("openid = {openid}"));
+    Ok(())
+}
+
+/// One event, if it belongs to one of the given accounts. One statement, for the same reason as a list.
+pub fn by_id(conn: &mut Conn, accounts: &[AccountId], id: EventId) -> QueryResult<Option<Event>> {
+    if accounts.is_empty() {
+        return Ok(None);
+    }
+    let accounts = ids(accounts);
+    let found = sql_query(format!(
+        "SELECT * FROM events WHERE id = {id} AND state = {WAITING} AND account_id IN ({accounts}) \
+         UNION ALL \
+         SELECT * FROM events WHERE id = {id} AND {SETTLED} AND account_id IN ({accounts})"
+    ))
+    .load(conn)?;
+    Ok(found.into_iter().next())
 }

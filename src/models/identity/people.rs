@@ -1,8 +1,10 @@
-//! People: the identities of a project that share a unionid. Derived, never stored.
+//! People: the identities of a project that share a unionid. Derived; the table `people`, kept by
+//! triggers on `identities`, has what lists of them need.
 
 use diesel::dsl::sql;
 use diesel::dsl::{exists, not};
 use diesel::prelude::*;
+use diesel::sql_query;
 use diesel::sql_types::Bool;
 
 use super::{FollowState, Identity};
@@ -13,6 +15,7 @@ use crate::db::{
 };
 use crate::ids::{AccountId, IdentityId, ProjectId};
 use crate::models::staff;
+use crate::models::walk::{Row, Walk, Walked};
 
 text_enum! {
     /// How far a person's openids are linked.
@@ -45,6 +48,9 @@ pub struct PeopleFilter {
     pub before: Option<IdentityId>,
 }
 
+/// Identities that one page looks at, each with a look for the person's other ones.
+const ROWS: i64 = 600;
+
 diesel::alias!(identities as elsewhere: Elsewhere);
 
 /// A page of people, each by its newest matching identity, newest first.
@@ -53,7 +59,109 @@ pub fn page(
     project: ProjectId,
     filter: &PeopleFilter,
     limit: i64,
-) -> QueryResult<Vec<Identity>> {
+) -> QueryResult<Walked<Identity>> {
+    if filter.unionid.is_some() || filter.openid.is_some() || filter.staff_id.is_some() {
+        return of_few(conn, project, filter, limit);
+    }
+    let ids = if filter.account_id.is_none() && filter.follow_state.is_none() {
+        of_project(conn, project, filter, limit)?
+    } else {
+        of_accounts(conn, project, filter, limit)?
+    };
+    let rows = identities::table
+        .filter(identities::id.eq_any(&ids.found))
+        .select(Identity::as_select())
+        .load(conn)?;
+    Ok(ids.with(rows, |identity| identity.id.0))
+}
+
+/// People by unionid, and those without one by their only identity: each is in one index, in order.
+fn of_project(
+    conn: &mut Conn,
+    project: ProjectId,
+    filter: &PeopleFilter,
+    limit: i64,
+) -> QueryResult<Walked<i64>> {
+    let rows = limit.max(0) + 1;
+    let mut branches = Vec::new();
+    for (state, linked) in [(LinkState::Linked, "TRUE"), (LinkState::Single, "FALSE")] {
+        if filter.link_state.is_none_or(|wanted| wanted == state) {
+            let before = before(filter, "newest_id");
+            branches.push(format!(
+                "SELECT * FROM (SELECT newest_id AS id FROM people WHERE project_id = {project} \
+                 AND linked = {linked}{before} ORDER BY newest_id DESC LIMIT {rows}) {state}"
+            ));
+        }
+    }
+    if filter
+        .link_state
+        .is_none_or(|wanted| wanted == LinkState::NoUnionid)
+    {
+        let before = before(filter, "id");
+        branches.push(format!(
+            "SELECT * FROM (SELECT id FROM identities WHERE project_id = {project} \
+             AND unionid IS NULL{before} ORDER BY id DESC LIMIT {rows}) alone"
+        ));
+    }
+    let found: Vec<Row> = sql_query(format!(
+        "SELECT id FROM ({}) people ORDER BY id DESC LIMIT {rows}",
+        branches.join(" UNION ALL ")
+    ))
+    .load(conn)?;
+    let found = found.iter().map(|row| row.id).collect();
+    Ok(Walked::cut(found, limit, |id| *id))
+}
+
+fn before(filter: &PeopleFilter, column: &str) -> String {
+    match filter.before {
+        Some(before) => format!(" AND {column} < {before}"),
+        None => String::new(),
+    }
+}
+
+/// Through the index by account and follow state.
+fn of_accounts(
+    conn: &mut Conn,
+    project: ProjectId,
+    filter: &PeopleFilter,
+    limit: i64,
+) -> QueryResult<Walked<i64>> {
+    let of_project: Vec<AccountId> = accounts::table
+        .filter(accounts::project_id.eq(project))
+        .select(accounts::id)
+        .load(conn)?;
+    let mut walk = Walk::new(conn, "identities", ROWS, filter.before.map(|id| id.0));
+    for account in of_project {
+        for state in FollowState::ALL {
+            let wanted = filter.account_id.is_none_or(|wanted| wanted == account)
+                && filter.follow_state.is_none_or(|wanted| wanted == *state);
+            if wanted {
+                walk.branch(format!(
+                    "account_id = {account} AND follow_state = '{state}'"
+                ));
+            }
+        }
+    }
+    walk.only(newest_match(filter));
+    let linked = "COALESCE((SELECT people.linked FROM people \
+                  WHERE people.project_id = identities.project_id \
+                  AND people.unionid = identities.unionid), FALSE)";
+    match filter.link_state {
+        Some(LinkState::NoUnionid) => walk.only("unionid IS NULL".to_owned()),
+        Some(LinkState::Linked) => walk.only(linked.to_owned()),
+        Some(LinkState::Single) => walk.only(format!("unionid IS NOT NULL AND NOT {linked}")),
+        None => {}
+    }
+    walk.ids(conn, limit)
+}
+
+/// People of whom there can only be few: a unionid, an openid or a staff member is named.
+fn of_few(
+    conn: &mut Conn,
+    project: ProjectId,
+    filter: &PeopleFilter,
+    limit: i64,
+) -> QueryResult<Walked<Identity>> {
     let in_another_account = elsewhere
         .filter(
             elsewhere
@@ -69,7 +177,7 @@ pub fn page(
     let mut query = identities::table
         .filter(identities::project_id.eq(project))
         .order(identities::id.desc())
-        .limit(limit)
+        .limit(limit.max(0) + 1)
         .select(Identity::as_select())
         .into_boxed();
     if let Some(account) = filter.account_id {
@@ -105,13 +213,18 @@ pub fn page(
     if let Some(before) = filter.before {
         query = query.filter(identities::id.lt(before));
     }
-    query.load(conn)
+    Ok(Walked::cut(
+        query.load(conn)?,
+        limit,
+        |identity: &Identity| identity.id.0,
+    ))
 }
 
 /// Of several matching identities with one unionid, the newest stands for the person. Only the
 /// account and the follow state tell identities of one person apart; both are words of our own.
 fn newest_match(filter: &PeopleFilter) -> String {
-    let mut newer = "NOT EXISTS (SELECT 1 FROM identities newer \
+    // A subquery for each row, which no planner turns into a join of whole tables.
+    let mut newer = "(SELECT 1 FROM identities newer \
         WHERE newer.project_id = identities.project_id AND newer.unionid = identities.unionid \
         AND newer.id > identities.id"
         .to_owned();
@@ -121,7 +234,7 @@ fn newest_match(filter: &PeopleFilter) -> String {
     if let Some(state) = filter.follow_state {
         newer += &format!(" AND newer.follow_state = '{state}'");
     }
-    newer + ")"
+    newer + " LIMIT 1) IS NULL"
 }
 
 /// All identities of a project with one of the given unionids.

@@ -89,9 +89,27 @@ pub fn ids_of_group(
     query.load(conn)
 }
 
+/// The newest members with a tag, with ids below `before`: the index holds them in this order.
+pub(super) fn newest_tagged(
+    conn: &mut Conn,
+    project: ProjectId,
+    tag: &str,
+    before: Option<StaffRowId>,
+    limit: i64,
+) -> QueryResult<Vec<StaffRowId>> {
+    staff_tags::table
+        .filter(staff_tags::project_id.eq(project))
+        .filter(staff_tags::tag.eq(tag))
+        .filter(staff_tags::staff_row_id.lt(before.unwrap_or(StaffRowId(i64::MAX))))
+        .order(staff_tags::staff_row_id.desc())
+        .limit(limit)
+        .select(staff_tags::staff_row_id)
+        .load(conn)
+}
+
 /// The row ids of the staff with a tag.
 #[diesel::dsl::auto_type(no_type_alias)]
-pub(super) fn tagged<'a>(project: ProjectId, tag: &'a str) -> _ {
+fn tagged<'a>(project: ProjectId, tag: &'a str) -> _ {
     staff_tags::table
         .filter(staff_tags::project_id.eq(project))
         .filter(staff_tags::tag.eq(tag))

@@ -7,6 +7,7 @@ use super::MessageState;
 use crate::db::Conn;
 use crate::db::schema::webhook_messages as m;
 use crate::ids::{WebhookId, WebhookMessageId};
+use crate::models::walk::{Walk, Walked, list as words};
 
 /// An event for an endpoint, and what became of it.
 #[derive(Clone, Debug, Queryable, Selectable)]
@@ -51,29 +52,52 @@ pub struct Filter {
     pub before: Option<WebhookMessageId>,
 }
 
+/// Events that one page looks at.
+const ROWS: i64 = 4_000;
+
+/// Types that come in masses: all others are in an index by type.
+const FREQUENT: [&str; 8] = [
+    "identity.followed",
+    "identity.unfollowed",
+    "person.linked",
+    "delivery.sent",
+    "delivery.delivered",
+    "delivery.failed",
+    "message.received",
+    "push.raw",
+];
+
 /// A page of an endpoint's events, newest first.
 pub fn page(
     conn: &mut Conn,
     webhook: WebhookId,
     filter: &Filter,
     limit: i64,
-) -> QueryResult<Vec<Message>> {
-    let mut query = m::table
-        .filter(m::webhook_id.eq(webhook))
-        .order(m::id.desc())
-        .limit(limit)
-        .select(Message::as_select())
-        .into_boxed();
+) -> QueryResult<Walked<Message>> {
+    let mut walk = Walk::new(conn, "webhook_messages", ROWS, filter.before.map(|id| id.0));
+    let kind = filter.kind.as_ref().map(|kind| (kind, walk.text(kind)));
+    let mut of = format!("webhook_id = {webhook}");
+    match (filter.state, &kind) {
+        (Some(MessageState::Queued), _) => of += " AND due_at IS NOT NULL",
+        (Some(MessageState::Failed), _) => of += " AND state = 'failed'",
+        (_, Some((kind, bound))) if !FREQUENT.contains(&kind.as_str()) => {
+            of += &format!(" AND kind NOT IN ({}) AND kind = {bound}", words(&FREQUENT));
+        }
+        _ => {}
+    }
+    walk.branch(of);
+    if let Some((_, bound)) = &kind {
+        walk.only(format!("kind = {bound}"));
+    }
     if let Some(state) = filter.state {
-        query = query.filter(m::state.eq(state));
+        walk.only(format!("state = '{state}'"));
     }
-    if let Some(kind) = &filter.kind {
-        query = query.filter(m::kind.eq(kind));
-    }
-    if let Some(before) = filter.before {
-        query = query.filter(m::id.lt(before));
-    }
-    query.load(conn)
+    let ids = walk.ids(conn, limit)?;
+    let rows = m::table
+        .filter(m::id.eq_any(&ids.found))
+        .select(Message::as_select())
+        .load(conn)?;
+    Ok(ids.with(rows, |message: &Message| message.id.0))
 }
 
 /// Puts one event back, due at once, or sooner than planned. Returns whether there is such a one.

@@ -130,7 +130,7 @@ pub(super) async fn list(
     caller: Caller,
 ) -> Result<Json<Page<AccountView>>, Problem> {
     let (project, now) = (caller.project_id, state.bridge.clock.now());
-    let found = state.bridge.db.read(move |conn| {
+    let found = state.bridge.db.snapshot(move |conn| {
         let accounts = account::list(conn, project)?;
         Ok::<_, Problem>((accounts, account_pause::all(conn)?))
     });

@@ -62,7 +62,7 @@ pub(super) async fn list(
     let (limit, cursor) = (query.limit.as_deref(), query.cursor.as_deref());
     let paging = Paging::read(List::Audit, limit, cursor)?;
     let project = caller.project_id;
-    let found = state.bridge.db.read(move |conn| {
+    let found = state.bridge.db.snapshot(move |conn| {
         let before = paging.after.map(AuditId);
         Ok::<_, Problem>(audit::list(conn, project, before, paging.rows())?)
     });

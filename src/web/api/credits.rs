@@ -112,7 +112,7 @@ pub(super) async fn of_staff(
     staff_id: Path<String>,
 ) -> Result<Json<OfStaff>, Problem> {
     let (staff_id, project) = (staff_id.into_inner(), caller.project_id);
-    let found = state.bridge.db.read(move |conn| {
+    let found = state.bridge.db.snapshot(move |conn| {
         let rows = staff::reach(conn, project, &[staff_id.as_str()])?;
         if rows.is_empty() {
             return Err(Problem::not_found("staff member"));
@@ -142,7 +142,7 @@ pub(super) async fn low(
     let paging = Paging::read(List::Credits, limit, cursor)?;
     let filter = filter(&query, &paging)?;
     let project = caller.project_id;
-    let page = state.bridge.db.read(move |conn| {
+    let page = state.bridge.db.snapshot(move |conn| {
         let accounts = Accounts::of(conn, project)?;
         let ids = match &query.app_id {
             None => accounts.ids(),
@@ -151,9 +151,10 @@ pub(super) async fn low(
                 vec![found.ok_or_else(|| unknown_app_id(app_id))?]
             }
         };
-        let mut found = credit::low(conn, project, &ids, &filter, paging.rows())?;
-        let next = paging.cut(&mut found, |(credit, ..)| credit.id.0);
-        Ok::<_, Problem>(Page::new(show(conn, project, &accounts, found)?, next))
+        let found = credit::low(conn, project, &ids, &filter, paging.limit())?;
+        let next = paging.cursor(found.next);
+        let shown = show(conn, project, &accounts, found.found)?;
+        Ok::<_, Problem>(Page::new(shown, next))
     });
     Ok(Json(page.await?))
 }

@@ -118,7 +118,7 @@ pub(super) async fn list(
     let (limit, cursor) = (query.limit.as_deref(), query.cursor.as_deref());
     let paging = Paging::read(List::Deliveries, limit, cursor)?;
     let (id, project) = (id.into_inner(), caller.project_id);
-    let page = state.bridge.db.read(move |conn| {
+    let page = state.bridge.db.snapshot(move |conn| {
         let notification = notification::by_id(conn, project, id)?;
         let notification = notification.ok_or_else(|| Problem::not_found("notification"))?;
         let after = paging.after.map(DeliveryId);

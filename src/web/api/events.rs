@@ -88,7 +88,7 @@ pub(super) async fn list(
         before: paging.after.map(EventId),
     };
     let (app_id, project) = (query.app_id, caller.project_id);
-    let page = state.bridge.db.read(move |conn| {
+    let page = state.bridge.db.snapshot(move |conn| {
         let accounts = Accounts::of(conn, project)?;
         let ids = match &app_id {
             None => accounts.ids(),
@@ -97,10 +97,8 @@ pub(super) async fn list(
                 vec![account.ok_or_else(|| unknown_app_id(app_id))?]
             }
         };
-        let mut found = event::list(conn, &ids, &filter, paging.rows())?;
-        let next = paging.cut(&mut found, |event| event.id.0);
-        let items = found.into_iter().map(|event| show(event, &accounts));
-        Ok::<_, Problem>(Page::new(items.collect(), next))
+        let found = event::list(conn, &ids, &filter, paging.limit())?;
+        Ok::<_, Problem>(paging.page(found, |event| show(event, &accounts)))
     });
     Ok(Json(page.await?))
 }
@@ -112,7 +110,7 @@ pub(super) async fn find(
     id: Path<EventId>,
 ) -> Result<Json<Whole>, Problem> {
     let (id, project) = (id.into_inner(), caller.project_id);
-    let whole = state.bridge.db.read(move |conn| {
+    let whole = state.bridge.db.snapshot(move |conn| {
         let accounts = Accounts::of(conn, project)?;
         let found = event::by_id(conn, &accounts.ids(), id)?;
         let mut found = found.ok_or_else(|| Problem::not_found("event"))?;

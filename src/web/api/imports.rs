@@ -94,7 +94,7 @@ pub(super) async fn find(
     id: Path<ImportId>,
 ) -> Result<Json<ImportView>, Problem> {
     let (id, project) = (id.into_inner(), caller.project_id);
-    let found = state.bridge.db.read(move |conn| {
+    let found = state.bridge.db.snapshot(move |conn| {
         let import = import::by_id(conn, id)?;
         let accounts = Accounts::of(conn, project)?;
         let shown = import.and_then(|import| {

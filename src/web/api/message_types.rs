@@ -202,7 +202,7 @@ pub(super) async fn list(
     let (limit, cursor) = (query.limit.as_deref(), query.cursor.as_deref());
     let paging = Paging::read(List::MessageTypes, limit, cursor)?;
     let project = caller.project_id;
-    let found = state.bridge.db.read(move |conn| {
+    let found = state.bridge.db.snapshot(move |conn| {
         let before = paging.after.map(MessageTypeId);
         let mut found = message_type::list(conn, project, before, paging.rows())?;
         let next = paging.cut(&mut found, |row| row.id.0);
@@ -222,7 +222,7 @@ pub(super) async fn find(
     name: Path<String>,
 ) -> Result<Json<MessageTypeView>, Problem> {
     let (name, project) = (name.into_inner(), caller.project_id);
-    let found = state.bridge.db.read(move |conn| {
+    let found = state.bridge.db.snapshot(move |conn| {
         let found = message_type::find(conn, project, &name)?;
         let found = found.ok_or_else(|| Problem::not_found("message type"))?;
         let library = Library::of(conn, project)?;

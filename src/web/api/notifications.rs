@@ -307,7 +307,7 @@ pub(super) async fn list(
     let (limit, cursor) = (query.limit.as_deref(), query.cursor.as_deref());
     let paging = Paging::read(List::Notifications, limit, cursor)?;
     let project = caller.project_id;
-    let found = state.bridge.db.read(move |conn| {
+    let found = state.bridge.db.snapshot(move |conn| {
         let before = paging.after.map(NotificationId);
         Ok::<_, Problem>(notification::list(conn, project, before, paging.rows())?)
     });
@@ -326,7 +326,7 @@ pub(super) async fn find(
     id: Path<NotificationId>,
 ) -> Result<Json<Whole>, Problem> {
     let (id, project) = (id.into_inner(), caller.project_id);
-    let whole = state.bridge.db.read(move |conn| {
+    let whole = state.bridge.db.snapshot(move |conn| {
         let found = notification::by_id(conn, project, id)?;
         let mut found = found.ok_or_else(|| Problem::not_found("notification"))?;
         let counts = in_each_state(delivery::counts(conn, id)?);

@@ -40,14 +40,15 @@ pub(super) async fn list(
     let mut filter = filter(&query)?;
     filter.before = paging.after.map(IdentityId);
     let (project, sight) = (caller.project_id, Sight::of(&state));
-    let page = state.bridge.db.read(move |conn| {
+    let page = state.bridge.db.snapshot(move |conn| {
         if let Some(app_id) = &query.app_id {
             let account = Accounts::of(conn, project)?.with_app_id(app_id);
             filter.account_id = Some(account.ok_or_else(|| unknown_app_id(app_id))?);
         }
-        let mut found = identity::page(conn, project, &filter, paging.rows())?;
-        let next = paging.cut(&mut found, |identity| identity.id.0);
-        Ok::<_, Problem>(Page::new(persons(conn, project, found, &sight)?, next))
+        let found = identity::page(conn, project, &filter, paging.limit())?;
+        let next = paging.cursor(found.next);
+        let people = persons(conn, project, found.found, &sight)?;
+        Ok::<_, Problem>(Page::new(people, next))
     });
     Ok(Json(page.await?))
 }
@@ -84,7 +85,7 @@ pub(super) async fn find(
 ) -> Result<Json<PersonView>, Problem> {
     let (id, project) = (id.into_inner(), caller.project_id);
     let sight = Sight::of(&state);
-    let person = state.bridge.db.read(move |conn| {
+    let person = state.bridge.db.snapshot(move |conn| {
         let identity = identity::by_id(conn, project, id)?;
         let identity = identity.ok_or_else(|| Problem::not_found("identity"))?;
         let person = persons(conn, project, vec![identity], &sight)?

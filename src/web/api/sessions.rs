@@ -107,7 +107,7 @@ pub(super) async fn create(
         ),
         false => None,
     };
-    let shown = state.bridge.db.read(move |conn| {
+    let shown = state.bridge.db.snapshot(move |conn| {
         let ids: Vec<IdentityId> = identity::members_of(conn, &identity)?
             .iter()
             .map(|member| member.id)

@@ -138,7 +138,7 @@ pub(super) async fn list(
 ) -> Result<Json<Page<Listed>>, Problem> {
     let paging = Paging::read(List::Staff, query.limit.as_deref(), query.cursor.as_deref())?;
     let (project, tag) = (caller.project_id, query.into_inner().tag);
-    let page = state.bridge.db.read(move |conn| {
+    let page = state.bridge.db.snapshot(move |conn| {
         let before = paging.after.map(StaffRowId);
         let mut found = staff::list(conn, project, tag.as_deref(), before, paging.rows())?;
         let next = paging.cut(&mut found, |staff| staff.id.0);
@@ -168,7 +168,7 @@ pub(super) async fn find(
 ) -> Result<Json<Whole>, Problem> {
     let (staff_id, project) = (staff_id.into_inner(), caller.project_id);
     let sight = Sight::of(&state);
-    let whole = state.bridge.db.read(move |conn| {
+    let whole = state.bridge.db.snapshot(move |conn| {
         let found = staff::find(conn, project, &staff_id)?;
         let found = found.ok_or_else(|| Problem::not_found("staff member"))?;
         let accounts = Accounts::of(conn, project)?;

@@ -22,6 +22,8 @@ use wish::Put;
 
 /// Waiting events are counted up to here.
 const COUNT_MAX: i64 = 10_000;
+/// Those of each endpoint of a list up to here.
+const LISTED_COUNT_MAX: i64 = 500;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -48,7 +50,7 @@ pub(super) struct WebhookView {
     failing_since: Option<DateTime<Utc>>,
     paused_until: Option<DateTime<Utc>>,
     last_success_at: Option<DateTime<Utc>>,
-    /// Events that wait for it, counted up to 10,000.
+    /// Events that wait for it, counted up to 10,000, in a list up to 500.
     waiting: i64,
     old_secret_until: Option<DateTime<Utc>>,
     created_at: DateTime<Utc>,
@@ -148,13 +150,14 @@ pub(super) async fn list(
     let (limit, cursor) = (query.limit.as_deref(), query.cursor.as_deref());
     let paging = Paging::read(List::Webhooks, limit, cursor)?;
     let project = caller.project_id;
-    let page = state.bridge.db.read(move |conn| {
+    let page = state.bridge.db.snapshot(move |conn| {
         let before = paging.after.map(WebhookId);
         let mut found = webhook::list(conn, project, before, paging.rows())?;
         let next = paging.cut(&mut found, |row| row.id.0);
         let mut items = Vec::with_capacity(found.len());
         for stored in found {
-            items.push(show_with_waiting(conn, stored)?);
+            let waiting = webhook::waiting(conn, stored.id, LISTED_COUNT_MAX)?;
+            items.push(show(stored, waiting));
         }
         Ok::<_, Problem>(Page::new(items, next))
     });
@@ -168,7 +171,7 @@ pub(super) async fn find(
     id: Path<WebhookId>,
 ) -> Result<Json<WebhookView>, Problem> {
     let (id, project) = (id.into_inner(), caller.project_id);
-    let found = state.bridge.db.read(move |conn| {
+    let found = state.bridge.db.snapshot(move |conn| {
         let found = webhook::find(conn, project, id)?;
         let found = found.ok_or_else(|| Problem::not_found("endpoint"))?;
         show_with_waiting(conn, found)
@@ -190,7 +193,7 @@ pub(super) async fn put(
     let shown = state
         .bridge
         .db
-        .read(move |conn| show_with_waiting(conn, changed));
+        .snapshot(move |conn| show_with_waiting(conn, changed));
     Ok(Json(shown.await?))
 }
 

@@ -256,7 +256,7 @@ both_engines! {
         let filter = |below, before| LowFilter { template_id: TEMPLATE.to_owned(), below, before };
         let low = |conn: &mut Conn, below, before, limit| -> Vec<IdentityId> {
             let found = credit::low(conn, ground.project, &[ground.mini], &filter(below, before), limit);
-            found.unwrap().iter().map(|(credit, ..)| credit.identity_id).collect()
+            found.unwrap().found.iter().map(|(credit, ..)| credit.identity_id).collect()
         };
         assert_eq!(low(conn, 1, None, 10), [other.id]);
         assert_eq!(low(conn, 2, None, 10), [other.id, one.id]);
@@ -264,7 +264,7 @@ both_engines! {
         let last = other.credit(conn).id;
         assert_eq!(low(conn, 2, Some(last), 10), [one.id]);
         let foreign = credit::low(conn, ground.foreign_project, &[ground.mini], &filter(9, None), 10);
-        assert_eq!(foreign.unwrap().len(), 0);
+        assert_eq!(foreign.unwrap().found.len(), 0);
         credit::mark_long_term(conn, ground.mini, &[TEMPLATE]).unwrap();
         assert_eq!(low(conn, 9, None, 10), []);
     }

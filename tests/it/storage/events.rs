@@ -33,7 +33,9 @@ pub(super) fn store(conn: &mut Conn, account: AccountId, count: i64) -> Vec<Even
 }
 
 fn all(conn: &mut Conn, account: AccountId) -> Vec<Event> {
-    event::list(conn, &[account], &event::Filter::default(), 10_000).unwrap()
+    event::list(conn, &[account], &event::Filter::default(), 10_000)
+        .unwrap()
+        .found
 }
 
 fn claim(conn: &mut Conn, limit: i64) -> Vec<EventId> {

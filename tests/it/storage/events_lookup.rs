@@ -8,7 +8,9 @@ use super::ground::Ground;
 
 fn find(ground: &Ground, filter: &Filter) -> Vec<i64> {
     let accounts = [ground.official, ground.second];
-    let found = event::list(&mut ground.conn(), &accounts, filter, 100).unwrap();
+    let found = event::list(&mut ground.conn(), &accounts, filter, 100)
+        .unwrap()
+        .found;
     assert!(found.is_sorted_by(|newer, older| newer.id > older.id));
     found.iter().map(|event| event.create_time).collect()
 }
@@ -75,7 +77,7 @@ both_engines! {
         let mut filter = Filter::default();
         let mut seen: Vec<EventId> = Vec::new();
         loop {
-            let page = event::list(&mut ground.conn(), &accounts, &filter, 7).unwrap();
+            let page = event::list(&mut ground.conn(), &accounts, &filter, 7).unwrap().found;
             let Some(last) = page.last() else { break };
             assert!(page.len() <= 7);
             filter.before = Some(last.id);
@@ -92,7 +94,7 @@ both_engines! {
         assert!(event::by_id(conn, &mine, theirs[0]).unwrap().is_none());
         assert!(event::by_id(conn, &[], theirs[0]).unwrap().is_none());
         assert!(event::by_id(conn, &[ground.foreign], theirs[0]).unwrap().is_some());
-        assert!(event::list(conn, &mine, &Filter::default(), 10).unwrap().is_empty());
-        assert!(event::list(conn, &[], &Filter::default(), 10).unwrap().is_empty());
+        assert!(event::list(conn, &mine, &Filter::default(), 10).unwrap().found.is_empty());
+        assert!(event::list(conn, &[], &Filter::default(), 10).unwrap().found.is_empty());
     }
 }

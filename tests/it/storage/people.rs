@@ -12,7 +12,9 @@ use queqiao::models::staff;
 use super::ground::{Ground, at, fetched, ids, link};
 
 fn page(ground: &Ground, filter: &PeopleFilter) -> Vec<Identity> {
-    identity::page(&mut ground.conn(), ground.project, filter, 1_000).unwrap()
+    identity::page(&mut ground.conn(), ground.project, filter, 1_000)
+        .unwrap()
+        .found
 }
 
 fn openids(ground: &Ground, filter: &PeopleFilter) -> Vec<String> {
@@ -129,7 +131,7 @@ both_engines! {
         let mut filter = PeopleFilter::default();
         let mut seen: Vec<IdentityId> = Vec::new();
         loop {
-            let page = identity::page(conn, ground.project, &filter, 17).unwrap();
+            let page = identity::page(conn, ground.project, &filter, 17).unwrap().found;
             let Some(last) = page.last() else { break };
             filter.before = Some(last.id);
             seen.extend(ids(&page));
@@ -160,7 +162,7 @@ both_engines! {
         assert_eq!(ids(&members_of(conn, &people["a2"]).unwrap()), [people["a2"].id]);
         let single = PeopleFilter { link_state: Some(LinkState::Single), ..PeopleFilter::default() };
         assert_eq!(openids(&ground, &single), ["a2"], "not linked across projects");
-        let theirs = identity::page(conn, ground.foreign_project, &PeopleFilter::default(), 10).unwrap();
+        let theirs = identity::page(conn, ground.foreign_project, &PeopleFilter::default(), 10).unwrap().found;
         assert_eq!(ids(&theirs), [stranger.id]);
         assert!(identity::by_id(conn, ground.project, stranger.id).unwrap().is_none());
         assert!(identity::by_ids(conn, ground.project, &[stranger.id]).unwrap().is_empty());

@@ -209,7 +209,9 @@ async fn what_is_due_is_found_through_indexes() {
     for filter in [Filter::default(), dead] {
         reads("deliveries", &|conn| {
             assert_eq!(
-                delivery::search(conn, ground.project, &filter, 50)?.len(),
+                delivery::search(conn, ground.project, &filter, 50)?
+                    .found
+                    .len(),
                 50
             );
             Ok(())

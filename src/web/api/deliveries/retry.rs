@@ -123,7 +123,7 @@ pub(in crate::web::api) async fn many(
     let filter = state
         .bridge
         .db
-        .read(move |conn| checked.resolve(conn, project));
+        .snapshot(move |conn| checked.resolve(conn, project));
     let filter = filter.await?;
     let retry = state
         .bridge

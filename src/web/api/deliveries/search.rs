@@ -64,11 +64,11 @@ pub(in crate::web::api) async fn search(
     };
     let checked = wanted.check(paging.after.map(DeliveryId))?;
     let project = caller.project_id;
-    let page = state.bridge.db.read(move |conn| {
+    let page = state.bridge.db.snapshot(move |conn| {
         let filter = checked.resolve(conn, project)?;
-        let mut found = delivery::search(conn, project, &filter, paging.rows())?;
-        let next = paging.cut(&mut found, |row| row.id.0);
-        Ok::<_, Problem>(Page::new(named(conn, project, found)?, next))
+        let found = delivery::search(conn, project, &filter, paging.limit())?;
+        let next = paging.cursor(found.next);
+        Ok::<_, Problem>(Page::new(named(conn, project, found.found)?, next))
     });
     Ok(Json(page.await?))
 }
@@ -80,12 +80,12 @@ pub(in crate::web::api) async fn find(
     id: Path<DeliveryId>,
 ) -> Result<Json<Found>, Problem> {
     let (id, project) = (id.into_inner(), caller.project_id);
-    let found = state.bridge.db.read(move |conn| {
+    let found = state.bridge.db.snapshot(move |conn| {
         let filter = Filter {
             id: Some(id),
             ..Filter::default()
         };
-        let found = delivery::search(conn, project, &filter, 1)?;
+        let found = delivery::search(conn, project, &filter, 1)?.found;
         let found = named(conn, project, found)?.into_iter().next();
         found.ok_or_else(|| Problem::not_found("delivery"))
     });

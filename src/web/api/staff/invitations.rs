@@ -187,7 +187,7 @@ pub(in super::super) async fn list(
     let (limit, cursor) = (query.limit.as_deref(), query.cursor.as_deref());
     let paging = Paging::read(List::Invitations, limit, cursor)?;
     let (project, now) = (caller.project_id, state.bridge.clock.now());
-    let page = state.bridge.db.read(move |conn| {
+    let page = state.bridge.db.snapshot(move |conn| {
         let member = staff::find(conn, project, &staff_id)?;
         let member = member.ok_or_else(|| Problem::not_found("staff member"))?;
         let before = paging.after.map(InvitationId);

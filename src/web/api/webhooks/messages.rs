@@ -91,12 +91,10 @@ pub(in crate::web::api) async fn list(
         before: paging.after.map(WebhookMessageId),
     };
     let (id, project) = (id.into_inner(), caller.project_id);
-    let page = state.bridge.db.read(move |conn| {
+    let page = state.bridge.db.snapshot(move |conn| {
         exists(conn, project, id)?;
-        let mut found = webhook::page(conn, id, &filter, paging.rows())?;
-        let next = paging.cut(&mut found, |row| row.id.0);
-        let items = found.into_iter().map(Into::into).collect();
-        Ok::<_, Problem>(Page::new(items, next))
+        let found = webhook::page(conn, id, &filter, paging.limit())?;
+        Ok::<_, Problem>(paging.page(found, Into::into))
     });
     Ok(Json(page.await?))
 }

@@ -86,7 +86,7 @@ async fn check_app_ids(
         let problem = Problem::new(Code::InvalidField, detail).field("app_ids");
         return Err(problem.limit(LIST_MAX));
     }
-    let checked = state.bridge.db.read(move |conn| {
+    let checked = state.bridge.db.snapshot(move |conn| {
         let accounts = Accounts::of(conn, project)?;
         let unknown = app_ids
             .iter()

@@ -1,0 +1,122 @@
+//! Deliveries of a message type or of a time, or all of a project: notification by notification, the
+//! newest first, and of each the newest delivery first.
+
+use chrono::NaiveDateTime;
+use diesel::prelude::*;
+use diesel::sql_query;
+use diesel::sql_types::Text;
+
+use super::{Filter, filtered};
+use crate::db::schema::{deliveries, notifications};
+use crate::db::{Backend, Conn, Engine};
+use crate::ids::{NotificationId, ProjectId};
+use crate::models::walk::{Row, Walked};
+
+/// Deliveries that one page looks at, each found through its notification.
+const ROWS: i64 = 2_000;
+
+/// A page of the deliveries that a filter means, by their notifications.
+pub(super) fn ids(
+    conn: &mut Conn,
+    project: ProjectId,
+    filter: &Filter,
+    limit: i64,
+) -> QueryResult<Walked<i64>> {
+    let is_exact = Filter {
+        message_type: None,
+        since: None,
+        until: None,
+        before: None,
+        ..filter.clone()
+    } == Filter::default();
+    let wanted = limit.max(0) + 1;
+    let looked_at = if is_exact { wanted } else { ROWS };
+    let Some(sql) = statement(conn, project, filter, looked_at)? else {
+        return Ok(Walked::cut(Vec::new(), limit, |id| *id));
+    };
+    let mut query = sql_query(sql).into_boxed::<Backend>();
+    if let Some(message_type) = &filter.message_type {
+        query = query.bind::<Text, _>(message_type);
+    }
+    let rows: Vec<Row> = query.load(conn)?;
+    let ids: Vec<i64> = rows.iter().map(|row| row.id).collect();
+    if is_exact {
+        return Ok(Walked::cut(ids, limit, |id| *id));
+    }
+    let full = i64::try_from(ids.len()).is_ok_and(|count| count >= ROWS);
+    let last = ids.last().copied().filter(|_| full);
+    let page = Walked::cut(filtered(conn, project, filter, ids)?, limit, |id| *id);
+    Ok(Walked {
+        next: page.next.or(last),
+        ..page
+    })
+}
+
+/// Where the page before ended.
+#[derive(Queryable)]
+struct Place {
+    notification: NotificationId,
+    created_at: NaiveDateTime,
+}
+
+/// The statement that reads the newest of them; none if there can be none.
+fn statement(
+    conn: &mut Conn,
+    project: ProjectId,
+    filter: &Filter,
+    rows: i64,
+) -> QueryResult<Option<String>> {
+    let is_timed = filter.since.is_some() || filter.until.is_some();
+    let mut which = format!("n.project_id = {project}");
+    if filter.message_type.is_some() {
+        which += match conn.engine() {
+            Engine::Postgres => " AND n.message_type = $1",
+            Engine::Sqlite => " AND n.message_type = ?1",
+        };
+    }
+    for (comparison, time) in [(">=", filter.since), ("<", filter.until)] {
+        if let Some(time) = time {
+            which += &format!(" AND n.created_at {comparison} '{time}'");
+        }
+    }
+    let mut rest = String::new();
+    if let Some(before) = filter.before {
+        let place: Option<Place> = deliveries::table
+            .inner_join(notifications::table)
+            .filter(deliveries::id.eq(before))
+            .select((notifications::id, notifications::created_at))
+            .first(conn)
+            .optional()?;
+        // What is gone has nothing older behind it: deliveries are deleted from the oldest on.
+        let Some(place) = place else { return Ok(None) };
+        let of = place.notification;
+        which += &match is_timed {
+            true => format!(
+                " AND (n.created_at, n.id) <= ('{}', {of})",
+                place.created_at
+            ),
+            false => format!(" AND n.id <= {of}"),
+        };
+        rest = format!(
+            " AND d.id < CASE WHEN n.id = {of} THEN {before} ELSE {} END",
+            i64::MAX
+        );
+    }
+    let order = match is_timed {
+        true => "n.created_at DESC, n.id DESC",
+        false => "n.id DESC",
+    };
+    // The same, each so that its engine reads both indexes in this order and stops at the limit.
+    Ok(Some(match conn.engine() {
+        Engine::Postgres => format!(
+            "SELECT d.id FROM (SELECT n.id, n.created_at FROM notifications n WHERE {which} \
+             ORDER BY {order} LIMIT {rows}) n CROSS JOIN LATERAL (SELECT d.id FROM deliveries d \
+             WHERE d.notification_id = n.id{rest} ORDER BY d.id DESC LIMIT {rows}) d \
+             ORDER BY {order}, d.id DESC LIMIT {rows}"
+        ),
+        Engine::Sqlite => format!(
+            "SELECT d.id AS id FROM notifications n CROSS JOIN deliveries d \
+             ON d.notification_id = n.id{rest} WHERE {which} ORDER BY {order}, d.id DESC LIMIT {rows}"
+        ),
+    }))
+}

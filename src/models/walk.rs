@@ -1,0 +1,235 @@
+//! Lists that are read back from the newest row, so much of them for one page and no more.
+//!
+//! What an index holds in the order of ids is read through it (the branches of a [`Walk`]). Conditions
+//! that no index has are looked at row by row, and where few rows meet them, that is a long way: so one
+//! page looks at [`Walk::rows`] rows, says where it stopped, and may have fewer items than were asked
+//! for. The cost of a page is then the same, whatever the rows are like.
+
+use std::collections::HashMap;
+
+use diesel::QueryableByName;
+use diesel::prelude::*;
+use diesel::query_builder::{BoxedSqlQuery, SqlQuery};
+use diesel::sql_query;
+use diesel::sql_types::{BigInt, Text};
+
+use crate::db::{Backend, Conn, Engine};
+
+/// A page of a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Walked<T> {
+    /// What was found, newest first.
+    pub found: Vec<T>,
+    /// The next page has the ids below this one; none if this is the last.
+    pub next: Option<i64>,
+}
+
+impl<T> Walked<T> {
+    /// The same page with something else in it, each in the place of the one with its id.
+    pub(crate) fn with<R>(self, mut rows: Vec<R>, id: impl Fn(&R) -> i64) -> Walked<R>
+    where
+        T: Into<i64> + Copy,
+    {
+        let places: HashMap<i64, usize> = self
+            .found
+            .iter()
+            .enumerate()
+            .map(|(at, one)| ((*one).into(), at))
+            .collect();
+        rows.sort_by_key(|row| places.get(&id(row)).copied());
+        Walked {
+            found: rows,
+            next: self.next,
+        }
+    }
+
+    /// The page of at most `limit` rows that were read with one row more, if there are more.
+    pub fn cut(mut found: Vec<T>, limit: i64, id: impl Fn(&T) -> i64) -> Self {
+        let limit = usize::try_from(limit).unwrap_or_default();
+        let more = found.len() > limit;
+        found.truncate(limit);
+        Self {
+            next: found.last().filter(|_| more).map(id),
+            found,
+        }
+    }
+}
+
+/// A list to be read back.
+pub(crate) struct Walk {
+    engine: Engine,
+    table: &'static str,
+    /// Conditions of which no two find the same row, each with an index that holds what it finds in
+    /// the order of ids.
+    branches: Vec<String>,
+    /// Conditions that are looked at row by row.
+    rest: Vec<String>,
+    texts: Vec<String>,
+    /// Only ids below this one.
+    before: Option<i64>,
+    /// So many rows are looked at.
+    rows: i64,
+}
+
+/// An id by itself.
+#[derive(QueryableByName)]
+pub(crate) struct Row {
+    #[diesel(sql_type = BigInt)]
+    pub(crate) id: i64,
+}
+
+impl Walk {
+    pub(crate) fn new(conn: &Conn, table: &'static str, rows: i64, before: Option<i64>) -> Self {
+        Self {
+            engine: conn.engine(),
+            table,
+            branches: Vec::new(),
+            rest: Vec::new(),
+            texts: Vec::new(),
+            before,
+            rows,
+        }
+    }
+
+    /// A text for a condition, bound to the statement; returns what stands for it.
+    pub(crate) fn text(&mut self, text: &str) -> String {
+        self.texts.push(text.to_owned());
+        self.stand_in(self.texts.len())
+    }
+
+    fn stand_in(&self, number: usize) -> String {
+        match self.engine {
+            Engine::Postgres => format!("${number}"),
+            Engine::Sqlite => format!("?{number}"),
+        }
+    }
+
+    /// Rows that an index holds in the order of their ids.
+    pub(crate) fn branch(&mut self, condition: String) {
+        self.branches.push(condition);
+    }
+
+    /// What has to be true of each row as well.
+    pub(crate) fn only(&mut self, condition: String) {
+        self.rest.push(condition);
+    }
+
+    /// The page. The table's columns are read by their names.
+    pub(crate) fn page<T>(
+        &self,
+        conn: &mut Conn,
+        limit: i64,
+        id: impl Fn(&T) -> i64,
+    ) -> QueryResult<Walked<T>>
+    where
+        T: QueryableByName<Backend> + 'static,
+    {
+        self.go(conn, "*", limit, id)
+    }
+
+    /// The ids of the page.
+    pub(crate) fn ids(&self, conn: &mut Conn, limit: i64) -> QueryResult<Walked<i64>> {
+        let page = self.go(conn, "id", limit, |row: &Row| row.id)?;
+        Ok(Walked {
+            found: page.found.iter().map(|row| row.id).collect(),
+            next: page.next,
+        })
+    }
+
+    fn go<T>(
+        &self,
+        conn: &mut Conn,
+        columns: &str,
+        limit: i64,
+        id: impl Fn(&T) -> i64,
+    ) -> QueryResult<Walked<T>>
+    where
+        T: QueryableByName<Backend> + 'static,
+    {
+        let limit = limit.max(0);
+        if self.branches.is_empty() {
+            return Ok(Walked::cut(Vec::new(), limit, id));
+        }
+        let floor = self.floor(conn)?;
+        let page = Walked::cut(self.load(conn, columns, limit + 1, floor)?, limit, id);
+        Ok(Walked {
+            next: page.next.or(floor),
+            ..page
+        })
+    }
+
+    /// The last row that is looked at; none if all may be.
+    fn floor(&self, conn: &mut Conn) -> QueryResult<Option<i64>> {
+        if self.rest.is_empty() {
+            return Ok(None);
+        }
+        let sql = format!(
+            "{} LIMIT 1 OFFSET {}",
+            self.union("id", "", self.rows + 1),
+            self.rows - 1
+        );
+        let rows: Vec<Row> = self.bound(sql).load(conn)?;
+        Ok(rows.first().map(|row| row.id))
+    }
+
+    fn load<T>(
+        &self,
+        conn: &mut Conn,
+        columns: &str,
+        limit: i64,
+        floor: Option<i64>,
+    ) -> QueryResult<Vec<T>>
+    where
+        T: QueryableByName<Backend> + 'static,
+    {
+        let mut rest = String::new();
+        for condition in &self.rest {
+            rest += &format!(" AND ({condition})");
+        }
+        if let Some(floor) = floor {
+            rest += &format!(" AND {}.id >= {floor}", self.table);
+        }
+        let sql = format!("{} LIMIT {limit}", self.union(columns, &rest, limit));
+        self.bound(sql).load(conn)
+    }
+
+    /// The newest of all branches, of each so many at the most.
+    fn union(&self, columns: &str, rest: &str, limit: i64) -> String {
+        let table = self.table;
+        let before = match self.before {
+            Some(before) => format!(" AND {table}.id < {before}"),
+            None => String::new(),
+        };
+        let branches = self.branches.iter().enumerate().map(|(at, branch)| {
+            format!(
+                "SELECT * FROM (SELECT {columns} FROM {table} WHERE ({branch}){before}{rest} \
+                 ORDER BY {table}.id DESC LIMIT {limit}) b{at}"
+            )
+        });
+        let branches: Vec<String> = branches.collect();
+        format!(
+            "SELECT * FROM ({}) walked ORDER BY id DESC",
+            branches.join(" UNION ALL ")
+        )
+    }
+
+    /// Never prepared for later: each plan is made for these very values.
+    fn bound(&self, sql: String) -> BoxedSqlQuery<'_, Backend, SqlQuery> {
+        // SQLite takes no more texts than the statement names.
+        let numbers = 1..=self.texts.len();
+        let named = numbers
+            .rev()
+            .find(|number| sql.contains(&self.stand_in(*number)));
+        let mut query = sql_query(sql).into_boxed::<Backend>();
+        for text in self.texts.iter().take(named.unwrap_or_default()) {
+            query = query.bind::<Text, _>(text);
+        }
+        query
+    }
+}
+
+/// Texts of our own as a list for `IN`.
+pub(crate) fn list(words: &[&str]) -> String {
+    let quoted: Vec<String> = words.iter().map(|word| format!("'{word}'")).collect();
+    quoted.join(", ")
+}
