@@ -17,6 +17,7 @@ pub mod keys;
 pub mod lend;
 mod link;
 pub mod login;
+pub mod moved;
 pub mod notify;
 pub mod plan;
 pub mod prepared;

@@ -125,6 +125,8 @@ pub struct Profile {
     pub reprobe_first_seconds: u64,
     /// Longest pause where WeChat gives no unionid, seconds.
     pub reprobe_longest_seconds: u64,
+    /// Profiles that an import asks for again in a second.
+    pub refresh_per_second: u64,
 }
 
 /// Sending notifications.

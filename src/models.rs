@@ -3,6 +3,7 @@
 
 pub mod access_token;
 pub mod account;
+pub mod account_move;
 pub mod account_pause;
 pub mod api_key;
 pub mod attempt;
@@ -22,6 +23,7 @@ pub mod receipt;
 pub mod staff;
 pub mod template;
 pub mod template_sync;
+pub mod unionid_change;
 pub mod walk;
 pub mod webhook;
 

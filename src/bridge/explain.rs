@@ -5,6 +5,7 @@ mod account;
 mod delivery;
 mod facts;
 mod lead;
+mod moved;
 mod person;
 mod steps;
 mod trail;

@@ -48,11 +48,18 @@ impl From<diesel::result::Error> for ImportError {
 
 impl Bridge {
     /// Starts a walk over an account's followers, or joins the one that is running.
-    /// `reconcile` also marks, at the end, those who are gone.
+    /// `reconcile` also marks, at the end, those who are gone; `refresh` asks for all profiles again,
+    /// `profile.refresh_per_second` at a time, as when the account has moved to another Open Platform
+    /// account.
     ///
     /// # Errors
     /// If there is no such official account.
-    pub async fn start_import(&self, app_id: &str, reconcile: bool) -> Result<Import, ImportError> {
+    pub async fn start_import(
+        &self,
+        app_id: &str,
+        reconcile: bool,
+        refresh: bool,
+    ) -> Result<Import, ImportError> {
         let account = self.accounts.get(app_id).await?;
         let account = account.ok_or(ImportError::UnknownAccount)?;
         if account.kind == AccountKind::MiniProgram {
@@ -62,7 +69,7 @@ impl Bridge {
         let started = self
             .db
             .write(move |conn| {
-                Ok::<_, ImportError>(import::start(conn, account.id, reconcile, now)?)
+                Ok::<_, ImportError>(import::start(conn, account.id, reconcile, refresh, now)?)
             })
             .await?;
         self.signals.imports.notify_one();
@@ -115,6 +122,7 @@ impl Bridge {
         let mut openids = page.openids;
         openids.sort_unstable();
         openids.dedup();
+        let per_second = self.config.profile.refresh_per_second;
         let mut progress = after_page(&import, page.next_openid, collected, page.total);
         if last {
             finish(&mut progress, import.reconcile, now);
@@ -125,17 +133,23 @@ impl Bridge {
         let done = self
             .db
             .write(move |conn| {
+                let mut place = before;
                 for chunk in openids.chunks(CHUNK) {
                     let rows: Vec<Listed<'_>> = chunk
                         .iter()
-                        .map(|openid| Listed {
+                        .zip(place..)
+                        .map(|(openid, place)| Listed {
                             project_id,
                             account_id,
                             openid,
                             import_id: import.id,
+                            refresh_at: import
+                                .refresh
+                                .then(|| turn(import.started_at, place, per_second).max(now)),
                             now,
                         })
                         .collect();
+                    place += count(rows.len()).unsigned_abs();
                     progress.created += count(identity::list_followers(conn, &rows)?);
                 }
                 if progress.state == ImportState::Done && import.reconcile {
@@ -219,6 +233,16 @@ impl Bridge {
             .write(move |conn| Ok::<_, ImportError>(import::advance(conn, import.id, &progress)?))
             .await
     }
+}
+
+/// When it is the turn of the profile at a place of the list to be asked for again: the whole list
+/// at once would keep new followers waiting.
+fn turn(started: NaiveDateTime, place: u64, per_second: u64) -> NaiveDateTime {
+    let seconds = place / per_second.max(1);
+    let pause = i64::try_from(seconds).ok().and_then(TimeDelta::try_seconds);
+    pause
+        .and_then(|pause| started.checked_add_signed(pause))
+        .unwrap_or(started)
 }
 
 /// Where an import stands when a page is stored.

@@ -8,10 +8,14 @@
 use std::collections::HashMap;
 
 use chrono::NaiveDateTime;
+use diesel::QueryResult;
 
+use super::moved::{self, Moved};
 use super::retry::{Backoff, jitter};
+use super::webhook::tell::People;
 use crate::config;
-use crate::models::identity::{Claimed, Fetched, ProfileState};
+use crate::db::Conn;
+use crate::models::identity::{self, Claimed, Details, Fetched, ProfileState};
 use crate::models::storable;
 use crate::wechat::user::UserInfo;
 
@@ -101,7 +105,37 @@ fn row(
         due_at,
         attempts,
         now,
+        details: Details {
+            nickname: text(info.nickname),
+            headimgurl: text(info.headimgurl),
+            sex: info.sex,
+            country: text(info.country),
+            province: text(info.province),
+            city: text(info.city),
+        },
     }
+}
+
+/// What storing answers entailed.
+#[derive(Debug)]
+pub(super) struct Stored {
+    /// Events that were recorded for endpoints.
+    pub(super) told: usize,
+    /// Accounts of which it is to be said that their people have other unionids.
+    pub(super) moved: Vec<Moved>,
+}
+
+/// Stores answers, and what follows from them for who listens.
+pub(super) fn store(conn: &mut Conn, rows: &[Fetched], now: NaiveDateTime) -> QueryResult<Stored> {
+    let ids: Vec<_> = rows.iter().map(|row| row.id).collect();
+    let people = People::before(conn, &ids)?;
+    let changed = identity::apply(conn, rows)?;
+    let told = people.after(conn, &ids, now)?;
+    let moved = moved::note(conn, &changed, now)?;
+    Ok(Stored {
+        told: told + moved.told,
+        moved: moved.accounts,
+    })
 }
 
 #[cfg(test)]

@@ -6,12 +6,13 @@ use thiserror::Error;
 
 use super::accounts::AccountError;
 use super::webhook::tell::People;
-use super::{Bridge, problem};
+use super::{Bridge, moved, problem};
 use crate::db::DbError;
 use crate::ids::ProjectId;
 use crate::models::account::AccountKind;
 use crate::models::identity::{self, FollowState, Identity, Login, ProfileState};
 use crate::models::storable;
+use crate::models::unionid_change::{self, Heard};
 use crate::wechat::error::{CallError, LOGIN_CALL};
 
 /// Why nobody was logged in.
@@ -99,36 +100,46 @@ impl Bridge {
             .unionid
             .map(|unionid: String| storable(&unionid).into_owned());
         let (account_id, now) = (account.id, self.clock.now());
-        let stored = self
-            .db
-            .write(move |conn| {
-                let login = Login {
-                    project_id: project,
-                    account_id,
-                    openid: &openid,
-                    unionid: unionid.as_deref(),
-                    follow_state: FollowState::Unknown,
-                    followed_time: 0,
-                    unfollowed_time: 0,
-                    profile_state: match unionid {
-                        Some(_) => ProfileState::Complete,
-                        None => ProfileState::NotBoundToOpenPlatform,
-                    },
-                    profile_attempts: 0,
-                    profile_fetched_at: now,
-                    created_at: now,
-                    updated_at: now,
-                };
-                let known = identity::by_openid(conn, account_id, &openid)?;
-                let known: Vec<_> = known.into_iter().map(|known| known.id).collect();
-                let people = People::before(conn, &known)?;
-                let identity = identity::log_in(conn, &login)?;
-                people.after(conn, &[identity.id], now)?;
-                Ok::<_, LoginError>(identity)
-            })
-            .await;
+        let stored = self.db.write(move |conn| {
+            let login = Login {
+                project_id: project,
+                account_id,
+                openid: &openid,
+                unionid: unionid.as_deref(),
+                follow_state: FollowState::Unknown,
+                followed_time: 0,
+                unfollowed_time: 0,
+                profile_state: match unionid {
+                    Some(_) => ProfileState::Complete,
+                    None => ProfileState::NotBoundToOpenPlatform,
+                },
+                profile_attempts: 0,
+                profile_fetched_at: now,
+                created_at: now,
+                updated_at: now,
+            };
+            let known = identity::by_openid(conn, account_id, &openid)?;
+            let known: Vec<_> = known.into_iter().map(|known| known.id).collect();
+            let people = People::before(conn, &known)?;
+            let heard = known.iter().zip(&unionid).map(|(id, unionid)| Heard {
+                id: *id,
+                unionid,
+                now,
+            });
+            let changed = unionid_change::record(conn, &heard.collect::<Vec<_>>())?;
+            let identity = identity::log_in(conn, &login)?;
+            let mut told = people.after(conn, &[identity.id], now)?;
+            let moved = moved::note(conn, &changed, now)?;
+            told += moved.told;
+            Ok::<_, LoginError>((identity, moved.accounts, told))
+        });
+        let (identity, moved, told) = stored.await?;
+        moved::warn(&moved);
+        if told > 0 {
+            self.signals.webhooks.notify_one();
+        }
         Ok(LoggedIn {
-            identity: stored?,
+            identity,
             session_key: session.session_key,
         })
     }

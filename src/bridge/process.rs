@@ -3,6 +3,7 @@
 
 mod consent;
 mod fold;
+mod unionid;
 mod window;
 
 use std::collections::HashMap;
@@ -11,6 +12,7 @@ use chrono::NaiveDateTime;
 use diesel::QueryResult;
 use thiserror::Error;
 
+use super::moved::{self, Moved};
 use super::webhook::tell::{Batch, Pushes};
 use super::{Bridge, Step, invite};
 use crate::db::{Conn, DbError};
@@ -48,7 +50,7 @@ impl From<diesel::result::Error> for ProcessError {
 const TRIES: u32 = 3;
 
 /// What a batch did, and so which step to wake.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Debug, Default)]
 struct Done {
     events: usize,
     sightings: usize,
@@ -56,6 +58,8 @@ struct Done {
     /// Deliveries that waited for consent.
     awaited: usize,
     told: usize,
+    /// Accounts that are found to have moved.
+    moved: Vec<Moved>,
 }
 
 impl Done {
@@ -65,6 +69,7 @@ impl Done {
         self.receipts += other.receipts;
         self.awaited += other.awaited;
         self.told += other.told;
+        self.moved.extend(other.moved);
     }
 }
 
@@ -83,6 +88,7 @@ impl Bridge {
             done => done?,
         };
         metrics::events("processed", done.events);
+        moved::warn(&done.moved);
         if done.sightings > 0 {
             self.signals.profiles.notify_one();
         }
@@ -197,11 +203,13 @@ fn apply(
         accounts,
     };
     let told = news.after(conn, &batch, now)?;
+    let learnt = unionid::learn(conn, &effects.unionids, &ids, now)?;
     Ok(Done {
         events: waiting.len(),
         sightings: effects.sightings.len(),
         receipts,
         awaited,
-        told,
+        told: told + learnt.told,
+        moved: learnt.moved,
     })
 }

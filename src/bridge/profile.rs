@@ -8,9 +8,9 @@ use thiserror::Error;
 
 use super::accounts::{AccountError, OpenAccount};
 use super::link;
+use super::moved;
 use super::retry::{Backoff, jitter};
 use super::token::TokenError;
-use super::webhook::tell::People;
 use super::{Bridge, Step};
 use crate::db::DbError;
 use crate::models::identity::{self, Claimed, DueAccount, ProfileState};
@@ -166,13 +166,12 @@ impl Bridge {
         let answered = link::pair(part, infos);
         let (rows, missing) = link::rows(answered, now, &settings);
         tracing::debug!(account.app_id = %account.app_id, profiles = rows.len(), "profiles fetched");
-        let told = self.db.write(move |conn| {
-            let ids: Vec<_> = rows.iter().map(|row| row.id).collect();
-            let people = People::before(conn, &ids)?;
-            identity::apply(conn, &rows)?;
-            Ok::<_, ProfileError>(people.after(conn, &ids, now)?)
-        });
-        if told.await? > 0 {
+        let stored = self
+            .db
+            .write(move |conn| Ok::<_, ProfileError>(link::store(conn, &rows, now)?));
+        let stored = stored.await?;
+        moved::warn(&stored.moved);
+        if stored.told > 0 {
             self.signals.webhooks.notify_one();
         }
         if missing.is_empty() {

@@ -1,5 +1,7 @@
 //! `queqiao accounts`: WeChat apps, official accounts and mini-programs.
 
+mod moved;
+
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, Subcommand};
 use secrecy::ExposeSecret;
@@ -8,6 +10,7 @@ use super::{context, secrets};
 use crate::bridge::Bridge;
 use crate::bridge::accounts::unseal;
 use crate::bridge::deliver::Resumed;
+use crate::bridge::moved::warnings;
 use crate::bridge::register::Draft;
 use crate::config::Config;
 use crate::db::DbError;
@@ -25,6 +28,18 @@ pub(super) enum Command {
     Resume {
         /// AppID: wx and 16 hex digits.
         app_id: String,
+        /// Whose; not needed while there is one project.
+        #[arg(long)]
+        project: Option<String>,
+    },
+    /// After an account moved to another Open Platform account: list the staff who are bound by a
+    /// unionid that WeChat has replaced.
+    Moved {
+        /// AppID: wx and 16 hex digits.
+        app_id: String,
+        /// Bind them by the new unionid, where it is certain.
+        #[arg(long)]
+        rebind: bool,
         /// Whose; not needed while there is one project.
         #[arg(long)]
         project: Option<String>,
@@ -77,6 +92,11 @@ pub(super) async fn run(config: Config, command: Command) -> Result<()> {
         Command::Add(settings) => add(&bridge, settings).await,
         Command::Set(settings) => set(&bridge, settings).await,
         Command::Resume { app_id, project } => resume(&bridge, &app_id, project.as_deref()).await,
+        Command::Moved {
+            app_id,
+            rebind,
+            project,
+        } => moved::run(&bridge, &app_id, rebind, project.as_deref()).await,
         Command::List { project } => list(&bridge, project.as_deref()).await,
     }
 }
@@ -197,15 +217,16 @@ async fn resume(bridge: &Bridge, app_id: &str, project: Option<&str>) -> Result<
 
 async fn list(bridge: &Bridge, project: Option<&str>) -> Result<()> {
     let project = context::find_project(bridge, project).await?;
+    let now = bridge.clock.now();
     let found = bridge.db.snapshot(move |conn| {
         let accounts = account::list(conn, project.id)?;
-        Ok::<_, DbError>((accounts, account_pause::all(conn)?))
+        let moved = warnings(conn, project.id, now)?;
+        Ok::<_, DbError>((accounts, account_pause::all(conn)?, moved))
     });
-    let (accounts, pauses) = found.await?;
+    let (accounts, pauses, moved) = found.await?;
     if accounts.is_empty() {
         context::tell_empty(bridge, "accounts of this project");
     }
-    let now = bridge.clock.now();
     for account in accounts {
         println!(
             "{}  {:16}  {:10}  {}",
@@ -213,6 +234,13 @@ async fn list(bridge: &Bridge, project: Option<&str>) -> Result<()> {
         );
         if let (Some(text), Some(at)) = (account.problem_text, account.problem_at) {
             println!("    problem since {at} UTC: {text}");
+        }
+        if let Some(warning) = moved.get(&account.id) {
+            let (known, staff) = (&warning.known, warning.staff);
+            println!(
+                "    moved since {} UTC, {} unionids changed, {staff} staff bound by an old one: {}",
+                known.since, known.changed, warning.detail
+            );
         }
         let pauses = pauses.iter().filter(|pause| pause.account_id == account.id);
         for pause in pauses.filter(|pause| !pause.is_over(now)) {

@@ -24,13 +24,20 @@ pub(super) enum Command {
         /// At the end, mark those who no longer follow.
         #[arg(long)]
         reconcile: bool,
+        /// Ask for all profiles again, as when the account has moved to another Open Platform account.
+        #[arg(long)]
+        refresh: bool,
     },
 }
 
 pub(super) async fn run(config: Config, command: Command) -> Result<()> {
-    let Command::Import { account, reconcile } = command;
+    let Command::Import {
+        account,
+        reconcile,
+        refresh,
+    } = command;
     let bridge = context::open(config)?;
-    let import = bridge.start_import(&account, reconcile).await?;
+    let import = bridge.start_import(&account, reconcile, refresh).await?;
     let bar = ProgressBar::new(0).with_style(ProgressStyle::with_template(
         "{bar:40} {pos}/{len} followers, {per_sec}, {eta} left {msg}",
     )?);
@@ -47,7 +54,13 @@ pub(super) async fn run(config: Config, command: Command) -> Result<()> {
         "{} followers seen, {} of them new; {} marked as gone",
         import.collected, import.created, import.gone
     );
-    println!("Their profiles are fetched by `queqiao serve`.");
+    match refresh {
+        true => println!(
+            "All their profiles are fetched again by `queqiao serve`, {} a second.",
+            bridge.config.profile.refresh_per_second
+        ),
+        false => println!("Their profiles are fetched by `queqiao serve`."),
+    }
     Ok(())
 }
 

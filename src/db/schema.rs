@@ -3,10 +3,12 @@
 #![allow(missing_docs, reason = "columns are described in the migrations")]
 
 mod invite;
+mod lifetime;
 mod notify;
 mod subscribe;
 
 pub use invite::invitations;
+pub use lifetime::{account_moves, profile_details, unionid_changes};
 pub use notify::{
     account_pauses, attempts, budgets, deliveries, message_type_versions, message_types,
     notifications, progress, receipts, sweeps,
@@ -124,6 +126,7 @@ diesel::table! {
         id -> BigInt,
         account_id -> BigInt,
         reconcile -> Bool,
+        refresh -> Bool,
         state -> Text,
         next_openid -> Nullable<Text>,
         collected -> BigInt,
@@ -200,6 +203,9 @@ diesel::joinable!(imports -> accounts (account_id));
 diesel::joinable!(staff_tags -> staff (staff_row_id));
 diesel::joinable!(bindings -> staff (staff_row_id));
 diesel::joinable!(bindings -> identities (identity_id));
+diesel::joinable!(profile_details -> identities (identity_id));
+diesel::joinable!(unionid_changes -> identities (identity_id));
+diesel::joinable!(account_moves -> accounts (account_id));
 diesel::joinable!(deliveries -> notifications (notification_id));
 diesel::joinable!(attempts -> deliveries (delivery_id));
 diesel::joinable!(credits -> identities (identity_id));
@@ -212,4 +218,5 @@ diesel::allow_tables_to_appear_in_same_query! {
     projects, accounts, access_tokens, api_keys, events, identities, people, imports, staff, staff_tags,
     bindings, message_types, notifications, deliveries, attempts, receipts, audit, templates,
     template_syncs, credits, credit_entries, sweeps, invitations, webhooks, webhook_messages,
+    profile_details, unionid_changes, account_moves,
 }

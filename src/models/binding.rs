@@ -176,3 +176,29 @@ pub fn delete(conn: &mut Conn, row: StaffRowId, id: BindingId) -> QueryResult<bo
     .execute(conn)
     .map(|rows| rows == 1)
 }
+
+/// Lets a binding of a staff member name another unionid. Returns none, and changes nothing, if
+/// there is another binding to that one.
+pub fn rebind(
+    conn: &mut Conn,
+    row: StaffRowId,
+    id: BindingId,
+    unionid: &str,
+) -> QueryResult<Option<Binding>> {
+    let taken = bindings::table
+        .filter(bindings::unionid.eq(unionid))
+        .filter(bindings::staff_row_id.eq(row))
+        .select(bindings::id)
+        .first::<BindingId>(conn)
+        .optional()?;
+    if taken.is_some() {
+        return Ok(None);
+    }
+    on_engine!(conn, conn => diesel::update(
+            bindings::table.find(id).filter(bindings::staff_row_id.eq(row)),
+        )
+        .set(bindings::unionid.eq(unionid))
+        .returning(Binding::as_returning())
+        .get_result(conn)
+        .optional())
+}

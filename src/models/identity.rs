@@ -1,6 +1,7 @@
 //! Identities: one openid in one account, with its follow state and profile.
 
 mod adopt;
+mod details;
 mod follow;
 mod people;
 mod profile;
@@ -14,10 +15,12 @@ use crate::db::{Conn, schema::identities, text_enum};
 use crate::ids::{AccountId, IdentityId, ProjectId};
 
 pub use adopt::{Adopted, Claim, adopt, by_openids, claim, confirm, take_back};
+pub use details::{Details, details_of};
 pub use follow::{Found, Sighting, Spot, ids_of, mark_unfollowed, sight};
 pub use people::{LinkState, PeopleFilter, members_of, page, with_unionids};
 pub use profile::{
-    Claimed, DueAccount, Fetched, Login, apply, claim_due, delay, due_accounts, log_in,
+    Claimed, DueAccount, Fetched, Login, apply, claim_due, delay, due_accounts, fetched_at, learn,
+    log_in,
 };
 pub use roster::{Listed, list_followers, mark_gone};
 

@@ -28,6 +28,8 @@ pub struct Import {
     pub account_id: AccountId,
     /// Whether those who are gone are marked at the end.
     pub reconcile: bool,
+    /// Whether all profiles are asked for again.
+    pub refresh: bool,
     /// How far it has come.
     pub state: ImportState,
     /// Where it goes on: WeChat's `next_openid`.
@@ -84,12 +86,14 @@ pub fn start(
     conn: &mut Conn,
     account: AccountId,
     reconcile: bool,
+    refresh: bool,
     now: NaiveDateTime,
 ) -> QueryResult<Import> {
     let running = imports::table
         .filter(imports::account_id.eq(account))
         .filter(imports::state.eq(ImportState::Running))
         .filter(imports::reconcile.eq(reconcile))
+        .filter(imports::refresh.eq(refresh))
         .order(imports::id.desc())
         .select(Import::as_select())
         .first(conn)
@@ -100,6 +104,7 @@ pub fn start(
     let row = (
         imports::account_id.eq(account),
         imports::reconcile.eq(reconcile),
+        imports::refresh.eq(refresh),
         imports::state.eq(ImportState::Running),
         imports::collected.eq(0),
         imports::created.eq(0),

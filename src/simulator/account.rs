@@ -14,6 +14,7 @@ use super::codes::Codes;
 use super::followers::Followers;
 use super::grants::Grants;
 use super::locks::{read, write};
+use super::migration::Migration;
 use super::population;
 use super::qrcodes::QrCodes;
 use super::receipts::Receipts;
@@ -67,6 +68,10 @@ pub struct Settings {
     /// Whether unionids are given at all.
     #[serde(default = "bound")]
     pub bound_to_open_platform: bool,
+    /// Under which Open Platform account it is: the accounts of one have the same unionids. Another name moves the
+    /// account, and its people come with others.
+    #[serde(default)]
+    pub open_platform: String,
     /// Refuses the token calls of an official account with 40164, reporting this address as the caller's.
     #[serde(default)]
     pub refused_ip: Option<String>,
@@ -95,6 +100,7 @@ impl Settings {
             format: xml(),
             callback_url: None,
             bound_to_open_platform: bound(),
+            open_platform: String::new(),
             refused_ip: None,
             answers: answers(),
             pages: Vec::new(),
@@ -179,6 +185,7 @@ pub(super) struct Account {
     pub(super) sent: SentIds,
     pub(super) receipts: Receipts,
     pub(super) queue: Queue,
+    pub(super) migration: Migration,
 }
 
 impl Account {
@@ -199,6 +206,7 @@ impl Account {
             sent: SentIds::default(),
             receipts: Receipts::default(),
             queue: Queue::default(),
+            migration: Migration::default(),
         }
     }
 

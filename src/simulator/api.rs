@@ -3,6 +3,7 @@
 mod custom;
 mod endpoint;
 mod library;
+mod migrate;
 mod qrcode;
 pub(super) mod session;
 pub(super) mod subscribe;
@@ -108,6 +109,9 @@ impl<'a> Call<'a> {
                 subscribe::bizsend(world, &account, self).await
             }
             Endpoint::CustomSend => custom::send(world, &*self.any_caller(world)?, self.body),
+            Endpoint::ChangeOpenid => {
+                migrate::change_openid(world, &*self.official_account(world)?, self.body)
+            }
             Endpoint::QrCodeCreate => {
                 qrcode::create(world, &*self.official_account(world)?, self.body)
             }
@@ -229,6 +233,8 @@ errcodes! {
     DATA_FORMAT = 47001 "data format error";
     UNAUTHORISED_API = 48001 "api unauthorized";
     RESTRICTED = 50002 "user limited";
+    APPID_WRONG = 63178 "appid wrong";
+    OPENID_LIST_EMPTY = 63182 "openid_list empty";
 }
 
 #[derive(Serialize)]

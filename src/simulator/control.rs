@@ -27,6 +27,8 @@ pub(super) fn routes(routes: &mut web::ServiceConfig) {
         .route("/accounts", post().to(accounts::add))
         .route("/people", post().to(people::add))
         .route("/people/{person}", get().to(people::get))
+        .route("/people/{person}/profile", put().to(people::set_profile))
+        .route("/unionids", post().to(people::change_unionids))
         .route("/faults", get().to(records::faults))
         .route("/faults", post().to(records::add_fault))
         .route("/faults", delete().to(records::clear_faults))
@@ -55,6 +57,7 @@ fn of_an_account(routes: &mut web::ServiceConfig) {
         .route("/pushes/copies", post().to(accounts::set_copies))
         .route("/pushes/hold", post().to(accounts::hold_pushes))
         .route("/pushes/release", post().to(accounts::release_pushes))
+        .route("/migrate", post().to(accounts::migrate))
         .route("/followers", post().to(people::add_followers))
         .route("/follow_many", post().to(people::follow_many));
 }

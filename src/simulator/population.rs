@@ -20,6 +20,18 @@ pub fn unionid(person: u32) -> String {
     encode(OPEN_PLATFORM, person)
 }
 
+/// The unionid of a person for the accounts under the named Open Platform account, after they were given another one
+/// so often. Under the first one, which has no name, it is [`unionid`] until then.
+pub fn unionid_under(open_platform: &str, changes: u32, person: u32) -> String {
+    match (open_platform, changes) {
+        ("", 0) => unionid(person),
+        _ => encode(
+            &format!("{OPEN_PLATFORM} {open_platform} {changes}"),
+            person,
+        ),
+    }
+}
+
 /// The person behind an openid of this account; `None` for another account's openid or an invented one.
 pub fn person(app_id: &str, openid: &str) -> Option<u32> {
     let mut bytes = [0; 20];

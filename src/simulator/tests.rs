@@ -73,6 +73,20 @@ impl Sim {
         request.send().await.unwrap().json().await.unwrap()
     }
 
+    /// Tells the simulator to do something, under `/_sim`.
+    async fn control(&self, method: &str, path: &str, body: &Value) {
+        let method = method.parse().unwrap();
+        let request = self.http.request(method, self.url(&format!("/_sim{path}")));
+        let answer = request.json(body).send().await.unwrap();
+        assert!(answer.status().is_success(), "{path}: {answer:?}");
+    }
+
+    async fn token_of(&self, app_id: &str, secret: &str) -> String {
+        let body = json!({"grant_type": "client_credential", "appid": app_id, "secret": secret});
+        let grant = self.post("/cgi-bin/stable_token", &body).await;
+        grant["access_token"].as_str().unwrap().to_owned()
+    }
+
     async fn stable_token(&self, force: bool) -> Value {
         let body = json!({"grant_type": "client_credential", "appid": OFFICIAL, "secret": SECRET, "force_refresh": force});
         self.post("/cgi-bin/stable_token", &body).await

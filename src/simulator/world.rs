@@ -20,6 +20,7 @@ use super::api::{Calls, Endpoint};
 use super::budgets::Budget;
 use super::faults::{Fault, Faults};
 use super::locks::{read, write};
+use super::persons::Persons;
 use super::receipts::Receipt;
 use super::record::{Record, SeenMessage};
 use super::results::Results;
@@ -67,6 +68,7 @@ struct State {
     page_size: usize,
     accounts: RwLock<HashMap<String, Arc<Account>>>,
     people: AtomicU32,
+    persons: Persons,
     tokens: Tokens,
     faults: Faults,
     latency_micros: [AtomicU64; Endpoint::ALL.len()],
@@ -87,6 +89,7 @@ impl World {
             page_size: options.page_size,
             accounts: RwLock::default(),
             people: AtomicU32::new(0),
+            persons: Persons::default(),
             tokens: Tokens::default(),
             faults: Faults::default(),
             latency_micros: Default::default(),

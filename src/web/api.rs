@@ -22,6 +22,7 @@ mod identities;
 mod imports;
 mod large;
 mod message_types;
+mod moved;
 mod named;
 mod notifications;
 mod people;
@@ -102,6 +103,8 @@ pub(super) fn scope() -> Routes {
         .service(at("/v1/events/{id}/replay", [post(Admin, events::replay)]))
         .service(at("/v1/accounts", [get(Read, accounts::list)]))
         .service(at("/v1/accounts/{app_id}/resume", [post(Admin, accounts::resume)]))
+        .service(at("/v1/accounts/{app_id}/moved", [search(Read, moved::list)]))
+        .service(at("/v1/accounts/{app_id}/moved/rebind", [post(Admin, moved::rebind)]))
         .service(at("/v1/accounts/{app_id}/imports", [post(Admin, imports::create)]))
         .service(at("/v1/accounts/{app_id}/access-token", [get(Token, access_token::lend)]))
         .service(at("/v1/accounts/{app_id}/access-token/invalid", [post(Token, access_token::report)]))

@@ -31,6 +31,7 @@ pub(super) enum List {
     Invitations = b'i',
     Webhooks = b'w',
     WebhookMessages = b'x',
+    Moved = b'o',
 }
 
 /// One page that a caller asks for.

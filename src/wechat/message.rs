@@ -38,6 +38,9 @@ pub struct Push {
     /// `MsgId` of messages, `MsgID` of job results: mostly a number of up to 19 digits.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub msg_id: Option<String>,
+    /// `UnionID` of the sender, where the event has one. See [`Push::unionid`].
+    #[serde(skip)]
+    pub sender_unionid: Option<String>,
     /// What it says.
     pub content: Content,
 }
@@ -85,6 +88,10 @@ impl Push {
             false => None,
         };
         let msg_id = read::some(&fields, "MsgId");
+        // Where somebody else is named as the user, it is theirs and not the sender's.
+        let is_sender = |openid: String| openid == from_user_name;
+        let sender_unionid = read::some(&fields, "UnionID")
+            .filter(|_| read::some(&fields, "OpenID").is_none_or(is_sender));
         let content = read::content(&kind::name(&msg_type, event.as_deref()), &fields);
         Ok(Self {
             to_user_name,
@@ -93,6 +100,7 @@ impl Push {
             msg_type,
             event,
             msg_id,
+            sender_unionid,
             content: content.unwrap_or_else(|| Content::Unknown {
                 fields: fields.into_owned(),
             }),
@@ -114,6 +122,17 @@ impl Push {
                 authorization.openid.as_deref()
             }
             _ => Some(&self.from_user_name),
+        }
+    }
+
+    /// The user's id across accounts, as far as the event tells it. One of an account that was cancelled links
+    /// nobody any more.
+    pub fn unionid(&self) -> Option<&str> {
+        match &self.content {
+            Content::UserInfoModified(authorization)
+            | Content::UserAuthorizationRevoke(authorization) => authorization.unionid.as_deref(),
+            Content::UserAuthorizationCancellation(_) => None,
+            _ => self.sender_unionid.as_deref(),
         }
     }
 

@@ -13,7 +13,13 @@ pub const FOLLOWER_PAGE_MAX: usize = 10_000;
 
 const LANG: &str = "zh_CN";
 
-/// A profile. Nickname, avatar and the like were withdrawn in 2021 and are not read.
+/// Longest text of a detail that is kept, characters; WeChat's own names have at most 32.
+const DETAIL_MAX: usize = 256;
+/// Longest picture URL that is kept, bytes: half of one leads nowhere.
+const PICTURE_URL_MAX: usize = 1_024;
+
+/// A profile. Name, picture, sex and place were withdrawn in 2021: most live answers have them empty,
+/// those of some older and partner accounts do not.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct UserInfo {
     /// Whether the user follows now; if not, WeChat tells nothing else.
@@ -48,6 +54,40 @@ pub struct UserInfo {
     /// Tags that the account gave the user.
     #[serde(default, deserialize_with = "lenient::ints")]
     pub tagid_list: Vec<i64>,
+    /// The name that the user chose.
+    #[serde(default, deserialize_with = "detail")]
+    pub nickname: Option<String>,
+    /// URL of the user's picture.
+    #[serde(default, deserialize_with = "picture")]
+    pub headimgurl: Option<String>,
+    /// 1 male, 2 female; 0 is the empty one and read as none.
+    #[serde(default, deserialize_with = "sex")]
+    pub sex: Option<i32>,
+    /// As the user entered it.
+    #[serde(default, deserialize_with = "detail")]
+    pub country: Option<String>,
+    /// As the user entered it.
+    #[serde(default, deserialize_with = "detail")]
+    pub province: Option<String>,
+    /// As the user entered it.
+    #[serde(default, deserialize_with = "detail")]
+    pub city: Option<String>,
+}
+
+/// Text with something to see in it, cut where it is longer than any real one.
+fn detail<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+    let text = lenient::text(from)?.filter(|text| !text.trim().is_empty());
+    Ok(text.map(|text| text.chars().take(DETAIL_MAX).collect()))
+}
+
+fn picture<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+    let is_one = |url: &String| !url.trim().is_empty() && url.len() <= PICTURE_URL_MAX;
+    Ok(lenient::text(from)?.filter(is_one))
+}
+
+fn sex<'de, D: Deserializer<'de>>(from: D) -> Result<Option<i32>, D::Error> {
+    let told = lenient::int(from)?.filter(|sex| *sex != 0);
+    Ok(told.and_then(|sex| i32::try_from(sex).ok()))
 }
 
 /// 0 and 1, as documented; a JSON boolean and a string are read as well.
@@ -199,6 +239,12 @@ mod tests {
             remark: None,
             groupid: Some(0),
             tagid_list: vec![101, 2],
+            nickname: None,
+            headimgurl: None,
+            sex: None,
+            country: None,
+            province: None,
+            city: None,
         };
         assert_eq!(user, expected);
         assert_eq!(
@@ -222,6 +268,41 @@ mod tests {
         ] {
             assert!(serde_json::from_str::<UserInfo>(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn details_are_read_where_there_are_any_and_an_empty_one_is_none() {
+        let told = parse(
+            r#"{"subscribe":1,"openid":"oA","nickname":" 小 \"王\" ","sex":2,"city":"广州","province":"广东",
+            "country":"中国","headimgurl":"https://thirdwx.qlogo.cn/mmopen/x/132"}"#,
+        );
+        assert_eq!(told.nickname.as_deref(), Some(" 小 \"王\" "));
+        assert_eq!((told.sex, told.city.as_deref()), (Some(2), Some("广州")));
+        assert_eq!(told.province.as_deref(), Some("广东"));
+        assert_eq!(told.country.as_deref(), Some("中国"));
+        let url = told.headimgurl.unwrap();
+        assert!(url.ends_with("/132"), "{url}");
+        let long = format!(
+            r#"{{"subscribe":1,"openid":"oA","nickname":"{}","headimgurl":"https://{}"}}"#,
+            "长".repeat(300),
+            "x".repeat(PICTURE_URL_MAX)
+        );
+        let long = parse(&long);
+        assert_eq!(long.nickname.unwrap().chars().count(), DETAIL_MAX);
+        assert_eq!(long.headimgurl, None);
+        for empty in [
+            r#""nickname":"","sex":0,"city":"","province":"","country":"","headimgurl":"""#,
+            r#""nickname":"  ","sex":"0","city":null,"headimgurl":" ""#,
+            r#""nickname":7,"sex":"male","city":[],"headimgurl":{}"#,
+            r#""sex":99999999999"#,
+        ] {
+            let read = parse(&format!(r#"{{"subscribe":1,"openid":"oA",{empty}}}"#));
+            assert_eq!(read, parse(r#"{"subscribe":1,"openid":"oA"}"#), "{empty}");
+        }
+        assert_eq!(
+            parse(r#"{"subscribe":1,"openid":"oA","sex":"1"}"#).sex,
+            Some(1)
+        );
     }
 
     #[tokio::test]

@@ -19,6 +19,7 @@ mod docs;
 mod foundation;
 mod invariants;
 mod keywords;
+mod lifetime;
 mod notify;
 mod storage;
 mod webhooks;

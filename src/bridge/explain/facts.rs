@@ -28,6 +28,7 @@ use crate::models::identity::window::Rules;
 use crate::models::identity::{self, Identity};
 use crate::models::invitation::{self, Invitation};
 use crate::models::staff::{self, ReachRow, Staff};
+use crate::models::unionid_change::{self, Replacement};
 use crate::models::{message_type, notification, template};
 
 /// Deliveries that are told of.
@@ -69,6 +70,8 @@ pub(super) struct Facts {
     pub(super) refusals: HashMap<DeliveryId, Refusal>,
     pub(super) types: HashMap<NotificationId, String>,
     pub(super) routes: Routes,
+    /// What has become of the unionids of their bindings and openids, if WeChat replaced any.
+    pub(super) replacements: Vec<Replacement>,
 }
 
 impl Facts {
@@ -102,6 +105,8 @@ impl Facts {
         let tries = attempt::of_deliveries(conn, &numbers)?.into_iter();
         let told = tries.filter_map(|one| Some((one.delivery_id, Refusal::of(one)?)));
         let waits_for_consent = config.deliver.consent_wait_seconds > 0;
+        let unionids = reach.iter().filter_map(|row| row.unionid.clone());
+        let unionids: Vec<String> = unionids.collect();
         let stops = Stops::read(conn, config, &accounts, now)?;
         let troubles = accounts
             .iter()
@@ -122,6 +127,7 @@ impl Facts {
             refusals: told.collect(),
             types: notification::types_of(conn, &of)?.into_iter().collect(),
             routes: Routes::of(conn, &deliveries)?,
+            replacements: unionid_change::replacements(conn, project, &unionids)?,
             asked: None,
             waits_for_consent,
             staff,

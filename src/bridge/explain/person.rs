@@ -4,12 +4,14 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use super::facts::Facts;
+use super::moved::news_of;
 use crate::bridge::invite::why_refused;
 use crate::bridge::plan::no_unionid;
 use crate::ids::{BindingId, InvitationId};
 use crate::models::binding::Binding;
 use crate::models::identity::{Identity, ProfileState};
 use crate::models::invitation::{Refusal, State};
+use crate::models::unionid_change::Replacement;
 
 /// One binding.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -52,6 +54,8 @@ pub struct InvitationStory {
 pub struct UnionidStory {
     /// The unionid, if it is known.
     pub unionid: Option<String>,
+    /// The one by which WeChat has replaced it in another account of the project, if it has.
+    pub replaced_by: Option<String>,
     /// Why it is not, a stable word.
     pub reason: Option<ProfileState>,
     /// The same in a sentence, with what to do.
@@ -115,17 +119,30 @@ fn app_id(facts: &Facts, identity: &Identity) -> Option<String> {
 pub(super) fn unionid(facts: &Facts) -> UnionidStory {
     let known = facts.reach.iter().find_map(|row| row.unionid.clone());
     let Some(silent) = unlinked(facts) else {
+        let news = known.as_deref().and_then(|known| news_of(facts, known));
         return UnionidStory {
+            replaced_by: news.and_then(|news| news.new_unionid.clone()),
+            detail: news.and_then(|news| replaced(facts, news)),
             unionid: known,
             ..UnionidStory::default()
         };
     };
     UnionidStory {
         unionid: None,
+        replaced_by: None,
         reason: Some(silent.profile_state),
         detail: Some(no_unionid(Some(silent.profile_state)).to_owned()),
         app_id: app_id(facts, silent),
         error: silent.profile_error.clone(),
         next_try_at: silent.profile_due_at.map(|due| due.and_utc()),
     }
+}
+
+fn replaced(facts: &Facts, news: &Replacement) -> Option<String> {
+    let app_id = &facts.account(news.account_id)?.app_id;
+    let at = news.changed_at.format("%F %H:%M:%S UTC");
+    Some(format!(
+        "WeChat has replaced this unionid: since {at} it gives the person another one in account {app_id}, as that \
+         has moved to another Open Platform account."
+    ))
 }

@@ -6,7 +6,7 @@ use super::Explanation;
 use super::facts::Facts;
 use super::lead::{Lead, that_matter};
 use super::person::unlinked;
-use super::{trail, trouble};
+use super::{moved, trail, trouble};
 use crate::bridge::plan::Unreachable;
 use crate::bridge::route::Permission;
 use crate::bridge::trouble::Trouble;
@@ -64,6 +64,7 @@ pub(super) fn next(facts: &Facts, story: &Explanation) -> Vec<String> {
             }
         }
     }
+    moved::follow_up(facts, &mut steps);
     let is_reached = facts.asked.is_some() && leads.iter().any(|lead| lead.why.is_none());
     if facts.bindings.is_empty() && !is_reached {
         steps.add(bind(facts));
@@ -72,7 +73,12 @@ pub(super) fn next(facts: &Facts, story: &Explanation) -> Vec<String> {
         }
     } else if !is_reached {
         for lead in &leads {
-            if let Some((reason, _)) = &lead.why {
+            let Some((reason, _)) = &lead.why else {
+                continue;
+            };
+            // What was said of the new unionid leads there.
+            let is_told = *reason == Unreachable::NoIdentityInAccount && moved::concerns(facts);
+            if !is_told {
                 steps.add(reach(facts, lead, *reason));
             }
         }

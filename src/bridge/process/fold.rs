@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use chrono::NaiveDateTime;
 
 use super::consent::{self, Heard};
+use super::unionid;
 use super::window::Acted;
 use crate::bridge::invite::Presented;
 use crate::ids::AccountId;
@@ -24,6 +25,7 @@ pub(super) struct Effects {
     pub(super) consents: Vec<Heard>,
     pub(super) acted: Acted,
     pub(super) invitations: Vec<Presented>,
+    pub(super) unionids: Vec<unionid::Heard>,
 }
 
 /// Sorted by account and openid, which is also the order in which rows are locked.
@@ -40,6 +42,7 @@ impl Effects {
         let mut consents = Vec::new();
         let mut acted = Acted::default();
         let mut invitations = Vec::new();
+        let mut unionids = Vec::new();
         for event in waiting {
             let Some(&scope) = accounts.get(&event.account_id) else {
                 continue;
@@ -68,6 +71,7 @@ impl Effects {
                 continue;
             };
             consents.extend(consent::heard(event, &push));
+            unionids.extend(unionid::heard(event, &push));
             invitations.extend(Presented::by(event, scope, &push));
             for receipt in self::receipts(event, &push, now) {
                 receipts.insert((receipt.account_id, receipt.msgid), receipt);
@@ -83,6 +87,7 @@ impl Effects {
             consents,
             acted,
             invitations,
+            unionids,
         }
     }
 

@@ -11,12 +11,13 @@ use serde::Serialize;
 
 use super::news::{Audience, News, NewsKind};
 use crate::ids::IdentityId;
+use crate::models::identity::Details;
 use crate::models::webhook::IdentityFact;
 
 pub(crate) use deliveries::{ended, sends};
 pub(crate) use people::{Gone, People, bound, bound_many, unbound};
 pub(crate) use pushes::{Batch, Pushes};
-pub(crate) use trouble::{alert, disabled};
+pub(crate) use trouble::{alert, disabled, moved};
 
 /// Who somebody is, in every event about a person.
 #[derive(Debug, Serialize)]
@@ -26,6 +27,9 @@ struct Who<'a> {
     openid: &'a str,
     unionid: Option<&'a str>,
     staff_id: Option<&'a str>,
+    /// Name, picture and the like; left out where WeChat does not tell them.
+    #[serde(flatten)]
+    details: &'a Details,
 }
 
 impl<'a> From<&'a IdentityFact> for Who<'a> {
@@ -36,6 +40,7 @@ impl<'a> From<&'a IdentityFact> for Who<'a> {
             openid: &fact.openid,
             unionid: fact.unionid.as_deref(),
             staff_id: fact.staff_id.as_deref(),
+            details: &fact.details,
         }
     }
 }

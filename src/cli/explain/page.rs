@@ -120,7 +120,12 @@ impl Page {
 
     fn unionid(&mut self, unionid: &UnionidStory) {
         match (&unionid.unionid, unionid.reason) {
-            (Some(known), _) => self.line(format!("  {known}")),
+            (Some(known), _) => {
+                self.line(format!("  {known}"));
+                if let (Some(new), Some(detail)) = (&unionid.replaced_by, &unionid.detail) {
+                    self.line(format!("  now {new}: {detail}"));
+                }
+            }
             (None, None) => self.line("  not known"),
             (None, Some(reason)) => {
                 let app_id = unionid.app_id.as_deref().unwrap_or_default();

@@ -7,10 +7,12 @@ use diesel::sql_query;
 use diesel::sql_types::{BigInt, Integer, Nullable, Text, Timestamp};
 use serde::Serialize;
 
+use super::details::{self, Details, Told};
 use super::{Identity, ProfileState};
 use crate::db::batch::{Batch, Kind, maybe_timestamp, timestamp};
 use crate::db::{Conn, on_engine, schema::identities};
 use crate::ids::{AccountId, IdentityId, ProjectId};
+use crate::models::unionid_change::{self, Changed, Heard};
 
 /// An identity whose profile is to be fetched now.
 #[derive(Clone, Debug, QueryableByName)]
@@ -124,10 +126,13 @@ pub struct Fetched {
     /// Now.
     #[serde(serialize_with = "timestamp")]
     pub now: NaiveDateTime,
+    /// Name, picture and the like, where WeChat tells them.
+    #[serde(skip)]
+    pub details: Details,
 }
 
-/// Stores fetched profiles.
-pub fn apply(conn: &mut Conn, rows: &[Fetched]) -> QueryResult<usize> {
+/// Stores fetched profiles, sorted by id. Returns those that came with another unionid than before.
+pub fn apply(conn: &mut Conn, rows: &[Fetched]) -> QueryResult<Vec<Changed>> {
     const APPLY: Batch = Batch {
         columns: &[
             ("id", Kind::BigInt),
@@ -148,7 +153,29 @@ pub fn apply(conn: &mut Conn, rows: &[Fetched]) -> QueryResult<usize> {
         ],
         sql: include_str!("profile.sql"),
     };
-    APPLY.execute(conn, rows)
+    let heard: Vec<Heard<'_>> = rows
+        .iter()
+        .filter_map(|row| {
+            Some(Heard {
+                id: row.id,
+                unionid: row.unionid.as_deref()?,
+                now: row.now,
+            })
+        })
+        .collect();
+    let changed = unionid_change::record(conn, &heard)?;
+    APPLY.execute(conn, rows)?;
+    let told: Vec<Told<'_>> = rows
+        .iter()
+        .filter(|row| !row.details.is_empty())
+        .map(|row| Told {
+            id: row.id,
+            details: &row.details,
+            now: row.now,
+        })
+        .collect();
+    details::keep(conn, &told)?;
+    Ok(changed)
 }
 
 #[derive(Serialize)]
@@ -227,6 +254,35 @@ pub struct Login<'a> {
     pub created_at: NaiveDateTime,
     /// Now.
     pub updated_at: NaiveDateTime,
+}
+
+/// Stores unionids that came in another way than with a profile, in the order of ids. Returns those
+/// that had another one.
+pub fn learn(conn: &mut Conn, heard: &[Heard<'_>]) -> QueryResult<Vec<Changed>> {
+    const LEARN: Batch = Batch {
+        columns: &[
+            ("id", Kind::BigInt),
+            ("unionid", Kind::Text),
+            ("now", Kind::Timestamp),
+        ],
+        sql: "UPDATE identities SET unionid = r.unionid, profile_state = 'complete', \
+              updated_at = r.now FROM {rows} WHERE identities.id = r.id \
+              AND (identities.unionid IS NULL OR identities.unionid <> r.unionid)",
+    };
+    let changed = unionid_change::record(conn, heard)?;
+    LEARN.execute(conn, heard)?;
+    Ok(changed)
+}
+
+/// When the profiles of identities were last fetched, UTC, if ever.
+pub fn fetched_at(
+    conn: &mut Conn,
+    ids: &[IdentityId],
+) -> QueryResult<Vec<(IdentityId, Option<NaiveDateTime>)>> {
+    identities::table
+        .filter(identities::id.eq_any(ids))
+        .select((identities::id, identities::profile_fetched_at))
+        .load(conn)
 }
 
 /// Stores a login: a new identity, or a known one with its unionid. A known unionid is never

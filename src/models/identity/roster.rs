@@ -4,7 +4,7 @@ use chrono::NaiveDateTime;
 use diesel::prelude::*;
 use serde::Serialize;
 
-use crate::db::batch::{Batch, Kind, timestamp};
+use crate::db::batch::{Batch, Kind, maybe_timestamp, timestamp};
 use crate::db::{Conn, schema::identities};
 use crate::ids::{AccountId, ImportId, ProjectId};
 
@@ -19,6 +19,9 @@ pub struct Listed<'a> {
     pub openid: &'a str,
     /// The walk that found it.
     pub import_id: ImportId,
+    /// When the profile is asked for again, if it is known already; none: only where it is in doubt.
+    #[serde(serialize_with = "maybe_timestamp")]
+    pub refresh_at: Option<NaiveDateTime>,
     /// Now.
     #[serde(serialize_with = "timestamp")]
     pub now: NaiveDateTime,
@@ -34,6 +37,7 @@ pub fn list_followers(conn: &mut Conn, rows: &[Listed<'_>]) -> QueryResult<usize
         ("account_id", Kind::BigInt),
         ("openid", Kind::Text),
         ("import_id", Kind::BigInt),
+        ("refresh_at", Kind::Timestamp),
         ("now", Kind::Timestamp),
     ];
     const INSERT: Batch = Batch {
@@ -48,7 +52,9 @@ pub fn list_followers(conn: &mut Conn, rows: &[Listed<'_>]) -> QueryResult<usize
     const SEEN: Batch = Batch {
         columns: COLUMNS,
         sql: "UPDATE identities SET seen_import = r.import_id, profile_due_at = CASE \
-              WHEN follow_state = 'following' THEN profile_due_at ELSE r.now END \
+              WHEN follow_state <> 'following' THEN r.now \
+              WHEN profile_due_at IS NULL OR profile_due_at > r.refresh_at \
+              THEN COALESCE(r.refresh_at, profile_due_at) ELSE profile_due_at END \
               FROM {rows} WHERE identities.account_id = r.account_id \
               AND identities.openid = r.openid \
               AND (seen_import IS NULL OR seen_import < r.import_id)",

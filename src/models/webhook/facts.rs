@@ -8,7 +8,7 @@ use crate::db::Conn;
 use crate::db::batch::{Batch, Kind};
 use crate::ids::{AccountId, DeliveryId, IdentityId, NotificationId, ProjectId};
 use crate::models::delivery::DeliveryState;
-use crate::models::identity::{FollowState, Spot};
+use crate::models::identity::{Details, FollowState, Spot};
 
 /// What was known of an openid before a batch of events.
 #[derive(Clone, Debug, QueryableByName)]
@@ -70,6 +70,9 @@ pub struct IdentityFact {
     /// The staff member: bound to this identity, to another one of the person, or to the unionid.
     #[diesel(sql_type = Nullable<Text>)]
     pub staff_id: Option<String>,
+    /// Name, picture and the like, where WeChat tells them.
+    #[diesel(embed)]
+    pub details: Details,
 }
 
 /// Who many identities are.
@@ -77,7 +80,7 @@ pub fn identities(conn: &mut Conn, wanted: &[IdentityId]) -> QueryResult<Vec<Ide
     const IDENTITIES: Batch = Batch {
         columns: &[("id", Kind::BigInt)],
         sql: "SELECT i.id AS identity_id, i.project_id, a.app_id, i.openid, i.unionid, \
-              i.qr_scene, COALESCE( \
+              i.qr_scene, d.nickname, d.headimgurl, d.sex, d.country, d.province, d.city, COALESCE( \
                   (SELECT MIN(s.staff_id) FROM bindings b JOIN staff s ON s.id = b.staff_row_id \
                    WHERE b.identity_id = i.id), \
                   (SELECT MIN(s.staff_id) FROM bindings b JOIN staff s ON s.id = b.staff_row_id \
@@ -85,7 +88,8 @@ pub fn identities(conn: &mut Conn, wanted: &[IdentityId]) -> QueryResult<Vec<Ide
                   (SELECT MIN(s.staff_id) FROM identities o JOIN bindings b ON b.identity_id = o.id \
                    JOIN staff s ON s.id = b.staff_row_id \
                    WHERE o.project_id = i.project_id AND o.unionid = i.unionid)) AS staff_id \
-              FROM {rows} JOIN identities i ON i.id = r.id JOIN accounts a ON a.id = i.account_id",
+              FROM {rows} JOIN identities i ON i.id = r.id JOIN accounts a ON a.id = i.account_id \
+              LEFT JOIN profile_details d ON d.identity_id = i.id",
     };
     IDENTITIES.load(conn, &ids(wanted))
 }

@@ -18,10 +18,11 @@ pub(in crate::simulator) enum Endpoint {
     SubscribeBizsend,
     CustomSend,
     QrCodeCreate,
+    ChangeOpenid,
 }
 
 impl Endpoint {
-    pub(in crate::simulator) const ALL: [Self; 13] = [
+    pub(in crate::simulator) const ALL: [Self; 14] = [
         Self::Token,
         Self::StableToken,
         Self::UserInfo,
@@ -35,6 +36,7 @@ impl Endpoint {
         Self::SubscribeBizsend,
         Self::CustomSend,
         Self::QrCodeCreate,
+        Self::ChangeOpenid,
     ];
 
     pub(in crate::simulator) fn path(self) -> &'static str {
@@ -52,6 +54,7 @@ impl Endpoint {
             Self::SubscribeBizsend => "/cgi-bin/message/subscribe/bizsend",
             Self::CustomSend => "/cgi-bin/message/custom/send",
             Self::QrCodeCreate => "/cgi-bin/qrcode/create",
+            Self::ChangeOpenid => "/cgi-bin/changeopenid",
         }
     }
 
@@ -71,6 +74,7 @@ impl Endpoint {
                 | Self::SubscribeBizsend
                 | Self::CustomSend
                 | Self::QrCodeCreate
+                | Self::ChangeOpenid
         )
     }
 }

@@ -7,7 +7,6 @@ use serde::Serialize;
 use super::{Answer, Call, Errcode};
 use crate::simulator::account::Kind;
 use crate::simulator::locks::lock;
-use crate::simulator::population;
 use crate::simulator::world::World;
 
 #[derive(Serialize)]
@@ -41,6 +40,6 @@ pub(in crate::simulator) fn code_to_session(
     Answer::text(&Session {
         session_key: STANDARD.encode(rand::random::<[u8; 16]>()),
         openid: account.openid(person),
-        unionid: bound.then(|| population::unionid(person)),
+        unionid: bound.then(|| world.unionid_in(&account, person)),
     })
 }

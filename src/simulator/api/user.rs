@@ -6,10 +6,10 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 
 use super::{Answer, Call, Errcode};
-use crate::simulator::account::Account;
+use crate::simulator::account::{Account, Settings};
 use crate::simulator::followers::{Follower, Followers, SubscribeScene};
 use crate::simulator::locks::read;
-use crate::simulator::population;
+use crate::simulator::persons::Look;
 use crate::simulator::world::World;
 
 const BATCH_MAX: usize = 100;
@@ -21,18 +21,18 @@ enum Profile<'a> {
     Stranger { subscribe: u8, openid: &'a str },
 }
 
-/// The withdrawn fields are still there, empty, as in live answers of 2023.
+/// The withdrawn fields are still there, empty unless the person was given some, as in live answers of 2023.
 #[derive(Serialize)]
 struct Following<'a> {
     subscribe: u8,
     openid: &'a str,
-    nickname: &'static str,
+    nickname: &'a str,
     sex: u8,
     language: &'static str,
-    city: &'static str,
-    province: &'static str,
-    country: &'static str,
-    headimgurl: &'static str,
+    city: &'a str,
+    province: &'a str,
+    country: &'a str,
+    headimgurl: &'a str,
     subscribe_time: i64,
     #[serde(skip_serializing_if = "Option::is_none")]
     unionid: Option<String>,
@@ -45,7 +45,13 @@ struct Following<'a> {
 }
 
 impl<'a> Profile<'a> {
-    fn new(openid: &'a str, person: u32, follower: Option<&'a Follower>, bound: bool) -> Self {
+    fn new(
+        openid: &'a str,
+        person: u32,
+        follower: Option<&'a Follower>,
+        settings: &Settings,
+        people: &'a Look<'_>,
+    ) -> Self {
         let Some(follower) = follower else {
             return Self::Stranger {
                 subscribe: 0,
@@ -54,18 +60,20 @@ impl<'a> Profile<'a> {
         };
         let scene = follower.origin.qr_scene.as_deref().unwrap_or_default();
         let number = scene.parse().ok();
+        let details = people.details(person);
+        let bound = settings.bound_to_open_platform;
         Self::Following(Following {
             subscribe: 1,
             openid,
-            nickname: "",
-            sex: 0,
+            nickname: &details.nickname,
+            sex: details.sex,
             language: "zh_CN",
-            city: "",
-            province: "",
-            country: "",
-            headimgurl: "",
+            city: &details.city,
+            province: &details.province,
+            country: &details.country,
+            headimgurl: &details.headimgurl,
             subscribe_time: follower.subscribe_time,
-            unionid: bound.then(|| population::unionid(person)),
+            unionid: bound.then(|| people.unionid(&settings.open_platform, person)),
             remark: "",
             groupid: 0,
             tagid_list: [],
@@ -83,9 +91,11 @@ pub(in crate::simulator) fn info(
 ) -> Result<Answer, Errcode> {
     let openid = call.param("openid").ok_or(Errcode::MISSING_OPENID)?;
     let person = world.person_of(account, openid)?;
-    let bound = account.settings().bound_to_open_platform;
+    let settings = account.settings();
+    let people = world.persons().look();
     let followers = read(&account.followers);
-    Answer::json(&Profile::new(openid, person, followers.get(person), bound))
+    let follower = followers.get(person);
+    Answer::json(&Profile::new(openid, person, follower, &settings, &people))
 }
 
 #[derive(Deserialize)]
@@ -115,12 +125,19 @@ pub(in crate::simulator) fn batch(
     if request.user_list.is_empty() || request.user_list.len() > BATCH_MAX {
         return Err(Errcode::LIST_SIZE);
     }
-    let bound = account.settings().bound_to_open_platform;
+    let settings = account.settings();
+    let people = world.persons().look();
     let followers = read(&account.followers);
     let profiles = request.user_list.iter().map(|entry| {
         let person = world.person_of(account, &entry.openid)?;
         let follower = followers.get(person);
-        Ok(Profile::new(&entry.openid, person, follower, bound))
+        Ok(Profile::new(
+            &entry.openid,
+            person,
+            follower,
+            &settings,
+            &people,
+        ))
     });
     let user_info_list = profiles.collect::<Result<_, _>>()?;
     Answer::json(&BatchAnswer { user_info_list })

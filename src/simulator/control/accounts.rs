@@ -40,6 +40,8 @@ pub(super) struct Change {
     #[serde(default, with = "crate::simulator::url_text")]
     callback_url: Option<Url>,
     bound_to_open_platform: Option<bool>,
+    /// Another one moves the account, and its people come with other unionids.
+    open_platform: Option<String>,
     answers: Option<u32>,
     /// Pages of the mini-program's released version; empty for every page.
     pages: Option<Vec<String>>,
@@ -66,6 +68,7 @@ pub(super) async fn change(
             &mut settings.bound_to_open_platform,
             change.bound_to_open_platform,
         );
+        replace(&mut settings.open_platform, change.open_platform);
         replace(&mut settings.answers, change.answers);
         replace(&mut settings.callback_url, change.callback_url.map(Some));
         let refused_ip = change
@@ -142,6 +145,22 @@ pub(super) async fn push_raw(
 ) -> Answer {
     let record = world.push_raw(&app_id, &push.openid, &push.body).await?;
     Ok(HttpResponse::Ok().json(record))
+}
+
+/// The account that takes the followers over.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Successor {
+    to: String,
+}
+
+pub(super) async fn migrate(
+    world: web::Data<World>,
+    app_id: web::Path<String>,
+    successor: web::Json<Successor>,
+) -> Answer {
+    world.migrate_account(&app_id, &successor.to)?;
+    Ok(done())
 }
 
 #[derive(Deserialize)]

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::done;
-use crate::simulator::{Origin, World, WorldError, population};
+use crate::simulator::{Origin, ProfileDetails, World, WorldError, population};
 
 type Answer = Result<HttpResponse, WorldError>;
 type Actor = web::Path<(String, u32)>;
@@ -30,8 +30,46 @@ pub(super) async fn get(world: web::Data<World>, person: web::Path<u32>) -> Answ
         .iter()
         .map(|account| openid(&account.app_id))
         .collect();
-    let unionid = population::unionid(*person);
-    Ok(HttpResponse::Ok().json(json!({ "unionid": unionid, "openids": openids })))
+    let look = world.persons().look();
+    let unionid = look.unionid("", *person);
+    let unionids: BTreeMap<_, _> = accounts
+        .iter()
+        .map(|account| {
+            (
+                &account.app_id,
+                look.unionid(&account.open_platform, *person),
+            )
+        })
+        .collect();
+    Ok(HttpResponse::Ok().json(json!({
+        "unionid": unionid,
+        "openids": openids,
+        "unionids": unionids,
+        "profile": look.details(*person),
+    })))
+}
+
+/// What user/info tells of a person from now on; what is left out is empty.
+pub(super) async fn set_profile(
+    world: web::Data<World>,
+    person: web::Path<u32>,
+    details: web::Json<ProfileDetails>,
+) -> Answer {
+    world.set_details(*person, details.into_inner())?;
+    Ok(done())
+}
+
+/// Whom to give another unionid; everybody, if no person is named.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Whose {
+    #[serde(default)]
+    person: Option<u32>,
+}
+
+pub(super) async fn change_unionids(world: web::Data<World>, whose: web::Json<Whose>) -> Answer {
+    world.change_unionids(whose.person)?;
+    Ok(done())
 }
 
 /// The people with the numbers `from` up to, not including, `to`; `concurrency` is for pushes.

@@ -143,3 +143,86 @@ async fn the_last_page_names_its_own_last_openid_and_only_the_next_is_empty() {
     assert_eq!(after, json!({"total": 4, "count": 0, "next_openid": ""}));
     assert_eq!(errcode(&page(&openid(MINI, 1)).await), 40003);
 }
+
+#[tokio::test]
+async fn a_person_may_have_details_and_come_with_another_unionid() {
+    let sim = Sim::start().await;
+    sim.world()
+        .add_followers(OFFICIAL, 0..2, &Origin::default())
+        .unwrap();
+    let plain = info(&sim, &openid(OFFICIAL, 1)).await;
+    assert_eq!((&plain["nickname"], &plain["sex"]), (&json!(""), &json!(0)));
+    let details = json!({"nickname": "小王", "sex": 1, "city": "广州"});
+    sim.control("PUT", "/people/1/profile", &details).await;
+    let told = info(&sim, &openid(OFFICIAL, 1)).await;
+    assert_eq!(
+        (&told["nickname"], &told["country"]),
+        (&json!("小王"), &json!(""))
+    );
+    sim.control("POST", "/unionids", &json!({"person": 1}))
+        .await;
+    let changed = info(&sim, &openid(OFFICIAL, 1)).await["unionid"].clone();
+    assert_ne!(changed, unionid(1));
+    assert_eq!(
+        info(&sim, &openid(OFFICIAL, 0)).await["unionid"],
+        unionid(0)
+    );
+    sim.control("POST", "/unionids", &json!({})).await;
+    assert_ne!(
+        info(&sim, &openid(OFFICIAL, 0)).await["unionid"],
+        unionid(0)
+    );
+    assert_ne!(info(&sim, &openid(OFFICIAL, 1)).await["unionid"], changed);
+    let before = info(&sim, &openid(OFFICIAL, 0)).await["unionid"].clone();
+    let path = format!("/accounts/{OFFICIAL}");
+    sim.control("PATCH", &path, &json!({"open_platform": "second"}))
+        .await;
+    assert_ne!(info(&sim, &openid(OFFICIAL, 0)).await["unionid"], before);
+}
+
+#[tokio::test]
+async fn the_openids_of_an_account_that_was_taken_over_are_translated_for_fifteen_days() {
+    let sim = Sim::start().await;
+    let new = "wx00000000000000c1";
+    let world = sim.world();
+    world.add_account(Settings::new(new, Kind::OfficialAccount));
+    world
+        .add_followers(OFFICIAL, 0..3, &Origin::default())
+        .unwrap();
+    let secret = world.settings(new).unwrap().secret.clone();
+    let call = async |from: &str, openids: &[String]| {
+        let token = sim.token_of(new, &secret).await;
+        let path = format!("/cgi-bin/changeopenid?access_token={token}");
+        let body = json!({"from_appid": from, "openid_list": openids});
+        sim.post(&path, &body).await
+    };
+    let old = |person| openid(OFFICIAL, person);
+    assert_eq!(
+        errcode(&call(OFFICIAL, &[old(0)]).await),
+        63178,
+        "no migration"
+    );
+    let path = format!("/accounts/{OFFICIAL}/migrate");
+    sim.control("POST", &path, &json!({"to": new})).await;
+    let answer = call(OFFICIAL, &[old(0), old(7), "oX".to_owned()]).await;
+    assert_eq!(
+        answer,
+        json!({"errcode": 0, "errmsg": "ok", "result_list": [
+            {"ori_openid": old(0), "new_openid": openid(new, 0), "err_msg": "ok"},
+            {"ori_openid": old(7), "err_msg": "ori_openid error"},
+            {"ori_openid": "oX", "err_msg": "ori_openid error"}]})
+    );
+    assert_eq!(errcode(&call(OFFICIAL, &[]).await), 63182);
+    assert_eq!(errcode(&call(OFFICIAL, &vec![old(0); 101]).await), 40032);
+    let original = world.settings(OFFICIAL).unwrap().original_id.clone();
+    assert_eq!(errcode(&call(&original, &[old(0)]).await), 63178);
+    let token = sim.token_of(new, &secret).await;
+    let path = format!(
+        "/cgi-bin/user/info?access_token={token}&openid={}",
+        openid(new, 0)
+    );
+    let scene = sim.get(&path).await["subscribe_scene"].clone();
+    assert_eq!(scene, "ADD_SCENE_ACCOUNT_MIGRATION");
+    world.advance(Duration::from_secs(15 * 86_400 + 1));
+    assert_eq!(errcode(&call(OFFICIAL, &[old(0)]).await), 63178, "too late");
+}

@@ -11,6 +11,7 @@ use crate::simulator::account::Account;
 use crate::simulator::api::{Endpoint, Errcode};
 use crate::simulator::faults::Faults;
 use crate::simulator::locks::{lock, read};
+use crate::simulator::persons::Persons;
 use crate::simulator::population;
 use crate::simulator::record::Record;
 use crate::simulator::results::Results;
@@ -45,6 +46,10 @@ impl World {
         population::person(&account.app_id, openid)
             .filter(|person| self.check_person(*person).is_ok())
             .ok_or(Errcode::INVALID_OPENID)
+    }
+
+    pub(in crate::simulator) fn persons(&self) -> &Persons {
+        &self.state.persons
     }
 
     pub(in crate::simulator) fn results(&self) -> &Results {

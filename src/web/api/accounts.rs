@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::cursor::Page;
 use super::{Caller, State};
+use crate::bridge::moved::{self, Warning};
 use crate::ids::AccountId;
 use crate::models::account::{self, Account, AccountKind, TokenSource};
 use crate::models::account_pause::{self, ALL_CALLS, AccountPause, PauseKind, PauseReason};
@@ -29,6 +30,8 @@ pub(super) struct AccountView {
     callback_path: String,
     /// WeChat's last error that only the owner can mend.
     problem: Option<Trouble>,
+    /// Its people come with other unionids than before.
+    moved: Option<MovedView>,
     /// Why nothing is sent, or nothing by one call.
     pauses: Vec<PauseView>,
     created_at: DateTime<Utc>,
@@ -64,6 +67,32 @@ impl Trouble {
             rid: account.problem_rid.clone(),
             at: account.problem_at.map(|time| time.and_utc()),
         })
+    }
+}
+
+/// The account has moved to another Open Platform account.
+#[derive(Debug, Serialize)]
+struct MovedView {
+    /// When the first and the last openid came with another unionid.
+    since: DateTime<Utc>,
+    last_at: DateTime<Utc>,
+    /// How many did.
+    changed: i64,
+    /// Staff members who are bound by an old unionid.
+    staff: i64,
+    /// What happened and what to do.
+    detail: String,
+}
+
+impl From<Warning> for MovedView {
+    fn from(warning: Warning) -> Self {
+        Self {
+            since: warning.known.since.and_utc(),
+            last_at: warning.known.last_at.and_utc(),
+            changed: warning.known.changed,
+            staff: warning.staff,
+            detail: warning.detail,
+        }
     }
 }
 
@@ -105,7 +134,7 @@ pub(super) struct ResumedView {
 }
 
 impl AccountView {
-    fn of(account: Account, pauses: Vec<AccountPause>) -> Self {
+    fn of(account: Account, pauses: Vec<AccountPause>, moved: Option<Warning>) -> Self {
         Self {
             callback_path: format!("/callback/{}", account.app_id),
             problem: Trouble::of(&account),
@@ -117,6 +146,7 @@ impl AccountView {
             has_secret: account.sealed_secret.is_some(),
             has_aes_key: account.sealed_aes_key.is_some(),
             welcome_text: account.welcome_text,
+            moved: moved.map(MovedView::from),
             pauses: pauses.into_iter().map(PauseView::from).collect(),
             created_at: account.created_at.and_utc(),
             updated_at: account.updated_at.and_utc(),
@@ -132,16 +162,18 @@ pub(super) async fn list(
     let (project, now) = (caller.project_id, state.bridge.clock.now());
     let found = state.bridge.db.snapshot(move |conn| {
         let accounts = account::list(conn, project)?;
-        Ok::<_, Problem>((accounts, account_pause::all(conn)?))
+        let moved = moved::warnings(conn, project, now)?;
+        Ok::<_, Problem>((accounts, account_pause::all(conn)?, moved))
     });
-    let (accounts, pauses) = found.await?;
+    let (accounts, pauses, mut moved) = found.await?;
     let mut pauses_of: HashMap<AccountId, Vec<AccountPause>> = HashMap::new();
     for pause in pauses.into_iter().filter(|pause| !pause.is_over(now)) {
         pauses_of.entry(pause.account_id).or_default().push(pause);
     }
     let items = accounts.into_iter().map(|account| {
         let pauses = pauses_of.remove(&account.id).unwrap_or_default();
-        AccountView::of(account, pauses)
+        let moved = moved.remove(&account.id);
+        AccountView::of(account, pauses, moved)
     });
     Ok(Json(Page::new(items.collect(), None)))
 }

@@ -18,6 +18,9 @@ pub(super) struct Create {
     /// Whether those who are gone are marked at the end.
     #[serde(default)]
     reconcile: bool,
+    /// Whether all profiles are asked for again.
+    #[serde(default)]
+    refresh: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -25,6 +28,7 @@ pub(super) struct ImportView {
     id: ImportId,
     app_id: String,
     reconcile: bool,
+    refresh: bool,
     state: ImportState,
     /// Openids seen so far, of as many as WeChat says there are.
     collected: i64,
@@ -44,6 +48,7 @@ fn show(import: Import, app_id: String) -> ImportView {
         id: import.id,
         app_id,
         reconcile: import.reconcile,
+        refresh: import.refresh,
         state: import.state,
         collected: import.collected,
         total: import.total,
@@ -66,7 +71,10 @@ pub(super) async fn create(
     if account.is_none_or(|account| account.project_id != caller.project_id) {
         return Err(Problem::not_found("account"));
     }
-    let import = state.bridge.start_import(&app_id, body.reconcile).await?;
+    let import = state
+        .bridge
+        .start_import(&app_id, body.reconcile, body.refresh)
+        .await?;
     Ok((
         Json(show(import, app_id.into_inner())),
         StatusCode::ACCEPTED,

@@ -14,7 +14,7 @@ use crate::ids::{AccountId, IdentityId, ProjectId};
 use crate::models::account::{self, AccountKind, Label};
 use crate::models::binding::{self, StaffLink};
 use crate::models::identity::window::{Rules, Standing};
-use crate::models::identity::{self, FollowState, Identity, LinkState, ProfileState};
+use crate::models::identity::{self, Details, FollowState, Identity, LinkState, ProfileState};
 
 /// One openid in one account.
 #[derive(Debug, Serialize)]
@@ -33,6 +33,13 @@ pub(super) struct IdentityView {
     language: Option<String>,
     remark: Option<String>,
     tag_ids: Option<Box<RawValue>>,
+    /// What WeChat tells of the person, under its own names; null where it does not.
+    nickname: Option<String>,
+    headimgurl: Option<String>,
+    sex: Option<i32>,
+    country: Option<String>,
+    province: Option<String>,
+    city: Option<String>,
     /// If there is no unionid, why.
     profile_state: ProfileState,
     /// What went wrong when it was last fetched.
@@ -130,15 +137,39 @@ impl Accounts {
     }
 
     /// Identities as they are shown; all are of this project.
-    pub(super) fn show(&self, identities: Vec<Identity>, sight: &Sight) -> Vec<IdentityView> {
-        identities
-            .into_iter()
-            .filter_map(|identity| Some(view(self.0.get(&identity.account_id)?, identity, sight)))
-            .collect()
+    pub(super) fn show(
+        &self,
+        identities: Vec<Identity>,
+        beside: &mut Beside,
+        sight: &Sight,
+    ) -> Vec<IdentityView> {
+        let views = identities.into_iter().filter_map(|identity| {
+            let details = beside.details.remove(&identity.id).unwrap_or_default();
+            Some(view(
+                self.0.get(&identity.account_id)?,
+                identity,
+                details,
+                sight,
+            ))
+        });
+        views.collect()
     }
 }
 
-fn view(account: &Label, identity: Identity, sight: &Sight) -> IdentityView {
+/// What other tables know of identities.
+pub(super) struct Beside {
+    details: HashMap<IdentityId, Details>,
+}
+
+impl Beside {
+    pub(super) fn of(conn: &mut Conn, ids: &[IdentityId]) -> diesel::QueryResult<Self> {
+        Ok(Self {
+            details: identity::details_of(conn, ids)?,
+        })
+    }
+}
+
+fn view(account: &Label, identity: Identity, details: Details, sight: &Sight) -> IdentityView {
     IdentityView {
         customer_window: sight.window(account.kind, &identity),
         id: identity.id,
@@ -156,6 +187,12 @@ fn view(account: &Label, identity: Identity, sight: &Sight) -> IdentityView {
         tag_ids: identity
             .tag_ids
             .and_then(|json| RawValue::from_string(json).ok()),
+        nickname: details.nickname,
+        headimgurl: details.headimgurl,
+        sex: details.sex,
+        country: details.country,
+        province: details.province,
+        city: details.city,
         profile_state: identity.profile_state,
         profile_error: identity.profile_error,
         profile_fetched_at: identity.profile_fetched_at.map(|time| time.and_utc()),
@@ -165,7 +202,7 @@ fn view(account: &Label, identity: Identity, sight: &Sight) -> IdentityView {
     }
 }
 
-/// The persons behind identities of one project, in their order, with three queries in all.
+/// The persons behind identities of one project, in their order, with a fixed number of queries.
 pub(super) fn persons(
     conn: &mut Conn,
     project: ProjectId,
@@ -184,6 +221,7 @@ pub(super) fn persons(
         .map(|member| member.id)
         .collect();
     let links = binding::staff_of_people(conn, project, &ids, &unionids)?;
+    let mut beside = Beside::of(conn, &ids)?;
     let mut by_unionid: HashMap<String, Vec<Identity>> = HashMap::new();
     for member in linked {
         if let Some(unionid) = member.unionid.clone() {
@@ -204,7 +242,7 @@ pub(super) fn persons(
                 link_state: link_state(unionid.as_deref(), &members),
                 staff_ids: staff_ids(&links, unionid.as_deref(), &members),
                 unionid,
-                identities: accounts.show(members, sight),
+                identities: accounts.show(members, &mut beside, sight),
             }
         })
         .collect())

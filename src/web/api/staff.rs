@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::check::{self, NAME_MAX, TAG_MAX, TAGS_MAX};
 use super::cursor::{List, Page, Paging};
-use super::person::{Accounts, IdentityView, Sight};
+use super::person::{Accounts, Beside, IdentityView, Sight};
 use super::{Caller, State};
 use crate::bridge::webhook::tell;
 use crate::db::Conn;
@@ -175,6 +175,7 @@ pub(super) async fn find(
         let rows = staff::reach(conn, project, &[staff_id.as_str()])?;
         let ids: Vec<IdentityId> = rows.iter().filter_map(|row| row.identity_id).collect();
         let bindings = binding::of_staff(conn, found.id)?;
+        let mut beside = Beside::of(conn, &ids)?;
         let tags = staff::tags_of(conn, &[found.id])?.remove(&found.id);
         Ok::<_, Problem>(Whole {
             listed: Listed {
@@ -182,7 +183,7 @@ pub(super) async fn find(
                 reach: reach::of_one(&rows, &accounts),
             },
             bindings: bindings.into_iter().map(BindingView::from).collect(),
-            identities: accounts.show(identity::by_ids(conn, project, &ids)?, &sight),
+            identities: accounts.show(identity::by_ids(conn, project, &ids)?, &mut beside, &sight),
         })
     });
     Ok(Json(whole.await?))

@@ -152,7 +152,7 @@ both_engines! {
         ways.allow(MP, 1).await;
         ways.allow(MP, 1).await;
         ways.routes(&["mp_subscribe"]).await;
-        ways.refuse(super::ways::MP_SEND, 47003);
+        ways.refuse(crate::notify::ways::MP_SEND, 47003);
         let body = json!({"message_type": "ping", "staff_ids": ["s1"], "params": {"title": "hi"}, "miniprogram_state": "trial"});
         let accepted = ways.stage.app.post(&ways.stage.key, "/notifications", body).await.ok(202);
         ways.stage.app.drain().await;

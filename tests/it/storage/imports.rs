@@ -23,20 +23,20 @@ fn progress() -> Progress {
 both_engines! {
     async fn a_running_import_is_joined_and_a_finished_one_is_not(ground: Ground) {
         let conn = &mut ground.conn();
-        let first = import::start(conn, ground.official, true, at(0)).unwrap();
+        let first = import::start(conn, ground.official, true, false, at(0)).unwrap();
         assert_eq!((first.state, first.collected, first.due_at), (ImportState::Running, 0, Some(at(0))));
-        assert_eq!(import::start(conn, ground.official, true, at(1)).unwrap().id, first.id);
-        assert_ne!(import::start(conn, ground.official, false, at(1)).unwrap().id, first.id, "another purpose");
-        assert_ne!(import::start(conn, ground.second, true, at(1)).unwrap().id, first.id, "another account");
+        assert_eq!(import::start(conn, ground.official, true, false, at(1)).unwrap().id, first.id);
+        assert_ne!(import::start(conn, ground.official, false, false, at(1)).unwrap().id, first.id, "another purpose");
+        assert_ne!(import::start(conn, ground.second, true, false, at(1)).unwrap().id, first.id, "another account");
         for state in [ImportState::Done, ImportState::Failed] {
-            let running = import::start(conn, ground.official, true, at(1)).unwrap();
+            let running = import::start(conn, ground.official, true, false, at(1)).unwrap();
             import::advance(conn, running.id, &Progress { state, due_at: None, ..progress() }).unwrap();
-            assert_ne!(import::start(conn, ground.official, true, at(2)).unwrap().id, running.id);
+            assert_ne!(import::start(conn, ground.official, true, false, at(2)).unwrap().id, running.id);
         }
     }
 
     async fn a_page_is_leased_to_one(ground: Ground) {
-        let id = import::start(&mut ground.conn(), ground.official, true, at(0)).unwrap().id;
+        let id = import::start(&mut ground.conn(), ground.official, true, false, at(0)).unwrap().id;
         let take = |conn: &mut Conn| import::claim_due(conn, None, at(0), at(120));
         let one = take(&mut ground.conn()).unwrap().unwrap();
         assert_eq!((one.id, one.due_at), (id, Some(at(120))));
@@ -61,8 +61,8 @@ both_engines! {
 
     async fn the_one_due_longest_or_the_named_one_is_taken(ground: Ground) {
         let conn = &mut ground.conn();
-        let late = import::start(conn, ground.official, true, at(5)).unwrap();
-        let early = import::start(conn, ground.second, true, at(3)).unwrap();
+        let late = import::start(conn, ground.official, true, false, at(5)).unwrap();
+        let early = import::start(conn, ground.second, true, false, at(3)).unwrap();
         let named = import::claim_due(conn, Some(late.id), at(9), at(99)).unwrap().unwrap();
         assert_eq!(named.id, late.id);
         assert_eq!(import::claim_due(conn, None, at(9), at(99)).unwrap().unwrap().id, early.id);
@@ -71,7 +71,7 @@ both_engines! {
 
     async fn the_cursor_and_the_counts_are_stored_and_cleared(ground: Ground) {
         let conn = &mut ground.conn();
-        let id = import::start(conn, ground.official, true, at(0)).unwrap().id;
+        let id = import::start(conn, ground.official, true, false, at(0)).unwrap().id;
         import::advance(conn, id, &progress()).unwrap();
         let stored = import::by_id(conn, id).unwrap().unwrap();
         assert_eq!(stored.next_openid.as_deref(), Some("o\"9'"));

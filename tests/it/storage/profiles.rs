@@ -52,7 +52,7 @@ fn login(at_app: (ProjectId, AccountId), unionid: Option<&str>) -> Login<'_> {
 
 fn apply(ground: &Ground, conn: &mut Conn, row: Fetched) -> Identity {
     let id = row.id;
-    assert_eq!(identity::apply(conn, &[row]).unwrap(), 1);
+    identity::apply(conn, &[row]).unwrap();
     identity::by_id(conn, ground.project, id).unwrap().unwrap()
 }
 

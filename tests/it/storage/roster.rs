@@ -15,6 +15,7 @@ fn list(ground: &Ground, conn: &mut Conn, import_id: ImportId, openids: &[&str])
             account_id: ground.official,
             openid,
             import_id,
+            refresh_at: None,
             now: at(10),
         })
         .collect();
@@ -22,7 +23,7 @@ fn list(ground: &Ground, conn: &mut Conn, import_id: ImportId, openids: &[&str])
 }
 
 fn start(ground: &Ground, conn: &mut Conn, reconcile: bool) -> ImportId {
-    import::start(conn, ground.official, reconcile, at(0))
+    import::start(conn, ground.official, reconcile, false, at(0))
         .unwrap()
         .id
 }

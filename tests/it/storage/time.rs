@@ -83,7 +83,7 @@ both_engines! {
     async fn a_due_time_is_met_to_the_microsecond(ground: Ground) {
         let conn = &mut ground.conn();
         let due = micros(at(0), 500_000);
-        let started = import::start(conn, ground.official, false, due).unwrap();
+        let started = import::start(conn, ground.official, false, false, due).unwrap();
         let lease = micros(at(60), 1);
         for (now, claimed) in [
             (micros(due, -1), false),

@@ -1,6 +1,6 @@
 //! What is told of what happens, and to whom.
 
-use queqiao::simulator::{Arrival, Fault, FaultKind, Origin, Receipt, population};
+use queqiao::simulator::{Arrival, Fault, FaultKind, Origin, ProfileDetails, Receipt, population};
 use serde_json::{Value, json};
 
 use super::{FOREIGN, MP, OA, Shop, kinds};
@@ -188,6 +188,44 @@ both_engines! {
         let posts = shop.receiver.posts();
         assert_eq!(kinds(&posts), ["account.alert", "identity.unfollowed"]);
         assert_eq!(posts[1].json()["data"]["staff_id"], "s1");
+    }
+
+    async fn people_are_told_of_with_what_wechat_tells_of_them(shop: Shop) {
+        shop.listen(&["identity.followed", "person.linked"]).await;
+        let world = shop.app.simulator.world();
+        let details = ProfileDetails { nickname: "小王".to_owned(), sex: 1, ..ProfileDetails::default() };
+        world.set_details(1, details).unwrap();
+        shop.follow(1).await;
+        let linked = data(&shop, "person.linked")[0].clone();
+        assert_eq!((&linked["nickname"], &linked["sex"], linked.get("city")), (&json!("小王"), &json!(1), None));
+        shop.follow(2).await;
+        assert_eq!(data(&shop, "person.linked")[1].get("nickname"), None);
+    }
+
+    async fn an_account_whose_unionids_change_is_told_once_and_not_for_each_person(shop: Shop) {
+        shop.listen(&["account.alert"]).await;
+        let world = shop.app.simulator.world();
+        for person in 1..=4 {
+            shop.follow(person).await;
+        }
+        world.change_unionids(None).unwrap();
+        let again = async |person| {
+            world.unfollow(OA, person).await.unwrap();
+            shop.advance(5).await;
+            shop.follow(person).await;
+        };
+        for person in 1..=3 {
+            again(person).await;
+        }
+        let alerts = data(&shop, "account.alert");
+        assert_eq!(alerts.len(), 1, "{alerts:?}");
+        assert_eq!((&alerts[0]["app_id"], &alerts[0]["reason"]), (&json!(OA), &json!("unionids_changed")));
+        assert_eq!((&alerts[0]["changed"], &alerts[0]["errcode"]), (&json!(1), &Value::Null));
+        assert!(alerts[0]["problem"].as_str().unwrap().contains("Open Platform"), "{alerts:?}");
+        shop.advance(12 * 3_600).await;
+        again(4).await;
+        let alerts = data(&shop, "account.alert");
+        assert_eq!((alerts.len(), &alerts[1]["changed"]), (2, &json!(4)), "{alerts:?}");
     }
 
     async fn nothing_is_taken_down_where_nobody_listens(shop: Shop) {

@@ -1,6 +1,6 @@
 //! What somebody has to act upon.
 
-use chrono::NaiveDateTime;
+use chrono::{DateTime, NaiveDateTime, Utc};
 use diesel::QueryResult;
 use serde::Serialize;
 
@@ -8,6 +8,7 @@ use super::{Audience, News, NewsKind};
 use crate::db::Conn;
 use crate::ids::{AccountId, ProjectId, WebhookId};
 use crate::models::account::{self, Problem};
+use crate::models::account_move::AccountMove;
 use crate::models::webhook::{Webhook, WebhookState};
 
 #[derive(Serialize)]
@@ -45,6 +46,47 @@ pub(crate) fn alert(
         rid: problem.rid,
     };
     let now = problem.at;
+    let news = News::new(project, NewsKind::Alert, now, &data)?.of_account(Some(app_id));
+    audience.tell(conn, &[news], now)
+}
+
+#[derive(Serialize)]
+struct MovedAlert<'a> {
+    app_id: &'a str,
+    /// Null: no call was refused.
+    call: Option<&'a str>,
+    errcode: Option<i64>,
+    /// Tells it from a refusal.
+    reason: &'static str,
+    since: DateTime<Utc>,
+    /// How many openids came with another unionid since then.
+    changed: i64,
+    /// What it means and what to do.
+    problem: &'a str,
+}
+
+/// The people of an account come with other unionids than before.
+pub(crate) fn moved(
+    conn: &mut Conn,
+    project: ProjectId,
+    app_id: &str,
+    known: &AccountMove,
+    problem: &str,
+    now: NaiveDateTime,
+) -> QueryResult<usize> {
+    let audience = Audience::of(conn)?;
+    if !audience.wants_in(project, NewsKind::Alert) {
+        return Ok(0);
+    }
+    let data = MovedAlert {
+        app_id,
+        call: None,
+        errcode: None,
+        reason: "unionids_changed",
+        since: known.since.and_utc(),
+        changed: known.changed,
+        problem,
+    };
     let news = News::new(project, NewsKind::Alert, now, &data)?.of_account(Some(app_id));
     audience.tell(conn, &[news], now)
 }

@@ -1,0 +1,174 @@
+//! Openids that came with another unionid than before, and what was bound by the old one.
+
+use std::collections::HashMap;
+
+use chrono::NaiveDateTime;
+use diesel::prelude::*;
+use diesel::sql_query;
+use diesel::sql_types::{BigInt, Text};
+use serde::Serialize;
+
+use crate::db::batch::{Batch, Kind, timestamp};
+use crate::db::{
+    Conn,
+    schema::{identities, unionid_changes},
+};
+use crate::ids::{AccountId, BindingId, IdentityId, ProjectId, StaffRowId};
+
+/// The unionid with which an identity came now.
+#[derive(Debug, Serialize)]
+pub struct Heard<'a> {
+    /// The identity.
+    pub id: IdentityId,
+    /// Its unionid, by WeChat's newest word.
+    pub unionid: &'a str,
+    /// Now.
+    #[serde(serialize_with = "timestamp")]
+    pub now: NaiveDateTime,
+}
+
+/// An identity whose unionid changed.
+#[derive(Clone, Copy, Debug, QueryableByName)]
+pub struct Changed {
+    /// Its account.
+    #[diesel(sql_type = BigInt)]
+    pub account_id: AccountId,
+    /// Its project.
+    #[diesel(sql_type = BigInt)]
+    pub project_id: ProjectId,
+}
+
+/// Notes which of these identities had another unionid so far; to be called before the new one is
+/// stored. Returns those. One that only the business has said so far is no unionid that WeChat
+/// changes.
+pub fn record(conn: &mut Conn, heard: &[Heard<'_>]) -> QueryResult<Vec<Changed>> {
+    const RECORD: Batch = Batch {
+        columns: &[
+            ("id", Kind::BigInt),
+            ("unionid", Kind::Text),
+            ("now", Kind::Timestamp),
+        ],
+        sql: "INSERT INTO unionid_changes \
+              (identity_id, old_unionid, new_unionid, project_id, account_id, changed_at) \
+              SELECT i.id, i.unionid, r.unionid, i.project_id, i.account_id, r.now \
+              FROM {rows} JOIN identities i ON i.id = r.id \
+              WHERE i.unionid IS NOT NULL AND i.unionid <> r.unionid \
+              AND i.profile_state <> 'unconfirmed' \
+              ON CONFLICT (identity_id, old_unionid, new_unionid) \
+              DO UPDATE SET changed_at = excluded.changed_at \
+              RETURNING account_id, project_id",
+    };
+    RECORD.load(conn, heard)
+}
+
+/// An identity that had a unionid and has another one now.
+#[derive(Clone, Debug, PartialEq, Eq, Queryable)]
+pub struct Replacement {
+    /// The unionid that it had.
+    pub old_unionid: String,
+    /// The identity.
+    pub identity_id: IdentityId,
+    /// Its account.
+    pub account_id: AccountId,
+    /// Its openid.
+    pub openid: String,
+    /// Its unionid now.
+    pub new_unionid: Option<String>,
+    /// When it changed, UTC.
+    pub changed_at: NaiveDateTime,
+}
+
+/// What has become of unionids of a project: one for each identity that had one of them and has
+/// another one now, the newest change first.
+pub fn replacements(
+    conn: &mut Conn,
+    project: ProjectId,
+    unionids: &[String],
+) -> QueryResult<Vec<Replacement>> {
+    use unionid_changes as c;
+    let mut found: Vec<Replacement> = c::table
+        .inner_join(identities::table)
+        .filter(c::project_id.eq(project))
+        .filter(c::old_unionid.eq_any(unionids))
+        .filter(identities::unionid.ne(c::old_unionid.nullable()))
+        .order((c::changed_at.desc(), c::identity_id))
+        .select((
+            c::old_unionid,
+            c::identity_id,
+            c::account_id,
+            identities::openid,
+            identities::unionid,
+            c::changed_at,
+        ))
+        .load(conn)?;
+    // One that went back and forth has more than one change from the same unionid.
+    let mut seen = std::collections::HashSet::new();
+    found.retain(|one| seen.insert((one.identity_id, one.old_unionid.clone())));
+    Ok(found)
+}
+
+/// A binding by a unionid that was replaced.
+#[derive(Clone, Debug, QueryableByName)]
+pub struct Stale {
+    /// The binding.
+    #[diesel(sql_type = BigInt)]
+    pub binding_id: BindingId,
+    /// Its staff member.
+    #[diesel(sql_type = BigInt)]
+    pub staff_row_id: StaffRowId,
+    /// The same, by the business's own id.
+    #[diesel(sql_type = Text)]
+    pub staff_id: String,
+    /// The bound unionid.
+    #[diesel(sql_type = Text)]
+    pub unionid: String,
+}
+
+/// An identity that had the unionid of binding `b` and has another one now; `c` is the change.
+const REPLACED: &str = "unionid_changes c JOIN identities i ON i.id = c.identity_id \
+    WHERE c.project_id = b.project_id AND c.old_unionid = b.unionid AND i.unionid <> b.unionid";
+
+/// Up to `limit` bindings of a project, with ids above `after` and in their order, by a unionid that
+/// was replaced for somebody in this account.
+pub fn stale_bindings(
+    conn: &mut Conn,
+    project: ProjectId,
+    account: AccountId,
+    after: BindingId,
+    limit: i64,
+) -> QueryResult<Vec<Stale>> {
+    let limit = limit.max(0);
+    sql_query(format!(
+        "SELECT b.id AS binding_id, b.staff_row_id, s.staff_id, b.unionid \
+         FROM bindings b JOIN staff s ON s.id = b.staff_row_id \
+         WHERE b.project_id = {project} AND b.unionid IS NOT NULL AND b.id > {after} \
+         AND EXISTS (SELECT 1 FROM {REPLACED} AND c.account_id = {account}) \
+         ORDER BY b.id LIMIT {limit}"
+    ))
+    .load(conn)
+}
+
+#[derive(QueryableByName)]
+struct Counted {
+    #[diesel(sql_type = BigInt)]
+    account_id: AccountId,
+    #[diesel(sql_type = BigInt)]
+    staff: i64,
+}
+
+/// How many staff members of a project are bound by a unionid that was replaced, by the account in
+/// which it was.
+pub fn staff_by_account(
+    conn: &mut Conn,
+    project: ProjectId,
+) -> QueryResult<HashMap<AccountId, i64>> {
+    let rows: Vec<Counted> = sql_query(format!(
+        "SELECT c.account_id, COUNT(DISTINCT b.staff_row_id) AS staff \
+         FROM bindings b, {REPLACED} AND b.project_id = {project} GROUP BY c.account_id"
+    ))
+    .load(conn)?;
+    Ok(rows
+        .into_iter()
+        .map(|row| (row.account_id, row.staff))
+        .collect())
+}
