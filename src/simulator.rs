@@ -8,7 +8,7 @@
 //! - [`Simulator`]: the server; [`World`]: what it simulates, with a method for each thing to tell or ask it;
 //! - `control`: the same over HTTP, under `/_sim`;
 //! - `api`: WeChat's calls, one room for each family; `server`: where faults strike;
-//! - `account`, `followers`, `codes`, `tokens`, `template`, `grants`, `chats`, `budgets`, `sent`, `receipts`, `persons`, `migration`: what WeChat keeps, one room for each;
+//! - `account`, `followers`, `late`, `lists`, `codes`, `tokens`, `template`, `grants`, `chats`, `budgets`, `sent`, `receipts`, `persons`, `migration`: what WeChat keeps, one room for each;
 //! - `actions`, `consent`, `sender`: what people do, and the pushes that come of it;
 //! - [`population`]: who the people are, computed by everybody for themselves.
 
@@ -20,9 +20,12 @@ mod chats;
 mod codes;
 mod consent;
 mod control;
+mod damage;
 mod faults;
 mod followers;
 mod grants;
+mod late;
+mod lists;
 mod locks;
 mod migration;
 mod persons;
@@ -59,6 +62,8 @@ pub use consent::{Choice, Popup};
 pub use faults::{Fault, FaultKind};
 pub use followers::{Origin, SubscribeScene};
 pub use grants::Grant;
+pub use late::LateProfile;
+pub use lists::ListRule;
 pub use persons::ProfileDetails;
 pub use receipts::{Arrival, Receipt};
 pub use record::{MiniProgramPage, SeenMessage};

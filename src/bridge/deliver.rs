@@ -46,6 +46,7 @@ use crate::wechat::error::FOR_NOBODY;
 
 pub(super) use budget::{Allowances, day, used_up};
 pub use endpoint::Rests;
+pub(super) use failure::{is_unfollowed, renewed_at};
 pub use lane::Lanes;
 pub(super) use outcome::next_midnight;
 pub use permits::Turns;

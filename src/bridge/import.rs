@@ -1,15 +1,19 @@
 //! Followers that were there before Queqiao: a walk over WeChat's follower list, page by page,
 //! with the cursor stored after each, so that it goes on where it was interrupted.
 
+mod check;
+
 use chrono::{NaiveDateTime, TimeDelta};
 use thiserror::Error;
 
 use super::accounts::{AccountError, OpenAccount};
+use super::deliver;
+use super::profile::ProfileError;
 use super::retry::{Backoff, jitter};
 use super::token::TokenError;
 use super::{Bridge, Step};
 use crate::db::DbError;
-use crate::ids::ImportId;
+use crate::ids::{IdentityId, ImportId};
 use crate::models::account::AccountKind;
 use crate::models::identity::{self, Listed};
 use crate::models::import::{self, Import, ImportState, Progress};
@@ -22,6 +26,10 @@ const LEASE: TimeDelta = TimeDelta::minutes(2);
 const CHUNK: usize = 1_000;
 const RETRY: (u64, u64) = (2, 300);
 const MOST_FAILURES: i32 = 10;
+/// What waited for a limit to be renewed goes on within this time after it.
+const SPREAD_MS: f64 = 60_000.0;
+const CIRCLE: &str =
+    "WeChat's list came back to where it had been before, so it has no end; start again";
 
 /// Why an import cannot be started or go on.
 #[derive(Debug, Error)]
@@ -40,6 +48,15 @@ pub enum ImportError {
     Account(#[from] AccountError),
 }
 
+impl From<ProfileError> for ImportError {
+    fn from(error: ProfileError) -> Self {
+        match error {
+            ProfileError::Db(error) => Self::Db(error),
+            ProfileError::Account(error) => Self::Account(error),
+        }
+    }
+}
+
 impl From<diesel::result::Error> for ImportError {
     fn from(error: diesel::result::Error) -> Self {
         Self::Db(error.into())
@@ -48,9 +65,9 @@ impl From<diesel::result::Error> for ImportError {
 
 impl Bridge {
     /// Starts a walk over an account's followers, or joins the one that is running.
-    /// `reconcile` also marks, at the end, those who are gone; `refresh` asks for all profiles again,
-    /// `profile.refresh_per_second` at a time, as when the account has moved to another Open Platform
-    /// account.
+    /// `reconcile` also marks, at the end, those who are gone: not on the list, and WeChat says so when
+    /// asked about them. `refresh` asks for all profiles again, `profile.refresh_per_second` at a
+    /// time, as when the account has moved to another Open Platform account.
     ///
     /// # Errors
     /// If there is no such official account.
@@ -76,7 +93,8 @@ impl Bridge {
         Ok(started)
     }
 
-    /// Fetches and stores one page of an import that is due (of that one only, if one is named).
+    /// Fetches and stores one page of an import that is due (of that one only, if one is named), or asks
+    /// about some who were not on the list.
     ///
     /// # Errors
     /// If the database fails; the page is fetched again after its lease.
@@ -96,6 +114,10 @@ impl Bridge {
                 .await?;
             return Ok(Step::Worked);
         };
+        if import.checked_to.is_some() {
+            self.check_unlisted(&account, import).await?;
+            return Ok(Step::Worked);
+        }
         let cursor = import.next_openid.clone();
         let call = |token| {
             let cursor = cursor.as_deref();
@@ -103,7 +125,11 @@ impl Bridge {
         };
         match self.tokens.call(&account, "user/get", call).await {
             Ok(page) => self.store_page(&account, import, page).await?,
-            Err(error) => self.put_import_off(&account, import, &error).await?,
+            Err(error) => {
+                let progress = import.progress();
+                self.put_import_off(&account, import, progress, &error)
+                    .await?;
+            }
         }
         Ok(Step::Worked)
     }
@@ -116,19 +142,12 @@ impl Bridge {
     ) -> Result<(), ImportError> {
         let now = self.clock.now();
         let (project_id, account_id) = (account.project_id, account.id);
-        let before = import.collected.unsigned_abs();
-        let collected = before.saturating_add(page.count);
-        let last = page.is_last(collected);
+        let mut progress = after_page(&import, &page, now);
         let mut openids = page.openids;
         openids.sort_unstable();
         openids.dedup();
+        let before = import.collected.unsigned_abs();
         let per_second = self.config.profile.refresh_per_second;
-        let mut progress = after_page(&import, page.next_openid, collected, page.total);
-        if last {
-            finish(&mut progress, import.reconcile, now);
-        } else {
-            progress.due_at = Some(now);
-        }
         // The page and the cursor behind it are one transaction: neither is lost without the other.
         let done = self
             .db
@@ -152,25 +171,11 @@ impl Bridge {
                     place += count(rows.len()).unsigned_abs();
                     progress.created += count(identity::list_followers(conn, &rows)?);
                 }
-                if progress.state == ImportState::Done && import.reconcile {
-                    let started = import.started_at.and_utc().timestamp();
-                    let gone = identity::mark_gone(conn, account_id, import.id, started, now)?;
-                    progress.gone = count(gone);
-                }
-                import::advance(conn, import.id, &progress)?;
-                Ok::<_, ImportError>(progress)
+                import::advance(conn, &import, &progress)?;
+                Ok::<_, ImportError>((import.id, progress))
             })
             .await?;
-        tracing::info!(
-            account.app_id = %account.app_id,
-            import.id = %import.id,
-            import.collected = done.collected,
-            import.total = done.total,
-            import.created = done.created,
-            import.gone = done.gone,
-            import.state = %done.state,
-            "follower page stored"
-        );
+        tell(account, done.0, &done.1, "follower page stored");
         self.signals.profiles.notify_one();
         Ok(())
     }
@@ -178,59 +183,37 @@ impl Bridge {
     async fn give_import_up(&self, import: Import, problem: &str) -> Result<(), ImportError> {
         let now = self.clock.now();
         tracing::error!(import.id = %import.id, problem, "import given up");
-        let progress = Progress {
-            state: ImportState::Failed,
-            next_openid: import.next_openid,
-            collected: import.collected,
-            total: import.total,
-            created: import.created,
-            gone: import.gone,
-            problem: Some(problem.to_owned()),
-            attempts: import.attempts,
-            due_at: None,
-            finished_at: Some(now),
-        };
-        self.db
-            .write(move |conn| Ok::<_, ImportError>(import::advance(conn, import.id, &progress)?))
-            .await
+        let progress = failed(import.progress(), problem.to_owned(), now);
+        self.advance_import(import, progress).await
     }
 
+    /// Puts the next try off, or gives up.
     async fn put_import_off(
         &self,
         account: &OpenAccount,
         import: Import,
+        progress: Progress,
         error: &TokenError,
     ) -> Result<(), ImportError> {
-        let now = self.clock.now();
-        let pause = Backoff::seconds(RETRY.0, RETRY.1).pause(import.attempts, jitter());
-        let attempts = import.attempts.saturating_add(1);
-        let hopeless = is_hopeless(error) || attempts >= MOST_FAILURES;
+        let progress = after_failure(&import, progress, error, self.clock.now());
         tracing::warn!(
             account.app_id = %account.app_id,
             import.id = %import.id,
-            import.attempts = attempts,
-            import.given_up = hopeless,
+            import.attempts = progress.attempts,
+            import.state = %progress.state,
+            import.due_at = ?progress.due_at,
             %error,
-            "follower page not fetched"
+            "WeChat did not answer an import"
         );
-        let progress = Progress {
-            state: if hopeless {
-                ImportState::Failed
-            } else {
-                ImportState::Running
-            },
-            next_openid: import.next_openid,
-            collected: import.collected,
-            total: import.total,
-            created: import.created,
-            gone: import.gone,
-            problem: Some(error.to_string()),
-            attempts,
-            due_at: (!hopeless).then(|| now + pause),
-            finished_at: hopeless.then_some(now),
-        };
+        self.advance_import(import, progress).await
+    }
+
+    async fn advance_import(&self, import: Import, progress: Progress) -> Result<(), ImportError> {
         self.db
-            .write(move |conn| Ok::<_, ImportError>(import::advance(conn, import.id, &progress)?))
+            .write(move |conn| {
+                import::advance(conn, &import, &progress)?;
+                Ok(())
+            })
             .await
     }
 }
@@ -245,37 +228,114 @@ fn turn(started: NaiveDateTime, place: u64, per_second: u64) -> NaiveDateTime {
         .unwrap_or(started)
 }
 
-/// Where an import stands when a page is stored.
-fn after_page(import: &Import, next: Option<String>, collected: u64, total: u64) -> Progress {
+/// One line for each step that went well.
+fn tell(account: &OpenAccount, id: ImportId, done: &Progress, what: &str) {
+    tracing::info!(
+        account.app_id = %account.app_id,
+        import.id = %id,
+        import.collected = done.collected,
+        import.total = done.total,
+        import.created = done.created,
+        import.gone = done.gone,
+        import.state = %done.state,
+        "{what}"
+    );
+}
+
+/// Where an import stands after a page. Only an empty one is the end: while people come and go, WeChat's
+/// `total` is neither the number of those on the list nor that of those who follow.
+fn after_page(import: &Import, page: &FollowerPage, now: NaiveDateTime) -> Progress {
+    let mut progress = import.progress();
+    progress.total = Some(i64::try_from(page.total).unwrap_or(i64::MAX));
+    progress.pages += 1;
+    let Some(next) = page.next() else {
+        return at_end(progress, import.reconcile, now);
+    };
+    let mut distinct: Vec<&String> = page.openids.iter().collect();
+    distinct.sort_unstable();
+    distinct.dedup();
+    progress.collected += count(distinct.len());
+    if progress.mark.as_deref() == Some(next) {
+        return failed(progress, CIRCLE.to_owned(), now);
+    }
+    // The mark stays ever longer, so it is met in a circle of any length.
+    if progress.pages.unsigned_abs().is_power_of_two() {
+        progress.mark = Some(next.to_owned());
+    }
+    progress.next_openid = Some(next.to_owned());
+    progress.due_at = Some(now);
+    progress
+}
+
+/// The list has ended.
+fn at_end(progress: Progress, reconcile: bool, now: NaiveDateTime) -> Progress {
+    match reconcile {
+        // Who is not on the list may be gone: WeChat is asked about each.
+        true => Progress {
+            checked_to: Some(IdentityId(0)),
+            due_at: Some(now),
+            ..progress
+        },
+        false => finished(progress, now),
+    }
+}
+
+fn finished(progress: Progress, now: NaiveDateTime) -> Progress {
     Progress {
-        state: ImportState::Running,
-        next_openid: next.or_else(|| import.next_openid.clone()),
-        collected: collected.cast_signed(),
-        total: Some(total.cast_signed()),
-        created: import.created,
-        gone: import.gone,
-        problem: None,
-        attempts: 0,
-        due_at: None,
-        finished_at: None,
+        state: ImportState::Done,
+        finished_at: Some(now),
+        ..progress
     }
 }
 
-/// The list has ended. Whoever is not on one that broke off is not gone, so such a walk does not
-/// count when it is there to find that out.
-fn finish(progress: &mut Progress, reconcile: bool, now: NaiveDateTime) {
-    let (collected, total) = (progress.collected, progress.total.unwrap_or_default());
-    progress.finished_at = Some(now);
-    progress.state = ImportState::Done;
-    if reconcile && collected < total {
-        progress.state = ImportState::Failed;
-        progress.problem = Some(format!(
-            "the list ended after {collected} of {total} followers; start again"
-        ));
+fn failed(progress: Progress, problem: String, now: NaiveDateTime) -> Progress {
+    Progress {
+        state: ImportState::Failed,
+        problem: Some(problem),
+        finished_at: Some(now),
+        ..progress
     }
 }
 
-/// What the owner has to mend, or what was asked wrongly, does not pass by itself.
+/// Where an import stands after a call that failed. A limit that is used up is no failure: it is
+/// renewed at a known time.
+fn after_failure(
+    import: &Import,
+    progress: Progress,
+    error: &TokenError,
+    now: NaiveDateTime,
+) -> Progress {
+    if let Some(renewed) = deliver::renewed_at(error, now) {
+        // Not all at once with everything else that waited for it.
+        let due_at = renewed + TimeDelta::milliseconds((SPREAD_MS * jitter()) as i64);
+        let at = due_at.format("%F %T");
+        return Progress {
+            problem: Some(format!(
+                "{error}. The limit of this call is used up; the import goes on by itself at {at} UTC"
+            )),
+            attempts: import.attempts,
+            due_at: Some(due_at),
+            ..progress
+        };
+    }
+    let attempts = import.attempts.saturating_add(1);
+    if is_hopeless(error) || attempts >= MOST_FAILURES {
+        let progress = Progress {
+            attempts,
+            ..progress
+        };
+        return failed(progress, error.to_string(), now);
+    }
+    let pause = Backoff::seconds(RETRY.0, RETRY.1).pause(import.attempts, jitter());
+    Progress {
+        problem: Some(error.to_string()),
+        attempts,
+        due_at: Some(now + pause),
+        ..progress
+    }
+}
+
+/// What the owner has to fix, or what was asked wrongly, does not pass by itself.
 fn is_hopeless(error: &TokenError) -> bool {
     match error {
         TokenError::NoSecret(_) | TokenError::Vault(_) => true,
@@ -300,3 +360,6 @@ fn is_hopeless(error: &TokenError) -> bool {
 fn count(rows: usize) -> i64 {
     i64::try_from(rows).unwrap_or(i64::MAX)
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,7 +7,7 @@
 
 use std::collections::HashMap;
 
-use chrono::NaiveDateTime;
+use chrono::{NaiveDateTime, TimeDelta};
 use diesel::QueryResult;
 
 use super::moved::{self, Moved};
@@ -18,6 +18,18 @@ use crate::db::Conn;
 use crate::models::identity::{self, Claimed, Details, Fetched, ProfileState};
 use crate::models::storable;
 use crate::wechat::user::UserInfo;
+
+/// How long after a follow an answer that says otherwise is doubted, seconds: WeChat's profiles are
+/// sometimes behind its events.
+const RECENT: i64 = 10 * 60;
+/// When such an answer is asked for again; what the last one says counts.
+const DOUBTS: [TimeDelta; 3] = [
+    TimeDelta::seconds(5),
+    TimeDelta::minutes(1),
+    TimeDelta::minutes(10),
+];
+const DOUBTED: &str = "WeChat's profile says that the person does not follow, though they followed \
+                       a moment ago. It is asked again before it counts.";
 
 /// An identity and what WeChat said of it, if anything.
 pub(super) type Answered = (Claimed, Option<UserInfo>);
@@ -74,13 +86,22 @@ fn row(
         settings.reprobe_first_seconds,
         settings.reprobe_longest_seconds,
     );
-    let (attempts, due_at) = match profile_state {
+    let doubt = match info.subscribe {
+        true => None,
+        false => doubt(claimed, now),
+    };
+    let (attempts, due_at) = match (profile_state, doubt) {
+        (_, Some(pause)) => (0, Some(now + pause)),
         // The owner may bind the account one day; nothing tells us when.
-        ProfileState::NotBoundToOpenPlatform => (
+        (ProfileState::NotBoundToOpenPlatform, None) => (
             claimed.profile_attempts.saturating_add(1),
             Some(now + reprobe.pause(claimed.profile_attempts, jitter())),
         ),
         _ => (0, None),
+    };
+    let profile_state = match (profile_state, doubt) {
+        (ProfileState::NotFollowing, Some(_)) => ProfileState::Pending,
+        (state, _) => state,
     };
     let text = |text: Option<String>| text.map(|text| storable(&text).into_owned());
     let qr_scene = info.qr_scene_str.or(match info.qr_scene {
@@ -102,8 +123,13 @@ fn row(
             .ok()
             .filter(|_| !info.tagid_list.is_empty()),
         profile_state,
+        error: doubt.map(|_| DOUBTED),
         due_at,
         attempts,
+        doubts: match doubt {
+            Some(_) => claimed.profile_doubts.saturating_add(1),
+            None => 0,
+        },
         now,
         details: Details {
             nickname: text(info.nickname),
@@ -136,6 +162,23 @@ pub(super) fn store(conn: &mut Conn, rows: &[Fetched], now: NaiveDateTime) -> Qu
         told: told + moved.told,
         moved: moved.accounts,
     })
+}
+
+/// Whether a follow was so lately that WeChat may not know of it everywhere.
+pub(super) fn is_recent(followed_time: i64, now: NaiveDateTime) -> bool {
+    now.and_utc().timestamp().saturating_sub(followed_time) <= RECENT
+}
+
+/// The pause before an answer that the person does not follow is asked for again, if it contradicts
+/// a follow of the last minutes.
+fn doubt(claimed: &Claimed, now: NaiveDateTime) -> Option<TimeDelta> {
+    let follows = claimed.followed_time > claimed.unfollowed_time;
+    // Once begun, it goes on to its end.
+    if !follows || !is_recent(claimed.followed_time, now) && claimed.profile_doubts == 0 {
+        return None;
+    }
+    let asked = usize::try_from(claimed.profile_doubts).ok()?;
+    DOUBTS.get(asked).copied()
 }
 
 #[cfg(test)]

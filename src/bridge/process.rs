@@ -183,6 +183,7 @@ fn apply(
         .map(|found| ((found.account_id, found.openid.as_str()), found.id))
         .collect();
     windows::open(conn, &effects.acted.openings(&ids))?;
+    identity::ask_about(conn, &effects.revenants(&found), now)?;
     let awaited = credit::record(conn, &consent::said(&effects.consents, &ids), now)?;
     invite::redeem_presented(conn, &effects.invitations, &ids, now)?;
     let processed: Vec<Processed> = waiting

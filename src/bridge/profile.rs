@@ -7,18 +7,27 @@ use futures_util::stream::{self, StreamExt as _};
 use thiserror::Error;
 
 use super::accounts::{AccountError, OpenAccount};
+use super::deliver;
 use super::link;
 use super::moved;
 use super::retry::{Backoff, jitter};
 use super::token::TokenError;
 use super::{Bridge, Step};
 use crate::db::DbError;
-use crate::models::identity::{self, Claimed, DueAccount, ProfileState};
-use crate::wechat::error::{CallError, Fault, TOKEN_CALL};
+use crate::ids::IdentityId;
+use crate::models::delivery;
+use crate::models::identity::{self, Claimed, Delay, DueAccount, Fetched, ProfileState};
+use crate::wechat::error::{CallError, Class, TOKEN_CALL};
 use crate::wechat::user::{USER_INFO_BATCH_MAX, UserInfo};
 
 /// Due profiles counted at a glance; more than one round can fetch.
 const GLANCE: i64 = 2_000;
+/// Most calls to find those who spoil the answer of one batch; each takes about fifteen.
+const CALLS_MAX: usize = 60;
+/// So many at fault, and nobody answered for, is not the people's doing.
+const GENERAL: usize = 4;
+const LEFT_OUT: &str = "WeChat's answer left it out";
+const MANY: &str = "WeChat's answers for many people at once could not be used";
 
 /// Why profiles could not be fetched.
 #[derive(Debug, Error)]
@@ -81,15 +90,13 @@ impl Bridge {
         };
         let claimed = self.claim_profiles(due, wanted).await?;
         let worked = !claimed.is_empty();
-        let chunks: Vec<Vec<Claimed>> = claimed
-            .chunks(USER_INFO_BATCH_MAX)
-            .map(<[Claimed]>::to_vec)
-            .collect();
-        let mut rounds = stream::iter(chunks)
+        let mut rounds = stream::iter(batches(claimed))
             .map(|chunk| self.fetch_chunk(&account, chunk))
             .buffer_unordered(calls);
-        while let Some(done) = rounds.next().await {
-            done?;
+        while let Some(round) = rounds.next().await {
+            if let Some((error, rest)) = round?.stopped {
+                self.delay_profiles(&account, &rest, &error).await?;
+            }
         }
         Ok(worked)
     }
@@ -111,27 +118,103 @@ impl Bridge {
             .await
     }
 
-    /// Fetches up to a hundred profiles. Where one foreign openid fails the whole batch, it is
-    /// found by halving, and the others are fetched all the same.
-    async fn fetch_chunk(
+    /// Fetches up to a hundred profiles. Where one person spoils the answer for all, they are found by
+    /// halving, and the others are fetched all the same.
+    pub(super) async fn fetch_chunk(
         &self,
         account: &OpenAccount,
         chunk: Vec<Claimed>,
-    ) -> Result<(), ProfileError> {
+    ) -> Result<Round, ProfileError> {
+        let mut round = Round::default();
+        let (mut calls, mut answers) = (0, 0);
         let mut parts = vec![chunk];
         while let Some(mut part) = parts.pop() {
-            match self.ask(account, &part).await {
-                Ok(infos) => self.store_profiles(account, part, infos).await?,
-                Err(TokenError::Call(CallError::Api(error)))
-                    if error.fault_on("user/info") == Fault::WrongOpenid && part.len() > 1 =>
-                {
+            // Where everybody seems to be at fault, nobody is.
+            let is_general = answers == 0 && round.unsettled + round.unknown.len() >= GENERAL;
+            if calls >= CALLS_MAX || is_general {
+                round.unsettled += part.len();
+                self.put_off(&part, ProfileState::Pending, MANY, false)
+                    .await?;
+                continue;
+            }
+            calls += 1;
+            let error = match self.ask(account, &part).await {
+                Ok(infos) => {
+                    answers += 1;
+                    let was_alone = part.len() == 1;
+                    let missing = self
+                        .store_profiles(account, part, infos, &mut round)
+                        .await?;
+                    match was_alone {
+                        true => {
+                            round.unsettled += missing.len();
+                            self.put_off(&missing, ProfileState::Pending, LEFT_OUT, true)
+                                .await?;
+                        }
+                        // To hear why.
+                        false => parts.extend(missing.into_iter().map(|one| vec![one])),
+                    }
+                    continue;
+                }
+                Err(error) => error,
+            };
+            match (blame(&error), part.len()) {
+                (Blame::Nobody, _) => {
+                    part.extend(parts.drain(..).flatten());
+                    round.stopped = Some((error, part));
+                }
+                (_, 2..) => {
                     let rest = part.split_off(part.len() / 2);
                     parts.extend([rest, part]);
                 }
-                Err(error) => self.delay_profiles(account, &part, &error).await?,
+                (blame, _) => {
+                    self.settle_one(account, part, &error, blame, &mut round)
+                        .await?;
+                }
             }
         }
-        Ok(())
+        Ok(round)
+    }
+
+    /// Notes what WeChat said of one person who was asked for alone, and whose profile it did not
+    /// give.
+    async fn settle_one(
+        &self,
+        account: &OpenAccount,
+        part: Vec<Claimed>,
+        error: &TokenError,
+        blame: Blame,
+        round: &mut Round,
+    ) -> Result<(), ProfileError> {
+        match blame {
+            Blame::NotFollowing => {
+                let infos = part.iter().map(|one| UserInfo {
+                    openid: one.openid.clone(),
+                    ..UserInfo::default()
+                });
+                let infos = infos.collect();
+                self.store_profiles(account, part, infos, round).await?;
+                Ok(())
+            }
+            Blame::Unknown => {
+                // A stranger to WeChat stays one, and the answer is on the identity for who asks.
+                tracing::debug!(account.app_id = %account.app_id, %error, "openid not known to WeChat");
+                round.unknown.extend(part.iter().map(|one| one.id));
+                let state = ProfileState::UnknownOpenid;
+                self.put_off(&part, state, &reason(error), true).await
+            }
+            Blame::Somebody | Blame::Nobody => {
+                tracing::warn!(
+                    account.app_id = %account.app_id,
+                    identity.id = ?part.first().map(|one| one.id),
+                    %error,
+                    "one profile cannot be fetched, will be tried again without others"
+                );
+                round.unsettled += part.len();
+                let state = ProfileState::Pending;
+                self.put_off(&part, state, &reason(error), true).await
+            }
+        }
     }
 
     async fn ask(
@@ -155,59 +238,56 @@ impl Bridge {
         }
     }
 
+    /// Stores answers; returns those of whom nothing was said.
     async fn store_profiles(
         &self,
         account: &OpenAccount,
         part: Vec<Claimed>,
         infos: Vec<UserInfo>,
-    ) -> Result<(), ProfileError> {
+        round: &mut Round,
+    ) -> Result<Vec<Claimed>, ProfileError> {
         let now = self.clock.now();
         let settings = self.config.profile.clone();
         let answered = link::pair(part, infos);
         let (rows, missing) = link::rows(answered, now, &settings);
         tracing::debug!(account.app_id = %account.app_id, profiles = rows.len(), "profiles fetched");
-        let stored = self
+        let settled = rows.iter().filter(|row| row.doubts == 0);
+        let settled: Vec<IdentityId> = settled.map(|row| row.id).collect();
+        let is_gone = |row: &&Fetched| !row.subscribe && row.doubts == 0;
+        round.gone += rows.iter().filter(is_gone).count();
+        let (stored, resumed) = self
             .db
-            .write(move |conn| Ok::<_, ProfileError>(link::store(conn, &rows, now)?));
-        let stored = stored.await?;
+            .write(move |conn| {
+                let stored = link::store(conn, &rows, now)?;
+                // What was refused because they were said not to follow is tried again, or fails.
+                let resumed = delivery::resume_asked(conn, &settled, now)?;
+                Ok::<_, ProfileError>((stored, resumed))
+            })
+            .await?;
         moved::warn(&stored.moved);
         if stored.told > 0 {
             self.signals.webhooks.notify_one();
         }
-        if missing.is_empty() {
-            return Ok(());
+        if resumed > 0 {
+            self.wake_delivery();
         }
-        self.put_off(
-            &missing,
-            ProfileState::Pending,
-            "WeChat's answer left it out",
-        )
-        .await
+        Ok(missing)
     }
 
+    /// Puts off what could not be asked for, through nobody's fault among them.
     async fn delay_profiles(
         &self,
         account: &OpenAccount,
         part: &[Claimed],
         error: &TokenError,
     ) -> Result<(), ProfileError> {
-        let unknown = matches!(
-            error,
-            TokenError::Call(CallError::Api(error)) if error.fault_on("user/info") == Fault::WrongOpenid
-        );
-        if unknown {
-            // A stranger to WeChat stays one, and the answer is on the identity for who asks.
-            tracing::debug!(account.app_id = %account.app_id, "openid not known to WeChat");
-            let state = ProfileState::UnknownOpenid;
-            return self.put_off(part, state, &reason(error)).await;
-        }
         tracing::warn!(
             account.app_id = %account.app_id,
             profiles = part.len(),
             %error,
             "profiles not fetched, will be tried again"
         );
-        self.put_off(part, ProfileState::Pending, &reason(error))
+        self.put_off(part, ProfileState::Pending, &reason(error), false)
             .await
     }
 
@@ -216,32 +296,87 @@ impl Bridge {
         part: &[Claimed],
         state: ProfileState,
         reason: &str,
+        alone: bool,
     ) -> Result<(), ProfileError> {
         let now = self.clock.now();
         let settings = &self.config.profile;
         let backoff =
             Backoff::seconds(settings.retry_first_seconds, settings.retry_longest_seconds);
-        let attempts = part
+        let delays: Vec<Delay> = part
             .iter()
-            .map(|claimed| claimed.profile_attempts)
-            .max()
-            .unwrap_or_default();
-        // An openid that is not of this account will not become one.
-        let due_at = match state {
-            ProfileState::UnknownOpenid => None,
-            _ => Some(now + backoff.pause(attempts, jitter())),
-        };
-        let claims: Vec<_> = part
-            .iter()
-            .map(|claimed| (claimed.id, claimed.profile_attempts.saturating_add(1)))
+            .map(|claimed| Delay {
+                id: claimed.id,
+                attempts: claimed.profile_attempts.saturating_add(1),
+                // An openid that is not of this account will not become one.
+                due_at: match state {
+                    ProfileState::UnknownOpenid => None,
+                    _ => Some(now + backoff.pause(claimed.profile_attempts, jitter())),
+                },
+                alone,
+            })
             .collect();
         let reason = reason.to_owned();
         self.db
             .write(move |conn| {
-                identity::delay(conn, &claims, state, &reason, due_at, now)?;
+                identity::delay(conn, &delays, state, &reason, now)?;
                 Ok(())
             })
             .await
+    }
+}
+
+/// Parts to ask for in one call each: one who spoilt an answer before is asked for without others.
+pub(super) fn batches(claimed: Vec<Claimed>) -> Vec<Vec<Claimed>> {
+    let (alone, together): (Vec<Claimed>, Vec<Claimed>) =
+        claimed.into_iter().partition(|one| one.profile_alone);
+    let together = together
+        .chunks(USER_INFO_BATCH_MAX)
+        .map(<[Claimed]>::to_vec);
+    let alone = alone.into_iter().map(|one| vec![one]);
+    together.chain(alone).collect()
+}
+
+/// What came of asking for some profiles.
+#[derive(Debug, Default)]
+pub(super) struct Round {
+    /// Of how many WeChat says that they do not follow.
+    pub(super) gone: usize,
+    /// Whom WeChat does not know in this account.
+    pub(super) unknown: Vec<IdentityId>,
+    /// Of how many WeChat said nothing that can be used; they are asked for again by themselves.
+    pub(super) unsettled: usize,
+    /// What ended it, through nobody's fault, and who was not asked for; nothing is stored of those.
+    pub(super) stopped: Option<(TokenError, Vec<Claimed>)>,
+}
+
+/// Whose fault it is that an answer cannot be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Blame {
+    /// The account's or the line's.
+    Nobody,
+    /// One of those who were asked for.
+    Somebody,
+    /// One whom WeChat does not know in this account.
+    Unknown,
+    /// One who does not follow.
+    NotFollowing,
+}
+
+fn blame(error: &TokenError) -> Blame {
+    let call = match error {
+        TokenError::Call(call) => call,
+        _ => return Blame::Nobody,
+    };
+    match call {
+        // WeChat does not escape everything that people type.
+        CallError::Malformed { .. } => Blame::Somebody,
+        CallError::Api(api) => match api.class() {
+            Class::Account | Class::Quota | Class::Retry | Class::RefreshToken => Blame::Nobody,
+            Class::Recipient if deliver::is_unfollowed(api) => Blame::NotFollowing,
+            Class::Recipient => Blame::Unknown,
+            Class::Request | Class::Success => Blame::Somebody,
+        },
+        _ => Blame::Nobody,
     }
 }
 

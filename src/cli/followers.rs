@@ -21,7 +21,7 @@ pub(super) enum Command {
         /// The official account's AppID.
         #[arg(long, value_name = "APP_ID")]
         account: String,
-        /// At the end, mark those who no longer follow.
+        /// At the end, ask WeChat about those who are not on the list, and mark who no longer follows.
         #[arg(long)]
         reconcile: bool,
         /// Ask for all profiles again, as when the account has moved to another Open Platform account.
@@ -45,7 +45,7 @@ pub(super) async fn run(config: Config, command: Command) -> Result<()> {
     bar.finish_and_clear();
     if import.state == ImportState::Failed {
         bail!(
-            "the import stopped after {} followers: {}. Start it again once that is mended; those are kept",
+            "the import stopped after {} followers: {}. Start it again once that is fixed; those are kept",
             import.collected,
             import.problem.unwrap_or_default()
         );
@@ -54,6 +54,12 @@ pub(super) async fn run(config: Config, command: Command) -> Result<()> {
         "{} followers seen, {} of them new; {} marked as gone",
         import.collected, import.created, import.gone
     );
+    if import.unsettled > 0 {
+        println!(
+            "{} are not on the list, and WeChat did not say whether they follow; they are asked about again",
+            import.unsettled
+        );
+    }
     match refresh {
         true => println!(
             "All their profiles are fetched again by `queqiao serve`, {} a second.",
@@ -66,6 +72,7 @@ pub(super) async fn run(config: Config, command: Command) -> Result<()> {
 
 /// Drives the import, or watches another process drive it.
 async fn walk(bridge: &Bridge, id: ImportId, bar: &ProgressBar) -> Result<Import> {
+    let mut told = None;
     loop {
         let step = bridge.import_step(Some(id)).await?;
         let import = bridge
@@ -73,11 +80,23 @@ async fn walk(bridge: &Bridge, id: ImportId, bar: &ProgressBar) -> Result<Import
             .read(move |conn| Ok::<_, DbError>(import::by_id(conn, id)?))
             .await?
             .context("the import has been removed")?;
-        bar.set_length(import.total.unwrap_or_default().unsigned_abs());
+        // WeChat's count may be behind the list.
+        let total = import.total.unwrap_or_default().max(import.collected);
+        bar.set_length(total.unsigned_abs());
         bar.set_position(import.collected.unsigned_abs());
-        bar.set_message(import.problem.clone().unwrap_or_default());
+        bar.set_message(message(&import));
         if import.state != ImportState::Running {
             return Ok(import);
+        }
+        if import.problem.is_some() && import.problem != told {
+            told.clone_from(&import.problem);
+            let problem = told.as_deref().unwrap_or_default();
+            bar.suspend(|| {
+                eprintln!(
+                    "{problem}. This can be left with Ctrl-C: `queqiao serve` goes on with it, and so does \
+                     the same command."
+                );
+            });
         }
         if step == Step::Idle {
             tokio::select! {
@@ -85,5 +104,14 @@ async fn walk(bridge: &Bridge, id: ImportId, bar: &ProgressBar) -> Result<Import
                 _ = tokio::signal::ctrl_c() => bail!("interrupted; the same command goes on from here"),
             }
         }
+    }
+}
+
+/// What it is doing or waiting for.
+fn message(import: &Import) -> String {
+    match (&import.problem, import.checked_to) {
+        (Some(problem), _) => problem.clone(),
+        (None, Some(_)) => format!("{} gone of those not on the list", import.gone),
+        (None, None) => String::new(),
     }
 }

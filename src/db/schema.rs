@@ -118,6 +118,8 @@ diesel::table! {
         refused_time -> BigInt,
         created_at -> Timestamp,
         updated_at -> Timestamp,
+        profile_doubts -> Integer,
+        profile_alone -> Bool,
     }
 }
 
@@ -138,6 +140,10 @@ diesel::table! {
         due_at -> Nullable<Timestamp>,
         started_at -> Timestamp,
         finished_at -> Nullable<Timestamp>,
+        pages -> BigInt,
+        mark -> Nullable<Text>,
+        checked_to -> Nullable<BigInt>,
+        unsettled -> BigInt,
     }
 }
 

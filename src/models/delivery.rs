@@ -29,7 +29,7 @@ use crate::ids::{AccountId, DeliveryId, IdentityId, NotificationId, ProjectId, V
 pub use again::{Again, StillUnreachable, explain_again, requeue};
 pub use cancel::cancel;
 pub use claim::{
-    Claim, Due, Ended, Head, NO_ACCOUNT, Postponed, claim_due, hasten, heads, release,
+    Claim, Due, Ended, Head, NO_ACCOUNT, Postponed, claim_due, hasten, heads, release, resume_asked,
 };
 pub use consent::{WAITING_FOR_CONSENT, consented};
 pub use holds::{MOST_ASTRAY, astray};

@@ -16,13 +16,13 @@ use crate::ids::{AccountId, IdentityId, ProjectId};
 
 pub use adopt::{Adopted, Claim, adopt, by_openids, claim, confirm, take_back};
 pub use details::{Details, details_of};
-pub use follow::{Found, Sighting, Spot, ids_of, mark_unfollowed, sight};
+pub use follow::{Found, Sighting, Spot, Thought, ids_of, sight, thought_to_follow};
 pub use people::{LinkState, PeopleFilter, members_of, page, with_unionids};
 pub use profile::{
-    Claimed, DueAccount, Fetched, Login, apply, claim_due, delay, due_accounts, fetched_at, learn,
-    log_in,
+    Claimed, Delay, DueAccount, Fetched, Login, apply, ask_about, claim_due, delay, due_accounts,
+    fetched_at, learn, log_in,
 };
-pub use roster::{Listed, list_followers, mark_gone};
+pub use roster::{Listed, list_followers, mark_gone, unlisted};
 
 text_enum! {
     /// Whether the person follows the account, as far as is known.

@@ -4,7 +4,7 @@ use chrono::NaiveDateTime;
 use diesel::prelude::*;
 
 use crate::db::{Conn, on_engine, schema::imports, text_enum};
-use crate::ids::{AccountId, ImportId};
+use crate::ids::{AccountId, IdentityId, ImportId};
 
 text_enum! {
     /// How far an import has come.
@@ -13,7 +13,7 @@ text_enum! {
         Running = "running",
         /// The whole list was seen.
         Done = "done",
-        /// It stopped for a reason that trying again does not mend.
+        /// It stopped for a reason that trying again does not fix.
         Failed = "failed",
     }
 }
@@ -36,13 +36,13 @@ pub struct Import {
     pub next_openid: Option<String>,
     /// Openids seen so far.
     pub collected: i64,
-    /// How many followers WeChat says there are.
+    /// How many followers WeChat last said there are; never the measure of the end.
     pub total: Option<i64>,
     /// Followers that were not known before.
     pub created: i64,
     /// Followers marked as gone.
     pub gone: i64,
-    /// What went wrong last.
+    /// What went wrong last, or why it waits.
     pub problem: Option<String>,
     /// Failures in a row.
     pub attempts: i32,
@@ -52,9 +52,40 @@ pub struct Import {
     pub started_at: NaiveDateTime,
     /// UTC.
     pub finished_at: Option<NaiveDateTime>,
+    /// Pages fetched.
+    pub pages: i64,
+    /// The cursor of an earlier page: a list that comes back to it has no end.
+    pub mark: Option<String>,
+    /// The identity up to which those who were not on the list have been asked about; none while the
+    /// list is walked.
+    pub checked_to: Option<IdentityId>,
+    /// Of how many of those WeChat said nothing that settles whether they follow.
+    pub unsettled: i64,
 }
 
-/// What a page changed.
+impl Import {
+    /// As it stands, to be changed; with no failure, and nothing due.
+    pub fn progress(&self) -> Progress {
+        Progress {
+            state: self.state,
+            next_openid: self.next_openid.clone(),
+            collected: self.collected,
+            total: self.total,
+            created: self.created,
+            gone: self.gone,
+            problem: None,
+            attempts: 0,
+            due_at: None,
+            finished_at: None,
+            pages: self.pages,
+            mark: self.mark.clone(),
+            checked_to: self.checked_to,
+            unsettled: self.unsettled,
+        }
+    }
+}
+
+/// What a step changed.
 #[derive(AsChangeset, Debug)]
 #[diesel(table_name = imports)]
 #[diesel(treat_none_as_null = true)]
@@ -79,6 +110,14 @@ pub struct Progress {
     pub due_at: Option<NaiveDateTime>,
     /// UTC.
     pub finished_at: Option<NaiveDateTime>,
+    /// Pages fetched.
+    pub pages: i64,
+    /// The cursor of an earlier page.
+    pub mark: Option<String>,
+    /// The identity up to which those not on the list have been asked about.
+    pub checked_to: Option<IdentityId>,
+    /// How many of those are not settled.
+    pub unsettled: i64,
 }
 
 /// Starts an import, or returns the one that is running for the account with the same purpose.
@@ -148,12 +187,15 @@ pub fn claim_due(
         .optional())
 }
 
-/// Stores what a page changed.
-pub fn advance(conn: &mut Conn, id: ImportId, progress: &Progress) -> QueryResult<()> {
-    diesel::update(imports::table.find(id))
-        .set(progress)
-        .execute(conn)
-        .map(drop)
+/// Stores what a step changed, unless its lease has run out and another process has taken it: the
+/// import is as it was claimed.
+pub fn advance(conn: &mut Conn, import: &Import, progress: &Progress) -> QueryResult<bool> {
+    let mine = imports::table
+        .find(import.id)
+        .filter(imports::state.eq(ImportState::Running))
+        .filter(imports::due_at.eq(import.due_at));
+    let changed = diesel::update(mine).set(progress).execute(conn)?;
+    Ok(changed == 1)
 }
 
 /// One import.

@@ -13,6 +13,8 @@ use super::chats::Chats;
 use super::codes::Codes;
 use super::followers::Followers;
 use super::grants::Grants;
+use super::late::Late;
+use super::lists::Lists;
 use super::locks::{read, write};
 use super::migration::Migration;
 use super::population;
@@ -175,6 +177,8 @@ pub(super) struct Account {
     pub(super) calls: Calls,
     pub(super) newest_tokens: Mutex<Newest>,
     pub(super) followers: RwLock<Followers>,
+    pub(super) late: Late,
+    pub(super) lists: Lists,
     pub(super) codes: Mutex<Codes>,
     pub(super) qr_codes: Mutex<QrCodes>,
     pub(super) templates: RwLock<HashMap<String, Arc<Template>>>,
@@ -196,6 +200,8 @@ impl Account {
             calls: Calls::default(),
             newest_tokens: Mutex::default(),
             followers: RwLock::default(),
+            late: Late::default(),
+            lists: Lists::default(),
             codes: Mutex::default(),
             qr_codes: Mutex::default(),
             templates: RwLock::default(),

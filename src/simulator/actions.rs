@@ -10,6 +10,8 @@ use serde::Serialize;
 use super::account::{Account, Kind};
 use super::chats::Act;
 use super::followers::{Follower, Origin};
+use super::late::LateProfile;
+use super::lists::ListRule;
 use super::locks::write;
 use super::receipts::{Arrival, Receipt};
 use super::sender::{Clear, PushRecord};
@@ -173,6 +175,28 @@ impl World {
                 },
             );
         }
+        Ok(())
+    }
+
+    /// Lets people leave without a push, as when callbacks were lost.
+    pub fn remove_followers(&self, app_id: &str, people: Range<u32>) -> Result<(), WorldError> {
+        let account = self.official_account(app_id)?;
+        let mut followers = write(&account.followers);
+        for person in people {
+            followers.unfollow(person);
+        }
+        Ok(())
+    }
+
+    /// Lets profiles be behind: WeChat says of people who follow that they do not.
+    pub fn set_late_profile(&self, app_id: &str, rule: LateProfile) -> Result<(), WorldError> {
+        self.official_account(app_id)?.late.set(rule);
+        Ok(())
+    }
+
+    /// Changes how the list of followers is told.
+    pub fn set_list_rule(&self, app_id: &str, rule: ListRule) -> Result<(), WorldError> {
+        self.official_account(app_id)?.lists.set(rule);
         Ok(())
     }
 

@@ -21,6 +21,8 @@ use serde::Serialize;
 use url::form_urlencoded;
 
 use super::account::{Account, Kind};
+use super::damage;
+use super::faults::Fault;
 use super::grants::Turn;
 use super::population::mix;
 use super::world::World;
@@ -59,6 +61,13 @@ impl<'a> Call<'a> {
             .iter()
             .find(|(key, value)| key == name && !value.is_empty())
             .map(|(_, value)| value.as_ref())
+    }
+
+    /// Whether it is about this person, alone or among others.
+    pub(super) fn concerns(&self, openid: &str) -> bool {
+        let quoted = format!("\"{openid}\"");
+        let mut words = self.body.windows(quoted.len());
+        self.param("openid") == Some(openid) || words.any(|word| word == quoted.as_bytes())
     }
 
     /// The account that calls, as far as can be told before anything is checked.
@@ -158,6 +167,15 @@ impl Answer {
         serde_json::to_vec(value)
             .map(Self::Text)
             .map_err(|_| Errcode::BUSY)
+    }
+
+    /// The same with what a fault does to one person's part of it.
+    pub(super) fn damaged(self, fault: &Fault) -> Self {
+        let damage = |body| damage::damage(body, fault.kind, fault.openid.as_deref());
+        match self {
+            Self::Json(body) => Self::Json(damage(body)),
+            Self::Text(body) => Self::Text(damage(body)),
+        }
     }
 
     pub(super) fn into_response(self) -> HttpResponse {

@@ -59,6 +59,9 @@ fn of_an_account(routes: &mut web::ServiceConfig) {
         .route("/pushes/release", post().to(accounts::release_pushes))
         .route("/migrate", post().to(accounts::migrate))
         .route("/followers", post().to(people::add_followers))
+        .route("/followers", delete().to(people::remove_followers))
+        .route("/list", put().to(people::set_list_rule))
+        .route("/profiles/late", post().to(people::set_late_profile))
         .route("/follow_many", post().to(people::follow_many));
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::api::Endpoint;
+use super::api::Call;
 use super::locks::lock;
 
 /// What goes wrong. JSON: `{"kind": "errcode", "errcode": 45009}`, `{"kind": "time_out_after"}`, ….
@@ -36,6 +36,14 @@ pub enum FaultKind {
         /// How late.
         millis: u64,
     },
+    /// The person's part of the answer has a quotation mark that is not escaped: the whole is no JSON.
+    UnescapedQuote,
+    /// The person's part of the answer has half a character in it.
+    BrokenUtf8,
+    /// The same, within their unionid.
+    BrokenUnionid,
+    /// The person's part of the answer has no openid.
+    NoOpenid,
 }
 
 impl FaultKind {
@@ -47,7 +55,8 @@ impl FaultKind {
     }
 }
 
-/// A fault and the calls that it hits. JSON: `{"path": "/cgi-bin/user/info", "app_id": null, "times": 2, "kind": …}`.
+/// A fault and the calls that it hits. JSON: `{"path": "/cgi-bin/user/info", "app_id": null, "openid": null, "times": 2,
+/// "kind": …}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fault {
     /// Path of the API; every API if absent.
@@ -56,6 +65,10 @@ pub struct Fault {
     /// The calling account; every account if absent.
     #[serde(default)]
     pub app_id: Option<String>,
+    /// Whom the call must concern, alone or among others; everybody if absent. A wrong 43004 is
+    /// `{"path": "/cgi-bin/message/template/send", "openid": …, "times": 1, "kind": "errcode", "errcode": 43004}`.
+    #[serde(default)]
+    pub openid: Option<String>,
     /// How many calls it hits; until cleared if absent.
     #[serde(default)]
     pub times: Option<u32>,
@@ -70,9 +83,17 @@ impl Fault {
         Self {
             path: Some(path.to_owned()),
             app_id: None,
+            openid: None,
             times: None,
             kind,
         }
+    }
+
+    /// Only calls that concern this person, alone or among others.
+    #[must_use]
+    pub fn of(mut self, openid: &str) -> Self {
+        self.openid = Some(openid.to_owned());
+        self
     }
 
     /// Only the next `times` calls.
@@ -82,13 +103,14 @@ impl Fault {
         self
     }
 
-    fn hits(&self, endpoint: Endpoint, app_id: Option<&str>) -> bool {
+    fn hits(&self, call: &Call<'_>, app_id: Option<&str>) -> bool {
         let same_path = self
             .path
             .as_deref()
-            .is_none_or(|path| path == endpoint.path());
+            .is_none_or(|path| path == call.endpoint.path());
         let same_app = self.app_id.is_none() || self.app_id.as_deref() == app_id;
-        same_path && same_app
+        let openid = self.openid.as_deref();
+        same_path && same_app && openid.is_none_or(|openid| call.concerns(openid))
     }
 }
 
@@ -123,19 +145,19 @@ impl Faults {
         self.hit.load(Ordering::Relaxed)
     }
 
-    pub(super) fn take(&self, endpoint: Endpoint, app_id: Option<&str>) -> Option<FaultKind> {
+    pub(super) fn take(&self, call: &Call<'_>, app_id: Option<&str>) -> Option<Fault> {
         if self.count.load(Ordering::Acquire) == 0 {
             return None;
         }
         let mut list = lock(&self.list);
         let fault = list
             .iter_mut()
-            .find(|fault| fault.hits(endpoint, app_id) && fault.times != Some(0))?;
+            .find(|fault| fault.hits(call, app_id) && fault.times != Some(0))?;
         fault.times = fault.times.map(|times| times - 1);
-        let kind = fault.kind;
+        let hit = fault.clone();
         list.retain(|fault| fault.times != Some(0));
         self.count.store(list.len(), Ordering::Release);
         self.hit.fetch_add(1, Ordering::Relaxed);
-        Some(kind)
+        Some(hit)
     }
 }

@@ -26,7 +26,8 @@ pub(super) async fn answer(
     let account = call.account(&world);
     world.count_call(endpoint, account.as_deref());
     let app_id = account.as_deref().map(|account| account.app_id.as_str());
-    let fault = world.faults().take(endpoint, app_id);
+    let hit = world.faults().take(&call, app_id);
+    let fault = hit.as_ref().map(|hit| hit.kind);
     match fault {
         Some(FaultKind::TimeOutBefore) => return hold().await,
         Some(FaultKind::Reset) => return reset(),
@@ -46,7 +47,10 @@ pub(super) async fn answer(
     match (fault, answer) {
         (Some(FaultKind::TimeOutAfter), _) => hold().await,
         (Some(FaultKind::ResetAfter), _) => reset(),
-        (_, Ok(answer)) => answer.into_response(),
+        (_, Ok(answer)) => match hit {
+            Some(hit) => answer.damaged(&hit).into_response(),
+            None => answer.into_response(),
+        },
         (_, Err(error)) => error.into_response(world.now()),
     }
 }

@@ -20,7 +20,7 @@ const PICTURE_URL_MAX: usize = 1_024;
 
 /// A profile. Name, picture, sex and place were withdrawn in 2021: most live answers have them empty,
 /// those of some older and partner accounts do not.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 pub struct UserInfo {
     /// Whether the user follows now; if not, WeChat tells nothing else.
     #[serde(deserialize_with = "flag")]
@@ -102,38 +102,56 @@ fn flag<'de, D: Deserializer<'de>>(from: D) -> Result<bool, D::Error> {
 /// One page of an account's followers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FollowerPage {
-    /// Followers of the account, by WeChat's count.
+    /// Followers of the account, by WeChat's count. It is behind while people come and go: good for
+    /// showing progress, not for knowing the end.
     pub total: u64,
-    /// Openids on this page, by WeChat's count; at most [`FOLLOWER_PAGE_MAX`].
-    pub count: u64,
-    /// The openids of this page.
+    /// The openids of this page, without empty ones; at most [`FOLLOWER_PAGE_MAX`]. Only a page without
+    /// any is the end of the list.
     pub openids: Vec<String>,
-    /// Where the next page starts. The last page also has one, so ask [`FollowerPage::is_last`].
+    /// The last page also names one: ask [`FollowerPage::next`].
     pub next_openid: Option<String>,
 }
 
 impl FollowerPage {
-    /// Whether the walk ends here. The guide says that the last page has no `next_openid`; in fact it names its own
-    /// last openid, and the page after it is empty. `collected_so_far` counts the openids of all pages up to and
-    /// including this one.
-    pub fn is_last(&self, collected_so_far: u64) -> bool {
-        self.openids.is_empty() || self.next_openid.is_none() || collected_so_far >= self.total
+    /// Where the next page starts; none at the end of the list. The guide says that the last page names
+    /// no successor; in fact it names its own last openid, and the page after it is empty.
+    pub fn next(&self) -> Option<&str> {
+        let last = self.openids.last()?;
+        Some(self.next_openid.as_ref().unwrap_or(last))
     }
 }
 
 #[derive(Deserialize)]
 struct FollowersAnswer {
-    total: u64,
-    count: u64,
-    data: Option<FollowersData>,
+    #[serde(default, deserialize_with = "lenient::int")]
+    total: Option<i64>,
+    #[serde(default, deserialize_with = "lenient::int")]
+    count: Option<i64>,
+    #[serde(default)]
+    data: Value,
     #[serde(default, deserialize_with = "lenient::text")]
     next_openid: Option<String>,
 }
 
-#[derive(Default, Deserialize)]
-struct FollowersData {
-    #[serde(default)]
-    openid: Vec<String>,
+impl TryFrom<FollowersAnswer> for FollowerPage {
+    type Error = CallError;
+
+    fn try_from(answer: FollowersAnswer) -> Result<Self, CallError> {
+        // A walk must not take for its end what is no page at all.
+        if answer.total.or(answer.count).is_none() {
+            return Err(CallError::malformed("it is no page of followers"));
+        }
+        let listed = answer.data.get("openid").and_then(Value::as_array);
+        let openids = listed.into_iter().flatten().filter_map(Value::as_str);
+        Ok(Self {
+            total: answer.total.map_or(0, i64::unsigned_abs),
+            openids: openids
+                .filter(|openid| !openid.is_empty())
+                .map(str::to_owned)
+                .collect(),
+            next_openid: answer.next_openid,
+        })
+    }
 }
 
 #[derive(Serialize)]
@@ -149,7 +167,15 @@ struct BatchEntry<'a> {
 
 #[derive(Deserialize)]
 struct BatchAnswer {
-    user_info_list: Vec<UserInfo>,
+    user_info_list: Vec<Value>,
+}
+
+impl UserInfo {
+    /// Whether the ids came through whole: broken UTF-8 was replaced, and would make another id.
+    fn is_intact(&self) -> bool {
+        let is_broken = |id: &str| id.contains(char::REPLACEMENT_CHARACTER);
+        !is_broken(&self.openid) && !self.unionid.as_deref().is_some_and(is_broken)
+    }
 }
 
 impl Client {
@@ -164,11 +190,16 @@ impl Client {
             ("openid", openid),
             ("lang", LANG),
         ];
-        self.get("/cgi-bin/user/info", &query).await
+        let info: UserInfo = self.get("/cgi-bin/user/info", &query).await?;
+        match info.is_intact() {
+            true => Ok(info),
+            false => Err(CallError::malformed("an id is not UTF-8")),
+        }
     }
 
     /// `POST /cgi-bin/user/info/batchget`, for 1 to [`USER_INFO_BATCH_MAX`] openids. Match the answer by openid, not
-    /// by place. One foreign openid fails the whole batch with 40003.
+    /// by place: an entry that cannot be read is left out. One openid can fail the whole batch, such as a foreign one
+    /// with 40003.
     pub async fn user_info_batch(
         &self,
         token: &AccessToken,
@@ -186,7 +217,9 @@ impl Client {
                 &BatchRequest { user_list },
             )
             .await?;
-        Ok(answer.user_info_list)
+        let entries = answer.user_info_list.into_iter();
+        let infos = entries.filter_map(|entry| serde_json::from_value(entry).ok());
+        Ok(infos.filter(UserInfo::is_intact).collect())
     }
 
     /// `GET /cgi-bin/user/get`: the page after `next_openid`, or the first one.
@@ -200,12 +233,7 @@ impl Client {
             ("next_openid", next_openid.unwrap_or_default()),
         ];
         let answer: FollowersAnswer = self.get("/cgi-bin/user/get", &query).await?;
-        Ok(FollowerPage {
-            total: answer.total,
-            count: answer.count,
-            openids: answer.data.unwrap_or_default().openid,
-            next_openid: answer.next_openid,
-        })
+        answer.try_into()
     }
 }
 
@@ -334,48 +362,65 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_walk_over_the_followers_ends_where_wechat_really_ends_it() {
+    async fn the_walk_over_the_followers_ends_only_at_an_empty_page() {
         let body = r#"{"total":3,"count":2,"data":{"openid":["o1","o2"]},"next_openid":"o2"}"#;
         let (first, target) = page(body, None).await;
         assert_eq!(first.openids, ["o1", "o2"]);
-        assert!(!first.is_last(2));
         assert_eq!(
             target,
             format!("GET /cgi-bin/user/get?access_token={TOKEN}&next_openid=")
         );
-
         let body = r#"{"total":3,"count":1,"data":{"openid":["o3"]},"next_openid":"o3"}"#;
-        let (second, target) = page(body, first.next_openid.as_deref()).await;
+        let (second, target) = page(body, first.next()).await;
         assert!(target.ends_with("&next_openid=o2"), "{target}");
-        assert!(second.is_last(3), "all are collected");
-        assert!(
-            !second.is_last(2),
-            "one unfollowed meanwhile: look once more"
-        );
-
-        let body = r#"{"total":3,"count":0,"next_openid":""}"#;
-        let (after, _) = page(body, second.next_openid.as_deref()).await;
         assert_eq!(
-            (after.openids.len(), after.next_openid.as_deref()),
-            (0, None)
+            second.next(),
+            Some("o3"),
+            "all are there, and yet it goes on"
         );
-        assert!(after.is_last(0));
+        for end in [
+            r#"{"total":3,"count":0,"next_openid":""}"#,
+            r#"{"total":9,"count":0,"data":{"openid":[]},"next_openid":"o3"}"#,
+            r#"{"total":9,"count":1,"data":{"openid":[""]},"next_openid":""}"#,
+            r#"{"total":9,"count":2,"data":null,"next_openid":"o3"}"#,
+            r#"{"count":0,"data":{"openid":null}}"#,
+        ] {
+            let (after, _) = page(end, second.next()).await;
+            assert_eq!((after.openids.len(), after.next()), (0, None), "{end}");
+        }
+        let stub = Stub::json("{}").await;
+        let error = stub.client.followers(&token(), None).await.unwrap_err();
+        assert!(matches!(error, CallError::Malformed { .. }), "{error}");
     }
 
-    #[test]
-    fn a_page_without_a_successor_is_the_last() {
-        let page = FollowerPage {
-            total: 9,
-            count: 1,
-            openids: vec!["o1".to_owned()],
-            next_openid: None,
-        };
-        assert!(page.is_last(1));
-        let empty = FollowerPage {
-            openids: Vec::new(),
-            next_openid: Some("o1".to_owned()),
-            ..page
-        };
-        assert!(empty.is_last(1));
+    #[tokio::test]
+    async fn empty_openids_are_no_followers_and_a_page_without_successor_goes_on_behind_its_last() {
+        let body = r#"{"total":"2","count":3,"data":{"openid":["","o1",7,"o2"]},"next_openid":""}"#;
+        let (page, _) = page(body, None).await;
+        assert_eq!(
+            (page.total, page.openids.as_slice()),
+            (2, ["o1".to_owned(), "o2".to_owned()].as_slice())
+        );
+        assert_eq!(page.next(), Some("o2"));
+    }
+
+    #[tokio::test]
+    async fn an_entry_that_cannot_be_read_does_not_cost_the_others() {
+        let body = b"{\"user_info_list\":[{\"subscribe\":1,\"unionid\":\"uX\"},{\"subscribe\":1,\"openid\":\"oB\",\
+            \"unionid\":\"u\xe7\xb3\"},{\"subscribe\":\"?\",\"openid\":\"oC\"},null,{\"subscribe\":1,\"openid\":\"oD\",\
+            \"unionid\":\"uD\",\"remark\":\"\xe7\xb3\"}]}";
+        let stub = Stub::json(body).await;
+        let (token, openids) = (token(), ["oA", "oB", "oC", "oD"]);
+        let users = stub.client.user_info_batch(&token, &openids).await;
+        let users = users.unwrap();
+        assert_eq!(users.len(), 1);
+        assert_eq!(
+            (users[0].openid.as_str(), users[0].unionid.as_deref()),
+            ("oD", Some("uD"))
+        );
+        let stub =
+            Stub::json(b"{\"subscribe\":1,\"openid\":\"oB\",\"unionid\":\"u\xe7\xb3\"}").await;
+        let error = stub.client.user_info(&token, "oB").await.unwrap_err();
+        assert!(matches!(error, CallError::Malformed { .. }), "{error}");
     }
 }

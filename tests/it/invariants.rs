@@ -10,6 +10,7 @@ mod progress;
 mod receipt;
 mod send;
 mod token;
+mod truth;
 
 use std::time::Duration;
 

@@ -1,5 +1,8 @@
 //! The rows that a batch of tries leaves behind.
 
+use std::borrow::Cow;
+use std::collections::HashMap;
+
 use chrono::NaiveDateTime;
 
 use super::credits::Credits;
@@ -7,10 +10,12 @@ use super::failure::Failure;
 use super::outcome::Next;
 use super::send::Done;
 use crate::bridge::fallback::Stuck;
+use crate::bridge::link;
 use crate::bridge::route::Route;
-use crate::ids::IdentityId;
+use crate::ids::{DeliveryId, IdentityId};
 use crate::models::attempt::NewAttempt;
 use crate::models::delivery::{DeliveryState, Due, Outcome, Postponed, Reason};
+use crate::models::identity::Thought;
 
 /// What is recorded in one transaction.
 #[derive(Debug, Default)]
@@ -20,15 +25,61 @@ pub(super) struct Book {
     /// Tries of which nothing was heard: stored unless something was recorded after all.
     pub(super) lost: Vec<NewAttempt>,
     pub(super) postponed: Vec<Postponed>,
-    /// Who does not follow, as of which second.
-    pub(super) unfollowed: Vec<(IdentityId, i64)>,
+    /// What was refused because the person does not follow.
+    pub(super) unfollowed: Vec<Unfollowed>,
     /// What becomes of the permissions that were taken.
     pub(super) credits: Credits,
     /// Deliveries whose route did not lead to the person, and that have another.
     pub(super) stuck: Vec<Stuck>,
 }
 
+/// A delivery that was refused because the person does not follow.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Unfollowed {
+    delivery: DeliveryId,
+    pub(super) identity: IdentityId,
+    /// Which try it was.
+    number: i32,
+    /// When to send again, if that is in doubt.
+    doubted: Option<NaiveDateTime>,
+}
+
 impl Book {
+    /// The outcomes, knowing of whom it was thought that they follow: their profiles are asked for,
+    /// and what was refused to them waits for that.
+    pub(super) fn outcomes(&self, thought: &[Thought], now: NaiveDateTime) -> Cow<'_, [Outcome]> {
+        let thought: HashMap<IdentityId, &Thought> =
+            thought.iter().map(|one| (one.id, one)).collect();
+        // A second refusal counts, but in the minutes after a follow.
+        let is_doubted = |one: &Unfollowed| {
+            thought.get(&one.identity).is_some_and(|known| {
+                one.number == 1
+                    || known.profile_doubts > 0
+                    || link::is_recent(known.followed_time, now)
+            })
+        };
+        let doubted = self.unfollowed.iter().filter(|one| is_doubted(one));
+        let doubted: HashMap<DeliveryId, NaiveDateTime> = doubted
+            .filter_map(|one| Some((one.delivery, one.doubted?)))
+            .collect();
+        if doubted.is_empty() {
+            return Cow::Borrowed(&self.outcomes);
+        }
+        let outcomes = self.outcomes.iter().cloned().map(|outcome| {
+            let Some(&due_at) = doubted.get(&outcome.id) else {
+                return outcome;
+            };
+            Outcome {
+                state: DeliveryState::Queued,
+                due_at: Some(due_at),
+                detail: outcome.detail.map(|said| format!("{said} {ASKED}")),
+                finished_at: None,
+                ..outcome
+            }
+        });
+        Cow::Owned(outcomes.collect())
+    }
+
     /// Enters what came of one delivery claimed at `claimed_at`; `routes` begin with its own.
     pub(super) fn enter(
         &mut self,
@@ -47,6 +98,7 @@ impl Book {
                 msgid,
                 failure,
                 with_link,
+                doubted,
             } => {
                 if let Some((refused_at, failure)) = with_link {
                     let times = (claimed_at, refused_at);
@@ -55,6 +107,16 @@ impl Book {
                         detail.push_str(WITHOUT_LINK);
                     }
                     self.attempts.push(refused);
+                }
+                if let Some(identity) = due.identity_id
+                    && failure.as_ref().is_some_and(Failure::is_unfollowed)
+                {
+                    self.unfollowed.push(Unfollowed {
+                        delivery: due.id,
+                        identity,
+                        number: due.attempts - due.spent,
+                        doubted,
+                    });
                 }
                 if let Some(failure) = failure.as_ref().filter(|_| routes.len() > 1) {
                     self.stuck.extend(stuck(due, claimed_at, failure));
@@ -101,12 +163,6 @@ impl Book {
         msgid: Option<i64>,
         failure: Option<Failure>,
     ) {
-        if let Some(identity) = due.identity_id
-            && failure.as_ref().is_some_and(Failure::is_unfollowed)
-        {
-            let sent_at = started_at.and_utc().timestamp();
-            self.unfollowed.push((identity, sent_at));
-        }
         let pending = failure.as_ref().map(|failure| failure.reason);
         let detail = failure.as_ref().map(|failure| failure.detail.clone());
         let times = (started_at, finished_at);
@@ -217,6 +273,9 @@ fn stuck(due: &Due, claimed_at: NaiveDateTime, failure: &Failure) -> Option<Stuc
 
 const WITHOUT_LINK: &str = " The message was sent once more at once, without the mini-program: it \
                             opens the route's url.";
+/// Ends the sentence about a refusal that is in doubt.
+const ASKED: &str = "As they were thought to follow, WeChat is asked for their profile, and then the \
+                     message is sent again.";
 
 const TOO_LATE: &str = "A send was interrupted, and WeChat may have taken the message. It cannot \
                         be tried again without the risk of notifying twice.";

@@ -15,10 +15,17 @@ pub(super) const REMEMBERED: TimeDelta = TimeDelta::minutes(9);
 /// at once.
 const LAST_PLANNED: TimeDelta = TimeDelta::seconds(510);
 /// The least pause where WeChat counts by the minute, or an account's owner has to act.
-const MINUTE: TimeDelta = TimeDelta::seconds(60);
+pub(super) const MINUTE: TimeDelta = TimeDelta::seconds(60);
 /// What waited comes back over this many seconds, not all at once.
 const AFTER_A_MINUTE: f64 = 15.0;
 const AFTER_MIDNIGHT: f64 = 300.0;
+/// When a message is sent again that was refused because the person does not follow, after that try:
+/// time for their profile to say otherwise, which is sometimes behind as well.
+const ASKED: [TimeDelta; 3] = [
+    TimeDelta::seconds(10),
+    TimeDelta::minutes(1),
+    TimeDelta::minutes(10),
+];
 /// Beijing has no summer time.
 pub(super) const BEIJING: TimeDelta = TimeDelta::hours(8);
 
@@ -123,6 +130,16 @@ impl Try {
                 unsettled_since,
             },
         }
+    }
+
+    /// When to send again what was refused because the person does not follow, should that be in
+    /// doubt. Not where an earlier try may have taken effect.
+    pub(super) fn asked_again(&self) -> Option<NaiveDateTime> {
+        let number = usize::try_from(self.number).ok()?;
+        let pause = ASKED.get(number.checked_sub(1)?)?;
+        self.unsettled_before()
+            .is_none()
+            .then(|| self.finished_at + *pause)
     }
 
     /// WeChat knows a message again that it took before; an endpoint may refuse it for just that.

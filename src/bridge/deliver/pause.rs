@@ -265,6 +265,7 @@ mod tests {
     fn done(error: Option<CallError>) -> Done {
         let error = error.map(|error| SendError::Token(TokenError::Call(error)));
         Done::Tried {
+            doubted: None,
             finished_at: now(),
             next: Next::Sent,
             msgid: None,

@@ -1,6 +1,7 @@
 //! Recording a batch: what came of its deliveries, of its account and of its permissions, in one
 //! transaction.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use chrono::NaiveDateTime;
@@ -40,6 +41,8 @@ struct Recorded {
     receipts: usize,
     /// Deliveries that go on to another route.
     moved: usize,
+    /// People whose profiles are to be fetched.
+    asked: usize,
     /// Events for endpoints.
     told: usize,
     /// What became of the account's pauses, if anything may have.
@@ -102,6 +105,9 @@ impl Bridge {
         if recorded.receipts > 0 {
             self.signals.receipts.notify_one();
         }
+        if recorded.asked > 0 {
+            self.signals.profiles.notify_one();
+        }
         if recorded.moved > 0 {
             self.wake_delivery();
         }
@@ -128,18 +134,23 @@ impl Bridge {
         self.db
             .write(move |conn| {
                 let book = &record.book;
+                let refused: Vec<_> = book.unfollowed.iter().map(|one| one.identity).collect();
+                let outcomes = match refused.is_empty() {
+                    true => Cow::Borrowed(book.outcomes.as_slice()),
+                    false => book.outcomes(&identity::thought_to_follow(conn, &refused)?, now),
+                };
                 let held = fallback::hold(conn, &book.stuck)?;
-                let receipts = delivery::record(conn, &book.outcomes)?;
+                let receipts = delivery::record(conn, &outcomes)?;
                 attempt::insert_missing(conn, &book.lost)?;
                 attempt::insert_many(conn, &book.attempts)?;
                 delivery::release(conn, &book.postponed)?;
-                let gone = tell::Gone::before(conn, &book.unfollowed)?;
-                identity::mark_unfollowed(conn, &book.unfollowed, now)?;
+                // Whether they follow is for their profile to say: one refusal may be wrong.
+                let asked = identity::ask_about(conn, &refused, now)?;
                 book.credits.write(conn)?;
                 budget::give_back(conn, &record.unused)?;
                 let moved = fallback::move_on(conn, &cache, &held, &book.stuck, now)?;
                 // After moving on, as a delivery that goes on has not failed.
-                let told = gone.after(conn, now)? + tell::sends(conn, &book.outcomes, now)?;
+                let told = tell::sends(conn, &outcomes, now)?;
                 for attempt in &book.attempts {
                     metrics::attempt(attempt.outcome);
                 }
@@ -150,6 +161,7 @@ impl Bridge {
                 Ok(Recorded {
                     receipts,
                     moved,
+                    asked,
                     told,
                     changed,
                 })

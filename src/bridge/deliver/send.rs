@@ -32,6 +32,8 @@ pub(super) enum Done {
         failure: Option<Failure>,
         /// When WeChat refused the message with its mini-program, and how, if this one went without.
         with_link: Option<(NaiveDateTime, Failure)>,
+        /// When to send again, should it be in doubt whether the person follows.
+        doubted: Option<NaiveDateTime>,
     },
     /// It was not tried, because the account may not send before `due_at`.
     Postponed { due_at: NaiveDateTime, pause: Pause },
@@ -89,11 +91,21 @@ impl Bridge {
             },
         };
         let finished_at = self.clock.now();
+        let mut doubted = None;
         let (next, msgid, failure) = match result {
             Ok(msgid) => (Next::Sent, msgid, None),
             Err(error) => {
                 let failure = Failure::of(&error, channel);
                 let next = next(due, (claimed_at, finished_at), gathered, &failure);
+                if failure.is_unfollowed() {
+                    let this = Try {
+                        finished_at,
+                        ..a_try(due, claimed_at, channel)
+                    };
+                    let end = gathered.end_of(due);
+                    let by_end = |time: NaiveDateTime| end.map_or(time, |end| time.min(end));
+                    doubted = this.asked_again().map(by_end);
+                }
                 (next, None, Some(failure))
             }
         };
@@ -103,6 +115,7 @@ impl Bridge {
             msgid,
             failure,
             with_link,
+            doubted,
         }
     }
 

@@ -16,6 +16,8 @@ fn asked(id: i64, openid: &str) -> Claimed {
         followed_time: 100,
         unfollowed_time: 50,
         profile_attempts: 0,
+        profile_doubts: 0,
+        profile_alone: false,
     }
 }
 
@@ -91,7 +93,12 @@ fn a_full_answer_is_taken_over_with_the_times_of_the_question() {
 
 #[test]
 fn an_answer_says_why_there_is_no_unionid() {
-    let gone = stored(asked(1, "o1"), r#"{"subscribe":0,"openid":"o1"}"#);
+    let of_old = Claimed {
+        followed_time: -601,
+        unfollowed_time: -700,
+        ..asked(1, "o1")
+    };
+    let gone = stored(of_old, r#"{"subscribe":0,"openid":"o1"}"#);
     assert_eq!(gone.profile_state, ProfileState::NotFollowing);
     assert_eq!(
         (gone.due_at, gone.attempts, gone.subscribe_time),
@@ -150,4 +157,43 @@ fn the_scene_is_the_text_or_else_the_number() {
         );
         assert_eq!(row.qr_scene.as_deref(), expected, "{fields}");
     }
+}
+
+#[test]
+fn an_answer_that_contradicts_a_follow_of_the_last_minutes_is_asked_for_again() {
+    let not_following = r#"{"subscribe":0,"openid":"o1","tagid_list":[]}"#;
+    let at = |followed_time, profile_doubts| Claimed {
+        followed_time,
+        unfollowed_time: followed_time - 1,
+        profile_doubts,
+        ..asked(1, "o1")
+    };
+    for (doubts, seconds) in [(0, 5), (1, 60), (2, 600)] {
+        for followed in [-600, 0, 90] {
+            let row = stored(at(followed, doubts), not_following);
+            assert_eq!(row.doubts, doubts + 1);
+            assert_eq!(row.due_at, Some(now() + TimeDelta::seconds(seconds)));
+            assert_eq!(row.profile_state, ProfileState::Pending);
+            assert!(row.error.is_some());
+        }
+    }
+    let counts = |claimed: Claimed| {
+        let row = stored(claimed, not_following);
+        assert_eq!((row.doubts, row.due_at, row.error), (0, None, None));
+        assert_eq!(row.profile_state, ProfileState::NotFollowing);
+    };
+    counts(at(0, 3));
+    counts(at(-601, 0));
+    counts(at(0, 0).beyond_doubt());
+    counts(Claimed {
+        unfollowed_time: 0,
+        ..at(0, 0)
+    });
+    assert_eq!(
+        stored(at(-601, 1), not_following).doubts,
+        2,
+        "once begun, to the end"
+    );
+    let follows = stored(at(0, 2), r#"{"subscribe":1,"openid":"o1","unionid":"u"}"#);
+    assert_eq!((follows.doubts, follows.due_at), (0, None));
 }

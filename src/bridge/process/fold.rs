@@ -8,11 +8,11 @@ use super::consent::{self, Heard};
 use super::unionid;
 use super::window::Acted;
 use crate::bridge::invite::Presented;
-use crate::ids::AccountId;
+use crate::ids::{AccountId, IdentityId};
 use crate::metrics;
 use crate::models::account::{AccountKind, Scope};
 use crate::models::event::Waiting;
-use crate::models::identity::{ProfileState, Sighting, Spot};
+use crate::models::identity::{Found, ProfileState, Sighting, Spot};
 use crate::models::receipt::NewReceipt;
 use crate::models::storable;
 use crate::wechat::message::{self, Content, FollowOrigin, Push, SendStatus};
@@ -24,9 +24,13 @@ pub(super) struct Effects {
     pub(super) receipts: Vec<NewReceipt>,
     pub(super) consents: Vec<Heard>,
     pub(super) acted: Acted,
+    pub(super) active: Active,
     pub(super) invitations: Vec<Presented>,
     pub(super) unionids: Vec<unionid::Heard>,
 }
+
+/// When somebody last did something in an official account.
+type Active = BTreeMap<(AccountId, String), i64>;
 
 /// Sorted by account and openid, which is also the order in which rows are locked.
 type Sightings = BTreeMap<(AccountId, String), Sighting>;
@@ -41,6 +45,7 @@ impl Effects {
         let mut receipts = BTreeMap::new();
         let mut consents = Vec::new();
         let mut acted = Acted::default();
+        let mut active = Active::new();
         let mut invitations = Vec::new();
         let mut unionids = Vec::new();
         for event in waiting {
@@ -58,6 +63,11 @@ impl Effects {
                     .or_insert_with(|| unseen(event.account_id, scope, openid, now));
                 if let Some(push) = &push {
                     note(sighting, push, event.create_time);
+                    if scope.kind == AccountKind::OfficialAccount && is_activity(&push.content) {
+                        let key = (event.account_id, openid.clone());
+                        let newest = active.entry(key).or_default();
+                        *newest = event.create_time.max(*newest);
+                    }
                     acted.note(
                         event.account_id,
                         scope.kind,
@@ -86,9 +96,25 @@ impl Effects {
             receipts: receipts.into_values().collect(),
             consents,
             acted,
+            active,
             invitations,
             unionids,
         }
+    }
+
+    /// Those who did something after they left, as far as is known of them: WeChat is asked.
+    pub(super) fn revenants(&self, found: &[Found]) -> Vec<IdentityId> {
+        let is_active = |found: &&Found| {
+            // Only of the few who are gone is the key looked up.
+            found.is_gone && {
+                let key = (found.account_id, found.openid.clone());
+                self.active
+                    .get(&key)
+                    .is_some_and(|time| *time >= found.unfollowed_time)
+            }
+        };
+        let active = found.iter().filter(is_active);
+        active.map(|found| found.id).collect()
     }
 
     pub(super) fn spots(&self) -> Vec<Spot<'_>> {
@@ -145,6 +171,23 @@ fn note(sighting: &mut Sighting, push: &Push, create_time: i64) {
         }
         Content::Unknown { .. } => metrics::unknown_event(),
         _ => {}
+    }
+}
+
+/// Whether it was the person who did this, which hardly anybody can do who does not follow. What
+/// WeChat says of its own accord tells nothing of that.
+fn is_activity(content: &Content) -> bool {
+    match content {
+        Content::Subscribe { .. }
+        | Content::Unsubscribe
+        | Content::TemplateSendJobFinish { .. }
+        | Content::MassSendJobFinish(_)
+        | Content::SubscribeMsgSent { .. }
+        | Content::UserInfoModified(_)
+        | Content::UserAuthorizationRevoke(_)
+        | Content::UserAuthorizationCancellation(_)
+        | Content::DebugDemo { .. } => false,
+        _ => true,
     }
 }
 

@@ -15,7 +15,7 @@ use crate::models::identity::Details;
 use crate::models::webhook::IdentityFact;
 
 pub(crate) use deliveries::{ended, sends};
-pub(crate) use people::{Gone, People, bound, bound_many, unbound};
+pub(crate) use people::{People, bound, bound_many, unbound};
 pub(crate) use pushes::{Batch, Pushes};
 pub(crate) use trouble::{alert, disabled, moved};
 

@@ -244,6 +244,27 @@ pub fn release(conn: &mut Conn, rows: &[Postponed]) -> QueryResult<()> {
     RELEASE.execute(conn, rows).map(drop)
 }
 
+/// Makes due at once what waits for WeChat's word on whether these people follow. What is sent again
+/// for the second time keeps its time.
+pub fn resume_asked(conn: &mut Conn, ids: &[IdentityId], now: NaiveDateTime) -> QueryResult<usize> {
+    if ids.is_empty() {
+        return Ok(0);
+    }
+    let lock = conn.engine().skip_locked();
+    let time = now.format("%F %T%.f");
+    let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
+    let ids = ids.join(", ");
+    // Whoever has one of them in hand is not waited for.
+    sql_query(format!(
+        "WITH waiting AS MATERIALIZED ( \
+             SELECT id FROM deliveries WHERE identity_id IN ({ids}) \
+             AND reason = 'not_following' AND due_at IS NOT NULL AND due_at > '{time}' \
+             AND state = 'queued' AND unsettled_since IS NULL AND attempts <= spent + 1 {lock} \
+         ) UPDATE deliveries SET due_at = '{time}' WHERE id IN (SELECT id FROM waiting)"
+    ))
+    .execute(conn)
+}
+
 /// Makes due at once what a pause of an account has postponed. What is leased, or may have been
 /// sent, keeps its time. Returns how many those are.
 pub fn hasten(

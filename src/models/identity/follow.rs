@@ -2,13 +2,17 @@
 
 use chrono::NaiveDateTime;
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Text};
+use diesel::sql_types::{BigInt, Bool, Text};
 use serde::Serialize;
 
-use super::ProfileState;
-use crate::db::Conn;
+use super::{FollowState, ProfileState};
 use crate::db::batch::{Batch, Kind, maybe_timestamp, timestamp};
+use crate::db::{
+    Conn,
+    schema::{accounts, identities},
+};
 use crate::ids::{AccountId, IdentityId, ProjectId};
+use crate::models::account::AccountKind;
 
 /// What a batch of events says of one openid, taken together.
 #[derive(Clone, Debug, Serialize)]
@@ -76,47 +80,48 @@ pub struct Found {
     /// The identity.
     #[diesel(sql_type = BigInt)]
     pub id: IdentityId,
+    /// Whether they are thought not to follow, or WeChat did not know them.
+    #[diesel(sql_type = Bool)]
+    pub is_gone: bool,
+    /// CreateTime of the newest unfollow.
+    #[diesel(sql_type = BigInt)]
+    pub unfollowed_time: i64,
 }
 
 /// The row ids of many openids.
 pub fn ids_of(conn: &mut Conn, spots: &[Spot<'_>]) -> QueryResult<Vec<Found>> {
     const IDS: Batch = Batch {
         columns: &[("account_id", Kind::BigInt), ("openid", Kind::Text)],
-        sql: "SELECT i.account_id, i.openid, i.id FROM {rows} \
+        sql: "SELECT i.account_id, i.openid, i.id, i.unfollowed_time, \
+              i.follow_state = 'not_following' OR i.profile_state = 'unknown_openid' AS is_gone \
+              FROM {rows} \
               JOIN identities i ON i.account_id = r.account_id AND i.openid = r.openid",
     };
     IDS.load(conn, spots)
 }
 
-#[derive(Serialize)]
-struct Refused {
-    id: IdentityId,
-    not_after: i64,
-    #[serde(serialize_with = "timestamp")]
-    now: NaiveDateTime,
+/// Somebody of whom it is not known that they do not follow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Queryable)]
+pub struct Thought {
+    /// Row id.
+    pub id: IdentityId,
+    /// CreateTime of the newest follow.
+    pub followed_time: i64,
+    /// Answers in a row that contradicted a recent follow.
+    pub profile_doubts: i32,
 }
 
-/// Marks identities as not following because WeChat refused a message to them (43004), unless
-/// they followed again after `sent_at`, seconds since 1970.
-pub fn mark_unfollowed(
-    conn: &mut Conn,
-    refusals: &[(IdentityId, i64)],
-    now: NaiveDateTime,
-) -> QueryResult<usize> {
-    const MARK: Batch = Batch {
-        columns: &[
-            ("id", Kind::BigInt),
-            ("not_after", Kind::BigInt),
-            ("now", Kind::Timestamp),
-        ],
-        sql: "UPDATE identities SET follow_state = 'not_following', \
-              unfollowed_time = {greatest}(followed_time, unfollowed_time, 1), updated_at = r.now \
-              FROM {rows} WHERE identities.id = r.id AND identities.followed_time <= r.not_after \
-              AND identities.follow_state <> 'not_following'",
-    };
-    let rows: Vec<Refused> = refusals
-        .iter()
-        .map(|&(id, not_after)| Refused { id, not_after, now })
-        .collect();
-    MARK.execute(conn, &rows)
+/// Those of official accounts of whom it is not known that they do not follow.
+pub fn thought_to_follow(conn: &mut Conn, ids: &[IdentityId]) -> QueryResult<Vec<Thought>> {
+    identities::table
+        .inner_join(accounts::table)
+        .filter(identities::id.eq_any(ids))
+        .filter(identities::follow_state.ne(FollowState::NotFollowing))
+        .filter(accounts::kind.eq(AccountKind::OfficialAccount))
+        .select((
+            identities::id,
+            identities::followed_time,
+            identities::profile_doubts,
+        ))
+        .load(conn)
 }

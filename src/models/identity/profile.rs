@@ -4,7 +4,7 @@ use chrono::NaiveDateTime;
 use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_query;
-use diesel::sql_types::{BigInt, Integer, Nullable, Text, Timestamp};
+use diesel::sql_types::{BigInt, Bool, Integer, Nullable, Text, Timestamp};
 use serde::Serialize;
 
 use super::details::{self, Details, Told};
@@ -32,6 +32,22 @@ pub struct Claimed {
     /// Fetches that failed or brought no unionid so far.
     #[diesel(sql_type = Integer)]
     pub profile_attempts: i32,
+    /// Answers in a row that contradicted a recent follow.
+    #[diesel(sql_type = Integer)]
+    pub profile_doubts: i32,
+    /// Whether it is to be asked for without others, whose answer it would spoil.
+    #[diesel(sql_type = Bool)]
+    pub profile_alone: bool,
+}
+
+impl Claimed {
+    /// The same, where an answer is not doubted whatever it says.
+    pub fn beyond_doubt(self) -> Self {
+        Self {
+            profile_doubts: i32::MAX,
+            ..self
+        }
+    }
 }
 
 /// An account with profiles that are due.
@@ -86,7 +102,8 @@ pub fn claim_due(
              AND profile_due_at IS NOT NULL AND profile_due_at <= '{now}' \
              ORDER BY profile_due_at LIMIT {limit} {lock} \
          ) UPDATE identities SET profile_due_at = '{lease_until}' \
-         WHERE id IN (SELECT id FROM due) RETURNING id, openid, followed_time, unfollowed_time, profile_attempts"
+         WHERE id IN (SELECT id FROM due) RETURNING id, openid, followed_time, unfollowed_time, profile_attempts, \
+         profile_doubts, profile_alone"
     ))
     .load(conn)
 }
@@ -118,11 +135,16 @@ pub struct Fetched {
     pub tag_ids: Option<String>,
     /// What is known now.
     pub profile_state: ProfileState,
+    /// Why this is not the last word, if it is not.
+    pub error: Option<&'static str>,
     /// When to ask again, if at all.
     #[serde(serialize_with = "maybe_timestamp")]
     pub due_at: Option<NaiveDateTime>,
     /// Fetches that failed or brought no unionid so far.
     pub attempts: i32,
+    /// Answers in a row that contradicted a recent follow, this one among them; while there are any,
+    /// what WeChat says of following does not count.
+    pub doubts: i32,
     /// Now.
     #[serde(serialize_with = "timestamp")]
     pub now: NaiveDateTime,
@@ -147,8 +169,10 @@ pub fn apply(conn: &mut Conn, rows: &[Fetched]) -> QueryResult<Vec<Changed>> {
             ("remark", Kind::Text),
             ("tag_ids", Kind::Text),
             ("profile_state", Kind::Text),
+            ("error", Kind::Text),
             ("due_at", Kind::Timestamp),
             ("attempts", Kind::Integer),
+            ("doubts", Kind::Integer),
             ("now", Kind::Timestamp),
         ],
         sql: include_str!("profile.sql"),
@@ -178,25 +202,36 @@ pub fn apply(conn: &mut Conn, rows: &[Fetched]) -> QueryResult<Vec<Changed>> {
     Ok(changed)
 }
 
+/// A fetch that failed.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Delay {
+    /// Row id.
+    pub id: IdentityId,
+    /// Fetches that failed so far, this one among them.
+    pub attempts: i32,
+    /// When it is tried again; never, if none.
+    #[serde(serialize_with = "maybe_timestamp")]
+    pub due_at: Option<NaiveDateTime>,
+    /// Whether it is to be asked for without others from now on.
+    pub alone: bool,
+}
+
 #[derive(Serialize)]
 struct Delayed<'a> {
-    id: IdentityId,
+    #[serde(flatten)]
+    delay: &'a Delay,
     state: ProfileState,
     error: &'a str,
-    attempts: i32,
-    #[serde(serialize_with = "maybe_timestamp")]
-    due_at: Option<NaiveDateTime>,
     #[serde(serialize_with = "timestamp")]
     now: NaiveDateTime,
 }
 
-/// Notes that a fetch failed, with the reason, and when it is tried again (never, if none).
+/// Notes that fetches failed for the same reason.
 pub fn delay(
     conn: &mut Conn,
-    claims: &[(IdentityId, i32)],
+    delays: &[Delay],
     state: ProfileState,
     error: &str,
-    due_at: Option<NaiveDateTime>,
     now: NaiveDateTime,
 ) -> QueryResult<usize> {
     const DELAY: Batch = Batch {
@@ -206,24 +241,46 @@ pub fn delay(
             ("error", Kind::Text),
             ("attempts", Kind::Integer),
             ("due_at", Kind::Timestamp),
+            ("alone", Kind::Bool),
             ("now", Kind::Timestamp),
         ],
         sql: "UPDATE identities SET profile_error = r.error, profile_attempts = r.attempts, \
               profile_state = CASE WHEN unionid IS NULL THEN r.state ELSE profile_state END, \
-              profile_due_at = r.due_at, updated_at = r.now FROM {rows} WHERE identities.id = r.id",
+              profile_alone = profile_alone OR r.alone, profile_due_at = r.due_at, \
+              updated_at = r.now FROM {rows} WHERE identities.id = r.id",
     };
-    let rows: Vec<Delayed<'_>> = claims
+    let rows: Vec<Delayed<'_>> = delays
         .iter()
-        .map(|&(id, attempts)| Delayed {
-            id,
+        .map(|delay| Delayed {
+            delay,
             state,
             error,
-            attempts,
-            due_at,
             now,
         })
         .collect();
     DELAY.execute(conn, &rows)
+}
+
+/// Makes the profiles of these due, each once, because of news that only WeChat can confirm. Only
+/// those of official accounts: nothing can be asked for in a mini-program.
+pub fn ask_about(conn: &mut Conn, ids: &[IdentityId], now: NaiveDateTime) -> QueryResult<usize> {
+    #[derive(Serialize)]
+    struct Row {
+        id: IdentityId,
+        #[serde(serialize_with = "timestamp")]
+        now: NaiveDateTime,
+    }
+    const ASK: Batch = Batch {
+        columns: &[("id", Kind::BigInt), ("now", Kind::Timestamp)],
+        sql: "UPDATE identities SET profile_due_at = r.now, profile_attempts = 0, \
+              profile_state = CASE WHEN profile_state IN ('not_following', 'unknown_openid') \
+              THEN 'pending' ELSE profile_state END, updated_at = r.now FROM {rows} \
+              WHERE identities.id = r.id AND (profile_due_at IS NULL OR profile_due_at > r.now) \
+              AND EXISTS (SELECT 1 FROM accounts a WHERE a.id = identities.account_id \
+                  AND a.kind = 'official_account')",
+    };
+    let rows: Vec<Row> = ids.iter().map(|&id| Row { id, now }).collect();
+    ASK.execute(conn, &rows)
 }
 
 /// A mini-program login: WeChat's word on one openid.

@@ -1,4 +1,5 @@
--- WeChat's word on following counts only if nothing was heard of since the question was put.
+-- WeChat's word on following counts only if nothing was heard of since the question was put, and
+-- while it is not in doubt.
 UPDATE identities SET
     unionid = COALESCE(r.unionid, identities.unionid),
     followed_time = CASE
@@ -10,11 +11,12 @@ UPDATE identities SET
     unfollowed_time = CASE
         WHEN identities.followed_time <> r.was_followed OR identities.unfollowed_time <> r.was_unfollowed
             THEN identities.unfollowed_time
-        WHEN r.subscribe THEN identities.unfollowed_time
+        WHEN r.subscribe OR r.doubts > 0 THEN identities.unfollowed_time
         ELSE {greatest}(identities.followed_time, identities.unfollowed_time, 1) END,
     follow_state = CASE
         WHEN identities.followed_time <> r.was_followed OR identities.unfollowed_time <> r.was_unfollowed
             THEN identities.follow_state
+        WHEN r.doubts > 0 THEN identities.follow_state
         WHEN r.subscribe THEN 'following'
         ELSE 'not_following' END,
     subscribe_scene = COALESCE(r.subscribe_scene, identities.subscribe_scene),
@@ -27,8 +29,16 @@ UPDATE identities SET
         WHEN identities.followed_time <> r.was_followed OR identities.unfollowed_time <> r.was_unfollowed
             THEN identities.profile_state
         ELSE r.profile_state END,
-    profile_error = NULL,
+    profile_error = CASE
+        WHEN identities.followed_time <> r.was_followed OR identities.unfollowed_time <> r.was_unfollowed
+            THEN NULL
+        ELSE r.error END,
     profile_attempts = r.attempts,
+    profile_doubts = CASE
+        WHEN identities.followed_time <> r.was_followed OR identities.unfollowed_time <> r.was_unfollowed
+            THEN identities.profile_doubts
+        ELSE r.doubts END,
+    profile_alone = FALSE,
     profile_due_at = CASE
         WHEN identities.followed_time <> r.was_followed OR identities.unfollowed_time <> r.was_unfollowed
             THEN identities.profile_due_at

@@ -2,11 +2,14 @@
 
 use chrono::NaiveDateTime;
 use diesel::prelude::*;
+use diesel::sql_query;
+use diesel::sql_types::Bool;
 use serde::Serialize;
 
+use super::Claimed;
 use crate::db::batch::{Batch, Kind, maybe_timestamp, timestamp};
 use crate::db::{Conn, schema::identities};
-use crate::ids::{AccountId, ImportId, ProjectId};
+use crate::ids::{AccountId, IdentityId, ImportId, ProjectId};
 
 /// One openid on a page of the follower list.
 #[derive(Debug, Serialize)]
@@ -64,22 +67,60 @@ pub fn list_followers(conn: &mut Conn, rows: &[Listed<'_>]) -> QueryResult<usize
     Ok(created)
 }
 
-/// Marks the followers that neither this whole walk nor a later one found as gone, except those
-/// who followed after `started`, seconds since 1970. Returns how many.
+/// Somebody who may be gone.
+#[derive(Debug, QueryableByName)]
+struct Unlisted {
+    #[diesel(embed)]
+    claimed: Claimed,
+    /// Whether WeChat told of them since they followed: a follow makes the profile due.
+    #[diesel(sql_type = Bool)]
+    is_told: bool,
+}
+
+/// The next followers, in order of row id after `after`, whom neither this whole walk nor a later one
+/// found, except those who followed after `started`, seconds since 1970: whom to ask about.
+pub fn unlisted(
+    conn: &mut Conn,
+    (project, account): (ProjectId, AccountId),
+    import: ImportId,
+    started: i64,
+    after: IdentityId,
+    limit: i64,
+) -> QueryResult<Vec<Claimed>> {
+    let limit = limit.max(0);
+    let rows: Vec<Unlisted> = sql_query(format!(
+        "SELECT id, openid, followed_time, unfollowed_time, profile_attempts, profile_doubts, \
+         profile_alone, profile_fetched_at IS NOT NULL AND (profile_due_at IS NULL \
+         OR profile_state = 'not_bound_to_open_platform') AS is_told FROM identities \
+         WHERE project_id = {project} AND id > {after} AND account_id = {account} \
+         AND follow_state = 'following' AND followed_time < {started} \
+         AND (seen_import IS NULL OR seen_import < {import}) ORDER BY id LIMIT {limit}"
+    ))
+    .load(conn)?;
+    let claimed = rows.into_iter().map(|row| {
+        // If WeChat has told of this follow before, it is not behind.
+        match row.is_told && row.claimed.profile_doubts == 0 {
+            true => row.claimed.beyond_doubt(),
+            false => row.claimed,
+        }
+    });
+    Ok(claimed.collect())
+}
+
+/// Marks those as gone whom WeChat neither lists nor knows, except those who followed after `started`.
+/// Returns how many.
 pub fn mark_gone(
     conn: &mut Conn,
-    account: AccountId,
-    import: ImportId,
+    ids: &[IdentityId],
     started: i64,
     now: NaiveDateTime,
 ) -> QueryResult<usize> {
     use identities as i;
     diesel::update(
         i::table
-            .filter(i::account_id.eq(account))
+            .filter(i::id.eq_any(ids))
             .filter(i::follow_state.eq(super::FollowState::Following))
-            .filter(i::followed_time.lt(started))
-            .filter(i::seen_import.is_null().or(i::seen_import.lt(import))),
+            .filter(i::followed_time.lt(started)),
     )
     .set((
         i::follow_state.eq(super::FollowState::NotFollowing),

@@ -29,6 +29,7 @@ ON CONFLICT (account_id, openid) DO UPDATE SET
            >= {greatest}(identities.unfollowed_time, excluded.unfollowed_time) THEN 'pending'
         ELSE 'not_following' END,
     profile_attempts = 0,
+    profile_doubts = 0,
     profile_error = NULL,
     profile_due_at = CASE
         WHEN {greatest}(identities.followed_time, excluded.followed_time)

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{Answer, Call, Errcode};
 use crate::simulator::account::{Account, Settings};
 use crate::simulator::followers::{Follower, Followers, SubscribeScene};
-use crate::simulator::locks::read;
+use crate::simulator::locks::{read, write};
 use crate::simulator::persons::Look;
 use crate::simulator::world::World;
 
@@ -94,8 +94,22 @@ pub(in crate::simulator) fn info(
     let settings = account.settings();
     let people = world.persons().look();
     let followers = read(&account.followers);
-    let follower = followers.get(person);
+    let follower = known(world, account, &followers, person);
     Answer::json(&Profile::new(openid, person, follower, &settings, &people))
+}
+
+/// The follower, unless WeChat is behind.
+fn known<'a>(
+    world: &World,
+    account: &Account,
+    followers: &'a Followers,
+    person: u32,
+) -> Option<&'a Follower> {
+    let follower = followers.get(person)?;
+    let is_hidden = account
+        .late
+        .hides(person, follower.subscribe_time, world.seconds());
+    (!is_hidden).then_some(follower)
 }
 
 #[derive(Deserialize)]
@@ -130,7 +144,7 @@ pub(in crate::simulator) fn batch(
     let followers = read(&account.followers);
     let profiles = request.user_list.iter().map(|entry| {
         let person = world.person_of(account, &entry.openid)?;
-        let follower = followers.get(person);
+        let follower = known(world, account, &followers, person);
         Ok(Profile::new(
             &entry.openid,
             person,
@@ -167,17 +181,36 @@ pub(in crate::simulator) fn list(
         Some(openid) => world.person_of(account, openid)?.saturating_add(1),
         None => 0,
     };
-    let (people, total) = {
+    let (people, total, is_last) = {
         let followers: &Followers = &read(&account.followers);
-        (followers.page(first, world.page_size()), followers.total())
+        let people = followers.page(first, world.page_size());
+        let behind = people.last().map_or(first, |last| last.saturating_add(1));
+        let is_last = followers.page(behind, 1).is_empty();
+        (people, followers.total(), is_last)
     };
-    let openids: Vec<String> = people
+    let rule = account.lists.next();
+    let mut openids: Vec<String> = people
         .into_iter()
         .map(|person| account.openid(person))
         .collect();
-    let next_openid = openids.last().cloned().unwrap_or_default();
+    let mut next_openid = openids.last().cloned().unwrap_or_default();
+    if is_last && rule.circle {
+        let first = read(&account.followers).page(0, 1);
+        next_openid = first
+            .first()
+            .map(|first| account.openid(*first))
+            .unwrap_or_default();
+    } else if is_last && rule.no_successor {
+        next_openid.clear();
+    }
+    if rule.empty_first && !openids.is_empty() {
+        openids.insert(0, String::new());
+    }
+    for person in rule.leaving {
+        write(&account.followers).unfollow(person);
+    }
     Answer::json(&ListAnswer {
-        total,
+        total: rule.total.unwrap_or(total),
         count: openids.len(),
         data: (!openids.is_empty()).then_some(ListData { openid: openids }),
         next_openid,

@@ -7,7 +7,9 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::done;
-use crate::simulator::{Origin, ProfileDetails, World, WorldError, population};
+use crate::simulator::{
+    LateProfile, ListRule, Origin, ProfileDetails, World, WorldError, population,
+};
 
 type Answer = Result<HttpResponse, WorldError>;
 type Actor = web::Path<(String, u32)>;
@@ -94,6 +96,41 @@ pub(super) async fn add_followers(
     crowd: web::Json<Crowd>,
 ) -> Answer {
     world.add_followers(&app_id, crowd.from..crowd.to, &crowd.origin)?;
+    Ok(done())
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Leaving {
+    from: u32,
+    to: u32,
+}
+
+/// They leave, and nothing is pushed.
+pub(super) async fn remove_followers(
+    world: web::Data<World>,
+    app_id: web::Path<String>,
+    crowd: web::Json<Leaving>,
+) -> Answer {
+    world.remove_followers(&app_id, crowd.from..crowd.to)?;
+    Ok(done())
+}
+
+pub(super) async fn set_list_rule(
+    world: web::Data<World>,
+    app_id: web::Path<String>,
+    rule: web::Json<ListRule>,
+) -> Answer {
+    world.set_list_rule(&app_id, rule.into_inner())?;
+    Ok(done())
+}
+
+pub(super) async fn set_late_profile(
+    world: web::Data<World>,
+    app_id: web::Path<String>,
+    rule: web::Json<LateProfile>,
+) -> Answer {
+    world.set_late_profile(&app_id, rule.into_inner())?;
     Ok(done())
 }
 

@@ -226,3 +226,134 @@ async fn the_openids_of_an_account_that_was_taken_over_are_translated_for_fiftee
     world.advance(Duration::from_secs(15 * 86_400 + 1));
     assert_eq!(errcode(&call(OFFICIAL, &[old(0)]).await), 63178, "too late");
 }
+
+#[tokio::test]
+async fn one_person_can_spoil_an_answer() {
+    let sim = Sim::start().await;
+    let added = sim.world().add_followers(OFFICIAL, 0..3, &Origin::search());
+    added.unwrap();
+    let token = sim.token().await;
+    let path = "/cgi-bin/user/info/batchget";
+    let ask = async |people: &[u32]| {
+        let users = people
+            .iter()
+            .map(|one| json!({"openid": openid(OFFICIAL, *one)}));
+        let body = json!({"user_list": users.collect::<Vec<_>>()});
+        let url = sim.url(&format!("{path}?access_token={token}"));
+        let answer = sim.http.post(url).json(&body).send().await.unwrap();
+        answer.bytes().await.unwrap()
+    };
+    let spoil = async |kind: Value| {
+        sim.world().clear_faults();
+        let mut fault = json!({"path": path, "openid": openid(OFFICIAL, 1)});
+        fault
+            .as_object_mut()
+            .unwrap()
+            .extend(kind.as_object().unwrap().clone());
+        let added = sim.http.post(sim.url("/_sim/faults")).json(&fault);
+        assert_eq!(added.send().await.unwrap().status(), 204);
+    };
+    for kind in ["unescaped_quote", "broken_utf8", "broken_unionid"] {
+        spoil(json!({ "kind": kind })).await;
+        assert!(
+            serde_json::from_slice::<Value>(&ask(&[0, 1, 2]).await).is_err(),
+            "{kind}"
+        );
+        assert!(
+            serde_json::from_slice::<Value>(&ask(&[0, 2]).await).is_ok(),
+            "{kind}"
+        );
+    }
+    spoil(json!({"kind": "no_openid"})).await;
+    let answer: Value = serde_json::from_slice(&ask(&[0, 1, 2]).await).unwrap();
+    let openids: Vec<bool> = answer["user_info_list"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["openid"].is_string())
+        .collect();
+    assert_eq!(openids, [true, false, true]);
+    spoil(json!({"kind": "errcode", "errcode": 49003})).await;
+    assert_eq!(
+        errcode(&serde_json::from_slice(&ask(&[0, 1]).await).unwrap()),
+        49003
+    );
+    assert!(serde_json::from_slice::<Value>(&ask(&[0, 2]).await).unwrap()["errcode"].is_null());
+}
+
+#[tokio::test]
+async fn a_profile_can_be_behind_a_follow() {
+    let sim = Sim::start().await;
+    let added = sim.world().add_followers(OFFICIAL, 0..2, &Origin::search());
+    added.unwrap();
+    let set = async |rule: Value| {
+        let url = sim.url(&format!("/_sim/accounts/{OFFICIAL}/profiles/late"));
+        let set = sim.http.post(url).json(&rule).send().await.unwrap();
+        assert_eq!(set.status(), 204);
+    };
+    let subscribe = async |person| info(&sim, &openid(OFFICIAL, person)).await["subscribe"].clone();
+    set(json!({"asks": 2})).await;
+    for expected in [0, 0, 1] {
+        assert_eq!(
+            (subscribe(0).await, subscribe(1).await),
+            (json!(expected), json!(expected))
+        );
+    }
+    set(json!({"person": 1, "seconds": 30})).await;
+    assert_eq!(
+        (subscribe(0).await, subscribe(1).await),
+        (json!(1), json!(0))
+    );
+    sim.world().advance(Duration::from_secs(31));
+    assert_eq!(subscribe(1).await, 1);
+}
+
+#[tokio::test]
+async fn a_list_is_odd_while_people_come_and_go() {
+    let sim = Sim::start_with(|options| options.page_size = 2).await;
+    let added = sim.world().add_followers(OFFICIAL, 0..3, &Origin::search());
+    added.unwrap();
+    let token = sim.token().await;
+    let page = async |rule: Value, after: &str| {
+        let url = sim.url(&format!("/_sim/accounts/{OFFICIAL}/list"));
+        assert_eq!(
+            sim.http.put(url).json(&rule).send().await.unwrap().status(),
+            204
+        );
+        sim.get(&format!(
+            "/cgi-bin/user/get?access_token={token}&next_openid={after}"
+        ))
+        .await
+    };
+    let (first, second, third) = (
+        openid(OFFICIAL, 0),
+        openid(OFFICIAL, 1),
+        openid(OFFICIAL, 2),
+    );
+    let odd = page(json!({"total": 9, "empty_first": true, "leaving": [2]}), "").await;
+    assert_eq!(
+        (&odd["total"], &odd["data"]["openid"]),
+        (&json!(9), &json!(["", first, second]))
+    );
+    let after = page(json!({}), &second).await;
+    assert_eq!(
+        (&after["total"], &after["count"], &after["data"]),
+        (&json!(2), &json!(0), &Value::Null)
+    );
+    let added = sim.world().add_followers(OFFICIAL, 2..3, &Origin::search());
+    added.unwrap();
+    assert_eq!(
+        page(json!({"no_successor": true}), &second).await["next_openid"],
+        ""
+    );
+    assert_eq!(
+        page(json!({"circle": true}), &second).await["next_openid"],
+        first.as_str()
+    );
+    assert_eq!(
+        page(json!({}), &second).await["next_openid"],
+        third.as_str()
+    );
+    sim.world().remove_followers(OFFICIAL, 0..3).unwrap();
+    assert_eq!(page(json!({}), "").await["count"], 0);
+}

@@ -37,13 +37,18 @@ pub(super) struct ImportView {
     created: i64,
     /// Followers marked as gone.
     gone: i64,
-    /// What went wrong last.
+    /// Those not on the list of whom WeChat did not say whether they follow.
+    unsettled: i64,
+    /// What went wrong last, or why it waits.
     problem: Option<String>,
+    /// Until when it waits, if it does.
+    waits_until: Option<DateTime<Utc>>,
     started_at: DateTime<Utc>,
     finished_at: Option<DateTime<Utc>>,
 }
 
 fn show(import: Import, app_id: String) -> ImportView {
+    let waits_until = import.due_at.filter(|_| import.problem.is_some());
     ImportView {
         id: import.id,
         app_id,
@@ -54,6 +59,8 @@ fn show(import: Import, app_id: String) -> ImportView {
         total: import.total,
         created: import.created,
         gone: import.gone,
+        unsettled: import.unsettled,
+        waits_until: waits_until.map(|time| time.and_utc()),
         problem: import.problem,
         started_at: import.started_at.and_utc(),
         finished_at: import.finished_at.map(|time| time.and_utc()),

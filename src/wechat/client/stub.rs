@@ -65,11 +65,11 @@ impl Stub {
     }
 
     /// Answers 200 with this body and WeChat's content type.
-    pub(in crate::wechat) async fn json(body: &str) -> Self {
+    pub(in crate::wechat) async fn json(body: impl AsRef<[u8]>) -> Self {
         Self::new(Then::Answer(response(
             "200 OK",
             "application/json; encoding=utf-8",
-            body.as_bytes(),
+            body.as_ref(),
         )))
         .await
     }

@@ -63,6 +63,138 @@ both_engines! {
         assert_eq!(stage.calls(BATCH) + stage.calls(INFO), calls, "it is not asked for again");
     }
 
+    async fn one_person_never_holds_up_the_others(stage: Stage) {
+        let world = stage.world();
+        let spoilt = population::openid(OA, 60);
+        let at_both = |kind: FaultKind| {
+            for path in [INFO, BATCH] {
+                world.add_fault(Fault::at(path, kind).of(&spoilt)).unwrap();
+            }
+        };
+        let code = |errcode| FaultKind::Errcode { errcode };
+        for (kind, state, said) in [
+            (code(40003), "unknown_openid", "40003"),
+            (code(49003), "unknown_openid", "49003"),
+            (code(46004), "unknown_openid", "46004"),
+            (code(40035), "pending", "40035"),
+            (code(99_999), "pending", "99999"),
+            (FaultKind::UnescapedQuote, "pending", "cannot be read"),
+            (FaultKind::BrokenUnionid, "pending", "cannot be read"),
+            (FaultKind::NoOpenid, "pending", "cannot be read"),
+        ] {
+            for person in 0..100 {
+                world.unfollow(OA, person).await.unwrap();
+            }
+            stage.app.advance(Duration::from_secs(1));
+            stage.app.drain().await;
+            at_both(kind);
+            for person in 0..100 {
+                stage.follows(person).await;
+            }
+            let before = stage.calls(BATCH) + stage.calls(INFO);
+            stage.app.drain().await;
+            let calls = stage.calls(BATCH) + stage.calls(INFO) - before;
+            assert!(calls <= 15, "{kind:?}: {calls} calls to find one among a hundred");
+            let people = stage.people("follow_state=following&limit=200").await;
+            assert_eq!(people.len(), 100);
+            let mut pending = 0;
+            for person in &people {
+                pending += usize::from(!person["identities"][0]["profile_due_at"].is_null());
+            }
+            assert!(pending <= 1, "{kind:?}: {pending} wait");
+            let identity = stage.identity(60).await;
+            let error = identity["profile_error"].as_str().unwrap();
+            assert!(error.contains(said), "{kind:?}: {error}");
+            // A unionid that was known stays, whatever becomes of the profile.
+            assert!([state, "complete"].contains(&identity["profile_state"].as_str().unwrap()), "{identity}");
+            if state == "pending" {
+                // It comes again, and alone: it does not spoil the batch of others.
+                stage.app.advance(Duration::from_secs(4));
+                for person in 100..110 {
+                    stage.follows(person).await;
+                }
+                let (batches, alone) = (stage.calls(BATCH), stage.calls(INFO));
+                stage.app.drain().await;
+                assert_eq!((stage.calls(BATCH), stage.calls(INFO)), (batches + 1, alone + 1), "{kind:?}");
+                for person in 100..110 {
+                    world.unfollow(OA, person).await.unwrap();
+                }
+                stage.app.drain().await;
+            }
+            world.clear_faults();
+            stage.pass(8_000, 1_000).await;
+            let due = stage.identity(60).await["profile_due_at"].clone();
+            assert_eq!(due, json!(null), "{kind:?}: in the end it has come, or never will");
+        }
+    }
+
+    async fn half_a_character_costs_nobody_anything(stage: Stage) {
+        for person in 0..20 {
+            stage.follows(person).await;
+        }
+        let spoilt = population::openid(OA, 7);
+        stage.world().add_fault(Fault::at(BATCH, FaultKind::BrokenUtf8).of(&spoilt)).unwrap();
+        stage.app.drain().await;
+        for person in 0..20 {
+            assert_eq!(stage.identity(person).await["unionid"], population::unionid(person));
+        }
+        assert_eq!(stage.calls(BATCH), 1);
+    }
+
+    async fn what_is_nobodys_fault_is_not_asked_for_person_by_person(stage: Stage) {
+        for (kind, most) in [
+            (FaultKind::Errcode { errcode: 45009 }, 1),
+            (FaultKind::Errcode { errcode: 48001 }, 1),
+            (FaultKind::HttpError { status: 502 }, 1),
+            // Everybody seems to be at fault.
+            (FaultKind::UnescapedQuote, 20),
+            (FaultKind::Errcode { errcode: 40035 }, 20),
+        ] {
+            for path in [INFO, BATCH] {
+                stage.world().add_fault(Fault::at(path, kind)).unwrap();
+            }
+            for person in 0..100 {
+                stage.world().unfollow(OA, person).await.unwrap();
+            }
+            stage.app.advance(Duration::from_secs(1));
+            stage.app.drain().await;
+            for person in 0..100 {
+                stage.follows(person).await;
+            }
+            let before = stage.calls(BATCH) + stage.calls(INFO);
+            stage.app.drain().await;
+            let calls = stage.calls(BATCH) + stage.calls(INFO) - before;
+            assert!((1..=most).contains(&calls), "{kind:?}: {calls}");
+            let one = stage.identity(50).await;
+            assert!(one["profile_due_at"].is_string() && one["profile_error"].is_string(), "{one}");
+            stage.world().clear_faults();
+            let resume = format!("/accounts/{OA}/resume");
+            stage.app.call("POST", &stage.key, &resume, None).await.ok(200);
+            stage.pass(8_000, 1_000).await;
+            assert_eq!(stage.identity(50).await["profile_error"], json!(null), "{kind:?}");
+        }
+    }
+
+    async fn each_waits_by_its_own_failures(stage: Stage) {
+        let fail = || stage.world().add_fault(Fault::at(BATCH, FaultKind::Errcode { errcode: -1 })).unwrap();
+        fail();
+        stage.world().add_fault(Fault::at(INFO, FaultKind::Errcode { errcode: -1 })).unwrap();
+        stage.follows(1).await;
+        stage.pass(600, 60).await;
+        // Somebody who has failed often is asked for together with somebody new.
+        let due = |identity: &serde_json::Value| -> chrono::DateTime<chrono::Utc> {
+            identity["profile_due_at"].as_str().unwrap().parse().unwrap()
+        };
+        let old = due(&stage.identity(1).await);
+        let now = stage.app.clock.now().and_utc();
+        stage.app.advance((old - now).to_std().unwrap());
+        stage.follows(2).await;
+        stage.app.drain().await;
+        let now = stage.app.clock.now().and_utc();
+        let (first, second) = (due(&stage.identity(1).await) - now, due(&stage.identity(2).await) - now);
+        assert!(second.num_seconds() <= 4 && first.num_seconds() > 30, "{first} {second}");
+    }
+
     async fn an_account_that_is_bound_later_gives_the_unionids_then(stage: Stage) {
         let bind = |bound| stage.world().change_account(OA, |settings| settings.bound_to_open_platform = bound).unwrap();
         bind(false);

@@ -70,19 +70,26 @@ both_engines! {
         assert_eq!(attempts[1], (2, "accepted".to_owned(), None));
     }
 
-    async fn a_refusal_for_not_following_marks_the_identity(rig: Rig) {
+    async fn a_refusal_for_not_following_is_believed_once_the_profile_says_so(rig: Rig) {
         rig.set_routes(json!([route(APPS[0])])).await;
         let id = rig.bound("a", 0, 1, true).await;
         rig.world().unfollow(APPS[0], 1).await.unwrap();
         let accepted = rig.notify(&["a"]).await;
         rig.deliver().await;
-        let (delivery, attempts) = rig.only(accepted.notification_id).await;
-        assert_eq!(delivery.state, DeliveryState::Failed);
-        assert_eq!(delivery.reason.as_deref(), Some("not_following"));
-        assert_eq!(attempts, [(1, "refused".to_owned(), Some(43004))]);
         let project = rig.project;
-        let identity = rig.write(move |conn| identity::by_id(conn, project, id)).await.unwrap();
-        assert_eq!(identity.follow_state, FollowState::NotFollowing);
+        let read = async || rig.write(move |conn| identity::by_id(conn, project, id)).await.unwrap();
+        let (delivery, attempts) = rig.only(accepted.notification_id).await;
+        assert_eq!((delivery.state, delivery.reason.as_deref()), (DeliveryState::Queued, Some("not_following")));
+        assert_eq!(attempts, [(1, "refused".to_owned(), Some(43004))]);
+        let identity = read().await;
+        assert_eq!((identity.follow_state, identity.profile_due_at), (FollowState::Following, Some(rig.clock.now())));
+        rig.advance(1);
+        assert_eq!(rig.bridge.profile_step().await.unwrap(), Step::Worked);
+        assert_eq!(read().await.follow_state, FollowState::NotFollowing);
+        rig.deliver().await;
+        let (delivery, attempts) = rig.only(accepted.notification_id).await;
+        assert_eq!((delivery.state, delivery.reason.as_deref()), (DeliveryState::Failed, Some("not_following")));
+        assert_eq!(attempts.len(), 2);
         let next = rig.notify(&["a"]).await;
         assert_eq!(next.verdicts[0].reason.as_deref(), Some("not_following"));
     }

@@ -11,6 +11,7 @@ use super::rig::{APPS, Rig, SEND};
 /// Steps that hang in sends of the first account, all that it may have at the same time.
 async fn hanging(rig: &Rig, slots: u32, batch: u32) -> Vec<JoinHandle<()>> {
     let fault = Fault {
+        openid: None,
         app_id: Some(APPS[0].to_owned()),
         ..Fault::at(SEND, FaultKind::TimeOutBefore)
     };

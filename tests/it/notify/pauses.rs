@@ -13,6 +13,7 @@ const CROWD: u32 = 40;
 
 fn refuse(rig: &Rig, errcode: i64) {
     let fault = Fault {
+        openid: None,
         app_id: Some(APPS[0].to_owned()),
         ..Fault::at(SEND, FaultKind::Errcode { errcode })
     };
@@ -134,6 +135,7 @@ both_engines! {
         let rig = Rig::with(engine, |config| config.deliver.batch_rows = 4).await;
         let crowd = rig.crowd(0, 20).await;
         let fault = Fault {
+            openid: None,
             app_id: Some(APPS[0].to_owned()),
             ..Fault::at(SEND, FaultKind::Reset)
         };

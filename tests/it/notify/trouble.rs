@@ -115,6 +115,7 @@ both_engines! {
         }
         rig.bound("other", 1, 4, true).await;
         let fault = Fault {
+            openid: None,
             app_id: Some(APPS[0].to_owned()),
             ..Fault::at(SEND, FaultKind::Errcode { errcode: 45009 })
         };

@@ -8,7 +8,7 @@ use proptest::test_runner::{Config, TestRunner};
 use queqiao::db::Conn;
 use queqiao::models::identity::{self, FollowState, Identity, ProfileState, Sighting};
 
-use super::ground::{Ground, again, at, sighting};
+use super::ground::{Ground, again, at, delay, link, sighting};
 
 /// One event of one person.
 #[derive(Clone, Copy, Debug)]
@@ -166,10 +166,10 @@ both_engines! {
     async fn news_wakes_the_profile_and_repetition_does_not(ground: Ground) {
         let conn = &mut ground.conn();
         let follower = ground.follower(conn, "o1");
-        identity::delay(conn, &[(follower.id, 3)], ProfileState::Pending, "busy", Some(at(900)), at(1)).unwrap();
+        delay(conn, follower.id, 3, ProfileState::Pending, Some(at(900))).unwrap();
         let repeated = ground.seen(conn, ground.official, "o1", 100, 50);
         assert_eq!((repeated.unfollowed_time, repeated.profile_attempts), (50, 0), "an unfollow of long ago is news");
-        identity::delay(conn, &[(follower.id, 3)], ProfileState::Pending, "busy", Some(at(900)), at(1)).unwrap();
+        delay(conn, follower.id, 3, ProfileState::Pending, Some(at(900))).unwrap();
         let before = again(conn, &follower);
         let repeated = ground.seen(conn, ground.official, "o1", 100, 50);
         assert_eq!((repeated.profile_attempts, repeated.profile_due_at), (3, Some(at(900))));
@@ -179,18 +179,27 @@ both_engines! {
         assert_eq!((back.profile_error, back.follow_state), (None, FollowState::Following));
     }
 
-    async fn a_refused_message_marks_as_gone_unless_they_came_back(ground: Ground) {
+    async fn who_is_thought_to_follow_is_asked_about_once(ground: Ground) {
         let conn = &mut ground.conn();
         let follower = ground.follower(conn, "o1");
-        assert_eq!(identity::mark_unfollowed(conn, &[(follower.id, 99)], at(1)).unwrap(), 0, "followed after the send");
-        assert_eq!(identity::mark_unfollowed(conn, &[(follower.id, 100)], at(1)).unwrap(), 1);
-        assert_eq!(identity::mark_unfollowed(conn, &[(follower.id, 100)], at(1)).unwrap(), 0, "known already");
-        let gone = again(conn, &follower);
-        assert_eq!((gone.follow_state, gone.unfollowed_time), (FollowState::NotFollowing, 100));
-        assert_eq!(ground.seen(conn, ground.official, "o1", 100, 0).follow_state, FollowState::NotFollowing);
-        assert_eq!(ground.seen(conn, ground.official, "o1", 101, 0).follow_state, FollowState::Following);
-        let unheard_of = ground.seen(conn, ground.official, "o2", 0, 0);
-        assert_eq!(identity::mark_unfollowed(conn, &[(unheard_of.id, 0)], at(1)).unwrap(), 1);
-        assert_eq!(again(conn, &unheard_of).unfollowed_time, 1);
+        link(conn, &follower, "u1");
+        let gone = ground.seen(conn, ground.official, "o2", 100, 200);
+        let unheard_of = ground.seen(conn, ground.official, "o3", 0, 0);
+        let mini = ground.seen(conn, ground.mini, "m1", 0, 0);
+        delay(conn, gone.id, 0, ProfileState::NotFollowing, None).unwrap();
+        delay(conn, mini.id, 0, ProfileState::LoginNeeded, None).unwrap();
+        let all = [follower.id, gone.id, unheard_of.id, mini.id];
+        let mut thought = identity::thought_to_follow(conn, &all).unwrap();
+        thought.sort_unstable_by_key(|one| one.id);
+        let thought: Vec<_> = thought.iter().map(|one| (one.id, one.followed_time)).collect();
+        assert_eq!(thought, [(follower.id, 100), (unheard_of.id, 0)], "nobody follows a mini-program");
+        assert_eq!(identity::ask_about(conn, &all, at(7)).unwrap(), 2, "one is due already");
+        assert_eq!(identity::ask_about(conn, &all, at(8)).unwrap(), 0);
+        let (follower, gone) = (again(conn, &follower), again(conn, &gone));
+        assert_eq!((follower.profile_due_at, follower.profile_state), (Some(at(7)), ProfileState::Complete));
+        assert_eq!((follower.follow_state, follower.unfollowed_time), (FollowState::Following, 0), "nothing counts yet");
+        assert_eq!((gone.profile_due_at, gone.profile_state), (Some(at(7)), ProfileState::Pending));
+        assert_eq!(again(conn, &unheard_of).profile_due_at, Some(at(0)));
+        assert_eq!(again(conn, &mini).profile_due_at, None);
     }
 }

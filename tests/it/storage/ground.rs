@@ -183,6 +183,23 @@ pub(super) fn new_notification(project: ProjectId, key: Option<&str>) -> NewNoti
     }
 }
 
+/// A fetch that failed in second 1.
+pub(super) fn delay(
+    conn: &mut Conn,
+    id: IdentityId,
+    attempts: i32,
+    state: ProfileState,
+    due_at: Option<NaiveDateTime>,
+) -> QueryResult<usize> {
+    let delay = identity::Delay {
+        id,
+        attempts,
+        due_at,
+        alone: false,
+    };
+    identity::delay(conn, &[delay], state, "busy", at(1))
+}
+
 /// What WeChat says of a follower that was claimed as it stands.
 pub(super) fn fetched(identity: &Identity, unionid: Option<&str>) -> identity::Fetched {
     identity::Fetched {
@@ -201,8 +218,10 @@ pub(super) fn fetched(identity: &Identity, unionid: Option<&str>) -> identity::F
             Some(_) => ProfileState::Complete,
             None => ProfileState::NotBoundToOpenPlatform,
         },
+        error: None,
         due_at: None,
         attempts: 0,
+        doubts: 0,
         now: at(1),
         details: identity::Details::default(),
     }

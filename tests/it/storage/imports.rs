@@ -17,6 +17,10 @@ fn progress() -> Progress {
         attempts: 2,
         due_at: Some(at(30)),
         finished_at: None,
+        pages: 2,
+        mark: Some("o'".to_owned()),
+        checked_to: None,
+        unsettled: 0,
     }
 }
 
@@ -30,7 +34,7 @@ both_engines! {
         assert_ne!(import::start(conn, ground.second, true, false, at(1)).unwrap().id, first.id, "another account");
         for state in [ImportState::Done, ImportState::Failed] {
             let running = import::start(conn, ground.official, true, false, at(1)).unwrap();
-            import::advance(conn, running.id, &Progress { state, due_at: None, ..progress() }).unwrap();
+            import::advance(conn, &running, &Progress { state, due_at: None, ..progress() }).unwrap();
             assert_ne!(import::start(conn, ground.official, true, false, at(2)).unwrap().id, running.id);
         }
     }
@@ -71,8 +75,9 @@ both_engines! {
 
     async fn the_cursor_and_the_counts_are_stored_and_cleared(ground: Ground) {
         let conn = &mut ground.conn();
-        let id = import::start(conn, ground.official, true, false, at(0)).unwrap().id;
-        import::advance(conn, id, &progress()).unwrap();
+        let started = import::start(conn, ground.official, true, false, at(0)).unwrap();
+        let id = started.id;
+        assert!(import::advance(conn, &started, &progress()).unwrap());
         let stored = import::by_id(conn, id).unwrap().unwrap();
         assert_eq!(stored.next_openid.as_deref(), Some("o\"9'"));
         assert_eq!((stored.collected, stored.total, stored.created, stored.attempts), (10_000, Some(i64::MAX), 7, 2));
@@ -80,7 +85,7 @@ both_engines! {
         let resumed = import::claim_due(conn, None, at(30), at(99)).unwrap().unwrap();
         assert_eq!(resumed.next_openid.as_deref(), Some("o\"9'"));
         let done = Progress { state: ImportState::Done, problem: None, due_at: None, next_openid: None, finished_at: Some(at(31)), ..progress() };
-        import::advance(conn, id, &done).unwrap();
+        assert!(import::advance(conn, &resumed, &done).unwrap());
         let stored = import::by_id(conn, id).unwrap().unwrap();
         assert_eq!((stored.state, stored.problem, stored.due_at, stored.next_openid, stored.finished_at), (ImportState::Done, None, None, None, Some(at(31))));
         assert!(import::claim_due(conn, None, at(999), at(1_000)).unwrap().is_none());

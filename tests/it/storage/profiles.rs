@@ -4,10 +4,10 @@ use chrono::TimeDelta;
 use queqiao::db::Conn;
 use queqiao::ids::{AccountId, ProjectId};
 use queqiao::models::identity::{
-    self, Claimed, Fetched, FollowState, Identity, Login, ProfileState, Sighting,
+    self, Claimed, Delay, Fetched, FollowState, Identity, Login, ProfileState, Sighting,
 };
 
-use super::ground::{Ground, again, at, fetched, link, sighting};
+use super::ground::{Ground, again, at, delay, fetched, link, sighting};
 
 fn due(ground: &Ground, account: AccountId, count: i64) {
     let rows: Vec<Sighting> = (0..count)
@@ -173,14 +173,49 @@ both_engines! {
         let conn = &mut ground.conn();
         let (known, new) = (ground.follower(conn, "o1"), ground.follower(conn, "o2"));
         link(conn, &known, "u1");
-        let claims = [(known.id, 4), (new.id, 1)];
-        identity::delay(conn, &claims, ProfileState::UnknownOpenid, "it's \"unknown\"", None, at(3)).unwrap();
+        let late = |id, attempts| Delay { id, attempts, due_at: None, alone: id == new.id };
+        let delays = [late(known.id, 4), late(new.id, 1)];
+        identity::delay(conn, &delays, ProfileState::UnknownOpenid, "it's \"unknown\"", at(3)).unwrap();
         let (known, new) = (again(conn, &known), again(conn, &new));
         assert_eq!((known.profile_state, known.profile_attempts), (ProfileState::Complete, 4));
         assert_eq!((new.profile_state, new.profile_due_at), (ProfileState::UnknownOpenid, None));
         assert_eq!(new.profile_error.as_deref(), Some("it's \"unknown\""));
-        identity::delay(conn, &[(new.id, 2)], ProfileState::Pending, "busy", Some(at(9)), at(3)).unwrap();
+        delay(conn, new.id, 2, ProfileState::Pending, Some(at(9))).unwrap();
+        delay(conn, known.id, 5, ProfileState::Pending, Some(at(9))).unwrap();
         assert_eq!(again(conn, &new).profile_due_at, Some(at(9)));
+        let mut claimed = identity::claim_due(conn, ground.official, at(9), at(60), 9).unwrap();
+        claimed.sort_by_key(|one| one.id);
+        let alone: Vec<bool> = claimed.iter().map(|one| one.profile_alone).collect();
+        assert_eq!(alone, [false, true], "who spoils an answer stays alone");
+        apply(&ground, conn, fetched(&new, Some("u2")));
+        delay(conn, new.id, 0, ProfileState::Pending, Some(at(70))).unwrap();
+        let claimed = identity::claim_due(conn, ground.official, at(70), at(80), 9).unwrap();
+        assert!(claimed.iter().all(|one| !one.profile_alone), "until an answer came");
+    }
+
+    async fn an_answer_in_doubt_does_not_count_unless_it_is_overtaken(ground: Ground) {
+        let conn = &mut ground.conn();
+        let follower = ground.follower(conn, "o1");
+        let doubtful = |asked: &Identity| Fetched {
+            subscribe: false,
+            doubts: 1,
+            error: Some("in doubt"),
+            due_at: Some(at(6)),
+            profile_state: ProfileState::Pending,
+            ..fetched(asked, None)
+        };
+        let stored = apply(&ground, conn, doubtful(&follower));
+        assert_eq!((stored.follow_state, stored.unfollowed_time), (FollowState::Following, 0));
+        assert_eq!((stored.profile_state, stored.profile_due_at), (ProfileState::Pending, Some(at(6))));
+        assert_eq!(stored.profile_error.as_deref(), Some("in doubt"));
+        let claimed = identity::claim_due(conn, ground.official, at(6), at(60), 9).unwrap();
+        assert_eq!(claimed[0].profile_doubts, 1);
+        // They follow again while the second question is on its way.
+        ground.seen(conn, ground.official, "o1", 300, 200);
+        let stored = apply(&ground, conn, Fetched { doubts: 2, ..doubtful(&follower) });
+        assert_eq!((stored.followed_time, stored.profile_due_at, stored.profile_error), (300, Some(at(0)), None));
+        let claimed = identity::claim_due(conn, ground.official, at(1), at(60), 9).unwrap();
+        assert_eq!(claimed[0].profile_doubts, 0, "the new follow is asked about from the beginning");
     }
 
     async fn a_login_makes_an_identity_or_knows_it_again(ground: Ground) {

@@ -1,11 +1,11 @@
 //! The follower list against what is stored: who is new, who is gone.
 
 use queqiao::db::Conn;
-use queqiao::ids::ImportId;
+use queqiao::ids::{IdentityId, ImportId};
 use queqiao::models::identity::{self, FollowState, Listed, ProfileState};
 use queqiao::models::import;
 
-use super::ground::{Ground, again, at, link};
+use super::ground::{Ground, again, at, fetched, link};
 
 fn list(ground: &Ground, conn: &mut Conn, import_id: ImportId, openids: &[&str]) -> usize {
     let rows: Vec<Listed<'_>> = openids
@@ -33,9 +33,16 @@ fn state(ground: &Ground, conn: &mut Conn, openid: &str) -> FollowState {
     found.unwrap().unwrap().follow_state
 }
 
-/// The walk began in second 1000; it is over.
-fn end(ground: &Ground, conn: &mut Conn, import: ImportId) -> usize {
-    identity::mark_gone(conn, ground.official, import, 1_000, at(20)).unwrap()
+/// Whom to ask about after the walk, which began in second 1000.
+fn unlisted(ground: &Ground, conn: &mut Conn, import: ImportId) -> Vec<String> {
+    let whose = (ground.project, ground.official);
+    let all = identity::unlisted(conn, whose, import, 1_000, IdentityId(0), 10).unwrap();
+    for (number, one) in all.iter().enumerate() {
+        let after = identity::unlisted(conn, whose, import, 1_000, one.id, 1).unwrap();
+        let next = all.get(number + 1).map(|next| next.id);
+        assert_eq!(after.first().map(|after| after.id), next);
+    }
+    all.into_iter().map(|one| one.openid).collect()
 }
 
 both_engines! {
@@ -64,33 +71,49 @@ both_engines! {
         assert_eq!(again(conn, &elsewhere).updated_at, elsewhere.updated_at);
     }
 
-    async fn who_is_not_on_the_list_is_gone_but_not_who_came_meanwhile(ground: Ground) {
+    async fn who_is_not_on_the_list_is_asked_about_but_not_who_came_meanwhile(ground: Ground) {
         let conn = &mut ground.conn();
-        for openid in ["gone", "stays"] {
+        for openid in ["gone", "stays", "unknown"] {
             ground.follower(conn, openid);
         }
+        ground.seen(conn, ground.official, "left", 100, 200);
         let other_account = ground.seen(conn, ground.second, "gone", 100, 0);
         let import = start(&ground, conn, true);
         list(&ground, conn, import, &["stays"]);
         ground.seen(conn, ground.official, "came", 1_000, 0);
-        assert_eq!(end(&ground, conn, import), 1);
-        assert_eq!(state(&ground, conn, "gone"), FollowState::NotFollowing);
-        assert_eq!(state(&ground, conn, "stays"), FollowState::Following);
+        assert_eq!(unlisted(&ground, conn, import), ["gone", "unknown"]);
+        let id = |conn: &mut Conn, openid| {
+            identity::by_openid(conn, ground.official, openid).unwrap().unwrap().id
+        };
+        let ids = [id(conn, "unknown"), id(conn, "came")];
+        assert_eq!(identity::mark_gone(conn, &ids, 1_000, at(20)).unwrap(), 1);
+        assert_eq!(identity::mark_gone(conn, &ids, 1_000, at(20)).unwrap(), 0, "nobody is gone twice");
+        assert_eq!(state(&ground, conn, "unknown"), FollowState::NotFollowing);
         assert_eq!(state(&ground, conn, "came"), FollowState::Following);
         assert_eq!(again(conn, &other_account).follow_state, FollowState::Following);
-        assert_eq!(end(&ground, conn, import), 0, "nobody is gone twice");
-        let back = ground.seen(conn, ground.official, "gone", 101, 0);
+        let back = ground.seen(conn, ground.official, "unknown", 101, 0);
         assert_eq!(back.follow_state, FollowState::Following, "a newer follow undoes it");
     }
 
-    async fn a_later_walk_marks_those_an_earlier_one_found(ground: Ground) {
+    async fn only_a_follow_of_which_no_profile_told_is_behind_for_all_we_know(ground: Ground) {
+        let conn = &mut ground.conn();
+        let told = ground.follower(conn, "told");
+        identity::apply(conn, &[fetched(&told, Some("u1"))]).unwrap();
+        ground.follower(conn, "untold");
+        let import = start(&ground, conn, true);
+        let whose = (ground.project, ground.official);
+        let found = identity::unlisted(conn, whose, import, 1_000, IdentityId(0), 10).unwrap();
+        let doubts: Vec<i32> = found.iter().map(|one| one.profile_doubts).collect();
+        assert_eq!(doubts, [i32::MAX, 0]);
+    }
+
+    async fn a_later_walk_asks_about_those_an_earlier_one_found(ground: Ground) {
         let conn = &mut ground.conn();
         let earlier = start(&ground, conn, false);
         list(&ground, conn, earlier, &["o1", "o2"]);
         let later = start(&ground, conn, true);
         list(&ground, conn, later, &["o2"]);
-        assert_eq!(end(&ground, conn, later), 1);
-        assert_eq!(state(&ground, conn, "o1"), FollowState::NotFollowing);
+        assert_eq!(unlisted(&ground, conn, later), ["o1"]);
     }
 
     async fn two_walks_at_once_take_no_follower_for_gone(ground: Ground) {
@@ -100,9 +123,20 @@ both_engines! {
         assert_ne!(first, second);
         list(&ground, conn, first, &["o1", "o2"]);
         list(&ground, conn, second, &["o1"]);
-        assert_eq!(end(&ground, conn, first), 0, "the second has its mark on o1");
+        assert!(unlisted(&ground, conn, first).is_empty(), "the second has its mark on o1");
         list(&ground, conn, first, &["o1"]);
-        assert_eq!(end(&ground, conn, second), 1, "o2 only: o1 keeps the later mark");
-        assert_eq!(state(&ground, conn, "o1"), FollowState::Following);
+        assert_eq!(unlisted(&ground, conn, second), ["o2"], "o1 keeps the later mark");
+    }
+
+    async fn a_step_whose_lease_was_taken_changes_nothing(ground: Ground) {
+        let conn = &mut ground.conn();
+        start(&ground, conn, false);
+        let slow = import::claim_due(conn, None, at(0), at(10)).unwrap().unwrap();
+        let quick = import::claim_due(conn, None, at(10), at(20)).unwrap().unwrap();
+        let mut progress = quick.progress();
+        progress.collected = 7;
+        assert!(!import::advance(conn, &slow, &slow.progress()).unwrap());
+        assert!(import::advance(conn, &quick, &progress).unwrap());
+        assert_eq!(import::by_id(conn, quick.id).unwrap().unwrap().collected, 7);
     }
 }

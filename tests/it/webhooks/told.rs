@@ -183,8 +183,8 @@ both_engines! {
         assert_eq!((&data["app_id"], &data["errcode"]), (&json!(OA), &json!(48001)));
         assert!(data["problem"].as_str().unwrap().contains("48001"), "{data}");
         world.clear_faults();
-        // WeChat says that they do not follow; no event has said so.
-        world.add_fault(Fault::at(SEND, FaultKind::Errcode { errcode: 43004 })).unwrap();
+        // They leave, and no event says so.
+        world.remove_followers(OA, 1..2).unwrap();
         shop.advance(700).await;
         let posts = shop.receiver.posts();
         assert_eq!(kinds(&posts), ["account.alert", "identity.unfollowed"]);

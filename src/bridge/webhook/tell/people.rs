@@ -113,26 +113,6 @@ impl People {
     }
 }
 
-/// People of whom a refused message says that they do not follow, if there are any.
-pub(crate) struct Gone(Option<(People, Vec<IdentityId>)>);
-
-impl Gone {
-    /// To be called before they are marked.
-    pub(crate) fn before(conn: &mut Conn, refusals: &[(IdentityId, i64)]) -> QueryResult<Self> {
-        if refusals.is_empty() {
-            return Ok(Self(None));
-        }
-        let ids: Vec<IdentityId> = refusals.iter().map(|(id, _)| *id).collect();
-        Ok(Self(Some((People::before(conn, &ids)?, ids))))
-    }
-
-    /// To be called after.
-    pub(crate) fn after(self, conn: &mut Conn, now: NaiveDateTime) -> QueryResult<usize> {
-        self.0
-            .map_or(Ok(0), |(people, ids)| people.after(conn, &ids, now))
-    }
-}
-
 fn standings(conn: &mut Conn, ids: &[IdentityId]) -> QueryResult<HashMap<IdentityId, Standing>> {
     let found = webhook::standings(conn, ids)?;
     Ok(found.into_iter().map(|one| (one.id, one)).collect())

@@ -23,9 +23,12 @@ both_engines! {
         ]) {
             let staff = format!("s{person}");
             ways.member(&staff, person).await;
-            // Whoever is refused in the second of their follow may have followed since.
-            ways.stage.app.advance(Duration::from_secs(5));
-            ways.refuse(TEMPLATE_SEND, errcode);
+            // Whoever is refused in the minutes after their follow may follow all the same.
+            ways.stage.app.advance(Duration::from_secs(700));
+            match errcode {
+                43004 => ways.stage.world().remove_followers(OA, person..person + 1).unwrap(),
+                _ => ways.refuse(TEMPLATE_SEND, errcode),
+            }
             ways.sent(&staff).await;
             let story = ways.explain(&staff).await;
             let last = last(&story);
