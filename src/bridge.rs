@@ -8,6 +8,7 @@ pub mod bind;
 pub mod consent;
 mod decide;
 pub mod deliver;
+mod ends;
 pub mod explain;
 mod fallback;
 pub mod gauges;
@@ -49,6 +50,7 @@ use crate::wechat::client::Client;
 use accounts::Accounts;
 use awaited::Awaited;
 use deliver::{Lanes, Restricted, Rests, Turns};
+use ends::Ends;
 use keys::Keys;
 use prepared::Notifications;
 use signals::Signals;
@@ -82,6 +84,8 @@ pub struct Bridge {
     pub turns: Arc<Turns>,
     /// Of whom WeChat has lately said that they, or the account, are restricted.
     pub restricted: Arc<Restricted>,
+    /// What failed for good and is still to be told in the log.
+    pub ends: Arc<Ends>,
     /// The business's endpoints that are left alone for a while.
     pub rests: Arc<Rests>,
     /// Posts to the business's endpoints.
@@ -105,6 +109,7 @@ impl Bridge {
             lanes: Arc::new(Lanes::new(&config.deliver)),
             turns: Arc::default(),
             restricted: Arc::default(),
+            ends: Arc::default(),
             rests: Arc::default(),
             webhooks: Arc::new(Webhooks::new(&config.webhooks)),
             signals: Arc::new(Signals::default()),

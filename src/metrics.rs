@@ -40,6 +40,11 @@ pub fn install() -> Result<PrometheusHandle, BuildError> {
         "Delivery attempts by outcome"
     );
     describe_counter!(
+        "queqiao_deliveries_total",
+        Unit::Count,
+        "Deliveries that came to their end, by state and reason"
+    );
+    describe_counter!(
         "queqiao_no_receipt_total",
         Unit::Count,
         "Deliveries closed because their receipt did not come in time"
@@ -125,6 +130,19 @@ pub fn wechat_call(call: &'static str, outcome: &'static str) {
 /// A delivery was tried.
 pub fn attempt(outcome: &'static str) {
     counter!("queqiao_attempts_total", "outcome" => outcome).increment(1);
+}
+
+/// Deliveries came to their end. Both words are of a closed set.
+pub fn deliveries(state: &'static str, reason: &'static str, count: i64) {
+    let count = u64::try_from(count).unwrap_or_default();
+    counter!("queqiao_deliveries_total", "state" => state, "reason" => reason).increment(count);
+}
+
+/// Receipts said that messages arrived.
+pub fn delivered(count: usize) {
+    let state = "delivered";
+    counter!("queqiao_deliveries_total", "state" => state, "reason" => "none")
+        .increment(count as u64);
 }
 
 /// Deliveries were closed without a receipt.

@@ -16,6 +16,7 @@ pub mod event;
 pub mod identity;
 pub mod import;
 pub mod invitation;
+pub mod mark;
 pub mod message_type;
 pub mod notification;
 pub mod project;

@@ -42,6 +42,7 @@ pub fn start(bridge: &Bridge, shutdown: &watch::Receiver<bool>) -> JoinSet<()> {
     spawn!("webhooks", webhooks, often, webhook_step());
     spawn!("prune", kept, seldom, webhook_prune_step());
     spawn!("due", due, often, due_step());
+    spawn!("ends", ends, seldom, ends_step());
     let settings = &bridge.config.deliver;
     for _ in 0..settings.loops.saturating_add(settings.urgent_loops) {
         // Woken by the one that looks, and by each other.

@@ -16,6 +16,7 @@ mod credits;
 mod endpoint;
 mod failure;
 mod lane;
+mod marks;
 mod message;
 mod outcome;
 mod pause;
@@ -206,6 +207,7 @@ impl Bridge {
             let template_id = routes.first().and_then(|own| own.template_id.as_deref());
             book.credits
                 .enter(due, claimed_at, template_id, permit, &done);
+            book.marks.enter(due, routes.first(), &done);
             book.enter(due, claimed_at, done, routes);
         }
         (book, tally)

@@ -22,7 +22,9 @@ use super::window;
 use crate::db::DbError;
 use crate::ids::ProjectId;
 
-pub use account::{AccountStory, ChannelStory, CustomerStory, IdentityStory, SubscriptionStory};
+pub use account::{
+    AccountStory, ChannelStory, CustomerStory, IdentityStory, SubscriptionStory, SwitchStory,
+};
 pub use delivery::{DeliveryStory, Refusal};
 pub use lead::TypeStory;
 pub use person::{BindingStory, InvitationStory, UnionidStory};

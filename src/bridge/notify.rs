@@ -29,7 +29,7 @@ use super::senders::{KnownAccounts, known_accounts, senders};
 use crate::config::Config;
 use crate::db::{Conn, DbError};
 use crate::ids::{DeliveryId, NotificationId, ProjectId};
-use crate::models::delivery::{self, DeliveryState};
+use crate::models::delivery::{self, DeliveryState, End};
 use crate::models::message_type;
 use crate::models::notification::{self, NewNotification};
 
@@ -163,6 +163,7 @@ impl Bridge {
                 notification.recipients = accepted.verdicts.len(),
                 "notification accepted"
             );
+            self.ended(unreachable(&accepted));
             self.wake_delivery();
             if names_people {
                 self.signals.profiles.notify_one();
@@ -200,6 +201,29 @@ impl Bridge {
             .snapshot(move |conn| replay(conn, project, &request));
         look.await?.map(Ready::Accepted).ok_or(refused)
     }
+}
+
+/// Those whom no route leads to, by why.
+fn unreachable(accepted: &Accepted) -> Vec<End> {
+    let mut ends: Vec<End> = Vec::new();
+    for verdict in &accepted.verdicts {
+        if verdict.state != DeliveryState::Unreachable {
+            continue;
+        }
+        let reason = verdict.reason.as_deref();
+        match ends.iter_mut().find(|end| end.reason.as_deref() == reason) {
+            Some(end) => end.count += 1,
+            None => ends.push(End {
+                notification_id: accepted.notification_id,
+                app_id: None,
+                state: verdict.state,
+                reason: reason.map(str::to_owned),
+                detail: verdict.detail.clone().map(Into::into),
+                count: 1,
+            }),
+        }
+    }
+    ends
 }
 
 /// A request whose login codes were looked at.

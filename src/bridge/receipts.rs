@@ -51,9 +51,14 @@ impl Bridge {
             let moved = fallback::move_on(conn, &cache, &held, &stuck, now)?;
             // After moving on, as a delivery that goes on has not failed.
             tell::ended(conn, &settled.ids(), now)?;
-            Ok::<_, ReceiptError>((settled, moved))
+            let failed: Vec<_> = settled.failed().map(|failed| failed.id).collect();
+            let ends = delivery::ends(conn, &failed)?;
+            Ok::<_, ReceiptError>((settled, moved, ends))
         });
-        let (settled, moved) = settle.await?;
+        let (settled, moved, ends) = settle.await?;
+        let arrived = settled.closed.len() - settled.failed().count();
+        metrics::delivered(arrived);
+        self.ended(ends);
         if !settled.closed.is_empty() {
             self.signals.webhooks.notify_one();
         }
@@ -92,14 +97,15 @@ impl Bridge {
         let overdue = self.db.write(move |conn| {
             let overdue = delivery::close_overdue(conn, sent_before, now, OVERDUE_BATCH)?;
             tell::ended(conn, &overdue.closed, now)?;
-            Ok::<_, ReceiptError>(overdue)
+            let ends = delivery::ends(conn, &overdue.closed)?;
+            Ok::<_, ReceiptError>((overdue, ends))
         });
-        let overdue = overdue.await?;
+        let (overdue, ends) = overdue.await?;
+        self.ended(ends);
         let closed = overdue.closed.len();
         if closed > 0 {
             self.signals.webhooks.notify_one();
             metrics::no_receipt(closed);
-            tracing::warn!(deliveries.count = closed, "receipts did not come in time");
         }
         Ok(match overdue.looked_at {
             0 => Step::Idle,

@@ -11,6 +11,12 @@ use crate::ids::{NotificationId, VersionId};
 use crate::models::delivery::{Delivery, DeliveryState, Edition};
 use crate::models::{message_type, notification};
 
+/// Of a person who has switched the template's messages off. It is not certain: nothing tells when
+/// they switch them on again.
+pub(super) const SWITCHED_OFF: &str = "WeChat said that the person has switched this template's \
+                                       messages off inside WeChat. One is tried all the same, as \
+                                       nothing tells when they switch them on again.";
+
 /// The verdict on the route that leads to the person.
 const TAKEN: &str = "taken";
 
@@ -93,6 +99,15 @@ impl RouteView {
     /// Whether it leads to the person.
     pub fn leads(&self) -> bool {
         self.verdict == TAKEN
+    }
+
+    /// The same, with a sentence of warning; it leads to the person all the same.
+    #[must_use]
+    pub(super) fn warned(self, warning: &str) -> Self {
+        Self {
+            detail: Some(warning.to_owned()),
+            ..self
+        }
     }
 
     /// A route as the planner has judged it; without a reason it leads to the person.

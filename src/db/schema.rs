@@ -13,7 +13,9 @@ pub use notify::{
     account_pauses, attempts, budgets, deliveries, message_type_versions, message_types,
     notifications, progress, receipts, sweeps,
 };
-pub use subscribe::{credit_entries, credits, template_syncs, templates};
+pub use subscribe::{
+    credit_entries, credits, route_alerts, switched_off, template_syncs, templates,
+};
 mod events_out;
 
 pub use events_out::{webhook_messages, webhooks};

@@ -4,6 +4,7 @@ mod again;
 mod cancel;
 mod claim;
 mod consent;
+mod ends;
 mod holds;
 mod insert;
 mod onward;
@@ -32,6 +33,7 @@ pub use claim::{
     Claim, Due, Ended, Head, NO_ACCOUNT, Postponed, claim_due, hasten, heads, release, resume_asked,
 };
 pub use consent::{WAITING_FOR_CONSENT, consented};
+pub use ends::{End, ends, ends_of};
 pub use holds::{MOST_ASTRAY, astray};
 pub use insert::insert_many;
 pub use onward::{DeadEnd, Halted, end, halted};

@@ -6,6 +6,7 @@ mod consent_wait;
 mod customer;
 mod deliver;
 mod endpoint;
+mod ends;
 mod explain;
 mod fallback;
 mod lanes;

@@ -7,6 +7,7 @@ use chrono::NaiveDateTime;
 
 use super::credits::Credits;
 use super::failure::Failure;
+use super::marks::Marks;
 use super::outcome::Next;
 use super::send::Done;
 use crate::bridge::fallback::Stuck;
@@ -29,6 +30,8 @@ pub(super) struct Book {
     pub(super) unfollowed: Vec<Unfollowed>,
     /// What becomes of the permissions that were taken.
     pub(super) credits: Credits,
+    /// What was learnt of templates and pages.
+    pub(super) marks: Marks,
     /// Deliveries whose route did not lead to the person, and that have another.
     pub(super) stuck: Vec<Stuck>,
 }

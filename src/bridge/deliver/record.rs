@@ -10,6 +10,7 @@ use super::book::Book;
 use super::lane::Slot;
 use super::pause::{self, Tally, Verdict};
 use super::{DeliverError, Gathered, resume};
+use crate::bridge::accounts::OpenAccount;
 use crate::bridge::webhook::tell;
 use crate::bridge::{Bridge, fallback};
 use crate::db::Conn;
@@ -17,7 +18,7 @@ use crate::ids::AccountId;
 use crate::metrics;
 use crate::models::account_pause::{self, AccountPause, Named};
 use crate::models::budget::{self, Uses};
-use crate::models::delivery::NO_ACCOUNT;
+use crate::models::delivery::{End, NO_ACCOUNT};
 use crate::models::{account, attempt, delivery, identity};
 
 /// How often a batch is recorded at most.
@@ -31,6 +32,7 @@ struct Record {
     /// Calls that were counted and not made; below zero where more were made.
     unused: Vec<Uses>,
     lane: AccountId,
+    account: Option<Arc<OpenAccount>>,
     /// Whether the account, or a call of it, was paused before.
     was_paused: bool,
 }
@@ -45,6 +47,8 @@ struct Recorded {
     asked: usize,
     /// Events for endpoints.
     told: usize,
+    /// Deliveries that came to their end.
+    ends: Vec<End>,
     /// What became of the account's pauses, if anything may have.
     changed: Option<Changed>,
 }
@@ -81,6 +85,7 @@ impl Bridge {
             },
             unused,
             lane: slot.lane,
+            account: gathered.accounts.get(&slot.lane).cloned(),
             was_paused: !known.is_empty(),
         });
         let recorded = self.write_down(&record).await?;
@@ -96,6 +101,7 @@ impl Bridge {
                 self.wake_delivery();
             }
         }
+        self.ended(recorded.ends);
         if record.verdict.pauses.is_empty() {
             slot.went_well();
         }
@@ -151,6 +157,8 @@ impl Bridge {
                 let moved = fallback::move_on(conn, &cache, &held, &book.stuck, now)?;
                 // After moving on, as a delivery that goes on has not failed.
                 let told = tell::sends(conn, &outcomes, now)?;
+                let told = told + book.marks.write(conn, record.account.as_deref(), now)?;
+                let ends = delivery::ends_of(conn, &outcomes)?;
                 for attempt in &book.attempts {
                     metrics::attempt(attempt.outcome);
                 }
@@ -163,6 +171,7 @@ impl Bridge {
                     moved,
                     asked,
                     told,
+                    ends,
                     changed,
                 })
             })

@@ -28,10 +28,24 @@ pub struct AccountStory {
     pub identities: Vec<IdentityStory>,
     /// Template messages; none for a mini-program.
     pub template: Option<ChannelStory>,
+    /// Templates whose messages the person has switched off inside WeChat, as far as refusals have
+    /// told. They are tried all the same.
+    pub switched_off: Vec<SwitchStory>,
     /// Subscription messages, by template.
     pub subscriptions: Vec<SubscriptionStory>,
     /// Customer messages.
     pub customer: CustomerStory,
+}
+
+/// A template whose messages the person has switched off.
+#[derive(Clone, Debug, Serialize)]
+pub struct SwitchStory {
+    /// The template.
+    pub template_id: String,
+    /// Its name, if it was ever listed.
+    pub title: Option<String>,
+    /// When WeChat last refused a message for it.
+    pub since: DateTime<Utc>,
 }
 
 /// One openid of the person.
@@ -120,11 +134,26 @@ fn story(facts: &Facts, account: &Account, rules: &Rules) -> AccountStory {
         trouble: facts.troubles.get(&account.id).cloned().unwrap_or_default(),
         identities: there.iter().map(|one| identity(one)).collect(),
         template: of(Permission::Follow).next().map(verdict),
+        switched_off: switched_off(facts, account),
         subscriptions: of(Permission::Credit)
             .map(|lead| subscription(facts, lead))
             .collect(),
         customer: customer(rules, account.kind, &there, facts.now.and_utc().timestamp()),
     }
+}
+
+fn switched_off(facts: &Facts, account: &Account) -> Vec<SwitchStory> {
+    let off = facts.switched_off.iter();
+    let off = off.filter(|one| one.account_id == account.id);
+    off.map(|one| SwitchStory {
+        template_id: one.template_id.clone(),
+        title: facts
+            .titles
+            .get(&(one.account_id, one.template_id.clone()))
+            .cloned(),
+        since: one.since.and_utc(),
+    })
+    .collect()
 }
 
 fn identity(identity: &Identity) -> IdentityStory {

@@ -10,7 +10,7 @@ use super::delivery::Refusal;
 use super::lead::{self, Lead};
 use crate::bridge::decide::permissions;
 use crate::bridge::plan::Credits;
-use crate::bridge::route::Route;
+use crate::bridge::route::{Channel, Route};
 use crate::bridge::senders::{KnownAccounts, known_accounts};
 use crate::bridge::templates::{Library, RouteProblem};
 use crate::bridge::trouble::{Stops, Trouble};
@@ -27,6 +27,7 @@ use crate::models::delivery::{self, Delivery};
 use crate::models::identity::window::Rules;
 use crate::models::identity::{self, Identity};
 use crate::models::invitation::{self, Invitation};
+use crate::models::mark::{self, SwitchedOff};
 use crate::models::staff::{self, ReachRow, Staff};
 use crate::models::unionid_change::{self, Replacement};
 use crate::models::{message_type, notification, template};
@@ -66,6 +67,8 @@ pub(super) struct Facts {
     pub(super) leads: Vec<Lead>,
     pub(super) asked: Option<AskedType>,
     pub(super) deliveries: Vec<Delivery>,
+    /// Templates whose messages they have switched off inside WeChat.
+    pub(super) switched_off: Vec<SwitchedOff>,
     /// WeChat's last word on each, if it was an error.
     pub(super) refusals: HashMap<DeliveryId, Refusal>,
     pub(super) types: HashMap<NotificationId, String>,
@@ -125,6 +128,7 @@ impl Facts {
                 .collect(),
             // The newest try of each comes last, and is WeChat's last word.
             refusals: told.collect(),
+            switched_off: mark::switched_off_by(conn, &ids)?,
             types: notification::types_of(conn, &of)?.into_iter().collect(),
             routes: Routes::of(conn, &deliveries)?,
             replacements: unionid_change::replacements(conn, project, &unionids)?,
@@ -157,6 +161,16 @@ impl Facts {
             routes,
         });
         Ok(())
+    }
+
+    /// Whether they have switched off the messages of a route's template.
+    pub(super) fn is_switched_off(&self, account: Option<AccountId>, route: &Route) -> bool {
+        let mut off = self.switched_off.iter();
+        route.channel == Channel::Template
+            && off.any(|one| {
+                Some(one.account_id) == account
+                    && Some(&one.template_id) == route.template_id.as_ref()
+            })
     }
 
     pub(super) fn account(&self, id: AccountId) -> Option<&Account> {

@@ -10,7 +10,7 @@ use crate::bridge::plan::{Credits, Plan, Sender, Unreachable, plan};
 use crate::bridge::route::{Channel, Permission, Route};
 use crate::bridge::senders::{KnownAccounts, sender};
 use crate::bridge::templates::RouteProblem;
-use crate::bridge::ways::RouteView;
+use crate::bridge::ways::{RouteView, SWITCHED_OFF};
 use crate::models::account::{Account, AccountKind};
 use crate::models::credit::Credit;
 use crate::models::identity::FollowState;
@@ -171,7 +171,11 @@ pub(super) fn of_type(facts: &Facts) -> Option<TypeStory> {
             Ok(lead) => {
                 let why = lead.why.as_ref();
                 let why = why.map(|(reason, detail)| (reason.as_str(), detail.as_str()));
-                RouteView::judged(at, &lead.sender, why)
+                let view = RouteView::judged(at, &lead.sender, why);
+                match lead.why.is_none() && facts.is_switched_off(lead.sender.id, route) {
+                    true => view.warned(SWITCHED_OFF),
+                    false => view,
+                }
             }
             // Then every request of this type is refused.
             Err(problem) => RouteView {

@@ -8,13 +8,14 @@ use super::lead::{Lead, that_matter};
 use super::person::unlinked;
 use super::{moved, trail, trouble};
 use crate::bridge::plan::Unreachable;
-use crate::bridge::route::Permission;
+use crate::bridge::route::{Permission, Route};
 use crate::bridge::trouble::Trouble;
 use crate::ids::AccountId;
 use crate::models::account::{Account, AccountKind};
 use crate::models::credit::Credit;
 use crate::models::identity::{Identity, ProfileState};
 use crate::models::invitation::State;
+use crate::models::mark::SwitchedOff;
 
 /// Sentences, each said once.
 #[derive(Default)]
@@ -81,6 +82,11 @@ pub(super) fn next(facts: &Facts, story: &Explanation) -> Vec<String> {
             if !is_told {
                 steps.add(reach(facts, lead, *reason));
             }
+        }
+    }
+    for off in &facts.switched_off {
+        if let Some(step) = switched_off(facts, off) {
+            steps.add(step);
         }
     }
     trail::follow_up(facts, story, &mut steps);
@@ -271,6 +277,28 @@ fn learn_unionid(facts: &Facts, silent: &Identity, wanted: &str) -> String {
         ),
         ProfileState::Complete => format!("Ask them to follow account {wanted}."),
     }
+}
+
+/// A template that the person has switched off, if a message would go by it.
+fn switched_off(facts: &Facts, off: &SwitchedOff) -> Option<String> {
+    let account = facts.account(off.account_id)?;
+    let (app_id, template_id) = (&account.app_id, &off.template_id);
+    if let Some(asked) = &facts.asked {
+        let mut routes = asked.routes.iter();
+        let names = |route: &Route| {
+            route.account.as_ref() == Some(app_id) && facts.is_switched_off(Some(account.id), route)
+        };
+        if !routes.any(names) {
+            return None;
+        }
+    }
+    let since = off.since.and_utc().format("%F %H:%M:%S UTC");
+    Some(format!(
+        "Ask them to switch the messages of template {template_id} on again, in the settings of \
+         account {app_id} inside WeChat: WeChat refused one at {since} because they are off. Nothing \
+         tells when that changes; a message is tried all the same, and a route behind it reaches them \
+         meanwhile."
+    ))
 }
 
 fn consent(facts: &Facts, lead: &Lead) -> String {

@@ -3,7 +3,8 @@
 use super::NotifyError;
 use crate::bridge::Bridge;
 use crate::ids::{NotificationId, ProjectId};
-use crate::models::delivery::{self, DeliveryState};
+use crate::metrics;
+use crate::models::delivery::{self, DeliveryState, Reason};
 use crate::models::notification;
 
 impl Bridge {
@@ -29,6 +30,9 @@ impl Bridge {
         let Some((cancelled, counts)) = done.await? else {
             return Ok(None);
         };
+        let cancelled_now = i64::try_from(cancelled).unwrap_or_default();
+        let (state, reason) = (DeliveryState::Cancelled, Reason::Cancelled);
+        metrics::deliveries(state.as_str(), reason.as_str(), cancelled_now);
         tracing::info!(
             notification.id = %id,
             deliveries.cancelled = cancelled,

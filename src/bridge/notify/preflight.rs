@@ -1,6 +1,6 @@
 //! What a request to notify would come to: decided by the code that accepts it, and not stored.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::convert::Infallible;
 use std::sync::Arc;
 
@@ -16,14 +16,15 @@ use crate::bridge::await_consent::Waiting;
 use crate::bridge::decide::{Addressee, Decision, Reach};
 use crate::bridge::plan::Sender;
 use crate::bridge::prepared::Prepared;
-use crate::bridge::route::{Recipient, Route};
+use crate::bridge::route::{Channel, Recipient, Route};
 use crate::bridge::templates::Library;
 use crate::bridge::trouble::Stops;
-use crate::bridge::ways::RouteView;
+use crate::bridge::ways::{RouteView, SWITCHED_OFF};
 use crate::config::Config;
 use crate::db::{Conn, DbError};
-use crate::ids::ProjectId;
+use crate::ids::{IdentityId, ProjectId};
 use crate::models::account::{self, Account};
+use crate::models::mark;
 
 /// What would come of a request.
 #[derive(Clone, Debug)]
@@ -49,6 +50,8 @@ pub struct Forecast {
     pub why: Option<(&'static str, String)>,
     /// Every route that was considered, in order; the last one is taken, if any is.
     pub routes: Vec<RouteView>,
+    /// Whether they have switched off the messages of the template that they would be sent.
+    pub switched_off: bool,
 }
 
 /// Something about a route that concerns everybody.
@@ -133,6 +136,7 @@ fn look(
     let mut warnings = troubles(routes, &accounts, &stops);
     warnings.extend(templates(conn, project, &usable.prepared)?);
     warnings.extend(shortages(routes, &accounts, &stops, &verdicts));
+    warnings.extend(switches(&verdicts));
     warnings.sort_by_key(|warning| warning.route);
     Ok(Preflight { verdicts, warnings })
 }
@@ -148,14 +152,61 @@ fn forecasts(
     met.imagine(&usable.accounts, whom, &mut reach);
     let known = reach.known();
     let decided = decided(conn, usable, (met, now), whom, &known)?;
+    let off = switched_off(conn, &decided, &usable.senders)?;
     let forecasts = decided.iter().map(|one| {
         let waiting = Waiting::of(one, usable.consent_wait, times.waits(now), now);
-        forecast(one, waiting, &usable.senders)
+        let is_off = sent_to(one, &usable.senders).is_some_and(|sent| off.contains(&sent));
+        forecast(one, waiting, (&usable.senders, is_off))
     });
     Ok(forecasts.collect())
 }
 
-fn forecast(decision: &Decision<'_>, waiting: Option<Waiting<'_>>, senders: &[Sender]) -> Forecast {
+/// Whom a template message would go to, and its template.
+fn sent_to(decision: &Decision<'_>, senders: &[Sender]) -> Option<(IdentityId, String)> {
+    let (route, to) = decision.way.as_ref().ok()?;
+    let sender = senders.get(usize::try_from(*route).ok()?)?;
+    let is_template = sender.channel == Channel::Template;
+    is_template.then_some((to.identity_id?, sender.template_id.clone()))
+}
+
+/// Who of those that would be sent a template message have switched it off.
+fn switched_off(
+    conn: &mut Conn,
+    decided: &[Decision<'_>],
+    senders: &[Sender],
+) -> diesel::QueryResult<HashSet<(IdentityId, String)>> {
+    let sent = decided.iter().filter_map(|one| sent_to(one, senders));
+    let people: Vec<IdentityId> = sent.map(|(person, _)| person).collect();
+    let off = mark::switched_off_by(conn, &people)?.into_iter();
+    Ok(off.map(|one| (one.identity_id, one.template_id)).collect())
+}
+
+/// One warning for each route whose template people have switched off.
+fn switches(verdicts: &[Forecast]) -> Vec<Warning> {
+    let mut counts: BTreeMap<usize, usize> = BTreeMap::new();
+    for verdict in verdicts.iter().filter(|verdict| verdict.switched_off) {
+        if let Some(route) = verdict.route {
+            *counts.entry(route).or_default() += 1;
+        }
+    }
+    let warning = |(route, count)| Warning {
+        route,
+        field: format!("routes[{route}].template_id"),
+        code: "switched_off",
+        detail: format!(
+            "WeChat said of {count} of these people that they have switched this template's messages \
+             off inside WeChat. They are tried all the same, as nothing tells when they switch them \
+             on again; add a route behind it that reaches them."
+        ),
+    };
+    counts.into_iter().map(warning).collect()
+}
+
+fn forecast(
+    decision: &Decision<'_>,
+    waiting: Option<Waiting<'_>>,
+    (senders, switched_off): (&[Sender], bool),
+) -> Forecast {
     let passed = decision.considered.iter().cloned();
     let mut routes: Vec<RouteView> = passed.map(RouteView::from).collect();
     // All routes are looked at from the first, so the one behind those passed is the one chosen.
@@ -173,7 +224,11 @@ fn forecast(decision: &Decision<'_>, waiting: Option<Waiting<'_>>, senders: &[Se
         let refused = why
             .as_ref()
             .map(|(reason, detail)| (*reason, detail.as_str()));
-        routes.push(RouteView::judged(chosen, sender, refused));
+        let view = RouteView::judged(chosen, sender, refused);
+        routes.push(match switched_off {
+            true => view.warned(SWITCHED_OFF),
+            false => view,
+        });
     }
     Forecast {
         staff_id: decision.staff_id.map(str::to_owned),
@@ -182,6 +237,7 @@ fn forecast(decision: &Decision<'_>, waiting: Option<Waiting<'_>>, senders: &[Se
         waits,
         why: waiting.map(|one| (one.reason, one.detail)).or(why),
         routes,
+        switched_off,
     }
 }
 

@@ -17,7 +17,7 @@ use crate::models::webhook::IdentityFact;
 pub(crate) use deliveries::{ended, sends};
 pub(crate) use people::{People, bound, bound_many, unbound};
 pub(crate) use pushes::{Batch, Pushes};
-pub(crate) use trouble::{alert, disabled, moved};
+pub(crate) use trouble::{RouteAlert, alert, disabled, moved, route};
 
 /// Who somebody is, in every event about a person.
 #[derive(Debug, Serialize)]

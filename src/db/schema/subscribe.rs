@@ -56,3 +56,21 @@ diesel::table! {
         mark -> BigInt,
     }
 }
+
+diesel::table! {
+    switched_off (identity_id, template_id) {
+        identity_id -> BigInt,
+        template_id -> Text,
+        account_id -> BigInt,
+        since -> Timestamp,
+    }
+}
+
+diesel::table! {
+    route_alerts (account_id, subject, errcode) {
+        account_id -> BigInt,
+        subject -> Text,
+        errcode -> BigInt,
+        told_at -> Timestamp,
+    }
+}

@@ -49,6 +49,38 @@ impl Shop {
     }
 }
 
+both_engines! {
+    async fn deliveries_are_counted_by_how_they_end(shop: Shop) {
+        let serve = shop.program.serve(&["serve"]);
+        shop.point_to(&serve);
+        shop.prepare(&serve).await;
+        shop.notify(&serve).await;
+        let counted = |state: &str, reason: &str, count: u32| {
+            format!("queqiao_deliveries_total{{state=\"{state}\",reason=\"{reason}\"}} {count}")
+        };
+        let wait_for = async |lines: Vec<String>| {
+            eventually("the count of ends", async || {
+                shows(&shop.metrics(&serve).await, &lines).then_some(())
+            }).await;
+        };
+        wait_for(vec![counted("delivered", "none", 1)]).await;
+        shop.world().remove_template(OA, "TPL").unwrap();
+        shop.notify(&serve).await;
+        let both = vec![counted("delivered", "none", 1), counted("failed", "template_unknown", 1)];
+        wait_for(both).await;
+        let body = json!({"message_type": "ping", "staff_ids": ["s9"]});
+        shop.call(&serve, Method::POST, "/notifications", body).await;
+        wait_for(vec![counted("unreachable", "unknown_staff", 1)]).await;
+        // What was not told yet is told when the process ends.
+        serve.terminate();
+        let log = serve.ended().err;
+        let lines: Vec<&str> = log.lines().filter(|line| line.contains("deliveries did not arrive")).collect();
+        let line = lines.iter().find(|line| line.contains("template_unknown")).unwrap();
+        assert!(line.contains(&format!("account.app_id=\"{OA}\"")) && line.contains("deliveries.count=1"), "{log}");
+        assert!(lines.iter().any(|line| line.contains("unknown_staff")), "{log}");
+    }
+}
+
 /// Whether these lines stand in Prometheus' text.
 fn shows(metrics: &str, lines: &[String]) -> bool {
     let there: Vec<&str> = metrics.lines().collect();

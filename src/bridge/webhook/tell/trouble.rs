@@ -50,6 +50,43 @@ pub(crate) fn alert(
     audience.tell(conn, &[news], now)
 }
 
+/// A template or a page that WeChat refuses.
+#[derive(Debug, Serialize)]
+pub(crate) struct RouteAlert<'a> {
+    pub(crate) app_id: &'a str,
+    /// The call that WeChat refused.
+    pub(crate) call: &'a str,
+    pub(crate) errcode: i64,
+    /// What it means and what to do.
+    pub(crate) problem: &'a str,
+    /// WeChat's own words.
+    pub(crate) errmsg: &'a str,
+    pub(crate) rid: Option<&'a str>,
+    /// The template at fault, if it is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) template_id: Option<&'a str>,
+    /// The mini-program whose page is at fault, if it is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) mini_program: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) page: Option<&'a str>,
+}
+
+/// WeChat refuses a template or a page of an account; when to say so is the caller's to decide.
+pub(crate) fn route(
+    conn: &mut Conn,
+    project: ProjectId,
+    alert: &RouteAlert<'_>,
+    now: NaiveDateTime,
+) -> QueryResult<usize> {
+    let audience = Audience::of(conn)?;
+    if !audience.wants_in(project, NewsKind::Alert) {
+        return Ok(0);
+    }
+    let news = News::new(project, NewsKind::Alert, now, alert)?.of_account(Some(alert.app_id));
+    audience.tell(conn, &[news], now)
+}
+
 #[derive(Serialize)]
 struct MovedAlert<'a> {
     app_id: &'a str,

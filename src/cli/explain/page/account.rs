@@ -21,6 +21,14 @@ impl Page {
         if let Some(template) = &account.template {
             self.entry("template", &verdict(template, "would be sent"));
         }
+        for off in &account.switched_off {
+            let (template_id, since) = (&off.template_id, time(off.since));
+            let title = off.title.as_deref().unwrap_or_default();
+            self.entry(
+                "switched off",
+                &format!("{template_id} {title}, by the person inside WeChat; seen at {since}"),
+            );
+        }
         let subscriptions = account.subscriptions.iter();
         subscriptions.for_each(|one| self.subscription(one));
         self.customer(&account.customer);

@@ -69,6 +69,7 @@ fn official() -> AccountStory {
             profile_state: ProfileState::NotFollowing,
         }],
         template: Some(no("not_following", "Ask them to follow it.")),
+        switched_off: Vec::new(),
         subscriptions: Vec::new(),
         customer: CustomerStory {
             open_until: None,
@@ -102,6 +103,7 @@ fn mini() -> AccountStory {
         trouble: Vec::new(),
         identities: Vec::new(),
         template: None,
+        switched_off: Vec::new(),
         subscriptions: vec![
             subscription("TPL", 2, yes),
             subscription("TPL2", 0, no("no_credit", "Ask for their consent there.")),

@@ -97,6 +97,7 @@ impl From<Forecast> for VerdictView {
             waits,
             why,
             routes,
+            switched_off: _,
         } = forecast;
         let taken = routes.iter().find(|view| Some(view.route) == route);
         let (reason, detail) = why.unzip();

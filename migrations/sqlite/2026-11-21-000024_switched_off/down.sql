@@ -1,0 +1,2 @@
+DROP TABLE route_alerts;
+DROP TABLE switched_off;
