@@ -18,6 +18,7 @@ pub mod keys;
 pub mod lend;
 mod link;
 pub mod login;
+pub mod migrate;
 pub mod moved;
 pub mod notify;
 pub mod plan;

@@ -87,6 +87,8 @@ row_id! {
     AuditId;
     /// One walk over an account's followers.
     ImportId;
+    /// One walk over the openids of a migrated account.
+    MigrationId;
     /// What one identity allows one subscription template.
     CreditId;
     /// One consent or one send in the ledger of permissions.

@@ -3,6 +3,7 @@
 
 pub mod access_token;
 pub mod account;
+pub mod account_migration;
 pub mod account_move;
 pub mod account_pause;
 pub mod api_key;
@@ -19,6 +20,7 @@ pub mod invitation;
 pub mod mark;
 pub mod message_type;
 pub mod notification;
+pub mod openid_move;
 pub mod project;
 pub mod receipt;
 pub mod staff;

@@ -9,6 +9,7 @@ pub mod error;
 pub mod fields;
 pub mod library;
 pub mod message;
+pub mod migrate;
 pub mod push;
 pub mod qrcode;
 pub mod reply;

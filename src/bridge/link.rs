@@ -30,6 +30,8 @@ const DOUBTS: [TimeDelta; 3] = [
 ];
 const DOUBTED: &str = "WeChat's profile says that the person does not follow, though they followed \
                        a moment ago. It is asked again before it counts.";
+/// The `subscribe_scene` of followers whom an account took over from another one.
+const MIGRATION: &str = "ADD_SCENE_ACCOUNT_MIGRATION";
 
 /// An identity and what WeChat said of it, if anything.
 pub(super) type Answered = (Claimed, Option<UserInfo>);
@@ -103,6 +105,7 @@ fn row(
         (ProfileState::NotFollowing, Some(_)) => ProfileState::Pending,
         (state, _) => state,
     };
+    let is_migration = info.subscribe_scene.as_deref() == Some(MIGRATION);
     let text = |text: Option<String>| text.map(|text| storable(&text).into_owned());
     let qr_scene = info.qr_scene_str.or(match info.qr_scene {
         Some(0) | None => None,
@@ -113,7 +116,11 @@ fn row(
         was_followed: claimed.followed_time,
         was_unfollowed: claimed.unfollowed_time,
         subscribe: info.subscribe,
-        subscribe_time: info.subscribe_time.unwrap_or_default(),
+        // An account migration is no act of the person: who followed before, followed then.
+        subscribe_time: match is_migration && claimed.followed_time > 1 {
+            true => 0,
+            false => info.subscribe_time.unwrap_or_default(),
+        },
         unionid: text(info.unionid),
         subscribe_scene: text(info.subscribe_scene),
         qr_scene: text(qr_scene),

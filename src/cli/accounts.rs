@@ -1,5 +1,6 @@
 //! `queqiao accounts`: WeChat apps, official accounts and mini-programs.
 
+mod migrate;
 mod moved;
 
 use anyhow::{Context as _, Result, bail};
@@ -40,6 +41,22 @@ pub(super) enum Command {
         /// Bind them by the new unionid, where it is certain.
         #[arg(long)]
         rebind: bool,
+        /// Whose; not needed while there is one project.
+        #[arg(long)]
+        project: Option<String>,
+    },
+    /// After an official account was migrated to another one: have WeChat translate its openids, and
+    /// move bindings and follow history to the new ones. Interrupted, it goes on where it was.
+    Migrate {
+        /// AppID of the old account.
+        #[arg(long, value_name = "APP_ID")]
+        from: String,
+        /// AppID of the account that took its followers over.
+        #[arg(long, value_name = "APP_ID")]
+        to: String,
+        /// Print the outcome as JSON.
+        #[arg(long)]
+        json: bool,
         /// Whose; not needed while there is one project.
         #[arg(long)]
         project: Option<String>,
@@ -97,6 +114,12 @@ pub(super) async fn run(config: Config, command: Command) -> Result<()> {
             rebind,
             project,
         } => moved::run(&bridge, &app_id, rebind, project.as_deref()).await,
+        Command::Migrate {
+            from,
+            to,
+            json,
+            project,
+        } => migrate::run(&bridge, (&from, &to), json, project.as_deref()).await,
         Command::List { project } => list(&bridge, project.as_deref()).await,
     }
 }

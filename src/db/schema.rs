@@ -8,7 +8,9 @@ mod notify;
 mod subscribe;
 
 pub use invite::invitations;
-pub use lifetime::{account_moves, profile_details, unionid_changes};
+pub use lifetime::{
+    account_migrations, account_moves, openid_moves, profile_details, unionid_changes,
+};
 pub use notify::{
     account_pauses, attempts, budgets, deliveries, message_type_versions, message_types,
     notifications, progress, receipts, sweeps,
@@ -226,5 +228,5 @@ diesel::allow_tables_to_appear_in_same_query! {
     projects, accounts, access_tokens, api_keys, events, identities, people, imports, staff, staff_tags,
     bindings, message_types, notifications, deliveries, attempts, receipts, audit, templates,
     template_syncs, credits, credit_entries, sweeps, invitations, webhooks, webhook_messages,
-    profile_details, unionid_changes, account_moves,
+    profile_details, unionid_changes, account_moves, account_migrations, openid_moves,
 }

@@ -202,3 +202,34 @@ pub fn rebind(
         .get_result(conn)
         .optional())
 }
+
+/// The bindings to these identities, with their staff ids, in the order of ids.
+pub fn to_identities(conn: &mut Conn, ids: &[IdentityId]) -> QueryResult<Vec<(Binding, String)>> {
+    bindings::table
+        .inner_join(staff::table)
+        .filter(bindings::identity_id.eq_any(ids.iter().map(|id| Some(*id))))
+        .order(bindings::id)
+        .select((Binding::as_select(), staff::staff_id))
+        .load(conn)
+}
+
+/// Lets a binding name another identity. Returns none, and changes nothing, if that one is bound.
+pub fn move_to(
+    conn: &mut Conn,
+    id: BindingId,
+    identity: IdentityId,
+) -> QueryResult<Option<Binding>> {
+    let taken = bindings::table
+        .filter(bindings::identity_id.eq(identity))
+        .select(bindings::id)
+        .first::<BindingId>(conn)
+        .optional()?;
+    if taken.is_some() {
+        return Ok(None);
+    }
+    on_engine!(conn, conn => diesel::update(bindings::table.find(id))
+        .set(bindings::identity_id.eq(identity))
+        .returning(Binding::as_returning())
+        .get_result(conn)
+        .optional())
+}

@@ -1,6 +1,7 @@
 //! Identities over the years: what WeChat tells of people, unionids that change, accounts that move.
 
 mod details;
+mod migrate;
 mod moved;
 
 use serde_json::Value;

@@ -33,3 +33,30 @@ diesel::table! {
         told_at -> Nullable<Timestamp>,
     }
 }
+
+diesel::table! {
+    account_migrations (id) {
+        id -> BigInt,
+        from_account_id -> BigInt,
+        to_account_id -> BigInt,
+        state -> Text,
+        last_identity_id -> BigInt,
+        total -> BigInt,
+        asked -> BigInt,
+        moved -> BigInt,
+        refused -> BigInt,
+        problem -> Nullable<Text>,
+        started_at -> Timestamp,
+        finished_at -> Nullable<Timestamp>,
+    }
+}
+
+diesel::table! {
+    openid_moves (identity_id) {
+        identity_id -> BigInt,
+        to_account_id -> BigInt,
+        new_identity_id -> Nullable<BigInt>,
+        reason -> Nullable<Text>,
+        moved_at -> Timestamp,
+    }
+}

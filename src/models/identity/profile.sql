@@ -19,7 +19,10 @@ UPDATE identities SET
         WHEN r.doubts > 0 THEN identities.follow_state
         WHEN r.subscribe THEN 'following'
         ELSE 'not_following' END,
-    subscribe_scene = COALESCE(r.subscribe_scene, identities.subscribe_scene),
+    subscribe_scene = CASE
+        WHEN r.subscribe_scene = 'ADD_SCENE_ACCOUNT_MIGRATION'
+            THEN COALESCE(identities.subscribe_scene, r.subscribe_scene)
+        ELSE COALESCE(r.subscribe_scene, identities.subscribe_scene) END,
     qr_scene = COALESCE(r.qr_scene, identities.qr_scene),
     language = COALESCE(r.language, identities.language),
     remark = COALESCE(r.remark, identities.remark),

@@ -15,6 +15,7 @@ use crate::models::account::{self, AccountKind, Label};
 use crate::models::binding::{self, StaffLink};
 use crate::models::identity::window::{Rules, Standing};
 use crate::models::identity::{self, Details, FollowState, Identity, LinkState, ProfileState};
+use crate::models::openid_move::{self, OpenidMove};
 
 /// One openid in one account.
 #[derive(Debug, Serialize)]
@@ -46,10 +47,23 @@ pub(super) struct IdentityView {
     profile_error: Option<String>,
     profile_fetched_at: Option<DateTime<Utc>>,
     profile_due_at: Option<DateTime<Utc>>,
+    /// What became of the openid when its account was migrated to another one, if it was.
+    moved_to: Option<MovedTo>,
     /// What customer messages are allowed now; none if there may be none.
     customer_window: Option<OpenWindow>,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
+}
+
+/// What became of an openid of a migrated account.
+#[derive(Debug, Serialize)]
+struct MovedTo {
+    app_id: Option<String>,
+    /// The identity that goes on for it; null where WeChat did not translate the openid.
+    identity_id: Option<IdentityId>,
+    /// Why not, or what was not moved with it.
+    reason: Option<String>,
+    at: DateTime<Utc>,
 }
 
 /// Customer messages that may be sent now.
@@ -145,12 +159,16 @@ impl Accounts {
     ) -> Vec<IdentityView> {
         let views = identities.into_iter().filter_map(|identity| {
             let details = beside.details.remove(&identity.id).unwrap_or_default();
-            Some(view(
-                self.0.get(&identity.account_id)?,
-                identity,
-                details,
-                sight,
-            ))
+            let moved = beside.moves.remove(&identity.id);
+            let account = self.0.get(&identity.account_id)?;
+            let mut view = view(account, identity, details, sight);
+            view.moved_to = moved.map(|moved| MovedTo {
+                app_id: self.app_id(moved.to_account_id),
+                identity_id: moved.new_identity_id,
+                reason: moved.reason,
+                at: moved.moved_at.and_utc(),
+            });
+            Some(view)
         });
         views.collect()
     }
@@ -159,12 +177,17 @@ impl Accounts {
 /// What other tables know of identities.
 pub(super) struct Beside {
     details: HashMap<IdentityId, Details>,
+    moves: HashMap<IdentityId, OpenidMove>,
 }
 
 impl Beside {
     pub(super) fn of(conn: &mut Conn, ids: &[IdentityId]) -> diesel::QueryResult<Self> {
         Ok(Self {
             details: identity::details_of(conn, ids)?,
+            moves: openid_move::of_identities(conn, ids)?
+                .into_iter()
+                .map(|moved| (moved.identity_id, moved))
+                .collect(),
         })
     }
 }
@@ -193,6 +216,7 @@ fn view(account: &Label, identity: Identity, details: Details, sight: &Sight) ->
         country: details.country,
         province: details.province,
         city: details.city,
+        moved_to: None,
         profile_state: identity.profile_state,
         profile_error: identity.profile_error,
         profile_fetched_at: identity.profile_fetched_at.map(|time| time.and_utc()),

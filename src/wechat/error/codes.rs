@@ -45,7 +45,7 @@ pub const LOGIN_CALL: &str = "jscode2session";
 pub const FOR_NOBODY: &str = "account";
 
 /// Calls that are for one person or several; of an unnamed one it is not known.
-const FOR_PEOPLE: [&str; 8] = [
+const FOR_PEOPLE: [&str; 9] = [
     "",
     "template/send",
     "subscribe/send",
@@ -53,6 +53,7 @@ const FOR_PEOPLE: [&str; 8] = [
     "custom/send",
     "user/info",
     "user/info/batchget",
+    "changeopenid",
     LOGIN_CALL,
 ];
 

@@ -180,6 +180,33 @@ impl Stage {
                 let body = json!({"url": self.receiver.url, "events": ["webhook.disabled"]});
                 app.post(key, "/webhooks", body).await.ok(201);
             }
+            // Two people come with other unionids, one of them bound by the new one already.
+            path if path.ends_with("/moved") => {
+                let world = app.simulator.world();
+                let follow = async || {
+                    for person in [7, 8] {
+                        world.follow(OA, person, Origin::default()).await.unwrap();
+                    }
+                    app.drain().await;
+                };
+                let bind = async |staff_id: &str, unionid: String| {
+                    let path = format!("/staff/{staff_id}");
+                    app.put(key, &path, json!({})).await.ok(201);
+                    let path = format!("{path}/bindings");
+                    let body = json!({"unionid": unionid});
+                    app.post(key, &path, body).await.ok(201);
+                };
+                follow().await;
+                bind("m7", population::unionid(7)).await;
+                bind("m8", population::unionid(8)).await;
+                for person in [7, 8] {
+                    world.change_unionids(Some(person)).unwrap();
+                    world.unfollow(OA, person).await.unwrap();
+                }
+                bind("m9", world.unionid(OA, 8).unwrap()).await;
+                app.advance(Duration::from_secs(2));
+                follow().await;
+            }
             // Consent is used up, so that somebody is running out of it.
             path if path.starts_with("/credits/low") => {
                 app.advance(Duration::from_secs(1));

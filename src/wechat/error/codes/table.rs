@@ -147,6 +147,8 @@ pub(super) const ROWS: &[Row] = &[
     row(61024, Account, "The account must be called through its third-party platform.", "Use an account whose own app secret may fetch tokens."),
     row(61450, Busy, "WeChat's customer service is busy.", WAIT),
     row(61451, Request, "A parameter of the customer service call is invalid.", NOT_USED),
+    row(63178, Request, "WeChat knows no migration between the two accounts.", "Openids are translated once the migration is approved, for 15 days. Check both AppIDs: --from is the old account, and --to the one that took its followers over."),
+    row(63182, Request, "The list of openids is empty.", REPORT),
     row(65400, Account, "The account has not enabled the new customer service.", "Enable it in WeChat's console."),
     row(70000, Unavailable, "WeChat protects this person as a minor.", "Nothing to do: such messages cannot reach this person."),
     row(76001, Request, "WeChat does not know this rid.", "Check the rid; those of logins cannot be looked up."),

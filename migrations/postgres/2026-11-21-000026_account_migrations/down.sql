@@ -1,0 +1,2 @@
+DROP TABLE openid_moves;
+DROP TABLE account_migrations;
