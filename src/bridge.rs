@@ -9,6 +9,7 @@ pub mod consent;
 mod decide;
 pub mod deliver;
 mod ends;
+pub mod erase;
 pub mod explain;
 mod fallback;
 pub mod gauges;

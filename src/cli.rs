@@ -67,7 +67,7 @@ enum Command {
     /// Followers that were there before Queqiao.
     #[command(subcommand)]
     Followers(followers::Command),
-    /// People who were there before Queqiao.
+    /// People: those who were there before Queqiao, and those to be erased.
     #[command(subcommand)]
     People(people::Command),
     /// The templates that accounts have at WeChat.

@@ -99,4 +99,6 @@ row_id! {
     WebhookId;
     /// One event for one endpoint.
     WebhookMessageId;
+    /// One time that a person's data is erased.
+    ErasureId;
 }

@@ -13,6 +13,7 @@ pub mod binding;
 pub mod budget;
 pub mod credit;
 pub mod delivery;
+pub mod erasure;
 pub mod event;
 pub mod identity;
 pub mod import;

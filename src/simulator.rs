@@ -9,13 +9,14 @@
 //! - `control`: the same over HTTP, under `/_sim`;
 //! - `api`: WeChat's calls, one room for each family; `server`: where faults strike;
 //! - `account`, `followers`, `late`, `lists`, `codes`, `tokens`, `template`, `grants`, `chats`, `budgets`, `sent`, `receipts`, `persons`, `migration`: what WeChat keeps, one room for each;
-//! - `actions`, `consent`, `sender`: what people do, and the pushes that come of it;
+//! - `actions`, `cancellation`, `consent`, `sender`: what people and WeChat do, and the pushes that come of it;
 //! - [`population`]: who the people are, computed by everybody for themselves.
 
 mod account;
 mod actions;
 mod api;
 mod budgets;
+mod cancellation;
 mod chats;
 mod codes;
 mod consent;
@@ -58,6 +59,7 @@ use url::Url;
 pub use account::{Kind, Settings};
 pub use actions::BulkOutcome;
 pub use budgets::Budget;
+pub use cancellation::{PLATFORM, Spelling, VerificationPush};
 pub use consent::{Choice, Popup};
 pub use faults::{Fault, FaultKind};
 pub use followers::{Origin, SubscribeScene};

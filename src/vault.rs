@@ -11,16 +11,21 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use chacha20poly1305::aead::{Aead, Payload};
 use chacha20poly1305::{ChaCha20Poly1305, KeyInit, Nonce};
+use hmac::{Hmac, Mac as _};
 use secrecy::{ExposeSecret, SecretString};
+use sha2::Sha256;
 use thiserror::Error;
 
 const NONCE_BYTES: usize = 12;
+const FINGERPRINT_BYTES: usize = 16;
 const KEY_FILE: &str = "master.key";
 
 /// The master key, ready to seal and open. Its `Debug` form shows nothing.
 #[derive(Clone)]
 pub struct Vault {
     cipher: ChaCha20Poly1305,
+    /// For [`Vault::fingerprint`]: without the master key nobody can tell what it was made of.
+    fingerprint_key: [u8; 32],
 }
 
 /// Why a secret could not be sealed or opened.
@@ -52,6 +57,18 @@ impl std::fmt::Debug for Vault {
     }
 }
 
+/// HMAC-SHA256.
+fn mac(key: &[u8; 32], text: &[u8]) -> [u8; 32] {
+    // A key shorter than the block is padded with zeros (RFC 2104).
+    let mut block = [0; 64];
+    for (to, from) in block.iter_mut().zip(key) {
+        *to = *from;
+    }
+    let mut mac = <Hmac<Sha256> as KeyInit>::new(&block.into());
+    mac.update(text);
+    mac.finalize().into_bytes().into()
+}
+
 impl Vault {
     /// The key given by the operator, or else the key file in the data directory, which is made
     /// at the first start with mode 0600.
@@ -73,6 +90,7 @@ impl Vault {
     fn from_bytes(key: &[u8; 32]) -> Self {
         Self {
             cipher: ChaCha20Poly1305::new(key.into()),
+            fingerprint_key: mac(key, b"fingerprints"),
         }
     }
 
@@ -102,6 +120,15 @@ impl Vault {
             }
             Err(error) => Err(failed(error)),
         }
+    }
+
+    /// By what a text is known again that may not be kept: hex, the same for the same place and text
+    /// under this master key.
+    pub fn fingerprint(&self, place: &str, text: &str) -> String {
+        let key = mac(&self.fingerprint_key, place.as_bytes());
+        let digest = mac(&key, text.as_bytes());
+        let (short, _) = digest.split_at(FINGERPRINT_BYTES);
+        hex::encode(short)
     }
 
     /// Seals a secret for one place, for example `accounts/wx0123456789abcdef/secret`.
@@ -172,6 +199,26 @@ mod tests {
         let mut altered = sealed;
         *altered.last_mut().unwrap() ^= 1;
         assert!(vault.unseal("accounts/a/secret", &altered).is_err());
+    }
+
+    #[test]
+    fn a_fingerprint_depends_on_the_text_its_place_and_the_key() {
+        let vault = Vault::random();
+        let print = vault.fingerprint("openids/1", "oA");
+        assert_eq!(print.len(), 32);
+        assert_eq!(vault.clone().fingerprint("openids/1", "oA"), print);
+        for other in [
+            vault.fingerprint("openids/1", "oB"),
+            vault.fingerprint("openids/2", "oA"),
+            Vault::random().fingerprint("openids/1", "oA"),
+        ] {
+            assert_ne!(other, print);
+        }
+        // RFC 4231, test case 1, with its key padded to the length of ours.
+        let mut key = [0; 32];
+        key.iter_mut().take(20).for_each(|byte| *byte = 0x0b);
+        let digest = mac(&key, b"Hi There");
+        assert!(hex::encode(digest).starts_with("b0344c61d8db3853"));
     }
 
     #[cfg(unix)]

@@ -36,6 +36,7 @@ pub fn start(bridge: &Bridge, shutdown: &watch::Receiver<bool>) -> JoinSet<()> {
     spawn!("process", events, often, process_step());
     spawn!("profile", profiles, often, profile_step());
     spawn!("import", imports, often, import_step(None));
+    spawn!("erase", erasures, often, erase_step(None));
     spawn!("receipts", receipts, often, receipt_step());
     spawn!("templates", templates, seldom, template_step());
     spawn!("overdue", overdue, seldom, overdue_step());

@@ -11,7 +11,7 @@ use super::deliver;
 use super::profile::ProfileError;
 use super::retry::{Backoff, jitter};
 use super::token::TokenError;
-use super::{Bridge, Step};
+use super::{Bridge, Step, erase};
 use crate::db::DbError;
 use crate::ids::{IdentityId, ImportId};
 use crate::models::account::AccountKind;
@@ -148,15 +148,18 @@ impl Bridge {
         openids.dedup();
         let before = import.collected.unsigned_abs();
         let per_second = self.config.profile.refresh_per_second;
+        let vault = self.vault.clone();
         // The page and the cursor behind it are one transaction: neither is lost without the other.
         let done = self
             .db
             .write(move |conn| {
                 let mut place = before;
                 for chunk in openids.chunks(CHUNK) {
+                    let gone = erase::gone(conn, &vault, account_id, chunk)?;
                     let rows: Vec<Listed<'_>> = chunk
                         .iter()
                         .zip(place..)
+                        .filter(|(openid, _)| !gone.contains(*openid))
                         .map(|(openid, place)| Listed {
                             project_id,
                             account_id,

@@ -11,6 +11,7 @@ use super::keys::Caller;
 use super::token::{Report, TokenError};
 use crate::db::DbError;
 use crate::models::audit::{self, Action, NewEntry};
+use crate::models::erasure::Actor;
 use crate::wechat::client::AccessToken;
 
 /// An access token and how long it lasts.
@@ -125,11 +126,14 @@ impl Bridge {
             .write(move |conn| {
                 let entry = NewEntry {
                     project_id,
+                    actor: Actor::ApiKey,
                     api_key_id,
                     api_key_name: &key_name,
                     action,
                     app_id: Some(&app_id),
                     outcome,
+                    identity_id: None,
+                    erasure_id: None,
                     created_at: now,
                 };
                 Ok(audit::add(conn, &entry)?)

@@ -2,6 +2,7 @@
 //! arrived, what people allow, and for how long they may be answered. A batch is one transaction; effects are idempotent and do not depend on order.
 
 mod consent;
+mod erased;
 mod fold;
 mod unionid;
 mod window;
@@ -13,7 +14,7 @@ use diesel::QueryResult;
 use thiserror::Error;
 
 use super::moved::{self, Moved};
-use super::webhook::tell::{Batch, Pushes};
+use super::webhook::tell::{self, Batch, Pushes};
 use super::{Bridge, Step, invite};
 use crate::db::{Conn, DbError};
 use crate::ids::{AccountId, EventId};
@@ -22,6 +23,8 @@ use crate::models::account::Scope;
 use crate::models::event::{self, Processed, Waiting};
 use crate::models::identity::window as windows;
 use crate::models::{account, credit, identity, receipt};
+use crate::vault::Vault;
+use erased::Sifted;
 use fold::Effects;
 
 /// Why events could not be processed. They keep waiting.
@@ -60,6 +63,7 @@ struct Done {
     told: usize,
     /// Accounts that are found to have moved.
     moved: Vec<Moved>,
+    erasures: usize,
 }
 
 impl Done {
@@ -70,6 +74,7 @@ impl Done {
         self.awaited += other.awaited;
         self.told += other.told;
         self.moved.extend(other.moved);
+        self.erasures += other.erasures;
     }
 }
 
@@ -101,6 +106,9 @@ impl Bridge {
         if done.told > 0 {
             self.signals.webhooks.notify_one();
         }
+        if done.erasures > 0 {
+            self.signals.erasures.notify_one();
+        }
         Ok(match done.events {
             0 => Step::Idle,
             _ => Step::Worked,
@@ -108,14 +116,21 @@ impl Bridge {
     }
 
     async fn process(&self, limit: i64) -> Result<Done, ProcessError> {
-        let now = self.clock.now();
+        let (now, vault) = (self.clock.now(), self.vault.clone());
         self.db
             .write(move |conn| {
-                let waiting = event::claim_waiting(conn, limit)?;
+                let mut waiting = event::claim_waiting(conn, limit)?;
                 let first = waiting.first().map(|event| event.id);
                 let done = account::scopes(conn).and_then(|accounts| {
+                    let sifted = Sifted::of(conn, &vault, &mut waiting, &accounts)?;
                     let effects = Effects::of(&waiting, &accounts, now);
-                    apply(conn, &waiting, &effects, &accounts, now)
+                    let batch = Sorted {
+                        waiting: &waiting,
+                        effects: &effects,
+                        sifted: &sifted,
+                        accounts: &accounts,
+                    };
+                    apply(conn, &vault, &batch, now)
                 });
                 done.map_err(|error| ProcessError {
                     error: error.into(),
@@ -161,13 +176,26 @@ impl Bridge {
     }
 }
 
+/// A batch, and what it amounts to.
+struct Sorted<'a> {
+    waiting: &'a [Waiting],
+    effects: &'a Effects,
+    sifted: &'a Sifted,
+    accounts: &'a HashMap<AccountId, Scope>,
+}
+
 fn apply(
     conn: &mut Conn,
-    waiting: &[Waiting],
-    effects: &Effects,
-    accounts: &HashMap<AccountId, Scope>,
+    vault: &Vault,
+    sorted: &Sorted<'_>,
     now: NaiveDateTime,
 ) -> QueryResult<Done> {
+    let Sorted {
+        waiting,
+        effects,
+        sifted,
+        accounts,
+    } = *sorted;
     if waiting.is_empty() {
         return Ok(Done::default());
     }
@@ -202,9 +230,12 @@ fn apply(
         sightings: &effects.sightings,
         ids: &ids,
         accounts,
+        silent: &sifted.silent,
     };
-    let told = news.after(conn, &batch, now)?;
+    let told = news.after(conn, &batch, now)?
+        + tell::verification(conn, &effects.verified, accounts, now)?;
     let learnt = unionid::learn(conn, &effects.unionids, &ids, now)?;
+    let erasures = sifted.settle(conn, vault, accounts, now)?;
     Ok(Done {
         events: waiting.len(),
         sightings: effects.sightings.len(),
@@ -212,5 +243,6 @@ fn apply(
         awaited,
         told: told + learnt.told,
         moved: learnt.moved,
+        erasures,
     })
 }

@@ -18,6 +18,8 @@ pub struct Signals {
     pub receipts: Notify,
     /// Never given: messages grow old by time alone.
     pub overdue: Notify,
+    /// Somebody is to be erased.
+    pub erasures: Notify,
     /// An import was started.
     pub imports: Notify,
     /// Events were taken down for endpoints.

@@ -1,5 +1,6 @@
-//! `queqiao people`: people who were there before Queqiao.
+//! `queqiao people`: people who were there before Queqiao, and people to be erased.
 
+mod erase;
 mod table;
 
 use std::path::PathBuf;
@@ -38,17 +39,22 @@ pub(super) enum Command {
         #[arg(long)]
         every_row: bool,
     },
+    /// Delete what is kept of a person, or make it anonymous. It cannot be undone.
+    Erase(erase::Args),
 }
 
 pub(super) async fn run(config: Config, command: Command) -> Result<()> {
-    let Command::Import {
-        account,
-        file,
-        sheet,
-        dry_run,
-        create_staff,
-        every_row,
-    } = command;
+    let (account, file, sheet, dry_run, create_staff, every_row) = match command {
+        Command::Import {
+            account,
+            file,
+            sheet,
+            dry_run,
+            create_staff,
+            every_row,
+        } => (account, file, sheet, dry_run, create_staff, every_row),
+        Command::Erase(args) => return erase::run(config, args).await,
+    };
     let rows = table::read(&file, sheet.as_deref())
         .with_context(|| format!("reading {}", file.display()))?;
     let bridge = context::open(config)?;

@@ -22,6 +22,14 @@ impl Engine {
         }
     }
 
+    /// The function that says where a text contains another one, from 1; 0 where it does not.
+    pub(crate) fn position(self) -> &'static str {
+        match self {
+            Self::Postgres => "STRPOS",
+            Self::Sqlite => "INSTR",
+        }
+    }
+
     /// What a claiming `SELECT` ends with, so that replicas pass over each other's rows. SQLite
     /// has one writer, so there is nobody to pass over.
     pub(crate) fn skip_locked(self) -> &'static str {

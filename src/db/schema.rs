@@ -2,11 +2,13 @@
 //! PostgreSQL and SQLite share.
 #![allow(missing_docs, reason = "columns are described in the migrations")]
 
+mod erase;
 mod invite;
 mod lifetime;
 mod notify;
 mod subscribe;
 
+pub use erase::{erased, erasures};
 pub use invite::invitations;
 pub use lifetime::{
     account_migrations, account_moves, openid_moves, profile_details, unionid_changes,
@@ -201,6 +203,9 @@ diesel::table! {
         app_id -> Nullable<Text>,
         outcome -> Nullable<Text>,
         created_at -> Timestamp,
+        actor -> Text,
+        identity_id -> Nullable<BigInt>,
+        erasure_id -> Nullable<BigInt>,
     }
 }
 
@@ -220,6 +225,7 @@ diesel::joinable!(deliveries -> notifications (notification_id));
 diesel::joinable!(attempts -> deliveries (delivery_id));
 diesel::joinable!(credits -> identities (identity_id));
 diesel::joinable!(credit_entries -> credits (credit_id));
+diesel::joinable!(erased -> erasures (erasure_id));
 diesel::joinable!(invitations -> staff (staff_row_id));
 diesel::joinable!(webhooks -> projects (project_id));
 diesel::joinable!(webhook_messages -> webhooks (webhook_id));
@@ -229,4 +235,5 @@ diesel::allow_tables_to_appear_in_same_query! {
     bindings, message_types, notifications, deliveries, attempts, receipts, audit, templates,
     template_syncs, credits, credit_entries, sweeps, invitations, webhooks, webhook_messages,
     profile_details, unionid_changes, account_moves, account_migrations, openid_moves,
+    erasures, erased,
 }

@@ -1,10 +1,12 @@
-//! The audit trail: what was done that must not be done unseen, and with which key. Never a secret.
+//! The audit trail: what was done that must not be done unseen, and by whom. Never a secret, and no
+//! id by which WeChat knows a person.
 
 use chrono::NaiveDateTime;
 use diesel::prelude::*;
 
 use crate::db::{Conn, schema::audit, text_enum};
-use crate::ids::{ApiKeyId, AuditId, ProjectId};
+use crate::ids::{ApiKeyId, AuditId, ErasureId, IdentityId, ProjectId};
+use crate::models::erasure::Actor;
 
 text_enum! {
     /// What was done.
@@ -15,6 +17,8 @@ text_enum! {
         TokenReported = "access_token.reported",
         /// The session_key of a login was given to the key's holder.
         SessionKeyGiven = "session_key.given",
+        /// Somebody was to be erased.
+        PersonErased = "person.erased",
     }
 }
 
@@ -26,7 +30,9 @@ pub struct Entry {
     pub id: AuditId,
     /// The project.
     pub project_id: ProjectId,
-    /// The key that was used.
+    /// Who it was.
+    pub actor: Actor,
+    /// The key that was used, if it was its holder.
     pub api_key_id: ApiKeyId,
     /// Its name at that time.
     pub api_key_name: String,
@@ -36,6 +42,10 @@ pub struct Entry {
     pub app_id: Option<String>,
     /// What came of it.
     pub outcome: Option<String>,
+    /// The identity it was done to.
+    pub identity_id: Option<IdentityId>,
+    /// The erasure it is.
+    pub erasure_id: Option<ErasureId>,
     /// UTC.
     pub created_at: NaiveDateTime,
 }
@@ -46,7 +56,9 @@ pub struct Entry {
 pub struct NewEntry<'a> {
     /// The project.
     pub project_id: ProjectId,
-    /// The key that was used.
+    /// Who it was.
+    pub actor: Actor,
+    /// The key that was used, if it was its holder.
     pub api_key_id: ApiKeyId,
     /// Its name.
     pub api_key_name: &'a str,
@@ -56,6 +68,10 @@ pub struct NewEntry<'a> {
     pub app_id: Option<&'a str>,
     /// What came of it.
     pub outcome: Option<&'a str>,
+    /// The identity it was done to.
+    pub identity_id: Option<IdentityId>,
+    /// The erasure it is.
+    pub erasure_id: Option<ErasureId>,
     /// Now.
     pub created_at: NaiveDateTime,
 }

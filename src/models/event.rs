@@ -3,6 +3,7 @@
 mod insert;
 mod queue;
 mod search;
+mod wipe;
 
 use chrono::NaiveDateTime;
 use diesel::prelude::*;
@@ -13,6 +14,7 @@ use crate::ids::{AccountId, EventId, IdentityId};
 pub use insert::{insert_many, insert_new};
 pub use queue::{Processed, Waiting, claim_waiting, fail, finish, requeue, waiting_count};
 pub use search::{Filter, by_id, list};
+pub use wipe::wipe;
 
 /// Stored and not processed yet.
 pub const WAITING: i32 = 0;

@@ -188,13 +188,22 @@ pub fn claim_due(
 }
 
 /// Stores what a step changed, unless its lease has run out and another process has taken it: the
-/// import is as it was claimed.
+/// import is as it was claimed. A walk that is over keeps no cursor: it is somebody's openid.
 pub fn advance(conn: &mut Conn, import: &Import, progress: &Progress) -> QueryResult<bool> {
     let mine = imports::table
         .find(import.id)
         .filter(imports::state.eq(ImportState::Running))
         .filter(imports::due_at.eq(import.due_at));
     let changed = diesel::update(mine).set(progress).execute(conn)?;
+    let over = imports::table
+        .find(import.id)
+        .filter(imports::state.ne(ImportState::Running));
+    diesel::update(over)
+        .set((
+            imports::next_openid.eq(None::<String>),
+            imports::mark.eq(None::<String>),
+        ))
+        .execute(conn)?;
     Ok(changed == 1)
 }
 

@@ -1,6 +1,7 @@
 //! The control API under `/_sim`: the methods of [`World`] for other processes, JSON in and out.
 
 mod accounts;
+mod cancellation;
 mod consent;
 mod people;
 mod records;
@@ -58,6 +59,7 @@ fn of_an_account(routes: &mut web::ServiceConfig) {
         .route("/pushes/hold", post().to(accounts::hold_pushes))
         .route("/pushes/release", post().to(accounts::release_pushes))
         .route("/migrate", post().to(accounts::migrate))
+        .route("/verification", post().to(cancellation::verification))
         .route("/followers", post().to(people::add_followers))
         .route("/followers", delete().to(people::remove_followers))
         .route("/list", put().to(people::set_list_rule))
@@ -69,6 +71,7 @@ fn of_a_person(routes: &mut web::ServiceConfig) {
     routes
         .route("/follow", post().to(people::follow))
         .route("/unfollow", post().to(people::unfollow))
+        .route("/cancel", post().to(cancellation::cancel))
         .route("/scan", post().to(people::scan))
         .route("/click", post().to(people::click))
         .route("/menu_scan", post().to(people::scan_from_menu))

@@ -1,6 +1,7 @@
 //! Everything through HTTP, with a client of the tests' own: what Queqiao sees, and what it must cope with.
 
 mod callback;
+mod cancellation;
 mod customer;
 mod faults;
 mod library;

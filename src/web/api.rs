@@ -16,6 +16,7 @@ mod audit;
 mod check;
 mod credits;
 mod deliveries;
+mod erasures;
 mod events;
 mod explain;
 mod identities;
@@ -81,7 +82,8 @@ pub(super) fn scope() -> Routes {
         .service(at("/v1/staff/{staff_id}/credits", [get(Read, credits::of_staff)]))
         .service(at("/v1/staff/{staff_id}/explain", [search(Read, explain::find)]))
         .service(at("/v1/people", [search(Read, people::list)]))
-        .service(at("/v1/people/{identity_id}", [get(Read, people::find)]))
+        .service(at("/v1/people/{identity_id}", [get(Read, people::find), delete(Admin, erasures::create)]))
+        .service(at("/v1/erasures/{id}", [get(Read, erasures::find)]))
         .service(at("/v1/message-types", [search(Read, message_types::list)]))
         .service(at("/v1/message-types/{name}", [put(Admin, message_types::put), get(Read, message_types::find), delete(Admin, message_types::delete)]))
         .service(at("/v1/message-types/{name}/preview", [post(Read, message_types::preview::create)])

@@ -15,8 +15,9 @@ use crate::wechat::fields::{Fields, FieldsError};
 pub use content::Content;
 pub use event::{
     Authorization, Consent, ConsentEntry, FollowOrigin, MassSendResult, MenuLocation, MenuPictures,
-    SendStatus, SentEntry,
+    SendStatus, SentEntry, Verification, VerificationNews,
 };
+pub use kind::CANCELLATION;
 
 /// The last second of the year 9999: a `CreateTime` beyond it is not one.
 const LATEST_CREATE_TIME: i64 = 253_402_300_799;
@@ -114,6 +115,7 @@ impl Push {
     }
 
     /// The user: the sender, except in authorization events, which name the user inside (and sometimes not at all).
+    /// Events about the account come from a system account, and are about no user.
     pub fn openid(&self) -> Option<&str> {
         match &self.content {
             Content::UserInfoModified(authorization)
@@ -121,7 +123,11 @@ impl Push {
             | Content::UserAuthorizationCancellation(authorization) => {
                 authorization.openid.as_deref()
             }
-            _ => Some(&self.from_user_name),
+            _ => {
+                let event = self.event.as_deref();
+                (!kind::is_of_the_system(&self.from_user_name, event))
+                    .then_some(&*self.from_user_name)
+            }
         }
     }
 

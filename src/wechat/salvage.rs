@@ -48,7 +48,10 @@ impl Salvaged {
     pub fn openid(&self) -> Option<&str> {
         match self.event.as_deref() {
             Some(event) if kind::is_authorization(event) => self.authorized_openid.as_deref(),
-            _ => self.from_user_name.as_deref(),
+            event => {
+                let sender = self.from_user_name.as_deref()?;
+                (!kind::is_of_the_system(sender, event)).then_some(sender)
+            }
         }
     }
 
@@ -91,7 +94,10 @@ fn collect(scan: &impl Scan) -> Salvaged {
         from_user_name: head("FromUserName"),
         create_time: head("CreateTime").as_deref().and_then(create_time_of),
         msg_id: scan.tail("MsgId").filter(is_plausible),
-        authorized_openid: scan.tail("OpenID").filter(is_plausible),
+        authorized_openid: scan
+            .tail("OpenID")
+            .map(|openid| openid.trim().to_owned())
+            .filter(is_plausible),
         msg_type,
         event,
     }

@@ -3,6 +3,7 @@
 mod commands;
 mod crash;
 mod demo;
+mod erase;
 mod explain;
 mod misuse;
 mod people;

@@ -2,9 +2,11 @@
 //! happens while the receiver does not listen.
 
 mod endpoints;
+mod erased;
 mod failures;
 mod private;
 mod told;
+mod verification;
 
 use std::time::Duration;
 

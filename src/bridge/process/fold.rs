@@ -8,6 +8,7 @@ use super::consent::{self, Heard};
 use super::unionid;
 use super::window::Acted;
 use crate::bridge::invite::Presented;
+use crate::bridge::webhook::tell::Verified;
 use crate::ids::{AccountId, IdentityId};
 use crate::metrics;
 use crate::models::account::{AccountKind, Scope};
@@ -27,6 +28,7 @@ pub(super) struct Effects {
     pub(super) active: Active,
     pub(super) invitations: Vec<Presented>,
     pub(super) unionids: Vec<unionid::Heard>,
+    pub(super) verified: Vec<Verified>,
 }
 
 /// When somebody last did something in an official account.
@@ -48,6 +50,7 @@ impl Effects {
         let mut active = Active::new();
         let mut invitations = Vec::new();
         let mut unionids = Vec::new();
+        let mut verified = Vec::new();
         for event in waiting {
             let Some(&scope) = accounts.get(&event.account_id) else {
                 continue;
@@ -83,6 +86,7 @@ impl Effects {
             consents.extend(consent::heard(event, &push));
             unionids.extend(unionid::heard(event, &push));
             invitations.extend(Presented::by(event, scope, &push));
+            verified.extend(self::verified(event, &push));
             for receipt in self::receipts(event, &push, now) {
                 receipts.insert((receipt.account_id, receipt.msgid), receipt);
             }
@@ -99,6 +103,7 @@ impl Effects {
             active,
             invitations,
             unionids,
+            verified,
         }
     }
 
@@ -197,6 +202,18 @@ fn settle(sighting: &mut Sighting) {
     if sighting.unfollowed_time > sighting.followed_time {
         sighting.profile_state = ProfileState::NotFollowing;
         sighting.profile_due_at = None;
+    }
+}
+
+/// What a push says of the verification of its account.
+fn verified(event: &Waiting, push: &Push) -> Option<Verified> {
+    match &push.content {
+        Content::AccountVerification(verification) => Some(Verified {
+            account_id: event.account_id,
+            event_id: event.id,
+            verification: verification.clone(),
+        }),
+        _ => None,
     }
 }
 

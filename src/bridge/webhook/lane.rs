@@ -11,8 +11,9 @@ use super::post::Parcel;
 use super::{WebhookError, manage, tell};
 use crate::bridge::retry::jitter;
 use crate::bridge::{Bridge, Step};
-use crate::ids::WebhookId;
+use crate::ids::{WebhookId, WebhookMessageId};
 use crate::metrics;
+use crate::models::erasure;
 use crate::models::webhook::{self, Lane, Leased, WebhookState};
 
 /// How long a turn goes on with the next event of somebody.
@@ -93,8 +94,12 @@ impl Bridge {
         let sum = outcome::sum(&lane.webhook, tried, &limits, now, jitter);
         let verdict = sum.verdict.map(|verdict| judge(verdict, tried));
         let id = lane.webhook.id;
+        let named = without_names(tried);
         let disabled = self.db.write(move |conn| {
             let ours = webhook::finish(conn, id, lane.number, &sum.turn, &sum.done)?;
+            for (message, body) in &named {
+                erasure::replace_body(conn, *message, body)?;
+            }
             let Some((state, reason)) = verdict.filter(|_| ours) else {
                 return Ok(None);
             };
@@ -111,6 +116,16 @@ impl Bridge {
         }
         Ok(())
     }
+}
+
+/// What was taken and must not be kept as it was: it named people who are erased.
+fn without_names(tried: &[Tried]) -> Vec<(WebhookMessageId, String)> {
+    let taken = tried.iter().filter(|one| one.was_taken());
+    let named = taken.filter_map(|one| {
+        let body = tell::without_names(&one.message.body)?;
+        Some((one.message.id, body))
+    });
+    named.collect()
 }
 
 /// Each person's events in their order; those of nobody each alone.

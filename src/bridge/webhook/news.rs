@@ -20,6 +20,8 @@ text_enum! {
         Unfollowed = "identity.unfollowed",
         /// The unionid of an identity is known now.
         Linked = "person.linked",
+        /// A person was erased.
+        Erased = "person.erased",
         /// A staff member was bound to a person.
         Bound = "staff.bound",
         /// A binding was removed.

@@ -2,9 +2,11 @@
 //! costs one small query where nobody listens, and returns how many rows it wrote.
 
 mod deliveries;
+mod erased;
 mod people;
 mod pushes;
 mod trouble;
+mod verification;
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -15,9 +17,11 @@ use crate::models::identity::Details;
 use crate::models::webhook::IdentityFact;
 
 pub(crate) use deliveries::{ended, sends};
+pub(crate) use erased::{erased, without_names};
 pub(crate) use people::{People, bound, bound_many, unbound};
 pub(crate) use pushes::{Batch, Pushes};
 pub(crate) use trouble::{RouteAlert, alert, disabled, moved, route};
+pub(crate) use verification::{Verified, verification};
 
 /// Who somebody is, in every event about a person.
 #[derive(Debug, Serialize)]

@@ -57,6 +57,8 @@ text_enum! {
         Expired = "expired",
         /// Its notification was cancelled.
         Cancelled = "cancelled",
+        /// The person was erased before it was sent.
+        Erased = "erased",
         /// There is no such staff member.
         UnknownStaff = "unknown_staff",
         /// The staff member is bound to nobody.
@@ -98,6 +100,7 @@ impl Reason {
             | Self::EndpointDisabled
             | Self::Expired
             | Self::Cancelled
+            | Self::Erased
             | Self::UnknownStaff
             | Self::NotBound
             | Self::UnknownOpenid

@@ -23,6 +23,9 @@ pub struct Waiting {
     /// WeChat's CreateTime, seconds since 1970.
     #[diesel(sql_type = BigInt)]
     pub create_time: i64,
+    /// `text`, `event.subscribe`, …
+    #[diesel(sql_type = Text)]
+    pub kind: String,
     /// The person it concerns.
     #[diesel(sql_type = Nullable<Text>)]
     pub openid: Option<String>,
@@ -48,7 +51,7 @@ pub fn claim_waiting(conn: &mut Conn, limit: i64) -> QueryResult<Vec<Waiting>> {
     let lock = conn.engine().skip_locked();
     let limit = limit.max(0);
     sql_query(format!(
-        "SELECT id, account_id, create_time, openid, body, problem FROM events \
+        "SELECT id, account_id, create_time, kind, openid, body, problem FROM events \
          WHERE state = {WAITING} ORDER BY id LIMIT {limit} {lock}"
     ))
     .load(conn)

@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use super::cursor::{List, Page, Paging};
 use super::{Caller, State};
-use crate::ids::{ApiKeyId, AuditId};
+use crate::ids::{ApiKeyId, AuditId, ErasureId, IdentityId};
 use crate::models::audit::{self, Action, Entry};
+use crate::models::erasure::Actor;
 use crate::web::error::Problem;
 
 #[derive(Debug, Deserialize)]
@@ -21,11 +22,18 @@ pub(super) struct Wanted {
 pub(super) struct EntryView {
     id: AuditId,
     action: Action,
-    /// The key that was used.
-    key: Key,
+    /// Who did it.
+    by: Actor,
+    /// The key that was used; null where it was WeChat or an operator.
+    key: Option<Key>,
     app_id: Option<String>,
     /// What came of it, where that is not plain from the action.
     outcome: Option<String>,
+    /// The number of the identity that it was done to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    identity_id: Option<IdentityId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    erasure_id: Option<ErasureId>,
     at: DateTime<Utc>,
 }
 
@@ -42,12 +50,15 @@ impl From<Entry> for EntryView {
         Self {
             id: entry.id,
             action: entry.action,
-            key: Key {
+            by: entry.actor,
+            key: (entry.actor == Actor::ApiKey).then_some(Key {
                 id: entry.api_key_id,
                 name: entry.api_key_name,
-            },
+            }),
             app_id: entry.app_id,
             outcome: entry.outcome,
+            identity_id: entry.identity_id,
+            erasure_id: entry.erasure_id,
             at: entry.created_at.and_utc(),
         }
     }

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::event::{
     Authorization, ConsentEntry, FollowOrigin, MassSendResult, MenuLocation, MenuPictures,
-    SendStatus, SentEntry,
+    SendStatus, SentEntry, Verification,
 };
 use crate::wechat::fields::Fields;
 
@@ -191,6 +191,8 @@ pub enum Content {
     UserAuthorizationRevoke(Authorization),
     /// The user deleted the WeChat account: the user's data is to be deleted.
     UserAuthorizationCancellation(Authorization),
+    /// How the verification of the account itself stands.
+    AccountVerification(Verification),
     /// A push of WeChat's debugging tool.
     DebugDemo {
         /// The text entered there.

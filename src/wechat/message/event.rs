@@ -231,3 +231,83 @@ pub struct Authorization {
     /// The user's id towards the plugin.
     pub open_pid: Option<String>,
 }
+
+/// What an event says of the verification of the account (WeChat guide, verification events).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Verification {
+    /// What happened.
+    pub news: VerificationNews,
+    /// Until when the account is verified, or since when it is not any more: seconds since 1970.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expired_time: Option<i64>,
+    /// When it failed: seconds since 1970.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fail_time: Option<i64>,
+    /// Why it failed, in WeChat's words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fail_reason: Option<String>,
+}
+
+/// What happened to the verification of an account. The words are WeChat's names of the events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum VerificationNews {
+    /// The qualification was verified: the calls of a verified account work.
+    QualificationVerifySuccess,
+    /// It was not.
+    QualificationVerifyFail,
+    /// The name was verified.
+    NamingVerifySuccess,
+    /// It was not; the calls work all the same.
+    NamingVerifyFail,
+    /// The verification has to be renewed soon.
+    AnnualRenew,
+    /// The verification has ended.
+    VerifyExpired,
+}
+
+impl VerificationNews {
+    /// Every kind of news.
+    pub const ALL: [Self; 6] = [
+        Self::QualificationVerifySuccess,
+        Self::QualificationVerifyFail,
+        Self::NamingVerifySuccess,
+        Self::NamingVerifyFail,
+        Self::AnnualRenew,
+        Self::VerifyExpired,
+    ];
+
+    /// WeChat's name of the event, in lower case.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::QualificationVerifySuccess => "qualification_verify_success",
+            Self::QualificationVerifyFail => "qualification_verify_fail",
+            Self::NamingVerifySuccess => "naming_verify_success",
+            Self::NamingVerifyFail => "naming_verify_fail",
+            Self::AnnualRenew => "annual_renew",
+            Self::VerifyExpired => "verify_expired",
+        }
+    }
+
+    /// What it means for the account and what to do; none for what is as it should be.
+    pub const fn advice(self) -> Option<&'static str> {
+        match self {
+            Self::QualificationVerifySuccess | Self::NamingVerifySuccess => None,
+            Self::QualificationVerifyFail => Some(
+                "WeChat did not verify the account's qualification. Without it, calls of verified accounts are refused \
+                 with 48001. Correct what WeChat names and apply again.",
+            ),
+            Self::NamingVerifyFail => Some(
+                "WeChat did not verify the account's name. Calls still work. Correct what WeChat names and apply again.",
+            ),
+            Self::AnnualRenew => Some(
+                "The account's yearly verification ends soon. Renew it before that: afterwards WeChat refuses to send \
+                 with 48001.",
+            ),
+            Self::VerifyExpired => Some(
+                "The account's verification has ended. WeChat refuses to send with 48001 until the account is verified \
+                 again.",
+            ),
+        }
+    }
+}

@@ -10,8 +10,36 @@ const MAX_KIND_LENGTH: usize = 64;
 /// The `MsgType` of everything that is not written by a user.
 pub(in crate::wechat) const EVENT: &str = "event";
 
+/// The kind of the event that tells that somebody deleted their WeChat account.
+pub const CANCELLATION: &str = "event.user_authorization_cancellation";
+
+/// Events about an account or about its own work. Their `FromUserName` is a system account, also where it looks like
+/// an openid (WeChat guide, verification events; mass messages; publishing; audits of mini-programs).
+const OF_THE_SYSTEM: [&str; 16] = [
+    "qualification_verify_success",
+    "qualification_verify_fail",
+    "naming_verify_success",
+    "naming_verify_fail",
+    "annual_renew",
+    "verify_expired",
+    "masssendjobfinish",
+    "publishjobfinish",
+    "weapp_audit_success",
+    "weapp_audit_fail",
+    "weapp_audit_delay",
+    "wxa_nickname_audit",
+    "wxa_category_audit",
+    "wxa_illegal_record",
+    "wxa_appeal_record",
+    "wxa_privacy_apply",
+];
+/// The sender of events about mass messages.
+const MASS_SENDER: &str = "mphelper";
+/// What the original id of an account begins with.
+const ORIGINAL_ID: &str = "gh_";
+
 /// The kinds with a typed content, so that naming them allocates nothing.
-const KNOWN: [&str; 32] = [
+const KNOWN: [&str; 38] = [
     "text",
     "image",
     "voice",
@@ -42,7 +70,13 @@ const KNOWN: [&str; 32] = [
     "event.subscribe_msg_sent_event",
     "event.user_info_modified",
     "event.user_authorization_revoke",
-    "event.user_authorization_cancellation",
+    CANCELLATION,
+    "event.qualification_verify_success",
+    "event.qualification_verify_fail",
+    "event.naming_verify_success",
+    "event.naming_verify_fail",
+    "event.annual_renew",
+    "event.verify_expired",
     "event.debug_demo",
 ];
 
@@ -86,6 +120,20 @@ pub(in crate::wechat) fn is_authorization(event: &str) -> bool {
     ]
     .iter()
     .any(|name| name.eq_ignore_ascii_case(event))
+}
+
+/// Whether the sender of a push is a system account and not a user.
+pub(in crate::wechat) fn is_of_the_system(sender: &str, event: Option<&str>) -> bool {
+    let sender = sender.trim();
+    let about = |event: &str| {
+        let mut names = OF_THE_SYSTEM.iter();
+        names.any(|name| name.eq_ignore_ascii_case(event))
+    };
+    event.is_some_and(about)
+        || sender.eq_ignore_ascii_case(MASS_SENDER)
+        || sender
+            .get(..ORIGINAL_ID.len())
+            .is_some_and(|start| start.eq_ignore_ascii_case(ORIGINAL_ID))
 }
 
 /// The key of a push within its account: the same for every delivery of it, another one for any other push.

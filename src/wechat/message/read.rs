@@ -3,7 +3,7 @@
 use super::content::Content;
 use super::event::{
     Authorization, Consent, ConsentEntry, FollowOrigin, MassSendResult, MenuLocation, MenuPictures,
-    SendStatus, SentEntry,
+    SendStatus, SentEntry, Verification, VerificationNews,
 };
 use crate::wechat::fields::{Fields, Value};
 
@@ -121,7 +121,20 @@ fn event_content(event: &str, fields: &Fields<'_>) -> Option<Content> {
         "debug_demo" => Content::DebugDemo {
             debug_str: text(fields, "debug_str"),
         },
-        menu => return menu_content(menu, fields),
+        other => match verification(other, fields) {
+            Some(verification) => Content::AccountVerification(verification),
+            None => return menu_content(other, fields),
+        },
+    })
+}
+
+fn verification(event: &str, fields: &Fields<'_>) -> Option<Verification> {
+    let mut all = VerificationNews::ALL.into_iter();
+    Some(Verification {
+        news: all.find(|news| news.as_str() == event)?,
+        expired_time: integer(fields, "ExpiredTime"),
+        fail_time: integer(fields, "FailTime"),
+        fail_reason: some(fields, "FailReason"),
     })
 }
 
@@ -216,10 +229,15 @@ fn sent_entry(entry: &Fields<'_>) -> SentEntry {
 }
 
 fn authorization(fields: &Fields<'_>) -> Authorization {
+    // Ids have no blanks around them; the names of these fields are known to come with some.
+    let id = |name| {
+        let text = fields.text(name)?.trim();
+        (!text.is_empty()).then(|| text.to_owned())
+    };
     Authorization {
-        openid: some(fields, "OpenID"),
-        unionid: some(fields, "UnionID"),
-        app_id: some(fields, "AppID"),
+        openid: id("OpenID"),
+        unionid: id("UnionID"),
+        app_id: id("AppID"),
         revoke_info: some(fields, "RevokeInfo"),
         plugin_id: some(fields, "PluginID"),
         open_pid: some(fields, "OpenPID"),

@@ -180,11 +180,6 @@ fn results() -> Vec<(&'static str, &'static str, Value)> {
             status(json!({"outcome": "failed", "reason": "user block"})),
         ),
         (
-            "MASSSENDJOBFINISH",
-            "<MsgID>1</MsgID><Status>err(30003)</Status><TotalCount>4</TotalCount><FilterCount>3</FilterCount><SentCount>2</SentCount><ErrorCount>1</ErrorCount>",
-            json!({"type": "mass_send_job_finish", "status": "err(30003)", "total_count": 4, "filter_count": 3, "sent_count": 2, "error_count": 1}),
-        ),
-        (
             "user_enter_tempsession",
             "<SessionFrom>s</SessionFrom>",
             json!({"type": "user_enter_temp_session", "session_from": "s"}),

@@ -241,6 +241,7 @@ impl TestApp {
             self.simulator.world().results_arrived().await;
             let steps = [
                 bridge.process_step().await.unwrap(),
+                bridge.erase_step(None).await.unwrap(),
                 bridge.profile_step().await.unwrap(),
                 bridge.import_step(None).await.unwrap(),
                 bridge.deliver_step().await.unwrap(),

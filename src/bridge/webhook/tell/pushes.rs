@@ -1,6 +1,6 @@
 //! What WeChat pushed: follows and unfollows, messages, and anything raw.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -30,6 +30,8 @@ pub(crate) struct Batch<'a> {
     pub(crate) sightings: &'a [Sighting],
     pub(crate) ids: &'a HashMap<(AccountId, &'a str), IdentityId>,
     pub(crate) accounts: &'a HashMap<AccountId, Scope>,
+    /// Events that are not told, because their people are erased.
+    pub(crate) silent: &'a HashSet<EventId>,
 }
 
 #[derive(Serialize)]
@@ -174,7 +176,8 @@ impl Pushes {
             let (Some(project), Some(app_id)) = (project(batch, event), app_id) else {
                 continue;
             };
-            if !self.audience.wants_in(project, NewsKind::Raw) {
+            let wanted = self.audience.wants_in(project, NewsKind::Raw);
+            if !wanted || batch.silent.contains(&event.id) {
                 continue;
             }
             let openid = event.openid.as_deref();

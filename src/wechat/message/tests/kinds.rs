@@ -103,11 +103,6 @@ fn every_other_event() {
             json!({"type": "location_report", "latitude": 22.543096, "longitude": 114.057865, "precision": 40.0}),
         ),
         (
-            "MASSSENDJOBFINISH",
-            "<MsgID>1</MsgID><Status>err(30003)</Status><TotalCount>4</TotalCount><FilterCount>3</FilterCount><SentCount>2</SentCount><ErrorCount>1</ErrorCount>",
-            json!({"type": "mass_send_job_finish", "status": "err(30003)", "total_count": 4, "filter_count": 3, "sent_count": 2, "error_count": 1}),
-        ),
-        (
             "user_enter_tempsession",
             "<SessionFrom>s</SessionFrom>",
             json!({"type": "user_enter_temp_session", "session_from": "s"}),
@@ -175,16 +170,79 @@ fn every_event_of_a_menu() {
 
 /// Reads each event under its name as given and in capitals.
 fn check_events(cases: &[(&str, &str, serde_json::Value)]) {
+    check_events_of(Some(U), cases);
+}
+
+/// The same, of events that concern that user, or none.
+fn check_events_of(user: Option<&str>, cases: &[(&str, &str, serde_json::Value)]) {
     for (name, rest, expected) in cases {
         let kind = format!("event.{}", name.to_ascii_lowercase());
-        assert_eq!(
-            shown(&event_xml(name, rest)),
-            (kind.clone(), expected.clone())
-        );
-        assert_eq!(
-            shown(&event_xml(&name.to_ascii_uppercase(), rest)),
-            (kind, expected.clone())
-        );
+        for name in [(*name).to_owned(), name.to_ascii_uppercase()] {
+            let push = read(&event_xml(&name, rest));
+            assert_eq!((push.kind().as_ref(), push.openid()), (kind.as_str(), user));
+            assert_eq!(&serde_json::to_value(&push.content).unwrap(), expected);
+        }
+    }
+}
+
+#[test]
+fn events_about_the_account_are_about_no_user() {
+    let verification = |news: &str| json!({"type": "account_verification", "news": news});
+    let until = |news: &str| {
+        let mut shown = verification(news);
+        shown["expired_time"] = json!(1_442_401_156);
+        shown
+    };
+    let failed = |news: &str| {
+        let mut shown = verification(news);
+        shown["fail_time"] = json!(1_442_401_122);
+        shown["fail_reason"] = json!("资料不全");
+        shown
+    };
+    let expiry = "<ExpiredTime>1442401156</ExpiredTime>";
+    let failure = "<FailTime>1442401122</FailTime><FailReason><![CDATA[资料不全]]></FailReason>";
+    let cases = [
+        (
+            "qualification_verify_success",
+            expiry,
+            until("qualification_verify_success"),
+        ),
+        (
+            "qualification_verify_fail",
+            failure,
+            failed("qualification_verify_fail"),
+        ),
+        (
+            "naming_verify_success",
+            expiry,
+            until("naming_verify_success"),
+        ),
+        ("naming_verify_fail", failure, failed("naming_verify_fail")),
+        ("annual_renew", expiry, until("annual_renew")),
+        ("verify_expired", expiry, until("verify_expired")),
+        (
+            "verify_expired",
+            "<ExpiredTime>soon</ExpiredTime><FailReason/>",
+            verification("verify_expired"),
+        ),
+        (
+            "MASSSENDJOBFINISH",
+            "<MsgID>1</MsgID><Status>err(30003)</Status><TotalCount>4</TotalCount><FilterCount>3</FilterCount><SentCount>2</SentCount><ErrorCount>1</ErrorCount>",
+            json!({"type": "mass_send_job_finish", "status": "err(30003)", "total_count": 4, "filter_count": 3, "sent_count": 2, "error_count": 1}),
+        ),
+    ];
+    check_events_of(None, &cases);
+    let audit = read(&event_xml("weapp_audit_fail", "<Reason>1</Reason>"));
+    assert_eq!(audit.openid(), None);
+}
+
+#[test]
+fn system_accounts_are_no_users_whatever_they_send() {
+    for sender in ["mphelper", "gh_0a1b2c3d4e5f", " MPHELPER ", "GH_1"] {
+        let body = event_xml("something_new", "").replace(U, sender);
+        assert_eq!(read(&body).openid(), None, "{sender}");
+        let text = xml("<MsgType>text</MsgType><Content>x</Content>").replace(U, sender);
+        assert_eq!(read(&text).openid(), None, "{sender}");
     }
 }
 

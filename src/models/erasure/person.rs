@@ -1,0 +1,142 @@
+//! The person: identities with what depends on them, and the events that they caused.
+
+use diesel::dsl::sql;
+use diesel::prelude::*;
+use diesel::sql_query;
+use diesel::sql_types::Bool;
+
+use super::{Subject, in_order_and_locked, list};
+use crate::db::Conn;
+use crate::db::schema::{bindings, credits, events, identities, unionid_changes};
+use crate::ids::{EventId, IdentityId, ProjectId};
+use crate::models::event;
+
+/// Waits until nobody processes an event of these openids that came in before.
+pub fn hold_waiting(conn: &mut Conn, subject: &Subject) -> QueryResult<()> {
+    let Conn::Postgres(conn) = conn else {
+        // One writer at a time.
+        return Ok(());
+    };
+    let openids: Vec<&str> = subject.openids.iter().map(|one| &*one.openid).collect();
+    events::table
+        // PostgreSQL uses a partial index only for a query that repeats its condition.
+        .filter(sql::<Bool>("state = 0"))
+        .filter(events::openid.eq_any(openids))
+        .order(events::id)
+        .select(events::id)
+        .for_update()
+        .load::<EventId>(conn)
+        .map(drop)
+}
+
+/// Waits until nobody changes these identities, and lets nobody do so.
+pub fn hold(conn: &mut Conn, ids: &[IdentityId]) -> QueryResult<()> {
+    let (ids, lock) = (list(ids), in_order_and_locked(conn.engine()));
+    let sql = format!("SELECT id FROM identities WHERE id IN ({ids}) {lock}");
+    sql_query(sql).execute(conn).map(drop)
+}
+
+/// The unionids that these identities had before, where they changed.
+pub fn former_unionids(conn: &mut Conn, ids: &[IdentityId]) -> QueryResult<Vec<String>> {
+    unionid_changes::table
+        .filter(unionid_changes::identity_id.eq_any(ids))
+        .select(unionid_changes::old_unionid)
+        .distinct()
+        .load(conn)
+}
+
+/// The newest CreateTime of anything that the person is known to have done; 0 for nothing.
+pub fn newest_act(conn: &mut Conn, subject: &Subject) -> QueryResult<i64> {
+    use identities as i;
+    let acts: Vec<(i64, i64, i64, i64)> = i::table
+        .filter(i::id.eq_any(subject.identity_ids()))
+        .select((
+            i::followed_time,
+            i::unfollowed_time,
+            i::spoke_time,
+            i::acted_time,
+        ))
+        .load(conn)?;
+    let openids: Vec<&str> = subject.openids.iter().map(|one| &*one.openid).collect();
+    let waiting: Option<i64> = events::table
+        .filter(sql::<Bool>("state = 0"))
+        .filter(events::openid.eq_any(openids))
+        .select(diesel::dsl::max(events::create_time))
+        .first(conn)?;
+    let known = acts.into_iter().map(|(a, b, c, d)| a.max(b).max(c).max(d));
+    Ok(known.chain(waiting).max().unwrap_or_default())
+}
+
+/// What went with the identities of a person.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Removed {
+    /// Identities.
+    pub identities: usize,
+    /// Bindings to them, or to a unionid.
+    pub bindings: usize,
+    /// Permissions for subscription messages.
+    pub permissions: usize,
+}
+
+/// Deletes a person's identities and bindings. What refers to an identity in the database goes with
+/// it, or loses the reference.
+pub fn remove(conn: &mut Conn, project: ProjectId, subject: &Subject) -> QueryResult<Removed> {
+    let ids = subject.identity_ids();
+    let bound: Vec<Option<IdentityId>> = ids.iter().copied().map(Some).collect();
+    let theirs = bindings::table
+        .filter(bindings::project_id.eq(project))
+        .filter(
+            bindings::identity_id
+                .eq_any(bound)
+                .or(bindings::unionid.eq_any(&subject.unionids)),
+        );
+    let bindings = diesel::delete(theirs).execute(conn)?;
+    let permissions: i64 = credits::table
+        .filter(credits::identity_id.eq_any(&ids))
+        .count()
+        .get_result(conn)?;
+    let identities = identities::table
+        .filter(identities::project_id.eq(project))
+        .filter(identities::id.eq_any(&ids));
+    Ok(Removed {
+        identities: diesel::delete(identities).execute(conn)?,
+        bindings,
+        permissions: usize::try_from(permissions).unwrap_or_default(),
+    })
+}
+
+/// Empties up to `limit` events of these identities. Returns how many there were.
+pub fn wipe_events(conn: &mut Conn, ids: &[IdentityId], limit: i64) -> QueryResult<usize> {
+    let mut found: Vec<EventId> = Vec::new();
+    for id in ids {
+        let left = limit - i64::try_from(found.len()).unwrap_or(limit);
+        if left <= 0 {
+            break;
+        }
+        // The index has the events of each identity in order.
+        let theirs: Vec<EventId> = events::table
+            .filter(events::identity_id.eq(id))
+            .order(events::id)
+            .limit(left)
+            .select(events::id)
+            .load(conn)?;
+        found.extend(theirs);
+    }
+    event::wipe(conn, &found)
+}
+
+/// Empties the events of a person that could not be processed: they know no identity.
+pub fn wipe_failed_events(conn: &mut Conn, subject: &Subject) -> QueryResult<usize> {
+    let mut emptied = 0;
+    for one in &subject.openids {
+        let found: Vec<EventId> = events::table
+            .filter(sql::<Bool>("state = 2"))
+            .filter(events::account_id.eq(one.account_id))
+            .filter(events::openid.eq(&one.openid))
+            .order(events::id)
+            .select(events::id)
+            .load(conn)?;
+        emptied += event::wipe(conn, &found)?;
+    }
+    Ok(emptied)
+}

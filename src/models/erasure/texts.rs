@@ -1,0 +1,53 @@
+//! Small tables in which a text may name the person.
+
+use diesel::prelude::*;
+use diesel::sql_query;
+use diesel::sql_types::Text;
+
+use super::Subject;
+use crate::db::Conn;
+use crate::db::schema::imports;
+use crate::ids::ProjectId;
+use crate::models::import::ImportState;
+
+/// Tables and columns, and which rows are of a project.
+const TEXTS: [(&str, &str, &str); 5] = [
+    ("accounts", "problem_text", "project_id = {project}"),
+    ("accounts", "problem_errmsg", "project_id = {project}"),
+    ("account_pauses", "detail", OF_ACCOUNT),
+    ("imports", "problem", OF_ACCOUNT),
+    ("invitations", "refusal", "project_id = {project}"),
+];
+const OF_ACCOUNT: &str = "account_id IN (SELECT id FROM accounts WHERE project_id = {project})";
+
+/// Whether a walk over a follower list goes on from the person's openid: it needs it until then.
+pub fn is_walked(conn: &mut Conn, subject: &Subject) -> QueryResult<bool> {
+    let walks = imports::table
+        .filter(imports::state.eq(ImportState::Running))
+        .filter(imports::next_openid.eq_any(subject.words()));
+    diesel::select(diesel::dsl::exists(walks)).get_result(conn)
+}
+
+/// Takes the person's ids out of the texts of small tables.
+pub fn wipe_texts(conn: &mut Conn, project: ProjectId, subject: &Subject) -> QueryResult<()> {
+    diesel::update(imports::table.filter(imports::next_openid.eq_any(subject.words())))
+        .set(imports::next_openid.eq(None::<String>))
+        .execute(conn)?;
+    let engine = conn.engine();
+    let position = engine.position();
+    let word = match engine {
+        crate::db::Engine::Postgres => "$1",
+        crate::db::Engine::Sqlite => "?1",
+    };
+    for (table, column, of_project) in TEXTS {
+        let of_project = of_project.replace("{project}", &project.to_string());
+        let sql = format!(
+            "UPDATE {table} SET {column} = REPLACE({column}, {word}, '[erased]') \
+             WHERE {column} IS NOT NULL AND {position}({column}, {word}) > 0 AND {of_project}"
+        );
+        for id in subject.words() {
+            sql_query(&sql).bind::<Text, _>(id).execute(conn)?;
+        }
+    }
+    Ok(())
+}

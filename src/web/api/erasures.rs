@@ -1,0 +1,111 @@
+//! Erasing people, and how far that has come.
+
+use actix_web::http::StatusCode;
+use actix_web::web::{Data, Json, Path};
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::notifications::as_json;
+use super::{Caller, State};
+use crate::bridge::erase::{By, EraseError};
+use crate::db::Conn;
+use crate::ids::{ErasureId, IdentityId};
+use crate::models::erasure::{self, Actor, Cause, Erasure, ErasureState};
+use crate::web::error::Problem;
+
+#[derive(Debug, Serialize)]
+pub(super) struct ErasureView {
+    id: ErasureId,
+    state: ErasureState,
+    cause: Cause,
+    /// By whose wish; the audit trail has the key.
+    by: Actor,
+    /// The numbers that the person's identities had.
+    identity_ids: Vec<IdentityId>,
+    /// The staff ids that were bound to them; the staff members stay.
+    staff_ids: Option<Box<RawValue>>,
+    erased: Counts,
+    requested_at: DateTime<Utc>,
+    finished_at: Option<DateTime<Utc>>,
+}
+
+/// What was deleted or made anonymous so far.
+#[derive(Debug, Serialize)]
+struct Counts {
+    identities: i64,
+    bindings: i64,
+    permissions: i64,
+    events: i64,
+    deliveries: i64,
+    notifications: i64,
+    webhook_messages: i64,
+}
+
+fn show(conn: &mut Conn, erasure: Erasure) -> diesel::QueryResult<ErasureView> {
+    Ok(ErasureView {
+        identity_ids: erasure::identity_ids(conn, erasure.id)?,
+        id: erasure.id,
+        state: erasure.state,
+        cause: erasure.cause,
+        by: erasure.actor,
+        staff_ids: as_json(erasure.staff_ids),
+        erased: Counts {
+            identities: erasure.identities,
+            bindings: erasure.bindings,
+            permissions: erasure.permissions,
+            events: erasure.events,
+            deliveries: erasure.deliveries,
+            notifications: erasure.notifications,
+            webhook_messages: erasure.webhook_messages,
+        },
+        requested_at: erasure.requested_at.and_utc(),
+        finished_at: erasure.finished_at.map(|time| time.and_utc()),
+    })
+}
+
+/// `DELETE /people/{identity_id}`: erases the whole person. 200 once all is done, 202 while it goes on.
+pub(super) async fn create(
+    state: Data<State>,
+    caller: Caller,
+    id: Path<IdentityId>,
+) -> Result<(Json<ErasureView>, StatusCode), Problem> {
+    let by = By::Key(caller.key_id, caller.key_name.clone());
+    let erasure = state
+        .bridge
+        .erase(caller.project_id, id.into_inner(), by)
+        .await?;
+    let status = match erasure.state {
+        ErasureState::Done => StatusCode::OK,
+        ErasureState::Running => StatusCode::ACCEPTED,
+    };
+    let shown = state
+        .bridge
+        .db
+        .read(move |conn| Ok::<_, Problem>(show(conn, erasure)?));
+    Ok((Json(shown.await?), status))
+}
+
+/// `GET /erasures/{id}`: how far it has come.
+pub(super) async fn find(
+    state: Data<State>,
+    caller: Caller,
+    id: Path<ErasureId>,
+) -> Result<Json<ErasureView>, Problem> {
+    let (id, project) = (id.into_inner(), caller.project_id);
+    let found = state.bridge.db.read(move |conn| {
+        let found = erasure::by_id(conn, project, id)?;
+        let found = found.ok_or_else(|| Problem::not_found("erasure"))?;
+        Ok::<_, Problem>(show(conn, found)?)
+    });
+    Ok(Json(found.await?))
+}
+
+impl From<EraseError> for Problem {
+    fn from(error: EraseError) -> Self {
+        match error {
+            EraseError::UnknownIdentity => Self::not_found("identity"),
+            EraseError::Db(error) => error.into(),
+        }
+    }
+}
