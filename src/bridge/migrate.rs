@@ -183,7 +183,9 @@ impl Bridge {
                         parts.extend([rest, part]);
                         continue;
                     }
-                    let why = error.explain_on(CALL);
+                    // Without the rid, so that the same reason is the same text.
+                    let (code, meaning) = (error.errcode, error.advice().meaning);
+                    let why = format!("{code}: {meaning} WeChat's words: {}", error.errmsg);
                     verdicts.extend(part.into_iter().map(|one| (one, Err(why.clone()))));
                 }
                 Err(error) => return Err(error),
