@@ -5,7 +5,7 @@ mod moved;
 
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, Subcommand};
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 
 use super::{context, secrets};
 use crate::bridge::Bridge;
@@ -89,7 +89,8 @@ pub(super) struct Settings {
     /// Token in WeChat's console; left out when adding, one is made.
     #[arg(long)]
     token: Option<String>,
-    /// EncodingAESKey in WeChat's console; left out when adding, one is made.
+    /// EncodingAESKey in WeChat's console; left out when adding, one is made, but for plain mode, which needs none
+    /// (a test account, 接口测试号, has none).
     #[arg(long)]
     aes_key: Option<String>,
     /// AppSecret: needed for everything but receiving callbacks.
@@ -133,9 +134,10 @@ async fn add(bridge: &Bridge, settings: Settings) -> Result<()> {
         Some(token) => secrets::read(token)?,
         None => secrets::random_text(32).into(),
     };
-    let aes_key = match &settings.aes_key {
-        Some(key) => secrets::read(key)?,
-        None => secrets::random_text(43).into(),
+    let aes_key: Option<SecretString> = match &settings.aes_key {
+        Some(key) => Some(secrets::read(key)?),
+        None if settings.mode == Some(Mode::Plain) => None,
+        None => Some(secrets::random_text(43).into()),
     };
     let draft = Draft {
         project_id: project.id,
@@ -144,7 +146,7 @@ async fn add(bridge: &Bridge, settings: Settings) -> Result<()> {
         kind,
         mode: settings.mode.unwrap_or(Mode::Secure),
         callback_token: callback_token.clone(),
-        aes_key: Some(aes_key.clone()),
+        aes_key: aes_key.clone(),
         secret: settings.secret.as_deref().map(secrets::read).transpose()?,
         token_source: settings.token_source.unwrap_or(TokenSource::StableToken),
         welcome_text: settings.welcome.filter(|text| !text.is_empty()),
@@ -157,7 +159,12 @@ async fn add(bridge: &Bridge, settings: Settings) -> Result<()> {
         added.app_id
     );
     println!("  Token           {}", callback_token.expose_secret());
-    println!("  EncodingAESKey  {}", aes_key.expose_secret());
+    match &aes_key {
+        Some(key) => println!("  EncodingAESKey  {}", key.expose_secret()),
+        None => {
+            println!("  EncodingAESKey  (none: plain mode needs none, and a test account has none)")
+        }
+    }
     println!("  mode            {}", mode.as_str());
     if added.sealed_secret.is_none() {
         println!(

@@ -39,6 +39,9 @@ pub(super) struct Args {
     /// How callbacks are sent: plain, compatible or secure.
     #[arg(long, default_value = "secure")]
     mode: Mode,
+    /// Make the service account one of WeChat's test accounts (接口测试号): plain mode, no EncodingAESKey.
+    #[arg(long)]
+    test_account: bool,
     /// How many people there are.
     #[arg(long, default_value_t = 100)]
     people: u32,
@@ -91,9 +94,14 @@ pub(super) async fn run(args: Args) -> Result<()> {
         replace(&mut settings.secret, &secret);
         replace(&mut settings.token, &token);
         replace(&mut settings.encoding_aes_key, &aes_key);
+        settings.test_account = args.test_account && kind == Kind::OfficialAccount;
+        let key = match settings.test_account {
+            true => "(none: a test account has plain mode only)",
+            false => &settings.encoding_aes_key,
+        };
         println!(
-            "  {app_id} {:?}\n    AppSecret {}\n    Token {}\n    EncodingAESKey {}",
-            kind, settings.secret, settings.token, settings.encoding_aes_key
+            "  {app_id} {:?}\n    AppSecret {}\n    Token {}\n    EncodingAESKey {key}",
+            kind, settings.secret, settings.token
         );
         world.add_account(settings);
     }

@@ -61,6 +61,10 @@ pub struct Settings {
     /// Protection of pushes.
     #[serde(default = "plain")]
     pub mode: Mode,
+    /// Whether it is one of WeChat's test accounts (接口测试号): plain mode only and no EncodingAESKey, for good. All
+    /// else works.
+    #[serde(default)]
+    pub test_account: bool,
     /// Format of pushes.
     #[serde(default = "xml")]
     pub format: Format,
@@ -99,6 +103,7 @@ impl Settings {
             token: callback_token(),
             encoding_aes_key: encoding_aes_key(),
             mode: plain(),
+            test_account: false,
             format: xml(),
             callback_url: None,
             bound_to_open_platform: bound(),
@@ -118,6 +123,16 @@ impl Settings {
         let mut pages = self.pages.iter();
         self.released
             && (self.pages.is_empty() || path.is_empty() || pages.any(|known| known == path))
+    }
+}
+
+impl Settings {
+    /// What a test account has, whatever is asked for.
+    pub(super) fn hold_to_kind(&mut self) {
+        if self.test_account {
+            self.mode = Mode::Plain;
+            self.encoding_aes_key.clear();
+        }
     }
 }
 

@@ -7,83 +7,135 @@ mod people;
 mod records;
 mod templates;
 
+use actix_web::dev::ResourceDef;
 use actix_web::error::InternalError;
-use actix_web::http::StatusCode;
-use actix_web::web::{delete, get, patch, post, put};
-use actix_web::{HttpResponse, ResponseError, web};
+use actix_web::http::header::ContentType;
+use actix_web::http::{Method, StatusCode};
+use actix_web::{HttpRequest, HttpResponse, ResponseError, web};
+use serde::Serialize;
 use serde_json::json;
 
 use super::world::WorldError;
 
+/// Characters of a path that is told back.
+const PATH_SHOWN: usize = 200;
+
+/// A route of the control API.
+#[derive(Debug, Serialize)]
+struct Listed {
+    method: &'static str,
+    path: &'static str,
+    /// What it does, in a sentence.
+    does: &'static str,
+}
+
+macro_rules! routes {
+    ($($method:ident $path:literal => $handler:path, $does:literal;)*) => {
+        /// Every route, as `GET /_sim/` lists them.
+        const LISTED: &[Listed] = &[
+            $(Listed { method: stringify!($method), path: concat!("/_sim", $path), does: $does },)*
+        ];
+
+        fn add_all(routes: &mut web::ServiceConfig) {
+            $(routes.route($path, web::method(Method::$method).to($handler));)*
+        }
+    };
+}
+
+routes! {
+    GET "/accounts" => accounts::list, "Lists the accounts with their secrets.";
+    POST "/accounts" => accounts::add, "Adds an account; what is not given is made up. `test_account` makes it one of WeChat's test accounts (接口测试号).";
+    PATCH "/accounts/{app_id}" => accounts::change, "Changes an account's settings; what is not given stays.";
+    GET "/accounts/{app_id}/templates" => templates::list, "Lists the account's templates.";
+    POST "/accounts/{app_id}/templates" => templates::add, "Adds a template.";
+    PUT "/accounts/{app_id}/templates/{template_id}" => templates::change, "Replaces a template.";
+    DELETE "/accounts/{app_id}/templates/{template_id}" => templates::remove, "Deletes a template: sending it is refused with 40037.";
+    POST "/accounts/{app_id}/receipts" => accounts::set_receipt, "Says how receipts arrive, for one person or everybody: late, twice, held, failed, or never.";
+    POST "/accounts/{app_id}/receipts/release" => accounts::release_receipts, "Pushes the receipts that were held.";
+    POST "/accounts/{app_id}/budgets" => accounts::set_budget, "Limits a call to so many a day (45009) or a minute (45011).";
+    DELETE "/accounts/{app_id}/tokens" => accounts::invalidate_tokens, "Makes all access tokens of the account invalid.";
+    POST "/accounts/{app_id}/callback/verify" => accounts::verify_callback, "Checks the callback URL as WeChat's console does.";
+    POST "/accounts/{app_id}/pushes/raw" => accounts::push_raw, "Pushes a body as it is given, signed and sealed as the account's mode demands.";
+    POST "/accounts/{app_id}/pushes/copies" => accounts::set_copies, "Sends every push so many times.";
+    POST "/accounts/{app_id}/pushes/hold" => accounts::hold_pushes, "Holds all pushes until they are released.";
+    POST "/accounts/{app_id}/pushes/release" => accounts::release_pushes, "Sends the held pushes, in a given order.";
+    POST "/accounts/{app_id}/migrate" => accounts::migrate, "Moves the account's followers to another account, with openids of their own (changeopenid).";
+    POST "/accounts/{app_id}/followers" => people::add_followers, "Lets many people follow without pushes, as if they had before.";
+    POST "/accounts/{app_id}/follow_many" => people::follow_many, "Lets many people follow, with a push for each.";
+    POST "/accounts/{app_id}/people/{person}/follow" => people::follow, "The person follows the account.";
+    POST "/accounts/{app_id}/people/{person}/unfollow" => people::unfollow, "The person stops following.";
+    POST "/accounts/{app_id}/people/{person}/scan" => people::scan, "The person scans one of the account's QR codes.";
+    POST "/accounts/{app_id}/people/{person}/click" => people::click, "The person taps an entry of the menu.";
+    POST "/accounts/{app_id}/people/{person}/menu_scan" => people::scan_from_menu, "The person scans something from the menu.";
+    POST "/accounts/{app_id}/people/{person}/text" => people::send_text, "The person writes a text; it is pushed unescaped, also with `]]>` in it.";
+    POST "/accounts/{app_id}/people/{person}/menu_message" => people::tap_menu_message, "The person taps an entry of a menu message.";
+    POST "/accounts/{app_id}/people/{person}/enter_chat" => people::enter_chat, "The person opens the customer chat of the mini-program.";
+    POST "/accounts/{app_id}/people/{person}/login" => people::log_in, "The person opens the mini-program; gives the code of wx.login.";
+    POST "/accounts/{app_id}/people/{person}/popup" => consent::answer_popup, "The person answers the pop-up that asks for subscription messages.";
+    POST "/accounts/{app_id}/people/{person}/withdraw" => consent::withdraw, "The person withdraws permissions in WeChat's settings.";
+    GET "/accounts/{app_id}/people/{person}/grants" => consent::grants, "Shows the person's permissions as WeChat has them.";
+    POST "/accounts/{app_id}/people/{person}/switch" => consent::switch, "The person switches a template's messages off or on inside WeChat (43101).";
+    POST "/accounts/{app_id}/people/{person}/restrict" => consent::restrict, "Restricts the person's account, or lifts that (50002).";
+    POST "/accounts/{app_id}/verification" => cancellation::verification, "Pushes an event of the account's yearly verification.";
+    DELETE "/accounts/{app_id}/followers" => people::remove_followers, "Lets many people leave without pushes.";
+    PUT "/accounts/{app_id}/list" => people::set_list_rule, "Makes the follower list odd, as it is while people come and go.";
+    POST "/accounts/{app_id}/profiles/late" => people::set_late_profile, "Lets profiles say subscribe: 0 for some questions, or for some seconds after a follow.";
+    POST "/accounts/{app_id}/people/{person}/cancel" => cancellation::cancel, "The person deletes their WeChat account (user_authorization_cancellation).";
+    POST "/people" => people::add, "Adds people.";
+    GET "/people/{person}" => people::get, "Shows a person with their openids and unionid.";
+    PUT "/people/{person}/profile" => people::set_profile, "Sets what WeChat tells of the person.";
+    POST "/unionids" => people::change_unionids, "Gives everybody of an Open Platform account another unionid.";
+    GET "/faults" => records::faults, "Lists the faults that are set.";
+    POST "/faults" => records::add_fault, "Sets a fault: the next calls of a path fail, hang, come late or are refused with an errcode.";
+    DELETE "/faults" => records::clear_faults, "Removes all faults.";
+    POST "/latency" => records::set_latency, "Makes a call answer late, every time.";
+    POST "/time/advance" => records::advance, "Moves WeChat's clock forward.";
+    GET "/messages" => records::messages, "Lists the messages that people got.";
+    GET "/pushes" => records::pushes, "Lists the pushes with their attempts and answers.";
+    GET "/calls" => records::calls, "Counts the calls of each path.";
+    GET "/stats" => records::stats, "Counts messages, pushes and calls.";
+    DELETE "/records" => records::clear, "Forgets messages, pushes and counts.";
+}
+
 pub(super) fn routes(routes: &mut web::ServiceConfig) {
+    routes.app_data(web::JsonConfig::default().error_handler(|error, _| {
+        let body = json!({ "error": error.to_string() });
+        let answer = HttpResponse::BadRequest().json(body);
+        InternalError::from_response(error, answer).into()
+    }));
     routes
-        .app_data(web::JsonConfig::default().error_handler(|error, _| {
-            let body = json!({ "error": error.to_string() });
-            let answer = HttpResponse::BadRequest().json(body);
-            InternalError::from_response(error, answer).into()
-        }))
-        .service(web::scope("/accounts/{app_id}/people/{person}").configure(of_a_person))
-        .service(web::scope("/accounts/{app_id}").configure(of_an_account))
-        .route("/accounts", get().to(accounts::list))
-        .route("/accounts", post().to(accounts::add))
-        .route("/people", post().to(people::add))
-        .route("/people/{person}", get().to(people::get))
-        .route("/people/{person}/profile", put().to(people::set_profile))
-        .route("/unionids", post().to(people::change_unionids))
-        .route("/faults", get().to(records::faults))
-        .route("/faults", post().to(records::add_fault))
-        .route("/faults", delete().to(records::clear_faults))
-        .route("/latency", post().to(records::set_latency))
-        .route("/time/advance", post().to(records::advance))
-        .route("/messages", get().to(records::messages))
-        .route("/pushes", get().to(records::pushes))
-        .route("/calls", get().to(records::calls))
-        .route("/stats", get().to(records::stats))
-        .route("/records", delete().to(records::clear));
+        .route("", web::get().to(list))
+        .route("/", web::get().to(list));
+    add_all(routes);
+    routes.default_service(web::to(nowhere));
 }
 
-fn of_an_account(routes: &mut web::ServiceConfig) {
-    routes
-        .route("", patch().to(accounts::change))
-        .route("/templates", get().to(templates::list))
-        .route("/templates", post().to(templates::add))
-        .route("/templates/{template_id}", put().to(templates::change))
-        .route("/templates/{template_id}", delete().to(templates::remove))
-        .route("/receipts", post().to(accounts::set_receipt))
-        .route("/receipts/release", post().to(accounts::release_receipts))
-        .route("/budgets", post().to(accounts::set_budget))
-        .route("/tokens", delete().to(accounts::invalidate_tokens))
-        .route("/callback/verify", post().to(accounts::verify_callback))
-        .route("/pushes/raw", post().to(accounts::push_raw))
-        .route("/pushes/copies", post().to(accounts::set_copies))
-        .route("/pushes/hold", post().to(accounts::hold_pushes))
-        .route("/pushes/release", post().to(accounts::release_pushes))
-        .route("/migrate", post().to(accounts::migrate))
-        .route("/verification", post().to(cancellation::verification))
-        .route("/followers", post().to(people::add_followers))
-        .route("/followers", delete().to(people::remove_followers))
-        .route("/list", put().to(people::set_list_rule))
-        .route("/profiles/late", post().to(people::set_late_profile))
-        .route("/follow_many", post().to(people::follow_many));
+/// Every route with a sentence.
+async fn list() -> HttpResponse {
+    let listed = json!({
+        "documentation": "docs/simulator.md of Queqiao's source",
+        "routes": LISTED,
+    });
+    HttpResponse::Ok()
+        .content_type(ContentType::json())
+        .body(format!("{listed:#}\n"))
 }
 
-fn of_a_person(routes: &mut web::ServiceConfig) {
-    routes
-        .route("/follow", post().to(people::follow))
-        .route("/unfollow", post().to(people::unfollow))
-        .route("/cancel", post().to(cancellation::cancel))
-        .route("/scan", post().to(people::scan))
-        .route("/click", post().to(people::click))
-        .route("/menu_scan", post().to(people::scan_from_menu))
-        .route("/text", post().to(people::send_text))
-        .route("/menu_message", post().to(people::tap_menu_message))
-        .route("/enter_chat", post().to(people::enter_chat))
-        .route("/login", post().to(people::log_in))
-        .route("/popup", post().to(consent::answer_popup))
-        .route("/withdraw", post().to(consent::withdraw))
-        .route("/grants", get().to(consent::grants))
-        .route("/switch", post().to(consent::switch))
-        .route("/restrict", post().to(consent::restrict));
+/// What no route takes, with the methods that its path has.
+async fn nowhere(request: HttpRequest) -> HttpResponse {
+    let (method, path) = (request.method(), request.path());
+    let methods: Vec<&str> = LISTED
+        .iter()
+        .filter(|route| ResourceDef::new(route.path).is_match(path))
+        .map(|route| route.method)
+        .collect();
+    let path: String = path.chars().take(PATH_SHOWN).collect();
+    let advice = match methods.is_empty() {
+        true => "GET /_sim/ lists the routes".to_owned(),
+        false => format!("the path has {}", methods.join(", ")),
+    };
+    let error = format!("there is no route {method} {path}: {advice}");
+    HttpResponse::NotFound().json(json!({ "error": error }))
 }
 
 impl ResponseError for WorldError {

@@ -107,7 +107,8 @@ impl World {
     }
 
     /// Adds an account, or replaces one with the same app_id and all that belongs to it.
-    pub fn add_account(&self, settings: Settings) {
+    pub fn add_account(&self, mut settings: Settings) {
+        settings.hold_to_kind();
         let account = Arc::new(Account::new(settings));
         write(&self.state.accounts).insert(account.app_id.clone(), account);
     }
@@ -120,7 +121,10 @@ impl World {
     ) -> Result<(), WorldError> {
         let account = self.account(app_id)?;
         account.change(change);
-        account.change(|settings| settings.app_id.clone_from(&account.app_id));
+        account.change(|settings| {
+            settings.app_id.clone_from(&account.app_id);
+            settings.hold_to_kind();
+        });
         Ok(())
     }
 

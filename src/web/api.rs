@@ -41,6 +41,7 @@ use actix_web::{
 };
 
 use super::auth::{self, Caller, Demand};
+use super::body::BodyLimit;
 use super::error::{self, Code, Problem};
 use super::stray::Strays;
 use super::{State, cursor};
@@ -65,13 +66,13 @@ pub(super) const DOCUMENTED: &str =
 #[rustfmt::skip]
 pub(super) fn scope() -> Routes {
     web::scope("/api")
-        .app_data(error::json(BODY_MAX))
+        .app_data(BodyLimit(BODY_MAX))
         .app_data(error::query())
         .app_data(error::path())
         .service(at("/v1/miniprogram/{app_id}/sessions", [open(Notify, sessions::create)]))
         .service(at("/v1/miniprogram/{app_id}/subscriptions", [post(Notify, subscriptions::create)]))
         .service(at("/v1/miniprogram/{app_id}/identities", [post(Notify, identities::create)])
-            .app_data(error::json(IDENTITIES_MAX)))
+            .app_data(BodyLimit(IDENTITIES_MAX)))
         .service(at("/v1/credits/low", [search(Read, credits::low)]))
         .service(at("/v1/staff", [search(Read, staff::list)]))
         .service(at("/v1/staff/{staff_id}", [put(Notify, staff::put), get(Read, staff::find), delete(Admin, staff::delete)]))
@@ -87,12 +88,12 @@ pub(super) fn scope() -> Routes {
         .service(at("/v1/message-types", [search(Read, message_types::list)]))
         .service(at("/v1/message-types/{name}", [put(Admin, message_types::put), get(Read, message_types::find), delete(Admin, message_types::delete)]))
         .service(at("/v1/message-types/{name}/preview", [post(Read, message_types::preview::create)])
-            .app_data(error::json(PREVIEW_MAX)))
+            .app_data(BodyLimit(PREVIEW_MAX)))
         .service(at("/v1/notifications", [post(Notify, notifications::create), search(Read, notifications::list)])
-            .app_data(error::json(NOTIFICATION_MAX)))
+            .app_data(BodyLimit(NOTIFICATION_MAX)))
         // Before the one with an id.
         .service(at("/v1/notifications/preflight", [look(Read, notifications::preflight::create)])
-            .app_data(error::json(NOTIFICATION_MAX)))
+            .app_data(BodyLimit(NOTIFICATION_MAX)))
         .service(at("/v1/notifications/{id}", [get(Read, notifications::find)]))
         .service(at("/v1/notifications/{id}/cancel", [post(Notify, notifications::cancel::create)]))
         .service(at("/v1/notifications/{id}/deliveries", [search(Read, deliveries::list)]))

@@ -17,7 +17,7 @@ use crate::bridge::route::Broken;
 use crate::db::DbError;
 
 pub(super) use code::Code;
-pub(super) use extract::{json, path, query};
+pub(super) use extract::{path, query};
 
 /// The longest detail; some quote the caller.
 const DETAIL_MAX: usize = 500;

@@ -4,6 +4,7 @@
 mod markdown;
 mod shape;
 mod shell;
+mod simulator;
 mod stage;
 mod typed;
 

@@ -22,10 +22,14 @@ pub(super) async fn list(world: web::Data<World>) -> HttpResponse {
     )
 }
 
-pub(super) async fn add(world: web::Data<World>, settings: web::Json<Settings>) -> HttpResponse {
+pub(super) async fn add(world: web::Data<World>, settings: web::Json<Settings>) -> Answer {
     let settings = settings.into_inner();
-    world.add_account(settings.clone());
-    HttpResponse::Created().json(settings)
+    let app_id = settings.app_id.clone();
+    if settings.test_account && settings.mode != Mode::Plain {
+        return Err(WorldError::TestAccount(app_id));
+    }
+    world.add_account(settings);
+    Ok(HttpResponse::Created().json(&*world.settings(&app_id)?))
 }
 
 /// What can change while the account lives; what is absent stays.
@@ -56,6 +60,10 @@ pub(super) async fn change(
     change: web::Json<Change>,
 ) -> Answer {
     let change = change.into_inner();
+    let needs_key = change.mode.is_some_and(|mode| mode != Mode::Plain);
+    if (needs_key || change.encoding_aes_key.is_some()) && world.settings(&app_id)?.test_account {
+        return Err(WorldError::TestAccount(app_id.into_inner()));
+    }
     world.change_account(&app_id, |settings| {
         replace(&mut settings.secret, change.secret);
         replace(&mut settings.token, change.token);

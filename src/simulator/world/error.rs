@@ -17,6 +17,12 @@ pub enum WorldError {
         /// How many there are.
         people: u32,
     },
+    /// A test account is to have what it cannot.
+    #[error(
+        "{0:?} is a test account (接口测试号): it has plain mode only, and no EncodingAESKey; leave mode and \
+         encoding_aes_key out"
+    )]
+    TestAccount(String),
     /// No template with this template_id.
     #[error("the account has no template {0:?}: add it first")]
     UnknownTemplate(String),

@@ -2,12 +2,13 @@
 
 use actix_web::HttpResponse;
 use actix_web::http::header;
-use actix_web::web::{Data, Json, Path};
+use actix_web::web::{Data, Path};
 use serde::{Deserialize, Serialize};
 
 use super::{Caller, State, check};
 use crate::bridge::lend::LendError;
 use crate::bridge::token::{Report, TokenError};
+use crate::web::body::Body;
 use crate::web::error::{Code, Problem};
 use crate::wechat::error::{CallError, Class};
 
@@ -56,7 +57,7 @@ pub(super) async fn report(
     state: Data<State>,
     caller: Caller,
     app_id: Path<String>,
-    body: Json<Bad>,
+    body: Body<Bad>,
 ) -> Result<HttpResponse, Problem> {
     check::text("access_token", &body.access_token, TOKEN_MAX)?;
     let report = state

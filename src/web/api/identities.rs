@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
-use actix_web::web::{Data, Json, Path};
+use actix_web::web::{Data, Path};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{Caller, State, large};
 use crate::bridge::adopt::{AdoptError, Counts, Fault, Numbered, Options, Outcome, Raw};
 use crate::ids::IdentityId;
+use crate::web::body::Body;
 use crate::web::error::{Code, Problem};
 
 /// Rows in one request.
@@ -67,7 +68,7 @@ pub(super) async fn create(
     state: Data<State>,
     caller: Caller,
     app_id: Path<String>,
-    body: Json<Table>,
+    body: Body<Table>,
 ) -> Result<HttpResponse, Problem> {
     let Table {
         rows,

@@ -10,9 +10,10 @@ use super::{Caller, State};
 use crate::bridge::import::ImportError;
 use crate::ids::ImportId;
 use crate::models::import::{self, Import, ImportState};
+use crate::web::body::MaybeBody;
 use crate::web::error::{Code, Problem};
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Create {
     /// Whether those who are gone are marked at the end.
@@ -72,7 +73,7 @@ pub(super) async fn create(
     state: Data<State>,
     caller: Caller,
     app_id: Path<String>,
-    body: Json<Create>,
+    body: MaybeBody<Create>,
 ) -> Result<(Json<ImportView>, StatusCode), Problem> {
     let account = state.bridge.accounts.get(&app_id).await?;
     if account.is_none_or(|account| account.project_id != caller.project_id) {

@@ -21,6 +21,7 @@ use crate::db::Conn;
 use crate::ids::{AccountId, MessageTypeId, ProjectId};
 use crate::models::message_type::{self, MessageType};
 use crate::models::{template_sync, webhook};
+use crate::web::body::Body;
 use crate::web::error::{Code, FieldError as Wrong, Problem};
 
 const TYPE_NAME_MAX: usize = 64;
@@ -82,7 +83,7 @@ pub(super) async fn put(
     state: Data<State>,
     caller: Caller,
     name: Path<String>,
-    body: Json<Put>,
+    body: Body<Put>,
 ) -> Result<(Json<MessageTypeView>, StatusCode), Problem> {
     check_name(&name)?;
     check::maybe_text("description", body.description.as_ref(), NAME_MAX)?;

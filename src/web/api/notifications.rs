@@ -23,6 +23,7 @@ use crate::bridge::route::Manner;
 use crate::ids::{DeliveryId, NotificationId};
 use crate::models::delivery::{self, DeliveryState, Priority};
 use crate::models::notification::{self, Notification};
+use crate::web::body::Body;
 use crate::web::error::{Code, Problem};
 use people::Addressed;
 use prefer::{OutcomeView, Outcomes, PREFERENCE_APPLIED};
@@ -173,7 +174,7 @@ pub(super) async fn create(
     state: Data<State>,
     caller: Caller,
     request: HttpRequest,
-    body: Json<Create>,
+    body: Body<Create>,
 ) -> Result<HttpResponse, Problem> {
     let idempotency_key = idempotency_key(&request)?;
     let mut asked = body.into_inner().asked()?;

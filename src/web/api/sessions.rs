@@ -2,7 +2,7 @@
 
 use actix_web::HttpResponse;
 use actix_web::http::header;
-use actix_web::web::{Data, Json, Path};
+use actix_web::web::{Data, Path};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize, Serializer};
 
@@ -15,6 +15,7 @@ use crate::bridge::login::{LoggedIn, LoginError};
 use crate::ids::{IdentityId, InvitationId};
 use crate::models::identity::{self, ProfileState};
 use crate::models::{binding, identity::Identity};
+use crate::web::body::Body;
 use crate::web::error::{Code, Problem};
 use crate::wechat::error::{ApiError, CallError, Class, Fault, LOGIN_CALL};
 use crate::wechat::qrcode::SCENE_MAX;
@@ -71,7 +72,7 @@ pub(super) async fn create(
     state: Data<State>,
     caller: Caller,
     app_id: Path<String>,
-    body: Json<Login>,
+    body: Body<Login>,
 ) -> Result<HttpResponse, Problem> {
     check_scopes(&caller, &body)?;
     check_code(&body.code)?;

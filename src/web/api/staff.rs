@@ -23,6 +23,7 @@ use crate::ids::{IdentityId, ProjectId, StaffRowId};
 use crate::models::delivery::{self, MOST_ASTRAY};
 use crate::models::staff::{self, Staff};
 use crate::models::{binding, identity};
+use crate::web::body::Body;
 use crate::web::error::{Code, Problem};
 use bindings::BindingView;
 use reach::Reach;
@@ -91,7 +92,7 @@ pub(super) async fn put(
     state: Data<State>,
     caller: Caller,
     staff_id: Path<String>,
-    body: Json<Put>,
+    body: Body<Put>,
 ) -> Result<(Json<StaffView>, StatusCode), Problem> {
     check::id("staff_id", TextId::StaffId, &staff_id)?;
     check::maybe_text("name", body.name.as_ref(), NAME_MAX)?;

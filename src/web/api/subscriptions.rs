@@ -15,6 +15,7 @@ use crate::bridge::login::LoginError;
 use crate::ids::IdentityId;
 use crate::ids::text::TextId;
 use crate::models::credit::TEMPLATE_ID_MAX;
+use crate::web::body::Body;
 use crate::web::error::{Code, Problem};
 
 /// The key in what wx.requestSubscribeMessage returns that is no template id.
@@ -53,7 +54,7 @@ pub(super) async fn create(
     state: Data<State>,
     caller: Caller,
     app_id: Path<String>,
-    body: Json<Reported>,
+    body: Body<Reported>,
 ) -> Result<Json<Recorded>, Problem> {
     let report = read(body.into_inner())?;
     let recorded = state

@@ -17,6 +17,7 @@ use crate::bridge::webhook::manage::ManageError;
 use crate::db::Conn;
 use crate::ids::WebhookId;
 use crate::models::webhook::{self, Webhook, WebhookState};
+use crate::web::body::Body;
 use crate::web::error::{Code, Problem};
 use wish::Put;
 
@@ -123,7 +124,7 @@ impl From<ManageError> for Problem {
 pub(super) async fn create(
     state: Data<State>,
     caller: Caller,
-    body: Json<Put>,
+    body: Body<Put>,
 ) -> Result<CustomizeResponder<Json<WebhookView>>, Problem> {
     let (wish, enabled) = body.into_inner().check(&state, caller.project_id).await?;
     let added = state.bridge.add_webhook(caller.project_id, wish, enabled);
@@ -184,7 +185,7 @@ pub(super) async fn put(
     state: Data<State>,
     caller: Caller,
     id: Path<WebhookId>,
-    body: Json<Put>,
+    body: Body<Put>,
 ) -> Result<Json<WebhookView>, Problem> {
     let (id, project) = (id.into_inner(), caller.project_id);
     let (wish, enabled) = body.into_inner().check(&state, project).await?;

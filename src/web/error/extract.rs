@@ -1,17 +1,9 @@
-//! What the extractors of bodies, query strings and paths say when they refuse.
+//! What the extractors of query strings and paths say when they refuse.
 
-use actix_web::error::{JsonPayloadError, PathError, PayloadError, QueryPayloadError};
-use actix_web::web::{JsonConfig, PathConfig, QueryConfig};
-use serde_json::error::Category;
+use actix_web::error::{PathError, QueryPayloadError};
+use actix_web::web::{PathConfig, QueryConfig};
 
 use super::{Code, Problem};
-
-/// JSON bodies of at most so many bytes.
-pub(in crate::web) fn json(limit: usize) -> JsonConfig {
-    JsonConfig::default()
-        .limit(limit)
-        .error_handler(move |error, _| body_problem(&error, limit).into())
-}
 
 /// Query strings.
 pub(in crate::web) fn query() -> QueryConfig {
@@ -19,10 +11,7 @@ pub(in crate::web) fn query() -> QueryConfig {
         let QueryPayloadError::Deserialize(error) = error else {
             return Problem::internal(&error).into();
         };
-        shape(Code::InvalidQuery, &error.to_string(), |_| {
-            Code::InvalidQuery
-        })
-        .into()
+        shape(&error.to_string()).into()
     })
 }
 
@@ -37,47 +26,20 @@ pub(in crate::web) fn path() -> PathConfig {
     })
 }
 
-fn body_problem(error: &JsonPayloadError, limit: usize) -> Problem {
-    match error {
-        JsonPayloadError::Overflow { .. }
-        | JsonPayloadError::OverflowKnownLength { .. }
-        | JsonPayloadError::Payload(PayloadError::Overflow) => {
-            let detail = format!("The body may have at most {limit} bytes.");
-            Problem::new(Code::BodyTooLarge, detail).limit(limit)
-        }
-        JsonPayloadError::ContentType => {
-            let detail = "Send the body as JSON with the header Content-Type: application/json.";
-            Problem::new(Code::UnsupportedMediaType, detail)
-        }
-        JsonPayloadError::Deserialize(error) => match error.classify() {
-            Category::Data => shape(Code::InvalidBody, &error.to_string(), |word| match word {
-                "unknown" => Code::UnknownField,
-                "missing" => Code::MissingField,
-                _ => Code::InvalidBody,
-            }),
-            _ => Problem::new(Code::InvalidJson, format!("The body is not JSON: {error}.")),
-        },
-        JsonPayloadError::Payload(error) => {
-            let detail = format!("The body did not arrive whole: {error}.");
-            Problem::new(Code::BrokenBody, detail)
-        }
-        error => Problem::internal(error),
-    }
-}
-
 /// Serde's words for a shape that does not fit, with the field where they name one:
 /// "unknown field `x`, expected …", "missing field `x`", "duplicate field `x`".
-fn shape(general: Code, text: &str, code: impl Fn(&str) -> Code) -> Problem {
+fn shape(text: &str) -> Problem {
     let text: String = text
         .chars()
         .map(|c| if c.is_control() { ' ' } else { c })
         .collect();
+    let problem = Problem::new(Code::InvalidQuery, format!("{text}."));
     let named = text.split_once(" field `").and_then(|(word, rest)| {
         let (field, _) = rest.split_once('`')?;
-        matches!(word, "unknown" | "missing" | "duplicate").then_some((word, field))
+        matches!(word, "unknown" | "missing" | "duplicate").then_some(field)
     });
     match named {
-        Some((word, field)) => Problem::new(code(word), format!("{text}.")).field(field),
-        None => Problem::new(general, format!("{text}.")),
+        Some(field) => problem.field(field),
+        None => problem,
     }
 }

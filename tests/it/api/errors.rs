@@ -35,9 +35,12 @@ both_engines! {
             ("", 400, "invalid_json", ""),
             ("\u{0}", 400, "invalid_json", ""),
             ("{\"colour\": 1}", 422, "unknown_field", "colour"),
-            ("{\"name\": 1}", 422, "invalid_body", ""),
+            ("{\"name\": 1}", 422, "invalid_body", "name"),
+            ("{\"tags\": \"a,b\"}", 422, "invalid_body", "tags"),
+            ("{\"tags\": [\"a\", 1]}", 422, "invalid_body", "tags[1]"),
             ("{\"name\": \"a\", \"name\": \"b\"}", 422, "invalid_body", "name"),
             ("[1]", 422, "invalid_body", ""),
+            ("[\"王芳\", [\"a\"]]", 422, "invalid_body", ""),
             ("{\"name\": \"\\u0000\"}", 400, "control_character", "name"),
             ("{\"name\": \"a\\nb\"}", 400, "control_character", "name"),
             ("{\"name\": \"\"}", 422, "invalid_field", "name"),
@@ -54,6 +57,75 @@ both_engines! {
         assert_eq!(problem["limit"], 64 << 10);
         let missing = app.post(&two.key, &format!("/miniprogram/{MP}/sessions"), json!({})).await;
         missing.refused(422, "missing_field", "code");
+    }
+
+    async fn what_does_not_fit_is_said_in_words_of_json_with_its_field(two: Two) {
+        let app = &two.app;
+        let path = "/notifications";
+        for (body, field, detail) in [
+            (json!({"message_type": "a", "staff_ids": "a,b"}), "staff_ids", "staff_ids must be a list, and is the text \"a,b\"."),
+            (json!({"message_type": 1}), "message_type", "message_type must be a text, and is the number 1."),
+            (json!({"message_type": "a", "all_staff": 1}), "all_staff", "all_staff must be true or false, and is the number 1."),
+            (json!({"message_type": "a", "staff_ids": ["a", {}]}), "staff_ids[1]", "staff_ids[1] must be a text, and is an object."),
+            (json!({"message_type": "a", "people": [["wx1", "o1"]]}), "people[0]", "people[0] must be an object, and is a list."),
+            (json!({"message_type": "a", "params": []}), "params", "params must be an object, and is a list."),
+            (json!(["a"]), "", "The body must be an object, and is a list."),
+        ] {
+            let problem = app.post(&two.key, path, body).await.refused(422, "invalid_body", field);
+            assert_eq!(problem["detail"], detail);
+        }
+        let rust = ["struct", "sequence", "a map", "u64", "i64", "integer `", "line 1", "enum", "variant", "unit"];
+        let wrong = [json!(null), json!(true), json!(-1.5), json!("x"), json!([]), json!([1]), json!({"x": 1}), json!([[[]]])];
+        for (method, path) in [
+            ("PUT", "/staff/s1"), ("POST", "/staff/s1/bindings"), ("POST", "/staff/s1/invitations"),
+            ("PUT", "/message-types/a"), ("POST", "/message-types/a/preview"), ("POST", path),
+            ("POST", "/notifications/preflight"), ("POST", "/deliveries/retry"), ("POST", "/deliveries/1/retry"),
+            ("POST", "/webhooks"), ("POST", &format!("/miniprogram/{MP}/sessions")),
+            ("POST", &format!("/miniprogram/{MP}/subscriptions")), ("POST", &format!("/miniprogram/{MP}/identities")),
+            ("POST", &format!("/accounts/{MP}/imports")), ("POST", &format!("/accounts/{MP}/access-token/invalid")),
+        ] {
+            for value in &wrong {
+                let member = ["name", "tags", "app_id", "openid", "routes", "staff_ids", "people", "params", "results", "limit", "events", "rows"];
+                let bodies = member.map(|name| json!({name: value}));
+                for body in bodies.iter().chain([value]) {
+                    let answer = app.call(method, &two.key, path, Some(body.clone())).await;
+                    assert!((200..500).contains(&answer.status), "{method} {path} {body}: {answer:?}");
+                    if answer.status == 422 {
+                        let detail = answer.json()["detail"].as_str().unwrap().to_owned();
+                        let said = rust.iter().find(|word| detail.contains(**word));
+                        assert_eq!(said, None, "{method} {path} {body}: {detail}");
+                    }
+                    assert!(value.is_object() || !answer.status.to_string().starts_with('2') || body != value,
+                        "{method} {path} takes {body}: {answer:?}");
+                }
+            }
+        }
+    }
+
+    async fn where_a_body_says_nothing_it_may_be_left_out(two: Two) {
+        let app = &two.app;
+        let bare = async |path: &str| {
+            app.send(app.request(Method::POST, &format!("/api/v1{path}")).bearer_auth(&two.key)).await
+        };
+        bare("/deliveries/1/retry").await.refused(404, "not_found", "");
+        assert_eq!(bare(&format!("/accounts/{}/imports", super::OA)).await.status, 202);
+        bare("/message-types/none/preview").await.refused(404, "not_found", "");
+        // Where something has to be said, it is missing.
+        bare("/notifications").await.refused(415, "unsupported_media_type", "");
+        bare("/deliveries/retry").await.refused(415, "unsupported_media_type", "");
+    }
+
+    async fn strangers_are_told_where_the_documentation_is(two: Two) {
+        let app = &two.app;
+        let welcome = app.send(app.request(Method::GET, "/")).await;
+        assert_eq!(welcome.status, 200, "{welcome:?}");
+        assert!(welcome.text.contains("docs/api.md"), "{welcome:?}");
+        for path in ["/api", "/api/", "/api/v1", "/api/v1/", "/api/v1/nothing"] {
+            let problem = app.send(app.request(Method::GET, path)).await.refused(404, "no_such_route", "");
+            assert!(problem["detail"].as_str().unwrap().contains("docs/api.md"), "{problem}");
+        }
+        let problem = app.get(&two.key, "/staff/").await.refused(404, "no_such_route", "");
+        assert!(problem["detail"].as_str().unwrap().contains("ask for /api/v1/staff."), "{problem}");
     }
 
     async fn query_strings_that_do_not_fit_are_explained(two: Two) {

@@ -42,7 +42,7 @@ both_engines! {
         problem.refused(422, "invalid_field", "routes[0].fields.thing1");
         let mut wrong = routes("T");
         wrong[0]["colour"] = json!("red");
-        put(json!({"routes": wrong})).await.refused(422, "unknown_field", "colour");
+        put(json!({"routes": wrong})).await.refused(422, "unknown_field", "routes[0].colour");
     }
 
     async fn a_notification_is_accepted_sent_and_followed_up(two: Two) {

@@ -92,9 +92,9 @@ both_engines! {
             app.put(&two.key, "/message-types/other", json!({"routes": routes})).await
         };
         put(json!({"text": "x"})).await.ok(201);
-        put(json!({"text": "x", "on_too_long": "cut"})).await.refused(422, "invalid_body", "");
-        put(json!({"text": "x", "colour": "red"})).await.refused(422, "unknown_field", "colour");
-        put(json!({"on_too_long": "reject"})).await.refused(422, "missing_field", "text");
+        put(json!({"text": "x", "on_too_long": "cut"})).await.refused(422, "invalid_body", "routes[0].fields.thing1.on_too_long");
+        put(json!({"text": "x", "colour": "red"})).await.refused(422, "unknown_field", "routes[0].fields.thing1.colour");
+        put(json!({"on_too_long": "reject"})).await.refused(422, "missing_field", "routes[0].fields.thing1.text");
         put(json!({"text": "{{ nobody }}"})).await.refused(422, "invalid_field", "routes[0].fields.thing1");
         put(json!("{{ params.x | truncat }}")).await.refused(422, "invalid_field", "routes[0].fields.thing1");
     }
@@ -160,7 +160,7 @@ both_engines! {
         two.order_created(&json!({"thing1": "{{ params.title }}"})).await;
         let preview = async |body: Value| app.post(&two.key, &format!("{TYPE}/preview"), body).await;
         preview(json!({"staff": {"id": ""}})).await.refused(422, "invalid_field", "staff.id");
-        preview(json!({"staff": {"name": "x"}})).await.refused(422, "missing_field", "id");
+        preview(json!({"staff": {"name": "x"}})).await.refused(422, "missing_field", "staff.id");
         preview(json!({"parms": {}})).await.refused(422, "unknown_field", "parms");
         let large = json!({"params": {"x": "x".repeat(70_000)}});
         preview(large).await.refused(422, "invalid_field", "params");

@@ -1,6 +1,6 @@
 //! Requests that are WeChat's, but for what a proxy or a console has made of them; and those that lead nowhere.
 
-use queqiao::simulator::Kind;
+use queqiao::simulator::{Kind, Origin, Settings};
 use queqiao::wechat::callback::Mode;
 use queqiao::wechat::crypto::{self, AesKey};
 use queqiao::wechat::fields::Format;
@@ -44,6 +44,22 @@ fn pairs<'a>(query: &'a [(&'static str, String)]) -> Vec<(&'static str, &'a str)
 }
 
 both_engines! {
+    async fn a_test_account_works_in_plain_mode_without_a_key(door: Door) {
+        let mut settings = Settings::new(&new_app_id(), Kind::OfficialAccount);
+        settings.test_account = true;
+        let app_id = settings.app_id.clone();
+        door.app.account_as(door.project, settings, Some("welcome")).await;
+        let world = door.app.simulator.world();
+        let push = world.follow(&app_id, 1, Origin::default()).await.unwrap();
+        assert!(push.verdict.is_accepted(), "{push:?}");
+        let push = world.send_text(&app_id, 1, "hi").await.unwrap();
+        assert!(push.verdict.is_accepted(), "{push:?}");
+        assert!(push.plaintext.contains("<Content><![CDATA[hi]]></Content>"), "{push:?}");
+        door.app.drain().await;
+        let people = door.app.get(&door.key, &format!("/people?app_id={app_id}")).await.ok(200);
+        assert_eq!(people["items"][0]["identities"][0]["profile_state"], "complete", "{people}");
+    }
+
     async fn one_slash_at_the_end_of_the_url_is_taken(door: Door) {
         for mode in [Mode::Plain, Mode::Secure] {
             let settings = door.account(Kind::OfficialAccount, mode, Format::Xml).await;

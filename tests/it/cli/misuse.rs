@@ -105,6 +105,17 @@ fn a_malformed_account_is_refused_without_repeating_its_secret() {
 }
 
 #[test]
+fn an_account_in_plain_mode_is_given_no_key() {
+    let program = Program::new(Engine::Sqlite);
+    program.run(&["projects", "add", "one"]).ok();
+    let plain = ["--kind", "official_account", "--mode", "plain"];
+    let said = program.run(&[&ADD, plain.as_slice()].concat()).ok();
+    assert!(said.contains("a test account has none"), "{said}");
+    let secure = ["accounts", "set", "wx0123456789abcdef", "--mode", "secure"];
+    check(&program, (&secure, 1, "aes_key"));
+}
+
+#[test]
 fn a_template_result_needs_a_msgid() {
     let program = Program::new(Engine::Sqlite);
     let of = [

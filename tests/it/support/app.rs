@@ -221,7 +221,8 @@ impl TestApp {
             },
             mode: settings.mode,
             callback_token: settings.token.clone().into(),
-            aes_key: Some(settings.encoding_aes_key.clone().into()),
+            // A test account has none.
+            aes_key: (!settings.test_account).then(|| settings.encoding_aes_key.clone().into()),
             secret: Some(settings.secret.clone().into()),
             token_source: TokenSource::StableToken,
             welcome_text: welcome.map(str::to_owned),

@@ -12,9 +12,10 @@ use crate::ids::{DeliveryId, NotificationId};
 use crate::models::delivery::{DeliveryState, Filter};
 use crate::web::api::cursor::{self, List};
 use crate::web::api::{Caller, State};
+use crate::web::body::{Body, MaybeBody};
 use crate::web::error::{Code, Problem};
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(in crate::web::api) struct One {
     /// Also where the person may have seen the message, and could see it twice.
@@ -66,7 +67,7 @@ pub(in crate::web::api) async fn one(
     state: Data<State>,
     caller: Caller,
     id: Path<DeliveryId>,
-    body: Json<One>,
+    body: MaybeBody<One>,
 ) -> Result<(Json<Queued>, StatusCode), Problem> {
     let id = id.into_inner();
     let filter = Filter {
@@ -92,7 +93,7 @@ pub(in crate::web::api) async fn one(
 pub(in crate::web::api) async fn many(
     state: Data<State>,
     caller: Caller,
-    body: Json<Many>,
+    body: Body<Many>,
 ) -> Result<(Json<Answer>, StatusCode), Problem> {
     let body = body.into_inner();
     let limit = limit(body.limit)?;

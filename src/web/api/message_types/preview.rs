@@ -11,10 +11,11 @@ use super::super::{Caller, State};
 use crate::bridge::notify::{NotifyError, PreviewRequest, PreviewStaff, RoutePreview};
 use crate::bridge::route::{Channel, FieldError, Manner};
 use crate::bridge::templates::RouteProblem;
+use crate::web::body::MaybeBody;
 use crate::web::error::Problem;
 use crate::wechat::subscribe::{Language, MiniProgramState};
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(in crate::web::api) struct Wanted {
     /// What fills the message in.
@@ -86,7 +87,7 @@ pub(in crate::web::api) async fn create(
     state: Data<State>,
     caller: Caller,
     name: Path<String>,
-    body: Json<Wanted>,
+    body: MaybeBody<Wanted>,
 ) -> Result<Json<PreviewView>, Problem> {
     let (message_type, body) = (name.into_inner(), body.into_inner());
     let staff = body.staff.map(|staff| PreviewStaff {

@@ -2,7 +2,7 @@
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
-use actix_web::web::{Data, Json};
+use actix_web::web::Data;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -11,6 +11,7 @@ use crate::bridge::notify::{Forecast, Preflight, Warning};
 use crate::bridge::route::Channel;
 use crate::bridge::ways::RouteView;
 use crate::web::api::{Caller, State, large};
+use crate::web::body::Body;
 use crate::web::error::Problem;
 
 /// About what a verdict takes in the answer.
@@ -63,7 +64,7 @@ struct WarningView {
 pub(in crate::web::api) async fn create(
     state: Data<State>,
     caller: Caller,
-    body: Json<Create>,
+    body: Body<Create>,
 ) -> Result<HttpResponse, Problem> {
     let asked = body.into_inner().asked()?;
     let message_type = asked.message_type.clone();

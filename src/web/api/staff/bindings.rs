@@ -16,6 +16,7 @@ use crate::ids::text::TextId;
 use crate::ids::{BindingId, IdentityId};
 use crate::models::binding::{self, Binding};
 use crate::models::staff;
+use crate::web::body::Body;
 use crate::web::error::{Code, Problem};
 
 #[derive(Debug, Serialize)]
@@ -44,7 +45,7 @@ pub(in super::super) async fn create(
     state: Data<State>,
     caller: Caller,
     staff_id: Path<String>,
-    body: Json<Named>,
+    body: Body<Named>,
 ) -> Result<(Json<BindingView>, StatusCode), Problem> {
     let whom = whom(body.into_inner())?;
     let bind = state.bridge.bind(caller.project_id, &staff_id, whom);

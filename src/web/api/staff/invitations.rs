@@ -20,6 +20,7 @@ use crate::bridge::keys::Scope;
 use crate::ids::{IdentityId, InvitationId};
 use crate::models::invitation::{self, Invitation, Refusal};
 use crate::models::staff;
+use crate::web::body::Body;
 use crate::web::error::{Code, Problem};
 use crate::wechat::qrcode::LIFE_MAX;
 
@@ -108,7 +109,7 @@ pub(in super::super) async fn create(
     state: Data<State>,
     caller: Caller,
     staff_id: Path<String>,
-    body: Json<Invite>,
+    body: Body<Invite>,
 ) -> Result<HttpResponse, Problem> {
     let body = body.into_inner();
     let (wanted, path) = wanted(&body)?;

@@ -14,6 +14,7 @@ use crate::models::webhook::{self, Filter, Message, MessageState};
 use crate::web::api::check::{self, ID_MAX};
 use crate::web::api::cursor::{List, Page, Paging};
 use crate::web::api::{Caller, State};
+use crate::web::body::Body;
 use crate::web::error::{Code, Problem};
 
 #[derive(Debug, Deserialize)]
@@ -153,7 +154,7 @@ pub(in crate::web::api) async fn replay(
     state: Data<State>,
     caller: Caller,
     id: Path<WebhookId>,
-    body: Json<Range>,
+    body: Body<Range>,
 ) -> Result<(Json<Replayed>, StatusCode), Problem> {
     let body = body.into_inner();
     let since = instant("since", &body.since)?;

@@ -177,7 +177,7 @@ both_engines! {
         let codes: Vec<Value> = (0..21).map(code).collect();
         let problem = people(two, json!(codes)).await.refused(422, "invalid_field", "people");
         assert!(problem["detail"].as_str().unwrap().contains("at most 20"), "{problem}");
-        people(two, json!([{"staff_id": "s1"}])).await.refused(422, "unknown_field", "staff_id");
+        people(two, json!([{"staff_id": "s1"}])).await.refused(422, "unknown_field", "people[0].staff_id");
         assert_eq!(logins(two), 0);
     }
 

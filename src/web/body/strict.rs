@@ -1,0 +1,378 @@
+//! Reads JSON as serde does, but for two things: a list is not taken for an object by the order of its entries, and
+//! what does not fit is reported with its place.
+
+use std::cell::RefCell;
+use std::fmt;
+
+use serde::de::{
+    self, DeserializeOwned, DeserializeSeed, Deserializer, EnumAccess, MapAccess, SeqAccess,
+    Unexpected, Visitor,
+};
+
+/// What does not fit, and where.
+#[derive(Debug)]
+pub(super) struct StrictError {
+    /// The place, such as `routes[0].fields.thing1`; empty for the body itself.
+    pub(super) path: String,
+    pub(super) error: serde_json::Error,
+}
+
+/// Reads a whole body.
+pub(super) fn from_slice<T: DeserializeOwned>(body: &[u8]) -> Result<T, StrictError> {
+    let track = Track::default();
+    let mut json = serde_json::Deserializer::from_slice(body);
+    let read = T::deserialize(Strict {
+        inner: &mut json,
+        track: &track,
+    });
+    read.and_then(|value| json.end().map(|()| value))
+        .map_err(|error| StrictError {
+            path: track.path(),
+            error,
+        })
+}
+
+#[derive(Debug)]
+enum Step {
+    Member(String),
+    Entry(usize),
+}
+
+/// The way from the body to what is being read.
+#[derive(Debug, Default)]
+struct Track(RefCell<Vec<Step>>);
+
+impl Track {
+    fn enter(&self, step: Step) {
+        self.0.borrow_mut().push(step);
+    }
+
+    fn leave(&self) {
+        self.0.borrow_mut().pop();
+    }
+
+    fn path(&self) -> String {
+        let mut path = String::new();
+        for step in self.0.borrow().iter() {
+            match step {
+                Step::Entry(at) => path.push_str(&format!("[{at}]")),
+                Step::Member(name) => {
+                    if !path.is_empty() {
+                        path.push('.');
+                    }
+                    path.push_str(name);
+                }
+            }
+        }
+        path
+    }
+}
+
+struct Strict<'t, D> {
+    inner: D,
+    track: &'t Track,
+}
+
+/// A visitor that sees what is inside through [`Strict`].
+struct Watched<'t, V> {
+    inner: V,
+    track: &'t Track,
+    /// Whether it reads an object, so that a list is none.
+    is_object: bool,
+}
+
+impl<'t, D> Strict<'t, D> {
+    fn watch<V>(&self, inner: V) -> Watched<'t, V> {
+        Watched {
+            inner,
+            track: self.track,
+            is_object: false,
+        }
+    }
+}
+
+macro_rules! forward {
+    ($($method:ident)*) => {$(
+        fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
+            let visitor = self.watch(visitor);
+            self.inner.$method(visitor)
+        }
+    )*};
+}
+
+impl<'de, D: Deserializer<'de>> Deserializer<'de> for Strict<'_, D> {
+    type Error = D::Error;
+
+    forward! {
+        deserialize_any deserialize_bool deserialize_i8 deserialize_i16 deserialize_i32 deserialize_i64 deserialize_u8
+        deserialize_u16 deserialize_u32 deserialize_u64 deserialize_f32 deserialize_f64 deserialize_char deserialize_str
+        deserialize_string deserialize_bytes deserialize_byte_buf deserialize_option deserialize_unit deserialize_seq
+        deserialize_map deserialize_identifier deserialize_ignored_any
+    }
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, D::Error> {
+        let visitor = Watched {
+            is_object: true,
+            ..self.watch(visitor)
+        };
+        self.inner.deserialize_struct(name, fields, visitor)
+    }
+
+    fn deserialize_unit_struct<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, D::Error> {
+        self.inner.deserialize_unit_struct(name, visitor)
+    }
+
+    // Also what serde_json keeps as it came: nothing is to be seen inside.
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, D::Error> {
+        self.inner.deserialize_newtype_struct(name, visitor)
+    }
+
+    fn deserialize_tuple<V: Visitor<'de>>(
+        self,
+        len: usize,
+        visitor: V,
+    ) -> Result<V::Value, D::Error> {
+        let visitor = self.watch(visitor);
+        self.inner.deserialize_tuple(len, visitor)
+    }
+
+    fn deserialize_tuple_struct<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        len: usize,
+        visitor: V,
+    ) -> Result<V::Value, D::Error> {
+        let visitor = self.watch(visitor);
+        self.inner.deserialize_tuple_struct(name, len, visitor)
+    }
+
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        variants: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, D::Error> {
+        let visitor = self.watch(visitor);
+        self.inner.deserialize_enum(name, variants, visitor)
+    }
+}
+
+macro_rules! visit {
+    ($($method:ident: $type:ty;)*) => {$(
+        fn $method<E: de::Error>(self, value: $type) -> Result<V::Value, E> {
+            self.inner.$method(value)
+        }
+    )*};
+}
+
+impl<'de, V: Visitor<'de>> Visitor<'de> for Watched<'_, V> {
+    type Value = V::Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.inner.expecting(f)
+    }
+
+    visit! {
+        visit_bool: bool;
+        visit_i64: i64;
+        visit_i128: i128;
+        visit_u64: u64;
+        visit_u128: u128;
+        visit_f64: f64;
+        visit_str: &str;
+        visit_borrowed_str: &'de str;
+        visit_string: String;
+        visit_bytes: &[u8];
+    }
+
+    fn visit_none<E: de::Error>(self) -> Result<V::Value, E> {
+        self.inner.visit_none()
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<V::Value, E> {
+        self.inner.visit_unit()
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, inner: D) -> Result<V::Value, D::Error> {
+        self.inner.visit_some(Strict {
+            inner,
+            track: self.track,
+        })
+    }
+
+    fn visit_newtype_struct<D: Deserializer<'de>>(self, inner: D) -> Result<V::Value, D::Error> {
+        self.inner.visit_newtype_struct(Strict {
+            inner,
+            track: self.track,
+        })
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, inner: A) -> Result<V::Value, A::Error> {
+        if self.is_object {
+            return Err(de::Error::invalid_type(Unexpected::Seq, &self.inner));
+        }
+        self.inner.visit_seq(Entries {
+            inner,
+            track: self.track,
+            next: 0,
+        })
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, inner: A) -> Result<V::Value, A::Error> {
+        self.inner.visit_map(Members {
+            inner,
+            track: self.track,
+        })
+    }
+
+    fn visit_enum<A: EnumAccess<'de>>(self, inner: A) -> Result<V::Value, A::Error> {
+        self.inner.visit_enum(inner)
+    }
+}
+
+struct Entries<'t, A> {
+    inner: A,
+    track: &'t Track,
+    next: usize,
+}
+
+impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for Entries<'_, A> {
+    type Error = A::Error;
+
+    fn next_element_seed<T: DeserializeSeed<'de>>(
+        &mut self,
+        seed: T,
+    ) -> Result<Option<T::Value>, A::Error> {
+        self.track.enter(Step::Entry(self.next));
+        self.next += 1;
+        let seed = Inside {
+            seed,
+            track: self.track,
+        };
+        let element = self.inner.next_element_seed(seed)?;
+        self.track.leave();
+        Ok(element)
+    }
+
+    fn size_hint(&self) -> Option<usize> {
+        self.inner.size_hint()
+    }
+}
+
+struct Members<'t, A> {
+    inner: A,
+    track: &'t Track,
+}
+
+impl<'de, A: MapAccess<'de>> MapAccess<'de> for Members<'_, A> {
+    type Error = A::Error;
+
+    fn next_key_seed<K: DeserializeSeed<'de>>(
+        &mut self,
+        seed: K,
+    ) -> Result<Option<K::Value>, A::Error> {
+        // The key is noted when it is read, and stays noted until its value has been.
+        self.inner.next_key_seed(Name {
+            inner: seed,
+            track: self.track,
+        })
+    }
+
+    fn next_value_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<T::Value, A::Error> {
+        let value = self.inner.next_value_seed(Inside {
+            seed,
+            track: self.track,
+        })?;
+        self.track.leave();
+        Ok(value)
+    }
+
+    fn size_hint(&self) -> Option<usize> {
+        self.inner.size_hint()
+    }
+}
+
+struct Inside<'t, T> {
+    seed: T,
+    track: &'t Track,
+}
+
+impl<'de, T: DeserializeSeed<'de>> DeserializeSeed<'de> for Inside<'_, T> {
+    type Value = T::Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, inner: D) -> Result<T::Value, D::Error> {
+        self.seed.deserialize(Strict {
+            inner,
+            track: self.track,
+        })
+    }
+}
+
+/// The name of a member, as seed, as deserializer and as visitor.
+struct Name<'t, I> {
+    inner: I,
+    track: &'t Track,
+}
+
+impl<'de, K: DeserializeSeed<'de>> DeserializeSeed<'de> for Name<'_, K> {
+    type Value = K::Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, inner: D) -> Result<K::Value, D::Error> {
+        self.inner.deserialize(Name {
+            inner,
+            track: self.track,
+        })
+    }
+}
+
+impl<'de, D: Deserializer<'de>> Deserializer<'de> for Name<'_, D> {
+    type Error = D::Error;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
+        self.inner.deserialize_any(Name {
+            inner: visitor,
+            track: self.track,
+        })
+    }
+
+    serde::forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit unit_struct
+        newtype_struct seq tuple tuple_struct map struct enum identifier ignored_any
+    }
+}
+
+impl<'de, V: Visitor<'de>> Visitor<'de> for Name<'_, V> {
+    type Value = V::Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.inner.expecting(f)
+    }
+
+    fn visit_str<E: de::Error>(self, name: &str) -> Result<V::Value, E> {
+        self.track.enter(Step::Member(name.to_owned()));
+        self.inner.visit_str(name)
+    }
+
+    fn visit_borrowed_str<E: de::Error>(self, name: &'de str) -> Result<V::Value, E> {
+        self.track.enter(Step::Member(name.to_owned()));
+        self.inner.visit_borrowed_str(name)
+    }
+
+    fn visit_string<E: de::Error>(self, name: String) -> Result<V::Value, E> {
+        self.track.enter(Step::Member(name.clone()));
+        self.inner.visit_string(name)
+    }
+}
