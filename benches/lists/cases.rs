@@ -197,6 +197,7 @@ pub(crate) const LISTS: &[List] = &[
     ),
     plain("src/web/api/staff/invitations.rs", "/staff/s1/invitations"),
     plain("src/web/api/webhooks.rs", "/webhooks"),
+    plain("src/web/api/moved.rs", "/accounts/wx00000000000000a1/moved"),
 ];
 
 impl List {

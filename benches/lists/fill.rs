@@ -88,6 +88,11 @@ const STATEMENTS: &[&str] = &[
      SELECT 1, 's' || n, {time}, {time} FROM {tenth}",
     "INSERT INTO bindings (project_id, staff_row_id, identity_id, created_at) \
      SELECT 1, n, n, {time} FROM {tenth}",
+    "INSERT INTO bindings (project_id, staff_row_id, unionid, created_at) \
+     SELECT 1, n, 'old' || n, {time} FROM {tenth}",
+    // The last of those bound by a unionid came with another one.
+    "INSERT INTO unionid_changes (identity_id, old_unionid, new_unionid, project_id, account_id, changed_at) \
+     SELECT n + 1000, 'old' || (n + {last} / 10 - 100), 'u' || (n + 1000), 1, 1, {time} FROM {few}",
     "INSERT INTO staff_tags (staff_row_id, project_id, tag) SELECT n, 1, 'all' FROM {tenth}",
     "INSERT INTO staff_tags (staff_row_id, project_id, tag) SELECT n, 1, 'few' FROM {few}",
     "INSERT INTO webhooks (project_id, url, events, state, state_at, sealed_secret, lane, failures, created_at, \

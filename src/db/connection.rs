@@ -71,7 +71,7 @@ impl Conn {
                 AnsiTransactionManager::begin_transaction_sql(inner, "BEGIN IMMEDIATE")?;
             }
         }
-        self.to_the_end(work)
+        self.complete(work)
     }
 
     /// Runs `work` in one transaction that sees the database as of its first query. SQLite's
@@ -88,10 +88,10 @@ impl Conn {
             }
             Self::Sqlite(inner) => AnsiTransactionManager::begin_transaction_sql(inner, "BEGIN")?,
         }
-        self.to_the_end(work)
+        self.complete(work)
     }
 
-    fn to_the_end<T, E, F>(&mut self, work: F) -> Result<T, E>
+    fn complete<T, E, F>(&mut self, work: F) -> Result<T, E>
     where
         E: From<diesel::result::Error>,
         F: FnOnce(&mut Self) -> Result<T, E>,

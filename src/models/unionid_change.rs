@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::db::batch::{Batch, Kind, timestamp};
 use crate::db::{
     Conn,
-    schema::{identities, unionid_changes},
+    schema::{bindings, identities, unionid_changes},
 };
 use crate::ids::{AccountId, BindingId, IdentityId, ProjectId, StaffRowId};
 
@@ -128,21 +128,44 @@ pub struct Stale {
 const REPLACED: &str = "unionid_changes c JOIN identities i ON i.id = c.identity_id \
     WHERE c.project_id = b.project_id AND c.old_unionid = b.unionid AND i.unionid <> b.unionid";
 
+/// Bindings that one page of a list looks at.
+const ROWS: i64 = 1_000;
+
+/// How far one page of a list looks that begins above `after`; none if that is to the end.
+pub fn horizon(
+    conn: &mut Conn,
+    project: ProjectId,
+    after: BindingId,
+) -> QueryResult<Option<BindingId>> {
+    bindings::table
+        .filter(bindings::project_id.eq(project))
+        .filter(bindings::unionid.is_not_null())
+        .filter(bindings::id.gt(after))
+        .order(bindings::id)
+        .offset(ROWS - 1)
+        .select(bindings::id)
+        .first(conn)
+        .optional()
+}
+
 /// Up to `limit` bindings of a project, with ids above `after` and in their order, by a unionid that
-/// was replaced for somebody in this account.
+/// was replaced for somebody in this account; up to `until`, if that is given.
 pub fn stale_bindings(
     conn: &mut Conn,
     project: ProjectId,
     account: AccountId,
     after: BindingId,
+    until: Option<BindingId>,
     limit: i64,
 ) -> QueryResult<Vec<Stale>> {
     let limit = limit.max(0);
+    let until = until.map_or(i64::MAX, |until| until.0);
     sql_query(format!(
         "SELECT b.id AS binding_id, b.staff_row_id, s.staff_id, b.unionid \
          FROM bindings b JOIN staff s ON s.id = b.staff_row_id \
          WHERE b.project_id = {project} AND b.unionid IS NOT NULL AND b.id > {after} \
-         AND EXISTS (SELECT 1 FROM {REPLACED} AND c.account_id = {account}) \
+         AND b.id <= {until} \
+         AND (SELECT 1 FROM {REPLACED} AND c.account_id = {account} LIMIT 1) IS NOT NULL \
          ORDER BY b.id LIMIT {limit}"
     ))
     .load(conn)

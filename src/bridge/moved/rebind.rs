@@ -36,8 +36,8 @@ impl MovedStaff {
     }
 }
 
-/// Up to `limit` of those whose unionid was replaced in an account, with binding ids above `after`
-/// and in their order.
+/// Up to `limit` of those whose unionid was replaced in an account, with binding ids above `after`,
+/// and up to `until` if that is given, in their order.
 ///
 /// # Errors
 /// If the database fails.
@@ -46,9 +46,10 @@ pub fn moved_staff(
     project: ProjectId,
     account: AccountId,
     after: BindingId,
+    until: Option<BindingId>,
     limit: i64,
 ) -> QueryResult<Vec<MovedStaff>> {
-    let stale = unionid_change::stale_bindings(conn, project, account, after, limit)?;
+    let stale = unionid_change::stale_bindings(conn, project, account, after, until, limit)?;
     let unionids: Vec<String> = stale.iter().map(|one| one.unionid.clone()).collect();
     let mut by_old: HashMap<String, Vec<Replacement>> = HashMap::new();
     for one in unionid_change::replacements(conn, project, &unionids)? {
@@ -135,7 +136,7 @@ fn rebind(
 ) -> QueryResult<(Rebound, Option<BindingId>)> {
     // As everybody does who binds.
     project::lock(conn, project)?;
-    let moved = moved_staff(conn, project, account, after, CHUNK)?;
+    let moved = moved_staff(conn, project, account, after, None, CHUNK)?;
     let last = moved.last().map(|one| one.binding.binding_id);
     let mut done = Rebound::default();
     for one in moved {

@@ -46,7 +46,9 @@ pub(super) async fn run(
     let (mut after, mut count) = (BindingId(0), 0_u64);
     loop {
         let page = bridge.db.read(move |conn| {
-            Ok::<_, DbError>(moved_staff(conn, project.id, account.id, after, PAGE)?)
+            Ok::<_, DbError>(moved_staff(
+                conn, project.id, account.id, after, None, PAGE,
+            )?)
         });
         let page = page.await?;
         let Some(last) = page.last() else { break };

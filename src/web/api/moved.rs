@@ -10,6 +10,7 @@ use super::person::Accounts;
 use super::{Caller, State};
 use crate::bridge::moved::{Kept, MovedStaff, Rebound, moved_staff};
 use crate::ids::BindingId;
+use crate::models::unionid_change::horizon;
 use crate::web::error::Problem;
 
 #[derive(Debug, Deserialize)]
@@ -71,13 +72,15 @@ pub(super) async fn list(
 ) -> Result<Json<Page<MovedView>>, Problem> {
     let paging = Paging::read(List::Moved, query.limit.as_deref(), query.cursor.as_deref())?;
     let project = caller.project_id;
-    let page = state.bridge.db.read(move |conn| {
+    let page = state.bridge.db.snapshot(move |conn| {
         let accounts = Accounts::of(conn, project)?;
         let account = accounts.with_app_id(&app_id);
         let account = account.ok_or_else(|| Problem::not_found("account"))?;
         let after = BindingId(paging.after.unwrap_or_default());
-        let mut found = moved_staff(conn, project, account, after, paging.rows())?;
+        let until = horizon(conn, project, after)?;
+        let mut found = moved_staff(conn, project, account, after, until, paging.rows())?;
         let next = paging.cut(&mut found, |one| one.binding.binding_id.0);
+        let next = next.or_else(|| paging.cursor(until.map(|until| until.0)));
         let items = found.into_iter().map(|one| MovedView::of(one, &accounts));
         Ok::<_, Problem>(Page::new(items.collect(), next))
     });

@@ -8,7 +8,7 @@ use queqiao::db::{Conn, DbError, Engine};
 use queqiao::ids::NotificationId;
 use queqiao::models::delivery::{DeliveryState, Filter};
 use queqiao::models::event::{self, Processed};
-use queqiao::models::identity::{self, LinkState, PeopleFilter, Spot};
+use queqiao::models::identity::{self, FollowState, LinkState, PeopleFilter, Spot};
 use queqiao::models::{delivery, receipt, staff};
 
 use super::events::new_event;
@@ -286,9 +286,24 @@ async fn people_and_whom_staff_reach_are_found_through_indexes() {
         staff_id: Some("s77".to_owned()),
         ..none.clone()
     };
-    for filter in [none, unionid, single, openid, staff_id] {
+    let mut filters = vec![none.clone(), unionid, single, openid, staff_id];
+    for account in [None, Some(ground.official), Some(ground.mini)] {
+        for follow_state in FollowState::ALL.iter().map(Some).chain([None]) {
+            for link_state in LinkState::ALL.iter().map(Some).chain([None]) {
+                filters.push(PeopleFilter {
+                    account_id: account,
+                    follow_state: follow_state.copied(),
+                    link_state: link_state.copied(),
+                    ..none.clone()
+                });
+            }
+        }
+    }
+    for filter in filters {
         let work = |conn: &mut Conn| identity::page(conn, project, &filter, 50);
-        assert_eq!(whole_reads(&ground, "identities", work), 0, "{filter:?}");
+        for table in ["identities", "people"] {
+            assert_eq!(whole_reads(&ground, table, work), 0, "{table}: {filter:?}");
+        }
     }
     let staff_ids: Vec<String> = (0..100)
         .map(|number| format!("s{}", number * 9 + 1))
@@ -297,5 +312,79 @@ async fn people_and_whom_staff_reach_are_found_through_indexes() {
     for table in ["staff", "bindings", "identities"] {
         let work = |conn: &mut Conn| staff::reach(conn, project, &staff_ids);
         assert_eq!(whole_reads(&ground, table, work), 0, "{table}");
+    }
+}
+
+/// Each filter alone and with a time, of which nothing, little and all is found.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn events_and_deliveries_are_listed_through_indexes() {
+    let Some(ground) = filled().await else { return };
+    let accounts = [ground.official, ground.second, ground.mini];
+    for kind in [None, Some("text"), Some("event.none")] {
+        for openid in [None, Some("o77"), Some("nobody")] {
+            for since in [None, Some(100)] {
+                let filter = event::Filter {
+                    kind: kind.map(str::to_owned),
+                    openid: openid.map(str::to_owned),
+                    since,
+                    ..event::Filter::default()
+                };
+                let work = |conn: &mut Conn| event::list(conn, &accounts, &filter, 50);
+                assert_eq!(whole_reads(&ground, "events", work), 0, "{filter:?}");
+            }
+        }
+    }
+    let text = |text: &str| Some(text.to_owned());
+    let mut filters = Vec::new();
+    for since in [None, Some(at(0))] {
+        let none = Filter {
+            since,
+            ..Filter::default()
+        };
+        for state in DeliveryState::ALL {
+            filters.push(Filter {
+                states: vec![*state],
+                ..none.clone()
+            });
+        }
+        filters.extend([
+            Filter {
+                reason: text("refused"),
+                ..none.clone()
+            },
+            Filter {
+                account_id: Some(ground.mini),
+                ..none.clone()
+            },
+            Filter {
+                message_type: text("order_created"),
+                ..none.clone()
+            },
+            Filter {
+                message_type: text("none"),
+                ..none.clone()
+            },
+            Filter {
+                staff_id: text("s77"),
+                ..none.clone()
+            },
+            Filter {
+                openid: text("nobody"),
+                ..none.clone()
+            },
+            Filter {
+                unionid: text("u77"),
+                ..none.clone()
+            },
+            Filter {
+                notification_id: Some(NotificationId(1)),
+                ..none.clone()
+            },
+            none,
+        ]);
+    }
+    for filter in filters {
+        let work = |conn: &mut Conn| delivery::search(conn, ground.project, &filter, 50);
+        assert_eq!(whole_reads(&ground, "deliveries", work), 0, "{filter:?}");
     }
 }

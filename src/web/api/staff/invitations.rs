@@ -14,7 +14,6 @@ use super::super::check::{self, ID_MAX};
 use super::super::cursor::{List, Page, Paging};
 use super::super::person::Accounts;
 use super::super::{Caller, State};
-use super::Wanted as Wish;
 use crate::bridge::invite::{InviteError, Invited, Wanted, why_refused};
 use crate::bridge::keys::Scope;
 use crate::ids::{IdentityId, InvitationId};
@@ -57,6 +56,13 @@ struct MiniProgram {
 
 fn default_life() -> u64 {
     LIFE_DEFAULT
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in super::super) struct Paged {
+    limit: Option<String>,
+    cursor: Option<String>,
 }
 
 /// An invitation and what it is used with, shown this once.
@@ -183,7 +189,7 @@ pub(in super::super) async fn list(
     state: Data<State>,
     caller: Caller,
     staff_id: Path<String>,
-    query: Query<Wish>,
+    query: Query<Paged>,
 ) -> Result<Json<Page<InvitationView>>, Problem> {
     let (limit, cursor) = (query.limit.as_deref(), query.cursor.as_deref());
     let paging = Paging::read(List::Invitations, limit, cursor)?;
