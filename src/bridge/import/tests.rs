@@ -18,6 +18,7 @@ fn import(reconcile: bool) -> Import {
         id: ImportId(1),
         account_id: AccountId(1),
         reconcile,
+        refresh: false,
         state: ImportState::Running,
         next_openid: None,
         collected: 0,

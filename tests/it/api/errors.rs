@@ -88,7 +88,7 @@ both_engines! {
                 let member = ["name", "tags", "app_id", "openid", "routes", "staff_ids", "people", "params", "results", "limit", "events", "rows"];
                 let bodies = member.map(|name| json!({name: value}));
                 for body in bodies.iter().chain([value]) {
-                    let answer = app.call(method, &two.key, path, Some(body.clone())).await;
+                    let answer = app.call(method, &two.key, path, Some(body)).await;
                     assert!((200..500).contains(&answer.status), "{method} {path} {body}: {answer:?}");
                     if answer.status == 422 {
                         let detail = answer.json()["detail"].as_str().unwrap().to_owned();
@@ -108,7 +108,7 @@ both_engines! {
             app.send(app.request(Method::POST, &format!("/api/v1{path}")).bearer_auth(&two.key)).await
         };
         bare("/deliveries/1/retry").await.refused(404, "not_found", "");
-        assert_eq!(bare(&format!("/accounts/{}/imports", super::OA)).await.status, 202);
+        assert_eq!(bare(&format!("/accounts/{}/imports", crate::invariants::OA)).await.status, 202);
         bare("/message-types/none/preview").await.refused(404, "not_found", "");
         // Where something has to be said, it is missing.
         bare("/notifications").await.refused(415, "unsupported_media_type", "");

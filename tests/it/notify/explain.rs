@@ -1,5 +1,6 @@
 //! Why a person is reached or not, and what is said to do about it.
 
+mod calls;
 mod trail;
 
 use std::time::Duration;

@@ -46,12 +46,15 @@ both_engines! {
         ]);
         assert_eq!(told(&moving.bring(table.clone()).await), ["created", "created", "created"]);
         let accepted = moving.people(json!([name(1), name(2), name(3)])).await;
-        assert_eq!(Moving::verdicts(&accepted), ["queued", "queued", "no_credit"]);
+        assert_eq!(Moving::verdicts(&accepted), ["queued", "queued", "waiting_for_consent"]);
         assert_eq!([1, 2, 3].map(|person| moving.saw(person)), [1, 1, 0]);
         // What was used is used, also after the table comes again.
         moving.bring(table).await;
         let accepted = moving.people(json!([name(1), name(2)])).await;
-        assert_eq!(Moving::verdicts(&accepted), ["queued", "no_credit"]);
+        assert_eq!(Moving::verdicts(&accepted), ["queued", "waiting_for_consent"]);
+        // Nothing comes of those who were not asked.
+        two.app.advance(Duration::from_secs(31));
+        two.app.drain().await;
         assert_eq!([1, 2].map(|person| moving.saw(person)), [2, 1]);
         assert_eq!(moving.left_at_all(1).await, 0);
         // All that takes an openid takes these.
@@ -146,7 +149,7 @@ both_engines! {
             two.app.post(&two.key, "/notifications/preflight", body).await.ok(200)["verdicts"][0]["verdict"].clone()
         };
         assert_eq!(preflight(named(json!({ONCE: "accept"}))).await, "would_send");
-        assert_eq!(preflight(json!([{"app_id": MP, "openid": openid(1)}])).await, "unreachable", "nothing was stored");
+        assert_eq!(preflight(json!([{"app_id": MP, "openid": openid(1)}])).await, "would_wait", "nothing was stored");
         let refused = moving.people(named(json!({ONCE: "reject"}))).await;
         assert_eq!(Moving::verdicts(&refused), ["no_credit"]);
         let accepted = moving.people(named(json!({ONCE: "accept"}))).await;
