@@ -3,6 +3,7 @@
 use metrics::{Unit, counter, describe_counter, describe_gauge, gauge};
 use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandle};
 
+#[allow(clippy::too_many_lines, reason = "a list of descriptions")]
 /// Installs the recorder of this process; its handle renders the Prometheus text.
 ///
 /// # Errors

@@ -52,7 +52,7 @@ impl Ends {
                 app_id: end.app_id,
             };
             if kinds.len() >= KINDS && !kinds.contains_key(&kind) {
-                tell_all(std::mem::take(&mut *kinds));
+                tell_all(&std::mem::take(&mut *kinds));
             }
             let group = kinds.entry(kind).or_default();
             group.count += end.count;
@@ -87,12 +87,12 @@ impl Ends {
 
 impl Drop for Ends {
     fn drop(&mut self) {
-        tell_all(std::mem::take(&mut *self.lock()));
+        tell_all(&std::mem::take(&mut *self.lock()));
     }
 }
 
-fn tell_all(kinds: BTreeMap<Kind, Group>) {
-    for (kind, group) in &kinds {
+fn tell_all(kinds: &BTreeMap<Kind, Group>) {
+    for (kind, group) in kinds {
         if group.due_at.is_some() {
             tell(kind, group);
         }

@@ -79,19 +79,20 @@ fn row(
     now: NaiveDateTime,
     settings: &config::Profile,
 ) -> Fetched {
+    let doubt = match info.subscribe {
+        true => None,
+        false => doubt(claimed, now),
+    };
     let profile_state = match (&info.unionid, info.subscribe) {
         (Some(_), _) => ProfileState::Complete,
         (None, true) => ProfileState::NotBoundToOpenPlatform,
+        (None, false) if doubt.is_some() => ProfileState::Pending,
         (None, false) => ProfileState::NotFollowing,
     };
     let reprobe = Backoff::seconds(
         settings.reprobe_first_seconds,
         settings.reprobe_longest_seconds,
     );
-    let doubt = match info.subscribe {
-        true => None,
-        false => doubt(claimed, now),
-    };
     let (attempts, due_at) = match (profile_state, doubt) {
         (_, Some(pause)) => (0, Some(now + pause)),
         // The owner may bind the account one day; nothing tells us when.
@@ -100,10 +101,6 @@ fn row(
             Some(now + reprobe.pause(claimed.profile_attempts, jitter())),
         ),
         _ => (0, None),
-    };
-    let profile_state = match (profile_state, doubt) {
-        (ProfileState::NotFollowing, Some(_)) => ProfileState::Pending,
-        (state, _) => state,
     };
     let is_migration = info.subscribe_scene.as_deref() == Some(MIGRATION);
     let text = |text: Option<String>| text.map(|text| storable(&text).into_owned());

@@ -86,14 +86,8 @@ impl Bridge {
         }
         let secret = account.secret.as_ref().ok_or(LoginError::NoSecret)?;
         let answer = self.wechat.code_to_session(app_id, secret, code).await;
-        problem::note(
-            &self.db,
-            &self.clock,
-            &account,
-            LOGIN_CALL,
-            answer.as_ref().err(),
-        )
-        .await;
+        let error = answer.as_ref().err();
+        problem::note(&self.db, &self.clock, &account, LOGIN_CALL, error).await;
         let session = answer?;
         let openid = storable(&session.openid).into_owned();
         let unionid = session

@@ -162,7 +162,9 @@ async fn add(bridge: &Bridge, settings: Settings) -> Result<()> {
     match &aes_key {
         Some(key) => println!("  EncodingAESKey  {}", key.expose_secret()),
         None => {
-            println!("  EncodingAESKey  (none: plain mode needs none, and a test account has none)")
+            println!(
+                "  EncodingAESKey  (none: plain mode needs none, and a test account has none)"
+            );
         }
     }
     println!("  mode            {}", mode.as_str());

@@ -173,7 +173,8 @@ fn open_encrypted(
     // What stands between WeChat and here may break long lines. WeChat signs the text without white space;
     // a sender that wraps its base64 signs it as it is.
     let joined = without_white_space(encrypt);
-    if !is_signed(&joined) && !(joined.len() < encrypt.len() && is_signed(encrypt)) {
+    let is_genuine = is_signed(&joined) || joined.len() < encrypt.len() && is_signed(encrypt);
+    if !is_genuine {
         return Err(Refusal::WrongMsgSignature);
     }
     let key = credentials.aes_key.as_ref().ok_or(Refusal::NoAesKey)?;

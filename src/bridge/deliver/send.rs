@@ -23,6 +23,10 @@ use crate::wechat::error::{CallError, Fault};
 const AFTER_PAUSE_MS: f64 = 10_000.0;
 
 /// What came of a claimed delivery.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "nearly every delivery is tried, so a box would cost each of them"
+)]
 pub(super) enum Done {
     /// It was tried.
     Tried {

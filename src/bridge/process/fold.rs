@@ -182,18 +182,18 @@ fn note(sighting: &mut Sighting, push: &Push, create_time: i64) {
 /// Whether it was the person who did this, which hardly anybody can do who does not follow. What
 /// WeChat says of its own accord tells nothing of that.
 fn is_activity(content: &Content) -> bool {
-    match content {
+    !matches!(
+        content,
         Content::Subscribe { .. }
-        | Content::Unsubscribe
-        | Content::TemplateSendJobFinish { .. }
-        | Content::MassSendJobFinish(_)
-        | Content::SubscribeMsgSent { .. }
-        | Content::UserInfoModified(_)
-        | Content::UserAuthorizationRevoke(_)
-        | Content::UserAuthorizationCancellation(_)
-        | Content::DebugDemo { .. } => false,
-        _ => true,
-    }
+            | Content::Unsubscribe
+            | Content::TemplateSendJobFinish { .. }
+            | Content::MassSendJobFinish(_)
+            | Content::SubscribeMsgSent { .. }
+            | Content::UserInfoModified(_)
+            | Content::UserAuthorizationRevoke(_)
+            | Content::UserAuthorizationCancellation(_)
+            | Content::DebugDemo { .. }
+    )
 }
 
 /// WeChat says nothing of somebody who has unfollowed, so there is nothing to fetch; in the same

@@ -307,6 +307,7 @@ fn page(source: &str, params: serde_json::Value) -> Result<String, FieldError> {
 }
 
 #[test]
+#[allow(clippy::too_many_lines, reason = "a table of cases")]
 fn what_is_filled_into_an_address_stays_one_value() {
     let params =
         json!({"t": "伞&role=admin#x", "n": 7, "u": "a b", "q": "x=1&y=2", "p": "pages/a?b=1"});

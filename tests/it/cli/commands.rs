@@ -47,7 +47,7 @@ both_engines! {
         };
         push("<CreateTime>1767225600</CreateTime><MsgType>event</MsgType><Event>brand_new</Event>").await;
         push("<CreateTime>1767225601</CreateTime><MsgType>hologram</MsgType>").await;
-        push("<CreateTime>1767225602</CreateTime><MsgType>text</MsgType><Content><![CDATA[a ]]> b]]></Content>").await;
+        push("<CreateTime>1767225602</CreateTime><MsgType>text</MsgType><Content>a</Wrong>").await;
         let forged = shop.http.post(format!("{}/callback/{OA}", serve.url)).body("<xml/>").send().await.unwrap();
         assert_eq!(forged.status(), 403);
         eventually("the end of the work", async || {

@@ -21,7 +21,7 @@ impl Ways {
             .await
             .ok(202);
         app.drain().await;
-        accepted["notification_id"].as_i64().unwrap()
+        accepted["id"].as_i64().unwrap()
     }
 
     /// The lines on what did not arrive of a notification, once they are due.

@@ -108,9 +108,7 @@ both_engines! {
         ways.allow(MP, 1).await;
         for (first, second, path, errcode, reason) in [
             ("template", "mp_subscribe", TEMPLATE_SEND, 47003, "refused_content"),
-            ("template", "mp_subscribe", TEMPLATE_SEND, 40037, "template_unknown"),
             ("mp_subscribe", "template", MP_SEND, 47003, "refused_content"),
-            ("mp_subscribe", "template", MP_SEND, 41030, "refused_request"),
         ] {
             ways.routes(&[first, second]).await;
             ways.refuse(path, errcode);

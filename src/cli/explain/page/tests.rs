@@ -117,6 +117,7 @@ fn mini() -> AccountStory {
     }
 }
 
+#[allow(clippy::too_many_lines, reason = "a story with everything in it")]
 fn story() -> Explanation {
     let passed = left(0, Channel::OaSubscribe, "no_credit", "Not allowed.");
     let failed = left(
