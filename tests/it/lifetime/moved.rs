@@ -15,7 +15,7 @@ const SECOND: &str = "second";
 fn move_all(stage: &Stage) {
     for app_id in [OA, MP] {
         let moved = stage.world().change_account(app_id, |settings| {
-            SECOND.clone_into(&mut settings.open_platform)
+            SECOND.clone_into(&mut settings.open_platform);
         });
         moved.unwrap();
     }

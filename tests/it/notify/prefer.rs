@@ -46,7 +46,7 @@ both_engines! {
         for (person, staff_id) in (1..).zip(["s1", "s2"]) {
             ways.stage.staff(staff_id, person).await;
         }
-        ways.refuse(TEMPLATE_SEND, 43004);
+        ways.refuse(TEMPLATE_SEND, 43019);
         let body = to(&["s1", "s2", "s9"]);
         let (answer, ()) = join(ways.prefer("respond-async, wait=30", &body), ways.once_accepted()).await;
         assert_eq!(applied(&answer), Some("wait=10"), "no longer than the limit");
@@ -54,7 +54,7 @@ both_engines! {
         let outcomes: Vec<Value> = first["verdicts"].as_array().unwrap().iter().map(|one| one["outcome"].clone()).collect();
         let mut codes: Vec<_> = outcomes[..2].iter().map(|one| one["errcode"].as_i64().unwrap()).collect();
         codes.sort_unstable();
-        assert_eq!(codes, [0, 43004]);
+        assert_eq!(codes, [0, 43019]);
         for outcome in &outcomes[..2] {
             let is_taken = outcome["errcode"] == 0;
             assert_eq!(outcome["msgid"].is_string(), is_taken, "{outcome}");

@@ -133,7 +133,7 @@ both_engines! {
             let mut body = json!({"message_type": "ping", "params": {"title": "hi"}});
             body.as_object_mut().unwrap().extend(recipients.as_object().unwrap().clone());
             let answer = ways.preflight(&body).await;
-            assert_eq!(answer["counts"], json!({"would_send": 1, "unreachable": 0}));
+            assert_eq!(answer["counts"], json!({"would_send": 1, "would_wait": 0, "unreachable": 0}));
             assert_eq!(answer["verdicts"], json!([{
                 "staff_id": "s1", "verdict": "would_send", "reason": null, "detail": null,
                 "route": 0, "channel": "oa_subscribe", "account": OA,
@@ -166,7 +166,7 @@ both_engines! {
         assert_eq!(before, ways.preflight(&body).await);
         let accepted = app.post(key, "/notifications", body).await.ok(202);
         assert_eq!(was_known + 2, known().await, "only accepting stores an openid that was not seen");
-        assert_eq!(before["counts"], json!({"would_send": 4, "unreachable": 2}), "{before:#}");
+        assert_eq!(before["counts"], json!({"would_send": 4, "would_wait": 0, "unreachable": 2}), "{before:#}");
         assert_eq!(before["counts"]["would_send"], accepted["counts"]["queued"]);
         let (before, accepted) = (before["verdicts"].as_array().unwrap(), accepted["verdicts"].as_array().unwrap());
         assert_eq!(before.len(), accepted.len());

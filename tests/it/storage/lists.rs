@@ -1,6 +1,8 @@
 //! Lists in which what is asked for is rare and old: every page is there, each item on one of them,
 //! however short the pages are, and the database reads no table whole.
 
+#![allow(clippy::too_many_lines, reason = "tables of cases")]
+
 use std::collections::HashSet;
 
 use diesel::{RunQueryDsl as _, sql_query};

@@ -316,6 +316,7 @@ async fn people_and_whom_staff_reach_are_found_through_indexes() {
 }
 
 /// Each filter alone and with a time, of which nothing, little and all is found.
+#[allow(clippy::too_many_lines, reason = "a table of cases")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn events_and_deliveries_are_listed_through_indexes() {
     let Some(ground) = filled().await else { return };

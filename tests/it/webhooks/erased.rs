@@ -142,6 +142,7 @@ struct Told {
 }
 
 /// What is the same whoever asked for it.
+#[allow(clippy::too_many_lines, reason = "a table of cases")]
 async fn assert_erased(shop: &Shop, told: &Told, identity: i64) {
     assert_eq!(shop.places(1), Vec::<String>::new());
     let app = &shop.app;
