@@ -46,14 +46,12 @@ pub(super) fn look_for_people(conn: &mut Conn, due: &mut [Due]) -> QueryResult<(
         ],
         sql: include_str!("holds_people.sql"),
     };
+    // One name that cannot be read must not keep the whole lane from being claimed.
     let named = due.iter().filter_map(|one| {
-        let recipient = one.recipient.as_deref()?;
-        let person = serde_json::from_str(recipient);
-        let person =
-            person.map_err(|error| diesel::result::Error::DeserializationError(error.into()));
-        Some(person.map(|person| Asked { id: one.id, person }))
+        let person = serde_json::from_str(one.recipient.as_deref()?).ok()?;
+        Some(Asked { id: one.id, person })
     });
-    let named: Vec<Asked> = named.collect::<QueryResult<_>>()?;
+    let named: Vec<Asked> = named.collect();
     let found: Vec<Astray> = ASTRAY.load(conn, &named)?;
     let astray: HashSet<DeliveryId> = found.into_iter().map(|one| one.id).collect();
     for one in due {

@@ -82,7 +82,7 @@ pub(super) async fn create(
     let shown = state
         .bridge
         .db
-        .read(move |conn| Ok::<_, Problem>(show(conn, erasure)?));
+        .snapshot(move |conn| Ok::<_, Problem>(show(conn, erasure)?));
     Ok((Json(shown.await?), status))
 }
 
@@ -93,7 +93,7 @@ pub(super) async fn find(
     id: Path<ErasureId>,
 ) -> Result<Json<ErasureView>, Problem> {
     let (id, project) = (id.into_inner(), caller.project_id);
-    let found = state.bridge.db.read(move |conn| {
+    let found = state.bridge.db.snapshot(move |conn| {
         let found = erasure::by_id(conn, project, id)?;
         let found = found.ok_or_else(|| Problem::not_found("erasure"))?;
         Ok::<_, Problem>(show(conn, found)?)

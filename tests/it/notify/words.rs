@@ -115,12 +115,12 @@ both_engines! {
         assert_eq!(tries(&delivery), [(Some(40165), "refused"), (None, "accepted")]);
         // And what WeChat says of the message without its mini-program counts as ever.
         ways.set_routes(json!([opening(gone, Some("https://example.com/7"))])).await;
-        for errcode in [40165, 43004] {
+        for errcode in [40165, 43019] {
             ways.refuse(TEMPLATE_SEND, errcode);
         }
         let delivery = ways.sent("s1").await;
-        assert_eq!((&delivery["state"], &delivery["reason"]), (&json!("failed"), &json!("not_following")));
-        assert_eq!(tries(&delivery), [(Some(40165), "refused"), (Some(43004), "refused")]);
+        assert_eq!((&delivery["state"], &delivery["reason"]), (&json!("failed"), &json!("blocked")));
+        assert_eq!(tries(&delivery), [(Some(40165), "refused"), (Some(43019), "refused")]);
     }
 
     async fn a_page_of_the_sending_mini_program_that_is_not_released_goes_to_the_next_route(ways: Ways) {
