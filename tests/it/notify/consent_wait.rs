@@ -131,6 +131,8 @@ both_engines! {
         // The one permission of the official account is still there.
         let delivery = ways.sent("s1").await;
         assert_eq!((end(&delivery), &delivery["app_id"]), (("delivered", None), &json!(OA)));
+        // Two consents of one person in one second would be one push, repeated.
+        ways.stage.pass(1, 1).await;
         let waiting = ways.stage.notify("s1").await;
         ways.stage.app.drain().await;
         assert_eq!(end(&ways.stage.delivery(&waiting).await), WAITS);
