@@ -8,9 +8,10 @@ use chrono::{NaiveDateTime, TimeDelta};
 
 use super::budget::{Allowances, Short, used_up};
 use super::lane::{Mode, Slot};
-use super::outcome::{REMEMBERED, next_midnight};
+use super::outcome::REMEMBERED;
 use super::pause::{Pause, tell_set};
 use super::reconsider::reconsider;
+use super::renewal::next_midnight;
 use super::{DeliverError, seconds};
 use crate::bridge::Bridge;
 use crate::bridge::prepared::Editions;
@@ -112,7 +113,7 @@ impl Bridge {
                 Ok::<_, DeliverError>((batch, reconsidered))
             })
             .await?;
-        self.tell_reconsidered(slot.lane, reconsidered);
+        self.tell_reconsidered(reconsidered);
         if let Some(until) = batch.rests_until {
             slot.rests(until);
         }

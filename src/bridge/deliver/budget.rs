@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use chrono::{NaiveDateTime, TimeDelta};
 
-use super::outcome::BEIJING;
+use super::renewal::day;
 use crate::config::{AccountBudgets, Budget};
 use crate::ids::AccountId;
 use crate::models::budget::{Used, Uses};
@@ -16,11 +16,6 @@ pub(super) enum Short {
     Day,
     /// The next minute or second, at that time.
     Rate(NaiveDateTime),
-}
-
-/// The day in Beijing, counted from 1970.
-pub(in crate::bridge) fn day(now: NaiveDateTime) -> i64 {
-    (now + BEIJING).and_utc().timestamp().div_euclid(86_400)
 }
 
 /// Why nothing is sent any more today.

@@ -1,8 +1,5 @@
 //! What a failed try means: what to do about it, and in which words that is told.
 
-use chrono::NaiveDateTime;
-
-use super::outcome::{MINUTE, next_midnight};
 use crate::bridge::route::{Channel, FieldError};
 use crate::bridge::token::TokenError;
 use crate::bridge::webhook::post::{Answer, PostError};
@@ -297,7 +294,7 @@ impl Failure {
 }
 
 /// What to do about each fault, and the word for it.
-fn verdict(fault: Fault) -> (Remedy, Reason) {
+pub(super) fn verdict(fault: Fault) -> (Remedy, Reason) {
     match fault {
         Fault::Busy | Fault::AtOnce => (Remedy::Retry, Reason::Retrying),
         // A token refused twice: another system keeps replacing it.
@@ -346,23 +343,6 @@ fn sentence(error: &dyn std::fmt::Display) -> String {
     match letters.next() {
         Some(first) => format!("{}{}.", first.to_uppercase(), letters.as_str()),
         None => text,
-    }
-}
-
-/// When a call may be made again that was refused because a limit is used up; none if that was not
-/// the reason.
-pub(in crate::bridge) fn renewed_at(
-    error: &TokenError,
-    now: NaiveDateTime,
-) -> Option<NaiveDateTime> {
-    let (TokenError::Call(CallError::Api(api)) | TokenError::Refresh(CallError::Api(api))) = error
-    else {
-        return None;
-    };
-    match api.fault_on(FOR_NOBODY) {
-        Fault::TooFast | Fault::PersonTooOften => Some(now + MINUTE),
-        Fault::DailyQuota => Some(next_midnight(now)),
-        _ => None,
     }
 }
 

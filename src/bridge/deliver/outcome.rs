@@ -1,8 +1,9 @@
 //! What follows from one try: pure, so that every class of error can be tested without a socket.
 
-use chrono::{NaiveDateTime, NaiveTime, TimeDelta};
+use chrono::{NaiveDateTime, TimeDelta};
 
 use super::failure::{Failure, Remedy};
+use super::renewal::{MINUTE, next_midnight};
 use crate::bridge::retry::Backoff;
 use crate::bridge::route::Repeat;
 use crate::ids::DeliveryId;
@@ -14,8 +15,6 @@ pub(super) const REMEMBERED: TimeDelta = TimeDelta::minutes(9);
 /// The last moment to plan another try of an unsettled message for: what is due is not claimed
 /// at once.
 const LAST_PLANNED: TimeDelta = TimeDelta::seconds(510);
-/// The least pause where WeChat counts by the minute, or an account's owner has to act.
-pub(super) const MINUTE: TimeDelta = TimeDelta::seconds(60);
 /// What waited comes back over this many seconds, not all at once.
 const AFTER_A_MINUTE: f64 = 15.0;
 const AFTER_MIDNIGHT: f64 = 300.0;
@@ -26,8 +25,6 @@ const ASKED: [TimeDelta; 3] = [
     TimeDelta::minutes(1),
     TimeDelta::minutes(10),
 ];
-/// Beijing has no summer time.
-pub(super) const BEIJING: TimeDelta = TimeDelta::hours(8);
 
 /// When to stop trying.
 #[derive(Clone, Copy, Debug)]
@@ -198,13 +195,6 @@ impl Try {
         let enough = self.number >= limits.max_attempts && !whole_account;
         enough || self.finished_at - self.begun_at >= limits.max_age
     }
-}
-
-/// When WeChat renews the day's quota.
-pub(in crate::bridge) fn next_midnight(now: NaiveDateTime) -> NaiveDateTime {
-    let in_beijing = now + BEIJING;
-    let midnight = in_beijing.date().and_time(NaiveTime::MIN) + TimeDelta::days(1);
-    midnight - BEIJING
 }
 
 /// The same for every try of a delivery, and unlike that of any other. The nonce tells

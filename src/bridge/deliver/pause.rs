@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{NaiveDateTime, TimeDelta};
 
 use super::failure::{Failure, Remedy};
-use super::outcome::next_midnight;
+use super::renewal::next_midnight;
 use super::send::Done;
 use crate::bridge::retry::{Backoff, jitter};
 use crate::config::Deliver;

@@ -16,26 +16,21 @@ use crate::bridge::prepared::{Editions, Ready};
 use crate::bridge::senders::{known_accounts, senders};
 use crate::bridge::webhook::tell;
 use crate::db::Conn;
-use crate::ids::{AccountId, DeliveryId, ProjectId};
-use crate::models::attempt::{self, NewAttempt};
+use crate::ids::{DeliveryId, ProjectId};
+use crate::models::attempt;
 use crate::models::delivery::{
-    self, Answered, DeliveryState, Due, Edition, Parted, Replanned, WAITING_FOR_CONSENT,
+    self, Answered, DeliveryState, Due, Edition, End, Parted, Replanned, WAITING_FOR_CONSENT,
 };
 
 /// What was done of a batch.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Debug, Default)]
 pub(super) struct Reconsidered {
     /// Deliveries that go another way.
     pub(super) replanned: usize,
     /// Deliveries that came to their end.
-    pub(super) ended: Ending,
-}
-
-/// Deliveries that came to their end, and what is told of them.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Ending {
-    pub(super) count: usize,
-    pub(super) told: usize,
+    ends: Vec<End>,
+    /// Events for endpoints.
+    told: usize,
 }
 
 const GONE: &str = "The staff member was deleted before the message was sent.";
@@ -49,20 +44,14 @@ const UNUSABLE: &str = "An account of the routes, or a route, cannot be used any
 
 impl Bridge {
     /// Says what was done of a batch, and wakes who is to go on with it.
-    pub(super) fn tell_reconsidered(&self, lane: AccountId, done: Reconsidered) {
+    pub(super) fn tell_reconsidered(&self, done: Reconsidered) {
         if done.replanned > 0 {
             self.wake_delivery();
         }
-        if done.ended.told > 0 {
+        if done.told > 0 {
             self.signals.webhooks.notify_one();
         }
-        if done.ended.count > 0 {
-            tracing::info!(
-                account.id = %lane,
-                deliveries.ended = done.ended.count,
-                "deliveries not sent: nobody to send them to any more"
-            );
-        }
+        self.ended(done.ends);
     }
 }
 
@@ -110,8 +99,20 @@ pub(super) fn reconsider(
     for (project, rows) in by_project {
         replanned += in_project(conn, project, &rows, (wait, now), &mut parted)?;
     }
-    let ended = end(conn, &parted, &lost_tries, now)?;
-    Ok(Reconsidered { replanned, ended })
+    if parted.is_empty() {
+        return Ok(Reconsidered {
+            replanned,
+            ..Reconsidered::default()
+        });
+    }
+    attempt::insert_missing(conn, &lost_tries)?;
+    delivery::part(conn, &parted)?;
+    let ended: Vec<DeliveryId> = parted.iter().map(|row| row.id).collect();
+    Ok(Reconsidered {
+        replanned,
+        ends: delivery::ends(conn, &ended)?,
+        told: tell::ended(conn, &ended, now)?,
+    })
 }
 
 fn in_project(
@@ -240,22 +241,4 @@ fn unreachable(
         first_answer: answered(due).unwrap_or_else(queued),
         now,
     }
-}
-
-fn end(
-    conn: &mut Conn,
-    parted: &[Parted],
-    lost_tries: &[NewAttempt],
-    now: NaiveDateTime,
-) -> QueryResult<Ending> {
-    if parted.is_empty() {
-        return Ok(Ending::default());
-    }
-    attempt::insert_missing(conn, lost_tries)?;
-    delivery::part(conn, parted)?;
-    let ids: Vec<DeliveryId> = parted.iter().map(|row| row.id).collect();
-    Ok(Ending {
-        count: ids.len(),
-        told: tell::ended(conn, &ids, now)?,
-    })
 }

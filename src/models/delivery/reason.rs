@@ -43,6 +43,8 @@ text_enum! {
         RefusedRequest = "refused_request",
         /// The message cannot be filled in.
         NotRenderable = "not_renderable",
+        /// A route of its message type cannot be used any more.
+        RouteUnusable = "route_unusable",
         /// WeChat took the message and says that it did not arrive.
         ReceiptFailed = "receipt_failed",
         /// WeChat took the message and did not tell what became of it.
@@ -78,7 +80,8 @@ impl Reason {
             | Self::PageNotReleased
             | Self::RefusedContent
             | Self::RefusedRequest
-            | Self::NotRenderable => true,
+            | Self::NotRenderable
+            | Self::RouteUnusable => true,
             Self::Retrying
             | Self::Unsettled
             | Self::GaveUp

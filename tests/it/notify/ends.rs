@@ -25,7 +25,7 @@ impl Ways {
     }
 
     /// The lines on what did not arrive of a notification, once they are due.
-    async fn lines(&self, notification: i64) -> Vec<String> {
+    pub(super) async fn lines(&self, notification: i64) -> Vec<String> {
         self.stage.app.advance(Duration::from_secs(3));
         self.stage.app.bridge.ends_step().await.unwrap();
         // Ids are the same in every database, and so are the lines of other tests.

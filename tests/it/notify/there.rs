@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::ways::{TEMPLATE_SEND, Ways, route, verdicts};
 use crate::invariants::{MP, OA};
-use crate::support::receiver::Receiver;
+use crate::support::{logs, receiver::Receiver};
 
 impl Ways {
     /// Asks for what is sent in an hour, with an idempotency key.
@@ -85,6 +85,26 @@ fn ends(deliveries: &[Value]) -> Vec<(&str, Option<&str>)> {
 }
 
 both_engines! {
+    async fn whoever_left_is_told_in_the_log(ways: Ways) {
+        logs::capture();
+        let staff = ["a", "b", "c"];
+        for (person, staff_id) in (1..).zip(staff) {
+            ways.stage.staff(staff_id, person).await;
+        }
+        let accepted = ways.later(&json!({"staff_ids": staff})).await;
+        for staff_id in staff {
+            ways.stage.app.delete(&ways.stage.key, &format!("/staff/{staff_id}")).await.ok(200);
+        }
+        ways.hour_passes().await;
+        let lines = ways.lines(accepted["id"].as_i64().unwrap()).await;
+        let texts = [
+            "deliveries.count=3", "delivery.state=\"unreachable\"", "delivery.reason=not_bound",
+            "was deleted before the message was sent",
+        ];
+        let is_it = |line: &&String| texts.iter().all(|text| line.contains(text));
+        assert!(lines.iter().any(|line| is_it(&line)), "{lines:?}");
+    }
+
     async fn whoever_left_gets_nothing_and_whoever_is_bound_by_then_gets_it(ways: Ways) {
         for (person, staff_id) in (1..).zip(["left", "unbound", "rebound", "back", "stays"]) {
             ways.stage.staff(staff_id, person).await;
