@@ -11,6 +11,22 @@ use crate::models::staff::ReachRow;
 /// moment as the request may have missed it.
 const SECOND_LOOK: TimeDelta = TimeDelta::seconds(1);
 
+/// Until when what lacks a permission, which was there when it was planned, waits for another: for
+/// `wait` from `since`. None if that is over.
+pub(super) fn until(
+    wait: TimeDelta,
+    since: NaiveDateTime,
+    now: NaiveDateTime,
+) -> Option<NaiveDateTime> {
+    let until = since + wait;
+    (until > now).then_some(until)
+}
+
+/// When what begins to wait is looked at for the second time.
+pub(super) fn second_look(now: NaiveDateTime) -> NaiveDateTime {
+    now + SECOND_LOOK
+}
+
 /// A delivery that waits for consent.
 pub(super) struct Waiting<'a> {
     /// The route that the consent opens.

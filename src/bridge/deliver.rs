@@ -316,6 +316,7 @@ impl Bridge {
             max_attempts: settings.max_attempts,
             max_age: seconds(settings.max_age_seconds),
             lease: seconds(settings.lease_seconds),
+            consent_wait: settings.consent_wait(),
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use chrono::NaiveDateTime;
+use chrono::{NaiveDateTime, TimeDelta};
 use diesel::QueryResult;
 
 use super::decide::{Addressee, Asked, Decision, Reach, decide};
@@ -39,13 +39,14 @@ pub(super) fn hold(conn: &mut Conn, stuck: &[Stuck]) -> QueryResult<Vec<Notifica
 }
 
 /// Moves deliveries on, in the transaction that recorded what came of them: those that have failed,
-/// or wait for what may take long, and for which there is another way. Returns how many.
+/// or wait for what may take long, and for which there is another way, if only one that lacks the
+/// person's consent, which is waited for there. Returns how many.
 pub(super) fn move_on(
     conn: &mut Conn,
     cache: &Notifications,
     held: &[Notification],
     stuck: &[Stuck],
-    now: NaiveDateTime,
+    (consent_wait, now): (TimeDelta, NaiveDateTime),
 ) -> QueryResult<usize> {
     if stuck.is_empty() {
         return Ok(0);
@@ -75,7 +76,7 @@ pub(super) fn move_on(
     }
     let mut moved = 0;
     for (project, halted) in by_project {
-        moved += in_project(conn, project, &halted, &ready, &why, now)?;
+        moved += in_project(conn, project, &halted, &ready, &why, (consent_wait, now))?;
     }
     Ok(moved)
 }
@@ -98,7 +99,7 @@ fn in_project(
     halted: &[Halted],
     ready: &Editions,
     why: &HashMap<DeliveryId, &Stuck>,
-    now: NaiveDateTime,
+    (consent_wait, now): (TimeDelta, NaiveDateTime),
 ) -> QueryResult<usize> {
     let people: BTreeSet<Addressee<'_>> = halted.iter().map(whom).collect();
     let reach = Reach::of(conn, project, people)?;
@@ -135,7 +136,7 @@ fn in_project(
         });
     }
     let decided = decide(conn, &known, &asked, now)?;
-    store(conn, going, decided, now)
+    store(conn, going, decided, (consent_wait, now))
 }
 
 fn whom(halted: &Halted) -> Addressee<'_> {
@@ -147,13 +148,15 @@ fn store(
     conn: &mut Conn,
     going: Vec<(&Halted, Vec<Considered>)>,
     decided: Vec<Decision<'_>>,
-    now: NaiveDateTime,
+    (consent_wait, now): (TimeDelta, NaiveDateTime),
 ) -> QueryResult<usize> {
     let (mut onward, mut ended) = (Vec::new(), Vec::new());
     for ((halted, before), decision) in going.into_iter().zip(decided) {
         let considered = decision.considered(before);
-        match decision.way {
-            Ok((route, to)) => onward.push(Again {
+        let is_awaited = consent_wait > TimeDelta::zero() && halted.state != DeliveryState::Queued;
+        let awaiting = decision.awaiting.filter(|_| is_awaited);
+        match (decision.way.as_ref().ok().copied()).or(awaiting) {
+            Some((route, to)) => onward.push(Again {
                 id: halted.id,
                 was: halted.state,
                 attempts: halted.attempts,
@@ -169,8 +172,8 @@ fn store(
                 now,
             }),
             // One that is still queued keeps trying its own route.
-            Err(_) if halted.state == DeliveryState::Queued => {}
-            Err(_) => ended.push(dead_end(halted, decision, considered)),
+            None if halted.state == DeliveryState::Queued => {}
+            None => ended.push(dead_end(halted, decision, considered)),
         }
     }
     delivery::end(conn, &ended)?;

@@ -62,7 +62,7 @@ impl Bridge {
     pub async fn gauges(&self) -> Result<Gauges, DbError> {
         let (now, config) = (self.clock.now(), Arc::clone(&self.config));
         self.db
-            .read(move |conn| Ok(read(conn, &config.budgets, now)?))
+            .snapshot(move |conn| Ok(read(conn, &config.budgets, now)?))
             .await
     }
 }

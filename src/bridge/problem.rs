@@ -7,7 +7,7 @@ use crate::clock::Clock;
 use crate::db::{Db, DbError};
 use crate::metrics;
 use crate::models::account::{self, Problem};
-use crate::wechat::error::{ApiError, CallError, Class, TOKEN_CALL};
+use crate::wechat::error::{ApiError, CallError, TOKEN_CALL};
 
 /// Counts a call, and keeps on the account what only its owner can correct.
 pub(super) async fn note(
@@ -19,7 +19,7 @@ pub(super) async fn note(
 ) {
     metrics::wechat_call(call, outcome(error));
     match error {
-        Some(CallError::Api(error)) if error.fault_on(call).class() == Class::Account => {
+        Some(CallError::Api(error)) if error.fault_on(call).is_of_account() => {
             keep(db, clock, account, call, (error, error.explain_on(call))).await;
         }
         // A token is fetched seldom enough to look each time, also for what other processes noted.

@@ -44,11 +44,12 @@ impl Bridge {
             .and_then(TimeDelta::try_seconds)
             .unwrap_or(TimeDelta::MAX);
         let cache = Arc::clone(&self.notifications);
+        let consent_wait = self.config.deliver.consent_wait();
         let settle = self.db.write(move |conn| {
             let settled = receipt::settle(conn, now, give_up, BATCH)?;
             let stuck: Vec<Stuck> = settled.failed().map(stuck).collect();
             let held = fallback::hold(conn, &stuck)?;
-            let moved = fallback::move_on(conn, &cache, &held, &stuck, now)?;
+            let moved = fallback::move_on(conn, &cache, &held, &stuck, (consent_wait, now))?;
             // After moving on, as a delivery that goes on has not failed.
             tell::ended(conn, &settled.ids(), now)?;
             let failed: Vec<_> = settled.failed().map(|failed| failed.id).collect();

@@ -123,24 +123,11 @@ pub fn staff_of_person(
     identities: &[IdentityId],
     unionid: Option<&str>,
 ) -> QueryResult<Vec<String>> {
-    let identities: Vec<Option<IdentityId>> = identities.iter().map(|id| Some(*id)).collect();
-    let query = bindings::table
-        .inner_join(staff::table)
-        .filter(bindings::project_id.eq(project))
-        .select(staff::staff_id)
-        .distinct();
-    match unionid {
-        Some(unionid) => query
-            .filter(
-                bindings::identity_id
-                    .eq_any(identities)
-                    .or(bindings::unionid.eq(unionid)),
-            )
-            .load(conn),
-        None => query
-            .filter(bindings::identity_id.eq_any(identities))
-            .load(conn),
-    }
+    let unionids: Vec<String> = unionid.into_iter().map(str::to_owned).collect();
+    let links = staff_of_people(conn, project, identities, &unionids)?;
+    let mut staff: Vec<String> = links.into_iter().map(|(staff_id, ..)| staff_id).collect();
+    staff.dedup();
+    Ok(staff)
 }
 
 /// A staff id and what it is bound to: an identity, or a unionid.
@@ -153,17 +140,25 @@ pub fn staff_of_people(
     identities: &[IdentityId],
     unionids: &[String],
 ) -> QueryResult<Vec<StaffLink>> {
-    bindings::table
-        .inner_join(staff::table)
-        .filter(bindings::project_id.eq(project))
-        .filter(
-            bindings::identity_id
-                .eq_any(identities.iter().map(|id| Some(*id)))
-                .or(bindings::unionid.eq_any(unionids)),
-        )
-        .order(staff::staff_id)
-        .select((staff::staff_id, bindings::identity_id, bindings::unionid))
-        .load(conn)
+    let bound = || {
+        bindings::table
+            .inner_join(staff::table)
+            .filter(bindings::project_id.eq(project))
+            .select((staff::staff_id, bindings::identity_id, bindings::unionid))
+    };
+    // One query for each index: with both in one condition all bindings would be read.
+    let mut links: Vec<StaffLink> = Vec::new();
+    if !identities.is_empty() {
+        let identities = identities.iter().map(|id| Some(*id));
+        let query = bound().filter(bindings::identity_id.eq_any(identities));
+        links.extend(query.load::<StaffLink>(conn)?);
+    }
+    if !unionids.is_empty() {
+        let query = bound().filter(bindings::unionid.eq_any(unionids));
+        links.extend(query.load::<StaffLink>(conn)?);
+    }
+    links.sort_unstable();
+    Ok(links)
 }
 
 /// Removes one binding of a staff member. Returns whether there was one.

@@ -42,7 +42,7 @@ pub use overdue::{Overdue, close_overdue, has_overdue};
 pub use priority::Priority;
 pub use progress::{begin_counting, counts};
 pub use queue::{COUNTED, QueueState, queue_lengths};
-pub use reason::Reason;
+pub use reason::{AtFault, Reason};
 pub use replan::{Parted, Replanned, part, replan};
 pub use search::{Filter, latest_of_staff, search};
 

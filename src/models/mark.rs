@@ -45,7 +45,7 @@ struct Row<'a> {
     now: NaiveDateTime,
 }
 
-/// Remembers who has switched off what.
+/// Remembers who has switched off what, of those who have not been erased meanwhile.
 pub fn switch_off(
     conn: &mut Conn,
     account_id: AccountId,
@@ -60,7 +60,8 @@ pub fn switch_off(
             ("now", Kind::Timestamp),
         ],
         sql: "INSERT INTO switched_off (identity_id, template_id, account_id, since) \
-              SELECT r.identity_id, r.template_id, r.account_id, r.now FROM {rows} WHERE true \
+              SELECT r.identity_id, r.template_id, r.account_id, r.now FROM {rows} \
+              JOIN identities i ON i.id = r.identity_id WHERE true \
               ON CONFLICT (identity_id, template_id) DO UPDATE SET since = excluded.since",
     };
     let rows = rows.iter().map(|row| Row {

@@ -5,6 +5,8 @@ mod lane;
 mod message;
 mod search;
 
+use std::collections::HashMap;
+
 use chrono::NaiveDateTime;
 use diesel::prelude::*;
 use diesel::sql_query;
@@ -182,19 +184,34 @@ pub fn count(conn: &mut Conn, project: ProjectId) -> QueryResult<i64> {
         .get_result(conn)
 }
 
-/// How many events wait for an endpoint, counted up to `cap`.
-pub fn waiting(conn: &mut Conn, id: WebhookId, cap: i64) -> QueryResult<i64> {
+/// How many events wait for each of these endpoints, counted up to `cap`; 0 of one that is not there.
+pub fn waiting(
+    conn: &mut Conn,
+    ids: &[WebhookId],
+    cap: i64,
+) -> QueryResult<HashMap<WebhookId, i64>> {
     #[derive(QueryableByName)]
     struct Counted {
         #[diesel(sql_type = BigInt)]
+        id: WebhookId,
+        #[diesel(sql_type = BigInt)]
         waiting: i64,
     }
-    let counted: Counted = sql_query(format!(
-        "SELECT COUNT(*) AS waiting FROM (SELECT id FROM webhook_messages WHERE webhook_id = {id} \
-         AND due_at IS NOT NULL LIMIT {cap}) counted"
-    ))
-    .get_result(conn)?;
-    Ok(counted.waiting)
+    if ids.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let each = ids.iter().map(|id| {
+        format!(
+            "SELECT {id} AS id, (SELECT COUNT(*) FROM (SELECT id FROM webhook_messages \
+             WHERE webhook_id = {id} AND due_at IS NOT NULL LIMIT {cap}) counted) AS waiting"
+        )
+    });
+    let each = each.collect::<Vec<_>>().join(" UNION ALL ");
+    let counted: Vec<Counted> = sql_query(each).load(conn)?;
+    Ok(counted
+        .into_iter()
+        .map(|one| (one.id, one.waiting))
+        .collect())
 }
 
 /// Writes what the owner says of an endpoint.

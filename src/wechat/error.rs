@@ -134,7 +134,7 @@ pub struct ApiError {
 impl ApiError {
     /// Splits an errmsg as it came over the wire into text and rid.
     pub fn new(errcode: i64, raw_errmsg: &str) -> Self {
-        let (errmsg, rid) = message::split_rid(&message::clean(raw_errmsg));
+        let (errmsg, rid) = message::read(raw_errmsg);
         Self {
             errcode,
             errmsg,

@@ -136,6 +136,10 @@ impl Book {
                 detail: Some(pause.detail),
                 ..Postponed::new(due, claimed_at, due_at)
             }),
+            Done::AwaitsConsent { due_at, detail } => self.postponed.push(Postponed {
+                detail: Some(detail),
+                ..Postponed::for_consent(due, claimed_at, due_at)
+            }),
             Done::TooLate => self.outcomes.push(Outcome {
                 state: DeliveryState::Unknown,
                 reason: Some(Reason::Unsettled.as_str()),

@@ -65,6 +65,33 @@ impl Subject {
     }
 }
 
+/// What the owner of an account is told of.
+#[derive(Debug, Default)]
+pub(super) struct Told {
+    app_id: String,
+    refused: Vec<(String, Said)>,
+    /// Events for endpoints that this made.
+    pub(super) told: usize,
+}
+
+impl Told {
+    /// Writes it to the log: to be done once it is in the database.
+    pub(super) fn log(&self) {
+        for (subject, said) in &self.refused {
+            tracing::error!(
+                account.app_id = %self.app_id,
+                wechat.call = said.call,
+                wechat.errcode = said.error.errcode,
+                wechat.errmsg = %said.error.errmsg,
+                wechat.rid = said.error.rid,
+                subject = %subject,
+                problem = %said.error.explain_on(said.call),
+                "WeChat refuses a template or a page"
+            );
+        }
+    }
+}
+
 /// What is to be remembered of templates and pages.
 #[derive(Debug, Default)]
 pub(super) struct Marks {
@@ -130,15 +157,16 @@ impl Marks {
         }
     }
 
-    /// Writes it, and tells the owner of what is new. Returns how many events for endpoints that
-    /// made.
+    /// Writes it, and tells the owner of what is new.
     pub(super) fn write(
         &self,
         conn: &mut Conn,
         account: Option<&OpenAccount>,
         now: NaiveDateTime,
-    ) -> QueryResult<usize> {
-        let Some(account) = account else { return Ok(0) };
+    ) -> QueryResult<Told> {
+        let Some(account) = account else {
+            return Ok(Told::default());
+        };
         // What works for one person and not for another of the same batch is at fault.
         let refused: BTreeSet<&Subject> = self.refused.keys().map(|(subject, _)| subject).collect();
         let worked = self.worked.iter().filter(|one| !refused.contains(one));
@@ -160,7 +188,7 @@ impl Marks {
         conn: &mut Conn,
         account: &OpenAccount,
         now: NaiveDateTime,
-    ) -> QueryResult<usize> {
+    ) -> QueryResult<Told> {
         let refused = self.refused.keys().map(|(subject, errcode)| Refused {
             subject: subject.key(),
             errcode: *errcode,
@@ -172,7 +200,10 @@ impl Marks {
             new.iter()
                 .any(|one| one.subject == key && one.errcode == errcode)
         };
-        let mut told = 0;
+        let mut told = Told {
+            app_id: account.app_id.clone(),
+            ..Told::default()
+        };
         let mut is_listed_again = false;
         for ((subject, errcode), said) in &self.refused {
             if !is_new(subject, *errcode) {
@@ -196,18 +227,9 @@ impl Marks {
                     (alert.mini_program, alert.page) = (Some(app_id.as_str()), Some(path.as_str()));
                 }
             }
-            told += tell::route(conn, account.project_id, &alert, now)?;
+            told.told += tell::route(conn, account.project_id, &alert, now)?;
             is_listed_again |= said.fault == Fault::TemplateGone;
-            tracing::error!(
-                account.app_id = %account.app_id,
-                wechat.call = said.call,
-                wechat.errcode = *errcode,
-                wechat.errmsg = %said.error.errmsg,
-                wechat.rid = said.error.rid,
-                subject = %subject.key(),
-                problem = %problem,
-                "WeChat refuses a template or a page"
-            );
+            told.refused.push((subject.key(), said.clone()));
         }
         if is_listed_again {
             template_sync::want(conn, account.id, now)?;

@@ -34,6 +34,8 @@ pub(super) struct Limits {
     pub(super) max_age: TimeDelta,
     /// How long a claim holds.
     pub(super) lease: TimeDelta,
+    /// How long what lacks the person's consent waits for it.
+    pub(super) consent_wait: TimeDelta,
 }
 
 /// One try of a delivery.

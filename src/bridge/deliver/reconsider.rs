@@ -11,7 +11,7 @@ use super::book::lost;
 use crate::bridge::Bridge;
 use crate::bridge::await_consent::Waiting;
 use crate::bridge::decide::{Addressee, Asked, Decision, Reach, decide};
-use crate::bridge::plan::Sender;
+use crate::bridge::plan::{Considered, Sender};
 use crate::bridge::prepared::{Editions, Ready};
 use crate::bridge::senders::{known_accounts, senders};
 use crate::bridge::webhook::tell;
@@ -39,6 +39,9 @@ const UNBOUND: &str = "The binding of the staff member was removed before the me
 const UNSETTLED: &str = "A send to the person whom the staff member was bound to was interrupted or \
                          not answered, and may have been taken. It was not tried again, as they are \
                          not bound to that person any more.";
+const UNSETTLED_PERSON: &str = "A send to whom the openid or unionid meant then was interrupted or not \
+                                answered, and may have been taken. It was not tried again, as it \
+                                does not mean that person any more.";
 const UNUSABLE: &str = "An account of the routes, or a route, cannot be used any more. Put the \
                         message type right, then retry the delivery.";
 
@@ -51,6 +54,8 @@ impl Bridge {
         if done.told > 0 {
             self.signals.webhooks.notify_one();
         }
+        self.awaited
+            .tell(done.ends.iter().map(|end| end.notification_id));
         self.ended(done.ends);
     }
 }
@@ -70,8 +75,11 @@ pub(super) fn reconsider(
         due.cancelled_at.is_some() || end.is_some_and(|end| end <= now)
     };
     let again: Vec<Due> = due
+        // What is not stored any more fails where it is tried.
         .extract_if(.., |due| {
-            (!due.holds || due.awaits.is_some()) && !is_over(due)
+            (!due.holds || due.awaits.is_some())
+                && editions.contains_key(&due.edition())
+                && !is_over(due)
         })
         .collect();
     if again.is_empty() {
@@ -85,11 +93,10 @@ pub(super) fn reconsider(
             lost_tries.extend((due.attempts > 1).then(|| lost(due, now)));
             parted.push(Parted {
                 state: DeliveryState::Unknown,
-                ..unreachable(due, "unsettled", UNSETTLED.to_owned(), None, now)
+                ..ended(due, "unsettled", unsettled(due).to_owned(), None, now)
             });
             continue;
         }
-        // What is not stored any more fails where it is tried.
         if let Some(ready) = editions.get(&due.edition()) {
             let of_project = by_project.entry(ready.project_id).or_default();
             of_project.push((due, ready));
@@ -136,13 +143,7 @@ fn in_project(
     let (mut going, mut asked) = (Vec::with_capacity(rows.len()), Vec::new());
     for (due, ready) in rows {
         let (Ok(prepared), Some(senders)) = (&ready.prepared, senders.get(&due.edition())) else {
-            parted.push(unreachable(
-                due,
-                "route_unusable",
-                UNUSABLE.to_owned(),
-                None,
-                now,
-            ));
+            parted.push(ended(due, "route_unusable", UNUSABLE.to_owned(), None, now));
             continue;
         };
         going.push((*due, ready.expires_at));
@@ -150,7 +151,7 @@ fn in_project(
             whom: whom(due),
             prepared,
             senders,
-            from: 0,
+            from: first_route(due),
         });
     }
     let decided = decide(conn, &known, &asked, now)?;
@@ -163,7 +164,9 @@ fn in_project(
                 identity_id: to.identity_id,
                 openid: to.openid.as_deref(),
                 route: *route,
-                begun_at: Some(now),
+                // Those tries went to somebody else. One that waited for consent began when it did,
+                // so that it cannot wait for ever.
+                begun_at: (!due.holds).then_some(now),
                 ..replanned(due, decision, now)
             }),
             (Err(_), Some(waiting)) => again.push(Replanned {
@@ -178,8 +181,8 @@ fn in_project(
             }),
             (Err((reason, detail)), None) => {
                 let (reason, detail) = why(due, reason, detail);
-                let considered = decision.considered(Vec::new());
-                parted.push(unreachable(due, reason, detail, considered, now));
+                let considered = decision.considered(before(due));
+                parted.push(ended(due, reason, detail, considered, now));
             }
         }
     }
@@ -208,7 +211,7 @@ fn replanned<'a>(due: &Due, decision: &Decision<'a>, now: NaiveDateTime) -> Repl
         identity_id: None,
         openid: None,
         route: due.route,
-        considered: decision.considered(Vec::new()),
+        considered: decision.considered(before(due)),
         reason: None,
         detail: None,
         due_at: now,
@@ -224,7 +227,31 @@ fn answered(due: &Due) -> Option<String> {
     due.awaits.is_some().then(|| answered.to_json())
 }
 
-fn unreachable(
+/// The first route to plan over: where the person was tried on one before, they are not again.
+fn first_route(due: &Due) -> usize {
+    match due.holds && due.attempts > 1 {
+        true => usize::try_from(due.route).unwrap_or_default(),
+        false => 0,
+    }
+}
+
+/// The routes that are not planned over again, with what was found out about them.
+fn before(due: &Due) -> Vec<Considered> {
+    let considered = due.considered.as_deref().unwrap_or("[]");
+    let mut considered: Vec<Considered> = serde_json::from_str(considered).unwrap_or_default();
+    considered.retain(|one| one.route < first_route(due));
+    considered
+}
+
+fn unsettled(due: &Due) -> &'static str {
+    match due.recipient {
+        Some(_) => UNSETTLED_PERSON,
+        None => UNSETTLED,
+    }
+}
+
+/// Where something was tried, it is the failure of that which is the end.
+fn ended(
     due: &Due,
     reason: &'static str,
     detail: String,
@@ -234,7 +261,10 @@ fn unreachable(
     let queued = || Answered::of(DeliveryState::Queued, None, None).to_json();
     Parted {
         id: due.id,
-        state: DeliveryState::Unreachable,
+        state: match first_route(due) {
+            0 => DeliveryState::Unreachable,
+            _ => DeliveryState::Failed,
+        },
         reason,
         detail,
         considered,

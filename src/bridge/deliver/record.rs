@@ -9,7 +9,7 @@ use chrono::NaiveDateTime;
 use super::book::Book;
 use super::lane::Slot;
 use super::pause::{self, Tally, Verdict};
-use super::{DeliverError, Gathered, resume};
+use super::{DeliverError, Gathered, marks, resume};
 use crate::bridge::accounts::OpenAccount;
 use crate::bridge::webhook::tell;
 use crate::bridge::{Bridge, fallback};
@@ -47,6 +47,8 @@ struct Recorded {
     asked: usize,
     /// Events for endpoints.
     told: usize,
+    /// Templates and pages of which the owner is told.
+    refused: marks::Told,
     /// Deliveries that came to their end.
     ends: Vec<End>,
     /// What became of the account's pauses, if anything may have.
@@ -101,6 +103,10 @@ impl Bridge {
                 self.wake_delivery();
             }
         }
+        for attempt in &record.book.attempts {
+            metrics::attempt(attempt.outcome);
+        }
+        recorded.refused.log();
         self.ended(recorded.ends);
         if record.verdict.pauses.is_empty() {
             slot.went_well();
@@ -137,6 +143,7 @@ impl Bridge {
     async fn write_down_once(&self, record: Arc<Record>) -> Result<Recorded, DeliverError> {
         let now = self.clock.now();
         let cache = Arc::clone(&self.notifications);
+        let consent_wait = self.config.deliver.consent_wait();
         self.db
             .write(move |conn| {
                 let book = &record.book;
@@ -154,14 +161,12 @@ impl Bridge {
                 let asked = identity::ask_about(conn, &refused, now)?;
                 book.credits.write(conn)?;
                 budget::give_back(conn, &record.unused)?;
-                let moved = fallback::move_on(conn, &cache, &held, &book.stuck, now)?;
+                let moved =
+                    fallback::move_on(conn, &cache, &held, &book.stuck, (consent_wait, now))?;
                 // After moving on, as a delivery that goes on has not failed.
                 let told = tell::sends(conn, &outcomes, now)?;
-                let told = told + book.marks.write(conn, record.account.as_deref(), now)?;
+                let refused = book.marks.write(conn, record.account.as_deref(), now)?;
                 let ends = delivery::ends_of(conn, &outcomes)?;
-                for attempt in &book.attempts {
-                    metrics::attempt(attempt.outcome);
-                }
                 let changed = match record.was_paused || !record.verdict.pauses.is_empty() {
                     true => Some(pauses(conn, record.lane, &record.verdict, now)?),
                     false => None,
@@ -170,7 +175,8 @@ impl Bridge {
                     receipts,
                     moved,
                     asked,
-                    told,
+                    told: told + refused.told,
+                    refused,
                     ends,
                     changed,
                 })

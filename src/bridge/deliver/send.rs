@@ -12,6 +12,7 @@ use super::pause::Pause;
 use super::permits::{self, Permit};
 use crate::bridge::Bridge;
 use crate::bridge::accounts::OpenAccount;
+use crate::bridge::await_consent;
 use crate::bridge::prepared::Prepared;
 use crate::bridge::retry::jitter;
 use crate::bridge::route::{Channel, FieldError, Recipient, Rendered, Repeat, Route};
@@ -41,6 +42,12 @@ pub(super) enum Done {
     },
     /// It was not tried, because the account may not send before `due_at`.
     Postponed { due_at: NaiveDateTime, pause: Pause },
+    /// It was not tried, because the permission that was there has been used. Another may be on its
+    /// way.
+    AwaitsConsent {
+        due_at: NaiveDateTime,
+        detail: String,
+    },
     /// It was not tried, because an earlier try may have taken effect too long ago.
     TooLate,
     /// It was not tried, because it is not to be sent any more.
@@ -78,6 +85,10 @@ impl Bridge {
         };
         if self.is_late(claimed_at, gathered, channel) {
             return Done::wait(permits::slow(self.clock.now()));
+        }
+        if let (Permit::NoCredit, Some(done)) = (permit, awaits_consent(due, claimed_at, gathered))
+        {
+            return done;
         }
         let mut with_link = None;
         let result = match permit {
@@ -205,6 +216,25 @@ impl Bridge {
             .map(|receipt| receipt.msgid)
             .map_err(SendError::Token)
     }
+}
+
+/// The wait for consent of a delivery that lacks a permission, if there is time for that. Not where
+/// an earlier try may have been taken: it ends as that.
+fn awaits_consent(due: &Due, claimed_at: NaiveDateTime, gathered: &Gathered) -> Option<Done> {
+    let wait = gathered.limits.consent_wait;
+    let until = await_consent::until(wait, due.begun_at, claimed_at)?;
+    if due.is_unsettled(claimed_at) {
+        return None;
+    }
+    let look = await_consent::second_look(claimed_at).min(until);
+    let time = until.format("%F %H:%M:%S UTC");
+    Some(Done::AwaitsConsent {
+        due_at: gathered.end_of(due).map_or(look, |end| look.min(end)),
+        detail: format!(
+            "Another message has used the person's last permission for this template. The message \
+             waits for the next one until {time}, and is sent if it comes."
+        ),
+    })
 }
 
 /// What follows from a failure of a delivery that was claimed at the first and answered at the

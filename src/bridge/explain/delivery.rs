@@ -8,7 +8,7 @@ use crate::bridge::ways::RouteView;
 use crate::ids::{DeliveryId, NotificationId};
 use crate::models::attempt::Attempt;
 use crate::models::delivery::{Delivery, DeliveryState};
-use crate::wechat::error::{advice_on, rid_hint};
+use crate::wechat::error::{ApiError, advice_on, rid_hint};
 
 /// One delivery.
 #[derive(Clone, Debug, Serialize)]
@@ -79,18 +79,14 @@ impl Refusal {
         })
     }
 
-    /// What it means, what to do, and WeChat's own words, in sentences.
+    /// The code, what it means, what to do, and WeChat's own words, in sentences.
     pub fn sentences(&self) -> String {
-        let mut text = format!("{} {}", self.meaning, self.what_to_do);
-        if let Some(errmsg) = self.errmsg.as_deref().filter(|words| !words.is_empty()) {
-            text.push_str(&format!(" WeChat's words: {errmsg}."));
-        }
-        if let Some(rid) = &self.rid {
-            let hint = self.rid_hint.unwrap_or_default();
-            text.push_str(format!(" (rid {rid}. {hint}").trim_end());
-            text.push(')');
-        }
-        text
+        let error = ApiError {
+            errcode: self.errcode,
+            errmsg: self.errmsg.clone().unwrap_or_default(),
+            rid: self.rid.clone(),
+        };
+        error.explain_on(self.call.as_deref().unwrap_or_default())
     }
 }
 

@@ -8,7 +8,7 @@ use super::Explanation;
 use super::delivery::DeliveryStory;
 use super::facts::Facts;
 use super::steps::Steps;
-use crate::models::delivery::{DeliveryState, Reason, WAITING_FOR_CONSENT};
+use crate::models::delivery::{AtFault, DeliveryState, Reason, WAITING_FOR_CONSENT};
 
 /// Adds what the newest delivery asks for: of the type that was asked about, if one was.
 pub(super) fn follow_up(facts: &Facts, story: &Explanation, steps: &mut Steps) {
@@ -66,23 +66,32 @@ fn no_receipt(last: &DeliveryStory, what: &str, steps: &mut Steps) {
 fn failed(last: &DeliveryStory, what: &str, steps: &mut Steps) {
     let id = last.id;
     let reason = last.reason.as_deref().unwrap_or_default();
-    if Reason::from_str(reason).is_ok_and(Reason::is_of_message) {
-        let detail = last.detail.as_deref().unwrap_or_default();
-        steps.add(format!(
-            "Mend the message of delivery {id} ({what}), then ask for another notification. {detail}"
-        ));
-        return;
+    let at_fault = Reason::from_str(reason).ok().and_then(Reason::at_fault);
+    let detail = last.detail.as_deref().unwrap_or_default();
+    match at_fault {
+        Some(AtFault::Message) => {
+            steps.add(format!(
+                "Mend the message of delivery {id} ({what}), then ask for another notification. {detail}"
+            ));
+            return;
+        }
+        Some(AtFault::Route) => {
+            steps.add(format!(
+                "Mend message type {what} (PUT /message-types/{what}), then send delivery {id} over \
+                 its routes of then: POST /deliveries/{id}/retry. {detail}"
+            ));
+            return;
+        }
+        None => {}
     }
     let error = last.error.as_ref();
     if let Some(error) = error.filter(|_| last.state == DeliveryState::Failed) {
         steps.add(format!(
-            "Delivery {id} ({what}) failed with {}: {}",
-            error.errcode,
+            "Delivery {id} ({what}) failed with {}",
             error.sentences()
         ));
     }
     if reason.starts_with("endpoint_") {
-        let detail = last.detail.as_deref().unwrap_or_default();
         steps.add(format!(
             "Delivery {id} ({what}) was not taken by your endpoint: {detail}"
         ));

@@ -101,7 +101,7 @@ fn row<'a>(
         reason,
         detail,
         considered: decision.considered(Vec::new()),
-        // One that waits for consent is looked at once at once, too: the consent may have come
+        // One that waits for consent is claimed at once as well: the consent may have come
         // while this was decided.
         due_at: way.and(send_at),
         created_at: now,

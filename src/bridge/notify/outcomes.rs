@@ -58,7 +58,7 @@ impl Bridge {
         // What is due later, since it was asked for or has to be tried again, is not waited for.
         let latest = self.clock.now() + TimeDelta::seconds(wait.cast_signed());
         loop {
-            let read = self.db.read(move |conn| look(conn, id));
+            let read = self.db.snapshot(move |conn| look(conn, id));
             let Some((deliveries, attempts)) = read.await? else {
                 return Ok(None);
             };

@@ -172,8 +172,8 @@ impl Page {
         let untold = |code: i64| !told.starts_with(&format!("{code}:"));
         let error = delivery.error.as_ref();
         if let Some(error) = error.filter(|error| untold(error.errcode)) {
-            let (code, told) = (error.errcode, error.sentences());
-            self.line(format!("            WeChat said {code}: {told}"));
+            let told = error.sentences();
+            self.line(format!("            WeChat said {told}"));
         }
         if let Some(next) = delivery.next_attempt_at {
             self.line(format!("            next try: {}", time(next)));

@@ -7,7 +7,7 @@ use diesel::sql_types::{BigInt, Bool, Integer, Nullable, Text, Timestamp};
 use serde::Serialize;
 
 use super::holds::{HOLDS, look_for_people};
-use super::{Edition, Priority, WAITING_FOR_CONSENT};
+use super::{Answered, DeliveryState, Edition, Priority, WAITING_FOR_CONSENT};
 use crate::db::Conn;
 use crate::db::batch::{Batch, Kind, maybe_timestamp, timestamp};
 use crate::ids::{AccountId, DeliveryId, IdentityId, NotificationId, VersionId};
@@ -63,6 +63,9 @@ pub struct Due {
     /// What it says of it, if it waits for the person's consent.
     #[diesel(sql_type = Nullable<Text>)]
     pub awaits: Option<String>,
+    /// The routes that were considered, as JSON, if it waits for the person's consent.
+    #[diesel(sql_type = Nullable<Text>)]
+    pub considered: Option<String>,
     /// Whether the person is still there, and still whom it goes to.
     #[diesel(sql_type = Bool)]
     pub holds: bool,
@@ -184,6 +187,7 @@ pub fn claim_due(conn: &mut Conn, claim: &Claim) -> QueryResult<Vec<Due>> {
          WHERE id IN (SELECT id FROM due) RETURNING id, notification_id, staff_id, recipient, \
          staff_name, account_id, identity_id, openid, route, attempts, unsettled_since, spent, begun_at, \
          cancelled_at, routes_id, CASE WHEN reason = '{WAITING_FOR_CONSENT}' THEN detail END AS awaits, \
+         CASE WHEN reason = '{WAITING_FOR_CONSENT}' THEN considered END AS considered, \
          (recipient IS NOT NULL OR {HOLDS}) AS holds"
     ))
     .load(conn)?;
@@ -208,6 +212,8 @@ pub struct Postponed {
     pub reason: Option<&'static str>,
     /// The same in a sentence.
     pub detail: Option<String>,
+    /// What the app was told of it, if the reason does not show that.
+    pub first_answer: Option<String>,
 }
 
 impl Postponed {
@@ -220,6 +226,17 @@ impl Postponed {
             unsettled_since: (due.unsettled_since < claimed_at).then_some(due.unsettled_since),
             reason: None,
             detail: None,
+            first_answer: None,
+        }
+    }
+
+    /// Gives a claim of `claimed_at` back to wait for the person's consent, for the first time.
+    pub fn for_consent(due: &Due, claimed_at: NaiveDateTime, due_at: NaiveDateTime) -> Self {
+        let answered = Answered::of(DeliveryState::Queued, None, None);
+        Self {
+            reason: Some(WAITING_FOR_CONSENT),
+            first_answer: Some(answered.to_json()),
+            ..Self::new(due, claimed_at, due_at)
         }
     }
 }
@@ -234,8 +251,10 @@ pub fn release(conn: &mut Conn, rows: &[Postponed]) -> QueryResult<()> {
             ("unsettled_since", Kind::Timestamp),
             ("reason", Kind::Text),
             ("detail", Kind::Text),
+            ("first_answer", Kind::Text),
         ],
         sql: "UPDATE deliveries SET due_at = r.due_at, leased_until = NULL, attempts = attempts - 1, \
+              first_answer = COALESCE(deliveries.first_answer, r.first_answer), \
               unsettled_since = r.unsettled_since, reason = COALESCE(r.reason, deliveries.reason), \
               detail = COALESCE(r.detail, deliveries.detail) FROM {rows} \
               WHERE deliveries.id = r.id AND deliveries.attempts = r.attempt \

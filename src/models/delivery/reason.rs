@@ -63,6 +63,8 @@ text_enum! {
         Erased = "erased",
         /// There is no such staff member.
         UnknownStaff = "unknown_staff",
+        /// There is no such person.
+        UnknownPerson = "unknown_person",
         /// The staff member is bound to nobody.
         NotBound = "not_bound",
         /// WeChat, or Queqiao, does not know the openid.
@@ -72,16 +74,25 @@ text_enum! {
     }
 }
 
+/// What has to be mended before the same can arrive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AtFault {
+    /// The message, as it was asked for.
+    Message,
+    /// A route of its message type: a template, a page or an account.
+    Route,
+}
+
 impl Reason {
-    /// Whether it lies with the message or its route, so that the same again would fail again.
-    pub const fn is_of_message(self) -> bool {
+    /// What lies with the message or its route, so that the same again would fail again.
+    pub const fn at_fault(self) -> Option<AtFault> {
         match self {
-            Self::TemplateUnknown
-            | Self::PageNotReleased
-            | Self::RefusedContent
-            | Self::RefusedRequest
-            | Self::NotRenderable
-            | Self::RouteUnusable => true,
+            Self::RefusedContent | Self::RefusedRequest | Self::NotRenderable => {
+                Some(AtFault::Message)
+            }
+            Self::TemplateUnknown | Self::PageNotReleased | Self::RouteUnusable => {
+                Some(AtFault::Route)
+            }
             Self::Retrying
             | Self::Unsettled
             | Self::GaveUp
@@ -105,9 +116,10 @@ impl Reason {
             | Self::Cancelled
             | Self::Erased
             | Self::UnknownStaff
+            | Self::UnknownPerson
             | Self::NotBound
             | Self::UnknownOpenid
-            | Self::NoIdentityInAccount => false,
+            | Self::NoIdentityInAccount => None,
         }
     }
 }

@@ -83,14 +83,12 @@ pub struct Removed {
 pub fn remove(conn: &mut Conn, project: ProjectId, subject: &Subject) -> QueryResult<Removed> {
     let ids = subject.identity_ids();
     let bound: Vec<Option<IdentityId>> = ids.iter().copied().map(Some).collect();
-    let theirs = bindings::table
-        .filter(bindings::project_id.eq(project))
-        .filter(
-            bindings::identity_id
-                .eq_any(bound)
-                .or(bindings::unionid.eq_any(&subject.unionids)),
-        );
-    let bindings = diesel::delete(theirs).execute(conn)?;
+    // One statement for each index: with both in one condition all bindings would be read.
+    let of_project = || bindings::table.filter(bindings::project_id.eq(project));
+    let by_identity = of_project().filter(bindings::identity_id.eq_any(bound));
+    let by_unionid = of_project().filter(bindings::unionid.eq_any(&subject.unionids));
+    let bindings =
+        diesel::delete(by_identity).execute(conn)? + diesel::delete(by_unionid).execute(conn)?;
     let permissions: i64 = credits::table
         .filter(credits::identity_id.eq_any(&ids))
         .count()

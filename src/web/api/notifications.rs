@@ -185,7 +185,12 @@ pub(super) async fn create(
     let outcomes = match wait {
         Some(seconds) => {
             let id = accepted.notification_id;
-            state.bridge.outcomes(id, seconds).await?
+            // It is accepted: an app that were told of a failure would ask for it once more.
+            let outcomes = state.bridge.outcomes(id, seconds).await;
+            outcomes.unwrap_or_else(|error| {
+                tracing::warn!(notification.id = %id, %error, "outcomes not read for an app that waits");
+                None
+            })
         }
         None => None,
     };

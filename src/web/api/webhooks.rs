@@ -101,7 +101,8 @@ fn show(stored: Webhook, waiting: i64) -> WebhookView {
 }
 
 fn show_with_waiting(conn: &mut Conn, stored: Webhook) -> Result<WebhookView, Problem> {
-    let waiting = webhook::waiting(conn, stored.id, COUNT_MAX)?;
+    let waiting = webhook::waiting(conn, &[stored.id], COUNT_MAX)?;
+    let waiting = waiting.get(&stored.id).copied().unwrap_or_default();
     Ok(show(stored, waiting))
 }
 
@@ -155,12 +156,13 @@ pub(super) async fn list(
         let before = paging.after.map(WebhookId);
         let mut found = webhook::list(conn, project, before, paging.rows())?;
         let next = paging.cut(&mut found, |row| row.id.0);
-        let mut items = Vec::with_capacity(found.len());
-        for stored in found {
-            let waiting = webhook::waiting(conn, stored.id, LISTED_COUNT_MAX)?;
-            items.push(show(stored, waiting));
-        }
-        Ok::<_, Problem>(Page::new(items, next))
+        let ids: Vec<WebhookId> = found.iter().map(|stored| stored.id).collect();
+        let waiting = webhook::waiting(conn, &ids, LISTED_COUNT_MAX)?;
+        let items = found.into_iter().map(|stored| {
+            let waiting = waiting.get(&stored.id).copied().unwrap_or_default();
+            show(stored, waiting)
+        });
+        Ok::<_, Problem>(Page::new(items.collect(), next))
     });
     Ok(Json(page.await?))
 }

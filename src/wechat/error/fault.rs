@@ -111,7 +111,7 @@ impl Fault {
             | Self::Restricted | Self::Unavailable | Self::WindowClosed | Self::AllowanceUsed => {
                 flags(Class::Recipient, Concerns::Person, true, false)
             }
-            Self::PersonTooOften => flags(Class::Quota, Concerns::Person, false, true),
+            Self::PersonTooOften => flags(Class::Quota, Concerns::Person, true, true),
             Self::TemplateGone | Self::PageNotReleased => flags(Class::Request, Concerns::Route, true, false),
             Self::TemplateBanned | Self::ChannelBanned => flags(Class::Account, Concerns::Route, true, true),
             // Its owner links it, and then what waits is sent as it was meant.
@@ -130,6 +130,12 @@ impl Fault {
     /// The class of this fault.
     pub const fn class(self) -> Class {
         self.flags().class
+    }
+
+    /// Whether the account itself, or a whole call of it, is refused until its owner acts, rather than
+    /// one template or one page.
+    pub const fn is_of_account(self) -> bool {
+        matches!(self, Self::Account | Self::Call | Self::ChannelBanned)
     }
 
     /// Whether a template is at fault.

@@ -6,17 +6,28 @@ use super::TEXT_MAX;
 
 /// The text as one line: control characters become spaces, and what is beyond the limit is cut.
 pub(super) fn clean(text: &str) -> String {
-    let line: String = text
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .take(TEXT_MAX)
-        .collect();
-    line.trim().to_owned()
+    cut(&line(text))
+}
+
+/// An errmsg as one line within the limit, and its rid, which WeChat writes at the end.
+pub(super) fn read(errmsg: &str) -> (String, Option<String>) {
+    let (text, rid) = split_rid(&line(errmsg));
+    (cut(&text), rid)
+}
+
+fn line(text: &str) -> String {
+    let printable = text.chars().map(|c| if c.is_control() { ' ' } else { c });
+    printable.collect::<String>().trim().to_owned()
+}
+
+fn cut(line: &str) -> String {
+    let within: String = line.chars().take(TEXT_MAX).collect();
+    within.trim_end().to_owned()
 }
 
 /// Takes the rid out of an errmsg, in each form seen: `… rid: R`, `…, rid: R`, `…rid:R`, and the older
 /// `hints: [ req_id: X ]` and `hint:[X]`.
-pub(super) fn split_rid(errmsg: &str) -> (String, Option<String>) {
+fn split_rid(errmsg: &str) -> (String, Option<String>) {
     match rid_suffix(errmsg).or_else(|| hint_suffix(errmsg)) {
         Some((head, rid, tail)) => {
             let head = head.trim_end_matches([' ', ',']);
@@ -132,6 +143,9 @@ mod tests {
         let error = ApiError::new(-1, &format!("a\r\nb\u{1b}[31m{}", "很".repeat(1000)));
         assert!(error.errmsg.starts_with("a  b [31m很"));
         assert_eq!(error.errmsg.chars().count(), TEXT_MAX);
+        let long = ApiError::new(-1, &format!("{} rid: {RID}", "很".repeat(1000)));
+        assert_eq!(long.errmsg.chars().count(), TEXT_MAX);
+        assert_eq!(long.rid.as_deref(), Some(RID));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use queqiao::db::Engine;
 use queqiao::simulator::{Choice, PushOrder, SimulatorOptions};
 use serde_json::{Value, json};
 
-use super::ways::{ONCE, Ways, route, verdicts};
+use super::ways::{ONCE, TEMPLATE_SEND, Ways, route, verdicts};
 use crate::invariants::{MP, OA, Stage};
 use crate::support::Fixture;
 
@@ -138,6 +138,51 @@ both_engines! {
         assert_eq!(end(&ways.stage.delivery(&waiting).await), WAITS);
         ways.allow(OA, 1).await;
         assert_eq!(verdicts(&ways.stage.delivery(&waiting).await), [("mp_subscribe", "no_credit"), ("oa_subscribe", "taken")]);
+    }
+
+    async fn the_second_of_two_messages_waits_for_the_second_consent(ways: Ways) {
+        ways.member("s1", 1).await;
+        ways.allow(MP, 1).await;
+        ways.routes(&["mp_subscribe"]).await;
+        let first = ways.stage.notify("s1").await;
+        let second = ways.once(&asked()).await;
+        assert_eq!(end(&second["verdicts"][0]), ("queued", None));
+        let path = format!("/notifications/{}/deliveries", second["id"]);
+        ways.stage.pass(5, 1).await;
+        assert_eq!(end(&ways.stage.delivery(&first).await), ("delivered", None));
+        let waiting = ways.stage.delivery(&path).await;
+        assert_eq!((end(&waiting), &waiting["attempts"]), (WAITS, &json!([])));
+        // What the app was told stays what it was told.
+        assert_eq!(ways.once(&asked()).await["verdicts"], second["verdicts"]);
+        ways.allow(MP, 1).await;
+        assert_eq!(end(&ways.stage.delivery(&path).await), ("delivered", None));
+        assert_eq!((ways.seen(1), ways.left("s1").await), (2, 0));
+    }
+
+    async fn a_message_that_moved_on_waits_on_its_new_route(ways: Ways) {
+        ways.member("s1", 1).await;
+        ways.routes(&["template", "mp_subscribe"]).await;
+        for comes in [true, false] {
+            ways.refuse(TEMPLATE_SEND, 43019);
+            let path = ways.stage.notify("s1").await;
+            let before = ways.stage.calls(TEMPLATE_SEND);
+            ways.stage.pass(5, 1).await;
+            let waiting = ways.stage.delivery(&path).await;
+            assert_eq!(end(&waiting), WAITS);
+            assert_eq!(verdicts(&waiting), [("template", "blocked"), ("mp_subscribe", "no_credit")]);
+            let last = if comes {
+                ways.allow(MP, 1).await;
+                (("delivered", None), "taken")
+            } else {
+                ways.stage.pass(30, 1).await;
+                (("failed", Some("no_credit")), "no_credit")
+            };
+            let delivery = ways.stage.delivery(&path).await;
+            assert_eq!(end(&delivery), last.0);
+            assert_eq!(verdicts(&delivery), [("template", "blocked"), ("mp_subscribe", last.1)]);
+            assert_eq!(ways.stage.calls(TEMPLATE_SEND) - before, 1, "a route that failed is not tried again");
+        }
+        assert_eq!(ways.seen(1), 1);
     }
 
     async fn a_message_for_later_is_not_sent_before_its_time(ways: Ways) {

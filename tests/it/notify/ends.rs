@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use queqiao::simulator::{Arrival, Receipt};
+use queqiao::simulator::{Arrival, Receipt, TemplateSettings};
 use serde_json::{Value, json};
 
 use super::ways::{TEMPLATE_SEND, Ways, route};
@@ -76,6 +76,38 @@ both_engines! {
         ];
         let is_it = |line: &&String| texts.iter().all(|text| line.contains(text));
         assert!(lines.iter().any(|line| is_it(&line)), "{lines:?}");
+    }
+
+    async fn one_banned_template_is_told_once_while_another_works(ways: Ways) {
+        let receiver = Receiver::start();
+        let wanted = json!({"url": receiver.url, "events": ["account.alert"]});
+        let (app, key) = (&ways.stage.app, &ways.stage.key);
+        app.post(key, "/webhooks", wanted).await.ok(201);
+        ways.member("s1", 1).await;
+        ways.routes(&["template"]).await;
+        let other = {
+            let all = ways.stage.world().templates(OA).unwrap();
+            let known = all.into_iter().find(|one| one.template_id == "TPL").unwrap();
+            TemplateSettings { template_id: "TPL-2".to_owned(), ..known }
+        };
+        ways.stage.world().add_template(OA, &other).unwrap();
+        let mut pong = route("template");
+        pong["template_id"] = json!("TPL-2");
+        app.put(key, "/message-types/pong", json!({"routes": [pong]})).await.ok(201);
+        for _ in 0..3 {
+            ways.refuse(TEMPLATE_SEND, 43116);
+            ways.notify_all(&["s1"]).await;
+            let works = json!({"message_type": "pong", "staff_ids": ["s1"], "params": {"title": "hi"}});
+            app.post(key, "/notifications", works).await.ok(202);
+            app.drain().await;
+        }
+        assert_eq!(ways.seen(1), 3);
+        let alerts = ways.alerts(&receiver).await;
+        let codes: Vec<_> = alerts.iter().map(|one| (&one["errcode"], &one["template_id"])).collect();
+        assert_eq!(codes, [(&json!(43116), &json!("TPL"))]);
+        let accounts = ways.story("/accounts").await;
+        let account = accounts["items"].as_array().unwrap().iter().find(|one| one["app_id"] == OA).unwrap();
+        assert!(account["problem"].is_null(), "a template is not the account: {account}");
     }
 
     async fn a_receipt_that_says_no_and_whom_nothing_leads_to_are_told_too(ways: Ways) {

@@ -130,7 +130,9 @@ both_engines! {
         assert_eq!(verdicts(&delivery), [("template", "blocked"), ("mp_subscribe", "refused_by_person")]);
         // By now we know that the person allows nothing more.
         ways.refuse(TEMPLATE_SEND, 43019);
-        let delivery = ways.sent("s1").await;
+        let path = ways.stage.notify("s1").await;
+        ways.stage.pass(32, 1).await;
+        let delivery = ways.stage.delivery(&path).await;
         assert_eq!((&delivery["state"], &delivery["reason"]), (&json!("failed"), &json!("no_credit")));
         assert_eq!(verdicts(&delivery), [("template", "blocked"), ("mp_subscribe", "no_credit")]);
         assert_eq!(ways.seen(1), 0);

@@ -22,6 +22,7 @@ fn limits() -> Limits {
         max_attempts: 12,
         max_age: TimeDelta::days(1),
         lease: TimeDelta::minutes(2),
+        consent_wait: TimeDelta::seconds(30),
     }
 }
 
@@ -109,12 +110,12 @@ fn a_refusal_of_the_person_or_the_message_is_final_with_a_stable_reason() {
 fn what_concerns_the_person_or_the_route_moves_on_and_the_message_does_not() {
     for errcode in [
         43004, 43005, 50005, 43019, 43101, 43107, 43116, 48002, 48011, 40003, 45015, 45047, 46004,
-        49003, 70000, -41000, 50002, 40036, 40037, 40165, 40247, 41030, 43100,
+        49003, 70000, -41000, 50002, 40036, 40037, 40165, 40247, 41030, 43100, 43117,
     ] {
         assert!(refused(errcode).moves_on, "{errcode}");
     }
     for errcode in [
-        47003, 40249, 45168, -1, 43108, 45009, 45011, 43117, 40001, 40164, 48001, 1,
+        47003, 40249, 45168, -1, 43108, 45009, 45011, 40001, 40164, 48001, 1,
     ] {
         assert!(!refused(errcode).moves_on, "{errcode}");
     }

@@ -19,7 +19,7 @@ both_engines! {
             (43004, "not_following", vec!["Ask them to follow account", OA]),
             (43019, "blocked", vec!["failed with 43019"]),
             (47003, "refused_content", vec!["Mend the message of delivery", "47003", "ask for another notification"]),
-            (40037, "template_unknown", vec!["Mend the message of delivery", "40037"]),
+            (40037, "template_unknown", vec!["Mend message type ping (PUT /message-types/ping)", "40037"]),
         ]) {
             let staff = format!("s{person}");
             ways.member(&staff, person).await;

@@ -63,7 +63,7 @@ const CODES: &[(&[i64], &[&str], Then)] = &[
     (&[40013, 40166, 43104], &WECHAT, Waits("account_problem", Nothing)),
     (&[45009], &WECHAT, Waits("quota_used_up", OneCall)),
     (&[45011], &WECHAT, Waits("too_frequent", Account)),
-    (&[43117], &WECHAT, Waits("too_frequent", Nothing)),
+    (&[43117], &WECHAT, Moves("too_frequent")),
     (&[-1, 268487001, 268487002, 9001002], &WECHAT, Again(Account)),
     (&[61450], &["customer"], Again(Account)),
     (&[43108], SUBSCRIBE, Again(Nothing)),

@@ -1,0 +1,42 @@
+//! When what is used up comes back: WeChat counts some limits by the minute, and others by the day,
+//! which begins at midnight in Beijing.
+
+use chrono::{NaiveDateTime, NaiveTime, TimeDelta};
+
+use super::failure::{Remedy, verdict};
+use crate::bridge::token::TokenError;
+use crate::wechat::error::{CallError, Class, FOR_NOBODY, TOKEN_CALL};
+
+/// The least pause where WeChat counts by the minute, or an account's owner has to act.
+pub(super) const MINUTE: TimeDelta = TimeDelta::seconds(60);
+/// Beijing has no summer time.
+const BEIJING: TimeDelta = TimeDelta::hours(8);
+
+/// The day in Beijing, counted from 1970.
+pub(in crate::bridge) fn day(now: NaiveDateTime) -> i64 {
+    (now + BEIJING).and_utc().timestamp().div_euclid(86_400)
+}
+
+/// When WeChat renews the day's quota.
+pub(in crate::bridge) fn next_midnight(now: NaiveDateTime) -> NaiveDateTime {
+    let in_beijing = now + BEIJING;
+    let midnight = in_beijing.date().and_time(NaiveTime::MIN) + TimeDelta::days(1);
+    midnight - BEIJING
+}
+
+/// When a call that concerns nobody in particular may be made again, if it was refused because a
+/// limit is used up; none if that was not the reason.
+pub(in crate::bridge) fn renewed_at(
+    error: &TokenError,
+    now: NaiveDateTime,
+) -> Option<NaiveDateTime> {
+    let fault = match error {
+        TokenError::Call(CallError::Api(api)) => api.fault_on(FOR_NOBODY),
+        TokenError::Refresh(CallError::Api(api)) => api.fault_on(TOKEN_CALL),
+        _ => return None,
+    };
+    (fault.class() == Class::Quota).then(|| match verdict(fault) {
+        (Remedy::Midnight, _) => next_midnight(now),
+        _ => now + MINUTE,
+    })
+}
