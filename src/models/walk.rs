@@ -11,7 +11,7 @@ use diesel::QueryableByName;
 use diesel::prelude::*;
 use diesel::query_builder::{BoxedSqlQuery, SqlQuery};
 use diesel::sql_query;
-use diesel::sql_types::{BigInt, Text};
+use diesel::sql_types::{BigInt, Nullable, Text};
 
 use crate::db::{Backend, Conn, Engine};
 
@@ -76,6 +76,17 @@ pub(crate) struct Walk {
 pub(crate) struct Row {
     #[diesel(sql_type = BigInt)]
     pub(crate) id: i64,
+}
+
+/// The rows of one page, newest first.
+#[derive(Clone, Copy, QueryableByName)]
+struct Span {
+    #[diesel(sql_type = Nullable<BigInt>)]
+    first: Option<i64>,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    last: Option<i64>,
+    #[diesel(sql_type = BigInt)]
+    rows: i64,
 }
 
 impl Walk {
@@ -150,26 +161,26 @@ impl Walk {
         if self.branches.is_empty() {
             return Ok(Walked::cut(Vec::new(), limit, id));
         }
-        let floor = self.floor(conn)?;
-        let page = Walked::cut(self.load(conn, columns, limit + 1, floor)?, limit, id);
+        let span = self.span(conn)?;
+        let page = Walked::cut(self.load(conn, columns, limit + 1, span)?, limit, id);
+        let is_cut = span.filter(|span| span.rows >= self.rows);
         Ok(Walked {
-            next: page.next.or(floor),
+            next: page.next.or(is_cut.and_then(|span| span.last)),
             ..page
         })
     }
 
-    /// The last row that is looked at; none if all may be.
-    fn floor(&self, conn: &mut Conn) -> QueryResult<Option<i64>> {
+    /// The rows that are looked at; none if none has to be left out.
+    fn span(&self, conn: &mut Conn) -> QueryResult<Option<Span>> {
         if self.rest.is_empty() {
             return Ok(None);
         }
         let sql = format!(
-            "{} LIMIT 1 OFFSET {}",
-            self.union("id", "", self.rows + 1),
-            self.rows - 1
+            "SELECT MAX(id) AS first, MIN(id) AS last, COUNT(*) AS rows FROM ({} LIMIT {}) looked_at",
+            self.union("id", "", self.rows),
+            self.rows
         );
-        let rows: Vec<Row> = self.bound(sql).load(conn)?;
-        Ok(rows.first().map(|row| row.id))
+        self.bound(sql).get_result(conn).map(Some)
     }
 
     fn load<T>(
@@ -177,7 +188,7 @@ impl Walk {
         conn: &mut Conn,
         columns: &str,
         limit: i64,
-        floor: Option<i64>,
+        span: Option<Span>,
     ) -> QueryResult<Vec<T>>
     where
         T: QueryableByName<Backend> + 'static,
@@ -186,8 +197,9 @@ impl Walk {
         for condition in &self.rest {
             rest += &format!(" AND ({condition})");
         }
-        if let Some(floor) = floor {
-            rest += &format!(" AND {}.id >= {floor}", self.table);
+        // Both ends, so that through whatever index it is read, what lies outside is not.
+        if let Some((first, last)) = span.and_then(|span| span.first.zip(span.last)) {
+            rest += &format!(" AND {}.id BETWEEN {last} AND {first}", self.table);
         }
         let sql = format!("{} LIMIT {limit}", self.union(columns, &rest, limit));
         self.bound(sql).load(conn)

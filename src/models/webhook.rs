@@ -202,7 +202,7 @@ pub fn waiting(
     }
     let each = ids.iter().map(|id| {
         format!(
-            "SELECT {id} AS id, (SELECT COUNT(*) FROM (SELECT id FROM webhook_messages \
+            "SELECT CAST({id} AS BIGINT) AS id, (SELECT COUNT(*) FROM (SELECT id FROM webhook_messages \
              WHERE webhook_id = {id} AND due_at IS NOT NULL LIMIT {cap}) counted) AS waiting"
         )
     });
