@@ -173,9 +173,9 @@ pub(super) fn is_recent(followed_time: i64, now: NaiveDateTime) -> bool {
     now.and_utc().timestamp().saturating_sub(followed_time) <= RECENT
 }
 
-/// The pause before an answer that the person does not follow is asked for again, if it contradicts
-/// a follow of the last minutes.
-fn doubt(claimed: &Claimed, now: NaiveDateTime) -> Option<TimeDelta> {
+/// The pause before an answer that the person does not follow, or is not known, is asked for again,
+/// if it contradicts a follow of the last minutes.
+pub(super) fn doubt(claimed: &Claimed, now: NaiveDateTime) -> Option<TimeDelta> {
     let follows = claimed.followed_time > claimed.unfollowed_time;
     // Once begun, it goes on to its end.
     if !follows || !is_recent(claimed.followed_time, now) && claimed.profile_doubts == 0 {

@@ -1,5 +1,6 @@
 //! Fetching followers' profiles: one call for one, `batchget` when several wait.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use chrono::TimeDelta;
@@ -17,7 +18,7 @@ use crate::db::DbError;
 use crate::ids::IdentityId;
 use crate::models::delivery;
 use crate::models::identity::{self, Claimed, Delay, DueAccount, Fetched, ProfileState};
-use crate::wechat::error::{CallError, Class, TOKEN_CALL};
+use crate::wechat::error::{CallError, Class, Fault, TOKEN_CALL};
 use crate::wechat::user::{USER_INFO_BATCH_MAX, UserInfo};
 
 /// Due profiles counted at a glance; more than one round can fetch.
@@ -26,8 +27,12 @@ const GLANCE: i64 = 2_000;
 const CALLS_MAX: usize = 60;
 /// So many at fault, and nobody answered for, is not the people's doing.
 const GENERAL: usize = 4;
+/// Whom WeChat still does not know after so many tries, about half a day of them, is not taken for a
+/// victim of what is wrong with the account.
+const PATIENCE: i32 = 24;
 const LEFT_OUT: &str = "WeChat's answer left it out";
 const MANY: &str = "WeChat's answers for many people at once could not be used";
+const TOO_SOON: &str = "The person followed a moment ago, so it is asked again before it counts.";
 
 /// Why profiles could not be fetched.
 #[derive(Debug, Error)]
@@ -126,34 +131,22 @@ impl Bridge {
         chunk: Vec<Claimed>,
     ) -> Result<Round, ProfileError> {
         let mut round = Round::default();
-        let (mut calls, mut answers) = (0, 0);
         let mut parts = vec![chunk];
         while let Some(mut part) = parts.pop() {
             // Where everybody seems to be at fault, nobody is.
-            let is_general = answers == 0 && round.unsettled + round.unknown.len() >= GENERAL;
-            if calls >= CALLS_MAX || is_general {
+            round.is_cut = round.is_general();
+            if round.calls >= CALLS_MAX || round.is_cut {
                 round.unsettled += part.len();
                 self.put_off(&part, ProfileState::Pending, MANY, false)
                     .await?;
                 continue;
             }
-            calls += 1;
+            round.calls += 1;
             let error = match self.ask(account, &part).await {
                 Ok(infos) => {
-                    answers += 1;
-                    let was_alone = part.len() == 1;
-                    let missing = self
-                        .store_profiles(account, part, infos, &mut round)
-                        .await?;
-                    match was_alone {
-                        true => {
-                            round.unsettled += missing.len();
-                            self.put_off(&missing, ProfileState::Pending, LEFT_OUT, true)
-                                .await?;
-                        }
-                        // To hear why.
-                        false => parts.extend(missing.into_iter().map(|one| vec![one])),
-                    }
+                    round.answers += 1;
+                    let missing = self.answered(account, part, infos, &mut round).await?;
+                    parts.extend(missing);
                     continue;
                 }
                 Err(error) => error,
@@ -173,7 +166,27 @@ impl Bridge {
                 }
             }
         }
+        self.settle_strangers(account, &mut round).await?;
         Ok(round)
+    }
+
+    /// Stores answers. Returns whom to ask for alone, to hear why nothing was said of them.
+    async fn answered(
+        &self,
+        account: &OpenAccount,
+        part: Vec<Claimed>,
+        infos: Vec<UserInfo>,
+        round: &mut Round,
+    ) -> Result<Vec<Vec<Claimed>>, ProfileError> {
+        let was_alone = part.len() == 1;
+        let missing = self.store_profiles(account, part, infos, round).await?;
+        if was_alone {
+            round.unsettled += missing.len();
+            self.put_off(&missing, ProfileState::Pending, LEFT_OUT, true)
+                .await?;
+            return Ok(Vec::new());
+        }
+        Ok(missing.into_iter().map(|one| vec![one]).collect())
     }
 
     /// Notes what WeChat said of one person who was asked for alone, and whose profile it did not
@@ -197,11 +210,11 @@ impl Bridge {
                 Ok(())
             }
             Blame::Unknown => {
-                // A stranger to WeChat stays one, and the answer is on the identity for who asks.
-                tracing::debug!(account.app_id = %account.app_id, %error, "openid not known to WeChat");
-                round.unknown.extend(part.iter().map(|one| one.id));
-                let state = ProfileState::UnknownOpenid;
-                self.put_off(&part, state, &reason(error), true).await
+                // What it means depends on what becomes of the others.
+                let reason = reason(error);
+                let strangers = part.into_iter().map(|one| (one, reason.clone()));
+                round.strangers.extend(strangers);
+                Ok(())
             }
             Blame::Somebody | Blame::Nobody => {
                 tracing::warn!(
@@ -215,6 +228,54 @@ impl Bridge {
                 self.put_off(&part, state, &reason(error), true).await
             }
         }
+    }
+
+    /// Notes whom WeChat does not know in this account. It does not count yet where WeChat seemed to
+    /// know nobody, nor where it contradicts a follow of the last minutes.
+    async fn settle_strangers(
+        &self,
+        account: &OpenAccount,
+        round: &mut Round,
+    ) -> Result<(), ProfileError> {
+        let is_doubtful = round.answers == 0 && (round.is_cut || round.stopped.is_some());
+        let now = self.clock.now();
+        let mut by_reason: BTreeMap<String, Vec<Delay>> = BTreeMap::new();
+        for (one, reason) in std::mem::take(&mut round.strangers) {
+            let (delay, reason) = match link::doubt(&one, now) {
+                Some(pause) => (
+                    Delay {
+                        attempts: 0,
+                        doubts: Some(one.profile_doubts.saturating_add(1)),
+                        due_at: Some(now + pause),
+                        ..self.delay_of(&one, ProfileState::Pending, true)
+                    },
+                    format!("{reason} {TOO_SOON}"),
+                ),
+                None if is_doubtful && one.profile_attempts < PATIENCE => {
+                    // With the others again: if WeChat answers for one of them, its word counts.
+                    (self.delay_of(&one, ProfileState::Pending, false), reason)
+                }
+                None => {
+                    // A stranger to WeChat stays one, and the answer is on the identity for who asks.
+                    tracing::debug!(account.app_id = %account.app_id, reason, "openid not known to WeChat");
+                    round.unknown.push(one.id);
+                    let delay = self.delay_of(&one, ProfileState::UnknownOpenid, true);
+                    (
+                        Delay {
+                            doubts: Some(0),
+                            ..delay
+                        },
+                        reason,
+                    )
+                }
+            };
+            round.unsettled += usize::from(delay.state == ProfileState::Pending);
+            by_reason.entry(reason).or_default().push(delay);
+        }
+        for (reason, delays) in by_reason {
+            self.store_delays(delays, reason).await?;
+        }
+        Ok(())
     }
 
     async fn ask(
@@ -298,27 +359,46 @@ impl Bridge {
         reason: &str,
         alone: bool,
     ) -> Result<(), ProfileError> {
-        let now = self.clock.now();
+        let delays = part
+            .iter()
+            .map(|claimed| self.delay_of(claimed, state, alone));
+        self.store_delays(delays.collect(), reason.to_owned()).await
+    }
+
+    fn delay_of(&self, claimed: &Claimed, state: ProfileState, alone: bool) -> Delay {
         let settings = &self.config.profile;
         let backoff =
             Backoff::seconds(settings.retry_first_seconds, settings.retry_longest_seconds);
-        let delays: Vec<Delay> = part
-            .iter()
-            .map(|claimed| Delay {
-                id: claimed.id,
-                attempts: claimed.profile_attempts.saturating_add(1),
-                // An openid that is not of this account will not become one.
-                due_at: match state {
-                    ProfileState::UnknownOpenid => None,
-                    _ => Some(now + backoff.pause(claimed.profile_attempts, jitter())),
-                },
-                alone,
-            })
-            .collect();
-        let reason = reason.to_owned();
+        Delay {
+            id: claimed.id,
+            was_followed: claimed.followed_time,
+            was_unfollowed: claimed.unfollowed_time,
+            state,
+            attempts: claimed.profile_attempts.saturating_add(1),
+            doubts: None,
+            // An openid that is not of this account will not become one.
+            due_at: match state {
+                ProfileState::UnknownOpenid => None,
+                _ => Some(self.clock.now() + backoff.pause(claimed.profile_attempts, jitter())),
+            },
+            alone,
+        }
+    }
+
+    async fn store_delays(
+        &self,
+        mut delays: Vec<Delay>,
+        reason: String,
+    ) -> Result<(), ProfileError> {
+        if delays.is_empty() {
+            return Ok(());
+        }
+        // Two replicas that store overlapping rows lock them in the same order.
+        delays.sort_by_key(|delay| delay.id);
+        let now = self.clock.now();
         self.db
             .write(move |conn| {
-                identity::delay(conn, &delays, state, &reason, now)?;
+                identity::delay(conn, &delays, &reason, now)?;
                 Ok(())
             })
             .await
@@ -347,6 +427,21 @@ pub(super) struct Round {
     pub(super) unsettled: usize,
     /// What ended it, through nobody's fault, and who was not asked for; nothing is stored of those.
     pub(super) stopped: Option<(TokenError, Vec<Claimed>)>,
+    /// Whom WeChat does not know so far, with what it said.
+    strangers: Vec<(Claimed, String)>,
+    /// Calls made.
+    calls: usize,
+    /// Calls whose answer could be used.
+    answers: usize,
+    /// Whether some were not asked for because everybody seemed to be at fault.
+    is_cut: bool,
+}
+
+impl Round {
+    /// Whether everybody seems to be at fault.
+    fn is_general(&self) -> bool {
+        self.answers == 0 && self.unsettled + self.strangers.len() >= GENERAL
+    }
 }
 
 /// Whose fault it is that an answer cannot be used.
@@ -370,11 +465,14 @@ fn blame(error: &TokenError) -> Blame {
     match call {
         // WeChat does not escape everything that people type.
         CallError::Malformed { .. } => Blame::Somebody,
-        CallError::Api(api) => match api.class() {
-            Class::Account | Class::Quota | Class::Retry | Class::RefreshToken => Blame::Nobody,
-            Class::Recipient if deliver::is_unfollowed(api) => Blame::NotFollowing,
-            Class::Recipient => Blame::Unknown,
-            Class::Request | Class::Success => Blame::Somebody,
+        CallError::Api(api) if deliver::is_unfollowed(api) => Blame::NotFollowing,
+        CallError::Api(api) => match api.fault_on("user/info") {
+            Fault::WrongOpenid => Blame::Unknown,
+            fault => match fault.class() {
+                Class::Account | Class::Quota | Class::Retry | Class::RefreshToken => Blame::Nobody,
+                // WeChat knows them, or says nothing of that: they are asked for again.
+                Class::Recipient | Class::Request | Class::Success => Blame::Somebody,
+            },
         },
         _ => Blame::Nobody,
     }

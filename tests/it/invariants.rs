@@ -9,6 +9,7 @@ mod profile;
 mod progress;
 mod receipt;
 mod send;
+mod strangers;
 mod token;
 mod truth;
 

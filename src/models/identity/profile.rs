@@ -207,8 +207,16 @@ pub fn apply(conn: &mut Conn, rows: &[Fetched]) -> QueryResult<Vec<Changed>> {
 pub struct Delay {
     /// Row id.
     pub id: IdentityId,
+    /// [`Claimed::followed_time`].
+    pub was_followed: i64,
+    /// [`Claimed::unfollowed_time`].
+    pub was_unfollowed: i64,
+    /// What is known now, unless a unionid is.
+    pub state: ProfileState,
     /// Fetches that failed so far, this one among them.
     pub attempts: i32,
+    /// Answers in a row that contradicted a recent follow; none: as many as before.
+    pub doubts: Option<i32>,
     /// When it is tried again; never, if none.
     #[serde(serialize_with = "maybe_timestamp")]
     pub due_at: Option<NaiveDateTime>,
@@ -220,49 +228,51 @@ pub struct Delay {
 struct Delayed<'a> {
     #[serde(flatten)]
     delay: &'a Delay,
-    state: ProfileState,
     error: &'a str,
     #[serde(serialize_with = "timestamp")]
     now: NaiveDateTime,
 }
 
-/// Notes that fetches failed for the same reason.
+/// Notes that fetches failed for the same reason, unless something was heard of the person since the
+/// question was put: then an event has said what is due.
 pub fn delay(
     conn: &mut Conn,
     delays: &[Delay],
-    state: ProfileState,
     error: &str,
     now: NaiveDateTime,
 ) -> QueryResult<usize> {
     const DELAY: Batch = Batch {
         columns: &[
             ("id", Kind::BigInt),
+            ("was_followed", Kind::BigInt),
+            ("was_unfollowed", Kind::BigInt),
             ("state", Kind::Text),
             ("error", Kind::Text),
             ("attempts", Kind::Integer),
+            ("doubts", Kind::Integer),
             ("due_at", Kind::Timestamp),
             ("alone", Kind::Bool),
             ("now", Kind::Timestamp),
         ],
         sql: "UPDATE identities SET profile_error = r.error, profile_attempts = r.attempts, \
               profile_state = CASE WHEN unionid IS NULL THEN r.state ELSE profile_state END, \
+              profile_doubts = COALESCE(r.doubts, profile_doubts), \
               profile_alone = profile_alone OR r.alone, profile_due_at = r.due_at, \
-              updated_at = r.now FROM {rows} WHERE identities.id = r.id",
+              updated_at = r.now FROM {rows} WHERE identities.id = r.id \
+              AND identities.followed_time = r.was_followed \
+              AND identities.unfollowed_time = r.was_unfollowed",
     };
     let rows: Vec<Delayed<'_>> = delays
         .iter()
-        .map(|delay| Delayed {
-            delay,
-            state,
-            error,
-            now,
-        })
+        .map(|delay| Delayed { delay, error, now })
         .collect();
     DELAY.execute(conn, &rows)
 }
 
 /// Makes the profiles of these due, each once, because of news that only WeChat can confirm. Only
-/// those of official accounts: nothing can be asked for in a mini-program.
+/// those of official accounts: nothing can be asked for in a mini-program. Where an answer is in
+/// doubt, it has its next time already: asked for sooner, all the answers would come from the same
+/// few seconds in which WeChat is behind.
 pub fn ask_about(conn: &mut Conn, ids: &[IdentityId], now: NaiveDateTime) -> QueryResult<usize> {
     #[derive(Serialize)]
     struct Row {
@@ -275,7 +285,8 @@ pub fn ask_about(conn: &mut Conn, ids: &[IdentityId], now: NaiveDateTime) -> Que
         sql: "UPDATE identities SET profile_due_at = r.now, profile_attempts = 0, \
               profile_state = CASE WHEN profile_state IN ('not_following', 'unknown_openid') \
               THEN 'pending' ELSE profile_state END, updated_at = r.now FROM {rows} \
-              WHERE identities.id = r.id AND (profile_due_at IS NULL OR profile_due_at > r.now) \
+              WHERE identities.id = r.id AND profile_doubts = 0 \
+              AND (profile_due_at IS NULL OR profile_due_at > r.now) \
               AND EXISTS (SELECT 1 FROM accounts a WHERE a.id = identities.account_id \
                   AND a.kind = 'official_account')",
     };

@@ -239,4 +239,50 @@ both_engines! {
         stage.app.drain().await;
         assert_eq!((asks(&stage), follow_state(&stage, 1).await.as_str()), (asked, "not_following"));
     }
+
+    async fn refusals_do_not_hurry_the_questions_about_a_doubtful_answer(stage: Stage) {
+        stage.staff("s1", 1).await;
+        stage.world().unfollow(OA, 1).await.unwrap();
+        stage.app.advance(Duration::from_secs(2));
+        stage.app.drain().await;
+        late(&stage, Some(1), 0, 30);
+        stage.follows(1).await;
+        stage.app.drain().await;
+        let asked = asks(&stage);
+        refuse(stage.world(), 1, 43004, 4);
+        let mut paths = Vec::new();
+        for _ in 0..4 {
+            paths.push(stage.notify("s1").await);
+            stage.app.drain().await;
+            assert_eq!(follow_state(&stage, 1).await, "following");
+        }
+        assert_eq!(asks(&stage), asked, "the next question has its time");
+        stage.pass(90, 5).await;
+        assert_eq!(follow_state(&stage, 1).await, "following");
+        for path in paths {
+            let delivery = stage.delivery(&path).await;
+            assert_eq!(delivery["state"], "delivered", "{delivery}");
+        }
+    }
+
+    async fn an_event_counts_more_than_a_fetch_that_fails_behind_it(stage: Stage) {
+        let (impatient, _server) = stage.impatient();
+        stage.world().add_fault(Fault::at(INFO, FaultKind::TimeOutBefore).times(1)).unwrap();
+        stage.follows(1).await;
+        stage.app.bridge.process_step().await.unwrap();
+        stage.app.advance(Duration::from_secs(1));
+        let step = tokio::spawn(async move { impatient.profile_step().await.map(drop) });
+        while stage.calls(INFO) < 1 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        // They leave while the question is open: nothing is to be asked for any more.
+        stage.world().unfollow(OA, 1).await.unwrap();
+        stage.app.bridge.process_step().await.unwrap();
+        step.await.unwrap().unwrap();
+        let identity = stage.identity(1).await;
+        assert_eq!((&identity["profile_due_at"], &identity["profile_state"]), (&json!(null), &json!("not_following")), "{identity}");
+        assert_eq!(identity["profile_error"], json!(null));
+        stage.pass(60, 10).await;
+        assert_eq!(asks(&stage), 1);
+    }
 }

@@ -1,7 +1,8 @@
 //! What most cases start from: two projects with their accounts, and rows made in one line.
 
 use chrono::{DateTime, NaiveDateTime, TimeDelta};
-use diesel::{Connection, QueryResult};
+use diesel::prelude::*;
+use queqiao::db::schema::identities;
 use queqiao::db::{Conn, Db, DbError, Engine};
 use queqiao::ids::{AccountId, IdentityId, NotificationId, ProjectId};
 use queqiao::models::account::{self, AccountKind, AccountSettings, TokenSource};
@@ -191,13 +192,21 @@ pub(super) fn delay(
     state: ProfileState,
     due_at: Option<NaiveDateTime>,
 ) -> QueryResult<usize> {
+    let (was_followed, was_unfollowed) = identities::table
+        .find(id)
+        .select((identities::followed_time, identities::unfollowed_time))
+        .first::<(i64, i64)>(conn)?;
     let delay = identity::Delay {
         id,
+        was_followed,
+        was_unfollowed,
+        state,
         attempts,
+        doubts: None,
         due_at,
         alone: false,
     };
-    identity::delay(conn, &[delay], state, "busy", at(1))
+    identity::delay(conn, &[delay], "busy", at(1))
 }
 
 /// What WeChat says of a follower that was claimed as it stands.

@@ -173,9 +173,18 @@ both_engines! {
         let conn = &mut ground.conn();
         let (known, new) = (ground.follower(conn, "o1"), ground.follower(conn, "o2"));
         link(conn, &known, "u1");
-        let late = |id, attempts| Delay { id, attempts, due_at: None, alone: id == new.id };
-        let delays = [late(known.id, 4), late(new.id, 1)];
-        identity::delay(conn, &delays, ProfileState::UnknownOpenid, "it's \"unknown\"", at(3)).unwrap();
+        let late = |one: &Identity, attempts| Delay {
+            id: one.id,
+            was_followed: one.followed_time,
+            was_unfollowed: one.unfollowed_time,
+            state: ProfileState::UnknownOpenid,
+            attempts,
+            doubts: None,
+            due_at: None,
+            alone: one.id == new.id,
+        };
+        let delays = [late(&known, 4), late(&new, 1)];
+        identity::delay(conn, &delays, "it's \"unknown\"", at(3)).unwrap();
         let (known, new) = (again(conn, &known), again(conn, &new));
         assert_eq!((known.profile_state, known.profile_attempts), (ProfileState::Complete, 4));
         assert_eq!((new.profile_state, new.profile_due_at), (ProfileState::UnknownOpenid, None));
