@@ -15,7 +15,8 @@ use thiserror::Error;
 use super::{Bridge, Step};
 use crate::bridge::webhook::NewsKind;
 use crate::db::{Conn, DbError};
-use crate::ids::{ErasureId, IdentityId, ProjectId};
+use crate::ids::{DeliveryId, ErasureId, IdentityId, ProjectId};
+use crate::models::delivery;
 use crate::models::erasure::{self, Cause, Erasure, ErasureState, Phase, Subject};
 use crate::models::identity;
 
@@ -125,16 +126,18 @@ impl Bridge {
                 return Ok(None);
             };
             let phase = erasure.phase;
-            let told = match phase {
-                Phase::Person => person::erase(conn, &vault, &mut erasure, now)?,
-                _ => work(conn, &mut erasure, now).map(|()| 0)?,
+            let (told, ended) = match phase {
+                Phase::Person => (person::erase(conn, &vault, &mut erasure, now)?, Vec::new()),
+                _ => (0, work(conn, &mut erasure, now)?),
             };
             erasure::save(conn, &erasure)?;
-            Ok::<_, EraseError>(Some((phase, told, erasure)))
+            let ends = delivery::ends(conn, &ended)?;
+            Ok::<_, EraseError>(Some((phase, told, ends, erasure)))
         });
         match done.await {
             Ok(None) => Ok(Step::Idle),
-            Ok(Some((phase, told, erasure))) => {
+            Ok(Some((phase, told, ends, erasure))) => {
+                self.ended(ends);
                 if told > 0 {
                     self.signals.webhooks.notify_one();
                 }
@@ -166,20 +169,28 @@ fn log_end(erasure: &Erasure) {
     );
 }
 
-/// One batch behind the identities.
-fn work(conn: &mut Conn, erasure: &mut Erasure, now: NaiveDateTime) -> diesel::QueryResult<()> {
+/// One batch behind the identities. Returns the deliveries that it ended.
+fn work(
+    conn: &mut Conn,
+    erasure: &mut Erasure,
+    now: NaiveDateTime,
+) -> diesel::QueryResult<Vec<DeliveryId>> {
     let subject = Subject::from_json(erasure.subject.as_deref());
     let project = erasure.project_id;
     let place = (erasure.position, ROWS);
     let spared = NewsKind::Erased.as_str();
+    let mut ended = Vec::new();
     erasure.due_at = Some(now);
     match erasure.phase {
         Phase::Events => {
             let emptied = erasure::wipe_events(conn, &subject.identity_ids(), EVENTS)?;
             erasure.events += count(emptied);
             if count(emptied) < EVENTS {
-                erasure.events += count(erasure::wipe_failed_events(conn, &subject)?);
-                go_on(erasure, Phase::Deliveries);
+                let unnamed = count(erasure::wipe_unnamed_events(conn, &subject, EVENTS)?);
+                erasure.events += unnamed;
+                if unnamed < EVENTS {
+                    go_on(erasure, Phase::Deliveries);
+                }
             }
         }
         Phase::Deliveries => {
@@ -187,6 +198,7 @@ fn work(conn: &mut Conn, erasure: &mut Erasure, now: NaiveDateTime) -> diesel::Q
             erasure.deliveries += count(wiped.deliveries);
             erasure.notifications += count(wiped.notifications);
             walk(erasure, wiped.upto, Phase::Notifications);
+            ended = wiped.ended;
         }
         Phase::Notifications => {
             let wiped = erasure::wipe_notifications(conn, project, &subject, place)?;
@@ -210,19 +222,20 @@ fn work(conn: &mut Conn, erasure: &mut Erasure, now: NaiveDateTime) -> diesel::Q
             erasure.due_at = Some(now + SECOND_LOOK);
         }
         Phase::EventsAgain | Phase::DeliveriesAgain | Phase::MessagesAgain => {
-            look_again(conn, erasure, now)?;
+            ended = look_again(conn, erasure, now)?;
         }
         Phase::Person | Phase::Over => erasure.due_at = None,
     }
-    Ok(())
+    Ok(ended)
 }
 
-/// One batch of the second look.
+/// One batch of the second look. Returns the deliveries that it ended.
 fn look_again(
     conn: &mut Conn,
     erasure: &mut Erasure,
     now: NaiveDateTime,
-) -> diesel::QueryResult<()> {
+) -> diesel::QueryResult<Vec<DeliveryId>> {
+    let mut ended = Vec::new();
     let ids = erasure::identity_ids(conn, erasure.id)?;
     let project = erasure.project_id;
     let place = (erasure.position, ROWS);
@@ -240,6 +253,7 @@ fn look_again(
             let wiped = erasure::wipe_deliveries_of(conn, project, &ids, place, now)?;
             erasure.notifications += count(wiped.notifications);
             walk(erasure, wiped.upto, Phase::MessagesAgain);
+            ended = wiped.ended;
         }
         _ => {
             let (upto, deleted) = erasure::delete_messages_to(conn, project, &ids, spared, place)?;
@@ -250,7 +264,7 @@ fn look_again(
     if erasure.phase == Phase::Over {
         erasure.due_at = None;
     }
-    Ok(())
+    Ok(ended)
 }
 
 /// The next batch of a walk, or the next phase where there is none.

@@ -13,9 +13,9 @@ use crate::models::erasure::{self, Actor, Cause, Erasure, Hashed, Openid, Subjec
 use crate::models::identity;
 use crate::vault::Vault;
 
-/// Rounds in which a person's identities and unionids lead to each other: a unionid that changed
-/// needs a second one.
-const ROUNDS: usize = 4;
+/// Rounds in which a person's identities and unionids lead to each other: each unionid that changed
+/// and each account migration needs one more.
+const ROUNDS: usize = 16;
 
 /// An erasure that is asked for.
 pub(in crate::bridge) struct Asked<'a> {
@@ -61,6 +61,8 @@ pub(super) fn resolve(
             let by_openid = identity::by_openid(conn, one.account_id, &one.openid)?;
             found.extend(by_openid.filter(|identity| identity.project_id == project));
         }
+        let kin = erasure::kin(conn, project, &subject.identity_ids(), &subject.unionids)?;
+        found.extend(identity::by_ids(conn, project, &kin)?);
         let before = subject.clone();
         for identity in found {
             let unionid = identity

@@ -18,12 +18,14 @@ use crate::models::delivery::{DeliveryState, Reason};
 const DETAIL: &str = "The person was erased before this was sent.";
 
 /// What a piece of a walk did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Wiped {
     /// Up to which id it went; none if it was the end.
     pub upto: Option<i64>,
     /// Deliveries made anonymous.
     pub deliveries: usize,
+    /// Those of them that ended by it.
+    pub ended: Vec<DeliveryId>,
     /// Notifications changed.
     pub notifications: usize,
 }
@@ -124,11 +126,14 @@ fn wipe_found(
         .map(|one| anonymous(subject, one, &theirs, now))
         .collect();
     write(conn, &rows)?;
+    let ended = rows.iter().filter(|row| row.ends).map(|row| row.id);
+    let ended = ended.collect();
     let theirs: Vec<DeliveryId> = theirs.into_iter().collect();
     wipe_attempts(conn, subject, &theirs)?;
     Ok(Wiped {
         upto,
         deliveries: theirs.len(),
+        ended,
         notifications,
     })
 }
@@ -359,7 +364,7 @@ pub fn wipe_notifications(
         .collect();
     Ok(Wiped {
         upto: Some(upto),
-        deliveries: 0,
         notifications: WRITE.execute(conn, &rows)?,
+        ..Wiped::default()
     })
 }

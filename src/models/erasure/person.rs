@@ -7,7 +7,7 @@ use diesel::sql_types::Bool;
 
 use super::{Subject, in_order_and_locked, list};
 use crate::db::Conn;
-use crate::db::schema::{bindings, credits, events, identities, unionid_changes};
+use crate::db::schema::{bindings, credits, events, identities, openid_moves, unionid_changes};
 use crate::ids::{EventId, IdentityId, ProjectId};
 use crate::models::event;
 
@@ -43,6 +43,35 @@ pub fn former_unionids(conn: &mut Conn, ids: &[IdentityId]) -> QueryResult<Vec<S
         .select(unionid_changes::old_unionid)
         .distinct()
         .load(conn)
+}
+
+/// The identities that these go on as, or went on from, in another account, and those that had one
+/// of these unionids before theirs changed.
+pub fn kin(
+    conn: &mut Conn,
+    project: ProjectId,
+    ids: &[IdentityId],
+    unionids: &[String],
+) -> QueryResult<Vec<IdentityId>> {
+    use openid_moves as m;
+    use unionid_changes as c;
+    let successors: Vec<Option<IdentityId>> = m::table
+        .filter(m::identity_id.eq_any(ids))
+        .filter(m::new_identity_id.is_not_null())
+        .select(m::new_identity_id)
+        .load(conn)?;
+    let predecessors: Vec<IdentityId> = m::table
+        .filter(m::new_identity_id.eq_any(ids.iter().copied().map(Some)))
+        .select(m::identity_id)
+        .load(conn)?;
+    let changed: Vec<IdentityId> = c::table
+        .filter(c::project_id.eq(project))
+        .filter(c::old_unionid.eq_any(unionids))
+        .select(c::identity_id)
+        .distinct()
+        .load(conn)?;
+    let moved = successors.into_iter().flatten().chain(predecessors);
+    Ok(moved.chain(changed).collect())
 }
 
 /// The newest CreateTime of anything that the person is known to have done; 0 for nothing.
@@ -123,18 +152,27 @@ pub fn wipe_events(conn: &mut Conn, ids: &[IdentityId], limit: i64) -> QueryResu
     event::wipe(conn, &found)
 }
 
-/// Empties the events of a person that could not be processed: they know no identity.
-pub fn wipe_failed_events(conn: &mut Conn, subject: &Subject) -> QueryResult<usize> {
-    let mut emptied = 0;
+/// Empties up to `limit` events of a person that know no identity, as they could not be processed.
+/// Returns how many there were.
+pub fn wipe_unnamed_events(conn: &mut Conn, subject: &Subject, limit: i64) -> QueryResult<usize> {
+    let mut found: Vec<EventId> = Vec::new();
     for one in &subject.openids {
-        let found: Vec<EventId> = events::table
-            .filter(sql::<Bool>("state = 2"))
+        let left = limit - i64::try_from(found.len()).unwrap_or(limit);
+        if left <= 0 {
+            break;
+        }
+        // The conditions of a partial index, word for word.
+        let theirs: Vec<EventId> = events::table
+            .filter(sql::<Bool>(
+                "state <> 0 AND identity_id IS NULL AND openid IS NOT NULL",
+            ))
             .filter(events::account_id.eq(one.account_id))
             .filter(events::openid.eq(&one.openid))
             .order(events::id)
+            .limit(left)
             .select(events::id)
             .load(conn)?;
-        emptied += event::wipe(conn, &found)?;
+        found.extend(theirs);
     }
-    Ok(emptied)
+    event::wipe(conn, &found)
 }

@@ -11,11 +11,16 @@ use crate::ids::ProjectId;
 use crate::models::import::ImportState;
 
 /// Tables and columns, and which rows are of a project.
-const TEXTS: [(&str, &str, &str); 5] = [
+const TEXTS: [(&str, &str, &str); 6] = [
     ("accounts", "problem_text", "project_id = {project}"),
     ("accounts", "problem_errmsg", "project_id = {project}"),
     ("account_pauses", "detail", OF_ACCOUNT),
     ("imports", "problem", OF_ACCOUNT),
+    (
+        "account_migrations",
+        "problem",
+        "from_account_id IN (SELECT id FROM accounts WHERE project_id = {project})",
+    ),
     ("invitations", "refusal", "project_id = {project}"),
 ];
 const OF_ACCOUNT: &str = "account_id IN (SELECT id FROM accounts WHERE project_id = {project})";
@@ -32,6 +37,10 @@ pub fn is_walked(conn: &mut Conn, subject: &Subject) -> QueryResult<bool> {
 pub fn wipe_texts(conn: &mut Conn, project: ProjectId, subject: &Subject) -> QueryResult<()> {
     diesel::update(imports::table.filter(imports::next_openid.eq_any(subject.words())))
         .set(imports::next_openid.eq(None::<String>))
+        .execute(conn)?;
+    // A walk only knows a circle a little later without it.
+    diesel::update(imports::table.filter(imports::mark.eq_any(subject.words())))
+        .set(imports::mark.eq(None::<String>))
         .execute(conn)?;
     let engine = conn.engine();
     let position = engine.position();

@@ -71,6 +71,15 @@ both_engines! {
         let body = json!({"message_type": "ping", "staff_ids": ["s9"]});
         shop.call(&serve, Method::POST, "/notifications", body).await;
         wait_for(vec![counted("unreachable", "unknown_staff", 1)]).await;
+        // What an erasure ends is an end like any other.
+        let tomorrow = (chrono::Utc::now() + chrono::TimeDelta::days(1)).to_rfc3339();
+        let body = json!({"message_type": "ping", "staff_ids": ["s1"], "send_at": tomorrow});
+        shop.call(&serve, Method::POST, "/notifications", body).await;
+        let path = format!("/people?openid={}", population::openid(OA, 1));
+        let found = shop.call(&serve, Method::GET, &path, json!({})).await;
+        let path = format!("/people/{}", found["items"][0]["identity_id"]);
+        shop.call(&serve, Method::DELETE, &path, json!({})).await;
+        wait_for(vec![counted("cancelled", "erased", 1)]).await;
         // What was not told yet is told when the process ends.
         serve.terminate();
         let log = serve.ended().err;
