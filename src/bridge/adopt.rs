@@ -208,8 +208,9 @@ impl Bridge {
             if chunk.is_empty() {
                 break;
             }
-            let now = self.clock.now();
-            let work = move |conn: &mut Conn| store::take_in(conn, place, &chunk, options, now);
+            let (now, vault) = (self.clock.now(), self.vault.clone());
+            let work =
+                move |conn: &mut Conn| store::take_in(conn, &vault, place, &chunk, options, now);
             let done = match options.dry_run {
                 false => self.db.write(work).await?,
                 true => self.imagine(work).await?,

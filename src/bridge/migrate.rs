@@ -13,6 +13,7 @@ use thiserror::Error;
 
 use super::Bridge;
 use super::accounts::{AccountError, OpenAccount};
+use super::profile::CALLS_MAX;
 use super::retry::{Backoff, jitter};
 use super::token::TokenError;
 use crate::db::DbError;
@@ -21,11 +22,13 @@ use crate::models::account::AccountKind;
 use crate::models::account_migration::{self, Migration, MigrationState};
 use crate::models::identity::Identity;
 use crate::models::storable;
-use crate::wechat::error::{CallError, Class};
+use crate::wechat::error::{CallError, Class, Fault};
 use crate::wechat::migrate::{CHANGE_OPENID_MAX, Translated};
 
 const CALL: &str = "changeopenid";
 const RETRY: (u64, u64) = (1, 60);
+/// Failures in a row after which answers that cannot be read are taken for the openids' fault.
+const PATIENCE: i32 = 3;
 /// Failures in a row after which a walk stops.
 const MOST_FAILURES: i32 = 10;
 
@@ -159,39 +162,51 @@ impl Bridge {
         }
     }
 
-    /// Has up to a hundred openids translated. One that WeChat refuses to hear of is found by
-    /// halving, and the others are translated all the same.
+    /// Has up to a hundred openids translated. One that WeChat refuses to hear of, or that spoils its
+    /// answer, is found by halving, and the others are translated all the same. Where that takes too
+    /// many calls, the rest of the hundred waits for the next step.
     async fn translate(
         &self,
         walk: &Walk,
         page: Vec<Identity>,
     ) -> Result<Vec<Verdict>, TokenError> {
         let mut verdicts = Vec::with_capacity(page.len());
+        let (mut calls, mut answers, mut last) = (0, 0, None);
+        // In the order of the page, so that what is done is its beginning.
         let mut parts = vec![page];
         while let Some(mut part) = parts.pop() {
+            if calls >= CALLS_MAX {
+                break;
+            }
+            calls += 1;
             let openids: Vec<&str> = part.iter().map(|one| one.openid.as_str()).collect();
             let (openids, from) = (openids.as_slice(), walk.from.app_id.as_str());
             let call =
                 |token| async move { self.wechat.change_openids(&token, from, openids).await };
-            match self.tokens.call(&walk.to, CALL, call).await {
-                Ok(translated) => verdicts.extend(pair(part, translated)),
-                Err(TokenError::Call(CallError::Api(error)))
-                    if error.fault_on(CALL).class() == Class::Recipient =>
-                {
-                    if part.len() > 1 {
-                        let rest = part.split_off(part.len() / 2);
-                        parts.extend([rest, part]);
-                        continue;
-                    }
-                    // Without the rid, so that the same reason is the same text.
-                    let (code, meaning) = (error.errcode, error.advice().meaning);
-                    let why = format!("{code}: {meaning} WeChat's words: {}", error.errmsg);
-                    verdicts.extend(part.into_iter().map(|one| (one, Err(why.clone()))));
+            let error = match self.tokens.call(&walk.to, CALL, call).await {
+                Ok(translated) => {
+                    answers += 1;
+                    verdicts.extend(pair(part, translated));
+                    continue;
                 }
-                Err(error) => return Err(error),
+                Err(error) => error,
+            };
+            let Some(why) = fault_of_one(&error) else {
+                return Err(error);
+            };
+            if part.len() > 1 {
+                let rest = part.split_off(part.len() / 2);
+                parts.extend([rest, part]);
+            } else {
+                verdicts.extend(part.into_iter().map(|one| (one, Err(why.clone()))));
             }
+            last = Some(error);
         }
-        Ok(verdicts)
+        match last {
+            // Nothing could be used: it is not the people's doing, unless it stays so.
+            Some(error) if answers == 0 && is_general(&error, calls, walk.failures) => Err(error),
+            _ => Ok(verdicts),
+        }
     }
 
     async fn put_migration_off(
@@ -246,16 +261,36 @@ impl Bridge {
         known: Migration,
         verdicts: Vec<Verdict>,
     ) -> Result<(), MigrateError> {
-        let now = self.clock.now();
-        let stored = self
-            .db
-            .write(move |conn| Ok::<_, MigrateError>(store::page(conn, &known, &verdicts, now)?));
+        let (now, vault) = (self.clock.now(), self.vault.clone());
+        let stored = self.db.write(move |conn| {
+            Ok::<_, MigrateError>(store::page(conn, &vault, &known, verdicts, now)?)
+        });
         if stored.await? > 0 {
             self.signals.webhooks.notify_one();
         }
         self.signals.profiles.notify_one();
         Ok(())
     }
+}
+
+/// Why one openid of a list has no translation, if the error is about one of them; none: it would
+/// say the same of any list.
+fn fault_of_one(error: &TokenError) -> Option<String> {
+    match error {
+        TokenError::Call(CallError::Api(api)) if api.fault_on(CALL) == Fault::WrongOpenid => {
+            // Without the rid, so that the same reason is the same text.
+            let (code, meaning) = (api.errcode, api.advice().meaning);
+            Some(format!("{code}: {meaning} WeChat's words: {}", api.errmsg))
+        }
+        TokenError::Call(error @ CallError::Malformed { .. }) => Some(error.to_string()),
+        _ => None,
+    }
+}
+
+/// Whether an error that was the answer to everything seems to have nothing to do with the openids.
+fn is_general(error: &TokenError, calls: usize, failures: i32) -> bool {
+    let is_unreadable = matches!(error, TokenError::Call(CallError::Malformed { .. }));
+    calls >= CALLS_MAX || is_unreadable && failures < PATIENCE
 }
 
 /// Joins answers to questions by openid.

@@ -24,7 +24,7 @@ use crate::wechat::user::{USER_INFO_BATCH_MAX, UserInfo};
 /// Due profiles counted at a glance; more than one round can fetch.
 const GLANCE: i64 = 2_000;
 /// Most calls to find those who spoil the answer of one batch; each takes about fifteen.
-const CALLS_MAX: usize = 60;
+pub(super) const CALLS_MAX: usize = 60;
 /// So many at fault, and nobody answered for, is not the people's doing.
 const GENERAL: usize = 4;
 /// Whom WeChat still does not know after so many tries, about half a day of them, is not taken for a

@@ -4,10 +4,15 @@ use super::faults::FaultKind;
 
 /// Puts what the fault says into the part of this person; of the first one, if none is named.
 pub(super) fn damage(body: Vec<u8>, kind: FaultKind, openid: Option<&str>) -> Vec<u8> {
+    // An account migration names people by the openid that they had.
+    let name = match find(&body, b"\"ori_openid\"", 0) {
+        Some(_) => "ori_openid",
+        None => "openid",
+    };
     let key = match (kind, openid) {
         (FaultKind::BrokenUnionid, _) => "\"unionid\":\"".to_owned(),
-        (_, Some(openid)) => format!("\"openid\":\"{openid}\""),
-        (_, None) => "\"openid\":\"".to_owned(),
+        (_, Some(openid)) => format!("\"{name}\":\"{openid}\""),
+        (_, None) => format!("\"{name}\":\""),
     };
     let start = match (kind, openid) {
         (FaultKind::BrokenUnionid, Some(openid)) => {

@@ -5,6 +5,7 @@
 //! `from_appid` is the old account's original id; in fact WeChat takes the AppID and refuses the original id (63178).
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::client::{AccessToken, Client, lenient};
 use super::error::CallError;
@@ -33,12 +34,12 @@ struct Request<'a> {
 
 #[derive(Deserialize)]
 struct Answer {
-    result_list: Vec<Translated>,
+    result_list: Vec<Value>,
 }
 
 impl Client {
     /// `POST /cgi-bin/changeopenid`, with the new account's token, for 1 to [`CHANGE_OPENID_MAX`] openids of the account
-    /// `from_appid`. Match the answer by openid, not by place.
+    /// `from_appid`. Match the answer by openid, not by place; an entry that cannot be read is left out.
     pub async fn change_openids(
         &self,
         token: &AccessToken,
@@ -51,7 +52,9 @@ impl Client {
             openid_list: openids,
         };
         let answer: Answer = self.post("/cgi-bin/changeopenid", &query, &request).await?;
-        Ok(answer.result_list)
+        let entries = answer.result_list.into_iter();
+        let translated = entries.filter_map(|entry| serde_json::from_value(entry).ok());
+        Ok(translated.collect())
     }
 }
 
@@ -65,6 +68,7 @@ mod tests {
             r#"{"errcode":0,"errmsg":"ok","result_list":[
             {"ori_openid":"oA","new_openid":"oB","err_msg":"ok"},
             {"ori_openid":"oC","err_msg":"ori_openid error"},
+            {"new_openid":"oX","err_msg":"ok"}, "ok",
             {"ori_openid":"oD","new_openid":"","err_msg":"ori_openid error"}]}"#,
         )
         .await;

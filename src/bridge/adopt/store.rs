@@ -7,6 +7,7 @@ use diesel::QueryResult;
 
 use super::judge::{Known, Plan, judge};
 use super::{AdoptError, Fault, Numbered, Options, Outcome, Place, Row, Taken};
+use crate::bridge::erase;
 use crate::bridge::webhook::tell::{self, People};
 use crate::db::Conn;
 use crate::ids::{IdentityId, StaffRowId};
@@ -14,10 +15,16 @@ use crate::models::binding::{self, Binding, Pair};
 use crate::models::credit::{self, Said, Wanted};
 use crate::models::identity::{self, Adopted, Claim};
 use crate::models::{project, staff};
+use crate::vault::Vault;
+
+const ERASED: &str = "This person's data was erased, and a table does not bring them back. They come \
+                      back by themselves: when they log in through Queqiao, or when WeChat pushes \
+                      something that they have done since.";
 
 /// Takes some rows in, each openid of which stands there once.
 pub(super) fn take_in(
     conn: &mut Conn,
+    vault: &Vault,
     place: Place,
     chunk: &[Numbered],
     options: Options,
@@ -30,10 +37,13 @@ pub(super) fn take_in(
     rows.sort_unstable_by(|a, b| a.openid.cmp(&b.openid));
     // Before any identity is locked, in the order of whoever else binds.
     project::lock(conn, place.project_id)?;
+    let openids: Vec<String> = rows.iter().map(|row| row.openid.clone()).collect();
+    let erased = erase::gone(conn, vault, place.account_id, &openids)?;
+    rows.retain(|row| !erased.contains(&row.openid));
     let created = adopt(conn, place, &rows, now)?;
     let known = look_up(conn, place, &rows)?;
     let seconds = now.and_utc().timestamp();
-    let judged: HashMap<&str, Result<Plan, Fault>> = rows
+    let mut judged: HashMap<&str, Result<Plan, Fault>> = rows
         .iter()
         .map(|row| {
             let judged = judge(row, &known, place, options, seconds);
@@ -51,6 +61,10 @@ pub(super) fn take_in(
     });
     identity::take_back(conn, &refused.collect::<Vec<_>>())?;
     store(conn, place, &known, &plans, now)?;
+    let refused = erased
+        .iter()
+        .map(|openid| (openid.as_str(), Err(Fault::new("erased", "openid", ERASED))));
+    judged.extend(refused);
     Ok(outcomes(chunk, judged, &created, options))
 }
 

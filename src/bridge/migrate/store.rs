@@ -1,11 +1,12 @@
 //! What WeChat translated, stored: one transaction for a hundred openids.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use chrono::NaiveDateTime;
 use diesel::QueryResult;
 
 use super::Verdict;
+use crate::bridge::erase;
 use crate::bridge::webhook::tell;
 use crate::db::Conn;
 use crate::ids::{IdentityId, ProjectId};
@@ -13,21 +14,28 @@ use crate::models::account_migration::{self, Advance, Migration};
 use crate::models::identity::{self, Spot};
 use crate::models::openid_move::{self, OpenidMove, Successor};
 use crate::models::{binding, project};
+use crate::vault::Vault;
+
+const ERASED: &str = "the person was erased in the new account, and comes back there by themselves";
 
 /// Stores a page and the cursor behind it. Returns how many events were recorded for endpoints.
 pub(super) fn page(
     conn: &mut Conn,
+    vault: &Vault,
     walk: &Migration,
-    verdicts: &[Verdict],
+    mut verdicts: Vec<Verdict>,
     now: NaiveDateTime,
 ) -> QueryResult<usize> {
-    let Some((first, _)) = verdicts.first() else {
+    let Some(first) = verdicts.first() else {
         return Ok(0);
     };
-    let project = first.project_id;
-    // As everybody does who binds.
+    let project = first.0.project_id;
+    let asked = verdicts.len();
+    let last = verdicts.iter().map(|(old, _)| old.id).max();
+    // As everybody does who binds, and who erases.
     project::lock(conn, project)?;
     let to = walk.to_account_id;
+    leave_out_erased(conn, vault, walk, &mut verdicts)?;
     let mut rows: Vec<Successor<'_>> = verdicts
         .iter()
         .filter_map(|(old, new)| Some(Successor::of(old, to, new.as_deref().ok()?, now)))
@@ -68,17 +76,41 @@ pub(super) fn page(
     openid_move::record(conn, &moves)?;
     let count = |rows: usize| i64::try_from(rows).unwrap_or(i64::MAX);
     let by = Advance {
-        last: verdicts
-            .iter()
-            .map(|(old, _)| old.id)
-            .max()
-            .unwrap_or(first.id),
-        asked: count(verdicts.len()),
+        last: last.unwrap_or(walk.last_identity_id),
+        asked: count(asked),
         moved: count(pairs.len()),
         refused: count(verdicts.len() - pairs.len()),
     };
     account_migration::advance(conn, walk, by)?;
     Ok(told)
+}
+
+/// While WeChat was asked, somebody may have been erased: what was read of them before does not bring
+/// them back.
+fn leave_out_erased(
+    conn: &mut Conn,
+    vault: &Vault,
+    walk: &Migration,
+    verdicts: &mut Vec<Verdict>,
+) -> QueryResult<()> {
+    let Some(project) = verdicts.first().map(|(old, _)| old.project_id) else {
+        return Ok(());
+    };
+    let ids: Vec<IdentityId> = verdicts.iter().map(|(old, _)| old.id).collect();
+    let there = identity::by_ids(conn, project, &ids)?;
+    let there: HashSet<IdentityId> = there.into_iter().map(|old| old.id).collect();
+    verdicts.retain(|(old, _)| there.contains(&old.id));
+    let openids: Vec<String> = verdicts
+        .iter()
+        .filter_map(|(_, new)| new.clone().ok())
+        .collect();
+    let gone = erase::gone(conn, vault, walk.to_account_id, &openids)?;
+    for (_, verdict) in verdicts {
+        if verdict.as_ref().is_ok_and(|new| gone.contains(new)) {
+            *verdict = Err(ERASED.to_owned());
+        }
+    }
+    Ok(())
 }
 
 /// Moves the bindings of old identities to the new ones. Returns the events that were recorded, and
@@ -91,26 +123,26 @@ fn bindings(
 ) -> QueryResult<(usize, HashMap<IdentityId, String>)> {
     let old: Vec<IdentityId> = pairs.keys().copied().collect();
     let (mut told, mut kept) = (0, HashMap::new());
-    for (binding, staff_id) in binding::to_identities(conn, &old)? {
+    let to_move = binding::to_identities(conn, &old)?;
+    if to_move.is_empty() {
+        return Ok((told, kept));
+    }
+    let mut bound = Bound::to(conn, project, pairs)?;
+    for (binding, staff_id) in to_move {
         let Some((old, new)) = binding
             .identity_id
             .and_then(|old| Some((old, *pairs.get(&old)?)))
         else {
             continue;
         };
-        let Some(successor) = identity::by_id(conn, project, new)? else {
-            continue;
-        };
-        let members = identity::members_of(conn, &successor)?;
-        let ids: Vec<IdentityId> = members.iter().map(|one| one.id).collect();
-        let bound = binding::staff_of_person(conn, project, &ids, successor.unionid.as_deref())?;
-        if let Some(other) = bound.into_iter().find(|bound| *bound != staff_id) {
+        if let Some(other) = bound.other_than(new, &staff_id) {
             let why = format!(
                 "moved, but for the binding of {staff_id}: in the new account the person is bound to {other}"
             );
             kept.insert(old, why);
             continue;
         }
+        bound.add(new, &staff_id);
         match binding::move_to(conn, binding.id, new)? {
             Some(moved) => told += tell::bound(conn, &staff_id, &moved, now)?,
             // They have bound themselves already.
@@ -118,4 +150,66 @@ fn bindings(
         }
     }
     Ok((told, kept))
+}
+
+/// Whom the people of a page are bound to, whichever of their openids the binding names; read once
+/// for the whole page.
+struct Bound {
+    unionids: HashMap<IdentityId, String>,
+    by_identity: HashMap<IdentityId, BTreeSet<String>>,
+    by_unionid: HashMap<String, BTreeSet<String>>,
+}
+
+impl Bound {
+    fn to(
+        conn: &mut Conn,
+        project: ProjectId,
+        pairs: &HashMap<IdentityId, IdentityId>,
+    ) -> QueryResult<Self> {
+        let new: Vec<IdentityId> = pairs.values().copied().collect();
+        let mut known = identity::by_ids(conn, project, &new)?;
+        let unionids: BTreeSet<String> =
+            known.iter().filter_map(|one| one.unionid.clone()).collect();
+        let unionids: Vec<String> = unionids.into_iter().collect();
+        known.extend(identity::with_unionids(conn, project, &unionids)?);
+        let of: HashMap<IdentityId, String> = known
+            .iter()
+            .filter_map(|one| Some((one.id, one.unionid.clone()?)))
+            .collect();
+        let mut bound = Self {
+            unionids: of,
+            by_identity: HashMap::new(),
+            by_unionid: HashMap::new(),
+        };
+        let ids: BTreeSet<IdentityId> = known.iter().map(|one| one.id).collect();
+        let ids: Vec<IdentityId> = ids.into_iter().collect();
+        for (staff_id, id, unionid) in binding::staff_of_people(conn, project, &ids, &unionids)? {
+            if let Some(unionid) = unionid {
+                let theirs = bound.by_unionid.entry(unionid).or_default();
+                theirs.insert(staff_id.clone());
+            }
+            if let Some(id) = id {
+                bound.add(id, &staff_id);
+            }
+        }
+        Ok(bound)
+    }
+
+    fn add(&mut self, id: IdentityId, staff_id: &str) {
+        let theirs = match self.unionids.get(&id) {
+            Some(unionid) => self.by_unionid.entry(unionid.clone()).or_default(),
+            None => self.by_identity.entry(id).or_default(),
+        };
+        theirs.insert(staff_id.to_owned());
+    }
+
+    /// Another staff member to whom the person of this identity is bound.
+    fn other_than(&self, id: IdentityId, staff_id: &str) -> Option<&str> {
+        let theirs = match self.unionids.get(&id) {
+            Some(unionid) => self.by_unionid.get(unionid),
+            None => self.by_identity.get(&id),
+        };
+        let mut theirs = theirs?.iter().map(String::as_str);
+        theirs.find(|one| *one != staff_id)
+    }
 }

@@ -344,4 +344,26 @@ both_engines! {
         moving.post(json!({"rows": [row(1)], "dryrun": true})).await.refused(422, "unknown_field", "dryrun");
         moving.post(json!({"dry_run": true})).await.refused(422, "missing_field", "rows");
     }
+
+    async fn an_old_table_does_not_bring_back_who_was_erased(moving: Moving) {
+        let Moving(Two { app, key, .. }) = &moving;
+        let rows = json!([
+            with(1, json!({"unionid": population::unionid(1), "staff_id": "s1", "consents": {ONCE: 2}})),
+            row(2),
+        ]);
+        let table = json!({"rows": rows, "create_staff": true});
+        let answer = moving.post(table.clone()).await.ok(200);
+        let id = &answer["rows"][0]["identity_id"];
+        app.delete(key, &format!("/people/{id}")).await.ok(200);
+        app.drain().await;
+        let answer = moving.post(table.clone()).await.ok(200);
+        assert_eq!(told(&answer), ["refused erased", "unchanged"], "{answer}");
+        assert_eq!((&answer["rows"][0]["field"], &answer["rows"][0]["identity_id"]), (&json!("openid"), &json!(null)));
+        assert_eq!(moving.person(1).await, json!(null));
+        // They come back by themselves, and then the table may say more of them.
+        app.advance(std::time::Duration::from_secs(5));
+        let code = moving.world().log_in(MP, 1).unwrap();
+        app.post(key, &format!("/miniprogram/{MP}/sessions"), json!({"code": code})).await.ok(200);
+        assert_eq!(told(&moving.post(table).await.ok(200)), ["updated", "unchanged"]);
+    }
 }

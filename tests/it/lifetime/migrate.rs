@@ -259,4 +259,93 @@ both_engines! {
         }
         assert!(reasons.len() == 1 && reasons[0].starts_with("40003:"), "{reasons:?}");
     }
+
+    async fn whoever_is_erased_is_erased_on_both_sides_of_a_migration(moving: Move) {
+        let (stage, world) = (&moving.stage, moving.stage.world());
+        // Nothing but the migration joins the two.
+        for app_id in [OA, NEW] {
+            world.change_account(app_id, |settings| settings.bound_to_open_platform = false).unwrap();
+        }
+        for person in 1..=3 {
+            stage.follows(person).await;
+        }
+        stage.app.drain().await;
+        world.migrate_account(OA, NEW).unwrap();
+        moving.walk().await;
+        stage.app.drain().await;
+        // One is named by the new identity, one by the old one.
+        for (person, app_id) in [(1, NEW), (2, OA)] {
+            let id = moving.identity(app_id, person).await.unwrap()["id"].clone();
+            let erased = stage.app.delete(&stage.key, &format!("/people/{id}")).await.ok(200);
+            assert_eq!(erased["erased"]["identities"], 2, "{erased}");
+            stage.app.drain().await;
+        }
+        moving.walk().await;
+        stage.app.drain().await;
+        for person in [1, 2] {
+            for app_id in [OA, NEW] {
+                assert_eq!(moving.identity(app_id, person).await, None, "{person} in {app_id}");
+            }
+        }
+        assert!(moving.identity(NEW, 3).await.is_some(), "somebody else");
+    }
+
+    async fn whoever_is_erased_while_wechat_translates_does_not_come_back(moving: Move) {
+        let (stage, world) = (&moving.stage, moving.stage.world());
+        for person in 1..=2 {
+            stage.follows(person).await;
+        }
+        stage.app.drain().await;
+        world.migrate_account(OA, NEW).unwrap();
+        world.add_fault(Fault::at(CHANGE, FaultKind::Slow { millis: 1_500 }).times(1)).unwrap();
+        let bridge = stage.app.bridge.clone();
+        let mut walk = moving.start().await;
+        let step = tokio::spawn(async move { bridge.migrate_step(&mut walk).await.map(drop) });
+        while moving.calls() < 1 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let id = moving.identity(OA, 1).await.unwrap()["id"].clone();
+        stage.app.delete(&stage.key, &format!("/people/{id}")).await.ok(200);
+        step.await.unwrap().unwrap();
+        let done = moving.walk().await;
+        assert_eq!((done.state, counts(&done)), (MigrationState::Done, [2, 2, 1, 0]));
+        stage.app.drain().await;
+        assert_eq!(moving.identity(NEW, 1).await, None);
+        assert_eq!(moving.identity(NEW, 2).await.unwrap()["unionid"], population::unionid(2));
+    }
+
+    async fn a_restricted_account_stops_the_walk_and_refuses_nobody(moving: Move) {
+        let (stage, world) = (&moving.stage, moving.stage.world());
+        world.add_followers(OA, 0..100, &Origin::search()).unwrap();
+        let path = format!("/accounts/{OA}/imports");
+        stage.app.post(&stage.key, &path, json!({})).await.ok(202);
+        stage.app.drain().await;
+        world.migrate_account(OA, NEW).unwrap();
+        for (errcode, most) in [(50002, 1), (40003, 60)] {
+            world.add_fault(Fault::at(CHANGE, FaultKind::Errcode { errcode })).unwrap();
+            let before = moving.calls();
+            let walk = moving.walk().await;
+            assert_eq!((walk.state, counts(&walk)), (MigrationState::Failed, [100, 0, 0, 0]), "{errcode}");
+            assert!(walk.problem.unwrap().contains(&errcode.to_string()));
+            assert!(moving.calls() - before <= most, "{errcode}: {} calls", moving.calls() - before);
+            world.clear_faults();
+        }
+        let walk = moving.walk().await;
+        assert_eq!((walk.state, counts(&walk)), (MigrationState::Done, [100, 100, 100, 0]));
+    }
+
+    async fn one_answer_that_cannot_be_read_does_not_hold_up_the_others(moving: Move) {
+        let (stage, world) = (&moving.stage, moving.stage.world());
+        for person in 1..=4 {
+            stage.follows(person).await;
+        }
+        stage.app.drain().await;
+        world.migrate_account(OA, NEW).unwrap();
+        let spoilt = population::openid(OA, 3);
+        world.add_fault(Fault::at(CHANGE, FaultKind::UnescapedQuote).of(&spoilt)).unwrap();
+        let walk = moving.walk().await;
+        assert_eq!((walk.state, counts(&walk)), (MigrationState::Done, [4, 4, 3, 1]));
+        let moved = moving.identity(OA, 3).await.unwrap()["moved_to"].clone();
+        assert!(moved["reason"].as_str().unwrap().contains("cannot be read"), "{moved}");
+    }
 }
