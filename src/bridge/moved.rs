@@ -98,7 +98,7 @@ fn describe(app_id: &str, kind: AccountKind, known: &AccountMove) -> String {
 pub struct Warning {
     /// Since when and how many.
     pub known: AccountMove,
-    /// Staff members who are bound by an old unionid.
+    /// Staff members who are bound by an old unionid, among the first ten thousand bindings.
     pub staff: i64,
     /// In words, with what to do.
     pub detail: String,

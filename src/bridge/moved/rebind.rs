@@ -9,11 +9,12 @@ use crate::bridge::Bridge;
 use crate::bridge::webhook::tell;
 use crate::db::{Conn, DbError};
 use crate::ids::{AccountId, BindingId, ProjectId};
+use crate::models::identity::{self, Identity};
 use crate::models::unionid_change::{self, Replacement, Stale};
-use crate::models::{account, binding, identity, project};
+use crate::models::{account, binding, project};
 
-/// Bindings in one transaction.
-const CHUNK: i64 = 200;
+/// Bindings in one transaction: it holds up whoever binds in the project meanwhile.
+const CHUNK: i64 = 20;
 /// Bindings that were left alone and are named one by one.
 const NAMED_MAX: usize = 100;
 
@@ -86,7 +87,8 @@ pub struct Rebound {
 
 impl Bridge {
     /// Binds staff by the new unionid who are bound by one that WeChat has replaced in this account,
-    /// where it is certain: there is but one new unionid, and nobody else is bound to it. None if
+    /// where it is certain: there is but one new unionid, nobody else is bound to it, and no openid
+    /// has the old one any more. None if
     /// the project has no such account.
     ///
     /// # Errors
@@ -138,9 +140,19 @@ fn rebind(
     project::lock(conn, project)?;
     let moved = moved_staff(conn, project, account, after, None, CHUNK)?;
     let last = moved.last().map(|one| one.binding.binding_id);
+    let old: Vec<String> = moved
+        .iter()
+        .map(|one| one.binding.unionid.clone())
+        .collect();
+    let in_use = identity::with_unionids(conn, project, &old)?;
     let mut done = Rebound::default();
     for one in moved {
-        match rebind_one(conn, project, &one, now)? {
+        let is_theirs = |user: &&Identity| user.unionid.as_ref() == Some(&one.binding.unionid);
+        let done_one = match in_use.iter().find(is_theirs) {
+            Some(user) => Err(still_in_use(&one, user)),
+            None => rebind_one(conn, project, &one, now)?,
+        };
+        match done_one {
             Ok(()) => done.rebound += 1,
             Err((reason, detail)) => {
                 done.kept += 1;
@@ -156,6 +168,19 @@ fn rebind(
 }
 
 type Refusal = (&'static str, String);
+
+/// The new unionid would take the binding away from an account that did not move, or of which it is
+/// not known yet.
+fn still_in_use(moved: &MovedStaff, user: &Identity) -> Refusal {
+    let new = moved.new_unionid().unwrap_or("the new one");
+    let detail = format!(
+        "Openid {} still has the old unionid. If its account moves as well, ask for its profiles \
+         first, or let the person log in. If it stays, bind the new unionid as well: POST \
+         /staff/{}/bindings {{\"unionid\": \"{new}\"}}.",
+        user.openid, moved.binding.staff_id
+    );
+    ("still_in_use", detail)
+}
 
 fn rebind_one(
     conn: &mut Conn,

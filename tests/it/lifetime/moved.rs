@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use queqiao::db::Engine;
-use queqiao::simulator::{SimulatorOptions, population};
+use queqiao::simulator::{Fault, FaultKind, SimulatorOptions, population};
 use serde_json::{Value, json};
 
 use super::{MP, OA, Stage, account, comes_back};
@@ -206,5 +206,83 @@ both_engines! {
         assert_eq!(account(&stage, OA).await["moved"]["staff"], 0);
         assert!(steps(&explain(&stage, "m1").await)[0].starts_with("Nothing"));
         assert_eq!(rebind(&stage, OA).await["rebound"], 0);
+    }
+
+    async fn an_account_that_stays_keeps_its_bindings(stage: Stage) {
+        stage.staff("s1", 1).await;
+        stage.logs_in(1).await;
+        let old = population::unionid(1);
+        // Only the official account moves.
+        stage.world().change_account(OA, |settings| SECOND.clone_into(&mut settings.open_platform)).unwrap();
+        refresh(&stage).await;
+        let new = new(&stage, 1);
+        let done = rebind(&stage, OA).await;
+        assert_eq!((&done["rebound"], &done["kept"]), (&json!(0), &json!(1)), "{done}");
+        let kept = &done["kept_bindings"][0];
+        assert_eq!((&kept["staff_id"], &kept["reason"]), (&json!("s1"), &json!("still_in_use")), "{kept}");
+        assert!(kept["detail"].as_str().unwrap().contains(&new), "{kept}");
+        let staff = stage.app.get(&stage.key, "/staff/s1").await.ok(200);
+        assert_eq!(staff["bindings"][0]["unionid"], old, "{staff}");
+        // What it says works: both ways lead to them then.
+        stage.app.post(&stage.key, "/staff/s1/bindings", json!({"unionid": new})).await.ok(201);
+        stage.notify("s1").await;
+        stage.app.drain().await;
+        assert_eq!(stage.world().messages().len(), 1);
+        // Once the mini-program has moved as well and tells so, nothing is in the way.
+        stage.world().change_account(MP, |settings| SECOND.clone_into(&mut settings.open_platform)).unwrap();
+        stage.logs_in(1).await;
+        rebind(&stage, OA).await;
+        let staff = stage.app.get(&stage.key, "/staff/s1").await.ok(200);
+        assert_eq!((staff["bindings"].as_array().unwrap().len(), &staff["bindings"][0]["unionid"]), (1, &json!(new)), "{staff}");
+    }
+
+    async fn whoever_is_erased_is_erased_under_the_unionid_they_had_before(stage: Stage) {
+        for person in [1, 2] {
+            stage.follows(person).await;
+            stage.app.drain().await;
+            stage.logs_in(person).await;
+        }
+        stage.world().change_account(OA, |settings| SECOND.clone_into(&mut settings.open_platform)).unwrap();
+        refresh(&stage).await;
+        // One is named by the identity that kept the old unionid, one by the one that has a new one.
+        for (person, app_id) in [(1, MP), (2, OA)] {
+            let openid = population::openid(app_id, person);
+            let people = stage.people(&format!("openid={openid}")).await;
+            let id = &people[0]["identity_id"];
+            let erased = stage.app.delete(&stage.key, &format!("/people/{id}")).await.ok(200);
+            assert_eq!(erased["erased"]["identities"], 2, "{person}: {erased}");
+            for app_id in [OA, MP] {
+                let openid = population::openid(app_id, person);
+                assert_eq!(stage.people(&format!("openid={openid}")).await.len(), 0, "{person} in {app_id}");
+            }
+        }
+    }
+
+    async fn a_refresh_is_paced_after_a_pause_too(engine: Engine) {
+        let options = SimulatorOptions { page_size: 3, ..SimulatorOptions::default() };
+        let stage = Stage::with_settings(engine, options, |config| config.profile.refresh_per_second = 1).await;
+        for person in 0..12 {
+            stage.follows(person).await;
+        }
+        stage.app.drain().await;
+        move_all(&stage);
+        let path = format!("/accounts/{OA}/imports");
+        stage.app.post(&stage.key, &path, json!({"refresh": true})).await.ok(202);
+        stage.app.bridge.import_step(None).await.unwrap();
+        // Used up behind the first page: the walk goes on the next day.
+        stage.world().add_fault(Fault::at("/cgi-bin/user/get", FaultKind::Errcode { errcode: 45009 }).times(1)).unwrap();
+        stage.app.drain().await;
+        stage.pass(5, 1).await;
+        let changed = async || account(&stage, OA).await["moved"]["changed"].as_i64().unwrap_or_default();
+        assert_eq!(changed().await, 3);
+        stage.app.advance(Duration::from_secs(25 * 3_600));
+        stage.app.drain().await;
+        let at_once = changed().await;
+        assert!(at_once <= 5, "{at_once} at once");
+        stage.pass(3, 1).await;
+        let soon = changed().await;
+        assert!((at_once + 2..=at_once + 4).contains(&soon), "{at_once}, then {soon}");
+        stage.pass(12, 1).await;
+        assert_eq!(changed().await, 12);
     }
 }
