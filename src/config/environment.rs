@@ -1,6 +1,8 @@
 //! Which `QUEQIAO_…` variables are settings. One that is misspelt is refused: ignored without a
 //! word, it would leave a default in force that the operator believes changed.
 
+use std::net::IpAddr;
+
 use config::{Config as Source, File, FileFormat, Map, Value, ValueKind};
 
 use super::{ConfigError, DEFAULTS};
@@ -30,11 +32,15 @@ pub(super) fn settings() -> Result<Map<String, String>, ConfigError> {
 fn select(
     variables: impl Iterator<Item = (String, String)>,
 ) -> Result<Map<String, String>, ConfigError> {
+    let ours: Vec<(String, String)> = variables
+        .filter(|(name, _)| name.starts_with(PREFIX))
+        .collect();
+    let services = Services::among(&ours);
     let mut settings = Map::new();
-    for (name, value) in variables.filter(|(name, _)| name.starts_with(PREFIX)) {
+    for (name, value) in ours {
         if name == "QUEQIAO_DATA_DIR" || name.contains("__") {
             settings.insert(name, value);
-        } else if !OWN.contains(&name.as_str()) && !is_service_link(&name) {
+        } else if !OWN.contains(&name.as_str()) && !services.tell(&name, &value) {
             let hint = hint(&name);
             return Err(ConfigError::Variable { name, hint });
         }
@@ -43,11 +49,71 @@ fn select(
 }
 
 /// Kubernetes tells each pod of the services around it in variables that begin with their names, for
-/// example `QUEQIAO_SERVICE_HOST` and `QUEQIAO_PORT_8080_TCP` of a service `queqiao`.
-fn is_service_link(name: &str) -> bool {
-    let ends = ["_SERVICE_HOST", "_SERVICE_PORT", "_PORT"];
-    let in_between = ["_SERVICE_PORT_", "_PORT_"];
-    ends.iter().any(|end| name.ends_with(end)) || in_between.iter().any(|part| name.contains(part))
+/// example `QUEQIAO_SERVICE_HOST=10.0.0.7` and `QUEQIAO_PORT_8080_TCP=tcp://10.0.0.7:8080` of a service
+/// `queqiao`. A name alone proves nothing: `QUEQIAO_SERVER_PORT=9000` is a misspelt setting. So a
+/// service is known by an address, and its other variables by the whole of their names.
+struct Services(Vec<String>);
+
+impl Services {
+    fn among(variables: &[(String, String)]) -> Self {
+        let service = |(name, value): &(String, String)| {
+            let host = name.strip_suffix("_SERVICE_HOST");
+            let host = host.filter(|_| value.parse::<IpAddr>().is_ok());
+            let port = || name.strip_suffix("_PORT").filter(|_| is_address(value));
+            host.or_else(port).map(str::to_owned)
+        };
+        Self(variables.iter().filter_map(service).collect())
+    }
+
+    /// Whether this is one of the variables by which Kubernetes tells of a service.
+    fn tell(&self, name: &str, value: &str) -> bool {
+        let of = |service: &String| {
+            let rest = name.strip_prefix(service.as_str());
+            rest.is_some_and(|rest| is_of_service(rest, value))
+        };
+        self.0.iter().any(of) || is_port_address(name, value)
+    }
+}
+
+/// Whether a service has a variable that ends so.
+fn is_of_service(rest: &str, value: &str) -> bool {
+    match rest {
+        "_SERVICE_HOST" => value.parse::<IpAddr>().is_ok(),
+        "_SERVICE_PORT" => is_number(value),
+        "_PORT" => is_address(value),
+        _ => match rest.strip_prefix("_SERVICE_PORT_") {
+            Some(port) => !port.is_empty() && is_number(value),
+            None => rest.strip_prefix("_PORT_").is_some_and(is_of_port),
+        },
+    }
+}
+
+/// Whether the name ends in `_PORT_8080_TCP` or the like, and the value is an address.
+fn is_port_address(name: &str, value: &str) -> bool {
+    let of_port = name.rsplit_once("_PORT_");
+    of_port.is_some_and(|(_, port)| is_of_port(port)) && is_address(value)
+}
+
+/// `8080_TCP`, `8080_TCP_ADDR` and the like.
+fn is_of_port(text: &str) -> bool {
+    let mut parts = text.split('_');
+    let number = parts.next().is_some_and(is_number);
+    let protocol = parts.next();
+    number
+        && protocol.is_some_and(|protocol| ["TCP", "UDP", "SCTP"].contains(&protocol))
+        && parts
+            .next()
+            .is_none_or(|part| ["ADDR", "PORT", "PROTO"].contains(&part))
+        && parts.next().is_none()
+}
+
+fn is_number(text: &str) -> bool {
+    text.parse::<u16>().is_ok()
+}
+
+fn is_address(value: &str) -> bool {
+    let schemes = ["tcp://", "udp://", "sctp://"];
+    schemes.iter().any(|scheme| value.starts_with(scheme))
 }
 
 /// The setting that the name means when underscores are not counted.
@@ -127,16 +193,50 @@ mod tests {
             "QUEQIAO_MASTER_KEY",
             "QUEQIAO_CONFIG",
             "QUEQIAO_LOG_FORMAT",
-            "QUEQIAO_SERVICE_HOST",
-            "QUEQIAO_SERVICE_PORT_HTTP",
-            "QUEQIAO_PORT",
-            "QUEQIAO_PORT_8080_TCP_ADDR",
-            "QUEQIAO_WEB_SERVICE_HOST",
             "DATABASE_URL",
             "PATH",
         ];
         assert!(of(&names).unwrap().is_empty());
         let settings = of(&["QUEQIAO_DATA_DIR", "QUEQIAO_SERVER__BIND"]).unwrap();
         assert_eq!(settings.len(), 2);
+    }
+
+    fn with(variables: &[(&str, &str)]) -> Result<usize, String> {
+        let owned = variables
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let selected = select(owned).map_err(|error| error.to_string())?;
+        Ok(selected.len())
+    }
+
+    #[test]
+    fn what_kubernetes_tells_of_services_is_known_by_its_values() {
+        let told = [
+            ("QUEQIAO_SERVICE_HOST", "10.0.0.7"),
+            ("QUEQIAO_SERVICE_PORT", "8080"),
+            ("QUEQIAO_SERVICE_PORT_HTTP", "8080"),
+            ("QUEQIAO_PORT", "tcp://10.0.0.7:8080"),
+            ("QUEQIAO_PORT_8080_TCP", "tcp://10.0.0.7:8080"),
+            ("QUEQIAO_PORT_8080_TCP_PROTO", "tcp"),
+            ("QUEQIAO_PORT_8080_TCP_PORT", "8080"),
+            ("QUEQIAO_PORT_8080_TCP_ADDR", "10.0.0.7"),
+            ("QUEQIAO_WEB_SERVICE_HOST", "fd00::7"),
+            ("QUEQIAO_WEB_PORT_53_UDP", "udp://[fd00::7]:53"),
+        ];
+        assert_eq!(with(&told), Ok(0));
+        for misspelt in [
+            ("QUEQIAO_PORT", "9000"),
+            ("QUEQIAO_SERVER_PORT", "9000"),
+            ("QUEQIAO_BIND_PORT_HTTP", "9000"),
+            ("QUEQIAO_OTHER_SERVICE_PORT", "9000"),
+            ("QUEQIAO_SERVICE_HOST", "localhost"),
+            ("QUEQIAO_PORT_8080_HTTP", "9000"),
+        ] {
+            let mut all: Vec<(&str, &str)> = told.to_vec();
+            all.retain(|(name, _)| *name != misspelt.0);
+            all.push(misspelt);
+            let text = with(&all).unwrap_err();
+            assert!(text.contains(misspelt.0), "{text}");
+        }
     }
 }

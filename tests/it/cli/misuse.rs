@@ -168,6 +168,11 @@ fn a_variable_that_is_no_setting_is_refused_by_every_command() {
         ("QUEQIAO_PORT_8080_TCP", "tcp://10.0.0.7:8080"),
     ];
     program.run(&["projects", "list"]).ok();
+    // What looks like it and is a setting that is misspelt.
+    for name in ["QUEQIAO_PORT", "QUEQIAO_SERVER_PORT"] {
+        program.settings = vec![(name, "9000")];
+        check(&program, (&["projects", "list"], 1, name));
+    }
 }
 
 #[test]
