@@ -146,14 +146,15 @@ impl Bridge {
         let mut openids = page.openids;
         openids.sort_unstable();
         openids.dedup();
-        let before = import.collected.unsigned_abs();
+        // Behind those of the pages before, or from now on where these were long ago.
+        let first_turn = import.last_turn.map_or(now, |last| last.max(now));
         let per_second = self.config.profile.refresh_per_second;
         let vault = self.vault.clone();
         // The page and the cursor behind it are one transaction: neither is lost without the other.
         let done = self
             .db
             .write(move |conn| {
-                let mut place = before;
+                let mut place = 0;
                 for chunk in openids.chunks(CHUNK) {
                     let gone = erase::gone(conn, &vault, account_id, chunk)?;
                     let rows: Vec<Listed<'_>> = chunk
@@ -165,15 +166,16 @@ impl Bridge {
                             account_id,
                             openid,
                             import_id: import.id,
-                            refresh_at: import
-                                .refresh
-                                .then(|| turn(import.started_at, place, per_second).max(now)),
+                            refresh_at: import.refresh.then(|| turn(first_turn, place, per_second)),
                             now,
                         })
                         .collect();
                     place += count(rows.len()).unsigned_abs();
                     progress.created += count(identity::list_followers(conn, &rows)?);
                 }
+                // To the second, and rather later than faster than is meant.
+                let whole = place + per_second.saturating_sub(1);
+                progress.last_turn = import.refresh.then(|| turn(first_turn, whole, per_second));
                 import::advance(conn, &import, &progress)?;
                 Ok::<_, ImportError>((import.id, progress))
             })
@@ -221,14 +223,14 @@ impl Bridge {
     }
 }
 
-/// When it is the turn of the profile at a place of the list to be asked for again: the whole list
-/// at once would keep new followers waiting.
-fn turn(started: NaiveDateTime, place: u64, per_second: u64) -> NaiveDateTime {
+/// When it is the turn of the profile at a place of a page to be asked for again: the whole list at
+/// once would keep new followers waiting.
+fn turn(first: NaiveDateTime, place: u64, per_second: u64) -> NaiveDateTime {
     let seconds = place / per_second.max(1);
     let pause = i64::try_from(seconds).ok().and_then(TimeDelta::try_seconds);
     pause
-        .and_then(|pause| started.checked_add_signed(pause))
-        .unwrap_or(started)
+        .and_then(|pause| first.checked_add_signed(pause))
+        .unwrap_or(first)
 }
 
 /// One line for each step that went well.

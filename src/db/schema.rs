@@ -150,6 +150,7 @@ diesel::table! {
         mark -> Nullable<Text>,
         checked_to -> Nullable<BigInt>,
         unsettled -> BigInt,
+        last_turn -> Nullable<Timestamp>,
     }
 }
 

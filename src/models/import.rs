@@ -61,6 +61,8 @@ pub struct Import {
     pub checked_to: Option<IdentityId>,
     /// Of how many of those WeChat said nothing that settles whether they follow.
     pub unsettled: i64,
+    /// When it is the turn of the last profile that it has asked for again, UTC.
+    pub last_turn: Option<NaiveDateTime>,
 }
 
 impl Import {
@@ -81,6 +83,7 @@ impl Import {
             mark: self.mark.clone(),
             checked_to: self.checked_to,
             unsettled: self.unsettled,
+            last_turn: self.last_turn,
         }
     }
 }
@@ -118,6 +121,8 @@ pub struct Progress {
     pub checked_to: Option<IdentityId>,
     /// How many of those are not settled.
     pub unsettled: i64,
+    /// When it is the turn of the last profile that was asked for again.
+    pub last_turn: Option<NaiveDateTime>,
 }
 
 /// Starts an import, or returns the one that is running for the account with the same purpose.

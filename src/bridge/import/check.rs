@@ -10,7 +10,10 @@ use crate::bridge::webhook::tell::People;
 use crate::ids::IdentityId;
 use crate::models::identity::{self, Claimed};
 use crate::models::import::Import;
-use crate::wechat::user::USER_INFO_BATCH_MAX;
+
+/// How many are asked about in one step: should each of them spoil the answer for the others, that is
+/// forty calls, which must be over before the lease is.
+const ASKED_ABOUT: i64 = 20;
 
 /// What came of asking about some.
 #[derive(Default)]
@@ -31,11 +34,10 @@ impl Bridge {
         let whose = (account.project_id, account.id);
         let (id, after) = (import.id, import.checked_to.unwrap_or(IdentityId(0)));
         let started = import.started_at.and_utc().timestamp();
-        let limit = i64::try_from(USER_INFO_BATCH_MAX).unwrap_or(i64::MAX);
         let unlisted = self
             .db
             .read(move |conn| {
-                let found = identity::unlisted(conn, whose, id, started, after, limit)?;
+                let found = identity::unlisted(conn, whose, id, started, after, ASKED_ABOUT)?;
                 Ok::<_, ImportError>(found)
             })
             .await?;

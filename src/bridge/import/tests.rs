@@ -34,6 +34,7 @@ fn import(reconcile: bool) -> Import {
         mark: None,
         checked_to: None,
         unsettled: 0,
+        last_turn: None,
     }
 }
 

@@ -9,6 +9,7 @@ use queqiao::wechat::push;
 use serde_json::{Value, json};
 
 use super::{BATCH, INFO, OA, Stage};
+use crate::support::search::places_of;
 
 const LIST: &str = "/cgi-bin/user/get";
 
@@ -241,5 +242,24 @@ both_engines! {
         let import = progress(&stage, &path).await;
         assert_eq!(import["state"], "failed", "{import}");
         assert!(import["problem"].as_str().unwrap().contains("48001"), "{import}");
+    }
+
+    async fn an_erasure_takes_the_mark_of_a_walk(engine: Engine) {
+        let stage = stage(engine, 12).await;
+        start(&stage, false).await;
+        for _ in 0..3 {
+            stage.app.bridge.import_step(None).await.unwrap();
+        }
+        // The walk waits for a day, with a mark that is no cursor any more.
+        stage.world().add_fault(Fault::at(LIST, FaultKind::Errcode { errcode: 45009 })).unwrap();
+        stage.app.drain().await;
+        let places = |person| places_of(stage.app.database.db(), &population::openid(OA, person));
+        let is_mark = |person: &u32| places(*person).iter().any(|place| place.starts_with("imports.mark"));
+        let marked: Vec<u32> = (0..12).filter(is_mark).collect();
+        assert_eq!(marked.len(), 1, "{marked:?}");
+        let id = stage.identity(marked[0]).await["id"].clone();
+        stage.app.delete(&stage.key, &format!("/people/{id}")).await.ok(200);
+        stage.app.drain().await;
+        assert_eq!(places(marked[0]), Vec::<String>::new());
     }
 }

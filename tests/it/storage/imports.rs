@@ -21,6 +21,7 @@ fn progress() -> Progress {
         mark: Some("o'".to_owned()),
         checked_to: None,
         unsettled: 0,
+        last_turn: None,
     }
 }
 
