@@ -10,6 +10,9 @@ CREATE TABLE people (
     newest_id  BIGINT  NOT NULL,
     PRIMARY KEY (project_id, unionid)
 );
+-- Another process may still write: what it writes between this count and the triggers would be in
+-- neither. It waits until both are there.
+LOCK TABLE identities IN SHARE ROW EXCLUSIVE MODE;
 INSERT INTO people (project_id, unionid, account_id, linked, newest_id)
 SELECT project_id, unionid, MIN(account_id), MIN(account_id) <> MAX(account_id), MAX(id)
 FROM identities WHERE unionid IS NOT NULL GROUP BY project_id, unionid;

@@ -51,6 +51,23 @@ fn both_engines_have_the_same_migrations_each_with_a_way_back() {
     }
 }
 
+/// What another process writes between a count and the triggers that keep it from then on would be
+/// in neither. On SQLite a migration is the only writer.
+#[test]
+fn writers_wait_while_a_table_is_filled_that_triggers_keep() {
+    for name in names(Engine::Postgres) {
+        let sql = directory(Engine::Postgres).join(&name).join("up.sql");
+        let sql = std::fs::read_to_string(sql).unwrap();
+        // Behind it, statements belong to functions.
+        let before = sql.split("CREATE FUNCTION").next().unwrap();
+        if let Some((before, _)) = before.split_once("\nINSERT INTO")
+            && sql.contains("CREATE TRIGGER")
+        {
+            assert!(before.contains("\nLOCK TABLE"), "{name}");
+        }
+    }
+}
+
 both_engines! {
     async fn migrations_go_down_and_up_again(database: TestDb) {
         let engine = database.db().engine();

@@ -1,0 +1,2 @@
+DROP INDEX invitations_by_refused;
+DROP INDEX invitations_by_user;
