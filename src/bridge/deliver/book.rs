@@ -103,14 +103,8 @@ impl Book {
                 with_link,
                 doubted,
             } => {
-                if let Some((refused_at, failure)) = with_link {
-                    let times = (claimed_at, refused_at);
-                    let mut refused = an_attempt(due, times, Some(failure));
-                    if let Some(detail) = &mut refused.detail {
-                        detail.push_str(WITHOUT_LINK);
-                    }
-                    self.attempts.push(refused);
-                }
+                let refused = with_link.map(|refused| with_link_refused(due, claimed_at, refused));
+                self.attempts.extend(refused);
                 if let Some(identity) = due.identity_id
                     && failure.as_ref().is_some_and(Failure::is_unfollowed)
                 {
@@ -182,6 +176,19 @@ impl Book {
         self.outcomes
             .push(outcome_of(next, pending, finished_at, row));
     }
+}
+
+/// The try with the mini-program, where the message then went without it.
+fn with_link_refused(
+    due: &Due,
+    claimed_at: NaiveDateTime,
+    (refused_at, failure): (NaiveDateTime, Failure),
+) -> NewAttempt {
+    let mut refused = an_attempt(due, (claimed_at, refused_at), Some(failure));
+    if let Some(detail) = &mut refused.detail {
+        detail.push_str(WITHOUT_LINK);
+    }
+    refused
 }
 
 /// What is kept of a try: where WeChat refused it, its own words, whatever the code.
