@@ -88,29 +88,36 @@ impl TextId {
                  has no id, and send the id itself"
             ));
         }
+        if let Some(problem) = self.original_id(text) {
+            return Some(problem.to_owned());
+        }
         if self == Self::StaffId {
             return None;
         }
-        self.not_of_wechat(text).map(str::to_owned)
+        Self::not_of_wechat(text).map(str::to_owned)
+    }
+
+    /// Whether it is the id of an account, which stands beside a person's in every event.
+    fn original_id(self, text: &str) -> Option<&'static str> {
+        let head = text.get(..3)?;
+        head.eq_ignore_ascii_case("gh_").then_some(match self {
+            Self::Unionid => {
+                "begins with gh_: that is the original id of an account, not a person's unionid; \
+                 give the unionid"
+            }
+            Self::StaffId => {
+                "begins with gh_: that is the original id of a WeChat account, not a staff member; \
+                 give the id that your own systems have of them"
+            }
+            Self::Openid => {
+                "begins with gh_: that is the original id of an account (ToUserName of an event), \
+                 not a person's openid; give the openid (FromUserName)"
+            }
+        })
     }
 
     /// What an id that WeChat gives never is.
-    fn not_of_wechat(self, text: &str) -> Option<&'static str> {
-        if text
-            .get(..3)
-            .is_some_and(|head| head.eq_ignore_ascii_case("gh_"))
-        {
-            return Some(match self {
-                Self::Unionid => {
-                    "begins with gh_: that is the original id of an account, not a person's \
-                     unionid; give the unionid"
-                }
-                _ => {
-                    "begins with gh_: that is the original id of an account (ToUserName of an \
-                     event), not a person's openid; give the openid (FromUserName)"
-                }
-            });
-        }
+    fn not_of_wechat(text: &str) -> Option<&'static str> {
         if is_app_id(text) {
             return Some("is an AppID, the id of an account: give the id of the person");
         }
@@ -201,8 +208,6 @@ mod tests {
     #[test]
     fn an_id_of_wechat_is_no_account_and_no_piece_of_an_example() {
         for (text, word) in [
-            ("gh_0a1b2c3d4e5f", "original id"),
-            ("GH_0a1b2c3d4e5f", "original id"),
             ("wx0123456789abcdef", "AppID"),
             ("o…", "ellipsis"),
             ("oABC...", "ellipsis"),
@@ -217,6 +222,16 @@ mod tests {
                 assert!(error.contains(word), "{text}: {error}");
             }
             assert_eq!(TextId::StaffId.check(text), Ok(()), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_original_id_of_an_account_is_nobodys() {
+        for id in ALL {
+            for text in ["gh_0a1b2c3d4e5f", "GH_0a1b2c3d4e5f"] {
+                let error = refused(id, text);
+                assert!(error.contains("original id"), "{text}: {error}");
+            }
         }
     }
 
@@ -237,7 +252,7 @@ mod tests {
                 assert_eq!(id.check(text), Ok(()), "{text}");
             }
         }
-        for text in ["e 1001", "gh_1001", "…", "\"a\"", "wx1"] {
+        for text in ["e 1001", "ghost_1", "…", "\"a\"", "wx1"] {
             assert_eq!(TextId::StaffId.check(text), Ok(()), "{text}");
         }
     }

@@ -116,6 +116,23 @@ pub fn store(conn: &mut Conn, rows: &[Row]) -> QueryResult<()> {
     STORE.execute(conn, rows).map(drop)
 }
 
+/// Those of the given templates that WeChat lists as one-time ones of the account.
+pub fn one_time(
+    conn: &mut Conn,
+    account: AccountId,
+    template_ids: &[&str],
+) -> QueryResult<Vec<String>> {
+    if template_ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    templates::table
+        .filter(templates::account_id.eq(account))
+        .filter(templates::kind.eq(Kind::OneTime))
+        .filter(templates::template_id.eq_any(template_ids))
+        .select(templates::template_id)
+        .load(conn)
+}
+
 /// The templates of the given accounts, oldest first.
 pub fn of_accounts(conn: &mut Conn, accounts: &[AccountId]) -> QueryResult<Vec<Template>> {
     templates::table

@@ -129,7 +129,7 @@ const REPLACED: &str = "unionid_changes c JOIN identities i ON i.id = c.identity
     WHERE c.project_id = b.project_id AND c.old_unionid = b.unionid AND i.unionid <> b.unionid";
 
 /// Bindings that one page of a list looks at.
-const ROWS: i64 = 1_000;
+const ROWS: i64 = 400;
 
 /// How far one page of a list looks that begins above `after`; none if that is to the end.
 pub fn horizon(

@@ -1,6 +1,6 @@
 //! What a row comes to, next to what is stored.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::{Fault, Options, Place, Row};
 use crate::ids::{AccountId, IdentityId, StaffRowId};
@@ -20,6 +20,8 @@ pub(super) struct Known {
     pub(super) staff: HashMap<String, StaffRowId>,
     /// What was stated of consents, the newest of each.
     stated: HashMap<(IdentityId, String), Stated>,
+    /// Templates stated to be long-term that WeChat lists as one-time ones.
+    pub(super) one_time: HashSet<String>,
 }
 
 /// What is to be done for a row.
@@ -113,6 +115,15 @@ pub(super) fn judge(
              say create_staff, which adds all that are missing."
         );
         return Err(Fault::new("unknown_staff", "staff_id", detail));
+    }
+    let mut stay = row.consents.iter().filter(|(_, left)| left.is_none());
+    if let Some((template_id, _)) = stay.find(|(id, _)| known.one_time.contains(*id)) {
+        let field = format!("consents.{template_id}");
+        let detail = format!(
+            "{field} is long_term, but WeChat lists this template as a one-time one: give how many \
+             permissions are left."
+        );
+        return Err(Fault::new("invalid_field", &field, detail));
     }
     let (said, note) = consents(row, identity, known, now);
     Ok(Plan {

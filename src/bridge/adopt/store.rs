@@ -14,7 +14,7 @@ use crate::ids::{IdentityId, StaffRowId};
 use crate::models::binding::{self, Binding, Pair};
 use crate::models::credit::{self, Said, Wanted};
 use crate::models::identity::{self, Adopted, Claim};
-use crate::models::{project, staff};
+use crate::models::{project, staff, template};
 use crate::vault::Vault;
 
 const ERASED: &str = "This person's data was erased, and a table does not bring them back. They come \
@@ -123,6 +123,13 @@ fn look_up(conn: &mut Conn, place: Place, rows: &[&Row]) -> QueryResult<Known> {
                 template_id,
             })
         })
+        .collect();
+    let long_term = rows.iter().flat_map(|row| &row.consents);
+    let long_term = long_term.filter(|(_, left)| left.is_none());
+    let long_term: HashSet<&str> = long_term.map(|(id, _)| id.as_str()).collect();
+    let long_term: Vec<&str> = long_term.into_iter().collect();
+    known.one_time = template::one_time(conn, place.account_id, &long_term)?
+        .into_iter()
         .collect();
     let stated = credit::stated(conn, &wanted)?;
     known.add_stated(stated);

@@ -114,6 +114,9 @@ impl NotifyRequest {
 
 /// The params as they are stored, if they are not too large.
 pub(super) fn params_json(params: &Map<String, Value>) -> Result<String, FieldError> {
+    for (name, value) in params {
+        exact(&format!("params.{name}"), value)?;
+    }
     let json = serde_json::to_string(params).map_err(|error| unreadable(&error))?;
     let length = json.len();
     if length > MAX_PARAMS {
@@ -121,6 +124,30 @@ pub(super) fn params_json(params: &Map<String, Value>) -> Result<String, FieldEr
         return Err(FieldError::new("params", problem));
     }
     Ok(json)
+}
+
+/// Whether a value is what the caller wrote: JSON's numbers have some sixteen digits here, and an order
+/// number of more would reach the person altered.
+fn exact(field: &str, value: &Value) -> Result<(), FieldError> {
+    const MOST: f64 = 9_007_199_254_740_992.0;
+    match value {
+        Value::Number(number)
+            if number.is_f64() && number.as_f64().is_none_or(|n| n.abs() >= MOST) =>
+        {
+            let problem = "is a number of more digits than can be kept: give it as a text, in \
+                           quotation marks";
+            Err(FieldError::new(field, problem))
+        }
+        Value::Array(entries) => {
+            let mut places = entries.iter().enumerate();
+            places.try_for_each(|(at, entry)| exact(&format!("{field}[{at}]"), entry))
+        }
+        Value::Object(members) => {
+            let mut members = members.iter();
+            members.try_for_each(|(name, member)| exact(&format!("{field}.{name}"), member))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn priority(word: Option<&str>) -> Result<Priority, FieldError> {

@@ -146,6 +146,9 @@ impl Page {
 
     fn message_type(&mut self, of_type: &TypeStory) {
         self.line(match of_type.route {
+            Some(route) if of_type.verdict == "would_wait" => {
+                format!("  would wait for their consent, and then be sent over route {route}")
+            }
             Some(route) => format!("  would be sent over route {route}"),
             None => "  would not be sent".to_owned(),
         });

@@ -24,7 +24,7 @@ use wish::Put;
 /// Waiting events are counted up to here.
 const COUNT_MAX: i64 = 10_000;
 /// Those of each endpoint of a list up to here.
-const LISTED_COUNT_MAX: i64 = 500;
+const LISTED_COUNT_MAX: i64 = 100;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -74,6 +74,16 @@ both_engines! {
             let problem = app.post(&two.key, path, body).await.refused(422, "invalid_body", field);
             assert_eq!(problem["detail"], detail);
         }
+        for word in [json!(5), json!(true), json!([]), json!({})] {
+            let body = json!({"routes": [{"account": MP, "template_id": "T", "channel": word}]});
+            let answer = app.put(&two.key, "/message-types/a", body).await;
+            let problem = answer.refused(422, "invalid_body", "routes[0].channel");
+            assert!(problem["detail"].as_str().unwrap().contains("must be a text"), "{problem}");
+        }
+        let digits: serde_json::Value = serde_json::from_str("202611280001000000012").unwrap();
+        let body = json!({"message_type": "a", "all_staff": true, "params": {"order": digits}});
+        let problem = app.post(&two.key, path, body).await.refused(422, "invalid_field", "params.order");
+        assert!(problem["detail"].as_str().unwrap().contains("give it as a text"), "{problem}");
         let rust = ["struct", "sequence", "a map", "u64", "i64", "integer `", "line 1", "enum", "variant", "unit"];
         let wrong = [json!(null), json!(true), json!(-1.5), json!("x"), json!([]), json!([1]), json!({"x": 1}), json!([[[]]])];
         for (method, path) in [

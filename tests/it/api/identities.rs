@@ -273,6 +273,23 @@ both_engines! {
         assert_eq!(staff["reachable"], true, "{staff}");
     }
 
+    async fn a_template_is_what_wechat_lists_it_as(moving: Moving) {
+        let two = &moving.0;
+        let sync = format!("/accounts/{MP}/templates/sync");
+        two.app.call("POST", &two.key, &sync, None).await.ok(200);
+        let row = with(1, json!({"staff_id": "s1", "consents": {ONCE: "long_term"}}));
+        let answer = moving.post(json!({"rows": [row], "create_staff": true})).await.ok(200);
+        assert_eq!(told(&answer), ["refused invalid_field"]);
+        assert!(answer["rows"][0]["detail"].as_str().unwrap().contains("one-time"), "{answer}");
+        // Nor does a report make it long-term, for this person or another.
+        let row = with(1, json!({"staff_id": "s1", "consents": {ONCE: 1}}));
+        moving.post(json!({"rows": [row], "create_staff": true})).await.ok(200);
+        let body = json!({"openid": openid(1), "results": {ONCE: "accept"}, "long_term": true});
+        two.app.post(&two.key, &format!("/miniprogram/{MP}/subscriptions"), body).await.ok(200);
+        let credits = two.app.get(&two.key, "/staff/s1/credits").await.ok(200);
+        assert_eq!(credits["items"][0]["long_term"], false, "{credits}");
+    }
+
     async fn consents_that_ended_are_not_brought_back(moving: Moving) {
         let two = &moving.0;
         let table = json!([

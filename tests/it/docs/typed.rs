@@ -66,7 +66,13 @@ fn typed(shell: &[&str], script: &str) -> String {
     let done = child.wait_with_output().unwrap();
     let out = String::from_utf8(done.stdout).unwrap();
     let err = String::from_utf8(done.stderr).unwrap();
-    for sign in ["not found", "no matches", "curl:", "error"] {
+    for sign in [
+        "not found",
+        "no matches",
+        "no such option",
+        "curl:",
+        "error",
+    ] {
         assert!(!err.contains(sign), "{shell:?}: {script}\n{err}");
     }
     out

@@ -9,7 +9,7 @@ use diesel::sql_types::Text;
 use super::{Filter, filtered};
 use crate::db::schema::{deliveries, notifications};
 use crate::db::{Backend, Conn, Engine};
-use crate::ids::{NotificationId, ProjectId};
+use crate::ids::{DeliveryId, NotificationId, ProjectId};
 use crate::models::walk::{Row, Walked};
 
 /// Deliveries that one page looks at, each found through its notification.
@@ -59,6 +59,15 @@ struct Place {
     created_at: NaiveDateTime,
 }
 
+fn place_of(conn: &mut Conn, before: DeliveryId) -> QueryResult<Option<Place>> {
+    deliveries::table
+        .inner_join(notifications::table)
+        .filter(deliveries::id.eq(before))
+        .select((notifications::id, notifications::created_at))
+        .first(conn)
+        .optional()
+}
+
 /// The statement that reads the newest of them; none if there can be none.
 fn statement(
     conn: &mut Conn,
@@ -67,6 +76,19 @@ fn statement(
     rows: i64,
 ) -> QueryResult<Option<String>> {
     let is_timed = filter.since.is_some() || filter.until.is_some();
+    let place = match filter.before {
+        Some(before) => match place_of(conn, before)? {
+            Some(place) => Some((before, place)),
+            // What is gone has nothing older behind it: deliveries are deleted from the oldest on.
+            None => return Ok(None),
+        },
+        None => None,
+    };
+    // With two upper ends SQLite reads from the wrong one.
+    let until = filter.until.filter(|until| {
+        let is_below = |(_, place): &(_, Place)| place.created_at < *until;
+        !place.as_ref().is_some_and(is_below)
+    });
     let mut which = format!("n.project_id = {project}");
     if filter.message_type.is_some() {
         which += match conn.engine() {
@@ -74,21 +96,13 @@ fn statement(
             Engine::Sqlite => " AND n.message_type = ?1",
         };
     }
-    for (comparison, time) in [(">=", filter.since), ("<", filter.until)] {
+    for (comparison, time) in [(">=", filter.since), ("<", until)] {
         if let Some(time) = time {
             which += &format!(" AND n.created_at {comparison} '{time}'");
         }
     }
     let mut rest = String::new();
-    if let Some(before) = filter.before {
-        let place: Option<Place> = deliveries::table
-            .inner_join(notifications::table)
-            .filter(deliveries::id.eq(before))
-            .select((notifications::id, notifications::created_at))
-            .first(conn)
-            .optional()?;
-        // What is gone has nothing older behind it: deliveries are deleted from the oldest on.
-        let Some(place) = place else { return Ok(None) };
+    if let Some((before, place)) = place {
         let of = place.notification;
         which += &match is_timed {
             true => format!(
