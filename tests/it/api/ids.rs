@@ -85,9 +85,11 @@ both_engines! {
             said(&answer.refused(422, "invalid_field", "staff_id"), text, word);
         }
         assert_eq!(app.get(&two.key, "/staff").await.ok(200)["items"], json!([]));
+        let original = app.put(&two.key, "/staff/gh_0a1b2c3d4e5f", json!({})).await;
+        said(&original.refused(422, "invalid_field", "staff_id"), "gh_0a1b2c3d4e5f", "original id");
         app.get(&two.key, "/people?staff_id=null").await.refused(422, "invalid_field", "staff_id");
         // The business makes its own ids: only WeChat's are known to look otherwise.
-        for id in ["gh_1001", "e%201001", "nullo", "...", OA] {
+        for id in ["ghost_1", "e%201001", "nullo", "...", OA] {
             app.put(&two.key, &format!("/staff/{id}"), json!({})).await.ok(201);
         }
     }
