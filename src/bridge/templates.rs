@@ -175,11 +175,15 @@ impl Bridge {
             let known = template::of_accounts(conn, &[id])?;
             let Diff { rows, synced } = diff(id, &known, listed, asked_at);
             template::store(conn, &rows)?;
-            let lasting = rows
-                .iter()
-                .filter(|row| row.kind == template::Kind::LongTerm);
-            let lasting: Vec<&str> = lasting.map(|row| row.template_id.as_str()).collect();
-            credit::mark_long_term(conn, id, &lasting)?;
+            // What a report has said of a template counts only until WeChat lists it.
+            for (kind, long_term) in [
+                (template::Kind::LongTerm, true),
+                (template::Kind::OneTime, false),
+            ] {
+                let of_kind = rows.iter().filter(|row| row.kind == kind);
+                let ids: Vec<&str> = of_kind.map(|row| row.template_id.as_str()).collect();
+                credit::mark_kind(conn, id, &ids, long_term)?;
+            }
             Ok::<_, SyncError>((synced, naming))
         });
         let (synced, naming) = stored.await?;

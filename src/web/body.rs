@@ -126,9 +126,5 @@ async fn read(request: &HttpRequest, payload: Payload) -> Result<web::Bytes, Pro
 }
 
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
-    strict::from_slice(body).map_err(|error| {
-        // serde_json calls it bad syntax too when a word of a list is something else than a text.
-        let is_json = serde_json::from_slice::<serde::de::IgnoredAny>(body).is_ok();
-        words::problem(&error, is_json)
-    })
+    strict::from_slice(body).map_err(|error| words::problem(&error))
 }

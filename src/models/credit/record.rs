@@ -263,18 +263,19 @@ pub(super) fn recount(conn: &mut Conn, ids: &[CreditId]) -> QueryResult<()> {
     COUNT.execute(conn, &counted).map(drop)
 }
 
-/// Notes that templates of an account are long-term ones, for everybody of whom a permission is
-/// known, and for all who come after them.
-pub fn mark_long_term(
+/// Notes whether templates of an account are long-term ones, for everybody of whom a permission is
+/// known.
+pub fn mark_kind(
     conn: &mut Conn,
     account: AccountId,
     template_ids: &[&str],
+    long_term: bool,
 ) -> QueryResult<usize> {
     let rows = credits::table
         .filter(credits::account_id.eq(account))
         .filter(credits::template_id.eq_any(template_ids))
-        .filter(credits::long_term.eq(false));
+        .filter(credits::long_term.ne(long_term));
     diesel::update(rows)
-        .set(credits::long_term.eq(true))
+        .set(credits::long_term.eq(long_term))
         .execute(conn)
 }

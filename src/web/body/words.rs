@@ -6,7 +6,7 @@ use super::strict::StrictError;
 use crate::web::error::{Code, Problem};
 
 /// The problem that an error is.
-pub(super) fn problem(failed: &StrictError, is_json: bool) -> Problem {
+pub(super) fn problem(failed: &StrictError) -> Problem {
     let text: String = failed
         .error
         .to_string()
@@ -14,14 +14,7 @@ pub(super) fn problem(failed: &StrictError, is_json: bool) -> Problem {
         .map(|c| if c.is_control() { ' ' } else { c })
         .collect();
     if failed.error.classify() != Category::Data {
-        return match is_json {
-            true => Problem::new(
-                Code::InvalidBody,
-                format!("{} must be a text: give one of its words.", failed.path),
-            )
-            .field(failed.path.clone()),
-            false => Problem::new(Code::InvalidJson, format!("The body is not JSON: {text}.")),
-        };
+        return Problem::new(Code::InvalidJson, format!("The body is not JSON: {text}."));
     }
     let text = without_place(&text);
     let path: String = failed
@@ -181,8 +174,7 @@ mod tests {
         match from_slice::<Outer>(body.as_bytes()) {
             Ok(outer) => format!("{outer:?}"),
             Err(error) => {
-                let is_json = serde_json::from_str::<serde::de::IgnoredAny>(body).is_ok();
-                let problem = problem(&error, is_json);
+                let problem = problem(&error);
                 format!("{problem} @{}", error.path)
             }
         }

@@ -273,7 +273,7 @@ both_engines! {
         stage.app.advance(Duration::from_secs(1));
         let step = tokio::spawn(async move { impatient.profile_step().await.map(drop) });
         while stage.calls(INFO) < 1 {
-            tokio::time::sleep(Duration::from_millis(5)).await;
+            tokio::task::yield_now().await;
         }
         // They leave while the question is open: nothing is to be asked for any more.
         stage.world().unfollow(OA, 1).await.unwrap();

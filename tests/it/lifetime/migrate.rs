@@ -7,7 +7,7 @@ use queqiao::db::{DbError, Engine};
 use queqiao::ids::ProjectId;
 use queqiao::models::account_migration::{self, Migration, MigrationState};
 use queqiao::models::openid_move;
-use queqiao::simulator::{Fault, FaultKind, Kind, Origin, population};
+use queqiao::simulator::{Fault, FaultKind, Kind, Origin, Settings, population};
 use serde_json::{Value, json};
 
 use super::{MP, OA, Stage};
@@ -32,6 +32,18 @@ impl Fixture for Move {
 }
 
 impl Move {
+    /// People who follow while neither account is bound to an Open Platform account.
+    async fn without_unionids(&self, people: std::ops::RangeInclusive<u32>) {
+        for app_id in [OA, NEW] {
+            let unbind = |settings: &mut Settings| settings.bound_to_open_platform = false;
+            self.stage.world().change_account(app_id, unbind).unwrap();
+        }
+        for person in people {
+            self.stage.follows(person).await;
+        }
+        self.stage.app.drain().await;
+    }
+
     async fn start(&self) -> Walk {
         let started = self.stage.app.bridge.start_migration(ONE, OA, NEW).await;
         started.unwrap()
@@ -189,13 +201,7 @@ both_engines! {
 
     async fn what_the_new_account_knows_already_stands(moving: Move) {
         let (stage, world) = (&moving.stage, moving.stage.world());
-        for app_id in [OA, NEW] {
-            world.change_account(app_id, |settings| settings.bound_to_open_platform = false).unwrap();
-        }
-        for person in 1..=3 {
-            stage.follows(person).await;
-        }
-        stage.app.drain().await;
+        moving.without_unionids(1..=3).await;
         moving.bind("one", OA, 1).await;
         moving.bind("two", OA, 2).await;
         world.migrate_account(OA, NEW).unwrap();
@@ -263,13 +269,7 @@ both_engines! {
     async fn whoever_is_erased_is_erased_on_both_sides_of_a_migration(moving: Move) {
         let (stage, world) = (&moving.stage, moving.stage.world());
         // Nothing but the migration joins the two.
-        for app_id in [OA, NEW] {
-            world.change_account(app_id, |settings| settings.bound_to_open_platform = false).unwrap();
-        }
-        for person in 1..=3 {
-            stage.follows(person).await;
-        }
-        stage.app.drain().await;
+        moving.without_unionids(1..=3).await;
         world.migrate_account(OA, NEW).unwrap();
         moving.walk().await;
         stage.app.drain().await;
@@ -302,7 +302,7 @@ both_engines! {
         let mut walk = moving.start().await;
         let step = tokio::spawn(async move { bridge.migrate_step(&mut walk).await.map(drop) });
         while moving.calls() < 1 {
-            tokio::time::sleep(Duration::from_millis(5)).await;
+            tokio::task::yield_now().await;
         }
         let id = moving.identity(OA, 1).await.unwrap()["id"].clone();
         stage.app.delete(&stage.key, &format!("/people/{id}")).await.ok(200);
