@@ -129,7 +129,7 @@ const REPLACED: &str = "unionid_changes c JOIN identities i ON i.id = c.identity
     WHERE c.project_id = b.project_id AND c.old_unionid = b.unionid AND i.unionid <> b.unionid";
 
 /// Bindings that one page of a list looks at.
-const ROWS: i64 = 400;
+const ROWS: i64 = 300;
 
 /// How far one page of a list looks that begins above `after`; none if that is to the end.
 pub fn horizon(
@@ -160,11 +160,13 @@ pub fn stale_bindings(
 ) -> QueryResult<Vec<Stale>> {
     let limit = limit.max(0);
     let until = until.map_or(i64::MAX, |until| until.0);
+    // From the first that there is, so that those bound by an identity are not read on the way.
     sql_query(format!(
         "SELECT b.id AS binding_id, b.staff_row_id, s.staff_id, b.unionid \
          FROM bindings b JOIN staff s ON s.id = b.staff_row_id \
-         WHERE b.project_id = {project} AND b.unionid IS NOT NULL AND b.id > {after} \
-         AND b.id <= {until} \
+         WHERE b.project_id = {project} AND b.unionid IS NOT NULL AND b.id <= {until} \
+         AND b.id >= (SELECT MIN(f.id) FROM bindings f \
+             WHERE f.project_id = {project} AND f.unionid IS NOT NULL AND f.id > {after}) \
          AND (SELECT 1 FROM {REPLACED} AND c.account_id = {account} LIMIT 1) IS NOT NULL \
          ORDER BY b.id LIMIT {limit}"
     ))

@@ -200,14 +200,14 @@ pub fn waiting(
     if ids.is_empty() {
         return Ok(HashMap::new());
     }
-    let each = ids.iter().map(|id| {
-        format!(
-            "SELECT CAST({id} AS BIGINT) AS id, (SELECT COUNT(*) FROM (SELECT id FROM webhook_messages \
-             WHERE webhook_id = {id} AND due_at IS NOT NULL LIMIT {cap}) counted) AS waiting"
-        )
-    });
-    let each = each.collect::<Vec<_>>().join(" UNION ALL ");
-    let counted: Vec<Counted> = sql_query(each).load(conn)?;
+    let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
+    let counted: Vec<Counted> = sql_query(format!(
+        "SELECT w.id, (SELECT COUNT(*) FROM (SELECT m.id FROM webhook_messages m \
+             WHERE m.webhook_id = w.id AND m.due_at IS NOT NULL LIMIT {cap}) counted) AS waiting \
+         FROM webhooks w WHERE w.id IN ({})",
+        ids.join(", ")
+    ))
+    .load(conn)?;
     Ok(counted
         .into_iter()
         .map(|one| (one.id, one.waiting))
