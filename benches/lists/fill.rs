@@ -14,6 +14,8 @@ pub(crate) fn fill(conn: &mut Conn, rows: u32) {
     }
     if conn.engine() == Engine::Postgres {
         run(conn, "VACUUM ANALYZE", rows, tenth);
+        // Or it would be written to the disk while the lists are measured.
+        run(conn, "CHECKPOINT", rows, tenth);
     } else {
         run(conn, "ANALYZE", rows, tenth);
     }

@@ -30,6 +30,15 @@ impl Engine {
         }
     }
 
+    /// What follows a table that is to be read by an index whose first columns say little about it: with
+    /// its statistics SQLite would rather read the whole table in the order of its ids.
+    pub(crate) fn by_index(self, index: &str) -> String {
+        match self {
+            Self::Postgres => String::new(),
+            Self::Sqlite => format!("INDEXED BY {index}"),
+        }
+    }
+
     /// What a claiming `SELECT` ends with, so that replicas pass over each other's rows. SQLite
     /// has one writer, so there is nobody to pass over.
     pub(crate) fn skip_locked(self) -> &'static str {

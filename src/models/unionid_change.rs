@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::db::batch::{Batch, Kind, timestamp};
 use crate::db::{
     Conn,
-    schema::{bindings, identities, unionid_changes},
+    schema::{identities, unionid_changes},
 };
 use crate::ids::{AccountId, BindingId, IdentityId, ProjectId, StaffRowId};
 
@@ -131,21 +131,28 @@ const REPLACED: &str = "unionid_changes c JOIN identities i ON i.id = c.identity
 /// Bindings that one page of a list looks at.
 const ROWS: i64 = 300;
 
+#[derive(QueryableByName)]
+struct Horizon {
+    #[diesel(sql_type = BigInt)]
+    id: BindingId,
+}
+
 /// How far one page of a list looks that begins above `after`; none if that is to the end.
 pub fn horizon(
     conn: &mut Conn,
     project: ProjectId,
     after: BindingId,
 ) -> QueryResult<Option<BindingId>> {
-    bindings::table
-        .filter(bindings::project_id.eq(project))
-        .filter(bindings::unionid.is_not_null())
-        .filter(bindings::id.gt(after))
-        .order(bindings::id)
-        .offset(ROWS - 1)
-        .select(bindings::id)
-        .first(conn)
-        .optional()
+    let index = conn.engine().by_index("bindings_by_project");
+    let skipped = ROWS - 1;
+    let last: Option<Horizon> = sql_query(format!(
+        "SELECT id FROM bindings {index} \
+         WHERE project_id = {project} AND unionid IS NOT NULL AND id > {after} \
+         ORDER BY id LIMIT 1 OFFSET {skipped}"
+    ))
+    .get_result(conn)
+    .optional()?;
+    Ok(last.map(|last| last.id))
 }
 
 /// Up to `limit` bindings of a project, with ids above `after` and in their order, by a unionid that
@@ -160,12 +167,13 @@ pub fn stale_bindings(
 ) -> QueryResult<Vec<Stale>> {
     let limit = limit.max(0);
     let until = until.map_or(i64::MAX, |until| until.0);
+    let index = conn.engine().by_index("bindings_by_project");
     // From the first that there is, so that those bound by an identity are not read on the way.
     sql_query(format!(
         "SELECT b.id AS binding_id, b.staff_row_id, s.staff_id, b.unionid \
-         FROM bindings b JOIN staff s ON s.id = b.staff_row_id \
+         FROM bindings b {index} JOIN staff s ON s.id = b.staff_row_id \
          WHERE b.project_id = {project} AND b.unionid IS NOT NULL AND b.id <= {until} \
-         AND b.id >= (SELECT MIN(f.id) FROM bindings f \
+         AND b.id >= (SELECT MIN(f.id) FROM bindings f {index} \
              WHERE f.project_id = {project} AND f.unionid IS NOT NULL AND f.id > {after}) \
          AND (SELECT 1 FROM {REPLACED} AND c.account_id = {account} LIMIT 1) IS NOT NULL \
          ORDER BY b.id LIMIT {limit}"

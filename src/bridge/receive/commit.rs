@@ -138,9 +138,6 @@ impl Writer {
     fn run(mut self, mut incoming: mpsc::UnboundedReceiver<Waiting>, rows: usize) {
         let mut waiting = Vec::with_capacity(rows);
         while incoming.blocking_recv_many(&mut waiting, rows) > 0 {
-            // In one order everywhere, so that two writers with the same events cannot lock each
-            // other out.
-            waiting.sort_unstable_by_key(|waiting| waiting.event.key());
             // In the order of their index, which is the fastest, and so that two replicas with the
             // same events cannot lock each other out.
             waiting.sort_unstable_by_key(|waiting| waiting.event.key());

@@ -49,7 +49,7 @@ pub struct PeopleFilter {
 }
 
 /// Identities that one page looks at, each with a look for the person's other ones.
-const ROWS: i64 = 600;
+const ROWS: i64 = 400;
 
 diesel::alias!(identities as elsewhere: Elsewhere);
 

@@ -137,7 +137,7 @@ both_engines! {
                 ids.reverse();
             }
             assert!(ids.is_sorted_by(|newer, older| newer > older), "{path}?{query}: newest first");
-            assert!(pages <= 2 + count / 200 + ROWS as usize / 500, "{path}?{query}: {pages} pages");
+            assert!(pages <= 2 + count / 200 + ROWS as usize / 200, "{path}?{query}: {pages} pages");
         }
     }
 

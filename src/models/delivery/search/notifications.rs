@@ -13,7 +13,7 @@ use crate::ids::{DeliveryId, NotificationId, ProjectId};
 use crate::models::walk::{Row, Walked};
 
 /// Deliveries that one page looks at, each found through its notification.
-const ROWS: i64 = 500;
+const ROWS: i64 = 200;
 
 /// A page of the deliveries that a filter means, by their notifications.
 pub(super) fn ids(
