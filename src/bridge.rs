@@ -34,6 +34,7 @@ pub mod retry;
 pub mod route;
 mod senders;
 pub mod signals;
+pub mod spool;
 pub mod templates;
 pub mod token;
 pub mod trouble;

@@ -14,6 +14,7 @@ mod projects;
 mod secrets;
 mod serve;
 mod simulate;
+mod spool;
 mod templates;
 mod trigger;
 
@@ -78,6 +79,9 @@ enum Command {
     Deliveries(deliveries::Command),
     /// Say why a staff member is reached or not, and what to do next.
     Explain(explain::Args),
+    /// Callbacks that were kept on a machine's disk while the database took none.
+    #[command(subcommand)]
+    Spool(spool::Command),
     /// Send a signed test event to any callback URL.
     Trigger(trigger::Args),
     /// Put a callback URL under load with distinct signed events.
@@ -112,6 +116,7 @@ pub async fn run(cli: Cli) -> Result<()> {
         Command::Templates(command) => templates::run(config, command).await,
         Command::Deliveries(command) => deliveries::run(config, command).await,
         Command::Explain(args) => explain::run(config, args).await,
+        Command::Spool(command) => spool::run(config, command).await,
         Command::Simulate(_) | Command::Trigger(_) | Command::Load(_) | Command::Demo(_) => Ok(()),
     }
 }

@@ -95,6 +95,10 @@ pub struct Intake {
     pub batch_rows: usize,
     /// Bytes of callbacks that may wait for their commit.
     pub queue_bytes: usize,
+    /// How long a callback waits for a database that takes nothing, milliseconds.
+    pub hold_ms: u64,
+    /// Bytes of the file in which callbacks are kept after that; 0: none.
+    pub spool_bytes: u64,
 }
 
 /// Processing events.
@@ -270,6 +274,13 @@ impl Config {
                 field: "deliver.lease_seconds",
                 value: self.deliver.lease_seconds,
                 rule: "must be at most 300: WeChat remembers a client_msg_id for 10 minutes",
+            });
+        }
+        if !(100..=4_500).contains(&self.intake.hold_ms) {
+            return Err(ConfigError::Range {
+                field: "intake.hold_ms",
+                value: self.intake.hold_ms,
+                rule: "must be 100 to 4500: WeChat waits 5 seconds",
             });
         }
         if self.deliver.receipt_seconds < 60 {

@@ -46,7 +46,18 @@ impl Db {
     /// # Errors
     /// If the pool cannot be made, or no connection to the database can be had.
     pub fn open(url: &DatabaseUrl, pool_size: u32) -> Result<Self, DbError> {
-        let pool = Pool::builder()
+        let pool = Self::pool(url, pool_size).build(Manager::new(url.clone()))?;
+        Ok(Self::over(pool, url, pool_size))
+    }
+
+    /// [`Db::open`] for a database that may not answer yet: the pool connects when it does.
+    pub fn open_later(url: &DatabaseUrl, pool_size: u32) -> Self {
+        let pool = Self::pool(url, pool_size).build_unchecked(Manager::new(url.clone()));
+        Self::over(pool, url, pool_size)
+    }
+
+    fn pool(url: &DatabaseUrl, pool_size: u32) -> diesel::r2d2::Builder<Manager> {
+        Pool::builder()
             .max_size(pool_size)
             .min_idle(Some(1))
             // A server that was restarted leaves dead connections in the pool.
@@ -54,8 +65,10 @@ impl Db {
             .connection_timeout(Duration::from_secs(5))
             // Whoever asked for a connection says that there is none, in one line.
             .error_handler(Box::new(NopErrorHandler))
-            .build(Manager::new(url.clone()))?;
-        Ok(Self {
+    }
+
+    fn over(pool: Pool<Manager>, url: &DatabaseUrl, pool_size: u32) -> Self {
+        Self {
             pool,
             url: url.clone(),
             connections: Arc::new(Semaphore::new(pool_size as usize)),
@@ -63,7 +76,7 @@ impl Db {
                 Engine::Sqlite => Some(Arc::new(Semaphore::new(1))),
                 Engine::Postgres => None,
             },
-        })
+        }
     }
 
     /// Which engine this is.

@@ -16,6 +16,26 @@ pub fn install() -> Result<PrometheusHandle, BuildError> {
         "Callbacks by outcome: stored, or the cause for which they were not"
     );
     describe_counter!(
+        "queqiao_spooled_total",
+        Unit::Count,
+        "Callbacks that were kept in the spool of this machine, as the database took none"
+    );
+    describe_gauge!(
+        "queqiao_spool_events",
+        Unit::Count,
+        "Events in the spool of this machine by state: waiting for the database, or refused by it"
+    );
+    describe_gauge!(
+        "queqiao_spool_bytes",
+        Unit::Bytes,
+        "Bytes in use of the spool of this machine"
+    );
+    describe_gauge!(
+        "queqiao_spool_oldest_seconds",
+        Unit::Seconds,
+        "For how long the oldest event has been in the spool of this machine"
+    );
+    describe_counter!(
         "queqiao_callbacks_unparsed_total",
         Unit::Count,
         "Signed callbacks that could not be parsed and were kept raw"
@@ -106,6 +126,20 @@ pub fn install() -> Result<PrometheusHandle, BuildError> {
 /// A callback came in; `outcome` is `stored` or the cause for which it was not.
 pub fn callback(outcome: &'static str) {
     counter!("queqiao_callbacks_total", "outcome" => outcome).increment(1);
+}
+
+/// Callbacks were kept in the spool.
+pub fn spooled(count: usize) {
+    counter!("queqiao_spooled_total").increment(count as u64);
+}
+
+/// What the spool holds.
+#[allow(clippy::cast_precision_loss, reason = "a gauge is a float")]
+pub fn spool(waiting: i64, refused: i64, bytes: i64, oldest_seconds: i64) {
+    gauge!("queqiao_spool_events", "state" => "waiting").set(waiting as f64);
+    gauge!("queqiao_spool_events", "state" => "refused").set(refused as f64);
+    gauge!("queqiao_spool_bytes").set(bytes as f64);
+    gauge!("queqiao_spool_oldest_seconds").set(oldest_seconds as f64);
 }
 
 /// A signed callback could not be parsed.

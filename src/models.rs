@@ -24,6 +24,7 @@ pub mod notification;
 pub mod openid_move;
 pub mod project;
 pub mod receipt;
+pub mod spool;
 pub mod staff;
 pub mod template;
 pub mod template_sync;

@@ -70,6 +70,10 @@ pub fn serve(listener: TcpListener, state: State, routes: Routes) -> std::io::Re
 fn configure(config: &mut web::ServiceConfig, routes: Routes) {
     // In the order in which they are tried: the callbacks are the many.
     if routes == Routes::All {
+        config.route(
+            "/readyz/callbacks",
+            web::get().to(health::ready_for_callbacks),
+        );
         config.service(
             // nginx and its like append a slash.
             web::resource(["/callback/{app_id}", "/callback/{app_id}/"])

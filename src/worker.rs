@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
+use crate::bridge::spool::Spool;
 use crate::bridge::{Bridge, Step};
 
 /// The first pause after a step failed, doubled up to [`LONGEST_PAUSE`].
@@ -14,6 +15,8 @@ const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// How often to look for what is due by the minute or the hour.
 const SELDOM: Duration = Duration::from_secs(30);
+/// How often the accounts beside the spool are brought up to date.
+const ACCOUNTS: Duration = Duration::from_secs(5);
 /// How often those look who are woken by others.
 const WOKEN_ONLY: Duration = Duration::from_secs(600);
 
@@ -56,6 +59,36 @@ pub fn start(bridge: &Bridge, shutdown: &watch::Receiver<bool>) -> JoinSet<()> {
         bridge.webhooks_settled().await;
     });
     workers
+}
+
+/// Starts what empties the spool into the database and keeps the accounts beside it; they stop as the
+/// others do.
+pub fn start_spool(
+    workers: &mut JoinSet<()>,
+    bridge: &Bridge,
+    spool: &Spool,
+    shutdown: &watch::Receiver<bool>,
+) {
+    let often = Duration::from_millis(bridge.config.process.poll_ms);
+    let (of, kept, stop) = (bridge.clone(), spool.clone(), shutdown.clone());
+    workers.spawn(async move {
+        let drain = || async {
+            let step = kept.drain_step(&of.db).await;
+            if matches!(step, Ok(Step::Worked)) {
+                of.signals.events.notify_one();
+            }
+            step
+        };
+        run("spool", kept.wake(), often, stop, drain).await;
+    });
+    let (of, kept, stop) = (bridge.clone(), spool.clone(), shutdown.clone());
+    workers.spawn(async move {
+        let never = Notify::new();
+        run("spool accounts", &never, ACCOUNTS, stop, || {
+            kept.know_step(&of.db)
+        })
+        .await;
+    });
 }
 
 /// Runs one step over and over.

@@ -86,6 +86,12 @@ impl Accounts {
         }
     }
 
+    /// The account of that app id as it is in memory, however old.
+    pub(super) fn known(&self, app_id: &str) -> Option<Arc<OpenAccount>> {
+        let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
+        entries.get(app_id)?.account.clone()
+    }
+
     /// Of many callers that find an entry old, one reads it again; the others go on with it.
     fn take_turn(&self, app_id: &str, seen: NaiveDateTime) -> bool {
         let now = self.clock.now();
@@ -206,7 +212,8 @@ impl Accounts {
         }
     }
 
-    fn remember(&self, stored: Account) -> Result<Arc<OpenAccount>, AccountError> {
+    /// Opens an account and keeps it in memory.
+    pub(super) fn remember(&self, stored: Account) -> Result<Arc<OpenAccount>, AccountError> {
         let account = Arc::new(open(&self.vault, stored)?);
         self.put(account.app_id.clone(), Some(Arc::clone(&account)));
         Ok(account)

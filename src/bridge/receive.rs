@@ -5,11 +5,13 @@ mod insert;
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::Instant;
 
 use thiserror::Error;
 
 use super::Bridge;
 use super::accounts::{AccountError, OpenAccount};
+use super::spool::Spool;
 use crate::metrics;
 use crate::models::account::AccountKind;
 use crate::models::event::{NewEvent, WAITING};
@@ -18,7 +20,7 @@ use crate::wechat::callback::{self, Query, Refusal};
 use crate::wechat::message::{self, Content, Push};
 use crate::wechat::{reply, salvage};
 
-pub use commit::{Intake, NotStored};
+pub use commit::{Intake, NotStored, Place};
 pub use insert::Inserter;
 
 /// Why a callback was not taken in.
@@ -52,29 +54,61 @@ impl Bridge {
     ///
     /// # Errors
     /// If the account is unknown or the signature is not valid.
-    pub async fn echo(&self, app_id: &str, query: &Query) -> Result<String, ReceiveError> {
-        let account = self.account(app_id).await?;
+    pub async fn echo(
+        &self,
+        intake: &Intake,
+        app_id: &str,
+        query: &Query,
+    ) -> Result<String, ReceiveError> {
+        let account = self.account(intake, app_id).await?;
         match callback::echo(query, &account.credentials) {
             Ok(echo) => Ok(echo.to_owned()),
             Err(_) => {
-                let account = self.account_again(app_id).await?;
+                let account = self.account_again(intake, &account).await?;
                 Ok(callback::echo(query, &account.credentials)?.to_owned())
             }
         }
     }
 
-    /// The account that a callback names, before anything is read for it.
+    /// The account that a callback names, before anything is read for it; of the spool, where the
+    /// database does not say.
     ///
     /// # Errors
     /// If the account is unknown or cannot be read.
-    pub async fn account(&self, app_id: &str) -> Result<Arc<OpenAccount>, ReceiveError> {
-        self.accounts
-            .get(app_id)
-            .await?
-            .ok_or(ReceiveError::UnknownAccount)
+    pub async fn account(
+        &self,
+        intake: &Intake,
+        app_id: &str,
+    ) -> Result<Arc<OpenAccount>, ReceiveError> {
+        if let Some(spool) = intake.away()
+            && let Some(account) = self.spooled_account(spool, app_id)?
+        {
+            return Ok(account);
+        }
+        match (self.accounts.get(app_id).await, intake.spool()) {
+            (Err(AccountError::Db(error)), Some(spool)) => self
+                .spooled_account(spool, app_id)?
+                .ok_or(ReceiveError::Account(error.into())),
+            (account, _) => account?.ok_or(ReceiveError::UnknownAccount),
+        }
     }
 
-    /// Takes a callback in; returns once its event is durable.
+    /// An account without asking the database: as it is in memory, or in the spool.
+    fn spooled_account(
+        &self,
+        spool: &Spool,
+        app_id: &str,
+    ) -> Result<Option<Arc<OpenAccount>>, AccountError> {
+        if let Some(known) = self.accounts.known(app_id) {
+            return Ok(Some(known));
+        }
+        let stored = spool.account(app_id);
+        stored
+            .map(|stored| self.accounts.remember(stored))
+            .transpose()
+    }
+
+    /// Takes a callback in that began at `since`; returns once its event is durable.
     ///
     /// # Errors
     /// If it cannot be trusted, or could not be stored.
@@ -84,25 +118,35 @@ impl Bridge {
         account: &OpenAccount,
         query: &Query,
         body: &[u8],
+        since: Instant,
     ) -> Result<Answer, ReceiveError> {
         // WeChat's cloud hosting asks whether somebody is there, unsigned and saying nothing.
         if callback::is_container_check(body) {
             return Ok(Answer::Success);
         }
         match callback::open(query, body, &account.credentials) {
-            Ok(opened) => self.take(intake, account, query, opened).await,
+            Ok(opened) => self.take(intake, account, query, opened, since).await,
             Err(_) => {
                 // The operator may have changed the token or the key a moment ago.
-                let account = self.account_again(&account.app_id).await?;
+                let account = self.account_again(intake, account).await?;
                 let opened = callback::open(query, body, &account.credentials)?;
-                self.take(intake, &account, query, opened).await
+                self.take(intake, &account, query, opened, since).await
             }
         }
     }
 
-    async fn account_again(&self, app_id: &str) -> Result<Arc<OpenAccount>, ReceiveError> {
+    async fn account_again(
+        &self,
+        intake: &Intake,
+        account: &OpenAccount,
+    ) -> Result<Arc<OpenAccount>, ReceiveError> {
+        if let Some(spool) = intake.away()
+            && let Some(known) = self.spooled_account(spool, &account.app_id)?
+        {
+            return Ok(known);
+        }
         self.accounts
-            .reload_sparingly(app_id)
+            .reload_sparingly(&account.app_id)
             .await?
             .ok_or(ReceiveError::UnknownAccount)
     }
@@ -113,6 +157,7 @@ impl Bridge {
         account: &OpenAccount,
         query: &Query,
         opened: callback::Opened<'_>,
+        since: Instant,
     ) -> Result<Answer, ReceiveError> {
         if callback::is_container_check(&opened.plaintext) {
             return Ok(Answer::Success);
@@ -126,9 +171,13 @@ impl Bridge {
             Ok(push) => self.event(account, &push, opened.plaintext),
             Err(error) => self.unparsed(account, &error.to_string(), opened.plaintext),
         };
-        intake.store(event).await?;
-        metrics::callback("stored");
-        self.signals.events.notify_one();
+        match intake.store(&account.app_id, event, since).await? {
+            Place::Database => {
+                metrics::callback("stored");
+                self.signals.events.notify_one();
+            }
+            Place::Spool => metrics::callback("spooled"),
+        }
         Ok(answer)
     }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result, bail};
 
 use crate::bridge::Bridge;
+use crate::bridge::spool::Spool;
 use crate::clock::Clock;
 use crate::config::{self, Config};
 use crate::db::{DatabaseUrl, Db, DbError, Engine};
@@ -53,6 +54,69 @@ fn make_private(directory: &Path) -> Result<()> {
 /// The bridge over the configured database and WeChat.
 pub(super) fn open(config: Config) -> Result<Bridge> {
     let db = open_database(&config)?;
+    over(db, config)
+}
+
+/// What `serve` works with.
+pub(super) struct Service {
+    /// The bridge.
+    pub(super) bridge: Bridge,
+    /// Where callbacks are kept while the database takes none.
+    pub(super) spool: Option<Spool>,
+    /// Whether the database answers and is up to date.
+    pub(super) is_up: bool,
+}
+
+/// Opens what `serve` works with. A service that has a spool, with the accounts in it, begins also while
+/// the database does not answer: callbacks are kept until it does.
+pub(super) async fn open_service(config: Config, takes_callbacks: bool) -> Result<Service> {
+    let spool = match takes_callbacks && config.intake.spool_bytes > 0 {
+        true => open_spool(&config).await,
+        false => None,
+    };
+    let (is_up, db) = match (open_database(&config), &spool) {
+        (Ok(db), _) => (true, db),
+        (Err(error), Some(spool)) if is_away(&error) && spool.has_accounts() => {
+            tracing::error!(%error, "the database does not answer, callbacks are kept in the spool");
+            spool.begin();
+            let url = DatabaseUrl::parse(&config::database_url(&config.data_dir))?;
+            (false, Db::open_later(&url, config.database.pool_size))
+        }
+        (Err(error), _) => return Err(error),
+    };
+    Ok(Service {
+        bridge: over(db, config)?,
+        spool,
+        is_up,
+    })
+}
+
+/// Whether a database could not be opened because it does not answer.
+fn is_away(error: &anyhow::Error) -> bool {
+    let found = error.downcast_ref::<DbError>();
+    found.is_some_and(|error| matches!(error, DbError::Unavailable(_)))
+}
+
+/// The spool of the data directory. Without one the service does what it did without: WeChat is answered
+/// 503 while the database is away.
+async fn open_spool(config: &Config) -> Option<Spool> {
+    let opened = async {
+        make_private(&config.data_dir)?;
+        Ok::<_, anyhow::Error>(Spool::open(&config.data_dir, config.intake.spool_bytes).await?)
+    };
+    match opened.await {
+        Ok(spool) => Some(spool),
+        Err(error) => {
+            tracing::warn!(
+                error = format!("{error:#}"),
+                "there is no spool: callbacks are lost if the database is away for more than seconds"
+            );
+            None
+        }
+    }
+}
+
+fn over(db: Db, config: Config) -> Result<Bridge> {
     let key = config::master_key();
     if key.is_none() {
         make_private(&config.data_dir)?;

@@ -7,13 +7,19 @@ use anyhow::{Context as _, Result};
 use clap::{Args as ClapArgs, ValueEnum};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 
-use super::context;
+use super::context::{self, Service};
 use crate::bridge::Bridge;
 use crate::bridge::receive::Intake;
+use crate::bridge::spool::Spool;
 use crate::config::Config;
+use crate::db::DbError;
 use crate::web::{self, Routes, State};
 use crate::{metrics, worker};
+
+/// How often a database that does not answer at the start is asked again.
+const TRY_AGAIN: Duration = Duration::from_secs(1);
 
 /// What a process does, so that replicas can be split.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -43,19 +49,25 @@ pub(super) async fn run(mut config: Config, args: Args) -> Result<()> {
     }
     let listener = TcpListener::bind(&config.server.bind)
         .with_context(|| format!("listening on {}", config.server.bind))?;
-    let bridge = context::open(config)?;
+    let takes_callbacks = args.role != Role::Worker;
+    let service = context::open_service(config, takes_callbacks).await?;
     println!("listening on http://{}", listener.local_addr()?);
-    serve(bridge, listener, args.role, stop_signal()?).await
+    serve(service, listener, args.role, stop_signal()?).await
 }
 
 /// Serves until `stop` completes, then lets what is in flight come to its end.
 pub(super) async fn serve(
-    bridge: Bridge,
+    service: Service,
     listener: TcpListener,
     role: Role,
     stop: impl Future<Output = ()>,
 ) -> Result<()> {
-    let (intake, writer) = Intake::start(bridge.db.clone(), &bridge.config.intake)?;
+    let Service {
+        bridge,
+        spool,
+        mut is_up,
+    } = service;
+    let (intake, writer) = Intake::start(bridge.db.clone(), &bridge.config.intake, spool.clone())?;
     let state = State {
         bridge: bridge.clone(),
         intake,
@@ -68,17 +80,26 @@ pub(super) async fn serve(
     let server = web::serve(listener, state, routes)?;
     let handle = server.handle();
     let (shutdown, stopping) = watch::channel(false);
-    let mut workers = match role {
-        Role::All | Role::Worker => worker::start(&bridge, &stopping),
-        Role::Web => tokio::task::JoinSet::new(),
+    let start = || workers(&bridge, spool.as_ref(), role, &stopping);
+    let mut workers = match is_up {
+        true => start(),
+        false => JoinSet::new(),
     };
     tracing::info!(?role, "serving");
     let mut served = tokio::spawn(server);
-    tokio::select! {
-        () = stop => {}
-        ended = &mut served => {
-            ended.context("the HTTP server ended")??;
-            return Ok(());
+    let mut stop = std::pin::pin!(stop);
+    loop {
+        tokio::select! {
+            () = &mut stop => break,
+            ended = &mut served => {
+                ended.context("the HTTP server ended")??;
+                return Ok(());
+            }
+            up = wait_for_database(&bridge), if !is_up => {
+                up?;
+                is_up = true;
+                workers = start();
+            }
         }
     }
     tracing::info!("shutting down");
@@ -98,6 +119,36 @@ pub(super) async fn serve(
     }
     tracing::info!("stopped");
     Ok(())
+}
+
+/// The work of a role.
+fn workers(
+    bridge: &Bridge,
+    spool: Option<&Spool>,
+    role: Role,
+    stopping: &watch::Receiver<bool>,
+) -> JoinSet<()> {
+    let mut workers = match role {
+        Role::All | Role::Worker => worker::start(bridge, stopping),
+        Role::Web => JoinSet::new(),
+    };
+    if let Some(spool) = spool {
+        worker::start_spool(&mut workers, bridge, spool, stopping);
+    }
+    workers
+}
+
+/// Brings the database up to date as soon as it answers.
+async fn wait_for_database(bridge: &Bridge) -> Result<()> {
+    loop {
+        let db = bridge.db.clone();
+        let migrated = tokio::task::spawn_blocking(move || db.migrate()).await?;
+        match migrated {
+            Ok(_) => return Ok(()),
+            Err(DbError::Unavailable(_)) => tokio::time::sleep(TRY_AGAIN).await,
+            Err(error) => return Err(error).context("bringing the database up to date"),
+        }
+    }
 }
 
 /// Completes at the first interrupt or termination signal.

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use chrono::NaiveDateTime;
 use diesel::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use crate::db::{Conn, on_engine, schema::accounts, text_enum};
 use crate::ids::{AccountId, ProjectId};
@@ -29,7 +30,7 @@ text_enum! {
 }
 
 /// An account as stored. The sealed columns open only with the vault.
-#[derive(Clone, Queryable, Selectable)]
+#[derive(Clone, PartialEq, Eq, Queryable, Selectable, Serialize, Deserialize)]
 #[diesel(table_name = accounts)]
 pub struct Account {
     /// Row id.

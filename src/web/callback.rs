@@ -1,6 +1,6 @@
 //! WeChat's side of the door: the check of the callback URL, and the callbacks.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, ContentType};
@@ -25,7 +25,7 @@ pub(super) async fn verify(
     request: HttpRequest,
 ) -> HttpResponse {
     let query = Query::parse(request.query_string());
-    match state.bridge.echo(&app_id, &query).await {
+    match state.bridge.echo(&state.intake, &app_id, &query).await {
         // No signature covers the text, so no browser may take it for a page.
         Ok(echo) => HttpResponse::Ok()
             .content_type(ContentType::plaintext())
@@ -44,7 +44,8 @@ pub(super) async fn receive(
     request: HttpRequest,
     payload: web::Payload,
 ) -> HttpResponse {
-    let account = match state.bridge.account(&app_id).await {
+    let since = Instant::now();
+    let account = match state.bridge.account(&state.intake, &app_id).await {
         Ok(account) => account,
         Err(ReceiveError::UnknownAccount) => return unknown(&state, &strays, &request),
         Err(error) => return refuse(&app_id, &error),
@@ -62,7 +63,7 @@ pub(super) async fn receive(
     let query = Query::parse(request.query_string());
     let received = state
         .bridge
-        .receive(&state.intake, &account, &query, &body)
+        .receive(&state.intake, &account, &query, &body, since)
         .await;
     match received {
         Ok(Answer::Success) => HttpResponse::Ok()

@@ -26,6 +26,15 @@ pub(super) async fn ready(state: web::Data<State>) -> HttpResponse {
     }
 }
 
+/// `GET /readyz/callbacks`: a callback can be made durable, in the database or in the spool. For whoever
+/// decides where WeChat's pushes go: a process without its database takes them all the same.
+pub(super) async fn ready_for_callbacks(state: web::Data<State>) -> HttpResponse {
+    match state.intake.away() {
+        Some(_) => HttpResponse::Ok().body("ready: callbacks are kept in the spool"),
+        None => ready(state).await,
+    }
+}
+
 /// `GET /metrics`: counters and gauges in Prometheus' text format.
 pub(super) async fn metrics(state: web::Data<State>) -> HttpResponse {
     let Some(handle) = &state.metrics else {
@@ -34,6 +43,16 @@ pub(super) async fn metrics(state: web::Data<State>) -> HttpResponse {
     match state.bridge.gauges().await {
         Ok(gauges) => show(gauges),
         Err(error) => tracing::warn!(%error, "gauges not read"),
+    }
+    if let Some(spool) = state.intake.spool() {
+        match spool.fill().await {
+            Ok(fill) => {
+                let oldest = fill.oldest.map(|oldest| state.bridge.clock.now() - oldest);
+                let oldest = oldest.map_or(0, |age| age.num_seconds().max(0));
+                metrics::spool(fill.waiting, fill.refused, fill.bytes, oldest);
+            }
+            Err(error) => tracing::warn!(%error, "the spool is not read"),
+        }
     }
     HttpResponse::Ok()
         .content_type(ContentType::plaintext())

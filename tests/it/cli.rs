@@ -8,6 +8,7 @@ mod explain;
 mod misuse;
 mod people;
 mod roles;
+mod spool;
 mod templates;
 mod trigger;
 mod watch;

@@ -1,21 +1,30 @@
 //! Group commit: while one commit is in flight, further events gather into the next multi-row
 //! insert. There is no artificial wait, and every caller is answered after its own row is durable.
+//!
+//! While the database takes nothing, callers are held and the commit is repeated: an outage of a few
+//! seconds costs no callback. Whoever has waited as long as WeChat can goes to the spool, if there is one.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use thiserror::Error;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 
 use super::insert::Inserter;
+use crate::bridge::spool::Spool;
 use crate::config;
 use crate::db::{Conn, Db, DbError};
 use crate::models::event::NewEvent;
 
 /// What a row costs beside its body, roughly: keeps the bound honest for small callbacks.
 const ROW_OVERHEAD: usize = 512;
+/// How often a commit is repeated while the database takes nothing.
+const AGAIN: Duration = Duration::from_millis(100);
+/// At most one line of a kind in this time about a database that takes nothing.
+const TOLD: Duration = Duration::from_secs(1);
 
 /// Why an event is not stored. WeChat is answered 5xx and will retry.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
@@ -32,15 +41,25 @@ pub enum NotStored {
 }
 
 struct Waiting {
-    event: NewEvent,
+    event: Arc<NewEvent>,
     stored: Caller,
+}
+
+/// What became of a row.
+enum Outcome {
+    /// It is durable.
+    Stored,
+    /// The database refused it for what it says.
+    Refused,
+    /// The database takes nothing.
+    Away,
 }
 
 /// Whoever waits for a row, and the room it takes: given back with the answer, also if nobody
 /// waits any more.
 struct Caller {
-    answer: oneshot::Sender<bool>,
-    _room: Room,
+    answer: oneshot::Sender<Outcome>,
+    _room: Arc<Room>,
 }
 
 /// The way into the events table. Clones feed one writer.
@@ -49,6 +68,9 @@ pub struct Intake {
     queue: mpsc::UnboundedSender<Waiting>,
     bytes: Arc<AtomicUsize>,
     most_bytes: usize,
+    /// How long a caller is held.
+    hold: Duration,
+    spool: Option<Spool>,
 }
 
 impl Intake {
@@ -57,10 +79,17 @@ impl Intake {
     ///
     /// # Errors
     /// If the thread cannot be started. Must be called within a tokio runtime.
-    pub fn start(db: Db, settings: &config::Intake) -> std::io::Result<(Self, JoinHandle<()>)> {
+    pub fn start(
+        db: Db,
+        settings: &config::Intake,
+        spool: Option<Spool>,
+    ) -> std::io::Result<(Self, JoinHandle<()>)> {
         let (queue, incoming) = mpsc::unbounded_channel();
+        let hold = Duration::from_millis(settings.hold_ms);
         let writer = Writer {
             db,
+            hold,
+            told: None,
             runtime: Handle::current(),
             connection: None,
             inserter: Inserter::default(),
@@ -73,30 +102,77 @@ impl Intake {
             queue,
             bytes: Arc::default(),
             most_bytes: settings.queue_bytes,
+            hold,
+            spool,
         };
         Ok((intake, thread))
     }
 
-    /// Stores an event; returns once it is durable. One that is stored already counts as stored.
+    /// The spool, while the database is thought to take nothing.
+    pub fn away(&self) -> Option<&Spool> {
+        self.spool.as_ref().filter(|spool| spool.is_away())
+    }
+
+    /// The spool, if there is one.
+    pub fn spool(&self) -> Option<&Spool> {
+        self.spool.as_ref()
+    }
+
+    /// Stores an event of the account with this AppID, whose callback came in at `since`; returns once it
+    /// is durable, here or in the spool. One that is stored already counts as stored.
     ///
     /// # Errors
     /// If it is not.
-    pub async fn store(&self, event: NewEvent) -> Result<(), NotStored> {
+    pub async fn store(
+        &self,
+        app_id: &str,
+        event: NewEvent,
+        since: Instant,
+    ) -> Result<Place, NotStored> {
         let bytes = event.body.len() + ROW_OVERHEAD;
-        let room = Room::take(&self.bytes, bytes, self.most_bytes)?;
-        let (sender, answer) = oneshot::channel();
-        let stored = Caller {
-            answer: sender,
-            _room: room,
-        };
-        self.queue
-            .send(Waiting { event, stored })
-            .map_err(|_| NotStored::Closed)?;
-        match answer.await {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(NotStored::Failed),
-            Err(_) => Err(NotStored::Closed),
+        let room = Arc::new(Room::take(&self.bytes, bytes, self.most_bytes)?);
+        if let Some(spool) = self.away() {
+            return keep(spool, app_id, &event).await;
         }
+        let event = Arc::new(event);
+        let (sender, answer) = oneshot::channel();
+        let waiting = Waiting {
+            event: Arc::clone(&event),
+            stored: Caller {
+                answer: sender,
+                _room: Arc::clone(&room),
+            },
+        };
+        self.queue.send(waiting).map_err(|_| NotStored::Closed)?;
+        let left = self.hold.saturating_sub(since.elapsed());
+        match (tokio::time::timeout(left, answer).await, &self.spool) {
+            (Ok(Ok(Outcome::Stored)), _) => Ok(Place::Database),
+            (Ok(Ok(Outcome::Refused)), _) => Err(NotStored::Failed),
+            (Ok(Err(_)), _) => Err(NotStored::Closed),
+            // It may still be committed: then the spool has it a second time, and the database leaves that out.
+            (Ok(Ok(Outcome::Away)) | Err(_), Some(spool)) => {
+                spool.begin();
+                keep(spool, app_id, &event).await
+            }
+            (Ok(Ok(Outcome::Away)) | Err(_), None) => Err(NotStored::Failed),
+        }
+    }
+}
+
+/// Where an event is durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// In the database.
+    Database,
+    /// In the spool of this machine.
+    Spool,
+}
+
+async fn keep(spool: &Spool, app_id: &str, event: &NewEvent) -> Result<Place, NotStored> {
+    match spool.keep(app_id, event).await {
+        Ok(()) => Ok(Place::Spool),
+        // The spool has told it.
+        Err(_) => Err(NotStored::Failed),
     }
 }
 
@@ -132,39 +208,73 @@ struct Writer {
     runtime: Handle,
     connection: Option<Conn>,
     inserter: Inserter,
+    /// How long a commit is repeated.
+    hold: Duration,
+    /// When it was last told that the database takes nothing.
+    told: Option<Instant>,
 }
 
 impl Writer {
     fn run(mut self, mut incoming: mpsc::UnboundedReceiver<Waiting>, rows: usize) {
         let mut waiting = Vec::with_capacity(rows);
         while incoming.blocking_recv_many(&mut waiting, rows) > 0 {
+            // Whoever has gone to the spool meanwhile needs no row here.
+            waiting.retain(|waiting| !waiting.stored.answer.is_closed());
             // In the order of their index, which is the fastest, and so that two replicas with the
             // same events cannot lock each other out.
             waiting.sort_unstable_by_key(|waiting| waiting.event.key());
-            let (events, callers): (Vec<NewEvent>, Vec<Caller>) = waiting
+            let (events, callers): (Vec<Arc<NewEvent>>, Vec<Caller>) = waiting
                 .drain(..)
                 .map(|waiting| (waiting.event, waiting.stored))
                 .unzip();
-            match self.commit(&events) {
-                Ok(()) => answer(callers, true),
-                Err(error) if events.len() > 1 && error.is_about_data() => {
-                    self.commit_singly(&events, callers);
-                }
-                Err(error) => {
-                    tracing::error!(events.count = events.len(), %error, "events not stored");
-                    answer(callers, false);
-                }
+            if !events.is_empty() {
+                self.settle(events, callers);
             }
+        }
+    }
+
+    /// Commits a batch and answers everybody in it.
+    fn settle(&mut self, mut events: Vec<Arc<NewEvent>>, mut callers: Vec<Caller>) {
+        let until = Instant::now() + self.hold;
+        loop {
+            match self.commit(&events) {
+                Ok(()) => return answer(callers, || Outcome::Stored),
+                Err(error) if error.is_about_data() && events.len() > 1 => {
+                    return self.commit_singly(events, callers);
+                }
+                Err(error) if error.is_about_data() => {
+                    tracing::error!(%error, "event not stored");
+                    return answer(callers, || Outcome::Refused);
+                }
+                Err(error) => self.tell(&error, events.len()),
+            }
+            (events, callers) = events
+                .into_iter()
+                .zip(callers)
+                .filter(|(_, caller)| !caller.answer.is_closed())
+                .unzip();
+            if events.is_empty() || Instant::now() + AGAIN > until {
+                return answer(callers, || Outcome::Away);
+            }
+            std::thread::sleep(AGAIN);
+        }
+    }
+
+    /// One line a second: callbacks come by the thousand.
+    fn tell(&mut self, error: &DbError, count: usize) {
+        if self.told.is_none_or(|told| told.elapsed() >= TOLD) {
+            self.told = Some(Instant::now());
+            tracing::error!(events.count = count, %error, "the database takes no events, callers are held");
         }
     }
 
     /// Commits a batch. Where the connection has died meanwhile, it is tried once more on a new
     /// one: what was stored already is left as it is.
-    fn commit(&mut self, events: &[NewEvent]) -> Result<(), DbError> {
+    fn commit(&mut self, events: &[Arc<NewEvent>]) -> Result<(), DbError> {
         if let Some(connection) = self.connection.take() {
             match self.commit_on(connection, events) {
                 Err(error) if !error.is_about_data() => {
-                    tracing::warn!(%error, "database connection lost, connecting again");
+                    tracing::debug!(%error, "database connection lost, connecting again");
                 }
                 done => return done,
             }
@@ -173,7 +283,7 @@ impl Writer {
         self.commit_on(connection, events)
     }
 
-    fn commit_on(&mut self, mut connection: Conn, events: &[NewEvent]) -> Result<(), DbError> {
+    fn commit_on(&mut self, mut connection: Conn, events: &[Arc<NewEvent>]) -> Result<(), DbError> {
         self.db
             .write_at_once(&self.runtime, &mut connection, |conn| {
                 self.inserter.insert(conn, events).map_err(DbError::from)
@@ -184,20 +294,16 @@ impl Writer {
     }
 
     /// One event that the database refuses must not take the others of its batch with it.
-    fn commit_singly(&mut self, events: &[NewEvent], callers: Vec<Caller>) {
-        for (event, caller) in events.iter().zip(callers) {
-            let stored = self.commit(std::slice::from_ref(event));
-            if let Err(error) = &stored {
-                tracing::error!(event.kind = %event.kind, %error, "event not stored");
-            }
-            answer(vec![caller], stored.is_ok());
+    fn commit_singly(&mut self, events: Vec<Arc<NewEvent>>, callers: Vec<Caller>) {
+        for (event, caller) in events.into_iter().zip(callers) {
+            self.settle(vec![event], vec![caller]);
         }
     }
 }
 
-fn answer(callers: Vec<Caller>, stored: bool) {
+fn answer(callers: Vec<Caller>, outcome: impl Fn() -> Outcome) {
     for caller in callers {
-        // A caller that went away has nobody to tell; WeChat will retry.
-        let _ = caller.answer.send(stored);
+        // A caller that went away has the answer from elsewhere, or nobody to tell: WeChat will retry.
+        let _ = caller.answer.send(outcome());
     }
 }

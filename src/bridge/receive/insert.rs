@@ -1,5 +1,7 @@
 //! Whether to look for events that are stored already, or to take it that there are none.
 
+use std::borrow::Borrow;
+
 use diesel::QueryResult;
 use diesel::result::{DatabaseErrorKind, Error};
 
@@ -23,7 +25,11 @@ impl Inserter {
     ///
     /// # Errors
     /// Of the database; then none is stored, on SQLite once the transaction is rolled back.
-    pub fn insert(&mut self, conn: &mut Conn, events: &[NewEvent]) -> QueryResult<()> {
+    pub fn insert<E: Borrow<NewEvent>>(
+        &mut self,
+        conn: &mut Conn,
+        events: &[E],
+    ) -> QueryResult<()> {
         if self.watchful == 0 && events.len() >= LARGE {
             match event::insert_new(conn, events) {
                 Err(Error::DatabaseError(DatabaseErrorKind::UniqueViolation, _)) => {}

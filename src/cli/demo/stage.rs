@@ -13,6 +13,7 @@ use super::app::App;
 use crate::bridge::Bridge;
 use crate::bridge::keys::Scope;
 use crate::bridge::register::Draft;
+use crate::cli::context::Service;
 use crate::cli::serve::{self, Role};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -60,7 +61,12 @@ impl Stage {
         let welcome = "欢迎！Welcome!".to_owned();
         let api_key = register(&bridge, simulator.world(), address, &welcome).await?;
         let (stop, stopped) = oneshot::channel();
-        let served = tokio::spawn(serve::serve(bridge, listener, Role::All, async move {
+        let service = Service {
+            bridge,
+            spool: None,
+            is_up: true,
+        };
+        let served = tokio::spawn(serve::serve(service, listener, Role::All, async move {
             let _ = stopped.await;
         }));
         Ok(Self {

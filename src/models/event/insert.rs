@@ -4,6 +4,8 @@
 //! and hardly any push comes twice. So there are two: [`insert_new`] takes it that none is stored
 //! yet, [`insert_many`] does not.
 
+use std::borrow::Borrow;
+
 use chrono::NaiveDateTime;
 use diesel::pg::Pg;
 use diesel::prelude::*;
@@ -15,12 +17,12 @@ use crate::db::{Conn, schema::events};
 
 /// Stores events of which none is stored yet. If one is, the statement fails as a unique
 /// violation; on PostgreSQL none is stored then, on SQLite that is up to the transaction.
-pub fn insert_new(conn: &mut Conn, rows: &[NewEvent]) -> QueryResult<usize> {
+pub fn insert_new<E: Borrow<NewEvent>>(conn: &mut Conn, rows: &[E]) -> QueryResult<usize> {
     match conn {
         Conn::Postgres(conn) => Unnest::<false>::new(rows).execute(conn),
         Conn::Sqlite(conn) => rows.iter().try_fold(0, |stored, row| {
             diesel::insert_into(events::table)
-                .values(row)
+                .values(row.borrow())
                 .execute(conn)
                 .map(|one| stored + one)
         }),
@@ -28,12 +30,12 @@ pub fn insert_new(conn: &mut Conn, rows: &[NewEvent]) -> QueryResult<usize> {
 }
 
 /// Stores events; one that is already there is left as it is.
-pub fn insert_many(conn: &mut Conn, rows: &[NewEvent]) -> QueryResult<usize> {
+pub fn insert_many<E: Borrow<NewEvent>>(conn: &mut Conn, rows: &[E]) -> QueryResult<usize> {
     match conn {
         Conn::Postgres(conn) => Unnest::<true>::new(rows).execute(conn),
         Conn::Sqlite(conn) => rows.iter().try_fold(0, |stored, row| {
             diesel::insert_into(events::table)
-                .values(row)
+                .values(row.borrow())
                 .on_conflict_do_nothing()
                 .execute(conn)
                 .map(|one| stored + one)
@@ -55,16 +57,19 @@ struct Unnest<'a, const SKIP: bool> {
 }
 
 impl<'a, const SKIP: bool> Unnest<'a, SKIP> {
-    fn new(rows: &'a [NewEvent]) -> Self {
+    fn new<E: Borrow<NewEvent>>(rows: &'a [E]) -> Self {
+        let rows = || rows.iter().map(Borrow::borrow);
         Self {
-            account_ids: rows.iter().map(|row| row.account_id.0).collect(),
-            create_times: rows.iter().map(|row| row.create_time).collect(),
-            received: rows.iter().map(|row| row.received_at).collect(),
-            dedup_keys: rows.iter().map(|row| row.dedup_key).collect(),
-            kinds: rows.iter().map(|row| row.kind.as_str()).collect(),
-            openids: rows.iter().map(|row| row.openid.as_deref()).collect(),
-            bodies: rows.iter().map(|row| row.body.as_slice()).collect(),
-            problems: rows.iter().map(|row| row.problem.as_deref()).collect(),
+            account_ids: rows().map(|row: &NewEvent| row.account_id.0).collect(),
+            create_times: rows().map(|row: &NewEvent| row.create_time).collect(),
+            received: rows().map(|row: &NewEvent| row.received_at).collect(),
+            dedup_keys: rows().map(|row: &NewEvent| row.dedup_key).collect(),
+            kinds: rows().map(|row: &NewEvent| row.kind.as_str()).collect(),
+            openids: rows().map(|row: &NewEvent| row.openid.as_deref()).collect(),
+            bodies: rows().map(|row: &NewEvent| row.body.as_slice()).collect(),
+            problems: rows()
+                .map(|row: &NewEvent| row.problem.as_deref())
+                .collect(),
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::invariants::SEND;
 use crate::support::Fixture;
 use crate::support::program::{Running, eventually};
 
-fn follow(shop: &Shop, person: u32) -> Signed {
+pub(super) fn follow(shop: &Shop, person: u32) -> Signed {
     let settings = &shop.official;
     let openid = population::openid(OA, person);
     let now = shop.world().now() / 1000;
@@ -51,7 +51,7 @@ async fn send_blindly(running: &Running, push: &Signed) -> TcpStream {
     stream
 }
 
-async fn send_again(shop: &Shop, running: &Running, push: &Signed) -> Response {
+pub(super) async fn send_again(shop: &Shop, running: &Running, push: &Signed) -> Response {
     let request = shop.http.post(format!("{}/callback/{OA}", running.url));
     request
         .query(&push.query)

@@ -67,7 +67,7 @@ both_engines! {
         let stored = all(conn, ground.official);
         assert_eq!(stored.len(), 3);
         assert_eq!(stored[2].body, first.body, "the first one stays as it is");
-        assert_eq!(event::insert_many(conn, &[]).unwrap(), 0);
+        assert_eq!(event::insert_many::<NewEvent>(conn, &[]).unwrap(), 0);
     }
 
     async fn a_large_batch_is_stored_once_whatever_of_it_came_before(ground: Ground) {

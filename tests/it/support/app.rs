@@ -96,7 +96,8 @@ pub(crate) struct Server {
 
 impl Server {
     fn start(bridge: &Bridge) -> Self {
-        let (intake, _writer) = Intake::start(bridge.db.clone(), &bridge.config.intake).unwrap();
+        let (intake, _writer) =
+            Intake::start(bridge.db.clone(), &bridge.config.intake, None).unwrap();
         let state = State {
             bridge: bridge.clone(),
             intake,

@@ -1,0 +1,218 @@
+//! From the spool into the database, in the order in which events came.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use tokio::sync::Notify;
+
+use super::{Spool, SpoolError};
+use crate::bridge::Step;
+use crate::db::{Db, DbError};
+use crate::ids::AccountId;
+use crate::models::account;
+use crate::models::event::{self, NewEvent};
+use crate::models::spool::{self, Kept};
+
+/// Events in one statement.
+const BATCH: i64 = 256;
+/// How often the database is tried while it is away.
+const AGAIN: Duration = Duration::from_millis(500);
+
+/// What one batch came to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Drained {
+    /// Events that the database has now.
+    pub stored: usize,
+    /// Events that it refuses for what they say, or whose account it does not have; they stay.
+    pub refused: usize,
+    /// Where the next batch begins.
+    next: i64,
+}
+
+impl Spool {
+    /// Moves one batch into the database and wakes nobody. While that is away it is tried again and
+    /// again; between two batches there is as long a pause as one takes, since new callbacks come first.
+    ///
+    /// # Errors
+    /// If the file cannot be read or written.
+    pub async fn drain_step(&self, db: &Db) -> Result<Step, SpoolError> {
+        let started = Instant::now();
+        match self.drain(db, 0, false).await {
+            Ok(Some(_)) => {
+                self.end();
+                tokio::time::sleep(started.elapsed()).await;
+                Ok(Step::Worked)
+            }
+            Ok(None) if self.is_away() => {
+                if db.read(ping).await.is_ok() {
+                    self.end();
+                }
+                Ok(Step::Later(AGAIN))
+            }
+            Ok(None) => Ok(Step::Idle),
+            Err(NotDrained::Away) => Ok(Step::Later(AGAIN)),
+            Err(NotDrained::Spool(error)) => Err(error),
+        }
+    }
+
+    /// Told when something was put into the spool.
+    pub fn wake(&self) -> &Notify {
+        &self.wake
+    }
+
+    /// Keeps the accounts beside it as they are now.
+    ///
+    /// # Errors
+    /// If the file does not take them; that the database does not say is none.
+    pub async fn know_step(&self, db: &Db) -> Result<Step, SpoolError> {
+        // While the database is away, what is known stays.
+        if let Ok(accounts) = db.read(|conn| Ok::<_, DbError>(account::all(conn)?)).await {
+            self.know(accounts).await?;
+        }
+        Ok(Step::Idle)
+    }
+
+    /// Moves everything into the database, also what it has refused before.
+    ///
+    /// # Errors
+    /// If either of them fails; what was moved until then is in the database.
+    pub async fn drain_all(&self, db: &Db) -> Result<Drained, SpoolError> {
+        let mut all = Drained::default();
+        while let Some(batch) = self.drain(db, all.next, true).await? {
+            all = Drained {
+                stored: all.stored + batch.stored,
+                refused: all.refused + batch.refused,
+                next: batch.next,
+            };
+        }
+        Ok(all)
+    }
+
+    /// One batch behind `after`; none if there is nothing.
+    async fn drain(
+        &self,
+        db: &Db,
+        after: i64,
+        refused_too: bool,
+    ) -> Result<Option<Drained>, NotDrained> {
+        let batch = self
+            .file
+            .read(move |conn| Ok::<_, DbError>(spool::oldest(conn, after, BATCH, refused_too)?))
+            .await?;
+        let Some(last) = batch.last() else {
+            return Ok(None);
+        };
+        let next = last.id;
+        let accounts = db
+            .read(|conn| Ok::<_, DbError>(account::all(conn)?))
+            .await
+            .map_err(|_| NotDrained::Away)?;
+        let accounts: HashMap<String, AccountId> = accounts
+            .into_iter()
+            .map(|account| (account.app_id, account.id))
+            .collect();
+        let outcome = store(db, batch, &accounts).await?;
+        let drained = Drained {
+            stored: outcome.stored.len(),
+            refused: outcome.refused.len(),
+            next,
+        };
+        let is_empty = self.file.write(move |conn| {
+            spool::remove(conn, &outcome.stored)?;
+            for (id, refusal) in &outcome.refused {
+                tracing::error!(spool.id = id, refusal, "an event in the spool is refused");
+                spool::refuse(conn, *id, refusal)?;
+            }
+            Ok::<_, DbError>(spool::oldest(conn, 0, 1, true)?.is_empty())
+        });
+        if is_empty.await? {
+            // Not within the transaction that made the room.
+            let shrunk = self
+                .file
+                .read(|conn| Ok::<_, DbError>(spool::shrink(conn)?));
+            shrunk.await?;
+        }
+        Ok(Some(drained))
+    }
+}
+
+/// Why a batch is still in the spool.
+enum NotDrained {
+    /// The database does not take it.
+    Away,
+    /// The spool itself fails.
+    Spool(SpoolError),
+}
+
+impl From<DbError> for NotDrained {
+    fn from(error: DbError) -> Self {
+        Self::Spool(error.into())
+    }
+}
+
+impl From<NotDrained> for SpoolError {
+    fn from(error: NotDrained) -> Self {
+        match error {
+            NotDrained::Away => {
+                Self::File(DbError::Unavailable("the database takes no events".into()))
+            }
+            NotDrained::Spool(error) => error,
+        }
+    }
+}
+
+#[derive(Default)]
+struct Outcome {
+    stored: Vec<i64>,
+    refused: Vec<(i64, String)>,
+}
+
+async fn store(
+    db: &Db,
+    batch: Vec<Kept>,
+    accounts: &HashMap<String, AccountId>,
+) -> Result<Outcome, NotDrained> {
+    let mut outcome = Outcome::default();
+    let mut events: Vec<(i64, NewEvent)> = Vec::with_capacity(batch.len());
+    for kept in batch {
+        match accounts.get(&kept.app_id) {
+            Some(account) => events.push((kept.id, kept.into_event(*account))),
+            None => {
+                let why = format!("there is no account {}", kept.app_id);
+                outcome.refused.push((kept.id, why));
+            }
+        }
+    }
+    // In the order of their index, as all who write events do, so that no two lock each other out.
+    events.sort_unstable_by_key(|(_, event)| event.key());
+    let (ids, events): (Vec<i64>, Vec<NewEvent>) = events.into_iter().unzip();
+    match insert(db, events.clone()).await {
+        Ok(()) => outcome.stored = ids,
+        Err(error) if error.is_about_data() => {
+            for (id, event) in ids.into_iter().zip(events) {
+                match insert(db, vec![event]).await {
+                    Ok(()) => outcome.stored.push(id),
+                    Err(error) if error.is_about_data() => {
+                        outcome.refused.push((id, error.to_string()));
+                    }
+                    Err(_) => return Err(NotDrained::Away),
+                }
+            }
+        }
+        Err(_) => return Err(NotDrained::Away),
+    }
+    Ok(outcome)
+}
+
+async fn insert(db: &Db, events: Vec<NewEvent>) -> Result<(), DbError> {
+    db.write(move |conn| {
+        event::insert_many(conn, &events)?;
+        Ok(())
+    })
+    .await
+}
+
+fn ping(conn: &mut crate::db::Conn) -> Result<(), DbError> {
+    use diesel::r2d2::R2D2Connection as _;
+    Ok(conn.ping()?)
+}

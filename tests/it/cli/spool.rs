@@ -1,0 +1,219 @@
+//! Callbacks while the database takes none: held, kept on this machine's disk, and stored once when it is
+//! back, also after a crash and a restart in between.
+
+use std::sync::mpsc;
+use std::thread::JoinHandle;
+
+use diesel::connection::SimpleConnection;
+use queqiao::db::{Conn, Db, Engine};
+use queqiao::simulator::{Origin, population};
+use serde_json::{Value, json};
+
+use super::crash::{follow, send_again};
+use super::{OA, Shop};
+use crate::support::Fixture;
+use crate::support::TestDb;
+use crate::support::program::{Running, eventually};
+
+/// Somebody who holds the events, so that nobody else writes one.
+struct Held {
+    release: mpsc::Sender<()>,
+    thread: JoinHandle<()>,
+}
+
+impl Held {
+    fn events(database: &TestDb) -> Self {
+        let db = Db::open(&database.url(), 1).unwrap();
+        let (release, released) = mpsc::channel();
+        let (held, is_held) = mpsc::channel();
+        let thread = std::thread::spawn(move || {
+            let mut conn = db.connect().unwrap();
+            let run = |conn: &mut Conn, postgres: &str, sqlite: &str| match conn {
+                Conn::Postgres(conn) => conn.batch_execute(postgres).unwrap(),
+                Conn::Sqlite(conn) => conn.batch_execute(sqlite).unwrap(),
+            };
+            let lock = "BEGIN; LOCK TABLE events IN ACCESS EXCLUSIVE MODE";
+            run(&mut conn, lock, "BEGIN EXCLUSIVE");
+            held.send(()).unwrap();
+            released.recv().unwrap();
+            run(&mut conn, "COMMIT", "COMMIT");
+        });
+        is_held.recv().unwrap();
+        Self { release, thread }
+    }
+
+    fn release(self) {
+        self.release.send(()).unwrap();
+        self.thread.join().unwrap();
+    }
+}
+
+/// How many events a spool holds, by `queqiao spool show`.
+fn waiting(shop: &Shop) -> u64 {
+    let shown = shop.program.run(&["spool", "show"]).ok();
+    let line = shown.lines().find_map(|line| line.strip_prefix("waiting"));
+    line.unwrap().trim().parse().unwrap()
+}
+
+async fn events(shop: &Shop, running: &Running, count: usize) -> Value {
+    eventually("the events", async || {
+        let events = shop.get(running, "/events").await;
+        let found = events["items"].as_array().unwrap();
+        let done = found.iter().all(|event| event["state"] == "processed");
+        (found.len() == count && done).then_some(events)
+    })
+    .await
+}
+
+async fn shop_that_holds_for_200_ms(engine: Engine) -> Shop {
+    let mut shop = Shop::on(engine).await;
+    shop.program
+        .settings
+        .push(("QUEQIAO_INTAKE__HOLD_MS", "200"));
+    shop.world()
+        .add_followers(OA, 1..9, &Origin::search())
+        .unwrap();
+    shop
+}
+
+/// Ends once the program keeps the accounts beside its spool.
+async fn accounts_are_known(shop: &Shop) {
+    let path = shop.program.directory.join("data/spool.db");
+    let db = Db::open(&queqiao::db::DatabaseUrl::sqlite_file(&path), 1).unwrap();
+    eventually("the accounts", async || {
+        let known =
+            db.read(|conn| Ok::<_, queqiao::db::DbError>(queqiao::models::spool::accounts(conn)?));
+        (known.await.unwrap().len() == 2).then_some(())
+    })
+    .await;
+}
+
+both_engines! {
+    async fn a_push_that_the_database_does_not_take_is_kept_and_stored_once(engine: Engine) {
+        let shop = shop_that_holds_for_200_ms(engine).await;
+        let running = shop.program.serve(&["serve"]);
+        let first = follow(&shop, 1);
+        let (second, third) = (follow(&shop, 2), follow(&shop, 3));
+        assert_eq!(send_again(&shop, &running, &first).await.status(), 200);
+        events(&shop, &running, 1).await;
+        let held = Held::events(&shop.program.database);
+        for push in [&second, &third, &second, &first] {
+            let answer = send_again(&shop, &running, push).await;
+            assert_eq!((answer.status().as_u16(), answer.text().await.unwrap().as_str()), (200, "success"));
+        }
+        assert_eq!(waiting(&shop), 3, "the second of two equal pushes is none of its own");
+        let ready = shop.http.get(format!("{}/readyz/callbacks", running.url)).send().await.unwrap();
+        assert_eq!(ready.status(), 200);
+        held.release();
+        let stored = events(&shop, &running, 3).await;
+        let mut openids: Vec<&str> = stored["items"].as_array().unwrap().iter()
+            .map(|event| event["openid"].as_str().unwrap()).collect();
+        openids.sort_unstable();
+        let mut expected = [1, 2, 3].map(|person| population::openid(OA, person));
+        expected.sort_unstable();
+        assert_eq!(openids, expected);
+        eventually("an empty spool", async || (waiting(&shop) == 0).then_some(())).await;
+        assert_eq!(send_again(&shop, &running, &follow(&shop, 4)).await.status(), 200);
+        events(&shop, &running, 4).await;
+        let metrics = shop.http.get(format!("{}/metrics", running.url)).send().await.unwrap();
+        let metrics = metrics.text().await.unwrap();
+        assert!(metrics.contains("queqiao_spooled_total 4\n"), "{metrics}");
+        assert!(metrics.contains("queqiao_spool_events{state=\"waiting\"} 0\n"), "{metrics}");
+    }
+
+    async fn kills_and_a_start_without_a_database_lose_no_push(engine: Engine) {
+        let mut shop = shop_that_holds_for_200_ms(engine).await;
+        let mut running = shop.program.serve(&["serve"]);
+        accounts_are_known(&shop).await;
+        running.kill();
+        let away = match engine {
+            Engine::Postgres => "postgres://queqiao@127.0.0.1:9/queqiao",
+            Engine::Sqlite => "sqlite:///nonexistent/queqiao.db",
+        };
+        shop.program.settings.push(("DATABASE_URL", away));
+        for person in [1, 2] {
+            let mut running = shop.program.serve(&["serve"]);
+            let answer = send_again(&shop, &running, &follow(&shop, person)).await;
+            assert_eq!(answer.status(), 200);
+            let mut forged = follow(&shop, 3);
+            forged.query.retain(|(name, _)| *name != "msg_signature");
+            assert_eq!(send_again(&shop, &running, &forged).await.status(), 403);
+            running.kill();
+        }
+        assert_eq!(waiting(&shop), 2);
+        shop.program.settings.pop();
+        let running = shop.program.serve(&["serve"]);
+        events(&shop, &running, 2).await;
+        let people = shop.get(&running, "/people").await;
+        assert_eq!(people["items"].as_array().unwrap().len(), 2);
+        eventually("an empty spool", async || (waiting(&shop) == 0).then_some(())).await;
+    }
+
+    async fn a_first_start_without_a_database_is_refused(engine: Engine) {
+        let mut shop = Shop::on(engine).await;
+        let away = match engine {
+            Engine::Postgres => "postgres://queqiao@127.0.0.1:9/queqiao",
+            Engine::Sqlite => "sqlite:///nonexistent/queqiao.db",
+        };
+        shop.program.settings.push(("DATABASE_URL", away));
+        let said = shop.program.run(&["serve", "--bind", "127.0.0.1:0"]);
+        assert_eq!(said.status.code(), Some(1), "{said:?}");
+        assert!(said.err.contains("opening the database"), "{said:?}");
+    }
+
+    async fn a_full_spool_and_none_at_all_acknowledge_nothing(engine: Engine) {
+        for bytes in ["1", "0"] {
+            let mut shop = shop_that_holds_for_200_ms(engine).await;
+            shop.program.settings.push(("QUEQIAO_INTAKE__SPOOL_BYTES", bytes));
+            let running = shop.program.serve(&["serve"]);
+            assert_eq!(send_again(&shop, &running, &follow(&shop, 1)).await.status(), 200);
+            let second = follow(&shop, 2);
+            let held = Held::events(&shop.program.database);
+            assert_eq!(send_again(&shop, &running, &second).await.status(), 503);
+            assert_eq!(send_again(&shop, &running, &second).await.status(), 503);
+            held.release();
+            eventually("the database", async || {
+                let answer = send_again(&shop, &running, &second).await;
+                (answer.status() == 200).then_some(())
+            }).await;
+            events(&shop, &running, 2).await;
+        }
+    }
+
+    async fn the_spool_of_a_replica_that_is_gone_is_drained_by_hand(engine: Engine) {
+        let mut shop = shop_that_holds_for_200_ms(engine).await;
+        let mut running = shop.program.serve(&["serve", "--role", "web"]);
+        accounts_are_known(&shop).await;
+        let held = Held::events(&shop.program.database);
+        for person in [1, 2] {
+            assert_eq!(send_again(&shop, &running, &follow(&shop, person)).await.status(), 200);
+        }
+        running.kill();
+        held.release();
+        let gone = shop.program.directory.join("gone");
+        std::fs::rename(shop.program.directory.join("data/spool.db"), {
+            std::fs::create_dir(&gone).unwrap();
+            gone.join("spool.db")
+        }).unwrap();
+        for end in ["-wal", "-shm"] {
+            let from = shop.program.directory.join(format!("data/spool.db{end}"));
+            std::fs::rename(from, gone.join(format!("spool.db{end}"))).unwrap();
+        }
+        // Another database, which does not have the account, takes none of it.
+        let other = TestDb::new(engine);
+        shop.program.settings.push(("DATABASE_URL", Box::leak(other.text().to_owned().into_boxed_str())));
+        let said = shop.program.run(&["spool", "drain", "gone"]);
+        assert!(said.err.contains("2 events are refused"), "{said:?}");
+        shop.program.settings.pop();
+        let said = shop.program.run(&["spool", "drain", "gone"]).ok();
+        assert!(said.starts_with("2 events are in "), "{said}");
+        let said = shop.program.run(&["spool", "drain", "gone"]).ok();
+        assert!(said.starts_with("0 events are in "), "{said}");
+        let running = shop.program.serve(&["serve"]);
+        events(&shop, &running, 2).await;
+        let said = shop.program.run(&["spool", "drain", "nowhere"]);
+        assert!(said.err.contains("there is no spool at nowhere/spool.db"), "{said:?}");
+        assert_eq!(shop.get(&running, "/events").await["items"].as_array().unwrap().len(), 2);
+        assert_ne!(shop.get(&running, "/people").await["items"], json!([]));
+    }
+}
