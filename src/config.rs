@@ -89,11 +89,13 @@ pub struct Wechat {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Intake {
+    /// How far the time of a push may be from now, seconds; 0: any time will do.
+    pub max_age_seconds: u64,
     /// Largest callback body, bytes.
     pub max_body_bytes: usize,
     /// Rows in one commit at the most.
     pub batch_rows: usize,
-    /// Bytes of callbacks that may wait for their commit.
+    /// Bytes of callbacks that may be read or wait for their commit.
     pub queue_bytes: usize,
     /// How long a callback waits for a database that takes nothing, milliseconds.
     pub hold_ms: u64,

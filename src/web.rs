@@ -17,6 +17,7 @@ use actix_web::http::header::ContentType;
 use actix_web::{App, HttpResponse, HttpServer, web};
 use metrics_exporter_prometheus::PrometheusHandle;
 
+use callback::Refusals;
 use stray::Strays;
 
 use crate::bridge::Bridge;
@@ -50,10 +51,12 @@ pub fn serve(listener: TcpListener, state: State, routes: Routes) -> std::io::Re
     let settings = state.bridge.config.server.clone();
     let state = web::Data::from(Arc::new(state));
     let strays = web::Data::new(Strays::default());
+    let refusals = web::Data::new(Refusals::default());
     let server = HttpServer::new(move || {
         App::new()
             .app_data(state.clone())
             .app_data(strays.clone())
+            .app_data(refusals.clone())
             .configure(|config| configure(config, routes))
     });
     let server = match settings.workers {

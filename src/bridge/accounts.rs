@@ -205,7 +205,10 @@ impl Accounts {
             entries.get(app_id).cloned()
         };
         match known {
-            Some(entry) if self.clock.now() - entry.read_at < TimeDelta::seconds(1) => {
+            Some(entry)
+                if self.clock.now() - entry.read_at < TimeDelta::seconds(1)
+                    || !self.take_turn(app_id, entry.read_at) =>
+            {
                 Ok(entry.account)
             }
             _ => self.reload(app_id).await,

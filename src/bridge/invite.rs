@@ -2,6 +2,7 @@
 //! one-time token. Whoever scans the code, or logs in from the page, is bound to the staff member
 //! whom the invitation is for. The token is shown once; only its hash is stored.
 
+mod hide;
 mod redeem;
 mod scan;
 mod token;
@@ -27,9 +28,11 @@ use crate::models::project;
 use crate::models::staff::{self, Staff};
 use crate::wechat::qrcode::QrCode;
 
+pub(super) use hide::hide;
 pub use redeem::Accepted;
 use redeem::{Place, judge, note, redeem};
 pub(super) use scan::{Presented, lock_presented, redeem_presented};
+pub(super) use token::shown_for;
 
 const CALL: &str = "qrcode/create";
 
@@ -48,7 +51,8 @@ pub const fn why_refused(reason: Refusal) -> &'static str {
              invitation with rebind."
         }
         Refusal::PersonAlreadyBound => {
-            "The person is bound to another staff member. Remove that binding first."
+            "The person is bound to another staff member, and the invitation is revoked, as they have seen it. Remove \
+             that binding if it is wrong, then make a new invitation."
         }
     }
 }

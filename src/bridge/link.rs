@@ -10,6 +10,7 @@ use std::collections::HashMap;
 use chrono::{NaiveDateTime, TimeDelta};
 use diesel::QueryResult;
 
+use super::invite::shown_for;
 use super::moved::{self, Moved};
 use super::retry::{Backoff, jitter};
 use super::webhook::tell::People;
@@ -120,7 +121,8 @@ fn row(
         },
         unionid: text(info.unionid),
         subscribe_scene: text(info.subscribe_scene),
-        qr_scene: text(qr_scene),
+        // WeChat remembers the scene with the token of an invitation, too.
+        qr_scene: text(qr_scene).map(|scene| shown_for(&scene).unwrap_or(scene)),
         language: text(info.language),
         remark: text(info.remark),
         tag_ids: serde_json::to_string(&info.tagid_list)

@@ -2,8 +2,8 @@
 
 mod commit;
 mod insert;
+mod room;
 
-use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -11,17 +11,20 @@ use thiserror::Error;
 
 use super::Bridge;
 use super::accounts::{AccountError, OpenAccount};
+use super::invite::hide;
 use super::spool::Spool;
+use crate::ids::text::TEXT_ID_MAX;
 use crate::metrics;
 use crate::models::account::AccountKind;
 use crate::models::event::{NewEvent, WAITING};
 use crate::models::storable;
-use crate::wechat::callback::{self, Query, Refusal};
+use crate::wechat::callback::{self, Query, Refusal, Window};
 use crate::wechat::message::{self, Content, Push};
 use crate::wechat::{reply, salvage};
 
 pub use commit::{Intake, NotStored, Place};
 pub use insert::Inserter;
+pub use room::{Room, Rooms};
 
 /// Why a callback was not taken in.
 #[derive(Debug, Error)]
@@ -53,7 +56,7 @@ impl Bridge {
     /// Answers WeChat's check of the callback URL with its `echostr`.
     ///
     /// # Errors
-    /// If the account is unknown or the signature is not valid.
+    /// If the account is unknown, or the query cannot be trusted or is not of now.
     pub async fn echo(
         &self,
         intake: &Intake,
@@ -61,13 +64,12 @@ impl Bridge {
         query: &Query,
     ) -> Result<String, ReceiveError> {
         let account = self.account(intake, app_id).await?;
-        match callback::echo(query, &account.credentials) {
-            Ok(echo) => Ok(echo.to_owned()),
-            Err(_) => {
-                let account = self.account_again(intake, &account).await?;
-                Ok(callback::echo(query, &account.credentials)?.to_owned())
-            }
-        }
+        let echo = |account: &OpenAccount| {
+            callback::echo(query, &account.credentials, self.window()).map(str::to_owned)
+        };
+        self.or_again(intake, account, echo)
+            .await
+            .map(|(_, echo)| echo)
     }
 
     /// The account that a callback names, before anything is read for it; of the spool, where the
@@ -108,31 +110,76 @@ impl Bridge {
             .transpose()
     }
 
-    /// Takes a callback in that began at `since`; returns once its event is durable.
+    /// Whether a push may be read at all: what its query says is checked before its body costs
+    /// anything. Gives the account back, which may have been read again.
+    ///
+    /// # Errors
+    /// If the query cannot be trusted or is not of now.
+    pub async fn admit(
+        &self,
+        intake: &Intake,
+        account: Arc<OpenAccount>,
+        query: &Query,
+    ) -> Result<Arc<OpenAccount>, ReceiveError> {
+        let admit =
+            |account: &OpenAccount| callback::admit(query, &account.credentials, self.window());
+        self.or_again(intake, account, admit)
+            .await
+            .map(|(account, ())| account)
+    }
+
+    /// Takes a push in that began at `since` and whose query was admitted; returns once its event is durable.
     ///
     /// # Errors
     /// If it cannot be trusted, or could not be stored.
     pub async fn receive(
         &self,
         intake: &Intake,
-        account: &OpenAccount,
+        account: Arc<OpenAccount>,
         query: &Query,
-        body: &[u8],
-        since: Instant,
+        body: Vec<u8>,
+        (room, since): (Room, Instant),
     ) -> Result<Answer, ReceiveError> {
-        // WeChat's cloud hosting asks whether somebody is there, unsigned and saying nothing.
-        if callback::is_container_check(body) {
-            return Ok(Answer::Success);
+        let open = |account: &OpenAccount| {
+            callback::open(query, &body, &account.credentials).map(|opened| {
+                let sealed = opened.encrypted;
+                (sealed.then(|| opened.plaintext.into_owned()), sealed)
+            })
+        };
+        let (account, (plaintext, encrypted)) = self.or_again(intake, account, open).await?;
+        // What was decrypted takes the place of the body; what came in clear is the body.
+        let plaintext = plaintext.unwrap_or(body);
+        self.take(
+            intake,
+            &account,
+            query,
+            (plaintext, encrypted),
+            (room, since),
+        )
+        .await
+    }
+
+    /// The operator may have changed the token, the key or the mode a moment ago: what a push was
+    /// refused for is looked at once more where the account is another one meanwhile.
+    async fn or_again<T>(
+        &self,
+        intake: &Intake,
+        account: Arc<OpenAccount>,
+        attempt: impl Fn(&OpenAccount) -> Result<T, Refusal>,
+    ) -> Result<(Arc<OpenAccount>, T), ReceiveError> {
+        let refusal = match attempt(&account) {
+            Ok(done) => return Ok((account, done)),
+            Err(refusal) => refusal,
+        };
+        if !refusal.may_pass_with_other_settings() {
+            return Err(refusal.into());
         }
-        match callback::open(query, body, &account.credentials) {
-            Ok(opened) => self.take(intake, account, query, opened, since).await,
-            Err(_) => {
-                // The operator may have changed the token or the key a moment ago.
-                let account = self.account_again(intake, account).await?;
-                let opened = callback::open(query, body, &account.credentials)?;
-                self.take(intake, &account, query, opened, since).await
-            }
+        let again = self.account_again(intake, &account).await?;
+        if Arc::ptr_eq(&again, &account) {
+            return Err(refusal.into());
         }
+        let done = attempt(&again)?;
+        Ok((again, done))
     }
 
     async fn account_again(
@@ -151,27 +198,35 @@ impl Bridge {
             .ok_or(ReceiveError::UnknownAccount)
     }
 
+    fn window(&self) -> Window {
+        Window {
+            now: self.clock.unix_seconds(),
+            seconds: self.config.intake.max_age_seconds,
+        }
+    }
+
     async fn take(
         &self,
         intake: &Intake,
         account: &OpenAccount,
         query: &Query,
-        opened: callback::Opened<'_>,
-        since: Instant,
+        (plaintext, encrypted): (Vec<u8>, bool),
+        (room, since): (Room, Instant),
     ) -> Result<Answer, ReceiveError> {
-        if callback::is_container_check(&opened.plaintext) {
+        if callback::is_container_check(&plaintext) {
             return Ok(Answer::Success);
         }
-        let parsed = message::parse(&opened.plaintext);
-        let answer = match &parsed {
-            Ok(push) => self.answer(account, query, push, opened.encrypted),
-            Err(_) => Answer::Success,
+        let (event, answer) = match message::parse(&plaintext) {
+            Ok(push) => {
+                let answer = self.answer(account, query, &push, encrypted);
+                (self.event(account, &push, plaintext), answer)
+            }
+            Err(error) => {
+                let event = self.unparsed(account, &error.to_string(), plaintext);
+                (event, Answer::Success)
+            }
         };
-        let event = match parsed {
-            Ok(push) => self.event(account, &push, opened.plaintext),
-            Err(error) => self.unparsed(account, &error.to_string(), opened.plaintext),
-        };
-        match intake.store(&account.app_id, event, since).await? {
+        match intake.store(&account.app_id, event, room, since).await? {
             Place::Database => {
                 metrics::callback("stored");
                 self.signals.events.notify_one();
@@ -181,23 +236,29 @@ impl Bridge {
         Ok(answer)
     }
 
-    fn event(&self, account: &OpenAccount, push: &Push, plaintext: Cow<'_, [u8]>) -> NewEvent {
+    fn event(&self, account: &OpenAccount, push: &Push, plaintext: Vec<u8>) -> NewEvent {
+        let dedup_key = push.dedup_key(&plaintext);
+        let (openid, problem) = indexed(push.openid());
+        let is_scan = matches!(
+            push.content,
+            Content::Subscribe { .. } | Content::Scan { .. }
+        );
         NewEvent {
             account_id: account.id,
             create_time: push.create_time,
             received_at: self.clock.now(),
             state: WAITING,
-            dedup_key: push.dedup_key(&plaintext),
+            dedup_key,
             kind: push.kind().into_owned(),
-            openid: push.openid().map(|openid| storable(openid).into_owned()),
-            body: plaintext.into_owned(),
-            problem: None,
+            openid,
+            body: hide(plaintext, is_scan),
+            problem,
         }
     }
 
     /// A signed push that cannot be parsed: a retry cannot help, so it is kept as it is, with
     /// what can be made out of it.
-    fn unparsed(&self, account: &OpenAccount, cause: &str, plaintext: Cow<'_, [u8]>) -> NewEvent {
+    fn unparsed(&self, account: &OpenAccount, cause: &str, plaintext: Vec<u8>) -> NewEvent {
         let found = salvage::salvage(&plaintext);
         metrics::unparsed();
         tracing::warn!(
@@ -207,15 +268,17 @@ impl Bridge {
             cause,
             "callback cannot be parsed, kept raw"
         );
+        let kind = found.kind().into_owned();
+        let is_scan = matches!(kind.as_str(), "event.subscribe" | "event.scan");
         NewEvent {
             account_id: account.id,
             create_time: found.create_time.unwrap_or_default(),
             received_at: self.clock.now(),
             state: WAITING,
             dedup_key: found.dedup_key(&plaintext),
-            kind: found.kind().into_owned(),
-            openid: found.openid().map(|openid| storable(openid).into_owned()),
-            body: plaintext.into_owned(),
+            kind,
+            openid: indexed(found.openid()).0,
+            body: hide(plaintext, is_scan),
             problem: Some(storable(cause).into_owned()),
         }
     }
@@ -236,6 +299,24 @@ impl Bridge {
         match reply::seal(&clear, &account.credentials, now, nonce) {
             Some(sealed) => Answer::Reply(sealed.to_xml()),
             None => Answer::Success,
+        }
+    }
+}
+
+/// The openid as it may stand in an index, or why it may not: no openid of WeChat's is that long,
+/// and PostgreSQL's indexes do not take every length.
+fn indexed(openid: Option<&str>) -> (Option<String>, Option<String>) {
+    let Some(openid) = openid else {
+        return (None, None);
+    };
+    let openid = storable(openid);
+    match openid.chars().count() {
+        0..=TEXT_ID_MAX => (Some(openid.into_owned()), None),
+        length => {
+            let problem = format!(
+                "the openid has {length} characters, more than any of WeChat's ({TEXT_ID_MAX}): kept raw"
+            );
+            (None, Some(problem))
         }
     }
 }

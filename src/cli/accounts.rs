@@ -264,6 +264,13 @@ async fn list(bridge: &Bridge, project: Option<&str>) -> Result<()> {
             "{}  {:16}  {:10}  {}",
             account.app_id, account.kind, account.mode, account.name
         );
+        if account.mode != Mode::Secure.as_str() {
+            println!(
+                "    not in secure mode: whoever sees one of its requests can forge others for some minutes; \
+                 choose 安全模式 in WeChat's console, then: queqiao accounts set {} --mode secure",
+                account.app_id
+            );
+        }
         if let (Some(text), Some(at)) = (account.problem_text, account.problem_at) {
             println!("    problem since {at} UTC: {text}");
         }

@@ -15,12 +15,17 @@ use crate::wechat::signature;
 /// `ToUserName` of the pushes: nobody reads it.
 const ORIGINAL_ID: &str = "gh_0000000000ld";
 
+/// Requests of one connection after which the time is looked at again, as a long load outlasts what Queqiao takes for
+/// now.
+const FRESH: u64 = 64;
+
 pub(super) struct Events<'p> {
     plan: &'p Plan,
     host: String,
     /// Path and query of the callback URL, ready for more query parameters.
     target: String,
     timestamp: String,
+    sent: u64,
     message: Vec<u8>,
     body: Vec<u8>,
     request: Vec<u8>,
@@ -28,14 +33,12 @@ pub(super) struct Events<'p> {
 
 impl<'p> Events<'p> {
     pub(super) fn new(plan: &'p Plan) -> Self {
-        let now = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .map_or(0, |since| since.as_secs());
         Self {
             plan,
             host: host(&plan.url),
             target: target(&plan.url),
-            timestamp: now.to_string(),
+            timestamp: now(),
+            sent: 0,
             message: Vec::new(),
             body: Vec::new(),
             request: Vec::new(),
@@ -48,6 +51,10 @@ impl<'p> Events<'p> {
         let openid = population::openid(&self.plan.app_id, person as u32);
         let nonce = number.to_string();
         let plan = self.plan;
+        self.sent += 1;
+        if self.sent.is_multiple_of(FRESH) {
+            self.timestamp = now();
+        }
         let signature = signature::sign(&[&plan.token, &self.timestamp, &nonce]);
         self.write_message(&openid);
         self.body.clear();
@@ -114,6 +121,12 @@ impl<'p> Events<'p> {
         }
         signature::sign(&[&plan.token, &self.timestamp, nonce, &encrypt])
     }
+}
+
+/// Seconds since 1970.
+fn now() -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.map_or(0, |since| since.as_secs()).to_string()
 }
 
 fn host(url: &Url) -> String {

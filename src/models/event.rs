@@ -3,6 +3,7 @@
 mod insert;
 mod queue;
 mod search;
+mod time;
 mod wipe;
 
 use chrono::NaiveDateTime;
@@ -14,6 +15,7 @@ use crate::ids::{AccountId, EventId, IdentityId};
 pub use insert::{insert_many, insert_new};
 pub use queue::{Processed, Waiting, claim_waiting, fail, finish, requeue, waiting_count};
 pub use search::{Filter, by_id, list};
+pub use time::counted;
 pub use wipe::wipe;
 
 /// Stored and not processed yet.

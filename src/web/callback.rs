@@ -1,26 +1,56 @@
-//! WeChat's side of the door: the check of the callback URL, and the callbacks.
+//! WeChat's side of the door: the check of the callback URL, and the callbacks. What the query says is checked before
+//! anything of a body is read, and room for the body is taken before it is.
+
+mod refusals;
 
 use std::time::{Duration, Instant};
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, ContentType};
 use actix_web::{HttpRequest, HttpResponse, web};
+use futures_util::StreamExt as _;
 use tokio::time::timeout;
 
 use super::State;
 use super::stray::Strays;
-use crate::bridge::receive::{Answer, NotStored, ReceiveError};
+use crate::bridge::receive::{Answer, NotStored, ReceiveError, Room};
 use crate::metrics;
-use crate::wechat::callback::Query;
+use crate::wechat::callback::{self, Query, Refusal};
 use crate::wechat::reply::SUCCESS;
+
+pub(super) use refusals::Refusals;
+use refusals::Refused;
 
 /// WeChat itself gives a push up after five seconds.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// Bytes of room that a body which does not say its length takes at a time.
+const STEP: usize = 16 << 10;
+
+/// Why a callback is not taken in.
+enum Refuse {
+    Receive(ReceiveError),
+    TooLarge,
+    BrokenOff,
+    TooSlow,
+}
+
+impl From<ReceiveError> for Refuse {
+    fn from(error: ReceiveError) -> Self {
+        Self::Receive(error)
+    }
+}
+
+impl From<NotStored> for Refuse {
+    fn from(error: NotStored) -> Self {
+        Self::Receive(error.into())
+    }
+}
 
 /// `GET /callback/{app_id}`: answers the check of the URL with its `echostr`.
 pub(super) async fn verify(
     state: web::Data<State>,
     strays: web::Data<Strays>,
+    refusals: web::Data<Refusals>,
     app_id: web::Path<String>,
     request: HttpRequest,
 ) -> HttpResponse {
@@ -32,7 +62,7 @@ pub(super) async fn verify(
             .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
             .body(echo),
         Err(ReceiveError::UnknownAccount) => unknown(&state, &strays, &request),
-        Err(error) => refuse(&app_id, &error),
+        Err(error) => refuse(&state, &refusals, &app_id, &error.into()),
     }
 }
 
@@ -40,52 +70,110 @@ pub(super) async fn verify(
 pub(super) async fn receive(
     state: web::Data<State>,
     strays: web::Data<Strays>,
+    refusals: web::Data<Refusals>,
     app_id: web::Path<String>,
     request: HttpRequest,
     payload: web::Payload,
 ) -> HttpResponse {
-    let since = Instant::now();
-    let account = match state.bridge.account(&state.intake, &app_id).await {
-        Ok(account) => account,
-        Err(ReceiveError::UnknownAccount) => return unknown(&state, &strays, &request),
-        Err(error) => return refuse(&app_id, &error),
-    };
-    let limit = state.bridge.config.intake.max_body_bytes;
-    let body = match timeout(PATIENCE, payload.to_bytes_limited(limit)).await {
-        Ok(Ok(Ok(body))) => body,
-        Ok(Ok(Err(error))) => {
-            tracing::debug!(%error, "callback body broken off");
-            return unread(&app_id, StatusCode::BAD_REQUEST, "broken_off");
-        }
-        Ok(Err(_)) => return unread(&app_id, StatusCode::PAYLOAD_TOO_LARGE, "too_large"),
-        Err(_) => return unread(&app_id, StatusCode::REQUEST_TIMEOUT, "too_slow"),
-    };
-    let query = Query::parse(request.query_string());
-    let received = state
-        .bridge
-        .receive(&state.intake, &account, &query, &body, since)
-        .await;
-    match received {
+    match take(&state, &app_id, &request, payload).await {
         Ok(Answer::Success) => HttpResponse::Ok()
             .content_type(ContentType::plaintext())
             .body(SUCCESS),
         Ok(Answer::Reply(reply)) => HttpResponse::Ok()
             .content_type(ContentType::xml())
             .body(reply),
-        Err(error) => refuse(&app_id, &error),
+        Err(Refuse::Receive(ReceiveError::UnknownAccount)) => unknown(&state, &strays, &request),
+        Err(refused) => refuse(&state, &refusals, &app_id, &refused),
     }
 }
 
-fn unread(app_id: &str, status: StatusCode, cause: &'static str) -> HttpResponse {
-    metrics::callback(cause);
-    let said = cause.replace('_', " ");
-    tracing::warn!(
-        account.app_id = app_id,
-        cause,
-        "callback refused: body {said}"
-    );
-    // What is left of the body would be taken for the next request.
-    HttpResponse::build(status).force_close().finish()
+async fn take(
+    state: &State,
+    app_id: &str,
+    request: &HttpRequest,
+    mut payload: web::Payload,
+) -> Result<Answer, Refuse> {
+    let since = Instant::now();
+    let query = Query::parse(request.query_string());
+    let account = state.bridge.account(&state.intake, app_id).await?;
+    if query.is_unsigned() {
+        return unsigned(state, request, payload).await;
+    }
+    let account = state.bridge.admit(&state.intake, account, &query).await?;
+    let limit = state.bridge.config.intake.max_body_bytes;
+    let length = length(request).unwrap_or_default();
+    if length > limit {
+        return Err(Refuse::TooLarge);
+    }
+    let mut room = state.intake.room(length)?;
+    let body = read(&mut payload, length, limit, Some(&mut room)).await?;
+    let received = state
+        .bridge
+        .receive(&state.intake, account, &query, body, (room, since));
+    Ok(received.await?)
+}
+
+/// WeChat's cloud hosting asks whether somebody is there, unsigned and saying nothing.
+async fn unsigned(
+    state: &State,
+    request: &HttpRequest,
+    mut payload: web::Payload,
+) -> Result<Answer, Refuse> {
+    let refused = || Refuse::Receive(Refusal::Missing("signature").into());
+    let length = length(request).unwrap_or_default();
+    if length > callback::CONTAINER_CHECK_LENGTH {
+        return Err(refused());
+    }
+    let _room = state.intake.room(callback::CONTAINER_CHECK_LENGTH)?;
+    let limit = callback::CONTAINER_CHECK_LENGTH;
+    match read(&mut payload, length, limit, None).await {
+        Ok(body) if callback::is_container_check(&body) => Ok(Answer::Success),
+        Ok(_) | Err(Refuse::TooLarge) => Err(refused()),
+        Err(error) => Err(error),
+    }
+}
+
+fn length(request: &HttpRequest) -> Option<usize> {
+    let length = request.headers().get(header::CONTENT_LENGTH)?;
+    length.to_str().ok()?.parse().ok()
+}
+
+/// Reads a body. What arrives beyond the said length, as where none is said, takes room of its own first.
+async fn read(
+    payload: &mut web::Payload,
+    length: usize,
+    limit: usize,
+    mut room: Option<&mut Room>,
+) -> Result<Vec<u8>, Refuse> {
+    let mut body = Vec::with_capacity(length);
+    let mut covered = length;
+    let reading = async {
+        while let Some(chunk) = payload.next().await {
+            let chunk = chunk.map_err(|error| {
+                tracing::debug!(%error, "callback body broken off");
+                Refuse::BrokenOff
+            })?;
+            let together = body.len() + chunk.len();
+            if together > limit {
+                return Err(Refuse::TooLarge);
+            }
+            if let Some(room) = &mut room
+                && together > covered
+            {
+                let more = (together - covered).max(STEP);
+                if !room.grow(more) {
+                    return Err(NotStored::Overloaded.into());
+                }
+                covered += more;
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(())
+    };
+    timeout(PATIENCE, reading)
+        .await
+        .map_err(|_| Refuse::TooSlow)??;
+    Ok(body)
 }
 
 fn unknown(state: &State, strays: &Strays, request: &HttpRequest) -> HttpResponse {
@@ -93,22 +181,48 @@ fn unknown(state: &State, strays: &Strays, request: &HttpRequest) -> HttpRespons
     HttpResponse::NotFound().finish()
 }
 
-/// One log line that names the cause; WeChat itself reads nothing but the status.
-fn refuse(app_id: &str, error: &ReceiveError) -> HttpResponse {
-    let (status, cause) = match error {
-        ReceiveError::UnknownAccount => (StatusCode::NOT_FOUND, "unknown_account"),
-        ReceiveError::Refused(refusal) => (StatusCode::FORBIDDEN, refusal.code()),
-        ReceiveError::Account(_) => (StatusCode::SERVICE_UNAVAILABLE, "account_unavailable"),
-        ReceiveError::NotStored(_) => (StatusCode::SERVICE_UNAVAILABLE, "not_stored"),
+/// Log lines that name the cause; WeChat itself reads nothing but the status.
+fn refuse(state: &State, refusals: &Refusals, app_id: &str, refused: &Refuse) -> HttpResponse {
+    let (status, cause, said): (_, _, &dyn std::fmt::Display) = match refused {
+        Refuse::TooLarge => (
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "too_large",
+            &"body too large",
+        ),
+        Refuse::BrokenOff => (StatusCode::BAD_REQUEST, "broken_off", &"body broken off"),
+        Refuse::TooSlow => (StatusCode::REQUEST_TIMEOUT, "too_slow", &"body too slow"),
+        Refuse::Receive(error) => {
+            let (status, cause) = match error {
+                ReceiveError::UnknownAccount => (StatusCode::NOT_FOUND, "unknown_account"),
+                ReceiveError::Refused(refusal) => (StatusCode::FORBIDDEN, refusal.code()),
+                ReceiveError::Account(_) => {
+                    (StatusCode::SERVICE_UNAVAILABLE, "account_unavailable")
+                }
+                ReceiveError::NotStored(_) => (StatusCode::SERVICE_UNAVAILABLE, "not_stored"),
+            };
+            (status, cause, error)
+        }
     };
     metrics::callback(cause);
-    if matches!(error, ReceiveError::NotStored(NotStored::Failed)) {
+    if matches!(
+        refused,
+        Refuse::Receive(ReceiveError::NotStored(NotStored::Failed))
+    ) {
         // The writer has told it, once for all who waited for the same commit.
         tracing::debug!(account.app_id = app_id, cause, "callback not taken");
-    } else if status.is_server_error() {
-        tracing::error!(account.app_id = app_id, cause, %error, "callback not taken");
     } else {
-        tracing::warn!(account.app_id = app_id, cause, %error, "callback refused");
+        let refused = Refused {
+            app_id,
+            cause,
+            status,
+            said,
+        };
+        refusals.tell(&refused, state.bridge.clock.unix_seconds());
     }
-    HttpResponse::new(status)
+    let mut answer = HttpResponse::build(status);
+    if status.is_client_error() {
+        // What is left of the body would be taken for the next request.
+        answer.force_close();
+    }
+    answer.finish()
 }

@@ -2,6 +2,7 @@
 
 mod query;
 mod refusal;
+mod window;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -17,9 +18,10 @@ use crate::wechat::signature;
 
 pub use query::Query;
 pub use refusal::Refusal;
+pub use window::Window;
 
 /// The longest body of a container check; anything longer is not parsed for it.
-const CONTAINER_CHECK_LENGTH: usize = 128;
+pub const CONTAINER_CHECK_LENGTH: usize = 128;
 
 /// How WeChat sends pushes to an account, as chosen in its console. A change there takes effect at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -99,11 +101,15 @@ pub struct Opened<'b> {
     pub encrypted: bool,
 }
 
-/// Answers the verification of the URL: the text to send back as it is, if the request is WeChat's.
+/// Answers the verification of the URL: the text to send back as it is, if the request is WeChat's and of now.
 ///
 /// It comes in clear in every mode. No signature covers the text: send it as `text/plain`, never as HTML.
 /// WeCom (企业微信), another product with almost the same protocol, encrypts it and signs it with `msg_signature`.
-pub fn echo<'q>(query: &'q Query, credentials: &Credentials) -> Result<&'q str, Refusal> {
+pub fn echo<'q>(
+    query: &'q Query,
+    credentials: &Credentials,
+    window: Window,
+) -> Result<&'q str, Refusal> {
     if let Err(refusal) = verify_clear(query, credentials) {
         let is_wecom = query.msg_signature.is_some() && query.has_encrypted_echo();
         return Err(if is_wecom {
@@ -112,10 +118,21 @@ pub fn echo<'q>(query: &'q Query, credentials: &Credentials) -> Result<&'q str, 
             refusal
         });
     }
+    window.check(stamp(query)?.0)?;
     query.echostr.as_deref().ok_or(Refusal::Missing("echostr"))
 }
 
-/// Verifies and, where needed, decrypts a push.
+/// Whether the query of a push can be trusted and is of now: all that can be known before anything of the body is
+/// read. WeChat puts `signature` there in every mode. Where it is not, `msg_signature` covers the same time and has to
+/// wait for the body.
+pub fn admit(query: &Query, credentials: &Credentials, window: Window) -> Result<(), Refusal> {
+    if query.signature.is_some() || query.msg_signature.is_none() {
+        verify_clear(query, credentials)?;
+    }
+    window.check(stamp(query)?.0)
+}
+
+/// Verifies and, where needed, decrypts a push that was admitted by its query.
 ///
 /// An account in secure mode accepts nothing in clear. The other two modes open an encrypted body too, since a
 /// switch of modes in WeChat's console takes effect at once.

@@ -1,9 +1,11 @@
 //! The outer form of an encrypted push or reply: where the `Encrypt` text stands, and how to write it.
 
+mod find;
+
 use std::borrow::Cow;
 
 use crate::wechat::crypto::{self, AesKey};
-use crate::wechat::fields::{Fields, Format, Value};
+use crate::wechat::fields::{Fields, Format};
 use crate::wechat::signature;
 
 /// What a body says before anything in it is decrypted. Nothing of it can be trusted yet.
@@ -22,26 +24,11 @@ pub struct Envelope<'b> {
 /// In compatible mode the clear fields hold a user's unescaped text, which may break the document or bring a false
 /// `Encrypt`: the last one counts, since WeChat appends its own, and a broken XML body is searched from its end.
 pub fn read(body: &[u8]) -> Envelope<'_> {
-    let Ok(fields) = Fields::parse(body) else {
-        return Envelope {
-            encrypt: find_last(body, "<Encrypt>", "</Encrypt>").map(Cow::Borrowed),
-            to_user_name: find_first(body, "<ToUserName>", "</ToUserName>").map(Cow::Borrowed),
-            has_clear_fields: contains(body, b"MsgType"),
-        };
-    };
-    let mut envelope = Envelope::default();
-    for (name, value) in fields {
-        let Value::Text(text) = value else { continue };
-        let name = name.trim();
-        if name.eq_ignore_ascii_case("Encrypt") {
-            envelope.encrypt = Some(text);
-        } else if name.eq_ignore_ascii_case("ToUserName") {
-            envelope.to_user_name.get_or_insert(text);
-        } else if name.eq_ignore_ascii_case("MsgType") {
-            envelope.has_clear_fields = true;
-        }
-    }
-    envelope
+    find::find(body).unwrap_or_else(|| Envelope {
+        encrypt: find_last(body, "<Encrypt>", "</Encrypt>").map(Cow::Borrowed),
+        to_user_name: find_first(body, "<ToUserName>", "</ToUserName>").map(Cow::Borrowed),
+        has_clear_fields: contains(body, b"MsgType"),
+    })
 }
 
 /// Whether the body can hold an `Encrypt` at all; most clear bodies are spared the parsing by it.

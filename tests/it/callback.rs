@@ -1,5 +1,6 @@
 //! Callbacks through the door: what is let in and stored, what is refused, and what is answered.
 
+mod age;
 mod edges;
 mod kinds;
 mod modes;
@@ -8,11 +9,14 @@ mod raw;
 mod refused;
 mod reply;
 mod subscription;
+mod trust;
 
 use queqiao::bridge::keys::Scope;
+use queqiao::clock::Clock;
+use queqiao::config::Config;
 use queqiao::db::Engine;
 use queqiao::ids::ProjectId;
-use queqiao::simulator::{Kind, Settings};
+use queqiao::simulator::{Kind, Settings, SimulatorOptions};
 use queqiao::wechat::callback::Mode;
 use queqiao::wechat::crypto::AesKey;
 use queqiao::wechat::fields::{Fields, Format};
@@ -35,7 +39,14 @@ pub(crate) struct Door {
 
 impl Fixture for Door {
     async fn on(engine: Engine) -> Self {
-        let app = TestApp::on(engine).await;
+        Self::with(engine, |_| {}).await
+    }
+}
+
+impl Door {
+    /// With settings of its own.
+    async fn with(engine: Engine, settings: impl FnOnce(&mut Config)) -> Self {
+        let app = TestApp::with_settings(engine, SimulatorOptions::default(), settings).await;
         let project = app.project("one").await;
         let key = app.key(project, &[Scope::Admin]).await;
         app.simulator.world().add_people(20);
@@ -107,8 +118,18 @@ pub(crate) fn assert_success(answer: &Answer) {
     );
 }
 
+/// The time with which a request is signed: now. The clock of a test begins with the system's.
+pub(crate) fn stamp() -> i64 {
+    Clock::system().unix_seconds()
+}
+
 /// Signs these fields, and seals them as the account's mode demands.
 pub(crate) fn signed(settings: &Settings, fields: &Fields<'_>) -> Signed {
+    signed_at(settings, fields, stamp())
+}
+
+/// [`signed`] at another time.
+pub(crate) fn signed_at(settings: &Settings, fields: &Fields<'_>, timestamp: i64) -> Signed {
     let key = AesKey::parse(&settings.encoding_aes_key).unwrap();
     let sender = Sender {
         token: &settings.token,
@@ -117,7 +138,7 @@ pub(crate) fn signed(settings: &Settings, fields: &Fields<'_>) -> Signed {
         to_user_name: &settings.original_id,
         mode: settings.mode,
         format: settings.format,
-        timestamp: TIME,
+        timestamp,
         nonce: "88412",
         openid: USER,
     };

@@ -151,6 +151,10 @@ pub(super) fn note(
                 reason = refusal.as_str(),
                 "invitation refused"
             );
+            // The token is in hands that are not the staff member's.
+            if refusal == Refusal::PersonAlreadyBound {
+                invitation::revoke(conn, invitation.id, now)?;
+            }
             // Another project's identities are not this project's to see.
             let who = who.filter(|_| refusal != Refusal::Foreign);
             invitation::note_refusal(conn, invitation.id, refusal, who, now)

@@ -11,7 +11,7 @@ use crate::db::Conn;
 use crate::ids::{AccountId, IdentityId, ProjectId};
 use crate::models::account::Scope;
 use crate::models::event::Waiting;
-use crate::models::invitation;
+use crate::models::invitation::{self, Refusal};
 use crate::models::{account, identity, project};
 use crate::wechat::message::{Content, FollowOrigin, Push};
 
@@ -40,7 +40,7 @@ impl Presented {
             project_id: scope.project_id,
             account_id: event.account_id,
             openid: event.openid.clone()?,
-            hash: token::hash(scene)?,
+            hash: token::presented(scene)?,
             time: event.create_time,
         })
     }
@@ -96,8 +96,10 @@ pub(crate) fn redeem_presented(
         };
         let outcome = redeem(conn, found, staff_id, place, &identity, now)?;
         note(conn, found, staff_id, outcome, Some(&identity), now)?;
-        if outcome.is_ok() && found.used_at.is_none() {
-            // The next event of the batch may present it again.
+        // The next event of the batch may present it again.
+        if outcome == Err(Refusal::PersonAlreadyBound) {
+            found.revoked_at = Some(now);
+        } else if outcome.is_ok() && found.used_at.is_none() {
             (found.used_at, found.used_by) = (Some(now), Some(identity.id));
         }
     }

@@ -6,7 +6,10 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use secrecy::SecretString;
 use sha2::{Digest, Sha256};
 
-const MARK: &str = "qqi_";
+/// What a token begins with.
+pub(super) const MARK: &str = "qqi_";
+/// What stands in the place of a token in a stored event begins with.
+pub(super) const SHOWN_MARK: &str = "invitation:";
 const RANDOM_BYTES: usize = 32;
 
 /// SHA-256 of a token.
@@ -24,6 +27,32 @@ pub(super) fn draw() -> (SecretString, Hash) {
 pub(super) fn hash(text: &str) -> Option<Hash> {
     let random = URL_SAFE_NO_PAD.decode(text.strip_prefix(MARK)?).ok()?;
     (random.len() == RANDOM_BYTES).then(|| Sha256::digest(text.as_bytes()).into())
+}
+
+/// Whether a byte may stand behind the mark.
+pub(super) fn is_of_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_'
+}
+
+/// What is stored and shown in the place of a token: its hash, which finds the invitation and
+/// binds nobody. Of such a hash it is another one.
+pub(in crate::bridge) fn shown_for(text: &str) -> Option<String> {
+    let hash = match shown_hash(text) {
+        Some(_) => Sha256::digest(text.as_bytes()).into(),
+        None => hash(text)?,
+    };
+    Some(format!("{SHOWN_MARK}{}", URL_SAFE_NO_PAD.encode(hash)))
+}
+
+/// The hash of the token that a stored scene stands for. Events from before tokens were taken out
+/// have the token itself.
+pub(super) fn presented(scene: &str) -> Option<Hash> {
+    shown_hash(scene).or_else(|| hash(scene))
+}
+
+fn shown_hash(text: &str) -> Option<Hash> {
+    let shown = text.strip_prefix(SHOWN_MARK)?;
+    URL_SAFE_NO_PAD.decode(shown).ok()?.try_into().ok()
 }
 
 #[cfg(test)]

@@ -5,7 +5,6 @@
 //! seconds costs no callback. Whoever has waited as long as WeChat can goes to the spool, if there is one.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -14,6 +13,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 
 use super::insert::Inserter;
+use super::room::{Room, Rooms};
 use crate::bridge::spool::Spool;
 use crate::config;
 use crate::db::{Conn, Db, DbError};
@@ -66,8 +66,7 @@ struct Caller {
 #[derive(Clone)]
 pub struct Intake {
     queue: mpsc::UnboundedSender<Waiting>,
-    bytes: Arc<AtomicUsize>,
-    most_bytes: usize,
+    rooms: Rooms,
     /// How long a caller is held.
     hold: Duration,
     spool: Option<Spool>,
@@ -100,8 +99,7 @@ impl Intake {
             .spawn(move || writer.run(incoming, rows))?;
         let intake = Self {
             queue,
-            bytes: Arc::default(),
-            most_bytes: settings.queue_bytes,
+            rooms: Rooms::of(settings.queue_bytes),
             hold,
             spool,
         };
@@ -118,6 +116,16 @@ impl Intake {
         self.spool.as_ref()
     }
 
+    /// Room for a push whose body is said to have so many bytes, before any of it is read: what
+    /// is being read and what waits for its commit share one bound.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub fn room(&self, bytes: usize) -> Result<Room, NotStored> {
+        let room = self.rooms.take(bytes.saturating_add(ROW_OVERHEAD));
+        room.ok_or(NotStored::Overloaded)
+    }
+
     /// Stores an event of the account with this AppID, whose callback came in at `since`; returns once it
     /// is durable, here or in the spool. One that is stored already counts as stored.
     ///
@@ -127,10 +135,11 @@ impl Intake {
         &self,
         app_id: &str,
         event: NewEvent,
+        mut room: Room,
         since: Instant,
     ) -> Result<Place, NotStored> {
-        let bytes = event.body.len() + ROW_OVERHEAD;
-        let room = Arc::new(Room::take(&self.bytes, bytes, self.most_bytes)?);
+        room.shrink(event.body.len() + ROW_OVERHEAD);
+        let room = Arc::new(room);
         if let Some(spool) = self.away() {
             return keep(spool, app_id, &event).await;
         }
@@ -173,33 +182,6 @@ async fn keep(spool: &Spool, app_id: &str, event: &NewEvent) -> Result<Place, No
         Ok(()) => Ok(Place::Spool),
         // The spool has told it.
         Err(_) => Err(NotStored::Failed),
-    }
-}
-
-/// A share of the queue's bytes.
-struct Room {
-    total: Arc<AtomicUsize>,
-    bytes: usize,
-}
-
-impl Room {
-    fn take(total: &Arc<AtomicUsize>, bytes: usize, most: usize) -> Result<Self, NotStored> {
-        let room = Self {
-            total: Arc::clone(total),
-            bytes,
-        };
-        let before = total.fetch_add(bytes, Ordering::Relaxed);
-        // The first event is let in whatever its size.
-        if before > 0 && before + bytes > most {
-            return Err(NotStored::Overloaded);
-        }
-        Ok(room)
-    }
-}
-
-impl Drop for Room {
-    fn drop(&mut self) {
-        self.total.fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }
 

@@ -1,6 +1,7 @@
 //! The person: identities with what depends on them, and the events that they caused.
 
-use diesel::dsl::sql;
+use chrono::NaiveDateTime;
+use diesel::dsl::{max, sql};
 use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::Bool;
@@ -9,7 +10,7 @@ use super::{Subject, in_order_and_locked, list};
 use crate::db::Conn;
 use crate::db::schema::{bindings, credits, events, identities, openid_moves, unionid_changes};
 use crate::ids::{EventId, IdentityId, ProjectId};
-use crate::models::event;
+use crate::models::event::{self, counted};
 
 /// Waits until nobody processes an event of these openids that came in before.
 pub fn hold_waiting(conn: &mut Conn, subject: &Subject) -> QueryResult<()> {
@@ -87,11 +88,16 @@ pub fn newest_act(conn: &mut Conn, subject: &Subject) -> QueryResult<i64> {
         ))
         .load(conn)?;
     let openids: Vec<&str> = subject.openids.iter().map(|one| &*one.openid).collect();
-    let waiting: Option<i64> = events::table
+    let newest: (Option<i64>, Option<NaiveDateTime>) = events::table
         .filter(sql::<Bool>("state = 0"))
         .filter(events::openid.eq_any(openids))
-        .select(diesel::dsl::max(events::create_time))
+        .select((max(events::create_time), max(events::received_at)))
         .first(conn)?;
+    // What is dated in the year 9999 must not make all that the person does from now on old.
+    let waiting = match newest {
+        (Some(create_time), Some(received_at)) => Some(counted(create_time, received_at)),
+        _ => None,
+    };
     let known = acts.into_iter().map(|(a, b, c, d)| a.max(b).max(c).max(d));
     Ok(known.chain(waiting).max().unwrap_or_default())
 }

@@ -1,12 +1,13 @@
 //! Events as a queue: what waits to be processed, and how a batch of it is closed.
 
+use chrono::NaiveDateTime;
 use diesel::dsl::{exists, select, sql};
 use diesel::prelude::*;
 use diesel::sql_query;
-use diesel::sql_types::{BigInt, Binary, Bool, Nullable, Text};
+use diesel::sql_types::{BigInt, Binary, Bool, Nullable, Text, Timestamp};
 use serde::Serialize;
 
-use super::{FAILED, SETTLED, WAITING};
+use super::{FAILED, SETTLED, WAITING, counted};
 use crate::db::batch::{Batch, Kind};
 use crate::db::{Conn, schema::events};
 use crate::ids::{AccountId, EventId, IdentityId};
@@ -20,9 +21,12 @@ pub struct Waiting {
     /// The account it was pushed to.
     #[diesel(sql_type = BigInt)]
     pub account_id: AccountId,
-    /// WeChat's CreateTime, seconds since 1970.
+    /// WeChat's CreateTime as it counts ([`counted`]), seconds since 1970.
     #[diesel(sql_type = BigInt)]
     pub create_time: i64,
+    /// When it came in, UTC.
+    #[diesel(sql_type = Timestamp)]
+    pub received_at: NaiveDateTime,
     /// `text`, `event.subscribe`, …
     #[diesel(sql_type = Text)]
     pub kind: String,
@@ -50,11 +54,15 @@ pub struct Processed {
 pub fn claim_waiting(conn: &mut Conn, limit: i64) -> QueryResult<Vec<Waiting>> {
     let lock = conn.engine().skip_locked();
     let limit = limit.max(0);
-    sql_query(format!(
-        "SELECT id, account_id, create_time, kind, openid, body, problem FROM events \
+    let mut waiting: Vec<Waiting> = sql_query(format!(
+        "SELECT id, account_id, create_time, received_at, kind, openid, body, problem FROM events \
          WHERE state = {WAITING} ORDER BY id LIMIT {limit} {lock}"
     ))
-    .load(conn)
+    .load(conn)?;
+    for event in &mut waiting {
+        event.create_time = counted(event.create_time, event.received_at);
+    }
+    Ok(waiting)
 }
 
 /// Marks events as processed.

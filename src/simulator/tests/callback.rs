@@ -4,7 +4,7 @@ use super::stub::{Got, Reply, Stub};
 use super::*;
 use crate::simulator::population::openid;
 use crate::simulator::{Origin, PushRecord, Verdict, WorldError};
-use crate::wechat::callback::{self, Credentials, Mode};
+use crate::wechat::callback::{self, Credentials, Mode, Window};
 use crate::wechat::crypto::AesKey;
 use crate::wechat::envelope::SealedReply;
 use crate::wechat::fields::{Fields, Format};
@@ -95,7 +95,7 @@ async fn the_console_verifies_an_address() {
             mode: Mode::Plain,
         };
         let query = got.query();
-        let echo = callback::echo(&query, &credentials);
+        let echo = callback::echo(&query, &credentials, Window::OPEN);
         Some((200, echo.map_or("refused".to_owned(), str::to_owned)))
     };
     let good = Stub::start(echo).await;

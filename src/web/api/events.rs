@@ -136,7 +136,7 @@ fn show(event: Event, accounts: &Accounts) -> Listed {
         kind: event.kind,
         openid: event.openid,
         identity_id: event.identity_id,
-        create_time: check::wechat_time(event.create_time),
+        create_time: check::wechat_time(event::counted(event.create_time, event.received_at)),
         received_at: event.received_at.and_utc(),
         state: match event.state {
             WAITING => "waiting",

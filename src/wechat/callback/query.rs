@@ -57,6 +57,11 @@ impl Query {
             && self.nonce.is_some()
     }
 
+    /// Whether nothing says that it is WeChat's.
+    pub fn is_unsigned(&self) -> bool {
+        self.signature.is_none() && self.msg_signature.is_none()
+    }
+
     /// Whether the `echostr` is an encrypted text, as base64. A `+` in it may have become a blank.
     pub(super) fn has_encrypted_echo(&self) -> bool {
         let is_base64 = |byte: u8| byte.is_ascii_alphanumeric() || b"+/= ".contains(&byte);

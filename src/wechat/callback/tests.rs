@@ -71,14 +71,17 @@ fn the_url_is_verified_by_signature_in_every_mode() {
         ..clear_query()
     };
     for mode in [Mode::Plain, Mode::Compatible, Mode::Secure] {
-        assert_eq!(echo(&query, &account(mode)), Ok("7700112233445566"));
+        assert_eq!(
+            echo(&query, &account(mode), Window::OPEN),
+            Ok("7700112233445566")
+        );
     }
     let forged = Query {
         nonce: Some("88413".to_owned()),
         ..query.clone()
     };
     assert_eq!(
-        echo(&forged, &account(Mode::Plain)),
+        echo(&forged, &account(Mode::Plain), Window::OPEN),
         Err(Refusal::WrongSignature)
     );
     for (name, query) in [
@@ -112,7 +115,7 @@ fn the_url_is_verified_by_signature_in_every_mode() {
         ),
     ] {
         assert_eq!(
-            echo(&query, &account(Mode::Plain)),
+            echo(&query, &account(Mode::Plain), Window::OPEN),
             Err(Refusal::Missing(name))
         );
     }

@@ -9,7 +9,7 @@ use queqiao::wechat::signature;
 use reqwest::Method;
 use serde_json::json;
 
-use super::{Door, TIME, USER, assert_success, new_app_id, signed, text};
+use super::{Door, USER, assert_success, new_app_id, signed, stamp, text};
 use crate::support::app::Answer;
 use crate::support::logs;
 
@@ -27,7 +27,7 @@ impl Door {
 
 /// The query of a check of the URL.
 fn check(token: &str) -> Vec<(&'static str, String)> {
-    let time = TIME.to_string();
+    let time = stamp().to_string();
     vec![
         ("signature", signature::sign(&[token, &time, "88412"])),
         ("timestamp", time),
@@ -107,7 +107,7 @@ both_engines! {
                     .collect();
                 let wrapped = format!("{wrap}{}{wrap}", lines.join(wrap));
                 let covered = if is_signed_wrapped { &wrapped } else { &encrypt };
-                let time = TIME.to_string();
+                let time = stamp().to_string();
                 let query = vec![
                     ("msg_signature", signature::sign(&[&settings.token, &time, "88412", covered])),
                     ("timestamp", time),
@@ -134,7 +134,7 @@ both_engines! {
         let settings = door.account(Kind::OfficialAccount, Mode::Secure, Format::Xml).await;
         let key = AesKey::parse(&settings.encoding_aes_key).unwrap();
         let echo = crypto::encrypt(&key, "ww0123456789abcdef", b"7700112233445566");
-        let time = TIME.to_string();
+        let time = stamp().to_string();
         let query = [
             ("msg_signature", signature::sign(&[&settings.token, &time, "88412", &echo])),
             ("timestamp", time),

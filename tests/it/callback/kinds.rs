@@ -75,7 +75,7 @@ fn followers() -> Vec<(&'static str, &'static str, Value)> {
         (
             "subscribe",
             "<EventKey><![CDATA[qrscene_shop_12]]></EventKey><Ticket>gQ==</Ticket>",
-            json!({"type": "subscribe", "origin": {"kind": "qr_scene", "scene": "shop_12"}, "ticket": "gQ=="}),
+            json!({"type": "subscribe", "origin": {"kind": "qr_scene", "scene": "shop_12"}}),
         ),
         (
             "subscribe",
@@ -96,7 +96,7 @@ fn followers() -> Vec<(&'static str, &'static str, Value)> {
         (
             "SCAN",
             "<EventKey>shop_12</EventKey><Ticket>t</Ticket>",
-            json!({"type": "scan", "scene": "shop_12", "ticket": "t"}),
+            json!({"type": "scan", "scene": "shop_12"}),
         ),
         (
             "scan",
@@ -225,7 +225,9 @@ both_engines! {
         assert_eq!(stored.len(), expected.len());
         for (listed, (body, kind, content)) in stored.iter().zip(&expected) {
             let event = door.event(listed).await;
-            assert_eq!(&event["raw"], body);
+            // Of a code that was scanned the ticket is not kept: it is the picture of the code.
+            let kept = body.replace("<Ticket>gQ==", "<Ticket>").replace("<Ticket>t<", "<Ticket><");
+            assert_eq!(event["raw"], kept);
             assert_eq!((&event["kind"], &event["openid"]), (&json!(kind), &json!(USER)));
             assert_eq!(&event["parsed"]["content"], content, "{kind}");
             assert_eq!(event["problem"], json!(null), "{kind}");

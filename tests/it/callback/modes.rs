@@ -5,7 +5,7 @@ use queqiao::wechat::callback::Mode;
 use queqiao::wechat::fields::Format;
 use reqwest::Method;
 
-use super::{Door, TIME, USER, assert_success, new_app_id, signed, text};
+use super::{Door, USER, assert_success, new_app_id, signed, stamp, text};
 use crate::support::logs;
 
 const MODES: [Mode; 3] = [Mode::Plain, Mode::Compatible, Mode::Secure];
@@ -66,7 +66,7 @@ both_engines! {
             let app_id = &settings.app_id;
             assert!(world.verify_callback(app_id).await.unwrap());
             let check = async |token: &str, echo: Option<&str>| {
-                let (time, nonce) = (TIME.to_string(), "88412");
+                let (time, nonce) = (stamp().to_string(), "88412");
                 let signature = queqiao::wechat::signature::sign(&[token, &time, nonce]);
                 let mut query = vec![("signature", signature.as_str()), ("timestamp", &time), ("nonce", nonce)];
                 query.extend(echo.map(|echo| ("echostr", echo)));

@@ -11,7 +11,7 @@ use queqiao::wechat::push::Signed;
 use queqiao::wechat::signature;
 use serde_json::json;
 
-use super::{Door, TIME, USER, assert_success, event, signed};
+use super::{Door, USER, assert_success, event, signed, stamp};
 use crate::support::logs;
 
 const HEAD: &str = "<xml><ToUserName><![CDATA[gh_0a1b2c3d4e5f]]></ToUserName>\
@@ -21,7 +21,7 @@ const TAIL: &str = "]]></Content><MsgId>24930000000000001</MsgId></xml>";
 
 /// Signs any bytes, which need not be text.
 fn sign_bytes(settings: &Settings, clear: &[u8]) -> Signed {
-    let time = TIME.to_string();
+    let time = stamp().to_string();
     let (token, nonce) = (settings.token.as_str(), "88412");
     let mut query = vec![
         ("signature", signature::sign(&[token, &time, nonce])),

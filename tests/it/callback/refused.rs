@@ -10,7 +10,7 @@ use queqiao::wechat::signature;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::{Door, TIME, assert_success, new_app_id, signed, text};
+use super::{Door, assert_success, new_app_id, signed, text};
 use crate::support::{Fixture, logs};
 
 const SAID: &str = "said in confidence";
@@ -25,6 +25,11 @@ fn set(push: &mut Signed, name: &'static str, value: &str) {
 
 fn unset(push: &mut Signed, name: &str) {
     push.query.retain(|(known, _)| *known != name);
+}
+
+fn timestamp_of(push: &Signed) -> &str {
+    let found = push.query.iter().find(|(name, _)| *name == "timestamp");
+    &found.unwrap().1
 }
 
 fn reseal(push: &mut Signed, settings: &Settings, change: impl FnOnce(&mut Settings)) {
@@ -60,7 +65,7 @@ const CASES: [(Mode, u16, &str, Spoil); 14] = [
     }),
     (Mode::Secure, 403, "wrong_signature", |push, settings| {
         // The signature of the clear modes says nothing about the body.
-        let clear = signature::sign(&[&settings.token, &TIME.to_string(), "88412"]);
+        let clear = signature::sign(&[&settings.token, timestamp_of(push), "88412"]);
         set(push, "msg_signature", &clear);
     }),
     (Mode::Secure, 403, "wrong_signature", |push, settings| {

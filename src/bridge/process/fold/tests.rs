@@ -37,6 +37,7 @@ fn event(create_time: i64, name: &str, rest: &str) -> Waiting {
         id: EventId(1),
         account_id: OFFICIAL,
         create_time,
+        received_at: now(),
         kind: format!("event.{}", name.to_ascii_lowercase()),
         openid: Some("o1".to_owned()),
         body: body.into_bytes(),

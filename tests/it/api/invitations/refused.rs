@@ -116,11 +116,55 @@ both_engines! {
         assert!(two.scan(1, &second).await);
         two.app.drain().await;
         assert_eq!(two.last_refusal("s2").await, "person_already_bound");
+        // Somebody else has seen it: it binds nobody any more.
+        assert_eq!(two.invitations("s2").await[0]["state"], "revoked");
+        two.log_in_with(3, &second["token"]).await.refused(422, "invitation_revoked", "invitation");
         // By another openid of the person, too.
-        let login = two.log_in_with(1, &second["token"]).await;
+        let third = two.invite("s2", json!({"rebind": true})).await;
+        let login = two.log_in_with(1, &third["token"]).await;
         login.refused(409, "person_already_bound", "invitation");
         assert_eq!(two.bound("s1").await, [follower(1)]);
         assert_eq!(two.bound("s2").await, Vec::<String>::new());
+    }
+
+    async fn no_event_has_a_token_or_a_ticket(two: Two) {
+        let first = two.invite("s1", json!({})).await;
+        assert!(two.scan(1, &first).await);
+        let second = two.invite("s2", json!({})).await;
+        assert!(two.scan(1, &second).await);
+        let token = second["token"].as_str().unwrap();
+        let world = two.app.simulator.world();
+        world.send_text(OA, 2, &format!("look: {token}")).await.unwrap();
+        two.app.drain().await;
+        assert_eq!(two.bound("s1").await, [follower(1)]);
+        assert_eq!(two.last_refusal("s2").await, "person_already_bound");
+        let events = two.app.get(&two.key, "/events").await.ok(200);
+        let events = events["items"].as_array().unwrap().clone();
+        assert_eq!(events.len(), 3);
+        let mut said = two.app.get(&two.key, "/people").await.ok(200).to_string();
+        for event in events {
+            let path = format!("/events/{}", event["id"]);
+            said += &two.app.get(&two.key, &path).await.ok(200).to_string();
+        }
+        for invited in [first, second] {
+            let (_, ticket) = invited["qr_url"].as_str().unwrap().split_once("ticket=").unwrap();
+            for secret in [ticket, invited["token"].as_str().unwrap(), invited["url"].as_str().unwrap()] {
+                assert!(!said.contains(secret), "{secret} in {said}");
+            }
+        }
+        assert!(said.contains("invitation:"), "{said}");
+        // What stands there instead binds nobody, from wherever it comes.
+        let third = two.invite("s3", json!({})).await;
+        assert!(two.scan(4, &third).await);
+        let hidden = two.app.get(&two.key, "/events?limit=1").await.ok(200);
+        let path = format!("/events/{}", hidden["items"][0]["id"]);
+        let hidden = two.app.get(&two.key, &path).await.ok(200);
+        let scene = hidden["parsed"]["content"]["origin"]["scene"].as_str().unwrap();
+        assert!(scene.starts_with("invitation:"), "{hidden}");
+        let refused = two.log_in_with(5, &json!(scene)).await;
+        refused.refused(422, "invitation_unknown", "invitation");
+        two.present(OA, 5, scene).await;
+        assert_eq!(two.bound("s3").await, [follower(4)], "the scan itself still binds");
     }
 
     async fn a_login_code_is_not_spent_on_a_token_that_nobody_can_use(two: Two) {

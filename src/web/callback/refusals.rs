@@ -1,0 +1,116 @@
+//! What is said of callbacks that are not taken in: one line for an account, a cause and a second, however many come,
+//! with how many there were. The metric counts each.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use actix_web::http::StatusCode;
+
+/// Pairs of account and cause that are told of in one second; those beyond are only counted by the metric.
+const TOLD: usize = 256;
+
+/// What this second's lines have told of.
+#[derive(Default)]
+pub(in crate::web) struct Refusals(Mutex<Told>);
+
+#[derive(Default)]
+struct Told {
+    second: i64,
+    /// How many came after the line.
+    more: HashMap<(String, &'static str), u64>,
+}
+
+/// One callback that is not taken in.
+pub(super) struct Refused<'a> {
+    pub(super) app_id: &'a str,
+    pub(super) cause: &'static str,
+    pub(super) status: StatusCode,
+    pub(super) said: &'a dyn std::fmt::Display,
+}
+
+impl Refusals {
+    /// Logs it, unless this second has a line like it already.
+    pub(super) fn tell(&self, refused: &Refused<'_>, second: i64) {
+        let (is_first, past) = self.count(refused, second);
+        for ((app_id, cause), more) in past {
+            tracing::warn!(account.app_id = %app_id, cause, more, "callbacks refused: more of the same second");
+        }
+        let Refused {
+            app_id,
+            cause,
+            status,
+            said,
+        } = *refused;
+        if !is_first {
+            return;
+        }
+        if status.is_server_error() {
+            tracing::error!(account.app_id = app_id, cause, error = %said, "callback not taken");
+        } else {
+            tracing::warn!(account.app_id = app_id, cause, error = %said, "callback refused");
+        }
+    }
+
+    /// Whether it is the first of its second, and what was left out in the seconds before.
+    fn count(
+        &self,
+        refused: &Refused<'_>,
+        second: i64,
+    ) -> (bool, Vec<((String, &'static str), u64)>) {
+        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut past = Vec::new();
+        if told.second != second {
+            told.second = second;
+            past.extend(told.more.drain().filter(|(_, more)| *more > 0));
+        }
+        let key = (refused.app_id.to_owned(), refused.cause);
+        if let Some(more) = told.more.get_mut(&key) {
+            *more += 1;
+            return (false, past);
+        }
+        let is_told = told.more.len() < TOLD;
+        if is_told {
+            told.more.insert(key, 0);
+        }
+        (is_told, past)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused<'a>(app_id: &'a str, cause: &'static str) -> Refused<'a> {
+        let status = StatusCode::FORBIDDEN;
+        Refused {
+            app_id,
+            cause,
+            status,
+            said: &"no",
+        }
+    }
+
+    #[test]
+    fn one_line_for_an_account_a_cause_and_a_second_and_the_next_second_tells_the_rest() {
+        let refusals = Refusals::default();
+        let count = |app_id, cause, second| refusals.count(&refused(app_id, cause), second);
+        assert!(count("a", "x", 1).0);
+        assert!(!count("a", "x", 1).0);
+        assert!(!count("a", "x", 1).0);
+        assert!(count("a", "y", 1).0);
+        assert!(count("b", "x", 1).0);
+        let (is_first, past) = count("a", "x", 2);
+        assert!(is_first);
+        assert_eq!(past, [(("a".to_owned(), "x"), 2)]);
+        assert_eq!(count("a", "x", 3).1, []);
+    }
+
+    #[test]
+    fn not_too_many_are_told_of_in_a_second() {
+        let refusals = Refusals::default();
+        let told = (0..1000)
+            .filter(|n| refusals.count(&refused(&n.to_string(), "x"), 1).0)
+            .count();
+        assert_eq!(told, TOLD);
+    }
+}
