@@ -12,6 +12,7 @@
 mod batch;
 mod book;
 mod budget;
+mod clock;
 mod credits;
 mod endpoint;
 mod failure;
@@ -137,6 +138,7 @@ impl Bridge {
     /// If the database does not answer.
     pub async fn due_step(&self) -> Result<Step, DeliverError> {
         let now = self.clock.now();
+        self.mind_the_clock(now).await?;
         if self.lanes.is_stale() {
             self.look(now).await?;
         }

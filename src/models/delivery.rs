@@ -1,6 +1,7 @@
 //! Deliveries: one notification to one person each, and the outbox of what is to be sent.
 
 mod again;
+mod ahead;
 mod begin;
 mod cancel;
 mod claim;
@@ -29,6 +30,7 @@ use crate::db::{Conn, schema::deliveries, text_enum};
 use crate::ids::{AccountId, DeliveryId, IdentityId, NotificationId, ProjectId, VersionId};
 
 pub use again::{Again, StillUnreachable, explain_again, requeue};
+pub use ahead::{forget_pauses, hasten_all, is_ahead};
 pub use begin::{Begin, begin};
 pub use cancel::cancel;
 pub use claim::{

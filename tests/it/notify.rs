@@ -2,6 +2,7 @@
 
 mod accept;
 mod budgets;
+mod clock;
 mod consent_wait;
 mod customer;
 mod deliver;

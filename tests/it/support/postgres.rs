@@ -108,8 +108,8 @@ impl Server {
 
     /// Ends all connections to a database, and lets nobody in until the guard is dropped.
     pub(crate) fn lock_out(&self, url: &str) -> LockedOut<'_> {
-        let name = url.rsplit('/').next().unwrap();
-        let name = name.split('?').next().unwrap().to_owned();
+        let url = Url::parse(url).unwrap();
+        let name = url.path().trim_start_matches('/').to_owned();
         self.admit(&name, false);
         let end = format!(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
