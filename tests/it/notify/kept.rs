@@ -76,8 +76,11 @@ both_engines! {
             sending.await.unwrap().unwrap_err();
             execute(&stage.app.bridge.db, "ALTER TABLE attempts_away RENAME TO attempts").await;
             assert_eq!(stage.delivery(&list).await["state"], "queued");
-            // The next step records it, long before the lease has run out.
-            stage.app.bridge.deliver_step().await.unwrap();
+            // The next step records it, or the end of the process, long before the lease has run out.
+            match channel {
+                "template" => stage.app.bridge.record_last().await,
+                _ => drop(stage.app.bridge.deliver_step().await.unwrap()),
+            }
             let delivery = stage.delivery(&list).await;
             assert!(is_settled(&delivery), "{channel}: {delivery}");
             assert_eq!(delivery["attempts"].as_array().unwrap().len(), 1, "{delivery}");
