@@ -92,6 +92,8 @@ both_engines! {
     }
 
     async fn what_can_never_be_recorded_is_in_nobodys_way(ways: Ways) {
+        let other = prepared(&ways, 2, "template").await;
+        assert_eq!(ways.sent(&other).await["state"], "delivered");
         let staff = prepared(&ways, 1, "mp_subscribe").await;
         let list = ways.stage.notify(&staff).await;
         let (stage, bridge) = (&ways.stage, ways.stage.app.bridge.clone());
@@ -99,14 +101,14 @@ both_engines! {
         let held = stage.world().hold_next(path).unwrap();
         let sending = tokio::spawn(async move { bridge.deliver_step().await });
         shown(&ways, 1).await;
-        execute(&stage.app.bridge.db, "ALTER TABLE attempts RENAME TO attempts_away").await;
+        execute(&stage.app.bridge.db, "CREATE UNIQUE INDEX just_one ON attempts (outcome)").await;
         drop(held);
         sending.await.unwrap().unwrap_err();
         stage.app.bridge.deliver_step().await.unwrap();
         // The lease has run out, and its rules hold.
         stage.app.advance(Duration::from_secs(130));
-        stage.app.bridge.deliver_step().await.unwrap_err();
-        execute(&stage.app.bridge.db, "ALTER TABLE attempts_away RENAME TO attempts").await;
+        stage.app.bridge.deliver_step().await.unwrap();
+        execute(&stage.app.bridge.db, "DROP INDEX just_one").await;
         stage.pass(240, 60).await;
         let delivery = stage.delivery(&list).await;
         assert_eq!((&delivery["state"], ways.seen(1)), (&json!("unknown"), 1), "{delivery}");
