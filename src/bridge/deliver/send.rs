@@ -119,13 +119,7 @@ impl Bridge {
                 let failure = Failure::of(&error, channel);
                 let next = next(due, (claimed_at, finished_at), gathered, &failure);
                 if failure.is_unfollowed() {
-                    let this = Try {
-                        finished_at,
-                        ..a_try(due, claimed_at, channel)
-                    };
-                    let end = gathered.end_of(due);
-                    let by_end = |time: NaiveDateTime| end.map_or(time, |end| time.min(end));
-                    doubted = this.asked_again().map(by_end);
+                    doubted = asked_again(due, (claimed_at, finished_at), gathered);
                 }
                 (next, None, Some(failure))
             }
@@ -278,6 +272,22 @@ pub(super) fn next(
     // What expires meanwhile is looked at then, to say so.
     let end = gathered.end_of(due);
     next.due_by(|time| end.map_or(time, |end| time.min(end)))
+}
+
+/// When to send again what was refused because the person does not follow, should that be in doubt;
+/// the times are those of the claim and of the answer.
+fn asked_again(
+    due: &Due,
+    (claimed_at, finished_at): (NaiveDateTime, NaiveDateTime),
+    gathered: &Gathered,
+) -> Option<NaiveDateTime> {
+    let this = Try {
+        finished_at,
+        ..a_try(due, claimed_at, gathered.channel_of(due))
+    };
+    let end = gathered.end_of(due);
+    let time = this.asked_again()?;
+    Some(end.map_or(time, |end| time.min(end)))
 }
 
 /// Whether WeChat refuses only the mini-program that the message opens, and there is a web page to
