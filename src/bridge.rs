@@ -52,7 +52,7 @@ use crate::wechat::client::Client;
 
 use accounts::Accounts;
 use awaited::Awaited;
-use deliver::{Lanes, Restricted, Rests, Turns};
+use deliver::{Lanes, Restricted, Rests, Turns, Unrecorded};
 use ends::Ends;
 use keys::Keys;
 use prepared::Notifications;
@@ -87,6 +87,8 @@ pub struct Bridge {
     pub turns: Arc<Turns>,
     /// Of whom WeChat has lately said that they, or the account, are restricted.
     pub restricted: Arc<Restricted>,
+    /// What came of messages and could not be recorded yet.
+    pub unrecorded: Arc<Unrecorded>,
     /// What failed for good and is still to be told in the log.
     pub ends: Arc<Ends>,
     /// The business's endpoints that are left alone for a while.
@@ -112,6 +114,7 @@ impl Bridge {
             lanes: Arc::new(Lanes::new(&config.deliver)),
             turns: Arc::default(),
             restricted: Arc::default(),
+            unrecorded: Arc::default(),
             ends: Arc::default(),
             rests: Arc::default(),
             webhooks: Arc::new(Webhooks::new(&config.webhooks)),

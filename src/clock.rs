@@ -34,6 +34,14 @@ impl Clock {
         }
     }
 
+    /// Turns a manual clock back, as an operating system's is when it was ahead.
+    pub fn turn_back(&self, by: Duration) {
+        if let Some(micros) = &self.manual_micros {
+            let by = i64::try_from(by.as_micros()).unwrap_or(i64::MAX);
+            micros.fetch_sub(by, Ordering::SeqCst);
+        }
+    }
+
     /// Now, in UTC, cut to microseconds: what both database engines keep of a timestamp.
     pub fn now(&self) -> NaiveDateTime {
         match &self.manual_micros {

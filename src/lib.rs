@@ -36,6 +36,8 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod db;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod ids;
 pub mod load;
 pub mod logging;

@@ -105,3 +105,9 @@ async fn welcome() -> HttpResponse {
         .content_type(ContentType::plaintext())
         .body(text)
 }
+
+/// For `fuzzing`: what is read as a cursor of a list is written as the same one.
+#[doc(hidden)]
+pub fn fuzz_cursor(text: &str) {
+    cursor::fuzz(text);
+}

@@ -49,8 +49,13 @@ pub fn start(bridge: &Bridge, shutdown: &watch::Receiver<bool>) -> JoinSet<()> {
     spawn!("ends", ends, seldom, ends_step());
     let settings = &bridge.config.deliver;
     for _ in 0..settings.loops.saturating_add(settings.urgent_loops) {
-        // Woken by the one that looks, and by each other.
-        spawn!("deliver", deliveries, woken, deliver_step());
+        let (bridge, shutdown) = (bridge.clone(), shutdown.clone());
+        workers.spawn(async move {
+            // Woken by the one that looks, and by each other.
+            let wake = &bridge.signals.deliveries;
+            run("deliver", wake, woken, shutdown, || bridge.deliver_step()).await;
+            bridge.record_last().await;
+        });
     }
     let (bridge, mut shutdown) = (bridge.clone(), shutdown.clone());
     // Turns that are under way go on by themselves; a shutdown waits for them as for the steps.

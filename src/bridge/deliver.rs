@@ -12,9 +12,11 @@
 mod batch;
 mod book;
 mod budget;
+mod clock;
 mod credits;
 mod endpoint;
 mod failure;
+mod kept;
 mod lane;
 mod marks;
 mod message;
@@ -49,6 +51,7 @@ use crate::wechat::error::FOR_NOBODY;
 pub(super) use budget::{Allowances, used_up};
 pub use endpoint::Rests;
 pub(super) use failure::is_unfollowed;
+pub use kept::Unrecorded;
 pub use lane::Lanes;
 pub use permits::Turns;
 pub(super) use renewal::{day, next_midnight, renewed_at};
@@ -135,6 +138,7 @@ impl Bridge {
     /// If the database does not answer.
     pub async fn due_step(&self) -> Result<Step, DeliverError> {
         let now = self.clock.now();
+        self.mind_the_clock(now).await?;
         if self.lanes.is_stale() {
             self.look(now).await?;
         }
@@ -148,8 +152,9 @@ impl Bridge {
     ///
     /// # Errors
     /// If the database fails. What was claimed is given back or, if that fails too, due again when
-    /// the lease runs out.
+    /// the lease runs out. What came of tries is kept, and recorded by a later step.
     pub async fn deliver_step(&self) -> Result<Step, DeliverError> {
+        self.record_kept().await?;
         let now = self.clock.now();
         let Some((slot, mut gathered)) = self.next_batch(now).await? else {
             return Ok(Step::Idle);

@@ -89,9 +89,9 @@ impl Bridge {
             return Ok(Step::Idle);
         };
         // Looked at first, because a write transaction is one of many and this is mostly idle.
-        let waiting = self
-            .db
-            .read(move |conn| Ok::<_, ReceiptError>(delivery::has_overdue(conn, sent_before)?));
+        let waiting = self.db.read(move |conn| {
+            Ok::<_, ReceiptError>(delivery::has_overdue(conn, sent_before, now)?)
+        });
         if !waiting.await? {
             return Ok(Step::Idle);
         }

@@ -6,6 +6,7 @@ mod known;
 mod share;
 
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -98,15 +99,58 @@ impl Tokens {
         F: Fn(AccessToken) -> R,
         R: Future<Output = Result<T, CallError>>,
     {
-        let token = self.get(account).await?;
-        let mut result = call(token.value).await;
-        if matches!(&result, Err(error) if error.class() == Class::RefreshToken) {
-            self.invalidate(account.id, token.generation).await?;
-            let token = self.get(account).await?;
-            result = call(token.value).await;
+        let called = self.call_unless(account, name, || None::<Infallible>, call);
+        match called.await {
+            Ok(result) => result,
+            Err(never) => match never {},
         }
-        problem::note(&self.db, &self.clock, account, name, result.as_ref().err()).await;
-        Ok(result?)
+    }
+
+    /// The same, unless there is a reason to stop just before the call, when a token is there.
+    ///
+    /// # Errors
+    /// That reason.
+    pub async fn call_unless<T, S, F, R>(
+        &self,
+        account: &OpenAccount,
+        name: &'static str,
+        stop: impl Fn() -> Option<S>,
+        call: F,
+    ) -> Result<Result<T, TokenError>, S>
+    where
+        F: Fn(AccessToken) -> R,
+        R: Future<Output = Result<T, CallError>>,
+    {
+        let mut refused = None;
+        loop {
+            let token = match self.get_but(account, refused).await {
+                Ok(token) => token,
+                Err(error) => return Ok(Err(error)),
+            };
+            if let Some(reason) = stop() {
+                return Err(reason);
+            }
+            let result = call(token.value).await;
+            let is_refused = matches!(&result, Err(error) if error.class() == Class::RefreshToken);
+            if is_refused && refused.is_none() {
+                refused = Some(token.generation);
+                continue;
+            }
+            problem::note(&self.db, &self.clock, account, name, result.as_ref().err()).await;
+            return Ok(result.map_err(TokenError::Call));
+        }
+    }
+
+    /// The account's token, but not the one of a generation that was refused.
+    async fn get_but(
+        &self,
+        account: &OpenAccount,
+        refused: Option<i64>,
+    ) -> Result<Token, TokenError> {
+        if let Some(generation) = refused {
+            self.invalidate(account.id, generation).await?;
+        }
+        self.get(account).await
     }
 
     /// The account's token, refreshed if need be.

@@ -104,6 +104,17 @@ pub fn insert_missing(conn: &mut Conn, rows: &[NewAttempt]) -> QueryResult<()> {
     INSERT.execute(conn, rows).map(drop)
 }
 
+/// Whether what came of this try is stored.
+pub fn is_stored(conn: &mut Conn, row: &NewAttempt) -> QueryResult<bool> {
+    diesel::select(diesel::dsl::exists(
+        attempts::table
+            .filter(attempts::delivery_id.eq(row.delivery_id))
+            .filter(attempts::number.eq(row.number))
+            .filter(attempts::outcome.ne("interrupted")),
+    ))
+    .get_result(conn)
+}
+
 /// The attempts of the given deliveries, in order.
 pub fn of_deliveries(conn: &mut Conn, ids: &[DeliveryId]) -> QueryResult<Vec<Attempt>> {
     attempts::table

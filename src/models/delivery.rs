@@ -1,6 +1,8 @@
 //! Deliveries: one notification to one person each, and the outbox of what is to be sent.
 
 mod again;
+mod ahead;
+mod begin;
 mod cancel;
 mod claim;
 mod consent;
@@ -28,6 +30,8 @@ use crate::db::{Conn, schema::deliveries, text_enum};
 use crate::ids::{AccountId, DeliveryId, IdentityId, NotificationId, ProjectId, VersionId};
 
 pub use again::{Again, StillUnreachable, explain_again, requeue};
+pub use ahead::{forget_pauses, hasten_all, is_ahead};
+pub use begin::{Begin, begin};
 pub use cancel::cancel;
 pub use claim::{
     Claim, Due, Ended, Head, NO_ACCOUNT, Postponed, claim_due, hasten, heads, release, resume_asked,
@@ -111,7 +115,8 @@ pub struct Delivery {
     pub due_at: Option<NaiveDateTime>,
     /// WeChat's id of the message.
     pub msgid: Option<i64>,
-    /// When WeChat accepted it, UTC.
+    /// When WeChat accepted it, UTC. While it is queued: when a try of it began, on channels without
+    /// an id.
     pub sent_at: Option<NaiveDateTime>,
     /// When it came to its end, UTC.
     pub finished_at: Option<NaiveDateTime>,

@@ -20,7 +20,7 @@ pub use facts::{
     DeliveryFact, IdentityFact, Known, OfPerson, Standing, deliveries, identities,
     identities_of_people, known, standings,
 };
-pub use lane::{Done, Lane, Leased, Turn, claim, due, finish};
+pub use lane::{Done, Lane, Leased, Turn, claim, due, finish, hasten_all};
 pub use message::{MessageState, NewMessage, has_older, insert_many, prune};
 pub use search::{Filter, Message, page, replay, retry};
 

@@ -90,6 +90,10 @@ pub struct Settings {
     /// Whether the mini-program was ever released; one that was not has no page at all.
     #[serde(default = "released")]
     pub released: bool,
+    /// Whether a template message that was sent before, by its client_msg_id, is answered as such before anything is
+    /// looked at that concerns the person. Which of the two WeChat does is not documented.
+    #[serde(default)]
+    pub id_before_person: bool,
 }
 
 impl Settings {
@@ -112,6 +116,7 @@ impl Settings {
             answers: answers(),
             pages: Vec::new(),
             released: released(),
+            id_before_person: false,
         }
     }
 

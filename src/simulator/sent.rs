@@ -49,12 +49,23 @@ pub(super) struct SentIds {
 }
 
 impl SentIds {
-    /// Takes the id for `msgid`, unless a message has it already.
-    pub(super) fn claim(&self, person: u32, client_msg_id: &str, msgid: i64, now: i64) -> Claim {
+    fn shard(&self, person: u32, client_msg_id: &str) -> Option<&Mutex<Shard>> {
         let mut hasher = DefaultHasher::new();
         (person, client_msg_id).hash(&mut hasher);
         let at = hasher.finish() % SHARDS as u64;
-        let Some(shard) = usize::try_from(at).ok().and_then(|at| self.shards.get(at)) else {
+        usize::try_from(at).ok().and_then(|at| self.shards.get(at))
+    }
+
+    /// The msgid of a message that was sent under the id within the ten minutes.
+    pub(super) fn known(&self, person: u32, client_msg_id: &str, now: i64) -> Option<i64> {
+        let shard = lock(self.shard(person, client_msg_id)?);
+        let sent = shard.sent.get(&(person, client_msg_id.to_owned()))?;
+        (now - sent.at < LIFE_MILLIS).then_some(sent.msgid)
+    }
+
+    /// Takes the id for `msgid`, unless a message has it already.
+    pub(super) fn claim(&self, person: u32, client_msg_id: &str, msgid: i64, now: i64) -> Claim {
+        let Some(shard) = self.shard(person, client_msg_id) else {
             return Claim::New;
         };
         let fresh = Sent { msgid, at: now };
@@ -83,6 +94,9 @@ mod tests {
         let sent = SentIds::default();
         assert_eq!(sent.claim(1, "a", 100, 0), Claim::New);
         assert_eq!(sent.claim(1, "a", 101, LIFE_MILLIS - 1), Claim::Repeat(100));
+        assert_eq!(sent.known(1, "a", LIFE_MILLIS - 1), Some(100));
+        assert_eq!(sent.known(1, "a", LIFE_MILLIS), None);
+        assert_eq!(sent.known(2, "a", 0), None);
         assert_eq!(sent.claim(2, "a", 102, 1), Claim::New);
         assert_eq!(sent.claim(1, "b", 103, 1), Claim::New);
         assert_eq!(sent.claim(1, "a", 104, LIFE_MILLIS), Claim::New);

@@ -42,6 +42,7 @@ pub(super) async fn answer(
     if let Some(late) = late {
         tokio::time::sleep(late).await;
     }
+    world.gates().pass(endpoint).await;
     // What follows is the way back: for WeChat the call is over.
     drop(call.turn.take());
     match (fault, answer) {

@@ -19,6 +19,7 @@ use super::account::{Account, Settings};
 use super::api::{Calls, Endpoint};
 use super::budgets::Budget;
 use super::faults::{Fault, Faults};
+use super::gates::Gates;
 use super::locks::{read, write};
 use super::persons::Persons;
 use super::receipts::Receipt;
@@ -71,6 +72,7 @@ struct State {
     persons: Persons,
     tokens: Tokens,
     faults: Faults,
+    gates: Gates,
     latency_micros: [AtomicU64; Endpoint::ALL.len()],
     calls: Calls,
     record: Record,
@@ -92,6 +94,7 @@ impl World {
             persons: Persons::default(),
             tokens: Tokens::default(),
             faults: Faults::default(),
+            gates: Gates::default(),
             latency_micros: Default::default(),
             calls: Calls::default(),
             record: Record::new(options.record_limit),

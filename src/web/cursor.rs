@@ -125,6 +125,17 @@ pub(super) fn read(list: List, cursor: Option<&str>) -> Result<Option<i64>, Prob
     })
 }
 
+/// What is read as a cursor of one list is a cursor of no other, and is written the same.
+pub(super) fn fuzz(text: &str) {
+    let lists = [List::Staff, List::Deliveries, List::Events, List::Moved];
+    let read = lists.map(|list| (list, decode(list, text)));
+    let mut found = read.into_iter().filter_map(|(list, id)| Some((list, id?)));
+    if let Some((list, id)) = found.next() {
+        assert_eq!(encode(list, id), text);
+        assert!(id > 0 && found.next().is_none(), "a cursor of two lists");
+    }
+}
+
 pub(super) fn encode(list: List, id: i64) -> String {
     let mut bytes = vec![list as u8];
     bytes.extend(id.to_be_bytes());

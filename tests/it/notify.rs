@@ -2,6 +2,7 @@
 
 mod accept;
 mod budgets;
+mod clock;
 mod consent_wait;
 mod customer;
 mod deliver;
@@ -9,7 +10,9 @@ mod endpoint;
 mod ends;
 mod explain;
 mod fallback;
+mod kept;
 mod lanes;
+mod late;
 mod matrix;
 mod pauses;
 mod people;

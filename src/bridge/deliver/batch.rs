@@ -16,6 +16,7 @@ use super::{DeliverError, seconds};
 use crate::bridge::Bridge;
 use crate::bridge::prepared::Editions;
 use crate::bridge::retry::jitter;
+use crate::bridge::route::{Channel, Repeat};
 use crate::db::Conn;
 use crate::ids::{AccountId, DeliveryId};
 use crate::models::account_pause::{self, AccountPause, Named, NewPause, PauseKind, PauseReason};
@@ -62,13 +63,17 @@ impl Batch {
 }
 
 fn call(due: &Due, notifications: &Editions) -> &'static str {
-    let ready = notifications.get(&due.edition());
-    let prepared = ready.and_then(|ready| ready.prepared.as_ref().ok());
-    let number = usize::try_from(due.route).unwrap_or(usize::MAX);
-    match prepared.and_then(|prepared| prepared.routes().get(number)) {
-        Some(route) => route.channel.traits().call,
-        None => "",
-    }
+    channel(due, notifications).map_or("", |channel| channel.traits().call)
+}
+
+fn repeat(due: &Due, notifications: &Editions) -> Option<Repeat> {
+    channel(due, notifications).map(|channel| channel.traits().repeat)
+}
+
+fn channel(due: &Due, notifications: &Editions) -> Option<Channel> {
+    let prepared = notifications.get(&due.edition())?.prepared.as_ref().ok()?;
+    let number = usize::try_from(due.route).ok()?;
+    prepared.routes().get(number).map(|route| route.channel)
 }
 
 impl Bridge {
@@ -106,6 +111,11 @@ impl Bridge {
                 let mut due = delivery::claim_due(conn, &claim)?;
                 let claimed = due.len();
                 let notifications = ready.gather(conn, due.iter().map(Due::edition))?;
+                for due in &mut due {
+                    if repeat(due, &notifications) == Some(Repeat::Never) {
+                        due.forget_lost_claims(now);
+                    }
+                }
                 let reconsidered = reconsider(conn, &mut due, &notifications, wait, now)?;
                 let mut batch = order.admit(conn, due, notifications)?;
                 batch.claimed = claimed;

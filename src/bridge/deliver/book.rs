@@ -91,7 +91,7 @@ impl Book {
         done: Done,
         routes: &[Route],
     ) {
-        if due.unsettled_since < claimed_at && due.attempts > 1 {
+        if due.is_unsettled(claimed_at) && due.attempts > 1 {
             self.lost.push(lost(due, claimed_at));
         }
         match done {
@@ -143,7 +143,7 @@ impl Book {
             }),
             Done::Withdrawn { state } => self.outcomes.push(withdrawn(state, due, claimed_at)),
             Done::GivenUp { pause } => self.outcomes.push(Outcome {
-                state: match due.unsettled_since < claimed_at {
+                state: match due.is_unsettled(claimed_at) {
                     true => DeliveryState::Unknown,
                     false => DeliveryState::Failed,
                 },
@@ -275,7 +275,7 @@ fn outcome_of(
 /// A delivery that is to go on to the next route. Not while a try may have reached WeChat: then the
 /// person could see two messages.
 fn stuck(due: &Due, claimed_at: NaiveDateTime, failure: &Failure) -> Option<Stuck> {
-    let is_settled = due.unsettled_since >= claimed_at;
+    let is_settled = !due.is_unsettled(claimed_at);
     (failure.moves_on && is_settled).then(|| Stuck {
         id: due.id,
         notification_id: due.notification_id,
@@ -297,7 +297,7 @@ const TOO_LATE: &str = "A send was interrupted, and WeChat may have taken the me
 /// A delivery that is not to be sent any more, unless an earlier try sent it.
 fn withdrawn(state: DeliveryState, due: &Due, now: NaiveDateTime) -> Outcome {
     let (state, reason, detail) = match state {
-        _ if due.unsettled_since < now => (
+        _ if due.is_unsettled(now) => (
             DeliveryState::Unknown,
             Reason::Unsettled,
             "A send was interrupted or not answered, and the message may have been taken. It was \

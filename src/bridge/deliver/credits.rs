@@ -41,7 +41,7 @@ impl Credits {
         let entry = match permit {
             Permit::Granted(entry) => entry,
             Permit::Window(taken) => return self.enter_window(taken, done),
-            Permit::NoCredit | Permit::Closed(_) | Permit::Busy => return,
+            Permit::NoCredit | Permit::Closed(_) | Permit::Busy | Permit::NotOurs => return,
         };
         let (msgid, failure) = match done {
             Done::Tried { msgid, failure, .. } => (*msgid, failure.as_ref()),

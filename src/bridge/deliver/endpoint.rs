@@ -66,6 +66,12 @@ impl Rests {
         (rest.failed_at >= claimed_at).then_some(rest.until)
     }
 
+    /// The clock went back: how long each still rests is not known.
+    pub(super) fn forget_all(&self) {
+        let mut rests = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        rests.clear();
+    }
+
     fn worked(&self, id: WebhookId) {
         let mut rests = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         rests.remove(&id);

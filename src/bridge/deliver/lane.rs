@@ -31,6 +31,8 @@ struct State {
     read_at: Option<Instant>,
     pauses: HashMap<AccountId, Vec<AccountPause>>,
     lanes: HashMap<AccountId, Lane>,
+    /// What the clock said last.
+    seen_at: Option<NaiveDateTime>,
 }
 
 /// One account.
@@ -89,6 +91,7 @@ impl Lanes {
                 read_at: None,
                 pauses: HashMap::new(),
                 lanes: HashMap::new(),
+                seen_at: None,
             }),
             batch_rows: settings.batch_rows,
         }
@@ -96,6 +99,25 @@ impl Lanes {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What the clock said when it was last looked at.
+    pub(super) fn last_seen(&self) -> Option<NaiveDateTime> {
+        self.state().seen_at
+    }
+
+    pub(super) fn seen(&self, now: NaiveDateTime) {
+        self.state().seen_at = Some(now);
+    }
+
+    /// The clock went back: no lane rests, and each is searched anew.
+    pub(super) fn forget_times(&self) {
+        let mut state = self.state();
+        state.read_at = None;
+        for lane in state.lanes.values_mut() {
+            lane.rests_until = None;
+            lane.searched_at = None;
+        }
     }
 
     /// What is known is not all any more: something was enqueued.

@@ -15,6 +15,9 @@ pub(super) const REMEMBERED: TimeDelta = TimeDelta::minutes(9);
 /// The last moment to plan another try of an unsettled message for: what is due is not claimed
 /// at once.
 const LAST_PLANNED: TimeDelta = TimeDelta::seconds(510);
+/// So far ahead may the clock of another process be. A try from later than that was made before the
+/// clock went back, and nobody knows how long ago.
+pub(super) const AHEAD: TimeDelta = TimeDelta::minutes(1);
 /// What waited comes back over this many seconds, not all at once.
 const AFTER_A_MINUTE: f64 = 15.0;
 const AFTER_MIDNIGHT: f64 = 300.0;
@@ -73,6 +76,17 @@ pub(super) enum Next {
     Unknown { reason: Reason },
 }
 
+/// Why a try is not made after all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stop {
+    /// The message has expired meanwhile.
+    Expired,
+    /// An earlier try may have taken effect too long ago for WeChat to know this one for the same.
+    Forgotten,
+    /// The claim has run out, or may before there is an answer: another process may send it.
+    Late,
+}
+
 impl Next {
     /// With another time for the next try.
     pub(super) fn due_by(self, change: impl Fn(NaiveDateTime) -> NaiveDateTime) -> Self {
@@ -94,15 +108,48 @@ impl Try {
     pub(super) fn is_too_late(&self) -> bool {
         match self.repeat {
             Repeat::Always => false,
-            Repeat::Remembered => self.started_at - self.unsettled_since >= REMEMBERED,
-            Repeat::Never => self.unsettled_since < self.started_at,
+            Repeat::Remembered => self.is_forgotten(self.started_at),
+            Repeat::Never => self.unsettled_before().is_some(),
         }
+    }
+
+    /// Whether WeChat may not know any more, at that time, that an earlier try took effect.
+    fn is_forgotten(&self, now: NaiveDateTime) -> bool {
+        self.unsettled_before().is_some_and(|since| {
+            let age = now - since;
+            age >= REMEMBERED || age < -AHEAD
+        })
+    }
+
+    /// Why it may not be made at that time, which is just before the call: whatever it waited for,
+    /// or the machine itself, may have taken long.
+    pub(super) fn stop(
+        &self,
+        now: NaiveDateTime,
+        lease: TimeDelta,
+        end: Option<NaiveDateTime>,
+    ) -> Option<Stop> {
+        if end.is_some_and(|end| end <= now) {
+            return Some(Stop::Expired);
+        }
+        if self.repeat == Repeat::Remembered && self.is_forgotten(now) {
+            return Some(Stop::Forgotten);
+        }
+        // Where another process would show it twice, or post it again for as long as the answer
+        // takes, the answer has to come within the lease.
+        let most = match self.repeat {
+            Repeat::Remembered => lease,
+            Repeat::Never | Repeat::Always => lease / 2,
+        };
+        let held = now - self.started_at;
+        // A clock that went back says nothing of how long it is held.
+        (held >= most || held < TimeDelta::zero()).then_some(Stop::Late)
     }
 
     /// Start of an earlier try whose outcome is not known. An answer to this one does not settle
     /// that one, unless WeChat took the message.
     pub(super) fn unsettled_before(&self) -> Option<NaiveDateTime> {
-        (self.unsettled_since < self.started_at).then_some(self.unsettled_since)
+        (self.unsettled_since != self.started_at).then_some(self.unsettled_since)
     }
 
     /// What follows from a failure.
@@ -141,11 +188,12 @@ impl Try {
             .then(|| self.finished_at + *pause)
     }
 
-    /// WeChat knows a message again that it took before; an endpoint may refuse it for just that.
+    /// A refusal says nothing of an earlier try: in which order WeChat looks at a message's id and at
+    /// the person is not known, and an endpoint may refuse a repetition for just that.
     fn after_refusal(&self, reason: Reason) -> Next {
-        match (self.repeat, self.unsettled_before()) {
-            (Repeat::Always, Some(_)) => Next::Unknown { reason },
-            _ => Next::Failed { reason },
+        match self.unsettled_before() {
+            Some(_) => Next::Unknown { reason },
+            None => Next::Failed { reason },
         }
     }
 

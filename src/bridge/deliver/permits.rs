@@ -10,12 +10,12 @@ use diesel::QueryResult;
 use super::pause::Pause;
 use super::{DeliverError, Gathered};
 use crate::bridge::Bridge;
-use crate::bridge::route::Permission;
+use crate::bridge::route::{Permission, Repeat};
 use crate::bridge::window::rules;
 use crate::db::Conn;
 use crate::ids::{AccountId, CreditEntryId, DeliveryId, IdentityId};
 use crate::models::credit::{self, Wanted};
-use crate::models::delivery::Due;
+use crate::models::delivery::{self, Begin, Due};
 use crate::models::identity::window::{self, Closed, Rules, Taken};
 
 /// How long a delivery waits for another one to the same person.
@@ -65,6 +65,8 @@ pub(super) enum Permit {
     Closed(Closed),
     /// Another batch is sending to the person.
     Busy,
+    /// It is not this batch's to send any more: it was cancelled, or another process has it.
+    NotOurs,
 }
 
 /// The permits of a batch, and the turns of its persons for as long as it lasts.
@@ -84,22 +86,30 @@ struct Need {
 /// What a batch needs.
 #[derive(Default)]
 struct Needs {
+    /// Tries whose beginning is marked.
+    begins: Vec<Begin>,
     credits: Vec<Need>,
     windows: Vec<(DeliveryId, IdentityId)>,
 }
 
 impl Needs {
     fn is_empty(&self) -> bool {
-        self.credits.is_empty() && self.windows.is_empty()
+        self.begins.is_empty() && self.credits.is_empty() && self.windows.is_empty()
     }
 
-    /// Takes what there is.
+    /// Marks the tries, and takes for them what there is: both or neither, so that a process that is
+    /// lost before leaves a delivery that is sent again, with all its permissions.
     fn take(
-        &self,
+        mut self,
         conn: &mut Conn,
         rules: &Rules,
         now: i64,
     ) -> QueryResult<Vec<(DeliveryId, Permit)>> {
+        let begun: HashSet<DeliveryId> = delivery::begin(conn, &self.begins)?.into_iter().collect();
+        let marked = self.begins.iter().map(Begin::id);
+        let lost: HashSet<DeliveryId> = marked.filter(|id| !begun.contains(id)).collect();
+        self.credits.retain(|need| !lost.contains(&need.id));
+        self.windows.retain(|(id, _)| !lost.contains(id));
         let granted = take(conn, &self.credits, now)?.into_iter();
         let mut permits: Vec<(DeliveryId, Permit)> = granted
             .map(|(id, entry)| (id, Permit::Granted(entry)))
@@ -113,6 +123,7 @@ impl Needs {
             });
             permits.extend(self.windows.iter().map(|(id, _)| *id).zip(taken));
         }
+        permits.extend(lost.into_iter().map(|id| (id, Permit::NotOurs)));
         Ok(permits)
     }
 }
@@ -167,18 +178,22 @@ impl Bridge {
                 continue;
             };
             let traits = route.channel.traits();
+            let is_marked = traits.repeat == Repeat::Never;
             let asks = matches!(traits.permission, Permission::Credit | Permission::Window);
-            let has_needs = traits.one_at_a_time || asks;
-            let Some(identity_id) = due.identity_id.filter(|_| has_needs) else {
-                continue;
-            };
-            if self.held_back(due, claimed_at, gathered).is_some() {
+            if !(is_marked || asks || traits.one_at_a_time)
+                || self.held_back(due, claimed_at, gathered).is_some()
+            {
                 continue;
             }
-            let waits = traits.one_at_a_time && !permits.has_turn(&self.turns, due);
-            let permit = match traits.permission {
-                _ if waits => Permit::Busy,
-                Permission::Credit => {
+            if traits.one_at_a_time && !permits.has_turn(&self.turns, due) {
+                permits.by_delivery.insert(due.id, Permit::Busy);
+                continue;
+            }
+            if is_marked {
+                needs.begins.push(Begin::new(due, claimed_at));
+            }
+            let permit = match (traits.permission, due.identity_id) {
+                (Permission::Credit, Some(identity_id)) => {
                     needs.credits.push(Need {
                         id: due.id,
                         identity_id,
@@ -186,11 +201,11 @@ impl Bridge {
                     });
                     Permit::NoCredit
                 }
-                Permission::Window => {
+                (Permission::Window, Some(identity_id)) => {
                     needs.windows.push((due.id, identity_id));
                     Permit::Closed(Closed::WindowClosed)
                 }
-                Permission::Follow | Permission::Nothing => Permit::Granted(None),
+                _ => Permit::Granted(None),
             };
             permits.by_delivery.insert(due.id, permit);
         }

@@ -14,7 +14,7 @@ use crate::bridge::accounts::OpenAccount;
 use crate::bridge::webhook::tell;
 use crate::bridge::{Bridge, fallback};
 use crate::db::Conn;
-use crate::ids::AccountId;
+use crate::ids::{AccountId, NotificationId};
 use crate::metrics;
 use crate::models::account_pause::{self, AccountPause, Named};
 use crate::models::budget::{self, Uses};
@@ -25,8 +25,11 @@ use crate::models::{account, attempt, delivery, identity};
 const RECORDINGS: u32 = 3;
 
 /// All that is recorded of a batch.
-struct Record {
+#[derive(Debug)]
+pub(super) struct Record {
     book: Book,
+    /// The notifications of its deliveries.
+    notifications: Vec<NotificationId>,
     /// What follows for the account.
     verdict: Verdict,
     /// Calls that were counted and not made; below zero where more were made.
@@ -37,8 +40,24 @@ struct Record {
     was_paused: bool,
 }
 
+impl Record {
+    /// How many tries it is about.
+    pub(super) fn tries(&self) -> usize {
+        self.book.attempts.len()
+    }
+
+    /// Whether it is stored already: a commit may have been made whose answer was lost.
+    fn is_stored(&self, conn: &mut Conn) -> diesel::QueryResult<bool> {
+        match self.book.attempts.first() {
+            Some(first) => attempt::is_stored(conn, first),
+            None => Ok(false),
+        }
+    }
+}
+
 /// What follows from what was recorded.
-struct Recorded {
+#[derive(Default)]
+pub(super) struct Recorded {
     /// Receipts that waited for this.
     receipts: usize,
     /// Deliveries that go on to another route.
@@ -80,6 +99,12 @@ impl Bridge {
         let times = (claimed_at, self.clock.now());
         let record = Arc::new(Record {
             book,
+            notifications: gathered
+                .batch
+                .due
+                .iter()
+                .map(|due| due.notification_id)
+                .collect(),
             verdict: match slot.lane {
                 // What needs no account has none that could be in trouble.
                 NO_ACCOUNT => Verdict::default(),
@@ -90,15 +115,29 @@ impl Bridge {
             account: gathered.accounts.get(&slot.lane).cloned(),
             was_paused: !known.is_empty(),
         });
-        let recorded = self.write_down(&record).await?;
-        let sent = gathered.batch.due.iter().map(|due| due.notification_id);
-        self.awaited.tell(sent);
+        match self.write_down(&record, false).await {
+            Ok(recorded) => {
+                self.follow_up(recorded, &record, Some(slot));
+                Ok(())
+            }
+            Err(error) => {
+                self.keep_record(record, claimed_at + gathered.limits.lease);
+                Err(error)
+            }
+        }
+    }
+
+    /// Tells what was recorded; the slot is there unless that was late.
+    pub(super) fn follow_up(&self, recorded: Recorded, record: &Record, slot: Option<&Slot>) {
+        self.awaited.tell(record.notifications.iter().copied());
         if let Some(changed) = recorded.changed {
-            let account = gathered.accounts.get(&slot.lane);
+            let account = record.account.as_ref();
             let app_id = account.map_or("", |account| account.app_id.as_str());
             pause::tell_set(app_id, &changed.begun, &record.verdict.pauses);
             pause::tell_lifted(app_id, &changed.lifted);
-            slot.learn_pauses(changed.pauses);
+            if let Some(slot) = slot {
+                slot.learn_pauses(changed.pauses);
+            }
             if !changed.lifted.is_empty() {
                 self.wake_delivery();
             }
@@ -108,7 +147,7 @@ impl Bridge {
         }
         recorded.refused.log();
         self.ended(recorded.ends);
-        if record.verdict.pauses.is_empty() {
+        if let Some(slot) = slot.filter(|_| record.verdict.pauses.is_empty()) {
             slot.went_well();
         }
         if recorded.told > 0 {
@@ -123,29 +162,39 @@ impl Bridge {
         if recorded.moved > 0 {
             self.wake_delivery();
         }
-        Ok(())
     }
 
     /// What is not recorded is sent again, or not known for ever, so a statement that failed, by a
     /// deadlock for one, is worth another try.
-    async fn write_down(&self, record: &Arc<Record>) -> Result<Recorded, DeliverError> {
+    pub(super) async fn write_down(
+        &self,
+        record: &Arc<Record>,
+        again: bool,
+    ) -> Result<Recorded, DeliverError> {
         for _ in 1..RECORDINGS {
-            match self.write_down_once(Arc::clone(record)).await {
+            match self.write_down_once(Arc::clone(record), again).await {
                 Err(DeliverError::Db(error)) if error.is_about_data() => {
                     tracing::warn!(%error, "deliveries not recorded, trying again");
                 }
                 recorded => return recorded,
             }
         }
-        self.write_down_once(Arc::clone(record)).await
+        self.write_down_once(Arc::clone(record), again).await
     }
 
-    async fn write_down_once(&self, record: Arc<Record>) -> Result<Recorded, DeliverError> {
+    async fn write_down_once(
+        &self,
+        record: Arc<Record>,
+        again: bool,
+    ) -> Result<Recorded, DeliverError> {
         let now = self.clock.now();
         let cache = Arc::clone(&self.notifications);
         let consent_wait = self.config.deliver.consent_wait();
         self.db
             .write(move |conn| {
+                if again && record.is_stored(conn)? {
+                    return Ok(Recorded::default());
+                }
                 let book = &record.book;
                 let refused: Vec<_> = book.unfollowed.iter().map(|one| one.identity).collect();
                 let outcomes = match refused.is_empty() {

@@ -7,15 +7,15 @@ use chrono::{NaiveDateTime, TimeDelta};
 use super::Gathered;
 use super::failure::{Failure, SendError};
 use super::message::Message;
-use super::outcome::{Next, Try, client_msg_id};
+use super::outcome::{Next, Stop, Try, client_msg_id};
 use super::pause::Pause;
 use super::permits::{self, Permit};
 use crate::bridge::Bridge;
 use crate::bridge::accounts::OpenAccount;
 use crate::bridge::await_consent;
-use crate::bridge::prepared::Prepared;
+use crate::bridge::prepared::{Prepared, Ready};
 use crate::bridge::retry::jitter;
-use crate::bridge::route::{Channel, FieldError, Recipient, Rendered, Repeat, Route};
+use crate::bridge::route::{Channel, FieldError, Recipient, Rendered, Route};
 use crate::bridge::token::TokenError;
 use crate::models::delivery::{DeliveryState, Due};
 use crate::wechat::error::{CallError, Fault};
@@ -76,15 +76,17 @@ impl Bridge {
             return done;
         }
         let channel = gathered.channel_of(due);
-        if permit == Permit::Busy {
-            return Done::wait(permits::busy(self.clock.now()));
+        match permit {
+            Permit::Busy => return Done::wait(permits::busy(self.clock.now())),
+            Permit::NotOurs => return Done::wait(permits::slow(self.clock.now())),
+            _ => {}
         }
         let _turn = match self.turn_at_endpoint(due, claimed_at, gathered).await {
             Ok(turn) => turn,
             Err(pause) => return Done::wait(pause),
         };
-        if self.is_late(claimed_at, gathered, channel) {
-            return Done::wait(permits::slow(self.clock.now()));
+        if let Some(done) = self.stopped(due, claimed_at, gathered) {
+            return done;
         }
         if let (Permit::NoCredit, Some(done)) = (permit, awaits_consent(due, claimed_at, gathered))
         {
@@ -98,11 +100,15 @@ impl Bridge {
                 None => Err(SendError::NoAccount),
             },
             _ => match self.send(due, claimed_at, gathered, true).await {
-                Err(error) if goes_without_link(&error, due, gathered) => {
+                Ok(Err(error)) if goes_without_link(&error, due, gathered) => {
                     with_link = Some((self.clock.now(), Failure::of(&error, channel)));
-                    self.send(due, claimed_at, gathered, false).await
+                    match self.send(due, claimed_at, gathered, false).await {
+                        Ok(result) => result,
+                        Err(stopped) => return stopped,
+                    }
                 }
-                result => result,
+                Ok(result) => result,
+                Err(stopped) => return stopped,
             },
         };
         let finished_at = self.clock.now();
@@ -113,13 +119,7 @@ impl Bridge {
                 let failure = Failure::of(&error, channel);
                 let next = next(due, (claimed_at, finished_at), gathered, &failure);
                 if failure.is_unfollowed() {
-                    let this = Try {
-                        finished_at,
-                        ..a_try(due, claimed_at, channel)
-                    };
-                    let end = gathered.end_of(due);
-                    let by_end = |time: NaiveDateTime| end.map_or(time, |end| time.min(end));
-                    doubted = this.asked_again().map(by_end);
+                    doubted = asked_again(due, (claimed_at, finished_at), gathered);
                 }
                 (next, None, Some(failure))
             }
@@ -165,40 +165,47 @@ impl Bridge {
         })
     }
 
-    /// Whether the lease may run out before there is an answer, where another process would then
-    /// send the message once more and show it twice, or post it again for as long as this lasts.
-    fn is_late(&self, claimed_at: NaiveDateTime, gathered: &Gathered, channel: Channel) -> bool {
-        let held = self.clock.now() - claimed_at;
-        channel.traits().repeat != Repeat::Remembered && held >= gathered.limits.lease / 2
+    /// Why a try is not made after all, looked at just before the call.
+    fn stopped(&self, due: &Due, claimed_at: NaiveDateTime, gathered: &Gathered) -> Option<Done> {
+        let now = self.clock.now();
+        let this = a_try(due, claimed_at, gathered.channel_of(due));
+        let stop = this.stop(now, gathered.limits.lease, gathered.end_of(due))?;
+        Some(match stop {
+            Stop::Expired => Done::Withdrawn {
+                state: DeliveryState::Expired,
+            },
+            Stop::Forgotten => Done::TooLate,
+            Stop::Late => Done::wait(permits::slow(now)),
+        })
     }
 
+    /// Sends it; or what becomes of it, if it is not to be sent any more.
     async fn send(
         &self,
         due: &Due,
         claimed_at: NaiveDateTime,
         gathered: &Gathered,
         with_link: bool,
-    ) -> Result<Option<i64>, SendError> {
-        let gone = || FieldError::new("notification", "is not stored any more");
-        let ready = gathered
-            .batch
-            .notifications
-            .get(&due.edition())
-            .ok_or_else(|| SendError::NotRenderable(gone()))?;
-        let prepared = ready
-            .prepared
-            .as_ref()
-            .map_err(|error| SendError::NotRenderable(error.clone()))?;
-        let (route, rendered) = filled_in(due, prepared).map_err(SendError::NotRenderable)?;
+    ) -> Result<Result<Option<i64>, SendError>, Done> {
+        let (ready, route, rendered) = match ready_to_send(due, gathered) {
+            Ok(ready) => ready,
+            Err(error) => return Ok(Err(SendError::NotRenderable(error))),
+        };
+        let stopped = || self.stopped(due, claimed_at, gathered);
         if route.channel == Channel::Webhook {
-            let endpoint = gathered.endpoints.of(ready.project_id, route)?;
-            let endpoint = (endpoint, claimed_at);
-            return self
-                .post(due, ready, &rendered, endpoint)
-                .await
-                .map(|()| None);
+            let endpoint = match gathered.endpoints.of(ready.project_id, route) {
+                Ok(endpoint) => (endpoint, claimed_at),
+                Err(error) => return Ok(Err(error)),
+            };
+            if let Some(done) = stopped() {
+                return Err(done);
+            }
+            let posted = self.post(due, ready, &rendered, endpoint).await;
+            return Ok(posted.map(|()| None));
         }
-        let account = account_of(due, gathered).ok_or(SendError::NoAccount)?;
+        let Some(account) = account_of(due, gathered) else {
+            return Ok(Err(SendError::NoAccount));
+        };
         let id = client_msg_id(ready.nonce, due.id, due.spent);
         let message = Message {
             to: due.openid.as_deref().unwrap_or_default(),
@@ -208,14 +215,26 @@ impl Bridge {
             with_link,
         };
         let wechat = &self.wechat;
-        self.tokens
-            .call(account, route.channel.traits().call, move |token| {
-                message.send(wechat, token)
-            })
-            .await
-            .map(|receipt| receipt.msgid)
-            .map_err(SendError::Token)
+        let call = move |token| message.send(wechat, token);
+        let name = route.channel.traits().call;
+        let sent = self
+            .tokens
+            .call_unless(account, name, stopped, call)
+            .await?;
+        Ok(sent.map(|receipt| receipt.msgid).map_err(SendError::Token))
     }
+}
+
+/// What is sent, the route and its texts.
+fn ready_to_send<'a>(
+    due: &Due,
+    gathered: &'a Gathered,
+) -> Result<(&'a Ready, &'a Route, Arc<Rendered>), FieldError> {
+    let ready = gathered.batch.notifications.get(&due.edition());
+    let ready = ready.ok_or_else(|| FieldError::new("notification", "is not stored any more"))?;
+    let prepared = ready.prepared.as_ref().map_err(Clone::clone)?;
+    let (route, rendered) = filled_in(due, prepared)?;
+    Ok((ready, route, rendered))
 }
 
 /// The wait for consent of a delivery that lacks a permission, if there is time for that. Not where
@@ -253,6 +272,22 @@ pub(super) fn next(
     // What expires meanwhile is looked at then, to say so.
     let end = gathered.end_of(due);
     next.due_by(|time| end.map_or(time, |end| time.min(end)))
+}
+
+/// When to send again what was refused because the person does not follow, should that be in doubt;
+/// the times are those of the claim and of the answer.
+fn asked_again(
+    due: &Due,
+    (claimed_at, finished_at): (NaiveDateTime, NaiveDateTime),
+    gathered: &Gathered,
+) -> Option<NaiveDateTime> {
+    let this = Try {
+        finished_at,
+        ..a_try(due, claimed_at, gathered.channel_of(due))
+    };
+    let end = gathered.end_of(due);
+    let time = this.asked_again()?;
+    Some(end.map_or(time, |end| time.min(end)))
 }
 
 /// Whether WeChat refuses only the mini-program that the message opens, and there is a web page to

@@ -112,7 +112,10 @@ fn story(facts: &Facts, delivery: &Delivery) -> DeliveryStory {
         attempts: delivery.attempts,
         error: facts.refusals.get(&delivery.id).cloned(),
         created_at: delivery.created_at.and_utc(),
-        sent_at: delivery.sent_at.map(|at| at.and_utc()),
+        sent_at: delivery
+            .sent_at
+            .filter(|_| !is_queued)
+            .map(|at| at.and_utc()),
         next_attempt_at: delivery.due_at.filter(|_| is_queued).map(|at| at.and_utc()),
         finished_at: delivery.finished_at.map(|at| at.and_utc()),
         routes: facts.routes.considered(delivery),

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use chrono::TimeDelta;
+use chrono::{NaiveDateTime, TimeDelta};
 use futures_util::stream::{self, StreamExt as _};
 use secrecy::SecretString;
 
@@ -44,7 +44,7 @@ impl Bridge {
         let chains = chains(&lane.messages).into_iter();
         let url = lane.webhook.url.as_str();
         let tried: Vec<Vec<Tried>> =
-            stream::iter(chains.map(|chain| self.post_chain(url, &secrets, chain, until)))
+            stream::iter(chains.map(|chain| self.post_chain(url, &secrets, chain, (now, until))))
                 .buffer_unordered(settings.concurrency)
                 .collect()
                 .await;
@@ -63,11 +63,12 @@ impl Bridge {
         url: &str,
         secrets: &[SecretString],
         chain: Vec<Leased>,
-        until: Instant,
+        (claimed_at, until): (NaiveDateTime, Instant),
     ) -> Vec<Tried> {
         let mut tried = Vec::with_capacity(chain.len());
         for message in chain {
-            if Instant::now() >= until {
+            // The machine may have slept, which the first of the two clocks does not count.
+            if Instant::now() >= until || !self.is_in_turn(claimed_at) {
                 break;
             }
             let parcel = Parcel {
@@ -86,6 +87,12 @@ impl Bridge {
             }
         }
         tried
+    }
+
+    /// Whether a turn still has the time that its lease is meant for.
+    fn is_in_turn(&self, claimed_at: NaiveDateTime) -> bool {
+        let held = self.clock.now() - claimed_at;
+        held >= TimeDelta::zero() && held.to_std().is_ok_and(|held| held < TURN)
     }
 
     async fn record_turn(&self, lane: Lane, tried: &[Tried]) -> Result<(), WebhookError> {

@@ -112,6 +112,14 @@ impl Poster {
     /// # Errors
     /// What is wrong with it.
     pub fn read_url(&self, text: &str) -> Result<Url, UrlError> {
+        Self::check_url(text, self.allow_private)
+    }
+
+    /// The same, without anything to post with.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn check_url(text: &str, allow_private: bool) -> Result<Url, UrlError> {
         if text.chars().count() > URL_MAX || text.chars().any(char::is_control) {
             return Err(UrlError::Malformed);
         }
@@ -129,7 +137,7 @@ impl Poster {
             Some(Host::Domain(name)) => !is_local_name(name),
             None => return Err(UrlError::Malformed),
         };
-        match public || self.allow_private {
+        match public || allow_private {
             true => Ok(url),
             false => Err(UrlError::Private),
         }

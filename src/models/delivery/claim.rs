@@ -69,6 +69,9 @@ pub struct Due {
     /// Whether the person is still there, and still whom it goes to.
     #[diesel(sql_type = Bool)]
     pub holds: bool,
+    /// Whether a try of an earlier claim was marked to [`begin`](super::begin).
+    #[diesel(sql_type = Bool)]
+    pub begun: bool,
 }
 
 impl Due {
@@ -77,9 +80,18 @@ impl Due {
         (self.notification_id, self.routes_id)
     }
 
-    /// Whether an earlier try may have been taken; the claim was at `claimed_at`.
+    /// Whether an earlier try may have been taken; the claim was at `claimed_at`. One that is dated
+    /// later was before it all the same: then the clock has gone back.
     pub fn is_unsettled(&self, claimed_at: NaiveDateTime) -> bool {
-        self.unsettled_since < claimed_at
+        self.unsettled_since != claimed_at
+    }
+
+    /// Takes the claims before this one for what they were, if none of their tries began: nothing
+    /// was sent. Only where the beginning of a try is marked.
+    pub fn forget_lost_claims(&mut self, claimed_at: NaiveDateTime) {
+        if !self.begun {
+            self.unsettled_since = claimed_at;
+        }
     }
 }
 
@@ -188,7 +200,7 @@ pub fn claim_due(conn: &mut Conn, claim: &Claim) -> QueryResult<Vec<Due>> {
          staff_name, account_id, identity_id, openid, route, attempts, unsettled_since, spent, begun_at, \
          cancelled_at, routes_id, CASE WHEN reason = '{WAITING_FOR_CONSENT}' THEN detail END AS awaits, \
          CASE WHEN reason = '{WAITING_FOR_CONSENT}' THEN considered END AS considered, \
-         (recipient IS NOT NULL OR {HOLDS}) AS holds"
+         (recipient IS NOT NULL OR {HOLDS}) AS holds, sent_at IS NOT NULL AS begun"
     ))
     .load(conn)?;
     look_for_people(conn, &mut due)?;
@@ -223,7 +235,7 @@ impl Postponed {
             id: due.id,
             attempt: due.attempts,
             due_at,
-            unsettled_since: (due.unsettled_since < claimed_at).then_some(due.unsettled_since),
+            unsettled_since: due.is_unsettled(claimed_at).then_some(due.unsettled_since),
             reason: None,
             detail: None,
             first_answer: None,
@@ -255,7 +267,9 @@ pub fn release(conn: &mut Conn, rows: &[Postponed]) -> QueryResult<()> {
         ],
         sql: "UPDATE deliveries SET due_at = r.due_at, leased_until = NULL, attempts = attempts - 1, \
               first_answer = COALESCE(deliveries.first_answer, r.first_answer), \
-              unsettled_since = r.unsettled_since, reason = COALESCE(r.reason, deliveries.reason), \
+              unsettled_since = r.unsettled_since, \
+              sent_at = CASE WHEN r.unsettled_since IS NULL THEN NULL ELSE deliveries.sent_at END, \
+              reason = COALESCE(r.reason, deliveries.reason), \
               detail = COALESCE(r.detail, deliveries.detail) FROM {rows} \
               WHERE deliveries.id = r.id AND deliveries.attempts = r.attempt \
               AND deliveries.state = 'queued'",

@@ -4,7 +4,7 @@
 //! order of time, once each. So sending pays for no index: one over the time of sending would be
 //! written for every message, and one over the state would have a receipt write all the others too.
 
-use chrono::NaiveDateTime;
+use chrono::{NaiveDateTime, TimeDelta};
 use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::BigInt;
@@ -17,6 +17,9 @@ use crate::ids::{AttemptId, DeliveryId};
 
 /// The walk's name in `sweeps`.
 const SWEEP: &str = "no_receipt";
+
+/// So far ahead may the clock of another process be.
+const AHEAD: TimeDelta = TimeDelta::minutes(1);
 
 /// What one round did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -49,14 +52,20 @@ struct Closed {
 }
 
 /// Whether a round would find anything to look at.
-pub fn has_overdue(conn: &mut Conn, sent_before: NaiveDateTime) -> QueryResult<bool> {
+pub fn has_overdue(
+    conn: &mut Conn,
+    sent_before: NaiveDateTime,
+    now: NaiveDateTime,
+) -> QueryResult<bool> {
     let position: Option<i64> = sweeps::table
         .find(SWEEP)
         .select(sweeps::position)
         .first(conn)
         .optional()?;
     let next = after(conn, position.unwrap_or_default(), 1)?;
-    Ok(next.first().is_some_and(|(_, _, _, at)| *at <= sent_before))
+    Ok(next
+        .first()
+        .is_some_and(|(_, _, _, at)| is_old(*at, sent_before, now)))
 }
 
 /// Closes deliveries that WeChat accepted up to `sent_before` and that have no receipt: one round
@@ -79,7 +88,7 @@ pub fn close_overdue(
     // wait with it.
     let old: Vec<Tried> = after(conn, *position, limit)?
         .into_iter()
-        .take_while(|(_, _, _, at)| *at <= sent_before)
+        .take_while(|(_, _, _, at)| is_old(*at, sent_before, now))
         .collect();
     let Some((last, ..)) = old.last() else {
         return Ok(Overdue::default());
@@ -87,9 +96,9 @@ pub fn close_overdue(
     let accepted: Vec<Closed> = old
         .iter()
         .filter(|(_, _, outcome, _)| outcome == "accepted")
-        .map(|(_, id, ..)| Closed {
+        .map(|(_, id, _, at)| Closed {
             id: *id,
-            sent_before,
+            sent_before: sent_before.max(*at),
             now,
         })
         .collect();
@@ -100,6 +109,12 @@ pub fn close_overdue(
         looked_at: old.len(),
         closed: close(conn, &accepted)?,
     })
+}
+
+/// One that is dated later than now was made before the clock went back: it must not hold up all
+/// those behind it. A receipt that comes after that still counts.
+fn is_old(at: NaiveDateTime, sent_before: NaiveDateTime, now: NaiveDateTime) -> bool {
+    at <= sent_before || at > now + AHEAD
 }
 
 /// Id, delivery, outcome and end of an attempt.

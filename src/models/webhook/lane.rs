@@ -40,6 +40,21 @@ pub fn due(conn: &mut Conn, now: NaiveDateTime) -> QueryResult<Vec<WebhookId>> {
     Ok(found.into_iter().map(|found| found.id).collect())
 }
 
+/// Makes due what waits for a later time, at most `limit` of it, and ends the rests of endpoints: the
+/// clock went back. Returns how many events those are.
+pub fn hasten_all(conn: &mut Conn, now: NaiveDateTime, limit: i64) -> QueryResult<usize> {
+    diesel::update(w::table.filter(w::paused_until.gt(now)))
+        .set(w::paused_until.eq(None::<NaiveDateTime>))
+        .execute(conn)?;
+    let time = now.format("%F %T%.f");
+    sql_query(format!(
+        "UPDATE webhook_messages SET due_at = '{time}' WHERE id IN ( \
+             SELECT id FROM webhook_messages WHERE due_at IS NOT NULL AND due_at > '{time}' \
+             LIMIT {limit})"
+    ))
+    .execute(conn)
+}
+
 /// An event to post.
 #[derive(Clone, Debug, Queryable, Selectable)]
 #[diesel(table_name = m)]

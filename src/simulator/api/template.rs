@@ -41,6 +41,10 @@ pub(in crate::simulator) async fn send(
 ) -> Result<Answer, Errcode> {
     let request: Request = serde_json::from_slice(body).map_err(|_| Errcode::DATA_FORMAT)?;
     let person = world.person_of(account, &request.touser)?;
+    if let Some(msgid) = known_before(world, account, person, &request) {
+        world.count_repeat();
+        return accepted(msgid);
+    }
     let template = template(account, &request.template_id)?;
     if account.switches.is_restricted(person) {
         return Err(Errcode::RESTRICTED);
@@ -87,6 +91,15 @@ pub(in crate::simulator) async fn send(
     }
     world.push_receipt(account, person, msgid, receipt).await;
     accepted(msgid)
+}
+
+/// The msgid of a message that was sent before, where that is looked at first.
+fn known_before(world: &World, account: &Account, person: u32, request: &Request) -> Option<i64> {
+    let id = request.client_msg_id.as_deref()?;
+    let is_first = account.settings().id_before_person;
+    is_first
+        .then(|| account.sent.known(person, id, world.now()))
+        .flatten()
 }
 
 /// The released version of the mini-program that a message opens must have the page, or the whole message is refused.

@@ -50,6 +50,7 @@ pub(super) struct Change {
     /// Pages of the mini-program's released version; empty for every page.
     pages: Option<Vec<String>>,
     released: Option<bool>,
+    id_before_person: Option<bool>,
     /// An empty one lets the caller in again.
     refused_ip: Option<String>,
 }
@@ -71,6 +72,7 @@ pub(super) async fn change(
         replace(&mut settings.mode, change.mode);
         replace(&mut settings.pages, change.pages);
         replace(&mut settings.released, change.released);
+        replace(&mut settings.id_before_person, change.id_before_person);
         replace(&mut settings.format, change.format);
         replace(
             &mut settings.bound_to_open_platform,

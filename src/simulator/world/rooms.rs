@@ -10,6 +10,7 @@ use super::{World, WorldError};
 use crate::simulator::account::Account;
 use crate::simulator::api::{Endpoint, Errcode};
 use crate::simulator::faults::Faults;
+use crate::simulator::gates::Gates;
 use crate::simulator::locks::{lock, read};
 use crate::simulator::persons::Persons;
 use crate::simulator::population;
@@ -70,6 +71,10 @@ impl World {
 
     pub(in crate::simulator) fn tokens(&self) -> &Tokens {
         &self.state.tokens
+    }
+
+    pub(in crate::simulator) fn gates(&self) -> &Gates {
+        &self.state.gates
     }
 
     pub(in crate::simulator) fn faults(&self) -> &Faults {

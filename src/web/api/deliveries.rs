@@ -177,7 +177,10 @@ fn show(
             .due_at
             .filter(|_| is_queued)
             .map(|time| time.and_utc()),
-        sent_at: delivery.sent_at.map(|time| time.and_utc()),
+        sent_at: delivery
+            .sent_at
+            .filter(|_| !is_queued)
+            .map(|time| time.and_utc()),
         finished_at: delivery.finished_at.map(|time| time.and_utc()),
         created_at: delivery.created_at.and_utc(),
         attempts,

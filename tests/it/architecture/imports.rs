@@ -14,7 +14,7 @@ const LAYERS: &[&[&str]] = &[
     &["models"],
     &["bridge"],
     &["web", "worker"],
-    &["cli"],
+    &["cli", "fuzzing"],
 ];
 
 /// Beside the layers: what talks to the rest over HTTP alone, and all that it may import.

@@ -223,7 +223,7 @@ async fn what_is_due_is_found_through_indexes() {
     });
     for table in ["attempts", "deliveries", "progress"] {
         reads(table, &|conn| {
-            assert!(delivery::has_overdue(conn, at(0))?);
+            assert!(delivery::has_overdue(conn, at(0), at(0))?);
             let overdue = delivery::close_overdue(conn, at(0), at(0), 2_000)?;
             assert_eq!((overdue.looked_at, overdue.closed.len()), (2_000, 1_960));
             Ok(())

@@ -69,6 +69,18 @@ fn find() -> Result<Option<Server>, String> {
     }
 }
 
+/// A database that nobody gets into until this is dropped.
+pub(crate) struct LockedOut<'a> {
+    server: &'a Server,
+    name: String,
+}
+
+impl Drop for LockedOut<'_> {
+    fn drop(&mut self) {
+        self.server.admit(&self.name, true);
+    }
+}
+
 impl Server {
     fn new(admin: Url, cluster: Option<Cluster>) -> Self {
         Self {
@@ -92,6 +104,23 @@ impl Server {
         if let Err(error) = self.connect().batch_execute(&sql) {
             eprintln!("{name} stays behind: {error}");
         }
+    }
+
+    /// Ends all connections to a database, and lets nobody in until the guard is dropped.
+    pub(crate) fn lock_out(&self, url: &str) -> LockedOut<'_> {
+        let url = Url::parse(url).unwrap();
+        let name = url.path().trim_start_matches('/').to_owned();
+        self.admit(&name, false);
+        let end = format!(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
+        );
+        self.connect().batch_execute(&end).unwrap();
+        LockedOut { server: self, name }
+    }
+
+    fn admit(&self, name: &str, everybody: bool) {
+        let sql = format!("ALTER DATABASE {name} WITH ALLOW_CONNECTIONS {everybody}");
+        self.connect().batch_execute(&sql).unwrap();
     }
 
     fn connect(&self) -> PgConnection {

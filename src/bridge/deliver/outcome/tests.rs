@@ -1,6 +1,7 @@
 //! Each class of error, and the times around it.
 
 mod refused;
+mod stopped;
 
 use chrono::NaiveDate;
 
@@ -272,11 +273,13 @@ fn an_answer_to_a_later_try_does_not_settle_the_first() {
         later.after(&refused(45009), &limits(), 1.0),
         Next::Unknown { reason }
     );
+    // Whichever WeChat looks at first, the message's id or the person.
     let reason = Reason::NotFollowing;
     assert_eq!(
         later.after(&refused(43004), &limits(), 1.0),
-        Next::Failed { reason }
+        Next::Unknown { reason }
     );
+    assert_eq!(after(&refused(43004)), Next::Failed { reason });
 }
 
 #[test]

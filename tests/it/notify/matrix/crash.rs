@@ -103,6 +103,8 @@ both_engines! {
                 let (state, reason, shown, more) = match stop {
                     Stop::Recorded => ("delivered", Value::Null, 1, 0),
                     _ if repeats => ("delivered", Value::Null, 1, 1),
+                    // Its try had not begun, and it still has its permission.
+                    Stop::Claimed => ("delivered", Value::Null, 1, 1),
                     Stop::Accepted => ("unknown", json!("unsettled"), 1, 0),
                     _ => ("unknown", json!("unsettled"), 0, 0),
                 };

@@ -1,0 +1,97 @@
+//! What came of batches that could not be recorded, as the database was away: it is kept in memory
+//! until the database is back.
+//!
+//! A loop records what is kept before it claims anything new, so there is never more of it than one
+//! batch for each loop, and the pauses between the tries are those of the loop. What is recorded late
+//! is safe: a row that another process has claimed meanwhile takes nothing from it but that WeChat
+//! accepted the message.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use chrono::NaiveDateTime;
+
+use super::DeliverError;
+use super::record::Record;
+use crate::bridge::Bridge;
+
+/// How many batches are kept at most, if ever there should be more loops than that.
+const MOST: usize = 256;
+
+/// The batches that this process has sent and not recorded.
+#[derive(Debug, Default)]
+pub struct Unrecorded(Mutex<VecDeque<Kept>>);
+
+#[derive(Debug)]
+struct Kept {
+    record: Arc<Record>,
+    /// When its leases run out.
+    leased_until: NaiveDateTime,
+}
+
+impl Unrecorded {
+    fn list(&self) -> MutexGuard<'_, VecDeque<Kept>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Bridge {
+    /// Keeps what could not be recorded now.
+    pub(super) fn keep_record(&self, record: Arc<Record>, leased_until: NaiveDateTime) {
+        tracing::warn!(
+            batch.tries = record.tries(),
+            "what came of a batch is kept until the database is back"
+        );
+        let mut list = self.unrecorded.list();
+        if list.len() < MOST {
+            list.push_back(Kept {
+                record,
+                leased_until,
+            });
+        }
+    }
+
+    /// Records what is kept.
+    ///
+    /// # Errors
+    /// If the database is still away.
+    pub(super) async fn record_kept(&self) -> Result<(), DeliverError> {
+        let count = self.unrecorded.list().len();
+        for _ in 0..count {
+            let Some(kept) = self.unrecorded.list().pop_front() else {
+                break;
+            };
+            match self.write_down(&kept.record, true).await {
+                Ok(recorded) => {
+                    tracing::info!(batch.tries = kept.record.tries(), "recorded late");
+                    self.follow_up(recorded, &kept.record, None);
+                    // Its account may have been paused by it.
+                    self.wake_delivery();
+                }
+                Err(DeliverError::Db(error)) if error.is_about_data() => {
+                    if self.clock.now() < kept.leased_until {
+                        self.unrecorded.list().push_back(kept);
+                        continue;
+                    }
+                    tracing::error!(
+                        %error,
+                        batch.tries = kept.record.tries(),
+                        "what came of a batch cannot be recorded: it counts as interrupted"
+                    );
+                }
+                Err(error) => {
+                    self.unrecorded.list().push_front(kept);
+                    return Err(error);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Records what is kept for the last time, at the end of the process.
+    pub async fn record_last(&self) {
+        if let Err(error) = self.record_kept().await {
+            tracing::error!(%error, "what came of a batch is lost with this process");
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! What was planned by a clock that was ahead: it would wait for as long as the clock went back.
+
+use chrono::NaiveDateTime;
+use diesel::prelude::*;
+use diesel::sql_query;
+
+use crate::db::Conn;
+use crate::db::schema::{account_pauses, attempts, deliveries};
+
+/// Whether the newest delivery, or the newest try, is dated later than that.
+pub fn is_ahead(conn: &mut Conn, latest: NaiveDateTime) -> QueryResult<bool> {
+    let delivery: Option<NaiveDateTime> = deliveries::table
+        .order(deliveries::id.desc())
+        .select(deliveries::created_at)
+        .first(conn)
+        .optional()?;
+    let attempt: Option<NaiveDateTime> = attempts::table
+        .order(attempts::id.desc())
+        .select(attempts::finished_at)
+        .first(conn)
+        .optional()?;
+    Ok(delivery.max(attempt).is_some_and(|newest| newest > latest))
+}
+
+/// Makes due what is planned for later, but for what waits for its `send_at`: at most `limit` of it.
+/// What really has to wait is found to when it is claimed. Returns how many those are.
+pub fn hasten_all(conn: &mut Conn, now: NaiveDateTime, limit: i64) -> QueryResult<usize> {
+    let lock = conn.engine().skip_locked();
+    let time = now.format("%F %T%.f");
+    sql_query(format!(
+        "WITH planned AS MATERIALIZED ( \
+             SELECT id FROM deliveries WHERE due_at IS NOT NULL AND due_at > '{time}' \
+             AND state = 'queued' AND NOT EXISTS ( \
+                 SELECT 1 FROM notifications n WHERE n.id = deliveries.notification_id \
+                 AND n.send_at > '{time}') LIMIT {limit} {lock} \
+         ) UPDATE deliveries SET due_at = '{time}' WHERE id IN (SELECT id FROM planned)"
+    ))
+    .execute(conn)
+}
+
+/// Forgets the pauses that were set later than that: how long they still hold is not known, and the
+/// next try says whether they do.
+pub fn forget_pauses(conn: &mut Conn, latest: NaiveDateTime) -> QueryResult<usize> {
+    diesel::delete(account_pauses::table.filter(account_pauses::set_at.gt(latest))).execute(conn)
+}

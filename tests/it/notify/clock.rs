@@ -1,0 +1,57 @@
+//! A clock that was ahead and goes back.
+
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use queqiao::models::delivery::DeliveryState;
+use queqiao::simulator::{Fault, FaultKind};
+use serde_json::json;
+
+use super::rig::{APPS, Rig, SEND, request};
+
+const DAY: u64 = 86_400;
+
+both_engines! {
+    async fn what_was_planned_by_a_clock_that_was_ahead_does_not_wait_for_it(rig: Rig) {
+        rig.bound("a", 0, 1, true).await;
+        rig.bound("b", 1, 2, true).await;
+        rig.clock.advance(Duration::from_secs(DAY));
+        rig.bridge.due_step().await.unwrap();
+        // One account is stopped, the other is slow.
+        let fault = |errcode, app: usize| Fault {
+            app_id: Some(APPS[app].to_owned()),
+            ..Fault::at(SEND, FaultKind::Errcode { errcode }).times(1)
+        };
+        rig.world().add_fault(fault(40164, 0)).unwrap();
+        rig.world().add_fault(fault(-1, 1)).unwrap();
+        let (one, other) = (rig.notify(&["a"]).await, rig.notify(&["b"]).await);
+        rig.settle().await;
+        let mut later = request(&["a"], json!({"title": "x"}), None);
+        later.send_at = Some((rig.clock.now() + TimeDelta::days(2)).and_utc().to_rfc3339());
+        let later = rig.bridge.notify(rig.project, later).await.unwrap();
+        for id in [one.notification_id, other.notification_id] {
+            assert_eq!(rig.count(id, DeliveryState::Queued).await, 1);
+        }
+        rig.clock.turn_back(Duration::from_secs(DAY));
+        rig.bridge.due_step().await.unwrap();
+        rig.settle().await;
+        for id in [one.notification_id, other.notification_id] {
+            assert_eq!(rig.count(id, DeliveryState::Sent).await, 1, "long before its time");
+        }
+        assert_eq!(rig.count(later.notification_id, DeliveryState::Queued).await, 1);
+        assert_eq!(rig.world().messages().len(), 2);
+    }
+
+    async fn a_process_that_starts_after_that_finds_it_too(rig: Rig) {
+        rig.bound("a", 0, 1, true).await;
+        rig.clock.advance(Duration::from_secs(DAY));
+        rig.world().add_fault(Fault::at(SEND, FaultKind::Errcode { errcode: -1 }).times(1)).unwrap();
+        let one = rig.notify(&["a"]).await;
+        rig.settle().await;
+        rig.clock.turn_back(Duration::from_secs(DAY));
+        let started = rig.replica();
+        started.due_step().await.unwrap();
+        while started.deliver_step().await.unwrap() == queqiao::bridge::Step::Worked {}
+        assert_eq!(rig.count(one.notification_id, DeliveryState::Sent).await, 1);
+    }
+}

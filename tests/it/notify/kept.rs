@@ -1,0 +1,154 @@
+//! What WeChat answered is not lost with the database, and a claim that was lost before its send is
+//! sent again.
+
+use std::time::Duration;
+
+use diesel::connection::SimpleConnection;
+use queqiao::db::{Conn, Db, DbError, Engine};
+use serde_json::{Value, json};
+
+use super::customer::CUSTOM_SEND;
+use super::ways::{CHANNELS, Ways, route};
+use crate::invariants::OA;
+use crate::support::{Fixture, postgres};
+
+async fn execute(db: &Db, sql: &'static str) {
+    let done = db.write(move |conn| {
+        match conn {
+            Conn::Postgres(conn) => conn.batch_execute(sql)?,
+            Conn::Sqlite(conn) => conn.batch_execute(sql)?,
+        }
+        Ok::<_, DbError>(())
+    });
+    done.await.unwrap();
+}
+
+async fn shown(ways: &Ways, person: u32) {
+    while ways.seen(person) == 0 {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// All channels through WeChat, with what a person must do first.
+async fn prepared(ways: &Ways, person: u32, channel: &str) -> String {
+    let staff = format!("s{person}");
+    ways.member(&staff, person).await;
+    match channel {
+        "customer" => {
+            ways.writes(person).await;
+            let text =
+                json!([{"channel": "customer", "account": OA, "text": "{{ params.title }}"}]);
+            ways.set_routes(text).await;
+        }
+        _ => {
+            let route = route(channel);
+            if channel != "template" {
+                ways.allow(route["account"].as_str().unwrap(), person).await;
+            }
+            ways.set_routes(json!([route])).await;
+        }
+    }
+    staff
+}
+
+fn all() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let known = CHANNELS
+        .into_iter()
+        .map(|(channel, _, path)| (channel, path));
+    known.chain([("customer", CUSTOM_SEND)])
+}
+
+fn is_settled(delivery: &Value) -> bool {
+    ["sent", "delivered"].contains(&delivery["state"].as_str().unwrap())
+}
+
+both_engines! {
+    async fn what_was_answered_is_recorded_when_the_database_takes_it(ways: Ways) {
+        for (person, (channel, path)) in (1..).zip(all()) {
+            let staff = prepared(&ways, person, channel).await;
+            let list = ways.stage.notify(&staff).await;
+            let (stage, bridge) = (&ways.stage, ways.stage.app.bridge.clone());
+            let held = stage.world().hold_next(path).unwrap();
+            let sending = tokio::spawn(async move { bridge.deliver_step().await });
+            shown(&ways, person).await;
+            execute(&stage.app.bridge.db, "ALTER TABLE attempts RENAME TO attempts_away").await;
+            drop(held);
+            sending.await.unwrap().unwrap_err();
+            execute(&stage.app.bridge.db, "ALTER TABLE attempts_away RENAME TO attempts").await;
+            assert_eq!(stage.delivery(&list).await["state"], "queued");
+            // The next step records it, or the end of the process, long before the lease has run out.
+            match channel {
+                "template" => stage.app.bridge.record_last().await,
+                _ => drop(stage.app.bridge.deliver_step().await.unwrap()),
+            }
+            let delivery = stage.delivery(&list).await;
+            assert!(is_settled(&delivery), "{channel}: {delivery}");
+            assert_eq!(delivery["attempts"].as_array().unwrap().len(), 1, "{delivery}");
+            stage.pass(300, 60).await;
+            let delivery = stage.delivery(&list).await;
+            assert_eq!((&delivery["state"], ways.seen(person)), (&json!("delivered"), 1), "{channel}: {delivery}");
+            assert_eq!(delivery["attempts"].as_array().unwrap().len(), 1, "{delivery}");
+        }
+    }
+
+    async fn what_can_never_be_recorded_is_in_nobodys_way(ways: Ways) {
+        let other = prepared(&ways, 2, "template").await;
+        assert_eq!(ways.sent(&other).await["state"], "delivered");
+        let staff = prepared(&ways, 1, "mp_subscribe").await;
+        let list = ways.stage.notify(&staff).await;
+        let (stage, bridge) = (&ways.stage, ways.stage.app.bridge.clone());
+        let (_, path) = all().find(|(channel, _)| *channel == "mp_subscribe").unwrap();
+        let held = stage.world().hold_next(path).unwrap();
+        let sending = tokio::spawn(async move { bridge.deliver_step().await });
+        shown(&ways, 1).await;
+        execute(&stage.app.bridge.db, "CREATE UNIQUE INDEX just_one ON attempts (outcome)").await;
+        drop(held);
+        sending.await.unwrap().unwrap_err();
+        stage.app.bridge.deliver_step().await.unwrap();
+        // The lease has run out, and its rules hold.
+        stage.app.advance(Duration::from_secs(130));
+        stage.app.bridge.deliver_step().await.unwrap();
+        execute(&stage.app.bridge.db, "DROP INDEX just_one").await;
+        stage.pass(240, 60).await;
+        let delivery = stage.delivery(&list).await;
+        assert_eq!((&delivery["state"], ways.seen(1)), (&json!("unknown"), 1), "{delivery}");
+    }
+}
+
+/// PostgreSQL is stopped while a message is on its way, and started again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_outage_while_messages_are_on_their_way_costs_none() {
+    if !postgres::is_there() {
+        return;
+    }
+    let ways = Ways::on(Engine::Postgres).await;
+    let server = postgres::server().unwrap();
+    for (person, (channel, path)) in (1..).zip(all()) {
+        let staff = prepared(&ways, person, channel).await;
+        let list = ways.stage.notify(&staff).await;
+        let (stage, bridge) = (&ways.stage, ways.stage.app.bridge.clone());
+        let held = stage.world().hold_next(path).unwrap();
+        let sending = tokio::spawn(async move { bridge.deliver_step().await });
+        shown(&ways, person).await;
+        let away = server.lock_out(stage.app.database.text());
+        drop(held);
+        sending.await.unwrap().unwrap_err();
+        if channel == "template" {
+            stage.app.bridge.deliver_step().await.unwrap_err();
+        }
+        drop(away);
+        stage.app.bridge.deliver_step().await.unwrap();
+        stage.app.drain().await;
+        let delivery = stage.delivery(&list).await;
+        assert_eq!(
+            (&delivery["state"], ways.seen(person)),
+            (&json!("delivered"), 1),
+            "{channel}: {delivery}"
+        );
+        assert_eq!(
+            delivery["attempts"].as_array().unwrap().len(),
+            1,
+            "{delivery}"
+        );
+    }
+}
