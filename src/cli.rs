@@ -16,6 +16,7 @@ mod serve;
 mod simulate;
 mod spool;
 mod templates;
+mod terminal;
 mod trigger;
 
 use std::path::PathBuf;
@@ -119,4 +120,9 @@ pub async fn run(cli: Cli) -> Result<()> {
         Command::Spool(command) => spool::run(config, command).await,
         Command::Simulate(_) | Command::Trigger(_) | Command::Load(_) | Command::Demo(_) => Ok(()),
     }
+}
+
+/// Says on standard error why a command failed.
+pub fn tell_error(error: &anyhow::Error) {
+    terminal::tell!("queqiao: {error:#}");
 }

@@ -1,5 +1,6 @@
 //! Settings, one struct per concern. `defaults.toml` is both the defaults and their documentation.
 
+mod api;
 mod budgets;
 mod environment;
 mod webhooks;
@@ -14,6 +15,7 @@ use serde::Deserialize;
 use thiserror::Error;
 use url::Url;
 
+pub use api::Api;
 pub use budgets::{AccountBudgets, Budget, Budgets};
 pub use webhooks::Webhooks;
 
@@ -31,6 +33,8 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// The HTTP server.
     pub server: Server,
+    /// The API.
+    pub api: Api,
     /// The database.
     pub database: Database,
     /// Calls to WeChat.
@@ -299,6 +303,7 @@ impl Config {
                 rule: "must be at most 86400, a day; 0 switches it off",
             });
         }
+        self.api.check()?;
         self.webhooks.check()
     }
 }

@@ -20,7 +20,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 pub use connection::Conn;
 pub(crate) use engine::on_engine;
-pub use engine::{DatabaseUrl, Engine};
+pub use engine::{DatabaseUrl, DatabaseUrlError, Engine};
 pub use error::DbError;
 pub(crate) use text_enum::text_enum;
 

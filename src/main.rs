@@ -26,7 +26,7 @@ async fn main() -> ExitCode {
     match cli::run(Cli::parse()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("queqiao: {error:#}");
+            cli::tell_error(&error);
             ExitCode::FAILURE
         }
     }

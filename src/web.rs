@@ -52,12 +52,15 @@ pub fn serve(listener: TcpListener, state: State, routes: Routes) -> std::io::Re
     let state = web::Data::from(Arc::new(state));
     let strays = web::Data::new(Strays::default());
     let refusals = web::Data::new(Refusals::default());
+    let desk = web::Data::new(body::Desk::new(&state.bridge.config.api));
+    let most = state.bridge.config.deliver.max_recipients;
     let server = HttpServer::new(move || {
         App::new()
             .app_data(state.clone())
             .app_data(strays.clone())
             .app_data(refusals.clone())
-            .configure(|config| configure(config, routes))
+            .app_data(desk.clone())
+            .configure(|config| configure(config, routes, most))
     });
     let server = match settings.workers {
         0 => server,
@@ -70,7 +73,7 @@ pub fn serve(listener: TcpListener, state: State, routes: Routes) -> std::io::Re
         .run())
 }
 
-fn configure(config: &mut web::ServiceConfig, routes: Routes) {
+fn configure(config: &mut web::ServiceConfig, routes: Routes, max_recipients: usize) {
     // In the order in which they are tried: the callbacks are the many.
     if routes == Routes::All {
         config.route(
@@ -90,7 +93,7 @@ fn configure(config: &mut web::ServiceConfig, routes: Routes) {
         .route("/readyz", web::get().to(health::ready))
         .route("/metrics", web::get().to(health::metrics));
     if routes == Routes::All {
-        config.service(api::scope());
+        config.service(api::scope(max_recipients));
     }
     config.default_service(web::to(stray::nowhere));
 }

@@ -3,10 +3,8 @@
 //! The word of a client is worth less than WeChat's own event; but an account without event push
 //! has nothing else. Where both come, they count once (see `models::credit`).
 
-use std::collections::BTreeMap;
-
 use chrono::{DateTime, NaiveDateTime, TimeDelta};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use thiserror::Error;
 
 use super::Bridge;
@@ -50,12 +48,20 @@ pub enum Who {
 /// What somebody answered a pop-up.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Answered {
-    /// The answer for each template id.
-    pub results: BTreeMap<String, Verdict>,
+    /// The answer for each template id, in their order, each once.
+    #[serde(serialize_with = "as_object")]
+    pub results: Vec<(String, Verdict)>,
     /// When, seconds since 1970; when it is reported unless known.
     pub reported_at: Option<i64>,
     /// Whether these are long-term templates; a pop-up cannot mix them with others.
     pub long_term: bool,
+}
+
+fn as_object<S: Serializer>(
+    results: &[(String, Verdict)],
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(results.iter().map(|(id, verdict)| (id, verdict)))
 }
 
 /// An answered pop-up.
@@ -112,7 +118,8 @@ impl Bridge {
             let said = answered.said(identity.account_id, identity.id, now);
             let awaited = credit::record(conn, &said, now)?;
             let mut credits = credit::of_identities(conn, &[identity.id])?;
-            credits.retain(|credit| answered.results.contains_key(&credit.template_id));
+            let named = |id: &String| answered.results.iter().any(|(named, _)| named == id);
+            credits.retain(|credit| named(&credit.template_id));
             Ok::<_, ReportError>((awaited, identity, credits))
         });
         let (awaited, identity, credits) = recorded.await?;

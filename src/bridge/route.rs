@@ -1,6 +1,7 @@
 //! Routes: the ways in which a message type can be sent, in the order in which they are tried.
 //! The JSON in `message_types.routes` has this shape.
 
+mod bounded;
 mod channel;
 mod check;
 mod compiled;

@@ -13,6 +13,7 @@ use crate::bridge::accounts::unseal;
 use crate::bridge::deliver::Resumed;
 use crate::bridge::moved::warnings;
 use crate::bridge::register::Draft;
+use crate::cli::terminal::say;
 use crate::config::Config;
 use crate::db::DbError;
 use crate::models::account::{self, AccountKind, TokenSource};
@@ -153,25 +154,21 @@ async fn add(bridge: &Bridge, settings: Settings) -> Result<()> {
     };
     let mode = draft.mode;
     let added = bridge.add_account(draft).await?;
-    println!("account {} added. In WeChat's console, set:", added.app_id);
-    println!(
+    say!("account {} added. In WeChat's console, set:", added.app_id);
+    say!(
         "  URL             https://YOUR-HOST/callback/{}",
         added.app_id
     );
-    println!("  Token           {}", callback_token.expose_secret());
+    say!("  Token           {}", callback_token.expose_secret());
     match &aes_key {
-        Some(key) => println!("  EncodingAESKey  {}", key.expose_secret()),
+        Some(key) => say!("  EncodingAESKey  {}", key.expose_secret()),
         None => {
-            println!(
-                "  EncodingAESKey  (none: plain mode needs none, and a test account has none)"
-            );
+            say!("  EncodingAESKey  (none: plain mode needs none, and a test account has none)");
         }
     }
-    println!("  mode            {}", mode.as_str());
+    say!("  mode            {}", mode.as_str());
     if added.sealed_secret.is_none() {
-        println!(
-            "There is no AppSecret yet: profiles and sending need it (accounts set --secret)."
-        );
+        say!("There is no AppSecret yet: profiles and sending need it (accounts set --secret).");
     }
     Ok(())
 }
@@ -225,11 +222,12 @@ async fn set(bridge: &Bridge, settings: Settings) -> Result<()> {
         },
     };
     let (changed, resumed) = bridge.change_account(draft).await?;
-    println!("account {} changed", changed.app_id);
+    say!("account {} changed", changed.app_id);
     if resumed != Resumed::default() {
-        println!(
+        say!(
             "{} pauses lifted, {} deliveries due at once",
-            resumed.lifted, resumed.hastened
+            resumed.lifted,
+            resumed.hastened
         );
     }
     Ok(())
@@ -240,9 +238,10 @@ async fn resume(bridge: &Bridge, app_id: &str, project: Option<&str>) -> Result<
     let Some(resumed) = bridge.resume_account(project.id, app_id).await? else {
         bail!("{app_id} is not an account of this project; see: queqiao accounts list");
     };
-    println!(
+    say!(
         "account {app_id} resumed: {} pauses lifted, {} deliveries due at once",
-        resumed.lifted, resumed.hastened
+        resumed.lifted,
+        resumed.hastened
     );
     Ok(())
 }
@@ -260,9 +259,12 @@ async fn list(bridge: &Bridge, project: Option<&str>) -> Result<()> {
         context::tell_empty(bridge, "accounts of this project");
     }
     for account in accounts {
-        println!(
+        say!(
             "{}  {:16}  {:10}  {}",
-            account.app_id, account.kind, account.mode, account.name
+            account.app_id,
+            account.kind,
+            account.mode,
+            account.name
         );
         if account.mode != Mode::Secure.as_str() {
             println!(
@@ -272,13 +274,15 @@ async fn list(bridge: &Bridge, project: Option<&str>) -> Result<()> {
             );
         }
         if let (Some(text), Some(at)) = (account.problem_text, account.problem_at) {
-            println!("    problem since {at} UTC: {text}");
+            say!("    problem since {at} UTC: {text}");
         }
         if let Some(warning) = moved.get(&account.id) {
             let (known, staff) = (&warning.known, warning.staff);
-            println!(
+            say!(
                 "    moved since {} UTC, {} unionids changed, {staff} staff bound by an old one: {}",
-                known.since, known.changed, warning.detail
+                known.since,
+                known.changed,
+                warning.detail
             );
         }
         let pauses = pauses.iter().filter(|pause| pause.account_id == account.id);
@@ -287,9 +291,13 @@ async fn list(bridge: &Bridge, project: Option<&str>) -> Result<()> {
                 ALL_CALLS => "sending",
                 call => call,
             };
-            println!(
+            say!(
                 "    {what} {} since {} UTC, until {} UTC ({}): {}",
-                pause.kind, pause.since, pause.until, pause.reason, pause.detail
+                pause.kind,
+                pause.since,
+                pause.until,
+                pause.reason,
+                pause.detail
             );
         }
     }

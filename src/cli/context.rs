@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::bridge::Bridge;
 use crate::bridge::spool::Spool;
+use crate::cli::terminal::tell;
 use crate::clock::Clock;
 use crate::config::{self, Config};
 use crate::db::{DatabaseUrl, Db, DbError, Engine};
@@ -167,5 +168,5 @@ const ELSEWHERE: &str = "If there should be one, run the command with the DATABA
 
 /// Says on standard error that a list is empty, and in which database that is so.
 pub(super) fn tell_empty(bridge: &Bridge, what: &str) {
-    eprintln!("No {what} in {}.", bridge.db.describe());
+    tell!("No {what} in {}.", bridge.db.describe());
 }

@@ -9,6 +9,7 @@ use clap::{Args, Subcommand};
 use super::context;
 use crate::bridge::Bridge;
 use crate::bridge::notify::{MAX_RETRIED, RETRIABLE};
+use crate::cli::terminal::{say, tell};
 use crate::config::Config;
 use crate::db::DbError;
 use crate::ids::{DeliveryId, NotificationId, ProjectId};
@@ -140,7 +141,7 @@ async fn list(bridge: &Bridge, wanted: Wanted, limit: i64) -> Result<()> {
             return Ok(());
         }
         if left <= 0 {
-            eprintln!("There may be more: give a larger --limit, or filters.");
+            tell!("There may be more: give a larger --limit, or filters.");
             return Ok(());
         }
     }
@@ -150,7 +151,7 @@ fn show(found: &[Delivery]) {
     for delivery in found {
         let whom = delivery.staff_id.as_ref().or(delivery.recipient.as_ref());
         let whom = whom.map(String::as_str);
-        println!(
+        say!(
             "{:>8}  {}  notification {:<6}  {:20}  {:11}  {:22}  {}",
             delivery.id.0,
             delivery.created_at.format("%FT%TZ"),
@@ -195,12 +196,13 @@ async fn retry(
             bail!("the project has no delivery {id}");
         }
     }
-    println!(
+    say!(
         "{} are sent anew by `queqiao serve`, {} are not",
-        sum.taken, sum.refused
+        sum.taken,
+        sum.refused
     );
     for (reason, (count, detail)) in &sum.reasons {
-        println!("{count:>8}  {reason}: {detail}");
+        say!("{count:>8}  {reason}: {detail}");
     }
     Ok(())
 }

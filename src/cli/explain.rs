@@ -6,6 +6,7 @@ use anyhow::{Result, bail};
 
 use super::context;
 use crate::bridge::explain::ExplainError;
+use crate::cli::terminal;
 use crate::config::Config;
 
 #[derive(Debug, clap::Args)]
@@ -39,8 +40,8 @@ pub(super) async fn run(config: Config, args: Args) -> Result<()> {
         Err(error) => bail!("{error}"),
     };
     match args.json {
-        true => println!("{}", page::json(&story)?),
-        false => print!("{}", page::text(&story)),
+        true => terminal::json(&story)?,
+        false => terminal::page(&page::text(&story)),
     }
     Ok(())
 }

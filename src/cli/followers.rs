@@ -9,6 +9,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::context;
 use crate::bridge::{Bridge, Step};
+use crate::cli::terminal::{say, tell};
 use crate::config::Config;
 use crate::db::DbError;
 use crate::ids::ImportId;
@@ -50,22 +51,24 @@ pub(super) async fn run(config: Config, command: Command) -> Result<()> {
             import.problem.unwrap_or_default()
         );
     }
-    println!(
+    say!(
         "{} followers seen, {} of them new; {} marked as gone",
-        import.collected, import.created, import.gone
+        import.collected,
+        import.created,
+        import.gone
     );
     if import.unsettled > 0 {
-        println!(
+        say!(
             "{} are not on the list, and WeChat did not say whether they follow; they are asked about again",
             import.unsettled
         );
     }
     match refresh {
-        true => println!(
+        true => say!(
             "All their profiles are fetched again by `queqiao serve`, {} a second.",
             bridge.config.profile.refresh_per_second
         ),
-        false => println!("Their profiles are fetched by `queqiao serve`."),
+        false => say!("Their profiles are fetched by `queqiao serve`."),
     }
     Ok(())
 }
@@ -92,7 +95,7 @@ async fn walk(bridge: &Bridge, id: ImportId, bar: &ProgressBar) -> Result<Import
             told.clone_from(&import.problem);
             let problem = told.as_deref().unwrap_or_default();
             bar.suspend(|| {
-                eprintln!(
+                tell!(
                     "{problem}. This can be left with Ctrl-C: `queqiao serve` goes on with it, and so does \
                      the same command."
                 );

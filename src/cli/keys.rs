@@ -6,6 +6,7 @@ use secrecy::ExposeSecret;
 
 use super::context;
 use crate::bridge::keys::Scope;
+use crate::cli::terminal::{say, tell};
 use crate::config::Config;
 use crate::db::DbError;
 use crate::ids::ApiKeyId;
@@ -47,8 +48,8 @@ pub(super) async fn run(config: Config, command: Command) -> Result<()> {
         } => {
             let project = context::find_project(&bridge, project.as_deref()).await?;
             let (key, _) = bridge.keys.create(project.id, &name, &scopes).await?;
-            println!("{}", key.expose_secret());
-            eprintln!("Keep it: it is stored only as a hash and cannot be shown again.");
+            say!("{}", key.expose_secret());
+            tell!("Keep it: it is stored only as a hash and cannot be shown again.");
         }
         Command::List { project } => {
             let project = context::find_project(&bridge, project.as_deref()).await?;
@@ -64,9 +65,12 @@ pub(super) async fn run(config: Config, command: Command) -> Result<()> {
                     Some(at) => format!("revoked {at} UTC"),
                     None => "active".to_owned(),
                 };
-                println!(
+                say!(
                     "{:>4}  {}…  {:20}  {:24}  {state}",
-                    key.id.0, key.prefix, key.scopes, key.name
+                    key.id.0,
+                    key.prefix,
+                    key.scopes,
+                    key.name
                 );
             }
         }
@@ -76,7 +80,7 @@ pub(super) async fn run(config: Config, command: Command) -> Result<()> {
                 let database = bridge.db.describe();
                 bail!("there is no active key {id} in {database}; see: queqiao keys list");
             }
-            println!("key {id} is refused from now on");
+            say!("key {id} is refused from now on");
         }
     }
     Ok(())

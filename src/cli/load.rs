@@ -9,6 +9,7 @@ use serde_json::json;
 use url::Url;
 
 use super::secrets;
+use crate::cli::terminal::{self, say};
 use crate::load::{self, Plan, Until};
 use crate::wechat::callback::Mode;
 use crate::wechat::crypto::AesKey;
@@ -77,7 +78,7 @@ pub(super) async fn run(args: Args) -> Result<()> {
     };
     let mut report = load::run(plan).await?;
     if !args.json {
-        println!("{}", report.summary());
+        terminal::page(&report.summary().to_string());
         return Ok(());
     }
     let sent: u64 = report.statuses.values().sum();
@@ -89,7 +90,7 @@ pub(super) async fn run(args: Args) -> Result<()> {
         "p99_ms": report.quantile(0.99).as_secs_f64() * 1e3,
         "elapsed_seconds": report.elapsed.as_secs_f64(),
     });
-    println!("{report}");
+    say!("{report}");
     Ok(())
 }
 

@@ -3,10 +3,11 @@
 use anyhow::Result;
 
 use super::context;
+use crate::cli::terminal::say;
 use crate::config::Config;
 
 pub(super) fn run(config: &Config) -> Result<()> {
     let db = context::open_database(config)?;
-    println!("the {:?} database is up to date", db.engine());
+    say!("the {:?} database is up to date", db.engine());
     Ok(())
 }

@@ -11,6 +11,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::context;
 use crate::bridge::adopt::{Counts, Options, Outcome};
+use crate::cli::terminal::say;
 use crate::config::Config;
 
 #[derive(Debug, Subcommand)]
@@ -78,11 +79,11 @@ pub(super) async fn run(config: Config, command: Command) -> Result<()> {
     let outcomes = adopted?;
     for outcome in &outcomes {
         if every_row || outcome.result.is_err() || outcome.note.is_some() {
-            println!("{}", line(outcome));
+            say!("{}", line(outcome));
         }
     }
     let counts = Counts::of(&outcomes);
-    println!("{}", summary(&counts, outcomes.len(), dry_run));
+    say!("{}", summary(&counts, outcomes.len(), dry_run));
     match counts.refused {
         0 => Ok(()),
         refused => bail!(
@@ -95,7 +96,7 @@ pub(super) async fn run(config: Config, command: Command) -> Result<()> {
 
 /// A row of the file in one line; what the file says is escaped.
 fn line(outcome: &Outcome) -> String {
-    let openid = outcome.openid.as_deref().unwrap_or("-").escape_debug();
+    let openid = outcome.openid.as_deref().unwrap_or("-");
     let (word, why) = match &outcome.result {
         Ok(taken) => (taken.as_str(), outcome.note.clone()),
         Err(fault) => ("refused", Some(format!("{}: {fault}", fault.code))),

@@ -4,6 +4,7 @@ use anyhow::{Result, bail};
 use clap::Subcommand;
 
 use super::context;
+use crate::cli::terminal::say;
 use crate::config::Config;
 use crate::db::DbError;
 use crate::models::project;
@@ -41,7 +42,7 @@ pub(super) async fn run(config: Config, command: Command) -> Result<()> {
                 })
                 .await?;
             match added {
-                Some(project) => println!("project '{}' added", project.name),
+                Some(project) => say!("project '{}' added", project.name),
                 None => bail!("there is a project '{shown}' already"),
             }
         }
@@ -54,7 +55,7 @@ pub(super) async fn run(config: Config, command: Command) -> Result<()> {
                 context::tell_empty(&bridge, "projects");
             }
             for project in projects {
-                println!("{}", project.name);
+                say!("{}", project.name);
             }
         }
     }

@@ -13,6 +13,7 @@ use super::context::{self, Service};
 use crate::bridge::Bridge;
 use crate::bridge::receive::Intake;
 use crate::bridge::spool::Spool;
+use crate::cli::terminal::say;
 use crate::config::Config;
 use crate::db::DbError;
 use crate::web::{self, Routes, State};
@@ -51,7 +52,7 @@ pub(super) async fn run(mut config: Config, args: Args) -> Result<()> {
         .with_context(|| format!("listening on {}", config.server.bind))?;
     let takes_callbacks = args.role != Role::Worker;
     let service = context::open_service(config, takes_callbacks).await?;
-    println!("listening on http://{}", listener.local_addr()?);
+    say!("listening on http://{}", listener.local_addr()?);
     serve(service, listener, args.role, stop_signal()?).await
 }
 

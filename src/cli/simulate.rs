@@ -10,6 +10,7 @@ use url::Url;
 
 use super::secrets;
 use super::serve::stop_signal;
+use crate::cli::terminal::{self, say};
 use crate::simulator::{Kind, Origin, Settings, Simulator, SimulatorOptions};
 use crate::wechat::callback::Mode;
 
@@ -75,7 +76,7 @@ pub(super) async fn run(args: Args) -> Result<()> {
         given(&args.aes_key)?,
     );
     let world = simulator.world();
-    println!("a simulated WeChat with {} people:", args.people);
+    say!("a simulated WeChat with {} people:", args.people);
     for (app_id, kind) in [
         (&args.service, Kind::OfficialAccount),
         (&args.mini_program, Kind::MiniProgram),
@@ -99,10 +100,10 @@ pub(super) async fn run(args: Args) -> Result<()> {
             true => "(none: a test account has plain mode only)",
             false => &settings.encoding_aes_key,
         };
-        println!(
-            "  {app_id} {:?}\n    AppSecret {}\n    Token {}\n    EncodingAESKey {key}",
-            kind, settings.secret, settings.token
-        );
+        say!("  {app_id} {kind:?}");
+        say!("    AppSecret {}", settings.secret);
+        say!("    Token {}", settings.token);
+        say!("    EncodingAESKey {key}");
         world.add_account(settings);
     }
     world.add_people(args.people);
@@ -111,7 +112,7 @@ pub(super) async fn run(args: Args) -> Result<()> {
         0..args.followers.min(args.people),
         &Origin::search(),
     )?;
-    println!("listening on {}", simulator.base_url());
+    say!("listening on {}", simulator.base_url());
     stop.await;
     simulator.stop().await?;
     Ok(())
@@ -121,6 +122,6 @@ async fn print_stats(url: Url) -> Result<()> {
     let stats = reqwest::get(url.join("/_sim/stats")?)
         .await?
         .error_for_status()?;
-    println!("{}", stats.text().await?);
+    terminal::page(&stats.text().await?);
     Ok(())
 }

@@ -7,6 +7,7 @@ use clap::Subcommand;
 
 use super::context;
 use crate::bridge::spool::Spool;
+use crate::cli::terminal::say;
 use crate::config::Config;
 
 #[derive(Debug, Subcommand)]
@@ -42,11 +43,11 @@ async fn open(directory: &Path) -> Result<Spool> {
 
 async fn show(directory: &Path) -> Result<()> {
     let fill = open(directory).await?.fill().await?;
-    println!("waiting  {}", fill.waiting);
-    println!("refused  {}", fill.refused);
-    println!("bytes    {}", fill.bytes);
+    say!("waiting  {}", fill.waiting);
+    say!("refused  {}", fill.refused);
+    say!("bytes    {}", fill.bytes);
     if let Some(oldest) = fill.oldest {
-        println!("oldest   {}Z", oldest.format("%Y-%m-%dT%H:%M:%S"));
+        say!("oldest   {}Z", oldest.format("%Y-%m-%dT%H:%M:%S"));
     }
     Ok(())
 }
@@ -55,7 +56,7 @@ async fn drain(config: Config, directory: &Path) -> Result<()> {
     let spool = open(directory).await?;
     let bridge = context::open(config)?;
     let drained = spool.drain_all(&bridge.db).await?;
-    println!("{} events are in {}", drained.stored, bridge.db.describe());
+    say!("{} events are in {}", drained.stored, bridge.db.describe());
     if drained.refused > 0 {
         bail!(
             "{} events are refused and stay in the spool; the log says why",

@@ -10,6 +10,7 @@ use super::context;
 use crate::bridge::Bridge;
 use crate::bridge::accounts::OpenAccount;
 use crate::bridge::templates::{Library, Naming, Synced};
+use crate::cli::terminal::{say, tell};
 use crate::config::Config;
 use crate::db::DbError;
 use crate::ids::ProjectId;
@@ -50,7 +51,7 @@ async fn sync(bridge: &Bridge, app_id: Option<&str>) -> Result<()> {
             Ok(synced) => print_synced(&account.app_id, &synced),
             Err(error) => {
                 failed += 1;
-                eprintln!("{}: {error}", account.app_id);
+                tell!("{}: {error}", account.app_id);
             }
         }
     }
@@ -61,7 +62,7 @@ async fn sync(bridge: &Bridge, app_id: Option<&str>) -> Result<()> {
 }
 
 fn print_synced(app_id: &str, synced: &Synced) {
-    println!(
+    say!(
         "{app_id}: {} templates, {} new, {} changed, {} gone, {} back",
         synced.total,
         synced.added.len(),
@@ -71,7 +72,7 @@ fn print_synced(app_id: &str, synced: &Synced) {
     );
     for (what, ids) in [("changed", &synced.changed), ("gone", &synced.gone)] {
         for id in ids {
-            println!("  {what}: {id}");
+            say!("  {what}: {id}");
         }
     }
 }
@@ -108,7 +109,7 @@ async fn list(bridge: &Bridge, app_id: Option<&str>) -> Result<()> {
             Ok::<_, DbError>(lines)
         });
         for line in told.await? {
-            println!("{line}");
+            say!("{line}");
         }
     }
     Ok(())

@@ -8,6 +8,7 @@ use secrecy::ExposeSecret;
 use url::Url;
 
 use super::{context, secrets};
+use crate::cli::terminal::{self, say};
 use crate::wechat::callback::Mode;
 use crate::wechat::crypto::AesKey;
 use crate::wechat::fields::{Fields, Format};
@@ -133,8 +134,8 @@ async fn send(url: Url, body: Vec<u8>) -> Result<()> {
     let status = response.status();
     let answer = response.text().await.map_err(reqwest::Error::without_url)?;
     let shown: String = answer.chars().take(SHOWN).collect();
-    println!("{status} after {} ms", started.elapsed().as_millis());
-    println!("{}", shown.escape_debug().to_string().replace("\\n", "\n"));
+    say!("{status} after {} ms", started.elapsed().as_millis());
+    terminal::page(&shown);
     if status != reqwest::StatusCode::OK {
         bail!("WeChat takes only status 200 for an answer and would send this push again");
     }

@@ -26,6 +26,7 @@ mod message_types;
 mod moved;
 mod named;
 mod notifications;
+mod params;
 mod people;
 mod person;
 mod sessions;
@@ -48,8 +49,6 @@ use super::{State, cursor};
 use crate::bridge::keys::Scope;
 use Scope::{Admin, Notify, Read, Token, Webhooks};
 
-/// Largest body of most routes, bytes.
-const BODY_MAX: usize = 64 << 10;
 /// Largest body of a preview, bytes: the largest params of a notification fit.
 const PREVIEW_MAX: usize = 128 << 10;
 /// Largest body of a notification, bytes: a hundred thousand staff ids fit.
@@ -64,15 +63,18 @@ pub(super) const DOCUMENTED: &str =
     "All of them are described in docs/api.md of Queqiao's source, the first steps in README.md.";
 
 #[rustfmt::skip]
-pub(super) fn scope() -> Routes {
+pub(super) fn scope(max_recipients: usize) -> Routes {
+    let notification = BodyLimit { bytes: NOTIFICATION_MAX, entries: max_recipients };
+    let table = BodyLimit { bytes: IDENTITIES_MAX, entries: identities::ROWS_MAX };
+    let preview = BodyLimit { bytes: PREVIEW_MAX, ..BodyLimit::default() };
     web::scope("/api")
-        .app_data(BodyLimit(BODY_MAX))
+        .app_data(BodyLimit::default())
         .app_data(error::query())
         .app_data(error::path())
         .service(at("/v1/miniprogram/{app_id}/sessions", [open(Notify, sessions::create)]))
         .service(at("/v1/miniprogram/{app_id}/subscriptions", [post(Notify, subscriptions::create)]))
         .service(at("/v1/miniprogram/{app_id}/identities", [post(Notify, identities::create)])
-            .app_data(BodyLimit(IDENTITIES_MAX)))
+            .app_data(table))
         .service(at("/v1/credits/low", [search(Read, credits::low)]))
         .service(at("/v1/staff", [search(Read, staff::list)]))
         .service(at("/v1/staff/{staff_id}", [put(Notify, staff::put), get(Read, staff::find), delete(Admin, staff::delete)]))
@@ -88,12 +90,12 @@ pub(super) fn scope() -> Routes {
         .service(at("/v1/message-types", [search(Read, message_types::list)]))
         .service(at("/v1/message-types/{name}", [put(Admin, message_types::put), get(Read, message_types::find), delete(Admin, message_types::delete)]))
         .service(at("/v1/message-types/{name}/preview", [post(Read, message_types::preview::create)])
-            .app_data(BodyLimit(PREVIEW_MAX)))
+            .app_data(preview))
         .service(at("/v1/notifications", [post(Notify, notifications::create), search(Read, notifications::list)])
-            .app_data(BodyLimit(NOTIFICATION_MAX)))
+            .app_data(notification))
         // Before the one with an id.
         .service(at("/v1/notifications/preflight", [look(Read, notifications::preflight::create)])
-            .app_data(BodyLimit(NOTIFICATION_MAX)))
+            .app_data(notification))
         .service(at("/v1/notifications/{id}", [get(Read, notifications::find)]))
         .service(at("/v1/notifications/{id}/cancel", [post(Notify, notifications::cancel::create)]))
         .service(at("/v1/notifications/{id}/deliveries", [search(Read, deliveries::list)]))

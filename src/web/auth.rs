@@ -8,10 +8,16 @@ use actix_web::http::header;
 use actix_web::middleware::Next;
 use actix_web::{Error, FromRequest as _, HttpMessage as _, web};
 use secrecy::SecretString;
+use url::form_urlencoded;
 
 use super::State;
 use super::error::{Code, Problem};
 use crate::bridge::keys::{self, Scope};
+
+/// Characters of a text in a path or a query string: no id or cursor has as many.
+const TEXT_MAX: usize = 512;
+/// Characters of a parameter's name that is told back.
+const NAME_SHOWN: usize = 64;
 
 /// The key that a request came with, once [`check`] has let it through.
 pub(super) type Caller = web::ReqData<Arc<keys::Caller>>;
@@ -46,6 +52,7 @@ pub(super) async fn check(
         return Err(Problem::new(Code::InvalidQuery, detail).into());
     }
     check_path(&mut request).await?;
+    check_query(request.query_string())?;
     request.extensions_mut().insert(caller);
     next.call(request).await
 }
@@ -55,6 +62,11 @@ async fn check_path(request: &mut ServiceRequest) -> Result<(), Error> {
     let parts = request.extract::<web::Path<Vec<String>>>().await?;
     let names = request.match_info().iter().map(|(name, _)| name);
     for (name, part) in names.zip(parts.iter()) {
+        if part.chars().count() > TEXT_MAX {
+            let detail = format!("{name} in the path may have at most {TEXT_MAX} characters.");
+            let problem = Problem::new(Code::InvalidPath, detail).field(name);
+            return Err(problem.limit(TEXT_MAX).into());
+        }
         if part.chars().any(char::is_control) {
             let detail = format!("{name} in the path contains a control character.");
             let problem = Problem::new(Code::ControlCharacter, detail);
@@ -62,6 +74,35 @@ async fn check_path(request: &mut ServiceRequest) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+/// So is every part of the query string, whatever the route makes of it.
+fn check_query(query: &str) -> Result<(), Problem> {
+    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+        for text in [&name, &value] {
+            if text.chars().count() > TEXT_MAX {
+                let detail =
+                    format!("The query string has a text of more than {TEXT_MAX} characters.");
+                let problem = Problem::new(Code::InvalidQuery, detail).limit(TEXT_MAX);
+                return Err(named(problem, &name));
+            }
+            if text.chars().any(char::is_control) {
+                let detail = "The query string contains a control character; send it without.";
+                return Err(named(Problem::new(Code::ControlCharacter, detail), &name));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// With the name of the parameter, if it can be one.
+fn named(problem: Problem, name: &str) -> Problem {
+    let is_name = (1..=NAME_SHOWN).contains(&name.len())
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+    match is_name {
+        true => problem.field(name),
+        false => problem,
+    }
 }
 
 async fn identify(request: &ServiceRequest) -> Result<Arc<keys::Caller>, Problem> {

@@ -9,6 +9,7 @@ mod events;
 mod identities;
 mod ids;
 mod invitations;
+mod large;
 mod links;
 mod login;
 mod notifications;

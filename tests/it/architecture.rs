@@ -6,4 +6,5 @@ mod imports;
 mod lists;
 mod migrations;
 mod paths;
+mod printing;
 mod schema;

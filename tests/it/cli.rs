@@ -5,6 +5,8 @@ mod crash;
 mod demo;
 mod erase;
 mod explain;
+#[cfg(target_os = "linux")]
+mod memory;
 mod misuse;
 mod people;
 mod roles;

@@ -74,8 +74,7 @@ fn check(field: &str, id: TextId, text: Option<&str>) -> Result<(), Fault> {
 fn consents(raw: &BTreeMap<String, String>) -> Result<BTreeMap<String, Option<u32>>, Fault> {
     if raw.len() > CONSENTS_MAX {
         let detail = format!(
-            "consents has {} templates: give at most {CONSENTS_MAX}.",
-            raw.len()
+            "consents has more than {CONSENTS_MAX} templates: give at most {CONSENTS_MAX}."
         );
         return Err(Fault::new(INVALID, "consents", detail));
     }

@@ -75,6 +75,20 @@ struct Asked<'a> {
     brought: &'a [Brought],
 }
 
+/// What is written is hashed, and not kept: it may be as long as the request.
+struct Hash(Sha256);
+
+impl std::io::Write for Hash {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
 impl NotifyRequest {
     /// Checks the request alone, without a look at what is stored.
     pub(super) fn check(self, max_recipients: usize) -> Result<Sound, FieldError> {
@@ -86,7 +100,8 @@ impl NotifyRequest {
         let priority = priority(self.priority.as_deref())?;
         let times = Times::read(self.send_at.as_deref(), self.expires_at.as_deref())?;
         let micros = |time: NaiveDateTime| time.and_utc().timestamp_micros();
-        let asked = serde_json::to_vec(&Asked {
+        let mut hash = Hash(Sha256::new());
+        let asked = Asked {
             message_type: &self.message_type,
             recipients: &self.recipients,
             params: &self.params,
@@ -95,8 +110,8 @@ impl NotifyRequest {
             expires_at: times.expires_at.map(micros),
             manner: self.manner,
             brought: &self.brought,
-        })
-        .map_err(|error| unreadable(&error))?;
+        };
+        serde_json::to_writer(&mut hash, &asked).map_err(|error| unreadable(&error))?;
         Ok(Sound {
             message_type: self.message_type,
             recipients: self.recipients.check(max_recipients)?,
@@ -107,7 +122,7 @@ impl NotifyRequest {
             priority,
             times,
             idempotency_key: self.idempotency_key,
-            hash: Sha256::digest(asked).to_vec(),
+            hash: hash.0.finalize().to_vec(),
         })
     }
 }
@@ -274,7 +289,7 @@ mod tests {
         answered.brought.push(Brought {
             at: 0,
             answered: crate::bridge::consent::Answered {
-                results: std::collections::BTreeMap::default(),
+                results: Vec::new(),
                 reported_at: None,
                 long_term: false,
             },

@@ -6,10 +6,11 @@ use std::ops::Range;
 use minijinja::value::Value;
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, UndefinedBehavior, context};
 
+use super::bounded::{self, Writer};
 use super::judge::{Judge, check_page};
 use super::link::{self, Assembled};
 use super::text::{Link, TextPart};
-use super::{FieldError, Route, check_url, operands, words};
+use super::{Broken, FieldError, Route, check_url, operands, words};
 use crate::wechat::custom::RichText;
 
 /// Instructions that one template may take: far more than a field of a message needs.
@@ -45,6 +46,14 @@ pub(super) struct LinkPart {
     pub(super) path: String,
     /// Whether a value may be the whole address: not where it may be joined of several inside an expression.
     may_be_whole: bool,
+}
+
+/// How much may be written where a template is filled in: it stops there.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Room {
+    pub(super) bytes: usize,
+    /// Whether what does not fit is cut off, as more will be.
+    pub(super) cuts: bool,
 }
 
 /// What is known of a template that was added.
@@ -184,7 +193,7 @@ impl Compiled {
         let context = scene(params, staff);
         let mut data = BTreeMap::new();
         for part in &parts.fields {
-            let text = self.text(&part.path, &context)?;
+            let text = self.text(&part.path, &context, part.room())?;
             let text = part.taken(text, staff)?;
             data.insert(part.key.clone(), text);
         }
@@ -199,11 +208,11 @@ impl Compiled {
         let page = address(&parts.page, check_page)?;
         let text = parts.text.as_ref().map(|part| {
             let link = Link {
-                words: part.link_words(|path| self.text(path, &context))?,
+                words: part.link_words(|path| self.text(path, &context, Room::FIELD))?,
                 url: url.as_deref(),
                 page: page.as_deref(),
             };
-            let text = self.text(&part.path, &context)?;
+            let text = self.text(&part.path, &context, self.room_of_text(part))?;
             // Where it leads may depend on the staff member, too.
             let judged = staff.is_some() || !parts.mentions_staff;
             part.compose(&text, &link, judged.then_some(self.text_bytes))
@@ -237,8 +246,10 @@ impl Compiled {
     /// Adds a template.
     fn add(&mut self, path: &str, source: &str) -> Result<Added, FieldError> {
         let explain = |error: &Error| FieldError::new(path, malformed(error));
+        let source = operands::apart(source);
+        bounded::check(&source).map_err(|problem| FieldError::new(path, problem))?;
         self.environment
-            .add_template_owned(path.to_owned(), operands::apart(source))
+            .add_template_owned(path.to_owned(), source)
             .map_err(|error| explain(&error))?;
         let template = self
             .environment
@@ -263,20 +274,62 @@ impl Compiled {
 
     /// An address, with what is filled in encoded.
     pub(super) fn link(&self, part: &LinkPart, context: &Value) -> Result<Assembled, FieldError> {
-        let rendered = self.text(&part.path, context)?;
+        let rendered = self.text(&part.path, context, Room::FIELD)?;
         Ok(link::assemble(&rendered, part.may_be_whole))
     }
 
-    pub(super) fn text(&self, path: &str, context: &Value) -> Result<String, FieldError> {
-        self.environment
-            .get_template(path)
-            .and_then(|template| {
-                template.render(context).map_err(|error| {
-                    let problem = unfilled(&error, template.source());
-                    Error::new(ErrorKind::InvalidOperation, problem)
-                })
-            })
-            .map_err(|error| FieldError::new(path, error.detail().unwrap_or("cannot be filled in")))
+    /// How long the text of a message without template may come out before it is judged.
+    pub(super) fn room_of_text(&self, part: &TextPart) -> Room {
+        Room {
+            bytes: self.text_bytes.saturating_mul(4).max(Room::FIELD.bytes),
+            cuts: part.truncates(),
+        }
+    }
+
+    /// A template filled in, as far as there is room.
+    pub(super) fn text(
+        &self,
+        path: &str,
+        context: &Value,
+        room: Room,
+    ) -> Result<String, FieldError> {
+        let refuse = |problem: &str| FieldError::new(path, problem);
+        let template = self.environment.get_template(path);
+        let template = template.map_err(|_| refuse("cannot be filled in"))?;
+        let mut writer = Writer::new(room.bytes);
+        let rendered = template.render_captured_to(context, &mut writer).map(drop);
+        match rendered {
+            Err(error) if !writer.is_full() => Err(refuse(&unfilled(&error, template.source()))),
+            _ => {
+                let (text, is_cut) = writer.into_text();
+                match is_cut && !room.cuts {
+                    true => Err(room.exceeded(path)),
+                    false => Ok(text),
+                }
+            }
+        }
+    }
+}
+
+impl Room {
+    /// Some times the longest field or address.
+    pub(super) const FIELD: Self = Self {
+        bytes: 16 << 10,
+        cuts: false,
+    };
+
+    fn exceeded(self, path: &str) -> FieldError {
+        let limit = self.bytes;
+        let advice = match link::is_link(path) {
+            true => "shorten it",
+            false => "shorten it, or choose \"on_too_long\": \"truncate\" for it",
+        };
+        let problem = format!("comes out longer than {limit} bytes: {advice}");
+        FieldError::new(path, problem).with(Broken {
+            rule: "text_bytes",
+            length: None,
+            limit: Some(limit),
+        })
     }
 }
 
@@ -301,7 +354,8 @@ fn environment() -> Environment<'static> {
         let text = value.to_string();
         let written = match (link::is_link(state.name()), value.is_safe()) {
             (false, _) => out.write_str(&text),
-            (true, false) => out.write_str(&link::mark(&text)),
+            // Encoded it is longer still, and what is behind has no room.
+            (true, false) => out.write_str(&link::mark(head(&text, Room::FIELD.bytes))),
             // Raw, or encoded already.
             (true, true) if link::is_marked(&text) => Err(std::fmt::Error),
             (true, true) => out.write_str(&text),
@@ -312,6 +366,13 @@ fn environment() -> Environment<'static> {
 }
 
 impl Part {
+    pub(super) fn room(&self) -> Room {
+        Room {
+            cuts: self.judge.truncates(),
+            ..Room::FIELD
+        }
+    }
+
     /// The text to send, if WeChat takes it; for nobody in particular, if it may.
     pub(super) fn taken(
         &self,
@@ -336,6 +397,11 @@ fn person(staff: Recipient<'_>) -> Value {
         (Some(id), None) => context! { id => id },
         (None, _) => context! {},
     }
+}
+
+/// The beginning of a text, at least so many bytes of it.
+fn head(text: &str, bytes: usize) -> &str {
+    text.get(..text.ceil_char_boundary(bytes)).unwrap_or(text)
 }
 
 fn malformed(error: &Error) -> String {

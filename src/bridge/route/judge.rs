@@ -28,6 +28,11 @@ impl Judge {
         }
     }
 
+    /// Whether a text that is too long is cut.
+    pub(super) fn truncates(&self) -> bool {
+        self.on_too_long == OnTooLong::Truncate
+    }
+
     /// What the text has to be whomever it is for.
     pub(super) fn check_line(&self, path: &str, text: &str) -> Result<(), FieldError> {
         match self.channel.traits().has_template {
@@ -42,7 +47,7 @@ impl Judge {
             return self.judge_free(path, text);
         }
         check_line(path, &text)?;
-        let truncates = self.on_too_long == OnTooLong::Truncate;
+        let truncates = self.truncates();
         let Some(keyword) = self.keyword else {
             let text = match truncates {
                 true => self.cut_plain(path, &text)?,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use minijinja::value::{Serde, Value};
 
-use super::compiled::{LinkPart, Part, scene};
+use super::compiled::{LinkPart, Part, Room, scene};
 use super::judge::check_page;
 use super::text::{Link, TextPart};
 use super::{Broken, Compiled, FieldError, Recipient, check_url};
@@ -46,7 +46,7 @@ impl Compiled {
         };
         let context = scene(&Value::from(Serde(params)), staff);
         for part in &parts.fields {
-            match self.text(&part.path, &context) {
+            match self.text(&part.path, &context, part.room()) {
                 Ok(text) => preview.add(part, text, staff),
                 Err(error) => preview.errors.push(error),
             }
@@ -71,11 +71,11 @@ impl Compiled {
         staff: Option<Recipient<'_>>,
     ) -> Result<(String, bool), FieldError> {
         let link = Link {
-            words: part.link_words(|path| self.text(path, context))?,
+            words: part.link_words(|path| self.text(path, context, Room::FIELD))?,
             url: preview.url.as_deref(),
             page: preview.page.as_deref(),
         };
-        let text = self.text(&part.path, context)?;
+        let text = self.text(&part.path, context, self.room_of_text(part))?;
         let whole = part.compose(&text, &link, None)?;
         let judged = staff.is_some() || !part.mentions_staff;
         let limit = judged.then_some(self.text_bytes);

@@ -43,6 +43,11 @@ impl TextPart {
         }
     }
 
+    /// Whether a text that is too long is cut.
+    pub(super) fn truncates(&self) -> bool {
+        self.on_too_long == OnTooLong::Truncate
+    }
+
     /// The words of the link, which `fill` fills in.
     pub(super) fn link_words(
         &self,
@@ -108,7 +113,7 @@ impl TextPart {
             let words = words.get(..end).unwrap_or_default();
             self.with_link(&format!("{}…", words.trim_end()), link)
         };
-        if self.on_too_long == OnTooLong::Truncate {
+        if self.truncates() {
             let ends: Vec<usize> = words.char_indices().map(|(at, _)| at).skip(1).collect();
             let fitting = ends.partition_point(|end| cut(*end).bytes() <= limit);
             let last = fitting.checked_sub(1).and_then(|last| ends.get(last));

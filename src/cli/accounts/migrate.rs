@@ -8,6 +8,7 @@ use serde_json::json;
 use crate::bridge::Bridge;
 use crate::bridge::migrate::{MigrateStep, Walk};
 use crate::cli::context;
+use crate::cli::terminal::{self, say};
 use crate::db::DbError;
 use crate::models::account_migration::{self, Migration, MigrationState};
 use crate::models::openid_move;
@@ -39,15 +40,17 @@ pub(super) async fn run(
             "asked": ended.asked, "moved": ended.moved, "refused": ended.refused,
             "problem": ended.problem, "reasons": reasons.collect::<Vec<_>>(),
         });
-        println!("{}", serde_json::to_string_pretty(&outcome)?);
+        terminal::json(&outcome)?;
     } else {
-        println!(
+        say!(
             "{} openids asked for, {} moved to {to}, {} not translated",
-            ended.asked, ended.moved, ended.refused
+            ended.asked,
+            ended.moved,
+            ended.refused
         );
         for (reason, count) in &reasons {
             let reason = reason.as_deref().unwrap_or_default();
-            println!("  {count:>8}  {}", reason.escape_debug());
+            say!("  {count:>8}  {}", reason);
         }
     }
     if ended.state == MigrationState::Failed {
@@ -60,7 +63,7 @@ pub(super) async fn run(
         );
     }
     if !as_json {
-        println!("Their profiles are fetched by `queqiao serve`.");
+        say!("Their profiles are fetched by `queqiao serve`.");
     }
     Ok(())
 }

@@ -5,6 +5,7 @@ use anyhow::{Result, bail};
 use crate::bridge::Bridge;
 use crate::bridge::moved::{MovedStaff, moved_staff};
 use crate::cli::context;
+use crate::cli::terminal::say;
 use crate::db::DbError;
 use crate::ids::BindingId;
 use crate::models::account;
@@ -24,14 +25,17 @@ pub(super) async fn run(
             bail!("{app_id} is not an account of this project; see: queqiao accounts list");
         };
         for kept in &done.named {
-            println!(
+            say!(
                 "{}  {}: {}",
-                kept.binding.staff_id, kept.reason, kept.detail
+                kept.binding.staff_id,
+                kept.reason,
+                kept.detail
             );
         }
-        println!(
+        say!(
             "{} bound by the new unionid, {} left as they are",
-            done.rebound, done.kept
+            done.rebound,
+            done.kept
         );
         return Ok(());
     }
@@ -59,8 +63,8 @@ pub(super) async fn run(
         }
     }
     match count {
-        0 => println!("nobody is bound by a unionid that was replaced in account {app_id}"),
-        _ => println!(
+        0 => say!("nobody is bound by a unionid that was replaced in account {app_id}"),
+        _ => say!(
             "{count} staff members. Bind them by the new unionid: queqiao accounts moved {app_id} --rebind"
         ),
     }
@@ -72,5 +76,5 @@ fn show(one: &MovedStaff) {
     let at = one.replacements.first().map(|one| one.changed_at);
     let at = at.map(|at| format!(" since {at} UTC")).unwrap_or_default();
     let (staff, old) = (&one.binding.staff_id, &one.binding.unionid);
-    println!("{staff}  bound by {old}, now {new}{at}");
+    say!("{staff}  bound by {old}, now {new}{at}");
 }

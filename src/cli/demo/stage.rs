@@ -15,6 +15,7 @@ use crate::bridge::keys::Scope;
 use crate::bridge::register::Draft;
 use crate::cli::context::Service;
 use crate::cli::serve::{self, Role};
+use crate::cli::terminal::say;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::db::{DatabaseUrl, Db, DbError};
@@ -90,17 +91,18 @@ impl Stage {
     pub(super) fn invite(&self) {
         let (address, key) = (self.address, self.api_key.expose_secret());
         let wechat = self.simulator.base_url();
-        println!("\nEverything stays up until Ctrl-C. To try by hand:");
-        println!("  the API          http://{address}/api/v1");
-        println!("  its key          {key}");
-        println!("  WeChat           {wechat} (control under {wechat}_sim/)");
-        println!(
+        say!("");
+        say!("Everything stays up until Ctrl-C. To try by hand:");
+        say!("  the API          http://{address}/api/v1");
+        say!("  its key          {key}");
+        say!("  WeChat           {wechat} (control under {wechat}_sim/)");
+        say!(
             "  for example      curl -H 'Authorization: Bearer {key}' 'http://{address}/api/v1/people?limit=3'"
         );
-        println!(
+        say!(
             "                   curl -H 'Authorization: Bearer {key}' http://{address}/api/v1/staff/e1003"
         );
-        println!("                   curl http://{address}/metrics");
+        say!("                   curl http://{address}/metrics");
     }
 
     /// Stops both and removes the temporary directory.

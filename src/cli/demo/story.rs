@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::app::{items, text};
 use super::stage::{MINI, PEOPLE, SERVICE, Stage, TEMPLATE};
+use crate::cli::terminal::say;
 use crate::simulator::{Origin, population};
 
 /// People of the story, by number.
@@ -32,7 +33,8 @@ pub(super) async fn tell(stage: &Stage) -> Result<u32> {
     fallback::act(stage, &mut teller).await?;
     adopt::act(stage, &mut teller).await?;
     later::act(stage, &mut teller).await?;
-    println!("\n{} checks, {} failed", teller.checks, teller.failed);
+    say!("");
+    say!("{} checks, {} failed", teller.checks, teller.failed);
     Ok(teller.failed)
 }
 
@@ -46,7 +48,8 @@ struct Teller {
 impl Teller {
     fn act(&mut self, title: &str) {
         self.acts += 1;
-        println!("\n{}. {title}", self.acts);
+        say!("");
+        say!("{}. {title}", self.acts);
     }
 
     fn check(&mut self, what: &str, holds: bool) {
@@ -54,7 +57,7 @@ impl Teller {
         if !holds {
             self.failed += 1;
         }
-        println!("   {} {what}", if holds { "✓" } else { "✗ NOT:" });
+        say!("   {} {what}", if holds { "✓" } else { "✗ NOT:" });
     }
 }
 
@@ -183,7 +186,7 @@ async fn notify(stage: &Stage, teller: &mut Teller) -> Result<String> {
         .unwrap_or_default();
     for verdict in &verdicts {
         let (staff_id, state) = (text(verdict, "staff_id"), text(verdict, "state"));
-        println!("     {staff_id}: {state} {}", text(verdict, "detail"));
+        say!("     {staff_id}: {state} {}", text(verdict, "detail"));
     }
     let states: Vec<&str> = verdicts
         .iter()
@@ -213,7 +216,7 @@ async fn receipts(stage: &Stage, teller: &mut Teller, notification: &str) -> Res
     };
     let deliveries = stage.app.watch(&path, |list| delivered(list) == 2).await?;
     for delivery in items(&deliveries) {
-        println!(
+        say!(
             "     {}: {}",
             text(delivery, "staff_id"),
             text(delivery, "state")
@@ -247,7 +250,7 @@ async fn refuse(stage: &Stage, teller: &mut Teller) -> Result<()> {
         .await?;
     let error = preview.pointer("/routes/0/errors/0");
     let error = error.cloned().unwrap_or_default();
-    println!("     {}", text(&error, "detail"));
+    say!("     {}", text(&error, "detail"));
     let number = |name: &str| error.get(name).and_then(Value::as_u64);
     teller.check(
         "the field is named, with its rule, its length and the limit",
@@ -274,7 +277,7 @@ async fn unfollow(stage: &Stage, teller: &mut Teller) -> Result<()> {
         .and_then(|accounts| accounts.first())
         .map(|account| text(account, "reason").to_owned())
         .unwrap_or_default();
-    println!("     e1001: {reason}");
+    say!("     e1001: {reason}");
     teller.check(
         "e1001 cannot be reached: not_following",
         reachable(&staff) == Some(false) && reason == "not_following",

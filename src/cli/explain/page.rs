@@ -1,9 +1,6 @@
-//! A story as text for people, or as JSON. Names and messages come from strangers: whatever could
-//! move a terminal's cursor or turn the order of letters round is shown escaped.
+//! A story as text for people. Names and messages come from strangers: each line is one, whatever is in it.
 
 mod account;
-
-use std::fmt::Write as _;
 
 use chrono::{DateTime, Utc};
 
@@ -11,22 +8,7 @@ use crate::bridge::explain::{
     BindingStory, DeliveryStory, Explanation, InvitationStory, TypeStory, UnionidStory,
 };
 use crate::bridge::ways::RouteView;
-
-/// The story as the API answers it.
-pub(super) fn json(story: &Explanation) -> serde_json::Result<String> {
-    let mut shown = String::new();
-    for letter in serde_json::to_string_pretty(story)?.chars() {
-        match letter {
-            '\n' => shown.push('\n'),
-            // All of them stand in strings, and have four hexadecimal digits.
-            letter if is_dangerous(letter) => {
-                let _ = write!(shown, "\\u{:04x}", u32::from(letter));
-            }
-            letter => shown.push(letter),
-        }
-    }
-    Ok(shown)
-}
+use crate::cli::terminal::one_line;
 
 /// The story as text.
 pub(super) fn text(story: &Explanation) -> String {
@@ -80,12 +62,7 @@ struct Page(String);
 impl Page {
     /// One line, whatever is in it.
     fn line(&mut self, text: impl AsRef<str>) {
-        for letter in text.as_ref().trim_end().chars() {
-            match is_dangerous(letter) {
-                true => self.0.extend(letter.escape_debug()),
-                false => self.0.push(letter),
-            }
-        }
+        self.0.push_str(&one_line(text.as_ref().trim_end()));
         self.0.push('\n');
     }
 
@@ -206,15 +183,6 @@ impl Page {
 
 fn time(time: DateTime<Utc>) -> impl std::fmt::Display {
     time.format("%F %H:%M:%S UTC")
-}
-
-/// Whether a letter commands a terminal, or turns the letters after it round.
-fn is_dangerous(letter: char) -> bool {
-    let turns = ['\u{61c}', '\u{200e}', '\u{200f}', '\u{2028}', '\u{2029}'];
-    let ranges = ['\u{202a}'..='\u{202e}', '\u{2066}'..='\u{2069}'];
-    letter.is_control()
-        || turns.contains(&letter)
-        || ranges.iter().any(|range| range.contains(&letter))
 }
 
 #[cfg(test)]

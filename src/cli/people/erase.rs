@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::bridge::erase::By;
 use crate::bridge::{Bridge, Step};
 use crate::cli::context;
+use crate::cli::terminal::say;
 use crate::config::Config;
 use crate::db::DbError;
 use crate::ids::{IdentityId, ProjectId};
@@ -43,7 +44,7 @@ pub(super) async fn run(config: Config, wanted: Args) -> Result<()> {
     let identity = wanted.identity(&bridge, project.id).await?;
     let asked = bridge.erase(project.id, identity, By::CommandLine).await?;
     let done = finish(&bridge, project.id, asked).await?;
-    println!(
+    say!(
         "Erased: {} identities, {} bindings, {} permissions, {} events, {} deliveries, \
          {} notifications, {} events for endpoints.",
         done.identities,
@@ -54,7 +55,7 @@ pub(super) async fn run(config: Config, wanted: Args) -> Result<()> {
         done.notifications,
         done.webhook_messages
     );
-    println!("Backups still have them: see docs/operations.md.");
+    say!("Backups still have them: see docs/operations.md.");
     Ok(())
 }
 

@@ -5,17 +5,22 @@ use std::collections::BTreeMap;
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Path};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::{Caller, State, large};
-use crate::bridge::adopt::{AdoptError, Counts, Fault, Numbered, Options, Outcome, Raw};
+use crate::bridge::adopt::{
+    AdoptError, CONSENTS_MAX, Counts, Fault, Numbered, Options, Outcome, Raw,
+};
 use crate::ids::IdentityId;
-use crate::web::body::Body;
+use crate::web::body::{Body, limits};
 use crate::web::error::{Code, Problem};
 
 /// Rows in one request.
-const ROWS_MAX: usize = 10_000;
+pub(super) const ROWS_MAX: usize = 10_000;
+/// Bytes of one row: some times what the longest ids and consents need.
+const ROW_MAX: usize = 32 << 10;
 /// About what a row takes in the answer.
 const ROW_BYTES: usize = 128;
 const INVALID: &str = "invalid_field";
@@ -24,13 +29,35 @@ const INVALID: &str = "invalid_field";
 #[serde(deny_unknown_fields)]
 pub(super) struct Table {
     /// Each an object; one that cannot be read is refused alone.
-    rows: Vec<Value>,
+    rows: Vec<Row>,
     /// Say what would come of it, and store nothing.
     #[serde(default)]
     dry_run: bool,
     /// Add the staff members that there are not.
     #[serde(default)]
     create_staff: bool,
+}
+
+/// A row, or why it is none. It is taken apart as soon as it is read, so that no more is kept of it
+/// than counts.
+#[derive(Debug)]
+struct Row(Result<Raw, Fault>);
+
+impl<'de> Deserialize<'de> for Row {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let row = <&RawValue>::deserialize(from)?.get();
+        if row.len() > ROW_MAX {
+            let detail = format!("The row has {} bytes: give at most {ROW_MAX}.", row.len());
+            let fault = Fault {
+                code: INVALID,
+                field: None,
+                detail,
+            };
+            return Ok(Self(Err(fault)));
+        }
+        let row = serde_json::from_str(row).map_err(|error| limits::inner(&error))?;
+        Ok(Self(raw(row)))
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -84,7 +111,7 @@ pub(super) async fn create(
         return Err(problem.limit(ROWS_MAX));
     }
     let rows = rows.into_iter().enumerate();
-    let rows: Vec<Numbered> = rows.map(|(at, row)| Numbered::new(at, raw(row))).collect();
+    let rows: Vec<Numbered> = rows.map(|(at, row)| Numbered::new(at, row.0)).collect();
     let options = Options {
         create_staff,
         dry_run,
@@ -166,7 +193,8 @@ fn consents(value: Value) -> Result<BTreeMap<String, String>, Fault> {
         };
         Some((template_id, left))
     });
-    Ok(consents.collect())
+    // One more than there may be is enough to be refused.
+    Ok(consents.take(CONSENTS_MAX + 1).collect())
 }
 
 impl From<Outcome> for RowView {

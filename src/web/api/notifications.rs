@@ -14,9 +14,9 @@ use actix_web::{HttpRequest, HttpResponse};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
-use serde_json::{Map, Value};
 
 use super::cursor::{List, Page, Paging};
+use super::params::Params;
 use super::{Caller, State, large};
 use crate::bridge::notify::{Accepted, NotifyError, NotifyRequest, Recipients, Verdict};
 use crate::bridge::route::Manner;
@@ -49,7 +49,7 @@ pub(super) struct Create {
     people: Option<Vec<Addressed>>,
     /// What fills the message in.
     #[serde(default)]
-    params: Map<String, Value>,
+    params: Params,
     /// `urgent`, `normal` or `bulk`.
     priority: Option<String>,
     /// When to send it, if not at once.
@@ -72,7 +72,7 @@ impl Create {
             recipients: Recipients::one_of(self.staff_ids, self.tag, self.all_staff, people)?,
             brought: brought.unwrap_or_default(),
             manner: Manner::read(self.miniprogram_state.as_deref(), lang)?,
-            params: self.params,
+            params: self.params.0,
             priority: self.priority,
             send_at: self.send_at,
             expires_at: self.expires_at,

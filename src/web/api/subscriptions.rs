@@ -1,10 +1,12 @@
 //! Consent in a mini-program, as a business app reports it.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use actix_web::web::{Data, Json, Path};
 use chrono::DateTime;
-use serde::{Deserialize, Serialize};
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::check;
 use super::credits::CreditView;
@@ -32,13 +34,45 @@ pub(super) struct Reported {
     #[serde(default)]
     openid: Option<String>,
     /// What wx.requestSubscribeMessage returned, as it is: by template id, and `errMsg`.
-    results: BTreeMap<String, String>,
+    results: Told,
     /// When the person answered; the same in every repetition of the report.
     #[serde(default)]
     reported_at: Option<String>,
     /// Whether these are long-term templates.
     #[serde(default)]
     long_term: bool,
+}
+
+/// By template id, what was answered, and `errMsg`. Kept small: there may be one for each of very
+/// many people.
+#[derive(Debug)]
+pub(super) struct Told(Box<[(Box<str>, Box<str>)]>);
+
+impl<'de> Deserialize<'de> for Told {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Words;
+
+        impl<'de> Visitor<'de> for Words {
+            type Value = Told;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a map")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Told, A::Error> {
+                let mut told = Vec::new();
+                while let Some(entry) = map.next_entry()? {
+                    // One more than there may be, beside errMsg, is enough to be refused.
+                    if told.len() < RESULTS_MAX + 2 {
+                        told.push(entry);
+                    }
+                }
+                Ok(Told(told.into_boxed_slice()))
+            }
+        }
+
+        from.deserialize_map(Words)
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -96,11 +130,12 @@ fn read(body: Reported) -> Result<Report, Problem> {
 }
 
 /// WeChat's words on templates, without its word on the call.
-pub(super) fn results(
-    told: BTreeMap<String, String>,
-) -> Result<BTreeMap<String, Verdict>, Problem> {
-    let mut results = BTreeMap::new();
+pub(super) fn results(told: Told) -> Result<Vec<(String, Verdict)>, Problem> {
+    // Of a template that is named twice the last word counts, as in JSON.parse.
+    let told: BTreeMap<Box<str>, Box<str>> = told.0.into_iter().collect();
+    let mut results = Vec::with_capacity(told.len());
     for (template_id, word) in told {
+        let template_id = String::from(template_id);
         if template_id == ERR_MSG {
             continue;
         }
@@ -109,7 +144,7 @@ pub(super) fn results(
             let field = format!("results.{template_id}");
             Problem::new(Code::InvalidField, format!("{field} {rule}.")).field(field)
         })?;
-        results.insert(template_id, verdict);
+        results.push((template_id, verdict));
     }
     if !(1..=RESULTS_MAX).contains(&results.len()) {
         let detail = format!(

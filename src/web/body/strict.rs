@@ -1,13 +1,15 @@
-//! Reads JSON as serde does, but for two things: a list is not taken for an object by the order of its entries, and
-//! what does not fit is reported with its place.
+//! Reads JSON as serde does, but for three things: a list is not taken for an object by the order of its entries,
+//! what does not fit is reported with its place, and what is too much is not read to its end.
 
 use std::cell::RefCell;
 use std::fmt;
 
 use serde::de::{
-    self, DeserializeOwned, DeserializeSeed, Deserializer, IntoDeserializer, MapAccess, SeqAccess,
-    Unexpected, Visitor,
+    self, DeserializeOwned, DeserializeSeed, Deserializer, IgnoredAny, IntoDeserializer, MapAccess,
+    SeqAccess, Unexpected, Visitor,
 };
+
+use super::limits::{self, Limits};
 
 /// What does not fit, and where.
 #[derive(Debug)]
@@ -17,9 +19,15 @@ pub(super) struct StrictError {
     pub(super) error: serde_json::Error,
 }
 
-/// Reads a whole body.
-pub(super) fn from_slice<T: DeserializeOwned>(body: &[u8]) -> Result<T, StrictError> {
-    let track = Track::default();
+/// Reads a whole body, of which no list may have more entries than so many.
+pub(super) fn from_slice<T: DeserializeOwned>(
+    body: &[u8],
+    entries: usize,
+) -> Result<T, StrictError> {
+    let track = Track {
+        steps: RefCell::default(),
+        limits: Limits::new(entries),
+    };
     let mut json = serde_json::Deserializer::from_slice(body);
     let read = T::deserialize(Strict {
         inner: &mut json,
@@ -38,22 +46,33 @@ enum Step {
     Entry(usize),
 }
 
-/// The way from the body to what is being read.
-#[derive(Debug, Default)]
-struct Track(RefCell<Vec<Step>>);
+/// The way from the body to what is being read, and how much more there may be.
+#[derive(Debug)]
+struct Track {
+    steps: RefCell<Vec<Step>>,
+    limits: Limits,
+}
 
 impl Track {
     fn enter(&self, step: Step) {
-        self.0.borrow_mut().push(step);
+        self.steps.borrow_mut().push(step);
     }
 
     fn leave(&self) {
-        self.0.borrow_mut().pop();
+        self.steps.borrow_mut().pop();
+    }
+
+    /// A member, whose name is of a length that one may have.
+    fn enter_member<E: de::Error>(&self, name: &str) -> Result<(), E> {
+        limits::name(name)?;
+        self.limits.piece()?;
+        self.enter(Step::Member(name.to_owned()));
+        Ok(())
     }
 
     fn path(&self) -> String {
         let mut path = String::new();
-        for step in self.0.borrow().iter() {
+        for step in self.steps.borrow().iter() {
             match step {
                 Step::Entry(at) => path.push_str(&format!("[{at}]")),
                 Step::Member(name) => {
@@ -181,6 +200,7 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Choice<V> {
     }
 
     fn visit_str<E: de::Error>(self, word: &str) -> Result<V::Value, E> {
+        limits::text(word)?;
         self.0.visit_enum(word.into_deserializer())
     }
 }
@@ -207,10 +227,22 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Watched<'_, V> {
         visit_u64: u64;
         visit_u128: u128;
         visit_f64: f64;
-        visit_str: &str;
-        visit_borrowed_str: &'de str;
-        visit_string: String;
         visit_bytes: &[u8];
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<V::Value, E> {
+        limits::text(text)?;
+        self.inner.visit_str(text)
+    }
+
+    fn visit_borrowed_str<E: de::Error>(self, text: &'de str) -> Result<V::Value, E> {
+        limits::text(text)?;
+        self.inner.visit_borrowed_str(text)
+    }
+
+    fn visit_string<E: de::Error>(self, text: String) -> Result<V::Value, E> {
+        limits::text(&text)?;
+        self.inner.visit_string(text)
     }
 
     fn visit_none<E: de::Error>(self) -> Result<V::Value, E> {
@@ -267,7 +299,12 @@ impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for Entries<'_, A> {
         &mut self,
         seed: T,
     ) -> Result<Option<T::Value>, A::Error> {
+        if self.next >= self.track.limits.entries() {
+            let beyond = self.inner.next_element::<IgnoredAny>()?;
+            return beyond.map_or(Ok(None), |_| Err(self.track.limits.too_many()));
+        }
         self.track.enter(Step::Entry(self.next));
+        self.track.limits.piece()?;
         self.next += 1;
         let seed = Inside {
             seed,
@@ -373,17 +410,17 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Name<'_, V> {
     }
 
     fn visit_str<E: de::Error>(self, name: &str) -> Result<V::Value, E> {
-        self.track.enter(Step::Member(name.to_owned()));
+        self.track.enter_member(name)?;
         self.inner.visit_str(name)
     }
 
     fn visit_borrowed_str<E: de::Error>(self, name: &'de str) -> Result<V::Value, E> {
-        self.track.enter(Step::Member(name.to_owned()));
+        self.track.enter_member(name)?;
         self.inner.visit_borrowed_str(name)
     }
 
     fn visit_string<E: de::Error>(self, name: String) -> Result<V::Value, E> {
-        self.track.enter(Step::Member(name.clone()));
+        self.track.enter_member(&name)?;
         self.inner.visit_string(name)
     }
 }

@@ -2,6 +2,7 @@
 
 use serde_json::error::Category;
 
+use super::limits;
 use super::strict::StrictError;
 use crate::web::error::{Code, Problem};
 
@@ -22,6 +23,9 @@ pub(super) fn problem(failed: &StrictError) -> Problem {
         .chars()
         .map(|c| if c.is_control() { ' ' } else { c })
         .collect();
+    if let Some(problem) = limits::problem(text, &path) {
+        return problem;
+    }
     let named = |code, field: String| Problem::new(code, format!("{text}.")).field(field);
     if text.starts_with("unknown field ") {
         return named(Code::UnknownField, path);
@@ -171,7 +175,7 @@ mod tests {
     }
 
     fn shown(body: &str) -> String {
-        match from_slice::<Outer>(body.as_bytes()) {
+        match from_slice::<Outer>(body.as_bytes(), 3) {
             Ok(outer) => format!("{outer:?}"),
             Err(error) => {
                 let problem = problem(&error);
@@ -251,6 +255,16 @@ mod tests {
         ] {
             assert_eq!(shown(body), expected, "{body}");
         }
+        let long = format!(r#"{{"name": "{}"}}"#, "x".repeat(65_537));
+        let expected = "invalid_field: name has a text of 65537 bytes: give at most 65536. @name";
+        assert_eq!(shown(&long), expected);
+        let long = format!(r#"{{"{}": 1}}"#, "x".repeat(1_025));
+        let expected =
+            "invalid_field: The body has the name of a member of 1025 bytes: give at most 1024. @";
+        assert_eq!(shown(&long), expected);
+        let many = r#"{"ids": ["a", "b", "c", "d", 7"#;
+        let expected = "invalid_field: ids has more than 3 entries: give at most 3, and more in further requests. @ids";
+        assert_eq!(shown(many), expected);
         for (body, code) in [
             (r#"{"parts": [{"id": 1, "x": 1}]}"#, "unknown_field"),
             (r#"{"parts": [{}]}"#, "missing_field"),

@@ -71,9 +71,11 @@ codes! {
     InvitationExpired = "invitation_expired", UNPROCESSABLE_ENTITY, "The invitation has expired";
     InvitationRevoked = "invitation_revoked", UNPROCESSABLE_ENTITY, "The invitation was revoked";
     InvitationWrongAccount = "invitation_wrong_account", UNPROCESSABLE_ENTITY, "The invitation is for another account";
+    TooOften = "too_often", TOO_MANY_REQUESTS, "The key has done this too often";
     Internal = "internal", INTERNAL_SERVER_ERROR, "Something went wrong here";
     WechatRefused = "wechat_refused", BAD_GATEWAY, "WeChat refused the call";
     WechatUnreachable = "wechat_unreachable", SERVICE_UNAVAILABLE, "WeChat cannot be asked now";
     WechatBusy = "wechat_busy", SERVICE_UNAVAILABLE, "WeChat's limit of calls is reached";
+    Busy = "busy", SERVICE_UNAVAILABLE, "There is too much to read now";
     Unavailable = "unavailable", SERVICE_UNAVAILABLE, "The database does not answer now";
 }

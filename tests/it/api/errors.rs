@@ -6,6 +6,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::{MP, Two};
+use crate::support::lists::LISTS;
 
 /// The status of a request whose target goes over the wire as it is.
 async fn raw(two: &Two, target: &str) -> String {
@@ -22,6 +23,22 @@ async fn raw(two: &Two, target: &str) -> String {
 }
 
 both_engines! {
+    async fn no_text_of_a_query_string_or_path_goes_unchecked(two: Two) {
+        let lists = LISTS.iter().map(|list| (list, list.filters.iter().map(|(name, _)| *name)));
+        for (list, filters) in lists {
+            for name in filters.chain(["limit", "cursor"]) {
+                let path = list.path.replace("{notification}", "1");
+                let control = two.app.get(&two.key, &format!("{path}?{name}=a%00b")).await;
+                control.refused(400, "control_character", name);
+                let long = two.app.get(&two.key, &format!("{path}?{name}={}", "x".repeat(513))).await;
+                assert_eq!(long.refused(400, "invalid_query", name)["limit"], 512);
+            }
+        }
+        two.app.get(&two.key, "/staff/a%00b").await.refused(400, "control_character", "staff_id");
+        let long = format!("/staff/{}", "x".repeat(513));
+        two.app.get(&two.key, &long).await.refused(400, "invalid_path", "staff_id");
+    }
+
     async fn bodies_that_do_not_fit_are_explained(two: Two) {
         let app = &two.app;
         let put = |body: String, kind: &str| {

@@ -205,3 +205,51 @@ fn a_command_that_finds_nothing_says_in_which_database() {
         }
     }
 }
+
+#[test]
+fn a_malformed_database_url_is_named_by_its_part_and_never_quoted() {
+    let program = Program::new(Engine::Sqlite);
+    for url in [
+        "postgres://u:100%hunter2pw@h/db",
+        "postgres://u:hunter/2pw@h/db",
+        "postgres://u:hunter 2pw@h/db",
+        "postgres://u:hunter@2pw@h/db",
+        "postgres://h/db?password=100%hunter2pw",
+        "postgres://u:hunter2pw@[h/db",
+        "postgres://u:hunter?2pw@h/db",
+        "postgres://u:hunter2pw",
+        "postgresql://u:p@h:hunter2pw/db",
+        "postgres://h/db?hunter2pw=1",
+        "hunter2pw://h/db",
+    ] {
+        let mut command = program.command(&["projects", "list"]);
+        let said = command.env("DATABASE_URL", url).output().unwrap();
+        let told = [said.stdout, said.stderr].concat();
+        let told = String::from_utf8_lossy(&told).into_owned();
+        assert_eq!(said.status.code(), Some(1), "{url}: {told}");
+        assert!(told.contains("DATABASE_URL"), "{url}: {told}");
+        for piece in ["hunter", "2pw"] {
+            assert!(!told.contains(piece), "{url}: {told}");
+        }
+    }
+}
+
+#[test]
+fn what_strangers_wrote_commands_no_terminal() {
+    let program = Program::new(Engine::Sqlite);
+    let name = "a\u{202e}b\u{2066}";
+    let said = program.run(&["projects", "add", name]);
+    let listed = program.run(&["projects", "list"]);
+    let missing = program.run(&["accounts", "list", "--project", "x\u{1b}[2J\u{7}"]);
+    for text in [
+        said.out,
+        said.err,
+        listed.out,
+        listed.err,
+        missing.out,
+        missing.err,
+    ] {
+        let bad = |c: char| (c.is_control() && c != '\n') || ('\u{202a}'..='\u{2069}').contains(&c);
+        assert!(!text.contains(bad), "{text:?}");
+    }
+}

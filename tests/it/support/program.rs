@@ -144,6 +144,24 @@ impl Running {
         assert!(done.success());
     }
 
+    /// Forgets how much memory it had at its highest, and says how much it has, in KiB.
+    pub(crate) fn forget_peak(&self) -> u64 {
+        fs::write(format!("/proc/{}/clear_refs", self.child.id()), "5").unwrap();
+        self.status("VmRSS:")
+    }
+
+    /// Memory at its highest since then, in KiB.
+    pub(crate) fn peak(&self) -> u64 {
+        self.status("VmHWM:")
+    }
+
+    fn status(&self, name: &str) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
+        let value = line.and_then(|line| line.trim().strip_suffix("kB"));
+        value.unwrap().trim().parse().unwrap()
+    }
+
     /// Ends it as a crash does.
     pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();

@@ -7,6 +7,7 @@ use url::Url;
 use super::super::app::{items, text};
 use super::super::stage::{MINI, NOTICE, Stage};
 use super::Teller;
+use crate::cli::terminal::say;
 use crate::simulator::{Choice, PushOrder, population};
 
 /// People of this act, by number: nobody of them ever logged in through Queqiao.
@@ -32,7 +33,7 @@ pub(super) async fn act(stage: &Stage, teller: &mut Teller) -> Result<()> {
     let path = format!("/miniprogram/{MINI}/identities");
     let taken = app.post(&path, &table).await?;
     for row in rows(&taken) {
-        println!(
+        say!(
             "     {}: {} {}",
             text(row, "openid"),
             text(row, "outcome"),

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::super::app::{items, text};
 use super::super::stage::{MINI, NOTICE, SERVICE, Stage, TEMPLATE};
 use super::{LOGS_IN_FIRST, Teller};
+use crate::cli::terminal::say;
 use crate::simulator::{Choice, population};
 
 pub(super) async fn act(stage: &Stage, teller: &mut Teller) -> Result<()> {
@@ -44,7 +45,7 @@ pub(super) async fn act(stage: &Stage, teller: &mut Teller) -> Result<()> {
     let mut verdicts = Vec::new();
     for route in &routes {
         let (channel, verdict) = (text(route, "channel"), text(route, "verdict"));
-        println!("     {channel}: {verdict} {}", text(route, "detail"));
+        say!("     {channel}: {verdict} {}", text(route, "detail"));
         verdicts.push((channel, verdict));
     }
     teller.check(

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::super::app::{items, text};
 use super::super::stage::{SERVICE, Stage};
 use super::Teller;
+use crate::cli::terminal::say;
 use crate::simulator::population;
 
 /// People of this act, by number: neither follows yet.
@@ -18,7 +19,7 @@ pub(super) async fn act(stage: &Stage, teller: &mut Teller) -> Result<()> {
     app.put("/staff/e1004", &json!({ "name": "李雷" })).await?;
     let invitation = json!({ "app_id": SERVICE });
     let invited = app.post("/staff/e1004/invitations", &invitation).await?;
-    println!("     the code says {}", text(&invited, "url"));
+    say!("     the code says {}", text(&invited, "url"));
     let scanned = world
         .scan_code(SERVICE, SCANS_FIRST, text(&invited, "url"))
         .await?;

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::super::app::{items, text};
 use super::super::stage::{MINI, NOTICE, SERVICE, Stage};
 use super::{LOGS_IN_FIRST, Teller};
+use crate::cli::terminal::say;
 use crate::simulator::{Choice, population};
 
 /// People of this act, by number: all of them follow since the crowd came.
@@ -57,7 +58,7 @@ async fn rebound(stage: &Stage, teller: &mut Teller) -> Result<()> {
     let list = app.watch(&path, ended).await?;
     for delivery in items(&list) {
         let (staff_id, state) = (text(delivery, "staff_id"), text(delivery, "state"));
-        println!("     {staff_id}: {state} {}", text(delivery, "detail"));
+        say!("     {staff_id}: {state} {}", text(delivery, "detail"));
     }
     let seen = [OLD, LEAVES, NEW].map(|person| {
         let openid = population::openid(SERVICE, person);
@@ -88,7 +89,7 @@ async fn consent(stage: &Stage, teller: &mut Teller) -> Result<()> {
     let before = world.messages_to(&openid).len();
     let accepted = app.post("/notifications", &request).await?;
     let verdict = accepted.pointer("/verdicts/0").cloned().unwrap_or_default();
-    println!("     e1001: {}", text(&verdict, "detail"));
+    say!("     e1001: {}", text(&verdict, "detail"));
     teller.check(
         "without consent the message waits for it",
         text(&verdict, "reason") == "waiting_for_consent",

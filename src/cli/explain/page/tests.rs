@@ -7,6 +7,7 @@ use crate::bridge::explain::{
 };
 use crate::bridge::route::Channel;
 use crate::bridge::trouble::{Trouble, TroubleCode};
+use crate::cli::terminal;
 use crate::ids::{BindingId, DeliveryId, IdentityId, InvitationId, NotificationId};
 use crate::models::account::AccountKind;
 use crate::models::account_pause::PauseReason;
@@ -211,9 +212,11 @@ fn nothing_in_it_commands_the_terminal() {
         let mut story = story();
         story.name = Some(format!("a{danger}b"));
         story.deliveries[0].detail = Some(danger.to_owned());
-        let (text, json) = (text(&story), json(&story).unwrap());
+        let (text, json) = (text(&story), terminal::json_text(&story).unwrap());
         for shown in [&text, &json] {
-            let bad = shown.chars().find(|c| is_dangerous(*c) && *c != '\n');
+            let bad = shown
+                .chars()
+                .find(|c| terminal::is_dangerous(*c) && *c != '\n');
             assert_eq!(bad, None, "{danger:?}");
         }
         assert_eq!(text.lines().count(), TEXT.lines().count());

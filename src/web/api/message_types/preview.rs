@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use actix_web::web::{Data, Json, Path};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 
 use super::super::check::{self, NAME_MAX};
+use super::super::params::Params;
 use super::super::{Caller, State};
 use crate::bridge::notify::{NotifyError, PreviewRequest, PreviewStaff, RoutePreview};
 use crate::bridge::route::{Channel, FieldError, Manner};
@@ -20,7 +20,7 @@ use crate::wechat::subscribe::{Language, MiniProgramState};
 pub(in crate::web::api) struct Wanted {
     /// What fills the message in.
     #[serde(default)]
-    params: Map<String, Value>,
+    params: Params,
     /// Whom it is for; nobody in particular without it.
     #[serde(default)]
     staff: Option<Staff>,
@@ -98,7 +98,7 @@ pub(in crate::web::api) async fn create(
     check::maybe_text("staff.name", name, NAME_MAX)?;
     let asked = PreviewRequest {
         message_type: message_type.clone(),
-        params: body.params,
+        params: body.params.0,
         manner: Manner::read(body.miniprogram_state.as_deref(), body.lang.as_deref())?,
         staff,
     };

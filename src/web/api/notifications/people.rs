@@ -1,7 +1,5 @@
 //! How a notification names people, and what it brings along of them.
 
-use std::collections::BTreeMap;
-
 use serde::Deserialize;
 
 use crate::bridge::bind::Whom;
@@ -9,7 +7,7 @@ use crate::bridge::consent::Answered;
 use crate::bridge::notify::Brought;
 use crate::bridge::route::FieldError;
 use crate::web::api::named::Named;
-use crate::web::api::subscriptions;
+use crate::web::api::subscriptions::{self, Told};
 use crate::web::error::Problem;
 
 /// A person in one of the three forms of [`Named`], and what they answered a consent pop-up.
@@ -21,7 +19,7 @@ pub(super) struct Addressed {
     openid: Option<String>,
     unionid: Option<String>,
     /// What wx.requestSubscribeMessage returned, as it is.
-    results: Option<BTreeMap<String, String>>,
+    results: Option<Told>,
     /// When they answered; as in a report of consent.
     reported_at: Option<String>,
     /// Whether these are long-term templates.
@@ -32,8 +30,9 @@ pub(super) struct Addressed {
 pub(super) fn read(entries: Vec<Addressed>) -> Result<(Vec<Whom>, Vec<Brought>), Problem> {
     let mut people = Vec::with_capacity(entries.len());
     let mut brought = Vec::new();
-    for (at, entry) in entries.into_iter().enumerate() {
-        let answered = answered(&entry).map_err(|problem| problem.within(&format!("people[{at}]")));
+    for (at, mut entry) in entries.into_iter().enumerate() {
+        let answered =
+            answered(&mut entry).map_err(|problem| problem.within(&format!("people[{at}]")));
         brought.extend(answered?.map(|answered| Brought { at, answered }));
         let named = Named {
             app_id: entry.app_id,
@@ -50,8 +49,8 @@ pub(super) fn read(entries: Vec<Addressed>) -> Result<(Vec<Whom>, Vec<Brought>),
     Ok((people, brought))
 }
 
-fn answered(entry: &Addressed) -> Result<Option<Answered>, Problem> {
-    let Some(results) = &entry.results else {
+fn answered(entry: &mut Addressed) -> Result<Option<Answered>, Problem> {
+    let Some(results) = entry.results.take() else {
         if entry.reported_at.is_none() && entry.long_term.is_none() {
             return Ok(None);
         }
@@ -59,7 +58,7 @@ fn answered(entry: &Addressed) -> Result<Option<Answered>, Problem> {
         return Err(FieldError::new("results", problem).into());
     };
     Ok(Some(Answered {
-        results: subscriptions::results(results.clone())?,
+        results: subscriptions::results(results)?,
         reported_at: entry
             .reported_at
             .as_deref()

@@ -1,0 +1,27 @@
+//! `params` of a body: any JSON object, measured before it is built.
+
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+
+use crate::bridge::notify::MAX_PARAMS;
+use crate::web::body::limits;
+
+/// How many times as long a text may be written as it is: `\u4f1e` has six bytes, and the character three.
+const WRITTEN: usize = 3;
+
+/// What fills a message in.
+#[derive(Debug, Default)]
+pub(super) struct Params(pub(super) Map<String, Value>);
+
+impl<'de> Deserialize<'de> for Params {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let raw = <&RawValue>::deserialize(from)?.get();
+        // How long it is as it is stored is looked at later.
+        if raw.len() > MAX_PARAMS * WRITTEN {
+            return Err(limits::too_large(raw.len(), MAX_PARAMS));
+        }
+        let params = serde_json::from_str(raw).map_err(|error| limits::inner(&error))?;
+        Ok(Self(params))
+    }
+}

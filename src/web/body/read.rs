@@ -1,0 +1,161 @@
+//! Takes a body in and has it parsed. Large ones are bounded in all, and parsed beside the threads that serve HTTP, on
+//! which callbacks wait.
+
+use std::sync::Arc;
+
+use actix_web::dev::Payload;
+use actix_web::error::PayloadError;
+use actix_web::http::header;
+use actix_web::{FromRequest, HttpRequest, web};
+use futures_util::StreamExt as _;
+use serde::de::DeserializeOwned;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::{BodyLimit, strict, words};
+use crate::config::Api;
+use crate::web::error::{Code, Problem};
+
+/// Bytes of a body that is no large one.
+const SMALL: usize = 256 << 10;
+/// Seconds after which large bodies that are being read now have probably been.
+const TRY_AGAIN: u64 = 2;
+
+/// Where large bodies are read, for all threads.
+#[derive(Debug)]
+pub(in crate::web) struct Desk {
+    /// Bytes that may still come.
+    bytes: Arc<Semaphore>,
+    /// Parses that may still begin.
+    parses: Arc<Semaphore>,
+}
+
+impl Desk {
+    pub(in crate::web) fn new(settings: &Api) -> Self {
+        let bytes = settings.large_body_bytes.min(Semaphore::MAX_PERMITS);
+        Self {
+            bytes: Arc::new(Semaphore::new(bytes)),
+            parses: Arc::new(Semaphore::new(settings.large_bodies_at_once)),
+        }
+    }
+
+    fn of(request: &HttpRequest) -> Result<&web::Data<Self>, Problem> {
+        let desk = request.app_data::<web::Data<Self>>();
+        desk.ok_or_else(|| Problem::internal(&"the server has no desk for large bodies"))
+    }
+}
+
+/// A body that has arrived, and its part of the budget.
+#[derive(Debug, Default)]
+pub(super) struct Arrived {
+    bytes: Vec<u8>,
+    budget: Option<OwnedSemaphorePermit>,
+}
+
+impl Arrived {
+    pub(super) fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    /// Makes room for so many bytes more.
+    fn reserve(&mut self, more: usize, limit: usize, desk: &Desk) -> Result<(), Problem> {
+        let length = self.bytes.len() + more;
+        if length > SMALL {
+            self.pay(length, desk)?;
+        }
+        if length > self.bytes.capacity() {
+            // Doubled, but never more than the limit: a body of that length is not held twice.
+            let room = length.max(self.bytes.capacity() * 2).min(limit);
+            self.bytes.reserve_exact(room - self.bytes.len());
+        }
+        Ok(())
+    }
+
+    /// Takes of the budget what these bytes cost, as they come: who only announces them holds nothing.
+    fn pay(&mut self, length: usize, desk: &Desk) -> Result<(), Problem> {
+        let paid = self
+            .budget
+            .as_ref()
+            .map_or(0, |budget| budget.num_permits());
+        let Some(owed) = length.checked_sub(paid).filter(|owed| *owed > 0) else {
+            return Ok(());
+        };
+        let owed = u32::try_from(owed.next_multiple_of(SMALL)).unwrap_or(u32::MAX);
+        let taken = Arc::clone(&desk.bytes).try_acquire_many_owned(owed);
+        let taken = taken.map_err(|_| {
+            let detail = "Other large requests are being read. Try again in a moment, or send less \
+                          in one request.";
+            Problem::new(Code::Busy, detail).retry_after(TRY_AGAIN)
+        })?;
+        match &mut self.budget {
+            Some(budget) => budget.merge(taken),
+            None => self.budget = Some(taken),
+        }
+        Ok(())
+    }
+}
+
+/// The body, if it is not too large.
+pub(super) async fn whole(request: &HttpRequest, mut payload: Payload) -> Result<Arrived, Problem> {
+    let limit = limit(request).bytes;
+    let too_large = || {
+        let detail = format!("The body may have at most {limit} bytes.");
+        Problem::new(Code::BodyTooLarge, detail).limit(limit)
+    };
+    let length = request.headers().get(header::CONTENT_LENGTH);
+    let length = length.and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+    if length.is_some_and(|length| length > limit) {
+        return Err(too_large());
+    }
+    let desk = Desk::of(request)?;
+    let payload = web::Payload::from_request(request, &mut payload).await;
+    let mut payload = payload.map_err(|error| Problem::internal(&error))?;
+    let mut body = Arrived::default();
+    // Memory that is announced and not written to costs none.
+    body.bytes.reserve_exact(length.unwrap_or_default());
+    while let Some(piece) = payload.next().await {
+        let piece = piece.map_err(|error| match error {
+            PayloadError::Overflow => too_large(),
+            error => {
+                let detail = format!("The body did not arrive whole: {error}.");
+                Problem::new(Code::BrokenBody, detail)
+            }
+        })?;
+        if body.bytes.len() + piece.len() > limit {
+            return Err(too_large());
+        }
+        body.reserve(piece.len(), limit, desk)?;
+        body.bytes.extend_from_slice(&piece);
+    }
+    Ok(body)
+}
+
+/// Reads it as JSON. The bytes are gone when what they say is there.
+pub(super) async fn parse<T: DeserializeOwned + Send + 'static>(
+    request: &HttpRequest,
+    body: Arrived,
+) -> Result<T, Problem> {
+    let entries = limit(request).entries;
+    let is_small = body.bytes.len() <= SMALL;
+    let read = move || {
+        let read = strict::from_slice(&body.bytes, entries);
+        drop(body);
+        read.map_err(|error| words::problem(&error))
+    };
+    if is_small {
+        return read();
+    }
+    let parses = Arc::clone(&Desk::of(request)?.parses);
+    // Those who wait are few: each has paid for its bytes.
+    let turn = parses.acquire_owned().await;
+    let turn = turn.map_err(|error| Problem::internal(&error))?;
+    let parsed = tokio::task::spawn_blocking(move || {
+        let parsed = read();
+        drop(turn);
+        parsed
+    });
+    parsed.await.map_err(|error| Problem::internal(&error))?
+}
+
+fn limit(request: &HttpRequest) -> BodyLimit {
+    request.app_data::<BodyLimit>().copied().unwrap_or_default()
+}
