@@ -63,6 +63,8 @@ pub struct Config {
 pub struct Server {
     /// Address and port to listen on.
     pub bind: String,
+    /// Under which address it is reached from outside; empty where that is not said.
+    pub public_url: String,
     /// Threads; 0 means one per processor.
     pub workers: usize,
     /// How long a shutdown waits for what is in flight, seconds.

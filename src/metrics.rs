@@ -85,6 +85,11 @@ pub fn install() -> Result<PrometheusHandle, BuildError> {
         Unit::Count,
         "Pauses of accounts or of one call of theirs, by reason"
     );
+    describe_counter!(
+        "queqiao_api_refused_total",
+        Unit::Count,
+        "Requests to the API refused for their key, by code"
+    );
     describe_gauge!(
         "queqiao_events_waiting",
         Unit::Count,
@@ -140,6 +145,11 @@ pub fn spool(waiting: i64, refused: i64, bytes: i64, oldest_seconds: i64) {
     gauge!("queqiao_spool_events", "state" => "refused").set(refused as f64);
     gauge!("queqiao_spool_bytes").set(bytes as f64);
     gauge!("queqiao_spool_oldest_seconds").set(oldest_seconds as f64);
+}
+
+/// A request to the API was refused for its key.
+pub fn api_refused(code: &'static str) {
+    counter!("queqiao_api_refused_total", "code" => code).increment(1);
 }
 
 /// A signed callback could not be parsed.

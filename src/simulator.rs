@@ -52,6 +52,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
+use actix_web::middleware::from_fn;
 use actix_web::{App, HttpServer, web};
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
@@ -140,7 +141,11 @@ impl Simulator {
             App::new()
                 .app_data(data.clone())
                 .app_data(web::PayloadConfig::new(BODY_MAX))
-                .service(web::scope("/_sim").configure(control::routes))
+                .service(
+                    web::scope("/_sim")
+                        .wrap(from_fn(control::only_local))
+                        .configure(control::routes),
+                )
                 .default_service(web::to(server::answer))
         })
         .workers(options.workers)

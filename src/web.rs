@@ -7,6 +7,7 @@ mod callback;
 mod cursor;
 mod error;
 mod health;
+mod rates;
 mod stray;
 
 use std::net::TcpListener;
@@ -52,6 +53,8 @@ pub fn serve(listener: TcpListener, state: State, routes: Routes) -> std::io::Re
     let state = web::Data::from(Arc::new(state));
     let strays = web::Data::new(Strays::default());
     let refusals = web::Data::new(Refusals::default());
+    let refused_keys = web::Data::new(auth::Refusals::default());
+    let rates = web::Data::new(rates::Rates::default());
     let desk = web::Data::new(body::Desk::new(&state.bridge.config.api));
     let most = state.bridge.config.deliver.max_recipients;
     let server = HttpServer::new(move || {
@@ -60,6 +63,8 @@ pub fn serve(listener: TcpListener, state: State, routes: Routes) -> std::io::Re
             .app_data(strays.clone())
             .app_data(refusals.clone())
             .app_data(desk.clone())
+            .app_data(refused_keys.clone())
+            .app_data(rates.clone())
             .configure(|config| configure(config, routes, most))
     });
     let server = match settings.workers {

@@ -48,11 +48,18 @@ pub(super) async fn run(mut config: Config, args: Args) -> Result<()> {
     if let Some(bind) = args.bind {
         config.server.bind = bind;
     }
+    let is_said = !config.server.public_url.is_empty();
     let listener = TcpListener::bind(&config.server.bind)
         .with_context(|| format!("listening on {}", config.server.bind))?;
     let takes_callbacks = args.role != Role::Worker;
     let service = context::open_service(config, takes_callbacks).await?;
     say!("listening on http://{}", listener.local_addr()?);
+    if !listener.local_addr()?.ip().is_loopback() && !is_said {
+        tracing::warn!(
+            "the API and /metrics can be reached from other machines: let a proxy pass only /callback/ on from \
+             outside, then set server.public_url to its address, or listen on 127.0.0.1"
+        );
+    }
     serve(service, listener, args.role, stop_signal()?).await
 }
 

@@ -7,10 +7,14 @@ mod people;
 mod records;
 mod templates;
 
-use actix_web::dev::ResourceDef;
+use std::net::IpAddr;
+
+use actix_web::body::BoxBody;
+use actix_web::dev::{ResourceDef, ServiceRequest, ServiceResponse};
 use actix_web::error::InternalError;
-use actix_web::http::header::ContentType;
+use actix_web::http::header::{self, ContentType};
 use actix_web::http::{Method, StatusCode};
+use actix_web::middleware::Next;
 use actix_web::{HttpRequest, HttpResponse, ResponseError, web};
 use serde::Serialize;
 use serde_json::json;
@@ -108,6 +112,28 @@ pub(super) fn routes(routes: &mut web::ServiceConfig) {
         .route("/", web::get().to(list));
     add_all(routes);
     routes.default_service(web::to(nowhere));
+}
+
+/// A page in a browser can neither name this machine as its own host nor post here.
+pub(super) async fn only_local(
+    request: ServiceRequest,
+    next: Next<BoxBody>,
+) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
+    let host = request.headers().get(header::HOST);
+    let host = host.and_then(|host| host.to_str().ok()).unwrap_or_default();
+    // The port may be any: it is the name that rebinding needs.
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
+        _ => host,
+    };
+    let is_address = name.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
+    let is_own = is_address || name.eq_ignore_ascii_case("localhost");
+    if is_own && !request.headers().contains_key(header::ORIGIN) {
+        return next.call(request).await;
+    }
+    let error = "the control API takes requests to an address or localhost, and none from a page";
+    let answer = HttpResponse::Forbidden().json(json!({ "error": error }));
+    Ok(request.into_response(answer))
 }
 
 /// Every route with a sentence.

@@ -89,6 +89,10 @@ impl Problem {
         }))
     }
 
+    pub(super) fn code(&self) -> Code {
+        self.0.code
+    }
+
     pub(super) fn field(mut self, field: impl Into<String>) -> Self {
         self.0.shown.field = Some(field.into());
         self
@@ -180,9 +184,11 @@ impl ResponseError for Problem {
         for header in &self.0.headers {
             response.insert_header(header.clone());
         }
-        response
+        let mut response = response
             .insert_header((header::CONTENT_TYPE, "application/problem+json"))
-            .body(serde_json::to_vec(&self.0.shown).unwrap_or_default())
+            .body(serde_json::to_vec(&self.0.shown).unwrap_or_default());
+        super::auth::sealed(response.headers_mut());
+        response
     }
 }
 

@@ -13,7 +13,7 @@ pub fn is_public(address: IpAddr) -> bool {
 }
 
 fn is_public_v4(address: Ipv4Addr) -> bool {
-    let [a, b, c, _] = address.octets();
+    let [a, b, c, d] = address.octets();
     let special = match (a, b, c) {
         // This network, private, this machine, multicast, reserved, broadcast.
         (0 | 10 | 127 | 224.., ..)
@@ -32,7 +32,8 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
         | (203, 0, 113) => true,
         _ => false,
     };
-    !special
+    // Azure's host service, on an address that looks like one of the internet.
+    !special && [a, b, c, d] != [168, 63, 129, 16]
 }
 
 fn is_public_v6(address: Ipv6Addr) -> bool {
@@ -87,6 +88,9 @@ mod tests {
             "127.0.0.1",
             "127.255.255.254",
             "169.254.169.254",
+            "168.63.129.16",
+            "100.100.100.200",
+            "fd00:ec2::254",
             "172.16.0.1",
             "172.31.255.255",
             "192.0.0.8",

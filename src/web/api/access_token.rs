@@ -10,6 +10,7 @@ use crate::bridge::lend::LendError;
 use crate::bridge::token::{Report, TokenError};
 use crate::web::body::Body;
 use crate::web::error::{Code, Problem};
+use crate::web::rates::{Kind, Rates};
 use crate::wechat::error::{CallError, Class};
 
 /// Characters of an access token; WeChat asks to reserve 512.
@@ -56,10 +57,12 @@ pub(super) async fn lend(
 pub(super) async fn report(
     state: Data<State>,
     caller: Caller,
+    rates: Data<Rates>,
     app_id: Path<String>,
     body: Body<Bad>,
 ) -> Result<HttpResponse, Problem> {
     check::text("access_token", &body.access_token, TOKEN_MAX)?;
+    rates.take(&state, &caller, Kind::TokenReport)?;
     let report = state
         .bridge
         .report_token(&caller, &app_id, &body.access_token)

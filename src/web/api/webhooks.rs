@@ -19,6 +19,7 @@ use crate::ids::WebhookId;
 use crate::models::webhook::{self, Webhook, WebhookState};
 use crate::web::body::Body;
 use crate::web::error::{Code, Problem};
+use crate::web::rates::{Kind, Rates};
 use wish::Put;
 
 /// Waiting events are counted up to here.
@@ -237,8 +238,10 @@ pub(super) async fn rotate(
 pub(super) async fn test(
     state: Data<State>,
     caller: Caller,
+    rates: Data<Rates>,
     id: Path<WebhookId>,
 ) -> Result<(Json<Pinged>, StatusCode), Problem> {
+    rates.take(&state, &caller, Kind::WebhookTest)?;
     let pinged = state
         .bridge
         .ping_webhook(caller.project_id, id.into_inner());

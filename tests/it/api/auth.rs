@@ -166,3 +166,39 @@ both_engines! {
         app.post("", "/notifications/preflight", body).await.refused(401, "unauthorized", "");
     }
 }
+
+#[tokio::test]
+async fn each_change_is_logged_with_its_key_and_each_kind_of_refusal_is_told() {
+    crate::support::logs::capture();
+    let two = <Two as crate::support::Fixture>::on(queqiao::db::Engine::Sqlite).await;
+    let (app, key) = (&two.app, &two.key);
+    app.put(key, "/staff/audited-7", serde_json::json!({}))
+        .await
+        .ok(201);
+    app.delete(key, "/staff/audited-8")
+        .await
+        .refused(404, "not_found", "");
+    app.get(key, "/staff/audited-7").await.ok(200);
+    let put = crate::support::logs::lines_with("staff_id=audited-7");
+    let [put] = put.as_slice() else {
+        panic!("{put:?}")
+    };
+    for part in [
+        "change through the API",
+        "key.id=",
+        "method=PUT",
+        "/api/v1/staff/{staff_id}",
+        "status=201",
+    ] {
+        assert!(put.contains(part), "{put}");
+    }
+    let deleted = crate::support::logs::lines_with("staff_id=audited-8").concat();
+    assert!(
+        deleted.contains("method=DELETE") && deleted.contains("status=404"),
+        "{deleted}"
+    );
+    app.get("qq_nobody", "/staff")
+        .await
+        .refused(401, "unauthorized", "");
+    assert!(!crate::support::logs::lines_with("requests to the API refused").is_empty());
+}

@@ -73,3 +73,39 @@ async fn large_bodies_share_a_budget_and_give_it_back() {
         taken.refused(422, "unknown_message_type", "message_type");
     }
 }
+
+#[tokio::test]
+async fn a_key_may_not_test_endpoints_without_end_and_answers_are_sealed() {
+    let few = |config: &mut queqiao::config::Config| {
+        config.api.webhook_tests_per_minute = 2;
+        config.webhooks.allow_private_addresses = true;
+    };
+    let app = TestApp::with_settings(Engine::Sqlite, SimulatorOptions::default(), few).await;
+    let project = app.project("one").await;
+    let key = app.key(project, &[Scope::Admin]).await;
+    let endpoint = json!({"url": "http://127.0.0.1:9/", "events": ["*"]});
+    let made = app.post(&key, "/webhooks", endpoint).await.ok(201);
+    let path = format!("/webhooks/{}/test", made["id"]);
+    let test = async || app.call("POST", &key, &path, None).await;
+    for _ in 0..2 {
+        test().await.ok(202);
+    }
+    let refused = test().await;
+    assert_eq!(refused.refused(429, "too_often", "")["limit"], 2);
+    assert_eq!(refused.headers["retry-after"], "30");
+    app.advance(std::time::Duration::from_secs(31));
+    test().await.ok(202);
+    let answers = [
+        app.get(&key, "/webhooks").await,
+        app.get("", "/webhooks").await,
+        app.get(&key, "/nowhere").await,
+        app.delete(&key, "/webhooks").await,
+    ];
+    for answer in answers {
+        assert_eq!(
+            answer.headers["x-content-type-options"], "nosniff",
+            "{answer:?}"
+        );
+        assert_eq!(answer.headers["cache-control"], "no-store", "{answer:?}");
+    }
+}

@@ -21,6 +21,7 @@ use crate::models::invitation::{self, Invitation, Refusal};
 use crate::models::staff;
 use crate::web::body::Body;
 use crate::web::error::{Code, Problem};
+use crate::web::rates::{Kind, Rates};
 use crate::wechat::qrcode::LIFE_MAX;
 
 /// Seconds that an invitation is good for unless the caller says otherwise: a week.
@@ -114,6 +115,7 @@ struct RefusalView {
 pub(in super::super) async fn create(
     state: Data<State>,
     caller: Caller,
+    rates: Data<Rates>,
     staff_id: Path<String>,
     body: Body<Invite>,
 ) -> Result<HttpResponse, Problem> {
@@ -123,6 +125,7 @@ pub(in super::super) async fn create(
         let detail = "rebind removes bindings, which needs a key with the scope admin.";
         return Err(Problem::new(Code::MissingScope, detail).field("rebind"));
     }
+    rates.take(&state, &caller, Kind::Invitation)?;
     let project = caller.project_id;
     let invited = state.bridge.invite(project, &staff_id, wanted).await?;
     let Invited {
