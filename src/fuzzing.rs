@@ -12,7 +12,7 @@ use crate::bridge::route::{self, Compiled, Recipient};
 use crate::bridge::webhook::address;
 use crate::bridge::webhook::post::Poster;
 use crate::web;
-use crate::wechat::callback::{self, Credentials, Mode, Query};
+use crate::wechat::callback::{self, Credentials, Mode, Query, Window};
 use crate::wechat::crypto::{self, AesKey};
 use crate::wechat::fields::Fields;
 use crate::wechat::{envelope, message, salvage, signature};
@@ -61,8 +61,9 @@ pub fn callback_query(data: &[u8]) {
         .any(|given| given.eq_ignore_ascii_case(&right));
     for mode in [Mode::Plain, Mode::Compatible, Mode::Secure] {
         let credentials = credentials(mode);
-        let is_answered = callback::echo(&query, &credentials).is_ok();
-        let is_opened = callback::open(&query, b"<xml></xml>", &credentials).is_ok();
+        let is_answered = callback::echo(&query, &credentials, Window::OPEN).is_ok();
+        let is_opened = callback::admit(&query, &credentials, Window::OPEN).is_ok()
+            && callback::open(&query, b"<xml></xml>", &credentials).is_ok();
         assert!(
             is_signed || !(is_answered || is_opened),
             "let in without a signature"

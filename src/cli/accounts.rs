@@ -267,7 +267,7 @@ async fn list(bridge: &Bridge, project: Option<&str>) -> Result<()> {
             account.name
         );
         if account.mode != Mode::Secure.as_str() {
-            println!(
+            say!(
                 "    not in secure mode: whoever sees one of its requests can forge others for some minutes; \
                  choose 安全模式 in WeChat's console, then: queqiao accounts set {} --mode secure",
                 account.app_id
