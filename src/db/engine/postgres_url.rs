@@ -58,6 +58,7 @@ const PARAMETERS: [&str; 48] = [
 const ESCAPES: &str =
     "has a % that two hexadecimal digits other than 00 do not follow: write % itself as %25";
 const HOST: &str = "the host";
+const QUERY: &str = "the part behind the ?";
 
 fn malformed(part: &'static str, problem: &'static str) -> DatabaseUrlError {
     DatabaseUrlError::Malformed { part, problem }
@@ -94,7 +95,12 @@ pub(super) fn check(rest: &str) -> Result<(), DatabaseUrlError> {
     let (name, password) = user.split_once(':').unwrap_or((user, ""));
     escapes("the user", name)?;
     escapes("the password", password)?;
-    hosts.split(',').try_for_each(host)?;
+    let checked = hosts.split(',').try_for_each(host);
+    if checked.is_err() && user.is_empty() && query.is_some_and(|query| query.contains('@')) {
+        let problem = "has an @: a ? in the password is written %3F";
+        return Err(malformed(QUERY, problem));
+    }
+    checked?;
     escapes("the database", path)?;
     query.map_or(Ok(()), parameters)
 }
@@ -137,7 +143,6 @@ fn host(text: &str) -> Result<(), DatabaseUrlError> {
 }
 
 fn parameters(query: &str) -> Result<(), DatabaseUrlError> {
-    const QUERY: &str = "the part behind the ?";
     for pair in query.split('&') {
         let Some((name, value)) = pair.split_once('=') else {
             let problem =

@@ -169,7 +169,7 @@ both_engines! {
             ("/staff?colour=1", "invalid_query", "colour"),
             ("/staff?limit=1&limit=2", "invalid_query", "limit"),
             ("/staff?cursor=AAAA", "invalid_cursor", "cursor"),
-            ("/staff?cursor=%00", "invalid_cursor", "cursor"),
+            ("/staff?cursor=%00", "control_character", "cursor"),
             ("/people?follow_state=maybe", "invalid_query", "follow_state"),
             ("/people?link_state=maybe", "invalid_query", "link_state"),
             ("/people?app_id=wx", "invalid_query", "app_id"),
