@@ -9,6 +9,9 @@ use actix_web::http::StatusCode;
 /// Pairs of account and cause that are told of in one second; those beyond are only counted by the metric.
 const TOLD: usize = 256;
 
+/// An account's AppID and a cause.
+type Key = (String, &'static str);
+
 /// What this second's lines have told of.
 #[derive(Default)]
 pub(in crate::web) struct Refusals(Mutex<Told>);
@@ -17,7 +20,7 @@ pub(in crate::web) struct Refusals(Mutex<Told>);
 struct Told {
     second: i64,
     /// How many came after the line.
-    more: HashMap<(String, &'static str), u64>,
+    more: HashMap<Key, u64>,
 }
 
 /// One callback that is not taken in.
@@ -52,11 +55,7 @@ impl Refusals {
     }
 
     /// Whether it is the first of its second, and what was left out in the seconds before.
-    fn count(
-        &self,
-        refused: &Refused<'_>,
-        second: i64,
-    ) -> (bool, Vec<((String, &'static str), u64)>) {
+    fn count(&self, refused: &Refused<'_>, second: i64) -> (bool, Vec<(Key, u64)>) {
         let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut past = Vec::new();
         if told.second != second {

@@ -98,83 +98,105 @@ impl<'b> Open<'b> {
 
 fn in_xml(text: &str) -> Option<Envelope<'_>> {
     let mut reader = Reader::from_str(text);
-    let mut envelope = Envelope::default();
-    let mut open: Option<Open<'_>> = None;
-    let (mut depth, mut roots) = (0_usize, 0_usize);
+    let mut scan = Scan::default();
     loop {
         match reader.read_event().ok()? {
-            Event::Start(start) => {
-                depth += 1;
-                match depth {
-                    1 => roots += 1,
-                    FIELDS => open = Wanted::of(start.name().as_ref()).map(Open::new),
-                    _ => {
-                        if let Some(open) = &mut open {
-                            open.has_children = true;
-                        }
-                    }
-                }
-            }
-            Event::Empty(start) => match depth {
-                0 => roots += 1,
-                1 => {
-                    if let Some(wanted) = Wanted::of(start.name().as_ref()) {
-                        envelope.take(wanted, Cow::Borrowed(""));
-                    }
-                }
-                _ => {
-                    if let Some(open) = &mut open {
-                        open.has_children = true;
-                    }
-                }
-            },
-            Event::End(_) => {
-                if depth == FIELDS
-                    && let Some(open) = open.take()
-                {
-                    match open.has_children {
-                        false => envelope.take(open.wanted, open.text),
-                        true if is_blank(&open.text) => {}
-                        // A text between elements is no push.
-                        true => return None,
-                    }
-                }
-                depth = depth.checked_sub(1)?;
-            }
-            Event::Text(chunk) => {
-                let chunk = chunk.into_inner();
-                let blank = is_blank(&chunk);
-                // A text has broken out of its CDATA, or stands where none does.
-                if chunk.contains("]]>") || depth < FIELDS && !blank {
-                    return None;
-                }
-                match &mut open {
-                    Some(open) if depth == FIELDS && !(blank && open.has_cdata) => open.add(chunk),
-                    _ => {}
-                }
-            }
-            Event::CData(chunk) => match &mut open {
-                _ if depth < FIELDS => return None,
-                Some(open) if depth == FIELDS => open.add_cdata(chunk.into_inner()),
-                _ => {}
-            },
+            Event::Start(start) => scan.start(start.name().as_ref()),
+            Event::Empty(start) => scan.empty(start.name().as_ref()),
+            Event::End(_) => scan.end()?,
+            Event::Text(chunk) => scan.text(chunk.into_inner())?,
+            Event::CData(chunk) => scan.add(|open| open.add_cdata(chunk.into_inner()))?,
             Event::GeneralRef(reference) => {
                 let meant = resolve(&reference)?;
-                match &mut open {
-                    _ if depth < FIELDS => return None,
-                    Some(open) if depth == FIELDS => open.add(meant),
-                    _ => {}
-                }
+                scan.add(|open| open.add(meant))?;
             }
             Event::DocType(_) => return None,
             Event::Decl(_) | Event::PI(_) | Event::Comment(_) => {}
             Event::Eof => break,
         }
-        if roots > 1 {
+        if scan.roots > 1 {
             return None;
         }
     }
-    (depth == 0 && roots == 1).then_some(envelope)
+    (scan.depth == 0 && scan.roots == 1).then_some(scan.envelope)
+}
+
+/// How far a scan has come. A step that gives none has met what no push has.
+#[derive(Default)]
+struct Scan<'b> {
+    envelope: Envelope<'b>,
+    open: Option<Open<'b>>,
+    depth: usize,
+    roots: usize,
+}
+
+impl<'b> Scan<'b> {
+    fn start(&mut self, name: &str) {
+        self.depth += 1;
+        match self.depth {
+            1 => self.roots += 1,
+            FIELDS => self.open = Wanted::of(name).map(Open::new),
+            _ => self.child(),
+        }
+    }
+
+    fn empty(&mut self, name: &str) {
+        match self.depth {
+            0 => self.roots += 1,
+            1 => {
+                if let Some(wanted) = Wanted::of(name) {
+                    self.envelope.take(wanted, Cow::Borrowed(""));
+                }
+            }
+            _ => self.child(),
+        }
+    }
+
+    fn child(&mut self) {
+        if let Some(open) = &mut self.open {
+            open.has_children = true;
+        }
+    }
+
+    fn end(&mut self) -> Option<()> {
+        if self.depth == FIELDS
+            && let Some(open) = self.open.take()
+        {
+            match open.has_children {
+                false => self.envelope.take(open.wanted, open.text),
+                true if is_blank(&open.text) => {}
+                // A text between elements is no push.
+                true => return None,
+            }
+        }
+        self.depth = self.depth.checked_sub(1)?;
+        Some(())
+    }
+
+    fn text(&mut self, chunk: Cow<'b, str>) -> Option<()> {
+        let blank = is_blank(&chunk);
+        // A text has broken out of its CDATA, or stands where none does.
+        if chunk.contains("]]>") || self.depth < FIELDS && !blank {
+            return None;
+        }
+        match &mut self.open {
+            Some(open) if self.depth == FIELDS && !(blank && open.has_cdata) => open.add(chunk),
+            _ => {}
+        }
+        Some(())
+    }
+
+    /// Adds to the field that is open, if one is.
+    fn add(&mut self, add: impl FnOnce(&mut Open<'b>)) -> Option<()> {
+        if self.depth < FIELDS {
+            return None;
+        }
+        match &mut self.open {
+            Some(open) if self.depth == FIELDS => add(open),
+            _ => {}
+        }
+        Some(())
+    }
 }
 
 fn resolve(reference: &BytesRef<'_>) -> Option<Cow<'static, str>> {
