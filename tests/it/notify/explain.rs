@@ -119,6 +119,10 @@ both_engines! {
         let story = ways.explain("a%20b").await;
         assert_eq!(story["invitations"][0]["refusal"], "person_already_bound");
         says(&story, &[&format!("Invitation {} was presented", invited["id"]), "bound to another staff member"]);
+        // It is in the wrong hands, so it is good for nobody any more.
+        assert_eq!(story["invitations"][0]["state"], "revoked");
+        let invited = json!({"app_id": OA});
+        let invited = ways.stage.app.post(&ways.stage.key, "/staff/a%20b/invitations", invited).await.ok(201);
         ways.stage.world().scan_code(OA, 2, invited["url"].as_str().unwrap()).await.unwrap();
         ways.stage.app.drain().await;
         let story = ways.explain("a%20b").await;
