@@ -105,6 +105,7 @@ fn in_xml(text: &str) -> Option<Envelope<'_>> {
             Event::Empty(start) => scan.empty(start.name().as_ref()),
             Event::End(_) => scan.end()?,
             Event::Text(chunk) => scan.text(chunk.into_inner())?,
+            Event::CData(chunk) if chunk.is_empty() && scan.depth < FIELDS => {}
             Event::CData(chunk) => scan.add(|open| open.add_cdata(chunk.into_inner()))?,
             Event::GeneralRef(reference) => {
                 let meant = resolve(&reference)?;

@@ -180,7 +180,7 @@ both_engines! {
             ("/events?openid=%00", "control_character", "openid"),
             ("/events?since=today", "invalid_query", "since"),
             ("/events?until=", "invalid_query", "until"),
-            ("/events?app_id=%00", "invalid_query", "app_id"),
+            ("/events?app_id=%00", "control_character", "app_id"),
             ("/accounts?limit=1", "invalid_query", ""),
             ("/staff/s1?x=1", "invalid_query", ""),
         ] {

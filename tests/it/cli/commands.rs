@@ -59,7 +59,7 @@ both_engines! {
         assert_eq!(counter(&metrics, "queqiao_events_unknown_total"), 2);
         assert_eq!(counter(&metrics, "queqiao_callbacks_unparsed_total"), 1);
         assert_eq!(counter(&metrics, "queqiao_callbacks_total{outcome=\"stored\"}"), 3);
-        assert_eq!(counter(&metrics, "queqiao_callbacks_total{outcome=\"missing_parameter\"}"), 1);
+        assert_eq!(counter(&metrics, "queqiao_callbacks_total{outcome=\"missing_signature\"}"), 1);
     }
 
     async fn followers_are_imported_once(shop: Shop) {
