@@ -51,7 +51,13 @@ impl Spool {
             }
             Ok(None) => Ok(Step::Idle),
             Err(NotDrained::Away) => Ok(Step::Later(AGAIN)),
-            Err(NotDrained::Spool(error)) => Err(error),
+            Err(NotDrained::Spool(error)) => {
+                // A spool that fails must not keep callbacks from a database that is back.
+                if self.is_away() && db.read(ping).await.is_ok() {
+                    self.end();
+                }
+                Err(error)
+            }
         }
     }
 
