@@ -32,7 +32,7 @@ pub(super) fn open_database(config: &Config) -> Result<Db> {
     if url.engine() == Engine::Sqlite {
         make_private(&config.data_dir)?;
     }
-    let db = Db::open(&url, config.database.pool_size).context("opening the database")?;
+    let db = Db::open(&url, config.database.options()).context("opening the database")?;
     let applied = db.migrate()?;
     if !applied.is_empty() {
         tracing::info!(migrations = applied.len(), "database brought up to date");

@@ -39,6 +39,15 @@ impl Engine {
         }
     }
 
+    /// What a `SELECT … ORDER BY` ends with that locks rows in its order, so that two transactions
+    /// over the same rows wait for each other and never crosswise.
+    pub(crate) fn in_order(self) -> &'static str {
+        match self {
+            Self::Postgres => "FOR UPDATE",
+            Self::Sqlite => "",
+        }
+    }
+
     /// What a claiming `SELECT` ends with, so that replicas pass over each other's rows. SQLite
     /// has one writer, so there is nobody to pass over.
     pub(crate) fn skip_locked(self) -> &'static str {

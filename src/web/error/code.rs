@@ -75,5 +75,7 @@ codes! {
     WechatRefused = "wechat_refused", BAD_GATEWAY, "WeChat refused the call";
     WechatUnreachable = "wechat_unreachable", SERVICE_UNAVAILABLE, "WeChat cannot be asked now";
     WechatBusy = "wechat_busy", SERVICE_UNAVAILABLE, "WeChat's limit of calls is reached";
+    TooSlow = "too_slow", SERVICE_UNAVAILABLE, "The answer takes too long";
+    NotWritable = "not_writable", SERVICE_UNAVAILABLE, "Nothing can be stored now";
     Unavailable = "unavailable", SERVICE_UNAVAILABLE, "The database does not answer now";
 }
