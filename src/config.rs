@@ -14,8 +14,6 @@ use serde::Deserialize;
 use thiserror::Error;
 use url::Url;
 
-use crate::db::{Limits, Options};
-
 pub use budgets::{AccountBudgets, Budget, Budgets};
 pub use webhooks::Webhooks;
 
@@ -83,20 +81,6 @@ pub struct Database {
     pub lock_timeout_ms: u64,
     /// How long a transaction may do nothing, milliseconds.
     pub idle_in_transaction_timeout_ms: u64,
-}
-
-impl Database {
-    /// How the database is opened.
-    pub fn options(&self) -> Options {
-        Options {
-            pool_size: self.pool_size,
-            limits: Limits {
-                statement: Duration::from_millis(self.statement_timeout_ms),
-                lock: Duration::from_millis(self.lock_timeout_ms),
-                idle_in_transaction: Duration::from_millis(self.idle_in_transaction_timeout_ms),
-            },
-        }
-    }
 }
 
 /// Calls to WeChat.

@@ -25,6 +25,7 @@ pub use engine::{DatabaseUrl, Engine};
 pub use error::{Cause, DbError};
 pub(crate) use text_enum::text_enum;
 
+use crate::config;
 use health::Health;
 use lane::Lane;
 
@@ -58,6 +59,19 @@ impl From<u32> for Options {
         Self {
             pool_size,
             limits: Limits::default(),
+        }
+    }
+}
+
+impl From<&config::Database> for Options {
+    fn from(settings: &config::Database) -> Self {
+        Self {
+            pool_size: settings.pool_size,
+            limits: Limits {
+                statement: Duration::from_millis(settings.statement_timeout_ms),
+                lock: Duration::from_millis(settings.lock_timeout_ms),
+                idle_in_transaction: Duration::from_millis(settings.idle_in_transaction_timeout_ms),
+            },
         }
     }
 }

@@ -1,12 +1,13 @@
 //! One connection over both engines, how it is opened and how its transactions begin.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use diesel::connection::{AnsiTransactionManager, SimpleConnection, TransactionManager};
 use diesel::r2d2::{ManageConnection, R2D2Connection};
 use diesel::{Connection as _, ConnectionError, PgConnection, QueryResult, SqliteConnection};
 
 use super::engine::{DatabaseUrl, Engine};
+use super::error::{Cause, cause_of};
 use super::health::Health;
 
 /// WAL lets readers go on while one writes; synchronous=FULL flushes at every commit, because a
@@ -102,10 +103,19 @@ impl Conn {
             }
             Engine::Sqlite => {
                 let mut connection = SqliteConnection::establish(url.target())?;
-                connection
-                    .batch_execute(SQLITE_PRAGMAS)
-                    .map_err(ConnectionError::CouldntSetupConfiguration)?;
-                Ok(Self::Sqlite(connection))
+                let until = Instant::now() + NEW_FILE;
+                loop {
+                    match connection.batch_execute(SQLITE_PRAGMAS) {
+                        Ok(()) => return Ok(Self::Sqlite(connection)),
+                        // Another process is making the same file; that wait has no handler.
+                        Err(error) if is_locked(&error) && Instant::now() < until => {
+                            std::thread::sleep(Duration::from_millis(20));
+                        }
+                        Err(error) => {
+                            return Err(ConnectionError::CouldntSetupConfiguration(error));
+                        }
+                    }
+                }
             }
         }
     }
@@ -168,6 +178,13 @@ impl Conn {
             }
         }
     }
+}
+
+/// How long another process may take to make a file.
+const NEW_FILE: Duration = Duration::from_secs(10);
+
+fn is_locked(error: &diesel::result::Error) -> bool {
+    cause_of(error) == Cause::Busy
 }
 
 type Manage = <Conn as diesel::Connection>::TransactionManager;

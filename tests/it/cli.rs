@@ -7,6 +7,7 @@ mod erase;
 mod explain;
 mod misuse;
 mod people;
+mod private;
 mod roles;
 mod spool;
 mod templates;
