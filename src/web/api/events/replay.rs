@@ -10,7 +10,6 @@ use crate::ids::text::TextId;
 use crate::models::event::Filter;
 use crate::web::api::check::{self, ID_MAX};
 use crate::web::api::cursor::{self, List};
-use crate::web::api::people::unknown_app_id;
 use crate::web::api::person::Accounts;
 use crate::web::api::{Caller, State};
 use crate::web::body::MaybeBody;
@@ -75,7 +74,7 @@ pub(in crate::web::api) async fn many(
             None => accounts.ids(),
             Some(app_id) => {
                 let account = accounts.with_app_id(app_id);
-                vec![account.ok_or_else(|| unknown_app_id(app_id))?]
+                vec![account.ok_or_else(|| no_such_account(app_id))?]
             }
         })
     });
@@ -86,6 +85,11 @@ pub(in crate::web::api) async fn many(
         next_cursor: replayed.next.map(|next| cursor::encode(List::Events, next)),
     };
     Ok((Json(answer), StatusCode::ACCEPTED))
+}
+
+fn no_such_account(app_id: &str) -> Problem {
+    let detail = format!("The project has no account with the app id {app_id}.");
+    Problem::new(Code::UnknownAppId, detail).field("app_id")
 }
 
 fn limit(given: Option<i64>) -> Result<i64, Problem> {
