@@ -71,14 +71,9 @@ fn no_new_key_is_made_beside_secrets_that_it_would_not_open() {
     let add = [
         "accounts",
         "add",
-        "--app-id",
         "wx00000000000000a1",
         "--kind",
         "official_account",
-        "--name",
-        "a",
-        "--token",
-        "sometoken1",
         "--mode",
         "plain",
     ];
