@@ -27,6 +27,7 @@ pub mod prepared;
 mod problem;
 pub mod process;
 pub mod profile;
+pub mod ready;
 pub mod receipts;
 pub mod receive;
 pub mod register;
@@ -56,6 +57,8 @@ use deliver::{Lanes, Restricted, Rests, Turns, Unrecorded};
 use ends::Ends;
 use keys::Keys;
 use prepared::Notifications;
+use process::SteppedOver;
+use ready::Readiness;
 use signals::Signals;
 use token::Tokens;
 use webhook::Webhooks;
@@ -99,12 +102,19 @@ pub struct Bridge {
     pub signals: Arc<Signals>,
     /// Requests that wait for the outcome of their messages.
     pub awaited: Arc<Awaited>,
+    /// Events whose rows somebody else holds.
+    pub stepped_over: Arc<SteppedOver>,
+    /// Whether the database takes what it is given.
+    pub readiness: Arc<Readiness>,
 }
+
+/// Connections for looking up the accounts that callbacks name, apart from all others.
+const FOR_CALLBACKS: u32 = 2;
 
 impl Bridge {
     /// Puts the parts together.
     pub fn new(db: Db, clock: Clock, wechat: Client, vault: Vault, config: Arc<Config>) -> Self {
-        let accounts = Accounts::new(db.clone(), vault.clone(), clock.clone());
+        let accounts = Accounts::new(db.aside(FOR_CALLBACKS), vault.clone(), clock.clone());
         let tokens = Tokens::new(db.clone(), vault.clone(), clock.clone(), wechat.clone());
         Self {
             accounts: Arc::new(accounts),
@@ -120,6 +130,8 @@ impl Bridge {
             webhooks: Arc::new(Webhooks::new(&config.webhooks)),
             signals: Arc::new(Signals::default()),
             awaited: Arc::default(),
+            stepped_over: Arc::default(),
+            readiness: Arc::new(Readiness::new(db.aside(1), clock.clone())),
             db,
             clock,
             wechat,

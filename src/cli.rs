@@ -4,6 +4,7 @@ mod accounts;
 mod context;
 mod deliveries;
 mod demo;
+mod events;
 mod explain;
 mod followers;
 mod keys;
@@ -78,6 +79,9 @@ enum Command {
     /// List deliveries, and retry those that did not arrive.
     #[command(subcommand)]
     Deliveries(deliveries::Command),
+    /// Process once more events that were put aside.
+    #[command(subcommand)]
+    Events(events::Command),
     /// Say why a staff member is reached or not, and what to do next.
     Explain(explain::Args),
     /// Callbacks that were kept on a machine's disk while the database took none.
@@ -116,6 +120,7 @@ pub async fn run(cli: Cli) -> Result<()> {
         Command::People(command) => people::run(config, command).await,
         Command::Templates(command) => templates::run(config, command).await,
         Command::Deliveries(command) => deliveries::run(config, command).await,
+        Command::Events(command) => events::run(config, command).await,
         Command::Explain(args) => explain::run(config, args).await,
         Command::Spool(command) => spool::run(config, command).await,
         Command::Simulate(_) | Command::Trigger(_) | Command::Load(_) | Command::Demo(_) => Ok(()),

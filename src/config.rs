@@ -77,6 +77,16 @@ pub struct Server {
 pub struct Database {
     /// Connections per process.
     pub pool_size: u32,
+    /// Further ones for what the API reads: so many requests read at the same time.
+    pub api_connections: u32,
+    /// How long a request of the API may read, milliseconds.
+    pub api_timeout_ms: u64,
+    /// PostgreSQL: how long one statement may take, milliseconds.
+    pub statement_timeout_ms: u64,
+    /// How long it may wait for a lock, milliseconds.
+    pub lock_timeout_ms: u64,
+    /// How long a transaction may do nothing, milliseconds.
+    pub idle_in_transaction_timeout_ms: u64,
 }
 
 /// Calls to WeChat.
@@ -258,6 +268,20 @@ impl Config {
     fn check(&self) -> Result<(), ConfigError> {
         let at_least_one = [
             ("database.pool_size", u64::from(self.database.pool_size)),
+            (
+                "database.api_connections",
+                u64::from(self.database.api_connections),
+            ),
+            ("database.api_timeout_ms", self.database.api_timeout_ms),
+            (
+                "database.statement_timeout_ms",
+                self.database.statement_timeout_ms,
+            ),
+            ("database.lock_timeout_ms", self.database.lock_timeout_ms),
+            (
+                "database.idle_in_transaction_timeout_ms",
+                self.database.idle_in_transaction_timeout_ms,
+            ),
             ("intake.batch_rows", self.intake.batch_rows as u64),
             ("process.batch_rows", self.process.batch_rows.unsigned_abs()),
             ("profile.concurrency", self.profile.concurrency as u64),

@@ -8,6 +8,8 @@ pub(crate) mod batch;
 mod connection;
 mod engine;
 mod error;
+mod health;
+mod lane;
 mod migrate;
 pub mod schema;
 mod text_enum;
@@ -15,68 +17,143 @@ mod text_enum;
 use std::sync::Arc;
 use std::time::Duration;
 
-use diesel::r2d2::{NopErrorHandler, Pool};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-pub use connection::Conn;
+pub use connection::{Conn, Limits};
 pub(crate) use engine::on_engine;
 pub use engine::{DatabaseUrl, DatabaseUrlError, Engine};
-pub use error::DbError;
+pub use error::{Cause, DbError};
 pub(crate) use text_enum::text_enum;
 
-use connection::Manager;
+use crate::config;
+use health::Health;
+use lane::Lane;
 
 /// The Diesel backend of [`Conn`], for boxed queries.
 pub type Backend = <Conn as diesel::Connection>::Backend;
 
-/// A handle on the database; clones share one pool.
+/// A handle on the database; clones share their connections.
 #[derive(Clone)]
 pub struct Db {
-    pool: Pool<Manager>,
+    main: Lane,
+    /// For reads, where they have connections of their own.
+    reads: Option<Lane>,
     url: DatabaseUrl,
-    /// As many permits as the pool has connections, so that no blocking thread waits for one.
-    connections: Arc<Semaphore>,
+    limits: Limits,
+    health: Health,
     /// SQLite has one writer at a time: waiting here is fair, its busy handler is not.
     writer: Option<Arc<Semaphore>>,
 }
 
+/// How a database is used.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Connections at the most.
+    pub pool_size: u32,
+    /// What each of them may take.
+    pub limits: Limits,
+}
+
+impl From<u32> for Options {
+    fn from(pool_size: u32) -> Self {
+        Self {
+            pool_size,
+            limits: Limits::default(),
+        }
+    }
+}
+
+impl From<&config::Database> for Options {
+    fn from(settings: &config::Database) -> Self {
+        Self {
+            pool_size: settings.pool_size,
+            limits: Limits {
+                statement: Duration::from_millis(settings.statement_timeout_ms),
+                lock: Duration::from_millis(settings.lock_timeout_ms),
+                idle_in_transaction: Duration::from_millis(settings.idle_in_transaction_timeout_ms),
+            },
+        }
+    }
+}
+
 impl Db {
-    /// Opens a pool of at most `pool_size` connections.
+    /// Opens a pool of connections.
     ///
     /// # Errors
     /// If the pool cannot be made, or no connection to the database can be had.
-    pub fn open(url: &DatabaseUrl, pool_size: u32) -> Result<Self, DbError> {
-        let pool = Self::pool(url, pool_size).build(Manager::new(url.clone()))?;
-        Ok(Self::over(pool, url, pool_size))
+    pub fn open(url: &DatabaseUrl, options: impl Into<Options>) -> Result<Self, DbError> {
+        let options = options.into();
+        let health = Health::default();
+        let main = Lane::open(url, options, &health)?;
+        Ok(Self::over(main, url, options, health))
     }
 
     /// [`Db::open`] for a database that may not answer yet: the pool connects when it does.
-    pub fn open_later(url: &DatabaseUrl, pool_size: u32) -> Self {
-        let pool = Self::pool(url, pool_size).build_unchecked(Manager::new(url.clone()));
-        Self::over(pool, url, pool_size)
+    pub fn open_later(url: &DatabaseUrl, options: impl Into<Options>) -> Self {
+        let options = options.into();
+        let health = Health::default();
+        let main = Lane::later(url, options, &health, 1);
+        Self::over(main, url, options, health)
     }
 
-    fn pool(url: &DatabaseUrl, pool_size: u32) -> diesel::r2d2::Builder<Manager> {
-        Pool::builder()
-            .max_size(pool_size)
-            .min_idle(Some(1))
-            // A server that was restarted leaves dead connections in the pool.
-            .test_on_check_out(url.engine() == Engine::Postgres)
-            .connection_timeout(Duration::from_secs(5))
-            // Whoever asked for a connection says that there is none, in one line.
-            .error_handler(Box::new(NopErrorHandler))
-    }
-
-    fn over(pool: Pool<Manager>, url: &DatabaseUrl, pool_size: u32) -> Self {
+    fn over(main: Lane, url: &DatabaseUrl, options: Options, health: Health) -> Self {
         Self {
-            pool,
+            main,
+            reads: None,
             url: url.clone(),
-            connections: Arc::new(Semaphore::new(pool_size as usize)),
+            limits: options.limits,
+            health,
             writer: match url.engine() {
                 Engine::Sqlite => Some(Arc::new(Semaphore::new(1))),
                 Engine::Postgres => None,
             },
         }
+    }
+
+    /// The same database with connections of its own, so that nobody who uses another handle is in the
+    /// way. They are opened when they are needed.
+    pub fn aside(&self, connections: u32) -> Self {
+        let options = Options {
+            pool_size: connections,
+            limits: self.limits,
+        };
+        Self {
+            main: Lane::later(&self.url, options, &self.health, 0),
+            reads: None,
+            ..self.clone()
+        }
+    }
+
+    /// The same database for callers who may ask for much: at most `connections` of their reads run at
+    /// the same time, on connections of their own, and none takes longer than `most`. What they write
+    /// goes the way of all writes.
+    pub fn for_guests(&self, connections: u32, most: Duration) -> Self {
+        let options = Options {
+            pool_size: match self.url.engine() {
+                Engine::Postgres => connections,
+                // Each is a processor's whole work, and no statement can be stopped.
+                Engine::Sqlite => connections.min(processors().max(2)),
+            },
+            limits: Limits {
+                statement: most,
+                ..self.limits
+            },
+        };
+        let reads = Lane::later(&self.url, options, &self.health, 0);
+        Self {
+            reads: Some(reads.answering_within(most)),
+            ..self.clone()
+        }
+    }
+
+    /// Whether connections are refused, and there is none: whoever can go on without should.
+    pub fn is_away(&self) -> bool {
+        self.main.is_away()
+    }
+
+    /// Whether a statement of this process lately failed because nothing can be stored.
+    pub fn is_unwritable(&self) -> bool {
+        self.health.is_unwritable()
     }
 
     /// Which engine this is.
@@ -94,7 +171,7 @@ impl Db {
     /// # Errors
     /// If the database does not answer.
     pub fn connect(&self) -> Result<Conn, DbError> {
-        Ok(Conn::open(&self.url)?)
+        Ok(Conn::open(&self.url, self.limits, &self.health)?)
     }
 
     /// Applies the migrations that this database does not have yet. Replicas may call it together.
@@ -102,7 +179,8 @@ impl Db {
     /// # Errors
     /// If a migration fails; the ones before it stay applied.
     pub fn migrate(&self) -> Result<Vec<String>, DbError> {
-        migrate::run(&mut self.connect()?)
+        let mut connection = Conn::open(&self.url, Limits::NONE, &self.health)?;
+        migrate::run(&mut connection)
     }
 
     /// Runs a query on a blocking thread. Of several, each sees what was committed before it, also
@@ -116,7 +194,7 @@ impl Db {
         E: From<DbError> + Send + 'static,
         F: FnOnce(&mut Conn) -> Result<T, E> + Send + 'static,
     {
-        self.run(None, work).await
+        self.run(self.reading(), None, work).await
     }
 
     /// Runs queries on a blocking thread that all see the database as it was at one moment, that of
@@ -130,8 +208,8 @@ impl Db {
         E: From<DbError> + From<diesel::result::Error> + Send + 'static,
         F: FnOnce(&mut Conn) -> Result<T, E> + Send + 'static,
     {
-        self.run(None, |connection| connection.in_snapshot(work))
-            .await
+        let work = |connection: &mut Conn| connection.in_snapshot(work);
+        self.run(self.reading(), None, work).await
     }
 
     /// Runs one write transaction on a blocking thread: committed if the closure returns `Ok`,
@@ -145,34 +223,72 @@ impl Db {
         E: From<DbError> + From<diesel::result::Error> + Send + 'static,
         F: FnOnce(&mut Conn) -> Result<T, E> + Send + 'static,
     {
-        let turn = match &self.writer {
-            Some(writer) => Some(Arc::clone(writer).acquire_owned().await),
-            None => None,
+        let turn = self.turn().await?;
+        let work = |connection: &mut Conn| connection.in_transaction(work);
+        self.run(&self.main, turn, work).await
+    }
+
+    /// [`Db::write`], and then something on the same connection that must not be in that transaction,
+    /// because it may wait for a lock: one statement, on PostgreSQL a transaction by itself. On SQLite,
+    /// where nothing locks rows, both are one transaction.
+    ///
+    /// # Errors
+    /// What the closures return, or that no connection could be had.
+    pub async fn write_then<A, T, E, F, G>(&self, work: F, then: G) -> Result<T, E>
+    where
+        A: Send + 'static,
+        T: Send + 'static,
+        E: From<DbError> + From<diesel::result::Error> + Send + 'static,
+        F: FnOnce(&mut Conn) -> Result<A, E> + Send + 'static,
+        G: FnOnce(&mut Conn, A) -> Result<T, E> + Send + 'static,
+    {
+        let turn = self.turn().await?;
+        let both = move |connection: &mut Conn| match connection.engine() {
+            Engine::Postgres => {
+                let done = connection.in_transaction(work)?;
+                then(connection, done)
+            }
+            Engine::Sqlite => connection.in_transaction(|connection| {
+                let done = work(connection)?;
+                then(connection, done)
+            }),
         };
-        let turn = turn.transpose().map_err(DbError::from)?;
-        self.run(turn, |connection| connection.in_transaction(work))
-            .await
+        self.run(&self.main, turn, both).await
+    }
+
+    async fn turn(&self) -> Result<Option<OwnedSemaphorePermit>, DbError> {
+        Ok(match &self.writer {
+            Some(writer) => Some(Arc::clone(writer).acquire_owned().await?),
+            None => None,
+        })
+    }
+
+    fn reading(&self) -> &Lane {
+        self.reads.as_ref().unwrap_or(&self.main)
     }
 
     /// The closure cannot be stopped once it runs, so it keeps its permits even if the caller goes
     /// away meanwhile.
-    async fn run<T, E, F>(&self, turn: Option<OwnedSemaphorePermit>, work: F) -> Result<T, E>
+    async fn run<T, E, F>(
+        &self,
+        lane: &Lane,
+        turn: Option<OwnedSemaphorePermit>,
+        work: F,
+    ) -> Result<T, E>
     where
         T: Send + 'static,
         E: From<DbError> + Send + 'static,
         F: FnOnce(&mut Conn) -> Result<T, E> + Send + 'static,
     {
-        let permit = Arc::clone(&self.connections).acquire_owned().await;
-        let permit = permit.map_err(DbError::from)?;
-        let pool = self.pool.clone();
-        tokio::task::spawn_blocking(move || {
+        let permit = lane.permit().await?;
+        let on = lane.clone();
+        let done = tokio::task::spawn_blocking(move || {
             // Dropped after the connection has gone back to the pool.
             let _permits = (permit, turn);
-            let mut connection = pool.get().map_err(DbError::from)?;
+            let mut connection = on.connection()?;
             work(&mut connection)
-        })
-        .await
-        .map_err(DbError::from)?
+        });
+        lane.answer(done).await?
     }
 
     /// [`Db::write`] for a thread that has a connection of its own, and for work that is one
@@ -198,4 +314,9 @@ impl Db {
         let _turn = runtime.block_on(writer.acquire()).map_err(DbError::from)?;
         connection.in_transaction(work)
     }
+}
+
+fn processors() -> u32 {
+    let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    u32::try_from(processors).unwrap_or(u32::MAX)
 }

@@ -22,7 +22,7 @@
 //!
 //! Imports point down only; a test holds this.
 //!
-//! - [`ids`], [`clock`]
+//! - [`ids`], [`clock`], [`files`] (private ones)
 //! - [`config`], [`vault`] (secrets at rest), [`logging`], [`metrics`], [`wechat`] (its protocols and
 //!   nothing else)
 //! - [`db`]: one connection over PostgreSQL and SQLite; [`models`]: one file per table
@@ -36,6 +36,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod db;
+pub mod files;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod ids;

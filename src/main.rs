@@ -23,6 +23,7 @@ fn end_quietly_when_nobody_reads() {
 #[tokio::main]
 async fn main() -> ExitCode {
     end_quietly_when_nobody_reads();
+    queqiao::files::keep_to_ourselves();
     match cli::run(Cli::parse()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -26,6 +26,7 @@ pub mod project;
 pub mod receipt;
 pub mod spool;
 pub mod staff;
+pub mod sweep;
 pub mod template;
 pub mod template_sync;
 pub mod unionid_change;

@@ -3,9 +3,9 @@
 //! A sealed value is `nonce (12 bytes) ‖ ciphertext ‖ tag`. The place it belongs to (`accounts/
 //! wx…/secret`) is authenticated with it, so a value copied into another row does not open.
 
-use std::fs;
-use std::io::Write as _;
-use std::path::Path;
+mod file;
+
+use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -44,6 +44,29 @@ pub enum VaultError {
         /// What the operating system says.
         source: std::io::Error,
     },
+    /// The key file holds no key.
+    #[error(
+        "master key file {path} {state}: put the right one back from your backup, or give the key in \
+         QUEQIAO_MASTER_KEY; if nothing was ever stored under it, delete the file, and the next start \
+         makes another"
+    )]
+    BadKeyFile {
+        /// Where it is.
+        path: String,
+        /// What is wrong with it.
+        state: &'static str,
+    },
+    /// Others may read the key file.
+    #[error(
+        "master key file {path} can be read by others (mode {mode:o}): run chmod 600 {path}; if others \
+         may have read it, give every account a new AppSecret, Token and EncodingAESKey"
+    )]
+    LaxKeyFile {
+        /// Where it is.
+        path: String,
+        /// Its permissions.
+        mode: u32,
+    },
     /// The value was sealed under another master key, or altered.
     #[error(
         "a stored secret does not open under this master key: was it sealed under another one?"
@@ -71,14 +94,14 @@ fn mac(key: &[u8; 32], text: &[u8]) -> [u8; 32] {
 
 impl Vault {
     /// The key given by the operator, or else the key file in the data directory, which is made
-    /// at the first start with mode 0600.
+    /// at the first start with mode 0600, whole or not at all.
     ///
     /// # Errors
     /// If the given key is malformed, or the file cannot be read or made.
     pub fn open(given: Option<&SecretString>, data_dir: &Path) -> Result<Self, VaultError> {
         match given {
             Some(key) => Self::from_base64(key.expose_secret()),
-            None => Self::from_file(&data_dir.join(KEY_FILE)),
+            None => Self::from_file(&Self::key_file(data_dir)),
         }
     }
 
@@ -103,23 +126,19 @@ impl Vault {
     }
 
     fn from_file(path: &Path) -> Result<Self, VaultError> {
-        let failed = |source| VaultError::KeyFile {
+        let text = file::read_or_make(path, || STANDARD.encode(rand::random::<[u8; 32]>()))?;
+        Self::from_base64(&text).map_err(|_| VaultError::BadKeyFile {
             path: path.display().to_string(),
-            source,
-        };
-        match create_private(path) {
-            Ok(mut file) => {
-                let key: [u8; 32] = rand::random();
-                file.write_all(STANDARD.encode(key).as_bytes())
-                    .and_then(|()| file.sync_all())
-                    .map_err(failed)?;
-                Ok(Self::from_bytes(&key))
-            }
-            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
-                Self::from_base64(&fs::read_to_string(path).map_err(failed)?)
-            }
-            Err(error) => Err(failed(error)),
-        }
+            state: match text.trim().is_empty() {
+                true => "is empty",
+                false => "does not hold 32 bytes in base64",
+            },
+        })
+    }
+
+    /// Where the key file of a data directory is.
+    pub fn key_file(data_dir: &Path) -> PathBuf {
+        data_dir.join(KEY_FILE)
     }
 
     /// By what a text is known again that may not be kept: hex, the same for the same place and text
@@ -170,16 +189,10 @@ impl Vault {
     }
 }
 
-fn create_private(path: &Path) -> std::io::Result<fs::File> {
-    let mut options = fs::OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

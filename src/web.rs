@@ -12,6 +12,7 @@ mod stray;
 
 use std::net::TcpListener;
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::dev::Server;
 use actix_web::http::header::ContentType;
@@ -50,7 +51,7 @@ pub enum Routes {
 /// If the listener cannot be used.
 pub fn serve(listener: TcpListener, state: State, routes: Routes) -> std::io::Result<Server> {
     let settings = state.bridge.config.server.clone();
-    let state = web::Data::from(Arc::new(state));
+    let state = web::Data::from(Arc::new(with_reads_of_its_own(state)));
     let strays = web::Data::new(Strays::default());
     let refused_pushes = web::Data::new(Refusals::default());
     let refused_keys = web::Data::new(auth::Refusals::default());
@@ -76,6 +77,14 @@ pub fn serve(listener: TcpListener, state: State, routes: Routes) -> std::io::Re
         .disable_signals()
         .listen(listener)?
         .run())
+}
+
+/// What the API is asked for must not keep callbacks and the work behind them waiting.
+fn with_reads_of_its_own(mut state: State) -> State {
+    let database = &state.bridge.config.database;
+    let most = Duration::from_millis(database.api_timeout_ms);
+    state.bridge.db = state.bridge.db.for_guests(database.api_connections, most);
+    state
 }
 
 fn configure(config: &mut web::ServiceConfig, routes: Routes, max_recipients: usize) {

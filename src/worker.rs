@@ -9,6 +9,7 @@ use tokio::task::JoinSet;
 
 use crate::bridge::spool::Spool;
 use crate::bridge::{Bridge, Step};
+use crate::logging;
 
 /// The first pause after a step failed, doubled up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
@@ -123,7 +124,15 @@ async fn run<E, S, F>(
             Ok(Step::Idle) => poll,
             Ok(Step::Later(rest)) => rest.min(poll),
             Err(error) => {
-                tracing::error!(worker.name = name, %error, "step failed, will be tried again");
+                // In an outage every loop meets the same.
+                if let Some(unsaid) = logging::now_and_then(&error.to_string()) {
+                    tracing::error!(
+                        worker.name = name,
+                        %error,
+                        unsaid,
+                        "step failed, will be tried again"
+                    );
+                }
                 let rest = pause;
                 pause = (pause * 2).min(LONGEST_PAUSE);
                 tokio::select! {

@@ -3,23 +3,29 @@
 //! An entry is trusted for a few seconds, then read again, so that an account added or changed by
 //! any process is seen by all of them without a restart.
 
+mod flight;
 mod open;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Duration;
 
 use chrono::{NaiveDateTime, TimeDelta};
 
 use crate::clock::Clock;
 use crate::db::{Db, DbError};
 use crate::ids::AccountId;
+use crate::logging;
 use crate::models::account::{self, Account};
 use crate::vault::Vault;
 
+use flight::Flights;
 use open::open;
 pub use open::{AccountError, OpenAccount, is_app_id, place, unseal};
 
 const TRUSTED_FOR: TimeDelta = TimeDelta::seconds(5);
+/// How long a caller waits for an account that is known to be read again.
+const READ_AGAIN_WITHIN: Duration = Duration::from_millis(250);
 /// Unknown app ids that are remembered as unknown; a stranger can make up more, but not fill the
 /// memory with them.
 const MISSES: usize = 10_000;
@@ -39,6 +45,8 @@ pub struct Accounts {
     everything: RwLock<Option<(Arc<ById>, NaiveDateTime)>>,
     /// Accounts that did not open, each told once.
     left_out: Mutex<HashSet<AccountId>>,
+    /// Accounts that are being read.
+    flights: Flights,
 }
 
 /// Accounts by row id.
@@ -54,14 +62,19 @@ impl Accounts {
             entries: RwLock::default(),
             everything: RwLock::default(),
             left_out: Mutex::default(),
+            flights: Flights::default(),
         }
     }
 
-    /// The account of that app id, or none if there is none.
+    /// The account of that app id, or none if there is none. One that is known does not keep its caller
+    /// waiting for a database that is away: it is read again behind it.
     ///
     /// # Errors
     /// If it is not in memory and cannot be read or opened.
-    pub async fn get(&self, app_id: &str) -> Result<Option<Arc<OpenAccount>>, AccountError> {
+    pub async fn get(
+        self: &Arc<Self>,
+        app_id: &str,
+    ) -> Result<Option<Arc<OpenAccount>>, AccountError> {
         if !is_app_id(app_id) {
             return Ok(None);
         }
@@ -71,18 +84,30 @@ impl Accounts {
             entries.get(app_id).cloned()
         };
         let Some(entry) = known else {
-            return self.reload(app_id).await;
+            return self.reload_together(app_id).await;
         };
-        if now - entry.read_at < TRUSTED_FOR || !self.take_turn(app_id, entry.read_at) {
+        let age = now - entry.read_at;
+        let is_trusted = (TimeDelta::zero()..TRUSTED_FOR).contains(&age);
+        if is_trusted || !self.take_turn(app_id, entry.read_at) {
             return Ok(entry.account);
         }
-        match self.reload(app_id).await {
-            // What was known a moment ago serves better than an error.
-            Err(AccountError::Db(error)) => {
-                tracing::warn!(account.app_id = app_id, %error, "account not read again");
+        let (accounts, wanted) = (Arc::clone(self), app_id.to_owned());
+        let read = tokio::spawn(async move { accounts.reload_together(&wanted).await });
+        let patience = match self.db.is_away() {
+            true => Duration::ZERO,
+            false => READ_AGAIN_WITHIN,
+        };
+        match tokio::time::timeout(patience, read).await {
+            Ok(Ok(Ok(account))) => Ok(account),
+            Ok(Ok(Err(AccountError::Db(error)))) => {
+                if let Some(unsaid) = logging::now_and_then("account not read again") {
+                    tracing::warn!(account.app_id = app_id, %error, unsaid, "account not read again");
+                }
                 Ok(entry.account)
             }
-            read => read,
+            Ok(Ok(Err(error))) => Err(error),
+            // What was known a moment ago serves better than an error, or a wait.
+            Ok(Err(_)) | Err(_) => Ok(entry.account),
         }
     }
 
@@ -90,6 +115,14 @@ impl Accounts {
     pub(super) fn known(&self, app_id: &str) -> Option<Arc<OpenAccount>> {
         let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
         entries.get(app_id)?.account.clone()
+    }
+
+    /// [`Accounts::reload`], once for all who want the same at the same time.
+    async fn reload_together(
+        &self,
+        app_id: &str,
+    ) -> Result<Option<Arc<OpenAccount>>, AccountError> {
+        self.flights.join(app_id, || self.reload(app_id)).await
     }
 
     /// Of many callers that find an entry old, one reads it again; the others go on with it.
@@ -211,7 +244,7 @@ impl Accounts {
             {
                 Ok(entry.account)
             }
-            _ => self.reload(app_id).await,
+            _ => self.reload_together(app_id).await,
         }
     }
 

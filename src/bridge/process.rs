@@ -4,6 +4,8 @@
 mod consent;
 mod erased;
 mod fold;
+mod replay;
+mod singly;
 mod unionid;
 mod window;
 
@@ -16,16 +18,18 @@ use thiserror::Error;
 use super::moved::{self, Moved};
 use super::webhook::tell::{self, Batch, Pushes};
 use super::{Bridge, Step, invite};
-use crate::db::{Conn, DbError};
+use crate::db::{Cause, Conn, DbError};
 use crate::ids::{AccountId, EventId};
 use crate::metrics;
 use crate::models::account::Scope;
-use crate::models::event::{self, Processed, Waiting};
+use crate::models::event::{self, Processed, Waiting, Which};
 use crate::models::identity::window as windows;
 use crate::models::{account, credit, identity, receipt};
 use crate::vault::Vault;
 use erased::Sifted;
 use fold::Effects;
+pub use replay::{MAX_REPLAYED, Replayed};
+pub use singly::SteppedOver;
 
 /// Why events could not be processed. They keep waiting.
 #[derive(Debug, Error)]
@@ -49,8 +53,15 @@ impl From<diesel::result::Error> for ProcessError {
     }
 }
 
-/// How often an event that fails alone is tried before it is put aside.
-const TRIES: u32 = 3;
+impl ProcessError {
+    /// Whether others may be processed without the event at fault. What the database lacks, all lack.
+    fn may_be_of_one_event(&self) -> bool {
+        matches!(
+            self.error.cause(),
+            Cause::Data | Cause::Busy | Cause::Unclear
+        )
+    }
+}
 
 /// What a batch did, and so which step to wake.
 #[derive(Debug, Default)]
@@ -85,8 +96,9 @@ impl Bridge {
     /// If the database fails; the events keep waiting.
     pub async fn process_step(&self) -> Result<Step, ProcessError> {
         let batch = self.config.process.batch_rows;
-        let done = match self.process(batch).await {
-            Err(failed) if failed.error.is_about_data() => {
+        let but = self.stepped_over.now(self.clock.now());
+        let done = match self.process(Which::Oldest(batch, but)).await {
+            Err(failed) if failed.may_be_of_one_event() => {
                 tracing::warn!(error = %failed, "batch of events failed, processing one by one");
                 self.process_singly(batch).await?
             }
@@ -115,11 +127,11 @@ impl Bridge {
         })
     }
 
-    async fn process(&self, limit: i64) -> Result<Done, ProcessError> {
+    async fn process(&self, which: Which) -> Result<Done, ProcessError> {
         let (now, vault) = (self.clock.now(), self.vault.clone());
         self.db
             .write(move |conn| {
-                let mut waiting = event::claim_waiting(conn, limit)?;
+                let mut waiting = event::claim_waiting(conn, &which)?;
                 let first = waiting.first().map(|event| event.id);
                 let done = account::scopes(conn).and_then(|accounts| {
                     let sifted = Sifted::of(conn, &vault, &mut waiting, &accounts)?;
@@ -137,41 +149,6 @@ impl Bridge {
                     first,
                 })
             })
-            .await
-    }
-
-    /// One event whose effects cannot be applied must not hold up the others: it is put aside
-    /// with the reason, and can be replayed.
-    async fn process_singly(&self, limit: i64) -> Result<Done, ProcessError> {
-        let mut total = Done::default();
-        let mut failing = (None, 0);
-        for _ in 0..limit {
-            match self.process(1).await {
-                Ok(done) if done.events == 0 => break,
-                Ok(done) => total.add(done),
-                Err(failed) if failed.error.is_about_data() => {
-                    let before = if failing.0 == failed.first {
-                        failing.1
-                    } else {
-                        0
-                    };
-                    failing = (failed.first, before + 1);
-                    // A deadlock, for one, does not come back.
-                    if let (Some(id), TRIES..) = failing {
-                        self.set_aside(id, failed.error.to_string()).await?;
-                    }
-                }
-                Err(failed) => return Err(failed),
-            }
-        }
-        Ok(total)
-    }
-
-    async fn set_aside(&self, id: EventId, problem: String) -> Result<(), ProcessError> {
-        tracing::error!(event.id = %id, problem, "event put aside");
-        metrics::events("failed", 1);
-        self.db
-            .write(move |conn| Ok(event::fail(conn, id, &problem)?))
             .await
     }
 }

@@ -11,7 +11,9 @@ use crate::cli::terminal::tell;
 use crate::clock::Clock;
 use crate::config::{self, Config};
 use crate::db::{DatabaseUrl, Db, DbError, Engine};
+use crate::files;
 use crate::ids::text::{TextId, TextIdError};
+use crate::models::account;
 use crate::models::project::{self, Project};
 use crate::vault::Vault;
 use crate::wechat::client::{Client, ClientOptions};
@@ -32,8 +34,10 @@ pub(super) fn open_database(config: &Config) -> Result<Db> {
     let url = DatabaseUrl::parse(&url)?;
     if url.engine() == Engine::Sqlite {
         make_private(&config.data_dir)?;
+        url.make_private()
+            .with_context(|| format!("making {url} private"))?;
     }
-    let db = Db::open(&url, config.database.pool_size).context("opening the database")?;
+    let db = Db::open(&url, &config.database).context("opening the database")?;
     let applied = db.migrate()?;
     if !applied.is_empty() {
         tracing::info!(migrations = applied.len(), "database brought up to date");
@@ -41,15 +45,30 @@ pub(super) fn open_database(config: &Config) -> Result<Db> {
     Ok(db)
 }
 
-/// Makes the data directory, which holds people's ids and the master key, for its owner only.
+/// Makes the data directory, which holds people's ids and the master key, for its owner only, also
+/// where it was there before.
 fn make_private(directory: &Path) -> Result<()> {
-    let mut builder = std::fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder
-        .create(directory)
+    files::private_directory(directory)
         .with_context(|| format!("data directory {}", directory.display()))
+}
+
+/// The master key. A new one is made only where nothing is sealed under another one yet.
+fn open_vault(db: &Db, config: &Config) -> Result<Vault> {
+    let key = config::master_key();
+    if key.is_none() {
+        make_private(&config.data_dir)?;
+        let file = Vault::key_file(&config.data_dir);
+        if !file.exists() && account::any_sealed(&mut db.connect()?)? {
+            bail!(
+                "there is no master key: {} is missing, and {} has secrets that were sealed under it. \
+                 Put the file back, or give the key in QUEQIAO_MASTER_KEY; a new key would open none \
+                 of them",
+                file.display(),
+                db.describe()
+            );
+        }
+    }
+    Ok(Vault::open(key.as_ref(), &config.data_dir)?)
 }
 
 /// The bridge over the configured database and WeChat.
@@ -81,7 +100,7 @@ pub(super) async fn open_service(config: Config, takes_callbacks: bool) -> Resul
             tracing::error!(%error, "the database does not answer, callbacks are kept in the spool");
             spool.begin();
             let url = DatabaseUrl::parse(&config::database_url(&config.data_dir))?;
-            (false, Db::open_later(&url, config.database.pool_size))
+            (false, Db::open_later(&url, &config.database))
         }
         (Err(error), _) => return Err(error),
     };
@@ -118,11 +137,7 @@ async fn open_spool(config: &Config) -> Option<Spool> {
 }
 
 fn over(db: Db, config: Config) -> Result<Bridge> {
-    let key = config::master_key();
-    if key.is_none() {
-        make_private(&config.data_dir)?;
-    }
-    let vault = Vault::open(key.as_ref(), &config.data_dir)?;
+    let vault = open_vault(&db, &config)?;
     let (connect_timeout, timeout) = config.wechat.timeouts();
     let wechat = Client::new(ClientOptions {
         base_url: config.wechat.base_url.clone(),

@@ -22,7 +22,8 @@ pub(crate) enum Kind {
     Timestamp,
 }
 
-/// A batched statement: `{rows}` in its text stands for the rows, under the alias `r`.
+/// A batched statement: `{rows}` in its text stands for the rows, under the alias `r`, `{lock_c}` at the
+/// end of a sorted query for a lock on what it finds in the table under the alias `c`, in that order.
 pub(crate) struct Batch {
     pub(crate) columns: &'static [(&'static str, Kind)],
     pub(crate) sql: &'static str,
@@ -70,6 +71,8 @@ impl Batch {
         self.sql
             .replace("{rows}", &source(engine, self.columns, 1, 'r'))
             .replace("{greatest}", engine.greatest())
+            .replace("{bytewise}", engine.bytewise())
+            .replace("{lock_c}", engine.lock_of_c())
     }
 }
 

@@ -1,10 +1,14 @@
 //! One connection over both engines, how it is opened and how its transactions begin.
 
+use std::time::{Duration, Instant};
+
 use diesel::connection::{AnsiTransactionManager, SimpleConnection, TransactionManager};
 use diesel::r2d2::{ManageConnection, R2D2Connection};
 use diesel::{Connection as _, ConnectionError, PgConnection, QueryResult, SqliteConnection};
 
 use super::engine::{DatabaseUrl, Engine};
+use super::error::{Cause, cause_of};
+use super::health::Health;
 
 /// WAL lets readers go on while one writes; synchronous=FULL flushes at every commit, because a
 /// callback is acknowledged only when its event is durable. A checkpoint copies each changed page
@@ -18,7 +22,52 @@ const SQLITE_PRAGMAS: &str = "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = 
 /// nothing is due, the planner would rather collect and sort all that is than read the first of it
 /// from the index, and that takes the longer the more is due. Without bitmaps it reads the index.
 /// Compiling a statement takes longer than any of ours runs.
-const POSTGRES_SETTINGS: &str = "SET enable_bitmapscan = off; SET jit = off";
+///
+/// Where the role may choose the language of messages, it is English: see [`super::error`].
+const POSTGRES_SETTINGS: &str = "SET enable_bitmapscan = off; SET jit = off; \
+     SELECT set_config('lc_messages', 'C', false) FROM pg_roles \
+     WHERE rolname = current_user AND rolsuper";
+
+/// How long PostgreSQL lets a connection wait and hold: a process that is stopped in the middle of a
+/// transaction must not hold its locks until it goes on. Zero is no limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// For one statement.
+    pub statement: Duration,
+    /// For a lock that another transaction holds.
+    pub lock: Duration,
+    /// Between two statements of a transaction.
+    pub idle_in_transaction: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            statement: Duration::from_secs(30),
+            lock: Duration::from_secs(5),
+            idle_in_transaction: Duration::from_secs(5),
+        }
+    }
+}
+
+impl Limits {
+    /// For migrations, which take as long as they take, one process after another.
+    pub(super) const NONE: Self = Self {
+        statement: Duration::ZERO,
+        lock: Duration::ZERO,
+        idle_in_transaction: Duration::ZERO,
+    };
+
+    fn postgres(self) -> String {
+        format!(
+            "{POSTGRES_SETTINGS}; SET statement_timeout = {}; SET lock_timeout = {}; \
+             SET idle_in_transaction_session_timeout = {}",
+            self.statement.as_millis(),
+            self.lock.as_millis(),
+            self.idle_in_transaction.as_millis()
+        )
+    }
+}
 
 /// A connection to either engine.
 #[derive(diesel::MultiConnection)]
@@ -31,21 +80,42 @@ pub enum Conn {
 
 impl Conn {
     /// Opens a connection to the engine that the URL names.
-    pub(super) fn open(url: &DatabaseUrl) -> Result<Self, ConnectionError> {
+    pub(super) fn open(
+        url: &DatabaseUrl,
+        limits: Limits,
+        health: &Health,
+    ) -> Result<Self, ConnectionError> {
+        let opened = Self::establish_at(url, limits);
+        health.connected(opened.is_ok());
+        let mut connection = opened?;
+        connection.set_instrumentation(health.listener());
+        Ok(connection)
+    }
+
+    fn establish_at(url: &DatabaseUrl, limits: Limits) -> Result<Self, ConnectionError> {
         match url.engine() {
             Engine::Postgres => {
                 let mut connection = PgConnection::establish(url.target())?;
                 connection
-                    .batch_execute(POSTGRES_SETTINGS)
+                    .batch_execute(&limits.postgres())
                     .map_err(ConnectionError::CouldntSetupConfiguration)?;
                 Ok(Self::Postgres(connection))
             }
             Engine::Sqlite => {
                 let mut connection = SqliteConnection::establish(url.target())?;
-                connection
-                    .batch_execute(SQLITE_PRAGMAS)
-                    .map_err(ConnectionError::CouldntSetupConfiguration)?;
-                Ok(Self::Sqlite(connection))
+                let until = Instant::now() + NEW_FILE;
+                loop {
+                    match connection.batch_execute(SQLITE_PRAGMAS) {
+                        Ok(()) => return Ok(Self::Sqlite(connection)),
+                        // Another process is making the same file; that wait has no handler.
+                        Err(error) if is_locked(&error) && Instant::now() < until => {
+                            std::thread::sleep(Duration::from_millis(20));
+                        }
+                        Err(error) => {
+                            return Err(ConnectionError::CouldntSetupConfiguration(error));
+                        }
+                    }
+                }
             }
         }
     }
@@ -110,16 +180,29 @@ impl Conn {
     }
 }
 
+/// How long another process may take to make a file.
+const NEW_FILE: Duration = Duration::from_secs(10);
+
+fn is_locked(error: &diesel::result::Error) -> bool {
+    cause_of(error) == Cause::Busy
+}
+
 type Manage = <Conn as diesel::Connection>::TransactionManager;
 
 /// Makes connections for the pool.
 pub(super) struct Manager {
     url: DatabaseUrl,
+    limits: Limits,
+    health: Health,
 }
 
 impl Manager {
-    pub(super) fn new(url: DatabaseUrl) -> Self {
-        Self { url }
+    pub(super) fn new(url: DatabaseUrl, limits: Limits, health: Health) -> Self {
+        Self {
+            url,
+            limits,
+            health,
+        }
     }
 }
 
@@ -128,7 +211,8 @@ impl ManageConnection for Manager {
     type Error = diesel::r2d2::Error;
 
     fn connect(&self) -> Result<Conn, Self::Error> {
-        Conn::open(&self.url).map_err(diesel::r2d2::Error::ConnectionError)
+        Conn::open(&self.url, self.limits, &self.health)
+            .map_err(diesel::r2d2::Error::ConnectionError)
     }
 
     fn is_valid(&self, connection: &mut Conn) -> Result<(), Self::Error> {

@@ -6,6 +6,8 @@ use std::path::Path;
 
 use thiserror::Error;
 
+use crate::files;
+
 /// The two engines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Engine {
@@ -38,6 +40,31 @@ impl Engine {
         match self {
             Self::Postgres => String::new(),
             Self::Sqlite => format!("INDEXED BY {index}"),
+        }
+    }
+
+    /// What a `SELECT … ORDER BY` ends with that locks rows in its order, so that two transactions
+    /// over the same rows wait for each other and never crosswise.
+    pub(crate) fn in_order(self) -> &'static str {
+        match self {
+            Self::Postgres => "FOR UPDATE",
+            Self::Sqlite => "",
+        }
+    }
+
+    /// The same for one of several tables, under the alias `c`.
+    pub(super) fn lock_of_c(self) -> &'static str {
+        match self {
+            Self::Postgres => "FOR UPDATE OF c",
+            Self::Sqlite => "",
+        }
+    }
+
+    /// What follows a text that is to be sorted as Rust sorts it.
+    pub(crate) fn bytewise(self) -> &'static str {
+        match self {
+            Self::Postgres => "COLLATE \"C\"",
+            Self::Sqlite => "",
         }
     }
 
@@ -107,6 +134,21 @@ impl DatabaseUrl {
             engine: Engine::Sqlite,
             target: path.to_string_lossy().into_owned(),
         }
+    }
+
+    /// Lets nobody but its owner read an SQLite file and those beside it, also where they are there
+    /// already: SQLite gives those that it makes the permissions of the first. PostgreSQL's are not ours.
+    ///
+    /// # Errors
+    /// If they are somebody else's.
+    pub fn make_private(&self) -> std::io::Result<()> {
+        if self.engine == Engine::Sqlite {
+            files::private_file(Path::new(&self.target))?;
+            for beside in ["-wal", "-shm"] {
+                files::tighten(Path::new(&format!("{}{beside}", self.target)), 0o600)?;
+            }
+        }
+        Ok(())
     }
 
     /// Which engine it names.

@@ -1,6 +1,6 @@
 //! The access token of each account, shared by all replicas.
 
-use chrono::NaiveDateTime;
+use chrono::{NaiveDateTime, TimeDelta};
 use diesel::prelude::*;
 
 use crate::db::{Conn, schema::access_tokens};
@@ -33,6 +33,9 @@ pub fn find(conn: &mut Conn, account: AccountId) -> QueryResult<Option<StoredTok
         .optional()
 }
 
+/// So far apart may the clocks of two processes be.
+const CLOCKS_APART: TimeDelta = TimeDelta::minutes(1);
+
 /// Takes the right to refresh, if nobody has it and the token is still of that generation.
 /// Generation 0 stands for "no row yet".
 pub fn take_lease(
@@ -61,7 +64,9 @@ pub fn take_lease(
             .filter(
                 access_tokens::lease_until
                     .is_null()
-                    .or(access_tokens::lease_until.le(now)),
+                    .or(access_tokens::lease_until.le(now))
+                    // Taken before the clock went back.
+                    .or(access_tokens::lease_until.gt(until + CLOCKS_APART)),
             ),
     )
     .set((

@@ -6,7 +6,8 @@ use chrono::NaiveDateTime;
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::db::{Conn, on_engine, schema::accounts, text_enum};
+use crate::db::schema::{accounts, webhooks};
+use crate::db::{Conn, on_engine, text_enum};
 use crate::ids::{AccountId, ProjectId};
 
 text_enum! {
@@ -183,6 +184,13 @@ pub fn scopes(conn: &mut Conn) -> QueryResult<HashMap<AccountId, Scope>> {
         .into_iter()
         .map(|(id, project_id, kind)| (id, Scope { project_id, kind }))
         .collect())
+}
+
+/// Whether anything is sealed under the master key.
+pub fn any_sealed(conn: &mut Conn) -> QueryResult<bool> {
+    let accounts = accounts::table.limit(1).count();
+    let webhooks = webhooks::table.limit(1).count();
+    Ok(accounts.get_result::<i64>(conn)? > 0 || webhooks.get_result::<i64>(conn)? > 0)
 }
 
 /// The id, AppID and kind of every account of the installation.

@@ -18,7 +18,7 @@ use crate::ids::{AccountId, CreditId, IdentityId, ProjectId};
 use crate::models::walk::{Walk, Walked};
 
 pub use record::{Said, Word, mark_kind, record};
-pub use spend::{Refusal, Taken, Wanted, give_back, refuse, settle, take};
+pub use spend::{Refusal, Taken, Wanted, give_back, hold, refuse, settle, take};
 pub use standing::{Standing, standings};
 pub use stated::{Stated, stated};
 

@@ -13,7 +13,9 @@ use crate::db::schema::events;
 use crate::ids::{AccountId, EventId, IdentityId};
 
 pub use insert::{insert_many, insert_new};
-pub use queue::{Processed, Waiting, claim_waiting, fail, finish, requeue, waiting_count};
+pub use queue::{
+    Processed, Waiting, Which, claim_waiting, fail, finish, requeue, requeue_failed, waiting_count,
+};
 pub use search::{Filter, by_id, list};
 pub use time::counted;
 pub use wipe::wipe;

@@ -104,6 +104,8 @@ pub(super) fn scope(max_recipients: usize) -> Routes {
         .service(at("/v1/deliveries/{id}", [get(Read, deliveries::find)]))
         .service(at("/v1/deliveries/{id}/retry", [post(Notify, deliveries::retry::one)]))
         .service(at("/v1/events", [search(Read, events::list)]))
+        // Before the one with an id.
+        .service(at("/v1/events/replay", [post(Admin, events::replay_many)]))
         .service(at("/v1/events/{id}", [get(Read, events::find)]))
         .service(at("/v1/events/{id}/replay", [post(Admin, events::replay)]))
         .service(at("/v1/accounts", [get(Read, accounts::list)]))

@@ -14,7 +14,8 @@ use serde::Serialize;
 
 use crate::bridge::accounts::AccountError;
 use crate::bridge::route::Broken;
-use crate::db::DbError;
+use crate::db::{Cause, DbError};
+use crate::logging;
 
 pub(super) use code::Code;
 pub(super) use extract::{path, query};
@@ -168,6 +169,16 @@ impl Problem {
     }
 }
 
+impl Problem {
+    /// What everybody meets who asks now: the log has it once a second, not for each of them.
+    fn outage(code: Code, detail: &str, cause: &dyn fmt::Display) -> Self {
+        if let Some(unsaid) = logging::now_and_then(code.word()) {
+            tracing::error!(error.code = code.word(), error = %cause, unsaid, "requests fail");
+        }
+        Self::new(code, detail)
+    }
+}
+
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.0.shown.code, self.0.shown.detail)
@@ -194,21 +205,38 @@ impl ResponseError for Problem {
 
 impl From<DbError> for Problem {
     fn from(error: DbError) -> Self {
-        match error {
-            DbError::Unavailable(_) => Self::logged(
+        let (code, detail, seconds) = match error.cause() {
+            Cause::Data | Cause::Unclear => return Self::internal(&error),
+            Cause::Busy => (
+                Code::Unavailable,
+                "Somebody else is changing the same. Try again in a moment.",
+                2,
+            ),
+            Cause::Away => (
                 Code::Unavailable,
                 "The database does not answer. Try again in a moment.",
-                &error,
-            )
-            .retry_after(2),
-            error => Self::internal(&error),
-        }
+                2,
+            ),
+            Cause::TooSlow => (
+                Code::TooSlow,
+                "The database needs longer for this than a request may wait, or too many requests \
+                 wait for it. Ask for less at a time, or try again later.",
+                10,
+            ),
+            Cause::Unwritable => (
+                Code::NotWritable,
+                "The database can store nothing now: its disk is full or fails, or it is \
+                 read-only. The operator has to see to it.",
+                30,
+            ),
+        };
+        Self::outage(code, detail, &error).retry_after(seconds)
     }
 }
 
 impl From<diesel::result::Error> for Problem {
     fn from(error: diesel::result::Error) -> Self {
-        Self::internal(&error)
+        DbError::from(error).into()
     }
 }
 

@@ -2,28 +2,26 @@
 
 use actix_web::http::header::ContentType;
 use actix_web::{HttpResponse, web};
-use diesel::r2d2::R2D2Connection as _;
 
 use super::State;
 use crate::bridge::gauges::Gauges;
-use crate::db::DbError;
-use crate::metrics;
+use crate::{logging, metrics};
 
 /// `GET /healthz`: the process answers.
 pub(super) async fn alive() -> HttpResponse {
     HttpResponse::Ok().body("ok")
 }
 
-/// `GET /readyz`: the database answers too.
+/// `GET /readyz`: the database answers too, and takes a row.
 pub(super) async fn ready(state: web::Data<State>) -> HttpResponse {
-    let answer = state.bridge.db.read(|conn| Ok::<_, DbError>(conn.ping()?));
-    match answer.await {
-        Ok(()) => HttpResponse::Ok().body("ready"),
-        Err(error) => {
-            tracing::error!(%error, "not ready");
-            HttpResponse::ServiceUnavailable().body("the database does not answer")
-        }
+    let Err(error) = state.bridge.readiness.look().await else {
+        return HttpResponse::Ok().body("ready");
+    };
+    if let Some(unsaid) = logging::now_and_then("not ready") {
+        let cause = std::error::Error::source(&error).map(ToString::to_string);
+        tracing::error!(%error, cause, unsaid, "not ready");
     }
+    HttpResponse::ServiceUnavailable().body(error.to_string())
 }
 
 /// `GET /readyz/callbacks`: a callback can be made durable, in the database or in the spool. For whoever

@@ -9,6 +9,7 @@ mod explain;
 mod memory;
 mod misuse;
 mod people;
+mod private;
 mod roles;
 mod spool;
 mod templates;

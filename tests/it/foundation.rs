@@ -5,7 +5,7 @@ use diesel::sql_types::Text;
 use diesel::{Connection, ExpressionMethods, PgConnection, QueryDsl, RunQueryDsl, sql_query};
 use queqiao::clock::Clock;
 use queqiao::db::schema::projects;
-use queqiao::db::{Db, DbError, Engine};
+use queqiao::db::{DatabaseUrl, Db, DbError, Engine};
 
 use crate::support::cluster::{Cluster, Durability, StartError};
 use crate::support::{TestDb, postgres};
@@ -53,6 +53,32 @@ both_engines! {
         assert!(db.connect().is_ok());
         drop(database);
         assert!(db.connect().is_err());
+    }
+}
+
+/// Each first start has a connection of its own, as processes that start together have.
+#[test]
+fn first_starts_side_by_side_on_one_file_all_come_up() {
+    for _ in 0..8 {
+        let directory = format!("queqiao-first-{:x}", rand::random::<u64>());
+        let directory = std::env::temp_dir().join(directory);
+        std::fs::create_dir(&directory).unwrap();
+        let url = DatabaseUrl::sqlite_file(&directory.join("queqiao.db"));
+        let barrier = std::sync::Barrier::new(4);
+        let applied: Vec<usize> = std::thread::scope(|scope| {
+            let start = || {
+                scope.spawn(|| {
+                    barrier.wait();
+                    Db::open(&url, 1).unwrap().migrate().unwrap().len()
+                })
+            };
+            let starts = [start(), start(), start(), start()];
+            starts.map(|start| start.join().unwrap()).into()
+        });
+        let all = std::fs::read_dir("migrations/sqlite").unwrap().count();
+        assert_eq!(applied.iter().sum::<usize>(), all, "{applied:?}");
+        assert_eq!(applied.iter().filter(|count| **count > 0).count(), 1);
+        std::fs::remove_dir_all(directory).unwrap();
     }
 }
 

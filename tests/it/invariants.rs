@@ -2,6 +2,7 @@
 //! callback to what the person sees.
 
 mod duplicates;
+mod faults;
 mod import;
 mod link;
 mod overdue;

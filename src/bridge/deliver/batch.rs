@@ -17,10 +17,10 @@ use crate::bridge::Bridge;
 use crate::bridge::prepared::Editions;
 use crate::bridge::retry::jitter;
 use crate::bridge::route::{Channel, Repeat};
-use crate::db::Conn;
+use crate::db::{Conn, DbError};
 use crate::ids::{AccountId, DeliveryId};
 use crate::models::account_pause::{self, AccountPause, Named, NewPause, PauseKind, PauseReason};
-use crate::models::budget::{self, Uses};
+use crate::models::budget::{self, Used, Uses};
 use crate::models::delivery::{self, Claim, Due, Ended, Postponed};
 
 /// How long the other deliveries of a call wait that is tried with one; they are made due when it
@@ -105,25 +105,44 @@ impl Bridge {
         };
         let ready = Arc::clone(&self.notifications);
         let wait = settings.consent_wait();
-        let (batch, reconsidered) = self
+        let claimed = self
             .db
-            .write(move |conn| {
-                let mut due = delivery::claim_due(conn, &claim)?;
-                let claimed = due.len();
-                let notifications = ready.gather(conn, due.iter().map(Due::edition))?;
-                for due in &mut due {
-                    if repeat(due, &notifications) == Some(Repeat::Never) {
-                        due.forget_lost_claims(now);
+            .write_then(
+                move |conn| {
+                    let mut due = delivery::claim_due(conn, &claim)?;
+                    let claimed = due.len();
+                    let notifications = ready.gather(conn, due.iter().map(Due::edition))?;
+                    for due in &mut due {
+                        if repeat(due, &notifications) == Some(Repeat::Never) {
+                            due.forget_lost_claims(now);
+                        }
                     }
-                }
-                let reconsidered = reconsider(conn, &mut due, &notifications, wait, now)?;
-                let mut batch = order.admit(conn, due, notifications)?;
-                batch.claimed = claimed;
-                batch.is_replanned = reconsidered.replanned > 0;
-                Ok::<_, DeliverError>((batch, reconsidered))
-            })
+                    let reconsidered = reconsider(conn, &mut due, &notifications, wait, now)?;
+                    let (mut batch, wanted) = order.admit(due, notifications);
+                    batch.claimed = claimed;
+                    batch.is_replanned = reconsidered.replanned > 0;
+                    Ok::<_, DeliverError>((batch, wanted, order, reconsidered))
+                },
+                // Whoever counts holds up all who send from this account, so nothing else is held
+                // meanwhile, and it is over with the statement.
+                |conn, (batch, wanted, order, reconsidered)| {
+                    let used = budget::reserve(conn, &wanted).map_err(DbError::from);
+                    Ok((batch, wanted, order, reconsidered, used))
+                },
+            )
             .await?;
+        let (mut batch, wanted, order, reconsidered, used) = claimed;
         self.tell_reconsidered(reconsidered);
+        match used {
+            Ok(used) if !wanted.is_empty() => {
+                batch = self.keep_to_budget(order, batch, wanted, used).await?;
+            }
+            Ok(_) => {}
+            Err(error) => {
+                self.give_back(batch, now).await?;
+                return Err(error.into());
+            }
+        }
         if let Some(until) = batch.rests_until {
             slot.rests(until);
         }
@@ -133,6 +152,56 @@ impl Bridge {
         }
         Ok(batch)
     }
+
+    /// Holds or gives back what a budget does not allow.
+    async fn keep_to_budget(
+        &self,
+        order: Order,
+        mut batch: Batch,
+        wanted: Vec<Uses>,
+        used: Vec<Used>,
+    ) -> Result<Batch, DeliverError> {
+        let over = order.share_out(&mut batch, wanted, &used);
+        if over.unused.is_empty() {
+            return Ok(batch);
+        }
+        let Over {
+            unused,
+            back,
+            pauses,
+        } = over;
+        // Nothing is left after us, so nobody was misled who has counted in between.
+        let given = self
+            .db
+            .write(move |conn| Ok::<_, DbError>(budget::give_back(conn, &unused)?));
+        if let Err(error) = given.await {
+            tracing::warn!(%error, "calls that are not made stay counted");
+        }
+        self.db
+            .write(move |conn| {
+                order.release(conn, &mut batch, &back)?;
+                if !pauses.is_empty() {
+                    account_pause::set(conn, &pauses)?;
+                    batch.used_up = Some(UsedUp {
+                        begun: account_pause::alert(conn, &pauses)?,
+                        now_paused: account_pause::of_account(conn, order.lane)?,
+                        set: pauses,
+                    });
+                }
+                Ok(batch)
+            })
+            .await
+    }
+}
+
+/// What goes beyond a budget.
+struct Over {
+    /// Calls that were counted and are not made.
+    unused: Vec<Uses>,
+    /// Deliveries that a rate does not allow now.
+    back: Vec<DeliveryId>,
+    /// Calls that are used up.
+    pauses: Vec<NewPause>,
 }
 
 /// What decides which of the claimed deliveries are tried.
@@ -145,14 +214,10 @@ struct Order {
 }
 
 impl Order {
-    fn admit(
-        &self,
-        conn: &mut Conn,
-        due: Vec<Due>,
-        notifications: Editions,
-    ) -> diesel::QueryResult<Batch> {
+    /// The batch, and what is to be counted before it is sent.
+    fn admit(&self, due: Vec<Due>, notifications: Editions) -> (Batch, Vec<Uses>) {
         let held = self.held(&due, &notifications);
-        let mut batch = Batch {
+        let batch = Batch {
             claimed: due.len(),
             is_replanned: false,
             due,
@@ -169,10 +234,7 @@ impl Order {
             }
         }
         let wanted = self.allowances.wanted(self.lane, &counts, self.now);
-        if !wanted.is_empty() {
-            self.count(conn, &mut batch, wanted)?;
-        }
-        Ok(batch)
+        (batch, wanted)
     }
 
     /// Those that wait for a pause.
@@ -210,14 +272,8 @@ impl Order {
         }
     }
 
-    /// Counts the calls, and holds or gives back those that are too many.
-    fn count(
-        &self,
-        conn: &mut Conn,
-        batch: &mut Batch,
-        wanted: Vec<Uses>,
-    ) -> diesel::QueryResult<()> {
-        let used = budget::reserve(conn, &wanted)?;
+    /// What of the calls that were counted may be made.
+    fn share_out(&self, batch: &mut Batch, wanted: Vec<Uses>, used: &[Used]) -> Over {
         let (mut unused, mut back, mut pauses) = (Vec::new(), Vec::new(), Vec::new());
         for mut wanted in wanted {
             let Some(used) = used.iter().find(|used| used.call == wanted.call) else {
@@ -233,21 +289,15 @@ impl Order {
             match short {
                 Some(Short::Day) => {
                     let pause = self.used_up(wanted.call);
-                    let held = Pause {
-                        until: pause.until,
-                        reason: pause.reason.as_str(),
-                        detail: pause.detail.clone(),
+                    let held = |id| {
+                        let held = Pause {
+                            until: pause.until + after_midnight(),
+                            reason: pause.reason.as_str(),
+                            detail: pause.detail.clone(),
+                        };
+                        (id, held)
                     };
-                    batch.held.extend(ids.into_iter().map(|id| {
-                        let until = held.until + after_midnight();
-                        (
-                            id,
-                            Pause {
-                                until,
-                                ..held.clone()
-                            },
-                        )
-                    }));
+                    batch.held.extend(ids.into_iter().map(held));
                     pauses.push(pause);
                 }
                 Some(Short::Rate(until)) => {
@@ -264,17 +314,11 @@ impl Order {
             batch.counted.push(wanted);
         }
         unused.retain(|uses| uses.count > 0);
-        budget::give_back(conn, &unused)?;
-        self.release(conn, batch, &back)?;
-        if !pauses.is_empty() {
-            account_pause::set(conn, &pauses)?;
-            batch.used_up = Some(UsedUp {
-                begun: account_pause::alert(conn, &pauses)?,
-                now_paused: account_pause::of_account(conn, self.lane)?,
-                set: pauses,
-            });
+        Over {
+            unused,
+            back,
+            pauses,
         }
-        Ok(())
     }
 
     /// Gives back what a rate does not allow now.

@@ -91,7 +91,18 @@ impl Credits {
                 template_id,
                 at,
             });
-        credit::refuse(conn, &refused.collect::<Vec<_>>())?;
+        let refused: Vec<Refusal<'_>> = refused.collect();
+        let entries: Vec<CreditEntryId> = self.sent.iter().map(|(entry, _)| *entry).collect();
+        let kinds = [
+            refused.is_empty(),
+            self.unused.is_empty(),
+            entries.is_empty(),
+        ];
+        if kinds.iter().filter(|is_empty| !**is_empty).count() > 1 {
+            // Each step below locks in order, but not after the one before.
+            credit::hold(conn, &[entries, self.unused.clone()].concat(), &refused)?;
+        }
+        credit::refuse(conn, &refused)?;
         credit::give_back(conn, &self.unused)?;
         credit::settle(conn, &self.sent)?;
         window::give_back(conn, &self.uncounted)?;

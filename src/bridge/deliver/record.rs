@@ -13,7 +13,7 @@ use super::{DeliverError, Gathered, marks, resume};
 use crate::bridge::accounts::OpenAccount;
 use crate::bridge::webhook::tell;
 use crate::bridge::{Bridge, fallback};
-use crate::db::Conn;
+use crate::db::{Cause, Conn, DbError};
 use crate::ids::{AccountId, NotificationId};
 use crate::metrics;
 use crate::models::account_pause::{self, AccountPause, Named};
@@ -173,7 +173,7 @@ impl Bridge {
     ) -> Result<Recorded, DeliverError> {
         for _ in 1..RECORDINGS {
             match self.write_down_once(Arc::clone(record), again).await {
-                Err(DeliverError::Db(error)) if error.is_about_data() => {
+                Err(DeliverError::Db(error)) if is_worth_another_try(&error) => {
                     tracing::warn!(%error, "deliveries not recorded, trying again");
                 }
                 recorded => return recorded,
@@ -190,48 +190,57 @@ impl Bridge {
         let now = self.clock.now();
         let cache = Arc::clone(&self.notifications);
         let consent_wait = self.config.deliver.consent_wait();
-        self.db
-            .write(move |conn| {
-                if again && record.is_stored(conn)? {
-                    return Ok(Recorded::default());
-                }
-                let book = &record.book;
-                let refused: Vec<_> = book.unfollowed.iter().map(|one| one.identity).collect();
-                let outcomes = match refused.is_empty() {
-                    true => Cow::Borrowed(book.outcomes.as_slice()),
-                    false => book.outcomes(&identity::thought_to_follow(conn, &refused)?, now),
-                };
-                let held = fallback::hold(conn, &book.stuck)?;
-                let receipts = delivery::record(conn, &outcomes)?;
-                attempt::insert_missing(conn, &book.lost)?;
-                attempt::insert_many(conn, &book.attempts)?;
-                delivery::release(conn, &book.postponed)?;
-                // Whether they follow is for their profile to say: one refusal may be wrong.
-                let asked = identity::ask_about(conn, &refused, now)?;
-                book.credits.write(conn)?;
-                budget::give_back(conn, &record.unused)?;
-                let moved =
-                    fallback::move_on(conn, &cache, &held, &book.stuck, (consent_wait, now))?;
-                // After moving on, as a delivery that goes on has not failed.
-                let told = tell::sends(conn, &outcomes, now)?;
-                let refused = book.marks.write(conn, record.account.as_deref(), now)?;
-                let ends = delivery::ends_of(conn, &outcomes)?;
-                let changed = match record.was_paused || !record.verdict.pauses.is_empty() {
-                    true => Some(pauses(conn, record.lane, &record.verdict, now)?),
-                    false => None,
-                };
-                Ok(Recorded {
-                    receipts,
-                    moved,
-                    asked,
-                    told: told + refused.told,
-                    refused,
-                    ends,
-                    changed,
-                })
+        let counted = Arc::clone(&record);
+        let write = move |conn: &mut Conn| {
+            if again && record.is_stored(conn)? {
+                return Ok(Recorded::default());
+            }
+            let book = &record.book;
+            let refused: Vec<_> = book.unfollowed.iter().map(|one| one.identity).collect();
+            let outcomes = match refused.is_empty() {
+                true => Cow::Borrowed(book.outcomes.as_slice()),
+                false => book.outcomes(&identity::thought_to_follow(conn, &refused)?, now),
+            };
+            let held = fallback::hold(conn, &book.stuck)?;
+            let receipts = delivery::record(conn, &outcomes)?;
+            attempt::insert_missing(conn, &book.lost)?;
+            attempt::insert_many(conn, &book.attempts)?;
+            delivery::release(conn, &book.postponed)?;
+            // Whether they follow is for their profile to say: one refusal may be wrong.
+            let asked = identity::ask_about(conn, &refused, now)?;
+            book.credits.write(conn)?;
+            let moved = fallback::move_on(conn, &cache, &held, &book.stuck, (consent_wait, now))?;
+            // After moving on, as a delivery that goes on has not failed.
+            let told = tell::sends(conn, &outcomes, now)?;
+            let refused = book.marks.write(conn, record.account.as_deref(), now)?;
+            let ends = delivery::ends_of(conn, &outcomes)?;
+            let changed = match record.was_paused || !record.verdict.pauses.is_empty() {
+                true => Some(pauses(conn, record.lane, &record.verdict, now)?),
+                false => None,
+            };
+            Ok(Recorded {
+                receipts,
+                moved,
+                asked,
+                told: told + refused.told,
+                refused,
+                ends,
+                changed,
             })
-            .await
+        };
+        // Beside it, as all who send from the account wait for whoever holds its budget.
+        let give_back = move |conn: &mut Conn, recorded| {
+            if let Err(error) = budget::give_back(conn, &counted.unused) {
+                tracing::warn!(%error, "calls that were not made stay counted");
+            }
+            Ok(recorded)
+        };
+        self.db.write_then(write, give_back).await
     }
+}
+
+fn is_worth_another_try(error: &DbError) -> bool {
+    matches!(error.cause(), Cause::Data | Cause::Busy | Cause::Unclear)
 }
 
 fn pauses(

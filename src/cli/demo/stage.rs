@@ -19,6 +19,7 @@ use crate::cli::terminal::say;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::db::{DatabaseUrl, Db, DbError};
+use crate::files;
 use crate::models::account::{AccountKind, TokenSource};
 use crate::models::project;
 use crate::simulator::{
@@ -57,7 +58,7 @@ impl Stage {
         let address = listener.local_addr()?;
         let directory =
             std::env::temp_dir().join(format!("queqiao-demo-{:x}", rand::random::<u64>()));
-        std::fs::create_dir_all(&directory)?;
+        files::private_directory(&directory)?;
         let bridge = bridge(&simulator, directory.clone())?;
         let welcome = "欢迎！Welcome!".to_owned();
         let api_key = register(&bridge, simulator.world(), address, &welcome).await?;
@@ -123,6 +124,7 @@ fn bridge(simulator: &Simulator, directory: PathBuf) -> Result<Bridge> {
     };
     config.server.workers = 2;
     let url = DatabaseUrl::sqlite_file(&config.data_dir.join("queqiao.db"));
+    url.make_private()?;
     let db = Db::open(&url, 8)?;
     db.migrate()?;
     let wechat = Client::new(ClientOptions::new(simulator.base_url()))?;

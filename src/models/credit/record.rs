@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use chrono::NaiveDateTime;
+use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
 use serde::Serialize;
@@ -271,11 +272,22 @@ pub fn mark_kind(
     template_ids: &[&str],
     long_term: bool,
 ) -> QueryResult<usize> {
-    let rows = credits::table
-        .filter(credits::account_id.eq(account))
-        .filter(credits::template_id.eq_any(template_ids))
-        .filter(credits::long_term.ne(long_term));
-    diesel::update(rows)
+    let rows = || {
+        credits::table
+            .filter(credits::account_id.eq(account))
+            .filter(credits::template_id.eq_any(template_ids))
+            .filter(credits::long_term.ne(long_term))
+    };
+    if let Conn::Postgres(conn) = conn {
+        // In the order of all who touch several.
+        let template = sql::<Text>("template_id COLLATE \"C\"");
+        rows()
+            .order((credits::identity_id, template))
+            .select(credits::id)
+            .for_update()
+            .load::<CreditId>(conn)?;
+    }
+    diesel::update(rows())
         .set(credits::long_term.eq(long_term))
         .execute(conn)
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::record::recount;
 use crate::db::batch::{Batch, Kind};
-use crate::db::{Conn, Engine};
+use crate::db::{Backend, Conn, Engine};
 use crate::ids::{CreditEntryId, CreditId, IdentityId};
 
 /// A send that needs a permission.
@@ -67,8 +67,13 @@ pub fn take(conn: &mut Conn, wanted: &[Wanted<'_>], now: i64) -> QueryResult<Vec
             ("wanted_identity", Kind::BigInt),
             ("wanted_template", Kind::Text),
         ],
-        sql: "UPDATE credits SET one_time_left = one_time_left - CASE WHEN long_term THEN 0 ELSE 1 END \
-              FROM {rows} WHERE identity_id = r.wanted_identity AND template_id = r.wanted_template \
+        sql: "WITH held AS MATERIALIZED ( \
+                  SELECT c.id AS held_id FROM {rows} JOIN credits c \
+                  ON c.identity_id = r.wanted_identity AND c.template_id = r.wanted_template \
+                  ORDER BY c.identity_id, c.template_id {bytewise} {lock_c} \
+              ) UPDATE credits \
+              SET one_time_left = one_time_left - CASE WHEN long_term THEN 0 ELSE 1 END \
+              WHERE id IN (SELECT held_id FROM held) \
               AND CASE WHEN long_term THEN {greatest}(event_time, api_time) > \
               {greatest}(rejected_time, withdrawn_time) ELSE one_time_left > 0 END \
               RETURNING id, identity_id, template_id, long_term",
@@ -121,9 +126,10 @@ pub fn give_back(conn: &mut Conn, entries: &[CreditEntryId]) -> QueryResult<()> 
         sql: "DELETE FROM credit_entries WHERE id IN (SELECT r.entry FROM {rows}) \
               AND kind = 'taken' RETURNING credit_id AS credit",
     };
+    hold(conn, entries, &[])?;
     let rows: Vec<Given> = entries.iter().map(|&entry| Given { entry }).collect();
     let touched: Vec<Touched> = GIVE.load(conn, &rows)?;
-    lock_and_recount(conn, &touched)
+    recount_held(conn, &touched)
 }
 
 /// Notes under which msgid WeChat took the message, so that its report is known as that of this
@@ -143,8 +149,10 @@ pub fn settle(conn: &mut Conn, sent: &[(CreditEntryId, i64)]) -> QueryResult<()>
         .iter()
         .map(|&(entry, msgid)| Settled { entry, msgid })
         .collect();
+    let entries: Vec<CreditEntryId> = sent.iter().map(|(entry, _)| *entry).collect();
+    hold(conn, &entries, &[])?;
     let touched: Vec<Touched> = SETTLE.load(conn, &rows)?;
-    lock_and_recount(conn, &touched)
+    recount_held(conn, &touched)
 }
 
 /// A send that WeChat refused with 43101.
@@ -170,27 +178,61 @@ pub fn refuse(conn: &mut Conn, refusals: &[Refusal<'_>]) -> QueryResult<()> {
             ("refused_template", Kind::Text),
             ("at", Kind::BigInt),
         ],
-        sql: "UPDATE credits SET refused_time = {greatest}(refused_time, r.at) FROM {rows} \
-              WHERE identity_id = r.refused_identity AND template_id = r.refused_template \
-              RETURNING id AS credit",
+        sql: "WITH held AS MATERIALIZED ( \
+                  SELECT c.id AS held_id, r.at AS refused_at FROM {rows} JOIN credits c \
+                  ON c.identity_id = r.refused_identity AND c.template_id = r.refused_template \
+                  ORDER BY c.identity_id, c.template_id {bytewise} {lock_c} \
+              ) UPDATE credits SET refused_time = {greatest}(refused_time, refused_at) FROM held \
+              WHERE id = held_id RETURNING id AS credit",
     };
     let touched: Vec<Touched> = REFUSE.load(conn, refusals)?;
-    lock_and_recount(conn, &touched)
+    recount_held(conn, &touched)
 }
 
-/// Locks permissions, always in the same order, and only then counts: so it sees what another
-/// transaction has entered meanwhile.
-fn lock_and_recount(conn: &mut Conn, touched: &[Touched]) -> QueryResult<()> {
+/// Locks permissions, always in the same order (that of their persons and templates, in which
+/// [`super::record`] makes them too), and before anything that belongs to them: so two transactions over
+/// the same ones wait for each other and never crosswise. Whoever is going to touch them in several steps
+/// holds all of them first. Whoever counts after this sees what another transaction has entered.
+pub fn hold(
+    conn: &mut Conn,
+    entries: &[CreditEntryId],
+    refusals: &[Refusal<'_>],
+) -> QueryResult<()> {
+    if conn.engine() == Engine::Sqlite || (entries.is_empty() && refusals.is_empty()) {
+        return Ok(());
+    }
+    let bytewise = conn.engine().bytewise();
+    let mut sets = Vec::new();
+    if !entries.is_empty() {
+        let list: Vec<String> = entries.iter().map(ToString::to_string).collect();
+        let list = list.join(", ");
+        sets.push(format!(
+            "SELECT credit_id FROM credit_entries WHERE id IN ({list})"
+        ));
+    }
+    for refusal in refusals {
+        let identity = refusal.identity_id;
+        let number = sets.len() + 1 - usize::from(!entries.is_empty());
+        sets.push(format!(
+            "SELECT id FROM credits WHERE identity_id = {identity} AND template_id = ${number}"
+        ));
+    }
+    let sets = sets.join(" UNION ALL ");
+    let mut query = sql_query(format!(
+        "SELECT id FROM credits WHERE id IN ({sets}) \
+         ORDER BY identity_id, template_id {bytewise} FOR UPDATE"
+    ))
+    .into_boxed::<Backend>();
+    for refusal in refusals {
+        query = query.bind::<Text, _>(refusal.template_id);
+    }
+    query.execute(conn).map(drop)
+}
+
+/// Counts anew what is left of permissions that are held.
+fn recount_held(conn: &mut Conn, touched: &[Touched]) -> QueryResult<()> {
     let mut ids: Vec<CreditId> = touched.iter().map(|touched| touched.credit).collect();
     ids.sort_unstable();
     ids.dedup();
-    if conn.engine() == Engine::Postgres && !ids.is_empty() {
-        let list: Vec<String> = ids.iter().map(CreditId::to_string).collect();
-        let list = list.join(",");
-        sql_query(format!(
-            "SELECT id FROM credits WHERE id IN ({list}) ORDER BY id FOR UPDATE"
-        ))
-        .execute(conn)?;
-    }
     recount(conn, &ids)
 }

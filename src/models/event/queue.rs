@@ -50,13 +50,30 @@ pub struct Processed {
     pub identity_id: Option<IdentityId>,
 }
 
-/// Locks the oldest waiting events for the current transaction; replicas get different ones.
-pub fn claim_waiting(conn: &mut Conn, limit: i64) -> QueryResult<Vec<Waiting>> {
+/// Which waiting events to take.
+#[derive(Clone, Debug)]
+pub enum Which {
+    /// The oldest, so many at the most, but for these.
+    Oldest(i64, Vec<EventId>),
+    /// This one.
+    One(EventId),
+}
+
+/// Locks waiting events for the current transaction; replicas get different ones.
+pub fn claim_waiting(conn: &mut Conn, which: &Which) -> QueryResult<Vec<Waiting>> {
     let lock = conn.engine().skip_locked();
+    let (only, limit) = match which {
+        Which::Oldest(limit, but) if but.is_empty() => (String::new(), *limit),
+        Which::Oldest(limit, but) => {
+            let but: Vec<String> = but.iter().map(ToString::to_string).collect();
+            (format!("AND id NOT IN ({})", but.join(", ")), *limit)
+        }
+        Which::One(id) => (format!("AND id = {id}"), 1),
+    };
     let limit = limit.max(0);
     let mut waiting: Vec<Waiting> = sql_query(format!(
         "SELECT id, account_id, create_time, received_at, kind, openid, body, problem FROM events \
-         WHERE state = {WAITING} ORDER BY id LIMIT {limit} {lock}"
+         WHERE state = {WAITING} {only} ORDER BY id LIMIT {limit} {lock}"
     ))
     .load(conn)?;
     for event in &mut waiting {
@@ -103,6 +120,24 @@ pub fn requeue(conn: &mut Conn, account: AccountId, id: EventId) -> QueryResult<
         return Ok(true);
     }
     select(exists(event.filter(events::state.eq(WAITING)))).get_result(conn)
+}
+
+/// Lets failed events be processed once more. Returns how many of them were still failed.
+pub fn requeue_failed(conn: &mut Conn, ids: &[EventId]) -> QueryResult<usize> {
+    if ids.is_empty() {
+        return Ok(0);
+    }
+    let mut ids = ids.to_vec();
+    ids.sort_unstable();
+    let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
+    let ids = ids.join(", ");
+    let lock = conn.engine().in_order();
+    sql_query(format!(
+        "WITH failed AS MATERIALIZED ( \
+             SELECT id FROM events WHERE id IN ({ids}) AND state = {FAILED} ORDER BY id {lock} \
+         ) UPDATE events SET state = {WAITING}, problem = NULL WHERE id IN (SELECT id FROM failed)"
+    ))
+    .execute(conn)
 }
 
 /// How many events wait.

@@ -8,7 +8,7 @@ mod time;
 use diesel::prelude::*;
 use diesel::sql_query;
 
-use super::{Event, SETTLED, WAITING};
+use super::{Event, FAILED, SETTLED, WAITING};
 use crate::db::{Conn, schema::identities};
 use crate::ids::{AccountId, EventId, IdentityId};
 use crate::models::walk::{Walk, Walked, list as words};
@@ -24,6 +24,8 @@ pub struct Filter {
     pub since: Option<i64>,
     /// CreateTime until, seconds since 1970, exclusive.
     pub until: Option<i64>,
+    /// Only those whose effects could not be applied.
+    pub failed: bool,
     /// The page before ended with this one.
     pub before: Option<EventId>,
 }
@@ -59,14 +61,23 @@ pub fn list(
     }
     let is_rare = filter.kind.as_deref().is_some_and(is_rare);
     let is_timed = filter.since.is_some() || filter.until.is_some();
-    if is_timed && filter.openid.is_none() && !is_rare {
+    if is_timed && filter.openid.is_none() && !is_rare && !filter.failed {
         return time::list(conn, accounts, filter, limit);
     }
     let mut walk = Walk::new(conn, "events", ROWS, filter.before.map(|id| id.0));
-    walk.branch(format!("state = {WAITING}"));
-    match &filter.openid {
-        Some(openid) => of_person(conn, &mut walk, accounts, openid)?,
-        None => of_accounts(&mut walk, accounts, filter.kind.as_deref()),
+    if filter.failed {
+        // Few, and in an index of their own.
+        walk.branch(format!("state = {FAILED}"));
+        if let Some(openid) = &filter.openid {
+            let openid = walk.text(openid);
+            walk.only(format!("openid = {openid}"));
+        }
+    } else {
+        walk.branch(format!("state = {WAITING}"));
+        match &filter.openid {
+            Some(openid) => of_person(conn, &mut walk, accounts, openid)?,
+            None => of_accounts(&mut walk, accounts, filter.kind.as_deref()),
+        }
     }
     walk.only(format!("account_id IN ({})", ids(accounts)));
     if let Some(kind) = &filter.kind {

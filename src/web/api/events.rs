@@ -1,5 +1,7 @@
 //! Events: what WeChat pushed, parsed and raw.
 
+mod replay;
+
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Json, Path, Query};
 use base64::Engine as _;
@@ -15,8 +17,10 @@ use super::{Caller, State};
 use crate::ids::text::TextId;
 use crate::ids::{EventId, IdentityId};
 use crate::models::event::{self, Event, FAILED, Filter, WAITING};
-use crate::web::error::Problem;
+use crate::web::error::{Code, Problem};
 use crate::wechat::message::{self, Push};
+
+pub(super) use replay::many as replay_many;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -24,6 +28,8 @@ pub(super) struct Wanted {
     app_id: Option<String>,
     kind: Option<String>,
     openid: Option<String>,
+    /// `failed`.
+    state: Option<String>,
     since: Option<String>,
     until: Option<String>,
     limit: Option<String>,
@@ -85,6 +91,10 @@ pub(super) async fn list(
         openid: query.openid,
         since: check::time("since", query.since.as_ref())?,
         until: check::time("until", query.until.as_ref())?,
+        failed: match query.state.as_deref() {
+            None => false,
+            Some(state) => replay::only_failed(state, Code::InvalidQuery)?,
+        },
         before: paging.after.map(EventId),
     };
     let (app_id, project) = (query.app_id, caller.project_id);

@@ -77,5 +77,7 @@ codes! {
     WechatUnreachable = "wechat_unreachable", SERVICE_UNAVAILABLE, "WeChat cannot be asked now";
     WechatBusy = "wechat_busy", SERVICE_UNAVAILABLE, "WeChat's limit of calls is reached";
     Busy = "busy", SERVICE_UNAVAILABLE, "There is too much to read now";
+    TooSlow = "too_slow", SERVICE_UNAVAILABLE, "The answer takes too long";
+    NotWritable = "not_writable", SERVICE_UNAVAILABLE, "Nothing can be stored now";
     Unavailable = "unavailable", SERVICE_UNAVAILABLE, "The database does not answer now";
 }

@@ -8,7 +8,7 @@ use crate::support::files_below;
 
 /// From the ground up. A module may import what is below it, and its neighbours.
 const LAYERS: &[&[&str]] = &[
-    &["ids", "clock"],
+    &["ids", "clock", "files"],
     &["config", "vault", "wechat", "metrics", "logging"],
     &["db"],
     &["models"],

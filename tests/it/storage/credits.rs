@@ -8,6 +8,7 @@ use queqiao::ids::IdentityId;
 use queqiao::models::credit::{self, Credit, LowFilter, Refusal, Said, Taken, Wanted, Word};
 
 use super::ground::{Ground, at};
+use crate::support::Fixture;
 
 const TEMPLATE: &str = "tplA";
 const TIMED: Word = Word::Reported { timed: true };
@@ -271,4 +272,85 @@ both_engines! {
         assert_eq!(credit::mark_kind(conn, ground.mini, &[TEMPLATE], false).unwrap(), 2);
         assert_eq!(low(conn, 2, None, 10), [other.id, one.id]);
     }
+}
+
+/// Two workers over the same permissions in both orders, in all the ways in which several are touched.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_waits_crosswise_for_permissions() {
+    if !crate::support::postgres::is_there() {
+        return;
+    }
+    const ROUNDS: usize = 60;
+    let ground = Ground::on(queqiao::db::Engine::Postgres).await;
+    let people: Vec<Somebody<'_>> = (0..24)
+        .map(|number| ground.somebody(&format!("o{number}")))
+        .collect();
+    let given = (0..4).map(|time| (TIMED, 10 * 60 * time));
+    let given: Vec<(Word, i64)> = given.collect();
+    for person in &people {
+        person.hear(&mut ground.conn(), &given);
+    }
+    let barrier = Barrier::new(2);
+    let work = |is_reversed: bool| {
+        let mut connection = ground.conn();
+        let mut order: Vec<&Somebody<'_>> = people.iter().collect();
+        if is_reversed {
+            order.reverse();
+        }
+        let mut deadlocks = 0;
+        for round in 0..ROUNDS {
+            barrier.wait();
+            let now = 10_000 + i64::try_from(round).unwrap();
+            let done = connection.transaction(|conn| {
+                let wanted: Vec<Wanted<'_>> = order
+                    .iter()
+                    .map(|person| Wanted {
+                        identity_id: person.id,
+                        template_id: TEMPLATE,
+                    })
+                    .collect();
+                credit::take(conn, &wanted, now)
+            });
+            let taken = match done {
+                Ok(taken) => taken,
+                Err(error) => {
+                    assert!(error.to_string().contains("deadlock"), "{error}");
+                    deadlocks += 1;
+                    continue;
+                }
+            };
+            let mut entries: Vec<_> = taken.iter().filter_map(|taken| taken.entry).collect();
+            if is_reversed {
+                entries.reverse();
+            }
+            let half = entries.len() / 2;
+            let refused: Vec<Refusal<'_>> = order[..4]
+                .iter()
+                .map(|person| Refusal {
+                    identity_id: person.id,
+                    template_id: TEMPLATE,
+                    at: 0,
+                })
+                .collect();
+            let done = connection.transaction(|conn| {
+                credit::hold(conn, &entries, &refused)?;
+                credit::refuse(conn, &refused)?;
+                credit::give_back(conn, &entries[..half])?;
+                credit::give_back(conn, &entries[half..])
+            });
+            deadlocks += usize::from(done.is_err());
+            let said: Vec<Said> = order
+                .iter()
+                .map(|one| one.said(Word::Rejected, now))
+                .collect();
+            let done = connection.transaction(|conn| credit::record(conn, &said, at(0)));
+            deadlocks += usize::from(done.is_err());
+        }
+        deadlocks
+    };
+    let deadlocks = std::thread::scope(|scope| {
+        let other = scope.spawn(|| work(true));
+        work(false) + other.join().unwrap()
+    });
+    assert_eq!(deadlocks, 0);
 }

@@ -39,7 +39,7 @@ fn all(conn: &mut Conn, account: AccountId) -> Vec<Event> {
 }
 
 fn claim(conn: &mut Conn, limit: i64) -> Vec<EventId> {
-    let waiting = event::claim_waiting(conn, limit).unwrap();
+    let waiting = event::claim_waiting(conn, &event::Which::Oldest(limit, Vec::new())).unwrap();
     waiting.iter().map(|waiting| waiting.id).collect()
 }
 
@@ -117,7 +117,7 @@ both_engines! {
         assert_eq!((&stored.kind, &stored.openid, &stored.problem), (&full.kind, &full.openid, &full.problem));
         assert_eq!(stored.body, bytes);
         assert_eq!((empty.body.len(), empty.openid.as_deref(), empty.create_time), (0, Some(""), i64::MIN));
-        let waiting = event::claim_waiting(conn, 1).unwrap().remove(0);
+        let waiting = event::claim_waiting(conn, &event::Which::Oldest(1, Vec::new())).unwrap().remove(0);
         assert_eq!((waiting.body, waiting.openid, waiting.problem), (bytes, full.openid, full.problem));
     }
 

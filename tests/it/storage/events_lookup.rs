@@ -40,7 +40,7 @@ fn fill(ground: &Ground) {
         })
         .collect();
     event::insert_many(conn, &rows).unwrap();
-    let waiting = event::claim_waiting(conn, 2).unwrap();
+    let waiting = event::claim_waiting(conn, &event::Which::Oldest(2, Vec::new())).unwrap();
     let done: Vec<Processed> = waiting
         .iter()
         .map(|event| Processed {

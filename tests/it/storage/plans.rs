@@ -154,13 +154,16 @@ async fn events_are_stored_claimed_and_closed_through_indexes() {
     let account = ground.official;
     let reads = |work: &dyn Fn(&mut Conn) -> QueryResult<()>| whole_reads(&ground, "events", work);
     assert_eq!(reads(&run_scan), 7, "a whole read is counted as one");
-    assert_eq!(reads(&|conn| event::claim_waiting(conn, 100).map(drop)), 0);
+    assert_eq!(
+        reads(&|conn| event::claim_waiting(conn, &event::Which::Oldest(100, Vec::new())).map(drop)),
+        0
+    );
     assert_eq!(reads(&|conn| event::waiting_count(conn).map(drop)), 0);
     let rows: Vec<_> = (0..500).map(|time| new_event(account, time, 1)).collect();
     let counted = reads(&|conn| event::insert_many(conn, &rows).map(drop));
     assert_eq!(counted, 0);
     let counted = reads(&|conn| {
-        let waiting = event::claim_waiting(conn, 60)?;
+        let waiting = event::claim_waiting(conn, &event::Which::Oldest(60, Vec::new()))?;
         let (last, others) = waiting.split_last().unwrap();
         let done: Vec<Processed> = others
             .iter()

@@ -1,0 +1,63 @@
+//! What the connections of a process have last met: whether the database can be reached at all, and
+//! whether it can store anything.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use diesel::connection::{Instrumentation, InstrumentationEvent};
+
+use super::error::{Cause, cause_of};
+
+/// How long a refused connection is taken for an outage. Somebody tries again all the time, so that
+/// one which is over is known sooner.
+const REFUSED: Duration = Duration::from_secs(3);
+/// How long a write that met a full disk stands for all.
+const UNWRITABLE: Duration = Duration::from_secs(10);
+
+/// Shared by all connections of a process.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Health(Arc<Mutex<Seen>>);
+
+#[derive(Debug, Default)]
+struct Seen {
+    /// When a connection was last refused, if none was made since.
+    refused: Option<Instant>,
+    /// When a statement last could not be written.
+    unwritable: Option<Instant>,
+}
+
+impl Health {
+    fn with<T>(&self, look: impl FnOnce(&mut Seen) -> T) -> T {
+        look(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(super) fn connected(&self, is_connected: bool) {
+        self.with(|seen| seen.refused = (!is_connected).then(Instant::now));
+    }
+
+    /// Whether no connection can be made now.
+    pub(super) fn is_refusing(&self) -> bool {
+        let refused = self.with(|seen| seen.refused);
+        refused.is_some_and(|at| at.elapsed() < REFUSED)
+    }
+
+    /// Whether a statement could not be written lately.
+    pub(super) fn is_unwritable(&self) -> bool {
+        let unwritable = self.with(|seen| seen.unwritable);
+        unwritable.is_some_and(|at| at.elapsed() < UNWRITABLE)
+    }
+
+    /// What a connection tells it.
+    pub(super) fn listener(&self) -> impl Instrumentation + use<> {
+        let health = self.clone();
+        move |event: InstrumentationEvent<'_>| {
+            if let InstrumentationEvent::FinishQuery {
+                error: Some(error), ..
+            } = event
+                && cause_of(error) == Cause::Unwritable
+            {
+                health.with(|seen| seen.unwritable = Some(Instant::now()));
+            }
+        }
+    }
+}

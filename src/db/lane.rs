@@ -1,0 +1,119 @@
+//! Connections for one purpose: a pool, and as many permits, so that no blocking thread waits for a
+//! connection that another one has.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use diesel::r2d2::{Builder, NopErrorHandler, Pool, PooledConnection};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use super::connection::Manager;
+use super::health::Health;
+use super::{DatabaseUrl, DbError, Engine, Options};
+
+/// How long to wait for a new connection at the most …
+const PATIENCE: Duration = Duration::from_secs(5);
+/// … and where there is none and the database has just refused one.
+const IN_AN_OUTAGE: Duration = Duration::from_millis(700);
+/// What an answer may take beside its longest statement.
+const BESIDE: Duration = Duration::from_secs(1);
+
+#[derive(Clone)]
+pub(super) struct Lane {
+    pool: Pool<Manager>,
+    permits: Arc<Semaphore>,
+    health: Health,
+    /// How long a caller waits for its turn, and then for the answer, if not as long as it takes.
+    most: Option<Duration>,
+}
+
+impl Lane {
+    /// One that has a connection.
+    pub(super) fn open(
+        url: &DatabaseUrl,
+        options: Options,
+        health: &Health,
+    ) -> Result<Self, DbError> {
+        let manager = Manager::new(url.clone(), options.limits, health.clone());
+        let pool = builder(url, options, 1).build(manager)?;
+        Ok(Self::over(pool, options, health))
+    }
+
+    /// One that connects when it can, and keeps so many connections open.
+    pub(super) fn later(url: &DatabaseUrl, options: Options, health: &Health, kept: u32) -> Self {
+        let manager = Manager::new(url.clone(), options.limits, health.clone());
+        let pool = builder(url, options, kept).build_unchecked(manager);
+        Self::over(pool, options, health)
+    }
+
+    fn over(pool: Pool<Manager>, options: Options, health: &Health) -> Self {
+        Self {
+            pool,
+            permits: Arc::new(Semaphore::new(options.pool_size as usize)),
+            health: health.clone(),
+            most: None,
+        }
+    }
+
+    /// The same for callers who do not wait longer.
+    pub(super) fn answering_within(mut self, most: Duration) -> Self {
+        self.most = Some(most);
+        self
+    }
+
+    /// Whether there is no connection, and none to be had.
+    pub(super) fn is_away(&self) -> bool {
+        self.health.is_refusing() && self.pool.state().connections == 0
+    }
+
+    pub(super) async fn permit(&self) -> Result<OwnedSemaphorePermit, DbError> {
+        // In an outage nobody stands in line for a connection that will not come.
+        if self.permits.available_permits() == 0 && self.is_away() {
+            return Err(DbError::Unavailable("connections are refused".to_owned()));
+        }
+        let permit = Arc::clone(&self.permits).acquire_owned();
+        Ok(match self.most {
+            Some(most) => timeout(most, permit)
+                .await
+                .map_err(|_| DbError::TooSlow)??,
+            None => permit.await?,
+        })
+    }
+
+    /// Blocks; for whoever has a permit.
+    pub(super) fn connection(&self) -> Result<PooledConnection<Manager>, DbError> {
+        let begun = Instant::now();
+        loop {
+            match self.pool.get_timeout(IN_AN_OUTAGE) {
+                Ok(connection) => return Ok(connection),
+                Err(error) if self.is_away() || begun.elapsed() >= PATIENCE => {
+                    return Err(error.into());
+                }
+                Err(_) => {}
+            }
+        }
+    }
+
+    /// The work of a blocking thread, which goes on where its caller does not wait any longer.
+    pub(super) async fn answer<T>(&self, done: JoinHandle<T>) -> Result<T, DbError> {
+        Ok(match self.most {
+            Some(most) => timeout(most + BESIDE, done)
+                .await
+                .map_err(|_| DbError::TooSlow)??,
+            None => done.await?,
+        })
+    }
+}
+
+fn builder(url: &DatabaseUrl, options: Options, kept: u32) -> Builder<Manager> {
+    Pool::builder()
+        .max_size(options.pool_size)
+        .min_idle(Some(kept.min(options.pool_size)))
+        // A server that was restarted leaves dead connections in the pool.
+        .test_on_check_out(url.engine() == Engine::Postgres)
+        .connection_timeout(PATIENCE)
+        // Whoever asked for a connection says that there is none, in one line.
+        .error_handler(Box::new(NopErrorHandler))
+}

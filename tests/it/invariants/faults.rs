@@ -1,0 +1,248 @@
+//! What the database lacks, and what others hold, costs no event and keeps nobody from going on.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use diesel::connection::SimpleConnection;
+use diesel::{Connection, PgConnection};
+use queqiao::bridge::Bridge;
+use queqiao::db::{Conn, Db, DbError, Engine, Limits, Options};
+use queqiao::simulator::population;
+use serde_json::{Value, json};
+
+use super::{MP, OA, Stage};
+use crate::support::postgres;
+
+const FULL: &str = "could not extend file: No space left on device, database or disk is full";
+const UNKNOWN: &str = "the moon is full";
+
+async fn execute(stage: &Stage, sql: String) {
+    let done = stage.app.database.db().write(move |conn| {
+        match conn {
+            Conn::Postgres(conn) => conn.batch_execute(&sql)?,
+            Conn::Sqlite(conn) => conn.batch_execute(&sql)?,
+        }
+        Ok::<_, DbError>(())
+    });
+    done.await.unwrap();
+}
+
+/// Rows of the table are refused with this text, where that is so.
+async fn refuse(stage: &Stage, table: &str, text: &str, when: &str) {
+    let sql = match stage.app.bridge.db.engine() {
+        Engine::Postgres => format!(
+            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS \
+             $$ BEGIN RAISE EXCEPTION '{text}' USING ERRCODE = '53100'; END $$; \
+             CREATE TRIGGER refuse BEFORE INSERT ON {table} FOR EACH ROW WHEN ({when}) \
+             EXECUTE FUNCTION refuse()"
+        ),
+        Engine::Sqlite => format!(
+            "CREATE TRIGGER refuse BEFORE INSERT ON {table} WHEN {when} \
+             BEGIN SELECT RAISE(ABORT, '{text}'); END"
+        ),
+    };
+    execute(stage, sql).await;
+}
+
+async fn take_again(stage: &Stage, table: &str) {
+    let sql = match stage.app.bridge.db.engine() {
+        Engine::Postgres => format!("DROP TRIGGER refuse ON {table}; DROP FUNCTION refuse()"),
+        Engine::Sqlite => "DROP TRIGGER refuse".to_owned(),
+    };
+    execute(stage, sql).await;
+}
+
+async fn states(stage: &Stage) -> Vec<Value> {
+    let events = stage.app.all_pages(&stage.key, "/events", 50).await;
+    events.iter().map(|event| event["state"].clone()).collect()
+}
+
+both_engines! {
+    async fn a_full_disk_puts_no_event_aside(stage: Stage) {
+        for text in [FULL, UNKNOWN] {
+            stage.follows(1).await;
+            stage.follows(2).await;
+            refuse(&stage, "identities", text, "TRUE").await;
+            for _ in 0..4 {
+                stage.app.bridge.process_step().await.unwrap_err();
+            }
+            assert!(states(&stage).await.contains(&json!("waiting")));
+            assert!(!states(&stage).await.contains(&json!("failed")), "{text}");
+            take_again(&stage, "identities").await;
+            stage.app.drain().await;
+            assert!(states(&stage).await.iter().all(|state| state == "processed"));
+            let gone = "DELETE FROM events; DELETE FROM identities";
+            execute(&stage, gone.to_owned()).await;
+        }
+    }
+
+    async fn an_event_at_fault_is_put_aside_and_replayed_with_others_of_its_filter(stage: Stage) {
+        let bad = population::openid(OA, 1);
+        refuse(&stage, "identities", UNKNOWN, &format!("NEW.openid = '{bad}'")).await;
+        stage.follows(1).await;
+        stage.follows(2).await;
+        stage.app.bridge.process_step().await.unwrap();
+        let failed = stage.app.get(&stage.key, "/events?state=failed").await.ok(200);
+        assert_eq!(failed["items"].as_array().unwrap().len(), 1);
+        assert_eq!(failed["items"][0]["openid"], json!(bad));
+        // The made-up followers have left nothing.
+        let people = stage.app.all_pages(&stage.key, "/people", 50).await;
+        assert_eq!(people.len(), 1, "{people:?}");
+        take_again(&stage, "identities").await;
+        let replay = async |body: Value| stage.app.post(&stage.key, "/events/replay", body).await;
+        for other in [json!({"app_id": MP}), json!({"kind": "text"}), json!({"until": "2020-01-01T00:00:00Z"})] {
+            assert_eq!(replay(other).await.ok(202)["taken"], 0);
+        }
+        replay(json!({"state": "processed"})).await.refused(422, "invalid_field", "state");
+        replay(json!({"limit": 501})).await.refused(422, "invalid_field", "limit");
+        replay(json!({"app_id": "wx00000000000000ff"})).await.refused(422, "unknown_app_id", "app_id");
+        let answer = replay(json!({"app_id": OA, "kind": "event.subscribe", "state": "failed"})).await.ok(202);
+        assert_eq!((&answer["taken"], &answer["next_cursor"]), (&json!(1), &json!(null)));
+        stage.app.drain().await;
+        assert!(states(&stage).await.iter().all(|state| state == "processed"));
+        assert_eq!(stage.app.all_pages(&stage.key, "/people", 50).await.len(), 2);
+    }
+
+    async fn a_full_disk_is_told_by_its_own_code_and_by_readyz(stage: Stage) {
+        let ready = async || {
+            let request = stage.app.request(reqwest::Method::GET, "/readyz");
+            stage.app.send(request).await
+        };
+        assert_eq!(ready().await.status, 200);
+        refuse(&stage, "staff", FULL, "TRUE").await;
+        let put = stage.app.put(&stage.key, "/staff/full1", json!({"name": "x"})).await;
+        put.refused(503, "not_writable", "");
+        assert!(put.headers.contains_key("retry-after"));
+        // A full SQLite file refuses the row of readyz itself; a trigger does not.
+        if stage.app.bridge.db.engine() == Engine::Sqlite {
+            return;
+        }
+        let answer = ready().await;
+        assert_eq!(answer.status, 503, "{answer:?}");
+        assert!(answer.text.contains("store"), "{answer:?}");
+    }
+}
+
+/// Another process, whose connections wait no longer than this.
+async fn impatient(stage: &Stage) -> Bridge {
+    let short = Duration::from_millis(400);
+    let limits = Limits {
+        lock: short,
+        idle_in_transaction: short,
+        ..Limits::default()
+    };
+    let options = Options {
+        pool_size: 4,
+        limits,
+    };
+    let mut config = (*stage.app.bridge.config).clone();
+    config.database.lock_timeout_ms = 400;
+    Bridge::new(
+        Db::open(&stage.app.database.url(), options).unwrap(),
+        stage.app.clock.clone(),
+        stage.app.bridge.wechat.clone(),
+        stage.app.bridge.vault.clone(),
+        Arc::new(config),
+    )
+}
+
+/// A process that is stopped in the middle of a transaction in which it has locked these rows.
+fn frozen(stage: &Stage, rows: &str) -> PgConnection {
+    let mut connection = PgConnection::establish(stage.app.database.text()).unwrap();
+    let sql = format!("BEGIN; SELECT 1 FROM {rows} FOR UPDATE");
+    connection.batch_execute(&sql).unwrap();
+    connection
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn events_of_others_go_on_while_a_frozen_process_holds_one_of_them() {
+    if !postgres::is_there() {
+        return;
+    }
+    let stage = Stage::with(Engine::Postgres, Default::default()).await;
+    stage.follows(1).await;
+    stage.app.drain().await;
+    let held = population::openid(OA, 1);
+    let _frozen = frozen(&stage, &format!("identities WHERE openid = '{held}'"));
+    let other = impatient(&stage).await;
+    stage.app.simulator.world().unfollow(OA, 1).await.unwrap();
+    stage.follows(2).await;
+    stage.follows(3).await;
+    other.process_step().await.unwrap();
+    let waiting = states(&stage).await;
+    let waiting = waiting.iter().filter(|state| *state == "waiting").count();
+    assert_eq!(waiting, 1, "only the one that is held");
+    // It is stepped over, so nobody waits for it again.
+    stage.follows(4).await;
+    let begun = std::time::Instant::now();
+    other.process_step().await.unwrap();
+    assert!(begun.elapsed() < Duration::from_millis(400));
+    assert!(!states(&stage).await.contains(&json!("failed")));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_transaction_that_does_nothing_is_ended_by_the_server() {
+    if !postgres::is_there() {
+        return;
+    }
+    let stage = Stage::with(Engine::Postgres, Default::default()).await;
+    stage.follows(1).await;
+    stage.app.drain().await;
+    let stopped = impatient(&stage).await;
+    let mut connection = stopped.db.connect().unwrap();
+    let Conn::Postgres(inner) = &mut connection else {
+        panic!("this is PostgreSQL");
+    };
+    inner
+        .batch_execute("BEGIN; SELECT 1 FROM identities FOR UPDATE")
+        .unwrap();
+    stage.app.simulator.world().unfollow(OA, 1).await.unwrap();
+    // Patient connections, whose own limits are seconds, get on as soon as the other has lost its lock.
+    stage.app.bridge.process_step().await.unwrap();
+    assert!(
+        states(&stage)
+            .await
+            .iter()
+            .all(|state| state == "processed")
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn callbacks_are_answered_while_every_read_of_the_api_is_stuck() {
+    if !postgres::is_there() {
+        return;
+    }
+    let stage = Stage::with_settings(Engine::Postgres, Default::default(), |config| {
+        config.database.api_connections = 2;
+        config.database.api_timeout_ms = 1_500;
+    })
+    .await;
+    let mut holder = PgConnection::establish(stage.app.database.text()).unwrap();
+    holder
+        .batch_execute("BEGIN; LOCK TABLE staff IN ACCESS EXCLUSIVE MODE")
+        .unwrap();
+    let reads = (0..12).map(|_| stage.app.get(&stage.key, "/staff"));
+    let reads = futures_util::future::join_all(reads);
+    let pushes = async {
+        for person in 1..=10 {
+            stage.follows(person).await;
+        }
+        let accounts = stage.app.bridge.accounts.reload(OA).await.unwrap();
+        assert!(accounts.is_some());
+        std::time::Instant::now()
+    };
+    let begun = std::time::Instant::now();
+    let stuck = async {
+        let answers = reads.await;
+        (answers, std::time::Instant::now())
+    };
+    let ((answers, ended), pushed) = tokio::join!(stuck, pushes);
+    assert!(pushed < ended, "no push waits for a read");
+    assert!(ended - begun < Duration::from_secs(5));
+    for answer in answers {
+        answer.refused(503, "too_slow", "");
+        assert!(answer.headers.contains_key("retry-after"));
+    }
+    drop(holder);
+    assert_eq!(states(&stage).await.len(), 10);
+}
