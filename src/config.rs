@@ -67,6 +67,12 @@ pub struct Server {
     pub public_url: String,
     /// Threads; 0 means one per processor.
     pub workers: usize,
+    /// How long a connection may stay on which nothing comes of what the client does, seconds.
+    pub stalled_seconds: u64,
+    /// How long the body of an API request may take, seconds.
+    pub body_seconds: u64,
+    /// Connections of one address; 0: any number.
+    pub max_connections_per_address: usize,
     /// How long a shutdown waits for what is in flight, seconds.
     pub shutdown_seconds: u64,
 }

@@ -4,22 +4,32 @@ mod api;
 mod auth;
 mod body;
 mod callback;
+mod connection;
 mod cursor;
 mod error;
 mod health;
 mod rates;
 mod stray;
 
+use std::future::ready;
 use std::net::TcpListener;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::dev::Server;
+use actix_http::{HttpService, error::DispatchError};
+use actix_server::ServerBuilder;
+use actix_service::{
+    IntoServiceFactory as _, Service as _, ServiceFactoryExt as _, fn_service, map_config,
+};
+use actix_web::dev::{AppConfig, Extensions, Server};
 use actix_web::http::header::ContentType;
-use actix_web::{App, HttpResponse, HttpServer, web};
+use actix_web::rt::net::TcpStream;
+use actix_web::{App, HttpResponse, web};
 use metrics_exporter_prometheus::PrometheusHandle;
 
 use callback::Refusals;
+use connection::{Addresses, Connection, Phase};
 use stray::Strays;
 
 use crate::bridge::Bridge;
@@ -45,6 +55,11 @@ pub enum Routes {
     HealthOnly,
 }
 
+/// How long a connection may be idle between two requests, and how long the first head may take.
+const IDLE: Duration = Duration::from_secs(5);
+/// How long a refused body is read past before its connection is closed.
+const LINGER: Duration = Duration::from_secs(1);
+
 /// Serves on a bound listener until the server's handle stops it.
 ///
 /// # Errors
@@ -57,26 +72,71 @@ pub fn serve(listener: TcpListener, state: State, routes: Routes) -> std::io::Re
     let refused_keys = web::Data::new(auth::Refusals::default());
     let rates = web::Data::new(rates::Rates::default());
     let desk = web::Data::new(body::Desk::new(&state.bridge.config.api));
-    let most = state.bridge.config.deliver.max_recipients;
-    let server = HttpServer::new(move || {
-        App::new()
+    let recipients = state.bridge.config.deliver.max_recipients;
+    let addresses = Addresses::default();
+    let address = listener.local_addr()?;
+    let stalled = Duration::from_secs(settings.stalled_seconds);
+    let most = settings.max_connections_per_address;
+    let mut builder = ServerBuilder::default();
+    if settings.workers > 0 {
+        builder = builder.workers(settings.workers);
+    }
+    let stopping = builder.graceful_shutdown_signal();
+    let builder = builder
+        .shutdown_timeout(settings.shutdown_seconds)
+        .disable_signals();
+    let factory = move || {
+        let app = App::new()
             .app_data(state.clone())
             .app_data(strays.clone())
             .app_data(desk.clone())
             .app_data(refused_pushes.clone())
             .app_data(refused_keys.clone())
             .app_data(rates.clone())
-            .configure(|config| configure(config, routes, most))
-    });
-    let server = match settings.workers {
-        0 => server,
-        workers => server.workers(workers),
+            .wrap_fn(|request, service| {
+                let phase = request.request().conn_data::<Rc<Phase>>().cloned();
+                phase.iter().for_each(|phase| phase.begin());
+                let answer = service.call(request);
+                async move {
+                    let answer = answer.await;
+                    phase.iter().for_each(|phase| phase.end());
+                    answer
+                }
+            })
+            .configure(|config| configure(config, routes, recipients));
+        let app = app
+            .into_factory()
+            .map_err(|error: actix_web::Error| error.error_response());
+        let stopping = stopping.clone();
+        let http = HttpService::build()
+            .graceful_shutdown_signal(move || {
+                let stopping = stopping.clone();
+                async move { stopping.notified().await }
+            })
+            .keep_alive(IDLE)
+            .client_request_timeout(IDLE)
+            .client_disconnect_timeout(LINGER)
+            .local_addr(address)
+            .on_connect_ext(|connection: &Connection, data: &mut Extensions| {
+                data.insert(connection.phase());
+            })
+            .h1(map_config(app, |()| AppConfig::default()));
+        let addresses = addresses.clone();
+        fn_service(move |stream: TcpStream| {
+            let peer = stream.peer_addr().ok();
+            let counted = match (peer, most) {
+                (_, 0) | (None, _) => Ok(None),
+                (Some(peer), most) => addresses.count(peer.ip(), most).map(Some).ok_or_else(|| {
+                    let error = std::io::Error::other("too many connections of one address");
+                    DispatchError::Io(error)
+                }),
+            };
+            let _ = stream.set_nodelay(true);
+            ready(counted.map(|counted| (Connection::new(stream, stalled, counted), peer)))
+        })
+        .and_then(http)
     };
-    Ok(server
-        .shutdown_timeout(settings.shutdown_seconds)
-        .disable_signals()
-        .listen(listener)?
-        .run())
+    Ok(builder.listen("queqiao", listener, factory)?.run())
 }
 
 /// What the API is asked for must not keep callbacks and the work behind them waiting.

@@ -2,6 +2,7 @@
 //! which callbacks wait.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::dev::Payload;
 use actix_web::error::PayloadError;
@@ -13,6 +14,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{BodyLimit, strict, words};
 use crate::config::Api;
+use crate::web::State;
 use crate::web::error::{Code, Problem};
 
 /// Bytes of a body that is no large one.
@@ -94,8 +96,19 @@ impl Arrived {
     }
 }
 
-/// The body, if it is not too large.
-pub(super) async fn whole(request: &HttpRequest, mut payload: Payload) -> Result<Arrived, Problem> {
+/// The body, if it is not too large and comes in time.
+pub(super) async fn whole(request: &HttpRequest, payload: Payload) -> Result<Arrived, Problem> {
+    let state = request.app_data::<web::Data<State>>();
+    let state = state.ok_or_else(|| Problem::internal(&"the server has no state"))?;
+    let patience = Duration::from_secs(state.bridge.config.server.body_seconds);
+    let arrived = tokio::time::timeout(patience, arriving(request, payload)).await;
+    arrived.map_err(|_| {
+        let detail = format!("The body did not arrive within {} s.", patience.as_secs());
+        Problem::new(Code::SlowBody, detail)
+    })?
+}
+
+async fn arriving(request: &HttpRequest, mut payload: Payload) -> Result<Arrived, Problem> {
     let limit = limit(request).bytes;
     let too_large = || {
         let detail = format!("The body may have at most {limit} bytes.");

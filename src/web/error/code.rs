@@ -40,6 +40,7 @@ codes! {
     InvalidHeader = "invalid_header", BAD_REQUEST, "A header is not valid";
     ControlCharacter = "control_character", BAD_REQUEST, "A text contains a control character";
     BrokenBody = "broken_body", BAD_REQUEST, "The body did not arrive whole";
+    SlowBody = "slow_body", REQUEST_TIMEOUT, "The body took too long";
     Unauthorized = "unauthorized", UNAUTHORIZED, "An API key is needed";
     MissingScope = "missing_scope", FORBIDDEN, "The API key does not have the scope";
     NotFound = "not_found", NOT_FOUND, "There is no such thing";
