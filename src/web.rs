@@ -12,7 +12,7 @@ mod rates;
 mod stray;
 
 use std::future::ready;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -122,21 +122,29 @@ pub fn serve(listener: TcpListener, state: State, routes: Routes) -> std::io::Re
             })
             .h1(map_config(app, |()| AppConfig::default()));
         let addresses = addresses.clone();
-        fn_service(move |stream: TcpStream| {
-            let peer = stream.peer_addr().ok();
-            let counted = match (peer, most) {
-                (_, 0) | (None, _) => Ok(None),
-                (Some(peer), most) => addresses.count(peer.ip(), most).map(Some).ok_or_else(|| {
-                    let error = std::io::Error::other("too many connections of one address");
-                    DispatchError::Io(error)
-                }),
-            };
-            let _ = stream.set_nodelay(true);
-            ready(counted.map(|counted| (Connection::new(stream, stalled, counted), peer)))
-        })
-        .and_then(http)
+        fn_service(move |stream: TcpStream| ready(accept(stream, &addresses, most, stalled)))
+            .and_then(http)
     };
     Ok(builder.listen("queqiao", listener, factory)?.run())
+}
+
+/// The connection of a socket, with its limits, and the address it comes from.
+fn accept(
+    stream: TcpStream,
+    addresses: &Addresses,
+    most: usize,
+    stalled: Duration,
+) -> Result<(Connection, Option<SocketAddr>), DispatchError> {
+    let peer = stream.peer_addr().ok();
+    let counted = match (peer, most) {
+        (_, 0) | (None, _) => None,
+        (Some(peer), most) => Some(addresses.count(peer.ip(), most).ok_or_else(|| {
+            let error = std::io::Error::other("too many connections of one address");
+            DispatchError::Io(error)
+        })?),
+    };
+    let _ = stream.set_nodelay(true);
+    Ok((Connection::new(stream, stalled, counted), peer))
 }
 
 /// What the API is asked for must not keep callbacks and the work behind them waiting.

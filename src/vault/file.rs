@@ -86,7 +86,8 @@ fn name(aside: &Path, path: &Path) -> Result<(), Error> {
     }
 }
 
-#[cfg(all(test, unix))]
+#[cfg(unix)]
+#[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt as _;
     use std::path::PathBuf;

@@ -17,6 +17,7 @@ use crate::bridge::Bridge;
 use crate::bridge::prepared::Editions;
 use crate::bridge::retry::jitter;
 use crate::bridge::route::{Channel, Repeat};
+use crate::config;
 use crate::db::{Conn, DbError};
 use crate::ids::{AccountId, DeliveryId};
 use crate::models::account_pause::{self, AccountPause, Named, NewPause, PauseKind, PauseReason};
@@ -76,6 +77,21 @@ fn channel(due: &Due, notifications: &Editions) -> Option<Channel> {
     prepared.routes().get(number).map(|route| route.channel)
 }
 
+/// What a slot asks for.
+fn claim(slot: &Slot, settings: &config::Deliver, now: NaiveDateTime) -> Claim {
+    Claim {
+        lane: slot.lane,
+        priority: slot.priority,
+        now,
+        lease: seconds(settings.lease_seconds),
+        limit: slot.limit,
+        ended: matches!(slot.mode, Mode::Search(_)).then(|| Ended {
+            begun_before: now - seconds(settings.max_age_seconds),
+            unsettled_before: now - REMEMBERED,
+        }),
+    }
+}
+
 impl Bridge {
     /// Claims what a slot allows.
     pub(super) async fn claim(
@@ -85,17 +101,7 @@ impl Bridge {
         now: NaiveDateTime,
     ) -> Result<Batch, DeliverError> {
         let settings = &self.config.deliver;
-        let claim = Claim {
-            lane: slot.lane,
-            priority: slot.priority,
-            now,
-            lease: seconds(settings.lease_seconds),
-            limit: slot.limit,
-            ended: matches!(slot.mode, Mode::Search(_)).then(|| Ended {
-                begun_before: now - seconds(settings.max_age_seconds),
-                unsettled_before: now - REMEMBERED,
-            }),
-        };
+        let claim = claim(slot, settings, now);
         let order = Order {
             now,
             lane: slot.lane,

@@ -274,6 +274,54 @@ both_engines! {
     }
 }
 
+/// Takes, holds, refuses, gives back and records permissions; how many of the transactions met a deadlock.
+fn round_of_a_worker(
+    connection: &mut Conn,
+    order: &[&Somebody<'_>],
+    is_reversed: bool,
+    round: usize,
+) -> usize {
+    let now = 10_000 + i64::try_from(round).unwrap();
+    let done = connection.transaction(|conn| {
+        let wanted = |person: &&Somebody<'_>| Wanted {
+            identity_id: person.id,
+            template_id: TEMPLATE,
+        };
+        let wanted: Vec<Wanted<'_>> = order.iter().map(wanted).collect();
+        credit::take(conn, &wanted, now)
+    });
+    let taken = match done {
+        Ok(taken) => taken,
+        Err(error) => {
+            assert!(error.to_string().contains("deadlock"), "{error}");
+            return 1;
+        }
+    };
+    let mut entries: Vec<_> = taken.iter().filter_map(|taken| taken.entry).collect();
+    if is_reversed {
+        entries.reverse();
+    }
+    let half = entries.len() / 2;
+    let refusal = |person: &&Somebody<'_>| Refusal {
+        identity_id: person.id,
+        template_id: TEMPLATE,
+        at: 0,
+    };
+    let refused: Vec<Refusal<'_>> = order[..4].iter().map(refusal).collect();
+    let given_back = connection.transaction(|conn| {
+        credit::hold(conn, &entries, &refused)?;
+        credit::refuse(conn, &refused)?;
+        credit::give_back(conn, &entries[..half])?;
+        credit::give_back(conn, &entries[half..])
+    });
+    let said: Vec<Said> = order
+        .iter()
+        .map(|one| one.said(Word::Rejected, now))
+        .collect();
+    let recorded = connection.transaction(|conn| credit::record(conn, &said, at(0)));
+    usize::from(given_back.is_err()) + usize::from(recorded.is_err())
+}
+
 /// Two workers over the same permissions in both orders, in all the ways in which several are touched.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nobody_waits_crosswise_for_permissions() {
@@ -300,51 +348,7 @@ async fn nobody_waits_crosswise_for_permissions() {
         let mut deadlocks = 0;
         for round in 0..ROUNDS {
             barrier.wait();
-            let now = 10_000 + i64::try_from(round).unwrap();
-            let done = connection.transaction(|conn| {
-                let wanted: Vec<Wanted<'_>> = order
-                    .iter()
-                    .map(|person| Wanted {
-                        identity_id: person.id,
-                        template_id: TEMPLATE,
-                    })
-                    .collect();
-                credit::take(conn, &wanted, now)
-            });
-            let taken = match done {
-                Ok(taken) => taken,
-                Err(error) => {
-                    assert!(error.to_string().contains("deadlock"), "{error}");
-                    deadlocks += 1;
-                    continue;
-                }
-            };
-            let mut entries: Vec<_> = taken.iter().filter_map(|taken| taken.entry).collect();
-            if is_reversed {
-                entries.reverse();
-            }
-            let half = entries.len() / 2;
-            let refused: Vec<Refusal<'_>> = order[..4]
-                .iter()
-                .map(|person| Refusal {
-                    identity_id: person.id,
-                    template_id: TEMPLATE,
-                    at: 0,
-                })
-                .collect();
-            let done = connection.transaction(|conn| {
-                credit::hold(conn, &entries, &refused)?;
-                credit::refuse(conn, &refused)?;
-                credit::give_back(conn, &entries[..half])?;
-                credit::give_back(conn, &entries[half..])
-            });
-            deadlocks += usize::from(done.is_err());
-            let said: Vec<Said> = order
-                .iter()
-                .map(|one| one.said(Word::Rejected, now))
-                .collect();
-            let done = connection.transaction(|conn| credit::record(conn, &said, at(0)));
-            deadlocks += usize::from(done.is_err());
+            deadlocks += round_of_a_worker(&mut connection, &order, is_reversed, round);
         }
         deadlocks
     };
