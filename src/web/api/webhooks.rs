@@ -52,7 +52,7 @@ pub(super) struct WebhookView {
     failing_since: Option<DateTime<Utc>>,
     paused_until: Option<DateTime<Utc>>,
     last_success_at: Option<DateTime<Utc>>,
-    /// Events that wait for it, counted up to 10,000, in a list up to 500.
+    /// Events that wait for it, counted up to 10,000, in a list up to 100.
     waiting: i64,
     old_secret_until: Option<DateTime<Utc>>,
     created_at: DateTime<Utc>,
