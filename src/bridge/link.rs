@@ -59,7 +59,7 @@ pub(super) fn rows(
     settings: &config::Profile,
 ) -> (Vec<Fetched>, Vec<Claimed>) {
     let mut missing = Vec::new();
-    let mut rows: Vec<Fetched> = answered
+    let rows: Vec<Fetched> = answered
         .into_iter()
         .filter_map(|(claimed, info)| match info {
             Some(info) => Some(row(&claimed, info, now, settings)),
@@ -69,8 +69,6 @@ pub(super) fn rows(
             }
         })
         .collect();
-    // Two replicas that store overlapping rows lock them in the same order.
-    rows.sort_by_key(|row| row.id);
     (rows, missing)
 }
 

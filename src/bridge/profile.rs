@@ -385,16 +385,10 @@ impl Bridge {
         }
     }
 
-    async fn store_delays(
-        &self,
-        mut delays: Vec<Delay>,
-        reason: String,
-    ) -> Result<(), ProfileError> {
+    async fn store_delays(&self, delays: Vec<Delay>, reason: String) -> Result<(), ProfileError> {
         if delays.is_empty() {
             return Ok(());
         }
-        // Two replicas that store overlapping rows lock them in the same order.
-        delays.sort_by_key(|delay| delay.id);
         let now = self.clock.now();
         self.db
             .write(move |conn| {

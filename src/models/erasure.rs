@@ -20,7 +20,7 @@ pub use messages::{delete_messages, delete_messages_to, replace_body};
 pub use openids::{Hashed, Remembered, any_remembered, confirm, remember, remembered};
 pub use outbox::{Wiped, wipe_deliveries, wipe_deliveries_of, wipe_notifications};
 pub use person::{
-    Removed, former_unionids, hold, hold_waiting, kin, newest_act, remove, wipe_events,
+    Removed, former_unionids, hold_waiting, kin, newest_act, remove, wipe_events,
     wipe_unnamed_events,
 };
 pub use subject::{Openid, Subject};

@@ -3,6 +3,7 @@
 mod adopt;
 mod details;
 mod follow;
+mod hold;
 mod people;
 mod profile;
 mod roster;
@@ -17,10 +18,11 @@ use crate::ids::{AccountId, IdentityId, ProjectId};
 pub use adopt::{Adopted, Claim, adopt, by_openids, claim, confirm, take_back};
 pub use details::{Details, details_of};
 pub use follow::{Found, Sighting, Spot, Thought, ids_of, sight, thought_to_follow};
+pub use hold::hold;
 pub use people::{LinkState, PeopleFilter, members_of, page, with_unionids};
 pub use profile::{
     Claimed, Delay, DueAccount, Fetched, Login, apply, ask_about, claim_due, delay, due_accounts,
-    fetched_at, learn, log_in,
+    fetched_at, hasten_all, learn, log_in,
 };
 pub use roster::{Listed, list_followers, mark_gone, unlisted};
 

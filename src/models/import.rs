@@ -192,6 +192,14 @@ pub fn claim_due(
         .optional())
 }
 
+/// Makes the running imports due: the clock went back, and leases would last as much longer.
+pub fn hasten_all(conn: &mut Conn, now: NaiveDateTime) -> QueryResult<usize> {
+    let running = imports::table.filter(imports::state.eq(ImportState::Running));
+    diesel::update(running.filter(imports::due_at.gt(now)))
+        .set(imports::due_at.eq(now))
+        .execute(conn)
+}
+
 /// Stores what a step changed, unless its lease has run out and another process has taken it: the
 /// import is as it was claimed. A walk that is over keeps no cursor: it is somebody's openid.
 pub fn advance(conn: &mut Conn, import: &Import, progress: &Progress) -> QueryResult<bool> {

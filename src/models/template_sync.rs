@@ -96,6 +96,13 @@ pub fn claim(conn: &mut Conn, due: &Sync, lease_until: NaiveDateTime) -> QueryRe
     .map(|rows| rows == 1)
 }
 
+/// Makes all listings due: the clock went back, and leases would last as much longer.
+pub fn hasten_all(conn: &mut Conn, now: NaiveDateTime) -> QueryResult<usize> {
+    diesel::update(template_syncs::table.filter(template_syncs::due_at.gt(now)))
+        .set(template_syncs::due_at.eq(now))
+        .execute(conn)
+}
+
 /// Records a good listing that was asked for at `asked_at`. Returns false if a later one is
 /// recorded already, whose templates must stay. Until the transaction ends no other is recorded.
 pub fn succeeded(

@@ -5,7 +5,7 @@ use chrono::NaiveDateTime;
 use super::DeliverError;
 use super::outcome::AHEAD;
 use crate::bridge::Bridge;
-use crate::models::{delivery, webhook};
+use crate::models::{delivery, identity, import, template_sync, webhook};
 
 /// How many rows are made due in one transaction.
 const ROUND: i64 = 5_000;
@@ -37,8 +37,14 @@ impl Bridge {
         loop {
             let round = self.db.write(move |conn| {
                 delivery::forget_pauses(conn, now + AHEAD)?;
-                let sent = delivery::hasten_all(conn, now, ROUND)?;
-                Ok::<_, DeliverError>(sent.max(webhook::hasten_all(conn, now, ROUND)?))
+                import::hasten_all(conn, now)?;
+                template_sync::hasten_all(conn, now)?;
+                let rounds = [
+                    delivery::hasten_all(conn, now, ROUND)?,
+                    webhook::hasten_all(conn, now, ROUND)?,
+                    identity::hasten_all(conn, now, ROUND)?,
+                ];
+                Ok::<_, DeliverError>(rounds.into_iter().max().unwrap_or_default())
             });
             let count = round.await?;
             hastened += count;
@@ -51,7 +57,14 @@ impl Bridge {
             "the clock went back: what was planned while it was ahead is due at once"
         );
         self.wake_delivery();
-        self.signals.webhooks.notify_one();
+        for signal in [
+            &self.signals.webhooks,
+            &self.signals.profiles,
+            &self.signals.imports,
+            &self.signals.templates,
+        ] {
+            signal.notify_one();
+        }
         Ok(())
     }
 }

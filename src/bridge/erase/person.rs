@@ -7,9 +7,9 @@ use super::ask::{hashed, resolve};
 use super::{count, go_on};
 use crate::bridge::webhook::tell;
 use crate::db::Conn;
-use crate::models::binding;
 use crate::models::erasure::{self, Erasure, Openid, Phase, Subject};
 use crate::models::project;
+use crate::models::{binding, identity};
 use crate::vault::Vault;
 
 /// Deletes the identities. Returns how many events for endpoints were written.
@@ -25,7 +25,7 @@ pub(super) fn erase(
     erasure::hold_waiting(conn, &asked)?;
     project::lock(conn, project)?;
     let there = resolve(conn, project, asked.clone())?;
-    erasure::hold(conn, &there.identity_ids())?;
+    identity::hold(conn, there.identity_ids())?;
     // Another erasure may have had the same identities meanwhile: what is there now counts.
     let mut seed = asked.clone();
     seed.openids

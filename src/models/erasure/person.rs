@@ -3,10 +3,9 @@
 use chrono::NaiveDateTime;
 use diesel::dsl::{max, sql};
 use diesel::prelude::*;
-use diesel::sql_query;
 use diesel::sql_types::Bool;
 
-use super::{Subject, in_order_and_locked, list};
+use super::Subject;
 use crate::db::Conn;
 use crate::db::schema::{bindings, credits, events, identities, openid_moves, unionid_changes};
 use crate::ids::{EventId, IdentityId, ProjectId};
@@ -28,13 +27,6 @@ pub fn hold_waiting(conn: &mut Conn, subject: &Subject) -> QueryResult<()> {
         .for_update()
         .load::<EventId>(conn)
         .map(drop)
-}
-
-/// Waits until nobody changes these identities, and lets nobody do so.
-pub fn hold(conn: &mut Conn, ids: &[IdentityId]) -> QueryResult<()> {
-    let (ids, lock) = (list(ids), in_order_and_locked(conn.engine()));
-    let sql = format!("SELECT id FROM identities WHERE id IN ({ids}) {lock}");
-    sql_query(sql).execute(conn).map(drop)
 }
 
 /// The unionids that these identities had before, where they changed.

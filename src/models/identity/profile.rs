@@ -108,6 +108,20 @@ pub fn claim_due(
     .load(conn)
 }
 
+/// Makes due what waits for a later time, leases of processes that are gone among it, at most `limit` of
+/// it: the clock went back. Returns how many profiles those are.
+pub fn hasten_all(conn: &mut Conn, now: NaiveDateTime, limit: i64) -> QueryResult<usize> {
+    let lock = conn.engine().skip_locked();
+    let now = now.format("%F %T%.f");
+    sql_query(format!(
+        "WITH planned AS MATERIALIZED ( \
+             SELECT id FROM identities WHERE account_id IN (SELECT id FROM accounts) \
+             AND profile_due_at IS NOT NULL AND profile_due_at > '{now}' LIMIT {limit} {lock} \
+         ) UPDATE identities SET profile_due_at = '{now}' WHERE id IN (SELECT id FROM planned)"
+    ))
+    .execute(conn)
+}
+
 /// What WeChat said of one identity.
 #[derive(Clone, Debug, Serialize)]
 pub struct Fetched {
@@ -153,7 +167,7 @@ pub struct Fetched {
     pub details: Details,
 }
 
-/// Stores fetched profiles, sorted by id. Returns those that came with another unionid than before.
+/// Stores fetched profiles. Returns those that came with another unionid than before.
 pub fn apply(conn: &mut Conn, rows: &[Fetched]) -> QueryResult<Vec<Changed>> {
     const APPLY: Batch = Batch {
         columns: &[
@@ -187,6 +201,7 @@ pub fn apply(conn: &mut Conn, rows: &[Fetched]) -> QueryResult<Vec<Changed>> {
             })
         })
         .collect();
+    super::hold(conn, rows.iter().map(|row| row.id))?;
     let changed = unionid_change::record(conn, &heard)?;
     APPLY.execute(conn, rows)?;
     let told: Vec<Told<'_>> = rows
@@ -266,6 +281,7 @@ pub fn delay(
         .iter()
         .map(|delay| Delayed { delay, error, now })
         .collect();
+    super::hold(conn, delays.iter().map(|delay| delay.id))?;
     DELAY.execute(conn, &rows)
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use queqiao::bridge::Step;
 use queqiao::simulator::{Fault, FaultKind, Origin, Verdict, population};
 use queqiao::wechat::push;
 use serde_json::json;
@@ -39,6 +40,27 @@ both_engines! {
             assert_eq!(identity["unionid"], population::unionid(person));
             assert_eq!(identity["profile_error"], json!(null));
         }
+    }
+
+    async fn what_a_clock_planned_that_was_ahead_does_not_wait_for_it(stage: Stage) {
+        let app = &stage.app;
+        stage.follows(1).await;
+        app.clock.advance(Duration::from_secs(86_400));
+        app.bridge.due_step().await.unwrap();
+        stage.world().add_fault(Fault::at(INFO, FaultKind::Errcode { errcode: -1 })).unwrap();
+        app.bridge.process_step().await.unwrap();
+        while app.bridge.profile_step().await.unwrap() != Step::Worked {
+            app.clock.advance(Duration::from_secs(1));
+        }
+        stage.world().clear_faults();
+        let planned = stage.identity(1).await;
+        assert_eq!(planned["profile_state"], "pending", "{planned}");
+        app.clock.turn_back(Duration::from_secs(86_400));
+        app.bridge.due_step().await.unwrap();
+        let before = app.clock.now();
+        app.drain().await;
+        assert_eq!(stage.identity(1).await["profile_state"], "complete");
+        assert!(app.clock.now() - before < chrono::TimeDelta::minutes(1));
     }
 
     async fn one_foreign_openid_does_not_keep_the_others_from_their_profiles(stage: Stage) {

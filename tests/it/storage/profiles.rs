@@ -1,11 +1,16 @@
 //! The profile queue: claims, answers that meet news, logins.
 
+use std::sync::Barrier;
+
 use chrono::TimeDelta;
-use queqiao::db::Conn;
+use diesel::Connection as _;
+use queqiao::db::{Conn, Engine};
 use queqiao::ids::{AccountId, ProjectId};
 use queqiao::models::identity::{
     self, Claimed, Delay, Fetched, FollowState, Identity, Login, ProfileState, Sighting,
 };
+
+use crate::support::{Fixture as _, postgres};
 
 use super::ground::{Ground, again, at, delay, fetched, link, sighting};
 
@@ -260,4 +265,64 @@ both_engines! {
         let stored = identity::by_openid(&mut ground.conn(), ground.mini, "m1").unwrap().unwrap();
         assert_eq!((stored.unionid.as_deref(), stored.profile_state), (Some("u1"), ProfileState::Complete));
     }
+}
+
+/// Events store people in the order of their openids' bytes, answers come in any order.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_waits_crosswise_for_people() {
+    const ROUNDS: usize = 60;
+    if !postgres::is_there() {
+        return;
+    }
+    let ground = Ground::on(Engine::Postgres).await;
+    // Ids run against the openids, and a dictionary sorts these in another way than their bytes.
+    let mut openids: Vec<String> = (0..12).map(|number| format!("oA{number:02}")).collect();
+    openids.extend((0..12).map(|number| format!("oa{number:02}")));
+    let mut ids = Vec::new();
+    for openid in openids.iter().rev() {
+        let conn = &mut ground.conn();
+        ids.push(ground.follower(conn, openid));
+    }
+    let seen: Vec<Sighting> = openids
+        .iter()
+        .map(|openid| sighting(ground.project, ground.official, openid))
+        .collect();
+    let barrier = Barrier::new(2);
+    let rounds = |work: &(dyn Fn(&mut Conn) -> diesel::QueryResult<usize> + Sync)| {
+        let mut conn = ground.conn();
+        let mut failed = Vec::new();
+        for _ in 0..ROUNDS {
+            barrier.wait();
+            if let Err(error) = conn.transaction(|conn| work(conn)) {
+                failed.push(error);
+            }
+        }
+        failed
+    };
+    let delays: Vec<Delay> = ids
+        .iter()
+        .map(|one| Delay {
+            id: one.id,
+            was_followed: one.followed_time,
+            was_unfollowed: one.unfollowed_time,
+            state: ProfileState::Pending,
+            attempts: 1,
+            doubts: None,
+            due_at: None,
+            alone: false,
+        })
+        .collect();
+    let answers: Vec<Fetched> = ids.iter().map(|one| fetched(one, Some("u1"))).collect();
+    let events = |conn: &mut Conn| identity::sight(conn, &seen);
+    let fetches = |conn: &mut Conn| {
+        identity::delay(conn, &delays, "busy", at(9))?;
+        Ok(identity::apply(conn, &answers)?.len())
+    };
+    let failed = std::thread::scope(|scope| {
+        let other = scope.spawn(|| rounds(&fetches));
+        let mut failed = rounds(&events);
+        failed.extend(other.join().unwrap());
+        failed
+    });
+    assert!(failed.is_empty(), "{failed:?}");
 }

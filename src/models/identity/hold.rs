@@ -1,0 +1,28 @@
+//! Locks on several identities. Whoever changes more than one takes them in one order, that of their account
+//! and the bytes of their openid, in which events store them: so two transactions over the same ones wait
+//! for each other and never crosswise.
+
+use diesel::prelude::*;
+use diesel::sql_query;
+
+use crate::db::{Conn, Engine};
+use crate::ids::IdentityId;
+
+/// Waits until nobody changes these identities, and lets nobody do so until the transaction ends. SQLite
+/// has one writer anyhow.
+pub fn hold(conn: &mut Conn, ids: impl IntoIterator<Item = IdentityId>) -> QueryResult<()> {
+    if conn.engine() == Engine::Sqlite {
+        return Ok(());
+    }
+    let ids: Vec<String> = ids.into_iter().map(|id| id.to_string()).collect();
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let (ids, bytewise) = (ids.join(", "), conn.engine().bytewise());
+    sql_query(format!(
+        "SELECT id FROM identities WHERE id IN ({ids}) \
+         ORDER BY account_id, openid {bytewise} FOR UPDATE"
+    ))
+    .execute(conn)
+    .map(drop)
+}
