@@ -7,6 +7,7 @@ mod callback;
 mod connection;
 mod cursor;
 mod error;
+mod headers;
 mod health;
 mod rates;
 mod stray;

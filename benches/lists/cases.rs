@@ -88,6 +88,7 @@ pub(crate) const LISTS: &[List] = &[
                 &["text", "event.click", "event.unsubscribe", "event.none"],
             ),
             ("openid", &["o1", "o5000", "nobody"]),
+            ("state", &["failed"]),
             ("since", &[FIRST, MIDDLE, NEVER]),
             ("until", &[FIRST, MIDDLE, NEVER]),
         ],
@@ -100,6 +101,10 @@ pub(crate) const LISTS: &[List] = &[
             "app_id=wx00000000000000c3&since=2026-01-01T00:01:00Z",
             "openid=o5000&kind=text&since=2026-01-01T00:01:00Z",
             "openid=nobody&until=2026-01-06T18:53:20Z",
+            "state=failed&kind=text",
+            "state=failed&app_id=wx00000000000000c3",
+            "state=failed&openid=nobody",
+            "state=failed&since=2026-01-06T18:53:20Z",
         ],
     },
     List {

@@ -1,12 +1,14 @@
 //! Who asks, and whether they may: before a handler runs, and before the body is read.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::fmt;
+use std::ops::Deref;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use actix_web::body::BoxBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
-use actix_web::http::header::{self, HeaderMap, HeaderValue};
+use actix_web::http::header;
 use actix_web::middleware::Next;
 use actix_web::{Error, FromRequest as _, HttpMessage as _, ResponseError as _, web};
 use secrecy::SecretString;
@@ -14,6 +16,7 @@ use url::form_urlencoded;
 
 use super::State;
 use super::error::{Code, Problem};
+use super::headers;
 use crate::bridge::keys::{self, Scope};
 use crate::metrics;
 
@@ -22,8 +25,30 @@ const TEXT_MAX: usize = 512;
 /// Characters of a parameter's name that is told back.
 const NAME_SHOWN: usize = 64;
 
-/// The key that a request came with, once [`check`] has let it through.
-pub(super) type Caller = web::ReqData<Arc<keys::Caller>>;
+/// The key that a request came with, once [`check`] has let it through, and what its handler made.
+#[derive(Debug)]
+pub(super) struct Call {
+    key: Arc<keys::Caller>,
+    made: OnceLock<String>,
+}
+
+pub(super) type Caller = web::ReqData<Arc<Call>>;
+
+impl Call {
+    /// Says which object the request made, for the line of the log: its path does not name it yet.
+    pub(super) fn made(&self, id: impl fmt::Display) {
+        // A handler makes one object.
+        let _ = self.made.set(id.to_string());
+    }
+}
+
+impl Deref for Call {
+    type Target = keys::Caller;
+
+    fn deref(&self) -> &keys::Caller {
+        &self.key
+    }
+}
 
 /// What a route demands.
 #[derive(Clone, Copy, Debug)]
@@ -43,48 +68,52 @@ pub(super) async fn check(
     mut request: ServiceRequest,
     next: Next<BoxBody>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
-    let caller = match admit(demand, &mut request).await {
-        Ok(caller) => caller,
-        Err(problem) => {
-            if let Some(state) = request.app_data::<web::Data<State>>() {
-                let refusals = request.app_data::<web::Data<Refusals>>();
-                let second = state.bridge.clock.unix_seconds();
-                refusals.inspect(|refusals| refusals.note(problem.code(), second));
-            }
-            return Ok(request.into_response(problem.error_response()));
-        }
+    let key = match identify(&request).await {
+        Ok(key) => key,
+        Err(problem) => return Ok(refuse(request, &problem)),
     };
-    let key_id = caller.key_id;
-    request.extensions_mut().insert(caller);
-    let mut response = next.call(request).await?;
-    sealed(response.headers_mut());
-    let is_change = response.request().method() != Method::GET && demand.scope != Scope::Read;
-    if is_change {
-        let (status, request) = (response.status().as_u16(), response.request());
-        let object: Vec<String> = request
-            .match_info()
-            .iter()
-            .map(|(name, value)| format!("{name}={}", value.escape_debug()))
-            .collect();
-        tracing::info!(
-            key.id = %key_id,
-            method = %request.method(),
-            route = request.match_pattern().unwrap_or_default(),
-            object = object.join(" "),
-            status,
-            "change through the API"
-        );
+    let call = Arc::new(Call {
+        key,
+        made: OnceLock::new(),
+    });
+    let mut response = match admit(demand, &call, &mut request).await {
+        Ok(()) => {
+            request.extensions_mut().insert(Arc::clone(&call));
+            next.call(request).await?
+        }
+        Err(problem) => refuse(request, &problem),
+    };
+    headers::seal(response.headers_mut());
+    if response.request().method() != Method::GET && demand.scope != Scope::Read {
+        log_change(&call, &response);
     }
     Ok(response)
 }
 
-/// An answer is what it says it is, and no cache's.
-pub(super) fn sealed(headers: &mut HeaderMap) {
-    headers.insert(
-        header::X_CONTENT_TYPE_OPTIONS,
-        HeaderValue::from_static("nosniff"),
+fn refuse(request: ServiceRequest, problem: &Problem) -> ServiceResponse<BoxBody> {
+    if let Some(state) = request.app_data::<web::Data<State>>() {
+        let refusals = request.app_data::<web::Data<Refusals>>();
+        let second = state.bridge.clock.unix_seconds();
+        refusals.inspect(|refusals| refusals.note(problem.code(), second));
+    }
+    request.into_response(problem.error_response())
+}
+
+fn log_change(call: &Call, response: &ServiceResponse<BoxBody>) {
+    let request = response.request();
+    let parts = request.match_info().iter();
+    let mut object: Vec<String> = parts
+        .map(|(name, value)| format!("{name}={}", value.escape_debug()))
+        .collect();
+    object.extend(call.made.get().map(|id| format!("made={id}")));
+    tracing::info!(
+        key.id = %call.key_id,
+        method = %request.method(),
+        route = request.match_pattern().unwrap_or_default(),
+        object = object.join(" "),
+        status = response.status().as_u16(),
+        "change through the API"
     );
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
 }
 
 /// Counts what is refused for its key, and logs it: one line per cause and second.
@@ -114,8 +143,7 @@ impl Refusals {
     }
 }
 
-async fn admit(demand: Demand, request: &mut ServiceRequest) -> Result<Arc<keys::Caller>, Problem> {
-    let caller = identify(request).await?;
+async fn admit(demand: Demand, caller: &Call, request: &mut ServiceRequest) -> Result<(), Problem> {
     let will_do = [Some(demand.scope), demand.or].into_iter().flatten();
     if !will_do.clone().any(|scope| caller.may(scope)) {
         let words: Vec<String> = will_do.map(|scope| scope.to_string()).collect();
@@ -128,8 +156,7 @@ async fn admit(demand: Demand, request: &mut ServiceRequest) -> Result<Arc<keys:
         return Err(Problem::new(Code::InvalidQuery, detail));
     }
     check_path(request).await?;
-    check_query(request.query_string())?;
-    Ok(caller)
+    check_query(request.query_string())
 }
 
 /// Every part of the path is a text that the database can be asked for.

@@ -198,7 +198,7 @@ impl ResponseError for Problem {
         let mut response = response
             .insert_header((header::CONTENT_TYPE, "application/problem+json"))
             .body(serde_json::to_vec(&self.0.shown).unwrap_or_default());
-        super::auth::sealed(response.headers_mut());
+        super::headers::seal(response.headers_mut());
         response
     }
 }

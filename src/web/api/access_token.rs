@@ -1,8 +1,7 @@
 //! Access tokens, lent to the business's other systems.
 
 use actix_web::HttpResponse;
-use actix_web::http::header;
-use actix_web::web::{Data, Path};
+use actix_web::web::{Data, Json, Path};
 use serde::{Deserialize, Serialize};
 
 use super::{Caller, State, check};
@@ -32,7 +31,7 @@ pub(super) struct Bad {
 }
 
 #[derive(Serialize)]
-struct Reported {
+pub(super) struct Reported {
     /// Whether there is a new token because of this report.
     replaced: bool,
     /// `replaced`, `not_current` or `still_good`.
@@ -47,7 +46,7 @@ pub(super) async fn lend(
     app_id: Path<String>,
 ) -> Result<HttpResponse, Problem> {
     let loan = state.bridge.lend_token(&caller, &app_id).await?;
-    Ok(unstored(&Lent {
+    Ok(HttpResponse::Ok().json(Lent {
         access_token: loan.token.expose(),
         expires_in: loan.expires_in,
     }))
@@ -60,14 +59,14 @@ pub(super) async fn report(
     rates: Data<Rates>,
     app_id: Path<String>,
     body: Body<Bad>,
-) -> Result<HttpResponse, Problem> {
+) -> Result<Json<Reported>, Problem> {
     check::text("access_token", &body.access_token, TOKEN_MAX)?;
     rates.take(&state, &caller, Kind::TokenReport)?;
     let report = state
         .bridge
         .report_token(&caller, &app_id, &body.access_token)
         .await?;
-    Ok(unstored(&Reported {
+    Ok(Json(Reported {
         replaced: report == Report::Replaced,
         outcome: report.as_str(),
         detail: match report {
@@ -80,13 +79,6 @@ pub(super) async fn report(
             }
         },
     }))
-}
-
-/// An answer that no cache may keep (RFC 9111, 5.2.2.5).
-fn unstored(body: &impl Serialize) -> HttpResponse {
-    HttpResponse::Ok()
-        .insert_header((header::CACHE_CONTROL, "no-store"))
-        .json(body)
 }
 
 impl From<LendError> for Problem {

@@ -75,6 +75,7 @@ pub(super) async fn create(
         .bridge
         .erase(caller.project_id, id.into_inner(), by)
         .await?;
+    caller.made(erasure.id);
     let status = match erasure.state {
         ErasureState::Done => StatusCode::OK,
         ErasureState::Running => StatusCode::ACCEPTED,

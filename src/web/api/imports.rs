@@ -83,6 +83,7 @@ pub(super) async fn create(
         .bridge
         .start_import(&app_id, body.reconcile, body.refresh)
         .await?;
+    caller.made(import.id);
     Ok((
         Json(show(import, app_id.into_inner())),
         StatusCode::ACCEPTED,

@@ -181,6 +181,7 @@ pub(super) async fn create(
     asked.idempotency_key = idempotency_key;
     let message_type = asked.message_type.clone();
     let accepted = state.bridge.notify(caller.project_id, asked).await?;
+    caller.made(accepted.notification_id);
     let wait = prefer::wait(&request, accepted.verdicts.len());
     let outcomes = match wait {
         Some(seconds) => {

@@ -1,8 +1,6 @@
 //! Mini-program login, for a business app that has a code from `wx.login`.
 
-use actix_web::HttpResponse;
-use actix_web::http::header;
-use actix_web::web::{Data, Path};
+use actix_web::web::{Data, Json, Path};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize, Serializer};
 
@@ -36,7 +34,7 @@ pub(super) struct Login {
 }
 
 #[derive(Debug, Serialize)]
-struct LoginView {
+pub(super) struct LoginView {
     identity_id: IdentityId,
     openid: String,
     unionid: Option<String>,
@@ -73,7 +71,7 @@ pub(super) async fn create(
     caller: Caller,
     app_id: Path<String>,
     body: Body<Login>,
-) -> Result<HttpResponse, Problem> {
+) -> Result<Json<LoginView>, Problem> {
     check_scopes(&caller, &body)?;
     check_code(&body.code)?;
     let project = caller.project_id;
@@ -120,10 +118,7 @@ pub(super) async fn create(
     });
     let (identity, staff_ids) = shown.await?;
     let view = show(identity, staff_ids, invitation, session_key);
-    // An answer that no cache may keep (RFC 9111, 5.2.2.5): it says who somebody is, if no more.
-    let mut answer = HttpResponse::Ok();
-    answer.insert_header((header::CACHE_CONTROL, "no-store"));
-    Ok(answer.json(view))
+    Ok(Json(view))
 }
 
 /// A session_key is for those who may borrow tokens, everything else for those who may notify.

@@ -3,9 +3,9 @@
 pub(super) mod messages;
 mod wish;
 
-use actix_web::http::{StatusCode, header};
+use actix_web::HttpResponse;
+use actix_web::http::StatusCode;
 use actix_web::web::{Data, Json, Path, Query};
-use actix_web::{CustomizeResponder, HttpResponse, Responder as _};
 use chrono::{DateTime, Utc};
 use secrecy::ExposeSecret as _;
 use serde::{Deserialize, Serialize};
@@ -127,21 +127,16 @@ pub(super) async fn create(
     state: Data<State>,
     caller: Caller,
     body: Body<Put>,
-) -> Result<CustomizeResponder<Json<WebhookView>>, Problem> {
+) -> Result<(Json<WebhookView>, StatusCode), Problem> {
     let (wish, enabled) = body.into_inner().check(&state, caller.project_id).await?;
     let added = state.bridge.add_webhook(caller.project_id, wish, enabled);
     let (stored, secret) = added.await?;
+    caller.made(stored.id);
     let view = WebhookView {
         secret: Some(secret.expose_secret().to_owned()),
         ..show(stored, 0)
     };
-    Ok(unkept(view).with_status(StatusCode::CREATED))
-}
-
-/// An answer with a secret, which nobody on the way may keep.
-fn unkept<T: Serialize + 'static>(view: T) -> CustomizeResponder<Json<T>> {
-    let no_store = (header::CACHE_CONTROL, "no-store");
-    Json(view).customize().insert_header(no_store)
+    Ok((Json(view), StatusCode::CREATED))
 }
 
 /// `GET /webhooks`: newest first.
@@ -223,11 +218,11 @@ pub(super) async fn rotate(
     state: Data<State>,
     caller: Caller,
     id: Path<WebhookId>,
-) -> Result<CustomizeResponder<Json<Rotated>>, Problem> {
+) -> Result<Json<Rotated>, Problem> {
     let id = id.into_inner();
     let rotated = state.bridge.rotate_webhook(caller.project_id, id);
     let (secret, until) = rotated.await?;
-    Ok(unkept(Rotated {
+    Ok(Json(Rotated {
         id,
         secret: secret.expose_secret().to_owned(),
         old_secret_until: until.and_utc(),
@@ -246,5 +241,6 @@ pub(super) async fn test(
         .bridge
         .ping_webhook(caller.project_id, id.into_inner());
     let webhook_id = pinged.await?;
+    caller.made(&webhook_id);
     Ok((Json(Pinged { webhook_id }), StatusCode::ACCEPTED))
 }

@@ -197,6 +197,19 @@ async fn each_change_is_logged_with_its_key_and_each_kind_of_refusal_is_told() {
         deleted.contains("method=DELETE") && deleted.contains("status=404"),
         "{deleted}"
     );
+    let endpoint = serde_json::json!({"url": "https://example.com/hook", "events": ["ping"]});
+    let endpoint = app.post(key, "/webhooks", endpoint).await.ok(201);
+    let made = format!("made={}", endpoint["id"]);
+    assert!(
+        !crate::support::logs::lines_with(&made).is_empty(),
+        "{made}"
+    );
+    let reader = app.key(two.one, &[Scope::Read]).await;
+    app.delete(&reader, "/staff/audited-9")
+        .await
+        .refused(403, "missing_scope", "");
+    let kept_out = crate::support::logs::lines_with("staff_id=audited-9").concat();
+    assert!(kept_out.contains("status=403"), "{kept_out}");
     app.get("qq_nobody", "/staff")
         .await
         .refused(401, "unauthorized", "");

@@ -68,7 +68,7 @@ pub(in crate::web::api) async fn many(
         before: cursor::read(List::Events, body.cursor.as_deref())?.map(EventId),
     };
     let (app_id, project) = (body.app_id, caller.project_id);
-    let accounts = state.bridge.db.read(move |conn| {
+    let accounts = state.bridge.db.snapshot(move |conn| {
         let accounts = Accounts::of(conn, project)?;
         Ok::<_, Problem>(match &app_id {
             None => accounts.ids(),

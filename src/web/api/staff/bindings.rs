@@ -50,6 +50,7 @@ pub(in super::super) async fn create(
     let whom = whom(body.into_inner())?;
     let bind = state.bridge.bind(caller.project_id, &staff_id, whom);
     let (binding, is_new) = bind.await?;
+    caller.made(binding.id);
     let status = if is_new {
         StatusCode::CREATED
     } else {

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use actix_web::HttpResponse;
-use actix_web::http::header;
+use actix_web::http::StatusCode;
 use actix_web::web::{Data, Json, Path, Query};
 use chrono::{DateTime, NaiveDateTime, Utc};
 use secrecy::ExposeSecret;
@@ -68,7 +68,7 @@ pub(in super::super) struct Paged {
 
 /// An invitation and what it is used with, shown this once.
 #[derive(Debug, Serialize)]
-struct InvitedView {
+pub(in super::super) struct InvitedView {
     #[serde(flatten)]
     invitation: InvitationView,
     /// Where WeChat shows the picture of the QR code.
@@ -118,7 +118,7 @@ pub(in super::super) async fn create(
     rates: Data<Rates>,
     staff_id: Path<String>,
     body: Body<Invite>,
-) -> Result<HttpResponse, Problem> {
+) -> Result<(Json<InvitedView>, StatusCode), Problem> {
     let body = body.into_inner();
     let (wanted, path) = wanted(&body)?;
     if wanted.rebind && !caller.may(Scope::Admin) {
@@ -146,10 +146,8 @@ pub(in super::super) async fn create(
         }),
         token,
     };
-    // What binds somebody has no place in a cache (RFC 9111, 5.2.2.5).
-    Ok(HttpResponse::Created()
-        .insert_header((header::CACHE_CONTROL, "no-store"))
-        .json(view))
+    caller.made(invitation.id);
+    Ok((Json(view), StatusCode::CREATED))
 }
 
 /// What is wanted, and the page of the mini-program.
