@@ -23,7 +23,7 @@ use refusals::Refused;
 
 /// WeChat itself gives a push up after five seconds.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Bytes of room that a body which does not say its length takes at a time.
+/// Bytes of room that a body takes at a time.
 const STEP: usize = 16 << 10;
 
 /// Why a callback is not taken in.
@@ -105,8 +105,11 @@ async fn take(
     if length > limit {
         return Err(Refuse::TooLarge);
     }
-    let mut room = state.intake.room(length)?;
-    let body = read(&mut payload, length, limit, Some(&mut room)).await?;
+    let is_trusted = query.signature.is_some();
+    // What a stranger announces and does not send takes no room from others.
+    let covered = if is_trusted { length } else { length.min(STEP) };
+    let mut room = state.intake.room(covered, is_trusted)?;
+    let body = read(&mut payload, covered, limit, Some(&mut room)).await?;
     let received = state
         .bridge
         .receive(&state.intake, account, &query, body, (room, since));
@@ -124,9 +127,9 @@ async fn unsigned(
     if length > callback::CONTAINER_CHECK_LENGTH {
         return Err(refused());
     }
-    let _room = state.intake.room(callback::CONTAINER_CHECK_LENGTH)?;
     let limit = callback::CONTAINER_CHECK_LENGTH;
-    match read(&mut payload, length, limit, None).await {
+    let _room = state.intake.room(limit, false)?;
+    match read(&mut payload, limit, limit, None).await {
         Ok(body) if callback::is_container_check(&body) => Ok(Answer::Success),
         Ok(_) | Err(Refuse::TooLarge) => Err(refused()),
         Err(error) => Err(error),
@@ -138,15 +141,14 @@ fn length(request: &HttpRequest) -> Option<usize> {
     length.to_str().ok()?.parse().ok()
 }
 
-/// Reads a body. What arrives beyond the said length, as where none is said, takes room of its own first.
+/// Reads a body. What arrives beyond the bytes for which there is room already takes more of it first.
 async fn read(
     payload: &mut web::Payload,
-    length: usize,
+    mut covered: usize,
     limit: usize,
     mut room: Option<&mut Room>,
 ) -> Result<Vec<u8>, Refuse> {
-    let mut body = Vec::with_capacity(length);
-    let mut covered = length;
+    let mut body = Vec::with_capacity(covered);
     let reading = async {
         while let Some(chunk) = payload.next().await {
             let chunk = chunk.map_err(|error| {

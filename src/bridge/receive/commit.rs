@@ -21,6 +21,8 @@ use crate::models::event::NewEvent;
 
 /// What a row costs beside its body, roughly: keeps the bound honest for small callbacks.
 const ROW_OVERHEAD: usize = 512;
+/// The part of the bytes that pushes may hold of which the query does not say that they are WeChat's.
+const DOUBTFUL: usize = 4;
 /// How often a commit is repeated while the database takes nothing.
 const AGAIN: Duration = Duration::from_millis(100);
 /// At most one line of a kind in this time about a database that takes nothing.
@@ -67,6 +69,7 @@ struct Caller {
 pub struct Intake {
     queue: mpsc::UnboundedSender<Waiting>,
     rooms: Rooms,
+    doubtful: Rooms,
     /// How long a caller is held.
     hold: Duration,
     spool: Option<Spool>,
@@ -100,6 +103,7 @@ impl Intake {
         let intake = Self {
             queue,
             rooms: Rooms::of(settings.queue_bytes),
+            doubtful: Rooms::of(settings.queue_bytes / DOUBTFUL),
             hold,
             spool,
         };
@@ -116,14 +120,20 @@ impl Intake {
         self.spool.as_ref()
     }
 
-    /// Room for a push whose body is said to have so many bytes, before any of it is read: what
-    /// is being read and what waits for its commit share one bound.
+    /// Room for so many bytes of a push, before any of them is read: what is being read and what waits for
+    /// its commit share one bound. Of that, a part is for those whose query says already that they are
+    /// WeChat's: others, whoever they are, never fill it.
     ///
     /// # Errors
     /// If there is none.
-    pub fn room(&self, bytes: usize) -> Result<Room, NotStored> {
-        let room = self.rooms.take(bytes.saturating_add(ROW_OVERHEAD));
-        room.ok_or(NotStored::Overloaded)
+    pub fn room(&self, bytes: usize, is_trusted: bool) -> Result<Room, NotStored> {
+        let bytes = bytes.saturating_add(ROW_OVERHEAD);
+        let room = self.rooms.take(bytes).ok_or(NotStored::Overloaded)?;
+        if is_trusted {
+            return Ok(room);
+        }
+        let doubtful = self.doubtful.take(bytes).ok_or(NotStored::Overloaded)?;
+        Ok(room.and_of(doubtful))
     }
 
     /// Stores an event of the account with this AppID, whose callback came in at `since`; returns once it

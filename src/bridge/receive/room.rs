@@ -16,6 +16,8 @@ pub struct Room {
     taken: Arc<AtomicUsize>,
     most: usize,
     bytes: usize,
+    /// The same share of a smaller bound.
+    also: Option<Box<Room>>,
 }
 
 impl Rooms {
@@ -33,6 +35,7 @@ impl Rooms {
             taken: Arc::clone(&self.taken),
             most: self.most,
             bytes,
+            also: None,
         };
         let before = self.taken.fetch_add(bytes, Ordering::Relaxed);
         // Where there is none, the drop of the room takes the bytes back.
@@ -41,8 +44,19 @@ impl Rooms {
 }
 
 impl Room {
+    /// The same bytes are a share of another bound too.
+    pub(super) fn and_of(mut self, also: Self) -> Self {
+        self.also = Some(Box::new(also));
+        self
+    }
+
     /// Takes so many bytes more, if there is room for them. Who is alone is let on whatever the size.
     pub fn grow(&mut self, bytes: usize) -> bool {
+        if let Some(also) = &mut self.also
+            && !also.grow(bytes)
+        {
+            return false;
+        }
         let before = self.taken.fetch_add(bytes, Ordering::Relaxed);
         let fits = before == self.bytes || before.saturating_add(bytes) <= self.most;
         if fits {
@@ -55,6 +69,9 @@ impl Room {
 
     /// Gives back what is over so many bytes.
     pub fn shrink(&mut self, bytes: usize) {
+        if let Some(also) = &mut self.also {
+            also.shrink(bytes);
+        }
         let over = self.bytes.saturating_sub(bytes);
         self.bytes -= over;
         self.taken.fetch_sub(over, Ordering::Relaxed);
@@ -92,6 +109,19 @@ mod tests {
         assert_eq!(rooms.left(), 50);
         drop((one, two));
         assert_eq!(rooms.left(), 100);
+    }
+
+    #[test]
+    fn a_share_of_two_bounds_is_within_both() {
+        let (all, few) = (Rooms::of(100), Rooms::of(20));
+        let mut one = all.take(10).unwrap().and_of(few.take(10).unwrap());
+        assert!(one.grow(5));
+        let other = all.take(10).unwrap().and_of(few.take(5).unwrap());
+        assert!(!one.grow(1), "the small one is full");
+        one.shrink(5);
+        assert_eq!((all.left(), few.left()), (85, 10));
+        drop((one, other));
+        assert_eq!((all.left(), few.left()), (100, 20));
     }
 
     #[test]

@@ -118,6 +118,29 @@ async fn one_budget(engine: Engine) {
 }
 
 both_engines! {
+    async fn bodies_of_which_the_query_says_nothing_leave_room_for_wechats(engine: Engine) {
+        let door = Door::with(engine, |config| config.intake.queue_bytes = 100_000).await;
+        let settings = door.account(Kind::OfficialAccount, Mode::Secure, Format::Xml).await;
+        let push = signed(&settings, &text(&settings, "hi"));
+        let mut doubtful = push.clone();
+        doubtful.query.retain(|(name, _)| *name != "signature");
+        let mut held = Vec::new();
+        for framing in ["Content-Length: 90000", "Content-Length: 20000", "Transfer-Encoding: chunked"] {
+            for _ in 0..4 {
+                held.push(door.begin(&settings, &doubtful, framing, b"").await);
+            }
+        }
+        assert_success(&door.knock(&settings.app_id, push).await);
+        drop(held);
+        // It is taken, if there is room for it.
+        let accepted = async {
+            while door.knock(&settings.app_id, doubtful.clone()).await.status != 200 {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        timeout(Duration::from_secs(20), accepted).await.unwrap();
+    }
+
     async fn nothing_of_a_body_is_awaited_whose_query_is_not_trusted(door: Door) {
         for mode in [Mode::Plain, Mode::Compatible, Mode::Secure] {
             let settings = door.account(Kind::OfficialAccount, mode, Format::Xml).await;
