@@ -149,7 +149,7 @@ impl Accounts {
             everything.unwrap_or_else(PoisonError::into_inner).clone()
         };
         if let Some((accounts, read_at)) = known
-            && now - read_at < TRUSTED_FOR
+            && (TimeDelta::zero()..TRUSTED_FOR).contains(&(now - read_at))
         {
             return Ok(accounts);
         }

@@ -133,7 +133,7 @@ impl Keys {
             let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
             known.get(&hash).cloned()
         };
-        if let Some(entry) = known.filter(|entry| now - entry.read_at < TRUSTED_FOR) {
+        if let Some(entry) = known.filter(|entry| is_fresh(now - entry.read_at)) {
             return Ok(entry.caller);
         }
         let stored = self
@@ -170,8 +170,7 @@ impl Keys {
     fn remember(&self, hash: Hash, caller: Option<Arc<Caller>>, read_at: NaiveDateTime) {
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= REMEMBERED {
-            known
-                .retain(|_, entry| entry.caller.is_some() && read_at - entry.read_at < TRUSTED_FOR);
+            known.retain(|_, entry| entry.caller.is_some() && is_fresh(read_at - entry.read_at));
         }
         known.insert(hash, Entry { caller, read_at });
     }
@@ -202,6 +201,12 @@ fn caller(stored: &ApiKey) -> Caller {
             .filter_map(|word| word.parse().ok())
             .collect(),
     }
+}
+
+/// Whether what was read so long ago is trusted still. What was read later than now was read before the
+/// clock went back.
+fn is_fresh(age: TimeDelta) -> bool {
+    (TimeDelta::zero()..TRUSTED_FOR).contains(&age)
 }
 
 #[cfg(test)]

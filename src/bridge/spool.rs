@@ -61,6 +61,10 @@ pub struct Spool {
     queue: mpsc::UnboundedSender<Entry>,
     /// Whether the database takes nothing, as far as is known.
     away: Arc<AtomicBool>,
+    /// Whether the file did not take what came last.
+    fails: Arc<AtomicBool>,
+    /// Bytes that it may have.
+    most: i64,
     accounts: Arc<RwLock<HashMap<String, Account>>>,
     wake: Arc<Notify>,
 }
@@ -90,11 +94,15 @@ impl Spool {
         });
         let accounts: Vec<Account> = accounts.await?;
         let (queue, incoming) = mpsc::unbounded_channel();
-        tokio::spawn(write(file.clone(), incoming, most_bytes));
+        let most = i64::try_from(most_bytes).unwrap_or(i64::MAX);
+        let fails = Arc::new(AtomicBool::new(false));
+        tokio::spawn(write(file.clone(), incoming, most, Arc::clone(&fails)));
         Ok(Self {
             file,
             queue,
             away: Arc::default(),
+            fails,
+            most,
             accounts: Arc::new(RwLock::new(by_app_id(accounts))),
             wake: Arc::default(),
         })
@@ -111,6 +119,12 @@ impl Spool {
             tracing::error!("the database takes no callbacks, they are kept in the spool");
         }
         self.wake.notify_one();
+    }
+
+    /// Whether it can keep what comes: it knows accounts, has room, and its file took what came last.
+    pub async fn takes(&self) -> bool {
+        let works = self.has_accounts() && !self.fails.load(Ordering::Relaxed);
+        works && matches!(self.fill().await, Ok(fill) if fill.bytes < self.most)
     }
 
     /// The database is back.
@@ -214,10 +228,13 @@ fn make_private(path: &Path) {
 }
 
 /// Writes what comes, everything that came during one commit in the next.
-async fn write(file: Db, mut incoming: mpsc::UnboundedReceiver<Entry>, most_bytes: u64) {
-    let most = i64::try_from(most_bytes).unwrap_or(i64::MAX);
+async fn write(
+    file: Db,
+    mut incoming: mpsc::UnboundedReceiver<Entry>,
+    most: i64,
+    fails: Arc<AtomicBool>,
+) {
     let mut waiting = Vec::with_capacity(BATCH);
-    let mut is_told = false;
     while incoming.recv_many(&mut waiting, BATCH).await > 0 {
         let (events, callers): (Vec<Spooled>, Vec<oneshot::Sender<bool>>) = waiting
             .drain(..)
@@ -234,12 +251,11 @@ async fn write(file: Db, mut incoming: mpsc::UnboundedReceiver<Entry>, most_byte
         let kept = kept.await;
         match &kept {
             Ok(()) => {
-                is_told = false;
+                fails.store(false, Ordering::Relaxed);
                 metrics::spooled(count);
             }
             // Once until it works again: callbacks come by the thousand.
-            Err(error) if !is_told => {
-                is_told = true;
+            Err(error) if !fails.swap(true, Ordering::Relaxed) => {
                 tracing::error!(events.count = count, %error, "callbacks cannot be kept in the spool");
             }
             Err(_) => {}

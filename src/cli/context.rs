@@ -35,7 +35,8 @@ pub(super) fn open_database(config: &Config) -> Result<Db> {
     if url.engine() == Engine::Sqlite {
         make_private(&config.data_dir)?;
         url.make_private()
-            .with_context(|| format!("making {url} private"))?;
+            .map_err(|error| DbError::Unavailable(format!("making {url} private: {error}")))
+            .context("opening the database")?;
     }
     let db = Db::open(&url, &config.database).context("opening the database")?;
     let applied = db.migrate()?;

@@ -5,6 +5,7 @@ use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand};
 
 use super::context;
+use super::terminal::say;
 use crate::bridge::Bridge;
 use crate::bridge::process::MAX_REPLAYED;
 use crate::config::Config;
@@ -77,7 +78,7 @@ async fn replay(bridge: &Bridge, ids: Vec<EventId>, wanted: Wanted, all: bool) -
         true => replay_all(bridge, &accounts, filter).await?,
         false => replay_these(bridge, accounts, ids).await?,
     };
-    println!("{taken} are processed once more by `queqiao serve`");
+    say!("{taken} are processed once more by `queqiao serve`");
     Ok(())
 }
 

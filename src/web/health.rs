@@ -27,9 +27,15 @@ pub(super) async fn ready(state: web::Data<State>) -> HttpResponse {
 /// `GET /readyz/callbacks`: a callback can be made durable, in the database or in the spool. For whoever
 /// decides where WeChat's pushes go: a process without its database takes them all the same.
 pub(super) async fn ready_for_callbacks(state: web::Data<State>) -> HttpResponse {
-    match state.intake.away() {
-        Some(_) => HttpResponse::Ok().body("ready: callbacks are kept in the spool"),
-        None => ready(state).await,
+    let Some(spool) = state.intake.spool() else {
+        return ready(state).await;
+    };
+    if !spool.is_away() && state.bridge.readiness.look().await.is_ok() {
+        return HttpResponse::Ok().body("ready");
+    }
+    match spool.takes().await {
+        true => HttpResponse::Ok().body("ready: callbacks are kept in the spool"),
+        false => ready(state).await,
     }
 }
 

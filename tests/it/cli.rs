@@ -4,6 +4,7 @@ mod commands;
 mod crash;
 mod demo;
 mod erase;
+mod events;
 mod explain;
 #[cfg(target_os = "linux")]
 mod memory;

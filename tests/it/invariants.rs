@@ -5,6 +5,7 @@ mod duplicates;
 mod faults;
 mod import;
 mod link;
+mod outage;
 mod overdue;
 mod profile;
 mod progress;

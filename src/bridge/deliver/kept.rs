@@ -38,17 +38,26 @@ impl Unrecorded {
 impl Bridge {
     /// Keeps what could not be recorded now.
     pub(super) fn keep_record(&self, record: Arc<Record>, leased_until: NaiveDateTime) {
+        let tries = record.tries();
+        let mut list = self.unrecorded.list();
+        if list.len() >= MOST {
+            drop(list);
+            tracing::error!(
+                batch.tries = tries,
+                limit = MOST,
+                "too many batches are kept already: what came of this one counts as interrupted"
+            );
+            return;
+        }
+        list.push_back(Kept {
+            record,
+            leased_until,
+        });
+        drop(list);
         tracing::warn!(
-            batch.tries = record.tries(),
+            batch.tries = tries,
             "what came of a batch is kept until the database is back"
         );
-        let mut list = self.unrecorded.list();
-        if list.len() < MOST {
-            list.push_back(Kept {
-                record,
-                leased_until,
-            });
-        }
     }
 
     /// Records what is kept.

@@ -5,15 +5,15 @@ use std::sync::mpsc;
 use std::thread::JoinHandle;
 
 use diesel::connection::SimpleConnection;
-use queqiao::db::{Conn, Db, Engine};
+use queqiao::db::{Conn, DatabaseUrl, Db, Engine};
 use queqiao::simulator::{Origin, population};
 use serde_json::{Value, json};
 
 use super::crash::{follow, send_again};
 use super::{OA, Shop};
 use crate::support::Fixture;
-use crate::support::TestDb;
 use crate::support::program::{Running, eventually};
+use crate::support::{TestDb, postgres};
 
 /// Somebody who holds the events, so that nobody else writes one.
 struct Held {
@@ -23,7 +23,12 @@ struct Held {
 
 impl Held {
     fn events(database: &TestDb) -> Self {
-        let db = Db::open(&database.url(), 1).unwrap();
+        Self::all_of(&database.url())
+    }
+
+    /// Everything in a file, where it is one, else the events.
+    fn all_of(url: &DatabaseUrl) -> Self {
+        let db = Db::open(url, 1).unwrap();
         let (release, released) = mpsc::channel();
         let (held, is_held) = mpsc::channel();
         let thread = std::thread::spawn(move || {
@@ -79,13 +84,47 @@ async fn shop_that_holds_for_200_ms(engine: Engine) -> Shop {
 /// Ends once the program keeps the accounts beside its spool.
 async fn accounts_are_known(shop: &Shop) {
     let path = shop.program.directory.join("data/spool.db");
-    let db = Db::open(&queqiao::db::DatabaseUrl::sqlite_file(&path), 1).unwrap();
+    let db = Db::open(&DatabaseUrl::sqlite_file(&path), 1).unwrap();
     eventually("the accounts", async || {
         let known =
             db.read(|conn| Ok::<_, queqiao::db::DbError>(queqiao::models::spool::accounts(conn)?));
         (known.await.unwrap().len() == 2).then_some(())
     })
     .await;
+}
+
+/// A balancer that takes a process out for its answer would never send it the first push of an outage.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn callbacks_are_welcome_in_an_outage_as_long_as_they_can_be_kept() {
+    if !postgres::is_there() {
+        return;
+    }
+    for (bytes, status) in [("1000000000", 200), ("1", 503), ("0", 503)] {
+        let mut shop = shop_that_holds_for_200_ms(Engine::Postgres).await;
+        let settings = &mut shop.program.settings;
+        settings.push(("QUEQIAO_INTAKE__SPOOL_BYTES", bytes));
+        let running = shop.program.serve(&["serve"]);
+        if bytes != "0" {
+            accounts_are_known(&shop).await;
+        }
+        let server = postgres::server().unwrap();
+        let away = server.lock_out(shop.program.database.text());
+        let asked = async |path: &str| {
+            let url = format!("{}{path}", running.url);
+            shop.http.get(url).send().await.unwrap().status().as_u16()
+        };
+        eventually("the outage", async || {
+            (asked("/readyz").await == 503).then_some(())
+        })
+        .await;
+        assert_eq!(asked("/readyz/callbacks").await, status, "{bytes}");
+        drop(away);
+        eventually("the database", async || {
+            (asked("/readyz").await == 200).then_some(())
+        })
+        .await;
+        assert_eq!(asked("/readyz/callbacks").await, 200);
+    }
 }
 
 both_engines! {
@@ -178,6 +217,24 @@ both_engines! {
             }).await;
             events(&shop, &running, 2).await;
         }
+    }
+
+    async fn a_spool_that_fails_keeps_no_callback_from_a_database_that_is_back(engine: Engine) {
+        let shop = shop_that_holds_for_200_ms(engine).await;
+        let running = shop.program.serve(&["serve"]);
+        accounts_are_known(&shop).await;
+        let path = shop.program.directory.join("data/spool.db");
+        let database = Held::events(&shop.program.database);
+        let spool = Held::all_of(&DatabaseUrl::sqlite_file(&path));
+        let push = follow(&shop, 1);
+        assert_eq!(send_again(&shop, &running, &push).await.status(), 503);
+        database.release();
+        eventually("the database", async || {
+            let answer = send_again(&shop, &running, &push).await;
+            (answer.status() == 200).then_some(())
+        }).await;
+        events(&shop, &running, 1).await;
+        spool.release();
     }
 
     async fn the_spool_of_a_replica_that_is_gone_is_drained_by_hand(engine: Engine) {

@@ -10,7 +10,7 @@ use queqiao::db::{Conn, Db, DbError, Engine, Limits, Options};
 use queqiao::simulator::population;
 use serde_json::{Value, json};
 
-use super::{MP, OA, Stage};
+use super::{MP, OA, SEND, Stage};
 use crate::support::postgres;
 
 const FULL: &str = "could not extend file: No space left on device, database or disk is full";
@@ -204,6 +204,65 @@ async fn a_transaction_that_does_nothing_is_ended_by_the_server() {
             .await
             .iter()
             .all(|state| state == "processed")
+    );
+}
+
+/// A transaction that counts calls and goes no further, on a connection of this process.
+fn stopped_while_it_counts(process: &Bridge) -> Conn {
+    let mut connection = process.db.connect().unwrap();
+    let Conn::Postgres(inner) = &mut connection else {
+        panic!("this is PostgreSQL");
+    };
+    inner
+        .batch_execute("BEGIN; SELECT 1 FROM budgets FOR UPDATE")
+        .unwrap();
+    connection
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn messages_go_on_after_a_process_was_stopped_while_it_counted_them() {
+    if !postgres::is_there() {
+        return;
+    }
+    let stage = Stage::with(Engine::Postgres, Default::default()).await;
+    stage.staff("s1", 1).await;
+    stage.notify("s1").await;
+    stage.app.drain().await;
+    let stopped = stopped_while_it_counts(&impatient(&stage).await);
+    let list = stage.notify("s1").await;
+    stage.app.bridge.deliver_step().await.unwrap();
+    assert_eq!(stage.calls(SEND), 2, "without a step more");
+    drop(stopped);
+    stage.app.drain().await;
+    assert_eq!(stage.delivery(&list).await["state"], "delivered");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_could_not_be_counted_is_given_back_and_sent_once() {
+    if !postgres::is_there() {
+        return;
+    }
+    let stage = Stage::with(Engine::Postgres, Default::default()).await;
+    stage.staff("s1", 1).await;
+    stage.notify("s1").await;
+    stage.app.drain().await;
+    let list = stage.notify("s1").await;
+    let frozen = frozen(&stage, "budgets");
+    let other = impatient(&stage).await;
+    other.deliver_step().await.unwrap_err();
+    assert_eq!(stage.calls(SEND), 1);
+    drop(frozen);
+    let before = stage.app.clock.now();
+    stage.app.bridge.deliver_step().await.unwrap();
+    assert_eq!(stage.calls(SEND), 2, "no lease has to run out first");
+    assert_eq!(stage.app.clock.now(), before);
+    stage.app.drain().await;
+    let delivery = stage.delivery(&list).await;
+    assert_eq!(delivery["state"], "delivered", "{delivery}");
+    assert_eq!(
+        delivery["attempts"].as_array().unwrap().len(),
+        1,
+        "{delivery}"
     );
 }
 

@@ -1,0 +1,66 @@
+//! What is answered while the database is away: soon, and with few lines in the log.
+
+use std::time::{Duration, Instant};
+
+use queqiao::db::Engine;
+use reqwest::Method;
+
+use super::Stage;
+use crate::support::{logs, postgres};
+
+/// What callers are promised, and as much again for a machine that is busy.
+const SOON: Duration = Duration::from_secs(2);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_outage_is_told_soon_and_with_one_line_a_second() {
+    if !postgres::is_there() {
+        return;
+    }
+    logs::capture();
+    let stage = Stage::with_settings(Engine::Postgres, Default::default(), |config| {
+        config.intake.hold_ms = 300;
+    })
+    .await;
+    let app = &stage.app;
+    stage.follows(1).await;
+    app.drain().await;
+    let server = postgres::server().unwrap();
+    let away = server.lock_out(app.database.text());
+    // What is known of the account is old, and cannot be read again.
+    app.advance(Duration::from_secs(60));
+    let lines = || logs::lines_with("requests fail").len();
+    let (told, begun) = (lines(), Instant::now());
+    let in_time = |asked: Instant| {
+        let took = asked.elapsed();
+        assert!(took < SOON, "{took:?}");
+    };
+    for _ in 0..5 {
+        let asked = Instant::now();
+        let answers = (0..10).map(|_| app.get(&stage.key, "/staff"));
+        for answer in futures_util::future::join_all(answers).await {
+            answer.refused(503, "unavailable", "");
+        }
+        in_time(asked);
+        let asked = Instant::now();
+        let ready = app.send(app.request(Method::GET, "/readyz")).await;
+        assert_eq!(ready.status, 503);
+        in_time(asked);
+    }
+    let seconds = usize::try_from(begun.elapsed().as_secs()).unwrap();
+    let lines = lines() - told;
+    assert!(lines <= seconds + 2, "{lines} lines in {seconds} s");
+    let asked = Instant::now();
+    let push = stage
+        .world()
+        .follow(super::OA, 2, queqiao::simulator::Origin::search());
+    let push = push.await.unwrap();
+    assert!(!push.verdict.is_accepted(), "{push:?}");
+    in_time(asked);
+    drop(away);
+    stage.follows(3).await;
+    app.get(&stage.key, "/staff").await.ok(200);
+    assert_eq!(
+        app.send(app.request(Method::GET, "/readyz")).await.status,
+        200
+    );
+}
