@@ -197,7 +197,8 @@ async fn each_change_is_logged_with_its_key_and_each_kind_of_refusal_is_told() {
         deleted.contains("method=DELETE") && deleted.contains("status=404"),
         "{deleted}"
     );
-    let endpoint = serde_json::json!({"url": "https://example.com/hook", "events": ["ping"]});
+    let endpoint =
+        serde_json::json!({"url": "https://example.com/hook", "events": ["staff.bound"]});
     let endpoint = app.post(key, "/webhooks", endpoint).await.ok(201);
     let made = format!("made={}", endpoint["id"]);
     assert!(

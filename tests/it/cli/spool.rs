@@ -37,7 +37,8 @@ impl Held {
                 Conn::Postgres(conn) => conn.batch_execute(postgres).unwrap(),
                 Conn::Sqlite(conn) => conn.batch_execute(sqlite).unwrap(),
             };
-            let lock = "BEGIN; LOCK TABLE events IN ACCESS EXCLUSIVE MODE";
+            let lock = "SET idle_in_transaction_session_timeout = 0; BEGIN; \
+                        LOCK TABLE events IN ACCESS EXCLUSIVE MODE";
             run(&mut conn, lock, "BEGIN EXCLUSIVE");
             held.send(()).unwrap();
             released.recv().unwrap();

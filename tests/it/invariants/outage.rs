@@ -30,9 +30,9 @@ async fn an_outage_is_told_soon_and_with_one_line_a_second() {
     app.advance(Duration::from_secs(60));
     let lines = || logs::lines_with("requests fail").len();
     let (told, begun) = (lines(), Instant::now());
-    let in_time = |asked: Instant| {
+    let in_time = |asked: Instant, tries: u32| {
         let took = asked.elapsed();
-        assert!(took < SOON, "{took:?}");
+        assert!(took < SOON * tries, "{took:?}");
     };
     for _ in 0..5 {
         let asked = Instant::now();
@@ -40,11 +40,11 @@ async fn an_outage_is_told_soon_and_with_one_line_a_second() {
         for answer in futures_util::future::join_all(answers).await {
             answer.refused(503, "unavailable", "");
         }
-        in_time(asked);
+        in_time(asked, 1);
         let asked = Instant::now();
         let ready = app.send(app.request(Method::GET, "/readyz")).await;
         assert_eq!(ready.status, 503);
-        in_time(asked);
+        in_time(asked, 1);
     }
     let seconds = usize::try_from(begun.elapsed().as_secs()).unwrap();
     let lines = lines() - told;
@@ -55,7 +55,8 @@ async fn an_outage_is_told_soon_and_with_one_line_a_second() {
         .follow(super::OA, 2, queqiao::simulator::Origin::search());
     let push = push.await.unwrap();
     assert!(!push.verdict.is_accepted(), "{push:?}");
-    in_time(asked);
+    // WeChat tries four times.
+    in_time(asked, 4);
     drop(away);
     stage.follows(3).await;
     app.get(&stage.key, "/staff").await.ok(200);
