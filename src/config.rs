@@ -3,6 +3,7 @@
 mod api;
 mod budgets;
 mod environment;
+mod server;
 mod webhooks;
 
 use std::path::{Path, PathBuf};
@@ -17,6 +18,7 @@ use url::Url;
 
 pub use api::Api;
 pub use budgets::{AccountBudgets, Budget, Budgets};
+pub use server::Server;
 pub use webhooks::Webhooks;
 
 /// The defaults, as documented for operators.
@@ -55,26 +57,6 @@ pub struct Config {
     pub customer: Customer,
     /// Telling the business's endpoints.
     pub webhooks: Webhooks,
-}
-
-/// The HTTP server.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Server {
-    /// Address and port to listen on.
-    pub bind: String,
-    /// Under which address it is reached from outside; empty where that is not said.
-    pub public_url: String,
-    /// Threads; 0 means one per processor.
-    pub workers: usize,
-    /// How long a connection may stay on which nothing comes of what the client does, seconds.
-    pub stalled_seconds: u64,
-    /// How long the body of an API request may take, seconds.
-    pub body_seconds: u64,
-    /// Connections of one address; 0: any number.
-    pub max_connections_per_address: usize,
-    /// How long a shutdown waits for what is in flight, seconds.
-    pub shutdown_seconds: u64,
 }
 
 /// The database.
@@ -335,6 +317,7 @@ impl Config {
                 rule: "must be at most 86400, a day; 0 switches it off",
             });
         }
+        self.server.check()?;
         self.api.check()?;
         self.webhooks.check()
     }
@@ -413,6 +396,29 @@ mod tests {
         let text = config.check().unwrap_err().to_string();
         assert!(text.contains("deliver.lease_seconds is 601"), "{text}");
         assert!(text.contains("at most 300"), "{text}");
+    }
+
+    #[test]
+    fn the_limits_of_connections_are_limits() {
+        let refused = |change: fn(&mut Server), name: &str| {
+            let mut config = Config::default();
+            change(&mut config.server);
+            let text = config.check().unwrap_err().to_string();
+            assert!(text.contains(name), "{text}");
+        };
+        refused(|server| server.workers = 513, "server.workers is 513");
+        refused(
+            |server| server.stalled_seconds = 0,
+            "server.stalled_seconds is 0",
+        );
+        refused(
+            |server| server.body_seconds = 601,
+            "server.body_seconds is 601",
+        );
+        refused(
+            |server| server.max_connections = 15,
+            "server.max_connections is 15",
+        );
     }
 
     #[test]

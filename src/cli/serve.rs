@@ -48,6 +48,7 @@ pub(super) async fn run(mut config: Config, args: Args) -> Result<()> {
     if let Some(bind) = args.bind {
         config.server.bind = bind;
     }
+    web::raise_descriptors();
     let is_said = !config.server.public_url.is_empty();
     let listener = TcpListener::bind(&config.server.bind)
         .with_context(|| format!("listening on {}", config.server.bind))?;

@@ -4,25 +4,36 @@
 
 use std::cell::Cell;
 use std::collections::HashMap;
-use std::io::{Error, ErrorKind, IoSlice, Result};
-use std::net::IpAddr;
+use std::io::{IoSlice, Result};
+use std::net::{IpAddr, Ipv6Addr};
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use actix_web::rt::net::TcpStream;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::{Instant, sleep_until};
 
-/// What a connection is at: shared by its socket and by the service above, which knows when a request is worked on.
+use crate::logging;
+
+/// Bytes of an answer that have to be taken before the time begins anew: one that is taken byte by byte is not taken.
+const TAKEN: usize = 16 << 10;
+
+/// What a connection is at: shared by its socket, by the service above, which knows when a request is worked on, and by
+/// the watch beside both.
 #[derive(Debug)]
 pub(super) struct Phase {
     /// A handler has the request. Whoever reads a body limits the time for it.
     is_busy: Cell<bool>,
     /// Since when nobody here has had anything to do for it.
     since: Cell<Instant>,
+    /// Bytes of answers taken since then.
+    taken: Cell<usize>,
+    /// Nothing has come of it for too long.
+    is_over: Cell<bool>,
 }
 
 impl Phase {
@@ -30,6 +41,8 @@ impl Phase {
         Rc::new(Self {
             is_busy: Cell::new(false),
             since: Cell::new(Instant::now()),
+            taken: Cell::new(0),
+            is_over: Cell::new(false),
         })
     }
 
@@ -41,67 +54,147 @@ impl Phase {
     /// The answer is there.
     pub(super) fn end(&self) {
         self.is_busy.set(false);
-        self.since.set(Instant::now());
+        self.anew(Instant::now());
+    }
+
+    fn anew(&self, now: Instant) {
+        self.since.set(now);
+        self.taken.set(0);
+    }
+
+    /// So many bytes of an answer were taken.
+    fn take(&self, bytes: usize) {
+        let taken = self.taken.get().saturating_add(bytes);
+        if taken < TAKEN {
+            self.taken.set(taken);
+        } else {
+            self.anew(Instant::now());
+        }
+    }
+
+    /// When to look again; none if it has been too long.
+    fn next_look(&self, now: Instant, limit: Duration) -> Option<Instant> {
+        if self.is_busy.get() {
+            return Some(now + limit);
+        }
+        let deadline = self.since.get() + limit;
+        (deadline > now).then_some(deadline)
+    }
+
+    /// Completes once nothing has come of the connection for so long. It is awaited beside what serves the connection,
+    /// and not looked at by its reads and writes: what waits for neither would never be asked.
+    pub(super) async fn stalled(&self, limit: Duration) {
+        while let Some(next) = self.next_look(Instant::now(), limit) {
+            sleep_until(next).await;
+        }
+        self.is_over.set(true);
     }
 }
 
-/// How many connections each address has.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Addresses(Arc<Mutex<HashMap<IpAddr, usize>>>);
-
-/// One connection of an address, until it is dropped.
-#[derive(Debug)]
-pub(super) struct Counted {
-    addresses: Addresses,
-    address: IpAddr,
+/// The connections that there are, in all and of each address.
+#[derive(Clone, Debug)]
+pub(super) struct Connections {
+    open: Arc<AtomicUsize>,
+    by_address: Arc<Mutex<HashMap<IpAddr, usize>>>,
+    /// How many there may be, for a line in the log: the server sees to it that there are no more.
+    most: usize,
+    /// Of one address; 0: any number.
+    most_of_one: usize,
 }
 
-impl Addresses {
-    /// Counts a connection, unless its address has as many as it may.
-    pub(super) fn count(&self, address: IpAddr, most: usize) -> Option<Counted> {
-        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = counts.entry(address).or_default();
-        if *count >= most {
-            return None;
+/// One of them, until it is dropped.
+#[derive(Debug)]
+pub(super) struct Counted {
+    connections: Connections,
+    address: Option<IpAddr>,
+}
+
+impl Connections {
+    pub(super) fn new(most: usize, most_of_one: usize) -> Self {
+        Self {
+            open: Arc::default(),
+            by_address: Arc::default(),
+            most,
+            most_of_one,
         }
-        *count += 1;
+    }
+
+    /// Counts a connection, unless its address has as many as it may.
+    pub(super) fn count(&self, peer: IpAddr) -> Option<Counted> {
+        let address = (self.most_of_one > 0).then(|| owner(peer));
+        if let Some(address) = address {
+            let mut counts = self.counts();
+            let count = counts.entry(address).or_default();
+            if *count >= self.most_of_one {
+                drop(counts);
+                if let Some(unsaid) = logging::now_and_then("connections of one address") {
+                    let most = self.most_of_one;
+                    tracing::warn!(%address, most, unsaid, "connection refused: its address has as many as it may");
+                }
+                return None;
+            }
+            *count += 1;
+        }
+        let open = self.open.fetch_add(1, Ordering::Relaxed) + 1;
+        if open >= self.most
+            && let Some(unsaid) = logging::now_and_then("connections")
+        {
+            let most = self.most;
+            tracing::warn!(
+                most,
+                unsaid,
+                "as many connections as there may be: others wait"
+            );
+        }
         Some(Counted {
-            addresses: self.clone(),
+            connections: self.clone(),
             address,
         })
+    }
+
+    fn counts(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
+        self.by_address
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Who has an address: of IPv6, anybody has 2⁶⁴ of them.
+fn owner(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
+        v4 @ IpAddr::V4(_) => v4,
     }
 }
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        let counts = &self.addresses.0;
-        let mut counts = counts.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = counts.get_mut(&self.address) {
+        self.connections.open.fetch_sub(1, Ordering::Relaxed);
+        let Some(address) = self.address else {
+            return;
+        };
+        let mut counts = self.connections.counts();
+        if let Some(count) = counts.get_mut(&address) {
             *count -= 1;
             if *count == 0 {
-                counts.remove(&self.address);
+                counts.remove(&address);
             }
         }
     }
 }
 
-/// A socket that fails once nothing has come of it for too long: no request was begun and no byte of an answer taken.
-/// Bytes that arrive do not count, or one a second would do.
+/// A socket that notes what is taken of the answers. Bytes that arrive do not count, or one a second would do.
 pub(super) struct Connection {
     stream: TcpStream,
     phase: Rc<Phase>,
-    limit: Duration,
-    timer: Option<Pin<Box<Sleep>>>,
-    _counted: Option<Counted>,
+    _counted: Counted,
 }
 
 impl Connection {
-    pub(super) fn new(stream: TcpStream, limit: Duration, counted: Option<Counted>) -> Self {
+    pub(super) fn new(stream: TcpStream, counted: Counted) -> Self {
         Self {
             stream,
             phase: Phase::new(),
-            limit,
-            timer: None,
             _counted: counted,
         }
     }
@@ -110,28 +203,18 @@ impl Connection {
         Rc::clone(&self.phase)
     }
 
-    /// Fails if it has been too long, and wakes the task when it will be.
-    fn poll_limit(&mut self, cx: &mut Context<'_>) -> Result<()> {
-        if self.phase.is_busy.get() {
-            return Ok(());
-        }
-        let deadline = self.phase.since.get() + self.limit;
-        let timer = self
-            .timer
-            .get_or_insert_with(|| Box::pin(sleep_until(deadline)));
-        if timer.deadline() != deadline {
-            timer.as_mut().reset(deadline);
-        }
-        match timer.as_mut().poll(cx) {
-            Poll::Pending => Ok(()),
-            Poll::Ready(()) => Err(Error::new(ErrorKind::TimedOut, "the client does nothing")),
+    fn note(&self, written: &Poll<Result<usize>>) {
+        if let Poll::Ready(Ok(bytes)) = written {
+            self.phase.take(*bytes);
         }
     }
+}
 
-    /// Bytes were taken.
-    fn progress(&self, written: &Poll<Result<usize>>) {
-        if matches!(written, Poll::Ready(Ok(1..))) {
-            self.phase.since.set(Instant::now());
+impl Drop for Connection {
+    fn drop(&mut self) {
+        if self.phase.is_over.get() {
+            // What was not taken in all this time is not kept for another while by the system.
+            let _ = self.stream.set_zero_linger();
         }
     }
 }
@@ -142,7 +225,6 @@ impl AsyncRead for Connection {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<Result<()>> {
-        self.poll_limit(cx)?;
         Pin::new(&mut self.stream).poll_read(cx, buffer)
     }
 }
@@ -154,10 +236,7 @@ impl AsyncWrite for Connection {
         bytes: &[u8],
     ) -> Poll<Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
-        self.progress(&written);
-        if written.is_pending() {
-            self.poll_limit(cx)?;
-        }
+        self.note(&written);
         written
     }
 
@@ -167,10 +246,7 @@ impl AsyncWrite for Connection {
         bytes: &[IoSlice<'_>],
     ) -> Poll<Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bytes);
-        self.progress(&written);
-        if written.is_pending() {
-            self.poll_limit(cx)?;
-        }
+        self.note(&written);
         written
     }
 
@@ -184,5 +260,51 @@ impl AsyncWrite for Connection {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_secs(10);
+
+    #[test]
+    fn the_time_begins_anew_with_an_answer_and_with_what_is_taken_of_it() {
+        let phase = Phase::new();
+        let start = phase.since.get();
+        assert_eq!(phase.next_look(start, LIMIT), Some(start + LIMIT));
+        assert_eq!(phase.next_look(start + LIMIT, LIMIT), None);
+        phase.begin();
+        let late = start + 3 * LIMIT;
+        assert_eq!(phase.next_look(late, LIMIT), Some(late + LIMIT));
+        phase.end();
+        let since = phase.since.get();
+        assert!(since >= start);
+        for _ in 1..TAKEN {
+            phase.take(1);
+        }
+        assert_eq!(phase.since.get(), since, "byte by byte");
+        phase.take(1);
+        assert_eq!(phase.taken.get(), 0);
+    }
+
+    #[test]
+    fn an_address_has_so_many_and_a_network_of_ipv6_counts_as_one() {
+        let connections = Connections::new(100, 2);
+        let count = |text: &str| connections.count(text.parse().unwrap());
+        for [first, second, third] in [
+            ["192.0.2.1", "::ffff:192.0.2.1", "192.0.2.1"],
+            ["2001:db8::1", "2001:db8::ffff:0:0:1", "2001:db8::2"],
+        ] {
+            let held = [count(first).unwrap(), count(second).unwrap()];
+            assert!(count(third).is_none());
+            let [one, _other] = held;
+            drop(one);
+            assert!(count(third).is_some());
+        }
+        assert!(count("192.0.2.2").is_some());
+        assert!(connections.counts().is_empty());
+        assert_eq!(connections.open.load(Ordering::Relaxed), 0);
     }
 }

@@ -3,6 +3,7 @@
 mod commands;
 mod crash;
 mod demo;
+mod descriptors;
 mod erase;
 mod events;
 mod explain;

@@ -15,6 +15,7 @@ mod api;
 mod architecture;
 mod callback;
 mod cli;
+mod connections;
 mod docs;
 mod foundation;
 mod invariants;

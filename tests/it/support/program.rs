@@ -25,6 +25,8 @@ pub(crate) struct Program {
     pub(crate) wechat: String,
     /// Other settings, as variables.
     pub(crate) settings: Vec<(&'static str, &'static str)>,
+    /// How many descriptors it may have: at first, and if it asks for more.
+    pub(crate) descriptors: Option<(u32, u32)>,
 }
 
 /// What a command said.
@@ -53,12 +55,22 @@ impl Program {
             directory,
             wechat: "http://127.0.0.1:9/".to_owned(),
             settings: Vec::new(),
+            descriptors: None,
         }
     }
 
     /// The program, ready to be started.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_queqiao"));
+        let program = env!("CARGO_BIN_EXE_queqiao");
+        let mut command = match self.descriptors {
+            None => Command::new(program),
+            Some((soft, hard)) => {
+                let limit = format!("ulimit -S -n {soft} && ulimit -H -n {hard}");
+                let mut command = Command::new("sh");
+                command.args(["-c", &format!("{limit} && exec \"$0\" \"$@\""), program]);
+                command
+            }
+        };
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("QUEQIAO_") {
                 command.env_remove(name);
