@@ -12,6 +12,55 @@ pub fn is_public(address: IpAddr) -> bool {
     }
 }
 
+/// Whether an address is one at which clouds tell their machines, and whoever asks from them, what they are and with
+/// which credentials: no setting opens these. All that is link-local counts, as no endpoint is there.
+pub fn is_metadata(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => is_metadata_v4(address),
+        IpAddr::V6(address) => match inner_v4(address) {
+            Some(inner) => is_metadata_v4(inner),
+            None => is_metadata_v6(address),
+        },
+    }
+}
+
+fn is_metadata_v4(address: Ipv4Addr) -> bool {
+    match address.octets() {
+        // Link-local: 169.254.169.254 of most clouds, .170.2 and .170.23 of AWS, 169.254.0.23 of Tencent.
+        [169, 254, ..]
+        // Alibaba, Volcano Engine, Oracle, Azure.
+        | [100, 100, 100, 200]
+        | [100, 96, 0, 96]
+        | [192, 0, 0, 192]
+        | [168, 63, 129, 16] => true,
+        _ => false,
+    }
+}
+
+fn is_metadata_v6(address: Ipv6Addr) -> bool {
+    match address.segments() {
+        // Link-local, AWS, Google, Scaleway.
+        [0xfe80..=0xfebf, ..]
+        | [0xfd00, 0x0ec2, ..]
+        | [0xfd20, 0x00ce, ..]
+        | [0xfd00, 0x0042, 0, 0, 0, 0, 0, 0x0042] => true,
+        _ => false,
+    }
+}
+
+/// Whether a name is that of such a service, wherever it leads.
+pub fn is_metadata_name(name: &str) -> bool {
+    const NAMES: [&str; 5] = [
+        "metadata.google.internal",
+        "metadata.goog",
+        "metadata.tencentyun.com",
+        "instance-data",
+        "instance-data.ec2.internal",
+    ];
+    let name = name.trim_end_matches('.');
+    NAMES.iter().any(|known| name.eq_ignore_ascii_case(known))
+}
+
 fn is_public_v4(address: Ipv4Addr) -> bool {
     let [a, b, c, d] = address.octets();
     let special = match (a, b, c) {
@@ -130,6 +179,46 @@ mod tests {
         ] {
             assert!(!public(text), "{text}");
         }
+    }
+
+    #[test]
+    fn what_clouds_tell_their_machines_is_known() {
+        for text in [
+            "169.254.169.254",
+            "169.254.170.2",
+            "169.254.0.23",
+            "100.100.100.200",
+            "100.96.0.96",
+            "192.0.0.192",
+            "168.63.129.16",
+            "::ffff:169.254.169.254",
+            "64:ff9b::169.254.169.254",
+            "2002:a9fe:a9fe::1",
+            "fe80::a9fe:a9fe",
+            "fd00:ec2::254",
+            "fd00:ec2::23",
+            "fd20:ce::254",
+            "fd00:42::42",
+        ] {
+            let address = text.parse().unwrap();
+            assert!(is_metadata(address) && !is_public(address), "{text}");
+        }
+        for text in [
+            "127.0.0.1",
+            "10.0.0.1",
+            "192.168.1.1",
+            "100.100.100.201",
+            "::1",
+            "fd00::1",
+            "fd12:3456::1",
+            "1.1.1.1",
+            "2606:4700:4700::1111",
+        ] {
+            assert!(!is_metadata(text.parse().unwrap()), "{text}");
+        }
+        assert!(is_metadata_name("METADATA.google.internal."));
+        assert!(is_metadata_name("metadata.tencentyun.com"));
+        assert!(!is_metadata_name("metadata.example.com"));
     }
 
     #[test]

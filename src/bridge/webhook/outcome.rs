@@ -2,7 +2,7 @@
 
 use chrono::{NaiveDateTime, TimeDelta};
 
-use super::post::{Answer, PostError};
+use super::post::{Answer, PostError, UrlError};
 use crate::bridge::retry::Backoff;
 use crate::config;
 use crate::models::webhook::{Done, Leased, MessageState, Turn, Webhook};
@@ -63,6 +63,8 @@ impl Tried {
             Ok(_) if self.was_taken() => "taken",
             Ok(_) => "refused",
             Err(PostError::TimeOut) => "timed_out",
+            // Unknown names are the most of these, and are not told from others.
+            Err(PostError::Refused(UrlError::NoAddress)) => "not_reached",
             Err(PostError::Refused(_)) => "not_allowed",
             Err(_) => "not_reached",
         }

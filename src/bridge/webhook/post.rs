@@ -14,11 +14,12 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header;
 use secrecy::SecretString;
 use thiserror::Error;
+use tokio::time::timeout;
 use url::{Host, Url};
 
-use super::address::is_public;
+use super::address::{is_metadata, is_metadata_name, is_public};
 use super::sign;
-use crate::config;
+use crate::{config, logging};
 
 /// Bytes of an answer that are kept, to be shown.
 const KEPT: usize = 500;
@@ -93,6 +94,20 @@ pub enum UrlError {
          reserved), which `webhooks.allow_private_addresses` in the configuration does not allow"
     )]
     Private,
+    /// The address tells the machine's own credentials.
+    #[error(
+        "is where a cloud keeps the metadata and credentials of its machines, or link-local: nothing is posted there, \
+         whatever `webhooks.allow_private_addresses` in the configuration says"
+    )]
+    Metadata,
+    /// The name leads nowhere, or where nothing is posted. Which of both is not said: by it, whoever may add an endpoint
+    /// would learn the names of the network that this machine is in.
+    #[error(
+        "has a name that leads to no address that is posted to: nobody knows the name, or its addresses are not of \
+         the internet (private, loopback, link-local or reserved; see `webhooks.allow_private_addresses` in the \
+         configuration)"
+    )]
+    NoAddress,
 }
 
 impl Poster {
@@ -130,16 +145,17 @@ impl Poster {
         if !url.username().is_empty() || url.password().is_some() || url.fragment().is_some() {
             return Err(UrlError::Credentials);
         }
-        let public = match url.host() {
+        let (public, metadata) = match url.host() {
             // As browsers write it: `http://0x7f.1` and `http://2130706433` are 127.0.0.1 here.
-            Some(Host::Ipv4(address)) => is_public(address.into()),
-            Some(Host::Ipv6(address)) => is_public(address.into()),
-            Some(Host::Domain(name)) => !is_local_name(name),
+            Some(Host::Ipv4(address)) => (is_public(address.into()), is_metadata(address.into())),
+            Some(Host::Ipv6(address)) => (is_public(address.into()), is_metadata(address.into())),
+            Some(Host::Domain(name)) => (!is_local_name(name), is_metadata_name(name)),
             None => return Err(UrlError::Malformed),
         };
-        match public || allow_private {
-            true => Ok(url),
-            false => Err(UrlError::Private),
+        match (metadata, public || allow_private) {
+            (true, _) => Err(UrlError::Metadata),
+            (false, true) => Ok(url),
+            (false, false) => Err(UrlError::Private),
         }
     }
 
@@ -180,7 +196,11 @@ fn client(
         .retry(reqwest::retry::never())
         .no_proxy()
         .pool_idle_timeout(Duration::from_secs(20))
-        .dns_resolver(Arc::new(Guarded { allow_private }));
+        .dns_resolver(Arc::new(Guarded {
+            allow_private,
+            // Before the time to connect is up, which would be told in other words.
+            patience: connect_timeout / 10 * 9,
+        }));
     builder.build().map_err(|error| chain(&error))
 }
 
@@ -193,24 +213,44 @@ fn is_local_name(name: &str) -> bool {
 /// The system's resolver, of whose answers only addresses of the internet count.
 struct Guarded {
     allow_private: bool,
+    patience: Duration,
 }
 
 impl Resolve for Guarded {
     fn resolve(&self, name: Name) -> Resolving {
-        let allow_private = self.allow_private;
+        let (allow_private, patience) = (self.allow_private, self.patience);
         Box::pin(async move {
-            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
-            let found: Vec<SocketAddr> = found.collect();
-            let known = !found.is_empty();
-            let allowed: Vec<SocketAddr> = found
-                .into_iter()
-                .filter(|address| allow_private || is_public(address.ip()))
-                .collect();
-            if known && allowed.is_empty() {
-                return Err(io::Error::other(UrlError::Private).into());
+            let found = timeout(patience, tokio::net::lookup_host((name.as_str(), 0))).await;
+            let may = |address: &SocketAddr| {
+                let address = address.ip();
+                (allow_private || is_public(address)) && !is_metadata(address)
+            };
+            let (allowed, cause): (Vec<SocketAddr>, _) = match found {
+                Ok(Ok(found)) => (
+                    found.filter(may).collect(),
+                    "its addresses are not allowed".to_owned(),
+                ),
+                Ok(Err(error)) => (Vec::new(), error.to_string()),
+                Err(_) => (Vec::new(), "no answer in time".to_owned()),
+            };
+            if allowed.is_empty() {
+                tell_operator(name.as_str(), &cause);
+                return Err(io::Error::other(UrlError::NoAddress).into());
             }
             Ok(Box::new(allowed.into_iter()) as Addrs)
         })
+    }
+}
+
+/// Which of both it is, for whoever reads the log: it is not said to whoever added the endpoint.
+fn tell_operator(host: &str, cause: &str) {
+    if let Some(unsaid) = logging::now_and_then(&format!("no address of {host}")) {
+        tracing::warn!(
+            host,
+            cause,
+            unsaid,
+            "the name of an endpoint leads nowhere that is posted to"
+        );
     }
 }
 
@@ -220,8 +260,9 @@ fn failure(error: &reqwest::Error) -> PostError {
         let refused = inner
             .downcast_ref::<io::Error>()
             .and_then(io::Error::get_ref);
-        if refused.is_some_and(|refused| refused.is::<UrlError>()) || inner.is::<UrlError>() {
-            return PostError::Refused(UrlError::Private);
+        let refused = refused.and_then(|refused| refused.downcast_ref::<UrlError>());
+        if let Some(refused) = refused.or_else(|| inner.downcast_ref()) {
+            return PostError::Refused(refused.clone());
         }
         cause = inner.source();
     }

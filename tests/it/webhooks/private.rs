@@ -7,6 +7,7 @@ use queqiao::db::{Db, Engine};
 use serde_json::json;
 
 use super::{OA, Shop};
+use crate::support::logs;
 use crate::support::receiver::Receiver;
 
 both_engines! {
@@ -51,6 +52,45 @@ both_engines! {
             assert!(answer["status"].is_null(), "{answer}");
             assert!(answer["text"].as_str().unwrap().contains("not of the internet"), "{answer}");
         }
+    }
+
+    /// By the difference, whoever may add endpoints would learn the names of the network around this machine.
+    async fn a_name_inside_is_told_by_nothing_from_one_that_nobody_has(engine: Engine) {
+        logs::capture();
+        let shop = Shop::with(engine, false).await;
+        // This machine's own name leads to an address of its own.
+        let inside = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+        let inside = inside.lines().next().filter(|name| !name.is_empty()).unwrap_or("inside.invalid");
+        let unknown = format!("nobody-{:x}.invalid", rand::random::<u64>());
+        let mut said = Vec::new();
+        for name in [inside, &unknown] {
+            let (id, _) = shop.listen_at(&format!("http://{name}:1/hook"), &["message.received"]).await;
+            let path = format!("/webhooks/{id}/test");
+            shop.app.call("POST", &shop.key, &path, None).await.ok(202);
+            shop.app.drain().await;
+            let shown = shop.deliveries(id).await.swap_remove(0);
+            assert_eq!(shown["state"], "queued", "{shown}");
+            said.push((shown["last_answer"]["status"].clone(), shown["last_answer"]["text"].clone()));
+        }
+        assert_eq!(said[0], said[1]);
+        assert!(said[0].1.as_str().unwrap().contains("leads to no address"), "{said:?}");
+        // The operator is told which it is.
+        let lines = logs::lines_with(&unknown);
+        assert!(lines.iter().any(|line| line.contains("leads nowhere") && line.contains("lookup")), "{lines:?}");
+    }
+
+    async fn the_metadata_of_clouds_is_refused_even_where_private_addresses_are_allowed(shop: Shop) {
+        for url in [
+            "http://169.254.169.254/latest/meta-data", "http://[::ffff:a9fe:a9fe]/", "http://2852039166/",
+            "http://169.254.0.23/", "http://100.100.100.200/", "http://[fd00:ec2::254]/",
+            "http://metadata.google.internal/computeMetadata/v1/", "http://metadata.tencentyun.com./",
+        ] {
+            let body = json!({"url": url, "events": ["*"]});
+            let refused = shop.app.post(&shop.key, "/webhooks", body).await;
+            let problem = refused.refused(422, "invalid_field", "url");
+            assert!(problem["detail"].as_str().unwrap().contains("metadata"), "{problem}");
+        }
+        shop.listen_at("http://10.0.0.8/hook", &["message.received"]).await;
     }
 
     async fn a_redirect_is_not_followed(shop: Shop) {

@@ -65,7 +65,9 @@ fn urls_are_read_strictly() {
         ("http://017700000001/", Some(UrlError::Private)),
         ("http://[::1]:80/", Some(UrlError::Private)),
         ("http://[::ffff:10.0.0.1]/", Some(UrlError::Private)),
-        ("http://169.254.169.254/latest", Some(UrlError::Private)),
+        ("http://169.254.169.254/latest", Some(UrlError::Metadata)),
+        ("http://[fd00:ec2::254]/", Some(UrlError::Metadata)),
+        ("http://metadata.google.internal/", Some(UrlError::Metadata)),
         ("http://localhost:1/", Some(UrlError::Private)),
         ("http://LOCALHOST./", Some(UrlError::Private)),
         ("http://x.localhost/", Some(UrlError::Private)),
@@ -94,6 +96,7 @@ async fn a_private_address_is_not_connected_to() {
 async fn a_name_is_judged_by_the_address_it_has_when_connecting() {
     let resolver = Guarded {
         allow_private: false,
+        patience: Duration::from_secs(60),
     };
     let error = resolver
         .resolve("localhost".parse().unwrap())
@@ -101,9 +104,11 @@ async fn a_name_is_judged_by_the_address_it_has_when_connecting() {
         .err()
         .unwrap();
     let error = error.downcast::<io::Error>().unwrap();
-    assert!(error.get_ref().unwrap().is::<UrlError>());
+    let error = error.get_ref().unwrap().downcast_ref::<UrlError>();
+    assert_eq!(error, Some(&UrlError::NoAddress));
     let open = Guarded {
         allow_private: true,
+        patience: Duration::from_secs(60),
     };
     assert!(
         open.resolve("localhost".parse().unwrap())
@@ -116,11 +121,40 @@ async fn a_name_is_judged_by_the_address_it_has_when_connecting() {
     let (port, requests) = server(String::new());
     let http = client(Duration::from_secs(5), Duration::from_secs(5), false).unwrap();
     let sent = http.post(format!("http://localhost:{port}/")).send().await;
-    assert_eq!(
-        failure(&sent.unwrap_err()),
-        PostError::Refused(UrlError::Private)
-    );
+    let inside = failure(&sent.unwrap_err());
+    assert_eq!(inside, PostError::Refused(UrlError::NoAddress));
     assert!(requests.try_recv().is_err());
+    // A name that nobody knows is told by nothing from one of this network.
+    let sent = http.post("http://nobody-has-this-name.invalid/").send();
+    let unknown = failure(&sent.await.unwrap_err());
+    assert_eq!(unknown, inside);
+    assert_eq!(unknown.to_string(), inside.to_string());
+}
+
+#[test]
+fn what_clouds_tell_their_machines_is_refused_whatever_is_allowed() {
+    let open = poster(true, 1_000);
+    for url in [
+        "http://169.254.169.254/latest/meta-data",
+        "http://[::ffff:169.254.169.254]/",
+        "http://0xa9fea9fe/",
+        "http://169.254.0.23/",
+        "http://100.100.100.200/",
+        "http://168.63.129.16/",
+        "http://[fd00:ec2::254]/",
+        "http://[fe80::1]/",
+        "http://METADATA.google.internal./",
+        "http://metadata.tencentyun.com/latest",
+    ] {
+        assert_eq!(open.read_url(url), Err(UrlError::Metadata), "{url}");
+    }
+    for url in [
+        "http://127.0.0.1/",
+        "http://10.0.0.1/",
+        "http://hooks.internal/",
+    ] {
+        assert!(open.read_url(url).is_ok(), "{url}");
+    }
 }
 
 #[tokio::test]
