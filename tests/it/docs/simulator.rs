@@ -144,3 +144,70 @@ async fn a_test_account_has_plain_mode_only() {
     );
     drop(simulator);
 }
+
+/// A page in a browser on this machine could otherwise read its accounts' secrets: by a name that leads here (DNS
+/// rebinding), or post without reading.
+#[tokio::test]
+async fn the_control_api_takes_nothing_from_a_page() {
+    let (simulator, url) = simulator().await;
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let port = simulator.base_url().port().unwrap();
+    let ask = async |method: &str, path: &str, headers: &[(&str, &str)]| {
+        let method = method.parse().unwrap();
+        let mut request = client.request(method, format!("{url}{path}"));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let answer = request.send().await.unwrap();
+        let status = answer.status().as_u16();
+        let allowed = answer.headers().get("access-control-allow-origin");
+        assert_eq!(allowed, None, "{path}");
+        (status, answer.text().await.unwrap())
+    };
+    let faults = format!("{url}/_sim/faults");
+    let fault = json!({"path": "/cgi-bin/user/info", "kind": "time_out_before"});
+    let (status, said) = call("POST", &faults, Some(fault)).await;
+    assert!(status < 300, "{said}");
+    for host in [
+        "evil.example",
+        "evil.example:80",
+        "localhost.evil.example",
+        "",
+    ] {
+        for (method, path) in [
+            ("GET", "/_sim/"),
+            ("GET", "/_sim/accounts"),
+            ("DELETE", "/_sim/faults"),
+            ("GET", "/_sim/nothing"),
+        ] {
+            let (status, said) = ask(method, path, &[("host", host)]).await;
+            assert_eq!(status, 403, "{host} {path}: {said}");
+            assert!(!said.contains("wx00000000000000a1"), "{said}");
+        }
+    }
+    let own = format!("127.0.0.1:{port}");
+    for origin in ["https://evil.example", "null", &format!("http://{own}")] {
+        let headers = [("host", own.as_str()), ("origin", origin)];
+        for method in ["GET", "POST", "DELETE", "OPTIONS"] {
+            let (status, said) = ask(method, "/_sim/faults", &headers).await;
+            assert_eq!(status, 403, "{method} {origin}: {said}");
+        }
+    }
+    let names = [
+        &own,
+        "127.0.0.1",
+        "localhost",
+        "LOCALHOST:9090",
+        "[::1]:9090",
+    ];
+    for host in names {
+        let (status, said) = ask("GET", "/_sim/accounts", &[("host", host)]).await;
+        assert_eq!(status, 200, "{host}: {said}");
+    }
+    // What was refused was not done.
+    let (_, kept) = call("GET", &faults, None).await;
+    assert_eq!(kept.as_array().unwrap().len(), 1, "{kept}");
+    // WeChat's own API is for any program, under any name.
+    let (status, said) = ask("GET", "/nothing", &[("host", "api.weixin.qq.com")]).await;
+    assert_eq!(status, 200, "{said}");
+}
