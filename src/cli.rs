@@ -8,6 +8,7 @@ mod events;
 mod explain;
 mod followers;
 mod keys;
+mod listeners;
 mod load;
 mod migrate;
 mod people;

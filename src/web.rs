@@ -22,7 +22,7 @@ use crate::bridge::Bridge;
 use crate::bridge::receive::Intake;
 
 pub use limit::raise_descriptors;
-pub use server::serve;
+pub use server::{Listener, serve};
 
 /// What the handlers work with.
 #[derive(Clone)]
@@ -35,18 +35,29 @@ pub struct State {
     pub metrics: Option<PrometheusHandle>,
 }
 
-/// Which routes a process serves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Routes {
-    /// Callbacks, the API and health.
-    All,
-    /// Health and metrics: for a process that only works.
-    HealthOnly,
+/// What is served on a listener, beside health.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Routes {
+    /// WeChat's callbacks.
+    pub callbacks: bool,
+    /// The API.
+    pub api: bool,
+    /// Metrics.
+    pub metrics: bool,
+}
+
+impl Routes {
+    /// Everything.
+    pub const ALL: Self = Self {
+        callbacks: true,
+        api: true,
+        metrics: true,
+    };
 }
 
 fn configure(config: &mut web::ServiceConfig, routes: Routes, max_recipients: usize) {
     // In the order in which they are tried: the callbacks are the many.
-    if routes == Routes::All {
+    if routes.callbacks {
         config.route(
             "/readyz/callbacks",
             web::get().to(health::ready_for_callbacks),
@@ -59,11 +70,13 @@ fn configure(config: &mut web::ServiceConfig, routes: Routes, max_recipients: us
         );
     }
     config
-        .route("/", web::get().to(welcome))
         .route("/healthz", web::get().to(health::alive))
-        .route("/readyz", web::get().to(health::ready))
-        .route("/metrics", web::get().to(health::metrics));
-    if routes == Routes::All {
+        .route("/readyz", web::get().to(health::ready));
+    if routes.metrics {
+        config.route("/metrics", web::get().to(health::metrics));
+    }
+    if routes.api {
+        config.route("/", web::get().to(welcome));
         config.service(api::scope(max_recipients));
     }
     config.default_service(web::to(stray::nowhere));

@@ -1,6 +1,5 @@
 //! `queqiao serve`: the service.
 
-use std::net::TcpListener;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -10,13 +9,13 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::context::{self, Service};
+use super::listeners;
 use crate::bridge::Bridge;
 use crate::bridge::receive::Intake;
 use crate::bridge::spool::Spool;
-use crate::cli::terminal::say;
 use crate::config::Config;
 use crate::db::DbError;
-use crate::web::{self, Routes, State};
+use crate::web::{self, Listener, State};
 use crate::{metrics, worker};
 
 /// How often a database that does not answer at the start is asked again.
@@ -49,25 +48,20 @@ pub(super) async fn run(mut config: Config, args: Args) -> Result<()> {
         config.server.bind = bind;
     }
     web::raise_descriptors();
-    let is_said = !config.server.public_url.is_empty();
-    let listener = TcpListener::bind(&config.server.bind)
-        .with_context(|| format!("listening on {}", config.server.bind))?;
+    let listeners = listeners::bind(&config.server, args.role)?;
     let takes_callbacks = args.role != Role::Worker;
+    let server = config.server.clone();
     let service = context::open_service(config, takes_callbacks).await?;
-    say!("listening on http://{}", listener.local_addr()?);
-    if !listener.local_addr()?.ip().is_loopback() && !is_said {
-        tracing::warn!(
-            "the API and /metrics can be reached from other machines: let a proxy pass only /callback/ on from \
-             outside, then set server.public_url to its address, or listen on 127.0.0.1"
-        );
-    }
-    serve(service, listener, args.role, stop_signal()?).await
+    // Whoever reads that it listens may stop it.
+    let stop = stop_signal()?;
+    listeners::announce(&listeners, &server)?;
+    serve(service, listeners, args.role, stop).await
 }
 
 /// Serves until `stop` completes, then lets what is in flight come to its end.
 pub(super) async fn serve(
     service: Service,
-    listener: TcpListener,
+    listeners: Vec<Listener>,
     role: Role,
     stop: impl Future<Output = ()>,
 ) -> Result<()> {
@@ -82,11 +76,7 @@ pub(super) async fn serve(
         intake,
         metrics: metrics::install().ok(),
     };
-    let routes = match role {
-        Role::All | Role::Web => Routes::All,
-        Role::Worker => Routes::HealthOnly,
-    };
-    let server = web::serve(listener, state, routes)?;
+    let server = web::serve(listeners, state)?;
     let handle = server.handle();
     let (shutdown, stopping) = watch::channel(false);
     let start = || workers(&bridge, spool.as_ref(), role, &stopping);

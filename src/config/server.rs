@@ -15,6 +15,10 @@ const LONGEST: u64 = 600;
 pub struct Server {
     /// Address and port to listen on.
     pub bind: String,
+    /// Where the API listens instead; empty: there too.
+    pub api_bind: String,
+    /// Where the metrics are served instead; empty: there too.
+    pub metrics_bind: String,
     /// Under which address it is reached from outside; empty where that is not said.
     pub public_url: String,
     /// Threads; 0 means one per processor.

@@ -57,15 +57,24 @@ impl Shared {
     }
 }
 
-/// Serves on a bound listener until the server's handle stops it.
+/// A bound socket and what is served on it.
+#[derive(Debug)]
+pub struct Listener {
+    /// The socket.
+    pub socket: TcpListener,
+    /// What is served.
+    pub routes: Routes,
+}
+
+/// Serves on bound listeners until the server's handle stops it.
 ///
 /// # Errors
-/// If the listener cannot be used.
-pub fn serve(listener: TcpListener, state: State, routes: Routes) -> std::io::Result<Server> {
+/// If a listener cannot be used.
+pub fn serve(listeners: Vec<Listener>, state: State) -> std::io::Result<Server> {
     let settings = state.bridge.config.server.clone();
     let threads = threads(&settings);
     let (of_each, most) = limit::connections(&state.bridge.config, threads);
-    let builder = ServerBuilder::default()
+    let mut builder = ServerBuilder::default()
         .workers(threads)
         .max_concurrent_connections(of_each)
         .shutdown_timeout(settings.shutdown_seconds)
@@ -81,10 +90,14 @@ pub fn serve(listener: TcpListener, state: State, routes: Routes) -> std::io::Re
         stalled: Duration::from_secs(settings.stalled_seconds),
         stopping: builder.graceful_shutdown_signal(),
     };
-    let address = listener.local_addr()?;
-    rustix::net::listen(&listener, BACKLOG)?;
-    let factory = move || service(&shared, routes, address);
-    Ok(builder.listen("queqiao", listener, factory)?.run())
+    for Listener { socket, routes } in listeners {
+        let address = socket.local_addr()?;
+        rustix::net::listen(&socket, BACKLOG)?;
+        let shared = shared.clone();
+        let factory = move || service(&shared, routes, address);
+        builder = builder.listen("queqiao", socket, factory)?;
+    }
+    Ok(builder.run())
 }
 
 fn threads(settings: &config::Server) -> usize {

@@ -7,6 +7,7 @@ mod descriptors;
 mod erase;
 mod events;
 mod explain;
+mod listeners;
 #[cfg(target_os = "linux")]
 mod memory;
 mod misuse;

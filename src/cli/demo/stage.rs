@@ -26,6 +26,7 @@ use crate::simulator::{
     Kind, Settings, Simulator, SimulatorOptions, TemplateKind, TemplateSettings, World,
 };
 use crate::vault::Vault;
+use crate::web::{Listener, Routes};
 use crate::wechat::callback::Mode;
 use crate::wechat::client::{Client, ClientOptions};
 
@@ -54,8 +55,10 @@ impl Stage {
     /// Starts a WeChat and a Queqiao that know of each other.
     pub(super) async fn set(bind: &str) -> Result<Self> {
         let simulator = Simulator::start(SimulatorOptions::default()).await?;
-        let listener = TcpListener::bind(bind).with_context(|| format!("listening on {bind}"))?;
-        let address = listener.local_addr()?;
+        let socket = TcpListener::bind(bind).with_context(|| format!("listening on {bind}"))?;
+        let address = socket.local_addr()?;
+        let routes = Routes::ALL;
+        let listeners = vec![Listener { socket, routes }];
         let directory =
             std::env::temp_dir().join(format!("queqiao-demo-{:x}", rand::random::<u64>()));
         files::private_directory(&directory)?;
@@ -68,7 +71,7 @@ impl Stage {
             spool: None,
             is_up: true,
         };
-        let served = tokio::spawn(serve::serve(service, listener, Role::All, async move {
+        let served = tokio::spawn(serve::serve(service, listeners, Role::All, async move {
             let _ = stopped.await;
         }));
         Ok(Self {

@@ -18,7 +18,7 @@ use queqiao::models::account::{AccountKind, TokenSource};
 use queqiao::models::project;
 use queqiao::simulator::{Kind, Settings, Simulator, SimulatorOptions};
 use queqiao::vault::Vault;
-use queqiao::web::{self, Routes, State};
+use queqiao::web::{self, Listener, Routes, State};
 use queqiao::wechat::client::{Client, ClientOptions};
 use reqwest::Method;
 use secrecy::ExposeSecret;
@@ -103,9 +103,10 @@ impl Server {
             intake,
             metrics: None,
         };
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        let server = web::serve(listener, state, Routes::All).unwrap();
+        let socket = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", socket.local_addr().unwrap());
+        let routes = Routes::ALL;
+        let server = web::serve(vec![Listener { socket, routes }], state).unwrap();
         let handle = server.handle();
         tokio::spawn(server);
         Self { url, handle }

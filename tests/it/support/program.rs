@@ -102,7 +102,9 @@ impl Program {
     /// Starts a command that serves, and waits until it listens, on a free port.
     pub(crate) fn serve(&self, arguments: &[&str]) -> Running {
         let mut command = self.command(arguments);
-        command.args(["--bind", "127.0.0.1:0"]);
+        if !arguments.contains(&"--bind") {
+            command.args(["--bind", "127.0.0.1:0"]);
+        }
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let (found, url) = mpsc::channel();
@@ -111,7 +113,8 @@ impl Program {
             let mut text = String::new();
             for line in out.lines().map_while(Result::ok) {
                 if let Some(url) = line.strip_prefix("listening on ") {
-                    let _ = found.send(url.trim_end_matches('/').to_owned());
+                    let url = url.trim_end_matches('/').to_owned();
+                    let _ = found.send((url, text.clone()));
                 }
                 text.push_str(&line);
                 text.push('\n');
@@ -124,11 +127,13 @@ impl Program {
             let _ = err.read_to_string(&mut text);
             text
         });
-        let url = url.recv_timeout(DEADLINE).expect("it listens in time");
+        let listens = url.recv_timeout(DEADLINE);
+        let (url, before) = listens.expect("it listens in time");
         let readers = Some([out, err]);
         Running {
             child,
             url,
+            before,
             readers,
         }
     }
@@ -145,10 +150,20 @@ pub(crate) struct Running {
     child: Child,
     /// Scheme, host and port.
     pub(crate) url: String,
+    /// What it said before.
+    before: String,
     readers: Option<[JoinHandle<String>; 2]>,
 }
 
 impl Running {
+    /// Where else it listens, and for what: `the API`, `/metrics`, `the API and /metrics`.
+    pub(crate) fn url_for(&self, what: &str) -> Option<&str> {
+        let said = format!("listening for {what} on ");
+        self.before
+            .lines()
+            .find_map(|line| line.strip_prefix(&said))
+    }
+
     /// Asks it to stop, as a service manager does.
     pub(crate) fn terminate(&self) {
         let kill = format!("kill -TERM {}", self.child.id());
