@@ -7,6 +7,7 @@
     reason = "the tests and the benches each use a part of this file"
 )]
 
+use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -15,19 +16,22 @@ use std::time::{Duration, Instant};
 use std::{env, fs, io, thread};
 
 use diesel::{Connection, PgConnection};
+use rustix::process::{Pid, Signal, kill_process};
 
 /// How long a slow machine may take for `initdb` and the first answer.
 const DEADLINE: Duration = Duration::from_secs(60);
 
 /// Holds the server for as long as its standard input is open: the end of the process that has
-/// the other end, even by a kill, is the end of the cluster. A server that has just been started
-/// still ignores the signal, so it is repeated until there is no server.
+/// the other end, even by a kill, is the end of the cluster. Each line starts the server once more.
+/// A server that has just been started still ignores the signal, so it is repeated until there is no
+/// server.
 const KEEPER: &str = r#"
 initdb=$1 postgres=$2 dir=$3; shift 3
 "$initdb" -D "$dir/data" -U postgres -A trust -E UTF8 --locale=C --no-sync \
     </dev/null >"$dir/log" 2>&1 || exit 1
-"$postgres" -D "$dir/data" -k "$dir" "$@" </dev/null >>"$dir/log" 2>&1 &
-read -r _
+serve() { "$postgres" -D "$dir/data" -k "$dir" "$@" </dev/null >>"$dir/log" 2>&1 & }
+serve "$@"
+while read -r _; do wait $!; serve "$@"; done
 while kill -QUIT $! 2>/dev/null; do sleep 0.1; done
 cd / && rm -rf "$dir"
 "#;
@@ -76,6 +80,17 @@ impl From<io::Error> for StartError {
     fn from(error: io::Error) -> Self {
         Self::Failed(error.to_string())
     }
+}
+
+/// How a server is stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stop {
+    /// It ends its sessions and writes what it has.
+    Fast,
+    /// It ends at once, and recovers when it is started.
+    Immediate,
+    /// The kernel ends its first process; the others notice.
+    Kill,
 }
 
 /// A running cluster; its end is the cluster's end.
@@ -132,6 +147,70 @@ impl Cluster {
         &self.directory
     }
 
+    /// Stops the server, and waits until its first process is gone.
+    ///
+    /// # Errors
+    /// If it does not go.
+    pub(crate) fn stop(&self, how: Stop) -> Result<(), StartError> {
+        let signal = match how {
+            Stop::Fast => Signal::INT,
+            Stop::Immediate => Signal::QUIT,
+            Stop::Kill => Signal::KILL,
+        };
+        let pid = self.pid()?;
+        kill_process(pid, signal).map_err(io::Error::from)?;
+        let started = Instant::now();
+        while is_there(pid) {
+            if started.elapsed() > DEADLINE {
+                return Err(StartError::Failed(format!("{how:?} does not stop it")));
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+        Ok(())
+    }
+
+    /// Starts the server that was stopped, and waits until it answers. What a killed one has left may
+    /// hold up the next one for a moment: then again.
+    ///
+    /// # Errors
+    /// If it does not come up in time.
+    pub(crate) fn start_again(&mut self) -> Result<(), StartError> {
+        let started = Instant::now();
+        loop {
+            self.keeper
+                .stdin
+                .as_mut()
+                .ok_or_else(|| StartError::Failed("nobody keeps it".to_owned()))?
+                .write_all(b"\n")?;
+            let again = Instant::now();
+            while again.elapsed() < Duration::from_millis(500) {
+                if PgConnection::establish(&self.url("postgres")).is_ok() {
+                    return Ok(());
+                }
+                thread::sleep(Duration::from_millis(20));
+            }
+            if self.pid().is_ok_and(is_there) {
+                return self.wait_until_it_answers();
+            }
+            if started.elapsed() > DEADLINE {
+                let log = fs::read_to_string(self.directory.join("log")).unwrap_or_default();
+                return Err(StartError::Failed(log));
+            }
+        }
+    }
+
+    /// Its first process.
+    fn pid(&self) -> Result<Pid, StartError> {
+        let file = fs::read_to_string(self.directory.join("data/postmaster.pid"))?;
+        let number = file
+            .lines()
+            .next()
+            .and_then(|line| line.trim().parse().ok());
+        number
+            .and_then(Pid::from_raw)
+            .ok_or_else(|| StartError::Failed("it names no process".to_owned()))
+    }
+
     fn wait_until_it_answers(&mut self) -> Result<(), StartError> {
         let url = self.url("postgres");
         let started = Instant::now();
@@ -155,6 +234,12 @@ impl Drop for Cluster {
         let _ = self.keeper.wait();
         let _ = fs::remove_dir_all(&self.directory);
     }
+}
+
+/// Whether a process has not ended yet. One that has and that nobody has asked after is a zombie.
+fn is_there(pid: Pid) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero()));
+    stat.is_ok_and(|stat| !stat.contains(") Z"))
 }
 
 /// The directory of `initdb` and `postgres`.
