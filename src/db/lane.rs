@@ -30,27 +30,23 @@ pub(super) struct Lane {
 }
 
 impl Lane {
-    /// One that has a connection.
+    /// One that has a connection. A database that refuses one is not waited for: a service that starts
+    /// in an outage has callers already.
     pub(super) fn open(
         url: &DatabaseUrl,
         options: Options,
         health: &Health,
     ) -> Result<Self, DbError> {
-        let manager = Manager::new(url.clone(), options.limits, health.clone());
-        let pool = builder(url, options, 1).build(manager)?;
-        Ok(Self::over(pool, options, health))
+        let lane = Self::later(url, options, health, 1);
+        lane.connection()?;
+        Ok(lane)
     }
 
     /// One that connects when it can, and keeps so many connections open.
     pub(super) fn later(url: &DatabaseUrl, options: Options, health: &Health, kept: u32) -> Self {
         let manager = Manager::new(url.clone(), options.limits, health.clone());
-        let pool = builder(url, options, kept).build_unchecked(manager);
-        Self::over(pool, options, health)
-    }
-
-    fn over(pool: Pool<Manager>, options: Options, health: &Health) -> Self {
         Self {
-            pool,
+            pool: builder(url, options, kept).build_unchecked(manager),
             permits: Arc::new(Semaphore::new(options.pool_size as usize)),
             health: health.clone(),
             most: None,
@@ -116,4 +112,22 @@ fn builder(url: &DatabaseUrl, options: Options, kept: u32) -> Builder<Manager> {
         .connection_timeout(PATIENCE)
         // Whoever asked for a connection says that there is none, in one line.
         .error_handler(Box::new(NopErrorHandler))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_database_that_refuses_connections_is_not_waited_for() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        drop(listener);
+        let url = format!("postgres://queqiao@127.0.0.1:{port}/queqiao");
+        let url = DatabaseUrl::parse(&url).unwrap();
+        let begun = Instant::now();
+        let opened = Lane::open(&url, Options::from(1), &Health::default());
+        assert!(matches!(opened, Err(DbError::Unavailable(_))));
+        assert!(begun.elapsed() < PATIENCE);
+    }
 }

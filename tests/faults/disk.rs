@@ -162,11 +162,12 @@ async fn experiment(
         look(&installation, &server, &mut said).await?;
         tokio::time::sleep(Duration::from_millis(300)).await;
     }
+    let full = filled.elapsed();
     small.free()?;
     let freed = Instant::now();
     server.answers("/readyz").await?;
     let mut findings = Findings::default();
-    findings.seconds("full for", filled.elapsed());
+    findings.seconds("full for", full);
     findings.seconds("ready again after", freed.elapsed());
     tokio::time::sleep(Duration::from_secs(3)).await;
     wechat.stop();

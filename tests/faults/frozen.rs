@@ -4,6 +4,8 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
+use diesel::QueryableByName;
+use diesel::sql_types::{Nullable, Text};
 use reqwest::Method;
 use tokio::task::JoinSet;
 
@@ -19,6 +21,12 @@ const MOST: Duration = Duration::from_secs(5);
 /// How long it is watched until it counts as stuck.
 const STUCK: Duration = Duration::from_secs(10);
 const SETTLES: Duration = Duration::from_secs(90);
+
+#[derive(QueryableByName)]
+struct Blockers {
+    #[diesel(sql_type = Nullable<Text>)]
+    text: Option<String>,
+}
 
 fn note(waits: &mut Vec<Duration>, wait: Option<Duration>) {
     waits.push(wait.unwrap_or(STUCK));
@@ -43,7 +51,7 @@ pub(crate) async fn events(context: &mut Context, name: &'static str) -> Result<
     one.up("/readyz").await?;
     two.up("/readyz").await?;
     let wechat = WeChat::new(Vec::new(), context.seed, 60, 256);
-    let mut waits = Vec::new();
+    let (mut waits, mut blocked) = (Vec::new(), Vec::new());
     for _ in 0..context.scale.pick(3, 12) {
         wechat.send_to(vec![one.port, two.port]);
         wechat.go_on();
@@ -73,8 +81,19 @@ pub(crate) async fn events(context: &mut Context, name: &'static str) -> Result<
     tell(&mut findings, "events processed", &waits);
     reconcile::events(&installation, &wechat, &mut findings)?;
     findings.zero("lost for WeChat", reconcile::lost(&wechat));
+    blocked.into_iter().for_each(|text| findings.detail(text));
     findings.detail(two.tail());
     Ok(findings)
+}
+
+/// Who waits for whom in the database.
+fn blockers(installation: &Installation) -> Result<String> {
+    let sql = "SELECT string_agg(concat_ws(' ', pid, state, wait_event_type, wait_event, 'blocked by', \
+               pg_blocking_pids(pid)::text, now() - xact_start, left(query, 90)), chr(10)) AS text \
+               FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() \
+               AND (state <> 'idle' OR wait_event_type = 'Lock')";
+    let rows: Vec<Blockers> = installation.rows(sql)?;
+    Ok(rows.into_iter().filter_map(|row| row.text).collect())
 }
 
 /// Both send for one account, whose calls are counted; the other one gets an urgent message.

@@ -94,7 +94,10 @@ impl Installation {
             ("QUEQIAO_MASTER_KEY", MASTER_KEY),
             ("QUEQIAO_SERVER__WORKERS", "2"),
             ("QUEQIAO_WEBHOOKS__ALLOW_PRIVATE_ADDRESSES", "true"),
-            ("RUST_LOG", "warn,queqiao=info"),
+            (
+                "RUST_LOG",
+                "warn,queqiao=info,queqiao::bridge::profile=error",
+            ),
         ];
         let settings = defaults.iter().chain(settings);
         let mut new = Self {

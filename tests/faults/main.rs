@@ -41,6 +41,9 @@ const GRACE: Duration = Duration::from_secs(30);
 /// Connections and files of the runner and what it starts.
 const FILES: u64 = 1 << 20;
 
+/// Pushes a second where there are many: what a build without optimisation can take beside this runner is no more.
+const BUSY: u64 = if cfg!(debug_assertions) { 1000 } else { 5000 };
+
 /// The experiments: `scripts/faults`, `scripts/faults long`, `scripts/faults only NAME…`.
 #[derive(Parser)]
 #[command(name = "faults")]
@@ -111,26 +114,26 @@ const EXPERIMENTS: &[(&str, Experiment, bool)] = &[
         true,
     ),
     (
-        "outage-fast-5000",
+        "outage-fast-busy",
         Experiment::Outage {
             how: Stop::Fast,
-            rate: 5000,
+            rate: BUSY,
         },
         false,
     ),
     (
-        "outage-immediate-5000",
+        "outage-immediate-busy",
         Experiment::Outage {
             how: Stop::Immediate,
-            rate: 5000,
+            rate: BUSY,
         },
         false,
     ),
     (
-        "outage-kill-5000",
+        "outage-kill-busy",
         Experiment::Outage {
             how: Stop::Kill,
-            rate: 5000,
+            rate: BUSY,
         },
         false,
     ),

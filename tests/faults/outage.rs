@@ -24,6 +24,9 @@ const CONNECTIONS: usize = 12_000;
 /// Before the outage, and after it.
 const AROUND: Duration = Duration::from_secs(3);
 
+/// How long a server that was started is waited for.
+const BUSY: Duration = Duration::from_secs(10);
+
 #[derive(QueryableByName)]
 struct Count {
     #[diesel(sql_type = BigInt)]
@@ -138,7 +141,12 @@ async fn away(context: &mut Context, plan: Plan, server: &mut Process) -> Result
         }
         tokio::time::sleep(until_kill).await;
         server.kill();
-        server.up("/healthz").await?;
+        server.start()?;
+        // One whose line is full answers this as late as everything else.
+        match tokio::time::timeout(BUSY, server.answers("/healthz")).await {
+            Ok(answers) => answers?,
+            Err(_) => {}
+        }
         kills += 1;
     }
 }

@@ -78,7 +78,7 @@ pub(crate) async fn deliveries(
     let mut wrong = Wrong::default();
     let mut states: BTreeMap<String, u64> = BTreeMap::new();
     let mut claimed = 0_u64;
-    let (mut again, mut explained) = (0_u64, 0_u64);
+    let (mut again, mut unsure, mut unsure_and_seen) = (0_u64, 0_u64, 0_u64);
     for delivery in &rows {
         let params: Value = serde_json::from_str(&delivery.params)?;
         let order = params
@@ -100,8 +100,10 @@ pub(crate) async fn deliveries(
         let times = shown + posts.map_or(0, |ids| ids.len() as u64);
         *states.entry(delivery.state.clone()).or_default() += 1;
         again += u64::from(delivery.attempts > 1);
-        explained +=
-            u64::from(matches!(delivery.state.as_str(), "unknown" | "no_receipt") && times > 0);
+        if matches!(delivery.state.as_str(), "unknown" | "no_receipt") {
+            unsure += 1;
+            unsure_and_seen += u64::from(times > 0);
+        }
         if let Some(what) = judge(&delivery.state, times, open) {
             let Delivery {
                 id,
@@ -124,7 +126,8 @@ pub(crate) async fn deliveries(
     findings.count("deliveries", rows.len());
     findings.count("of these", states.join(" + "));
     findings.count("tried more than once", again);
-    findings.count("unknown or without receipt, and seen", explained);
+    findings.count("unknown or without receipt", unsure);
+    findings.count("of these seen", unsure_and_seen);
     for name in [TWICE, NEVER, YET, OPEN] {
         let examples = wrong.0.get(name).map_or(&[][..], Vec::as_slice);
         findings.zero(name, examples.len() as u64);
