@@ -81,7 +81,9 @@ pub(crate) async fn events(context: &mut Context, name: &'static str) -> Result<
     tell(&mut findings, "events processed", &waits);
     reconcile::events(&installation, &wechat, &mut findings)?;
     findings.zero("lost for WeChat", reconcile::lost(&wechat));
-    blocked.into_iter().for_each(|text| findings.detail(text));
+    blocked
+        .into_iter()
+        .for_each(|text: String| findings.detail(text));
     findings.detail(two.tail());
     Ok(findings)
 }
