@@ -254,6 +254,41 @@ impl Config {
     }
 
     fn check(&self) -> Result<(), ConfigError> {
+        self.check_what_is_at_least_one()?;
+        if self.deliver.lease_seconds > 300 {
+            return Err(ConfigError::Range {
+                field: "deliver.lease_seconds",
+                value: self.deliver.lease_seconds,
+                rule: "must be at most 300: WeChat remembers a client_msg_id for 10 minutes",
+            });
+        }
+        if !(100..=4_500).contains(&self.intake.hold_ms) {
+            return Err(ConfigError::Range {
+                field: "intake.hold_ms",
+                value: self.intake.hold_ms,
+                rule: "must be 100 to 4500: WeChat waits 5 seconds",
+            });
+        }
+        if self.deliver.receipt_seconds < 60 {
+            return Err(ConfigError::Range {
+                field: "deliver.receipt_seconds",
+                value: self.deliver.receipt_seconds,
+                rule: "must be at least 60: a receipt needs some seconds, more when WeChat is busy",
+            });
+        }
+        if self.deliver.consent_wait_seconds > MAX_CONSENT_WAIT {
+            return Err(ConfigError::Range {
+                field: "deliver.consent_wait_seconds",
+                value: self.deliver.consent_wait_seconds,
+                rule: "must be at most 86400, a day; 0 switches it off",
+            });
+        }
+        self.server.check()?;
+        self.api.check()?;
+        self.webhooks.check()
+    }
+
+    fn check_what_is_at_least_one(&self) -> Result<(), ConfigError> {
         let at_least_one = [
             ("database.pool_size", u64::from(self.database.pool_size)),
             (
@@ -289,37 +324,7 @@ impl Config {
                 return Err(ConfigError::Range { field, value, rule });
             }
         }
-        if self.deliver.lease_seconds > 300 {
-            return Err(ConfigError::Range {
-                field: "deliver.lease_seconds",
-                value: self.deliver.lease_seconds,
-                rule: "must be at most 300: WeChat remembers a client_msg_id for 10 minutes",
-            });
-        }
-        if !(100..=4_500).contains(&self.intake.hold_ms) {
-            return Err(ConfigError::Range {
-                field: "intake.hold_ms",
-                value: self.intake.hold_ms,
-                rule: "must be 100 to 4500: WeChat waits 5 seconds",
-            });
-        }
-        if self.deliver.receipt_seconds < 60 {
-            return Err(ConfigError::Range {
-                field: "deliver.receipt_seconds",
-                value: self.deliver.receipt_seconds,
-                rule: "must be at least 60: a receipt needs some seconds, more when WeChat is busy",
-            });
-        }
-        if self.deliver.consent_wait_seconds > MAX_CONSENT_WAIT {
-            return Err(ConfigError::Range {
-                field: "deliver.consent_wait_seconds",
-                value: self.deliver.consent_wait_seconds,
-                rule: "must be at most 86400, a day; 0 switches it off",
-            });
-        }
-        self.server.check()?;
-        self.api.check()?;
-        self.webhooks.check()
+        Ok(())
     }
 }
 
