@@ -5,7 +5,7 @@ use std::fmt;
 
 use actix_web::web::{Data, Json, Path};
 use chrono::DateTime;
-use serde::de::{MapAccess, Visitor};
+use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::check;
@@ -43,10 +43,24 @@ pub(super) struct Reported {
     long_term: bool,
 }
 
-/// By template id, what was answered, and `errMsg`. Kept small: there may be one for each of very
-/// many people.
+/// By template id, what was answered, and `errMsg`. Kept small, as there may be one for each of very many
+/// people: all texts are one, name and word by turns.
 #[derive(Debug)]
-pub(super) struct Told(Box<[(Box<str>, Box<str>)]>);
+pub(super) struct Told {
+    text: Box<str>,
+    /// Where each of them ends, bytes.
+    ends: Box<[u32]>,
+}
+
+impl Told {
+    /// The parts, in the order of the body.
+    fn parts(&self) -> impl Iterator<Item = &str> {
+        let ends = self.ends.iter().map(|end| *end as usize);
+        let starts = std::iter::once(0).chain(ends.clone());
+        let parts = starts.zip(ends);
+        parts.map(|(start, end)| self.text.get(start..end).unwrap_or_default())
+    }
+}
 
 impl<'de> Deserialize<'de> for Told {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
@@ -60,14 +74,22 @@ impl<'de> Deserialize<'de> for Told {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Told, A::Error> {
-                let mut told = Vec::new();
-                while let Some(entry) = map.next_entry()? {
+                let (mut text, mut ends) = (String::new(), Vec::new());
+                while let Some((name, word)) = map.next_entry::<Box<str>, Box<str>>()? {
                     // One more than there may be, beside errMsg, is enough to be refused.
-                    if told.len() < RESULTS_MAX + 2 {
-                        told.push(entry);
+                    if ends.len() / 2 >= RESULTS_MAX + 2 {
+                        continue;
+                    }
+                    for part in [name, word] {
+                        text.push_str(&part);
+                        let end = u32::try_from(text.len()).map_err(A::Error::custom)?;
+                        ends.push(end);
                     }
                 }
-                Ok(Told(told.into_boxed_slice()))
+                Ok(Told {
+                    text: text.into_boxed_str(),
+                    ends: ends.into_boxed_slice(),
+                })
             }
         }
 
@@ -117,7 +139,7 @@ fn read(body: Reported) -> Result<Report, Problem> {
             return Err(Problem::new(Code::InvalidBody, detail).field("code, openid"));
         }
     };
-    let results = results(body.results)?;
+    let results = results(&body.results)?;
     let reported_at = body.reported_at.as_deref().map(time).transpose()?;
     Ok(Report {
         who,
@@ -130,21 +152,21 @@ fn read(body: Reported) -> Result<Report, Problem> {
 }
 
 /// WeChat's words on templates, without its word on the call.
-pub(super) fn results(told: Told) -> Result<Vec<(String, Verdict)>, Problem> {
+pub(super) fn results(told: &Told) -> Result<Vec<(String, Verdict)>, Problem> {
+    let (names, words) = (told.parts().step_by(2), told.parts().skip(1).step_by(2));
     // Of a template that is named twice the last word counts, as in JSON.parse.
-    let told: BTreeMap<Box<str>, Box<str>> = told.0.into_iter().collect();
+    let told: BTreeMap<&str, &str> = names.zip(words).collect();
     let mut results = Vec::with_capacity(told.len());
     for (template_id, word) in told {
-        let template_id = String::from(template_id);
         if template_id == ERR_MSG {
             continue;
         }
-        check::text("results", &template_id, TEMPLATE_ID_MAX)?;
+        check::text("results", template_id, TEMPLATE_ID_MAX)?;
         let verdict = word.parse().map_err(|rule| {
             let field = format!("results.{template_id}");
             Problem::new(Code::InvalidField, format!("{field} {rule}.")).field(field)
         })?;
-        results.push((template_id, verdict));
+        results.push((template_id.to_owned(), verdict));
     }
     if !(1..=RESULTS_MAX).contains(&results.len()) {
         let detail = format!(

@@ -8,7 +8,7 @@ use crate::support::Fixture as _;
 /// The largest body.
 const MOST: usize = 16 << 20;
 /// Memory that one request may take beside what the process has, KiB.
-const PEAK: u64 = 96 << 10;
+const PEAK: u64 = 64 << 10;
 
 /// A body of the largest size that repeats a piece.
 fn filled(head: &str, piece: &str, tail: &str) -> String {

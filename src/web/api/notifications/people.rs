@@ -58,7 +58,7 @@ fn answered(entry: &mut Addressed) -> Result<Option<Answered>, Problem> {
         return Err(FieldError::new("results", problem).into());
     };
     Ok(Some(Answered {
-        results: subscriptions::results(results)?,
+        results: subscriptions::results(&results)?,
         reported_at: entry
             .reported_at
             .as_deref()
