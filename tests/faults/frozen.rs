@@ -20,6 +20,8 @@ use super::world::{SENDS, Wanted, World};
 const MOST: Duration = Duration::from_secs(5);
 /// How long it is watched until it counts as stuck.
 const STUCK: Duration = Duration::from_secs(10);
+/// Events that wait.
+const OPEN: &str = "events WHERE state = 0";
 const SETTLES: Duration = Duration::from_secs(90);
 
 #[derive(QueryableByName)]
@@ -35,9 +37,13 @@ fn note(waits: &mut Vec<Duration>, wait: Option<Duration>) {
 fn tell(findings: &mut Findings, what: &str, waits: &[Duration]) {
     let late = waits.iter().filter(|wait| **wait >= MOST).count();
     findings.count("freezes", waits.len());
-    findings.seconds(
-        format!("{what} by the other one, slowest"),
-        waits.iter().max().copied().unwrap_or_default(),
+    let each: Vec<String> = waits
+        .iter()
+        .map(|wait| format!("{:.1}", wait.as_secs_f64()))
+        .collect();
+    findings.count(
+        format!("{what} by the other one after"),
+        format_args!("{} s", each.join(" ")),
     );
     findings.zero(format!("{what} after more than 5 s"), late as u64);
 }
@@ -63,19 +69,24 @@ pub(crate) async fn events(context: &mut Context, name: &'static str) -> Result<
         wechat.send_to(vec![two.port]);
         tokio::time::sleep(Duration::from_millis(300)).await;
         wechat.stop();
-        note(
-            &mut waits,
-            installation
-                .until_none("events WHERE state = 0", STUCK)
-                .await?
-                .map(|_| frozen.elapsed()),
-        );
+        let mut done = None;
+        while done.is_none() && frozen.elapsed() < STUCK {
+            let second = Duration::from_secs(1);
+            done = installation.until_none(OPEN, second).await?;
+            if done.is_none() {
+                let waiting = installation.count(OPEN)?;
+                blocked.push(format!(
+                    "{:?}: {waiting} wait\n{}",
+                    frozen.elapsed(),
+                    blockers(&installation)?
+                ));
+            }
+        }
+        note(&mut waits, done.map(|_| frozen.elapsed()));
         tokio::time::sleep(MOST.saturating_sub(frozen.elapsed())).await;
         one.thaw()?;
         while load.join_next().await.is_some() {}
-        installation
-            .until_none("events WHERE state = 0", SETTLES)
-            .await?;
+        installation.until_none(OPEN, SETTLES).await?;
     }
     let mut findings = Findings::default();
     tell(&mut findings, "events processed", &waits);
