@@ -64,7 +64,7 @@ pub(crate) async fn outage(
     usual_rate: u64,
 ) -> Result<Findings> {
     let rate = context.scale.rate.unwrap_or(usual_rate);
-    let seconds = context.scale.outage.unwrap_or(context.scale.pick(8, 60));
+    let seconds = context.scale.outage.unwrap_or(context.scale.pick(6, 60));
     let plan = Plan {
         how,
 
@@ -145,7 +145,7 @@ async fn away(context: &mut Context, plan: Plan, server: &mut Process) -> Result
     let mut kills = 0;
     loop {
         let until_kill = match context.scale.pass {
-            Pass::Short => context.dice.millis(1_500, 5_000),
+            Pass::Short => context.dice.millis(1_500, 3_500),
             Pass::Long => context.dice.millis(1_000, 15_000),
         };
         let left = plan.lasts.saturating_sub(began.elapsed());
