@@ -45,7 +45,7 @@ impl Default for Limits {
         Self {
             statement: Duration::from_secs(30),
             lock: Duration::from_secs(5),
-            idle_in_transaction: Duration::from_secs(3),
+            idle_in_transaction: Duration::from_secs(2),
         }
     }
 }

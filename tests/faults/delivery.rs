@@ -59,21 +59,7 @@ pub(crate) async fn kills(
         server.kill();
         server.up("/readyz").await?;
     }
-    world
-        .simulator
-        .tell(Method::DELETE, "/faults", None)
-        .await?;
-    // Those whose receipt will never come wait a minute for it.
-    let (open, patience): (&[&str], u64) = match context.scale.pass {
-        Pass::Short => (&["queued"], 60),
-        Pass::Long => (&["queued", "sent"], 240),
-    };
-    let states = open
-        .iter()
-        .map(|state| format!("'{state}'"))
-        .collect::<Vec<_>>()
-        .join(", ");
-    let settled = world.settle(&states, Duration::from_secs(patience)).await?;
+    let (open, settled) = settle(context, &world).await?;
     let mut findings = Findings::default();
     findings.count("kills", kills);
     findings.count("notifications", asked);
@@ -86,6 +72,29 @@ pub(crate) async fn kills(
         findings.detail(server.tail());
     }
     Ok(findings)
+}
+
+/// WeChat is well again: waits until deliveries have come to their end; which states are none, and how long it took.
+async fn settle(
+    context: &Context,
+    world: &World,
+) -> Result<(&'static [&'static str], Option<Duration>)> {
+    world
+        .simulator
+        .tell(Method::DELETE, "/faults", None)
+        .await?;
+    // Those whose receipt will never come wait a minute for it.
+    let (open, patience): (&'static [&'static str], u64) = match context.scale.pass {
+        Pass::Short => (&["queued"], 60),
+        Pass::Long => (&["queued", "sent"], 240),
+    };
+    let states = open
+        .iter()
+        .map(|state| format!("'{state}'"))
+        .collect::<Vec<_>>()
+        .join(", ");
+    let settled = world.settle(&states, Duration::from_secs(patience)).await?;
+    Ok((open, settled))
 }
 
 /// A channel over which everybody may still be sent something.

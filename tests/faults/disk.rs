@@ -144,7 +144,7 @@ async fn experiment(
 ) -> Result<Findings> {
     let directory = context.directory.join(name);
     fs::create_dir_all(&directory)?;
-    let place = (name, directory, data);
+    let place = (directory, data);
     let installation = Installation::in_directories(context, place, storage, &[], false)?;
     let mut server = installation.server(context, "one")?;
     server.up("/readyz").await?;

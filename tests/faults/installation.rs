@@ -45,7 +45,6 @@ struct Count {
 }
 
 pub(crate) struct Installation {
-    pub(crate) name: String,
     pub(crate) directory: PathBuf,
     data: PathBuf,
     storage: Storage,
@@ -69,19 +68,13 @@ impl Installation {
         let directory = context.directory.join(name);
         let data = directory.join("data");
         fs::create_dir_all(&directory)?;
-        Self::in_directories(
-            context,
-            (name, directory, data),
-            storage,
-            settings,
-            with_wechat,
-        )
+        Self::in_directories(context, (directory, data), storage, settings, with_wechat)
     }
 
     /// The same, where its files are given.
     pub(crate) fn in_directories(
         context: &mut Context,
-        (name, directory, data): (&str, PathBuf, PathBuf),
+        (directory, data): (PathBuf, PathBuf),
         storage: Storage,
         settings: &[(&str, &str)],
         with_wechat: bool,
@@ -101,7 +94,6 @@ impl Installation {
         ];
         let settings = defaults.iter().chain(settings);
         let mut new = Self {
-            name: name.to_owned(),
             directory,
             data,
             storage,

@@ -103,7 +103,7 @@ const EXPERIMENTS: &[(&str, Experiment, bool)] = &[
             how: Stop::Immediate,
             rate: 60,
         },
-        true,
+        false,
     ),
     (
         "outage-kill",
@@ -155,7 +155,7 @@ const EXPERIMENTS: &[(&str, Experiment, bool)] = &[
     (
         "disk-postgres",
         Experiment::Disk { is_postgres: true },
-        true,
+        false,
     ),
 ];
 

@@ -64,32 +64,13 @@ pub(crate) async fn outage(
     usual_rate: u64,
 ) -> Result<Findings> {
     let rate = context.scale.rate.unwrap_or(usual_rate);
-    let seconds = context.scale.outage.unwrap_or(context.scale.pick(8, 60));
+    let seconds = context.scale.outage.unwrap_or(context.scale.pick(6, 60));
     let plan = Plan {
         how,
 
         lasts: Duration::from_secs(seconds),
     };
-    let storage = context.storage(true, name)?;
-    // A short outage is to reach the spool too.
-    let hold = if context.scale.pass == Pass::Short {
-        "1000"
-    } else {
-        "4000"
-    };
-    let settings = [("QUEQIAO_INTAKE__HOLD_MS", hold)];
-    let installation = Installation::new(context, name, storage, &settings, false)?;
-    let mut server = installation.server(context, "one")?;
-    server.up("/readyz").await?;
-    let began = Instant::now();
-    while in_spool(&installation, "known_accounts") == 0 {
-        anyhow::ensure!(
-            began.elapsed() < AROUND * 5,
-            "the accounts are not beside the spool:\n{}",
-            server.tail()
-        );
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    let (installation, mut server) = ready(context, name).await?;
     let wechat = WeChat::new(
         vec![server.port],
         context.seed,
@@ -130,6 +111,31 @@ pub(crate) async fn outage(
     Ok(findings)
 }
 
+/// A server that knows its accounts also without its database.
+async fn ready(context: &mut Context, name: &str) -> Result<(Installation, Process)> {
+    let storage = context.storage(true, name)?;
+    // A short outage is to reach the spool too.
+    let hold = if context.scale.pass == Pass::Short {
+        "1000"
+    } else {
+        "4000"
+    };
+    let settings = [("QUEQIAO_INTAKE__HOLD_MS", hold)];
+    let installation = Installation::new(context, name, storage, &settings, false)?;
+    let mut server = installation.server(context, "one")?;
+    server.up("/readyz").await?;
+    let began = Instant::now();
+    while in_spool(&installation, "known_accounts") == 0 {
+        anyhow::ensure!(
+            began.elapsed() < AROUND * 5,
+            "the accounts are not beside the spool:\n{}",
+            server.tail()
+        );
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    Ok((installation, server))
+}
+
 /// The outage itself; how often Queqiao was killed in it, and how long it lasted.
 async fn away(context: &mut Context, plan: Plan, server: &mut Process) -> Result<(u64, Duration)> {
     let began = Instant::now();
@@ -139,7 +145,7 @@ async fn away(context: &mut Context, plan: Plan, server: &mut Process) -> Result
     let mut kills = 0;
     loop {
         let until_kill = match context.scale.pass {
-            Pass::Short => context.dice.millis(1_500, 5_000),
+            Pass::Short => context.dice.millis(1_500, 3_500),
             Pass::Long => context.dice.millis(1_000, 15_000),
         };
         let left = plan.lasts.saturating_sub(began.elapsed());
@@ -151,9 +157,8 @@ async fn away(context: &mut Context, plan: Plan, server: &mut Process) -> Result
         server.kill();
         server.start()?;
         // One whose line is full answers this as late as everything else.
-        match tokio::time::timeout(BUSY, server.answers("/healthz")).await {
-            Ok(answers) => answers?,
-            Err(_) => {}
+        if let Ok(answers) = tokio::time::timeout(BUSY, server.answers("/healthz")).await {
+            answers?;
         }
         kills += 1;
     }

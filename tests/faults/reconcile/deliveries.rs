@@ -31,6 +31,10 @@ struct Delivery {
     staff_id: String,
 }
 
+const DELIVERIES: &str = "SELECT d.id, COALESCE(d.openid, '') AS openid, d.state, COALESCE(d.reason, '') AS reason, d.attempts, \
+               n.params, COALESCE(d.staff_id, '') AS staff_id \
+               FROM deliveries d JOIN notifications n ON n.id = d.notification_id";
+
 /// How often each person saw the message of each notification, which is known by its order number.
 type Seen = HashMap<(String, u32), u64>;
 
@@ -71,10 +75,7 @@ pub(crate) async fn deliveries(
 ) -> Result<()> {
     let seen = seen(world).await?;
     let taken = world.endpoint.taken();
-    let sql = "SELECT d.id, COALESCE(d.openid, '') AS openid, d.state, COALESCE(d.reason, '') AS reason, d.attempts, \
-               n.params, COALESCE(d.staff_id, '') AS staff_id \
-               FROM deliveries d JOIN notifications n ON n.id = d.notification_id";
-    let rows: Vec<Delivery> = world.installation.rows(sql)?;
+    let rows: Vec<Delivery> = world.installation.rows(DELIVERIES)?;
     let mut wrong = Wrong::default();
     let mut states: BTreeMap<String, u64> = BTreeMap::new();
     let mut claimed = 0_u64;
@@ -123,20 +124,26 @@ pub(crate) async fn deliveries(
         .iter()
         .map(|(state, count)| format!("{state} {count}"))
         .collect();
+    wrong.tell(findings);
+    findings.zero(STRAY, seen.values().sum::<u64>().saturating_sub(claimed));
     findings.count("deliveries", rows.len());
     findings.count("of these", states.join(" + "));
     findings.count("tried more than once", again);
     findings.count("unknown or without receipt", unsure);
     findings.count("of these seen", unsure_and_seen);
-    for name in [TWICE, NEVER, YET, OPEN] {
-        let examples = wrong.0.get(name).map_or(&[][..], Vec::as_slice);
-        findings.zero(name, examples.len() as u64);
-        for example in examples.iter().take(EXAMPLES) {
-            findings.detail(format!("{name}: {example}"));
+    Ok(())
+}
+
+impl Wrong {
+    fn tell(&self, findings: &mut Findings) {
+        for name in [TWICE, NEVER, YET, OPEN] {
+            let examples = self.0.get(name).map_or(&[][..], Vec::as_slice);
+            findings.zero(name, examples.len() as u64);
+            for example in examples.iter().take(EXAMPLES) {
+                findings.detail(format!("{name}: {example}"));
+            }
         }
     }
-    findings.zero(STRAY, seen.values().sum::<u64>().saturating_sub(claimed));
-    Ok(())
 }
 
 /// What is wrong with a delivery in that state whose message was seen so often.
