@@ -36,6 +36,7 @@ pub mod route;
 mod senders;
 pub mod signals;
 pub mod spool;
+mod stopped;
 pub mod templates;
 pub mod token;
 pub mod trouble;

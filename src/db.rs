@@ -12,6 +12,7 @@ mod health;
 mod lane;
 mod migrate;
 pub mod schema;
+mod stopped;
 mod text_enum;
 
 use std::sync::Arc;

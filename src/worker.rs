@@ -16,6 +16,8 @@ const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// How often to look for what is due by the minute or the hour.
 const SELDOM: Duration = Duration::from_secs(30);
+/// How often to look for processes that stand still.
+const EACH_SECOND: Duration = Duration::from_secs(1);
 /// How often the accounts beside the spool are brought up to date.
 const ACCOUNTS: Duration = Duration::from_secs(5);
 /// How often those look who are woken by others.
@@ -27,7 +29,7 @@ pub fn start(bridge: &Bridge, shutdown: &watch::Receiver<bool>) -> JoinSet<()> {
     let mut workers = JoinSet::new();
     let often = Duration::from_millis(bridge.config.process.poll_ms);
     let seldom = often.max(SELDOM);
-    let woken = WOKEN_ONLY;
+    let (woken, each_second) = (WOKEN_ONLY, EACH_SECOND);
     macro_rules! spawn {
         ($name:literal, $signal:ident, $poll:ident, $step:ident($($argument:expr),*)) => {{
             let (bridge, shutdown) = (bridge.clone(), shutdown.clone());
@@ -48,6 +50,7 @@ pub fn start(bridge: &Bridge, shutdown: &watch::Receiver<bool>) -> JoinSet<()> {
     spawn!("prune", kept, seldom, webhook_prune_step());
     spawn!("due", due, often, due_step());
     spawn!("ends", ends, seldom, ends_step());
+    spawn!("stopped", due, each_second, stopped_step());
     let settings = &bridge.config.deliver;
     for _ in 0..settings.loops.saturating_add(settings.urgent_loops) {
         let (bridge, shutdown) = (bridge.clone(), shutdown.clone());

@@ -165,12 +165,14 @@ impl DatabaseUrl {
 /// A server that vanishes without a word would otherwise hold a connection for a quarter of an
 /// hour. What the operator sets stays.
 fn with_time_limits(url: &str) -> String {
-    const LIMITS: [(&str, &str); 5] = [
+    const LIMITS: [(&str, &str); 6] = [
         ("connect_timeout", "5"),
         ("keepalives_idle", "30"),
         ("keepalives_interval", "5"),
         ("keepalives_count", "3"),
         ("tcp_user_timeout", "15000"),
+        // What a session is known by.
+        ("fallback_application_name", "queqiao"),
     ];
     let (_, query) = url.split_once('?').unwrap_or((url, ""));
     let missing = LIMITS.iter().filter(|(name, _)| {

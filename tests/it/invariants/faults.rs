@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use diesel::connection::SimpleConnection;
-use diesel::{Connection, PgConnection};
+use diesel::{Connection, ExecuteCopyFromDsl as _, PgConnection};
 use queqiao::bridge::Bridge;
 use queqiao::db::{Conn, Db, DbError, Engine, Limits, Options};
 use queqiao::simulator::population;
@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use super::{MP, OA, SEND, Stage};
 use crate::support::postgres;
+use crate::support::program::eventually;
 
 const FULL: &str = "could not extend file: No space left on device, database or disk is full";
 const UNKNOWN: &str = "the moon is full";
@@ -205,6 +206,61 @@ async fn a_transaction_that_does_nothing_is_ended_by_the_server() {
             .iter()
             .all(|state| state == "processed")
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_process_that_was_stopped_in_the_middle_of_a_statement_holds_up_nobody() {
+    use queqiao::db::schema::sweeps;
+    if !postgres::is_there() {
+        return;
+    }
+    let stage = Stage::with(Engine::Postgres, Default::default()).await;
+    stage.follows(1).await;
+    stage.app.drain().await;
+    let mut connection = stage.app.bridge.db.connect().unwrap();
+    let (go_on, gone_on) = std::sync::mpsc::channel::<()>();
+    let (stop, stopped) = tokio::sync::oneshot::channel();
+    let process = std::thread::spawn(move || {
+        let Conn::Postgres(conn) = &mut connection else {
+            panic!("this is PostgreSQL");
+        };
+        conn.transaction(|conn| {
+            conn.batch_execute("SELECT 1 FROM identities FOR UPDATE")?;
+            diesel::copy_from(sweeps::table)
+                .from_raw_data((sweeps::name, sweeps::position), |_| {
+                    stop.send(()).unwrap();
+                    // It stands still, and the server waits for what it has to say.
+                    gone_on.recv().unwrap();
+                    diesel::QueryResult::Ok(())
+                })
+                .execute(conn)
+        })
+    });
+    stopped.await.unwrap();
+    // Nobody needs what it holds yet.
+    let bridge = stage.app.bridge.clone();
+    assert_eq!(bridge.db.end_stopped(Duration::ZERO).await.unwrap(), 0);
+    stage.app.simulator.world().unfollow(OA, 1).await.unwrap();
+    let waiting = tokio::spawn(async move { bridge.process_step().await });
+    eventually("a session that was ended", async || {
+        let db = &stage.app.bridge.db;
+        assert_eq!(
+            db.end_stopped(Duration::from_secs(60)).await.unwrap(),
+            0,
+            "not at once"
+        );
+        (db.end_stopped(Duration::ZERO).await.unwrap() == 1).then_some(())
+    })
+    .await;
+    waiting.await.unwrap().unwrap();
+    assert!(
+        states(&stage)
+            .await
+            .iter()
+            .all(|state| state == "processed")
+    );
+    go_on.send(()).unwrap();
+    process.join().unwrap().unwrap_err();
 }
 
 /// A transaction that counts calls and goes no further, on a connection of this process.
