@@ -44,6 +44,7 @@ use super::route::{Channel, Route};
 use super::{Bridge, Step};
 use crate::db::DbError;
 use crate::ids::AccountId;
+use crate::models::budget::Uses;
 use crate::models::delivery::{self, Due, Postponed};
 use crate::models::{self, account_pause};
 use crate::wechat::error::FOR_NOBODY;
@@ -244,11 +245,17 @@ impl Bridge {
             .iter()
             .map(|due| Postponed::new(due, claimed_at, claimed_at))
             .collect();
+        self.release(rows, batch.counted).await
+    }
+
+    /// Gives back claims and the calls that were counted for them.
+    async fn release(&self, rows: Vec<Postponed>, counted: Vec<Uses>) -> Result<(), DeliverError> {
+        // Whoever counts waits for nothing else meanwhile.
         self.db
-            .write(move |conn| {
-                models::budget::give_back(conn, &batch.counted)?;
-                Ok(delivery::release(conn, &rows)?)
-            })
+            .write_then(
+                move |conn| Ok::<_, DeliverError>(delivery::release(conn, &rows)?),
+                move |conn, ()| Ok(models::budget::give_back(conn, &counted).map(drop)?),
+            )
             .await
     }
 

@@ -6,7 +6,7 @@
 //! endpoints do not wait for each other.
 
 pub mod address;
-mod lane;
+pub(super) mod lane;
 pub mod manage;
 mod news;
 mod outcome;

@@ -29,7 +29,8 @@ pub(super) fn run(connection: &mut Conn) -> Result<Vec<String>, DbError> {
         Conn::Postgres(inner) => {
             inner.batch_execute(LOCK)?;
             let applied = names(inner.run_pending_migrations(POSTGRES));
-            inner.batch_execute(UNLOCK)?;
+            // What went wrong before says more, and the lock goes with the connection.
+            let _ = inner.batch_execute(UNLOCK);
             applied
         }
         Conn::Sqlite(inner) => sqlite(inner),

@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use crate::db::Conn;
 use crate::db::batch::{Batch, Kind, maybe_timestamp, timestamp};
+use crate::db::schema::receipts;
 use crate::ids::{AccountId, DeliveryId, NotificationId};
 use crate::models::notification;
 
@@ -244,4 +245,11 @@ fn next_look(
 ) -> Option<NaiveDateTime> {
     let seconds = 1_i64 << tries.clamp(0, 16);
     (now - created_at < give_up).then(|| now + TimeDelta::seconds(seconds))
+}
+
+/// Makes all receipts due that are to be looked at later: the clock went back.
+pub fn hasten_all(conn: &mut Conn, now: NaiveDateTime) -> QueryResult<usize> {
+    diesel::update(receipts::table.filter(receipts::due_at.gt(now)))
+        .set(receipts::due_at.eq(now))
+        .execute(conn)
 }

@@ -183,7 +183,14 @@ impl Bridge {
         if let Err(error) = given.await {
             tracing::warn!(%error, "calls that are not made stay counted");
         }
-        self.db
+        let claimed: Vec<Postponed> = batch
+            .due
+            .iter()
+            .map(|due| Postponed::new(due, order.now, order.now))
+            .collect();
+        let counted = batch.counted.clone();
+        let kept = self
+            .db
             .write(move |conn| {
                 order.release(conn, &mut batch, &back)?;
                 if !pauses.is_empty() {
@@ -196,7 +203,11 @@ impl Bridge {
                 }
                 Ok(batch)
             })
-            .await
+            .await;
+        if kept.is_err() {
+            self.release(claimed, counted).await?;
+        }
+        kept
     }
 }
 

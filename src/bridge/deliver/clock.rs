@@ -2,10 +2,11 @@
 
 use chrono::NaiveDateTime;
 
-use super::DeliverError;
 use super::outcome::AHEAD;
+use super::{DeliverError, seconds};
 use crate::bridge::Bridge;
-use crate::models::{delivery, identity, import, template_sync, webhook};
+use crate::bridge::webhook::lane;
+use crate::models::{delivery, erasure, identity, import, receipt, template_sync, webhook};
 
 /// How many rows are made due in one transaction.
 const ROUND: i64 = 5_000;
@@ -34,14 +35,18 @@ impl Bridge {
         self.rests.forget_all();
         self.lanes.forget_times();
         let mut hastened = 0;
+        let lease = seconds(self.config.deliver.lease_seconds);
+        let turn = lane::lease(self.config.webhooks.timeouts().1);
         loop {
             let round = self.db.write(move |conn| {
                 delivery::forget_pauses(conn, now + AHEAD)?;
                 import::hasten_all(conn, now)?;
                 template_sync::hasten_all(conn, now)?;
+                receipt::hasten_all(conn, now)?;
+                erasure::hasten_all(conn, now)?;
                 let rounds = [
-                    delivery::hasten_all(conn, now, ROUND)?,
-                    webhook::hasten_all(conn, now, ROUND)?,
+                    delivery::hasten_all(conn, now, lease, ROUND)?,
+                    webhook::hasten_all(conn, now, turn, ROUND)?,
                     identity::hasten_all(conn, now, ROUND)?,
                 ];
                 Ok::<_, DeliverError>(rounds.into_iter().max().unwrap_or_default())

@@ -14,6 +14,7 @@ use chrono::NaiveDateTime;
 use super::DeliverError;
 use super::record::Record;
 use crate::bridge::Bridge;
+use crate::db::{Cause, DbError};
 
 /// How many batches are kept at most, if ever there should be more loops than that.
 const MOST: usize = 256;
@@ -77,8 +78,13 @@ impl Bridge {
                     // Its account may have been paused by it.
                     self.wake_delivery();
                 }
-                Err(DeliverError::Db(error)) if error.is_about_data() => {
-                    if self.clock.now() < kept.leased_until {
+                Err(DeliverError::Db(error)) if is_an_outage(&error) => {
+                    self.unrecorded.list().push_front(kept);
+                    return Err(error.into());
+                }
+                // A batch that fails by itself must not keep the others from being sent.
+                Err(error) => {
+                    if self.clock.now() < kept.leased_until || is_a_wait(&error) {
                         self.unrecorded.list().push_back(kept);
                         continue;
                     }
@@ -88,10 +94,6 @@ impl Bridge {
                         "what came of a batch cannot be recorded: it counts as interrupted"
                     );
                 }
-                Err(error) => {
-                    self.unrecorded.list().push_front(kept);
-                    return Err(error);
-                }
             }
         }
         Ok(())
@@ -100,7 +102,24 @@ impl Bridge {
     /// Records what is kept for the last time, at the end of the process.
     pub async fn record_last(&self) {
         if let Err(error) = self.record_kept().await {
-            tracing::error!(%error, "what came of a batch is lost with this process");
+            tracing::error!(%error, "what came of batches cannot be recorded");
+        }
+        let lost = self.unrecorded.list().len();
+        if lost > 0 {
+            tracing::error!(
+                batches = lost,
+                "what came of batches is lost with this process"
+            );
         }
     }
+}
+
+/// Nothing can be recorded now.
+fn is_an_outage(error: &DbError) -> bool {
+    matches!(error.cause(), Cause::Away | Cause::Unwritable)
+}
+
+/// It may do at another time.
+fn is_a_wait(error: &DeliverError) -> bool {
+    matches!(error, DeliverError::Db(error) if matches!(error.cause(), Cause::Busy | Cause::TooSlow))
 }

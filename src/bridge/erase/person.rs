@@ -25,7 +25,7 @@ pub(super) fn erase(
     erasure::hold_waiting(conn, &asked)?;
     project::lock(conn, project)?;
     let there = resolve(conn, project, asked.clone())?;
-    identity::hold(conn, there.identity_ids())?;
+    identity::hold_to_remove(conn, there.identity_ids())?;
     // Another erasure may have had the same identities meanwhile: what is there now counts.
     let mut seed = asked.clone();
     seed.openids

@@ -27,6 +27,8 @@ const TRIES: u32 = 3;
 const FAILING: usize = 16;
 /// How long an event is left alone whose rows another transaction holds.
 const LATER: TimeDelta = TimeDelta::seconds(5);
+/// Events in one round that wait for locks, at the most: each costs as long as a lock may be waited for.
+const BUSY: usize = 16;
 /// Made-up followers: their rows do not fit on one page of any table, so that there has to be room for
 /// more than what happens to be free.
 const FOLLOWERS: i64 = 100;
@@ -61,8 +63,11 @@ impl Bridge {
     pub(super) async fn process_singly(&self, limit: i64) -> Result<Done, ProcessError> {
         let mut total = Done::default();
         let mut failing: Vec<Failing> = Vec::new();
+        // In this round each is waited for once, or two of them would take turns.
+        let mut busy: Vec<EventId> = Vec::new();
         for _ in 0..limit {
             let mut but = self.stepped_over.now(self.clock.now());
+            but.extend(&busy);
             but.extend(failing.iter().map(|failing| failing.id));
             match self.process_one(Which::Oldest(1, but)).await {
                 Ok(done) if done.events == 0 => break,
@@ -71,6 +76,10 @@ impl Bridge {
                     (Cause::Busy, Some(id)) => {
                         tracing::warn!(event.id = %id, %error, "event waits for a lock, others go on");
                         self.stepped_over.add(id, self.clock.now() + LATER);
+                        busy.push(id);
+                        if busy.len() >= BUSY {
+                            break;
+                        }
                     }
                     (Cause::Data | Cause::Unclear, Some(id)) if failing.len() < FAILING => {
                         failing.push(Failing { id, error });

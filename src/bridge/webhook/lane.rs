@@ -21,13 +21,18 @@ const TURN: Duration = Duration::from_secs(20);
 /// What a lease has left for recording.
 const MARGIN: Duration = Duration::from_secs(20);
 
+/// For how long an endpoint is one process's, whose posts take so long at the most.
+pub(in crate::bridge) fn lease(timeout: Duration) -> TimeDelta {
+    TimeDelta::from_std(TURN + timeout + MARGIN).unwrap_or(TimeDelta::MAX)
+}
+
 impl Bridge {
     /// One turn. Idle if another process has the endpoint, or nothing is due after all.
     pub(super) async fn webhook_turn(&self, id: WebhookId) -> Result<Step, WebhookError> {
         let settings = &self.config.webhooks;
         let (now, limit) = (self.clock.now(), settings.batch_rows);
         let (_, timeout) = settings.timeouts();
-        let lease = TimeDelta::from_std(TURN + timeout + MARGIN).unwrap_or(TimeDelta::MAX);
+        let lease = lease(timeout);
         let claimed = self.db.write(move |conn| {
             let claimed = webhook::claim(conn, id, now, now + lease, limit)?;
             Ok::<_, WebhookError>(claimed)

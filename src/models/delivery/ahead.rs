@@ -1,6 +1,6 @@
 //! What was planned by a clock that was ahead: it would wait for as long as the clock went back.
 
-use chrono::NaiveDateTime;
+use chrono::{NaiveDateTime, TimeDelta};
 use diesel::prelude::*;
 use diesel::sql_query;
 
@@ -23,10 +23,22 @@ pub fn is_ahead(conn: &mut Conn, latest: NaiveDateTime) -> QueryResult<bool> {
 }
 
 /// Makes due what is planned for later, but for what waits for its `send_at`: at most `limit` of it.
-/// What really has to wait is found to when it is claimed. Returns how many those are.
-pub fn hasten_all(conn: &mut Conn, now: NaiveDateTime, limit: i64) -> QueryResult<usize> {
+/// What really has to wait is found to when it is claimed. What is leased for longer than a `lease` from now
+/// is so by a process that is gone, or by one that needs no longer than that. Returns how many those are.
+pub fn hasten_all(
+    conn: &mut Conn,
+    now: NaiveDateTime,
+    lease: TimeDelta,
+    limit: i64,
+) -> QueryResult<usize> {
     let lock = conn.engine().skip_locked();
-    let time = now.format("%F %T%.f");
+    let (time, longest) = (now.format("%F %T%.f"), (now + lease).format("%F %T%.f"));
+    sql_query(format!(
+        "WITH leased AS MATERIALIZED ( \
+             SELECT id FROM deliveries WHERE due_at IS NOT NULL AND leased_until > '{longest}' {lock} \
+         ) UPDATE deliveries SET leased_until = '{longest}' WHERE id IN (SELECT id FROM leased)"
+    ))
+    .execute(conn)?;
     sql_query(format!(
         "WITH planned AS MATERIALIZED ( \
              SELECT id FROM deliveries WHERE due_at IS NOT NULL AND due_at > '{time}' \

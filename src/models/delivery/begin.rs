@@ -20,6 +20,8 @@ pub struct Begin {
     id: DeliveryId,
     attempt: i32,
     #[serde(serialize_with = "timestamp")]
+    leased_until: NaiveDateTime,
+    #[serde(serialize_with = "timestamp")]
     now: NaiveDateTime,
 }
 
@@ -29,6 +31,7 @@ impl Begin {
         Self {
             id: due.id,
             attempt: due.attempts,
+            leased_until: due.leased_until,
             now: claimed_at,
         }
     }
@@ -52,11 +55,12 @@ pub fn begin(conn: &mut Conn, rows: &[Begin]) -> QueryResult<Vec<DeliveryId>> {
         columns: &[
             ("id", Kind::BigInt),
             ("attempt", Kind::Integer),
+            ("leased_until", Kind::Timestamp),
             ("now", Kind::Timestamp),
         ],
         sql: "UPDATE deliveries SET sent_at = r.now, unsettled_since = r.now FROM {rows} \
               WHERE deliveries.id = r.id AND deliveries.attempts = r.attempt \
-              AND deliveries.state = 'queued' AND deliveries.cancelled_at IS NULL \
+              AND deliveries.leased_until = r.leased_until AND deliveries.state = 'queued' AND deliveries.cancelled_at IS NULL \
               RETURNING deliveries.id",
     };
     let begun: Vec<Begun> = BEGIN.load(conn, rows)?;

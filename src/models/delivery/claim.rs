@@ -42,9 +42,12 @@ pub struct Due {
     /// Which route.
     #[diesel(sql_type = Integer)]
     pub route: i32,
-    /// This try's number, from 1; also proves that the lease is still ours.
+    /// This try's number, from 1; proves that what is recorded of it is.
     #[diesel(sql_type = Integer)]
     pub attempts: i32,
+    /// Until when it is ours; with the number, which is given back with a claim, it proves that it still is.
+    #[diesel(sql_type = Timestamp)]
+    pub leased_until: NaiveDateTime,
     /// Start of the first try whose outcome is not known: now, or earlier if a try was lost.
     #[diesel(sql_type = Timestamp)]
     pub unsettled_since: NaiveDateTime,
@@ -197,7 +200,7 @@ pub fn claim_due(conn: &mut Conn, claim: &Claim) -> QueryResult<Vec<Due>> {
          ) UPDATE deliveries SET leased_until = '{leased_until}', attempts = attempts + 1, \
          unsettled_since = COALESCE(unsettled_since, '{now}') \
          WHERE id IN (SELECT id FROM due) RETURNING id, notification_id, staff_id, recipient, \
-         staff_name, account_id, identity_id, openid, route, attempts, unsettled_since, spent, begun_at, \
+         staff_name, account_id, identity_id, openid, route, attempts, leased_until, unsettled_since, spent, begun_at, \
          cancelled_at, routes_id, CASE WHEN reason = '{WAITING_FOR_CONSENT}' THEN detail END AS awaits, \
          CASE WHEN reason = '{WAITING_FOR_CONSENT}' THEN considered END AS considered, \
          (recipient IS NOT NULL OR {HOLDS}) AS holds, sent_at IS NOT NULL AS begun"
@@ -214,6 +217,9 @@ pub struct Postponed {
     pub id: DeliveryId,
     /// [`Due::attempts`]; taken back, as there was no try.
     pub attempt: i32,
+    /// [`Due::leased_until`].
+    #[serde(serialize_with = "timestamp")]
+    pub leased_until: NaiveDateTime,
     /// When to claim it again.
     #[serde(serialize_with = "timestamp")]
     pub due_at: NaiveDateTime,
@@ -234,6 +240,7 @@ impl Postponed {
         Self {
             id: due.id,
             attempt: due.attempts,
+            leased_until: due.leased_until,
             due_at,
             unsettled_since: due.is_unsettled(claimed_at).then_some(due.unsettled_since),
             reason: None,
@@ -259,6 +266,7 @@ pub fn release(conn: &mut Conn, rows: &[Postponed]) -> QueryResult<()> {
         columns: &[
             ("id", Kind::BigInt),
             ("attempt", Kind::Integer),
+            ("leased_until", Kind::Timestamp),
             ("due_at", Kind::Timestamp),
             ("unsettled_since", Kind::Timestamp),
             ("reason", Kind::Text),
@@ -272,7 +280,7 @@ pub fn release(conn: &mut Conn, rows: &[Postponed]) -> QueryResult<()> {
               reason = COALESCE(r.reason, deliveries.reason), \
               detail = COALESCE(r.detail, deliveries.detail) FROM {rows} \
               WHERE deliveries.id = r.id AND deliveries.attempts = r.attempt \
-              AND deliveries.state = 'queued'",
+              AND deliveries.leased_until = r.leased_until AND deliveries.state = 'queued'",
     };
     RELEASE.execute(conn, rows).map(drop)
 }

@@ -8,9 +8,25 @@ use diesel::sql_query;
 use crate::db::{Conn, Engine};
 use crate::ids::IdentityId;
 
-/// Waits until nobody changes these identities, and lets nobody do so until the transaction ends. SQLite
-/// has one writer anyhow.
+/// Waits until nobody changes these identities, and lets nobody do so until the transaction ends. What is
+/// to refer to them may be stored meanwhile. SQLite has one writer anyhow.
 pub fn hold(conn: &mut Conn, ids: impl IntoIterator<Item = IdentityId>) -> QueryResult<()> {
+    lock(conn, ids, "FOR NO KEY UPDATE")
+}
+
+/// The same for those that are to be removed: nothing is to refer to them any more.
+pub fn hold_to_remove(
+    conn: &mut Conn,
+    ids: impl IntoIterator<Item = IdentityId>,
+) -> QueryResult<()> {
+    lock(conn, ids, "FOR UPDATE")
+}
+
+fn lock(
+    conn: &mut Conn,
+    ids: impl IntoIterator<Item = IdentityId>,
+    words: &str,
+) -> QueryResult<()> {
     if conn.engine() == Engine::Sqlite {
         return Ok(());
     }
@@ -21,7 +37,7 @@ pub fn hold(conn: &mut Conn, ids: impl IntoIterator<Item = IdentityId>) -> Query
     let (ids, bytewise) = (ids.join(", "), conn.engine().bytewise());
     sql_query(format!(
         "SELECT id FROM identities WHERE id IN ({ids}) \
-         ORDER BY account_id, openid {bytewise} FOR UPDATE"
+         ORDER BY account_id, openid {bytewise} {words}"
     ))
     .execute(conn)
     .map(drop)

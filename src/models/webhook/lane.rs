@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use chrono::NaiveDateTime;
+use chrono::{NaiveDateTime, TimeDelta};
 use diesel::dsl::exists;
 use diesel::prelude::*;
 use diesel::sql_query;
@@ -41,8 +41,16 @@ pub fn due(conn: &mut Conn, now: NaiveDateTime) -> QueryResult<Vec<WebhookId>> {
 }
 
 /// Makes due what waits for a later time, at most `limit` of it, and ends the rests of endpoints: the
-/// clock went back. Returns how many events those are.
-pub fn hasten_all(conn: &mut Conn, now: NaiveDateTime, limit: i64) -> QueryResult<usize> {
+/// clock went back. No turn lasts longer than a `lease` from now. Returns how many events those are.
+pub fn hasten_all(
+    conn: &mut Conn,
+    now: NaiveDateTime,
+    lease: TimeDelta,
+    limit: i64,
+) -> QueryResult<usize> {
+    diesel::update(w::table.filter(w::leased_until.gt(now + lease)))
+        .set(w::leased_until.eq(now + lease))
+        .execute(conn)?;
     diesel::update(w::table.filter(w::paused_until.gt(now)))
         .set(w::paused_until.eq(None::<NaiveDateTime>))
         .execute(conn)?;

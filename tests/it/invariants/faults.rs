@@ -219,7 +219,7 @@ async fn a_process_that_was_stopped_in_the_middle_of_a_statement_holds_up_nobody
     stage.app.drain().await;
     let mut connection = stage.app.bridge.db.connect().unwrap();
     let (go_on, gone_on) = std::sync::mpsc::channel::<()>();
-    let (stop, stopped) = tokio::sync::oneshot::channel();
+    let (stop, mut stopped) = tokio::sync::mpsc::unbounded_channel();
     let process = std::thread::spawn(move || {
         let Conn::Postgres(conn) = &mut connection else {
             panic!("this is PostgreSQL");
@@ -236,7 +236,7 @@ async fn a_process_that_was_stopped_in_the_middle_of_a_statement_holds_up_nobody
                 .execute(conn)
         })
     });
-    stopped.await.unwrap();
+    stopped.recv().await.unwrap();
     // Nobody needs what it holds yet.
     let bridge = stage.app.bridge.clone();
     assert_eq!(bridge.db.end_stopped(Duration::ZERO).await.unwrap(), 0);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use queqiao::models::delivery::DeliveryState;
+use queqiao::models::delivery::{self, DeliveryState, Postponed};
 use queqiao::simulator::{Fault, FaultKind};
 use serde_json::json;
 
@@ -40,6 +40,44 @@ both_engines! {
         }
         assert_eq!(rig.count(later.notification_id, DeliveryState::Queued).await, 1);
         assert_eq!(rig.world().messages().len(), 2);
+    }
+
+    async fn a_lease_that_a_clock_gave_that_was_ahead_lasts_no_longer_than_a_lease(rig: Rig) {
+        rig.bound("a", 0, 1, true).await;
+        rig.clock.advance(Duration::from_secs(DAY));
+        rig.bridge.due_step().await.unwrap();
+        let one = rig.notify(&["a"]).await;
+        let claim = rig.claim(rig.clock.now());
+        let lost = rig.write(move |conn| delivery::claim_due(conn, &claim)).await;
+        assert_eq!(lost.len(), 1);
+        rig.clock.turn_back(Duration::from_secs(DAY));
+        rig.bridge.due_step().await.unwrap();
+        rig.settle().await;
+        assert_eq!(rig.count(one.notification_id, DeliveryState::Queued).await, 1, "it may be in hand");
+        rig.clock.advance(Duration::from_secs(130));
+        rig.bridge.due_step().await.unwrap();
+        rig.settle().await;
+        assert_eq!(rig.count(one.notification_id, DeliveryState::Queued).await, 0);
+    }
+
+    async fn a_claim_that_is_given_back_twice_leaves_the_next_one_alone(rig: Rig) {
+        rig.bound("a", 0, 1, true).await;
+        let one = rig.notify(&["a"]).await;
+        let now = rig.clock.now();
+        let claim = async |at| {
+            let claim = rig.claim(at);
+            rig.write(move |conn| delivery::claim_due(conn, &claim)).await.remove(0)
+        };
+        let first = Postponed::new(&claim(now).await, now, now);
+        let back = first.clone();
+        rig.write(move |conn| delivery::release(conn, &[back])).await;
+        let again = claim(now + TimeDelta::seconds(1)).await;
+        assert_eq!(again.attempts, 1);
+        rig.write(move |conn| delivery::release(conn, &[first])).await;
+        let later = rig.claim(now + TimeDelta::seconds(2));
+        let free = rig.write(move |conn| delivery::claim_due(conn, &later)).await;
+        assert_eq!(free.len(), 0, "it is in hand still");
+        assert_eq!(rig.only(one.notification_id).await.0.attempts, 1);
     }
 
     async fn a_process_that_starts_after_that_finds_it_too(rig: Rig) {

@@ -92,7 +92,7 @@ both_engines! {
         let accepted = rig.notify(&["a"]).await;
         let fault = Fault::at(SEND, FaultKind::HttpError { status: 502 });
         rig.world().add_fault(fault).unwrap();
-        for _ in 0..540 {
+        for _ in 0..600 {
             rig.deliver().await;
             rig.advance(1);
         }
