@@ -24,6 +24,8 @@ use open::open;
 pub use open::{AccountError, OpenAccount, is_app_id, place, unseal};
 
 const TRUSTED_FOR: TimeDelta = TimeDelta::seconds(5);
+/// How long a caller waits for an account that is not known.
+const READ_WITHIN: Duration = Duration::from_secs(1);
 /// How long a caller waits for an account that is known to be read again.
 const READ_AGAIN_WITHIN: Duration = Duration::from_millis(250);
 /// Unknown app ids that are remembered as unknown; a stranger can make up more, but not fill the
@@ -84,7 +86,10 @@ impl Accounts {
             entries.get(app_id).cloned()
         };
         let Some(entry) = known else {
-            return self.reload_together(app_id).await;
+            // Strangers can name any, and each would wait for a database that hangs.
+            let read = self.reload_together(app_id);
+            let read = tokio::time::timeout(READ_WITHIN, read).await;
+            return read.unwrap_or(Err(AccountError::Db(DbError::TooSlow)));
         };
         let age = now - entry.read_at;
         let is_trusted = (TimeDelta::zero()..TRUSTED_FOR).contains(&age);

@@ -8,9 +8,10 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
 use thiserror::Error;
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Mutex, Notify, mpsc, oneshot};
 
 use crate::db::{DatabaseUrl, Db, DbError};
 use crate::metrics;
@@ -24,6 +25,8 @@ pub use drain::Drained;
 const FILE: &str = "spool.db";
 /// One to write, one to read.
 const CONNECTIONS: u32 = 2;
+/// For how long what it holds is remembered.
+const SELDOM: Duration = Duration::from_secs(1);
 /// Events in one transaction at the most.
 const BATCH: usize = 256;
 
@@ -38,6 +41,9 @@ pub enum SpoolError {
         /// Bytes that it may have.
         most: i64,
     },
+    /// The database does not take what is in it.
+    #[error("the database: {0}")]
+    Database(DbError),
     /// Its file does not take it.
     #[error("spool: {0}")]
     File(#[from] DbError),
@@ -52,6 +58,8 @@ impl From<diesel::result::Error> for SpoolError {
 struct Entry {
     event: Spooled,
     kept: oneshot::Sender<bool>,
+    /// The room that the event takes, for as long as it waits here.
+    room: Box<dyn Send>,
 }
 
 /// A spool; clones share one file.
@@ -65,6 +73,9 @@ pub struct Spool {
     fails: Arc<AtomicBool>,
     /// Bytes that it may have.
     most: i64,
+    /// The file for those who only look, who keep nobody from writing.
+    looks: Db,
+    filled: Arc<Mutex<Option<(Instant, Fill)>>>,
     accounts: Arc<RwLock<HashMap<String, Account>>>,
     wake: Arc<Notify>,
 }
@@ -98,6 +109,8 @@ impl Spool {
         let fails = Arc::new(AtomicBool::new(false));
         tokio::spawn(write(file.clone(), incoming, most, Arc::clone(&fails)));
         Ok(Self {
+            looks: file.aside(1),
+            filled: Arc::default(),
             file,
             queue,
             away: Arc::default(),
@@ -123,8 +136,11 @@ impl Spool {
 
     /// Whether it can keep what comes: it knows accounts, has room, and its file took what came last.
     pub async fn takes(&self) -> bool {
-        let works = self.has_accounts() && !self.fails.load(Ordering::Relaxed);
-        works && matches!(self.fill().await, Ok(fill) if fill.bytes < self.most)
+        if !self.has_accounts() || self.fails.load(Ordering::Relaxed) {
+            return false;
+        }
+        let used = self.looks.read(|conn| Ok::<_, DbError>(spool::used(conn)?));
+        used.await.is_ok_and(|used| used < self.most)
     }
 
     /// The database is back.
@@ -173,7 +189,12 @@ impl Spool {
     ///
     /// # Errors
     /// If it is not.
-    pub async fn keep(&self, app_id: &str, event: &NewEvent) -> Result<(), SpoolError> {
+    pub async fn keep(
+        &self,
+        app_id: &str,
+        event: &NewEvent,
+        room: impl Send + 'static,
+    ) -> Result<(), SpoolError> {
         let event = Spooled {
             app_id: app_id.to_owned(),
             create_time: event.create_time,
@@ -186,7 +207,11 @@ impl Spool {
         };
         let (kept, answer) = oneshot::channel();
         let interrupted = || SpoolError::File(DbError::Interrupted);
-        let sent = self.queue.send(Entry { event, kept });
+        let sent = self.queue.send(Entry {
+            event,
+            kept,
+            room: Box::new(room),
+        });
         sent.map_err(|_| interrupted())?;
         match answer.await {
             Ok(true) => {
@@ -197,16 +222,21 @@ impl Spool {
         }
     }
 
-    /// How much it holds.
+    /// How much it holds, a second ago at the most: whoever asks often does not have it counted each time.
     ///
     /// # Errors
     /// If the file cannot be read.
     pub async fn fill(&self) -> Result<Fill, SpoolError> {
-        let filled = self
-            .file
-            .read(|conn| Ok::<_, DbError>(spool::fill(conn)?))
-            .await?;
-        Ok(filled)
+        let mut filled = self.filled.lock().await;
+        if let Some((at, fill)) = *filled
+            && at.elapsed() < SELDOM
+        {
+            return Ok(fill);
+        }
+        let look = self.looks.read(|conn| Ok::<_, DbError>(spool::fill(conn)?));
+        let fill = look.await?;
+        *filled = Some((Instant::now(), fill));
+        Ok(fill)
     }
 }
 
@@ -227,6 +257,8 @@ fn make_private(path: &Path) {
     drop(options.open(path));
 }
 
+type Caller = (oneshot::Sender<bool>, Box<dyn Send>);
+
 /// Writes what comes, everything that came during one commit in the next.
 async fn write(
     file: Db,
@@ -236,11 +268,16 @@ async fn write(
 ) {
     let mut waiting = Vec::with_capacity(BATCH);
     while incoming.recv_many(&mut waiting, BATCH).await > 0 {
-        let (events, callers): (Vec<Spooled>, Vec<oneshot::Sender<bool>>) = waiting
+        // Whoever has gone has not been told that it is kept: WeChat will retry.
+        waiting.retain(|entry| !entry.kept.is_closed());
+        let (events, callers): (Vec<Spooled>, Vec<Caller>) = waiting
             .drain(..)
-            .map(|entry| (entry.event, entry.kept))
+            .map(|entry| (entry.event, (entry.kept, entry.room)))
             .unzip();
         let count = events.len();
+        if count == 0 {
+            continue;
+        }
         let kept = file.write(move |conn| {
             let used = spool::used(conn)?;
             if used >= most {
@@ -260,7 +297,7 @@ async fn write(
             }
             Err(_) => {}
         }
-        for caller in callers {
+        for (caller, _room) in callers {
             // A caller that went away has nobody to tell; WeChat will retry.
             let _ = caller.send(kept.is_ok());
         }

@@ -112,10 +112,11 @@ pub(super) async fn open_service(config: Config, takes_callbacks: bool) -> Resul
     })
 }
 
-/// Whether a database could not be opened because it does not answer.
+/// Whether a database could not be opened because it does not answer, or takes nothing now, as a standby does
+/// that is not promoted yet.
 fn is_away(error: &anyhow::Error) -> bool {
     let found = error.downcast_ref::<DbError>();
-    found.is_some_and(|error| matches!(error, DbError::Unavailable(_)))
+    found.is_some_and(DbError::may_pass)
 }
 
 /// The spool of the data directory. Without one the service does what it did without: WeChat is answered

@@ -14,7 +14,6 @@ use crate::bridge::Bridge;
 use crate::bridge::receive::Intake;
 use crate::bridge::spool::Spool;
 use crate::config::Config;
-use crate::db::Cause;
 use crate::web::{self, Listener, State};
 use crate::{metrics, worker};
 
@@ -144,10 +143,8 @@ async fn wait_for_database(bridge: &Bridge) -> Result<()> {
         let migrated = tokio::task::spawn_blocking(move || db.migrate()).await?;
         match migrated {
             Ok(_) => return Ok(()),
-            // It may also go away while it is brought up to date.
-            Err(error) if matches!(error.cause(), Cause::Away | Cause::Busy) => {
-                tokio::time::sleep(TRY_AGAIN).await;
-            }
+            // It may also go away while it is brought up to date, or take nothing yet.
+            Err(error) if error.may_pass() => tokio::time::sleep(TRY_AGAIN).await,
             Err(error) => return Err(error).context("bringing the database up to date"),
         }
     }

@@ -121,9 +121,15 @@ impl DbError {
     pub fn cause(&self) -> Cause {
         match self {
             Self::Query(error) => cause_of(error),
-            Self::Unavailable(_) | Self::Migration(_) | Self::Interrupted => Cause::Away,
+            Self::Unavailable(_) | Self::Interrupted => Cause::Away,
+            Self::Migration(text) => by_text(text),
             Self::TooSlow => Cause::TooSlow,
         }
+    }
+
+    /// Whether the same may work later, without anybody changing what is asked for.
+    pub fn may_pass(&self) -> bool {
+        !matches!(self.cause(), Cause::Data | Cause::Unclear)
     }
 
     /// Whether a statement failed for what it said, so that another connection or a later try

@@ -3,7 +3,8 @@
 //! an event as it would have been stored, and the settings of accounts as JSON, their secrets sealed.
 
 use chrono::NaiveDateTime;
-use diesel::connection::SimpleConnection as _;
+use diesel::connection::{DefaultLoadingMode, SimpleConnection as _};
+use diesel::dsl::{exists, select};
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Nullable, Timestamp};
 use diesel::{SqliteConnection, sql_query};
@@ -121,11 +122,9 @@ pub struct Fill {
     pub bytes: i64,
 }
 
-/// Makes the tables, and has the file give back the room of what was removed.
+/// Makes the tables.
 pub fn prepare(conn: &mut Conn) -> QueryResult<()> {
-    let conn = file(conn)?;
-    conn.batch_execute("PRAGMA auto_vacuum = INCREMENTAL")?;
-    conn.batch_execute(TABLES)
+    file(conn)?.batch_execute(TABLES)
 }
 
 /// Keeps events; one that is there already stays as it is.
@@ -140,9 +139,14 @@ pub fn keep(conn: &mut Conn, events: &[Spooled]) -> QueryResult<()> {
     Ok(())
 }
 
-/// Up to `limit` events in the order in which they came, without those that the database refused unless
-/// `refused` says so.
-pub fn oldest(conn: &mut Conn, after: i64, limit: i64, refused: bool) -> QueryResult<Vec<Kept>> {
+/// Up to so many events, and bytes of their bodies but for the first one's, in the order in which they came,
+/// without those that the database refused unless `refused` says so.
+pub fn oldest(
+    conn: &mut Conn,
+    after: i64,
+    (limit, bytes): (i64, usize),
+    refused: bool,
+) -> QueryResult<Vec<Kept>> {
     let conn = file(conn)?;
     let mut query = spooled::table
         .filter(spooled::id.gt(after))
@@ -153,12 +157,32 @@ pub fn oldest(conn: &mut Conn, after: i64, limit: i64, refused: bool) -> QueryRe
     if !refused {
         query = query.filter(spooled::refusal.is_null());
     }
-    query.load(conn)
+    let mut found: Vec<Kept> = Vec::new();
+    let mut left = bytes;
+    // Read one by one: what is over is not read.
+    for kept in query.load_iter::<Kept, DefaultLoadingMode>(conn)? {
+        let kept = kept?;
+        let fits = left.checked_sub(kept.body.len());
+        if fits.is_none() && !found.is_empty() {
+            break;
+        }
+        left = fits.unwrap_or_default();
+        found.push(kept);
+    }
+    Ok(found)
+}
+
+/// Whether it holds nothing.
+pub fn is_empty(conn: &mut Conn) -> QueryResult<bool> {
+    let any = select(exists(spooled::table.select(spooled::id)));
+    any.get_result::<bool>(file(conn)?).map(|any| !any)
 }
 
 /// Removes what the database has.
 pub fn remove(conn: &mut Conn, ids: &[i64]) -> QueryResult<usize> {
     let conn = file(conn)?;
+    // It is what people wrote, and is not to stay readable in the room that it leaves.
+    conn.batch_execute("PRAGMA secure_delete = ON")?;
     diesel::delete(spooled::table.filter(spooled::id.eq_any(ids))).execute(conn)
 }
 
@@ -214,9 +238,12 @@ fn bytes(conn: &mut SqliteConnection) -> QueryResult<i64> {
     Ok(used.bytes)
 }
 
-/// Gives room that is free in the file back to the disk.
+/// Gives the room of what was removed back to the disk. For an empty spool, which is quickly written anew;
+/// not within a transaction.
 pub fn shrink(conn: &mut Conn) -> QueryResult<()> {
-    file(conn)?.batch_execute("PRAGMA incremental_vacuum")
+    let conn = file(conn)?;
+    conn.batch_execute("VACUUM")?;
+    conn.batch_execute("PRAGMA wal_checkpoint(TRUNCATE)")
 }
 
 /// The accounts as they were last read; one that a newer version has written and this one cannot read is

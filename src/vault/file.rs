@@ -75,8 +75,11 @@ fn name(aside: &Path, path: &Path) -> Result<(), Error> {
     match fs::hard_link(aside, path) {
         Ok(()) => {}
         Err(error) if error.kind() == ErrorKind::AlreadyExists => return Ok(()),
-        // A file system without hard links.
-        Err(_) if !path.exists() => fs::rename(aside, path)?,
+        // A file system without hard links: whoever makes the name first has made the key.
+        Err(_) if !path.exists() => match write(path, &fs::read_to_string(aside)?) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => return Ok(()),
+            written => written?,
+        },
         Err(error) => return Err(error),
     }
     // The name has to last as long as what is sealed under the key.

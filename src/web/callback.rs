@@ -106,8 +106,8 @@ async fn take(
         return Err(Refuse::TooLarge);
     }
     let is_trusted = query.signature.is_some();
-    // What a stranger announces and does not send takes no room from others.
-    let covered = if is_trusted { length } else { length.min(STEP) };
+    // What is announced and does not come takes no room from others.
+    let covered = length.min(STEP);
     let mut room = state.intake.room(covered, is_trusted)?;
     let body = read(&mut payload, covered, limit, Some(&mut room)).await?;
     let received = state

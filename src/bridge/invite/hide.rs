@@ -30,7 +30,9 @@ fn without_tokens(body: &[u8], mark: &str) -> Vec<u8> {
     let mut at = 0;
     while let Some(start) = find(body, mark.as_bytes(), at) {
         let tail = body.get(start + mark.len()..).unwrap_or_default();
-        let random = tail.iter().take_while(|byte| is_of_token(**byte)).count();
+        // Whatever follows: another token, or a letter that somebody typed behind it.
+        let random = tail.iter().take(token::RANDOM_CHARS);
+        let random = random.take_while(|byte| is_of_token(**byte)).count();
         let end = start + mark.len() + random;
         let text = body.get(start..end).unwrap_or_default();
         hidden.extend_from_slice(body.get(at..start).unwrap_or_default());
@@ -135,6 +137,8 @@ mod tests {
                 format!("pages/a?t={token}&u=1"),
                 format!("pages/a?t={shown}&u=1"),
             ),
+            (format!("{token}{token}"), format!("{shown}{shown}")),
+            (format!("{token}_x {token}a"), format!("{shown}_x {shown}a")),
             (
                 format!("broken <Ticket>gQ {token}"),
                 "broken <Ticket>".to_owned(),

@@ -11,6 +11,8 @@ pub(super) const MARK: &str = "qqi_";
 /// What stands in the place of a token in a stored event begins with.
 pub(super) const SHOWN_MARK: &str = "invitation:";
 const RANDOM_BYTES: usize = 32;
+/// Characters of them as they are written.
+pub(super) const RANDOM_CHARS: usize = 43;
 
 /// SHA-256 of a token.
 pub(super) type Hash = [u8; 32];

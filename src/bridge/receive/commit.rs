@@ -25,6 +25,8 @@ const ROW_OVERHEAD: usize = 512;
 const DOUBTFUL: usize = 4;
 /// How often a commit is repeated while the database takes nothing.
 const AGAIN: Duration = Duration::from_millis(100);
+/// How long a commit may take for a caller who has little time left.
+const LEAST: Duration = Duration::from_millis(500);
 /// At most one line of a kind in this time about a database that takes nothing.
 const TOLD: Duration = Duration::from_secs(1);
 
@@ -151,7 +153,7 @@ impl Intake {
         room.shrink(event.body.len() + ROW_OVERHEAD);
         let room = Arc::new(room);
         if let Some(spool) = self.away() {
-            return keep(spool, app_id, &event).await;
+            return keep(spool, app_id, &event, room).await;
         }
         let event = Arc::new(event);
         let (sender, answer) = oneshot::channel();
@@ -163,7 +165,9 @@ impl Intake {
             },
         };
         self.queue.send(waiting).map_err(|_| NotStored::Closed)?;
-        let left = self.hold.saturating_sub(since.elapsed());
+        // A body that came slowly says nothing of the database: the commit has its time all the same.
+        let least = LEAST.min(self.hold);
+        let left = self.hold.saturating_sub(since.elapsed()).max(least);
         match (tokio::time::timeout(left, answer).await, &self.spool) {
             (Ok(Ok(Outcome::Stored)), _) => Ok(Place::Database),
             (Ok(Ok(Outcome::Refused)), _) => Err(NotStored::Failed),
@@ -171,7 +175,7 @@ impl Intake {
             // It may still be committed: then the spool has it a second time, and the database leaves that out.
             (Ok(Ok(Outcome::Away)) | Err(_), Some(spool)) => {
                 spool.begin();
-                keep(spool, app_id, &event).await
+                keep(spool, app_id, &event, room).await
             }
             (Ok(Ok(Outcome::Away)) | Err(_), None) => Err(NotStored::Failed),
         }
@@ -187,8 +191,13 @@ pub enum Place {
     Spool,
 }
 
-async fn keep(spool: &Spool, app_id: &str, event: &NewEvent) -> Result<Place, NotStored> {
-    match spool.keep(app_id, event).await {
+async fn keep(
+    spool: &Spool,
+    app_id: &str,
+    event: &NewEvent,
+    room: Arc<Room>,
+) -> Result<Place, NotStored> {
+    match spool.keep(app_id, event, room).await {
         Ok(()) => Ok(Place::Spool),
         // The spool has told it.
         Err(_) => Err(NotStored::Failed),

@@ -1,20 +1,24 @@
 //! From the spool into the database, in the order in which events came.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
 use super::{Spool, SpoolError};
 use crate::bridge::Step;
-use crate::db::{Db, DbError};
+use crate::db::{Cause, Db, DbError};
 use crate::ids::AccountId;
+use crate::logging;
 use crate::models::account;
 use crate::models::event::{self, NewEvent};
 use crate::models::spool::{self, Kept};
 
-/// Events in one statement.
+/// Events in one statement …
 const BATCH: i64 = 256;
+/// … and bytes of their bodies, unless one has more.
+const BATCH_BYTES: usize = 4 << 20;
 /// How often the database is tried while it is away.
 const AGAIN: Duration = Duration::from_millis(500);
 
@@ -50,7 +54,17 @@ impl Spool {
                 Ok(Step::Later(AGAIN))
             }
             Ok(None) => Ok(Step::Idle),
-            Err(NotDrained::Away) => Ok(Step::Later(AGAIN)),
+            Err(NotDrained::Database(error)) => {
+                if let Some(unsaid) = logging::now_and_then("the spool is not emptied") {
+                    tracing::error!(%error, unsaid, "the spool is not emptied");
+                }
+                // What the database has against these events need not keep others from it.
+                let is_there = !matches!(error.cause(), Cause::Away | Cause::Unwritable);
+                if is_there && self.is_away() && db.read(ping).await.is_ok() {
+                    self.end();
+                }
+                Ok(Step::Later(AGAIN))
+            }
             Err(NotDrained::Spool(error)) => {
                 // A spool that fails must not keep callbacks from a database that is back.
                 if self.is_away() && db.read(ping).await.is_ok() {
@@ -103,7 +117,10 @@ impl Spool {
     ) -> Result<Option<Drained>, NotDrained> {
         let batch = self
             .file
-            .read(move |conn| Ok::<_, DbError>(spool::oldest(conn, after, BATCH, refused_too)?))
+            .read(move |conn| {
+                let batch = spool::oldest(conn, after, (BATCH, BATCH_BYTES), refused_too)?;
+                Ok::<_, DbError>(batch)
+            })
             .await?;
         let Some(last) = batch.last() else {
             return Ok(None);
@@ -112,7 +129,7 @@ impl Spool {
         let accounts = db
             .read(|conn| Ok::<_, DbError>(account::all(conn)?))
             .await
-            .map_err(|_| NotDrained::Away)?;
+            .map_err(NotDrained::Database)?;
         let accounts: HashMap<String, AccountId> = accounts
             .into_iter()
             .map(|account| (account.app_id, account.id))
@@ -129,7 +146,7 @@ impl Spool {
                 tracing::error!(spool.id = id, refusal, "an event in the spool is refused");
                 spool::refuse(conn, *id, refusal)?;
             }
-            Ok::<_, DbError>(spool::oldest(conn, 0, 1, true)?.is_empty())
+            Ok::<_, DbError>(spool::is_empty(conn)?)
         });
         if is_empty.await? {
             // Not within the transaction that made the room.
@@ -145,7 +162,7 @@ impl Spool {
 /// Why a batch is still in the spool.
 enum NotDrained {
     /// The database does not take it.
-    Away,
+    Database(DbError),
     /// The spool itself fails.
     Spool(SpoolError),
 }
@@ -159,9 +176,7 @@ impl From<DbError> for NotDrained {
 impl From<NotDrained> for SpoolError {
     fn from(error: NotDrained) -> Self {
         match error {
-            NotDrained::Away => {
-                Self::File(DbError::Unavailable("the database takes no events".into()))
-            }
+            NotDrained::Database(error) => Self::Database(error),
             NotDrained::Spool(error) => error,
         }
     }
@@ -192,25 +207,49 @@ async fn store(
     // In the order of their index, as all who write events do, so that no two lock each other out.
     events.sort_unstable_by_key(|(_, event)| event.key());
     let (ids, events): (Vec<i64>, Vec<NewEvent>) = events.into_iter().unzip();
+    let events: Vec<Arc<NewEvent>> = events.into_iter().map(Arc::new).collect();
     match insert(db, events.clone()).await {
         Ok(()) => outcome.stored = ids,
-        Err(error) if error.is_about_data() => {
-            for (id, event) in ids.into_iter().zip(events) {
-                match insert(db, vec![event]).await {
-                    Ok(()) => outcome.stored.push(id),
-                    Err(error) if error.is_about_data() => {
-                        outcome.refused.push((id, error.to_string()));
-                    }
-                    Err(_) => return Err(NotDrained::Away),
-                }
-            }
+        Err(error) if may_be_about_data(&error) => {
+            store_singly(db, ids.into_iter().zip(events), &mut outcome).await?;
         }
-        Err(_) => return Err(NotDrained::Away),
+        Err(error) => return Err(NotDrained::Database(error)),
     }
     Ok(outcome)
 }
 
-async fn insert(db: &Db, events: Vec<NewEvent>) -> Result<(), DbError> {
+/// One event that the database refuses must not keep the others of its batch. What tells nothing of whose
+/// fault it is, is the event's where another one is stored.
+async fn store_singly(
+    db: &Db,
+    events: impl Iterator<Item = (i64, Arc<NewEvent>)>,
+    outcome: &mut Outcome,
+) -> Result<(), NotDrained> {
+    let mut doubtful = Vec::new();
+    for (id, event) in events {
+        match insert(db, vec![event]).await {
+            Ok(()) => outcome.stored.push(id),
+            Err(error) if error.is_about_data() => outcome.refused.push((id, error.to_string())),
+            Err(error) if may_be_about_data(&error) => doubtful.push((id, error)),
+            Err(error) => return Err(NotDrained::Database(error)),
+        }
+    }
+    if outcome.stored.is_empty()
+        && let Some((_, error)) = doubtful.pop()
+    {
+        return Err(NotDrained::Database(error));
+    }
+    let doubtful = doubtful.into_iter();
+    let refused = doubtful.map(|(id, error)| (id, error.to_string()));
+    outcome.refused.extend(refused);
+    Ok(())
+}
+
+fn may_be_about_data(error: &DbError) -> bool {
+    matches!(error.cause(), Cause::Data | Cause::Unclear)
+}
+
+async fn insert(db: &Db, events: Vec<Arc<NewEvent>>) -> Result<(), DbError> {
     db.write(move |conn| {
         event::insert_many(conn, &events)?;
         Ok(())

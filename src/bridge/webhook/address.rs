@@ -44,6 +44,11 @@ fn is_metadata_v6(address: Ipv6Addr) -> bool {
         | [0xfd00, 0x0ec2, ..]
         | [0xfd20, 0x00ce, ..]
         | [0xfd00, 0x0042, 0, 0, 0, 0, 0, 0x0042] => true,
+        // Through a translator of one's own network (RFC 8215).
+        [0x0064, 0xff9b, 0x0001, .., high, low] => {
+            let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());
+            is_metadata_v4(Ipv4Addr::new(a, b, c, d))
+        }
         _ => false,
     }
 }
@@ -193,6 +198,7 @@ mod tests {
             "168.63.129.16",
             "::ffff:169.254.169.254",
             "64:ff9b::169.254.169.254",
+            "64:ff9b:1::169.254.169.254",
             "2002:a9fe:a9fe::1",
             "fe80::a9fe:a9fe",
             "fd00:ec2::254",

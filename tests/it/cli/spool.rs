@@ -128,6 +128,42 @@ async fn callbacks_are_welcome_in_an_outage_as_long_as_they_can_be_kept() {
     }
 }
 
+/// As a standby that is not promoted yet: it answers, and takes nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_start_with_a_database_that_is_read_only_keeps_callbacks_until_it_is_not() {
+    if !postgres::is_there() {
+        return;
+    }
+    let shop = shop_that_holds_for_200_ms(Engine::Postgres).await;
+    let mut running = shop.program.serve(&["serve"]);
+    accounts_are_known(&shop).await;
+    running.kill();
+    let set = |what: &str| {
+        let mut conn = shop.program.database.db().connect().unwrap();
+        let Conn::Postgres(conn) = &mut conn else {
+            panic!("this is PostgreSQL");
+        };
+        let alter = format!(
+            "DO $$ BEGIN EXECUTE format( \
+                 'ALTER DATABASE %I SET default_transaction_read_only = {what}', \
+                 current_database()); END $$"
+        );
+        conn.batch_execute("SET default_transaction_read_only = off")
+            .unwrap();
+        conn.batch_execute(&alter).unwrap();
+    };
+    set("on");
+    let running = shop.program.serve(&["serve"]);
+    let answer = send_again(&shop, &running, &follow(&shop, 1)).await;
+    assert_eq!(answer.status(), 200);
+    assert_eq!(waiting(&shop), 1);
+    set("off");
+    // Connections that are open stay as they are.
+    let server = postgres::server().unwrap();
+    drop(server.lock_out(shop.program.database.text()));
+    events(&shop, &running, 1).await;
+}
+
 both_engines! {
     async fn a_push_that_the_database_does_not_take_is_kept_and_stored_once(engine: Engine) {
         let shop = shop_that_holds_for_200_ms(engine).await;
@@ -153,6 +189,16 @@ both_engines! {
         expected.sort_unstable();
         assert_eq!(openids, expected);
         eventually("an empty spool", async || (waiting(&shop) == 0).then_some(())).await;
+        // Nothing of it stays on the disk, not even in room that is free.
+        let person = population::openid(OA, 2);
+        let is_there = |file: &str| {
+            let path = shop.program.directory.join("data").join(file);
+            let bytes = std::fs::read(path).unwrap_or_default();
+            bytes.windows(person.len()).any(|part| part == person.as_bytes())
+        };
+        eventually("a clean file", async || {
+            (!is_there("spool.db") && !is_there("spool.db-wal")).then_some(())
+        }).await;
         assert_eq!(send_again(&shop, &running, &follow(&shop, 4)).await.status(), 200);
         events(&shop, &running, 4).await;
         let metrics = shop.http.get(format!("{}/metrics", running.url)).send().await.unwrap();
