@@ -56,7 +56,7 @@ const COLUMNS: &[(&str, Kind)] = &[
 
 /// Counts what is wanted, and returns how much is used with it. Until the transaction is over,
 /// others who want the same wait: so it is to be one of its own. What turns out to be too much is to be
-/// given back; until then others find that nothing is left, which is so.
+/// given back; until then others count with it, and may find a limit reached that is not.
 pub fn reserve(conn: &mut Conn, wanted: &[Uses]) -> QueryResult<Vec<Used>> {
     const RESERVE: Batch = Batch {
         columns: COLUMNS,

@@ -176,7 +176,7 @@ impl Bridge {
             back,
             pauses,
         } = over;
-        // Nothing is left after us, so nobody was misled who has counted in between.
+        // Until this is done, others count with it: they may find a limit reached that is not.
         let given = self
             .db
             .write(move |conn| Ok::<_, DbError>(budget::give_back(conn, &unused)?));

@@ -1,10 +1,9 @@
 //! What came of batches that could not be recorded, as the database was away: it is kept in memory
 //! until the database is back.
 //!
-//! A loop records what is kept before it claims anything new, so there is never more of it than one
-//! batch for each loop, and the pauses between the tries are those of the loop. What is recorded late
-//! is safe: a row that another process has claimed meanwhile takes nothing from it but that WeChat
-//! accepted the message.
+//! A loop tries to record what is kept before it claims anything new. While the database is away it claims
+//! nothing; a batch that fails by itself waits here, and the loop goes on. What is recorded late is safe: a
+//! row that another process has claimed meanwhile takes nothing from it but that WeChat accepted the message.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
