@@ -16,7 +16,7 @@ mod stopped;
 mod text_enum;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -281,12 +281,13 @@ impl Db {
         E: From<DbError> + Send + 'static,
         F: FnOnce(&mut Conn) -> Result<T, E> + Send + 'static,
     {
-        let permit = lane.permit().await?;
+        let begun = Instant::now();
+        let permit = lane.permit(begun).await?;
         let on = lane.clone();
         let done = tokio::task::spawn_blocking(move || {
             // Dropped after the connection has gone back to the pool.
             let _permits = (permit, turn);
-            let mut connection = on.connection()?;
+            let mut connection = on.connection(begun)?;
             work(&mut connection)
         });
         lane.answer(done).await?

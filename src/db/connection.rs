@@ -86,7 +86,7 @@ impl Conn {
         health: &Health,
     ) -> Result<Self, ConnectionError> {
         let opened = Self::establish_at(url, limits);
-        health.connected(opened.is_ok());
+        health.connected(opened.as_ref());
         let mut connection = opened?;
         connection.set_instrumentation(health.listener());
         Ok(connection)

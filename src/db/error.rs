@@ -173,7 +173,7 @@ fn by_text(message: &str) -> Cause {
 }
 
 /// libpq's messages have several lines, a log line has one.
-fn one_line(error: &dyn std::fmt::Display) -> String {
+pub(super) fn one_line(error: &dyn std::fmt::Display) -> String {
     let text = error.to_string();
     let lines: Vec<&str> = text.lines().map(str::trim).collect();
     lines.join(" ").trim_end().to_owned()

@@ -4,9 +4,10 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use diesel::ConnectionError;
 use diesel::connection::{Instrumentation, InstrumentationEvent};
 
-use super::error::{Cause, cause_of};
+use super::error::{Cause, DbError, cause_of, one_line};
 
 /// How long a refused connection is taken for an outage. Somebody tries again all the time, so that
 /// one which is over is known sooner.
@@ -20,8 +21,8 @@ pub(super) struct Health(Arc<Mutex<Seen>>);
 
 #[derive(Debug, Default)]
 struct Seen {
-    /// When a connection was last refused, if none was made since.
-    refused: Option<Instant>,
+    /// When a connection was last refused and why, if none was made since.
+    refused: Option<(Instant, String)>,
     /// When a statement last could not be written.
     unwritable: Option<Instant>,
 }
@@ -31,14 +32,25 @@ impl Health {
         look(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    pub(super) fn connected(&self, is_connected: bool) {
-        self.with(|seen| seen.refused = (!is_connected).then(Instant::now));
+    pub(super) fn connected<T>(&self, opened: Result<T, &ConnectionError>) {
+        let refused = opened.err().map(|error| (Instant::now(), one_line(error)));
+        self.with(|seen| seen.refused = refused);
     }
 
     /// Whether no connection can be made now.
     pub(super) fn is_refusing(&self) -> bool {
-        let refused = self.with(|seen| seen.refused);
-        refused.is_some_and(|at| at.elapsed() < REFUSED)
+        self.with(|seen| {
+            let refused = seen.refused.as_ref();
+            refused.is_some_and(|(at, _)| at.elapsed() < REFUSED)
+        })
+    }
+
+    /// The failure of whoever does not wait for a connection: with the words of the last that was
+    /// refused.
+    pub(super) fn unavailable(&self) -> DbError {
+        let refused = self.with(|seen| seen.refused.clone());
+        let why = refused.map(|(_, why)| why);
+        DbError::Unavailable(why.unwrap_or_else(|| "no connection is free".to_owned()))
     }
 
     /// Whether a statement could not be written lately.

@@ -1,6 +1,7 @@
 //! Connections for one purpose: a pool, and as many permits, so that no blocking thread waits for a
 //! connection that another one has.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -15,8 +16,11 @@ use super::{DatabaseUrl, DbError, Engine, Options};
 
 /// How long to wait for a new connection at the most …
 const PATIENCE: Duration = Duration::from_secs(5);
-/// … and where there is none and the database has just refused one.
+/// … and where there is none and the database has just refused one. Counted from when the caller
+/// came, its turn included.
 const IN_AN_OUTAGE: Duration = Duration::from_millis(700);
+/// How often whoever waits looks whether it is in vain.
+const LOOK: Duration = Duration::from_millis(100);
 /// What an answer may take beside its longest statement.
 const BESIDE: Duration = Duration::from_secs(1);
 
@@ -38,7 +42,7 @@ impl Lane {
         health: &Health,
     ) -> Result<Self, DbError> {
         let lane = Self::later(url, options, health, 1);
-        lane.connection()?;
+        lane.connection(Instant::now())?;
         Ok(lane)
     }
 
@@ -64,32 +68,43 @@ impl Lane {
         self.health.is_refusing() && self.pool.state().connections == 0
     }
 
-    pub(super) async fn permit(&self) -> Result<OwnedSemaphorePermit, DbError> {
+    /// A turn for a caller who came at `begun`.
+    pub(super) async fn permit(&self, begun: Instant) -> Result<OwnedSemaphorePermit, DbError> {
+        let mut permit = pin!(Arc::clone(&self.permits).acquire_owned());
         // In an outage nobody stands in line for a connection that will not come.
         if self.permits.available_permits() == 0 && self.is_away() {
-            return Err(DbError::Unavailable("connections are refused".to_owned()));
+            return Err(self.health.unavailable());
         }
-        let permit = Arc::clone(&self.permits).acquire_owned();
-        Ok(match self.most {
-            Some(most) => timeout(most, permit)
-                .await
-                .map_err(|_| DbError::TooSlow)??,
-            None => permit.await?,
-        })
-    }
-
-    /// Blocks; for whoever has a permit.
-    pub(super) fn connection(&self) -> Result<PooledConnection<Manager>, DbError> {
-        let begun = Instant::now();
         loop {
-            match self.pool.get_timeout(IN_AN_OUTAGE) {
-                Ok(connection) => return Ok(connection),
-                Err(error) if self.is_away() || begun.elapsed() >= PATIENCE => {
-                    return Err(error.into());
-                }
-                Err(_) => {}
+            if let Ok(permit) = timeout(LOOK, &mut permit).await {
+                return Ok(permit?);
+            }
+            if self.is_in_vain(begun) {
+                return Err(self.health.unavailable());
+            }
+            if self.most.is_some_and(|most| begun.elapsed() >= most) {
+                return Err(DbError::TooSlow);
             }
         }
+    }
+
+    /// Blocks; for whoever has a permit, and came at `begun`.
+    pub(super) fn connection(&self, begun: Instant) -> Result<PooledConnection<Manager>, DbError> {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            // Each call of the pool may add one that is being connected: few calls.
+            let wait = IN_AN_OUTAGE.saturating_sub(begun.elapsed()).max(LOOK);
+            if let Ok(connection) = self.pool.get_timeout(wait) {
+                return Ok(connection);
+            }
+            if Instant::now() >= until || self.is_in_vain(begun) {
+                return Err(self.health.unavailable());
+            }
+        }
+    }
+
+    fn is_in_vain(&self, begun: Instant) -> bool {
+        begun.elapsed() >= IN_AN_OUTAGE && self.is_away()
     }
 
     /// The work of a blocking thread, which goes on where its caller does not wait any longer.
@@ -109,7 +124,9 @@ fn builder(url: &DatabaseUrl, options: Options, kept: u32) -> Builder<Manager> {
         .min_idle(Some(kept.min(options.pool_size)))
         // A server that was restarted leaves dead connections in the pool.
         .test_on_check_out(url.engine() == Engine::Postgres)
-        .connection_timeout(PATIENCE)
+        // No wait of ours: half of it is the longest pause of the pool between two tries to connect,
+        // and whoever waits shall see one.
+        .connection_timeout(IN_AN_OUTAGE)
         // Whoever asked for a connection says that there is none, in one line.
         .error_handler(Box::new(NopErrorHandler))
 }
