@@ -6,6 +6,7 @@
 //! endpoints do not wait for each other.
 
 pub mod address;
+mod course;
 pub(super) mod lane;
 pub mod manage;
 mod news;
@@ -14,7 +15,8 @@ pub mod post;
 pub mod sign;
 pub(crate) mod tell;
 
-use std::collections::HashSet;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chrono::TimeDelta;
@@ -26,6 +28,7 @@ use crate::config;
 use crate::db::DbError;
 use crate::ids::WebhookId;
 use crate::models::webhook;
+use course::Course;
 use post::Poster;
 
 pub use news::{EVERYTHING, NewsKind, PING};
@@ -47,7 +50,7 @@ impl From<diesel::result::Error> for WebhookError {
 /// The turns of this process that are under way.
 pub struct Webhooks {
     poster: Poster,
-    busy: Mutex<HashSet<WebhookId>>,
+    busy: Mutex<HashMap<WebhookId, Arc<Course>>>,
     freed: Notify,
 }
 
@@ -66,7 +69,28 @@ impl Webhooks {
         &self.poster
     }
 
-    fn busy(&self) -> MutexGuard<'_, HashSet<WebhookId>> {
+    /// Lets the turn that an endpoint has here, if it has one, begin no other post, and look whether it
+    /// is over: the endpoint was changed.
+    fn interrupt(&self, id: WebhookId) {
+        if let Some(course) = self.busy().get(&id) {
+            course.interrupt();
+        }
+    }
+
+    /// Begins a turn, unless the endpoint has one here.
+    fn begin(self: &Arc<Self>, id: WebhookId) -> Option<Busy> {
+        let course = match self.busy().entry(id) {
+            Entry::Occupied(_) => return None,
+            Entry::Vacant(free) => Arc::clone(free.insert(Arc::default())),
+        };
+        Some(Busy {
+            webhooks: Arc::clone(self),
+            id,
+            course,
+        })
+    }
+
+    fn busy(&self) -> MutexGuard<'_, HashMap<WebhookId, Arc<Course>>> {
         self.busy.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -75,6 +99,7 @@ impl Webhooks {
 struct Busy {
     webhooks: Arc<Webhooks>,
     id: WebhookId,
+    course: Arc<Course>,
 }
 
 impl Drop for Busy {
@@ -99,16 +124,12 @@ impl Bridge {
             .await?;
         let mut step = Step::Idle;
         for id in due {
-            if !self.webhooks.busy().insert(id) {
+            let Some(busy) = self.webhooks.begin(id) else {
                 continue;
-            }
-            let busy = Busy {
-                webhooks: Arc::clone(&self.webhooks),
-                id,
             };
             let bridge = self.clone();
             tokio::spawn(async move {
-                let done = bridge.webhook_turn(id).await;
+                let done = bridge.webhook_turn(id, &busy.course).await;
                 drop(busy);
                 match done {
                     // There may be more.
@@ -138,11 +159,22 @@ impl Bridge {
         }
     }
 
-    /// Deletes a batch of what was kept long enough.
+    /// Deletes a batch of what an endpoint that was deleted has left, or of what was kept long enough.
     ///
     /// # Errors
     /// If the database fails; it is deleted later.
     pub async fn webhook_prune_step(&self) -> Result<Step, WebhookError> {
+        let deleted = self.db.read(|conn| {
+            let deleted = webhook::deleted(conn)?;
+            Ok::<_, WebhookError>(deleted)
+        });
+        if let Some(id) = deleted.await? {
+            let cleared = self
+                .db
+                .write(move |conn| Ok(webhook::clear_deleted(conn, id, PRUNE_BATCH)?));
+            cleared.await.map_err(|error: WebhookError| error)?;
+            return Ok(Step::Worked);
+        }
         let days = i64::try_from(self.config.webhooks.retention_days).ok();
         let Some(before) = days
             .and_then(TimeDelta::try_days)

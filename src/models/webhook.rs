@@ -14,15 +14,15 @@ use diesel::sql_types::BigInt;
 
 use crate::db::schema::webhook_messages as m;
 use crate::db::{Conn, on_engine, schema::webhooks, text_enum};
-use crate::ids::{ProjectId, WebhookId};
+use crate::ids::{ProjectId, WebhookId, WebhookMessageId};
 
 pub use facts::{
     DeliveryFact, IdentityFact, Known, OfPerson, Standing, deliveries, identities,
     identities_of_people, known, standings,
 };
-pub use lane::{Done, Lane, Leased, Turn, claim, due, finish, hasten_all};
+pub use lane::{Done, Lane, Leased, Turn, claim, due, finish, hasten_all, is_in_turn};
 pub use message::{MessageState, NewMessage, has_older, insert_many, prune};
-pub use search::{Filter, Message, page, replay, retry};
+pub use search::{Filter, Message, Range, hasten, page, replay, retry, window};
 
 text_enum! {
     /// Whether an endpoint is posted to.
@@ -35,6 +35,9 @@ text_enum! {
         Failing = "failing",
         /// Not, because it answered 410. Nothing is taken down for it.
         Gone = "gone",
+        /// Not, because it was deleted: nobody is shown it, and its row goes when what was taken down
+        /// for it has gone.
+        Deleted = "deleted",
     }
 }
 
@@ -78,6 +81,12 @@ pub struct Webhook {
     pub created_at: NaiveDateTime,
     /// When it was last changed, UTC.
     pub updated_at: NaiveDateTime,
+    /// The secret before the one before, sealed.
+    pub sealed_older_secret: Option<Vec<u8>>,
+    /// Until when that one signs too, UTC.
+    pub older_secret_until: Option<NaiveDateTime>,
+    /// The Idempotency-Key of the last rotation.
+    pub rotation_key: Option<String>,
 }
 
 /// What the owner of an endpoint says of it.
@@ -123,21 +132,46 @@ pub fn create(
         .get_result(conn))
 }
 
-/// Sets the secret of an endpoint. With `old_until`, the one before signs too until then.
+/// Sets the secret of an endpoint that has none yet.
 pub fn set_secret(
     conn: &mut Conn,
     id: WebhookId,
     sealed: &[u8],
-    old: Option<(&[u8], NaiveDateTime)>,
     now: NaiveDateTime,
 ) -> QueryResult<()> {
     diesel::update(webhooks::table.find(id))
         .set((
             webhooks::sealed_secret.eq(sealed),
-            webhooks::sealed_old_secret.eq(old.map(|(sealed, _)| sealed)),
-            webhooks::old_secret_until.eq(old.map(|(_, until)| until)),
             webhooks::updated_at.eq(now),
         ))
+        .execute(conn)
+        .map(drop)
+}
+
+/// The secrets of an endpoint after a rotation. Until when the old ones sign too, UTC.
+#[derive(Clone, Debug, AsChangeset)]
+#[diesel(table_name = webhooks, treat_none_as_null = true)]
+pub struct Rotation {
+    /// The new one, sealed.
+    pub sealed_secret: Vec<u8>,
+    /// The one before.
+    pub sealed_old_secret: Option<Vec<u8>>,
+    /// Until when.
+    pub old_secret_until: Option<NaiveDateTime>,
+    /// The one before that.
+    pub sealed_older_secret: Option<Vec<u8>>,
+    /// Until when.
+    pub older_secret_until: Option<NaiveDateTime>,
+    /// The Idempotency-Key of the request.
+    pub rotation_key: Option<String>,
+    /// Now.
+    pub updated_at: NaiveDateTime,
+}
+
+/// Writes the secrets after a rotation.
+pub fn rotate(conn: &mut Conn, id: WebhookId, rotation: &Rotation) -> QueryResult<()> {
+    diesel::update(webhooks::table.find(id))
+        .set(rotation)
         .execute(conn)
         .map(drop)
 }
@@ -147,6 +181,7 @@ pub fn find(conn: &mut Conn, project: ProjectId, id: WebhookId) -> QueryResult<O
     webhooks::table
         .find(id)
         .filter(webhooks::project_id.eq(project))
+        .filter(webhooks::state.ne(WebhookState::Deleted))
         .select(Webhook::as_select())
         .first(conn)
         .optional()
@@ -156,6 +191,7 @@ pub fn find(conn: &mut Conn, project: ProjectId, id: WebhookId) -> QueryResult<O
 pub fn by_ids(conn: &mut Conn, ids: &[WebhookId]) -> QueryResult<Vec<Webhook>> {
     webhooks::table
         .filter(webhooks::id.eq_any(ids))
+        .filter(webhooks::state.ne(WebhookState::Deleted))
         .select(Webhook::as_select())
         .load(conn)
 }
@@ -169,6 +205,7 @@ pub fn list(
 ) -> QueryResult<Vec<Webhook>> {
     webhooks::table
         .filter(webhooks::project_id.eq(project))
+        .filter(webhooks::state.ne(WebhookState::Deleted))
         .filter(webhooks::id.lt(before.unwrap_or(WebhookId(i64::MAX))))
         .order(webhooks::id.desc())
         .limit(limit)
@@ -180,6 +217,7 @@ pub fn list(
 pub fn count(conn: &mut Conn, project: ProjectId) -> QueryResult<i64> {
     webhooks::table
         .filter(webhooks::project_id.eq(project))
+        .filter(webhooks::state.ne(WebhookState::Deleted))
         .count()
         .get_result(conn)
 }
@@ -244,6 +282,18 @@ pub fn disable(
     .map(|rows| rows == 1)
 }
 
+/// Ends the turn that an endpoint is in, so that nothing it brings is written over what its owner says,
+/// and so that the next begins at once. The process that has it notices within a second.
+pub fn end_turn(conn: &mut Conn, id: WebhookId) -> QueryResult<()> {
+    diesel::update(webhooks::table.find(id))
+        .set((
+            webhooks::lane.eq(webhooks::lane + 1),
+            webhooks::leased_until.eq(None::<NaiveDateTime>),
+        ))
+        .execute(conn)
+        .map(drop)
+}
+
 /// Disables an endpoint because its owner says so.
 pub fn turn_off(conn: &mut Conn, id: WebhookId, now: NaiveDateTime) -> QueryResult<()> {
     diesel::update(webhooks::table.find(id))
@@ -256,7 +306,7 @@ pub fn turn_off(conn: &mut Conn, id: WebhookId, now: NaiveDateTime) -> QueryResu
         .map(drop)
 }
 
-/// Enables an endpoint as if it had never failed: what waits for it is due at once.
+/// Enables an endpoint as if it had never failed. What waits for it is due when [`hasten`] says so.
 pub fn enable(conn: &mut Conn, id: WebhookId, now: NaiveDateTime) -> QueryResult<()> {
     diesel::update(webhooks::table.find(id))
         .set((
@@ -267,31 +317,68 @@ pub fn enable(conn: &mut Conn, id: WebhookId, now: NaiveDateTime) -> QueryResult
             webhooks::failing_since.eq(None::<NaiveDateTime>),
             webhooks::paused_until.eq(None::<NaiveDateTime>),
         ))
-        .execute(conn)?;
-    diesel::update(
-        m::table
-            .filter(m::webhook_id.eq(id))
-            .filter(m::due_at.is_not_null())
-            .filter(m::attempts.gt(0)),
-    )
-    .set((
-        m::due_at.eq(now),
-        m::begun_at.eq(None::<NaiveDateTime>),
-        m::attempts.eq(0),
-    ))
-    .execute(conn)
-    .map(drop)
+        .execute(conn)
+        .map(drop)
 }
 
-/// Removes an endpoint and all that was taken down for it. Returns whether there was one.
-pub fn delete(conn: &mut Conn, project: ProjectId, id: WebhookId) -> QueryResult<bool> {
-    diesel::delete(
-        webhooks::table
+/// Deletes an endpoint: from now on there is none for anybody. Its row, and what was taken down for it,
+/// which may be millions of rows, are cleared away by and by: [`clear_deleted`]. Returns whether there
+/// was one.
+pub fn delete(
+    conn: &mut Conn,
+    project: ProjectId,
+    id: WebhookId,
+    now: NaiveDateTime,
+) -> QueryResult<bool> {
+    let one = webhooks::table
+        .find(id)
+        .filter(webhooks::project_id.eq(project))
+        .filter(webhooks::state.ne(WebhookState::Deleted));
+    let rows = diesel::update(one)
+        .set((
+            webhooks::state.eq(WebhookState::Deleted),
+            webhooks::state_reason.eq(None::<String>),
+            webhooks::state_at.eq(now),
+            webhooks::updated_at.eq(now),
+            webhooks::sealed_secret.eq(Vec::<u8>::new()),
+            webhooks::sealed_old_secret.eq(None::<Vec<u8>>),
+            webhooks::sealed_older_secret.eq(None::<Vec<u8>>),
+        ))
+        .execute(conn)?;
+    if rows == 1 {
+        end_turn(conn, id)?;
+    }
+    Ok(rows == 1)
+}
+
+/// An endpoint that was deleted and is still to be cleared away.
+pub fn deleted(conn: &mut Conn) -> QueryResult<Option<WebhookId>> {
+    webhooks::table
+        .filter(webhooks::state.eq(WebhookState::Deleted))
+        .order(webhooks::id)
+        .select(webhooks::id)
+        .first(conn)
+        .optional()
+}
+
+/// Clears away up to `limit` of what was taken down for an endpoint that was deleted, and its row when
+/// nothing is left.
+pub fn clear_deleted(conn: &mut Conn, id: WebhookId, limit: i64) -> QueryResult<()> {
+    let some: Vec<WebhookMessageId> = m::table
+        .filter(m::webhook_id.eq(id))
+        .order(m::id)
+        .limit(limit)
+        .select(m::id)
+        .load(conn)?;
+    if some.is_empty() {
+        let gone = webhooks::table
             .find(id)
-            .filter(webhooks::project_id.eq(project)),
-    )
-    .execute(conn)
-    .map(|rows| rows == 1)
+            .filter(webhooks::state.eq(WebhookState::Deleted));
+        return diesel::delete(gone).execute(conn).map(drop);
+    }
+    diesel::delete(m::table.filter(m::id.eq_any(some)))
+        .execute(conn)
+        .map(drop)
 }
 
 /// What an endpoint wants to be told.

@@ -1,6 +1,7 @@
 //! Events out, from the front door to a receiver: what is told, signed, in which order, and what
 //! happens while the receiver does not listen.
 
+mod changes;
 mod endpoints;
 mod erased;
 mod failures;

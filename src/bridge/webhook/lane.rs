@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 use chrono::{NaiveDateTime, TimeDelta};
 use futures_util::stream::{self, StreamExt as _};
 use secrecy::SecretString;
+use tokio::time::timeout;
 
+use super::course::Course;
 use super::outcome::{self, Limits, Tried, Verdict};
 use super::post::Parcel;
 use super::{WebhookError, manage, tell};
@@ -18,6 +20,8 @@ use crate::models::webhook::{self, Lane, Leased, WebhookState};
 
 /// How long a turn goes on with the next event of somebody.
 const TURN: Duration = Duration::from_secs(20);
+/// How often a turn looks whether another process has changed its endpoint.
+const LOOK: Duration = Duration::from_secs(1);
 /// What a lease has left for recording.
 const MARGIN: Duration = Duration::from_secs(20);
 
@@ -28,7 +32,11 @@ pub(in crate::bridge) fn lease(timeout: Duration) -> TimeDelta {
 
 impl Bridge {
     /// One turn. Idle if another process has the endpoint, or nothing is due after all.
-    pub(super) async fn webhook_turn(&self, id: WebhookId) -> Result<Step, WebhookError> {
+    pub(super) async fn webhook_turn(
+        &self,
+        id: WebhookId,
+        course: &Course,
+    ) -> Result<Step, WebhookError> {
         let settings = &self.config.webhooks;
         let (now, limit) = (self.clock.now(), settings.batch_rows);
         let (_, timeout) = settings.timeouts();
@@ -46,15 +54,17 @@ impl Bridge {
             Vec::new()
         });
         let until = Instant::now() + TURN;
-        let chains = chains(&lane.messages).into_iter();
         let url = lane.webhook.url.as_str();
-        let tried: Vec<Vec<Tried>> =
-            stream::iter(chains.map(|chain| self.post_chain(url, &secrets, chain, (now, until))))
-                .buffer_unordered(settings.concurrency)
-                .collect()
-                .await;
-        let tried: Vec<Tried> = tried.into_iter().flatten().collect();
-        let step = match tried.is_empty() {
+        let posts = stream::iter(chains(&lane.messages))
+            .map(|chain| self.post_chain(course, url, &secrets, chain, (now, until)))
+            .buffer_unordered(settings.concurrency)
+            .for_each(|()| std::future::ready(()));
+        let is_over = tokio::select! {
+            () = posts => false,
+            () = self.turn_ends(id, lane.number, course) => true,
+        };
+        let tried = course.take();
+        let step = match tried.is_empty() && !is_over {
             true => Step::Idle,
             false => Step::Worked,
         };
@@ -65,15 +75,15 @@ impl Bridge {
     /// Posts somebody's events one after the other, up to the first that is not taken.
     async fn post_chain(
         &self,
+        course: &Course,
         url: &str,
         secrets: &[SecretString],
         chain: Vec<Leased>,
         (claimed_at, until): (NaiveDateTime, Instant),
-    ) -> Vec<Tried> {
-        let mut tried = Vec::with_capacity(chain.len());
+    ) {
         for message in chain {
             // The machine may have slept, which the first of the two clocks does not count.
-            if Instant::now() >= until || !self.is_in_turn(claimed_at) {
+            if !course.goes_on() || Instant::now() >= until || !self.is_in_turn(claimed_at) {
                 break;
             }
             let parcel = Parcel {
@@ -86,12 +96,28 @@ impl Bridge {
             let one = Tried { message, result };
             metrics::webhook_post(one.word());
             let taken = one.was_taken();
-            tried.push(one);
+            course.add(one);
             if !taken {
                 break;
             }
         }
-        tried
+    }
+
+    /// Completes when the endpoint has been changed since the turn was claimed, by whatever process:
+    /// posts on their way are let go then. What they bring is not for its new state, and what they do not
+    /// bring is posted once more.
+    async fn turn_ends(&self, id: WebhookId, number: i64, course: &Course) {
+        loop {
+            let _ = timeout(LOOK, course.changed()).await;
+            let ours = self
+                .db
+                .read(move |conn| Ok(webhook::is_in_turn(conn, id, number)?));
+            let ours: Result<bool, WebhookError> = ours.await;
+            // A database that does not answer ends no turn.
+            if ours.is_ok_and(|ours| !ours) {
+                return;
+            }
+        }
     }
 
     /// Whether a turn still has the time that its lease is meant for.

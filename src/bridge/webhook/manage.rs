@@ -1,5 +1,7 @@
 //! Adding and changing endpoints.
 
+use std::sync::Arc;
+
 use chrono::{NaiveDateTime, TimeDelta};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::json;
@@ -9,12 +11,14 @@ use super::news::{self, PING};
 use super::sign;
 use crate::bridge::Bridge;
 use crate::db::{Conn, DbError};
-use crate::ids::{ProjectId, WebhookId};
-use crate::models::webhook::{self, NewMessage, Webhook, WebhookState, Wish};
+use crate::ids::{ProjectId, WebhookId, WebhookMessageId};
+use crate::models::webhook::{self, NewMessage, Range, Rotation, Webhook, WebhookState, Wish};
 use crate::vault::{Vault, VaultError};
 
 /// Endpoints of one project.
 pub const MOST: i64 = 50;
+/// Events that one transaction touches.
+const ROUND: i64 = 2_000;
 /// How long the secret before signs too.
 const OVERLAP: TimeDelta = TimeDelta::days(1);
 
@@ -30,6 +34,9 @@ pub enum ManageError {
     /// Nothing is sent to it now.
     #[error("the endpoint is not enabled")]
     NotEnabled,
+    /// Two rotations within a day: a third would end a secret that was promised to sign.
+    #[error("two secrets before sign still, the older of them until {}", .0.and_utc().to_rfc3339())]
+    Rotating(NaiveDateTime),
     /// The master key is another one.
     #[error(transparent)]
     Vault(#[from] VaultError),
@@ -68,7 +75,7 @@ impl Bridge {
                 };
                 let id = webhook::create(conn, project, &wish, state, now)?;
                 let sealed = vault.seal(&place(id), secret.expose_secret())?;
-                webhook::set_secret(conn, id, &sealed, None, now)?;
+                webhook::set_secret(conn, id, &sealed, now)?;
                 Ok((find(conn, project, id)?, secret))
             })
             .await
@@ -90,38 +97,132 @@ impl Bridge {
             let known = find(conn, project, id)?;
             webhook::change(conn, id, &wish, now)?;
             let moved = known.url != wish.url;
+            let mut is_anew = false;
             match (enabled, known.state) {
                 (true, WebhookState::Enabled) if !moved => {}
-                // Another URL has not failed yet.
-                (true, _) => webhook::enable(conn, id, now)?,
                 (false, WebhookState::Disabled) => {}
+                // Another URL has not failed yet.
+                (true, _) => {
+                    webhook::enable(conn, id, now)?;
+                    is_anew = true;
+                }
                 (false, _) => webhook::turn_off(conn, id, now)?,
             }
-            find(conn, project, id)
+            webhook::end_turn(conn, id)?;
+            Ok((find(conn, project, id)?, is_anew))
         });
-        let changed = changed.await?;
+        let (changed, is_anew): (Webhook, bool) = changed.await.map_err(|e: ManageError| e)?;
+        self.webhooks.interrupt(id);
+        if is_anew {
+            self.hasten_webhook(id).await?;
+        }
         self.signals.webhooks.notify_one();
         Ok(changed)
     }
 
-    /// Gives an endpoint a new secret; the one before signs too for a day. Returns until when.
+    /// What waits for an endpoint that is enabled anew is due at once. Some at a time: a day's events may
+    /// wait.
+    async fn hasten_webhook(&self, id: WebhookId) -> Result<(), ManageError> {
+        let now = self.clock.now();
+        let mut after = Some(WebhookMessageId(0));
+        while let Some(last) = after {
+            let hastened = self
+                .db
+                .write(move |conn| Ok(webhook::hasten(conn, id, last, ROUND, now)?));
+            after = hastened.await.map_err(|error: ManageError| error)?;
+        }
+        Ok(())
+    }
+
+    /// Deletes an endpoint: nothing is posted to it from now on.
     ///
     /// # Errors
     /// If there is no such endpoint, or it cannot be stored.
+    pub async fn delete_webhook(
+        &self,
+        project: ProjectId,
+        id: WebhookId,
+    ) -> Result<(), ManageError> {
+        let now = self.clock.now();
+        let deleted = self
+            .db
+            .write(move |conn| match webhook::delete(conn, project, id, now)? {
+                true => Ok(()),
+                false => Err(ManageError::Unknown),
+            });
+        deleted.await?;
+        self.webhooks.interrupt(id);
+        Ok(())
+    }
+
+    /// Puts what an endpoint was told in a time back into its outbox, some at a time, so that nobody
+    /// waits for it. Returns how many events those are, and the endpoint.
+    ///
+    /// # Errors
+    /// If there is no such endpoint, or the database fails in the middle: what is back stays back, and
+    /// the same call puts back the rest.
+    pub async fn replay_webhook(
+        &self,
+        project: ProjectId,
+        id: WebhookId,
+        range: Range,
+    ) -> Result<(usize, Webhook), ManageError> {
+        let now = self.clock.now();
+        let known = self.db.read(move |conn| find(conn, project, id)).await?;
+        let (range, mut enqueued, mut after) = (Arc::new(range), 0, Some(WebhookMessageId(0)));
+        while let Some(last) = after {
+            let range = Arc::clone(&range);
+            let window = self
+                .db
+                .read(move |conn| Ok(webhook::window(conn, id, last, ROUND, &range)?));
+            let (ids, next) = window.await.map_err(|error: ManageError| error)?;
+            if !ids.is_empty() {
+                let back = self
+                    .db
+                    .write(move |conn| Ok(webhook::replay(conn, &ids, now)?));
+                enqueued += back.await.map_err(|error: ManageError| error)?;
+                self.signals.webhooks.notify_one();
+            }
+            after = next;
+        }
+        Ok((enqueued, known))
+    }
+
+    /// Gives an endpoint a new secret; the one before signs too for a day. Returns until when. The
+    /// request that is repeated with its `key` is the same rotation.
+    ///
+    /// # Errors
+    /// If there is no such endpoint, if two secrets before sign still, or if it cannot be stored.
     pub async fn rotate_webhook(
         &self,
         project: ProjectId,
         id: WebhookId,
+        key: Option<String>,
     ) -> Result<(SecretString, NaiveDateTime), ManageError> {
         let (vault, now) = (self.vault.clone(), self.clock.now());
         let secret = sign::new_secret();
         self.db
             .write(move |conn| {
                 let known = find(conn, project, id)?;
-                let sealed = vault.seal(&place(id), secret.expose_secret())?;
+                let signing = |until: Option<NaiveDateTime>| until.filter(|until| now < *until);
+                let old = signing(known.old_secret_until);
+                if let Some(until) = old.filter(|_| key.is_some() && key == known.rotation_key) {
+                    return Ok((vault.unseal(&place(id), &known.sealed_secret)?, until));
+                }
+                if let Some(until) = old.and(signing(known.older_secret_until)) {
+                    return Err(ManageError::Rotating(until));
+                }
                 let until = now + OVERLAP;
-                let old = Some((known.sealed_secret.as_slice(), until));
-                webhook::set_secret(conn, id, &sealed, old, now)?;
+                let rotation = Rotation {
+                    sealed_secret: vault.seal(&place(id), secret.expose_secret())?,
+                    sealed_old_secret: Some(known.sealed_secret),
+                    old_secret_until: Some(until),
+                    sealed_older_secret: known.sealed_old_secret.filter(|_| old.is_some()),
+                    older_secret_until: old,
+                    rotation_key: key,
+                    updated_at: now,
+                };
+                webhook::rotate(conn, id, &rotation)?;
                 Ok((secret, until))
             })
             .await
@@ -178,10 +279,19 @@ pub(in crate::bridge) fn secrets(
 ) -> Result<Vec<SecretString>, VaultError> {
     let place = place(webhook.id);
     let mut secrets = vec![vault.unseal(&place, &webhook.sealed_secret)?];
-    let old = webhook.sealed_old_secret.as_deref();
-    if let Some(old) = old.filter(|_| webhook.old_secret_until.is_some_and(|until| now < until)) {
-        // One that was sealed under a master key that is lost must not keep the new one from signing.
-        secrets.extend(vault.unseal(&place, old).ok());
+    let old = [
+        (&webhook.sealed_old_secret, webhook.old_secret_until),
+        (&webhook.sealed_older_secret, webhook.older_secret_until),
+    ];
+    for (sealed, until) in old {
+        if let Some(sealed) = sealed
+            .as_deref()
+            .filter(|_| until.is_some_and(|until| now < until))
+        {
+            // One that was sealed under a master key that is lost must not keep the new one from
+            // signing.
+            secrets.extend(vault.unseal(&place, sealed).ok());
+        }
     }
     Ok(secrets)
 }

@@ -48,11 +48,11 @@ impl Tried {
         matches!(&self.result, Ok(answer) if (200..300).contains(&answer.status))
     }
 
-    fn says_gone(&self) -> bool {
+    pub(super) fn says_gone(&self) -> bool {
         matches!(&self.result, Ok(answer) if answer.status == 410)
     }
 
-    fn wishes_rest(&self) -> Option<u64> {
+    pub(super) fn wishes_rest(&self) -> Option<u64> {
         let answer = self.result.as_ref().ok();
         let answer = answer.filter(|answer| matches!(answer.status, 429 | 503));
         answer.and_then(|answer| answer.retry_after)

@@ -25,7 +25,7 @@ use crate::{config, logging};
 const KEPT: usize = 500;
 /// Bytes of an answer that are read, so that the connection can be used again.
 const READ_MAX: usize = 16 << 10;
-/// Characters of a URL.
+/// Characters of a URL, percent-encoded.
 pub const URL_MAX: usize = 2_000;
 
 /// Posts signed bodies. Clones share the connections.
@@ -83,7 +83,10 @@ pub enum PostError {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum UrlError {
     /// Not a URL at all, or of another kind.
-    #[error("must be an http:// or https:// URL with a host, of at most {URL_MAX} characters")]
+    #[error(
+        "must be an http:// or https:// URL with a host, of at most {URL_MAX} characters, those that are \
+         not of ASCII as they are written in a URL (鹊 is %E9%B9%8A)"
+    )]
     Malformed,
     /// A secret in a URL ends up in logs.
     #[error("must not contain a user name, a password or a fragment")]
@@ -139,7 +142,9 @@ impl Poster {
             return Err(UrlError::Malformed);
         }
         let url: Url = text.parse().map_err(|_| UrlError::Malformed)?;
-        if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
+        // What is stored and posted to is longer than what was given, where that is not ASCII.
+        let is_long = url.as_str().len() > URL_MAX;
+        if is_long || !matches!(url.scheme(), "http" | "https") || !url.has_host() {
             return Err(UrlError::Malformed);
         }
         if !url.username().is_empty() || url.password().is_some() || url.fragment().is_some() {

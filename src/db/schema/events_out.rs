@@ -22,6 +22,9 @@ diesel::table! {
         last_success_at -> Nullable<Timestamp>,
         created_at -> Timestamp,
         updated_at -> Timestamp,
+        sealed_older_secret -> Nullable<Binary>,
+        older_secret_until -> Nullable<Timestamp>,
+        rotation_key -> Nullable<Text>,
     }
 }
 

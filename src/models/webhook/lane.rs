@@ -134,6 +134,12 @@ pub fn claim(
     }))
 }
 
+/// Whether an endpoint is still in the turn of that number: nobody has changed it since.
+pub fn is_in_turn(conn: &mut Conn, id: WebhookId, number: i64) -> QueryResult<bool> {
+    let lane: Option<i64> = w::table.find(id).select(w::lane).first(conn).optional()?;
+    Ok(lane == Some(number))
+}
+
 /// What is due and does not have to wait for an earlier event of the same person.
 fn unblocked(
     conn: &mut Conn,

@@ -114,27 +114,88 @@ pub fn retry(
         .map(|rows| rows == 1)
 }
 
-/// Puts what happened from `since` to before `until` back, unless it is in the outbox anyway.
-/// Returns how many.
-pub fn replay(
+/// What happened from `since` to before `until`.
+#[derive(Clone, Debug)]
+pub struct Range {
+    /// From then on.
+    pub since: NaiveDateTime,
+    /// Before then.
+    pub until: NaiveDateTime,
+    /// Of these types; none for all.
+    pub kinds: Option<Vec<String>>,
+}
+
+/// Looks at the `limit` events of an endpoint that follow `after`, oldest first. Returns those of them
+/// that have come to an end and are in the range, and the last that it looked at, if there are more.
+pub fn window(
     conn: &mut Conn,
     webhook: WebhookId,
-    since: NaiveDateTime,
-    until: NaiveDateTime,
-    kinds: Option<&[String]>,
-    now: NaiveDateTime,
-) -> QueryResult<usize> {
-    let settled = m::table
+    after: WebhookMessageId,
+    limit: i64,
+    range: &Range,
+) -> QueryResult<(Vec<WebhookMessageId>, Option<WebhookMessageId>)> {
+    let rows: Vec<(
+        WebhookMessageId,
+        NaiveDateTime,
+        String,
+        Option<NaiveDateTime>,
+    )> = m::table
         .filter(m::webhook_id.eq(webhook))
-        .filter(m::due_at.is_null())
-        .filter(m::created_at.ge(since))
-        .filter(m::created_at.lt(until));
-    match kinds {
-        Some(kinds) => diesel::update(settled.filter(m::kind.eq_any(kinds)))
-            .set(again(now))
-            .execute(conn),
-        None => diesel::update(settled).set(again(now)).execute(conn),
+        .filter(m::id.gt(after))
+        .order(m::id)
+        .limit(limit)
+        .select((m::id, m::created_at, m::kind, m::due_at))
+        .load(conn)?;
+    let is_full = i64::try_from(rows.len()).is_ok_and(|rows| rows == limit);
+    let last = rows.last().filter(|_| is_full).map(|row| row.0);
+    let wanted = rows.into_iter().filter(|(_, at, kind, due)| {
+        let kinds = range.kinds.as_ref();
+        due.is_none()
+            && (range.since..range.until).contains(at)
+            && kinds.is_none_or(|kinds| kinds.contains(kind))
+    });
+    Ok((wanted.map(|row| row.0).collect(), last))
+}
+
+/// Puts events that have come to an end back, due at once. Returns how many.
+pub fn replay(conn: &mut Conn, ids: &[WebhookMessageId], now: NaiveDateTime) -> QueryResult<usize> {
+    if ids.is_empty() {
+        return Ok(0);
     }
+    let settled = m::table
+        .filter(m::id.eq_any(ids))
+        .filter(m::due_at.is_null());
+    diesel::update(settled).set(again(now)).execute(conn)
+}
+
+/// Makes up to `limit` events of an endpoint that follow `after` and were tried in vain due at once, as
+/// if they had not been tried. Returns the last of them, if there may be more.
+pub fn hasten(
+    conn: &mut Conn,
+    webhook: WebhookId,
+    after: WebhookMessageId,
+    limit: i64,
+    now: NaiveDateTime,
+) -> QueryResult<Option<WebhookMessageId>> {
+    let waiting: Vec<(WebhookMessageId, i32)> = m::table
+        .filter(m::webhook_id.eq(webhook))
+        .filter(m::due_at.is_not_null())
+        .filter(m::id.gt(after))
+        .order(m::id)
+        .limit(limit)
+        .select((m::id, m::attempts))
+        .load(conn)?;
+    let is_full = i64::try_from(waiting.len()).is_ok_and(|rows| rows == limit);
+    let last = waiting.last().filter(|_| is_full).map(|row| row.0);
+    let tried = waiting.into_iter().filter(|(_, attempts)| *attempts > 0);
+    let tried: Vec<WebhookMessageId> = tried.map(|(id, _)| id).collect();
+    if !tried.is_empty() {
+        let tried = m::table
+            .filter(m::id.eq_any(tried))
+            .filter(m::due_at.is_not_null());
+        diesel::update(tried).set(again(now)).execute(conn)?;
+    }
+    Ok(last)
 }
 
 type Again = (

@@ -1,5 +1,6 @@
 //! Texts from outside, checked before they reach the database.
 
+use actix_web::HttpRequest;
 use chrono::{DateTime, Datelike as _, NaiveDateTime, Utc};
 
 use crate::ids::text::{TEXT_ID_MAX, TextId, TextIdError};
@@ -14,6 +15,30 @@ pub(super) const NAME_MAX: usize = 200;
 pub(super) const TAG_MAX: usize = 64;
 /// Tags of one staff member.
 pub(super) const TAGS_MAX: usize = 50;
+
+/// The header that makes a repeated request the same one.
+pub(super) const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
+/// Characters of its value.
+const KEY_MAX: usize = 255;
+
+/// The Idempotency-Key header: at most 255 visible ASCII characters.
+pub(super) fn idempotency_key(request: &HttpRequest) -> Result<Option<String>, Problem> {
+    let mut given = request.headers().get_all(IDEMPOTENCY_KEY);
+    let Some(value) = given.next() else {
+        return Ok(None);
+    };
+    let bytes = value.as_bytes();
+    let visible = (1..=KEY_MAX).contains(&bytes.len()) && bytes.iter().all(u8::is_ascii_graphic);
+    match value.to_str() {
+        Ok(key) if visible && given.next().is_none() => Ok(Some(key.to_owned())),
+        _ => {
+            let detail = "Idempotency-Key must be one header of 1 to 255 visible ASCII characters.";
+            Err(Problem::new(Code::InvalidHeader, detail)
+                .field(IDEMPOTENCY_KEY)
+                .limit(KEY_MAX))
+        }
+    }
+}
 
 /// A text that is not empty, not too long, and free of control characters.
 pub(super) fn text(field: &str, value: &str, max: usize) -> Result<(), Problem> {

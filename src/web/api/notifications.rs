@@ -15,6 +15,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 
+use super::check::{self, IDEMPOTENCY_KEY};
 use super::cursor::{List, Page, Paging};
 use super::params::Params;
 use super::{Caller, State, large};
@@ -28,8 +29,6 @@ use crate::web::error::{Code, Problem};
 use people::Addressed;
 use prefer::{OutcomeView, Outcomes, PREFERENCE_APPLIED};
 
-const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
-const KEY_MAX: usize = 255;
 /// About what a verdict takes in the answer.
 const VERDICT_BYTES: usize = 96;
 
@@ -176,7 +175,7 @@ pub(super) async fn create(
     request: HttpRequest,
     body: Body<Create>,
 ) -> Result<HttpResponse, Problem> {
-    let idempotency_key = idempotency_key(&request)?;
+    let idempotency_key = check::idempotency_key(&request)?;
     let mut asked = body.into_inner().asked()?;
     asked.idempotency_key = idempotency_key;
     let message_type = asked.message_type.clone();
@@ -211,25 +210,6 @@ pub(super) async fn create(
 /// What is stored as JSON, to be shown as it is.
 pub(super) fn as_json(stored: String) -> Option<Box<RawValue>> {
     RawValue::from_string(stored).ok()
-}
-
-/// The Idempotency-Key header: at most 255 visible ASCII characters.
-fn idempotency_key(request: &HttpRequest) -> Result<Option<String>, Problem> {
-    let mut given = request.headers().get_all(IDEMPOTENCY_KEY);
-    let Some(value) = given.next() else {
-        return Ok(None);
-    };
-    let bytes = value.as_bytes();
-    let visible = (1..=KEY_MAX).contains(&bytes.len()) && bytes.iter().all(u8::is_ascii_graphic);
-    match value.to_str() {
-        Ok(key) if visible && given.next().is_none() => Ok(Some(key.to_owned())),
-        _ => {
-            let detail = "Idempotency-Key must be one header of 1 to 255 visible ASCII characters.";
-            Err(Problem::new(Code::InvalidHeader, detail)
-                .field(IDEMPOTENCY_KEY)
-                .limit(KEY_MAX))
-        }
-    }
 }
 
 fn show(message_type: String, accepted: Accepted, outcomes: Option<Outcomes>) -> AcceptedView {

@@ -3,14 +3,15 @@
 pub(super) mod messages;
 mod wish;
 
-use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Json, Path, Query};
+use actix_web::{HttpRequest, HttpResponse};
 use chrono::{DateTime, Utc};
 use secrecy::ExposeSecret as _;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use super::check;
 use super::cursor::{List, Page, Paging};
 use super::{Caller, State};
 use crate::bridge::webhook::manage::ManageError;
@@ -116,6 +117,13 @@ impl From<ManageError> for Problem {
                 let detail = "The endpoint is not enabled. Enable it first with PUT.";
                 Self::new(Code::WebhookNotEnabled, detail)
             }
+            ManageError::Rotating(_) => {
+                let detail = format!(
+                    "The secret was rotated twice within a day: {error}. Rotate again after that, or \
+                     add a new endpoint and delete this one."
+                );
+                Self::new(Code::TooMany, detail)
+            }
             ManageError::Vault(error) => Self::internal(&error),
             ManageError::Db(error) => error.into(),
         }
@@ -202,25 +210,22 @@ pub(super) async fn delete(
     caller: Caller,
     id: Path<WebhookId>,
 ) -> Result<HttpResponse, Problem> {
-    let (id, project) = (id.into_inner(), caller.project_id);
-    let delete = state
+    let deleted = state
         .bridge
-        .db
-        .write(move |conn| Ok::<_, Problem>(webhook::delete(conn, project, id)?));
-    match delete.await? {
-        true => Ok(HttpResponse::NoContent().finish()),
-        false => Err(Problem::not_found("endpoint")),
-    }
+        .delete_webhook(caller.project_id, id.into_inner());
+    deleted.await?;
+    Ok(HttpResponse::NoContent().finish())
 }
 
 /// `POST /webhooks/{id}/rotate-secret`: a new secret; the one before signs too for a day.
 pub(super) async fn rotate(
     state: Data<State>,
     caller: Caller,
+    request: HttpRequest,
     id: Path<WebhookId>,
 ) -> Result<Json<Rotated>, Problem> {
-    let id = id.into_inner();
-    let rotated = state.bridge.rotate_webhook(caller.project_id, id);
+    let (id, key) = (id.into_inner(), check::idempotency_key(&request)?);
+    let rotated = state.bridge.rotate_webhook(caller.project_id, id, key);
     let (secret, until) = rotated.await?;
     Ok(Json(Rotated {
         id,

@@ -105,7 +105,8 @@ impl Receiver {
         self.script(move |_| (status, format!("status {status}\u{7}")));
     }
 
-    /// How to answer from now on, by the body: status and text, for a 3xx the location.
+    /// How to answer from now on, by the body: status and text, for a 3xx the location, for a 429 the
+    /// seconds of Retry-After.
     pub(crate) fn script(&self, script: impl Fn(&Value) -> (u16, String) + Send + 'static) {
         *self.inner.script.lock().unwrap() = Box::new(script);
     }
@@ -167,6 +168,9 @@ async fn receive(inner: Arc<Inner>, request: HttpRequest, body: String) -> HttpR
     let mut response = HttpResponse::build(status.try_into().unwrap());
     if (300..400).contains(&status) {
         response.insert_header(("location", text.clone()));
+    }
+    if status == 429 {
+        response.insert_header(("retry-after", text.clone()));
     }
     response.body(text)
 }

@@ -29,6 +29,9 @@ fn webhook(failures: i32, failing_since: Option<i64>) -> Webhook {
         last_success_at: None,
         created_at: at(0),
         updated_at: at(0),
+        sealed_older_secret: None,
+        older_secret_until: None,
+        rotation_key: None,
     }
 }
 

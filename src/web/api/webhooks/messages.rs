@@ -10,7 +10,7 @@ use super::wish::check_events;
 use crate::bridge::webhook::EVERYTHING;
 use crate::db::Conn;
 use crate::ids::{ProjectId, WebhookId, WebhookMessageId};
-use crate::models::webhook::{self, Filter, Message, MessageState};
+use crate::models::webhook::{self, Filter, Message, MessageState, Webhook, WebhookState};
 use crate::web::api::check::{self, ID_MAX};
 use crate::web::api::cursor::{List, Page, Paging};
 use crate::web::api::{Caller, State};
@@ -93,27 +93,44 @@ pub(in crate::web::api) async fn list(
     };
     let (id, project) = (id.into_inner(), caller.project_id);
     let page = state.bridge.db.snapshot(move |conn| {
-        exists(conn, project, id)?;
+        find(conn, project, id)?;
         let found = webhook::page(conn, id, &filter, paging.limit())?;
         Ok::<_, Problem>(paging.page(found, Into::into))
     });
     Ok(Json(page.await?))
 }
 
-fn exists(conn: &mut Conn, project: ProjectId, id: WebhookId) -> Result<(), Problem> {
-    match webhook::find(conn, project, id)? {
-        Some(_) => Ok(()),
-        None => Err(Problem::not_found("endpoint")),
-    }
+fn find(conn: &mut Conn, project: ProjectId, id: WebhookId) -> Result<Webhook, Problem> {
+    webhook::find(conn, project, id)?.ok_or_else(|| Problem::not_found("endpoint"))
 }
 
 #[derive(Debug, Serialize)]
 pub(in crate::web::api) struct Retried {
     id: WebhookMessageId,
     state: MessageState,
+    endpoint: Standing,
 }
 
-/// `POST /webhooks/{id}/deliveries/{message_id}/retry`: posts one again, at once.
+/// When an endpoint is posted to: what is in its outbox waits for that.
+#[derive(Debug, Serialize)]
+struct Standing {
+    /// Nothing is posted unless it is `enabled`.
+    state: WebhookState,
+    /// Nothing is posted before.
+    paused_until: Option<DateTime<Utc>>,
+}
+
+impl From<Webhook> for Standing {
+    fn from(webhook: Webhook) -> Self {
+        Self {
+            state: webhook.state,
+            paused_until: webhook.paused_until.map(|until| until.and_utc()),
+        }
+    }
+}
+
+/// `POST /webhooks/{id}/deliveries/{message_id}/retry`: posts one again, as soon as its endpoint is
+/// posted to.
 pub(in crate::web::api) async fn retry(
     state: Data<State>,
     caller: Caller,
@@ -122,16 +139,20 @@ pub(in crate::web::api) async fn retry(
     let ((webhook, id), project) = (path.into_inner(), caller.project_id);
     let now = state.bridge.clock.now();
     let retried = state.bridge.db.write(move |conn| {
-        exists(conn, project, webhook)?;
+        let endpoint = find(conn, project, webhook)?;
         match webhook::retry(conn, webhook, id, now)? {
-            true => Ok(()),
+            true => Ok(endpoint),
             false => Err(Problem::not_found("event of this endpoint")),
         }
     });
-    retried.await?;
+    let endpoint = retried.await?.into();
     state.bridge.signals.webhooks.notify_one();
-    let state = MessageState::Queued;
-    Ok((Json(Retried { id, state }), StatusCode::ACCEPTED))
+    let retried = Retried {
+        id,
+        state: MessageState::Queued,
+        endpoint,
+    };
+    Ok((Json(retried), StatusCode::ACCEPTED))
 }
 
 #[derive(Debug, Deserialize)]
@@ -147,6 +168,7 @@ pub(in crate::web::api) struct Range {
 pub(in crate::web::api) struct Replayed {
     /// How many are posted again.
     enqueued: usize,
+    endpoint: Standing,
 }
 
 /// `POST /webhooks/{id}/replay`: posts again what happened in that time.
@@ -168,15 +190,22 @@ pub(in crate::web::api) async fn replay(
         check_events("events", kinds)?;
     }
     let kinds = kinds.filter(|kinds| kinds.iter().all(|kind| kind != EVERYTHING));
-    let (id, project, now) = (id.into_inner(), caller.project_id, state.bridge.clock.now());
-    let replayed = state.bridge.db.write(move |conn| {
-        exists(conn, project, id)?;
-        let enqueued = webhook::replay(conn, id, since, until, kinds.as_deref(), now)?;
-        Ok::<_, Problem>(enqueued)
-    });
-    let enqueued = replayed.await?;
-    state.bridge.signals.webhooks.notify_one();
-    Ok((Json(Replayed { enqueued }), StatusCode::ACCEPTED))
+    let range = webhook::Range {
+        since,
+        until,
+        kinds,
+    };
+    let (id, project, bridge) = (id.into_inner(), caller.project_id, state.bridge.clone());
+    // It goes on where the caller does not wait for its end.
+    let replayed = tokio::spawn(async move { bridge.replay_webhook(project, id, range).await });
+    let (enqueued, endpoint) = replayed
+        .await
+        .map_err(|error| Problem::internal(&error))??;
+    let replayed = Replayed {
+        enqueued,
+        endpoint: endpoint.into(),
+    };
+    Ok((Json(replayed), StatusCode::ACCEPTED))
 }
 
 fn instant(field: &str, text: &str) -> Result<NaiveDateTime, Problem> {

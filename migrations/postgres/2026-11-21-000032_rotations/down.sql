@@ -1,0 +1,3 @@
+ALTER TABLE webhooks DROP COLUMN rotation_key;
+ALTER TABLE webhooks DROP COLUMN older_secret_until;
+ALTER TABLE webhooks DROP COLUMN sealed_older_secret;
