@@ -1,7 +1,7 @@
 //! Taking a request to notify: whom it reaches and how is decided at once, and the request and its
 //! deliveries are stored in one transaction.
 
-mod again;
+pub(in crate::bridge) mod again;
 mod answers;
 mod cancel;
 mod enqueue;

@@ -9,6 +9,7 @@ use super::ExplainError;
 use super::delivery::Refusal;
 use super::lead::{self, Lead};
 use crate::bridge::decide::permissions;
+use crate::bridge::notify::again;
 use crate::bridge::plan::Credits;
 use crate::bridge::route::{Channel, Route};
 use crate::bridge::senders::{KnownAccounts, known_accounts};
@@ -20,7 +21,7 @@ use crate::config::Config;
 use crate::db::Conn;
 use crate::ids::{AccountId, DeliveryId, IdentityId, NotificationId, ProjectId};
 use crate::models::account::{self, Account};
-use crate::models::attempt;
+use crate::models::attempt::{self, Attempt};
 use crate::models::binding::{self, Binding};
 use crate::models::credit::{self, Credit};
 use crate::models::delivery::{self, Delivery};
@@ -69,8 +70,10 @@ pub(super) struct Facts {
     pub(super) deliveries: Vec<Delivery>,
     /// Templates whose messages they have switched off inside WeChat.
     pub(super) switched_off: Vec<SwitchedOff>,
-    /// WeChat's last word on each, if it was an error.
+    /// What WeChat refused in the last try of each, if it did.
     pub(super) refusals: HashMap<DeliveryId, Refusal>,
+    /// Why a retry by hand would be refused, where it would be whoever the person is.
+    pub(super) hopeless: HashMap<DeliveryId, (&'static str, String)>,
     pub(super) types: HashMap<NotificationId, String>,
     pub(super) routes: Routes,
     /// What has become of the unionids of their bindings and openids, if WeChat replaced any.
@@ -105,8 +108,8 @@ impl Facts {
         let deliveries = delivery::latest_of_staff(conn, project, staff_id, DELIVERIES)?;
         let of: Vec<NotificationId> = deliveries.iter().map(|row| row.notification_id).collect();
         let numbers: Vec<DeliveryId> = deliveries.iter().map(|row| row.id).collect();
-        let tries = attempt::of_deliveries(conn, &numbers)?.into_iter();
-        let told = tries.filter_map(|one| Some((one.delivery_id, Refusal::of(one)?)));
+        let refusals = last_refusals(attempt::of_deliveries(conn, &numbers)?);
+        let hopeless = again::hopeless(conn, project, &deliveries, (now, &config.customer))?;
         let waits_for_consent = config.deliver.consent_wait_seconds > 0;
         let unionids = reach.iter().filter_map(|row| row.unionid.clone());
         let unionids: Vec<String> = unionids.collect();
@@ -126,8 +129,8 @@ impl Facts {
             titles: titles
                 .map(|one| ((one.account_id, one.template_id), one.title))
                 .collect(),
-            // The newest try of each comes last, and is WeChat's last word.
-            refusals: told.collect(),
+            refusals,
+            hopeless,
             switched_off: mark::switched_off_by(conn, &ids)?,
             types: notification::types_of(conn, &of)?.into_iter().collect(),
             routes: Routes::of(conn, &deliveries)?,
@@ -176,6 +179,19 @@ impl Facts {
     pub(super) fn account(&self, id: AccountId) -> Option<&Account> {
         self.accounts.iter().find(|account| account.id == id)
     }
+}
+
+/// What the last try of each delivery was refused with. An error of an earlier route, or of before the
+/// last try was taken, is no cause of anything any more.
+fn last_refusals(oldest_first: Vec<Attempt>) -> HashMap<DeliveryId, Refusal> {
+    let mut last = HashMap::new();
+    for one in oldest_first {
+        last.insert(one.delivery_id, one);
+    }
+    let refused = last
+        .into_iter()
+        .filter_map(|(id, one)| Some((id, Refusal::of(one)?)));
+    refused.collect()
 }
 
 /// What the person allows, as the planner asks for it.

@@ -8,6 +8,8 @@ use super::Explanation;
 use super::delivery::DeliveryStory;
 use super::facts::Facts;
 use super::steps::Steps;
+use crate::bridge::notify::again::ROUTE_UNUSABLE;
+use crate::ids::DeliveryId;
 use crate::models::delivery::{AtFault, DeliveryState, Reason, WAITING_FOR_CONSENT};
 
 /// Adds what the newest delivery asks for: of the type that was asked about, if one was.
@@ -34,16 +36,19 @@ pub(super) fn follow_up(facts: &Facts, story: &Explanation, steps: &mut Steps) {
         DeliveryState::Sent => steps.add(format!(
             "Wait: WeChat accepted delivery {id} ({what}), and its receipt has not come yet."
         )),
-        DeliveryState::NoReceipt => no_receipt(last, what, steps),
-        DeliveryState::Unknown => steps.add(format!(
-            "Ask them whether they saw delivery {id} ({what}), of which nobody knows whether it was \
-             taken. If not, send it once more: POST /deliveries/{id}/retry {{\"even_if_sent\": true}}."
-        )),
+        DeliveryState::NoReceipt => no_receipt(facts, last, what, steps),
+        DeliveryState::Unknown => {
+            let again = once_more(facts, id);
+            steps.add(format!(
+                "Ask them whether they saw delivery {id} ({what}), of which nobody knows whether it \
+                 was taken. If not, {again}"
+            ));
+        }
         DeliveryState::Expired => steps.add(format!(
             "Ask for another notification if it is still of use: delivery {id} ({what}) could not be \
              sent before it expired."
         )),
-        DeliveryState::Failed | DeliveryState::Unreachable => failed(last, what, steps),
+        DeliveryState::Failed | DeliveryState::Unreachable => failed(facts, last, what, steps),
     }
 }
 
@@ -51,23 +56,33 @@ fn time(time: DateTime<Utc>) -> impl std::fmt::Display {
     time.format("%F %H:%M:%S UTC")
 }
 
-fn no_receipt(last: &DeliveryStory, what: &str, steps: &mut Steps) {
+/// How a message that may have been seen is sent once more.
+fn once_more(facts: &Facts, id: DeliveryId) -> String {
+    match facts.hopeless.get(&id) {
+        Some((_, why)) => format!("it takes another notification. {why}"),
+        None => {
+            format!("send it once more: POST /deliveries/{id}/retry {{\"even_if_sent\": true}}.")
+        }
+    }
+}
+
+fn no_receipt(facts: &Facts, last: &DeliveryStory, what: &str, steps: &mut Steps) {
     let (id, app_id) = (last.id, last.app_id.as_deref().unwrap_or_default());
     steps.add(format!(
         "Check that WeChat's events of account {app_id} reach the callback address: GET \
          /events?app_id={app_id}. WeChat accepted delivery {id} ({what}), and no receipt came."
     ));
-    steps.add(format!(
-        "If they did not see it, send it once more: POST /deliveries/{id}/retry \
-         {{\"even_if_sent\": true}}."
-    ));
+    let again = once_more(facts, id);
+    steps.add(format!("If they did not see it, {again}"));
 }
 
-fn failed(last: &DeliveryStory, what: &str, steps: &mut Steps) {
+fn failed(facts: &Facts, last: &DeliveryStory, what: &str, steps: &mut Steps) {
     let id = last.id;
     let reason = last.reason.as_deref().unwrap_or_default();
     let at_fault = Reason::from_str(reason).ok().and_then(Reason::at_fault);
     let detail = last.detail.as_deref().unwrap_or_default();
+    // One that is over is not mended any more: another notification is filled in anew.
+    let hopeless = facts.hopeless.get(&id);
     match at_fault {
         Some(AtFault::Message) => {
             steps.add(format!(
@@ -76,32 +91,40 @@ fn failed(last: &DeliveryStory, what: &str, steps: &mut Steps) {
             return;
         }
         Some(AtFault::Route) => {
+            let then = match hopeless {
+                Some((word, why)) if *word != ROUTE_UNUSABLE => {
+                    format!("ask for another notification. {why}")
+                }
+                _ => format!(
+                    "send delivery {id} over its routes of then: POST /deliveries/{id}/retry."
+                ),
+            };
             steps.add(format!(
-                "Mend message type {what} (PUT /message-types/{what}), then send delivery {id} over \
-                 its routes of then: POST /deliveries/{id}/retry. {detail}"
+                "Mend message type {what} (PUT /message-types/{what}), then {then} {detail}"
             ));
             return;
         }
         None => {}
     }
-    let error = last.error.as_ref();
-    if let Some(error) = error.filter(|_| last.state == DeliveryState::Failed) {
-        steps.add(format!(
-            "Delivery {id} ({what}) failed with {}",
-            error.sentences()
-        ));
+    if last.state == DeliveryState::Failed {
+        steps.add(match &last.error {
+            _ if reason.starts_with("endpoint_") => {
+                format!("Delivery {id} ({what}) was not taken by your endpoint: {detail}")
+            }
+            Some(error) => format!("Delivery {id} ({what}) failed with {}", error.sentences()),
+            None => format!("Delivery {id} ({what}) failed: {detail}"),
+        });
     }
-    if reason.starts_with("endpoint_") {
-        steps.add(format!(
-            "Delivery {id} ({what}) was not taken by your endpoint: {detail}"
-        ));
-    }
-    let first = if steps.is_empty() {
-        "Send"
-    } else {
-        "Then send"
-    };
-    steps.add(format!(
-        "{first} delivery {id} ({what}) once more: POST /deliveries/{id}/retry."
-    ));
+    let is_first = steps.is_empty();
+    steps.add(match (hopeless, is_first) {
+        (Some((_, why)), _) => {
+            format!("A retry of delivery {id} ({what}) would be refused. {why}")
+        }
+        (None, true) => {
+            format!("Send delivery {id} ({what}) once more: POST /deliveries/{id}/retry.")
+        }
+        (None, false) => {
+            format!("Then send delivery {id} ({what}) once more: POST /deliveries/{id}/retry.")
+        }
+    });
 }

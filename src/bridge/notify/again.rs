@@ -141,6 +141,33 @@ fn retry(
     Ok(retried)
 }
 
+/// Why deliveries that did not arrive could not be retried now, whoever the person is: the word and the
+/// sentence of the refusal. Nothing of those of which that cannot be said.
+pub(in crate::bridge) fn hopeless(
+    conn: &mut Conn,
+    project: ProjectId,
+    deliveries: &[Delivery],
+    (now, customer): (NaiveDateTime, &Customer),
+) -> QueryResult<HashMap<DeliveryId, (&'static str, String)>> {
+    let wanted = deliveries.iter();
+    let wanted: Vec<&Delivery> = wanted
+        .filter(|one| refusal(one.state, true).is_none())
+        .collect();
+    let ids: BTreeSet<NotificationId> = wanted.iter().map(|one| one.notification_id).collect();
+    let ids: Vec<NotificationId> = ids.into_iter().collect();
+    let notifications = notification::by_ids(conn, &ids)?;
+    let today = Today::read(conn, project, &notifications)?;
+    let accounts = known_accounts(conn, project)?;
+    let refused: HashMap<NotificationId, (&'static str, String)> = notifications
+        .iter()
+        .filter_map(|one| Some((one.id, ready(one, &today, &accounts, now, customer).err()?)))
+        .collect();
+    let refused = wanted
+        .iter()
+        .filter_map(|one| Some((one.id, refused.get(&one.notification_id)?.clone())));
+    Ok(refused.collect())
+}
+
 fn whom(delivery: &Delivery) -> Addressee<'_> {
     Addressee::of(delivery.staff_id.as_deref(), delivery.recipient.as_deref())
 }
@@ -161,6 +188,24 @@ impl Today {
         notifications: &[Notification],
         now: NaiveDateTime,
     ) -> QueryResult<Self> {
+        let mut today = Self::read(conn, project, notifications)?;
+        let changed: BTreeSet<(&str, &str)> = notifications
+            .iter()
+            .filter_map(|one| Some((one, today.routes.get(&one.id)?.as_deref().ok()?)))
+            .filter(|(one, of_today)| one.routes != *of_today)
+            .map(|(one, of_today)| (one.message_type.as_str(), of_today))
+            .collect();
+        let changed: Vec<(&str, &str)> = changed.into_iter().collect();
+        today.versions = message_type::keep_versions(conn, project, &changed, now)?;
+        Ok(today)
+    }
+
+    /// Reads those of the notifications' message types.
+    fn read(
+        conn: &mut Conn,
+        project: ProjectId,
+        notifications: &[Notification],
+    ) -> QueryResult<Self> {
         let names = notifications.iter().map(|one| one.message_type.as_str());
         let names: BTreeSet<&str> = names.collect();
         let names: Vec<&str> = names.into_iter().collect();
@@ -176,15 +221,10 @@ impl Today {
                 Some((one.id, manner.of_routes(routes)))
             })
             .collect();
-        let changed: BTreeSet<(&str, &str)> = notifications
-            .iter()
-            .filter_map(|one| Some((one, routes.get(&one.id)?.as_deref().ok()?)))
-            .filter(|(one, of_today)| one.routes != *of_today)
-            .map(|(one, of_today)| (one.message_type.as_str(), of_today))
-            .collect();
-        let changed: Vec<(&str, &str)> = changed.into_iter().collect();
-        let versions = message_type::keep_versions(conn, project, &changed, now)?;
-        Ok(Self { routes, versions })
+        Ok(Self {
+            routes,
+            versions: Vec::new(),
+        })
     }
 
     /// The routes that a retry of a notification takes, and their id where they are not its own.
@@ -212,12 +252,15 @@ impl Today {
     }
 }
 
+/// The word for a message type that would have to be mended before a retry.
+pub(in crate::bridge) const ROUTE_UNUSABLE: &str = "route_unusable";
+
 /// Why today's routes cannot be sent over.
 fn unusable(error: &dyn std::fmt::Display) -> (&'static str, String) {
     let detail = format!(
         "A retry sends what the message type says today, and that cannot be sent: {error}."
     );
-    ("route_unusable", detail)
+    (ROUTE_UNUSABLE, detail)
 }
 
 /// What a notification sends, through what.

@@ -69,28 +69,48 @@ impl Met {
         whom: &[Addressee<'_>],
         reach: &mut Reach,
     ) {
-        let imagined = unseen(accounts, whom, reach).into_iter();
-        let rows = imagined.filter_map(|one| {
+        let mut rows = Vec::new();
+        for one in unseen(accounts, whom, reach) {
+            let Some(recipient) = one.whom.recipient() else {
+                continue;
+            };
             self.imagined += 1;
-            Some(PersonRow {
-                recipient: one.whom.recipient()?.to_owned(),
-                reach: ReachRow {
-                    staff_id: String::new(),
-                    name: None,
-                    bound: true,
-                    // No identity has this id: nobody else is the same person, and nobody has
-                    // allowed anything.
-                    identity_id: Some(IdentityId(-self.imagined)),
-                    account_id: Some(one.account),
-                    openid: Some(one.openid),
-                    unionid: None,
-                    follow_state: Some(FollowState::Unknown),
-                    followed_time: Some(0),
-                    profile_state: Some(ProfileState::Pending),
-                },
-            })
-        });
-        reach.add_people(rows.collect());
+            let row = |reach| PersonRow {
+                recipient: recipient.to_owned(),
+                reach,
+            };
+            // As those who are stored: one without identity, through which a route goes that needs
+            // none, then one for the identity.
+            rows.push(row(nobody()));
+            rows.push(row(ReachRow {
+                // No identity has this id: nobody else is the same person, and nobody has allowed
+                // anything.
+                identity_id: Some(IdentityId(-self.imagined)),
+                account_id: Some(one.account),
+                openid: Some(one.openid),
+                follow_state: Some(FollowState::Unknown),
+                followed_time: Some(0),
+                profile_state: Some(ProfileState::Pending),
+                ..nobody()
+            }));
+        }
+        reach.add_people(rows);
+    }
+}
+
+/// Somebody who is no staff member, without an identity.
+fn nobody() -> ReachRow {
+    ReachRow {
+        staff_id: String::new(),
+        name: None,
+        bound: true,
+        identity_id: None,
+        account_id: None,
+        openid: None,
+        unionid: None,
+        follow_state: None,
+        followed_time: None,
+        profile_state: None,
     }
 }
 

@@ -56,8 +56,9 @@ struct Follow<'a> {
     who: Who<'a>,
     /// WeChat's time of it; none where it was learnt in another way than from its event.
     event_time: Option<DateTime<Utc>>,
+    /// Of a follow, null where there was none; an unfollow has no such field.
     #[serde(skip_serializing_if = "Option::is_none")]
-    qr_scene: Option<&'a str>,
+    qr_scene: Option<Option<&'a str>>,
 }
 
 /// WeChat's seconds since 1970.
@@ -74,7 +75,7 @@ fn follow(
     let data = Follow {
         who: fact.into(),
         event_time: wechat_time(event_time),
-        qr_scene: fact.qr_scene.as_deref().filter(|_| followed),
+        qr_scene: followed.then_some(fact.qr_scene.as_deref()),
     };
     let kind = match followed {
         true => NewsKind::Followed,

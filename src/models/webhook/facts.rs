@@ -176,6 +176,9 @@ pub struct DeliveryFact {
     /// That identity's openid.
     #[diesel(sql_type = Nullable<Text>)]
     pub openid: Option<String>,
+    /// The person's unionid.
+    #[diesel(sql_type = Nullable<Text>)]
+    pub unionid: Option<String>,
     /// Which route, from 0.
     #[diesel(sql_type = Nullable<Integer>)]
     pub route: Option<i32>,
@@ -207,10 +210,11 @@ pub fn deliveries(conn: &mut Conn, wanted: &[DeliveryId]) -> QueryResult<Vec<Del
     const DELIVERIES: Batch = Batch {
         columns: &[("id", Kind::BigInt)],
         sql: "SELECT d.id AS delivery_id, d.notification_id, d.project_id, n.message_type, \
-              d.staff_id, d.recipient, a.app_id, d.identity_id, d.openid, d.route, d.state, d.reason, d.detail, \
-              d.attempts, d.msgid, d.sent_at, d.finished_at FROM {rows} \
+              d.staff_id, d.recipient, a.app_id, d.identity_id, d.openid, i.unionid, d.route, d.state, \
+              d.reason, d.detail, d.attempts, d.msgid, d.sent_at, d.finished_at FROM {rows} \
               JOIN deliveries d ON d.id = r.id JOIN notifications n ON n.id = d.notification_id \
-              LEFT JOIN accounts a ON a.id = d.account_id ORDER BY d.id",
+              LEFT JOIN accounts a ON a.id = d.account_id \
+              LEFT JOIN identities i ON i.id = d.identity_id ORDER BY d.id",
     };
     DELIVERIES.load(conn, &ids(wanted))
 }

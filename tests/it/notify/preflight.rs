@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::ways::{OA_SEND, TEMPLATE_SEND, Ways, route};
 use crate::invariants::{MP, OA};
+use crate::support::receiver::Receiver;
 
 /// Small numbers that look drawn by lot, the same ones for the same seed.
 struct Lot(u64);
@@ -55,11 +56,22 @@ impl Ways {
         }
     }
 
-    async fn any_routes(&self, lot: &mut Lot) {
-        let channels = ["template", "mp_subscribe", "oa_subscribe"];
+    async fn any_routes(&self, lot: &mut Lot, endpoint: &Value) {
+        let channels = [
+            "template",
+            "mp_subscribe",
+            "oa_subscribe",
+            "customer",
+            "webhook",
+        ];
         let routes = (0..1 + lot.below(4)).map(|_| {
-            let mut route = route(channels[lot.below(3)]);
-            if lot.below(3) == 0 {
+            let channel = channels[lot.below(5)];
+            let mut route = match channel {
+                "customer" => json!({"channel": channel, "account": OA, "text": "{{ params.title }}"}),
+                "webhook" => json!({"channel": channel, "endpoint": endpoint, "fields": {"title": "{{ params.title }}"}}),
+                _ => route(channel),
+            };
+            if channel != "customer" && channel != "webhook" && lot.below(3) == 0 {
                 route["fields"]["thing1"] = json!("{{ staff.name }}: {{ params.title }}");
             }
             route
@@ -100,9 +112,22 @@ both_engines! {
         for (person, staff_id) in (1..).zip(&ids) {
             ways.anybody(staff_id, person, &mut lot).await;
         }
-        for _ in 0..8 {
-            ways.any_routes(&mut lot).await;
-            let body = json!({"message_type": "ping", "staff_ids": ids, "params": {"title": "hi"}});
+        let receiver = Receiver::start();
+        let hook = json!({"url": receiver.url, "events": ["account.alert"]});
+        let hook = ways.stage.app.post(&ways.stage.key, "/webhooks", hook).await.ok(201);
+        let person = |app_id: &str, person| json!({"app_id": app_id, "openid": population::openid(app_id, person)});
+        for round in 0..12 {
+            ways.any_routes(&mut lot, &hook["id"]).await;
+            let mut body = json!({"message_type": "ping", "params": {"title": "hi"}});
+            // Staff in one round; in the other people however they are named, and those never seen.
+            match round % 2 {
+                0 => body["staff_ids"] = json!(ids),
+                _ => body["people"] = json!([
+                    person(OA, 1 + lot.below(16) as u32), person(MP, 1 + lot.below(16) as u32),
+                    {"unionid": population::unionid(1 + lot.below(16) as u32)}, {"unionid": "nobody"},
+                    person(OA, 40 + round), person(OA, 60 + round), person(MP, 80 + round), person(OA, 40 + round),
+                ]),
+            }
             let before = ways.preflight(&body).await;
             let accepted = ways.stage.app.post(&ways.stage.key, "/notifications", body).await.ok(202);
             let counts = &accepted["counts"];
@@ -119,6 +144,7 @@ both_engines! {
                 for (member, told) in expected.as_object().unwrap() {
                     assert_eq!(&delivery[member], told, "{member}: {verdict} {delivery}");
                 }
+                assert_eq!(delivery.get("recipient"), verdict.get("recipient"), "{verdict} {delivery}");
             }
             // Permissions are used up, so the next round differs.
             ways.stage.app.drain().await;

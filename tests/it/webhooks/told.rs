@@ -58,6 +58,7 @@ both_engines! {
         }
         let followed = posts[0].json()["data"].clone();
         assert_eq!(followed["staff_id"], Value::Null, "not bound yet: {followed}");
+        assert_eq!(followed.get("qr_scene"), Some(&Value::Null), "{followed}");
         assert!(followed["event_time"].is_string(), "{followed}");
         let linked = posts[1].json()["data"].clone();
         assert_eq!(linked["unionid"], unionid.as_str());
@@ -137,6 +138,7 @@ both_engines! {
         assert_eq!(states, ["sent", "delivered", "sent", "failed", "sent", "no_receipt", "failed"]);
         for data in &told {
             assert_eq!((&data["staff_id"], &data["message_type"]), (&json!("s1"), &json!("ping")));
+            assert_eq!(data["unionid"], population::unionid(1), "{data}");
         }
         assert_eq!(told[0]["notification_id"], first);
         assert!(told[0]["msgid"].is_string(), "{}", told[0]);

@@ -113,6 +113,48 @@ both_engines! {
         assert_eq!(steps(&story), ["Send delivery 1 (ping) once more: POST /deliveries/1/retry."]);
     }
 
+    async fn an_error_of_before_is_no_cause(ways: Ways) {
+        let refuses = Receipt { status: "failed:user block".to_owned(), arrival: Arrival::BeforeAnswer };
+        ways.stage.world().set_receipt(OA, None, refuses).unwrap();
+        ways.member("s1", 1).await;
+        ways.refuse(TEMPLATE_SEND, -1);
+        let path = ways.stage.notify("s1").await;
+        ways.stage.pass(120, 10).await;
+        let delivery = ways.stage.delivery(&path).await;
+        assert_eq!(delivery["attempts"].as_array().unwrap().len(), 2, "{delivery}");
+        let story = ways.explain("s1").await;
+        assert_eq!((&last(&story)["reason"], &last(&story)["error"]), (&json!("receipt_failed"), &Value::Null));
+        says(&story, &["Delivery 1 (ping) failed", "user block"]);
+        assert!(!steps(&story).iter().any(|step| step.contains("WeChat is busy")), "{:#}", story["next_steps"]);
+    }
+
+    async fn no_retry_is_advised_that_would_be_refused(ways: Ways) {
+        let (app, key) = (&ways.stage.app, &ways.stage.key);
+        ways.routes(&["template"]).await;
+        let retried = async |id: &Value| app.post(key, &format!("/deliveries/{id}/retry"), json!({"even_if_sent": true})).await;
+        for (staff, reason) in [("s1", "cancelled"), ("s2", "expired"), ("s3", "message_type_gone")] {
+            app.put(key, &format!("/staff/{staff}"), json!({})).await.ok(201);
+            let expires = (app.clock.now().and_utc() + chrono::TimeDelta::hours(1)).to_rfc3339();
+            let mut body = json!({"message_type": "ping", "staff_ids": [staff], "params": {"title": "hi"}});
+            if reason == "expired" {
+                body["expires_at"] = json!(expires);
+            }
+            let notification = app.post(key, "/notifications", body).await.ok(202);
+            match reason {
+                "cancelled" => drop(app.post(key, &format!("/notifications/{}/cancel", notification["id"]), json!({})).await.ok(200)),
+                "expired" => app.advance(Duration::from_secs(3_700)),
+                _ => assert_eq!(app.delete(key, "/message-types/ping").await.status, 204),
+            }
+            let story = ways.explain(staff).await;
+            assert_eq!(last(&story)["state"], "unreachable", "{story}");
+            let id = &last(&story)["id"];
+            let refused = retried(id).await.refused(409, "not_retryable", "");
+            let (steps, why) = (steps(&story), refused["detail"].as_str().unwrap().split(". ").next().unwrap());
+            assert!(steps.iter().any(|step| step.contains(why)), "{why}: {steps:?}");
+            assert!(!steps.iter().any(|step| step.contains(&format!("POST /deliveries/{id}/retry"))), "{steps:?}");
+        }
+    }
+
     async fn the_last_ten_are_told_newest_first(ways: Ways) {
         ways.member("s1", 1).await;
         ways.member("s2", 2).await;
