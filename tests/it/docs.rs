@@ -6,6 +6,7 @@ mod shape;
 mod shell;
 mod simulator;
 mod stage;
+mod tables;
 mod typed;
 
 use markdown::{Block, Example};
