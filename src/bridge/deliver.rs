@@ -50,6 +50,7 @@ use crate::models::{self, account_pause};
 use crate::wechat::error::FOR_NOBODY;
 
 pub(super) use budget::{Allowances, used_up};
+pub(super) use clock::ROUND;
 pub use endpoint::Rests;
 pub(super) use failure::is_unfollowed;
 pub use kept::Unrecorded;
@@ -58,7 +59,7 @@ pub use permits::Turns;
 pub(super) use renewal::{day, next_midnight, renewed_at};
 pub use restricted::Restricted;
 pub use resume::Resumed;
-pub(super) use resume::after_change;
+pub(super) use resume::forgive;
 
 use batch::Batch;
 use book::Book;

@@ -13,7 +13,7 @@ use crate::wechat::crypto::AesKey;
 use crate::wechat::reply;
 
 use super::Bridge;
-use super::deliver::{Resumed, after_change};
+use super::deliver::{Resumed, forgive};
 
 /// An account as the operator describes it.
 #[derive(Clone, Debug)]
@@ -95,8 +95,7 @@ impl Bridge {
     /// Names the field that breaks its rule, or that there is no such account.
     pub async fn change_account(&self, draft: Draft) -> Result<(Account, Resumed), RegisterError> {
         let settings = self.seal(&draft)?;
-        let now = self.clock.now();
-        let changed = self
+        let (changed, lifted) = self
             .db
             .write(move |conn| {
                 let known = account::by_app_id(conn, &settings.app_id)?
@@ -104,13 +103,14 @@ impl Bridge {
                 let missing = || RegisterError::Missing(settings.app_id.clone());
                 let known = known.ok_or_else(missing)?;
                 // This may be the fix for what WeChat refused.
-                let resumed = after_change(conn, known.id, now)?;
+                let lifted = forgive(conn, known.id)?;
                 let changed = account::update(conn, known.id, &settings)?.ok_or_else(missing)?;
-                Ok::<_, RegisterError>((changed, resumed))
+                Ok::<_, RegisterError>((changed, lifted))
             })
             .await?;
+        let resumed = self.resume_after_change(changed.id, lifted).await?;
         self.wake_delivery();
-        Ok(changed)
+        Ok((changed, resumed))
     }
 
     fn seal(&self, draft: &Draft) -> Result<AccountSettings, RegisterError> {

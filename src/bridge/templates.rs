@@ -10,10 +10,12 @@ use serde::Serialize;
 use thiserror::Error;
 
 use super::accounts::{AccountError, OpenAccount};
+use super::deliver::ROUND;
 use super::retry::{Backoff, jitter};
 use super::token::TokenError;
 use super::{Bridge, Step};
-use crate::db::DbError;
+use crate::db::{Conn, DbError};
+use crate::ids::AccountId;
 use crate::models::account::AccountKind;
 use crate::models::{credit, template, template_sync};
 use crate::wechat::error::Class;
@@ -175,18 +177,10 @@ impl Bridge {
             let known = template::of_accounts(conn, &[id])?;
             let Diff { rows, synced } = diff(id, &known, listed, asked_at);
             template::store(conn, &rows)?;
-            // What a report has said of a template counts only until WeChat lists it.
-            for (kind, long_term) in [
-                (template::Kind::LongTerm, true),
-                (template::Kind::OneTime, false),
-            ] {
-                let of_kind = rows.iter().filter(|row| row.kind == kind);
-                let ids: Vec<&str> = of_kind.map(|row| row.template_id.as_str()).collect();
-                credit::mark_kind(conn, id, &ids, long_term)?;
-            }
             Ok::<_, SyncError>((synced, naming))
         });
         let (synced, naming) = stored.await?;
+        self.mark_kinds(id).await?;
         warn(&account.app_id, &naming, &synced);
         tracing::info!(
             account.app_id = %account.app_id,
@@ -197,6 +191,25 @@ impl Bridge {
             "templates listed"
         );
         Ok(synced)
+    }
+
+    /// What a report has said of a template counts only until WeChat lists it. What is listed is looked
+    /// up in each round: another process may have stored a newer listing. Should this end in the middle, the
+    /// next listing goes on.
+    async fn mark_kinds(&self, account: AccountId) -> Result<(), SyncError> {
+        for (kind, long_term) in [
+            (template::Kind::LongTerm, true),
+            (template::Kind::OneTime, false),
+        ] {
+            let round = move |conn: &mut Conn| {
+                let known = template::of_accounts(conn, &[account])?;
+                let of_kind = known.iter().filter(|known| known.kind == kind);
+                let ids: Vec<&str> = of_kind.map(|known| known.template_id.as_str()).collect();
+                credit::mark_kind(conn, account, &ids, long_term, ROUND)
+            };
+            self.in_rounds(round).await?;
+        }
+        Ok(())
     }
 
     async fn note_failure(&self, account: &OpenAccount, error: &TokenError) -> Result<(), DbError> {

@@ -30,7 +30,7 @@ use crate::db::{Conn, schema::deliveries, text_enum};
 use crate::ids::{AccountId, DeliveryId, IdentityId, NotificationId, ProjectId, VersionId};
 
 pub use again::{Again, StillUnreachable, explain_again, requeue};
-pub use ahead::{forget_pauses, hasten_all, is_ahead};
+pub use ahead::{forget_pauses, hasten_all, is_ahead, shorten_leases};
 pub use begin::{Begin, begin};
 pub use cancel::cancel;
 pub use claim::{

@@ -220,11 +220,16 @@ pub fn save(conn: &mut Conn, erasure: &Erasure) -> QueryResult<()> {
         .map(drop)
 }
 
-/// Makes all due that wait: the clock went back.
-pub fn hasten_all(conn: &mut Conn, now: NaiveDateTime) -> QueryResult<usize> {
-    diesel::update(erasures::table.filter(erasures::due_at.gt(now)))
-        .set(erasures::due_at.eq(now))
-        .execute(conn)
+/// Makes due what waits, at most `limit` of it: the clock went back. Returns how many those are.
+pub fn hasten_all(conn: &mut Conn, now: NaiveDateTime, limit: i64) -> QueryResult<usize> {
+    let (lock, time) = (conn.engine().skip_locked(), now.format("%F %T%.f"));
+    sql_query(format!(
+        "WITH planned AS MATERIALIZED ( \
+             SELECT id FROM erasures WHERE due_at IS NOT NULL AND due_at > '{time}' \
+             ORDER BY due_at LIMIT {limit} {lock} \
+         ) UPDATE erasures SET due_at = '{time}' WHERE id IN (SELECT id FROM planned)"
+    ))
+    .execute(conn)
 }
 
 /// Lets one wait.

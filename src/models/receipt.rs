@@ -10,7 +10,6 @@ use serde::Serialize;
 
 use crate::db::Conn;
 use crate::db::batch::{Batch, Kind, maybe_timestamp, timestamp};
-use crate::db::schema::receipts;
 use crate::ids::{AccountId, DeliveryId, NotificationId};
 use crate::models::notification;
 
@@ -247,9 +246,16 @@ fn next_look(
     (now - created_at < give_up).then(|| now + TimeDelta::seconds(seconds))
 }
 
-/// Makes all receipts due that are to be looked at later: the clock went back.
-pub fn hasten_all(conn: &mut Conn, now: NaiveDateTime) -> QueryResult<usize> {
-    diesel::update(receipts::table.filter(receipts::due_at.gt(now)))
-        .set(receipts::due_at.eq(now))
-        .execute(conn)
+/// Makes receipts due that are to be looked at later, at most `limit` of them: the clock went back.
+/// Returns how many those are.
+pub fn hasten_all(conn: &mut Conn, now: NaiveDateTime, limit: i64) -> QueryResult<usize> {
+    let (lock, time) = (conn.engine().skip_locked(), now.format("%F %T%.f"));
+    // One that is being looked at gets its next time by that.
+    sql_query(format!(
+        "WITH planned AS MATERIALIZED ( \
+             SELECT id FROM receipts WHERE due_at IS NOT NULL AND due_at > '{time}' \
+             ORDER BY due_at LIMIT {limit} {lock} \
+         ) UPDATE receipts SET due_at = '{time}' WHERE id IN (SELECT id FROM planned)"
+    ))
+    .execute(conn)
 }

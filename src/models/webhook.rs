@@ -20,7 +20,9 @@ pub use facts::{
     DeliveryFact, IdentityFact, Known, OfPerson, Standing, deliveries, identities,
     identities_of_people, known, standings,
 };
-pub use lane::{Done, Lane, Leased, Turn, claim, due, finish, hasten_all, is_in_turn};
+pub use lane::{
+    Done, Lane, Leased, Turn, claim, due, finish, forget_rests, hasten_all, is_in_turn,
+};
 pub use message::{MessageState, NewMessage, has_older, insert_many, prune};
 pub use search::{Filter, Message, Range, hasten, page, replay, retry, window};
 

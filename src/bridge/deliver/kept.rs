@@ -73,7 +73,7 @@ impl Bridge {
             match self.write_down(&kept.record, true).await {
                 Ok(recorded) => {
                     tracing::info!(batch.tries = kept.record.tries(), "recorded late");
-                    self.follow_up(recorded, &kept.record, None);
+                    self.follow_up(recorded, &kept.record, None).await;
                     // Its account may have been paused by it.
                     self.wake_delivery();
                 }

@@ -9,7 +9,7 @@ use chrono::NaiveDateTime;
 use super::book::Book;
 use super::lane::Slot;
 use super::pause::{self, Tally, Verdict};
-use super::{DeliverError, Gathered, marks, resume};
+use super::{DeliverError, Gathered, marks};
 use crate::bridge::accounts::OpenAccount;
 use crate::bridge::webhook::tell;
 use crate::bridge::{Bridge, fallback};
@@ -117,7 +117,7 @@ impl Bridge {
         });
         match self.write_down(&record, false).await {
             Ok(recorded) => {
-                self.follow_up(recorded, &record, Some(slot));
+                self.follow_up(recorded, &record, Some(slot)).await;
                 Ok(())
             }
             Err(error) => {
@@ -128,7 +128,7 @@ impl Bridge {
     }
 
     /// Tells what was recorded; the slot is there unless that was late.
-    pub(super) fn follow_up(&self, recorded: Recorded, record: &Record, slot: Option<&Slot>) {
+    pub(super) async fn follow_up(&self, recorded: Recorded, record: &Record, slot: Option<&Slot>) {
         self.awaited.tell(record.notifications.iter().copied());
         if let Some(changed) = recorded.changed {
             let account = record.account.as_ref();
@@ -139,6 +139,7 @@ impl Bridge {
                 slot.learn_pauses(changed.pauses);
             }
             if !changed.lifted.is_empty() {
+                self.resume_lifted(record.lane, &changed.lifted).await;
                 self.wake_delivery();
             }
         }
@@ -215,7 +216,7 @@ impl Bridge {
             let refused = book.marks.write(conn, record.account.as_deref(), now)?;
             let ends = delivery::ends_of(conn, &outcomes)?;
             let changed = match record.was_paused || !record.verdict.pauses.is_empty() {
-                true => Some(pauses(conn, record.lane, &record.verdict, now)?),
+                true => Some(pauses(conn, record.lane, &record.verdict)?),
                 false => None,
             };
             Ok(Recorded {
@@ -243,17 +244,11 @@ fn is_worth_another_try(error: &DbError) -> bool {
     matches!(error.cause(), Cause::Data | Cause::Busy | Cause::Unclear)
 }
 
-fn pauses(
-    conn: &mut Conn,
-    lane: AccountId,
-    verdict: &Verdict,
-    now: NaiveDateTime,
-) -> diesel::QueryResult<Changed> {
+fn pauses(conn: &mut Conn, lane: AccountId, verdict: &Verdict) -> diesel::QueryResult<Changed> {
     account_pause::set(conn, &verdict.pauses)?;
     let begun = account_pause::alert(conn, &verdict.pauses)?;
     let lifted = account_pause::lift(conn, &verdict.worked)?;
     if !lifted.is_empty() {
-        resume::make_due(conn, lane, &lifted, now)?;
         let calls: Vec<&str> = verdict.worked.iter().map(|worked| worked.call).collect();
         account::clear_problem_of(conn, lane, &calls)?;
     }

@@ -1,7 +1,6 @@
 //! Sending again after a pause: by itself when a call works, or by hand.
 
-use chrono::NaiveDateTime;
-
+use super::clock::ROUND;
 use crate::bridge::Bridge;
 use crate::bridge::accounts::AccountError;
 use crate::db::{Conn, DbError};
@@ -28,65 +27,68 @@ impl Bridge {
         project: ProjectId,
         app_id: &str,
     ) -> Result<Option<Resumed>, AccountError> {
-        let (app_id, now) = (app_id.to_owned(), self.clock.now());
-        let resumed = self.db.write(move |conn| {
+        let app_id = app_id.to_owned();
+        let lifted = self.db.write(move |conn| {
             let found = account::by_app_id(conn, &app_id)?;
             let Some(found) = found.filter(|found| found.project_id == project) else {
                 return Ok::<_, DbError>(None);
             };
-            let words: Vec<&str> = PauseReason::ALL.iter().map(|word| word.as_str()).collect();
-            // In the order of those who send, so that none waits for the other.
             let lifted = account_pause::clear(conn, found.id)?;
-            let resumed = resumed(conn, found.id, lifted, &words, now)?;
+            account::clear_problem(conn, found.id)?;
             tracing::info!(account.app_id = app_id, "account resumed by hand");
-            Ok(Some(resumed))
+            Ok(Some((found.id, lifted)))
         });
-        let resumed = resumed.await?;
-        if resumed.is_some() {
-            self.wake_delivery();
+        let Some((id, lifted)) = lifted.await? else {
+            return Ok(None);
+        };
+        let words = PauseReason::ALL.iter().map(|word| word.as_str());
+        let hastened = self.hasten(id, words.collect()).await?;
+        self.wake_delivery();
+        Ok(Some(Resumed { lifted, hastened }))
+    }
+
+    /// Makes due what waited for an account's owner to act, because they have changed the account: the
+    /// pauses are [`lifted`](forgive).
+    pub(in crate::bridge) async fn resume_after_change(
+        &self,
+        account: AccountId,
+        lifted: usize,
+    ) -> Result<Resumed, DbError> {
+        let reason = PauseReason::AccountProblem.as_str();
+        let hastened = self.hasten(account, vec![reason]).await?;
+        Ok(Resumed { lifted, hastened })
+    }
+
+    /// Makes due what waited for pauses that a call has lifted. What waited for WeChat to be less busy
+    /// has its own time, and not a far one. That goes for the others too should this fail.
+    pub(super) async fn resume_lifted(&self, account: AccountId, lifted: &[Named]) {
+        let stopped = lifted
+            .iter()
+            .filter(|pause| pause.kind == PauseKind::Stopped);
+        let words: Vec<&'static str> = stopped.map(|pause| pause.reason.as_str()).collect();
+        if words.is_empty() {
+            return;
         }
-        Ok(resumed)
+        if let Err(error) = self.hasten(account, words).await {
+            tracing::warn!(%error, "what waited for a pause that is over waits for its time");
+        }
+    }
+
+    /// Makes due what waits for these reasons. After the pause is lifted, and not with it: there may be
+    /// any number.
+    async fn hasten(&self, account: AccountId, words: Vec<&'static str>) -> Result<usize, DbError> {
+        let now = self.clock.now();
+        self.in_rounds(move |conn| delivery::hasten(conn, account, &words, now, ROUND))
+            .await
     }
 }
 
-/// Lifts the pauses in which an account's owner had to act, because they have changed the account:
-/// what waited for them is due at once.
-pub(in crate::bridge) fn after_change(
+/// Lifts the pauses in which an account's owner had to act. Returns how many those were.
+pub(in crate::bridge) fn forgive(
     conn: &mut Conn,
     account: AccountId,
-    now: NaiveDateTime,
-) -> diesel::QueryResult<Resumed> {
-    let lifted = account_pause::forgive(conn, account)?;
-    let reason = PauseReason::AccountProblem.as_str();
-    resumed(conn, account, lifted, &[reason], now)
-}
-
-fn resumed(
-    conn: &mut Conn,
-    account: AccountId,
-    lifted: usize,
-    reasons: &[&'static str],
-    now: NaiveDateTime,
-) -> diesel::QueryResult<Resumed> {
-    let hastened = delivery::hasten(conn, account, reasons, now)?;
-    account::clear_problem(conn, account)?;
-    Ok(Resumed { lifted, hastened })
-}
-
-/// Makes due what waited for pauses that are over. What waited for WeChat to be less busy has its own
-/// time, and not a far one.
-pub(super) fn make_due(
-    conn: &mut Conn,
-    account: AccountId,
-    lifted: &[Named],
-    now: NaiveDateTime,
 ) -> diesel::QueryResult<usize> {
-    let stopped = lifted
-        .iter()
-        .filter(|pause| pause.kind == PauseKind::Stopped);
-    let words: Vec<&str> = stopped.map(|pause| pause.reason.as_str()).collect();
-    match words.is_empty() {
-        true => Ok(0),
-        false => delivery::hasten(conn, account, &words, now),
-    }
+    let lifted = account_pause::forgive(conn, account)?;
+    account::clear_problem(conn, account)?;
+    Ok(lifted)
 }

@@ -265,19 +265,22 @@ pub(super) fn recount(conn: &mut Conn, ids: &[CreditId]) -> QueryResult<()> {
 }
 
 /// Notes whether templates of an account are long-term ones, for everybody of whom a permission is
-/// known.
+/// known and for whom that is not noted yet: at most `limit` of them. Returns how many those are.
 pub fn mark_kind(
     conn: &mut Conn,
     account: AccountId,
     template_ids: &[&str],
     long_term: bool,
+    limit: i64,
 ) -> QueryResult<usize> {
-    let rows = || {
-        credits::table
-            .filter(credits::account_id.eq(account))
-            .filter(credits::template_id.eq_any(template_ids))
-            .filter(credits::long_term.ne(long_term))
-    };
+    let ids: Vec<CreditId> = credits::table
+        .filter(credits::account_id.eq(account))
+        .filter(credits::template_id.eq_any(template_ids))
+        .filter(credits::long_term.ne(long_term))
+        .limit(limit)
+        .select(credits::id)
+        .load(conn)?;
+    let rows = || credits::table.filter(credits::id.eq_any(&ids));
     if let Conn::Postgres(conn) = conn {
         // In the order of all who touch several.
         let template = sql::<Text>("template_id COLLATE \"C\"");

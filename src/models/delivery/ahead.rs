@@ -23,22 +23,9 @@ pub fn is_ahead(conn: &mut Conn, latest: NaiveDateTime) -> QueryResult<bool> {
 }
 
 /// Makes due what is planned for later, but for what waits for its `send_at`: at most `limit` of it.
-/// What really has to wait is found to when it is claimed. What is leased for longer than a `lease` from now
-/// is so by a process that is gone, or by one that needs no longer than that. Returns how many those are.
-pub fn hasten_all(
-    conn: &mut Conn,
-    now: NaiveDateTime,
-    lease: TimeDelta,
-    limit: i64,
-) -> QueryResult<usize> {
-    let lock = conn.engine().skip_locked();
-    let (time, longest) = (now.format("%F %T%.f"), (now + lease).format("%F %T%.f"));
-    sql_query(format!(
-        "WITH leased AS MATERIALIZED ( \
-             SELECT id FROM deliveries WHERE due_at IS NOT NULL AND leased_until > '{longest}' {lock} \
-         ) UPDATE deliveries SET leased_until = '{longest}' WHERE id IN (SELECT id FROM leased)"
-    ))
-    .execute(conn)?;
+/// What really has to wait is found to when it is claimed. Returns how many those are.
+pub fn hasten_all(conn: &mut Conn, now: NaiveDateTime, limit: i64) -> QueryResult<usize> {
+    let (lock, time) = (conn.engine().skip_locked(), now.format("%F %T%.f"));
     sql_query(format!(
         "WITH planned AS MATERIALIZED ( \
              SELECT id FROM deliveries WHERE due_at IS NOT NULL AND due_at > '{time}' \
@@ -46,6 +33,27 @@ pub fn hasten_all(
                  SELECT 1 FROM notifications n WHERE n.id = deliveries.notification_id \
                  AND n.send_at > '{time}') LIMIT {limit} {lock} \
          ) UPDATE deliveries SET due_at = '{time}' WHERE id IN (SELECT id FROM planned)"
+    ))
+    .execute(conn)
+}
+
+/// Ends leases a `lease` from now, at most `limit` of them: one that lasts longer is of a process that is
+/// gone, or of one that needs no longer than that. Returns how many those are.
+pub fn shorten_leases(
+    conn: &mut Conn,
+    now: NaiveDateTime,
+    lease: TimeDelta,
+    limit: i64,
+) -> QueryResult<usize> {
+    let (lock, longest) = (
+        conn.engine().skip_locked(),
+        (now + lease).format("%F %T%.f"),
+    );
+    sql_query(format!(
+        "WITH leased AS MATERIALIZED ( \
+             SELECT id FROM deliveries WHERE due_at IS NOT NULL AND leased_until > '{longest}' \
+             LIMIT {limit} {lock} \
+         ) UPDATE deliveries SET leased_until = '{longest}' WHERE id IN (SELECT id FROM leased)"
     ))
     .execute(conn)
 }

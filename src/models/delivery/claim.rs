@@ -306,24 +306,28 @@ pub fn resume_asked(conn: &mut Conn, ids: &[IdentityId], now: NaiveDateTime) -> 
     .execute(conn)
 }
 
-/// Makes due at once what a pause of an account has postponed. What is leased, or may have been
+/// Makes due at once what a pause of an account has postponed, the most urgent first: at most `limit` of
+/// it, so that no statement and no lock lasts as long as a queue is. What is leased, or may have been
 /// sent, keeps its time. Returns how many those are.
 pub fn hasten(
     conn: &mut Conn,
     account: AccountId,
     reasons: &[&'static str],
     now: NaiveDateTime,
+    limit: i64,
 ) -> QueryResult<usize> {
     let lock = conn.engine().skip_locked();
     let time = now.format("%F %T%.f");
     let reasons: Vec<String> = reasons.iter().map(|word| format!("'{word}'")).collect();
     let reasons = reasons.join(", ");
-    // Whoever has one of them in hand is not waited for: it is being dealt with.
+    // Whoever has one of them in hand is not waited for: it is being dealt with. As nothing is waited
+    // for, the order needs not be that of the ids: in that of the index, no round sorts the whole queue.
     sql_query(format!(
         "WITH waiting AS MATERIALIZED ( \
              SELECT id FROM deliveries WHERE due_at IS NOT NULL \
              AND COALESCE(account_id, 0) = {account} AND due_at > '{time}' AND state = 'queued' \
-             AND unsettled_since IS NULL AND reason IN ({reasons}) {lock} \
+             AND unsettled_since IS NULL AND reason IN ({reasons}) \
+             ORDER BY priority, due_at LIMIT {limit} {lock} \
          ) UPDATE deliveries SET due_at = '{time}' WHERE id IN (SELECT id FROM waiting)"
     ))
     .execute(conn)

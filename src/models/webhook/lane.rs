@@ -40,27 +40,27 @@ pub fn due(conn: &mut Conn, now: NaiveDateTime) -> QueryResult<Vec<WebhookId>> {
     Ok(found.into_iter().map(|found| found.id).collect())
 }
 
-/// Makes due what waits for a later time, at most `limit` of it, and ends the rests of endpoints: the
-/// clock went back. No turn lasts longer than a `lease` from now. Returns how many events those are.
-pub fn hasten_all(
-    conn: &mut Conn,
-    now: NaiveDateTime,
-    lease: TimeDelta,
-    limit: i64,
-) -> QueryResult<usize> {
+/// Makes due what waits for a later time, at most `limit` of it: the clock went back. Returns how many
+/// events those are.
+pub fn hasten_all(conn: &mut Conn, now: NaiveDateTime, limit: i64) -> QueryResult<usize> {
+    let (lock, time) = (conn.engine().skip_locked(), now.format("%F %T%.f"));
+    sql_query(format!(
+        "WITH planned AS MATERIALIZED ( \
+             SELECT id FROM webhook_messages WHERE due_at IS NOT NULL AND due_at > '{time}' \
+             LIMIT {limit} {lock} \
+         ) UPDATE webhook_messages SET due_at = '{time}' WHERE id IN (SELECT id FROM planned)"
+    ))
+    .execute(conn)
+}
+
+/// Ends the rests of endpoints: the clock went back. No turn lasts longer than a `lease` from now.
+pub fn forget_rests(conn: &mut Conn, now: NaiveDateTime, lease: TimeDelta) -> QueryResult<usize> {
     diesel::update(w::table.filter(w::leased_until.gt(now + lease)))
         .set(w::leased_until.eq(now + lease))
         .execute(conn)?;
     diesel::update(w::table.filter(w::paused_until.gt(now)))
         .set(w::paused_until.eq(None::<NaiveDateTime>))
-        .execute(conn)?;
-    let time = now.format("%F %T%.f");
-    sql_query(format!(
-        "UPDATE webhook_messages SET due_at = '{time}' WHERE id IN ( \
-             SELECT id FROM webhook_messages WHERE due_at IS NOT NULL AND due_at > '{time}' \
-             LIMIT {limit})"
-    ))
-    .execute(conn)
+        .execute(conn)
 }
 
 /// An event to post.

@@ -228,8 +228,8 @@ both_engines! {
         let conn = &mut ground.conn();
         let somebody = ground.somebody("o1");
         somebody.hear(conn, &[(Word::Pushed, 1000)]);
-        assert_eq!(credit::mark_kind(conn, ground.official, &[TEMPLATE], true).unwrap(), 0);
-        assert_eq!(credit::mark_kind(conn, ground.mini, &[TEMPLATE, "tplB"], true).unwrap(), 1);
+        assert_eq!(credit::mark_kind(conn, ground.official, &[TEMPLATE], true, 9).unwrap(), 0);
+        assert_eq!(credit::mark_kind(conn, ground.mini, &[TEMPLATE, "tplB"], true, 9).unwrap(), 1);
         for now in [2000, 2001, 2002] {
             let taken = somebody.take(conn, now).unwrap();
             assert_eq!(taken.entry, None);
@@ -266,10 +266,10 @@ both_engines! {
         assert_eq!(low(conn, 2, Some(last), 10), [one.id]);
         let foreign = credit::low(conn, ground.foreign_project, &[ground.mini], &filter(9, None), 10);
         assert_eq!(foreign.unwrap().found.len(), 0);
-        credit::mark_kind(conn, ground.mini, &[TEMPLATE], true).unwrap();
+        credit::mark_kind(conn, ground.mini, &[TEMPLATE], true, 9).unwrap();
         assert_eq!(low(conn, 9, None, 10), []);
         // WeChat lists it as a one-time one after all.
-        assert_eq!(credit::mark_kind(conn, ground.mini, &[TEMPLATE], false).unwrap(), 2);
+        assert_eq!(credit::mark_kind(conn, ground.mini, &[TEMPLATE], false, 9).unwrap(), 2);
         assert_eq!(low(conn, 2, None, 10), [other.id, one.id]);
     }
 }

@@ -203,7 +203,7 @@ async fn what_is_due_is_found_through_indexes() {
         Ok(())
     });
     reads("deliveries", &|conn| {
-        delivery::hasten(conn, account, &["account_problem"], at(0)).map(drop)
+        delivery::hasten(conn, account, &["account_problem"], at(0), 9).map(drop)
     });
     let dead = Filter {
         states: vec![DeliveryState::Failed, DeliveryState::Unreachable],
