@@ -17,7 +17,7 @@ use thiserror::Error;
 use url::Url;
 
 pub use api::Api;
-pub use budgets::{AccountBudgets, Budget, Budgets};
+pub use budgets::{AccountBudgets, Budget, Budgets, CallBudgets, OwnBudget};
 pub use server::Server;
 pub use webhooks::Webhooks;
 

@@ -5,6 +5,7 @@
 //! None is ever held across network I/O, because the closure is not async.
 
 pub(crate) mod batch;
+mod collision;
 mod connection;
 mod engine;
 mod error;
@@ -214,11 +215,29 @@ impl Db {
     }
 
     /// Runs one write transaction on a blocking thread: committed if the closure returns `Ok`,
-    /// rolled back otherwise. On SQLite it takes the write lock at once.
+    /// rolled back otherwise. On SQLite it takes the write lock at once. One that collides with another
+    /// one, each waiting for the other, is run again, a few times at most.
     ///
     /// # Errors
     /// What the closure returns, or that no connection could be had.
     pub async fn write<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<DbError> + From<diesel::result::Error> + Send + 'static,
+        F: Fn(&mut Conn) -> Result<T, E> + Send + 'static,
+    {
+        let turn = self.turn().await?;
+        let work =
+            move |connection: &mut Conn| collision::repeated(|| connection.in_transaction(&work));
+        self.run(&self.main, turn, work).await
+    }
+
+    /// [`Db::write`] for a closure that can run only once, because it gives away what it has: it is not
+    /// repeated.
+    ///
+    /// # Errors
+    /// What the closure returns, or that no connection could be had.
+    pub async fn write_once<T, E, F>(&self, work: F) -> Result<T, E>
     where
         T: Send + 'static,
         E: From<DbError> + From<diesel::result::Error> + Send + 'static,

@@ -239,7 +239,7 @@ impl Bridge {
     where
         F: FnOnce(&mut Conn) -> Result<Vec<Outcome>, AdoptError> + Send + 'static,
     {
-        let done = self.db.write(move |conn| match work(conn) {
+        let done = self.db.write_once(move |conn| match work(conn) {
             Ok(outcomes) => Err::<Infallible, _>(Undone::Imagined(outcomes)),
             Err(error) => Err(Undone::Failed(error)),
         });

@@ -103,7 +103,7 @@ impl Bridge {
         let now = self.clock.now();
         let bound = self
             .db
-            .write(move |conn| {
+            .write_once(move |conn| {
                 // Two requests that bind two openids of one person must see each other.
                 project::lock(conn, project)?;
                 let member = staff::find(conn, project, &staff_id)?;

@@ -114,15 +114,16 @@ impl Bridge {
             return Err(ReportError::InFuture);
         }
         let identity = self.who(project, app_id, &who).await?;
+        let (account_id, id) = (identity.account_id, identity.id);
         let recorded = self.db.write(move |conn| {
-            let said = answered.said(identity.account_id, identity.id, now);
+            let said = answered.said(account_id, id, now);
             let awaited = credit::record(conn, &said, now)?;
-            let mut credits = credit::of_identities(conn, &[identity.id])?;
+            let mut credits = credit::of_identities(conn, &[id])?;
             let named = |id: &String| answered.results.iter().any(|(named, _)| named == id);
             credits.retain(|credit| named(&credit.template_id));
-            Ok::<_, ReportError>((awaited, identity, credits))
+            Ok::<_, ReportError>((awaited, credits))
         });
-        let (awaited, identity, credits) = recorded.await?;
+        let (awaited, credits) = recorded.await?;
         if awaited > 0 {
             self.wake_delivery();
         }

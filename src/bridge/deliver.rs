@@ -41,12 +41,13 @@ use super::accounts::{AccountError, ById};
 use super::problem;
 use super::retry::Backoff;
 use super::route::{Channel, Route};
+use super::token::TokenError;
 use super::{Bridge, Step};
 use crate::db::DbError;
 use crate::ids::AccountId;
+use crate::models::account_pause;
 use crate::models::budget::Uses;
 use crate::models::delivery::{self, Due, Postponed};
-use crate::models::{self, account_pause};
 use crate::wechat::error::FOR_NOBODY;
 
 pub(super) use budget::{Allowances, used_up};
@@ -67,7 +68,7 @@ use endpoint::{Endpoint, Endpoints};
 use lane::Slot;
 use outcome::Limits;
 use pause::Tally;
-use permits::Permits;
+use permits::{Permit, Permits};
 
 /// Why deliveries could not be sent.
 #[derive(Debug, Error)]
@@ -92,6 +93,8 @@ struct Gathered {
     batch: Batch,
     endpoints: Endpoints,
     limits: Limits,
+    /// Why no try can begin that is marked when it does.
+    no_token: Option<Arc<TokenError>>,
 }
 
 impl Gathered {
@@ -180,6 +183,7 @@ impl Bridge {
         now: NaiveDateTime,
     ) -> Result<Permits, DeliverError> {
         self.find_endpoints(gathered, now).await?;
+        gathered.no_token = self.wait_for_token(gathered, now).await;
         self.permits(&gathered.batch.due, now, gathered).await
     }
 
@@ -194,7 +198,10 @@ impl Bridge {
         let tries = groups.into_iter().map(async |group| {
             let mut done = Vec::with_capacity(group.len());
             for due in group {
-                let permit = permits.of(due);
+                let permit = match permits.of(due) {
+                    Permit::InTurn => self.permit_in_turn(due, claimed_at, gathered).await,
+                    permit => permit,
+                };
                 let tried = self.attempt(due, claimed_at, gathered, permit).await;
                 done.push((due, permit, tried));
             }
@@ -251,13 +258,18 @@ impl Bridge {
 
     /// Gives back claims and the calls that were counted for them.
     async fn release(&self, rows: Vec<Postponed>, counted: Vec<Uses>) -> Result<(), DeliverError> {
-        // Whoever counts waits for nothing else meanwhile.
-        self.db
-            .write_then(
-                move |conn| Ok::<_, DeliverError>(delivery::release(conn, &rows)?),
-                move |conn, ()| Ok(models::budget::give_back(conn, &counted).map(drop)?),
-            )
-            .await
+        let released = self
+            .db
+            .write(move |conn| Ok::<_, DeliverError>(delivery::release(conn, &rows)?));
+        released.await?;
+        let Some(lane) = counted.first().map(|uses| uses.account_id) else {
+            return Ok(());
+        };
+        let accounts = self.accounts.all().await?;
+        let app_id = accounts.get(&lane).map(|one| one.app_id.as_str());
+        let allowances = Allowances::new(self.config.budgets.of(app_id));
+        self.uncount(lane, &allowances, counted).await;
+        Ok(())
     }
 
     /// Claims the batch that is next, with what its tries need.
@@ -302,6 +314,7 @@ impl Bridge {
                     batch,
                     endpoints: Endpoints::default(),
                     limits,
+                    no_token: None,
                 };
                 return Ok(Some((slot, gathered)));
             }

@@ -142,7 +142,7 @@ impl Bridge {
     ) -> Result<(), ImportError> {
         let now = self.clock.now();
         let (project_id, account_id) = (account.project_id, account.id);
-        let mut progress = after_page(&import, &page, now);
+        let after = after_page(&import, &page, now);
         let mut openids = page.openids;
         openids.sort_unstable();
         openids.dedup();
@@ -154,7 +154,7 @@ impl Bridge {
         let done = self
             .db
             .write(move |conn| {
-                let mut place = 0;
+                let (mut place, mut progress) = (0, after.clone());
                 for chunk in openids.chunks(CHUNK) {
                     let gone = erase::gone(conn, &vault, account_id, chunk)?;
                     let rows: Vec<Listed<'_>> = chunk

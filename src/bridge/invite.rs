@@ -245,7 +245,7 @@ impl Bridge {
             identity,
             session_key,
         } = self.open_session(project, app_id, code).await?;
-        let redeemed = self.db.write(move |conn| {
+        let redeemed = self.db.write_once(move |conn| {
             project::lock(conn, project)?;
             let (_, found, staff_id) = presentable(conn, &hash)?.ok_or(InviteError::Unknown)?;
             let outcome = redeem(conn, &found, &staff_id, place, &identity, place.at)?;

@@ -262,7 +262,7 @@ impl Bridge {
         verdicts: Vec<Verdict>,
     ) -> Result<(), MigrateError> {
         let (now, vault) = (self.clock.now(), self.vault.clone());
-        let stored = self.db.write(move |conn| {
+        let stored = self.db.write_once(move |conn| {
             Ok::<_, MigrateError>(store::page(conn, &vault, &known, verdicts, now)?)
         });
         if stored.await? > 0 {

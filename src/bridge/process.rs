@@ -97,12 +97,12 @@ impl Bridge {
     pub async fn process_step(&self) -> Result<Step, ProcessError> {
         let batch = self.config.process.batch_rows;
         let but = self.stepped_over.now(self.clock.now());
-        let done = match self.process(Which::Oldest(batch, but)).await {
+        let (done, ended) = match self.process(Which::Oldest(batch, but)).await {
             Err(failed) if failed.may_be_of_one_event() => {
                 tracing::warn!(error = %failed, "batch of events failed, processing one by one");
-                self.process_singly(batch).await?
+                self.process_singly(batch).await
             }
-            done => done?,
+            done => (done?, Ok(())),
         };
         metrics::events("processed", done.events);
         moved::warn(&done.moved);
@@ -121,6 +121,7 @@ impl Bridge {
         if done.erasures > 0 {
             self.signals.erasures.notify_one();
         }
+        ended?;
         Ok(match done.events {
             0 => Step::Idle,
             _ => Step::Worked,

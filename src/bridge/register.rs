@@ -81,7 +81,7 @@ impl Bridge {
         self.db
             .write(move |conn| {
                 if account::by_app_id(conn, &settings.app_id)?.is_some() {
-                    return Err(RegisterError::Exists(settings.app_id));
+                    return Err(RegisterError::Exists(settings.app_id.clone()));
                 }
                 Ok(account::create(conn, &settings)?)
             })

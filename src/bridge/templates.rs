@@ -161,7 +161,7 @@ impl Bridge {
     ) -> Result<Synced, SyncError> {
         let (id, project, app_id) = (account.id, account.project_id, account.app_id.clone());
         let next = self.next_sync(self.clock.now());
-        let stored = self.db.write(move |conn| {
+        let stored = self.db.write_once(move |conn| {
             let naming = Naming::of(conn, project)?;
             let due_at = next.filter(|_| naming.names_account(&app_id));
             if !template_sync::succeeded(conn, id, asked_at)? {

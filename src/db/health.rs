@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use diesel::ConnectionError;
 use diesel::connection::{Instrumentation, InstrumentationEvent};
 
+use super::collision;
 use super::error::{Cause, DbError, cause_of, one_line};
 
 /// How long a refused connection is taken for an outage. Somebody tries again all the time, so that
@@ -66,9 +67,11 @@ impl Health {
             if let InstrumentationEvent::FinishQuery {
                 error: Some(error), ..
             } = event
-                && cause_of(error) == Cause::Unwritable
             {
-                health.with(|seen| seen.unwritable = Some(Instant::now()));
+                collision::note(error);
+                if cause_of(error) == Cause::Unwritable {
+                    health.with(|seen| seen.unwritable = Some(Instant::now()));
+                }
             }
         }
     }

@@ -193,6 +193,37 @@ pub fn lift(conn: &mut Conn, rows: &[Worked]) -> QueryResult<Vec<Named>> {
     LIFT.load(conn, rows)
 }
 
+/// A call of which fewer were counted on a day than may be.
+#[derive(Clone, Debug, Serialize)]
+pub struct Roomy {
+    /// The account.
+    pub account_id: AccountId,
+    /// Its call.
+    pub call: &'static str,
+    /// The day in Beijing, counted from 1970.
+    pub day: i64,
+    /// How many may be made on it.
+    pub most: i64,
+}
+
+/// Lifts the pauses of calls whose configured budget was used up and is not any more.
+pub fn lift_roomy(conn: &mut Conn, rows: &[Roomy]) -> QueryResult<Vec<Named>> {
+    const LIFT: Batch = Batch {
+        columns: &[
+            ("account_id", Kind::BigInt),
+            ("call", Kind::Text),
+            ("day", Kind::BigInt),
+            ("most", Kind::BigInt),
+        ],
+        sql: "DELETE FROM account_pauses WHERE reason = 'budget_used_up' AND EXISTS ( \
+                  SELECT 1 FROM {rows} JOIN budgets b ON b.account_id = r.account_id \
+                  AND b.call = r.call AND b.day = r.day WHERE b.used < r.most \
+                  AND r.account_id = account_pauses.account_id AND r.call = account_pauses.call) \
+              RETURNING account_id, call, kind, reason",
+    };
+    LIFT.load(conn, rows)
+}
+
 /// Lifts all pauses of an account. Returns how many there were.
 pub fn clear(conn: &mut Conn, account: AccountId) -> QueryResult<usize> {
     diesel::delete(account_pauses::table.filter(account_pauses::account_id.eq(account)))

@@ -76,6 +76,19 @@ pub fn reserve(conn: &mut Conn, wanted: &[Uses]) -> QueryResult<Vec<Used>> {
     RESERVE.load(conn, wanted)
 }
 
+/// How often an account has made a call on a day, those under way among them. Until the transaction is
+/// over nobody counts more or less of it.
+pub fn hold(conn: &mut Conn, account: AccountId, call: &str, day: i64) -> QueryResult<i64> {
+    let row = budgets::table
+        .find((account, call, day))
+        .select(budgets::used);
+    let used: Option<i64> = match conn {
+        Conn::Postgres(conn) => row.for_update().first(conn).optional()?,
+        Conn::Sqlite(conn) => row.first(conn).optional()?,
+    };
+    Ok(used.unwrap_or_default())
+}
+
 /// How often each of the accounts has made each call on a day in Beijing, counted from 1970.
 pub fn of_day(
     conn: &mut Conn,

@@ -34,14 +34,15 @@ pub use ahead::{forget_pauses, hasten_all, is_ahead, shorten_leases};
 pub use begin::{Begin, begin};
 pub use cancel::cancel;
 pub use claim::{
-    Claim, Due, Ended, Head, NO_ACCOUNT, Postponed, claim_due, hasten, heads, release, resume_asked,
+    Claim, Claimed, Due, Ended, Head, NO_ACCOUNT, Postponed, are_ours, claim_due, hasten, heads,
+    release, resume_asked,
 };
 pub use consent::{WAITING_FOR_CONSENT, consented};
 pub use ends::{End, ends, ends_of};
 pub use holds::{MOST_ASTRAY, astray};
 pub use insert::insert_many;
 pub use onward::{DeadEnd, Halted, end, halted};
-pub use outbox::{Outcome, record};
+pub use outbox::{Outcome, record, wake_receipts};
 pub use overdue::{Overdue, close_overdue, has_overdue};
 pub use priority::Priority;
 pub use progress::{begin_counting, counts};

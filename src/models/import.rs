@@ -89,7 +89,7 @@ impl Import {
 }
 
 /// What a step changed.
-#[derive(AsChangeset, Debug)]
+#[derive(AsChangeset, Clone, Debug)]
 #[diesel(table_name = imports)]
 #[diesel(treat_none_as_null = true)]
 pub struct Progress {

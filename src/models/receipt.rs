@@ -207,7 +207,9 @@ fn close(conn: &mut Conn, rows: &[Closed]) -> QueryResult<Vec<Ended>> {
               RETURNING deliveries.id, deliveries.notification_id, deliveries.attempts, \
               deliveries.detail, deliveries.state",
     };
-    CLOSE.load(conn, rows)
+    let mut rows: Vec<&Closed> = rows.iter().collect();
+    rows.sort_unstable_by_key(|row| row.id);
+    CLOSE.load(conn, &rows)
 }
 
 fn look_again(conn: &mut Conn, rows: &[Looked]) -> QueryResult<usize> {

@@ -12,6 +12,7 @@ use super::outcome::REMEMBERED;
 use super::pause::{Pause, tell_set};
 use super::reconsider::reconsider;
 use super::renewal::next_midnight;
+use super::send::ended;
 use super::{DeliverError, seconds};
 use crate::bridge::Bridge;
 use crate::bridge::prepared::Editions;
@@ -27,6 +28,9 @@ use crate::models::delivery::{self, Claim, Due, Ended, Postponed};
 /// How long the other deliveries of a call wait that is tried with one; they are made due when it
 /// works.
 const WAIT_FOR_TRY: TimeDelta = TimeDelta::minutes(10);
+/// How long what seems to go beyond a budget of the day waits while others give back what they do not need
+/// of it.
+const FOR_OTHERS: TimeDelta = TimeDelta::seconds(1);
 /// What waited for midnight comes back over this long, not all at once.
 const AFTER_MIDNIGHT_MS: f64 = 290_000.0;
 
@@ -171,43 +175,78 @@ impl Bridge {
         if over.unused.is_empty() {
             return Ok(batch);
         }
-        let Over {
-            unused,
-            back,
-            pauses,
-        } = over;
-        // Until this is done, others count with it: they may find a limit reached that is not.
-        let given = self
-            .db
-            .write(move |conn| Ok::<_, DbError>(budget::give_back(conn, &unused)?));
-        if let Err(error) = given.await {
-            tracing::warn!(%error, "calls that are not made stay counted");
-        }
         let claimed: Vec<Postponed> = batch
             .due
             .iter()
             .map(|due| Postponed::new(due, order.now, order.now))
             .collect();
         let counted = batch.counted.clone();
-        let kept = self
-            .db
-            .write(move |conn| {
-                order.release(conn, &mut batch, &back)?;
-                if !pauses.is_empty() {
-                    account_pause::set(conn, &pauses)?;
-                    batch.used_up = Some(UsedUp {
-                        begun: account_pause::alert(conn, &pauses)?,
-                        now_paused: account_pause::of_account(conn, order.lane)?,
-                        set: pauses,
-                    });
-                }
-                Ok(batch)
-            })
-            .await;
+        let kept = self.keep_over(order, batch, over).await;
         if kept.is_err() {
             self.release(claimed, counted).await?;
         }
         kept
+    }
+
+    async fn keep_over(
+        &self,
+        order: Order,
+        mut batch: Batch,
+        over: Over,
+    ) -> Result<Batch, DeliverError> {
+        let Over {
+            unused,
+            mut back,
+            short,
+        } = over;
+        // Until this is done, others count with it: they may find a limit reached that is not.
+        self.uncount(order.lane, &order.allowances, unused).await;
+        if !short.is_empty() {
+            let (stopped, order_of) = (order.stop(short), order.lane);
+            let stopped = self.db.write_once(move |conn| {
+                let stopped = stopped.set(conn)?;
+                let now_paused = account_pause::of_account(conn, order_of)?;
+                Ok::<_, DeliverError>((stopped, now_paused))
+            });
+            let (stopped, now_paused) = stopped.await?;
+            batch.held.extend(stopped.held);
+            back.extend(stopped.not_yet);
+            if !stopped.set.is_empty() {
+                batch.used_up = Some(UsedUp {
+                    set: stopped.set,
+                    begun: stopped.begun,
+                    now_paused,
+                });
+            }
+        }
+        if back.is_empty() {
+            return Ok(batch);
+        }
+        let rows = order.given_back(&mut batch, &back);
+        let released = self
+            .db
+            .write(move |conn| Ok::<_, DeliverError>(delivery::release(conn, &rows)?));
+        released.await?;
+        Ok(batch)
+    }
+
+    /// Takes back calls that were counted and are not made, and lets go on what waited for that. Others
+    /// wait for whoever counts, so it is done beside everything else.
+    pub(super) async fn uncount(
+        &self,
+        lane: AccountId,
+        allowances: &Allowances,
+        unused: Vec<Uses>,
+    ) {
+        let allowances = allowances.clone();
+        let given = self.db.write_then(
+            |_| Ok::<_, DbError>(()),
+            move |conn, ()| Ok(allowances.give_back(conn, &unused)?),
+        );
+        match given.await {
+            Ok(lifted) => self.resume_lifted(lane, &lifted).await,
+            Err(error) => tracing::warn!(%error, "calls that are not made stay counted"),
+        }
     }
 }
 
@@ -215,10 +254,66 @@ impl Bridge {
 struct Over {
     /// Calls that were counted and are not made.
     unused: Vec<Uses>,
-    /// Deliveries that a rate does not allow now.
-    back: Vec<DeliveryId>,
-    /// Calls that are used up.
-    pauses: Vec<NewPause>,
+    /// Deliveries that may not be sent now, and when they may be claimed again.
+    back: Vec<(DeliveryId, NaiveDateTime)>,
+    /// What goes beyond the day's budget.
+    short: Vec<Beyond>,
+}
+
+/// Deliveries that go beyond a budget of the day.
+struct Beyond {
+    call: &'static str,
+    day: i64,
+    ids: Vec<DeliveryId>,
+}
+
+/// Calls whose budget of the day seems to be used up.
+struct Stop {
+    now: NaiveDateTime,
+    /// What goes beyond, how many calls may be made, and the pause.
+    calls: Vec<(Beyond, i64, NewPause)>,
+}
+
+/// What became of it.
+#[derive(Default)]
+struct Stopped {
+    set: Vec<NewPause>,
+    begun: Vec<Named>,
+    /// Deliveries that wait for midnight.
+    held: Vec<(DeliveryId, Pause)>,
+    /// Those that wait until others have given back what they had only wished for.
+    not_yet: Vec<(DeliveryId, NaiveDateTime)>,
+}
+
+impl Stop {
+    /// Stops the calls whose budget is used up without what others had only wished for, as that is known
+    /// while their rows are held.
+    fn set(self, conn: &mut Conn) -> diesel::QueryResult<Stopped> {
+        let mut stopped = Stopped::default();
+        for (beyond, most, pause) in self.calls {
+            let Beyond { call, day, ids } = beyond;
+            if budget::hold(conn, pause.account_id, call, day)? < most {
+                let again = self.now + FOR_OTHERS;
+                stopped
+                    .not_yet
+                    .extend(ids.into_iter().map(|id| (id, again)));
+                continue;
+            }
+            let held = |id| {
+                let held = Pause {
+                    until: pause.until + after_midnight(),
+                    reason: pause.reason.as_str(),
+                    detail: pause.detail.clone(),
+                };
+                (id, held)
+            };
+            stopped.held.extend(ids.into_iter().map(held));
+            stopped.set.push(pause);
+        }
+        account_pause::set(conn, &stopped.set)?;
+        stopped.begun = account_pause::alert(conn, &stopped.set)?;
+        Ok(stopped)
+    }
 }
 
 /// What decides which of the claimed deliveries are tried.
@@ -246,12 +341,20 @@ impl Order {
         };
         let mut counts = BTreeMap::new();
         for due in &batch.due {
-            if !batch.held.contains_key(&due.id) {
+            if self.counts(due, &batch) {
                 *counts.entry(batch.call(due)).or_default() += 1;
             }
         }
         let wanted = self.allowances.wanted(self.lane, &counts, self.now);
         (batch, wanted)
+    }
+
+    /// Whether a call is made for a delivery, as far as is known.
+    fn counts(&self, due: &Due, batch: &Batch) -> bool {
+        let ready = batch.notifications.get(&due.edition());
+        let end = ready.and_then(|ready| ready.expires_at);
+        let channel = channel(due, &batch.notifications).unwrap_or_default();
+        !batch.held.contains_key(&due.id) && ended(due, self.now, channel, end).is_none()
     }
 
     /// Those that wait for a pause.
@@ -291,35 +394,26 @@ impl Order {
 
     /// What of the calls that were counted may be made.
     fn share_out(&self, batch: &mut Batch, wanted: Vec<Uses>, used: &[Used]) -> Over {
-        let (mut unused, mut back, mut pauses) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut unused, mut back, mut short_of) = (Vec::new(), Vec::new(), Vec::new());
         for mut wanted in wanted {
             let Some(used) = used.iter().find(|used| used.call == wanted.call) else {
                 continue;
             };
             let (granted, short) = self.allowances.granted(&wanted, used, self.now);
             let over = usize::try_from(wanted.count - granted).unwrap_or_default();
+            let going = batch.due.iter().rev();
             let going =
-                batch.due.iter().rev().filter(|due| {
-                    batch.call(due) == wanted.call && !batch.held.contains_key(&due.id)
-                });
+                going.filter(|due| batch.call(due) == wanted.call && self.counts(due, batch));
             let ids: Vec<DeliveryId> = going.take(over).map(|due| due.id).collect();
             match short {
-                Some(Short::Day) => {
-                    let pause = self.used_up(wanted.call);
-                    let held = |id| {
-                        let held = Pause {
-                            until: pause.until + after_midnight(),
-                            reason: pause.reason.as_str(),
-                            detail: pause.detail.clone(),
-                        };
-                        (id, held)
-                    };
-                    batch.held.extend(ids.into_iter().map(held));
-                    pauses.push(pause);
-                }
+                Some(Short::Day) => short_of.push(Beyond {
+                    call: wanted.call,
+                    day: wanted.day,
+                    ids,
+                }),
                 Some(Short::Rate(until)) => {
                     batch.rests_until = batch.rests_until.max(Some(until));
-                    back.extend(ids);
+                    back.extend(ids.into_iter().map(|id| (id, self.now)));
                 }
                 None => {}
             }
@@ -334,24 +428,37 @@ impl Order {
         Over {
             unused,
             back,
-            pauses,
+            short: short_of,
         }
     }
 
-    /// Gives back what a rate does not allow now.
-    fn release(
+    fn stop(&self, short: Vec<Beyond>) -> Stop {
+        let calls = short.into_iter().map(|beyond| {
+            let most = self.allowances.per_day(beyond.call).unwrap_or_default();
+            let pause = self.used_up(beyond.call);
+            (beyond, most, pause)
+        });
+        Stop {
+            now: self.now,
+            calls: calls.collect(),
+        }
+    }
+
+    /// Takes out of the batch what may not be sent now.
+    fn given_back(
         &self,
-        conn: &mut Conn,
         batch: &mut Batch,
-        back: &[DeliveryId],
-    ) -> diesel::QueryResult<()> {
-        let back: BTreeSet<DeliveryId> = back.iter().copied().collect();
-        let rows: Vec<Postponed> = batch
+        back: &[(DeliveryId, NaiveDateTime)],
+    ) -> Vec<Postponed> {
+        let back: HashMap<DeliveryId, NaiveDateTime> = back.iter().copied().collect();
+        batch
             .due
-            .extract_if(.., |due| back.contains(&due.id))
-            .map(|due| Postponed::new(&due, self.now, self.now))
-            .collect();
-        delivery::release(conn, &rows)
+            .extract_if(.., |due| back.contains_key(&due.id))
+            .map(|due| {
+                let again = back.get(&due.id).copied().unwrap_or(self.now);
+                Postponed::new(&due, self.now, again)
+            })
+            .collect()
     }
 
     fn used_up(&self, call: &'static str) -> NewPause {

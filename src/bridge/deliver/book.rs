@@ -1,7 +1,7 @@
 //! The rows that a batch of tries leaves behind.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use chrono::NaiveDateTime;
 
@@ -14,6 +14,7 @@ use crate::bridge::fallback::Stuck;
 use crate::bridge::link;
 use crate::bridge::route::Route;
 use crate::ids::{DeliveryId, IdentityId};
+use crate::models::account_pause::{AccountPause, PauseReason};
 use crate::models::attempt::NewAttempt;
 use crate::models::delivery::{DeliveryState, Due, Outcome, Postponed, Reason};
 use crate::models::identity::Thought;
@@ -83,6 +84,24 @@ impl Book {
         Cow::Owned(outcomes.collect())
     }
 
+    /// The reasons for which deliveries of the batch were made to wait, though no pause of that reason is
+    /// there any more: it was lifted after they were claimed, and what waited for it made due before they
+    /// came to wait.
+    pub(super) fn waits_for(&self, pauses: &[AccountPause]) -> Vec<&'static str> {
+        let waiting: BTreeSet<&'static str> =
+            self.postponed.iter().filter_map(|one| one.reason).collect();
+        let far = [PauseReason::BudgetUsedUp, PauseReason::AccountProblem];
+        let over = far.into_iter().filter(|reason| {
+            waiting.contains(reason.as_str()) && !pauses.iter().any(|pause| pause.reason == *reason)
+        });
+        over.map(|reason| reason.as_str()).collect()
+    }
+
+    /// Whether nothing came of anything.
+    pub(super) fn is_empty(&self) -> bool {
+        self.outcomes.is_empty() && self.postponed.is_empty() && self.attempts.is_empty()
+    }
+
     /// Enters what came of one delivery claimed at `claimed_at`; `routes` begin with its own.
     pub(super) fn enter(
         &mut self,
@@ -103,7 +122,8 @@ impl Book {
                 with_link,
                 doubted,
             } => {
-                let refused = with_link.map(|refused| with_link_refused(due, claimed_at, refused));
+                let refused = with_link
+                    .map(|refused| with_link_refused(due, claimed_at, refused, WITHOUT_LINK));
                 self.attempts.extend(refused);
                 if let Some(identity) = due.identity_id
                     && failure.as_ref().is_some_and(Failure::is_unfollowed)
@@ -124,6 +144,11 @@ impl Book {
                     next => next,
                 };
                 self.tried(due, claimed_at, finished_at, next, msgid, failure);
+            }
+            Done::Halfway { with_link, then } => {
+                self.enter(due, claimed_at, *then, routes);
+                self.attempts
+                    .push(with_link_refused(due, claimed_at, with_link, NOT_WITHOUT));
             }
             Done::Postponed { due_at, pause } => self.postponed.push(Postponed {
                 reason: Some(pause.reason),
@@ -178,15 +203,16 @@ impl Book {
     }
 }
 
-/// The try with the mini-program, where the message then went without it.
+/// The try with the mini-program, where the message then went without it, or was to.
 fn with_link_refused(
     due: &Due,
     claimed_at: NaiveDateTime,
     (refused_at, failure): (NaiveDateTime, Failure),
+    then: &str,
 ) -> NewAttempt {
     let mut refused = an_attempt(due, (claimed_at, refused_at), Some(failure));
     if let Some(detail) = &mut refused.detail {
-        detail.push_str(WITHOUT_LINK);
+        detail.push_str(then);
     }
     refused
 }
@@ -287,6 +313,8 @@ fn stuck(due: &Due, claimed_at: NaiveDateTime, failure: &Failure) -> Option<Stuc
 
 const WITHOUT_LINK: &str = " The message was sent once more at once, without the mini-program: it \
                             opens the route's url.";
+const NOT_WITHOUT: &str = " It was to be sent once more at once, without the mini-program, and was stopped \
+                           before that.";
 /// Ends the sentence about a refusal that is in doubt.
 const ASKED: &str = "As they were thought to follow, WeChat is asked for their profile, and then the \
                      message is sent again.";

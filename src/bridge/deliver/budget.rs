@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 use chrono::{NaiveDateTime, TimeDelta};
 
 use super::renewal::day;
-use crate::config::{AccountBudgets, Budget};
+use crate::config::{Budget, CallBudgets};
+use crate::db::Conn;
 use crate::ids::AccountId;
-use crate::models::budget::{Used, Uses};
+use crate::models::account_pause::{self, Named, Roomy};
+use crate::models::budget::{self, Used, Uses};
 
 /// What ends the wait for more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,10 +30,10 @@ pub(in crate::bridge) fn used_up(call: &str) -> String {
 
 /// What an account may use.
 #[derive(Clone, Debug)]
-pub(in crate::bridge) struct Allowances(AccountBudgets);
+pub(in crate::bridge) struct Allowances(CallBudgets);
 
 impl Allowances {
-    pub(in crate::bridge) fn new(budgets: AccountBudgets) -> Self {
+    pub(in crate::bridge) fn new(budgets: CallBudgets) -> Self {
         Self(budgets)
     }
 
@@ -48,8 +50,8 @@ impl Allowances {
             "subscribe/send" => self.0.subscribe_send,
             "subscribe/bizsend" => self.0.subscribe_bizsend,
             "custom/send" => self.0.custom_send,
-            _ => None,
-        }?;
+            _ => return None,
+        };
         let has_limit = budget.per_day > 0 || budget.per_minute > 0 || budget.per_second > 0;
         has_limit.then_some(budget)
     }
@@ -74,6 +76,31 @@ impl Allowances {
                 count: *count,
             })
             .collect()
+    }
+
+    /// Takes back calls that were counted and are not made. What was stopped until midnight because they
+    /// were counted goes on if there is room again: returns those pauses, which are lifted.
+    pub(super) fn give_back(
+        &self,
+        conn: &mut Conn,
+        unused: &[Uses],
+    ) -> diesel::QueryResult<Vec<Named>> {
+        budget::give_back(conn, unused)?;
+        // After it, and not with it: whoever stops a call holds its row meanwhile, so one of the two
+        // sees what the other has done.
+        let roomy: Vec<Roomy> = unused
+            .iter()
+            .filter(|uses| uses.count > 0)
+            .filter_map(|uses| {
+                Some(Roomy {
+                    account_id: uses.account_id,
+                    call: uses.call,
+                    day: uses.day,
+                    most: self.per_day(uses.call)?,
+                })
+            })
+            .collect();
+        account_pause::lift_roomy(conn, &roomy)
     }
 
     /// How many of those wanted may be made, and what ends the wait for the others.
@@ -121,13 +148,13 @@ mod tests {
     }
 
     fn allowances(per_day: u64, per_minute: u64, per_second: u64) -> Allowances {
-        Allowances::new(AccountBudgets {
-            template_send: Some(Budget {
+        Allowances::new(CallBudgets {
+            template_send: Budget {
                 per_day,
                 per_minute,
                 per_second,
-            }),
-            ..AccountBudgets::default()
+            },
+            ..CallBudgets::default()
         })
     }
 

@@ -41,7 +41,12 @@ impl Credits {
         let entry = match permit {
             Permit::Granted(entry) => entry,
             Permit::Window(taken) => return self.enter_window(taken, done),
-            Permit::NoCredit | Permit::Closed(_) | Permit::Busy | Permit::NotOurs => return,
+            Permit::NoCredit
+            | Permit::NoToken
+            | Permit::Closed(_)
+            | Permit::Busy
+            | Permit::InTurn
+            | Permit::NotOurs => return,
         };
         let (msgid, failure) = match done {
             Done::Tried { msgid, failure, .. } => (*msgid, failure.as_ref()),
@@ -76,8 +81,22 @@ impl Credits {
         }
     }
 
+    /// Whose windows are written.
+    pub(super) fn of_windows(&self) -> impl Iterator<Item = IdentityId> {
+        let taken = self.uncounted.iter().chain(&self.closed);
+        taken.map(|taken| taken.identity_id)
+    }
+
+    /// Gives back the permissions that were not used: as often as one likes, unlike the rest.
+    pub(super) fn give_back(&self, conn: &mut Conn) -> QueryResult<()> {
+        credit::give_back(conn, &self.unused)
+    }
+
     /// Writes it all down, with one statement for each kind.
     pub(super) fn write(&self, conn: &mut Conn) -> QueryResult<()> {
+        // As events do: people first, and then what they allow.
+        window::give_back(conn, &self.uncounted)?;
+        window::close(conn, &self.closed)?;
         // Each person and template once, as of the last time.
         let mut refused: BTreeMap<(IdentityId, &str), i64> = BTreeMap::new();
         for (identity_id, template_id, at) in &self.refused {
@@ -104,9 +123,7 @@ impl Credits {
         }
         credit::refuse(conn, &refused)?;
         credit::give_back(conn, &self.unused)?;
-        credit::settle(conn, &self.sent)?;
-        window::give_back(conn, &self.uncounted)?;
-        window::close(conn, &self.closed)
+        credit::settle(conn, &self.sent)
     }
 }
 

@@ -1,5 +1,7 @@
 //! What a failed try means: what to do about it, and in which words that is told.
 
+use std::sync::Arc;
+
 use crate::bridge::route::{Channel, FieldError};
 use crate::bridge::token::TokenError;
 use crate::bridge::webhook::post::{Answer, PostError};
@@ -14,6 +16,8 @@ use crate::wechat::error::{ApiError, CallError, Class, Concerns, FOR_NOBODY, Fau
 pub(super) enum SendError {
     /// The call, or the token for it, failed.
     Token(TokenError),
+    /// There was no token for the call, which was found before the try began.
+    NoToken(Arc<TokenError>),
     /// The account is gone, or does not open.
     NoAccount,
     /// The person allows no message more of the template.
@@ -87,6 +91,7 @@ impl Failure {
             SendError::Token(TokenError::Call(CallError::Api(api))) => Self::refused(api, channel),
             SendError::Token(TokenError::Call(call)) => Self::unanswered(call),
             SendError::Token(token) => Self::no_token(token),
+            SendError::NoToken(token) => Self::no_token(token),
             SendError::NoAccount => Self {
                 reason: Reason::AccountProblem,
                 remedy: Remedy::Minute,

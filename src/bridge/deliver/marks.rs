@@ -104,14 +104,15 @@ pub(super) struct Marks {
 impl Marks {
     /// Enters what came of one delivery.
     pub(super) fn enter(&mut self, due: &Due, route: Option<&Route>, done: &Done) {
-        let (
-            Some(route),
+        let Some(route) = route else {
+            return;
+        };
+        let (failure, with_link) = match done {
             Done::Tried {
                 failure, with_link, ..
-            },
-        ) = (route, done)
-        else {
-            return;
+            } => (failure, with_link),
+            Done::Halfway { with_link, .. } => return self.refuse(route, &with_link.1),
+            _ => return,
         };
         if let Some((_, failure)) = with_link {
             self.refuse(route, failure);

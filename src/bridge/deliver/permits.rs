@@ -1,6 +1,7 @@
 //! What some sends need besides an access token: the person's permission, which is taken before the
 //! send, and their turn, since WeChat refuses two calls at a time for one openid (43108).
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -10,7 +11,8 @@ use diesel::QueryResult;
 use super::pause::Pause;
 use super::{DeliverError, Gathered};
 use crate::bridge::Bridge;
-use crate::bridge::route::{Permission, Repeat};
+use crate::bridge::route::{Permission, Repeat, Route};
+use crate::bridge::token::TokenError;
 use crate::bridge::window::rules;
 use crate::db::Conn;
 use crate::ids::{AccountId, CreditEntryId, DeliveryId, IdentityId};
@@ -63,8 +65,12 @@ pub(super) enum Permit {
     NoCredit,
     /// The person has done nothing that allows a message more.
     Closed(Closed),
+    /// There is no token for the call.
+    NoToken,
     /// Another batch is sending to the person.
     Busy,
+    /// A message before it goes to the same person: what it needs is taken when that is over.
+    InTurn,
     /// It is not this batch's to send any more: it was cancelled, or another process has it.
     NotOurs,
 }
@@ -93,27 +99,43 @@ struct Needs {
 }
 
 impl Needs {
+    /// Adds what a delivery needs. Returns its permit if that cannot be had.
+    fn add(&mut self, due: &Due, route: &Route, claimed_at: NaiveDateTime) -> Permit {
+        let traits = route.channel.traits();
+        if traits.repeat == Repeat::Never {
+            self.begins.push(Begin::new(due, claimed_at));
+        }
+        match (traits.permission, due.identity_id) {
+            (Permission::Credit, Some(identity_id)) => {
+                self.credits.push(Need {
+                    id: due.id,
+                    identity_id,
+                    template_id: route.template_id.clone().unwrap_or_default(),
+                });
+                Permit::NoCredit
+            }
+            (Permission::Window, Some(identity_id)) => {
+                self.windows.push((due.id, identity_id));
+                Permit::Closed(Closed::WindowClosed)
+            }
+            _ => Permit::Granted(None),
+        }
+    }
+
     fn is_empty(&self) -> bool {
         self.begins.is_empty() && self.credits.is_empty() && self.windows.is_empty()
     }
 
     /// Marks the tries, and takes for them what there is: both or neither, so that a process that is
-    /// lost before leaves a delivery that is sent again, with all its permissions.
+    /// lost before leaves a delivery that is sent again, with all its permissions. People first, then what
+    /// they allow, then the deliveries, as events do.
     fn take(
-        mut self,
+        &self,
         conn: &mut Conn,
         rules: &Rules,
         now: i64,
     ) -> QueryResult<Vec<(DeliveryId, Permit)>> {
-        let begun: HashSet<DeliveryId> = delivery::begin(conn, &self.begins)?.into_iter().collect();
-        let marked = self.begins.iter().map(Begin::id);
-        let lost: HashSet<DeliveryId> = marked.filter(|id| !begun.contains(id)).collect();
-        self.credits.retain(|need| !lost.contains(&need.id));
-        self.windows.retain(|(id, _)| !lost.contains(id));
-        let granted = take(conn, &self.credits, now)?.into_iter();
-        let mut permits: Vec<(DeliveryId, Permit)> = granted
-            .map(|(id, entry)| (id, Permit::Granted(entry)))
-            .collect();
+        let mut permits = Vec::with_capacity(self.begins.len());
         if !self.windows.is_empty() {
             let wanted: Vec<IdentityId> = self.windows.iter().map(|(_, who)| *who).collect();
             let taken = window::take(conn, &wanted, rules, now)?.into_iter();
@@ -123,9 +145,32 @@ impl Needs {
             });
             permits.extend(self.windows.iter().map(|(id, _)| *id).zip(taken));
         }
-        permits.extend(lost.into_iter().map(|id| (id, Permit::NotOurs)));
+        let granted = take(conn, &self.credits, now)?.into_iter();
+        permits.extend(granted.map(|(id, entry)| (id, Permit::Granted(entry))));
+        let begun: HashSet<DeliveryId> = delivery::begin(conn, &self.begins)?.into_iter().collect();
+        let marked = self.begins.iter().map(Begin::id);
+        let lost: HashSet<DeliveryId> = marked.filter(|id| !begun.contains(id)).collect();
+        if !lost.is_empty() {
+            let lost_permits = permits.extract_if(.., |(id, _)| lost.contains(id));
+            give_back(conn, lost_permits.map(|(_, permit)| permit))?;
+            permits.extend(lost.into_iter().map(|id| (id, Permit::NotOurs)));
+        }
         Ok(permits)
     }
+}
+
+/// Gives back what was taken for tries that are not made.
+fn give_back(conn: &mut Conn, permits: impl Iterator<Item = Permit>) -> QueryResult<()> {
+    let (mut entries, mut windows) = (Vec::new(), Vec::new());
+    for permit in permits {
+        match permit {
+            Permit::Granted(entry) => entries.extend(entry),
+            Permit::Window(taken) => windows.push(taken),
+            _ => {}
+        }
+    }
+    window::give_back(conn, &windows)?;
+    credit::give_back(conn, &entries)
 }
 
 impl Permits {
@@ -154,17 +199,54 @@ impl Permits {
         groups
     }
 
-    /// Whether it is this batch's turn to send to the person.
-    fn has_turn(&mut self, turns: &Arc<Turns>, due: &Due) -> bool {
-        let spot = (due.account_id, due.openid.clone());
-        let turn = self.turns.entry(spot);
-        turn.or_insert_with_key(|spot| turns.take(spot)).is_some()
+    /// Where a delivery stands among those to its person.
+    fn turn(&mut self, turns: &Arc<Turns>, due: &Due) -> Place {
+        match self.turns.entry((due.account_id, due.openid.clone())) {
+            Entry::Occupied(known) => match known.get() {
+                Some(_) => Place::Later,
+                None => Place::None,
+            },
+            Entry::Vacant(new) => {
+                let turn = turns.take(new.key());
+                match new.insert(turn) {
+                    Some(_) => Place::First,
+                    None => Place::None,
+                }
+            }
+        }
     }
 }
 
+/// A delivery's place among those to one person.
+enum Place {
+    /// The first of this batch.
+    First,
+    /// It goes after another one of this batch.
+    Later,
+    /// Another batch is sending to the person.
+    None,
+}
+
 impl Bridge {
+    /// Waits for the token of a batch whose tries are marked when they begin: they would be marked while
+    /// they wait for it, and taken for begun if the process is lost meanwhile. Returns why there is none.
+    pub(super) async fn wait_for_token(
+        &self,
+        gathered: &Gathered,
+        claimed_at: NaiveDateTime,
+    ) -> Option<Arc<TokenError>> {
+        // A batch is of one account.
+        let marked = gathered.batch.due.iter().find(|due| {
+            gathered.channel_of(due).traits().repeat == Repeat::Never
+                && self.held_back(due, claimed_at, gathered).is_none()
+        });
+        let account = gathered.accounts.get(&marked?.account_id?)?;
+        self.tokens.get(account).await.err().map(Arc::new)
+    }
+
     /// Takes what the deliveries of a batch need, in one transaction; nothing where none needs
-    /// anything.
+    /// anything. Of several that go to one person one after another, only the first: the others take it
+    /// [when it is their turn](Self::permit_in_turn).
     pub(super) async fn permits(
         &self,
         due: &[Due],
@@ -185,40 +267,59 @@ impl Bridge {
             {
                 continue;
             }
-            if traits.one_at_a_time && !permits.has_turn(&self.turns, due) {
-                permits.by_delivery.insert(due.id, Permit::Busy);
-                continue;
-            }
-            if is_marked {
-                needs.begins.push(Begin::new(due, claimed_at));
-            }
-            let permit = match (traits.permission, due.identity_id) {
-                (Permission::Credit, Some(identity_id)) => {
-                    needs.credits.push(Need {
-                        id: due.id,
-                        identity_id,
-                        template_id: route.template_id.clone().unwrap_or_default(),
-                    });
-                    Permit::NoCredit
+            let permit = if is_marked && gathered.no_token.is_some() {
+                Permit::NoToken
+            } else if traits.one_at_a_time {
+                match permits.turn(&self.turns, due) {
+                    Place::First => needs.add(due, route, claimed_at),
+                    Place::Later => Permit::InTurn,
+                    Place::None => Permit::Busy,
                 }
-                (Permission::Window, Some(identity_id)) => {
-                    needs.windows.push((due.id, identity_id));
-                    Permit::Closed(Closed::WindowClosed)
-                }
-                _ => Permit::Granted(None),
+            } else {
+                needs.add(due, route, claimed_at)
             };
             permits.by_delivery.insert(due.id, permit);
         }
         if !needs.is_empty() {
-            let now = claimed_at.and_utc().timestamp();
-            let rules = rules(&self.config.customer);
-            let taken = self.db.write(move |conn| {
-                let taken = needs.take(conn, &rules, now)?;
-                Ok::<_, DeliverError>(taken)
-            });
-            permits.by_delivery.extend(taken.await?);
+            let taken = self.take_permits(needs, claimed_at).await?;
+            permits.by_delivery.extend(taken);
         }
         Ok(permits)
+    }
+
+    /// Takes what a delivery needs just before it is sent, as another one to the same person was sent
+    /// before it.
+    pub(super) async fn permit_in_turn(
+        &self,
+        due: &Due,
+        claimed_at: NaiveDateTime,
+        gathered: &Gathered,
+    ) -> Permit {
+        let route = gathered.routes_from(due).first();
+        let (Some(route), None) = (route, self.stopped(due, claimed_at, gathered)) else {
+            return Permit::NotOurs;
+        };
+        let mut needs = Needs::default();
+        let unless_taken = needs.add(due, route, claimed_at);
+        match self.take_permits(needs, claimed_at).await {
+            Ok(taken) => taken.first().map_or(unless_taken, |(_, permit)| *permit),
+            Err(error) => {
+                tracing::warn!(%error, delivery.id = %due.id, "what a message needs cannot be taken now");
+                Permit::NotOurs
+            }
+        }
+    }
+
+    async fn take_permits(
+        &self,
+        needs: Needs,
+        claimed_at: NaiveDateTime,
+    ) -> Result<Vec<(DeliveryId, Permit)>, DeliverError> {
+        let now = claimed_at.and_utc().timestamp();
+        let rules = rules(&self.config.customer);
+        self.db
+            .write(move |conn| Ok::<_, DeliverError>(needs.take(conn, &rules, now)?))
+            .await
     }
 }
 

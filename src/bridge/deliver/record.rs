@@ -9,7 +9,7 @@ use chrono::NaiveDateTime;
 use super::book::Book;
 use super::lane::Slot;
 use super::pause::{self, Tally, Verdict};
-use super::{DeliverError, Gathered, marks};
+use super::{Allowances, DeliverError, Gathered, marks};
 use crate::bridge::accounts::OpenAccount;
 use crate::bridge::webhook::tell;
 use crate::bridge::{Bridge, fallback};
@@ -17,8 +17,8 @@ use crate::db::{Cause, Conn, DbError};
 use crate::ids::{AccountId, NotificationId};
 use crate::metrics;
 use crate::models::account_pause::{self, AccountPause, Named};
-use crate::models::budget::{self, Uses};
-use crate::models::delivery::{End, NO_ACCOUNT};
+use crate::models::budget::Uses;
+use crate::models::delivery::{Claimed, End, NO_ACCOUNT};
 use crate::models::{account, attempt, delivery, identity};
 
 /// How often a batch is recorded at most.
@@ -28,6 +28,8 @@ const RECORDINGS: u32 = 3;
 #[derive(Debug)]
 pub(super) struct Record {
     book: Book,
+    /// The claims of its deliveries.
+    claims: Vec<Claimed>,
     /// The notifications of its deliveries.
     notifications: Vec<NotificationId>,
     /// What follows for the account.
@@ -50,7 +52,9 @@ impl Record {
     fn is_stored(&self, conn: &mut Conn) -> diesel::QueryResult<bool> {
         match self.book.attempts.first() {
             Some(first) => attempt::is_stored(conn, first),
-            None => Ok(false),
+            // What was not tried leaves its claims: they are there until this is stored, or until
+            // another process has them.
+            None => Ok(!self.book.is_empty() && !delivery::are_ours(conn, &self.claims)?),
         }
     }
 }
@@ -72,6 +76,8 @@ pub(super) struct Recorded {
     ends: Vec<End>,
     /// What became of the account's pauses, if anything may have.
     changed: Option<Changed>,
+    /// Calls whose budget is not used up after all.
+    roomy: Vec<Named>,
 }
 
 /// What became of an account's pauses.
@@ -99,6 +105,7 @@ impl Bridge {
         let times = (claimed_at, self.clock.now());
         let record = Arc::new(Record {
             book,
+            claims: gathered.batch.due.iter().map(Claimed::of).collect(),
             notifications: gathered
                 .batch
                 .due
@@ -135,14 +142,17 @@ impl Bridge {
             let app_id = account.map_or("", |account| account.app_id.as_str());
             pause::tell_set(app_id, &changed.begun, &record.verdict.pauses);
             pause::tell_lifted(app_id, &changed.lifted);
+            let over = record.book.waits_for(&changed.pauses);
             if let Some(slot) = slot {
                 slot.learn_pauses(changed.pauses);
             }
+            self.resume_waiting(record.lane, over).await;
             if !changed.lifted.is_empty() {
                 self.resume_lifted(record.lane, &changed.lifted).await;
                 self.wake_delivery();
             }
         }
+        self.resume_lifted(record.lane, &recorded.roomy).await;
         for attempt in &record.book.attempts {
             metrics::attempt(attempt.outcome);
         }
@@ -192,24 +202,38 @@ impl Bridge {
         let cache = Arc::clone(&self.notifications);
         let consent_wait = self.config.deliver.consent_wait();
         let counted = Arc::clone(&record);
+        let account = record.account.as_ref();
+        let budgets = self
+            .config
+            .budgets
+            .of(account.map(|one| one.app_id.as_str()));
+        let allowances = Allowances::new(budgets);
         let write = move |conn: &mut Conn| {
+            let book = &record.book;
             if again && record.is_stored(conn)? {
+                book.credits.give_back(conn)?;
                 return Ok(Recorded::default());
             }
-            let book = &record.book;
             let refused: Vec<_> = book.unfollowed.iter().map(|one| one.identity).collect();
             let outcomes = match refused.is_empty() {
                 true => Cow::Borrowed(book.outcomes.as_slice()),
                 false => book.outcomes(&identity::thought_to_follow(conn, &refused)?, now),
             };
-            let held = fallback::hold(conn, &book.stuck)?;
-            let receipts = delivery::record(conn, &outcomes)?;
-            attempt::insert_missing(conn, &book.lost)?;
-            attempt::insert_many(conn, &book.attempts)?;
-            delivery::release(conn, &book.postponed)?;
+            // In the order of events and receipts, so that none waits for the other: people, what they
+            // allow, receipts, notifications, deliveries.
+            identity::hold(
+                conn,
+                refused.iter().copied().chain(book.credits.of_windows()),
+            )?;
             // Whether they follow is for their profile to say: one refusal may be wrong.
             let asked = identity::ask_about(conn, &refused, now)?;
             book.credits.write(conn)?;
+            let receipts = delivery::wake_receipts(conn, &outcomes)?;
+            let held = fallback::hold(conn, &book.stuck)?;
+            delivery::record(conn, &outcomes)?;
+            attempt::insert_missing(conn, &book.lost)?;
+            attempt::insert_many(conn, &book.attempts)?;
+            delivery::release(conn, &book.postponed)?;
             let moved = fallback::move_on(conn, &cache, &held, &book.stuck, (consent_wait, now))?;
             // After moving on, as a delivery that goes on has not failed.
             let told = tell::sends(conn, &outcomes, now)?;
@@ -227,12 +251,14 @@ impl Bridge {
                 refused,
                 ends,
                 changed,
+                roomy: Vec::new(),
             })
         };
         // Beside it, as all who send from the account wait for whoever holds its budget.
-        let give_back = move |conn: &mut Conn, recorded| {
-            if let Err(error) = budget::give_back(conn, &counted.unused) {
-                tracing::warn!(%error, "calls that were not made stay counted");
+        let give_back = move |conn: &mut Conn, mut recorded: Recorded| {
+            match allowances.give_back(conn, &counted.unused) {
+                Ok(roomy) => recorded.roomy = roomy,
+                Err(error) => tracing::warn!(%error, "calls that were not made stay counted"),
             }
             Ok(recorded)
         };

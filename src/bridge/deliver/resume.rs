@@ -59,19 +59,25 @@ impl Bridge {
         Ok(Resumed { lifted, hastened })
     }
 
-    /// Makes due what waited for pauses that a call has lifted. What waited for WeChat to be less busy
-    /// has its own time, and not a far one. That goes for the others too should this fail.
+    /// Makes due what waited for pauses that were lifted. What waited for WeChat to be less busy has its
+    /// own time, and not a far one. That goes for the others too should this fail.
     pub(super) async fn resume_lifted(&self, account: AccountId, lifted: &[Named]) {
-        let stopped = lifted
-            .iter()
-            .filter(|pause| pause.kind == PauseKind::Stopped);
-        let words: Vec<&'static str> = stopped.map(|pause| pause.reason.as_str()).collect();
+        let far = lifted.iter().filter(|pause| {
+            pause.kind == PauseKind::Stopped || pause.reason == PauseReason::BudgetUsedUp
+        });
+        let words = far.map(|pause| pause.reason.as_str()).collect();
+        self.resume_waiting(account, words).await;
+    }
+
+    /// The same for what waits for these reasons.
+    pub(super) async fn resume_waiting(&self, account: AccountId, words: Vec<&'static str>) {
         if words.is_empty() {
             return;
         }
         if let Err(error) = self.hasten(account, words).await {
             tracing::warn!(%error, "what waited for a pause that is over waits for its time");
         }
+        self.wake_delivery();
     }
 
     /// Makes due what waits for these reasons. After the pause is lifted, and not with it: there may be

@@ -40,6 +40,13 @@ pub(super) enum Done {
         /// When to send again, should it be in doubt whether the person follows.
         doubted: Option<NaiveDateTime>,
     },
+    /// It was tried with its mini-program, which WeChat refused, and then not without it.
+    Halfway {
+        /// When WeChat refused it, and how.
+        with_link: (NaiveDateTime, Failure),
+        /// Why it was not tried once more.
+        then: Box<Done>,
+    },
     /// It was not tried, because the account may not send before `due_at`.
     Postponed { due_at: NaiveDateTime, pause: Pause },
     /// It was not tried, because the permission that was there has been used. Another may be on its
@@ -78,7 +85,7 @@ impl Bridge {
         let channel = gathered.channel_of(due);
         match permit {
             Permit::Busy => return Done::wait(permits::busy(self.clock.now())),
-            Permit::NotOurs => return Done::wait(permits::slow(self.clock.now())),
+            Permit::NotOurs | Permit::InTurn => return Done::wait(permits::slow(self.clock.now())),
             _ => {}
         }
         let _turn = match self.turn_at_endpoint(due, claimed_at, gathered).await {
@@ -95,16 +102,28 @@ impl Bridge {
         let mut with_link = None;
         let result = match permit {
             Permit::NoCredit => Err(SendError::NoCredit),
+            Permit::NoToken => match &gathered.no_token {
+                Some(error) => Err(SendError::NoToken(Arc::clone(error))),
+                None => return Done::wait(permits::slow(self.clock.now())),
+            },
             Permit::Closed(closed) => match account_of(due, gathered) {
                 Some(account) => Err(SendError::Closed(account.kind, closed)),
                 None => Err(SendError::NoAccount),
             },
             _ => match self.send(due, claimed_at, gathered, true).await {
                 Ok(Err(error)) if goes_without_link(&error, due, gathered) => {
-                    with_link = Some((self.clock.now(), Failure::of(&error, channel)));
+                    let refused = (self.clock.now(), Failure::of(&error, channel));
                     match self.send(due, claimed_at, gathered, false).await {
-                        Ok(result) => result,
-                        Err(stopped) => return stopped,
+                        Ok(result) => {
+                            with_link = Some(refused);
+                            result
+                        }
+                        Err(stopped) => {
+                            return Done::Halfway {
+                                with_link: refused,
+                                then: Box::new(stopped),
+                            };
+                        }
                     }
                 }
                 Ok(result) => result,
@@ -141,18 +160,9 @@ impl Bridge {
         claimed_at: NaiveDateTime,
         gathered: &Gathered,
     ) -> Option<Done> {
-        let channel = gathered.channel_of(due);
-        if a_try(due, claimed_at, channel).is_too_late() {
-            return Some(Done::TooLate);
-        }
-        let end = gathered.end_of(due);
-        if due.cancelled_at.is_some() {
-            let state = DeliveryState::Cancelled;
-            return Some(Done::Withdrawn { state });
-        }
-        if end.is_some_and(|end| end <= claimed_at) {
-            let state = DeliveryState::Expired;
-            return Some(Done::Withdrawn { state });
+        let (channel, end) = (gathered.channel_of(due), gathered.end_of(due));
+        if let Some(done) = ended(due, claimed_at, channel, end) {
+            return Some(done);
         }
         let pause = gathered.batch.held.get(&due.id).cloned()?;
         if claimed_at - due.begun_at >= gathered.limits.max_age {
@@ -166,7 +176,12 @@ impl Bridge {
     }
 
     /// Why a try is not made after all, looked at just before the call.
-    fn stopped(&self, due: &Due, claimed_at: NaiveDateTime, gathered: &Gathered) -> Option<Done> {
+    pub(super) fn stopped(
+        &self,
+        due: &Due,
+        claimed_at: NaiveDateTime,
+        gathered: &Gathered,
+    ) -> Option<Done> {
         let now = self.clock.now();
         let this = a_try(due, claimed_at, gathered.channel_of(due));
         let stop = this.stop(now, gathered.limits.lease, gathered.end_of(due))?;
@@ -223,6 +238,25 @@ impl Bridge {
             .await?;
         Ok(sent.map(|receipt| receipt.msgid).map_err(SendError::Token))
     }
+}
+
+/// Why a delivery is not tried any more, as its claim shows; its notification expires at `end`.
+pub(super) fn ended(
+    due: &Due,
+    claimed_at: NaiveDateTime,
+    channel: Channel,
+    end: Option<NaiveDateTime>,
+) -> Option<Done> {
+    if a_try(due, claimed_at, channel).is_too_late() {
+        return Some(Done::TooLate);
+    }
+    if due.cancelled_at.is_some() {
+        let state = DeliveryState::Cancelled;
+        return Some(Done::Withdrawn { state });
+    }
+    let state = DeliveryState::Expired;
+    end.is_some_and(|end| end <= claimed_at)
+        .then_some(Done::Withdrawn { state })
 }
 
 /// What is sent, the route and its texts.

@@ -60,7 +60,8 @@ struct Failing {
 
 impl Bridge {
     /// One event whose effects cannot be applied must not hold up the others.
-    pub(super) async fn process_singly(&self, limit: i64) -> Result<Done, ProcessError> {
+    /// What was done counts, whatever ends it.
+    pub(super) async fn process_singly(&self, limit: i64) -> (Done, Result<(), ProcessError>) {
         let mut total = Done::default();
         let mut failing: Vec<Failing> = Vec::new();
         // In this round each is waited for once, or two of them would take turns.
@@ -85,14 +86,17 @@ impl Bridge {
                         failing.push(Failing { id, error });
                     }
                     (Cause::Data | Cause::Unclear, Some(_)) => break,
-                    _ => return Err(error),
+                    _ => return (total, Err(error)),
                 },
             }
         }
         for failing in failing {
-            total.add(self.try_again(failing).await?);
+            match self.try_again(failing).await {
+                Ok(done) => total.add(done),
+                Err(error) => return (total, Err(error)),
+            }
         }
-        Ok(total)
+        (total, Ok(()))
     }
 
     /// Processes the oldest event of those wanted. An error comes with its cause: whatever took as long

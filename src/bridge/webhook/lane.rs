@@ -138,7 +138,7 @@ impl Bridge {
             for (message, body) in &named {
                 erasure::replace_body(conn, *message, body)?;
             }
-            let Some((state, reason)) = verdict.filter(|_| ours) else {
+            let Some((state, reason)) = verdict.clone().filter(|_| ours) else {
                 return Ok(None);
             };
             if !webhook::disable(conn, id, state, &reason, now)? {

@@ -65,7 +65,7 @@ impl Bridge {
         let (vault, now) = (self.vault.clone(), self.clock.now());
         let secret = sign::new_secret();
         self.db
-            .write(move |conn| {
+            .write_once(move |conn| {
                 if webhook::count(conn, project)? >= MOST {
                     return Err(ManageError::TooMany);
                 }
@@ -202,7 +202,7 @@ impl Bridge {
         let (vault, now) = (self.vault.clone(), self.clock.now());
         let secret = sign::new_secret();
         self.db
-            .write(move |conn| {
+            .write_once(move |conn| {
                 let known = find(conn, project, id)?;
                 let signing = |until: Option<NaiveDateTime>| until.filter(|until| now < *until);
                 let old = signing(known.old_secret_until);

@@ -79,7 +79,9 @@ pub fn requeue(conn: &mut Conn, rows: &[Again<'_>]) -> QueryResult<Vec<DeliveryI
               AND deliveries.state = r.was AND deliveries.attempts = r.attempts \
               RETURNING deliveries.id",
     };
-    let taken: Vec<Taken> = REQUEUE.load(conn, rows)?;
+    let mut rows: Vec<&Again<'_>> = rows.iter().collect();
+    rows.sort_unstable_by_key(|row| row.id);
+    let taken: Vec<Taken> = REQUEUE.load(conn, &rows)?;
     Ok(taken.into_iter().map(|taken| taken.id).collect())
 }
 
@@ -117,5 +119,7 @@ pub fn explain_again(conn: &mut Conn, rows: &[StillUnreachable]) -> QueryResult<
               first_answer = COALESCE(deliveries.first_answer, r.first_answer) \
               FROM {rows} WHERE deliveries.id = r.id AND deliveries.state = 'unreachable'",
     };
-    EXPLAIN.execute(conn, rows)
+    let mut rows: Vec<&StillUnreachable> = rows.iter().collect();
+    rows.sort_unstable_by_key(|row| row.id);
+    EXPLAIN.execute(conn, &rows)
 }

@@ -1,13 +1,15 @@
 //! What was planned by a clock that was ahead: it would wait for as long as the clock went back.
 
 use chrono::{NaiveDateTime, TimeDelta};
+use diesel::dsl::max;
 use diesel::prelude::*;
 use diesel::sql_query;
 
 use crate::db::Conn;
-use crate::db::schema::{account_pauses, attempts, deliveries};
+use crate::db::schema::{account_pauses, attempts, deliveries, events, webhook_messages};
 
-/// Whether the newest delivery, or the newest try, is dated later than that.
+/// Whether the newest of what is stored all the time is dated later than that: of deliveries, tries,
+/// events, events for endpoints and pauses.
 pub fn is_ahead(conn: &mut Conn, latest: NaiveDateTime) -> QueryResult<bool> {
     let delivery: Option<NaiveDateTime> = deliveries::table
         .order(deliveries::id.desc())
@@ -19,11 +21,26 @@ pub fn is_ahead(conn: &mut Conn, latest: NaiveDateTime) -> QueryResult<bool> {
         .select(attempts::finished_at)
         .first(conn)
         .optional()?;
-    Ok(delivery.max(attempt).is_some_and(|newest| newest > latest))
+    let event: Option<NaiveDateTime> = events::table
+        .order(events::id.desc())
+        .select(events::received_at)
+        .first(conn)
+        .optional()?;
+    let told: Option<NaiveDateTime> = webhook_messages::table
+        .order(webhook_messages::id.desc())
+        .select(webhook_messages::created_at)
+        .first(conn)
+        .optional()?;
+    let pause: Option<NaiveDateTime> = account_pauses::table
+        .select(max(account_pauses::set_at))
+        .first(conn)?;
+    let newest = [delivery, attempt, event, told, pause].into_iter().max();
+    Ok(newest.flatten().is_some_and(|newest| newest > latest))
 }
 
 /// Makes due what is planned for later, but for what waits for its `send_at`: at most `limit` of it.
-/// What really has to wait is found to when it is claimed. Returns how many those are.
+/// What really has to wait is found to when it is claimed; how long it has waited, or was tried for, counts
+/// from now where it began later. Returns how many those are.
 pub fn hasten_all(conn: &mut Conn, now: NaiveDateTime, limit: i64) -> QueryResult<usize> {
     let (lock, time) = (conn.engine().skip_locked(), now.format("%F %T%.f"));
     sql_query(format!(
@@ -32,7 +49,9 @@ pub fn hasten_all(conn: &mut Conn, now: NaiveDateTime, limit: i64) -> QueryResul
              AND state = 'queued' AND NOT EXISTS ( \
                  SELECT 1 FROM notifications n WHERE n.id = deliveries.notification_id \
                  AND n.send_at > '{time}') LIMIT {limit} {lock} \
-         ) UPDATE deliveries SET due_at = '{time}' WHERE id IN (SELECT id FROM planned)"
+         ) UPDATE deliveries SET due_at = '{time}', \
+         begun_at = CASE WHEN begun_at > '{time}' THEN '{time}' ELSE begun_at END \
+         WHERE id IN (SELECT id FROM planned)"
     ))
     .execute(conn)
 }

@@ -63,6 +63,8 @@ pub fn begin(conn: &mut Conn, rows: &[Begin]) -> QueryResult<Vec<DeliveryId>> {
               AND deliveries.leased_until = r.leased_until AND deliveries.state = 'queued' AND deliveries.cancelled_at IS NULL \
               RETURNING deliveries.id",
     };
-    let begun: Vec<Begun> = BEGIN.load(conn, rows)?;
+    let mut rows: Vec<&Begin> = rows.iter().collect();
+    rows.sort_unstable_by_key(|row| row.id);
+    let begun: Vec<Begun> = BEGIN.load(conn, &rows)?;
     Ok(begun.into_iter().map(|begun| begun.id).collect())
 }

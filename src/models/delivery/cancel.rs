@@ -5,7 +5,7 @@ use diesel::prelude::*;
 
 use super::DeliveryState;
 use crate::db::{Conn, schema::deliveries};
-use crate::ids::NotificationId;
+use crate::ids::{DeliveryId, NotificationId};
 
 /// Cancels the deliveries of a notification that are certainly not sent. One that is being sent at
 /// this moment, or may have been, is only marked: it ends where its next try would begin.
@@ -19,6 +19,14 @@ pub fn cancel(
             .filter(deliveries::notification_id.eq(notification))
             .filter(deliveries::state.eq(DeliveryState::Queued))
     };
+    if let Conn::Postgres(conn) = conn {
+        // In the order of all who write several.
+        queued()
+            .order(deliveries::id)
+            .select(deliveries::id)
+            .for_update()
+            .load::<DeliveryId>(conn)?;
+    }
     // A claim sets `unsettled_since` and holds the row meanwhile, so one of the two comes first.
     let cancelled = diesel::update(queued().filter(deliveries::unsettled_since.is_null()))
         .set((

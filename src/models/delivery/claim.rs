@@ -210,6 +210,47 @@ pub fn claim_due(conn: &mut Conn, claim: &Claim) -> QueryResult<Vec<Due>> {
     Ok(due)
 }
 
+/// A claim, by which it is known again.
+#[derive(Clone, Debug, Serialize)]
+pub struct Claimed {
+    id: DeliveryId,
+    attempt: i32,
+    #[serde(serialize_with = "timestamp")]
+    leased_until: NaiveDateTime,
+}
+
+impl Claimed {
+    /// That of a delivery.
+    pub fn of(due: &Due) -> Self {
+        Self {
+            id: due.id,
+            attempt: due.attempts,
+            leased_until: due.leased_until,
+        }
+    }
+}
+
+/// Whether one of these claims still stands: nothing has been recorded of it, and nobody has claimed the
+/// delivery since.
+pub fn are_ours(conn: &mut Conn, claims: &[Claimed]) -> QueryResult<bool> {
+    #[derive(QueryableByName)]
+    struct Found {
+        #[diesel(sql_type = BigInt)]
+        count: i64,
+    }
+    const OURS: Batch = Batch {
+        columns: &[
+            ("id", Kind::BigInt),
+            ("attempt", Kind::Integer),
+            ("leased_until", Kind::Timestamp),
+        ],
+        sql: "SELECT COUNT(*) AS count FROM {rows} JOIN deliveries d ON d.id = r.id \
+              WHERE d.attempts = r.attempt AND d.leased_until = r.leased_until",
+    };
+    let found: Vec<Found> = OURS.load(conn, claims)?;
+    Ok(found.iter().any(|found| found.count > 0))
+}
+
 /// A delivery that was claimed and not tried.
 #[derive(Clone, Debug, Serialize)]
 pub struct Postponed {
@@ -282,7 +323,9 @@ pub fn release(conn: &mut Conn, rows: &[Postponed]) -> QueryResult<()> {
               WHERE deliveries.id = r.id AND deliveries.attempts = r.attempt \
               AND deliveries.leased_until = r.leased_until AND deliveries.state = 'queued'",
     };
-    RELEASE.execute(conn, rows).map(drop)
+    let mut rows: Vec<&Postponed> = rows.iter().collect();
+    rows.sort_unstable_by_key(|row| row.id);
+    RELEASE.execute(conn, &rows).map(drop)
 }
 
 /// Makes due at once what waits for WeChat's word on whether these people follow. What is sent again

@@ -34,8 +34,12 @@ pub fn consented(
                   SELECT heard.id, heard.at FROM heard UNION \
                   SELECT o.id, heard.at FROM heard JOIN identities i ON i.id = heard.id \
                   JOIN identities o ON o.project_id = i.project_id AND o.unionid = i.unionid \
-              ) UPDATE deliveries SET due_at = {greatest}(begun_at, known.at) FROM known \
-              WHERE deliveries.identity_id = known.id \
+              ), held AS MATERIALIZED ( \
+                  SELECT c.id AS held_id, known.at FROM known JOIN deliveries c \
+                  ON c.identity_id = known.id AND c.reason = 'waiting_for_consent' \
+                  AND c.state = 'queued' ORDER BY c.id {lock_c} \
+              ) UPDATE deliveries SET due_at = {greatest}(begun_at, held.at) FROM held \
+              WHERE deliveries.id = held.held_id \
               AND deliveries.reason = 'waiting_for_consent' AND deliveries.state = 'queued'",
     };
     let mut rows: Vec<Heard> = Vec::with_capacity(identities.len());

@@ -1,5 +1,7 @@
 //! The outbox: recording what came of a try.
 
+use std::borrow::Cow;
+
 use chrono::NaiveDateTime;
 use diesel::prelude::*;
 use serde::Serialize;
@@ -69,8 +71,7 @@ struct Awaited {
     now: NaiveDateTime,
 }
 
-/// Records outcomes, and makes the receipts due that were waiting for their msgids. Returns how
-/// many those are.
+/// Records outcomes. Returns how many were.
 pub fn record(conn: &mut Conn, rows: &[Outcome]) -> QueryResult<usize> {
     const RECORD: Batch = Batch {
         columns: &[
@@ -96,6 +97,24 @@ pub fn record(conn: &mut Conn, rows: &[Outcome]) -> QueryResult<usize> {
                   OR deliveries.state IN ('sent', 'unknown', 'no_receipt') AND deliveries.msgid IS NULL \
                   AND r.state = 'sent' AND r.msgid IS NOT NULL)",
     };
+    RECORD.execute(conn, &in_order(rows))
+}
+
+/// In the order in which all who write several deliveries do, so that no two wait for each other. The
+/// database takes the rows of a large table as they come.
+fn in_order(rows: &[Outcome]) -> Cow<'_, [Outcome]> {
+    if rows.is_sorted_by_key(|row| row.id) {
+        return Cow::Borrowed(rows);
+    }
+    let mut rows = rows.to_vec();
+    rows.sort_by_key(|row| row.id);
+    Cow::Owned(rows)
+}
+
+/// Makes the receipts due that wait for the msgids of outcomes, which are recorded in the same
+/// transaction. Before anything of the deliveries is locked, as those who join receipts lock them first.
+/// Returns how many those are.
+pub fn wake_receipts(conn: &mut Conn, rows: &[Outcome]) -> QueryResult<usize> {
     const WAKE_RECEIPTS: Batch = Batch {
         columns: &[
             ("account_id", Kind::BigInt),
@@ -106,8 +125,7 @@ pub fn record(conn: &mut Conn, rows: &[Outcome]) -> QueryResult<usize> {
               WHERE receipts.account_id = r.account_id AND receipts.msgid = r.msgid \
               AND receipts.due_at IS NOT NULL",
     };
-    RECORD.execute(conn, rows)?;
-    let awaited: Vec<Awaited> = rows
+    let mut awaited: Vec<Awaited> = rows
         .iter()
         .filter_map(|row| {
             Some(Awaited {
@@ -117,5 +135,6 @@ pub fn record(conn: &mut Conn, rows: &[Outcome]) -> QueryResult<usize> {
             })
         })
         .collect();
+    awaited.sort_unstable_by_key(|one| (one.account_id, one.msgid));
     WAKE_RECEIPTS.execute(conn, &awaited)
 }

@@ -62,10 +62,8 @@ pub fn has_overdue(
         .select(sweeps::position)
         .first(conn)
         .optional()?;
-    let next = after(conn, position.unwrap_or_default(), 1)?;
-    Ok(next
-        .first()
-        .is_some_and(|(_, _, _, at)| is_old(*at, sent_before, now)))
+    let next = old(conn, position.unwrap_or_default(), 1, (sent_before, now))?;
+    Ok(!next.is_empty())
 }
 
 /// Closes deliveries that WeChat accepted up to `sent_before` and that have no receipt: one round
@@ -86,10 +84,7 @@ pub fn close_overdue(
     };
     // Attempts recorded together may end some seconds apart; those behind one that is too young
     // wait with it.
-    let old: Vec<Tried> = after(conn, *position, limit)?
-        .into_iter()
-        .take_while(|(_, _, _, at)| is_old(*at, sent_before, now))
-        .collect();
+    let old = old(conn, *position, limit, (sent_before, now))?;
     let Some((last, ..)) = old.last() else {
         return Ok(Overdue::default());
     };
@@ -111,10 +106,43 @@ pub fn close_overdue(
     })
 }
 
-/// One that is dated later than now was made before the clock went back: it must not hold up all
-/// those behind it. A receipt that comes after that still counts.
-fn is_old(at: NaiveDateTime, sent_before: NaiveDateTime, now: NaiveDateTime) -> bool {
-    at <= sent_before || at > now + AHEAD
+/// The next attempts that are old. One that is dated later than now was made before the clock went back,
+/// or by a process whose clock is ahead: its date says nothing. It is as old as the next one behind it that
+/// has a date to believe, and must not hold that up.
+fn old(
+    conn: &mut Conn,
+    position: i64,
+    limit: i64,
+    (sent_before, now): (NaiveDateTime, NaiveDateTime),
+) -> QueryResult<Vec<Tried>> {
+    let latest = now + AHEAD;
+    let mut next = after(conn, position, limit)?;
+    let mut is_old = match next.last() {
+        Some((last, _, _, at)) if *at > latest => {
+            let behind: Option<NaiveDateTime> = attempts::table
+                .filter(attempts::id.gt(*last))
+                .filter(attempts::finished_at.le(latest))
+                .order(attempts::id)
+                .select(attempts::finished_at)
+                .first(conn)
+                .optional()?;
+            behind.is_some_and(|at| at <= sent_before)
+        }
+        _ => false,
+    };
+    let mut count = 0;
+    let mut verdicts: Vec<bool> = Vec::with_capacity(next.len());
+    for (_, _, _, at) in next.iter().rev() {
+        if *at <= latest {
+            is_old = *at <= sent_before;
+        }
+        verdicts.push(is_old);
+    }
+    while verdicts.pop() == Some(true) {
+        count += 1;
+    }
+    next.truncate(count);
+    Ok(next)
 }
 
 /// Id, delivery, outcome and end of an attempt.
@@ -148,6 +176,8 @@ fn close(conn: &mut Conn, rows: &[Closed]) -> QueryResult<Vec<DeliveryId>> {
               FROM {rows} WHERE deliveries.id = r.id AND deliveries.state = 'sent' \
               AND deliveries.sent_at <= r.sent_before RETURNING deliveries.id",
     };
-    let ended: Vec<Ended> = CLOSE.load(conn, rows)?;
+    let mut rows: Vec<&Closed> = rows.iter().collect();
+    rows.sort_unstable_by_key(|row| row.id);
+    let ended: Vec<Ended> = CLOSE.load(conn, &rows)?;
     Ok(ended.into_iter().map(|ended| ended.id).collect())
 }

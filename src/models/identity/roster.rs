@@ -116,6 +116,7 @@ pub fn mark_gone(
     now: NaiveDateTime,
 ) -> QueryResult<usize> {
     use identities as i;
+    super::hold(conn, ids.iter().copied())?;
     diesel::update(
         i::table
             .filter(i::id.eq_any(ids))

@@ -1,8 +1,9 @@
 //! Budgets: no call too many, whoever makes it.
 
 use queqiao::bridge::Step;
-use queqiao::config::{AccountBudgets, Budget, Config};
+use queqiao::config::{AccountBudgets, Budget, Config, OwnBudget};
 use queqiao::db::Engine;
+use queqiao::models::account_pause;
 use queqiao::models::delivery::DeliveryState;
 use queqiao::simulator::{Fault, FaultKind};
 
@@ -106,11 +107,65 @@ both_engines! {
         assert_eq!(rig.sends(), 6);
     }
 
+    async fn what_was_counted_and_not_sent_stops_nothing_until_midnight(engine: Engine) {
+        let rig = Rig::with(engine, |config| {
+            a_day(6)(config);
+            config.deliver.batch_rows = 10;
+        }).await;
+        let crowd = rig.crowd(0, 9).await;
+        let token = "/cgi-bin/stable_token";
+        rig.world().add_fault(Fault::at(token, FaultKind::Errcode { errcode: -1 }).times(1)).unwrap();
+        let id = rig.notify_as("normal", &crowd).await;
+        for _ in 0..60 {
+            rig.settle().await;
+            rig.advance(2);
+        }
+        assert_eq!(rig.sends(), 6, "the calls that were not made are left");
+        let waiting = rig.deliveries(id).await.into_iter().filter(|one| one.state == DeliveryState::Queued);
+        let waiting: Vec<_> = waiting.map(|one| one.reason).collect();
+        assert_eq!(waiting, vec![Some("budget_used_up".to_owned()); 3]);
+    }
+
+    async fn what_has_expired_is_not_counted(engine: Engine) {
+        let rig = Rig::with(engine, |config| {
+            a_day(4)(config);
+            config.deliver.batch_rows = 10;
+        }).await;
+        let crowd = rig.crowd(0, 4).await;
+        let ids: Vec<&str> = crowd.iter().map(String::as_str).collect();
+        let mut asked = request(&ids, json!({"title": "brief"}), None);
+        asked.expires_at = Some((rig.clock.now() + chrono::TimeDelta::seconds(60)).and_utc().to_rfc3339());
+        let brief = rig.bridge.notify(rig.project, asked).await.unwrap().notification_id;
+        rig.advance(60);
+        let lasting = rig.notify_as("normal", &crowd).await;
+        rig.deliver().await;
+        assert_eq!(rig.count(brief, DeliveryState::Expired).await, 4);
+        assert_eq!(rig.count(lasting, DeliveryState::Sent).await, 4);
+        let account = rig.accounts[0];
+        let pauses = rig.write(move |conn| account_pause::of_account(conn, account)).await;
+        assert!(pauses.is_empty(), "{pauses:?}");
+    }
+
+    async fn a_rate_for_all_holds_for_an_account_with_a_day_of_its_own(engine: Engine) {
+        let rig = Rig::with(engine, |config| {
+            config.budgets.template_send.per_minute = 3;
+            let own = AccountBudgets {
+                template_send: OwnBudget { per_day: Some(50), ..OwnBudget::default() },
+                ..AccountBudgets::default()
+            };
+            config.budgets.accounts.insert(APPS[0].to_owned(), own);
+        }).await;
+        let crowd = rig.crowd(0, 9).await;
+        rig.notify_as("normal", &crowd).await;
+        rig.settle().await;
+        assert_eq!(rig.sends(), 3);
+    }
+
     async fn an_account_may_have_a_budget_of_its_own(engine: Engine) {
         let rig = Rig::with(engine, |config| {
             config.budgets.template_send.per_day = 2;
             let own = AccountBudgets {
-                template_send: Some(Budget { per_day: 5, ..Budget::default() }),
+                template_send: OwnBudget { per_day: Some(5), ..OwnBudget::default() },
                 ..AccountBudgets::default()
             };
             config.budgets.accounts.insert(APPS[0].to_owned(), own);

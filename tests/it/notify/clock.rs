@@ -92,4 +92,41 @@ both_engines! {
         while started.deliver_step().await.unwrap() == queqiao::bridge::Step::Worked {}
         assert_eq!(rig.count(one.notification_id, DeliveryState::Sent).await, 1);
     }
+
+    async fn what_a_replica_sent_whose_clock_is_ahead_waits_for_its_receipt_all_the_same(rig: Rig) {
+        rig.bound("a", 0, 1, true).await;
+        rig.bound("b", 0, 2, true).await;
+        rig.clock.advance(Duration::from_secs(300));
+        let one = rig.notify(&["a"]).await.notification_id;
+        rig.settle().await;
+        rig.clock.turn_back(Duration::from_secs(300));
+        rig.bridge.overdue_step().await.unwrap();
+        assert_eq!(rig.count(one, DeliveryState::Sent).await, 1, "it was sent just now");
+        let other = rig.notify(&["b"]).await.notification_id;
+        rig.settle().await;
+        rig.bridge.overdue_step().await.unwrap();
+        assert_eq!(rig.count(one, DeliveryState::Sent).await, 1);
+        // It is as old as what was sent after it.
+        rig.clock.advance(Duration::from_secs(rig.bridge.config.deliver.receipt_seconds));
+        rig.bridge.overdue_step().await.unwrap();
+        assert_eq!(rig.count(one, DeliveryState::NoReceipt).await, 1);
+        assert_eq!(rig.count(other, DeliveryState::NoReceipt).await, 1);
+    }
+
+    async fn the_age_of_what_began_while_the_clock_was_ahead_counts_from_now(rig: Rig) {
+        rig.bound("a", 0, 1, true).await;
+        rig.clock.advance(Duration::from_secs(DAY));
+        rig.bridge.due_step().await.unwrap();
+        rig.world().add_fault(Fault::at(SEND, FaultKind::Errcode { errcode: -1 }).times(1)).unwrap();
+        let one = rig.notify(&["a"]).await.notification_id;
+        rig.settle().await;
+        rig.clock.turn_back(Duration::from_secs(DAY));
+        rig.bridge.due_step().await.unwrap();
+        let now = rig.clock.now();
+        let lane = rig.accounts[0];
+        let claim = delivery::Claim { lane, ..rig.claim(now) };
+        let due = rig.write(move |conn| delivery::claim_due(conn, &claim)).await;
+        assert_eq!(due.len(), 1);
+        assert_eq!((due[0].notification_id, due[0].begun_at), (one, now));
+    }
 }

@@ -111,7 +111,7 @@ impl Rig {
         work: impl FnOnce(&mut Conn) -> diesel::QueryResult<T> + Send + 'static,
     ) -> T {
         let work = move |conn: &mut Conn| work(conn).map_err(DbError::from);
-        self.bridge.db.write(work).await.unwrap()
+        self.bridge.db.write_once(work).await.unwrap()
     }
 
     pub(super) async fn set_routes(&self, routes: Value) {

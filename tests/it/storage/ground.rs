@@ -92,7 +92,9 @@ impl Ground {
         T: Send + 'static,
         F: FnOnce(&mut Conn) -> QueryResult<T> + Send + 'static,
     {
-        let done = self.db().write(|conn| work(conn).map_err(DbError::from));
+        let done = self
+            .db()
+            .write_once(|conn| work(conn).map_err(DbError::from));
         done.await.unwrap()
     }
 

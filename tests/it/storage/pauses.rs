@@ -116,7 +116,7 @@ both_engines! {
             let (db, row) = (ground.db().clone(), uses(&ground, 7, 100, 5));
             tasks.push(tokio::spawn(async move {
                 let reserve = move |conn: &mut _| Ok::<_, DbError>(budget::reserve(conn, &[row])?);
-                db.write(reserve).await.unwrap()[0].used
+                db.write_once(reserve).await.unwrap()[0].used
             }));
         }
         let mut seen = Vec::new();

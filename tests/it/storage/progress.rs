@@ -274,7 +274,7 @@ fn rows(conn: &mut Conn, one: NotificationId) -> i64 {
 /// One step; one that the database refuses, by a deadlock for one, has not happened.
 async fn step(ground: &Ground, player: &mut Player, all: &[NotificationId]) -> bool {
     let (mut next, all) = (player.clone(), all.to_vec());
-    let done = ground.db().write(move |conn| {
+    let done = ground.db().write_once(move |conn| {
         next.step(conn, &all)?;
         Ok::<_, DbError>(next)
     });

@@ -47,7 +47,7 @@ both_engines! {
     async fn a_receipt_after_the_send_closes_the_delivery(ground: Ground) {
         let conn = &mut ground.conn();
         let (notification, due) = claimed(&ground, conn);
-        delivery::record(conn, &[sent(&due, 5)]).unwrap();
+        record(conn, &[sent(&due, 5)]).unwrap();
         assert_eq!(receipt::insert_many(conn, &[arrived(&ground, 5)]).unwrap(), 1);
         assert_eq!(receipt::insert_many(conn, &[NewReceipt { delivered: false, ..arrived(&ground, 5) }]).unwrap(), 0);
         assert_eq!(settle(conn, 0), (1, 1));
@@ -63,7 +63,7 @@ both_engines! {
         receipt::insert_many(conn, &[refused]).unwrap();
         assert_eq!(settle(conn, 0), (1, 0));
         assert_eq!(settle(conn, 0), (0, 0), "looked at again later");
-        assert_eq!(delivery::record(conn, &[sent(&due, 5)]).unwrap(), 1, "the send wakes it");
+        assert_eq!(record(conn, &[sent(&due, 5)]).unwrap(), 1, "the send wakes it");
         assert_eq!(settle(conn, 1), (1, 1));
         let closed = only(conn, notification);
         assert_eq!((closed.state, closed.reason.as_deref()), (DeliveryState::Failed, Some("receipt_failed")));
@@ -74,7 +74,7 @@ both_engines! {
         let conn = &mut ground.conn();
         let (notification, due) = claimed(&ground, conn);
         receipt::insert_many(conn, &[NewReceipt { account_id: ground.second, ..arrived(&ground, 5) }]).unwrap();
-        assert_eq!(delivery::record(conn, &[sent(&due, 5)]).unwrap(), 0);
+        assert_eq!(record(conn, &[sent(&due, 5)]).unwrap(), 0);
         assert_eq!(settle(conn, 0), (1, 0));
         assert_eq!(only(conn, notification).state, DeliveryState::Sent);
     }
@@ -85,7 +85,7 @@ both_engines! {
         let looks: Vec<i64> = (0..1_000).filter(|second| settle(conn, *second).0 == 1).collect();
         assert_eq!(looks, [0, 1, 3, 7, 15, 31, 63, 127], "doubling, the last one after the limit");
         let (_, due) = claimed(&ground, conn);
-        assert_eq!(delivery::record(conn, &[sent(&due, 5)]).unwrap(), 0, "let go for good");
+        assert_eq!(record(conn, &[sent(&due, 5)]).unwrap(), 0, "let go for good");
     }
 
     async fn a_receipt_is_not_lost_between_two_transactions(ground: Ground) {
@@ -94,7 +94,7 @@ both_engines! {
         receipt::insert_many(conn, &[arrived(&ground, 5)]).unwrap();
         // Settled while the recording transaction is open: it cannot see the send yet.
         let (woken, settled) = ground.overlapping(
-            |conn| delivery::record(conn, &[sent(&due, 5)]),
+            |conn| record(conn, &[sent(&due, 5)]),
             |conn| Ok(settle(conn, 1)),
         );
         assert_eq!(woken, 1);
@@ -109,7 +109,7 @@ both_engines! {
         // The receipt comes while the recording transaction is open, and is looked at at once.
         let (notification, due) = claimed(&ground, conn);
         let (_, settled) = ground.overlapping(
-            |conn| delivery::record(conn, &[sent(&due, 6)]),
+            |conn| record(conn, &[sent(&due, 6)]),
             |conn| {
                 receipt::insert_many(conn, &[arrived(&ground, 6)])?;
                 Ok(settle(conn, 1))
@@ -127,4 +127,11 @@ both_engines! {
         assert_eq!([settle(conn, 0).0, settle(conn, 0).0, settle(conn, 0).0, settle(conn, 0).0], [10, 10, 5, 0]);
         assert_eq!(receipt::insert_many(conn, &[]).unwrap(), 0);
     }
+}
+
+/// As whoever sends records it.
+fn record(conn: &mut Conn, outcomes: &[delivery::Outcome]) -> diesel::QueryResult<usize> {
+    let woken = delivery::wake_receipts(conn, outcomes)?;
+    delivery::record(conn, outcomes)?;
+    Ok(woken)
 }

@@ -12,7 +12,7 @@ both_engines! {
                 let (db, account) = (ground.db().clone(), ground.official);
                 tasks.push(tokio::spawn(async move {
                     let owner = format!("replica{number}");
-                    db.write(move |conn| {
+                    db.write_once(move |conn| {
                         let won = token::take_lease(conn, account, generation, &owner, at(0), at(30))?;
                         Ok::<_, queqiao::db::DbError>(won.then_some(owner))
                     }).await.unwrap()

@@ -37,7 +37,7 @@ impl Open {
         let (begun, beginning) = oneshot::channel();
         let db = db.clone();
         let task = tokio::spawn(async move {
-            db.write(move |conn| {
+            db.write_once(move |conn| {
                 add(conn, name)?;
                 begun.send(()).unwrap();
                 told.recv().unwrap();

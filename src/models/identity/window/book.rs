@@ -183,7 +183,7 @@ macro_rules! find {
 }
 
 const FIND: Batch = find!("");
-const LOCK: Batch = find!("ORDER BY i.account_id, i.openid COLLATE \"C\" FOR UPDATE OF i");
+const LOCK: Batch = find!("ORDER BY i.account_id, i.openid COLLATE \"C\" FOR NO KEY UPDATE OF i");
 
 #[derive(Serialize)]
 struct Wanted {
