@@ -99,7 +99,11 @@ impl Health {
     fn works(&self, query: &dyn DebugQuery) {
         let kind = kind(query);
         self.with(|seen| {
-            if seen.unwritable.take_if(|(_, failed)| *failed == kind).is_some() {
+            if seen
+                .unwritable
+                .take_if(|(_, failed)| *failed == kind)
+                .is_some()
+            {
                 self.0.is_unwritable.store(false, Ordering::Relaxed);
             }
         });
