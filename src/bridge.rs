@@ -19,6 +19,7 @@ pub mod keys;
 pub mod lend;
 mod link;
 pub mod login;
+pub mod loops;
 pub mod migrate;
 pub mod moved;
 pub mod notify;
@@ -57,6 +58,7 @@ use awaited::Awaited;
 use deliver::{Lanes, Restricted, Rests, Turns, Unrecorded};
 use ends::Ends;
 use keys::Keys;
+use loops::Loops;
 use prepared::Notifications;
 use process::SteppedOver;
 use ready::Readiness;
@@ -105,7 +107,9 @@ pub struct Bridge {
     pub awaited: Arc<Awaited>,
     /// Events whose rows somebody else holds.
     pub stepped_over: Arc<SteppedOver>,
-    /// Whether the database takes what it is given.
+    /// The loops that run the steps.
+    pub loops: Loops,
+    /// Whether the database takes what it is given, and the steps go on.
     pub readiness: Arc<Readiness>,
 }
 
@@ -116,6 +120,7 @@ impl Bridge {
     /// Puts the parts together.
     pub fn new(db: Db, clock: Clock, wechat: Client, vault: Vault, config: Arc<Config>) -> Self {
         let accounts = Accounts::new(db.aside(FOR_CALLBACKS), vault.clone(), clock.clone());
+        let loops = Loops::default();
         let tokens = Tokens::new(db.clone(), vault.clone(), clock.clone(), wechat.clone());
         Self {
             accounts: Arc::new(accounts),
@@ -132,7 +137,8 @@ impl Bridge {
             signals: Arc::new(Signals::default()),
             awaited: Arc::default(),
             stepped_over: Arc::default(),
-            readiness: Arc::new(Readiness::new(db.aside(1), clock.clone())),
+            readiness: Arc::new(Readiness::new(db.aside(1), clock.clone(), loops.clone())),
+            loops,
             db,
             clock,
             wechat,

@@ -6,6 +6,7 @@ mod deliveries;
 mod demo;
 mod events;
 mod explain;
+mod filter;
 mod followers;
 mod keys;
 mod listeners;
@@ -13,6 +14,7 @@ mod load;
 mod migrate;
 mod people;
 mod projects;
+mod role;
 mod secrets;
 mod serve;
 mod simulate;
@@ -100,7 +102,9 @@ enum Command {
 /// Whatever the command could not do, for a person to read.
 pub async fn run(cli: Cli) -> Result<()> {
     let quiet = matches!(cli.command, Command::Demo(_)).then(|| "warn".to_owned());
-    let filter = std::env::var("RUST_LOG").ok().or(quiet);
+    // Compose files make empty ones of what they do not know.
+    let given = std::env::var("RUST_LOG").ok();
+    let filter = given.filter(|filter| !filter.trim().is_empty()).or(quiet);
     logging::start(cli.log_format, filter.as_deref());
     config::check_variables()?;
     match cli.command {

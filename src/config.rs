@@ -3,14 +3,16 @@
 mod api;
 mod budgets;
 mod environment;
+mod ranges;
 mod server;
 mod webhooks;
 
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use config::{Config as Source, Environment, File, FileFormat};
+use config::{Config as Source, Environment, File, FileFormat, Map};
 use secrecy::SecretString;
 use serde::Deserialize;
 use thiserror::Error;
@@ -24,8 +26,12 @@ pub use webhooks::Webhooks;
 /// The defaults, as documented for operators.
 pub const DEFAULTS: &str = include_str!("config/defaults.toml");
 
-/// The longest wait for consent, seconds.
-const MAX_CONSENT_WAIT: u64 = 86_400;
+/// What a callback takes of `intake.queue_bytes` beside its body, roughly: keeps the bound honest for small
+/// ones.
+pub const ROW_BYTES: usize = 512;
+/// The part of `intake.queue_bytes` for those callbacks of which the query does not say that they are
+/// WeChat's.
+pub const DOUBTFUL: usize = 4;
 
 /// All settings.
 #[derive(Clone, Debug, Deserialize)]
@@ -219,15 +225,32 @@ pub enum ConfigError {
         hint: String,
     },
     /// A value is out of its range.
-    #[error("configuration: {field} is {value}, {rule}")]
+    #[error("configuration: {field} is {value}, {rule}. {fix}")]
     Range {
         /// Its name, as in the file.
-        field: &'static str,
+        field: String,
         /// What it is.
-        value: u64,
+        value: String,
         /// What it must be.
-        rule: &'static str,
+        rule: String,
+        /// Where it is set.
+        fix: String,
     },
+    /// A variable that matters is no text.
+    #[error("configuration: the variable {0} is not UTF-8 text: set it again, or unset it")]
+    NotText(String),
+}
+
+impl ConfigError {
+    fn range(field: &str, value: impl Display, rule: impl Into<String>) -> Self {
+        let variable = field.replace('.', "__").to_ascii_uppercase();
+        Self::Range {
+            field: field.to_owned(),
+            value: format!("'{value}'"),
+            rule: rule.into(),
+            fix: format!("Change it in the file, or in QUEQIAO_{variable}"),
+        }
+    }
 }
 
 impl Config {
@@ -236,93 +259,59 @@ impl Config {
     /// # Errors
     /// Names the setting that is unknown, malformed or out of range.
     pub fn load(file: Option<&Path>) -> Result<Self, ConfigError> {
-        let variables = environment::settings()?;
+        Self::read(file, environment::settings()?)
+    }
+
+    fn read(file: Option<&Path>, variables: Map<String, String>) -> Result<Self, ConfigError> {
+        // Not parsed here: each setting knows what it is, and a directory `007` is no number.
         let environment = Environment::with_prefix("QUEQIAO")
             .prefix_separator("_")
-            .separator("__")
-            .try_parsing(true);
+            .separator("__");
         let mut source = Source::builder().add_source(File::from_str(DEFAULTS, FileFormat::Toml));
         if let Some(file) = file {
             source = source.add_source(File::from(file).format(FileFormat::Toml));
         }
-        let config: Self = source
+        let source = source
             .add_source(environment.source(Some(variables)))
-            .build()?
-            .try_deserialize()?;
+            .build()?;
+        ranges::check(&source)?;
+        let config: Self = source.try_deserialize()?;
         config.check()?;
         Ok(config)
     }
 
+    /// What settings must be beside others; the range of each is in [`ranges`].
     fn check(&self) -> Result<(), ConfigError> {
-        self.check_what_is_at_least_one()?;
-        if self.deliver.lease_seconds > 300 {
-            return Err(ConfigError::Range {
-                field: "deliver.lease_seconds",
-                value: self.deliver.lease_seconds,
-                rule: "must be at most 300: WeChat remembers a client_msg_id for 10 minutes",
-            });
+        let (timeout, lease) = (self.wechat.timeout_ms, self.deliver.lease_seconds);
+        if timeout > lease.saturating_mul(500) {
+            let rule = format!(
+                "must be at most half of deliver.lease_seconds, which is {lease}: a call that takes longer \
+                 could come to its end after its claim did"
+            );
+            return Err(ConfigError::range("wechat.timeout_ms", timeout, rule));
         }
-        if !(100..=4_500).contains(&self.intake.hold_ms) {
-            return Err(ConfigError::Range {
-                field: "intake.hold_ms",
-                value: self.intake.hold_ms,
-                rule: "must be 100 to 4500: WeChat waits 5 seconds",
-            });
+        let (body, queue) = (self.intake.max_body_bytes, self.intake.queue_bytes);
+        let least = body.saturating_add(ROW_BYTES).saturating_mul(DOUBTFUL);
+        if queue < least {
+            let rule = format!(
+                "must be at least {least}: a callback of intake.max_body_bytes, which is {body}, takes up to \
+                 a quarter of it"
+            );
+            return Err(ConfigError::range("intake.queue_bytes", queue, rule));
         }
-        if self.deliver.receipt_seconds < 60 {
-            return Err(ConfigError::Range {
-                field: "deliver.receipt_seconds",
-                value: self.deliver.receipt_seconds,
-                rule: "must be at least 60: a receipt needs some seconds, more when WeChat is busy",
-            });
+        let spool = self.intake.spool_bytes;
+        if spool > 0 && spool < body as u64 {
+            let rule =
+                format!("must be at least intake.max_body_bytes, which is {body}, or 0: no spool");
+            return Err(ConfigError::range("intake.spool_bytes", spool, rule));
         }
-        if self.deliver.consent_wait_seconds > MAX_CONSENT_WAIT {
-            return Err(ConfigError::Range {
-                field: "deliver.consent_wait_seconds",
-                value: self.deliver.consent_wait_seconds,
-                rule: "must be at most 86400, a day; 0 switches it off",
-            });
-        }
-        self.server.check()?;
-        self.api.check()?;
-        self.webhooks.check()
-    }
-
-    fn check_what_is_at_least_one(&self) -> Result<(), ConfigError> {
-        let at_least_one = [
-            ("database.pool_size", u64::from(self.database.pool_size)),
-            (
-                "database.api_connections",
-                u64::from(self.database.api_connections),
-            ),
-            ("database.api_timeout_ms", self.database.api_timeout_ms),
-            (
-                "database.statement_timeout_ms",
-                self.database.statement_timeout_ms,
-            ),
-            ("database.lock_timeout_ms", self.database.lock_timeout_ms),
-            (
-                "database.idle_in_transaction_timeout_ms",
-                self.database.idle_in_transaction_timeout_ms,
-            ),
-            ("intake.batch_rows", self.intake.batch_rows as u64),
-            ("process.batch_rows", self.process.batch_rows.unsigned_abs()),
-            ("profile.concurrency", self.profile.concurrency as u64),
-            ("deliver.batch_rows", self.deliver.batch_rows.unsigned_abs()),
-            ("deliver.loops", self.deliver.loops as u64),
-            ("customer.text_bytes", self.customer.text_bytes as u64),
-            (
-                "deliver.loops_per_account",
-                self.deliver.loops_per_account as u64,
-            ),
-            ("deliver.urgent_loops", self.deliver.urgent_loops as u64),
-            ("deliver.probe_seconds", self.deliver.probe_seconds),
-        ];
-        for (field, value) in at_least_one {
-            if value == 0 {
-                let rule = "must be at least 1";
-                return Err(ConfigError::Range { field, value, rule });
-            }
+        let (days, age) = (self.webhooks.retention_days, self.webhooks.max_age_seconds);
+        if days.saturating_mul(86_400) <= age {
+            let rule = format!(
+                "must be longer than webhooks.max_age_seconds, which is {age}: what is still being retried \
+                 must not be deleted"
+            );
+            return Err(ConfigError::range("webhooks.retention_days", days, rule));
         }
         Ok(())
     }
@@ -331,8 +320,7 @@ impl Config {
 impl Deliver {
     /// How long a delivery waits for consent.
     pub fn consent_wait(&self) -> TimeDelta {
-        let seconds = self.consent_wait_seconds.min(MAX_CONSENT_WAIT);
-        TimeDelta::seconds(seconds.cast_signed())
+        TimeDelta::seconds(self.consent_wait_seconds.min(86_400).cast_signed())
     }
 }
 
@@ -394,36 +382,93 @@ mod tests {
         Config::default().check().unwrap();
     }
 
-    #[test]
-    fn a_value_out_of_range_is_named_with_its_rule() {
-        let mut config = Config::default();
-        config.deliver.lease_seconds = 601;
-        let text = config.check().unwrap_err().to_string();
-        assert!(text.contains("deliver.lease_seconds is 601"), "{text}");
-        assert!(text.contains("at most 300"), "{text}");
+    fn read(variables: &[(&str, &str)]) -> Result<Config, String> {
+        let variables = variables
+            .iter()
+            .map(|(name, value)| (format!("QUEQIAO_{name}"), (*value).to_owned()));
+        Config::read(None, variables.collect()).map_err(|error| error.to_string())
     }
 
     #[test]
-    fn the_limits_of_connections_are_limits() {
-        let refused = |change: fn(&mut Server), name: &str| {
-            let mut config = Config::default();
-            change(&mut config.server);
-            let text = config.check().unwrap_err().to_string();
-            assert!(text.contains(name), "{text}");
-        };
-        refused(|server| server.workers = 513, "server.workers is 513");
-        refused(
-            |server| server.stalled_seconds = 0,
-            "server.stalled_seconds is 0",
+    fn a_value_out_of_range_is_named_with_its_rule_and_where_it_is_set() {
+        let text = read(&[("DELIVER__LEASE_SECONDS", "601")]).unwrap_err();
+        for part in [
+            "deliver.lease_seconds is '601'",
+            "from 1 to 300",
+            "QUEQIAO_DELIVER__LEASE_SECONDS",
+        ] {
+            assert!(text.contains(part), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_two_settings_say_together_is_checked() {
+        for (variables, part) in [
+            (
+                [
+                    ("DELIVER__LEASE_SECONDS", "19"),
+                    ("PROCESS__POLL_MS", "100"),
+                ],
+                "wechat.timeout_ms is '10000'",
+            ),
+            (
+                [
+                    ("WECHAT__TIMEOUT_MS", "60000"),
+                    ("DELIVER__LEASE_SECONDS", "119"),
+                ],
+                "half of deliver.lease_seconds",
+            ),
+            (
+                [
+                    ("INTAKE__QUEUE_BYTES", "2000000"),
+                    ("INTAKE__MAX_BODY_BYTES", "1000000"),
+                ],
+                "intake.queue_bytes is",
+            ),
+            (
+                [
+                    ("INTAKE__SPOOL_BYTES", "2000000"),
+                    ("INTAKE__MAX_BODY_BYTES", "3000000"),
+                ],
+                "intake.spool_bytes is",
+            ),
+            (
+                [
+                    ("WEBHOOKS__MAX_AGE_SECONDS", "172800"),
+                    ("WEBHOOKS__RETENTION_DAYS", "2"),
+                ],
+                "webhooks.retention_days is",
+            ),
+        ] {
+            let text = read(&variables).unwrap_err();
+            assert!(text.contains(part), "{text}");
+        }
+        read(&[
+            ("WECHAT__TIMEOUT_MS", "60000"),
+            ("DELIVER__LEASE_SECONDS", "120"),
+        ])
+        .unwrap();
+    }
+
+    #[test]
+    fn variables_are_read_as_what_their_settings_are() {
+        let config = read(&[
+            ("DATA_DIR", "007"),
+            ("SERVER__PUBLIC_URL", "1e3"),
+            ("WEBHOOKS__ALLOW_PRIVATE_ADDRESSES", "true"),
+            ("DELIVER__BATCH_ROWS", "40"),
+            ("CUSTOMER__ACTED_SECONDS", "61"),
+            ("WECHAT__BASE_URL", "http://127.0.0.1:9090"),
+        ])
+        .unwrap();
+        assert_eq!(config.data_dir, Path::new("007"));
+        assert_eq!(config.server.public_url, "1e3");
+        assert!(config.webhooks.allow_private_addresses);
+        assert_eq!(
+            (config.deliver.batch_rows, config.customer.acted_seconds),
+            (40, 61)
         );
-        refused(
-            |server| server.body_seconds = 601,
-            "server.body_seconds is 601",
-        );
-        refused(
-            |server| server.max_connections = 15,
-            "server.max_connections is 15",
-        );
+        assert_eq!(config.wechat.base_url.port(), Some(9090));
     }
 
     #[test]

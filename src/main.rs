@@ -20,11 +20,21 @@ fn end_quietly_when_nobody_reads() {
     }));
 }
 
-#[tokio::main]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
     end_quietly_when_nobody_reads();
     queqiao::files::keep_to_ourselves();
-    match cli::run(Cli::parse()).await {
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            cli::tell_error(&error.into());
+            return ExitCode::FAILURE;
+        }
+    };
+    let done = runtime.block_on(cli::run(cli));
+    // Threads that wait for a database that hangs would be waited for otherwise.
+    runtime.shutdown_background();
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             cli::tell_error(&error);

@@ -36,6 +36,11 @@ pub fn install() -> Result<PrometheusHandle, BuildError> {
         "For how long the oldest event has been in the spool of this machine"
     );
     describe_counter!(
+        "queqiao_steps_panicked_total",
+        Unit::Count,
+        "Steps that panicked and are tried again, by step"
+    );
+    describe_counter!(
         "queqiao_callbacks_unparsed_total",
         Unit::Count,
         "Signed callbacks that could not be parsed and were kept raw"
@@ -126,6 +131,11 @@ pub fn install() -> Result<PrometheusHandle, BuildError> {
         "Calls that the budget of a day allows, by account and call"
     );
     Ok(handle)
+}
+
+/// A step panicked.
+pub fn step_panicked(step: &'static str) {
+    counter!("queqiao_steps_panicked_total", "step" => step).increment(1);
 }
 
 /// A callback came in; `outcome` is `stored` or the cause for which it was not.

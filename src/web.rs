@@ -14,8 +14,9 @@ mod rates;
 mod server;
 mod stray;
 
+use actix_web::guard::{self, Guard};
 use actix_web::http::header::ContentType;
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpResponse, Route, web};
 use metrics_exporter_prometheus::PrometheusHandle;
 
 use crate::bridge::Bridge;
@@ -55,28 +56,37 @@ impl Routes {
     };
 }
 
+/// A route of GET, which answers HEAD too (RFC 9110, 9.3.2): monitors ask so. The server leaves the body out.
+fn looked_up() -> Route {
+    web::route().guard(is_look_up())
+}
+
+fn is_look_up() -> impl Guard {
+    guard::Any(guard::Get()).or(guard::Head())
+}
+
 fn configure(config: &mut web::ServiceConfig, routes: Routes, max_recipients: usize) {
     // In the order in which they are tried: the callbacks are the many.
     if routes.callbacks {
         config.route(
             "/readyz/callbacks",
-            web::get().to(health::ready_for_callbacks),
+            looked_up().to(health::ready_for_callbacks),
         );
         config.service(
             // nginx and its like append a slash.
             web::resource(["/callback/{app_id}", "/callback/{app_id}/"])
                 .route(web::post().to(callback::receive))
-                .route(web::get().to(callback::verify)),
+                .route(looked_up().to(callback::verify)),
         );
     }
     config
-        .route("/healthz", web::get().to(health::alive))
-        .route("/readyz", web::get().to(health::ready));
+        .route("/healthz", looked_up().to(health::alive))
+        .route("/readyz", looked_up().to(health::ready));
     if routes.metrics {
-        config.route("/metrics", web::get().to(health::metrics));
+        config.route("/metrics", looked_up().to(health::metrics));
     }
     if routes.api {
-        config.route("/", web::get().to(welcome));
+        config.route("/", looked_up().to(welcome));
         config.service(api::scope(max_recipients));
     }
     config.default_service(web::to(stray::nowhere));

@@ -1,15 +1,18 @@
 //! The loop around a step: run it while there is work, then sleep until a signal, a time or a
-//! poll; back off when it fails; stop between two steps at shutdown.
+//! poll; back off when it fails or panics; stop between two steps at shutdown.
 
 use std::fmt::Display;
+use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
+use crate::bridge::loops::{Loops, Running};
 use crate::bridge::spool::Spool;
 use crate::bridge::{Bridge, Step};
-use crate::logging;
+use crate::{logging, metrics};
 
 /// The first pause after a step failed, doubled up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
@@ -35,7 +38,8 @@ pub fn start(bridge: &Bridge, shutdown: &watch::Receiver<bool>) -> JoinSet<()> {
             let (bridge, shutdown) = (bridge.clone(), shutdown.clone());
             workers.spawn(async move {
                 let wake = &bridge.signals.$signal;
-                run($name, wake, $poll, shutdown, || bridge.$step($($argument),*)).await;
+                let at = At { name: $name, loops: &bridge.loops, wake, poll: $poll };
+                run(at, shutdown, || bridge.$step($($argument),*)).await;
             });
         }};
     }
@@ -57,7 +61,13 @@ pub fn start(bridge: &Bridge, shutdown: &watch::Receiver<bool>) -> JoinSet<()> {
         workers.spawn(async move {
             // Woken by the one that looks, and by each other.
             let wake = &bridge.signals.deliveries;
-            run("deliver", wake, woken, shutdown, || bridge.deliver_step()).await;
+            let at = At {
+                name: "deliver",
+                loops: &bridge.loops,
+                wake,
+                poll: woken,
+            };
+            run(at, shutdown, || bridge.deliver_step()).await;
             bridge.record_last().await;
         });
     }
@@ -88,66 +98,141 @@ pub fn start_spool(
             }
             step
         };
-        run("spool", kept.wake(), often, stop, drain).await;
+        let at = At {
+            name: "spool",
+            loops: &of.loops,
+            wake: kept.wake(),
+            poll: often,
+        };
+        run(at, stop, drain).await;
     });
     let (of, kept, stop) = (bridge.clone(), spool.clone(), shutdown.clone());
     workers.spawn(async move {
         let never = Notify::new();
-        run("spool accounts", &never, ACCOUNTS, stop, || {
-            kept.know_step(&of.db)
-        })
-        .await;
+        let at = At {
+            name: "spool accounts",
+            loops: &of.loops,
+            wake: &never,
+            poll: ACCOUNTS,
+        };
+        run(at, stop, || kept.know_step(&of.db)).await;
     });
 }
 
-/// Runs one step over and over.
-async fn run<E, S, F>(
+/// What a loop has beside its step.
+struct At<'a> {
     name: &'static str,
-    wake: &Notify,
+    loops: &'a Loops,
+    /// Wakes it …
+    wake: &'a Notify,
+    /// … and how often it looks by itself.
     poll: Duration,
-    mut shutdown: watch::Receiver<bool>,
-    step: S,
-) where
+}
+
+/// Runs one step over and over.
+async fn run<E, S, F>(at: At<'_>, mut shutdown: watch::Receiver<bool>, step: S)
+where
     E: Display,
     S: Fn() -> F,
     F: Future<Output = Result<Step, E>>,
 {
     let mut pause = FIRST_PAUSE;
+    let mut running = at.loops.begin(at.name);
     loop {
         if *shutdown.borrow() {
-            return;
+            return running.stopped();
         }
         // Registered before the step looks, so that a signal in between is not missed.
-        let woken = wake.notified();
-        let rest = match step().await {
-            Ok(Step::Worked) => {
+        let woken = at.wake.notified();
+        let rest = match once(at.name, &mut running, &step).await {
+            Some(Step::Worked) => {
                 pause = FIRST_PAUSE;
                 continue;
             }
-            Ok(Step::Idle) => poll,
-            Ok(Step::Later(rest)) => rest.min(poll),
-            Err(error) => {
-                // In an outage every loop meets the same.
-                if let Some(unsaid) = logging::now_and_then(&error.to_string()) {
-                    tracing::error!(
-                        worker.name = name,
-                        %error,
-                        unsaid,
-                        "step failed, will be tried again"
-                    );
-                }
+            Some(Step::Idle) => at.poll,
+            Some(Step::Later(rest)) => rest.min(at.poll),
+            None => {
                 let rest = pause;
                 pause = (pause * 2).min(LONGEST_PAUSE);
                 tokio::select! {
                     () = tokio::time::sleep(rest) => continue,
-                    _ = shutdown.wait_for(|stop| *stop) => return,
+                    _ = shutdown.wait_for(|stop| *stop) => return running.stopped(),
                 }
             }
         };
         tokio::select! {
             () = woken => {}
             () = tokio::time::sleep(rest) => {}
-            _ = shutdown.wait_for(|stop| *stop) => return,
+            _ = shutdown.wait_for(|stop| *stop) => return running.stopped(),
         }
+    }
+}
+
+/// Runs a step once; none where it failed. A panic is its own failure only: what it had in hand is as after a
+/// crash, and its leases run out.
+async fn once<E, S, F>(name: &'static str, running: &mut Running, step: S) -> Option<Step>
+where
+    E: Display,
+    S: Fn() -> F,
+    F: Future<Output = Result<Step, E>>,
+{
+    let Ok(done) = AssertUnwindSafe(async { step().await })
+        .catch_unwind()
+        .await
+    else {
+        running.panicked();
+        metrics::step_panicked(name);
+        tracing::error!(worker.name = name, "step panicked, will be tried again");
+        return None;
+    };
+    running.went_on();
+    let error = match done {
+        Ok(step) => return Some(step),
+        Err(error) => error,
+    };
+    // In an outage every loop meets the same.
+    if let Some(unsaid) = logging::now_and_then(&error.to_string()) {
+        tracing::error!(worker.name = name, %error, unsaid, "step failed, will be tried again");
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_step_that_panics_is_tried_again_and_others_hear_of_it() {
+        let (loops, wake) = (Loops::default(), Notify::new());
+        let at = At {
+            name: "shaky",
+            loops: &loops,
+            wake: &wake,
+            poll: Duration::from_secs(1),
+        };
+        let (stop, stopped) = watch::channel(false);
+        let tries = Cell::new(0);
+        run(at, stopped, || async {
+            tries.set(tries.get() + 1);
+            match tries.get() {
+                1 => panic!("no luck"),
+                _ => stop.send_replace(true),
+            };
+            Ok::<_, String>(Step::Idle)
+        })
+        .await;
+        assert_eq!((tries.get(), loops.amiss()), (2, None));
+        let mut running = loops.begin("shaky");
+        let unlucky = || async { panic!("no luck") as Result<Step, String> };
+        for amiss in [None, None, Some("shaky"), Some("shaky")] {
+            assert_eq!(once("shaky", &mut running, unlucky).await, None);
+            assert_eq!(loops.amiss(), amiss);
+        }
+        let failing = || async { Err::<Step, _>("not yet") };
+        assert_eq!(once("shaky", &mut running, failing).await, None);
+        assert_eq!(loops.amiss(), None);
+        running.stopped();
     }
 }

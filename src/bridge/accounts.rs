@@ -186,6 +186,14 @@ impl Accounts {
         Ok(accounts)
     }
 
+    /// Whether there are accounts and none of them opens: this process has another master key.
+    ///
+    /// # Errors
+    /// As [`Accounts::all`].
+    pub async fn is_locked_out(&self) -> Result<bool, AccountError> {
+        Ok(self.all().await?.is_empty() && !self.left_out().is_empty())
+    }
+
     fn left_out(&self) -> MutexGuard<'_, HashSet<AccountId>> {
         self.left_out.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -244,7 +252,8 @@ impl Accounts {
         };
         match known {
             Some(entry)
-                if self.clock.now() - entry.read_at < TimeDelta::seconds(1)
+                if (TimeDelta::zero()..TimeDelta::seconds(1))
+                    .contains(&(self.clock.now() - entry.read_at))
                     || !self.take_turn(app_id, entry.read_at) =>
             {
                 Ok(entry.account)

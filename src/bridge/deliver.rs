@@ -47,7 +47,7 @@ use crate::db::DbError;
 use crate::ids::AccountId;
 use crate::models::account_pause;
 use crate::models::budget::Uses;
-use crate::models::delivery::{self, Due, Postponed};
+use crate::models::delivery::{self, Due, NO_ACCOUNT, Postponed};
 use crate::wechat::error::FOR_NOBODY;
 
 pub(super) use budget::{Allowances, used_up};
@@ -69,6 +69,9 @@ use lane::Slot;
 use outcome::Limits;
 use pause::Tally;
 use permits::{Permit, Permits};
+
+/// How long an account is left alone whose secrets do not open.
+const LEFT_ALONE: TimeDelta = TimeDelta::minutes(1);
 
 /// Why deliveries could not be sent.
 #[derive(Debug, Error)]
@@ -272,6 +275,13 @@ impl Bridge {
         Ok(())
     }
 
+    async fn can_send_of(&self, lane: AccountId) -> Result<bool, DeliverError> {
+        Ok(match lane {
+            NO_ACCOUNT => !self.accounts.is_locked_out().await?,
+            lane => self.accounts.by_id(lane).await?.is_some(),
+        })
+    }
+
     /// Claims the batch that is next, with what its tries need.
     async fn next_batch(
         &self,
@@ -293,6 +303,11 @@ impl Bridge {
             };
             if self.lanes.has_next(now) {
                 self.signals.deliveries.notify_one();
+            }
+            // What this process cannot send is left to those that can: it may have another master key.
+            if !self.can_send_of(slot.lane).await? {
+                slot.rests(now + LEFT_ALONE);
+                continue;
             }
             let accounts = self.accounts.all().await?;
             let app_id = accounts.get(&slot.lane).map(|one| one.app_id.as_str());

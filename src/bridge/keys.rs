@@ -1,9 +1,13 @@
 //! API keys: made once, shown once, and stored as their SHA-256, which is enough for 256 random
 //! bits. A key that was looked up is trusted for a few seconds, so that not every request is a
-//! query; a revoked one is refused after that at the latest.
+//! query; a revoked one is refused after that at the latest. What is no key of this installation is
+//! looked up apart from what was one a moment ago ([`strangers`]).
+
+mod strangers;
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -12,17 +16,16 @@ use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 
 use crate::clock::Clock;
-use crate::db::{Db, DbError, text_enum};
+use crate::db::{Conn, Db, DbError, text_enum};
 use crate::ids::{ApiKeyId, ProjectId};
 use crate::models::api_key::{self, ApiKey, NewApiKey};
+use strangers::Strangers;
 
 const MARK: &str = "qq_";
 const RANDOM_BYTES: usize = 32;
 /// Characters that tell keys apart in a list: 30 random bits.
 const PREFIX_CHARS: usize = MARK.len() + 5;
-const TRUSTED_FOR: TimeDelta = TimeDelta::seconds(3);
-/// Looked-up keys that are remembered, so that strangers cannot fill the memory.
-const REMEMBERED: usize = 10_000;
+const TRUSTED_FOR: Duration = Duration::from_secs(3);
 
 text_enum! {
     /// What a key may be used for.
@@ -63,23 +66,44 @@ impl Caller {
 
 type Hash = [u8; 32];
 
+/// When something was read, by two clocks: one may be set back, the other one stands still while the
+/// machine sleeps.
+#[derive(Clone, Copy)]
+struct ReadAt {
+    at: NaiveDateTime,
+    on: Instant,
+}
+
+impl ReadAt {
+    /// Whether it is trusted still. What was read later than now was read before the clock went back.
+    fn is_fresh(self, now: NaiveDateTime) -> bool {
+        let age = now - self.at;
+        age >= TimeDelta::zero()
+            && age.to_std().is_ok_and(|age| age < TRUSTED_FOR)
+            && self.on.elapsed() < TRUSTED_FOR
+    }
+}
+
 #[derive(Clone)]
 struct Entry {
-    caller: Option<Arc<Caller>>,
-    read_at: NaiveDateTime,
+    caller: Arc<Caller>,
+    read: ReadAt,
 }
 
 /// The API keys of this installation.
 pub struct Keys {
     db: Db,
     clock: Clock,
+    /// Keys that there were when they were last read.
     known: RwLock<HashMap<Hash, Entry>>,
+    strangers: Strangers,
 }
 
 impl Keys {
     /// Starts with nothing read.
     pub fn new(db: Db, clock: Clock) -> Self {
         Self {
+            strangers: Strangers::new(db.aside(1)),
             db,
             clock,
             known: RwLock::default(),
@@ -133,17 +157,32 @@ impl Keys {
             let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
             known.get(&hash).cloned()
         };
-        if let Some(entry) = known.filter(|entry| is_fresh(now - entry.read_at)) {
-            return Ok(entry.caller);
-        }
-        let stored = self
-            .db
-            .read(move |conn| Ok::<_, DbError>(api_key::by_hash(conn, &hash)?))
-            .await?;
+        let read = ReadAt {
+            at: now,
+            on: Instant::now(),
+        };
+        let stored = match known {
+            Some(entry) if entry.read.is_fresh(now) => return Ok(Some(entry.caller)),
+            Some(_) => {
+                let look = move |conn: &mut Conn| Ok::<_, DbError>(api_key::by_hash(conn, &hash)?);
+                self.db.read(look).await?
+            }
+            None => self.strangers.look_up(hash, read).await?,
+        };
         let caller = stored
             .filter(|stored| stored.revoked_at.is_none())
             .map(|stored| Arc::new(caller(&stored)));
-        self.remember(hash, caller.clone(), now);
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        match &caller {
+            Some(caller) => drop(known.insert(
+                hash,
+                Entry {
+                    caller: Arc::clone(caller),
+                    read,
+                },
+            )),
+            None => drop(known.remove(&hash)),
+        }
         Ok(caller)
     }
 
@@ -158,21 +197,8 @@ impl Keys {
             .write(move |conn| Ok::<_, DbError>(api_key::revoke(conn, id, now)?))
             .await?;
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-        known.retain(|_, entry| {
-            entry
-                .caller
-                .as_ref()
-                .is_none_or(|caller| caller.key_id != id)
-        });
+        known.retain(|_, entry| entry.caller.key_id != id);
         Ok(revoked)
-    }
-
-    fn remember(&self, hash: Hash, caller: Option<Arc<Caller>>, read_at: NaiveDateTime) {
-        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-        if known.len() >= REMEMBERED {
-            known.retain(|_, entry| entry.caller.is_some() && is_fresh(read_at - entry.read_at));
-        }
-        known.insert(hash, Entry { caller, read_at });
     }
 }
 
@@ -201,12 +227,6 @@ fn caller(stored: &ApiKey) -> Caller {
             .filter_map(|word| word.parse().ok())
             .collect(),
     }
-}
-
-/// Whether what was read so long ago is trusted still. What was read later than now was read before the
-/// clock went back.
-fn is_fresh(age: TimeDelta) -> bool {
-    (TimeDelta::zero()..TRUSTED_FOR).contains(&age)
 }
 
 #[cfg(test)]

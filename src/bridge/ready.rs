@@ -9,6 +9,7 @@ use tokio::time::timeout;
 
 use diesel::r2d2::R2D2Connection as _;
 
+use super::loops::Loops;
 use crate::clock::Clock;
 use crate::db::{Cause, Db, DbError};
 use crate::models::sweep;
@@ -29,12 +30,16 @@ pub enum NotReady {
     /// It answers and takes nothing.
     #[error("the database can store nothing: its disk is full or fails, or it is read-only")]
     Unwritable,
+    /// A step does not go on.
+    #[error("the step {0} does not go on: it panics whenever it is tried, see the log")]
+    Stuck(&'static str),
 }
 
 /// Looks, on a connection of its own.
 pub struct Readiness {
     db: Db,
     clock: Clock,
+    loops: Loops,
     seen: Mutex<Seen>,
 }
 
@@ -48,22 +53,27 @@ struct Seen {
 
 impl Readiness {
     /// Nothing is known yet.
-    pub fn new(db: Db, clock: Clock) -> Self {
+    pub fn new(db: Db, clock: Clock, loops: Loops) -> Self {
         Self {
             db,
             clock,
+            loops,
             seen: Mutex::default(),
         }
     }
 
-    /// Whether the database answers and takes a row, within a second.
+    /// Whether the database answers and takes a row, within a second, and all steps go on.
     ///
     /// # Errors
     /// If it does not.
     pub async fn look(&self) -> Result<(), NotReady> {
         match timeout(PATIENCE, self.look_now()).await {
-            Ok(looked) => looked,
-            Err(_) => Err(NotReady::Away(DbError::TooSlow)),
+            Ok(looked) => looked?,
+            Err(_) => return Err(NotReady::Away(DbError::TooSlow)),
+        }
+        match self.loops.amiss() {
+            Some(name) => Err(NotReady::Stuck(name)),
+            None => Ok(()),
         }
     }
 

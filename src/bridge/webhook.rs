@@ -27,7 +27,9 @@ use super::{Bridge, Step};
 use crate::config;
 use crate::db::DbError;
 use crate::ids::WebhookId;
+use crate::logging;
 use crate::models::webhook;
+use crate::vault::VaultError;
 use course::Course;
 use post::Poster;
 
@@ -38,12 +40,18 @@ const PRUNE_BATCH: i64 = 2_000;
 
 /// Why endpoints could not be served.
 #[derive(Debug, Error)]
-#[error(transparent)]
-pub struct WebhookError(#[from] DbError);
+pub enum WebhookError {
+    /// The database did not do it.
+    #[error(transparent)]
+    Db(#[from] DbError),
+    /// The endpoint's secret was sealed under another master key.
+    #[error("the endpoint's secret does not open: {0}")]
+    Sealed(#[from] VaultError),
+}
 
 impl From<diesel::result::Error> for WebhookError {
     fn from(error: diesel::result::Error) -> Self {
-        Self(error.into())
+        Self::Db(error.into())
     }
 }
 
@@ -135,6 +143,12 @@ impl Bridge {
                     // There may be more.
                     Ok(Step::Worked) => bridge.signals.webhooks.notify_one(),
                     Ok(_) => {}
+                    Err(error @ WebhookError::Sealed(_)) => {
+                        let kind = format!("endpoint {id} is sealed");
+                        if let Some(unsaid) = logging::now_and_then(&kind) {
+                            tracing::error!(webhook.id = %id, %error, unsaid, "endpoint left out");
+                        }
+                    }
                     Err(error) => {
                         tracing::error!(webhook.id = %id, %error, "turn failed, its lease will run out");
                     }

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context as _, Result, bail};
-use chrono::{DateTime, Utc};
+use anyhow::{Result, bail};
 use clap::{Args, Subcommand};
 
 use super::context;
+use super::filter::Common;
 use crate::bridge::Bridge;
 use crate::bridge::notify::{MAX_RETRIED, RETRIABLE};
 use crate::cli::terminal::{say, tell};
@@ -14,7 +14,7 @@ use crate::config::Config;
 use crate::db::DbError;
 use crate::ids::{DeliveryId, NotificationId, ProjectId};
 use crate::models::delivery::{self, Delivery, DeliveryState, Filter};
-use crate::models::{account, project::Project};
+use crate::models::project::Project;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -46,9 +46,6 @@ pub(super) struct Wanted {
     /// With this reason, for example `not_following`.
     #[arg(long)]
     reason: Option<String>,
-    /// Through the account with this AppID.
-    #[arg(long, value_name = "APP_ID")]
-    account: Option<String>,
     /// Of this message type.
     #[arg(long)]
     message_type: Option<String>,
@@ -58,15 +55,8 @@ pub(super) struct Wanted {
     /// Of this notification.
     #[arg(long, value_name = "ID")]
     notification: Option<NotificationId>,
-    /// Accepted at or after this time, for example 2026-01-01T00:00:00Z.
-    #[arg(long)]
-    since: Option<DateTime<Utc>>,
-    /// Accepted before this time.
-    #[arg(long)]
-    until: Option<DateTime<Utc>>,
-    /// Whose; not needed while there is one project.
-    #[arg(long)]
-    project: Option<String>,
+    #[command(flatten)]
+    common: Common,
 }
 
 pub(super) async fn run(config: Config, command: Command) -> Result<()> {
@@ -84,29 +74,18 @@ pub(super) async fn run(config: Config, command: Command) -> Result<()> {
 impl Wanted {
     /// The filter, and the project it is about.
     async fn resolve(self, bridge: &Bridge) -> Result<(Project, Filter)> {
-        let project = context::find_project(bridge, self.project.as_deref()).await?;
-        let mut filter = Filter {
+        let project = self.common.project(bridge).await?;
+        let filter = Filter {
+            account_id: self.common.account(bridge, project.id).await?,
             states: self.state,
             reason: self.reason,
             message_type: self.message_type,
             staff_id: self.staff,
             notification_id: self.notification,
-            since: self.since.map(|time| time.naive_utc()),
-            until: self.until.map(|time| time.naive_utc()),
+            since: self.common.since.map(|time| time.naive_utc()),
+            until: self.common.until.map(|time| time.naive_utc()),
             ..Filter::default()
         };
-        if let Some(app_id) = self.account {
-            let id = project.id;
-            let accounts = bridge
-                .db
-                .read(move |conn| Ok::<_, DbError>(account::list(conn, id)?))
-                .await?;
-            let account = accounts.iter().find(|account| account.app_id == app_id);
-            let account = account.with_context(|| {
-                format!("the project has no account {app_id}; see: queqiao accounts list")
-            })?;
-            filter.account_id = Some(account.id);
-        }
         Ok((project, filter))
     }
 }

@@ -1,16 +1,16 @@
 //! `queqiao events`: processing once more what was put aside.
 
-use anyhow::{Context as _, Result, bail};
-use chrono::{DateTime, Utc};
+use anyhow::{Result, bail};
 use clap::{Args, Subcommand};
 
 use super::context;
+use super::filter::Common;
 use super::terminal::say;
 use crate::bridge::Bridge;
 use crate::bridge::process::MAX_REPLAYED;
 use crate::config::Config;
 use crate::db::DbError;
-use crate::ids::{AccountId, EventId};
+use crate::ids::{AccountId, EventId, ProjectId};
 use crate::models::account;
 use crate::models::event::{self, Filter};
 
@@ -30,21 +30,11 @@ pub(super) enum Command {
 
 #[derive(Debug, Args)]
 pub(super) struct Wanted {
-    /// Of the account with this AppID.
-    #[arg(long, value_name = "APP_ID")]
-    account: Option<String>,
     /// Of this kind, for example `event.subscribe`.
     #[arg(long)]
     kind: Option<String>,
-    /// That WeChat dates at or after this time, for example 2026-01-01T00:00:00Z.
-    #[arg(long)]
-    since: Option<DateTime<Utc>>,
-    /// That WeChat dates before this time.
-    #[arg(long)]
-    until: Option<DateTime<Utc>>,
-    /// Whose; not needed while there is one project.
-    #[arg(long)]
-    project: Option<String>,
+    #[command(flatten)]
+    common: Common,
 }
 
 pub(super) async fn run(config: Config, command: Command) -> Result<()> {
@@ -57,23 +47,26 @@ pub(super) async fn run(config: Config, command: Command) -> Result<()> {
 async fn replay(bridge: &Bridge, ids: Vec<EventId>, wanted: Wanted, all: bool) -> Result<()> {
     let filter = Filter {
         kind: wanted.kind,
-        since: wanted.since.map(|time| time.timestamp()),
-        until: wanted.until.map(|time| time.timestamp()),
+        since: wanted.common.since.map(|time| time.timestamp()),
+        until: wanted.common.until.map(|time| time.timestamp()),
         failed: true,
         ..Filter::default()
     };
     let is_filtered = filter.kind.is_some()
         || filter.since.is_some()
         || filter.until.is_some()
-        || wanted.account.is_some();
+        || wanted.common.account.is_some();
     if ids.is_empty() && !is_filtered && !all {
         bail!("say which events: their numbers, a filter such as --since, or --all");
     }
     if !ids.is_empty() && (is_filtered || all) {
         bail!("give either the events' numbers or filters, not both");
     }
-    let project = context::find_project(bridge, wanted.project.as_deref()).await?;
-    let accounts = accounts(bridge, project.id, wanted.account.as_deref()).await?;
+    let project = wanted.common.project(bridge).await?;
+    let accounts = match wanted.common.account(bridge, project.id).await? {
+        Some(account) => vec![account],
+        None => all_accounts(bridge, project.id).await?,
+    };
     let taken = match ids.is_empty() {
         true => replay_all(bridge, &accounts, filter).await?,
         false => replay_these(bridge, accounts, ids).await?,
@@ -82,23 +75,12 @@ async fn replay(bridge: &Bridge, ids: Vec<EventId>, wanted: Wanted, all: bool) -
     Ok(())
 }
 
-async fn accounts(
-    bridge: &Bridge,
-    project: crate::ids::ProjectId,
-    app_id: Option<&str>,
-) -> Result<Vec<AccountId>> {
+async fn all_accounts(bridge: &Bridge, project: ProjectId) -> Result<Vec<AccountId>> {
     let accounts = bridge
         .db
-        .read(move |conn| Ok::<_, DbError>(account::list(conn, project)?))
-        .await?;
-    let Some(app_id) = app_id else {
-        return Ok(accounts.iter().map(|account| account.id).collect());
-    };
-    let account = accounts.iter().find(|account| account.app_id == app_id);
-    let account = account.with_context(|| {
-        format!("the project has no account {app_id}; see: queqiao accounts list")
-    })?;
-    Ok(vec![account.id])
+        .read(move |conn| Ok::<_, DbError>(account::list(conn, project)?));
+    let accounts = accounts.await?;
+    Ok(accounts.iter().map(|account| account.id).collect())
 }
 
 async fn replay_all(bridge: &Bridge, accounts: &[AccountId], mut filter: Filter) -> Result<usize> {

@@ -5,7 +5,7 @@ use std::net::TcpListener;
 
 use anyhow::{Context as _, Result};
 
-use super::serve::Role;
+use super::role::Role;
 use super::terminal::say;
 use crate::config::Server;
 use crate::web::{Listener, Routes};

@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use clap::{Args as ClapArgs, ValueEnum};
+use clap::Args as ClapArgs;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::context::{self, Service};
 use super::listeners;
+use super::role::Role;
 use crate::bridge::Bridge;
 use crate::bridge::receive::Intake;
 use crate::bridge::spool::Spool;
@@ -19,18 +20,6 @@ use crate::{metrics, worker};
 
 /// How often a database that does not answer at the start is asked again.
 const TRY_AGAIN: Duration = Duration::from_secs(1);
-
-/// What a process does, so that replicas can be split.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub(super) enum Role {
-    /// Everything.
-    #[default]
-    All,
-    /// Callbacks and the API.
-    Web,
-    /// The work behind them.
-    Worker,
-}
 
 #[derive(Debug, ClapArgs)]
 pub(super) struct Args {

@@ -3,7 +3,7 @@
 
 use std::net::SocketAddr;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, anyhow};
 use clap::Args as ClapArgs;
 use secrecy::ExposeSecret;
 use url::Url;
@@ -84,7 +84,7 @@ pub(super) async fn run(args: Args) -> Result<()> {
         let mut settings = Settings::new(app_id, kind);
         settings.mode = args.mode;
         settings.callback_url = match &args.callbacks {
-            Some(base) => Some(base.join(&format!("callback/{app_id}"))?),
+            Some(base) => Some(callback_of(base, app_id)?),
             None => None,
         };
         let replace = |field: &mut String, given: &Option<secrecy::SecretString>| {
@@ -118,10 +118,40 @@ pub(super) async fn run(args: Args) -> Result<()> {
     Ok(())
 }
 
+/// The callback URL of an account below an address, of which a path is kept: a proxy may have Queqiao there.
+fn callback_of(base: &Url, app_id: &str) -> Result<Url> {
+    let mut url = base.clone();
+    let mut path = url
+        .path_segments_mut()
+        .map_err(|()| anyhow!("{base} cannot have a path: give an http:// address"))?;
+    path.pop_if_empty().extend(["callback", app_id]);
+    drop(path);
+    Ok(url)
+}
+
 async fn print_stats(url: Url) -> Result<()> {
     let stats = reqwest::get(url.join("/_sim/stats")?)
         .await?
         .error_for_status()?;
     terminal::page(&stats.text().await?);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn callbacks_keep_the_path_of_their_address() {
+        for (base, url) in [
+            ("http://a:1", "http://a:1/callback/wx1"),
+            ("http://a:1/", "http://a:1/callback/wx1"),
+            ("http://a:1/prefix", "http://a:1/prefix/callback/wx1"),
+            ("http://a:1/p/q/", "http://a:1/p/q/callback/wx1"),
+        ] {
+            let base = Url::parse(base).unwrap();
+            assert_eq!(callback_of(&base, "wx1").unwrap().as_str(), url);
+        }
+        callback_of(&Url::parse("mailto:a@b").unwrap(), "wx1").unwrap_err();
+    }
 }

@@ -1,10 +1,12 @@
 //! Which `QUEQIAO_…` variables are settings. One that is misspelt is refused: ignored without a
 //! word, it would leave a default in force that the operator believes changed.
 
+use std::ffi::OsString;
 use std::net::IpAddr;
 
-use config::{Config as Source, File, FileFormat, Map, Value, ValueKind};
+use config::{Config as Source, File, FileFormat, Map};
 
+use super::ranges::settings_of;
 use super::{ConfigError, DEFAULTS};
 
 const PREFIX: &str = "QUEQIAO_";
@@ -22,11 +24,31 @@ const OWN: [&str; 4] = [
 /// # Errors
 /// Names a variable that begins like one and is none.
 pub(super) fn settings() -> Result<Map<String, String>, ConfigError> {
-    // Variables that are not text are no settings; `std::env::vars` would panic at them.
-    let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
-        Some((name.into_string().ok()?, value.into_string().ok()?))
-    };
-    select(std::env::vars_os().filter_map(text))
+    text_of(std::env::vars_os()).and_then(|variables| select(variables.into_iter()))
+}
+
+/// The variables that are text. Others are of no concern here, as long as they are not ours: then they
+/// would be taken for unset.
+fn text_of(
+    variables: impl Iterator<Item = (OsString, OsString)>,
+) -> Result<Vec<(String, String)>, ConfigError> {
+    let mut texts = Vec::new();
+    for (name, value) in variables {
+        match (name.into_string(), value.into_string()) {
+            (Ok(name), Ok(value)) => texts.push((name, value)),
+            (Ok(name), Err(_)) if is_ours(&name) => return Err(ConfigError::NotText(name)),
+            (Err(name), _) if is_ours(&name.to_string_lossy()) => {
+                let name = name.to_string_lossy().into_owned();
+                return Err(ConfigError::NotText(name));
+            }
+            _ => {}
+        }
+    }
+    Ok(texts)
+}
+
+fn is_ours(name: &str) -> bool {
+    name.starts_with(PREFIX) || name == "DATABASE_URL"
 }
 
 fn select(
@@ -139,23 +161,8 @@ fn names() -> Vec<String> {
     let defaults = Source::builder().add_source(File::from_str(DEFAULTS, FileFormat::Toml));
     // The defaults are part of the program, and tested.
     let defaults = defaults.build().ok();
-    let table = defaults.and_then(|source| source.try_deserialize::<Map<String, Value>>().ok());
-    let mut names = Vec::new();
-    for (name, value) in table.unwrap_or_default() {
-        collect(&name, &value, &mut names);
-    }
-    names
-}
-
-fn collect(path: &str, value: &Value, names: &mut Vec<String>) {
-    match &value.kind {
-        ValueKind::Table(table) => {
-            for (name, value) in table {
-                collect(&format!("{path}.{name}"), value, names);
-            }
-        }
-        _ => names.push(path.to_owned()),
-    }
+    let settings = defaults.as_ref().map(settings_of).unwrap_or_default();
+    settings.into_iter().map(|(name, _)| name).collect()
 }
 
 #[cfg(test)]
@@ -238,5 +245,25 @@ mod tests {
             let text = with(&all).unwrap_err();
             assert!(text.contains(misspelt.0), "{text}");
         }
+    }
+
+    #[test]
+    fn what_is_no_text_is_refused_where_it_is_ours_and_left_alone_where_it_is_not() {
+        use std::os::unix::ffi::OsStringExt as _;
+        let bad = || OsString::from_vec(b"\xd6\xd0".to_vec());
+        let one = |name: &str| text_of(std::iter::once((OsString::from(name), bad())));
+        for name in ["QUEQIAO_SERVER__BIND", "QUEQIAO_MASTER_KEY", "DATABASE_URL"] {
+            let text = one(name).unwrap_err().to_string();
+            assert!(text.contains(name), "{text}");
+        }
+        assert!(one("FOO").unwrap().is_empty());
+        let mut odd = OsString::from("QUEQIAO_");
+        odd.push(bad());
+        text_of(std::iter::once((odd, OsString::from("1")))).unwrap_err();
+        assert!(
+            text_of(std::iter::once((bad(), OsString::from("1"))))
+                .unwrap()
+                .is_empty()
+        );
     }
 }

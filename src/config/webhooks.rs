@@ -4,8 +4,6 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::ConfigError;
-
 /// Telling the business's endpoints.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -39,32 +37,5 @@ impl Webhooks {
             Duration::from_millis(self.connect_timeout_ms),
             Duration::from_millis(self.timeout_ms),
         )
-    }
-
-    pub(super) fn check(&self) -> Result<(), ConfigError> {
-        let least = [
-            ("webhooks.batch_rows", self.batch_rows.unsigned_abs(), 1),
-            ("webhooks.concurrency", self.concurrency as u64, 1),
-            ("webhooks.timeout_ms", self.timeout_ms, 1),
-            // What is still being retried must not be deleted.
-            ("webhooks.retention_days", self.retention_days, 2),
-        ];
-        for (field, value, least) in least {
-            if value < least {
-                let rule = match least {
-                    1 => "must be at least 1",
-                    _ => "must be at least 2: events are retried for a day",
-                };
-                return Err(ConfigError::Range { field, value, rule });
-            }
-        }
-        if self.timeout_ms > 60_000 {
-            return Err(ConfigError::Range {
-                field: "webhooks.timeout_ms",
-                value: self.timeout_ms,
-                rule: "must be at most 60000: an endpoint answers first and works afterwards",
-            });
-        }
-        Ok(())
     }
 }

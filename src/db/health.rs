@@ -1,11 +1,13 @@
 //! What the connections of a process have last met: whether the database can be reached at all, and
 //! whether it can store anything.
 
+use std::fmt::{self, Write as _};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use diesel::ConnectionError;
-use diesel::connection::{Instrumentation, InstrumentationEvent};
+use diesel::connection::{DebugQuery, Instrumentation, InstrumentationEvent};
 
 use super::collision;
 use super::error::{Cause, DbError, cause_of, one_line};
@@ -13,24 +15,34 @@ use super::error::{Cause, DbError, cause_of, one_line};
 /// How long a refused connection is taken for an outage. Somebody tries again all the time, so that
 /// one which is over is known sooner.
 const REFUSED: Duration = Duration::from_secs(3);
-/// How long a write that met a full disk stands for all.
+/// How long a write that met a full disk stands for all, if no write of its kind has been tried again.
 const UNWRITABLE: Duration = Duration::from_secs(10);
+/// Bytes of a statement that tell its kind: what it does, and to which table.
+const KIND: usize = 40;
 
 /// Shared by all connections of a process.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Health(Arc<Mutex<Seen>>);
+pub(super) struct Health(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    seen: Mutex<Seen>,
+    /// Whether `unwritable` is set: so most statements take no lock.
+    is_unwritable: AtomicBool,
+}
 
 #[derive(Debug, Default)]
 struct Seen {
     /// When a connection was last refused and why, if none was made since.
     refused: Option<(Instant, String)>,
-    /// When a statement last could not be written.
-    unwritable: Option<Instant>,
+    /// When a statement last could not be written, and of which kind it was. Another kind may find room
+    /// where this one does not: a row that is changed in place, a table on another disk.
+    unwritable: Option<(Instant, String)>,
 }
 
 impl Health {
     fn with<T>(&self, look: impl FnOnce(&mut Seen) -> T) -> T {
-        look(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        look(&mut self.0.seen.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     pub(super) fn connected<T>(&self, opened: Result<T, &ConnectionError>) {
@@ -54,25 +66,72 @@ impl Health {
         DbError::Unavailable(why.unwrap_or_else(|| "no connection is free".to_owned()))
     }
 
-    /// Whether a statement could not be written lately.
+    /// Whether a statement could not be written lately, and none of its kind since.
     pub(super) fn is_unwritable(&self) -> bool {
-        let unwritable = self.with(|seen| seen.unwritable);
-        unwritable.is_some_and(|at| at.elapsed() < UNWRITABLE)
+        self.0.is_unwritable.load(Ordering::Relaxed)
+            && self.with(|seen| {
+                let unwritable = seen.unwritable.as_ref();
+                unwritable.is_some_and(|(at, _)| at.elapsed() < UNWRITABLE)
+            })
     }
 
     /// What a connection tells it.
     pub(super) fn listener(&self) -> impl Instrumentation + use<> {
         let health = self.clone();
         move |event: InstrumentationEvent<'_>| {
-            if let InstrumentationEvent::FinishQuery {
-                error: Some(error), ..
-            } = event
-            {
-                collision::note(error);
-                if cause_of(error) == Cause::Unwritable {
-                    health.with(|seen| seen.unwritable = Some(Instant::now()));
+            if let InstrumentationEvent::FinishQuery { query, error, .. } = event {
+                if let Some(error) = error {
+                    collision::note(error);
+                }
+                match error {
+                    Some(error) if cause_of(error) == Cause::Unwritable => health.fails(query),
+                    None if health.0.is_unwritable.load(Ordering::Relaxed) => health.works(query),
+                    _ => {}
                 }
             }
         }
+    }
+
+    fn fails(&self, query: &dyn DebugQuery) {
+        let kind = kind(query);
+        self.with(|seen| {
+            seen.unwritable = Some((Instant::now(), kind));
+            self.0.is_unwritable.store(true, Ordering::Relaxed);
+        });
+    }
+
+    fn works(&self, query: &dyn DebugQuery) {
+        let kind = kind(query);
+        self.with(|seen| {
+            if seen
+                .unwritable
+                .take_if(|(_, failed)| *failed == kind)
+                .is_some()
+            {
+                self.0.is_unwritable.store(false, Ordering::Relaxed);
+            }
+        });
+    }
+}
+
+/// The beginning of a statement, without its values.
+fn kind(query: &dyn DebugQuery) -> String {
+    let mut kind = Beginning(String::with_capacity(KIND));
+    // It ends with an error when it has enough.
+    let _ = write!(kind, "{query}");
+    kind.0
+}
+
+struct Beginning(String);
+
+impl fmt::Write for Beginning {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for character in text.chars() {
+            if self.0.len() >= KIND {
+                return Err(fmt::Error);
+            }
+            self.0.push(character);
+        }
+        Ok(())
     }
 }

@@ -61,6 +61,14 @@ pub fn by_hash(conn: &mut Conn, hash: &[u8]) -> QueryResult<Option<ApiKey>> {
         .optional()
 }
 
+/// Those of these hashes that are of a key, revoked or not.
+pub fn by_hashes(conn: &mut Conn, hashes: &[Vec<u8>]) -> QueryResult<Vec<(Vec<u8>, ApiKey)>> {
+    api_keys::table
+        .filter(api_keys::key_hash.eq_any(hashes))
+        .select((api_keys::key_hash, ApiKey::as_select()))
+        .load(conn)
+}
+
 /// The keys of a project, oldest first.
 pub fn list(conn: &mut Conn, project: ProjectId) -> QueryResult<Vec<ApiKey>> {
     api_keys::table

@@ -106,9 +106,7 @@ impl<'a> Call<'a> {
                 template::send(world, &account, self.body).await
             }
             Endpoint::PrivateTemplates => library::private(&*self.official_account(world)?),
-            Endpoint::SubscriptionTemplates => {
-                library::subscriptions(&*self.caller(world, Kind::MiniProgram)?)
-            }
+            Endpoint::SubscriptionTemplates => library::subscriptions(&*self.any_caller(world)?),
             Endpoint::SubscribeSend => {
                 let account = self.caller(world, Kind::MiniProgram)?;
                 subscribe::send(world, &account, self).await

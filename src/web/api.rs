@@ -45,7 +45,7 @@ use super::auth::{self, Caller, Demand};
 use super::body::BodyLimit;
 use super::error::{self, Code, Problem};
 use super::stray::Strays;
-use super::{State, cursor};
+use super::{State, cursor, looked_up};
 use crate::bridge::keys::Scope;
 use Scope::{Admin, Notify, Read, Token, Webhooks};
 
@@ -135,6 +135,9 @@ fn at<const N: usize>(path: &str, routes: [(Method, Route); N]) -> Resource {
     let mut resource = web::resource(path);
     for (method, route) in routes {
         allowed.push(method.to_string());
+        if method == Method::GET {
+            allowed.push(Method::HEAD.to_string());
+        }
         resource = resource.route(route);
     }
     let allowed = allowed.join(", ");
@@ -162,6 +165,13 @@ async fn no_such_route(
     Err(Problem::new(Code::NoSuchRoute, detail))
 }
 
+fn route(method: &Method) -> Route {
+    match *method {
+        Method::GET => looked_up(),
+        _ => web::method(method.clone()),
+    }
+}
+
 macro_rules! methods {
     ($($(#[$doc:meta])* $name:ident: $method:ident, $query:literal, $or:expr;)*) => {$(
         $(#[$doc])*
@@ -173,7 +183,7 @@ macro_rules! methods {
         {
             let demand = Demand { scope, or: $or, query: $query };
             let check = middleware::from_fn(move |request, next| auth::check(demand, request, next));
-            (Method::$method, web::method(Method::$method).to(handler).wrap(check))
+            (Method::$method, route(&Method::$method).to(handler).wrap(check))
         }
     )*};
 }

@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use actix_web::body::BoxBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::Method;
 use actix_web::http::header;
 use actix_web::middleware::Next;
 use actix_web::{Error, FromRequest as _, HttpMessage as _, ResponseError as _, web};
@@ -84,7 +83,7 @@ pub(super) async fn check(
         Err(problem) => refuse(request, &problem),
     };
     headers::seal(response.headers_mut());
-    if response.request().method() != Method::GET && demand.scope != Scope::Read {
+    if !response.request().method().is_safe() && demand.scope != Scope::Read {
         log_change(&call, &response);
     }
     Ok(response)
@@ -155,8 +154,50 @@ async fn admit(demand: Demand, caller: &Call, request: &mut ServiceRequest) -> R
         let detail = "This route has no query parameters.";
         return Err(Problem::new(Code::InvalidQuery, detail));
     }
+    check_bytes(request)?;
     check_path(request).await?;
     check_query(request.query_string())
+}
+
+/// What is percent-encoded is text: decoded in another way, different bytes would be one and the same.
+fn check_bytes(request: &ServiceRequest) -> Result<(), Problem> {
+    let pattern = request.match_pattern().unwrap_or_default();
+    let parts = request.uri().path().split('/').zip(pattern.split('/'));
+    for (part, name) in parts {
+        if !is_text(part) {
+            let name = name.trim_matches(['{', '}']);
+            let detail = format!("{name} in the path is not UTF-8 once it is percent-decoded.");
+            return Err(named(Problem::new(Code::InvalidPath, detail), name));
+        }
+    }
+    for pair in request.query_string().split('&') {
+        let name = pair.split('=').next().unwrap_or_default();
+        if !is_text(pair) {
+            let detail = "The query string is not UTF-8 once it is percent-decoded.";
+            return Err(named(Problem::new(Code::InvalidQuery, detail), name));
+        }
+    }
+    Ok(())
+}
+
+/// Whether the bytes that a text stands for are UTF-8.
+fn is_text(encoded: &str) -> bool {
+    let mut parts = encoded.split('%');
+    let mut bytes = parts.next().unwrap_or_default().as_bytes().to_vec();
+    for part in parts {
+        let digits = part.get(..2);
+        match digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
+            Some(byte) => {
+                bytes.push(byte);
+                bytes.extend(part.bytes().skip(2));
+            }
+            None => {
+                bytes.push(b'%');
+                bytes.extend(part.bytes());
+            }
+        }
+    }
+    std::str::from_utf8(&bytes).is_ok()
 }
 
 /// Every part of the path is a text that the database can be asked for.

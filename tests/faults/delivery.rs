@@ -35,9 +35,7 @@ pub(crate) async fn kills(
     };
     let mut left = [("mp", wanted.consents), ("customer", CUSTOMER_ROUNDS)];
     let mut world = World::new(context, wanted).await?;
-    for (_, path) in SENDS {
-        world.simulator.latency(path, LATENCY_MS).await?;
-    }
+    world.slow_sends(LATENCY_MS).await?;
     let kills = context.scale.pick(8_u32, 40);
     let (mut asked, mut faults, mut standstills) = (0, 0, 0);
     for number in 0..kills {

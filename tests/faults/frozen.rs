@@ -6,15 +6,14 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result};
 use diesel::QueryableByName;
 use diesel::sql_types::{Nullable, Text};
-use reqwest::Method;
 use tokio::task::JoinSet;
 
 use super::context::Context;
-use super::installation::{Installation, SERVICE};
+use super::installation::Installation;
 use super::reconcile;
 use super::report::Findings;
 use super::wechat::WeChat;
-use super::world::{SENDS, Wanted, World};
+use super::world::{Wanted, World};
 
 /// What the other replica may need at the most.
 const MOST: Duration = Duration::from_secs(5);
@@ -122,15 +121,7 @@ pub(crate) async fn sends(context: &mut Context, name: &'static str) -> Result<F
     let people = context.scale.pick(60, 200);
     let mut world = World::new(
         context,
-        Wanted {
-            name,
-            is_postgres: true,
-            people,
-            replicas: 2,
-            consents: 0,
-            settings: &[("QUEQIAO_DELIVER__BATCH_ROWS", "10")],
-            bad_endpoint: false,
-        },
+        Wanted::replicas(name, 2, people, &[("QUEQIAO_DELIVER__BATCH_ROWS", "10")]),
     )
     .await?;
     let mut waits = Vec::new();
@@ -161,29 +152,19 @@ pub(crate) async fn lease(context: &mut Context, name: &'static str) -> Result<F
     let mut world = World::new(
         context,
         Wanted {
-            name,
-            is_postgres: true,
-            people,
-            replicas: 2,
             consents: context.scale.pick(1, 3),
-            settings: &[("QUEQIAO_DELIVER__LEASE_SECONDS", "3")],
-            bad_endpoint: false,
+            ..Wanted::replicas(name, 2, people, &[("QUEQIAO_DELIVER__LEASE_SECONDS", "3")])
         },
     )
     .await?;
-    for (_, path) in SENDS {
-        world.simulator.latency(path, 400).await?;
-    }
+    world.slow_sends(400).await?;
     let (mut held, mut rounds) = (0, 0);
     let channels = [
         "template", "mp", "template", "customer", "template", "mp", "template", "mp",
     ];
     for channel in channels.into_iter().take(context.scale.pick(2, 8)) {
         // The token has gone, so that what is claimed waits before it is sent.
-        world
-            .simulator
-            .tell(Method::DELETE, &format!("/accounts/{SERVICE}/tokens"), None)
-            .await?;
+        world.lose_tokens().await?;
         let frozen = context.dice.below(2) as usize;
         world.notify(channel, 0..people, frozen, "normal").await?;
         tokio::time::sleep(context.dice.millis(0, 400)).await;

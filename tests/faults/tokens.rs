@@ -3,13 +3,11 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use reqwest::Method;
 
 use super::context::Context;
-use super::installation::SERVICE;
 use super::reconcile;
 use super::report::Findings;
-use super::world::{SENDS, Wanted, World};
+use super::world::{Wanted, World};
 
 /// The call that gives a token.
 const TOKEN: &str = "/cgi-bin/stable_token";
@@ -19,31 +17,23 @@ pub(crate) async fn storms(context: &mut Context, name: &'static str) -> Result<
     let people = context.scale.pick(60, 200);
     let mut world = World::new(
         context,
-        Wanted {
+        Wanted::replicas(
             name,
-            is_postgres: true,
+            3,
             people,
-            replicas: 3,
-            consents: 0,
-            settings: &[
+            &[
                 ("QUEQIAO_DELIVER__LEASE_SECONDS", "120"),
                 ("QUEQIAO_DELIVER__BATCH_ROWS", "10"),
             ],
-            bad_endpoint: false,
-        },
+        ),
     )
     .await?;
-    for (_, path) in SENDS {
-        world.simulator.latency(path, 20).await?;
-    }
+    world.slow_sends(20).await?;
     let storms = context.scale.pick(4, 20);
     let mut calls = Vec::new();
     for _ in 0..storms {
         let before = world.simulator.calls(TOKEN).await?;
-        world
-            .simulator
-            .tell(Method::DELETE, &format!("/accounts/{SERVICE}/tokens"), None)
-            .await?;
+        world.lose_tokens().await?;
         for replica in 0..3 {
             world
                 .notify("template", 0..people, replica, "normal")

@@ -57,6 +57,26 @@ pub(crate) struct Wanted<'a> {
     pub(crate) bad_endpoint: bool,
 }
 
+impl<'a> Wanted<'a> {
+    /// Replicas on one PostgreSQL that send to so many people, with nothing else in their way.
+    pub(crate) fn replicas(
+        name: &'a str,
+        replicas: usize,
+        people: u32,
+        settings: &'a [(&'a str, &'a str)],
+    ) -> Self {
+        Self {
+            name,
+            is_postgres: true,
+            people,
+            replicas,
+            consents: 0,
+            settings,
+            bad_endpoint: false,
+        }
+    }
+}
+
 pub(crate) struct World {
     pub(crate) installation: Installation,
     pub(crate) servers: Vec<Process>,
@@ -70,6 +90,21 @@ pub(crate) struct World {
 }
 
 impl World {
+    /// Every call that sends takes so long.
+    pub(crate) async fn slow_sends(&self, millis: u64) -> Result<()> {
+        for (_, path) in SENDS {
+            self.simulator.latency(path, millis).await?;
+        }
+        Ok(())
+    }
+
+    /// The service account's token is none any more at WeChat.
+    pub(crate) async fn lose_tokens(&self) -> Result<()> {
+        let path = format!("/accounts/{SERVICE}/tokens");
+        self.simulator.tell(Method::DELETE, &path, None).await?;
+        Ok(())
+    }
+
     /// Everybody follows, is bound, has written, and has allowed messages.
     pub(crate) async fn new(context: &mut Context, wanted: Wanted<'_>) -> Result<Self> {
         let storage = context.storage(wanted.is_postgres, wanted.name)?;

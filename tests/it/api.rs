@@ -6,6 +6,7 @@ mod credits;
 mod deliveries;
 mod errors;
 mod events;
+mod http;
 mod identities;
 mod ids;
 mod invitations;

@@ -7,8 +7,10 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use chrono::NaiveDateTime;
+use tokio::time::timeout;
 
 use super::DeliverError;
 use super::record::Record;
@@ -18,11 +20,18 @@ use crate::db::{Cause, DbError};
 /// How many batches are kept at most, if ever there should be more loops than that.
 const MOST: usize = 256;
 
+/// How long a loop waits for another one that records what is kept, where the rows of that may be claimed.
+const PATIENCE: Duration = Duration::from_secs(2);
+
 /// The batches that this process has sent and not recorded.
 #[derive(Debug, Default)]
-pub struct Unrecorded(Mutex<VecDeque<Kept>>);
+pub struct Unrecorded {
+    list: Mutex<VecDeque<Kept>>,
+    /// Held by the one that records them. What it writes stays in the list until that is done.
+    recording: tokio::sync::Mutex<()>,
+}
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Kept {
     record: Arc<Record>,
     /// When its leases run out.
@@ -31,7 +40,16 @@ struct Kept {
 
 impl Unrecorded {
     fn list(&self) -> MutexGuard<'_, VecDeque<Kept>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.list.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.list().is_empty()
+    }
+
+    /// Whether nobody can claim their rows.
+    fn are_leased(&self, now: NaiveDateTime) -> bool {
+        self.list().iter().all(|kept| now < kept.leased_until)
     }
 }
 
@@ -60,39 +78,57 @@ impl Bridge {
         );
     }
 
-    /// Records what is kept.
+    /// Records what is kept, so that nobody claims its rows whose leases have run out.
     ///
     /// # Errors
     /// If the database is still away.
     pub(super) async fn record_kept(&self) -> Result<(), DeliverError> {
+        if self.unrecorded.is_empty() {
+            return Ok(());
+        }
+        let recording = &self.unrecorded.recording;
+        let _turn = match recording.try_lock() {
+            Ok(turn) => turn,
+            Err(_) if self.unrecorded.are_leased(self.clock.now()) => return Ok(()),
+            // One that waits for a lock must not keep the others from being sent.
+            Err(_) => match timeout(PATIENCE, recording.lock()).await {
+                Ok(turn) => turn,
+                Err(_) => return Ok(()),
+            },
+        };
+        self.record_all_kept().await
+    }
+
+    /// For whoever has the turn: nobody else takes anything from the list.
+    async fn record_all_kept(&self) -> Result<(), DeliverError> {
         let count = self.unrecorded.list().len();
         for _ in 0..count {
-            let Some(kept) = self.unrecorded.list().pop_front() else {
+            let Some(kept) = self.unrecorded.list().front().cloned() else {
                 break;
             };
-            match self.write_down(&kept.record, true).await {
+            let written = self.write_down(&kept.record, true).await;
+            if let Err(DeliverError::Db(error)) = &written
+                && is_an_outage(error)
+            {
+                return written.map(drop);
+            }
+            self.unrecorded.list().pop_front();
+            match written {
                 Ok(recorded) => {
                     tracing::info!(batch.tries = kept.record.tries(), "recorded late");
                     self.follow_up(recorded, &kept.record, None).await;
                     // Its account may have been paused by it.
                     self.wake_delivery();
                 }
-                Err(DeliverError::Db(error)) if is_an_outage(&error) => {
-                    self.unrecorded.list().push_front(kept);
-                    return Err(error.into());
-                }
                 // A batch that fails by itself must not keep the others from being sent.
-                Err(error) => {
-                    if self.clock.now() < kept.leased_until || is_a_wait(&error) {
-                        self.unrecorded.list().push_back(kept);
-                        continue;
-                    }
-                    tracing::error!(
-                        %error,
-                        batch.tries = kept.record.tries(),
-                        "what came of a batch cannot be recorded: it counts as interrupted"
-                    );
+                Err(error) if self.clock.now() < kept.leased_until || is_a_wait(&error) => {
+                    self.unrecorded.list().push_back(kept);
                 }
+                Err(error) => tracing::error!(
+                    %error,
+                    batch.tries = kept.record.tries(),
+                    "what came of a batch cannot be recorded: it counts as interrupted"
+                ),
             }
         }
         Ok(())
@@ -100,7 +136,8 @@ impl Bridge {
 
     /// Records what is kept for the last time, at the end of the process.
     pub async fn record_last(&self) {
-        if let Err(error) = self.record_kept().await {
+        let _turn = self.unrecorded.recording.lock().await;
+        if let Err(error) = self.record_all_kept().await {
             tracing::error!(%error, "what came of batches cannot be recorded");
         }
         let lost = self.unrecorded.list().len();

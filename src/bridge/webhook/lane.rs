@@ -41,18 +41,18 @@ impl Bridge {
         let (now, limit) = (self.clock.now(), settings.batch_rows);
         let (_, timeout) = settings.timeouts();
         let lease = lease(timeout);
+        let vault = self.vault.clone();
         let claimed = self.db.write(move |conn| {
-            let claimed = webhook::claim(conn, id, now, now + lease, limit)?;
-            Ok::<_, WebhookError>(claimed)
+            let Some(lane) = webhook::claim(conn, id, now, now + lease, limit)? else {
+                return Ok(None);
+            };
+            // One that does not open here is not claimed: it is left to processes with its master key.
+            let secrets = manage::secrets(&vault, &lane.webhook, now)?;
+            Ok::<_, WebhookError>(Some((lane, secrets)))
         });
-        let Some(lane) = claimed.await? else {
+        let Some((lane, secrets)) = claimed.await? else {
             return Ok(Step::Idle);
         };
-        let secrets = manage::secrets(&self.vault, &lane.webhook, now);
-        let secrets = secrets.unwrap_or_else(|error| {
-            tracing::error!(webhook.id = %id, %error, "the endpoint's secret does not open");
-            Vec::new()
-        });
         let until = Instant::now() + TURN;
         let url = lane.webhook.url.as_str();
         let posts = stream::iter(chains(&lane.messages))

@@ -50,7 +50,9 @@ pub(super) fn private(account: &Account) -> Result<Answer, Errcode> {
 }
 
 pub(super) fn subscriptions(account: &Account) -> Result<Answer, Errcode> {
-    let templates = account.template_settings();
+    let mut templates = account.template_settings();
+    // Mini-programs and service accounts share the call; the templates of template messages are in the other one.
+    templates.retain(|template| template.kind != TemplateKind::Template);
     let data: Vec<Subscription<'_>> = templates.iter().map(subscription).collect();
     Answer::json(&json!({ "errmsg": "ok", "errcode": 0, "data": data }))
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::{Answer, Errcode};
-use crate::simulator::account::Account;
+use crate::simulator::account::{Account, Kind};
 use crate::simulator::locks::read;
 use crate::simulator::record::{MiniProgramPage, SeenMessage};
 use crate::simulator::sent::Claim;
@@ -102,15 +102,16 @@ fn known_before(world: &World, account: &Account, person: u32, request: &Request
         .flatten()
 }
 
-/// The released version of the mini-program that a message opens must have the page, or the whole message is refused.
-/// Of one that is not in this world nothing is known.
+/// The mini-program that a message opens must be linked with the account, as all of this world are, and its released
+/// version must have the page, or the whole message is refused.
 pub(super) fn check_page(world: &World, link: Option<&MiniProgramPage>) -> Result<(), Errcode> {
     let Some(link) = link.filter(|link| !link.appid.is_empty()) else {
         return Ok(());
     };
     let page = link.pagepath.as_deref().unwrap_or_default();
-    let opened = world.find(&link.appid);
-    match opened.is_none_or(|opened| opened.settings().has_page(page)) {
+    let opened = world.find(&link.appid).map(|opened| opened.settings());
+    let opened = opened.filter(|opened| opened.kind == Kind::MiniProgram);
+    match opened.ok_or(Errcode::INVALID_APP_ID)?.has_page(page) {
         true => Ok(()),
         false => Err(Errcode::INVALID_WEAPP_PAGE),
     }

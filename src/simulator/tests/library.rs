@@ -50,10 +50,20 @@ async fn each_kind_of_account_has_its_own_list() {
     assert_eq!(kinds[1]["keywordEnumValueList"], values);
     let wrong = sim.get(&format!("{PRIVATE}?access_token={mini}")).await;
     assert_eq!(errcode(&wrong), 48001);
-    let wrong = sim
+    let list = sim
         .get(&format!("{SUBSCRIPTIONS}?access_token={official}"))
         .await;
-    assert_eq!(errcode(&wrong), 48001);
+    assert_eq!((&list["errcode"], &list["data"]), (&json!(0), &json!([])));
+    let path = format!("/_sim/accounts/{OFFICIAL}/templates");
+    let own = json!({
+        "template_id": "OWN", "title": "订阅", "content": "{{thing1.DATA}}", "kind": "subscribe_once",
+    });
+    sim.post(&path, &own).await;
+    let list = sim
+        .get(&format!("{SUBSCRIPTIONS}?access_token={official}"))
+        .await;
+    let data = list["data"].as_array().unwrap();
+    assert_eq!((data.len(), &data[0]["priTmplId"]), (1, &json!("OWN")));
     assert_eq!(errcode(&sim.get(PRIVATE).await), 41001);
 }
 

@@ -161,3 +161,19 @@ async fn a_mini_program_may_not_send_template_messages() {
         .await;
     assert_eq!(errcode(&answer), 48001);
 }
+
+#[tokio::test]
+async fn a_mini_program_that_is_not_linked_is_refused() {
+    let desk = Desk::open().await;
+    for app_id in ["wx00000000000000ff", OFFICIAL] {
+        let mut message = desk.message(1);
+        message["miniprogram"] = json!({"appid": app_id, "pagepath": "pages/order"});
+        assert_eq!(errcode(&desk.send(&message).await), 40013, "{app_id}");
+    }
+    assert!(
+        desk.sim
+            .world()
+            .messages_to(&openid(OFFICIAL, 1))
+            .is_empty()
+    );
+}

@@ -1,7 +1,10 @@
 //! Texts from outside, checked before they reach the database.
 
+use std::fmt;
+
 use actix_web::HttpRequest;
 use chrono::{DateTime, Datelike as _, NaiveDateTime, Utc};
+use serde::de::{self, Deserializer, Visitor};
 
 use crate::ids::text::{TEXT_ID_MAX, TextId, TextIdError};
 use crate::web::error::{Code, Problem};
@@ -110,6 +113,46 @@ pub(super) fn time(field: &str, value: Option<&String>) -> Result<Option<i64>, P
             Err(Problem::new(Code::InvalidQuery, detail).field(field))
         }
     }
+}
+
+/// A time of a body, for [`time`] and [`instant`]: what a query string has as text, which is a number where it
+/// is seconds since 1970.
+pub(super) fn time_of_body<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<String>, D::Error> {
+    struct Time;
+    impl<'de> Visitor<'de> for Time {
+        type Value = Option<String>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a time such as 2026-01-01T00:00:00Z, or seconds since 1970")
+        }
+
+        fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
+            Ok(Some(text.to_owned()))
+        }
+
+        fn visit_i64<E: de::Error>(self, seconds: i64) -> Result<Self::Value, E> {
+            Ok(Some(seconds.to_string()))
+        }
+
+        fn visit_u64<E: de::Error>(self, seconds: u64) -> Result<Self::Value, E> {
+            Ok(Some(seconds.to_string()))
+        }
+
+        fn visit_unit<E: de::Error>(self) -> Result<Self::Value, E> {
+            Ok(None)
+        }
+
+        fn visit_none<E: de::Error>(self) -> Result<Self::Value, E> {
+            Ok(None)
+        }
+
+        fn visit_some<D: Deserializer<'de>>(self, inner: D) -> Result<Self::Value, D::Error> {
+            inner.deserialize_any(self)
+        }
+    }
+    deserializer.deserialize_any(Time)
 }
 
 /// A time of a query string: RFC 3339, or seconds since 1970.

@@ -1,5 +1,6 @@
 //! Events: what WeChat pushed, parsed and raw.
 
+mod filter;
 mod replay;
 
 use actix_web::http::StatusCode;
@@ -9,14 +10,13 @@ use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::check::{self, ID_MAX};
+use super::check;
 use super::cursor::{List, Page, Paging};
 use super::people::unknown_app_id;
 use super::person::Accounts;
 use super::{Caller, State};
-use crate::ids::text::TextId;
 use crate::ids::{EventId, IdentityId};
-use crate::models::event::{self, Event, FAILED, Filter, WAITING};
+use crate::models::event::{self, Event, FAILED, WAITING};
 use crate::web::error::{Code, Problem};
 use crate::wechat::message::{self, Push};
 
@@ -84,29 +84,19 @@ pub(super) async fn list(
         query.limit.as_deref(),
         query.cursor.as_deref(),
     )?;
-    check::maybe_text("kind", query.kind.as_ref(), ID_MAX)?;
-    check::maybe_id("openid", TextId::Openid, query.openid.as_ref())?;
-    let filter = Filter {
+    let is_failed = filter::only_failed(query.state.as_deref(), Code::InvalidQuery)?;
+    let wanted = filter::Wanted {
+        app_id: query.app_id,
         kind: query.kind,
         openid: query.openid,
-        since: check::time("since", query.since.as_ref())?,
-        until: check::time("until", query.until.as_ref())?,
-        failed: match query.state.as_deref() {
-            None => false,
-            Some(state) => replay::only_failed(state, Code::InvalidQuery)?,
-        },
-        before: paging.after.map(EventId),
+        since: query.since,
+        until: query.until,
     };
-    let (app_id, project) = (query.app_id, caller.project_id);
+    let (filter, of) = wanted.check(is_failed, paging.after.map(EventId))?;
+    let project = caller.project_id;
     let page = state.bridge.db.snapshot(move |conn| {
         let accounts = Accounts::of(conn, project)?;
-        let ids = match &app_id {
-            None => accounts.ids(),
-            Some(app_id) => {
-                let account = accounts.with_app_id(app_id);
-                vec![account.ok_or_else(|| unknown_app_id(app_id))?]
-            }
-        };
+        let ids = of.resolve(&accounts, unknown_app_id)?;
         let found = event::list(conn, &ids, &filter, paging.limit())?;
         Ok::<_, Problem>(paging.page(found, |event| show(event, &accounts)))
     });

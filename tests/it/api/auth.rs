@@ -152,6 +152,32 @@ both_engines! {
         }
     }
 
+    async fn a_revoked_key_stays_revoked_when_the_clock_is_set_back(two: Two) {
+        let app = &two.app;
+        let (other, _server) = app.replica();
+        for hours in [1, 24] {
+            let (key, stored) = app.bridge.keys.create(two.one, "k", &[Scope::Read]).await.unwrap();
+            let key = secrecy::ExposeSecret::expose_secret(&key).to_owned();
+            app.get(&key, "/staff").await.ok(200);
+            assert!(other.keys.revoke(stored.id).await.unwrap());
+            app.clock.turn_back(Duration::from_secs(hours * 3_600));
+            app.get(&key, "/staff").await.refused(401, "unauthorized", "");
+        }
+    }
+
+    async fn what_is_no_key_is_refused_and_becomes_one_when_it_is_made(two: Two) {
+        let app = &two.app;
+        let unknown = |n: u8| format!("qq_{}", base64::Engine::encode(&base64::engine::general_purpose::URL_SAFE_NO_PAD, [n; 32]));
+        let asked: Vec<String> = (0..100).map(unknown).collect();
+        let asked = asked.iter().map(|key| app.get(key, "/staff"));
+        for answer in futures_util::future::join_all(asked).await {
+            answer.refused(401, "unauthorized", "");
+        }
+        let (other, _server) = app.replica();
+        let (key, _) = other.keys.create(two.one, "new", &[Scope::Read]).await.unwrap();
+        app.get(secrecy::ExposeSecret::expose_secret(&key), "/staff").await.ok(200);
+    }
+
     async fn a_preflight_is_for_those_who_read_and_those_who_notify(two: Two) {
         let app = &two.app;
         let body = json!({"message_type": "ping", "staff_ids": ["s1"]});
@@ -215,4 +241,57 @@ async fn each_change_is_logged_with_its_key_and_each_kind_of_refusal_is_told() {
         .await
         .refused(401, "unauthorized", "");
     assert!(!crate::support::logs::lines_with("requests to the API refused").is_empty());
+}
+
+/// Somebody without a key makes the database look up what is none, as often as they can.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn those_with_a_key_do_not_wait_for_those_without() {
+    use base64::Engine as _;
+    use diesel::connection::SimpleConnection as _;
+    use diesel::{Connection as _, PgConnection};
+    if !crate::support::postgres::is_there() {
+        return;
+    }
+    let two = <Two as crate::support::Fixture>::on(queqiao::db::Engine::Postgres).await;
+    let app = std::sync::Arc::new(two.app);
+    app.get(&two.key, "/staff").await.ok(200);
+    let mut holder = PgConnection::establish(app.database.text()).unwrap();
+    holder
+        .batch_execute("BEGIN; LOCK TABLE api_keys IN ACCESS EXCLUSIVE MODE")
+        .unwrap();
+    let strangers = (0..60u8).map(|n| {
+        let key = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode([n; 32]);
+        let app = std::sync::Arc::clone(&app);
+        tokio::spawn(async move { app.get(&format!("qq_{key}"), "/staff").await })
+    });
+    let strangers: Vec<_> = strangers.collect();
+    let db = queqiao::db::Db::open(&app.database.url(), 1).unwrap();
+    let waiting = async || {
+        let counted = db.read(|conn| {
+            let queqiao::db::Conn::Postgres(conn) = conn else {
+                panic!("this is PostgreSQL");
+            };
+            let sql = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' \
+                       AND datname = current_database()";
+            let count: i64 = diesel::RunQueryDsl::get_result(
+                diesel::dsl::sql::<diesel::sql_types::BigInt>(sql),
+                conn,
+            )?;
+            Ok::<_, queqiao::db::DbError>(count)
+        });
+        counted.await.unwrap()
+    };
+    crate::support::program::eventually("a stranger", async || (waiting().await > 0).then_some(()))
+        .await;
+    for n in 0..20 {
+        let path = format!("/staff/waits{n}");
+        let put = app.put(&two.key, &path, json!({}));
+        let put = tokio::time::timeout(Duration::from_secs(3), put).await;
+        put.expect("nobody waits").ok(201);
+        assert_eq!(waiting().await, 1, "one statement for all strangers");
+    }
+    drop(holder);
+    for stranger in strangers {
+        stranger.await.unwrap().refused(401, "unauthorized", "");
+    }
 }

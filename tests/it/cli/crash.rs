@@ -99,6 +99,7 @@ both_engines! {
     async fn a_message_that_was_accepted_and_not_recorded_is_seen_once(engine: Engine) {
         let mut shop = Shop::on(engine).await;
         shop.program.settings.push(("QUEQIAO_DELIVER__LEASE_SECONDS", "1"));
+        shop.program.settings.push(("QUEQIAO_WECHAT__TIMEOUT_MS", "500"));
         let template = TemplateSettings {
             template_id: "TPL".to_owned(),
             title: "Notice".to_owned(),

@@ -67,3 +67,70 @@ both_engines! {
         assert_eq!(events["items"].as_array().unwrap().len(), 8);
     }
 }
+
+/// A statement that waits for a lock for ever, as in a database that hangs.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_process_that_has_stopped_is_gone_whatever_the_database_does() {
+    use diesel::connection::SimpleConnection as _;
+    use diesel::{Connection as _, PgConnection};
+    if !postgres::is_there() {
+        return;
+    }
+    let mut shop = Shop::on(Engine::Postgres).await;
+    shop.program.settings.extend([
+        ("QUEQIAO_SERVER__SHUTDOWN_SECONDS", "1"),
+        ("QUEQIAO_DATABASE__LOCK_TIMEOUT_MS", "600000"),
+        ("QUEQIAO_DATABASE__STATEMENT_TIMEOUT_MS", "3600000"),
+    ]);
+    let running = shop.program.serve(&["serve"]);
+    let database = shop.program.database.text();
+    let mut holder = PgConnection::establish(database).unwrap();
+    holder
+        .batch_execute("BEGIN; LOCK TABLE staff IN ACCESS EXCLUSIVE MODE")
+        .unwrap();
+    let put = shop.http.put(format!("{}/api/v1/staff/s1", running.url));
+    let put = put.bearer_auth(&shop.key).json(&json!({}));
+    let put = tokio::spawn(put.send());
+    eventually("the statement", async || {
+        postgres::waits_for_a_lock(database).then_some(())
+    })
+    .await;
+    running.terminate();
+    let said = running.ended();
+    assert_eq!(said.status.code(), Some(0), "{said:?}");
+    assert!(said.err.contains("stopped"), "{said:?}");
+    drop(put.await);
+    drop(holder);
+}
+
+both_engines! {
+    async fn what_is_no_text_in_the_environment_does_no_harm_or_is_named(shop: Shop) {
+        use std::os::unix::ffi::OsStringExt as _;
+        let bad = || std::ffi::OsString::from_vec(b"\xd6\xd0".to_vec());
+        let run = |name: &str, value: std::ffi::OsString| {
+            let mut command = shop.program.command(&["projects", "list"]);
+            let done = command.env(name, value).output().unwrap();
+            (done.status.code(), String::from_utf8_lossy(&done.stderr).into_owned())
+        };
+        for name in ["FOO", "RUST_LOG"] {
+            assert_eq!(run(name, bad()).0, Some(0), "{name}");
+        }
+        for name in ["QUEQIAO_SERVER__BIND", "QUEQIAO_MASTER_KEY", "DATABASE_URL"] {
+            let (code, said) = run(name, bad());
+            assert_eq!(code, Some(1), "{said}");
+            assert!(said.contains(name) && said.contains("UTF-8"), "{said}");
+        }
+        let (code, said) = run("QUEQIAO_PROCESS__BATCH_ROWS", "-5".into());
+        assert_eq!(code, Some(1), "{said}");
+        assert!(said.contains("process.batch_rows is '-5', must be a whole number from 1 to 5000"), "{said}");
+    }
+
+    async fn an_empty_rust_log_silences_nothing(mut shop: Shop) {
+        // Compose files make empty ones of what they do not know.
+        shop.program.settings.push(("RUST_LOG", ""));
+        let running = shop.program.serve(&["serve"]);
+        running.terminate();
+        let said = running.ended();
+        assert!(said.err.contains("stopped"), "{said:?}");
+    }
+}

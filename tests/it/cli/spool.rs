@@ -54,6 +54,22 @@ impl Held {
     }
 }
 
+/// The smallest spool that there can be …
+const SMALLEST: &str = "1048576";
+
+/// … is full with this.
+fn fill(shop: &Shop) {
+    let directory = shop.program.directory.join("data");
+    std::fs::create_dir_all(&directory).unwrap();
+    let url = DatabaseUrl::sqlite_file(&directory.join("spool.db"));
+    let mut conn = Db::open(&url, 1).unwrap().connect().unwrap();
+    let Conn::Sqlite(conn) = &mut conn else {
+        panic!("this is SQLite");
+    };
+    conn.batch_execute("CREATE TABLE filler AS SELECT zeroblob(2000000) AS room")
+        .unwrap();
+}
+
 /// How many events a spool holds, by `queqiao spool show`.
 fn waiting(shop: &Shop) -> u64 {
     let shown = shop.program.run(&["spool", "show"]).ok();
@@ -100,8 +116,11 @@ async fn callbacks_are_welcome_in_an_outage_as_long_as_they_can_be_kept() {
     if !postgres::is_there() {
         return;
     }
-    for (bytes, status) in [("1000000000", 200), ("1", 503), ("0", 503)] {
+    for (bytes, status) in [("1000000000", 200), (SMALLEST, 503), ("0", 503)] {
         let mut shop = shop_that_holds_for_200_ms(Engine::Postgres).await;
+        if bytes == SMALLEST {
+            fill(&shop);
+        }
         let settings = &mut shop.program.settings;
         settings.push(("QUEQIAO_INTAKE__SPOOL_BYTES", bytes));
         let running = shop.program.serve(&["serve"]);
@@ -247,9 +266,42 @@ both_engines! {
         assert!(said.err.contains("opening the database"), "{said:?}");
     }
 
+    async fn a_push_that_came_slowly_sends_no_others_to_the_spool(engine: Engine) {
+        use queqiao::bridge::receive::{Intake, Place};
+        use queqiao::bridge::spool::Spool;
+        use queqiao::ids::AccountId;
+        use queqiao::models::event::{NewEvent, WAITING};
+        let shop = Shop::on(engine).await;
+        let directory = shop.program.directory.join("slow");
+        std::fs::create_dir_all(&directory).unwrap();
+        let spool = Spool::open(&directory, 1 << 30).await.unwrap();
+        let db = Db::open(&shop.program.database.url(), 2).unwrap();
+        let settings = queqiao::config::Config::default().intake;
+        let (intake, _writer) = Intake::start(db, &settings, Some(spool.clone())).unwrap();
+        let now = queqiao::clock::Clock::system();
+        let event = NewEvent {
+            account_id: AccountId(1),
+            create_time: now.unix_seconds(),
+            received_at: now.now(),
+            state: WAITING,
+            dedup_key: 1,
+            kind: "text".to_owned(),
+            openid: None,
+            body: b"<xml/>".to_vec(),
+            problem: None,
+        };
+        let held = Held::events(&shop.program.database);
+        let room = intake.room(6, true).unwrap();
+        let since = std::time::Instant::now().checked_sub(std::time::Duration::from_millis(3_800)).unwrap();
+        let place = intake.store(OA, event, room, since).await.unwrap();
+        assert_eq!((place, spool.is_away()), (Place::Spool, false));
+        held.release();
+    }
+
     async fn a_full_spool_and_none_at_all_acknowledge_nothing(engine: Engine) {
-        for bytes in ["1", "0"] {
+        for bytes in [SMALLEST, "0"] {
             let mut shop = shop_that_holds_for_200_ms(engine).await;
+            fill(&shop);
             shop.program.settings.push(("QUEQIAO_INTAKE__SPOOL_BYTES", bytes));
             let running = shop.program.serve(&["serve"]);
             assert_eq!(send_again(&shop, &running, &follow(&shop, 1)).await.status(), 200);

@@ -91,6 +91,21 @@ both_engines! {
         }
     }
 
+    async fn a_process_with_another_master_key_claims_no_message(ways: Ways) {
+        let staff = prepared(&ways, 1, "template").await;
+        let list = ways.stage.notify(&staff).await;
+        let stage = &ways.stage;
+        let other = stage.app.with_another_master_key();
+        for _ in 0..3 {
+            assert_eq!(other.deliver_step().await.unwrap(), queqiao::bridge::Step::Idle);
+        }
+        let before = stage.app.clock.now();
+        stage.app.bridge.deliver_step().await.unwrap();
+        assert_eq!((ways.seen(1), stage.app.clock.now()), (1, before));
+        let delivery = stage.delivery(&list).await;
+        assert_eq!(delivery["attempts"].as_array().unwrap().len(), 1, "{delivery}");
+    }
+
     async fn what_can_never_be_recorded_is_in_nobodys_way(ways: Ways) {
         let other = prepared(&ways, 2, "template").await;
         assert_eq!(ways.sent(&other).await["state"], "delivered");
@@ -151,4 +166,58 @@ async fn an_outage_while_messages_are_on_their_way_costs_none() {
             "{delivery}"
         );
     }
+}
+
+/// What is kept is being recorded, after its leases have run out, while another loop looks for what is due.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_being_recorded_is_claimed_by_nobody() {
+    use diesel::{Connection as _, PgConnection};
+    if !postgres::is_there() {
+        return;
+    }
+    let ways = Ways::on(Engine::Postgres).await;
+    let staff = prepared(&ways, 1, "template").await;
+    let (stage, bridge) = (&ways.stage, ways.stage.app.bridge.clone());
+    let path = super::ways::TEMPLATE_SEND;
+    let before = stage.calls(path);
+    let list = stage.notify(&staff).await;
+    let held = stage.world().hold_next(path).unwrap();
+    let sending = tokio::spawn({
+        let bridge = bridge.clone();
+        async move { bridge.deliver_step().await }
+    });
+    shown(&ways, 1).await;
+    execute(&bridge.db, "ALTER TABLE attempts RENAME TO attempts_away").await;
+    drop(held);
+    sending.await.unwrap().unwrap_err();
+    execute(&bridge.db, "ALTER TABLE attempts_away RENAME TO attempts").await;
+    stage.app.advance(Duration::from_secs(130));
+    let mut holder = PgConnection::establish(stage.app.database.text()).unwrap();
+    holder
+        .batch_execute("BEGIN; LOCK TABLE attempts IN ACCESS EXCLUSIVE MODE")
+        .unwrap();
+    let one = tokio::spawn({
+        let bridge = bridge.clone();
+        async move { bridge.deliver_step().await }
+    });
+    crate::support::program::eventually("the recording", async || {
+        postgres::waits_for_a_lock(stage.app.database.text()).then_some(())
+    })
+    .await;
+    let two = tokio::spawn(async move { bridge.deliver_step().await });
+    // The other one needs less than that to claim and to send.
+    let sent = async {
+        while stage.calls(path) < before + 2 {
+            tokio::task::yield_now().await
+        }
+    };
+    let sent = tokio::time::timeout(Duration::from_millis(1_500), sent).await;
+    assert!(sent.is_err(), "it was sent again");
+    drop(holder);
+    one.await.unwrap().unwrap();
+    two.await.unwrap().unwrap();
+    stage.app.drain().await;
+    let delivery = stage.delivery(&list).await;
+    assert_eq!(delivery["state"], "delivered", "{delivery}");
+    assert_eq!(stage.calls(path), before + 1);
 }

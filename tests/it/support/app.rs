@@ -163,6 +163,17 @@ impl TestApp {
         self.replica_with(self.bridge.wechat.clone())
     }
 
+    /// Another process on the same database, which was given another master key.
+    pub(crate) fn with_another_master_key(&self) -> Bridge {
+        Bridge::new(
+            Db::open(&self.database.url(), 4).unwrap(),
+            self.clock.clone(),
+            self.bridge.wechat.clone(),
+            Vault::random(),
+            Arc::clone(&self.bridge.config),
+        )
+    }
+
     /// Another process that calls WeChat in its own way.
     pub(crate) fn replica_with(&self, wechat: Client) -> (Bridge, Server) {
         let bridge = Bridge::new(

@@ -175,3 +175,13 @@ fn hash_of_migrations() -> u64 {
     }
     hasher.finish()
 }
+
+/// Whether a session of that database waits for a lock that another one holds.
+pub(crate) fn waits_for_a_lock(database: &str) -> bool {
+    use diesel::{Connection as _, RunQueryDsl as _};
+    let mut conn = PgConnection::establish(database).unwrap();
+    let sql = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' \
+               AND datname = current_database()";
+    let waiting = diesel::dsl::sql::<BigInt>(sql).get_result::<i64>(&mut conn);
+    waiting.unwrap() > 0
+}

@@ -39,6 +39,26 @@ both_engines! {
         assert_eq!(texts(&shop.receiver.taken(), 1), ["bad", "two", "three"]);
     }
 
+    async fn a_process_with_another_master_key_leaves_endpoints_to_others(shop: Shop) {
+        let (id, _) = shop.listen(&["identity.followed"]).await;
+        let push = shop.app.simulator.world().follow(OA, 1, queqiao::simulator::Origin::search()).await.unwrap();
+        assert!(push.verdict.is_accepted());
+        shop.app.bridge.process_step().await.unwrap();
+        shop.app.bridge.profile_step().await.unwrap();
+        let other = shop.app.with_another_master_key();
+        for _ in 0..3 {
+            other.webhook_step().await.unwrap();
+            other.webhooks_settled().await;
+        }
+        let webhook = shop.webhook(id).await;
+        assert_eq!((&webhook["waiting"], &webhook["failing_since"]), (&json!(1), &json!(null)), "{webhook}");
+        assert!(shop.receiver.posts().is_empty());
+        // Without a wait for a lease or a rest.
+        shop.app.bridge.webhook_step().await.unwrap();
+        shop.app.bridge.webhooks_settled().await;
+        assert_eq!(shop.receiver.taken().len(), 1);
+    }
+
     async fn after_an_outage_everything_arrives_once_and_in_order(shop: Shop) {
         let (id, secret) = shop.listen(&["message.received"]).await;
         shop.follow(1).await;

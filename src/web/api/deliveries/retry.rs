@@ -10,6 +10,7 @@ use super::filter::Wanted;
 use crate::bridge::notify::{MAX_RETRIED, RETRIABLE};
 use crate::ids::{DeliveryId, NotificationId};
 use crate::models::delivery::{DeliveryState, Filter};
+use crate::web::api::check;
 use crate::web::api::cursor::{self, List};
 use crate::web::api::{Caller, State};
 use crate::web::body::{Body, MaybeBody};
@@ -34,7 +35,9 @@ pub(in crate::web::api) struct Many {
     openid: Option<String>,
     unionid: Option<String>,
     notification_id: Option<NotificationId>,
+    #[serde(default, deserialize_with = "check::time_of_body")]
     since: Option<String>,
+    #[serde(default, deserialize_with = "check::time_of_body")]
     until: Option<String>,
     #[serde(default)]
     even_if_sent: bool,

@@ -4,11 +4,10 @@ use actix_web::http::StatusCode;
 use actix_web::web::{Data, Json};
 use serde::{Deserialize, Serialize};
 
+use super::filter;
 use crate::bridge::process::MAX_REPLAYED;
 use crate::ids::EventId;
-use crate::ids::text::TextId;
-use crate::models::event::Filter;
-use crate::web::api::check::{self, ID_MAX};
+use crate::web::api::check;
 use crate::web::api::cursor::{self, List};
 use crate::web::api::person::Accounts;
 use crate::web::api::{Caller, State};
@@ -22,7 +21,9 @@ pub(in crate::web::api) struct Many {
     kind: Option<String>,
     openid: Option<String>,
     state: Option<String>,
+    #[serde(default, deserialize_with = "check::time_of_body")]
     since: Option<String>,
+    #[serde(default, deserialize_with = "check::time_of_body")]
     until: Option<String>,
     limit: Option<i64>,
     cursor: Option<String>,
@@ -37,15 +38,6 @@ pub(in crate::web::api) struct Answer {
     next_cursor: Option<String>,
 }
 
-/// The one state that events are found by.
-pub(super) fn only_failed(state: &str, code: Code) -> Result<bool, Problem> {
-    if state == "failed" {
-        return Ok(true);
-    }
-    let detail = "state can only be failed: an event whose effects could not be applied.";
-    Err(Problem::new(code, detail).field("state"))
-}
-
 /// `POST /events/replay`: 202 with how many of the failed events that match wait again.
 pub(in crate::web::api) async fn many(
     state: Data<State>,
@@ -54,29 +46,21 @@ pub(in crate::web::api) async fn many(
 ) -> Result<(Json<Answer>, StatusCode), Problem> {
     let body = body.into_inner();
     let limit = limit(body.limit)?;
-    if let Some(state) = &body.state {
-        only_failed(state, Code::InvalidField)?;
-    }
-    check::maybe_text("kind", body.kind.as_ref(), ID_MAX)?;
-    check::maybe_id("openid", TextId::Openid, body.openid.as_ref())?;
-    let filter = Filter {
+    // What is not failed needs no other try, whether that is said or not.
+    filter::only_failed(body.state.as_deref(), Code::InvalidField)?;
+    let before = cursor::read(List::Events, body.cursor.as_deref())?;
+    let wanted = filter::Wanted {
+        app_id: body.app_id,
         kind: body.kind,
         openid: body.openid,
-        since: check::time("since", body.since.as_ref())?,
-        until: check::time("until", body.until.as_ref())?,
-        failed: true,
-        before: cursor::read(List::Events, body.cursor.as_deref())?.map(EventId),
+        since: body.since,
+        until: body.until,
     };
-    let (app_id, project) = (body.app_id, caller.project_id);
+    let (filter, of) = wanted.check(true, before.map(EventId))?;
+    let project = caller.project_id;
     let accounts = state.bridge.db.snapshot(move |conn| {
         let accounts = Accounts::of(conn, project)?;
-        Ok::<_, Problem>(match &app_id {
-            None => accounts.ids(),
-            Some(app_id) => {
-                let account = accounts.with_app_id(app_id);
-                vec![account.ok_or_else(|| no_such_account(app_id))?]
-            }
-        })
+        of.resolve(&accounts, no_such_account)
     });
     let accounts = accounts.await?;
     let replayed = state.bridge.replay_events(accounts, filter, limit).await?;

@@ -1,0 +1,118 @@
+//! Looking up what is not known to be a key. Whoever has none can ask as often as they like, so this takes
+//! one connection of its own, one statement at a time for all who wait, and memory up to a limit. A key
+//! that was just made is found in the same way, in the next statement.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
+
+use super::{Hash, ReadAt};
+use crate::db::{Db, DbError};
+use crate::models::api_key::{self, ApiKey};
+
+/// How long one statement after another has to wait.
+const PAUSE: Duration = Duration::from_millis(20);
+/// Who may wait at the same time; others are answered that it takes too long.
+const WAITING: usize = 2_000;
+/// What is remembered not to be a key.
+const REMEMBERED: usize = 10_000;
+
+type Answer = Result<Option<ApiKey>, String>;
+type Waiting = (Hash, oneshot::Sender<Answer>);
+
+/// Those of whom no key is known.
+pub(super) struct Strangers {
+    db: Db,
+    waiting: Arc<Mutex<Vec<Waiting>>>,
+    /// Held during a statement and the pause after it.
+    turn: Arc<tokio::sync::Mutex<()>>,
+    unknown: Mutex<HashMap<Hash, ReadAt>>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Strangers {
+    /// With a handle that nobody else uses.
+    pub(super) fn new(db: Db) -> Self {
+        Self {
+            db,
+            waiting: Arc::default(),
+            turn: Arc::default(),
+            unknown: Mutex::default(),
+        }
+    }
+
+    /// The key with that hash, if there is one, as it is `now` or was a moment ago.
+    ///
+    /// # Errors
+    /// If it cannot be read, or too many ask.
+    pub(super) async fn look_up(&self, hash: Hash, now: ReadAt) -> Result<Option<ApiKey>, DbError> {
+        let unknown = lock(&self.unknown).get(&hash).copied();
+        if unknown.is_some_and(|read| read.is_fresh(now.at)) {
+            return Ok(None);
+        }
+        let found = self.ask(hash).await?;
+        if found.is_none() {
+            let mut unknown = lock(&self.unknown);
+            if unknown.len() >= REMEMBERED {
+                unknown.clear();
+            }
+            unknown.insert(hash, now);
+        }
+        Ok(found)
+    }
+
+    async fn ask(&self, hash: Hash) -> Result<Option<ApiKey>, DbError> {
+        let (sender, mut answer) = oneshot::channel();
+        {
+            let mut waiting = lock(&self.waiting);
+            waiting.retain(|(_, sender)| !sender.is_closed());
+            if waiting.len() >= WAITING {
+                return Err(DbError::TooSlow);
+            }
+            waiting.push((hash, sender));
+        }
+        let turn = Arc::clone(&self.turn).lock_owned();
+        let answer = tokio::select! {
+            biased;
+            answered = &mut answer => answered,
+            turn = turn => {
+                let (db, waiting) = (self.db.clone(), Arc::clone(&self.waiting));
+                // Whoever asked first may go away; the others wait for its statement.
+                tokio::spawn(async move {
+                    let _turn = turn;
+                    let begun = Instant::now();
+                    let all = std::mem::take(&mut *lock(&waiting));
+                    if !all.is_empty() {
+                        answer_all(&db, all).await;
+                        tokio::time::sleep(PAUSE.saturating_sub(begun.elapsed())).await;
+                    }
+                });
+                answer.await
+            }
+        };
+        answer
+            .unwrap_or_else(|_| Err("the look-up was interrupted".to_owned()))
+            .map_err(DbError::Unavailable)
+    }
+}
+
+async fn answer_all(db: &Db, all: Vec<Waiting>) {
+    let hashes: Vec<Vec<u8>> = all.iter().map(|(hash, _)| hash.to_vec()).collect();
+    let read = db.read(move |conn| Ok::<_, DbError>(api_key::by_hashes(conn, &hashes)?));
+    let read = read.await.map_err(|error| error.to_string());
+    let found: Result<HashMap<Vec<u8>, ApiKey>, String> =
+        read.map(|keys| keys.into_iter().collect());
+    for (hash, sender) in all {
+        let answer = found
+            .as_ref()
+            .map(|found| found.get(hash.as_slice()).cloned())
+            .map_err(Clone::clone);
+        // Whoever went away needs none.
+        drop(sender.send(answer));
+    }
+}
