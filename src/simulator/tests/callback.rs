@@ -129,7 +129,7 @@ async fn push_answered(
 
 #[tokio::test]
 async fn anything_but_two_hundred_and_success_is_sent_four_times_the_same() {
-    let sim = Sim::start_with(|options| options.push_timeout = Duration::from_millis(100)).await;
+    let sim = Sim::start().await;
     for (status, body, attempts) in [
         (200, "success", 1),
         (200, "", 1),
@@ -150,12 +150,19 @@ async fn anything_but_two_hundred_and_success_is_sent_four_times_the_same() {
         let illegal = matches!(record.verdict, Verdict::IllegalResponse { .. });
         assert_eq!(illegal, status == 200 && attempts == 4);
     }
+    let stats = sim.world().stats();
+    assert_eq!((stats.pushes, stats.failed_pushes), (8, 6));
+    assert_eq!(sim.world().pushes().len(), 8);
+}
+
+#[tokio::test]
+async fn no_answer_is_waited_for_and_sent_four_times() {
+    let sim = Sim::start_with(|options| options.push_timeout = Duration::from_millis(100)).await;
     let (record, received) = push_answered(&sim, |_| None).await;
     assert_eq!(record.verdict, Verdict::TimedOut);
     assert_eq!(received.len(), 4);
     let stats = sim.world().stats();
-    assert_eq!((stats.pushes, stats.failed_pushes), (9, 7));
-    assert_eq!(sim.world().pushes().len(), 9);
+    assert_eq!((stats.pushes, stats.failed_pushes), (1, 1));
 }
 
 #[tokio::test]
