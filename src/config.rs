@@ -290,6 +290,14 @@ impl Config {
             );
             return Err(ConfigError::range("wechat.timeout_ms", timeout, rule));
         }
+        let lease = self.profile.lease_seconds;
+        if timeout > lease.saturating_mul(1_000) {
+            let rule = format!(
+                "must be at most profile.lease_seconds, which is {lease}: another process would fetch the \
+                 same profiles meanwhile"
+            );
+            return Err(ConfigError::range("wechat.timeout_ms", timeout, rule));
+        }
         let (body, queue) = (self.intake.max_body_bytes, self.intake.queue_bytes);
         let least = body.saturating_add(ROW_BYTES).saturating_mul(DOUBTFUL);
         if queue < least {

@@ -12,6 +12,7 @@ mod error;
 mod health;
 mod lane;
 mod migrate;
+pub(crate) mod panics;
 pub mod schema;
 mod stopped;
 mod text_enum;

@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 use crate::bridge::loops::{Loops, Running};
 use crate::bridge::spool::Spool;
 use crate::bridge::{Bridge, Step};
+use crate::db::panics;
 use crate::{logging, metrics};
 
 /// The first pause after a step failed, doubled up to [`LONGEST_PAUSE`].
@@ -176,20 +177,29 @@ where
     S: Fn() -> F,
     F: Future<Output = Result<Step, E>>,
 {
-    let Ok(done) = AssertUnwindSafe(async { step().await })
-        .catch_unwind()
-        .await
-    else {
-        running.panicked();
+    let watched = AssertUnwindSafe(panics::watch(async { step().await }));
+    // Work on the database panics on its own thread, and comes back as an error.
+    let (done, has_panicked) = match watched.catch_unwind().await {
+        Ok((done, has_panicked)) => (Some(done), has_panicked),
+        Err(_) => (None, true),
+    };
+    if has_panicked {
         metrics::step_panicked(name);
         tracing::error!(worker.name = name, "step panicked, will be tried again");
-        return None;
+    }
+    let error = match done {
+        // What panicked was one of several, and is put aside.
+        Some(Ok(step)) => {
+            running.went_on();
+            return Some(step);
+        }
+        Some(Err(error)) if !has_panicked => error,
+        _ => {
+            running.panicked();
+            return None;
+        }
     };
     running.went_on();
-    let error = match done {
-        Ok(step) => return Some(step),
-        Err(error) => error,
-    };
     // In an outage every loop meets the same.
     if let Some(unsaid) = logging::now_and_then(&error.to_string()) {
         tracing::error!(worker.name = name, %error, unsaid, "step failed, will be tried again");
@@ -230,6 +240,15 @@ mod tests {
             assert_eq!(once("shaky", &mut running, unlucky).await, None);
             assert_eq!(loops.amiss(), amiss);
         }
+        // On the database's threads too.
+        let unlucky = || async {
+            let work = tokio::task::spawn_blocking(|| panic!("no luck"));
+            work.await
+                .map(|()| Step::Idle)
+                .map_err(crate::db::DbError::from)
+        };
+        assert_eq!(once("shaky", &mut running, unlucky).await, None);
+        assert_eq!(loops.amiss(), Some("shaky"));
         let failing = || async { Err::<Step, _>("not yet") };
         assert_eq!(once("shaky", &mut running, failing).await, None);
         assert_eq!(loops.amiss(), None);

@@ -67,14 +67,21 @@ impl Readiness {
     /// # Errors
     /// If it does not.
     pub async fn look(&self) -> Result<(), NotReady> {
-        match timeout(PATIENCE, self.look_now()).await {
-            Ok(looked) => looked?,
-            Err(_) => return Err(NotReady::Away(DbError::TooSlow)),
-        }
+        self.storage().await?;
         match self.loops.amiss() {
             Some(name) => Err(NotReady::Stuck(name)),
             None => Ok(()),
         }
+    }
+
+    /// Whether the database answers and takes a row, within a second: all that a callback needs.
+    ///
+    /// # Errors
+    /// If it does not.
+    pub async fn storage(&self) -> Result<(), NotReady> {
+        timeout(PATIENCE, self.look_now())
+            .await
+            .unwrap_or(Err(NotReady::Away(DbError::TooSlow)))
     }
 
     async fn look_now(&self) -> Result<(), NotReady> {

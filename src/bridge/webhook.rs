@@ -17,9 +17,12 @@ pub(crate) mod tell;
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use chrono::TimeDelta;
+use futures_util::FutureExt as _;
 use thiserror::Error;
 use tokio::sync::Notify;
 
@@ -27,14 +30,16 @@ use super::{Bridge, Step};
 use crate::config;
 use crate::db::DbError;
 use crate::ids::WebhookId;
-use crate::logging;
 use crate::models::webhook;
 use crate::vault::VaultError;
+use crate::{logging, metrics};
 use course::Course;
 use post::Poster;
 
 pub use news::{EVERYTHING, NewsKind, PING};
 
+/// How long an endpoint is left to others whose secret does not open here.
+const LEFT_ALONE: Duration = Duration::from_secs(30);
 /// Rows deleted in one transaction.
 const PRUNE_BATCH: i64 = 2_000;
 
@@ -59,6 +64,8 @@ impl From<diesel::result::Error> for WebhookError {
 pub struct Webhooks {
     poster: Poster,
     busy: Mutex<HashMap<WebhookId, Arc<Course>>>,
+    /// Those whose secret does not open here, and when that was seen: left to others.
+    sealed: Mutex<HashMap<WebhookId, Instant>>,
     freed: Notify,
 }
 
@@ -68,6 +75,7 @@ impl Webhooks {
         Self {
             poster: Poster::new(settings),
             busy: Mutex::default(),
+            sealed: Mutex::default(),
             freed: Notify::new(),
         }
     }
@@ -80,6 +88,7 @@ impl Webhooks {
     /// Lets the turn that an endpoint has here, if it has one, begin no other post, and look whether it
     /// is over: the endpoint was changed.
     fn interrupt(&self, id: WebhookId) {
+        self.sealed().remove(&id);
         if let Some(course) = self.busy().get(&id) {
             course.interrupt();
         }
@@ -87,6 +96,10 @@ impl Webhooks {
 
     /// Begins a turn, unless the endpoint has one here.
     fn begin(self: &Arc<Self>, id: WebhookId) -> Option<Busy> {
+        let seen = self.sealed().get(&id).copied();
+        if seen.is_some_and(|seen| seen.elapsed() < LEFT_ALONE) {
+            return None;
+        }
         let course = match self.busy().entry(id) {
             Entry::Occupied(_) => return None,
             Entry::Vacant(free) => Arc::clone(free.insert(Arc::default())),
@@ -96,6 +109,10 @@ impl Webhooks {
             id,
             course,
         })
+    }
+
+    fn sealed(&self) -> MutexGuard<'_, HashMap<WebhookId, Instant>> {
+        self.sealed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn busy(&self) -> MutexGuard<'_, HashMap<WebhookId, Arc<Course>>> {
@@ -137,13 +154,20 @@ impl Bridge {
             };
             let bridge = self.clone();
             tokio::spawn(async move {
-                let done = bridge.webhook_turn(id, &busy.course).await;
+                let turn = AssertUnwindSafe(bridge.webhook_turn(id, &busy.course));
+                let done = turn.catch_unwind().await;
                 drop(busy);
+                let Ok(done) = done else {
+                    metrics::step_panicked("webhook turn");
+                    tracing::error!(webhook.id = %id, "turn panicked, its lease will run out");
+                    return;
+                };
                 match done {
                     // There may be more.
                     Ok(Step::Worked) => bridge.signals.webhooks.notify_one(),
                     Ok(_) => {}
                     Err(error @ WebhookError::Sealed(_)) => {
+                        bridge.webhooks.sealed().insert(id, Instant::now());
                         let kind = format!("endpoint {id} is sealed");
                         if let Some(unsaid) = logging::now_and_then(&kind) {
                             tracing::error!(webhook.id = %id, %error, unsaid, "endpoint left out");

@@ -3,6 +3,8 @@
 use diesel::result::{DatabaseErrorKind, Error};
 use thiserror::Error as ThisError;
 
+use super::panics;
+
 /// Why the database could not do what it was asked.
 #[derive(Debug, ThisError)]
 pub enum DbError {
@@ -15,9 +17,12 @@ pub enum DbError {
     /// A migration failed.
     #[error("migration failed: {0}")]
     Migration(String),
-    /// The closure panicked, or the process is shutting down.
+    /// The process is shutting down.
     #[error("database work was interrupted")]
     Interrupted,
+    /// The closure panicked: a fault of ours, and none of the database's.
+    #[error("work on the database panicked, see the log")]
+    Panicked,
     /// It took longer than its caller may wait.
     #[error("the database took too long")]
     TooSlow,
@@ -124,6 +129,7 @@ impl DbError {
             Self::Unavailable(_) | Self::Interrupted => Cause::Away,
             Self::Migration(text) => by_text(text),
             Self::TooSlow => Cause::TooSlow,
+            Self::Panicked => Cause::Unclear,
         }
     }
 
@@ -198,8 +204,12 @@ impl From<diesel::r2d2::PoolError> for DbError {
 }
 
 impl From<tokio::task::JoinError> for DbError {
-    fn from(_: tokio::task::JoinError) -> Self {
-        Self::Interrupted
+    fn from(error: tokio::task::JoinError) -> Self {
+        if !error.is_panic() {
+            return Self::Interrupted;
+        }
+        panics::note();
+        Self::Panicked
     }
 }
 

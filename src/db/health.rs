@@ -102,12 +102,15 @@ impl Health {
 
     fn works(&self, query: &dyn DebugQuery) {
         let kind = kind(query);
+        // These work where nothing was written too.
+        let says_nothing = ["BEGIN", "COMMIT", "ROLLBACK"]
+            .iter()
+            .any(|word| kind.starts_with(word));
         self.with(|seen| {
-            if seen
-                .unwritable
-                .take_if(|(_, failed)| *failed == kind)
-                .is_some()
-            {
+            let over = seen.unwritable.take_if(|(at, failed)| {
+                at.elapsed() >= UNWRITABLE || !says_nothing && *failed == kind
+            });
+            if over.is_some() {
                 self.0.is_unwritable.store(false, Ordering::Relaxed);
             }
         });

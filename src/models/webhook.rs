@@ -24,7 +24,7 @@ pub use lane::{
     Done, Lane, Leased, Turn, claim, due, finish, forget_rests, hasten_all, is_in_turn,
 };
 pub use message::{MessageState, NewMessage, has_older, insert_many, prune};
-pub use search::{Filter, Message, Range, hasten, page, replay, retry, window};
+pub use search::{Filter, Message, Range, begin, hasten, page, replay, retry, window};
 
 text_enum! {
     /// Whether an endpoint is posted to.
@@ -254,12 +254,33 @@ pub fn waiting(
         .collect())
 }
 
-/// Writes what the owner says of an endpoint.
-pub fn change(conn: &mut Conn, id: WebhookId, wish: &Wish, now: NaiveDateTime) -> QueryResult<()> {
-    diesel::update(webhooks::table.find(id))
+/// Writes what the owner says of an endpoint, which nobody else changes before the transaction is over.
+/// Returns whether there is one still.
+pub fn change(
+    conn: &mut Conn,
+    id: WebhookId,
+    wish: &Wish,
+    now: NaiveDateTime,
+) -> QueryResult<bool> {
+    let one = webhooks::table
+        .find(id)
+        .filter(webhooks::state.ne(WebhookState::Deleted));
+    diesel::update(one)
         .set((wish, webhooks::updated_at.eq(now)))
         .execute(conn)
-        .map(drop)
+        .map(|rows| rows == 1)
+}
+
+/// Lets nobody else change an endpoint before the transaction is over. SQLite has one writer anyway.
+pub fn hold(conn: &mut Conn, id: WebhookId) -> QueryResult<()> {
+    if let Conn::Postgres(conn) = conn {
+        webhooks::table
+            .find(id)
+            .select(webhooks::id)
+            .for_no_key_update()
+            .load::<WebhookId>(conn)?;
+    }
+    Ok(())
 }
 
 /// Disables an endpoint that is enabled. Returns whether it was.

@@ -5,6 +5,7 @@ use actix_web::{HttpResponse, web};
 
 use super::State;
 use crate::bridge::gauges::Gauges;
+use crate::bridge::ready::NotReady;
 use crate::{logging, metrics};
 
 /// `GET /healthz`: the process answers.
@@ -14,7 +15,11 @@ pub(super) async fn alive() -> HttpResponse {
 
 /// `GET /readyz`: the database answers too, and takes a row.
 pub(super) async fn ready(state: web::Data<State>) -> HttpResponse {
-    let Err(error) = state.bridge.readiness.look().await else {
+    told(state.bridge.readiness.look().await)
+}
+
+fn told(looked: Result<(), NotReady>) -> HttpResponse {
+    let Err(error) = looked else {
         return HttpResponse::Ok().body("ready");
     };
     if let Some(unsaid) = logging::now_and_then("not ready") {
@@ -27,15 +32,17 @@ pub(super) async fn ready(state: web::Data<State>) -> HttpResponse {
 /// `GET /readyz/callbacks`: a callback can be made durable, in the database or in the spool. For whoever
 /// decides where WeChat's pushes go: a process without its database takes them all the same.
 pub(super) async fn ready_for_callbacks(state: web::Data<State>) -> HttpResponse {
+    // A step that does not go on is no reason to turn pushes away.
+    let readiness = &state.bridge.readiness;
     let Some(spool) = state.intake.spool() else {
-        return ready(state).await;
+        return told(readiness.storage().await);
     };
-    if !spool.is_away() && state.bridge.readiness.look().await.is_ok() {
+    if !spool.is_away() && readiness.storage().await.is_ok() {
         return HttpResponse::Ok().body("ready");
     }
     match spool.takes().await {
         true => HttpResponse::Ok().body("ready: callbacks are kept in the spool"),
-        false => ready(state).await,
+        false => told(readiness.storage().await),
     }
 }
 

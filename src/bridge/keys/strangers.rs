@@ -14,7 +14,7 @@ use crate::models::api_key::{self, ApiKey};
 
 /// How long one statement after another has to wait.
 const PAUSE: Duration = Duration::from_millis(20);
-/// Who may wait at the same time; others are answered that it takes too long.
+/// How many may wait at the same time; one more, and one of them is answered that it takes too long.
 const WAITING: usize = 2_000;
 /// What is remembered not to be a key.
 const REMEMBERED: usize = 10_000;
@@ -72,7 +72,10 @@ impl Strangers {
             let mut waiting = lock(&self.waiting);
             waiting.retain(|(_, sender)| !sender.is_closed());
             if waiting.len() >= WAITING {
-                return Err(DbError::TooSlow);
+                // Whoever it is makes room, so that a key which this process has not seen yet gets its
+                // turn among many that are none.
+                let unlucky = rand::random_range(0..waiting.len());
+                waiting.swap_remove(unlucky);
             }
             waiting.push((hash, sender));
         }
@@ -95,9 +98,10 @@ impl Strangers {
                 answer.await
             }
         };
-        answer
-            .unwrap_or_else(|_| Err("the look-up was interrupted".to_owned()))
-            .map_err(DbError::Unavailable)
+        match answer {
+            Ok(answer) => answer.map_err(DbError::Unavailable),
+            Err(_) => Err(DbError::TooSlow),
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 //! While the database takes nothing, callers are held and the commit is repeated: an outage of a few
 //! seconds costs no callback. Whoever has waited as long as WeChat can goes to the spool, if there is one.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -17,6 +18,7 @@ use super::room::{Room, Rooms};
 use crate::bridge::spool::Spool;
 use crate::config::{self, DOUBTFUL, ROW_BYTES};
 use crate::db::{Conn, Db, DbError};
+use crate::metrics;
 use crate::models::event::NewEvent;
 
 /// How often a commit is repeated while the database takes nothing.
@@ -168,7 +170,7 @@ impl Intake {
         match (tokio::time::timeout(left, answer).await, &self.spool) {
             (Ok(Ok(Outcome::Stored)), _) => Ok(Place::Database),
             (Ok(Ok(Outcome::Refused)), _) => Err(NotStored::Failed),
-            (Ok(Err(_)), _) => Err(NotStored::Closed),
+            (Ok(Err(_)), _) => Err(NotStored::Failed),
             // It may still be committed: then the spool has it a second time, and the database leaves that out.
             (Ok(Ok(Outcome::Away)), Some(spool)) => {
                 spool.begin();
@@ -232,8 +234,15 @@ impl Writer {
                 .drain(..)
                 .map(|waiting| (waiting.event, waiting.stored))
                 .unzip();
-            if !events.is_empty() {
-                self.settle(events, callers);
+            if events.is_empty() {
+                continue;
+            }
+            // A panic costs its own batch, whose callers are gone with it: WeChat tries again.
+            let settled = AssertUnwindSafe(|| self.settle(events, callers));
+            if catch_unwind(settled).is_err() {
+                self.connection = None;
+                metrics::step_panicked("intake");
+                tracing::error!("the intake panicked, its callers are answered 503");
             }
         }
     }
@@ -253,15 +262,19 @@ impl Writer {
                 }
                 Err(error) => self.tell(&error, events.len()),
             }
+            if Instant::now() + AGAIN > until {
+                return answer(callers, || Outcome::Away);
+            }
+            std::thread::sleep(AGAIN);
+            // Whoever was answered meanwhile has no row to come.
             (events, callers) = events
                 .into_iter()
                 .zip(callers)
                 .filter(|(_, caller)| !caller.answer.is_closed())
                 .unzip();
-            if events.is_empty() || Instant::now() + AGAIN > until {
-                return answer(callers, || Outcome::Away);
+            if events.is_empty() {
+                return;
             }
-            std::thread::sleep(AGAIN);
         }
     }
 

@@ -93,27 +93,34 @@ impl Bridge {
         enabled: bool,
     ) -> Result<Webhook, ManageError> {
         let now = self.clock.now();
+        let known = self.db.read(move |conn| find(conn, project, id)).await?;
+        let is_anew = is_anew(&known, &wish, enabled);
+        if is_anew {
+            // Before anything else: nobody claims what waits meanwhile, and if this breaks off, the
+            // endpoint is as it was.
+            self.hasten_webhook(id).await?;
+        }
         let changed = self.db.write(move |conn| {
+            webhook::hold(conn, id)?;
             let known = find(conn, project, id)?;
-            webhook::change(conn, id, &wish, now)?;
-            let moved = known.url != wish.url;
-            let mut is_anew = false;
+            if !webhook::change(conn, id, &wish, now)? {
+                return Err(ManageError::Unknown);
+            }
             match (enabled, known.state) {
-                (true, WebhookState::Enabled) if !moved => {}
                 (false, WebhookState::Disabled) => {}
-                // Another URL has not failed yet.
-                (true, _) => {
-                    webhook::enable(conn, id, now)?;
-                    is_anew = true;
-                }
                 (false, _) => webhook::turn_off(conn, id, now)?,
+                (true, _) if self::is_anew(&known, &wish, enabled) => {
+                    webhook::enable(conn, id, now)?;
+                }
+                (true, _) => {}
             }
             webhook::end_turn(conn, id)?;
-            Ok((find(conn, project, id)?, is_anew))
+            find(conn, project, id)
         });
-        let (changed, is_anew): (Webhook, bool) = changed.await.map_err(|e: ManageError| e)?;
+        let changed = changed.await?;
         self.webhooks.interrupt(id);
         if is_anew {
+            // What a turn to the old URL has recorded since.
             self.hasten_webhook(id).await?;
         }
         self.signals.webhooks.notify_one();
@@ -159,8 +166,8 @@ impl Bridge {
     /// waits for it. Returns how many events those are, and the endpoint.
     ///
     /// # Errors
-    /// If there is no such endpoint, or the database fails in the middle: what is back stays back, and
-    /// the same call puts back the rest.
+    /// If there is no such endpoint, or the database fails in the middle: what is back stays back. The
+    /// same call puts back the rest, and once more what the endpoint has taken meanwhile.
     pub async fn replay_webhook(
         &self,
         project: ProjectId,
@@ -168,8 +175,13 @@ impl Bridge {
         range: Range,
     ) -> Result<(usize, Webhook), ManageError> {
         let now = self.clock.now();
-        let known = self.db.read(move |conn| find(conn, project, id)).await?;
-        let (range, mut enqueued, mut after) = (Arc::new(range), 0, Some(WebhookMessageId(0)));
+        let begin = range.since;
+        let begun = self.db.read(move |conn| {
+            let known = find(conn, project, id)?;
+            Ok::<_, ManageError>((known, webhook::begin(conn, id, begin)?))
+        });
+        let (known, first) = begun.await?;
+        let (range, mut enqueued, mut after) = (Arc::new(range), 0, Some(first));
         while let Some(last) = after {
             let range = Arc::clone(&range);
             let window = self
@@ -203,6 +215,7 @@ impl Bridge {
         let secret = sign::new_secret();
         self.db
             .write_once(move |conn| {
+                webhook::hold(conn, id)?;
                 let known = find(conn, project, id)?;
                 let signing = |until: Option<NaiveDateTime>| until.filter(|until| now < *until);
                 let old = signing(known.old_secret_until);
@@ -226,6 +239,7 @@ impl Bridge {
                 Ok((secret, until))
             })
             .await
+            .inspect(|_| self.webhooks.interrupt(id))
     }
 
     /// Puts a `ping` into an endpoint's outbox. Returns its webhook-id.
@@ -260,6 +274,11 @@ impl Bridge {
         self.signals.webhooks.notify_one();
         Ok(uid)
     }
+}
+
+/// Whether an endpoint begins as if it had never failed. Another URL has not failed yet.
+fn is_anew(known: &Webhook, wish: &Wish, enabled: bool) -> bool {
+    enabled && (known.state != WebhookState::Enabled || known.url != wish.url)
 }
 
 fn find(conn: &mut Conn, project: ProjectId, id: WebhookId) -> Result<Webhook, ManageError> {

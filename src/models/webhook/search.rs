@@ -1,6 +1,6 @@
 //! Looking up what was taken down for an endpoint, and putting it back into the outbox.
 
-use chrono::NaiveDateTime;
+use chrono::{NaiveDateTime, TimeDelta};
 use diesel::prelude::*;
 
 use super::MessageState;
@@ -125,6 +125,44 @@ pub struct Range {
     pub kinds: Option<Vec<String>>,
 }
 
+/// How far the order of ids may be from that of times: clocks of several processes, and transactions that
+/// overtake each other.
+const SLACK: TimeDelta = TimeDelta::hours(1);
+/// Ids that are not worth another step of the search.
+const NEAR: i64 = 10_000;
+
+/// An id of an endpoint's events behind which all are that happened from `since` on. Ids grow with time, so
+/// that a few looks into their index find it.
+pub fn begin(
+    conn: &mut Conn,
+    webhook: WebhookId,
+    since: NaiveDateTime,
+) -> QueryResult<WebhookMessageId> {
+    let since = since - SLACK;
+    let newest: Option<WebhookMessageId> = m::table
+        .filter(m::webhook_id.eq(webhook))
+        .order(m::id.desc())
+        .select(m::id)
+        .first(conn)
+        .optional()?;
+    let (mut before, mut behind) = (0, newest.map_or(0, |id| id.0));
+    while behind - before > NEAR {
+        let middle = before + (behind - before) / 2;
+        let next: Option<(WebhookMessageId, NaiveDateTime)> = m::table
+            .filter(m::webhook_id.eq(webhook))
+            .filter(m::id.ge(WebhookMessageId(middle)))
+            .order(m::id)
+            .select((m::id, m::created_at))
+            .first(conn)
+            .optional()?;
+        match next.filter(|(_, at)| *at < since) {
+            Some((id, _)) => before = id.0,
+            None => behind = middle,
+        }
+    }
+    Ok(WebhookMessageId(before))
+}
+
 /// Looks at the `limit` events of an endpoint that follow `after`, oldest first. Returns those of them
 /// that have come to an end and are in the range, and the last that it looked at, if there are more.
 pub fn window(
@@ -147,7 +185,9 @@ pub fn window(
         .select((m::id, m::created_at, m::kind, m::due_at))
         .load(conn)?;
     let is_full = i64::try_from(rows.len()).is_ok_and(|rows| rows == limit);
-    let last = rows.last().filter(|_| is_full).map(|row| row.0);
+    let is_past = rows.first().is_some_and(|row| row.1 >= range.until + SLACK);
+    let last = rows.last().filter(|_| is_full && !is_past);
+    let last = last.map(|row| row.0);
     let wanted = rows.into_iter().filter(|(_, at, kind, due)| {
         let kinds = range.kinds.as_ref();
         due.is_none()

@@ -195,8 +195,11 @@ pub(super) async fn put(
 ) -> Result<Json<WebhookView>, Problem> {
     let (id, project) = (id.into_inner(), caller.project_id);
     let (wish, enabled) = body.into_inner().check(&state, project).await?;
-    let changed = state.bridge.change_webhook(project, id, wish, enabled);
-    let changed = changed.await?;
+    let bridge = state.bridge.clone();
+    // It comes to its end where the caller does not wait for it.
+    let changed =
+        tokio::spawn(async move { bridge.change_webhook(project, id, wish, enabled).await });
+    let changed = changed.await.map_err(|error| Problem::internal(&error))??;
     let shown = state
         .bridge
         .db

@@ -118,7 +118,7 @@ both_engines! {
         // Threads for the abandoned closure and one other: a second closure that waited for a
         // connection on its thread would leave none for anything else.
         let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1).max_blocking_threads(2).build().unwrap();
+            .worker_threads(1).max_blocking_threads(2).enable_time().build().unwrap();
         let database = TestDb::on(engine).await;
         let db = Db::open(&database.url(), 1).unwrap();
         let abandoned = {
