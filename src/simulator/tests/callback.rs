@@ -157,7 +157,7 @@ async fn anything_but_two_hundred_and_success_is_sent_four_times_the_same() {
 
 #[tokio::test]
 async fn no_answer_is_waited_for_and_sent_four_times() {
-    let sim = Sim::start_with(|options| options.push_timeout = Duration::from_millis(100)).await;
+    let sim = Sim::start_with(|options| options.push_timeout = Duration::from_millis(600)).await;
     let (record, received) = push_answered(&sim, |_| None).await;
     assert_eq!(record.verdict, Verdict::TimedOut);
     assert_eq!(received.len(), 4);
