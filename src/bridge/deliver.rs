@@ -16,6 +16,7 @@ mod clock;
 mod credits;
 mod endpoint;
 mod failure;
+mod hastening;
 mod kept;
 mod lane;
 mod marks;
@@ -69,9 +70,6 @@ use lane::Slot;
 use outcome::Limits;
 use pause::Tally;
 use permits::{Permit, Permits};
-
-/// How long an account is left alone whose secrets do not open.
-const LEFT_ALONE: TimeDelta = TimeDelta::minutes(1);
 
 /// Why deliveries could not be sent.
 #[derive(Debug, Error)]
@@ -293,7 +291,7 @@ impl Bridge {
                 self.look(now).await?;
                 looked = true;
             }
-            let Some(slot) = self.lanes.take(now) else {
+            let Some(mut slot) = self.lanes.take(now) else {
                 if looked {
                     return Ok(None);
                 }
@@ -305,8 +303,9 @@ impl Bridge {
                 self.signals.deliveries.notify_one();
             }
             // What this process cannot send is left to those that can: it may have another master key.
-            if !self.can_send_of(slot.lane).await? {
-                slot.rests(now + LEFT_ALONE);
+            if self.can_send_of(slot.lane).await? {
+                slot.opened();
+            } else if !slot.shut(now) {
                 continue;
             }
             let accounts = self.accounts.all().await?;

@@ -202,23 +202,29 @@ pub struct Roomy {
     pub call: &'static str,
     /// The day in Beijing, counted from 1970.
     pub day: i64,
+    /// When that day is over.
+    #[serde(serialize_with = "timestamp")]
+    pub until: NaiveDateTime,
     /// How many may be made on it.
     pub most: i64,
 }
 
-/// Lifts the pauses of calls whose configured budget was used up and is not any more.
+/// Lifts the pauses of calls whose configured budget was used up on a day and is not any more. What is
+/// stopped for longer than that day is so because of another one's.
 pub fn lift_roomy(conn: &mut Conn, rows: &[Roomy]) -> QueryResult<Vec<Named>> {
     const LIFT: Batch = Batch {
         columns: &[
             ("account_id", Kind::BigInt),
             ("call", Kind::Text),
             ("day", Kind::BigInt),
+            ("until", Kind::Timestamp),
             ("most", Kind::BigInt),
         ],
         sql: "DELETE FROM account_pauses WHERE reason = 'budget_used_up' AND EXISTS ( \
                   SELECT 1 FROM {rows} JOIN budgets b ON b.account_id = r.account_id \
                   AND b.call = r.call AND b.day = r.day WHERE b.used < r.most \
-                  AND r.account_id = account_pauses.account_id AND r.call = account_pauses.call) \
+                  AND r.account_id = account_pauses.account_id AND r.call = account_pauses.call \
+                  AND account_pauses.until <= r.until) \
               RETURNING account_id, call, kind, reason",
     };
     LIFT.load(conn, rows)

@@ -104,12 +104,14 @@ pub fn insert_missing(conn: &mut Conn, rows: &[NewAttempt]) -> QueryResult<()> {
     INSERT.execute(conn, rows).map(drop)
 }
 
-/// Whether what came of this try is stored.
+/// Whether what came of this try is stored. Another try of the same number is not this one: a number is
+/// given back with a claim.
 pub fn is_stored(conn: &mut Conn, row: &NewAttempt) -> QueryResult<bool> {
     diesel::select(diesel::dsl::exists(
         attempts::table
             .filter(attempts::delivery_id.eq(row.delivery_id))
             .filter(attempts::number.eq(row.number))
+            .filter(attempts::started_at.eq(row.started_at))
             .filter(attempts::outcome.ne("interrupted")),
     ))
     .get_result(conn)

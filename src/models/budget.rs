@@ -102,8 +102,10 @@ pub fn of_day(
         .load(conn)
 }
 
-/// Takes back what was counted and not used.
-pub fn give_back(conn: &mut Conn, unused: &[Uses]) -> QueryResult<usize> {
+/// Takes back what was counted and not used: one statement for each call, in the order in which all who
+/// hold several do. Without a transaction around it, it holds one row at a time, and waits for nobody who
+/// waits for it.
+pub fn give_back(conn: &mut Conn, unused: &[Uses]) -> QueryResult<()> {
     const GIVE_BACK: Batch = Batch {
         columns: COLUMNS,
         sql: "UPDATE budgets SET used = budgets.used - r.count, \
@@ -114,5 +116,10 @@ pub fn give_back(conn: &mut Conn, unused: &[Uses]) -> QueryResult<usize> {
               WHERE budgets.account_id = r.account_id AND budgets.call = r.call \
               AND budgets.day = r.day",
     };
-    GIVE_BACK.execute(conn, unused)
+    let mut unused: Vec<&Uses> = unused.iter().collect();
+    unused.sort_unstable_by_key(|uses| (uses.account_id, uses.call, uses.day));
+    for uses in unused {
+        GIVE_BACK.execute(conn, &[uses])?;
+    }
+    Ok(())
 }

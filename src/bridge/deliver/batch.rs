@@ -244,7 +244,7 @@ impl Bridge {
             move |conn, ()| Ok(allowances.give_back(conn, &unused)?),
         );
         match given.await {
-            Ok(lifted) => self.resume_lifted(lane, &lifted).await,
+            Ok(lifted) => self.resume_lifted(lane, &lifted),
             Err(error) => tracing::warn!(%error, "calls that are not made stay counted"),
         }
     }
@@ -304,6 +304,7 @@ impl Stop {
                     until: pause.until + after_midnight(),
                     reason: pause.reason.as_str(),
                     detail: pause.detail.clone(),
+                    call: Some(pause.call.to_owned()),
                 };
                 (id, held)
             };
@@ -389,6 +390,8 @@ impl Order {
             until,
             reason: pause.reason.as_str(),
             detail: pause.detail.clone(),
+            // What passes by itself is not far.
+            call: (pause.kind != PauseKind::BackingOff).then(|| pause.call.clone()),
         }
     }
 

@@ -14,7 +14,7 @@ use crate::bridge::fallback::Stuck;
 use crate::bridge::link;
 use crate::bridge::route::Route;
 use crate::ids::{DeliveryId, IdentityId};
-use crate::models::account_pause::{AccountPause, PauseReason};
+use crate::models::account_pause::AccountPause;
 use crate::models::attempt::NewAttempt;
 use crate::models::delivery::{DeliveryState, Due, Outcome, Postponed, Reason};
 use crate::models::identity::Thought;
@@ -27,6 +27,9 @@ pub(super) struct Book {
     /// Tries of which nothing was heard: stored unless something was recorded after all.
     pub(super) lost: Vec<NewAttempt>,
     pub(super) postponed: Vec<Postponed>,
+    /// The calls and the reasons of the pauses that some of those wait for, where they may be lifted long
+    /// before that.
+    far: BTreeSet<(String, &'static str)>,
     /// What was refused because the person does not follow.
     pub(super) unfollowed: Vec<Unfollowed>,
     /// What becomes of the permissions that were taken.
@@ -84,17 +87,22 @@ impl Book {
         Cow::Owned(outcomes.collect())
     }
 
-    /// The reasons for which deliveries of the batch were made to wait, though no pause of that reason is
-    /// there any more: it was lifted after they were claimed, and what waited for it made due before they
-    /// came to wait.
-    pub(super) fn waits_for(&self, pauses: &[AccountPause]) -> Vec<&'static str> {
-        let waiting: BTreeSet<&'static str> =
-            self.postponed.iter().filter_map(|one| one.reason).collect();
-        let far = [PauseReason::BudgetUsedUp, PauseReason::AccountProblem];
-        let over = far.into_iter().filter(|reason| {
-            waiting.contains(reason.as_str()) && !pauses.iter().any(|pause| pause.reason == *reason)
-        });
-        over.map(|reason| reason.as_str()).collect()
+    /// Whether deliveries of the batch were made to wait for long.
+    pub(super) fn waits(&self) -> bool {
+        !self.far.is_empty()
+    }
+
+    /// The reasons for which deliveries of the batch were made to wait, though the pause is not there any
+    /// more: it was lifted after they were claimed, and what waited for it made due before they came to
+    /// wait.
+    pub(super) fn waits_for(&self, pauses: &[AccountPause]) -> BTreeSet<&'static str> {
+        let is_there = |call: &str, reason: &str| {
+            let mut pauses = pauses.iter();
+            pauses.any(|pause| pause.call == call && pause.reason.as_str() == reason)
+        };
+        let far = self.far.iter();
+        let over = far.filter(|(call, reason)| !is_there(call, reason));
+        over.map(|(_, reason)| *reason).collect()
     }
 
     /// Whether nothing came of anything.
@@ -146,15 +154,30 @@ impl Book {
                 self.tried(due, claimed_at, finished_at, next, msgid, failure);
             }
             Done::Halfway { with_link, then } => {
-                self.enter(due, claimed_at, *then, routes);
+                match *then {
+                    // It was a try, and keeps its number.
+                    Done::Postponed { due_at, pause } => self.outcomes.push(Outcome {
+                        reason: Some(pause.reason),
+                        detail: Some(pause.detail),
+                        due_at: Some(due_at),
+                        unsettled_since: due
+                            .is_unsettled(claimed_at)
+                            .then_some(due.unsettled_since),
+                        ..blank(due, claimed_at)
+                    }),
+                    then => self.enter(due, claimed_at, then, routes),
+                }
                 self.attempts
                     .push(with_link_refused(due, claimed_at, with_link, NOT_WITHOUT));
             }
-            Done::Postponed { due_at, pause } => self.postponed.push(Postponed {
-                reason: Some(pause.reason),
-                detail: Some(pause.detail),
-                ..Postponed::new(due, claimed_at, due_at)
-            }),
+            Done::Postponed { due_at, pause } => {
+                self.far.extend(pause.call.map(|call| (call, pause.reason)));
+                self.postponed.push(Postponed {
+                    reason: Some(pause.reason),
+                    detail: Some(pause.detail),
+                    ..Postponed::new(due, claimed_at, due_at)
+                });
+            }
             Done::AwaitsConsent { due_at, detail } => self.postponed.push(Postponed {
                 detail: Some(detail),
                 ..Postponed::for_consent(due, claimed_at, due_at)

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use chrono::{NaiveDateTime, TimeDelta};
 
-use super::renewal::day;
+use super::renewal::{day, end_of};
 use crate::config::{Budget, CallBudgets};
 use crate::db::Conn;
 use crate::ids::AccountId;
@@ -78,8 +78,9 @@ impl Allowances {
             .collect()
     }
 
-    /// Takes back calls that were counted and are not made. What was stopped until midnight because they
-    /// were counted goes on if there is room again: returns those pauses, which are lifted.
+    /// Takes back calls that were counted and are not made. What was stopped until the midnight of their
+    /// day because they were counted goes on if there is room again: returns those pauses, which are
+    /// lifted.
     pub(super) fn give_back(
         &self,
         conn: &mut Conn,
@@ -96,6 +97,7 @@ impl Allowances {
                     account_id: uses.account_id,
                     call: uses.call,
                     day: uses.day,
+                    until: end_of(uses.day),
                     most: self.per_day(uses.call)?,
                 })
             })

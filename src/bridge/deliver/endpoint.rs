@@ -283,5 +283,6 @@ fn rest(until: NaiveDateTime) -> Pause {
         reason: "endpoint_resting",
         detail: "The endpoint did not take what it was last sent, and is left alone for a moment."
             .to_owned(),
+        call: None,
     }
 }

@@ -134,7 +134,8 @@ impl Bridge {
         Ok(())
     }
 
-    /// Records what is kept for the last time, at the end of the process.
+    /// Records what is kept for the last time, at the end of the process, and waits until nothing is made
+    /// due any more: what is not would wait for its time, which may be midnight.
     pub async fn record_last(&self) {
         let _turn = self.unrecorded.recording.lock().await;
         if let Err(error) = self.record_all_kept().await {
@@ -147,6 +148,7 @@ impl Bridge {
                 "what came of batches is lost with this process"
             );
         }
+        self.hastened().await;
     }
 }
 

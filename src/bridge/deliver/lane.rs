@@ -1,27 +1,33 @@
 //! The lanes of this process: what is due in each account, which of them may send, and how much.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use chrono::{NaiveDateTime, TimeDelta};
 
+use super::hastening::Hastening;
 use super::slots::{Order, Pool, Sizes, Slots};
 use crate::config::Deliver;
 use crate::ids::AccountId;
-use crate::models::account_pause::{ALL_CALLS, AccountPause};
+use crate::models::account_pause::{ALL_CALLS, AccountPause, PauseKind, PauseReason};
 use crate::models::delivery::{Head, Priority};
 
 /// How long it is believed what is due and who is paused, while there is work.
 const BELIEVED: Duration = Duration::from_millis(50);
-/// How often a lane that is held is searched for what cannot wait any longer.
+/// How often a lane that is held, or that this process cannot open, is searched for what cannot wait any
+/// longer.
 const SEARCHED: TimeDelta = TimeDelta::seconds(60);
+
+const SHUT: &str = "The secrets of the account do not open: they were sealed under another master key, or \
+                    are damaged. Start every process with that key, or give the account its secrets anew.";
 
 /// What this process knows of all lanes.
 #[derive(Debug)]
 pub struct Lanes {
     state: Mutex<State>,
     batch_rows: i64,
+    hastening: Arc<Hastening>,
 }
 
 #[derive(Debug)]
@@ -42,8 +48,21 @@ struct Lane {
     window: Option<i64>,
     /// Its rate is used up until then.
     rests_until: Option<NaiveDateTime>,
-    /// When it was last searched for what cannot wait any longer.
-    searched_at: Option<NaiveDateTime>,
+    /// When it was last searched for what cannot wait any longer, by [`Priority::rank`].
+    searched: BTreeMap<i32, NaiveDateTime>,
+    /// Whether this process could not open it when it last looked.
+    is_shut: bool,
+}
+
+impl Lane {
+    fn rests(&self, now: NaiveDateTime) -> bool {
+        self.rests_until.is_some_and(|until| now < until)
+    }
+
+    fn is_searched(&self, rank: i32, now: NaiveDateTime) -> bool {
+        let searched = self.searched.get(&rank);
+        searched.is_some_and(|at| now - *at < SEARCHED)
+    }
 }
 
 /// How an account may send.
@@ -68,6 +87,8 @@ pub(super) struct Slot {
     pub(super) priority: Priority,
     pub(super) mode: Mode,
     pub(super) limit: i64,
+    /// Whether this process could not open the lane when it last looked.
+    was_shut: bool,
 }
 
 impl Drop for Slot {
@@ -94,7 +115,13 @@ impl Lanes {
                 seen_at: None,
             }),
             batch_rows: settings.batch_rows,
+            hastening: Arc::default(),
         }
+    }
+
+    /// What is being made due beside the steps.
+    pub(super) fn hastening(&self) -> &Arc<Hastening> {
+        &self.hastening
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -116,7 +143,7 @@ impl Lanes {
         state.read_at = None;
         for lane in state.lanes.values_mut() {
             lane.rests_until = None;
-            lane.searched_at = None;
+            lane.searched.clear();
         }
     }
 
@@ -131,7 +158,8 @@ impl Lanes {
         read_at.is_none_or(|read_at| read_at.elapsed() > BELIEVED)
     }
 
-    /// What was found due, and who is paused. Returns whether somebody else has lifted a pause.
+    /// What was found due, and who is paused. Returns whether somebody else has lifted a pause in which
+    /// the owner of an account had to act.
     pub(super) fn learn(&self, heads: Vec<Head>, pauses: Vec<AccountPause>) -> bool {
         let mut state = self.state();
         state.heads = heads;
@@ -141,8 +169,8 @@ impl Lanes {
             state.paused(pause);
         }
         before.iter().any(|(account, before)| {
-            let now = state.pauses.get(account).map_or(0, Vec::len);
-            now < before.len()
+            let now = state.pauses.get(account).map_or(0, |now| stopped(now));
+            now < stopped(before)
         })
     }
 
@@ -151,6 +179,8 @@ impl Lanes {
         let mut state = self.state();
         let (_, head, priority, pool, mode) = state.next(now)?;
         state.slots.take(head.lane, pool);
+        let lane = state.lanes.get(&head.lane);
+        let was_shut = lane.is_some_and(|lane| lane.is_shut);
         let limit = match &mode {
             Mode::Well | Mode::Search(_) => self.batch_rows,
             Mode::Careful(window) => (*window).min(self.batch_rows),
@@ -163,6 +193,7 @@ impl Lanes {
             priority,
             mode,
             limit,
+            was_shut,
         })
     }
 
@@ -181,7 +212,7 @@ impl State {
     fn next(&self, now: NaiveDateTime) -> Option<(Order, Head, Priority, Pool, Mode)> {
         let possible = self.heads.iter().filter_map(|head| {
             let priority = Priority::of_rank(head.rank)?;
-            let mode = self.mode(head.lane, now)?;
+            let mode = self.mode(head, now)?;
             let pool = match mode {
                 Mode::Well => self.slots.pool(head.lane, priority),
                 Mode::Careful(_) => self.slots.pool_alone(head.lane, false),
@@ -194,27 +225,25 @@ impl State {
     }
 
     /// How a lane may send; not at all, if none.
-    fn mode(&self, id: AccountId, now: NaiveDateTime) -> Option<Mode> {
-        let lane = self.lanes.get(&id);
-        let pauses = self.pauses.get(&id);
+    fn mode(&self, head: &Head, now: NaiveDateTime) -> Option<Mode> {
+        let lane = self.lanes.get(&head.lane);
+        let is_searched = lane.is_some_and(|lane| lane.is_searched(head.rank, now));
+        // Whatever else is known of it: whoever asks for the next one must not get it over and over.
+        if lane.is_some_and(|lane| lane.rests(now) || lane.is_shut && is_searched) {
+            return None;
+        }
+        let pauses = self.pauses.get(&head.lane);
         let pause = pauses.and_then(|all| all.iter().find(|pause| pause.call == ALL_CALLS));
         match pause {
             Some(pause) if pause.holds(now) => {
-                let searched = lane.and_then(|lane| lane.searched_at);
-                return searched
-                    .is_none_or(|at| now - at >= SEARCHED)
-                    .then(|| Mode::Search(Box::new(pause.clone())));
+                (!is_searched).then(|| Mode::Search(Box::new(pause.clone())))
             }
-            Some(pause) if pause.probes(now) => return Some(Mode::Probe),
-            _ => {}
+            Some(pause) if pause.probes(now) => Some(Mode::Probe),
+            _ => {
+                let window = lane.and_then(|lane| lane.window);
+                Some(window.map_or(Mode::Well, Mode::Careful))
+            }
         }
-        let Some(lane) = lane else {
-            return Some(Mode::Well);
-        };
-        if lane.rests_until.is_some_and(|until| now < until) {
-            return None;
-        }
-        Some(lane.window.map_or(Mode::Well, Mode::Careful))
     }
 
     fn paused(&mut self, pause: AccountPause) {
@@ -230,17 +259,41 @@ impl Slot {
     /// There is no more of it than was claimed.
     pub(super) fn exhausted(&self, now: NaiveDateTime) {
         let mut state = self.lanes.state();
-        match self.mode {
+        state.forget(self.lane, self.priority);
+        if let Mode::Search(_) = self.mode {
             // Its queue is still there, and is searched again after a while.
-            Mode::Search(_) => {
-                let heads = state.heads.iter();
-                let last = heads.filter(|head| head.lane == self.lane).count() <= 1;
-                state.forget(self.lane, self.priority);
-                if last {
-                    state.lanes.entry(self.lane).or_default().searched_at = Some(now);
-                }
-            }
-            _ => state.forget(self.lane, self.priority),
+            let lane = state.lanes.entry(self.lane).or_default();
+            lane.searched.insert(self.priority.rank(), now);
+        }
+    }
+
+    /// This process cannot open the lane. At first it is left to those that can. Later, as that may be
+    /// nobody, only what cannot wait any longer is to be claimed: returns whether to do that.
+    pub(super) fn shut(&mut self, now: NaiveDateTime) -> bool {
+        let mut state = self.lanes.state();
+        let lane = state.lanes.entry(self.lane).or_default();
+        if !std::mem::replace(&mut lane.is_shut, true) {
+            let ranks = Priority::ALL.iter().map(|priority| priority.rank());
+            lane.searched = ranks.map(|rank| (rank, now)).collect();
+            return false;
+        }
+        drop(state);
+        if !matches!(self.mode, Mode::Search(_)) {
+            self.mode = Mode::Search(Box::new(shut(self.lane, now)));
+        }
+        self.limit = self.lanes.batch_rows;
+        true
+    }
+
+    /// This process can open the lane.
+    pub(super) fn opened(&self) {
+        if !self.was_shut {
+            return;
+        }
+        let mut state = self.lanes.state();
+        if let Some(lane) = state.lanes.get_mut(&self.lane) {
+            lane.is_shut = false;
+            lane.searched.clear();
         }
     }
 
@@ -279,5 +332,27 @@ impl State {
         let rank = priority.rank();
         self.heads
             .retain(|head| (head.lane, head.rank) != (lane, rank));
+    }
+}
+
+/// Of how many pauses the owner of the account has to act.
+fn stopped(pauses: &[AccountPause]) -> usize {
+    let stopped = pauses
+        .iter()
+        .filter(|pause| pause.kind == PauseKind::Stopped);
+    stopped.count()
+}
+
+/// What a lane waits for that this process cannot open. It is nowhere stored: others may open it.
+fn shut(lane: AccountId, now: NaiveDateTime) -> AccountPause {
+    AccountPause {
+        account_id: lane,
+        call: ALL_CALLS.to_owned(),
+        kind: PauseKind::BackingOff,
+        reason: PauseReason::AccountProblem,
+        detail: SHUT.to_owned(),
+        until: now + SEARCHED,
+        failures: 1,
+        since: now,
     }
 }

@@ -31,6 +31,8 @@ pub(super) struct Pause {
     pub(super) reason: &'static str,
     /// The same in a sentence.
     pub(super) detail: String,
+    /// The call of the account that is paused, or [`ALL_CALLS`], where that may be over long before.
+    pub(super) call: Option<String>,
 }
 
 /// What a failure says of the account.

@@ -365,6 +365,7 @@ pub(super) fn slow(now: NaiveDateTime) -> Pause {
         detail: "The messages before it took so long that another process might have tried it at \
                  the same time. It is next."
             .to_owned(),
+        call: None,
     }
 }
 
@@ -375,5 +376,6 @@ pub(super) fn busy(now: NaiveDateTime) -> Pause {
         reason: "one_at_a_time",
         detail: "Another message is being sent to the person, and WeChat takes one at a time."
             .to_owned(),
+        call: None,
     }
 }

@@ -2,6 +2,7 @@
 //! transaction.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use chrono::NaiveDateTime;
@@ -78,6 +79,8 @@ pub(super) struct Recorded {
     changed: Option<Changed>,
     /// Calls whose budget is not used up after all.
     roomy: Vec<Named>,
+    /// Reasons for which deliveries came to wait, though they are over.
+    over: BTreeSet<&'static str>,
 }
 
 /// What became of an account's pauses.
@@ -137,22 +140,20 @@ impl Bridge {
     /// Tells what was recorded; the slot is there unless that was late.
     pub(super) async fn follow_up(&self, recorded: Recorded, record: &Record, slot: Option<&Slot>) {
         self.awaited.tell(record.notifications.iter().copied());
+        let mut lifted = recorded.roomy;
         if let Some(changed) = recorded.changed {
             let account = record.account.as_ref();
             let app_id = account.map_or("", |account| account.app_id.as_str());
             pause::tell_set(app_id, &changed.begun, &record.verdict.pauses);
             pause::tell_lifted(app_id, &changed.lifted);
-            let over = record.book.waits_for(&changed.pauses);
             if let Some(slot) = slot {
                 slot.learn_pauses(changed.pauses);
             }
-            self.resume_waiting(record.lane, over).await;
             if !changed.lifted.is_empty() {
-                self.resume_lifted(record.lane, &changed.lifted).await;
                 self.wake_delivery();
             }
+            lifted.extend(changed.lifted);
         }
-        self.resume_lifted(record.lane, &recorded.roomy).await;
         for attempt in &record.book.attempts {
             metrics::attempt(attempt.outcome);
         }
@@ -173,6 +174,8 @@ impl Bridge {
         if recorded.moved > 0 {
             self.wake_delivery();
         }
+        self.resume_waiting(record.lane, recorded.over);
+        self.resume_lifted(record.lane, &lifted);
     }
 
     /// What is not recorded is sent again, or not known for ever, so a statement that failed, by a
@@ -252,6 +255,7 @@ impl Bridge {
                 ends,
                 changed,
                 roomy: Vec::new(),
+                over: BTreeSet::new(),
             })
         };
         // Beside it, as all who send from the account wait for whoever holds its budget.
@@ -260,6 +264,7 @@ impl Bridge {
                 Ok(roomy) => recorded.roomy = roomy,
                 Err(error) => tracing::warn!(%error, "calls that were not made stay counted"),
             }
+            recorded.over = over(conn, &counted);
             Ok(recorded)
         };
         self.db.write_then(write, give_back).await
@@ -268,6 +273,22 @@ impl Bridge {
 
 fn is_worth_another_try(error: &DbError) -> bool {
     matches!(error.cause(), Cause::Data | Cause::Busy | Cause::Unclear)
+}
+
+/// The reasons for which deliveries came to wait, though they are over. To be looked at after they are
+/// recorded: whoever lifts a pause makes due what waits for it after that, so that one of the two sees what
+/// the other has done.
+fn over(conn: &mut Conn, record: &Record) -> BTreeSet<&'static str> {
+    if !record.book.waits() {
+        return BTreeSet::new();
+    }
+    match account_pause::of_account(conn, record.lane) {
+        Ok(pauses) => record.book.waits_for(&pauses),
+        Err(error) => {
+            tracing::warn!(%error, "what waits for a pause that is over waits for its time");
+            BTreeSet::new()
+        }
+    }
 }
 
 fn pauses(conn: &mut Conn, lane: AccountId, verdict: &Verdict) -> diesel::QueryResult<Changed> {

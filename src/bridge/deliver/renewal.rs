@@ -1,7 +1,7 @@
 //! When what is used up comes back: WeChat counts some limits by the minute, and others by the day,
 //! which begins at midnight in Beijing.
 
-use chrono::{NaiveDateTime, NaiveTime, TimeDelta};
+use chrono::{DateTime, NaiveDateTime, NaiveTime, TimeDelta};
 
 use super::failure::{Remedy, verdict};
 use crate::bridge::token::TokenError;
@@ -15,6 +15,11 @@ const BEIJING: TimeDelta = TimeDelta::hours(8);
 /// The day in Beijing, counted from 1970.
 pub(in crate::bridge) fn day(now: NaiveDateTime) -> i64 {
     (now + BEIJING).and_utc().timestamp().div_euclid(86_400)
+}
+
+/// When that day is over.
+pub(super) fn end_of(day: i64) -> NaiveDateTime {
+    DateTime::UNIX_EPOCH.naive_utc() + TimeDelta::days(day + 1) - BEIJING
 }
 
 /// When WeChat renews the day's quota.
@@ -39,4 +44,19 @@ pub(in crate::bridge) fn renewed_at(
         (Remedy::Midnight, _) => next_midnight(now),
         _ => now + MINUTE,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_day_ends_at_the_next_midnight() {
+        for seconds in [0, 57_599, 57_600, 1_790_000_000] {
+            let now = DateTime::from_timestamp(seconds, 250_000_000)
+                .unwrap()
+                .naive_utc();
+            assert_eq!(end_of(day(now)), next_midnight(now), "{seconds}");
+        }
+    }
 }

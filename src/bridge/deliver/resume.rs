@@ -1,5 +1,7 @@
 //! Sending again after a pause: by itself when a call works, or by hand.
 
+use std::collections::BTreeSet;
+
 use super::clock::ROUND;
 use crate::bridge::Bridge;
 use crate::bridge::accounts::AccountError;
@@ -61,23 +63,35 @@ impl Bridge {
 
     /// Makes due what waited for pauses that were lifted. What waited for WeChat to be less busy has its
     /// own time, and not a far one. That goes for the others too should this fail.
-    pub(super) async fn resume_lifted(&self, account: AccountId, lifted: &[Named]) {
+    pub(super) fn resume_lifted(&self, account: AccountId, lifted: &[Named]) {
         let far = lifted.iter().filter(|pause| {
             pause.kind == PauseKind::Stopped || pause.reason == PauseReason::BudgetUsedUp
         });
         let words = far.map(|pause| pause.reason.as_str()).collect();
-        self.resume_waiting(account, words).await;
+        self.resume_waiting(account, words);
     }
 
-    /// The same for what waits for these reasons.
-    pub(super) async fn resume_waiting(&self, account: AccountId, words: Vec<&'static str>) {
-        if words.is_empty() {
+    /// The same for what waits for these reasons. Beside the steps: there may be any number, and whoever
+    /// sends holds leases and turns meanwhile. See [`Bridge::hastened`].
+    pub(super) fn resume_waiting(&self, account: AccountId, words: BTreeSet<&'static str>) {
+        let Some(mut turn) = self.lanes.hastening().begin(account, words) else {
             return;
-        }
-        if let Err(error) = self.hasten(account, words).await {
-            tracing::warn!(%error, "what waited for a pause that is over waits for its time");
-        }
-        self.wake_delivery();
+        };
+        let bridge = self.clone();
+        tokio::spawn(async move {
+            while let Some(words) = turn.go_on() {
+                let words = words.into_iter().collect();
+                if let Err(error) = bridge.hasten(account, words).await {
+                    tracing::warn!(%error, "what waited for a pause that is over waits for its time");
+                }
+                bridge.wake_delivery();
+            }
+        });
+    }
+
+    /// Completes when this process makes nothing due any more that waited for a pause.
+    pub async fn hastened(&self) {
+        self.lanes.hastening().settled().await;
     }
 
     /// Makes due what waits for these reasons. After the pause is lifted, and not with it: there may be

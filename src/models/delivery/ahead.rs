@@ -4,9 +4,10 @@ use chrono::{NaiveDateTime, TimeDelta};
 use diesel::dsl::max;
 use diesel::prelude::*;
 use diesel::sql_query;
+use diesel::sql_types::{Nullable, Timestamp};
 
 use crate::db::Conn;
-use crate::db::schema::{account_pauses, attempts, deliveries, events, webhook_messages};
+use crate::db::schema::{account_pauses, attempts, deliveries, webhook_messages};
 
 /// Whether the newest of what is stored all the time is dated later than that: of deliveries, tries,
 /// events, events for endpoints and pauses.
@@ -21,11 +22,7 @@ pub fn is_ahead(conn: &mut Conn, latest: NaiveDateTime) -> QueryResult<bool> {
         .select(attempts::finished_at)
         .first(conn)
         .optional()?;
-    let event: Option<NaiveDateTime> = events::table
-        .order(events::id.desc())
-        .select(events::received_at)
-        .first(conn)
-        .optional()?;
+    let event = newest_event(conn)?;
     let told: Option<NaiveDateTime> = webhook_messages::table
         .order(webhook_messages::id.desc())
         .select(webhook_messages::created_at)
@@ -36,6 +33,27 @@ pub fn is_ahead(conn: &mut Conn, latest: NaiveDateTime) -> QueryResult<bool> {
         .first(conn)?;
     let newest = [delivery, attempt, event, told, pause].into_iter().max();
     Ok(newest.flatten().is_some_and(|newest| newest > latest))
+}
+
+/// When the newest event came. Events have no index over their ids alone: those that wait have one, and
+/// those that were processed one for each account.
+fn newest_event(conn: &mut Conn) -> QueryResult<Option<NaiveDateTime>> {
+    #[derive(QueryableByName)]
+    struct Newest {
+        #[diesel(sql_type = Nullable<Timestamp>)]
+        newest: Option<NaiveDateTime>,
+    }
+    let found: Newest = sql_query(
+        "SELECT MAX(received_at) AS newest FROM ( \
+             SELECT (SELECT e.received_at FROM events e WHERE e.account_id = a.id \
+                 AND e.state <> 0 ORDER BY e.id DESC LIMIT 1) AS received_at FROM accounts a \
+             UNION ALL \
+             SELECT (SELECT e.received_at FROM events e WHERE e.state = 0 \
+                 ORDER BY e.id DESC LIMIT 1) \
+         ) newest_of_each",
+    )
+    .get_result(conn)?;
+    Ok(found.newest)
 }
 
 /// Makes due what is planned for later, but for what waits for its `send_at`: at most `limit` of it.

@@ -108,7 +108,8 @@ pub fn close_overdue(
 
 /// The next attempts that are old. One that is dated later than now was made before the clock went back,
 /// or by a process whose clock is ahead: its date says nothing. It is as old as the next one behind it that
-/// has a date to believe, and must not hold that up.
+/// has a date to believe, and must not hold that up. Where its time has come meanwhile, what is behind it
+/// waits with it: never twice as long as others.
 fn old(
     conn: &mut Conn,
     position: i64,

@@ -96,10 +96,12 @@ both_engines! {
     async fn what_a_replica_sent_whose_clock_is_ahead_waits_for_its_receipt_all_the_same(rig: Rig) {
         rig.bound("a", 0, 1, true).await;
         rig.bound("b", 0, 2, true).await;
-        rig.clock.advance(Duration::from_secs(300));
+        // Further ahead than a receipt is waited for: its date is not to be believed even then.
+        let patience = rig.bridge.config.deliver.receipt_seconds;
+        rig.clock.advance(Duration::from_secs(2 * patience));
         let one = rig.notify(&["a"]).await.notification_id;
         rig.settle().await;
-        rig.clock.turn_back(Duration::from_secs(300));
+        rig.clock.turn_back(Duration::from_secs(2 * patience));
         rig.bridge.overdue_step().await.unwrap();
         assert_eq!(rig.count(one, DeliveryState::Sent).await, 1, "it was sent just now");
         let other = rig.notify(&["b"]).await.notification_id;
@@ -107,10 +109,29 @@ both_engines! {
         rig.bridge.overdue_step().await.unwrap();
         assert_eq!(rig.count(one, DeliveryState::Sent).await, 1);
         // It is as old as what was sent after it.
-        rig.clock.advance(Duration::from_secs(rig.bridge.config.deliver.receipt_seconds));
+        rig.clock.advance(Duration::from_secs(patience));
         rig.bridge.overdue_step().await.unwrap();
         assert_eq!(rig.count(one, DeliveryState::NoReceipt).await, 1);
         assert_eq!(rig.count(other, DeliveryState::NoReceipt).await, 1);
+    }
+
+    async fn what_was_sent_by_a_clock_a_little_ahead_waits_as_long_longer_with_what_is_behind_it(rig: Rig) {
+        rig.bound("a", 0, 1, true).await;
+        rig.bound("b", 0, 2, true).await;
+        let patience = rig.bridge.config.deliver.receipt_seconds;
+        rig.clock.advance(Duration::from_secs(300));
+        let one = rig.notify(&["a"]).await.notification_id;
+        rig.settle().await;
+        rig.clock.turn_back(Duration::from_secs(300));
+        let other = rig.notify(&["b"]).await.notification_id;
+        rig.settle().await;
+        for (seconds, closed) in [(patience, 0), (299, 0), (1, 1)] {
+            rig.clock.advance(Duration::from_secs(seconds));
+            rig.bridge.overdue_step().await.unwrap();
+            for id in [one, other] {
+                assert_eq!(rig.count(id, DeliveryState::NoReceipt).await, closed, "{seconds}");
+            }
+        }
     }
 
     async fn the_age_of_what_began_while_the_clock_was_ahead_counts_from_now(rig: Rig) {

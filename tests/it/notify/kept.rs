@@ -8,8 +8,8 @@ use queqiao::db::{Conn, Db, DbError, Engine};
 use serde_json::{Value, json};
 
 use super::customer::CUSTOM_SEND;
-use super::ways::{CHANNELS, Ways, route};
-use crate::invariants::OA;
+use super::ways::{CHANNELS, TEMPLATE_SEND, Ways, route};
+use crate::invariants::{MP, OA};
 use crate::support::{Fixture, postgres};
 
 async fn execute(db: &Db, sql: &'static str) {
@@ -89,6 +89,53 @@ both_engines! {
             assert_eq!((&delivery["state"], ways.seen(person)), (&json!("delivered"), 1), "{channel}: {delivery}");
             assert_eq!(delivery["attempts"].as_array().unwrap().len(), 1, "{delivery}");
         }
+    }
+
+    async fn a_try_that_ended_halfway_is_not_taken_for_the_one_after_it(ways: Ways) {
+        let staff = prepared(&ways, 1, "template").await;
+        let (stage, bridge) = (&ways.stage, &ways.stage.app.bridge);
+        let released = |page: &str| {
+            let pages = vec![page.to_owned()];
+            stage.world().change_account(MP, |settings| settings.pages = pages).unwrap();
+        };
+        released("pages/there");
+        let mut opening = route("template");
+        opening["mini_program"] = json!({"app_id": MP, "path": "pages/new"});
+        opening["url"] = json!("https://example.com/1");
+        ways.set_routes(json!([opening])).await;
+        let list = stage.notify(&staff).await;
+        let sending = || {
+            let bridge = bridge.clone();
+            tokio::spawn(async move { bridge.deliver_step().await })
+        };
+        // WeChat refuses the page so late that the message is not sent without it.
+        let calls = stage.calls(TEMPLATE_SEND);
+        let held = stage.world().hold_next(TEMPLATE_SEND).unwrap();
+        let first = sending();
+        while stage.calls(TEMPLATE_SEND) == calls {
+            tokio::task::yield_now().await;
+        }
+        stage.app.advance(Duration::from_secs(125));
+        drop(held);
+        first.await.unwrap().unwrap();
+        let delivery = stage.delivery(&list).await;
+        assert_eq!((&delivery["state"], &delivery["attempts"][0]["errcode"]), (&json!("queued"), &json!(40165)), "{delivery}");
+        released("pages/new");
+        stage.app.advance(Duration::from_secs(1));
+        let held = stage.world().hold_next(TEMPLATE_SEND).unwrap();
+        let second = sending();
+        shown(&ways, 1).await;
+        execute(&bridge.db, "ALTER TABLE attempts RENAME TO attempts_away").await;
+        drop(held);
+        second.await.unwrap().unwrap_err();
+        execute(&bridge.db, "ALTER TABLE attempts_away RENAME TO attempts").await;
+        bridge.deliver_step().await.unwrap();
+        let delivery = stage.delivery(&list).await;
+        assert!(is_settled(&delivery), "{delivery}");
+        let attempts = delivery["attempts"].as_array().unwrap().iter();
+        let attempts: Vec<_> = attempts.map(|one| (&one["number"], &one["outcome"])).collect();
+        assert_eq!(attempts, [(&json!(1), &json!("refused")), (&json!(2), &json!("accepted"))]);
+        assert_eq!(ways.seen(1), 1);
     }
 
     async fn a_process_with_another_master_key_claims_no_message(ways: Ways) {
@@ -178,7 +225,7 @@ async fn what_is_being_recorded_is_claimed_by_nobody() {
     let ways = Ways::on(Engine::Postgres).await;
     let staff = prepared(&ways, 1, "template").await;
     let (stage, bridge) = (&ways.stage, ways.stage.app.bridge.clone());
-    let path = super::ways::TEMPLATE_SEND;
+    let path = TEMPLATE_SEND;
     let before = stage.calls(path);
     let list = stage.notify(&staff).await;
     let held = stage.world().hold_next(path).unwrap();

@@ -41,7 +41,7 @@ pub(super) struct Rig {
     pub(super) project: ProjectId,
     pub(super) accounts: [AccountId; 2],
     simulator: Simulator,
-    _database: TestDb,
+    pub(super) database: TestDb,
 }
 
 impl Fixture for Rig {
@@ -85,7 +85,7 @@ impl Rig {
             project,
             accounts,
             simulator,
-            _database: database,
+            database,
         };
         rig.set_routes(json!([route(APPS[0]), route(APPS[1])]))
             .await;
@@ -228,7 +228,9 @@ impl Rig {
     }
 
     pub(super) async fn deliver(&self) -> Step {
-        self.bridge.deliver_step().await.unwrap()
+        let step = self.bridge.deliver_step().await.unwrap();
+        self.bridge.hastened().await;
+        step
     }
 
     /// As another process would claim from the first account.

@@ -4,6 +4,7 @@ use diesel::result::{DatabaseErrorKind, Error};
 use queqiao::bridge::receive::Inserter;
 use queqiao::db::Conn;
 use queqiao::ids::{AccountId, EventId};
+use queqiao::models::delivery;
 use queqiao::models::event::{self, Event, FAILED, NewEvent, PROCESSED, Processed, WAITING};
 
 use super::ground::{Ground, at};
@@ -175,5 +176,20 @@ both_engines! {
         assert_eq!(claim(conn, 10), ids);
         let again = event::by_id(conn, &[ground.official], ids[0]).unwrap().unwrap();
         assert_eq!((again.state, again.problem), (WAITING, None));
+    }
+
+    async fn that_the_clock_went_back_is_seen_by_the_newest_event(ground: Ground) {
+        let conn = &mut ground.conn();
+        assert!(!delivery::is_ahead(conn, at(0)).unwrap(), "there is none");
+        store(conn, ground.official, 3);
+        let late = NewEvent { received_at: at(100), ..new_event(ground.second, 9, 9) };
+        event::insert_many(conn, &[late]).unwrap();
+        // Whether it waits or was processed.
+        for _ in 0..2 {
+            assert!(delivery::is_ahead(conn, at(99)).unwrap());
+            assert!(!delivery::is_ahead(conn, at(100)).unwrap());
+            let done: Vec<Processed> = all(conn, ground.second).iter().map(|event| processed(event.id)).collect();
+            event::finish(conn, &done).unwrap();
+        }
     }
 }

@@ -1,10 +1,14 @@
 //! Pauses and budgets, as processes share them.
 
-use queqiao::db::DbError;
-use queqiao::models::account_pause::{self, ALL_CALLS, NewPause, PauseKind, PauseReason, Worked};
+use diesel::Connection as _;
+use queqiao::db::{DbError, Engine};
+use queqiao::models::account_pause::{
+    self, ALL_CALLS, NewPause, PauseKind, PauseReason, Roomy, Worked,
+};
 use queqiao::models::budget::{self, Uses};
 
 use super::ground::{Ground, at};
+use crate::support::{Fixture as _, postgres};
 
 fn pause(
     ground: &Ground,
@@ -110,6 +114,29 @@ both_engines! {
         assert_eq!((used.used, used.minute_used, used.second_used), (5, 1, 0));
     }
 
+    async fn calls_given_back_for_yesterday_lift_no_pause_of_today(ground: Ground) {
+        let conn = &mut ground.conn();
+        for day in [7, 8] {
+            budget::reserve(conn, &[uses(&ground, day, 100, 10)]).unwrap();
+        }
+        let mut stopped = pause(&ground, "template/send", PauseKind::UsedUp, 150, 200);
+        stopped.reason = PauseReason::BudgetUsedUp;
+        account_pause::set(conn, &[stopped]).unwrap();
+        let mut lifted = |day, until| {
+            budget::give_back(conn, &[uses(&ground, day, 100, 1)]).unwrap();
+            let roomy = Roomy {
+                account_id: ground.official,
+                call: "template/send",
+                day,
+                until: at(until),
+                most: 10,
+            };
+            account_pause::lift_roomy(conn, &[roomy]).unwrap().len()
+        };
+        assert_eq!(lifted(7, 100), 0);
+        assert_eq!(lifted(8, 200), 1);
+    }
+
     async fn those_who_reserve_at_once_never_see_the_same_count(ground: Ground) {
         let mut tasks = Vec::new();
         for _ in 0..12 {
@@ -126,4 +153,37 @@ both_engines! {
         seen.sort_unstable();
         assert_eq!(seen, (1..=12).map(|turn| turn * 5).collect::<Vec<i64>>());
     }
+}
+
+/// Whoever counts takes the calls in their order; whoever gives back must not wait for one of them with
+/// another one in hand.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn giving_back_several_calls_holds_one_at_a_time() {
+    if !postgres::is_there() {
+        return;
+    }
+    let ground = Ground::on(Engine::Postgres).await;
+    let of = |call: &'static str, count: i64| Uses {
+        call,
+        ..uses(&ground, 7, 100, count)
+    };
+    let calls = ["custom/send", "template/send"];
+    let mut counting = ground.conn();
+    budget::reserve(&mut counting, &calls.map(|call| of(call, 5))).unwrap();
+    let unused = [of(calls[1], 2), of(calls[0], 2)];
+    let mut other = ground.conn();
+    let giving = counting.transaction(|counting| {
+        budget::hold(counting, ground.official, calls[0], 7)?;
+        let giving = std::thread::spawn(move || budget::give_back(&mut other, &unused));
+        while !postgres::waits_for_a_lock(ground.database.text()) {
+            std::thread::yield_now();
+        }
+        budget::reserve(counting, &[of(calls[1], 1)])?;
+        Ok::<_, DbError>(giving)
+    });
+    giving.unwrap().join().unwrap().unwrap();
+    let mut used = budget::of_day(&mut ground.conn(), &[ground.official], 7).unwrap();
+    used.sort_unstable();
+    let used: Vec<i64> = used.into_iter().map(|(_, _, used)| used).collect();
+    assert_eq!(used, [3, 4]);
 }

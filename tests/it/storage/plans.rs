@@ -205,6 +205,9 @@ async fn what_is_due_is_found_through_indexes() {
     reads("deliveries", &|conn| {
         delivery::hasten(conn, account, &["account_problem"], at(0), 9).map(drop)
     });
+    for table in ["events", "attempts", "deliveries", "webhook_messages"] {
+        reads(table, &|conn| delivery::is_ahead(conn, at(0)).map(drop));
+    }
     let dead = Filter {
         states: vec![DeliveryState::Failed, DeliveryState::Unreachable],
         ..Filter::default()

@@ -263,6 +263,7 @@ impl TestApp {
                 bridge.overdue_step().await.unwrap(),
                 bridge.webhook_step().await.unwrap(),
             ];
+            bridge.hastened().await;
             bridge.webhooks_settled().await;
             if steps.contains(&Step::Worked) {
                 continue;

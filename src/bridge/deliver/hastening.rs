@@ -1,0 +1,91 @@
+//! Which accounts have a task under way that makes due what waited for a pause, and for what.
+
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+
+use crate::ids::AccountId;
+
+/// Reasons for which deliveries wait.
+type Words = BTreeSet<&'static str>;
+
+/// The tasks of this process: one for each account, so that none does the work of another one.
+#[derive(Debug, Default)]
+pub(super) struct Hastening {
+    /// What is asked for and not begun yet.
+    asked: Mutex<HashMap<AccountId, Words>>,
+    over: Notify,
+}
+
+impl Hastening {
+    /// Begins with these, if there are any. None where another task goes on with them.
+    pub(super) fn begin(self: &Arc<Self>, account: AccountId, words: Words) -> Option<Turn> {
+        if words.is_empty() {
+            return None;
+        }
+        match self.asked().entry(account) {
+            Entry::Occupied(mut known) => {
+                known.get_mut().extend(words);
+                return None;
+            }
+            Entry::Vacant(free) => drop(free.insert(words)),
+        }
+        Some(Turn {
+            hastening: Arc::clone(self),
+            account,
+            is_over: false,
+        })
+    }
+
+    /// Completes when there is no task.
+    pub(super) async fn settled(&self) {
+        loop {
+            let over = self.over.notified();
+            tokio::pin!(over);
+            // Registered before looking, so that the last one's end is not missed.
+            over.as_mut().enable();
+            if self.asked().is_empty() {
+                return;
+            }
+            over.await;
+        }
+    }
+
+    fn asked(&self) -> MutexGuard<'_, HashMap<AccountId, Words>> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// An account's task; over when dropped, however it ends.
+#[derive(Debug)]
+pub(super) struct Turn {
+    hastening: Arc<Hastening>,
+    account: AccountId,
+    is_over: bool,
+}
+
+impl Turn {
+    /// What to go on with; none ends it.
+    pub(super) fn go_on(&mut self) -> Option<Words> {
+        let mut asked = self.hastening.asked();
+        let words = std::mem::take(asked.get_mut(&self.account)?);
+        if words.is_empty() {
+            // Under the same lock: what is asked for from now on begins anew.
+            asked.remove(&self.account);
+            self.is_over = true;
+            return None;
+        }
+        Some(words)
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        if !self.is_over {
+            self.hastening.asked().remove(&self.account);
+        }
+        self.hastening.over.notify_waiters();
+    }
+}
