@@ -179,7 +179,7 @@ fn know(runtime: &Runtime, db: &Db) {
         let stored = runtime.block_on(db.write(move |conn| {
             let mini = account::by_app_id(conn, MINI_APP_ID)?.expect("the mini-program");
             let now = Clock::system().now();
-            for person in chunk {
+            for &person in &chunk {
                 let openid = population::openid(MINI_APP_ID, person);
                 let unionid = population::unionid(person);
                 identity::log_in(

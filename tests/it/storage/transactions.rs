@@ -77,7 +77,7 @@ both_engines! {
                 if names_in(conn) == 1 { panic!("on purpose") }
                 Ok::<_, DbError>(())
             }).await;
-            assert!(matches!(panicked, Err(DbError::Interrupted)), "{panicked:?}");
+            assert!(matches!(panicked, Err(DbError::Panicked)), "{panicked:?}");
         }
         assert!(names(db).await.is_empty());
         db.write(|conn| add(conn, "two")).await.unwrap();
