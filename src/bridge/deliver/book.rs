@@ -9,6 +9,7 @@ use super::credits::Credits;
 use super::failure::Failure;
 use super::marks::Marks;
 use super::outcome::Next;
+use super::pause::Pause;
 use super::send::Done;
 use crate::bridge::fallback::Stuck;
 use crate::bridge::link;
@@ -38,6 +39,19 @@ pub(super) struct Book {
     pub(super) marks: Marks,
     /// Deliveries whose route did not lead to the person, and that have another.
     pub(super) stuck: Vec<Stuck>,
+}
+
+fn given_up(pause: Pause, due: &Due, claimed_at: NaiveDateTime) -> Outcome {
+    Outcome {
+        state: match due.is_unsettled(claimed_at) {
+            true => DeliveryState::Unknown,
+            false => DeliveryState::Failed,
+        },
+        reason: Some(Reason::GaveUp.as_str()),
+        detail: Some(pause.detail),
+        finished_at: Some(claimed_at),
+        ..blank(due, claimed_at)
+    }
 }
 
 /// A delivery that was refused because the person does not follow.
@@ -154,19 +168,7 @@ impl Book {
                 self.tried(due, claimed_at, finished_at, next, msgid, failure);
             }
             Done::Halfway { with_link, then } => {
-                match *then {
-                    // It was a try, and keeps its number.
-                    Done::Postponed { due_at, pause } => self.outcomes.push(Outcome {
-                        reason: Some(pause.reason),
-                        detail: Some(pause.detail),
-                        due_at: Some(due_at),
-                        unsettled_since: due
-                            .is_unsettled(claimed_at)
-                            .then_some(due.unsettled_since),
-                        ..blank(due, claimed_at)
-                    }),
-                    then => self.enter(due, claimed_at, then, routes),
-                }
+                self.halfway(due, claimed_at, *then, routes);
                 self.attempts
                     .push(with_link_refused(due, claimed_at, with_link, NOT_WITHOUT));
             }
@@ -190,17 +192,23 @@ impl Book {
                 ..blank(due, claimed_at)
             }),
             Done::Withdrawn { state } => self.outcomes.push(withdrawn(state, due, claimed_at)),
-            Done::GivenUp { pause } => self.outcomes.push(Outcome {
-                state: match due.is_unsettled(claimed_at) {
-                    true => DeliveryState::Unknown,
-                    false => DeliveryState::Failed,
-                },
-                reason: Some(Reason::GaveUp.as_str()),
-                detail: Some(pause.detail),
-                finished_at: Some(claimed_at),
-                ..blank(due, claimed_at)
-            }),
+            Done::GivenUp { pause } => self.outcomes.push(given_up(pause, due, claimed_at)),
         }
+    }
+
+    /// What came of one that was tried with its mini-program, and then not without it.
+    fn halfway(&mut self, due: &Due, claimed_at: NaiveDateTime, then: Done, routes: &[Route]) {
+        let Done::Postponed { due_at, pause } = then else {
+            return self.enter(due, claimed_at, then, routes);
+        };
+        // It was a try, and keeps its number.
+        self.outcomes.push(Outcome {
+            reason: Some(pause.reason),
+            detail: Some(pause.detail),
+            due_at: Some(due_at),
+            unsettled_since: due.is_unsettled(claimed_at).then_some(due.unsettled_since),
+            ..blank(due, claimed_at)
+        });
     }
 
     fn tried(

@@ -23,6 +23,9 @@ use crate::wechat::error::{CallError, Fault};
 /// What waited for a pause comes back over this long, not all at once.
 const AFTER_PAUSE_MS: f64 = 10_000.0;
 
+/// WeChat's id of a message that it accepted, where it gives one, or why it did not.
+type Sent = Result<Option<i64>, SendError>;
+
 /// What came of a claimed delivery.
 #[allow(
     clippy::large_enum_variant,
@@ -82,7 +85,6 @@ impl Bridge {
         if let Some(done) = self.held_back(due, claimed_at, gathered) {
             return done;
         }
-        let channel = gathered.channel_of(due);
         match permit {
             Permit::Busy => return Done::wait(permits::busy(self.clock.now())),
             Permit::NotOurs | Permit::InTurn => return Done::wait(permits::slow(self.clock.now())),
@@ -99,34 +101,18 @@ impl Bridge {
         {
             return done;
         }
-        let mut with_link = None;
-        let result = match permit {
-            Permit::NoCredit => Err(SendError::NoCredit),
+        let (result, with_link) = match permit {
+            Permit::NoCredit => (Err(SendError::NoCredit), None),
             Permit::NoToken => match &gathered.no_token {
-                Some(error) => Err(SendError::NoToken(Arc::clone(error))),
+                Some(error) => (Err(SendError::NoToken(Arc::clone(error))), None),
                 None => return Done::wait(permits::slow(self.clock.now())),
             },
             Permit::Closed(closed) => match account_of(due, gathered) {
-                Some(account) => Err(SendError::Closed(account.kind, closed)),
-                None => Err(SendError::NoAccount),
+                Some(account) => (Err(SendError::Closed(account.kind, closed)), None),
+                None => (Err(SendError::NoAccount), None),
             },
-            _ => match self.send(due, claimed_at, gathered, true).await {
-                Ok(Err(error)) if goes_without_link(&error, due, gathered) => {
-                    let refused = (self.clock.now(), Failure::of(&error, channel));
-                    match self.send(due, claimed_at, gathered, false).await {
-                        Ok(result) => {
-                            with_link = Some(refused);
-                            result
-                        }
-                        Err(stopped) => {
-                            return Done::Halfway {
-                                with_link: refused,
-                                then: Box::new(stopped),
-                            };
-                        }
-                    }
-                }
-                Ok(result) => result,
+            _ => match self.send_either_way(due, claimed_at, gathered).await {
+                Ok(sent) => sent,
                 Err(stopped) => return stopped,
             },
         };
@@ -135,7 +121,7 @@ impl Bridge {
         let (next, msgid, failure) = match result {
             Ok(msgid) => (Next::Sent, msgid, None),
             Err(error) => {
-                let failure = Failure::of(&error, channel);
+                let failure = Failure::of(&error, gathered.channel_of(due));
                 let next = next(due, (claimed_at, finished_at), gathered, &failure);
                 if failure.is_unfollowed() {
                     doubted = asked_again(due, (claimed_at, finished_at), gathered);
@@ -150,6 +136,31 @@ impl Bridge {
             failure,
             with_link,
             doubted,
+        }
+    }
+
+    /// Sends a message with its mini-program, and without it if WeChat refuses that. Returns beside the
+    /// answer when and how it did.
+    async fn send_either_way(
+        &self,
+        due: &Due,
+        claimed_at: NaiveDateTime,
+        gathered: &Gathered,
+    ) -> Result<(Sent, Option<(NaiveDateTime, Failure)>), Done> {
+        let error = match self.send(due, claimed_at, gathered, true).await? {
+            Err(error) if goes_without_link(&error, due, gathered) => error,
+            sent => return Ok((sent, None)),
+        };
+        let refused = (
+            self.clock.now(),
+            Failure::of(&error, gathered.channel_of(due)),
+        );
+        match self.send(due, claimed_at, gathered, false).await {
+            Ok(sent) => Ok((sent, Some(refused))),
+            Err(stopped) => Err(Done::Halfway {
+                with_link: refused,
+                then: Box::new(stopped),
+            }),
         }
     }
 
@@ -201,7 +212,7 @@ impl Bridge {
         claimed_at: NaiveDateTime,
         gathered: &Gathered,
         with_link: bool,
-    ) -> Result<Result<Option<i64>, SendError>, Done> {
+    ) -> Result<Sent, Done> {
         let (ready, route, rendered) = match ready_to_send(due, gathered) {
             Ok(ready) => ready,
             Err(error) => return Ok(Err(SendError::NotRenderable(error))),

@@ -255,7 +255,7 @@ async fn what_is_being_recorded_is_claimed_by_nobody() {
     // The other one needs less than that to claim and to send.
     let sent = async {
         while stage.calls(path) < before + 2 {
-            tokio::task::yield_now().await
+            tokio::task::yield_now().await;
         }
     };
     let sent = tokio::time::timeout(Duration::from_millis(1_500), sent).await;
