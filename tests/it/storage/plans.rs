@@ -205,7 +205,7 @@ async fn what_is_due_is_found_through_indexes() {
     reads("deliveries", &|conn| {
         delivery::hasten(conn, account, &["account_problem"], at(0), 9).map(drop)
     });
-    for table in ["events", "attempts", "deliveries", "webhook_messages"] {
+    for table in ["events", "attempts", "deliveries"] {
         reads(table, &|conn| delivery::is_ahead(conn, at(0)).map(drop));
     }
     let dead = Filter {
