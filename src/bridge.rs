@@ -23,6 +23,7 @@ pub mod loops;
 pub mod migrate;
 pub mod moved;
 pub mod notify;
+mod one_staff;
 pub mod plan;
 pub mod prepared;
 mod problem;

@@ -59,6 +59,8 @@ pub struct Config {
     pub budgets: Budgets,
     /// Keeping up with the accounts' templates.
     pub templates: Templates,
+    /// Invitations.
+    pub invitations: Invitations,
     /// What WeChat allows of customer messages.
     pub customer: Customer,
     /// Telling the business's endpoints.
@@ -188,6 +190,14 @@ pub struct Deliver {
 pub struct Templates {
     /// Seconds between two listings of an account's templates; 0 for none but on demand.
     pub sync_seconds: u64,
+}
+
+/// Invitations.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Invitations {
+    /// What somebody reads in the chat whose binding was undone; empty: nothing.
+    pub undone_text: String,
 }
 
 /// What WeChat allows of customer messages: how many, and for how many seconds.

@@ -93,6 +93,8 @@ row_id! {
     CreditId;
     /// One consent or one send in the ledger of permissions.
     CreditEntryId;
+    /// A binding that was undone.
+    UndoneBindingId;
     /// A one-time token that binds whoever presents it to a staff member.
     InvitationId;
     /// An endpoint that events are posted to.

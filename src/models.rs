@@ -29,6 +29,7 @@ pub mod staff;
 pub mod sweep;
 pub mod template;
 pub mod template_sync;
+pub mod undone_binding;
 pub mod unionid_change;
 pub mod walk;
 pub mod webhook;

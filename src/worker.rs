@@ -55,6 +55,7 @@ pub fn start(bridge: &Bridge, shutdown: &watch::Receiver<bool>) -> JoinSet<()> {
     spawn!("prune", kept, seldom, webhook_prune_step());
     spawn!("due", due, often, due_step());
     spawn!("ends", ends, seldom, ends_step());
+    spawn!("undone bindings", due, often, undone_step());
     spawn!("stopped", due, each_second, stopped_step());
     let settings = &bridge.config.deliver;
     for _ in 0..settings.loops.saturating_add(settings.urgent_loops) {

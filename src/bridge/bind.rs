@@ -108,7 +108,7 @@ impl Bridge {
                 project::lock(conn, project)?;
                 let member = staff::find(conn, project, &staff_id)?;
                 let member = member.ok_or(BindError::UnknownStaff)?;
-                let (identity, unionid) = settle(conn, target)?;
+                let (identity, unionid) = settle(conn, project, target)?;
                 let mut found =
                     persons_staff(conn, project, identity.as_ref(), unionid.as_deref())?;
                 found.retain(|bound| *bound != staff_id);
@@ -194,17 +194,26 @@ pub(super) fn sighting(
     }
 }
 
-/// The identity and the unionid that a target stands for.
-fn settle(conn: &mut Conn, target: Target) -> QueryResult<(Option<Identity>, Option<String>)> {
-    let identity = match target {
+/// The identity and the unionid that a target stands for, once the project is locked.
+fn settle(
+    conn: &mut Conn,
+    project: ProjectId,
+    target: Target,
+) -> Result<(Option<Identity>, Option<String>), BindError> {
+    let known = match target {
         Target::Unionid(unionid) => return Ok((None, Some(unionid))),
-        Target::Identity(identity) => *identity,
+        // It was read before: who it is may have been learnt since.
+        Target::Identity(identity) => {
+            identity::hold(conn, [identity.id])?;
+            identity::by_id(conn, project, identity.id)?
+        }
         Target::Unseen(sighting) => {
             identity::sight(conn, std::slice::from_ref(&sighting))?;
             identity::by_openid(conn, sighting.account_id, &sighting.openid)?
-                .ok_or(diesel::result::Error::NotFound)?
         }
     };
+    // None: they were erased in this very moment.
+    let identity = known.ok_or(BindError::UnknownOpenid)?;
     let unionid = identity.unionid.clone();
     Ok((Some(identity), unionid))
 }

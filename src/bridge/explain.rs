@@ -27,7 +27,7 @@ pub use account::{
 };
 pub use delivery::{DeliveryStory, Refusal};
 pub use lead::TypeStory;
-pub use person::{BindingStory, InvitationStory, UnionidStory};
+pub use person::{BindingStory, InvitationStory, UndoneStory, UnionidStory};
 
 use facts::Facts;
 
@@ -46,6 +46,8 @@ pub struct Explanation {
     pub next_steps: Vec<String>,
     /// To whom they are bound, oldest first.
     pub bindings: Vec<BindingStory>,
+    /// Bindings that were undone, newest first.
+    pub undone: Vec<UndoneStory>,
     /// Invitations that can still be used, or that somebody was refused, newest first.
     pub invitations: Vec<InvitationStory>,
     /// The person's unionid, or why there is none.
@@ -106,6 +108,7 @@ impl Bridge {
             now: now.and_utc(),
             next_steps: Vec::new(),
             bindings: person::bindings(&facts),
+            undone: person::undone(&facts),
             invitations: person::invitations(&facts),
             unionid: person::unionid(&facts),
             accounts: account::stories(&facts, &rules),

@@ -3,6 +3,8 @@
 
 mod check;
 
+use std::collections::HashSet;
+
 use chrono::{NaiveDateTime, TimeDelta};
 use thiserror::Error;
 
@@ -66,7 +68,8 @@ impl From<diesel::result::Error> for ImportError {
 impl Bridge {
     /// Starts a walk over an account's followers, or joins the one that is running.
     /// `reconcile` also marks, at the end, those who are gone: not on the list, and WeChat says so when
-    /// asked about them. `refresh` asks for all profiles again, `profile.refresh_per_second` at a
+    /// asked about them. Who is known without a unionid is asked about again, and with `refresh` all
+    /// are, `profile.refresh_per_second` at a
     /// time, as when the account has moved to another Open Platform account.
     ///
     /// # Errors
@@ -157,25 +160,33 @@ impl Bridge {
                 let (mut place, mut progress) = (0, after.clone());
                 for chunk in openids.chunks(CHUNK) {
                     let gone = erase::gone(conn, &vault, account_id, chunk)?;
-                    let rows: Vec<Listed<'_>> = chunk
-                        .iter()
-                        .zip(place..)
-                        .filter(|(openid, _)| !gone.contains(*openid))
-                        .map(|(openid, place)| Listed {
-                            project_id,
-                            account_id,
-                            openid,
-                            import_id: import.id,
-                            refresh_at: import.refresh.then(|| turn(first_turn, place, per_second)),
-                            now,
+                    let silent = match import.refresh {
+                        true => HashSet::new(),
+                        false => identity::silent(conn, account_id, chunk)?,
+                    };
+                    let listed = chunk.iter().filter(|openid| !gone.contains(*openid));
+                    let rows: Vec<Listed<'_>> = listed
+                        .map(|openid| {
+                            let is_asked = import.refresh || silent.contains(openid);
+                            let refresh_at = is_asked.then(|| turn(first_turn, place, per_second));
+                            place += u64::from(is_asked);
+                            Listed {
+                                project_id,
+                                account_id,
+                                openid,
+                                import_id: import.id,
+                                refresh_at,
+                                now,
+                            }
                         })
                         .collect();
-                    place += count(rows.len()).unsigned_abs();
                     progress.created += count(identity::list_followers(conn, &rows)?);
                 }
                 // To the second, and rather later than faster than is meant.
                 let whole = place + per_second.saturating_sub(1);
-                progress.last_turn = import.refresh.then(|| turn(first_turn, whole, per_second));
+                if place > 0 {
+                    progress.last_turn = Some(turn(first_turn, whole, per_second));
+                }
                 import::advance(conn, &import, &progress)?;
                 Ok::<_, ImportError>((import.id, progress))
             })
@@ -223,9 +234,9 @@ impl Bridge {
     }
 }
 
-/// When it is the turn of the profile at a place of a page to be asked for again: the whole list at
+/// When it is the turn of the profile at a place of a page or of an account to be asked for again: the whole list at
 /// once would keep new followers waiting.
-fn turn(first: NaiveDateTime, place: u64, per_second: u64) -> NaiveDateTime {
+pub(super) fn turn(first: NaiveDateTime, place: u64, per_second: u64) -> NaiveDateTime {
     let seconds = place / per_second.max(1);
     let pause = i64::try_from(seconds).ok().and_then(TimeDelta::try_seconds);
     pause

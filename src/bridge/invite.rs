@@ -22,7 +22,7 @@ use super::token::TokenError;
 use crate::db::{Conn, DbError};
 use crate::ids::{InvitationId, ProjectId};
 use crate::models::account::AccountKind;
-use crate::models::identity::Identity;
+use crate::models::identity::{self, Identity};
 use crate::models::invitation::{self, Invitation, NewInvitation, Presentable, Refusal};
 use crate::models::project;
 use crate::models::staff::{self, Staff};
@@ -31,7 +31,7 @@ use crate::wechat::qrcode::QrCode;
 pub(super) use hide::hide;
 pub use redeem::Accepted;
 use redeem::{Place, judge, note, redeem};
-pub(super) use scan::{Presented, lock_presented, redeem_presented};
+pub(super) use scan::{Presented, projects, redeem_presented};
 pub(super) use token::shown_for;
 
 const CALL: &str = "qrcode/create";
@@ -247,6 +247,10 @@ impl Bridge {
         } = self.open_session(project, app_id, code).await?;
         let redeemed = self.db.write_once(move |conn| {
             project::lock(conn, project)?;
+            // Who it is may have been learnt since the login was stored.
+            identity::hold(conn, [identity.id])?;
+            let identity = identity::by_id(conn, project, identity.id)?;
+            let identity = identity.ok_or(InviteError::Unknown)?;
             let (_, found, staff_id) = presentable(conn, &hash)?.ok_or(InviteError::Unknown)?;
             let outcome = redeem(conn, &found, &staff_id, place, &identity, place.at)?;
             note(conn, &found, &staff_id, outcome, Some(&identity), place.at)?;

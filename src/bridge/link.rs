@@ -12,6 +12,7 @@ use diesel::QueryResult;
 
 use super::invite::shown_for;
 use super::moved::{self, Moved};
+use super::one_staff;
 use super::retry::{Backoff, jitter};
 use super::webhook::tell::People;
 use crate::config;
@@ -158,9 +159,12 @@ pub(super) struct Stored {
 /// Stores answers, and what follows from them for who listens.
 pub(super) fn store(conn: &mut Conn, rows: &[Fetched], now: NaiveDateTime) -> QueryResult<Stored> {
     let ids: Vec<_> = rows.iter().map(|row| row.id).collect();
+    let linked = rows.iter().filter(|row| row.unionid.is_some());
+    let linked: Vec<_> = linked.map(|row| row.id).collect();
+    one_staff::lock_bound(conn, &linked)?;
     let people = People::before(conn, &ids)?;
     let changed = identity::apply(conn, rows)?;
-    let told = people.after(conn, &ids, now)?;
+    let told = people.after(conn, &ids, now)? + one_staff::keep_one(conn, &linked, now)?;
     let moved = moved::note(conn, &changed, now)?;
     Ok(Stored {
         told: told + moved.told,

@@ -6,7 +6,7 @@ use thiserror::Error;
 
 use super::accounts::AccountError;
 use super::webhook::tell::People;
-use super::{Bridge, moved, problem};
+use super::{Bridge, moved, one_staff, problem};
 use crate::db::DbError;
 use crate::ids::ProjectId;
 use crate::models::account::AccountKind;
@@ -114,6 +114,7 @@ impl Bridge {
             };
             let known = identity::by_openid(conn, account_id, &openid)?;
             let known: Vec<_> = known.into_iter().map(|known| known.id).collect();
+            one_staff::lock_bound(conn, &known)?;
             let people = People::before(conn, &known)?;
             let heard = known.iter().zip(&unionid).map(|(id, unionid)| Heard {
                 id: *id,
@@ -124,7 +125,7 @@ impl Bridge {
             let identity = identity::log_in(conn, &login)?;
             let mut told = people.after(conn, &[identity.id], now)?;
             let moved = moved::note(conn, &changed, now)?;
-            told += moved.told;
+            told += moved.told + one_staff::keep_one(conn, &[identity.id], now)?;
             Ok::<_, LoginError>((identity, moved.accounts, told))
         });
         let (identity, moved, told) = stored.await?;

@@ -9,7 +9,7 @@ mod singly;
 mod unionid;
 mod window;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use chrono::NaiveDateTime;
 use diesel::QueryResult;
@@ -19,12 +19,12 @@ use super::moved::{self, Moved};
 use super::webhook::tell::{self, Batch, Pushes};
 use super::{Bridge, Step, invite};
 use crate::db::{Cause, Conn, DbError};
-use crate::ids::{AccountId, EventId};
+use crate::ids::{AccountId, EventId, ProjectId};
 use crate::metrics;
 use crate::models::account::Scope;
 use crate::models::event::{self, Processed, Waiting, Which};
 use crate::models::identity::window as windows;
-use crate::models::{account, credit, identity, receipt};
+use crate::models::{account, credit, identity, project, receipt};
 use crate::vault::Vault;
 use erased::Sifted;
 use fold::Effects;
@@ -178,7 +178,11 @@ fn apply(
         return Ok(Done::default());
     }
     // Before any identity is locked, in the order of whoever else binds.
-    invite::lock_presented(conn, &effects.invitations)?;
+    let mut projects: BTreeSet<ProjectId> = invite::projects(&effects.invitations).collect();
+    projects.extend(unionid::projects(&effects.unionids, accounts));
+    for id in projects {
+        project::lock(conn, id)?;
+    }
     let news = Pushes::before(conn, &effects.sightings)?;
     identity::sight(conn, &effects.sightings)?;
     identity::confirm(conn, &effects.of_mini_programs())?;
@@ -190,6 +194,7 @@ fn apply(
         .collect();
     windows::open(conn, &effects.acted.openings(&ids))?;
     identity::ask_about(conn, &effects.revenants(&found), now)?;
+    identity::ask_unbound(conn, &effects.unbound(&found), now)?;
     let awaited = credit::record(conn, &consent::said(&effects.consents, &ids), now)?;
     invite::redeem_presented(conn, &effects.invitations, &ids, now)?;
     let processed: Vec<Processed> = waiting

@@ -5,8 +5,9 @@ use thiserror::Error;
 
 use super::accounts::{is_app_id, place};
 use crate::db::DbError;
-use crate::ids::ProjectId;
+use crate::ids::{IdentityId, ProjectId};
 use crate::models::account::{self, Account, AccountKind, AccountSettings, TokenSource};
+use crate::models::identity::{self, Turn};
 use crate::vault::VaultError;
 use crate::wechat::callback::Mode;
 use crate::wechat::crypto::AesKey;
@@ -14,6 +15,10 @@ use crate::wechat::reply;
 
 use super::Bridge;
 use super::deliver::{Resumed, forgive};
+use super::import::turn;
+
+/// Profiles that one transaction plans.
+const CHUNK: i64 = 1_000;
 
 /// An account as the operator describes it.
 #[derive(Clone, Debug)]
@@ -109,8 +114,44 @@ impl Bridge {
             })
             .await?;
         let resumed = self.resume_after_change(changed.id, lifted).await?;
+        self.ask_unlinked(&changed).await?;
         self.wake_delivery();
         Ok((changed, resumed))
+    }
+
+    /// Asks again about everybody in an account of whom no unionid is known, `profile.refresh_per_second`
+    /// at a time: its kind may have been corrected, or it may have been bound to an Open Platform account.
+    async fn ask_unlinked(&self, account: &Account) -> Result<(), RegisterError> {
+        let whose = (account.project_id, account.id);
+        let (kind, first) = (account.kind, self.clock.now());
+        let per_second = self.config.profile.refresh_per_second;
+        let (mut after, mut place) = (IdentityId(0), 0_u64);
+        loop {
+            let planned = self.db.write(move |conn| {
+                let ids = identity::unlinked(conn, whose, after, CHUNK)?;
+                let turns: Vec<Turn> = ids
+                    .iter()
+                    .zip(place..)
+                    .map(|(id, place)| Turn {
+                        id: *id,
+                        at: match kind {
+                            AccountKind::OfficialAccount => Some(turn(first, place, per_second)),
+                            AccountKind::MiniProgram => None,
+                        },
+                    })
+                    .collect();
+                // Openids of a mini-program stay what they are, unless they were taken for followers.
+                identity::plan(conn, &turns)?;
+                Ok::<_, RegisterError>(turns.last().map(|last| (last.id, turns.len())))
+            });
+            match planned.await? {
+                Some((last, asked)) => {
+                    after = last;
+                    place += u64::try_from(asked).unwrap_or_default();
+                }
+                None => return Ok(()),
+            }
+        }
     }
 
     fn seal(&self, draft: &Draft) -> Result<AccountSettings, RegisterError> {

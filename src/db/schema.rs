@@ -9,7 +9,7 @@ mod notify;
 mod subscribe;
 
 pub use erase::{erased, erasures};
-pub use invite::invitations;
+pub use invite::{invitations, undone_bindings};
 pub use lifetime::{
     account_migrations, account_moves, openid_moves, profile_details, unionid_changes,
 };
@@ -126,6 +126,7 @@ diesel::table! {
         updated_at -> Timestamp,
         profile_doubts -> Integer,
         profile_alone -> Bool,
+        followed_event -> Nullable<BigInt>,
     }
 }
 
@@ -228,6 +229,7 @@ diesel::joinable!(credits -> identities (identity_id));
 diesel::joinable!(credit_entries -> credits (credit_id));
 diesel::joinable!(erased -> erasures (erasure_id));
 diesel::joinable!(invitations -> staff (staff_row_id));
+diesel::joinable!(undone_bindings -> identities (identity_id));
 diesel::joinable!(webhooks -> projects (project_id));
 diesel::joinable!(webhook_messages -> webhooks (webhook_id));
 
@@ -236,5 +238,5 @@ diesel::allow_tables_to_appear_in_same_query! {
     bindings, message_types, notifications, deliveries, attempts, receipts, audit, templates,
     template_syncs, credits, credit_entries, sweeps, invitations, webhooks, webhook_messages,
     profile_details, unionid_changes, account_moves, account_migrations, openid_moves,
-    erasures, erased,
+    erasures, erased, undone_bindings,
 }

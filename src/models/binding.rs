@@ -1,5 +1,7 @@
 //! Bindings: staff to identity, or to a unionid whose identities may come later.
 
+mod persons;
+
 use chrono::NaiveDateTime;
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
@@ -8,6 +10,8 @@ use serde::Serialize;
 use crate::db::batch::{Batch, Kind, timestamp};
 use crate::db::{Conn, on_engine, schema::bindings, schema::staff};
 use crate::ids::{BindingId, IdentityId, ProjectId, StaffRowId};
+
+pub use persons::{OfPerson, of_persons, projects_of_bound};
 
 /// A binding.
 #[derive(Clone, Debug, Queryable, Selectable)]

@@ -21,10 +21,10 @@ pub use follow::{Found, Sighting, Spot, Thought, ids_of, sight, thought_to_follo
 pub use hold::{hold, hold_to_remove};
 pub use people::{LinkState, PeopleFilter, members_of, page, with_unionids};
 pub use profile::{
-    Claimed, Delay, DueAccount, Fetched, Login, apply, ask_about, claim_due, delay, due_accounts,
-    fetched_at, hasten_all, learn, log_in,
+    Claimed, Delay, DueAccount, Fetched, Login, apply, ask_about, ask_unbound, claim_due, delay,
+    due_accounts, fetched_at, hasten_all, learn, log_in,
 };
-pub use roster::{Listed, list_followers, mark_gone, unlisted};
+pub use roster::{Listed, Turn, list_followers, mark_gone, plan, silent, unlinked, unlisted};
 
 text_enum! {
     /// Whether the person follows the account, as far as is known.
@@ -129,6 +129,15 @@ pub fn by_id(conn: &mut Conn, project: ProjectId, id: IdentityId) -> QueryResult
     identities::table
         .find(id)
         .filter(identities::project_id.eq(project))
+        .select(Identity::as_select())
+        .first(conn)
+        .optional()
+}
+
+/// The identity of that row id, in whichever project.
+pub fn of_any_project(conn: &mut Conn, id: IdentityId) -> QueryResult<Option<Identity>> {
+    identities::table
+        .find(id)
         .select(Identity::as_select())
         .first(conn)
         .optional()

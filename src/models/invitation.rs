@@ -208,6 +208,34 @@ pub fn mark_used(
         .map(|rows| rows == 1)
 }
 
+/// The invitation through which a staff member was bound to an identity at that time.
+pub fn used_for(
+    conn: &mut Conn,
+    row: StaffRowId,
+    by: IdentityId,
+    at: NaiveDateTime,
+) -> QueryResult<Option<InvitationId>> {
+    invitations::table
+        .filter(invitations::used_by.eq(by))
+        .filter(invitations::staff_row_id.eq(row))
+        .filter(invitations::used_at.eq(at))
+        .select(invitations::id)
+        .first(conn)
+        .optional()
+}
+
+/// Takes back that an invitation was used. Nobody else can use it: whoever did has seen it.
+pub fn take_back(conn: &mut Conn, id: InvitationId, now: NaiveDateTime) -> QueryResult<()> {
+    diesel::update(invitations::table.find(id))
+        .set((
+            invitations::used_at.eq(None::<NaiveDateTime>),
+            invitations::used_by.eq(None::<IdentityId>),
+            invitations::revoked_at.eq(now),
+        ))
+        .execute(conn)
+        .map(drop)
+}
+
 /// Keeps why an invitation was last refused.
 pub fn note_refusal(
     conn: &mut Conn,

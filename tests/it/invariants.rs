@@ -1,6 +1,7 @@
 //! What always holds, whatever goes wrong: one test for each promise of the data path, from the
 //! callback to what the person sees.
 
+mod again;
 mod duplicates;
 mod faults;
 mod import;

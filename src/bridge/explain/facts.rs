@@ -30,11 +30,14 @@ use crate::models::identity::{self, Identity};
 use crate::models::invitation::{self, Invitation};
 use crate::models::mark::{self, SwitchedOff};
 use crate::models::staff::{self, ReachRow, Staff};
+use crate::models::undone_binding::{self, UndoneBinding};
 use crate::models::unionid_change::{self, Replacement};
 use crate::models::{message_type, notification, template};
 
 /// Deliveries that are told of.
 const DELIVERIES: i64 = 10;
+/// Undone bindings that are told of.
+const UNDONE: i64 = 10;
 /// Invitations among which the one is looked for that a binding came through.
 const INVITATIONS: i64 = 50;
 
@@ -51,6 +54,7 @@ pub(super) struct Facts {
     pub(super) staff: Staff,
     pub(super) tags: Vec<String>,
     pub(super) bindings: Vec<Binding>,
+    pub(super) undone: Vec<UndoneBinding>,
     pub(super) invitations: Vec<Invitation>,
     pub(super) reach: Vec<ReachRow>,
     /// Every identity of the person, bound or linked.
@@ -123,6 +127,7 @@ impl Facts {
                 .remove(&staff.id)
                 .unwrap_or_default(),
             bindings: binding::of_staff(conn, staff.id)?,
+            undone: undone_binding::of_staff(conn, staff.id, UNDONE)?,
             invitations: invitation::list(conn, staff.id, None, INVITATIONS)?,
             identities: identity::by_ids(conn, project, &ids)?,
             troubles: troubles.collect(),

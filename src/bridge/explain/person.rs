@@ -6,11 +6,13 @@ use serde::Serialize;
 use super::facts::Facts;
 use super::moved::news_of;
 use crate::bridge::invite::why_refused;
+use crate::bridge::one_staff;
 use crate::bridge::plan::no_unionid;
 use crate::ids::{BindingId, InvitationId};
 use crate::models::binding::Binding;
 use crate::models::identity::{Identity, ProfileState};
 use crate::models::invitation::{Refusal, State};
+use crate::models::undone_binding::UndoneBinding;
 use crate::models::unionid_change::Replacement;
 
 /// One binding.
@@ -47,6 +49,21 @@ pub struct InvitationStory {
     pub detail: Option<&'static str>,
     /// When that was.
     pub refused_at: Option<DateTime<Utc>>,
+}
+
+/// A binding that was undone, since the person was another staff member already.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct UndoneStory {
+    /// The account of the openid that was bound, or that told who the person is.
+    pub app_id: Option<String>,
+    /// That openid.
+    pub openid: String,
+    /// The staff member who is bound to the person; none if there is no such one any more.
+    pub kept_staff_id: Option<String>,
+    /// The same in a sentence, with what to do.
+    pub detail: String,
+    /// When.
+    pub undone_at: DateTime<Utc>,
 }
 
 /// The person's unionid.
@@ -103,6 +120,20 @@ pub(super) fn invitations(facts: &Facts) -> Vec<InvitationStory> {
     });
     let matters = |one: &InvitationStory| one.state == State::Open || one.refusal.is_some();
     stories.filter(matters).collect()
+}
+
+pub(super) fn undone(facts: &Facts) -> Vec<UndoneStory> {
+    let staff_id = facts.staff.staff_id.as_str();
+    let story = |one: &UndoneBinding| UndoneStory {
+        app_id: facts
+            .account(one.account_id)
+            .map(|account| account.app_id.clone()),
+        openid: one.openid.clone(),
+        kept_staff_id: one.kept_staff_id.clone(),
+        detail: one_staff::detail(staff_id, one.kept_staff_id.as_deref()),
+        undone_at: one.undone_at.and_utc(),
+    };
+    facts.undone.iter().map(story).collect()
 }
 
 /// The identity that should have told the unionid.

@@ -68,8 +68,12 @@ pub(super) fn next(facts: &Facts, story: &Explanation) -> Vec<String> {
     moved::follow_up(facts, &mut steps);
     let is_reached = facts.asked.is_some() && leads.iter().any(|lead| lead.why.is_none());
     if facts.bindings.is_empty() && !is_reached {
+        if let Some(undone) = story.undone.first() {
+            let at = undone.undone_at.format("%F %H:%M:%S UTC");
+            steps.add(format!("At {at}: {}", undone.detail));
+        }
         steps.add(bind(facts));
-        if let Some(refused) = refusals(story) {
+        if let Some(refused) = refusals(story).filter(|_| story.undone.is_empty()) {
             steps.add(refused);
         }
     } else if !is_reached {

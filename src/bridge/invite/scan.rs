@@ -12,7 +12,7 @@ use crate::ids::{AccountId, IdentityId, ProjectId};
 use crate::models::account::Scope;
 use crate::models::event::Waiting;
 use crate::models::invitation::{self, Refusal};
-use crate::models::{account, identity, project};
+use crate::models::{account, identity};
 use crate::wechat::message::{Content, FollowOrigin, Push};
 
 /// A token that came with an event.
@@ -46,15 +46,10 @@ impl Presented {
     }
 }
 
-/// Makes whoever else binds in these projects wait until this transaction ends. To be called
-/// before identities are locked: whoever binds locks in this order.
-pub(crate) fn lock_presented(conn: &mut Conn, presented: &[Presented]) -> QueryResult<()> {
-    let mut projects: Vec<ProjectId> = presented.iter().map(|one| one.project_id).collect();
-    projects.sort_unstable();
-    projects.dedup();
-    projects
-        .into_iter()
-        .try_for_each(|id| project::lock(conn, id))
+/// The projects that these tokens were presented to. Whoever redeems them locks those before any
+/// identity, in the order of whoever else binds.
+pub(crate) fn projects(presented: &[Presented]) -> impl Iterator<Item = ProjectId> {
+    presented.iter().map(|one| one.project_id)
 }
 
 /// Redeems the tokens of a batch of events, in the order of the events.

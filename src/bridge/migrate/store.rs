@@ -6,8 +6,8 @@ use chrono::NaiveDateTime;
 use diesel::QueryResult;
 
 use super::Verdict;
-use crate::bridge::erase;
 use crate::bridge::webhook::tell;
+use crate::bridge::{erase, one_staff};
 use crate::db::Conn;
 use crate::ids::{IdentityId, ProjectId};
 use crate::models::account_migration::{self, Advance, Migration};
@@ -59,6 +59,9 @@ pub(super) fn page(
         .collect();
     let copies: Vec<_> = pairs.iter().map(|(old, new)| (*old, *new)).collect();
     openid_move::copy_details(conn, &copies)?;
+    // The new openids have the unionids of the old ones now, and may be bound already.
+    let new: Vec<IdentityId> = pairs.values().copied().collect();
+    let undone = one_staff::keep_one(conn, &new, now)?;
     let (told, mut kept) = bindings(conn, project, &pairs, now)?;
     let moves: Vec<OpenidMove> = verdicts
         .iter()
@@ -82,7 +85,7 @@ pub(super) fn page(
         refused: count(verdicts.len() - pairs.len()),
     };
     account_migration::advance(conn, walk, by)?;
-    Ok(told)
+    Ok(told + undone)
 }
 
 /// While WeChat was asked, somebody may have been erased: what was read of them before does not bring

@@ -109,17 +109,24 @@ impl Effects {
 
     /// Those who did something after they left, as far as is known of them: WeChat is asked.
     pub(super) fn revenants(&self, found: &[Found]) -> Vec<IdentityId> {
+        // Only of the few who are gone is the key looked up.
+        let gone = found.iter().filter(|found| found.is_gone);
+        self.active(gone)
+    }
+
+    /// Those who did something in an account that was bound to no Open Platform account when WeChat was
+    /// asked.
+    pub(super) fn unbound(&self, found: &[Found]) -> Vec<IdentityId> {
+        self.active(found.iter().filter(|found| found.is_unbound))
+    }
+
+    fn active<'a>(&self, found: impl Iterator<Item = &'a Found>) -> Vec<IdentityId> {
         let is_active = |found: &&Found| {
-            // Only of the few who are gone is the key looked up.
-            found.is_gone && {
-                let key = (found.account_id, found.openid.clone());
-                self.active
-                    .get(&key)
-                    .is_some_and(|time| *time >= found.unfollowed_time)
-            }
+            let key = (found.account_id, found.openid.clone());
+            let newest = self.active.get(&key);
+            newest.is_some_and(|time| *time >= found.unfollowed_time)
         };
-        let active = found.iter().filter(is_active);
-        active.map(|found| found.id).collect()
+        found.filter(is_active).map(|found| found.id).collect()
     }
 
     pub(super) fn spots(&self) -> Vec<Spot<'_>> {

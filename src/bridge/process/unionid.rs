@@ -6,9 +6,11 @@ use chrono::{DateTime, NaiveDateTime};
 use diesel::QueryResult;
 
 use crate::bridge::moved::{self, Moved};
+use crate::bridge::one_staff;
 use crate::bridge::webhook::tell::People;
 use crate::db::Conn;
-use crate::ids::{AccountId, IdentityId};
+use crate::ids::{AccountId, IdentityId, ProjectId};
+use crate::models::account::Scope;
 use crate::models::event::Waiting;
 use crate::models::unionid_change::Heard as Row;
 use crate::models::{identity, storable};
@@ -31,6 +33,15 @@ pub(super) fn heard(event: &Waiting, push: &Push) -> Option<Heard> {
         unionid: storable(push.unionid()?).into_owned(),
         time: event.create_time,
     })
+}
+
+/// The projects of those whose unionids events bring.
+pub(super) fn projects<'a>(
+    heard: &'a [Heard],
+    accounts: &'a HashMap<AccountId, Scope>,
+) -> impl Iterator<Item = ProjectId> + 'a {
+    let scopes = heard.iter().filter_map(|one| accounts.get(&one.account_id));
+    scopes.map(|scope| scope.project_id)
 }
 
 /// What storing them entailed.
@@ -79,7 +90,7 @@ pub(super) fn learn(
     let kept: Vec<IdentityId> = newest.keys().copied().collect();
     let people = People::before(conn, &kept)?;
     let changed = identity::learn(conn, &rows)?;
-    let told = people.after(conn, &kept, now)?;
+    let told = people.after(conn, &kept, now)? + one_staff::keep_one(conn, &kept, now)?;
     let noted = moved::note(conn, &changed, now)?;
     Ok(Learnt {
         told: told + noted.told,

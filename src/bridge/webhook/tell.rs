@@ -20,7 +20,7 @@ pub(crate) use deliveries::{ended, sends};
 pub(crate) use erased::{erased, without_names};
 pub(crate) use people::{People, bound, bound_many, unbound};
 pub(crate) use pushes::{Batch, Pushes};
-pub(crate) use trouble::{RouteAlert, alert, disabled, moved, route};
+pub(crate) use trouble::{RouteAlert, UndoneAlert, alert, disabled, moved, route, undone};
 pub(crate) use verification::{Verified, verification};
 
 /// Who somebody is, in every event about a person.

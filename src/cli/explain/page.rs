@@ -5,7 +5,7 @@ mod account;
 use chrono::{DateTime, Utc};
 
 use crate::bridge::explain::{
-    BindingStory, DeliveryStory, Explanation, InvitationStory, TypeStory, UnionidStory,
+    BindingStory, DeliveryStory, Explanation, InvitationStory, TypeStory, UndoneStory, UnionidStory,
 };
 use crate::bridge::ways::RouteView;
 use crate::cli::terminal::one_line;
@@ -29,6 +29,7 @@ pub(super) fn text(story: &Explanation) -> String {
     if story.bindings.is_empty() {
         page.line("  nobody");
     }
+    story.undone.iter().for_each(|one| page.undone(one));
     if !story.invitations.is_empty() {
         page.heading("Invitations");
         story
@@ -69,6 +70,18 @@ impl Page {
     fn heading(&mut self, title: &str) {
         self.0.push('\n');
         self.line(title);
+    }
+
+    fn undone(&mut self, undone: &UndoneStory) {
+        let (at, detail) = (time(undone.undone_at), &undone.detail);
+        let app_id = undone
+            .app_id
+            .as_deref()
+            .unwrap_or("an account that is gone");
+        let openid = &undone.openid;
+        self.line(format!(
+            "  undone at {at}: openid {openid} in {app_id}. {detail}"
+        ));
     }
 
     fn binding(&mut self, binding: &BindingStory) {

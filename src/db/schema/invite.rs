@@ -1,4 +1,4 @@
-//! The table of invitations.
+//! The tables of invitations and of what came of bindings.
 
 diesel::table! {
     invitations (id) {
@@ -17,5 +17,16 @@ diesel::table! {
         refusal -> Nullable<Text>,
         refused_at -> Nullable<Timestamp>,
         refused_to -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    undone_bindings (id) {
+        id -> BigInt,
+        staff_row_id -> BigInt,
+        identity_id -> BigInt,
+        kept_row_id -> Nullable<BigInt>,
+        tell_at -> Nullable<Timestamp>,
+        undone_at -> Timestamp,
     }
 }

@@ -40,7 +40,8 @@ pub fn adopt(conn: &mut Conn, rows: &[Adopted<'_>]) -> QueryResult<Vec<Found>> {
               SELECT r.project_id, r.account_id, r.openid, 'unknown', 0, 0, 'unconfirmed', 0, \
               r.now, r.now FROM {rows} WHERE TRUE ON CONFLICT (account_id, openid) \
               DO UPDATE SET updated_at = identities.updated_at WHERE FALSE \
-              RETURNING account_id, openid, id, unfollowed_time, FALSE AS is_gone",
+              RETURNING account_id, openid, id, unfollowed_time, FALSE AS is_gone, \
+              FALSE AS is_unbound",
     };
     ADOPT.load(conn, rows)
 }

@@ -83,6 +83,9 @@ pub struct Found {
     /// Whether they are thought not to follow, or WeChat did not know them.
     #[diesel(sql_type = Bool)]
     pub is_gone: bool,
+    /// Whether WeChat told no unionid, as the account was not bound to an Open Platform account.
+    #[diesel(sql_type = Bool)]
+    pub is_unbound: bool,
     /// CreateTime of the newest unfollow.
     #[diesel(sql_type = BigInt)]
     pub unfollowed_time: i64,
@@ -93,8 +96,8 @@ pub fn ids_of(conn: &mut Conn, spots: &[Spot<'_>]) -> QueryResult<Vec<Found>> {
     const IDS: Batch = Batch {
         columns: &[("account_id", Kind::BigInt), ("openid", Kind::Text)],
         sql: "SELECT i.account_id, i.openid, i.id, i.unfollowed_time, \
-              i.follow_state = 'not_following' OR i.profile_state = 'unknown_openid' AS is_gone \
-              FROM {rows} \
+              i.follow_state = 'not_following' OR i.profile_state = 'unknown_openid' AS is_gone, \
+              i.profile_state = 'not_bound_to_open_platform' AS is_unbound FROM {rows} \
               JOIN identities i ON i.account_id = r.account_id AND i.openid = r.openid",
     };
     IDS.load(conn, spots)

@@ -1,6 +1,6 @@
 //! The profile queue: which identities' profiles are due, and what came of fetching them.
 
-use chrono::NaiveDateTime;
+use chrono::{NaiveDateTime, TimeDelta};
 use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_query;
@@ -307,6 +307,32 @@ pub fn ask_about(conn: &mut Conn, ids: &[IdentityId], now: NaiveDateTime) -> Que
                   AND a.kind = 'official_account')",
     };
     let rows: Vec<Row> = ids.iter().map(|&id| Row { id, now }).collect();
+    ASK.execute(conn, &rows)
+}
+
+/// Makes the profiles of these due whose account was not bound to an Open Platform account, if they were
+/// asked for a day ago or longer: it may be bound now, and somebody who does something is there.
+pub fn ask_unbound(conn: &mut Conn, ids: &[IdentityId], now: NaiveDateTime) -> QueryResult<usize> {
+    #[derive(Serialize)]
+    struct Row {
+        id: IdentityId,
+        #[serde(serialize_with = "timestamp")]
+        now: NaiveDateTime,
+        #[serde(serialize_with = "timestamp")]
+        stale: NaiveDateTime,
+    }
+    const ASK: Batch = Batch {
+        columns: &[
+            ("id", Kind::BigInt),
+            ("now", Kind::Timestamp),
+            ("stale", Kind::Timestamp),
+        ],
+        sql: "UPDATE identities SET profile_due_at = r.now FROM {rows} \
+              WHERE identities.id = r.id AND profile_state = 'not_bound_to_open_platform' \
+              AND profile_due_at > r.now AND profile_fetched_at <= r.stale",
+    };
+    let stale = now - TimeDelta::days(1);
+    let rows: Vec<Row> = ids.iter().map(|&id| Row { id, now, stale }).collect();
     ASK.execute(conn, &rows)
 }
 

@@ -1,5 +1,7 @@
 //! What an account's follower list says of identities.
 
+use std::collections::HashSet;
+
 use chrono::NaiveDateTime;
 use diesel::prelude::*;
 use diesel::sql_query;
@@ -22,7 +24,8 @@ pub struct Listed<'a> {
     pub openid: &'a str,
     /// The walk that found it.
     pub import_id: ImportId,
-    /// When the profile is asked for again, if it is known already; none: only where it is in doubt.
+    /// When the profile of somebody who is known is asked for; none: only where they are thought to
+    /// be gone.
     #[serde(serialize_with = "maybe_timestamp")]
     pub refresh_at: Option<NaiveDateTime>,
     /// Now.
@@ -54,7 +57,13 @@ pub fn list_followers(conn: &mut Conn, rows: &[Listed<'_>]) -> QueryResult<usize
     };
     const SEEN: Batch = Batch {
         columns: COLUMNS,
-        sql: "UPDATE identities SET seen_import = r.import_id, profile_due_at = CASE \
+        // That WeChat lists them outweighs whatever it said of them before.
+        sql: "UPDATE identities SET seen_import = r.import_id, \
+              profile_attempts = CASE WHEN unionid IS NULL AND r.refresh_at IS NOT NULL \
+              THEN 0 ELSE profile_attempts END, \
+              profile_state = CASE WHEN unionid IS NULL AND r.refresh_at IS NOT NULL \
+              AND profile_state IN ('unknown_openid', 'login_needed', 'not_following') \
+              THEN 'pending' ELSE profile_state END, profile_due_at = CASE \
               WHEN follow_state <> 'following' THEN r.now \
               WHEN profile_due_at IS NULL OR profile_due_at > r.refresh_at \
               THEN COALESCE(r.refresh_at, profile_due_at) ELSE profile_due_at END \
@@ -65,6 +74,71 @@ pub fn list_followers(conn: &mut Conn, rows: &[Listed<'_>]) -> QueryResult<usize
     let created = INSERT.execute(conn, rows)?;
     SEEN.execute(conn, rows)?;
     Ok(created)
+}
+
+/// Those of these openids that are known without a unionid, and of whom no question is open that has its
+/// own time: whom to ask about.
+pub fn silent(
+    conn: &mut Conn,
+    account: AccountId,
+    openids: &[String],
+) -> QueryResult<HashSet<String>> {
+    let found: Vec<String> = identities::table
+        .filter(identities::account_id.eq(account))
+        .filter(identities::openid.eq_any(openids))
+        .filter(identities::unionid.is_null())
+        .filter(identities::profile_doubts.eq(0))
+        .select(identities::openid)
+        .load(conn)?;
+    Ok(found.into_iter().collect())
+}
+
+/// Those of an account without a unionid, but for those who are gone, with ids above `after` and in
+/// their order.
+pub fn unlinked(
+    conn: &mut Conn,
+    (project, account): (ProjectId, AccountId),
+    after: IdentityId,
+    limit: i64,
+) -> QueryResult<Vec<IdentityId>> {
+    identities::table
+        .filter(identities::project_id.eq(project))
+        .filter(identities::unionid.is_null())
+        .filter(identities::account_id.eq(account))
+        .filter(identities::follow_state.ne(super::FollowState::NotFollowing))
+        .filter(identities::id.gt(after))
+        .order(identities::id)
+        .limit(limit)
+        .select(identities::id)
+        .load(conn)
+}
+
+/// When to ask for a profile.
+#[derive(Debug, Serialize)]
+pub struct Turn {
+    /// Whose.
+    pub id: IdentityId,
+    /// When; none: never, as that of a mini-program's openid cannot be asked for.
+    #[serde(serialize_with = "maybe_timestamp")]
+    pub at: Option<NaiveDateTime>,
+}
+
+/// Plans profiles of an account whose settings have changed, so that what was said of its people before
+/// counts no more. What is due sooner stays so.
+pub fn plan(conn: &mut Conn, turns: &[Turn]) -> QueryResult<usize> {
+    const PLAN: Batch = Batch {
+        columns: &[("id", Kind::BigInt), ("at", Kind::Timestamp)],
+        sql: "UPDATE identities SET profile_attempts = 0, profile_alone = FALSE, \
+              profile_state = CASE WHEN r.at IS NULL THEN 'login_needed' \
+              WHEN profile_state = 'not_bound_to_open_platform' THEN profile_state \
+              ELSE 'pending' END, profile_due_at = CASE \
+              WHEN profile_due_at IS NULL OR r.at IS NULL OR profile_due_at > r.at THEN r.at \
+              ELSE profile_due_at END \
+              FROM {rows} WHERE identities.id = r.id AND unionid IS NULL AND profile_doubts = 0 \
+              AND (r.at IS NOT NULL OR profile_due_at IS NOT NULL)",
+    };
+    super::hold(conn, turns.iter().map(|turn| turn.id))?;
+    PLAN.execute(conn, turns)
 }
 
 /// Somebody who may be gone.

@@ -25,13 +25,17 @@ pub struct Known {
     /// CreateTime of the newest unfollow.
     #[diesel(sql_type = BigInt)]
     pub unfollowed_time: i64,
+    /// CreateTime of the newest follow that an event has told of.
+    #[diesel(sql_type = BigInt)]
+    pub followed_event: i64,
 }
 
 /// What is known of many openids; nothing of one that is new.
 pub fn known(conn: &mut Conn, spots: &[Spot<'_>]) -> QueryResult<Vec<Known>> {
     const KNOWN: Batch = Batch {
         columns: &[("account_id", Kind::BigInt), ("openid", Kind::Text)],
-        sql: "SELECT i.account_id, i.openid, i.followed_time, i.unfollowed_time FROM {rows} \
+        sql: "SELECT i.account_id, i.openid, i.followed_time, i.unfollowed_time, \
+              COALESCE(i.followed_event, i.followed_time) AS followed_event FROM {rows} \
               JOIN identities i ON i.account_id = r.account_id AND i.openid = r.openid",
     };
     KNOWN.load(conn, spots)

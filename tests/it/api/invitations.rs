@@ -1,5 +1,6 @@
 //! Invitations: from the request to the binding, by a scan and by a login.
 
+mod late;
 mod refused;
 
 use std::time::Duration;

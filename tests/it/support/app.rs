@@ -221,24 +221,11 @@ impl TestApp {
         mut settings: Settings,
         welcome: Option<&str>,
     ) {
-        let (app_id, kind) = (settings.app_id.clone(), settings.kind);
-        let callback = format!("{}/callback/{app_id}", self.url);
+        let callback = format!("{}/callback/{}", self.url, settings.app_id);
         settings.callback_url = Some(callback.parse().unwrap());
         let draft = Draft {
-            project_id: project,
-            name: app_id.clone(),
-            app_id,
-            kind: match kind {
-                Kind::OfficialAccount => AccountKind::OfficialAccount,
-                Kind::MiniProgram => AccountKind::MiniProgram,
-            },
-            mode: settings.mode,
-            callback_token: settings.token.clone().into(),
-            // A test account has none.
-            aes_key: (!settings.test_account).then(|| settings.encoding_aes_key.clone().into()),
-            secret: Some(settings.secret.clone().into()),
-            token_source: TokenSource::StableToken,
             welcome_text: welcome.map(str::to_owned),
+            ..draft(project, &settings)
         };
         self.simulator.world().add_account(settings);
         self.bridge.add_account(draft).await.unwrap();
@@ -258,6 +245,7 @@ impl TestApp {
                 bridge.erase_step(None).await.unwrap(),
                 bridge.profile_step().await.unwrap(),
                 bridge.import_step(None).await.unwrap(),
+                bridge.undone_step().await.unwrap(),
                 bridge.deliver_step().await.unwrap(),
                 bridge.receipt_step().await.unwrap(),
                 bridge.overdue_step().await.unwrap(),
@@ -354,5 +342,25 @@ impl TestApp {
                 None => return items,
             }
         }
+    }
+}
+
+/// An account of the simulator, as an operator describes it.
+pub(crate) fn draft(project: ProjectId, settings: &Settings) -> Draft {
+    Draft {
+        project_id: project,
+        name: settings.app_id.clone(),
+        app_id: settings.app_id.clone(),
+        kind: match settings.kind {
+            Kind::OfficialAccount => AccountKind::OfficialAccount,
+            Kind::MiniProgram => AccountKind::MiniProgram,
+        },
+        mode: settings.mode,
+        callback_token: settings.token.clone().into(),
+        // A test account has none.
+        aes_key: (!settings.test_account).then(|| settings.encoding_aes_key.clone().into()),
+        secret: Some(settings.secret.clone().into()),
+        token_source: TokenSource::StableToken,
+        welcome_text: None,
     }
 }

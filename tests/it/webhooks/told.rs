@@ -1,6 +1,7 @@
 //! What is told of what happens, and to whom.
 
 use queqiao::simulator::{Arrival, Fault, FaultKind, Origin, ProfileDetails, Receipt, population};
+use queqiao::wechat::push;
 use serde_json::{Value, json};
 
 use super::{FOREIGN, MP, OA, Shop, kinds};
@@ -229,6 +230,82 @@ both_engines! {
         again(4).await;
         let alerts = data(&shop, "account.alert");
         assert_eq!((alerts.len(), &alerts[1]["changed"]), (2, &json!(4)), "{alerts:?}");
+    }
+
+    async fn a_binding_that_is_undone_is_told_with_the_reason(shop: Shop) {
+        shop.listen(&["account.alert", "staff.bound", "staff.unbound"]).await;
+        let world = shop.app.simulator.world();
+        world.add_followers(OA, 1..2, &Origin::search()).unwrap();
+        shop.app.put(&shop.key, "/staff/a1", json!({})).await.ok(201);
+        let whom = json!({"unionid": population::unionid(1)});
+        shop.app.post(&shop.key, "/staff/a1/bindings", whom).await.ok(201);
+        shop.staff("b1", 1).await;
+        assert_eq!(kinds(&shop.receiver.posts()), ["staff.bound", "staff.bound", "staff.unbound", "account.alert"]);
+        assert_eq!(data(&shop, "staff.unbound")[0]["staff_id"], "b1");
+        let alert = data(&shop, "account.alert").remove(0);
+        assert_eq!((&alert["reason"], &alert["app_id"]), (&json!("person_already_bound"), &json!(OA)), "{alert}");
+        assert_eq!((&alert["staff_id"], &alert["kept_staff_id"]), (&json!("b1"), &json!("a1")), "{alert}");
+        assert_eq!((&alert["openid"], &alert["errcode"]), (&json!(population::openid(OA, 1)), &Value::Null), "{alert}");
+    }
+
+    async fn a_follow_is_told_once_also_where_something_else_came_first(shop: Shop) {
+        shop.listen(&["identity.followed", "identity.unfollowed"]).await;
+        let world = shop.app.simulator.world();
+        let openid = population::openid(OA, 1);
+        let url = world.settings(OA).unwrap().callback_url.clone();
+        let lost = async |follows: bool| {
+            world.change_account(OA, |settings| settings.callback_url = None).unwrap();
+            match follows {
+                true => world.follow(OA, 1, Origin::search()).await.unwrap(),
+                false => world.unfollow(OA, 1).await.unwrap(),
+            };
+            world.change_account(OA, |settings| settings.callback_url = url.clone()).unwrap();
+            world.now() / 1_000
+        };
+        let arrives = async |time: i64, name: &str| {
+            let push = push::event("gh_1", &openid, time, name).with("EventKey", "qrscene_shop_12").with("Ticket", "t");
+            world.push(OA, push.into_owned()).await.unwrap();
+            shop.app.drain().await;
+        };
+        let scene = async || {
+            let people = shop.app.get(&shop.key, &format!("/people?openid={openid}")).await.ok(200);
+            people["items"][0]["identities"][0]["qr_scene"].clone()
+        };
+        let told = || {
+            let posts = shop.receiver.posts();
+            posts.iter().filter(|post| post.kind() == "identity.followed").count()
+        };
+        let followed = lost(true).await;
+        shop.app.advance(std::time::Duration::from_secs(1));
+        world.click(OA, 1, "menu").await.unwrap();
+        shop.app.drain().await;
+        assert_eq!((told(), scene().await), (0, Value::Null), "it may have been years ago");
+        for _ in 0..2 {
+            arrives(followed, "subscribe").await;
+            assert_eq!((told(), scene().await), (1, json!("shop_12")));
+        }
+        assert_eq!(data(&shop, "identity.followed")[0]["qr_scene"], "shop_12");
+        // Somebody who had gone is told of when the profile says that they are back, and not once more.
+        world.unfollow(OA, 1).await.unwrap();
+        shop.advance(60).await;
+        let followed = lost(true).await;
+        shop.app.advance(std::time::Duration::from_secs(1));
+        world.click(OA, 1, "menu").await.unwrap();
+        shop.app.drain().await;
+        assert_eq!(told(), 2);
+        arrives(followed, "subscribe").await;
+        assert_eq!(told(), 2);
+        // An unfollow that only an import found out is told then, and not by its event.
+        shop.app.advance(std::time::Duration::from_secs(60));
+        let left = lost(false).await;
+        let body = json!({"reconcile": true});
+        shop.app.post(&shop.key, &format!("/accounts/{OA}/imports"), body).await.ok(202);
+        shop.app.drain().await;
+        assert_eq!(data(&shop, "identity.unfollowed").len(), 2);
+        let push = push::event("gh_1", &openid, left, "unsubscribe").into_owned();
+        world.push(OA, push).await.unwrap();
+        shop.app.drain().await;
+        assert_eq!(data(&shop, "identity.unfollowed").len(), 2);
     }
 
     async fn nothing_is_taken_down_where_nobody_listens(shop: Shop) {

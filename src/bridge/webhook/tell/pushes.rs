@@ -17,11 +17,20 @@ use crate::models::identity::{Sighting, Spot};
 use crate::models::webhook::{self, IdentityFact};
 use crate::wechat::message::{self, Push};
 
+/// When somebody came and went, seconds since 1970; 0: never.
+#[derive(Clone, Copy, Debug, Default)]
+struct Times {
+    followed: i64,
+    unfollowed: i64,
+    /// The newest follow that an event has told of; `followed` may come from a profile.
+    by_event: i64,
+}
+
 /// A batch of events, before and after its effects.
 pub(crate) struct Pushes {
     audience: Audience,
-    /// Newest follow and unfollow of each openid that was known.
-    known: HashMap<(AccountId, String), (i64, i64)>,
+    /// What was known of each openid.
+    known: HashMap<(AccountId, String), Times>,
 }
 
 /// What is known of the batch once its effects are in the database.
@@ -69,7 +78,11 @@ impl Pushes {
                 })
                 .collect();
             for found in webhook::known(conn, &spots)? {
-                let times = (found.followed_time, found.unfollowed_time);
+                let times = Times {
+                    followed: found.followed_time,
+                    unfollowed: found.unfollowed_time,
+                    by_event: found.followed_event,
+                };
                 known.insert((found.account_id, found.openid), times);
             }
         }
@@ -203,13 +216,22 @@ fn has_moved(sighting: &Sighting) -> bool {
 
 /// What is news of somebody's newest follow and unfollow so far and those of a batch: (followed or
 /// not, when), in the order of time. What is older than what is known is not, nor an unfollow of
-/// somebody who is known not to follow.
-fn turns(known: (i64, i64), heard: (i64, i64)) -> Vec<(bool, i64)> {
+/// somebody who is known not to follow. Where a profile was there before the event of the follow, that
+/// event is still news, unless the profile said so of somebody who had gone: then it was told.
+fn turns(known: Times, heard: (i64, i64)) -> Vec<(bool, i64)> {
     let (followed, unfollowed) = heard;
-    let came = followed > known.0.max(known.1);
-    let gone_already = known.1 > 0 && known.1 >= known.0;
+    let Times {
+        followed: known_follow,
+        unfollowed: known_unfollow,
+        by_event,
+    } = known;
+    let told_by_profile =
+        known_unfollow > 0 && known_follow > known_unfollow && by_event <= known_unfollow;
+    let came =
+        followed > by_event.max(known_unfollow) && !(told_by_profile && followed <= known_follow);
+    let gone_already = known_unfollow > 0 && known_unfollow >= known_follow;
     // In the second of the follow nobody can tell; until the profile tells, they do not follow.
-    let went = unfollowed > known.1 && unfollowed >= known.0 && (came || !gone_already);
+    let went = unfollowed > known_unfollow && unfollowed >= known_follow && (came || !gone_already);
     let mut turns = Vec::new();
     if came {
         turns.push((true, followed));
@@ -257,11 +279,40 @@ fn raw<'a>(event: &'a Waiting, app_id: &'a str) -> Raw<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::turns;
+    use super::{Times, turns};
+
+    fn known(followed: i64, unfollowed: i64, by_event: i64) -> Times {
+        Times {
+            followed,
+            unfollowed,
+            by_event,
+        }
+    }
+
+    #[test]
+    fn the_event_of_a_follow_is_news_where_a_profile_was_first_and_told_nobody() {
+        for (times, heard, expected) in [
+            // A tap came first, then the profile.
+            (known(5, 0, 0), (5, 0), vec![(true, 5)]),
+            // WeChat's two clocks differ by a second.
+            (known(6, 0, 0), (5, 0), vec![(true, 5)]),
+            (known(5, 0, 5), (5, 0), vec![]),
+            // They had gone, and the profile told that they are back.
+            (known(9, 6, 5), (9, 0), vec![]),
+            (known(9, 6, 5), (8, 0), vec![]),
+            (known(9, 6, 5), (11, 0), vec![(true, 11)]),
+            (known(9, 6, 0), (5, 0), vec![]),
+            // In a list before anything was heard.
+            (known(1, 0, 1), (7, 0), vec![(true, 7)]),
+            (known(7, 0, 1), (7, 8), vec![(true, 7), (false, 8)]),
+        ] {
+            assert_eq!(turns(times, heard), expected, "{times:?} {heard:?}");
+        }
+    }
 
     #[test]
     fn only_what_is_newer_than_all_that_is_known_is_news() {
-        for (known, heard, expected) in [
+        for (so_far, heard, expected) in [
             ((0, 0), (5, 0), vec![(true, 5)]),
             ((0, 0), (0, 5), vec![(false, 5)]),
             ((0, 0), (5, 6), vec![(true, 5), (false, 6)]),
@@ -278,7 +329,8 @@ mod tests {
             ((5, 6), (4, 3), vec![]),
             ((1, 0), (7, 0), vec![(true, 7)]),
         ] {
-            assert_eq!(turns(known, heard), expected, "{known:?} {heard:?}");
+            let times = known(so_far.0, so_far.1, so_far.0);
+            assert_eq!(turns(times, heard), expected, "{times:?} {heard:?}");
         }
     }
 }

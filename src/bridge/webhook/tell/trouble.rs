@@ -6,9 +6,10 @@ use serde::Serialize;
 
 use super::{Audience, News, NewsKind};
 use crate::db::Conn;
-use crate::ids::{AccountId, ProjectId, WebhookId};
+use crate::ids::{AccountId, IdentityId, ProjectId, WebhookId};
 use crate::models::account::{self, Problem};
 use crate::models::account_move::AccountMove;
+use crate::models::identity::Identity;
 use crate::models::webhook::{Webhook, WebhookState};
 
 #[derive(Serialize)]
@@ -125,6 +126,65 @@ pub(crate) fn moved(
         problem,
     };
     let news = News::new(project, NewsKind::Alert, now, &data)?.of_account(Some(app_id));
+    audience.tell(conn, &[news], now)
+}
+
+/// A binding that was undone, since the person is another staff member already.
+#[derive(Debug, Serialize)]
+pub(crate) struct UndoneAlert<'a> {
+    app_id: &'a str,
+    /// Null: no call was refused.
+    call: Option<&'a str>,
+    errcode: Option<i64>,
+    /// Tells it from a refusal.
+    reason: &'static str,
+    identity_id: IdentityId,
+    openid: &'a str,
+    /// Whose binding was undone.
+    staff_id: &'a str,
+    /// Who stays bound.
+    kept_staff_id: &'a str,
+    /// What it means and what to do.
+    problem: &'a str,
+}
+
+impl<'a> UndoneAlert<'a> {
+    /// Of the binding of one staff member, for the sake of that of another one.
+    pub(crate) fn new(
+        app_id: &'a str,
+        identity: &'a Identity,
+        (staff_id, kept_staff_id): (&'a str, &'a str),
+        problem: &'a str,
+    ) -> Self {
+        Self {
+            app_id,
+            call: None,
+            errcode: None,
+            reason: "person_already_bound",
+            identity_id: identity.id,
+            openid: &identity.openid,
+            staff_id,
+            kept_staff_id,
+            problem,
+        }
+    }
+}
+
+/// A person turned out to be two staff members.
+pub(crate) fn undone(
+    conn: &mut Conn,
+    project: ProjectId,
+    identity: IdentityId,
+    alert: &UndoneAlert<'_>,
+    now: NaiveDateTime,
+) -> QueryResult<usize> {
+    let audience = Audience::of(conn)?;
+    if !audience.wants_in(project, NewsKind::Alert) {
+        return Ok(0);
+    }
+    let news = News::new(project, NewsKind::Alert, now, alert)?
+        .of_account(Some(alert.app_id))
+        .of_identity(Some(identity));
     audience.tell(conn, &[news], now)
 }
 

@@ -141,6 +141,13 @@ fn story() -> Explanation {
             invitation_id: Some(InvitationId(7)),
             created_at: at(1),
         }],
+        undone: vec![UndoneStory {
+            app_id: Some("wx0123456789abcdef".to_owned()),
+            openid: "oUndone".to_owned(),
+            kept_staff_id: Some("a1".to_owned()),
+            detail: "They are a1.".to_owned(),
+            undone_at: at(40),
+        }],
         invitations: vec![InvitationStory {
             id: InvitationId(8),
             app_id: Some("wx0123456789abcdef".to_owned()),

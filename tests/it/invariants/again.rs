@@ -1,0 +1,125 @@
+//! Who was asked about in vain is asked about again, once something says that it may be worth it.
+
+use std::time::Duration;
+
+use queqiao::db::Engine;
+use queqiao::models::account::AccountKind;
+use queqiao::simulator::{Fault, FaultKind, Kind, Settings, SimulatorOptions, population};
+use serde_json::json;
+
+use super::{INFO, OA, Stage};
+use crate::support::app::draft;
+
+impl Stage {
+    async fn profile_state(&self, person: u32) -> String {
+        let identity = self.identity(person).await;
+        identity["profile_state"].as_str().unwrap().to_owned()
+    }
+
+    fn bind_to_open_platform(&self, bound: bool) {
+        let change = self
+            .world()
+            .change_account(OA, |settings| settings.bound_to_open_platform = bound);
+        change.unwrap();
+    }
+}
+
+/// Where WeChat gave no unionid, it is not asked for by itself for ten days.
+async fn patient(engine: Engine) -> Stage {
+    let days = 10 * 86_400;
+    let settings = |config: &mut queqiao::config::Config| {
+        config.profile.reprobe_first_seconds = days;
+        config.profile.reprobe_longest_seconds = days;
+        config.profile.refresh_per_second = 1;
+    };
+    Stage::with_settings(engine, SimulatorOptions::default(), settings).await
+}
+
+both_engines! {
+    async fn an_import_asks_about_everybody_without_a_unionid(engine: Engine) {
+        let stage = patient(engine).await;
+        // One whom WeChat did not know for a while.
+        stage.world().add_fault(Fault::at(INFO, FaultKind::Errcode { errcode: 40003 })).unwrap();
+        stage.follows(1).await;
+        stage.pass(900, 60).await;
+        assert_eq!(stage.profile_state(1).await, "unknown_openid");
+        stage.world().clear_faults();
+        // Three from before the account was bound to an Open Platform account.
+        stage.bind_to_open_platform(false);
+        for person in 2..5 {
+            stage.follows(person).await;
+        }
+        stage.app.drain().await;
+        assert_eq!(stage.profile_state(2).await, "not_bound_to_open_platform");
+        stage.bind_to_open_platform(true);
+        stage.app.advance(Duration::from_secs(3_600));
+        stage.app.drain().await;
+        assert_eq!(stage.profile_state(2).await, "not_bound_to_open_platform");
+        let path = format!("/accounts/{OA}/imports");
+        stage.app.post(&stage.key, &path, json!({})).await.ok(202);
+        stage.app.drain().await;
+        let known = async || stage.people("link_state=single").await.len();
+        assert_eq!(known().await, 1, "one a second");
+        stage.pass(5, 1).await;
+        for person in 1..5 {
+            let identity = stage.identity(person).await;
+            assert_eq!(identity["profile_state"], "complete", "{identity}");
+            assert_eq!(identity["unionid"], population::unionid(person));
+        }
+    }
+
+    async fn what_somebody_does_asks_for_their_unionid_once_a_day(engine: Engine) {
+        let stage = patient(engine).await;
+        stage.bind_to_open_platform(false);
+        stage.follows(1).await;
+        stage.app.drain().await;
+        let asked = stage.calls(INFO);
+        let says = async || {
+            stage.world().send_text(OA, 1, "hello").await.unwrap();
+            stage.app.drain().await;
+        };
+        stage.app.advance(Duration::from_secs(3_600));
+        says().await;
+        assert_eq!(stage.calls(INFO), asked);
+        stage.app.advance(Duration::from_secs(86_400));
+        says().await;
+        says().await;
+        assert_eq!(stage.calls(INFO), asked + 1);
+        stage.bind_to_open_platform(true);
+        stage.app.advance(Duration::from_secs(86_401));
+        says().await;
+        assert_eq!(stage.profile_state(1).await, "complete");
+    }
+
+    async fn the_people_of_an_account_that_was_corrected_are_asked_about(stage: Stage) {
+        const LATE: &str = "wx00000000000000a7";
+        let project = stage.app.project("two").await;
+        let key = stage.app.key(project, &[queqiao::bridge::keys::Scope::Admin]).await;
+        stage.app.account(project, LATE, Kind::OfficialAccount).await;
+        let settings: Settings = (*stage.world().settings(LATE).unwrap()).clone();
+        let kind = async |kind: AccountKind| {
+            let mut draft = draft(project, &settings);
+            draft.kind = kind;
+            stage.app.bridge.change_account(draft).await.unwrap();
+            // What the account was is trusted for some seconds.
+            stage.app.advance(Duration::from_secs(10));
+            stage.app.drain().await;
+        };
+        let state = async |person: u32| {
+            let path = format!("/people?openid={}", population::openid(LATE, person));
+            let people = stage.app.get(&key, &path).await.ok(200);
+            people["items"][0]["identities"][0]["profile_state"].clone()
+        };
+        kind(AccountKind::MiniProgram).await;
+        for person in 1..4 {
+            let origin = queqiao::simulator::Origin::search();
+            stage.world().follow(LATE, person, origin).await.unwrap();
+        }
+        stage.app.drain().await;
+        assert_eq!(state(1).await, "login_needed");
+        kind(AccountKind::OfficialAccount).await;
+        for person in 1..4 {
+            assert_eq!(state(person).await, "complete");
+        }
+    }
+}
