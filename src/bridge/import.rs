@@ -19,6 +19,7 @@ use crate::ids::{IdentityId, ImportId};
 use crate::models::account::AccountKind;
 use crate::models::identity::{self, Listed};
 use crate::models::import::{self, Import, ImportState, Progress};
+use crate::models::project;
 use crate::wechat::error::{CallError, Class, token_call_class};
 use crate::wechat::user::FollowerPage;
 
@@ -89,6 +90,8 @@ impl Bridge {
         let started = self
             .db
             .write(move |conn| {
+                // Of several that are started at once, one is; the others join it.
+                project::lock(conn, account.project_id)?;
                 Ok::<_, ImportError>(import::start(conn, account.id, reconcile, refresh, now)?)
             })
             .await?;

@@ -123,10 +123,8 @@ fn row(
         // WeChat remembers the scene with the token of an invitation, too.
         qr_scene: text(qr_scene).map(|scene| shown_for(&scene).unwrap_or(scene)),
         language: text(info.language),
+        tag_ids: tags(&info),
         remark: text(info.remark),
-        tag_ids: serde_json::to_string(&info.tagid_list)
-            .ok()
-            .filter(|_| !info.tagid_list.is_empty()),
         profile_state,
         error: doubt.map(|_| DOUBTED),
         due_at,
@@ -144,6 +142,15 @@ fn row(
             province: text(info.province),
             city: text(info.city),
         },
+    }
+}
+
+/// The tags as they are stored. Without any: that there are none, where the answer is a whole one.
+fn tags(info: &UserInfo) -> Option<String> {
+    match (info.tagid_list.as_slice(), &info.remark) {
+        ([], Some(_)) => Some(String::new()),
+        ([], None) => None,
+        (tags, _) => serde_json::to_string(tags).ok(),
     }
 }
 

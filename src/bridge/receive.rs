@@ -305,7 +305,7 @@ impl Bridge {
 
 /// The openid as it may stand in an index, or why it may not: no openid of WeChat's is that long,
 /// and PostgreSQL's indexes do not take every length.
-fn indexed(openid: Option<&str>) -> (Option<String>, Option<String>) {
+pub(super) fn indexed(openid: Option<&str>) -> (Option<String>, Option<String>) {
     let Some(openid) = openid else {
         return (None, None);
     };

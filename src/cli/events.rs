@@ -12,7 +12,7 @@ use crate::config::Config;
 use crate::db::DbError;
 use crate::ids::{AccountId, EventId, ProjectId};
 use crate::models::account;
-use crate::models::event::{self, Filter};
+use crate::models::event::Filter;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -103,14 +103,7 @@ async fn replay_these(
 ) -> Result<usize> {
     let taken = ids.len();
     for id in ids {
-        let of = accounts.clone();
-        let requeue = bridge.db.write(move |conn| {
-            let Some(event) = event::by_id(conn, &of, id)? else {
-                return Ok(false);
-            };
-            Ok::<_, DbError>(event::requeue(conn, event.account_id, id)?)
-        });
-        if !requeue.await? {
+        if !bridge.replay_event(accounts.clone(), id).await? {
             bail!("the project has no event {id}");
         }
     }

@@ -14,7 +14,8 @@ use crate::ids::{AccountId, EventId, IdentityId};
 
 pub use insert::{insert_many, insert_new};
 pub use queue::{
-    Processed, Waiting, Which, claim_waiting, fail, finish, requeue, requeue_failed, waiting_count,
+    Processed, Reread, Waiting, Which, claim_waiting, fail, finish, requeue, requeue_failed,
+    waiting_count,
 };
 pub use search::{Filter, by_id, list};
 pub use time::counted;

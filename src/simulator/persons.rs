@@ -29,6 +29,10 @@ pub struct ProfileDetails {
     pub country: String,
     /// URL of a picture.
     pub headimgurl: String,
+    /// What every account notes of them.
+    pub remark: String,
+    /// The tags that every account gives them.
+    pub tagid_list: Vec<i64>,
 }
 
 /// The people of a world.

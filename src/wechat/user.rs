@@ -45,8 +45,9 @@ pub struct UserInfo {
     /// The user's language, such as `zh_CN`.
     #[serde(default, deserialize_with = "lenient::text")]
     pub language: Option<String>,
-    /// The account's own note on the user.
-    #[serde(default, deserialize_with = "lenient::text")]
+    /// The account's own note on the user; empty where there is none. Some answers say next to nothing and
+    /// leave it out, which says nothing of tags either.
+    #[serde(default, deserialize_with = "note")]
     pub remark: Option<String>,
     /// Group of the old scheme.
     #[serde(default, deserialize_with = "lenient::int")]
@@ -72,6 +73,14 @@ pub struct UserInfo {
     /// As the user entered it.
     #[serde(default, deserialize_with = "detail")]
     pub city: Option<String>,
+}
+
+/// A text, also an empty one; anything else is none.
+fn note<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+    Ok(match Value::deserialize(from)? {
+        Value::String(text) => Some(text),
+        _ => None,
+    })
 }
 
 /// Text with something to see in it, cut where it is longer than any real one.
@@ -264,7 +273,7 @@ mod tests {
             qr_scene: Some(0),
             qr_scene_str: Some("shop_12".to_owned()),
             language: Some("zh_CN".to_owned()),
-            remark: None,
+            remark: Some(String::new()),
             groupid: Some(0),
             tagid_list: vec![101, 2],
             nickname: None,

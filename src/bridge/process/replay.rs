@@ -1,9 +1,12 @@
-//! Failed events, in bulk, once more.
+//! Events once more: one of any kind, or failed ones in bulk.
 
 use crate::bridge::Bridge;
+use crate::bridge::receive::indexed;
 use crate::db::DbError;
-use crate::ids::AccountId;
-use crate::models::event::{self, Filter};
+use crate::ids::{AccountId, EventId};
+use crate::models::event::{self, Event, FAILED, Filter, Reread};
+use crate::models::storable;
+use crate::wechat::message;
 
 /// Events of one replay at the most: all of them are read.
 pub const MAX_REPLAYED: i64 = 500;
@@ -18,6 +21,31 @@ pub struct Replayed {
 }
 
 impl Bridge {
+    /// Lets one event of these accounts be processed once more, whatever came of it. A push that was kept
+    /// raw is parsed again first: this version may be able to. Returns whether there is such an event.
+    ///
+    /// # Errors
+    /// If the database fails; then nothing changes.
+    pub async fn replay_event(
+        &self,
+        accounts: Vec<AccountId>,
+        id: EventId,
+    ) -> Result<bool, DbError> {
+        let replayed = self.db.write(move |conn| {
+            let Some(found) = event::by_id(conn, &accounts, id)? else {
+                return Ok(false);
+            };
+            let reread = read_again(&found);
+            let is_there = event::requeue(conn, found.account_id, id, reread.as_ref())?;
+            Ok::<_, DbError>(is_there)
+        });
+        let is_there = replayed.await?;
+        if is_there {
+            self.signals.events.notify_one();
+        }
+        Ok(is_there)
+    }
+
     /// Lets failed events of these accounts that match be processed once more, `limit` at the most.
     ///
     /// # Errors
@@ -48,5 +76,29 @@ impl Bridge {
             self.signals.events.notify_one();
         }
         Ok(replayed)
+    }
+}
+
+/// What a push is read as now that had a problem. One that failed is parsed too: it may have been raw
+/// before.
+fn read_again(event: &Event) -> Option<Reread> {
+    let problem = event.problem.as_ref()?;
+    match message::parse(&event.body) {
+        Ok(push) => {
+            let (openid, problem) = indexed(push.openid());
+            Some(Reread {
+                kind: push.kind().into_owned(),
+                openid,
+                problem,
+            })
+        }
+        Err(error) => Some(Reread {
+            kind: event.kind.clone(),
+            openid: event.openid.clone(),
+            problem: Some(match event.state {
+                FAILED => storable(&error.to_string()).into_owned(),
+                _ => problem.clone(),
+            }),
+        }),
     }
 }

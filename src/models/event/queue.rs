@@ -104,12 +104,36 @@ pub fn fail(conn: &mut Conn, id: EventId, problem: &str) -> QueryResult<()> {
     .map(drop)
 }
 
-/// Lets an event be processed once more. Returns whether it exists. One that failed loses its
-/// problem: with one it would count as a push that cannot be parsed.
-pub fn requeue(conn: &mut Conn, account: AccountId, id: EventId) -> QueryResult<bool> {
+/// What a push is read as, once it has been parsed again.
+#[derive(Debug, AsChangeset)]
+#[diesel(table_name = events)]
+#[diesel(treat_none_as_null = true)]
+pub struct Reread {
+    /// `text`, `event.subscribe`, …
+    pub kind: String,
+    /// The person it concerns.
+    pub openid: Option<String>,
+    /// Why it cannot be used, if so.
+    pub problem: Option<String>,
+}
+
+/// Lets an event be processed once more, as what it is read as now, if it was parsed again. Returns
+/// whether it exists. One that failed loses its problem: with one it would count as a push that cannot
+/// be parsed.
+pub fn requeue(
+    conn: &mut Conn,
+    account: AccountId,
+    id: EventId,
+    reread: Option<&Reread>,
+) -> QueryResult<bool> {
     let event = events::table
         .filter(events::account_id.eq(account))
         .filter(events::id.eq(id));
+    if let Some(reread) = reread {
+        diesel::update(event.filter(sql::<Bool>(SETTLED)))
+            .set(reread)
+            .execute(conn)?;
+    }
     diesel::update(event.filter(events::state.eq(FAILED)))
         .set(events::problem.eq(None::<String>))
         .execute(conn)?;

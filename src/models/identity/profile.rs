@@ -143,9 +143,9 @@ pub struct Fetched {
     pub qr_scene: Option<String>,
     /// WeChat's `language`.
     pub language: Option<String>,
-    /// The account's remark.
+    /// The account's remark; empty: there is none now, none: nothing was said of it.
     pub remark: Option<String>,
-    /// Tag ids, a JSON array.
+    /// Tag ids, a JSON array; empty and none as above.
     pub tag_ids: Option<String>,
     /// What is known now.
     pub profile_state: ProfileState,

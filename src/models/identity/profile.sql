@@ -25,8 +25,8 @@ UPDATE identities SET
         ELSE COALESCE(r.subscribe_scene, identities.subscribe_scene) END,
     qr_scene = COALESCE(r.qr_scene, identities.qr_scene),
     language = COALESCE(r.language, identities.language),
-    remark = COALESCE(r.remark, identities.remark),
-    tag_ids = COALESCE(r.tag_ids, identities.tag_ids),
+    remark = NULLIF(COALESCE(r.remark, identities.remark), ''),
+    tag_ids = NULLIF(COALESCE(r.tag_ids, identities.tag_ids), ''),
     profile_state = CASE
         WHEN COALESCE(r.unionid, identities.unionid) IS NOT NULL THEN 'complete'
         WHEN identities.followed_time <> r.was_followed OR identities.unfollowed_time <> r.was_unfollowed
@@ -36,7 +36,10 @@ UPDATE identities SET
         WHEN identities.followed_time <> r.was_followed OR identities.unfollowed_time <> r.was_unfollowed
             THEN NULL
         ELSE r.error END,
-    profile_attempts = r.attempts,
+    profile_attempts = CASE
+        WHEN identities.followed_time <> r.was_followed OR identities.unfollowed_time <> r.was_unfollowed
+            THEN identities.profile_attempts
+        ELSE r.attempts END,
     profile_doubts = CASE
         WHEN identities.followed_time <> r.was_followed OR identities.unfollowed_time <> r.was_unfollowed
             THEN identities.profile_doubts

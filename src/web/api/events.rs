@@ -154,16 +154,13 @@ pub(super) async fn replay(
     id: Path<EventId>,
 ) -> Result<(Json<Queued>, StatusCode), Problem> {
     let (id, project) = (id.into_inner(), caller.project_id);
-    let requeue = state.bridge.db.write(move |conn| {
-        let accounts = Accounts::of(conn, project)?.ids();
-        let found = event::by_id(conn, &accounts, id)?;
-        let found = found.ok_or_else(|| Problem::not_found("event"))?;
-        Ok::<_, Problem>(event::requeue(conn, found.account_id, id)?)
+    let accounts = state.bridge.db.snapshot(move |conn| {
+        let accounts = Accounts::of(conn, project)?;
+        Ok::<_, Problem>(accounts.ids())
     });
-    if !requeue.await? {
+    if !state.bridge.replay_event(accounts.await?, id).await? {
         return Err(Problem::not_found("event"));
     }
-    state.bridge.signals.events.notify_one();
     let state = "waiting";
     Ok((Json(Queued { id, state }), StatusCode::ACCEPTED))
 }

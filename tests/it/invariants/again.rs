@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use queqiao::db::Engine;
+use diesel::RunQueryDsl;
+use queqiao::db::{DbError, Engine};
 use queqiao::models::account::AccountKind;
 use queqiao::simulator::{Fault, FaultKind, Kind, Settings, SimulatorOptions, population};
 use serde_json::json;
@@ -89,6 +90,32 @@ both_engines! {
         stage.app.advance(Duration::from_secs(86_401));
         says().await;
         assert_eq!(stage.profile_state(1).await, "complete");
+    }
+
+    async fn what_was_kept_raw_is_parsed_again_when_it_is_replayed(stage: Stage) {
+        stage.follows(1).await;
+        stage.app.drain().await;
+        stage.world().send_text(OA, 1, "hello").await.unwrap();
+        // As a version stored it that could not parse it.
+        let raw = stage.app.bridge.db.write(|conn| {
+            let raw = "UPDATE events SET kind = 'unknown', openid = NULL, problem = 'cannot be parsed' \
+                       WHERE kind = 'text'";
+            Ok::<_, DbError>(diesel::sql_query(raw).execute(conn)?)
+        });
+        assert_eq!(raw.await.unwrap(), 1);
+        stage.app.drain().await;
+        let left = async || stage.identity(1).await["customer_window"]["left"].clone();
+        let event = stage.events().await.remove(0);
+        assert_eq!((&event["kind"], &event["openid"]), (&json!("unknown"), &json!(null)), "{event}");
+        assert_eq!(left().await, 3, "of the follow");
+        let path = format!("/events/{}/replay", event["id"]);
+        stage.app.call("POST", &stage.key, &path, None).await.ok(202);
+        stage.app.drain().await;
+        let event = stage.events().await.remove(0);
+        assert_eq!((&event["kind"], &event["openid"]), (&json!("text"), &json!(population::openid(OA, 1))));
+        let identity = stage.identity(1).await;
+        assert_eq!((&event["identity_id"], &event["problem"]), (&identity["id"], &json!(null)), "{event}");
+        assert_eq!(left().await, 8, "and of the text");
     }
 
     async fn the_people_of_an_account_that_was_corrected_are_asked_about(stage: Stage) {

@@ -26,6 +26,7 @@ fn wang() -> ProfileDetails {
         province: "广东".to_owned(),
         country: "中国".to_owned(),
         headimgurl: "https://thirdwx.qlogo.cn/mmopen/abc/132".to_owned(),
+        ..ProfileDetails::default()
     }
 }
 
@@ -52,6 +53,20 @@ both_engines! {
         let identity = stage.identity(1).await;
         assert_eq!((&identity["city"], &identity["sex"]), (&json!("深圳"), &json!(1)));
         assert_eq!((&identity["nickname"], &identity["province"]), (&told[0], &json!("广东")));
+    }
+
+    async fn a_remark_and_tags_that_the_account_took_away_are_gone(stage: Stage) {
+        let world = stage.world();
+        let noted = ProfileDetails { remark: "VIP".to_owned(), tagid_list: vec![2, 101], ..ProfileDetails::default() };
+        world.set_details(1, noted).unwrap();
+        stage.follows(1).await;
+        stage.app.drain().await;
+        let identity = stage.identity(1).await;
+        assert_eq!((&identity["remark"], &identity["tag_ids"]), (&json!("VIP"), &json!([2, 101])), "{identity}");
+        world.set_details(1, ProfileDetails::default()).unwrap();
+        comes_back(&stage, 1).await;
+        let identity = stage.identity(1).await;
+        assert_eq!((&identity["remark"], &identity["tag_ids"]), (&Value::Null, &Value::Null), "{identity}");
     }
 
     async fn a_batch_of_profiles_has_them_too_and_nobody_has_another_ones(stage: Stage) {

@@ -170,9 +170,9 @@ both_engines! {
         assert_eq!(claim(conn, 10), ids[1..]);
         let failed = event::by_id(conn, &[ground.official], ids[0]).unwrap().unwrap();
         assert_eq!((failed.state, failed.problem.as_deref()), (FAILED, Some("it's \"broken\"")));
-        assert!(!event::requeue(conn, ground.second, ids[0]).unwrap());
-        assert!(!event::requeue(conn, ground.official, EventId(0)).unwrap());
-        assert!(event::requeue(conn, ground.official, ids[0]).unwrap());
+        assert!(!event::requeue(conn, ground.second, ids[0], None).unwrap());
+        assert!(!event::requeue(conn, ground.official, EventId(0), None).unwrap());
+        assert!(event::requeue(conn, ground.official, ids[0], None).unwrap());
         assert_eq!(claim(conn, 10), ids);
         let again = event::by_id(conn, &[ground.official], ids[0]).unwrap().unwrap();
         assert_eq!((again.state, again.problem), (WAITING, None));

@@ -38,7 +38,7 @@ both_engines! {
         let back_and_forth = std::thread::spawn(move || {
             for _ in 0..300 {
                 event::finish(&mut writer, &[Processed { id, identity_id: None }]).unwrap();
-                event::requeue(&mut writer, account, id).unwrap();
+                event::requeue(&mut writer, account, id, None).unwrap();
             }
             told.store(true, std::sync::atomic::Ordering::SeqCst);
         });

@@ -100,7 +100,7 @@ both_engines! {
         two.bind("e1", json!({"app_id": OA, "openid": follower(1)})).await;
         let wrong = json!({"app_id": OA, "openid": follower(1)});
         let refused = two.app.post(&two.key, "/staff/e2/bindings", wrong).await;
-        refused.refused(409, "person_already_bound", "");
+        refused.refused(409, "already_bound", "");
     }
 
     async fn a_login_or_an_event_that_tells_who_it_is_undoes_the_later_binding_too(two: Two) {
