@@ -19,7 +19,7 @@ pub use adopt::{Adopted, Claim, adopt, by_openids, claim, confirm, take_back};
 pub use details::{Details, details_of};
 pub use follow::{Found, Sighting, Spot, Thought, ids_of, sight, thought_to_follow};
 pub use hold::{hold, hold_to_remove};
-pub use people::{LinkState, PeopleFilter, members_of, page, with_unionids};
+pub use people::{LinkState, PeopleFilter, PeoplePage, Place, members_of, page, with_unionids};
 pub use profile::{
     Claimed, Delay, DueAccount, Fetched, Login, apply, ask_about, ask_unbound, claim_due, delay,
     due_accounts, fetched_at, hasten_all, learn, log_in,

@@ -119,10 +119,12 @@ pub(super) fn read(list: List, cursor: Option<&str>) -> Result<Option<i64>, Prob
     let Some(cursor) = cursor else {
         return Ok(None);
     };
-    decode(list, cursor).map(Some).ok_or_else(|| {
-        let detail = "Take cursor from next_cursor of the same list, unchanged.";
-        Problem::new(Code::InvalidCursor, detail).field("cursor")
-    })
+    decode(list, cursor).map(Some).ok_or_else(invalid_cursor)
+}
+
+fn invalid_cursor() -> Problem {
+    let detail = "Take cursor from next_cursor of the same list, unchanged.";
+    Problem::new(Code::InvalidCursor, detail).field("cursor")
 }
 
 /// What is read as a cursor of one list is a cursor of no other, and is written the same.
@@ -136,17 +138,46 @@ pub(super) fn fuzz(text: &str) {
     }
 }
 
+/// The numbers of a page's place, where it takes several.
+pub(super) fn read_all<const N: usize>(
+    list: List,
+    cursor: Option<&str>,
+) -> Result<Option<[i64; N]>, Problem> {
+    let Some(cursor) = cursor else {
+        return Ok(None);
+    };
+    decode_all(list, cursor)
+        .map(Some)
+        .ok_or_else(invalid_cursor)
+}
+
 pub(super) fn encode(list: List, id: i64) -> String {
+    encode_all(list, &[id])
+}
+
+pub(super) fn encode_all(list: List, numbers: &[i64]) -> String {
     let mut bytes = vec![list as u8];
-    bytes.extend(id.to_be_bytes());
+    for number in numbers {
+        bytes.extend(number.to_be_bytes());
+    }
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
 fn decode(list: List, cursor: &str) -> Option<i64> {
+    let [id] = decode_all(list, cursor)?;
+    (id > 0).then_some(id)
+}
+
+fn decode_all<const N: usize>(list: List, cursor: &str) -> Option<[i64; N]> {
     let bytes = URL_SAFE_NO_PAD.decode(cursor).ok()?;
-    let (tag, id) = bytes.split_first()?;
-    let id = i64::from_be_bytes(id.try_into().ok()?);
-    (*tag == list as u8 && id > 0).then_some(id)
+    let (tag, rest) = bytes.split_first()?;
+    let (numbers, left_over) = rest.as_chunks::<8>();
+    let numbers: Vec<i64> = numbers
+        .iter()
+        .map(|bytes| i64::from_be_bytes(*bytes))
+        .collect();
+    let is_one = *tag == list as u8 && left_over.is_empty();
+    numbers.try_into().ok().filter(|_| is_one)
 }
 
 #[cfg(test)]
@@ -158,6 +189,11 @@ mod tests {
         let cursor = encode(List::Staff, i64::MAX);
         assert_eq!(decode(List::Staff, &cursor), Some(i64::MAX));
         assert_eq!(decode(List::Events, &cursor), None);
+        let several = encode_all(List::People, &[3, 0, -1]);
+        assert_eq!(decode_all(List::People, &several), Some([3, 0, -1]));
+        assert_eq!(decode_all::<2>(List::People, &several), None);
+        assert_eq!(decode_all::<3>(List::Staff, &several), None);
+        assert_eq!(decode(List::People, &several), None);
         for forged in [
             "",
             "AAAA",

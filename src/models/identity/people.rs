@@ -1,8 +1,9 @@
 //! People: the identities of a project that share a unionid. Derived; the table `people`, kept by
 //! triggers on `identities`, has what lists of them need.
 
+use chrono::{DateTime, NaiveDateTime};
 use diesel::dsl::sql;
-use diesel::dsl::{exists, not};
+use diesel::dsl::{exists, max, not};
 use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::Bool;
@@ -44,8 +45,32 @@ pub struct PeopleFilter {
     pub link_state: Option<LinkState>,
     /// Bound to this staff member.
     pub staff_id: Option<String>,
+    /// Where the page before ended.
+    pub place: Option<Place>,
+}
+
+/// Where a walk over people goes on. They change while it takes place, and nobody is to be skipped who was
+/// there when it began: so it knows when that was. Somebody who is listed by a newer identity now than
+/// then is listed once more at its end, and somebody who changes meanwhile may be listed twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
     /// Only people whose newest matching identity is below this one.
-    pub before: Option<IdentityId>,
+    pub before: IdentityId,
+    /// The newest identity that there was when this round began.
+    pub newest: IdentityId,
+    /// The newest one that there was when the round before it began; 0: this is the first one.
+    pub floor: IdentityId,
+    /// When the walk began, microseconds since 1970.
+    pub began: i64,
+}
+
+/// A page of people.
+#[derive(Clone, Debug)]
+pub struct PeoplePage {
+    /// Each by its newest matching identity, newest first.
+    pub found: Vec<Identity>,
+    /// Where the next page goes on; none if this is the last.
+    pub next: Option<Place>,
 }
 
 /// Identities that one page looks at, each with a look for the person's other ones.
@@ -59,20 +84,83 @@ pub fn page(
     project: ProjectId,
     filter: &PeopleFilter,
     limit: i64,
-) -> QueryResult<Walked<Identity>> {
+    now: NaiveDateTime,
+) -> QueryResult<PeoplePage> {
     if filter.unionid.is_some() || filter.openid.is_some() || filter.staff_id.is_some() {
-        return of_few(conn, project, filter, limit);
+        let found = of_few(conn, project, filter, limit)?;
+        let next = onward(conn, filter, found.next, now)?;
+        return Ok(PeoplePage {
+            found: found.found,
+            next,
+        });
     }
-    let ids = if filter.account_id.is_none() && filter.follow_state.is_none() {
-        of_project(conn, project, filter, limit)?
-    } else {
-        of_accounts(conn, project, filter, limit)?
+    let is_whole = filter.account_id.is_none() && filter.follow_state.is_none();
+    let ids = match is_whole {
+        true => of_project(conn, project, filter, limit)?,
+        false => of_accounts(conn, project, filter, limit)?,
+    };
+    let next = match onward(conn, filter, ids.next, now)? {
+        None if is_whole => another_round(conn, project, filter)?,
+        next => next,
     };
     let rows = identities::table
         .filter(identities::id.eq_any(&ids.found))
         .select(Identity::as_select())
         .load(conn)?;
-    Ok(ids.with(rows, |identity| identity.id.0))
+    let found = ids.with(rows, |identity| identity.id.0).found;
+    Ok(PeoplePage { found, next })
+}
+
+/// Where the walk goes on below an identity.
+fn onward(
+    conn: &mut Conn,
+    filter: &PeopleFilter,
+    next: Option<i64>,
+    now: NaiveDateTime,
+) -> QueryResult<Option<Place>> {
+    let Some(before) = next.map(IdentityId) else {
+        return Ok(None);
+    };
+    let begun = match filter.place {
+        Some(place) => place,
+        None => Place {
+            before,
+            newest: newest(conn)?,
+            floor: IdentityId(0),
+            began: now.and_utc().timestamp_micros(),
+        },
+    };
+    Ok(Some(Place { before, ..begun }))
+}
+
+/// Another round over those who have moved ahead of the one that is over, if there are any.
+fn another_round(
+    conn: &mut Conn,
+    project: ProjectId,
+    filter: &PeopleFilter,
+) -> QueryResult<Option<Place>> {
+    let Some(over) = filter.place else {
+        return Ok(None);
+    };
+    let newest = newest(conn)?;
+    let next = Place {
+        before: IdentityId(newest.0.saturating_add(1)),
+        newest,
+        floor: over.newest,
+        began: over.began,
+    };
+    let ahead = PeopleFilter {
+        place: Some(next),
+        ..filter.clone()
+    };
+    let found = of_project(conn, project, &ahead, 1)?;
+    Ok((!found.found.is_empty()).then_some(next))
+}
+
+fn newest(conn: &mut Conn) -> QueryResult<IdentityId> {
+    let newest = identities::table.select(max(identities::id));
+    let newest: Option<IdentityId> = newest.first(conn)?;
+    Ok(newest.unwrap_or(IdentityId(0)))
 }
 
 /// People by unionid, and those without one by their only identity: each is in one index, in order.
@@ -83,25 +171,30 @@ fn of_project(
     limit: i64,
 ) -> QueryResult<Walked<i64>> {
     let rows = limit.max(0) + 1;
+    let ahead = ahead(filter);
     let mut branches = Vec::new();
     for (state, linked) in [(LinkState::Linked, "TRUE"), (LinkState::Single, "FALSE")] {
         if filter.link_state.is_none_or(|wanted| wanted == state) {
             let before = before(filter, "newest_id");
             branches.push(format!(
                 "SELECT * FROM (SELECT newest_id AS id FROM people WHERE project_id = {project} \
-                 AND linked = {linked}{before} ORDER BY newest_id DESC LIMIT {rows}) {state}"
+                 AND linked = {linked}{before}{ahead} ORDER BY newest_id DESC LIMIT {rows}) {state}"
             ));
         }
     }
-    if filter
+    // Whoever has no unionid never moves ahead.
+    let is_alone = filter
         .link_state
-        .is_none_or(|wanted| wanted == LinkState::NoUnionid)
-    {
+        .is_none_or(|wanted| wanted == LinkState::NoUnionid);
+    if is_alone && ahead.is_empty() {
         let before = before(filter, "id");
         branches.push(format!(
             "SELECT * FROM (SELECT id FROM identities WHERE project_id = {project} \
              AND unionid IS NULL{before} ORDER BY id DESC LIMIT {rows}) alone"
         ));
+    }
+    if branches.is_empty() {
+        return Ok(Walked::cut(Vec::new(), limit, |id| *id));
     }
     let found: Vec<Row> = sql_query(format!(
         "SELECT id FROM ({}) people ORDER BY id DESC LIMIT {rows}",
@@ -112,9 +205,21 @@ fn of_project(
     Ok(Walked::cut(found, limit, |id| *id))
 }
 
+/// In a later round: those who were there before it, and whose newest identity was not.
+fn ahead(filter: &PeopleFilter) -> String {
+    match filter.place.map(|place| place.floor) {
+        Some(floor) if floor.0 > 0 => format!(
+            " AND newest_id > {floor} AND (SELECT 1 FROM identities i \
+             WHERE i.project_id = people.project_id AND i.unionid = people.unionid \
+             AND i.id <= {floor} LIMIT 1) IS NOT NULL"
+        ),
+        _ => String::new(),
+    }
+}
+
 fn before(filter: &PeopleFilter, column: &str) -> String {
-    match filter.before {
-        Some(before) => format!(" AND {column} < {before}"),
+    match filter.place {
+        Some(place) => format!(" AND {column} < {}", place.before),
         None => String::new(),
     }
 }
@@ -130,7 +235,8 @@ fn of_accounts(
         .filter(accounts::project_id.eq(project))
         .select(accounts::id)
         .load(conn)?;
-    let mut walk = Walk::new(conn, "identities", ROWS, filter.before.map(|id| id.0));
+    let before = filter.place.map(|place| place.before.0);
+    let mut walk = Walk::new(conn, "identities", ROWS, before);
     for account in of_project {
         for state in FollowState::ALL {
             let wanted = filter.account_id.is_none_or(|wanted| wanted == account)
@@ -210,8 +316,8 @@ fn of_few(
         let ids: Vec<IdentityId> = reached.iter().filter_map(|row| row.identity_id).collect();
         query = query.filter(identities::id.eq_any(ids));
     }
-    if let Some(before) = filter.before {
-        query = query.filter(identities::id.lt(before));
+    if let Some(place) = filter.place {
+        query = query.filter(identities::id.lt(place.before));
     }
     Ok(Walked::cut(
         query.load(conn)?,
@@ -233,6 +339,16 @@ fn newest_match(filter: &PeopleFilter) -> String {
     }
     if let Some(state) = filter.follow_state {
         newer += &format!(" AND newer.follow_state = '{state}'");
+    }
+    // What has come or changed since the walk began may have been no match when it passed there.
+    if let Some(place) = filter.place
+        && let Some(began) = DateTime::from_timestamp_micros(place.began)
+    {
+        let began = began.naive_utc().format("%F %T%.f");
+        newer += &format!(
+            " AND newer.id <= {} AND newer.updated_at <= '{began}'",
+            place.newest
+        );
     }
     newer + " LIMIT 1) IS NULL"
 }

@@ -4,12 +4,12 @@ use actix_web::web::{Data, Json, Path, Query};
 use serde::Deserialize;
 
 use super::check;
-use super::cursor::{List, Page, Paging};
+use super::cursor::{self, List, Page, Paging};
 use super::person::{Accounts, PersonView, Sight, persons};
 use super::{Caller, State};
 use crate::ids::IdentityId;
 use crate::ids::text::TextId;
-use crate::models::identity::{self, PeopleFilter};
+use crate::models::identity::{self, PeopleFilter, Place};
 use crate::web::error::{Code, Problem};
 
 #[derive(Debug, Deserialize)]
@@ -32,21 +32,28 @@ pub(super) async fn list(
     query: Query<Wanted>,
 ) -> Result<Json<Page<PersonView>>, Problem> {
     let query = query.into_inner();
-    let paging = Paging::read(
-        List::People,
-        query.limit.as_deref(),
-        query.cursor.as_deref(),
-    )?;
+    let paging = Paging::read(List::People, query.limit.as_deref(), None)?;
+    let place = cursor::read_all(List::People, query.cursor.as_deref())?;
     let mut filter = filter(&query)?;
-    filter.before = paging.after.map(IdentityId);
+    filter.place = place.map(|[before, newest, floor, began]| Place {
+        before: IdentityId(before),
+        newest: IdentityId(newest),
+        floor: IdentityId(floor),
+        began,
+    });
     let (project, sight) = (caller.project_id, Sight::of(&state));
+    let now = state.bridge.clock.now();
     let page = state.bridge.db.snapshot(move |conn| {
         if let Some(app_id) = &query.app_id {
             let account = Accounts::of(conn, project)?.with_app_id(app_id);
             filter.account_id = Some(account.ok_or_else(|| unknown_app_id(app_id))?);
         }
-        let found = identity::page(conn, project, &filter, paging.limit())?;
-        let next = paging.cursor(found.next);
+        let found = identity::page(conn, project, &filter, paging.limit(), now)?;
+        let next = found.next.map(|place| {
+            let ids = [place.before, place.newest, place.floor].map(|id| id.0);
+            let [before, newest, floor] = ids;
+            cursor::encode_all(List::People, &[before, newest, floor, place.began])
+        });
         let people = persons(conn, project, found.found, &sight)?;
         Ok::<_, Problem>(Page::new(people, next))
     });
@@ -64,7 +71,7 @@ fn filter(query: &Wanted) -> Result<PeopleFilter, Problem> {
         follow_state: check::word("follow_state", query.follow_state.as_ref())?,
         link_state: check::word("link_state", query.link_state.as_ref())?,
         staff_id: query.staff_id.clone(),
-        before: None,
+        place: None,
     })
 }
 

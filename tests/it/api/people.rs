@@ -68,6 +68,35 @@ both_engines! {
         app.get(&two.key, "/people/999").await.refused(404, "not_found", "");
     }
 
+    async fn nobody_is_skipped_who_comes_in_through_another_account_meanwhile(two: Two) {
+        for person in 0..10 {
+            two.follow(person).await;
+        }
+        let mut seen = Vec::new();
+        let mut cursor = String::new();
+        loop {
+            let path = format!("/people?limit=3{cursor}");
+            let page = two.app.get(&two.key, &path).await.ok(200);
+            seen.extend(page["items"].as_array().unwrap().iter().map(|one| one["unionid"].clone()));
+            if cursor.is_empty() {
+                // Of the last page, and of this one.
+                for person in [0, 9] {
+                    two.app.advance(std::time::Duration::from_secs(1));
+                    let path = format!("/miniprogram/{MP}/sessions");
+                    two.app.post(&two.key, &path, json!({"code": two.code(person)})).await.ok(200);
+                }
+            }
+            match page["next_cursor"].as_str() {
+                Some(next) => cursor = format!("&cursor={next}"),
+                None => break,
+            }
+        }
+        for person in 0..10 {
+            assert!(seen.contains(&json!(population::unionid(person))), "{person} of {seen:?}");
+        }
+        assert!(seen.len() <= 12, "{seen:?}");
+    }
+
     async fn people_without_a_unionid_say_why(two: Two) {
         let world = two.app.simulator.world();
         world.change_account(OA, |settings| settings.bound_to_open_platform = false).unwrap();

@@ -5,14 +5,14 @@ use std::collections::HashMap;
 use queqiao::ids::IdentityId;
 use queqiao::models::binding::{self, NewBinding};
 use queqiao::models::identity::{
-    self, Fetched, FollowState, Identity, LinkState, PeopleFilter, members_of,
+    self, Fetched, FollowState, Identity, LinkState, PeopleFilter, Place, members_of,
 };
 use queqiao::models::staff;
 
-use super::ground::{Ground, at, fetched, ids, link};
+use super::ground::{Ground, again, at, fetched, ids, link};
 
 fn page(ground: &Ground, filter: &PeopleFilter) -> Vec<Identity> {
-    identity::page(&mut ground.conn(), ground.project, filter, 1_000)
+    identity::page(&mut ground.conn(), ground.project, filter, 1_000, at(2))
         .unwrap()
         .found
 }
@@ -22,6 +22,16 @@ fn openids(ground: &Ground, filter: &PeopleFilter) -> Vec<String> {
         .into_iter()
         .map(|identity| identity.openid)
         .collect()
+}
+
+/// The rest of a walk that began when all was there, below an identity.
+fn below(before: IdentityId) -> Option<Place> {
+    Some(Place {
+        before,
+        newest: IdentityId(i64::MAX),
+        floor: IdentityId(0),
+        began: at(1_000).and_utc().timestamp_micros(),
+    })
 }
 
 /// In the order of ids: `a1` and `b1` one person, `a2` known alone, `a3` without a unionid, `b3`
@@ -72,7 +82,7 @@ both_engines! {
         assert_eq!(openids(&ground, &linked(LinkState::Linked)), ["b4", "b1"]);
         assert_eq!(openids(&ground, &linked(LinkState::Single)), ["a2"]);
         assert_eq!(openids(&ground, &linked(LinkState::NoUnionid)), ["b3", "a3"]);
-        let before = PeopleFilter { before: Some(people["a3"].id), ..none };
+        let before = PeopleFilter { place: below(people["a3"].id), ..none };
         assert_eq!(openids(&ground, &before), ["a2", "b1"]);
     }
 
@@ -95,7 +105,7 @@ both_engines! {
             follow_state: Some(FollowState::Following),
             link_state: Some(LinkState::Linked),
             staff_id: Some("s1".to_owned()),
-            before: Some(people["b1"].id),
+            place: below(people["b1"].id),
         };
         assert_eq!(openids(&ground, &all), ["a1"]);
         for other in [
@@ -105,7 +115,7 @@ both_engines! {
             PeopleFilter { follow_state: Some(FollowState::NotFollowing), ..all.clone() },
             PeopleFilter { link_state: Some(LinkState::Single), ..all.clone() },
             PeopleFilter { staff_id: Some("s2".to_owned()), ..all.clone() },
-            PeopleFilter { before: Some(people["a1"].id), ..all },
+            PeopleFilter { place: below(people["a1"].id), ..all },
         ] {
             assert_eq!(openids(&ground, &other), [""; 0], "{other:?}");
         }
@@ -131,14 +141,58 @@ both_engines! {
         let mut filter = PeopleFilter::default();
         let mut seen: Vec<IdentityId> = Vec::new();
         loop {
-            let page = identity::page(conn, ground.project, &filter, 17).unwrap().found;
-            let Some(last) = page.last() else { break };
-            filter.before = Some(last.id);
-            seen.extend(ids(&page));
+            let page = identity::page(conn, ground.project, &filter, 17, at(2)).unwrap();
+            seen.extend(ids(&page.found));
+            filter.place = page.next;
+            if filter.place.is_none() {
+                break;
+            }
         }
         assert_eq!(seen, whole);
         let linked = PeopleFilter { link_state: Some(LinkState::Linked), ..PeopleFilter::default() };
         assert_eq!(page(&ground, &linked).len(), 50);
+    }
+
+    async fn nobody_is_skipped_who_changes_between_two_pages(ground: Ground) {
+        let conn = &mut ground.conn();
+        // Each follows with the older one of two openids only.
+        let mut newer = Vec::new();
+        for (account, letter, unfollowed) in [(ground.official, 'a', 0), (ground.second, 'b', 200)] {
+            for number in 0..11 {
+                let seen = ground.seen(conn, account, &format!("{letter}{number}"), 100, unfollowed);
+                let unionid = format!("u{number}");
+                let row = Fetched { subscribe: unfollowed == 0, ..fetched(&seen, Some(&unionid)) };
+                identity::apply(conn, &[row]).unwrap();
+                newer.push(seen);
+            }
+        }
+        let newer = newer.split_off(11);
+        let following = PeopleFilter { follow_state: Some(FollowState::Following), ..PeopleFilter::default() };
+        for (mut filter, back, time) in [(PeopleFilter::default(), 0, 10), (following, 2, 30)] {
+            let (mut seen, mut pages) = (Vec::new(), 0);
+            loop {
+                let page = identity::page(conn, ground.project, &filter, 4, at(time)).unwrap();
+                seen.extend(page.found.iter().filter_map(|one| one.unionid.clone()));
+                pages += 1;
+                if pages == 1 {
+                    // One is seen in a third account, and one follows with the newer openid as well.
+                    let third = ground.seen(conn, ground.mini, &format!("m{time}"), 0, 0);
+                    link(conn, &third, "u1");
+                    let unionid = format!("u{back}");
+                    let known = again(conn, &newer[back]);
+                    let row = Fetched { now: at(time + 5), ..fetched(&known, Some(&unionid)) };
+                    identity::apply(conn, &[row]).unwrap();
+                }
+                filter.place = page.next;
+                if filter.place.is_none() {
+                    break;
+                }
+            }
+            for number in 0..11 {
+                assert!(seen.contains(&format!("u{number}")), "{number} of {seen:?}");
+            }
+            assert!(seen.len() <= 12 && pages <= 5, "{pages}: {seen:?}");
+        }
     }
 
     async fn a_person_is_all_their_identities(ground: Ground) {
@@ -162,7 +216,7 @@ both_engines! {
         assert_eq!(ids(&members_of(conn, &people["a2"]).unwrap()), [people["a2"].id]);
         let single = PeopleFilter { link_state: Some(LinkState::Single), ..PeopleFilter::default() };
         assert_eq!(openids(&ground, &single), ["a2"], "not linked across projects");
-        let theirs = identity::page(conn, ground.foreign_project, &PeopleFilter::default(), 10).unwrap().found;
+        let theirs = identity::page(conn, ground.foreign_project, &PeopleFilter::default(), 10, at(2)).unwrap().found;
         assert_eq!(ids(&theirs), [stranger.id]);
         assert!(identity::by_id(conn, ground.project, stranger.id).unwrap().is_none());
         assert!(identity::by_ids(conn, ground.project, &[stranger.id]).unwrap().is_empty());

@@ -5,10 +5,10 @@ use chrono::TimeDelta;
 use diesel::sql_types::{BigInt, Text};
 use diesel::{Connection, QueryResult, QueryableByName, RunQueryDsl, sql_query};
 use queqiao::db::{Conn, DbError, Engine};
-use queqiao::ids::NotificationId;
+use queqiao::ids::{IdentityId, NotificationId};
 use queqiao::models::delivery::{DeliveryState, Filter};
 use queqiao::models::event::{self, Processed};
-use queqiao::models::identity::{self, FollowState, LinkState, PeopleFilter, Spot};
+use queqiao::models::identity::{self, FollowState, LinkState, PeopleFilter, Place, Spot};
 use queqiao::models::{delivery, receipt, staff};
 
 use super::events::new_event;
@@ -305,8 +305,23 @@ async fn people_and_whom_staff_reach_are_found_through_indexes() {
             }
         }
     }
+    // The first page, one behind it, and one of a later round.
+    let places = [(0, 0), (700, 0), (700, 600)].map(|(newest, floor)| {
+        (newest > 0).then(|| Place {
+            before: IdentityId(650),
+            newest: IdentityId(newest),
+            floor: IdentityId(floor),
+            began: at(0).and_utc().timestamp_micros(),
+        })
+    });
+    let filters = filters.iter().flat_map(|filter| {
+        places.map(|place| PeopleFilter {
+            place,
+            ..filter.clone()
+        })
+    });
     for filter in filters {
-        let work = |conn: &mut Conn| identity::page(conn, project, &filter, 50);
+        let work = |conn: &mut Conn| identity::page(conn, project, &filter, 50, at(0));
         for table in ["identities", "people"] {
             assert_eq!(whole_reads(&ground, table, work), 0, "{table}: {filter:?}");
         }
