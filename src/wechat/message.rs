@@ -154,9 +154,17 @@ impl Push {
     }
 }
 
-/// Reads a `CreateTime`, which comes as a number or as a text.
+/// Reads a `CreateTime`, which comes as a number or as a text; as `1767225600.0` from who has numbers with
+/// a fraction only.
 pub(in crate::wechat) fn create_time_of(text: &str) -> Option<i64> {
-    let seconds = text.trim().parse().ok()?;
+    let text = text.trim();
+    let whole = match text.split_once('.') {
+        Some((whole, zeros)) if !zeros.is_empty() && zeros.bytes().all(|digit| digit == b'0') => {
+            whole
+        }
+        _ => text,
+    };
+    let seconds = whole.parse().ok()?;
     (0..=LATEST_CREATE_TIME)
         .contains(&seconds)
         .then_some(seconds)

@@ -89,12 +89,18 @@ fn read_again(event: &Event) -> Option<Reread> {
             Some(Reread {
                 kind: push.kind().into_owned(),
                 openid,
+                // What was read of it before tells it from other pushes.
+                create_time: match event.create_time {
+                    0 => push.create_time,
+                    known => known,
+                },
                 problem,
             })
         }
         Err(error) => Some(Reread {
             kind: event.kind.clone(),
             openid: event.openid.clone(),
+            create_time: event.create_time,
             problem: Some(match event.state {
                 FAILED => storable(&error.to_string()).into_owned(),
                 _ => problem.clone(),

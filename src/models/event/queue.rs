@@ -113,6 +113,8 @@ pub struct Reread {
     pub kind: String,
     /// The person it concerns.
     pub openid: Option<String>,
+    /// WeChat's CreateTime; 0 where it cannot be read.
+    pub create_time: i64,
     /// Why it cannot be used, if so.
     pub problem: Option<String>,
 }

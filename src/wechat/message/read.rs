@@ -200,15 +200,25 @@ fn menu_location(key: String, info: Option<&Fields<'_>>) -> MenuLocation {
     }
 }
 
-/// The `List` entries at the top or in any of the wrappers, one or several.
+/// The `List` entries at the top or in any of the wrappers, one or several of either.
 fn entries<T>(fields: &Fields<'_>, read: fn(&Fields<'_>) -> T) -> Vec<T> {
-    let wrapped = WRAPPERS.iter().filter_map(|name| fields.fields(name));
+    let wrapped = WRAPPERS.iter().flat_map(|name| fields.all(name));
     std::iter::once(fields)
-        .chain(wrapped)
+        .chain(wrapped.filter_map(Value::as_fields))
         .flat_map(|holder| holder.all("List"))
         .filter_map(Value::as_fields)
+        .flat_map(listed)
         .map(read)
         .collect()
+}
+
+/// What one `List` lists: itself, or in JSON the items of an array in its array.
+fn listed<'a, 'b>(list: &'b Fields<'a>) -> Vec<&'b Fields<'a>> {
+    let items: Vec<_> = list.all("item").filter_map(Value::as_fields).collect();
+    match items.is_empty() {
+        true => vec![list],
+        false => items,
+    }
 }
 
 fn consent_entry(entry: &Fields<'_>) -> ConsentEntry {

@@ -122,6 +122,8 @@ fn what_is_no_push_says_why() {
             "{time}"
         );
     }
+    let whole = event_xml("x", "").replace("1767225600", "1767225600.0");
+    assert_eq!(read(&whole).create_time, 1_767_225_600);
     assert!(matches!(
         error("success"),
         ParseError::Fields(FieldsError::UnknownFormat)

@@ -28,6 +28,13 @@ fn consent_entries_in_every_shape() {
             name,
             &format!(r#","SubscribeMsgSentEvent":{{"List":[{a},{b}]}}"#),
         ),
+        // Nobody has seen these, and each says what it says.
+        json_event(
+            name,
+            &format!(r#","SubscribeMsgPopupEvent":[{{"List":[{a}]}},{{"List":[{b}]}}]"#),
+        ),
+        json_event(name, &format!(r#","List":[[{a},{b}]]"#)),
+        json_event(name, &format!(r#","List":[[{a}],[{b}]]"#)),
     ];
     let scene = Some("0".to_owned());
     let entry = |id: &str, status| ConsentEntry {
