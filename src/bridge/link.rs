@@ -102,6 +102,7 @@ fn row(
         ),
         _ => (0, None),
     };
+    let tag_ids = tags(&info);
     let is_migration = info.subscribe_scene.as_deref() == Some(MIGRATION);
     let text = |text: Option<String>| text.map(|text| storable(&text).into_owned());
     let qr_scene = info.qr_scene_str.or(match info.qr_scene {
@@ -123,7 +124,7 @@ fn row(
         // WeChat remembers the scene with the token of an invitation, too.
         qr_scene: text(qr_scene).map(|scene| shown_for(&scene).unwrap_or(scene)),
         language: text(info.language),
-        tag_ids: tags(&info),
+        tag_ids,
         remark: text(info.remark),
         profile_state,
         error: doubt.map(|_| DOUBTED),

@@ -119,10 +119,11 @@ pub(super) fn read(list: List, cursor: Option<&str>) -> Result<Option<i64>, Prob
     let Some(cursor) = cursor else {
         return Ok(None);
     };
-    decode(list, cursor).map(Some).ok_or_else(invalid_cursor)
+    decode(list, cursor).map(Some).ok_or_else(invalid)
 }
 
-fn invalid_cursor() -> Problem {
+/// The refusal of what is no cursor of the list.
+pub(super) fn invalid() -> Problem {
     let detail = "Take cursor from next_cursor of the same list, unchanged.";
     Problem::new(Code::InvalidCursor, detail).field("cursor")
 }
@@ -146,9 +147,7 @@ pub(super) fn read_all<const N: usize>(
     let Some(cursor) = cursor else {
         return Ok(None);
     };
-    decode_all(list, cursor)
-        .map(Some)
-        .ok_or_else(invalid_cursor)
+    decode_all(list, cursor).map(Some).ok_or_else(invalid)
 }
 
 pub(super) fn encode(list: List, id: i64) -> String {

@@ -92,6 +92,18 @@ fn a_full_answer_is_taken_over_with_the_times_of_the_question() {
 }
 
 #[test]
+fn a_whole_answer_takes_remark_and_tags_away_and_a_sparse_one_says_nothing_of_them() {
+    let said = |rest: &str| {
+        let body = format!(r#"{{"subscribe":1,"openid":"o1","tagid_list":[]{rest}}}"#);
+        let row = stored(asked(1, "o1"), &body);
+        (row.remark, row.tag_ids)
+    };
+    let empty = Some(String::new());
+    assert_eq!(said(r#","remark":"""#), (empty.clone(), empty));
+    assert_eq!(said(""), (None, None));
+}
+
+#[test]
 fn an_answer_says_why_there_is_no_unionid() {
     let of_old = Claimed {
         followed_time: -601,

@@ -12,6 +12,9 @@ use crate::ids::text::TextId;
 use crate::models::identity::{self, PeopleFilter, Place};
 use crate::web::error::{Code, Problem};
 
+/// The end of the year 9999, microseconds since 1970.
+const LATEST: i64 = 253_402_300_800_000_000;
+
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Wanted {
@@ -33,14 +36,11 @@ pub(super) async fn list(
 ) -> Result<Json<Page<PersonView>>, Problem> {
     let query = query.into_inner();
     let paging = Paging::read(List::People, query.limit.as_deref(), None)?;
-    let place = cursor::read_all(List::People, query.cursor.as_deref())?;
     let mut filter = filter(&query)?;
-    filter.place = place.map(|[before, newest, floor, began]| Place {
-        before: IdentityId(before),
-        newest: IdentityId(newest),
-        floor: IdentityId(floor),
-        began,
-    });
+    filter.place = match cursor::read_all(List::People, query.cursor.as_deref())? {
+        Some(numbers) => Some(place(numbers).ok_or_else(cursor::invalid)?),
+        None => None,
+    };
     let (project, sight) = (caller.project_id, Sight::of(&state));
     let now = state.bridge.clock.now();
     let page = state.bridge.db.snapshot(move |conn| {
@@ -58,6 +58,17 @@ pub(super) async fn list(
         Ok::<_, Problem>(Page::new(people, next))
     });
     Ok(Json(page.await?))
+}
+
+/// The place that a cursor holds, if its numbers can be those of one.
+fn place([before, newest, floor, began]: [i64; 4]) -> Option<Place> {
+    let is_one = before > 0 && newest > 0 && floor >= 0 && (0..LATEST).contains(&began);
+    is_one.then_some(Place {
+        before: IdentityId(before),
+        newest: IdentityId(newest),
+        floor: IdentityId(floor),
+        began,
+    })
 }
 
 fn filter(query: &Wanted) -> Result<PeopleFilter, Problem> {
