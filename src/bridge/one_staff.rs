@@ -78,8 +78,11 @@ fn undo(
     let Some(identity) = own.or(members.last()) else {
         return Ok(0);
     };
+    if !binding::delete(conn, one.staff_row_id, one.id)? {
+        // Somebody else has removed it in this very moment.
+        return Ok(0);
+    }
     let mut told = tell::unbound(conn, one.project_id, &one.staff_id, &[one.binding()], now)?;
-    binding::delete(conn, one.staff_row_id, one.id)?;
     let used = match one.identity_id {
         Some(id) => invitation::used_for(conn, one.staff_row_id, id, one.created_at)?,
         None => None,
