@@ -213,6 +213,27 @@ both_engines! {
         }
     }
 
+    async fn what_a_report_says_wrongly_of_a_template_counts_until_wechat_lists_it(two: Two) {
+        two.subscriptions(Format::Xml);
+        for (staff_id, person) in [("s1", 1), ("s2", 2)] {
+            two.member(staff_id, person).await;
+        }
+        let path = format!("/miniprogram/{MP}/subscriptions");
+        let report = async |person: u32| {
+            let body = json!({"code": two.code(person), "results": {ONCE: "accept"}, "long_term": true});
+            two.app.post(&two.key, &path, body).await.ok(200)["credits"][0]["long_term"].clone()
+        };
+        assert_eq!(report(1).await, true, "nothing else is known");
+        let sync = format!("/accounts/{MP}/templates/sync");
+        two.app.call("POST", &two.key, &sync, None).await.ok(200);
+        assert_eq!(two.credits("s1").await[0]["long_term"], false);
+        two.wait(5);
+        assert_eq!((report(1).await, report(2).await), (json!(false), json!(false)));
+        for staff_id in ["s1", "s2"] {
+            assert_eq!(two.credits(staff_id).await[0]["long_term"], false, "{staff_id}");
+        }
+    }
+
     async fn a_report_is_checked(two: Two) {
         two.member("s1", 1).await;
         let path = format!("/miniprogram/{MP}/subscriptions");
