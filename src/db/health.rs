@@ -78,38 +78,44 @@ impl Health {
     /// What a connection tells it.
     pub(super) fn listener(&self) -> impl Instrumentation + use<> {
         let health = self.clone();
+        let mut has_written = false;
         move |event: InstrumentationEvent<'_>| {
             if let InstrumentationEvent::FinishQuery { query, error, .. } = event {
                 if let Some(error) = error {
                     collision::note(error);
                 }
                 match error {
-                    Some(error) if cause_of(error) == Cause::Unwritable => health.fails(query),
-                    None if health.0.is_unwritable.load(Ordering::Relaxed) => health.works(query),
+                    Some(error) if cause_of(error) == Cause::Unwritable => {
+                        health.fails(kind(query))
+                    }
+                    None if health.0.is_unwritable.load(Ordering::Relaxed) => {
+                        health.works(&kind(query), &mut has_written);
+                    }
                     _ => {}
                 }
             }
         }
     }
 
-    fn fails(&self, query: &dyn DebugQuery) {
-        let kind = kind(query);
+    fn fails(&self, kind: String) {
         self.with(|seen| {
             seen.unwritable = Some((Instant::now(), kind));
             self.0.is_unwritable.store(true, Ordering::Relaxed);
         });
     }
 
-    fn works(&self, query: &dyn DebugQuery) {
-        let kind = kind(query);
-        // These work where nothing was written too.
-        let says_nothing = ["BEGIN", "COMMIT", "ROLLBACK"]
-            .iter()
-            .any(|word| kind.starts_with(word));
+    /// `has_written` is kept for each connection: whether its transaction has changed a row.
+    fn works(&self, kind: &str, has_written: &mut bool) {
+        let is = |words: [&str; 3]| words.iter().any(|word| kind.starts_with(word));
+        let is_edge = is(["BEGIN", "COMMIT", "ROLLBACK"]);
+        // The edges of a transaction work where nothing was written too. A COMMIT with a change is what
+        // a full disk of SQLite refuses, and so what first shows that there is room.
+        let is_sign = !is_edge || *has_written && kind.starts_with("COMMIT");
+        *has_written = !is_edge && (*has_written || is(["INSERT", "UPDATE", "DELETE"]));
         self.with(|seen| {
-            let over = seen.unwritable.take_if(|(at, failed)| {
-                at.elapsed() >= UNWRITABLE || !says_nothing && *failed == kind
-            });
+            let over = seen
+                .unwritable
+                .take_if(|(at, failed)| at.elapsed() >= UNWRITABLE || is_sign && *failed == kind);
             if over.is_some() {
                 self.0.is_unwritable.store(false, Ordering::Relaxed);
             }
@@ -136,5 +142,40 @@ impl fmt::Write for Beginning {
             self.0.push(character);
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Health;
+
+    #[test]
+    fn a_refused_commit_is_over_with_the_first_that_stores_a_change() {
+        let health = Health::default();
+        health.fails("COMMIT".to_owned());
+        let mut has_written = false;
+        let mut run = |statements: &[&str]| {
+            for statement in statements {
+                health.works(statement, &mut has_written);
+            }
+            health.is_unwritable()
+        };
+        assert!(run(&["BEGIN IMMEDIATE", "SELECT 1", "COMMIT"]));
+        assert!(run(&["BEGIN IMMEDIATE", "UPDATE `locks` SET", "ROLLBACK"]));
+        assert!(run(&["BEGIN IMMEDIATE", "COMMIT"]));
+        assert!(!run(&["BEGIN IMMEDIATE", "UPDATE `locks` SET", "COMMIT"]));
+    }
+
+    #[test]
+    fn a_refused_row_is_over_with_the_first_of_its_kind() {
+        let health = Health::default();
+        health.fails("INSERT INTO `events`".to_owned());
+        let mut has_written = false;
+        for other in ["BEGIN", "UPDATE `locks` SET", "COMMIT"] {
+            health.works(other, &mut has_written);
+            assert!(health.is_unwritable(), "{other}");
+        }
+        health.works("INSERT INTO `events`", &mut has_written);
+        assert!(!health.is_unwritable());
     }
 }
