@@ -22,6 +22,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+pub(crate) use collision::overtaken;
 pub use connection::{Conn, Limits};
 pub(crate) use engine::on_engine;
 pub use engine::{DatabaseUrl, DatabaseUrlError, Engine};

@@ -169,7 +169,7 @@ pub(super) fn store(conn: &mut Conn, rows: &[Fetched], now: NaiveDateTime) -> Qu
     let ids: Vec<_> = rows.iter().map(|row| row.id).collect();
     let linked = rows.iter().filter(|row| row.unionid.is_some());
     let linked: Vec<_> = linked.map(|row| row.id).collect();
-    one_staff::lock_bound(conn, &linked)?;
+    one_staff::hold(conn, &ids, &linked)?;
     let people = People::before(conn, &ids)?;
     let changed = identity::apply(conn, rows)?;
     let told = people.after(conn, &ids, now)? + one_staff::keep_one(conn, &linked, now)?;

@@ -114,7 +114,7 @@ impl Bridge {
             };
             let known = identity::by_openid(conn, account_id, &openid)?;
             let known: Vec<_> = known.into_iter().map(|known| known.id).collect();
-            one_staff::lock_bound(conn, &known)?;
+            one_staff::hold(conn, &known, &known)?;
             let people = People::before(conn, &known)?;
             let heard = known.iter().zip(&unionid).map(|(id, unionid)| Heard {
                 id: *id,

@@ -11,9 +11,9 @@ use diesel::QueryResult;
 
 use super::webhook::tell::{self, UndoneAlert};
 use super::{Bridge, Step};
-use crate::db::{Conn, DbError};
+use crate::db::{Conn, DbError, overtaken};
 use crate::ids::{IdentityId, ProjectId};
-use crate::models::binding::{self, OfPerson};
+use crate::models::binding::{self, OfPerson, Replaced};
 use crate::models::identity::{self, Identity};
 use crate::models::invitation::{self, Refusal};
 use crate::models::undone_binding::{self, NewUndone};
@@ -24,14 +24,21 @@ const CALL: &str = "custom/send";
 /// What is older says nothing to anybody any more.
 const STALE: TimeDelta = TimeDelta::hours(1);
 
-/// Makes whoever binds wait until this transaction ends, if it is to store unionids of identities that
-/// are bound. To be called before any of them is locked. Who binds one of them meanwhile waits for its
-/// row, and sees the unionid.
-pub(super) fn lock_bound(conn: &mut Conn, ids: &[IdentityId]) -> QueryResult<()> {
-    let projects = binding::projects_of_bound(conn, ids)?;
-    projects
-        .into_iter()
-        .try_for_each(|id| project::lock(conn, id))
+/// Holds identities whose profiles are to be stored. Those that are to have unionids (`linked`) and are
+/// bound make whoever binds wait until this transaction ends. To be called before any of them is locked.
+/// Who binds one of them meanwhile waits for its row, and sees the unionid.
+pub(super) fn hold(conn: &mut Conn, ids: &[IdentityId], linked: &[IdentityId]) -> QueryResult<()> {
+    let locked = binding::projects_of_bound(conn, linked)?;
+    for id in &locked {
+        project::lock(conn, *id)?;
+    }
+    identity::hold(conn, ids.iter().copied())?;
+    // Somebody was bound in between: all is to be done again, with the lock on that project.
+    let bound = binding::projects_of_bound(conn, linked)?;
+    match bound.iter().all(|id| locked.contains(id)) {
+        true => Ok(()),
+        false => Err(overtaken()),
+    }
 }
 
 /// To be called once unionids of these identities are stored. Of the bindings of one person to several
@@ -78,11 +85,13 @@ fn undo(
     let Some(identity) = own.or(members.last()) else {
         return Ok(0);
     };
+    let replaced = binding::replaced(conn, one.id)?;
     if !binding::delete(conn, one.staff_row_id, one.id)? {
         // Somebody else has removed it in this very moment.
         return Ok(0);
     }
     let mut told = tell::unbound(conn, one.project_id, &one.staff_id, &[one.binding()], now)?;
+    told += give_back(conn, one, &replaced, now)?;
     let used = match one.identity_id {
         Some(id) => invitation::used_for(conn, one.staff_row_id, id, one.created_at)?,
         None => None,
@@ -114,6 +123,43 @@ fn undo(
     let problem = detail(&one.staff_id, Some(&kept.staff_id));
     let alert = UndoneAlert::new(app_id, identity, (&one.staff_id, &kept.staff_id), &problem);
     told += tell::undone(conn, one.project_id, identity.id, &alert, now)?;
+    Ok(told)
+}
+
+/// Binds a staff member once more to whom the binding that is undone took their place.
+fn give_back(
+    conn: &mut Conn,
+    undone: &OfPerson,
+    replaced: &[Replaced],
+    now: NaiveDateTime,
+) -> QueryResult<usize> {
+    let (project, staff_id) = (undone.project_id, &undone.staff_id);
+    let mut told = 0;
+    for one in replaced {
+        let members = match (one.identity_id, &one.unionid) {
+            (Some(id), _) => match identity::by_id(conn, project, id)? {
+                Some(identity) => identity::members_of(conn, &identity)?,
+                None => continue,
+            },
+            (None, Some(unionid)) => {
+                identity::with_unionids(conn, project, std::slice::from_ref(unionid))?
+            }
+            (None, None) => continue,
+        };
+        let ids: Vec<IdentityId> = members.iter().map(|member| member.id).collect();
+        let unionid = members.iter().find_map(|member| member.unionid.as_deref());
+        let unionid = one.unionid.as_deref().or(unionid);
+        let mut bound = binding::staff_of_person(conn, project, &ids, unionid)?;
+        bound.retain(|other| other != staff_id);
+        if !bound.is_empty() {
+            // Meanwhile they are somebody else.
+            continue;
+        }
+        let row = one.again(project, undone.staff_row_id);
+        if let Some(binding) = binding::create(conn, &row)? {
+            told += tell::bound(conn, staff_id, &binding, now)?;
+        }
+    }
     Ok(told)
 }
 

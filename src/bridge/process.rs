@@ -179,7 +179,7 @@ fn apply(
     }
     // Before any identity is locked, in the order of whoever else binds.
     let mut projects: BTreeSet<ProjectId> = invite::projects(&effects.invitations).collect();
-    projects.extend(unionid::projects(&effects.unionids, accounts));
+    projects.extend(unionid::projects(conn, &effects.unionids, accounts)?);
     for id in projects {
         project::lock(conn, id)?;
     }

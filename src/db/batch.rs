@@ -23,7 +23,8 @@ pub(crate) enum Kind {
 }
 
 /// A batched statement: `{rows}` in its text stands for the rows, under the alias `r`, `{lock_c}` at the
-/// end of a sorted query for a lock on what it finds in the table under the alias `c`, in that order.
+/// end of a sorted query for a lock on what it finds in the table under the alias `c`, in that order, and
+/// `{hold_c}` for one to which rows of other tables may still refer.
 pub(crate) struct Batch {
     pub(crate) columns: &'static [(&'static str, Kind)],
     pub(crate) sql: &'static str,
@@ -73,6 +74,7 @@ impl Batch {
             .replace("{greatest}", engine.greatest())
             .replace("{bytewise}", engine.bytewise())
             .replace("{lock_c}", engine.lock_of_c())
+            .replace("{hold_c}", engine.hold_of_c())
     }
 }
 

@@ -25,6 +25,13 @@ pub(super) fn note(error: &Error) {
     }
 }
 
+/// The failure of a transaction that finds itself overtaken by another one, and is to be repeated.
+pub(crate) fn overtaken() -> Error {
+    COLLIDED.set(true);
+    let message = "overtaken by another transaction".to_owned();
+    Error::DatabaseError(DatabaseErrorKind::SerializationFailure, Box::new(message))
+}
+
 fn is_collision(error: &Error) -> bool {
     match error {
         Error::DatabaseError(DatabaseErrorKind::SerializationFailure, _) => true,

@@ -60,6 +60,14 @@ impl Engine {
         }
     }
 
+    /// The same against changes only: rows of other tables may still refer to it.
+    pub(super) fn hold_of_c(self) -> &'static str {
+        match self {
+            Self::Postgres => "FOR NO KEY UPDATE OF c",
+            Self::Sqlite => "",
+        }
+    }
+
     /// What follows a text that is to be sorted as Rust sorts it.
     pub(crate) fn bytewise(self) -> &'static str {
         match self {

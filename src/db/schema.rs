@@ -9,7 +9,7 @@ mod notify;
 mod subscribe;
 
 pub use erase::{erased, erasures};
-pub use invite::{invitations, undone_bindings};
+pub use invite::{invitations, replaced_bindings, undone_bindings};
 pub use lifetime::{
     account_migrations, account_moves, openid_moves, profile_details, unionid_changes,
 };
@@ -161,7 +161,7 @@ diesel::table! {
         unionid -> Text,
         account_id -> BigInt,
         linked -> Bool,
-        newest_id -> BigInt,
+        oldest_id -> BigInt,
     }
 }
 
@@ -238,5 +238,5 @@ diesel::allow_tables_to_appear_in_same_query! {
     bindings, message_types, notifications, deliveries, attempts, receipts, audit, templates,
     template_syncs, credits, credit_entries, sweeps, invitations, webhooks, webhook_messages,
     profile_details, unionid_changes, account_moves, account_migrations, openid_moves,
-    erasures, erased, undone_bindings,
+    erasures, erased, undone_bindings, replaced_bindings,
 }

@@ -1,6 +1,7 @@
 //! Bindings: staff to identity, or to a unionid whose identities may come later.
 
 mod persons;
+mod replaced;
 
 use chrono::NaiveDateTime;
 use diesel::prelude::*;
@@ -12,6 +13,7 @@ use crate::db::{Conn, on_engine, schema::bindings, schema::staff};
 use crate::ids::{BindingId, IdentityId, ProjectId, StaffRowId};
 
 pub use persons::{OfPerson, of_persons, projects_of_bound};
+pub use replaced::{Replaced, keep_replaced, replaced};
 
 /// A binding.
 #[derive(Clone, Debug, Queryable, Selectable)]

@@ -17,7 +17,7 @@ use crate::ids::{AccountId, IdentityId, ProjectId};
 
 pub use adopt::{Adopted, Claim, adopt, by_openids, claim, confirm, take_back};
 pub use details::{Details, details_of};
-pub use follow::{Found, Sighting, Spot, Thought, ids_of, sight, thought_to_follow};
+pub use follow::{Found, Sighting, Spot, Thought, ids_of, sight, thought_to_follow, unionids_of};
 pub use hold::{hold, hold_to_remove};
 pub use people::{LinkState, PeopleFilter, PeoplePage, Place, members_of, page, with_unionids};
 pub use profile::{

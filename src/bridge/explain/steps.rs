@@ -5,7 +5,7 @@ use url::Url;
 use super::Explanation;
 use super::facts::Facts;
 use super::lead::{Lead, that_matter};
-use super::person::unlinked;
+use super::person::{UndoneStory, unlinked};
 use super::{moved, trail, trouble};
 use crate::bridge::plan::Unreachable;
 use crate::bridge::route::{Permission, Route};
@@ -68,12 +68,14 @@ pub(super) fn next(facts: &Facts, story: &Explanation) -> Vec<String> {
     moved::follow_up(facts, &mut steps);
     let is_reached = facts.asked.is_some() && leads.iter().any(|lead| lead.why.is_none());
     if facts.bindings.is_empty() && !is_reached {
-        if let Some(undone) = story.undone.first() {
+        let undone = undone(story);
+        if let Some(undone) = undone {
             let at = undone.undone_at.format("%F %H:%M:%S UTC");
             steps.add(format!("At {at}: {}", undone.detail));
         }
         steps.add(bind(facts));
-        if let Some(refused) = refusals(story).filter(|_| story.undone.is_empty()) {
+        // An invitation is refused with the binding that it made.
+        if let Some(refused) = refusals(story).filter(|_| undone.is_none()) {
             steps.add(refused);
         }
     } else if !is_reached {
@@ -196,6 +198,13 @@ fn rebind(facts: &Facts, account: Option<AccountId>, app_id: &str) -> String {
          {app_id}. {delete}, then POST {at}/bindings {{\"app_id\": \"{app_id}\", \"openid\": \
          \"OPENID\"}}."
     )
+}
+
+/// The last binding that was undone, if nobody was refused an invitation since.
+fn undone(story: &Explanation) -> Option<&UndoneStory> {
+    let undone = story.undone.first()?;
+    let refused = story.invitations.iter().filter_map(|one| one.refused_at);
+    (refused.max() <= Some(undone.undone_at)).then_some(undone)
 }
 
 /// Of those who presented the last invitation and were refused.

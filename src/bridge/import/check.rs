@@ -100,6 +100,7 @@ impl Bridge {
         let (marked, told) = self
             .db
             .write(move |conn| {
+                identity::hold(conn, ids.iter().copied())?;
                 let people = People::before(conn, &ids)?;
                 let marked = identity::mark_gone(conn, &ids, started, now)?;
                 Ok::<_, ImportError>((marked, people.after(conn, &ids, now)?))

@@ -8,7 +8,7 @@ use diesel::QueryResult;
 use crate::bridge::webhook::tell;
 use crate::db::Conn;
 use crate::ids::{AccountId, IdentityId, ProjectId};
-use crate::models::binding::{self, NewBinding};
+use crate::models::binding::{self, Binding, NewBinding};
 use crate::models::identity::{self, Identity};
 use crate::models::invitation::{self, Invitation, Refusal};
 
@@ -97,7 +97,11 @@ pub(super) fn redeem(
     for binding in &strangers {
         binding::delete(conn, invitation.staff_row_id, binding.id)?;
     }
-    bind(conn, invitation, staff_id, identity, now)?;
+    let made = bind(conn, invitation, staff_id, identity, now)?;
+    if let (Some(made), None) = (made, unionid) {
+        // It may be another staff member who presents it.
+        binding::keep_replaced(conn, made.id, &strangers)?;
+    }
     Ok(Ok(Accepted::Bound))
 }
 
@@ -107,7 +111,7 @@ fn bind(
     staff_id: &str,
     identity: &Identity,
     now: NaiveDateTime,
-) -> QueryResult<()> {
+) -> QueryResult<Option<Binding>> {
     let row = NewBinding {
         project_id: invitation.project_id,
         staff_row_id: invitation.staff_row_id,
@@ -115,10 +119,11 @@ fn bind(
         unionid: None,
         created_at: now,
     };
-    if let Some(binding) = binding::create(conn, &row)? {
-        tell::bound(conn, staff_id, &binding, now)?;
+    let made = binding::create(conn, &row)?;
+    if let Some(binding) = &made {
+        tell::bound(conn, staff_id, binding, now)?;
     }
-    Ok(())
+    Ok(made)
 }
 
 /// Keeps what became of an invitation, in one log line and, if it was refused, on it.

@@ -65,11 +65,20 @@ impl Bridge {
             .db
             .write(move |conn| {
                 let page = event::list(conn, &accounts, &filter, limit)?;
-                let ids: Vec<_> = page.found.iter().map(|event| event.id).collect();
-                Ok::<_, DbError>(Replayed {
-                    taken: event::requeue_failed(conn, &ids)?,
-                    next: page.next,
-                })
+                let (mut as_they_are, mut taken) = (Vec::new(), 0);
+                for event in &page.found {
+                    match read_again(event).filter(|reread| !is_read_as(event, reread)) {
+                        Some(reread) => {
+                            let account = event.account_id;
+                            let is_there = event::requeue(conn, account, event.id, Some(&reread))?;
+                            taken += usize::from(is_there);
+                        }
+                        None => as_they_are.push(event.id),
+                    }
+                }
+                taken += event::requeue_failed(conn, &as_they_are)?;
+                let next = page.next;
+                Ok::<_, DbError>(Replayed { taken, next })
             })
             .await?;
         if replayed.taken > 0 {
@@ -107,4 +116,11 @@ fn read_again(event: &Event) -> Option<Reread> {
             }),
         }),
     }
+}
+
+/// Whether a failed event is parsed as it was: then it failed for another reason.
+fn is_read_as(event: &Event, reread: &Reread) -> bool {
+    reread.problem.is_none()
+        && (&reread.kind, &reread.openid, reread.create_time)
+            == (&event.kind, &event.openid, event.create_time)
 }

@@ -1,6 +1,6 @@
 //! Unionids that events bring: few kinds have one, and it may be another than before.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use chrono::{DateTime, NaiveDateTime};
 use diesel::QueryResult;
@@ -12,8 +12,9 @@ use crate::db::Conn;
 use crate::ids::{AccountId, IdentityId, ProjectId};
 use crate::models::account::Scope;
 use crate::models::event::Waiting;
+use crate::models::identity::{self, Spot};
+use crate::models::storable;
 use crate::models::unionid_change::Heard as Row;
-use crate::models::{identity, storable};
 use crate::wechat::message::Push;
 
 /// What an event says of a person's unionid.
@@ -35,13 +36,28 @@ pub(super) fn heard(event: &Waiting, push: &Push) -> Option<Heard> {
     })
 }
 
-/// The projects of those whose unionids events bring.
-pub(super) fn projects<'a>(
-    heard: &'a [Heard],
-    accounts: &'a HashMap<AccountId, Scope>,
-) -> impl Iterator<Item = ProjectId> + 'a {
-    let scopes = heard.iter().filter_map(|one| accounts.get(&one.account_id));
-    scopes.map(|scope| scope.project_id)
+/// The projects of those of whom events bring another unionid than the one that is known.
+pub(super) fn projects(
+    conn: &mut Conn,
+    heard: &[Heard],
+    accounts: &HashMap<AccountId, Scope>,
+) -> QueryResult<Vec<ProjectId>> {
+    let spots: Vec<Spot<'_>> = heard
+        .iter()
+        .map(|one| Spot {
+            account_id: one.account_id,
+            openid: &one.openid,
+        })
+        .collect();
+    let known: HashSet<(AccountId, String, String)> =
+        identity::unionids_of(conn, &spots)?.into_iter().collect();
+    let is_known = |one: &&Heard| {
+        let key = (one.account_id, one.openid.clone(), one.unionid.clone());
+        known.contains(&key)
+    };
+    let news = heard.iter().filter(|one| !is_known(one));
+    let scopes = news.filter_map(|one| accounts.get(&one.account_id));
+    Ok(scopes.map(|scope| scope.project_id).collect())
 }
 
 /// What storing them entailed.

@@ -30,3 +30,13 @@ diesel::table! {
         undone_at -> Timestamp,
     }
 }
+
+diesel::table! {
+    replaced_bindings (id) {
+        id -> BigInt,
+        binding_id -> BigInt,
+        identity_id -> Nullable<BigInt>,
+        unionid -> Nullable<Text>,
+        created_at -> Timestamp,
+    }
+}

@@ -7,7 +7,9 @@ use diesel::sql_types::Bool;
 
 use super::Subject;
 use crate::db::Conn;
-use crate::db::schema::{bindings, credits, events, identities, openid_moves, unionid_changes};
+use crate::db::schema::{
+    bindings, credits, events, identities, openid_moves, replaced_bindings, unionid_changes,
+};
 use crate::ids::{EventId, IdentityId, ProjectId};
 use crate::models::event::{self, counted};
 
@@ -114,6 +116,11 @@ pub fn remove(conn: &mut Conn, project: ProjectId, subject: &Subject) -> QueryRe
     let of_project = || bindings::table.filter(bindings::project_id.eq(project));
     let by_identity = of_project().filter(bindings::identity_id.eq_any(bound));
     let by_unionid = of_project().filter(bindings::unionid.eq_any(&subject.unionids));
+    let of_them = bindings::table.filter(bindings::project_id.eq(project));
+    let replaced = replaced_bindings::table
+        .filter(replaced_bindings::unionid.eq_any(&subject.unionids))
+        .filter(replaced_bindings::binding_id.eq_any(of_them.select(bindings::id)));
+    diesel::delete(replaced).execute(conn)?;
     let bindings =
         diesel::delete(by_identity).execute(conn)? + diesel::delete(by_unionid).execute(conn)?;
     let permissions: i64 = credits::table

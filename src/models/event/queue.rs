@@ -120,8 +120,8 @@ pub struct Reread {
 }
 
 /// Lets an event be processed once more, as what it is read as now, if it was parsed again. Returns
-/// whether it exists. One that failed loses its problem: with one it would count as a push that cannot
-/// be parsed.
+/// whether it exists. One that failed and was not parsed again loses its problem: with one it would count
+/// as a push that cannot be parsed.
 pub fn requeue(
     conn: &mut Conn,
     account: AccountId,
@@ -131,14 +131,14 @@ pub fn requeue(
     let event = events::table
         .filter(events::account_id.eq(account))
         .filter(events::id.eq(id));
-    if let Some(reread) = reread {
-        diesel::update(event.filter(sql::<Bool>(SETTLED)))
+    match reread {
+        Some(reread) => diesel::update(event.filter(sql::<Bool>(SETTLED)))
             .set(reread)
-            .execute(conn)?;
-    }
-    diesel::update(event.filter(events::state.eq(FAILED)))
-        .set(events::problem.eq(None::<String>))
-        .execute(conn)?;
+            .execute(conn)?,
+        None => diesel::update(event.filter(events::state.eq(FAILED)))
+            .set(events::problem.eq(None::<String>))
+            .execute(conn)?,
+    };
     let settled = diesel::update(event.filter(sql::<Bool>(SETTLED)))
         .set(events::state.eq(WAITING))
         .execute(conn)?;

@@ -103,6 +103,32 @@ pub fn ids_of(conn: &mut Conn, spots: &[Spot<'_>]) -> QueryResult<Vec<Found>> {
     IDS.load(conn, spots)
 }
 
+/// Account, openid and unionid of many openids, as far as the unionids are known.
+pub fn unionids_of(
+    conn: &mut Conn,
+    spots: &[Spot<'_>],
+) -> QueryResult<Vec<(AccountId, String, String)>> {
+    #[derive(QueryableByName)]
+    struct Known {
+        #[diesel(sql_type = BigInt)]
+        account_id: AccountId,
+        #[diesel(sql_type = Text)]
+        openid: String,
+        #[diesel(sql_type = Text)]
+        unionid: String,
+    }
+    const UNIONIDS: Batch = Batch {
+        columns: &[("account_id", Kind::BigInt), ("openid", Kind::Text)],
+        sql: "SELECT i.account_id, i.openid, i.unionid FROM {rows} JOIN identities i \
+              ON i.account_id = r.account_id AND i.openid = r.openid WHERE i.unionid IS NOT NULL",
+    };
+    let known: Vec<Known> = UNIONIDS.load(conn, spots)?;
+    Ok(known
+        .into_iter()
+        .map(|one| (one.account_id, one.openid, one.unionid))
+        .collect())
+}
+
 /// Somebody of whom it is not known that they do not follow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Queryable)]
 pub struct Thought {

@@ -1,7 +1,7 @@
 //! People: the identities of a project that share a unionid. Derived; the table `people`, kept by
 //! triggers on `identities`, has what lists of them need.
 
-use chrono::{DateTime, NaiveDateTime};
+use chrono::{DateTime, NaiveDateTime, TimeDelta};
 use diesel::dsl::sql;
 use diesel::dsl::{exists, max, not};
 use diesel::prelude::*;
@@ -50,16 +50,13 @@ pub struct PeopleFilter {
 }
 
 /// Where a walk over people goes on. They change while it takes place, and nobody is to be skipped who was
-/// there when it began: so it knows when that was. Somebody who is listed by a newer identity now than
-/// then is listed once more at its end, and somebody who changes meanwhile may be listed twice.
+/// there when it began: so it knows when that was. Somebody who changes meanwhile may be listed twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
-    /// Only people whose newest matching identity is below this one.
+    /// Only people who are listed below this identity.
     pub before: IdentityId,
-    /// The newest identity that there was when this round began.
+    /// The newest identity that there was when the walk began.
     pub newest: IdentityId,
-    /// The newest one that there was when the round before it began; 0: this is the first one.
-    pub floor: IdentityId,
     /// When the walk began, microseconds since 1970.
     pub began: i64,
 }
@@ -67,7 +64,7 @@ pub struct Place {
 /// A page of people.
 #[derive(Clone, Debug)]
 pub struct PeoplePage {
-    /// Each by its newest matching identity, newest first.
+    /// Each by the identity that stands for the person, newest first.
     pub found: Vec<Identity>,
     /// Where the next page goes on; none if this is the last.
     pub next: Option<Place>,
@@ -75,10 +72,15 @@ pub struct PeoplePage {
 
 /// Identities that one page looks at, each with a look for the person's other ones.
 const ROWS: i64 = 400;
+/// A change is dated before it can be seen. What was dated so long before a walk and came to be seen after
+/// its first page counts as one of the walk's time.
+const UNSEEN: TimeDelta = TimeDelta::minutes(1);
 
 diesel::alias!(identities as elsewhere: Elsewhere);
 
-/// A page of people, each by its newest matching identity, newest first.
+/// A page of people, newest first: each by the newest identity to which the filter applies, or, where no
+/// account and no follow state tells their identities apart, by the oldest one. That one stays when more
+/// of them are linked.
 pub fn page(
     conn: &mut Conn,
     project: ProjectId,
@@ -99,10 +101,7 @@ pub fn page(
         true => of_project(conn, project, filter, limit)?,
         false => of_accounts(conn, project, filter, limit)?,
     };
-    let next = match onward(conn, filter, ids.next, now)? {
-        None if is_whole => another_round(conn, project, filter)?,
-        next => next,
-    };
+    let next = onward(conn, filter, ids.next, now)?;
     let rows = identities::table
         .filter(identities::id.eq_any(&ids.found))
         .select(Identity::as_select())
@@ -126,35 +125,10 @@ fn onward(
         None => Place {
             before,
             newest: newest(conn)?,
-            floor: IdentityId(0),
-            began: now.and_utc().timestamp_micros(),
+            began: (now - UNSEEN).and_utc().timestamp_micros(),
         },
     };
     Ok(Some(Place { before, ..begun }))
-}
-
-/// Another round over those who have moved ahead of the one that is over, if there are any.
-fn another_round(
-    conn: &mut Conn,
-    project: ProjectId,
-    filter: &PeopleFilter,
-) -> QueryResult<Option<Place>> {
-    let Some(over) = filter.place else {
-        return Ok(None);
-    };
-    let newest = newest(conn)?;
-    let next = Place {
-        before: IdentityId(newest.0.saturating_add(1)),
-        newest,
-        floor: over.newest,
-        began: over.began,
-    };
-    let ahead = PeopleFilter {
-        place: Some(next),
-        ..filter.clone()
-    };
-    let found = of_project(conn, project, &ahead, 1)?;
-    Ok((!found.found.is_empty()).then_some(next))
 }
 
 fn newest(conn: &mut Conn) -> QueryResult<IdentityId> {
@@ -163,7 +137,8 @@ fn newest(conn: &mut Conn) -> QueryResult<IdentityId> {
     Ok(newest.unwrap_or(IdentityId(0)))
 }
 
-/// People by unionid, and those without one by their only identity: each is in one index, in order.
+/// People by unionid, by their oldest identity, and those without one by their only: each is in one index,
+/// in order.
 fn of_project(
     conn: &mut Conn,
     project: ProjectId,
@@ -171,22 +146,20 @@ fn of_project(
     limit: i64,
 ) -> QueryResult<Walked<i64>> {
     let rows = limit.max(0) + 1;
-    let ahead = ahead(filter);
     let mut branches = Vec::new();
     for (state, linked) in [(LinkState::Linked, "TRUE"), (LinkState::Single, "FALSE")] {
         if filter.link_state.is_none_or(|wanted| wanted == state) {
-            let before = before(filter, "newest_id");
+            let before = before(filter, "oldest_id");
             branches.push(format!(
-                "SELECT * FROM (SELECT newest_id AS id FROM people WHERE project_id = {project} \
-                 AND linked = {linked}{before}{ahead} ORDER BY newest_id DESC LIMIT {rows}) {state}"
+                "SELECT * FROM (SELECT oldest_id AS id FROM people WHERE project_id = {project} \
+                 AND linked = {linked}{before} ORDER BY oldest_id DESC LIMIT {rows}) {state}"
             ));
         }
     }
-    // Whoever has no unionid never moves ahead.
     let is_alone = filter
         .link_state
         .is_none_or(|wanted| wanted == LinkState::NoUnionid);
-    if is_alone && ahead.is_empty() {
+    if is_alone {
         let before = before(filter, "id");
         branches.push(format!(
             "SELECT * FROM (SELECT id FROM identities WHERE project_id = {project} \
@@ -203,18 +176,6 @@ fn of_project(
     .load(conn)?;
     let found = found.iter().map(|row| row.id).collect();
     Ok(Walked::cut(found, limit, |id| *id))
-}
-
-/// In a later round: those who were there before it, and whose newest identity was not.
-fn ahead(filter: &PeopleFilter) -> String {
-    match filter.place.map(|place| place.floor) {
-        Some(floor) if floor.0 > 0 => format!(
-            " AND newest_id > {floor} AND (SELECT 1 FROM identities i \
-             WHERE i.project_id = people.project_id AND i.unionid = people.unionid \
-             AND i.id <= {floor} LIMIT 1) IS NOT NULL"
-        ),
-        _ => String::new(),
-    }
 }
 
 fn before(filter: &PeopleFilter, column: &str) -> String {

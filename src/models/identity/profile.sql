@@ -2,6 +2,8 @@
 -- while it is not in doubt.
 UPDATE identities SET
     unionid = COALESCE(r.unionid, identities.unionid),
+    -- Which follow an event has told of is kept before the profile moves the time.
+    followed_event = COALESCE(identities.followed_event, identities.followed_time),
     followed_time = CASE
         WHEN identities.followed_time <> r.was_followed OR identities.unfollowed_time <> r.was_unfollowed
             THEN identities.followed_time

@@ -128,7 +128,8 @@ pub struct Turn {
 pub fn plan(conn: &mut Conn, turns: &[Turn]) -> QueryResult<usize> {
     const PLAN: Batch = Batch {
         columns: &[("id", Kind::BigInt), ("at", Kind::Timestamp)],
-        sql: "UPDATE identities SET profile_attempts = 0, profile_alone = FALSE, \
+        sql: "UPDATE identities SET profile_attempts = 0, \
+              profile_alone = profile_alone AND profile_state = 'unknown_openid', \
               profile_state = CASE WHEN r.at IS NULL THEN 'login_needed' \
               WHEN profile_state = 'not_bound_to_open_platform' THEN profile_state \
               ELSE 'pending' END, profile_due_at = CASE \

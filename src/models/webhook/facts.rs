@@ -30,13 +30,15 @@ pub struct Known {
     pub followed_event: i64,
 }
 
-/// What is known of many openids; nothing of one that is new.
+/// What is known of many openids; nothing of one that is new. They are held, in the order in which events
+/// are applied to them, so that it stays true until they are.
 pub fn known(conn: &mut Conn, spots: &[Spot<'_>]) -> QueryResult<Vec<Known>> {
     const KNOWN: Batch = Batch {
         columns: &[("account_id", Kind::BigInt), ("openid", Kind::Text)],
-        sql: "SELECT i.account_id, i.openid, i.followed_time, i.unfollowed_time, \
-              COALESCE(i.followed_event, i.followed_time) AS followed_event FROM {rows} \
-              JOIN identities i ON i.account_id = r.account_id AND i.openid = r.openid",
+        sql: "SELECT c.account_id, c.openid, c.followed_time, c.unfollowed_time, \
+              COALESCE(c.followed_event, c.followed_time) AS followed_event FROM {rows} \
+              JOIN identities c ON c.account_id = r.account_id AND c.openid = r.openid \
+              ORDER BY c.account_id, c.openid {bytewise} {hold_c}",
     };
     KNOWN.load(conn, spots)
 }

@@ -50,9 +50,8 @@ pub(super) async fn list(
         }
         let found = identity::page(conn, project, &filter, paging.limit(), now)?;
         let next = found.next.map(|place| {
-            let ids = [place.before, place.newest, place.floor].map(|id| id.0);
-            let [before, newest, floor] = ids;
-            cursor::encode_all(List::People, &[before, newest, floor, place.began])
+            let numbers = [place.before.0, place.newest.0, place.began];
+            cursor::encode_all(List::People, &numbers)
         });
         let people = persons(conn, project, found.found, &sight)?;
         Ok::<_, Problem>(Page::new(people, next))
@@ -61,12 +60,11 @@ pub(super) async fn list(
 }
 
 /// The place that a cursor holds, if its numbers can be those of one.
-fn place([before, newest, floor, began]: [i64; 4]) -> Option<Place> {
-    let is_one = before > 0 && newest > 0 && floor >= 0 && (0..LATEST).contains(&began);
+fn place([before, newest, began]: [i64; 3]) -> Option<Place> {
+    let is_one = before > 0 && newest > 0 && (0..LATEST).contains(&began);
     is_one.then_some(Place {
         before: IdentityId(before),
         newest: IdentityId(newest),
-        floor: IdentityId(floor),
         began,
     })
 }

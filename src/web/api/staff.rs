@@ -22,7 +22,7 @@ use crate::ids::text::TextId;
 use crate::ids::{IdentityId, ProjectId, StaffRowId};
 use crate::models::delivery::{self, MOST_ASTRAY};
 use crate::models::staff::{self, Staff};
-use crate::models::{binding, identity};
+use crate::models::{binding, identity, project};
 use crate::web::body::Body;
 use crate::web::error::{Code, Problem};
 use bindings::BindingView;
@@ -225,6 +225,8 @@ pub(super) async fn delete(
     let (staff_id, project) = (staff_id.into_inner(), caller.project_id);
     let now = state.bridge.clock.now();
     let delete = state.bridge.db.write(move |conn| {
+        // Nobody binds somebody meanwhile, or says to whom the person is bound instead.
+        project::lock(conn, project)?;
         let member = staff::find(conn, project, &staff_id)?;
         let member = member.ok_or_else(|| Problem::not_found("staff member"))?;
         let bindings = binding::of_staff(conn, member.id)?;

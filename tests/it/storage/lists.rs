@@ -181,11 +181,11 @@ struct Wrong {
 pub(super) fn assert_people_are_right(conn: &mut Conn) {
     let wrong: Wrong = sql_query(
         "SELECT COUNT(*) AS wrong FROM ( \
-             SELECT project_id, unionid, MIN(account_id) <> MAX(account_id) AS linked, MAX(id) AS newest_id, 1 AS n \
+             SELECT project_id, unionid, MIN(account_id) <> MAX(account_id) AS linked, MIN(id) AS oldest_id, 1 AS n \
              FROM identities WHERE unionid IS NOT NULL GROUP BY project_id, unionid \
-             UNION ALL SELECT project_id, unionid, linked, newest_id, 1 FROM people) said \
+             UNION ALL SELECT project_id, unionid, linked, oldest_id, 1 FROM people) said \
          WHERE (SELECT COUNT(*) FROM people p WHERE p.project_id = said.project_id AND p.unionid = said.unionid \
-                AND p.newest_id = said.newest_id AND (p.linked AND said.linked OR NOT p.linked AND NOT said.linked)) <> 1 \
+                AND p.oldest_id = said.oldest_id AND (p.linked AND said.linked OR NOT p.linked AND NOT said.linked)) <> 1 \
          OR NOT EXISTS (SELECT 1 FROM identities i WHERE i.project_id = said.project_id AND i.unionid = said.unionid)",
     )
     .get_result(conn)

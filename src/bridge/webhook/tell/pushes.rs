@@ -227,8 +227,9 @@ fn turns(known: Times, heard: (i64, i64)) -> Vec<(bool, i64)> {
     } = known;
     let told_by_profile =
         known_unfollow > 0 && known_follow > known_unfollow && by_event <= known_unfollow;
-    let came =
-        followed > by_event.max(known_unfollow) && !(told_by_profile && followed <= known_follow);
+    // The profile's time and the event's differ by a second now and then.
+    let is_the_same = told_by_profile && followed <= known_follow.saturating_add(1);
+    let came = followed > by_event.max(known_unfollow) && !is_the_same;
     let gone_already = known_unfollow > 0 && known_unfollow >= known_follow;
     // In the second of the follow nobody can tell; until the profile tells, they do not follow.
     let went = unfollowed > known_unfollow && unfollowed >= known_follow && (came || !gone_already);
@@ -300,6 +301,7 @@ mod tests {
             // They had gone, and the profile told that they are back.
             (known(9, 6, 5), (9, 0), vec![]),
             (known(9, 6, 5), (8, 0), vec![]),
+            (known(9, 6, 5), (10, 0), vec![]),
             (known(9, 6, 5), (11, 0), vec![(true, 11)]),
             (known(9, 6, 0), (5, 0), vec![]),
             // In a list before anything was heard.

@@ -81,6 +81,22 @@ both_engines! {
         assert_eq!(two.read(1).len(), 1);
     }
 
+    async fn a_rebinding_that_is_undone_gives_back_what_it_replaced(two: Two) {
+        two.follow(7).await;
+        two.bind("b1", json!({"app_id": OA, "openid": follower(7)})).await;
+        two.bind("a1", json!({"app_id": MP, "code": two.code(1)})).await;
+        let invited = two.invite("b1", json!({"rebind": true})).await;
+        assert!(two.scan(1, &invited).await);
+        two.app.drain().await;
+        assert_eq!(two.bound("b1").await, [follower(7)]);
+        assert_eq!(two.bound("a1").await, [population::openid(MP, 1)]);
+        // Who is nobody else yet replaces them for good.
+        let invited = two.invite("b1", json!({"rebind": true})).await;
+        assert!(two.scan(2, &invited).await);
+        two.app.drain().await;
+        assert_eq!(two.bound("b1").await, [follower(2)]);
+    }
+
     async fn of_two_bindings_of_one_person_the_later_one_is_undone(two: Two) {
         let world = two.app.simulator.world();
         world.add_followers(OA, 1..3, &Origin::search()).unwrap();
