@@ -24,7 +24,8 @@ pub(crate) enum Kind {
 
 /// A batched statement: `{rows}` in its text stands for the rows, under the alias `r`, `{lock_c}` at the
 /// end of a sorted query for a lock on what it finds in the table under the alias `c`, in that order, and
-/// `{hold_c}` for one to which rows of other tables may still refer.
+/// `{hold_c}` for one to which rows of other tables may still refer, `{unsynced}` for a condition that is true
+/// and lets the statement, if it is a transaction by itself, not wait for the disk.
 pub(crate) struct Batch {
     pub(crate) columns: &'static [(&'static str, Kind)],
     pub(crate) sql: &'static str,
@@ -75,6 +76,7 @@ impl Batch {
             .replace("{bytewise}", engine.bytewise())
             .replace("{lock_c}", engine.lock_of_c())
             .replace("{hold_c}", engine.hold_of_c())
+            .replace("{unsynced}", engine.unsynced())
     }
 }
 

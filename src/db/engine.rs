@@ -68,6 +68,15 @@ impl Engine {
         }
     }
 
+    /// A condition that is true, and by which a statement that is a transaction by itself does not wait
+    /// for the disk. SQLite has none that is.
+    pub(super) fn unsynced(self) -> &'static str {
+        match self {
+            Self::Postgres => "set_config('synchronous_commit', 'off', true) = 'off'",
+            Self::Sqlite => "TRUE",
+        }
+    }
+
     /// What follows a text that is to be sorted as Rust sorts it.
     pub(crate) fn bytewise(self) -> &'static str {
         match self {

@@ -56,13 +56,14 @@ const COLUMNS: &[(&str, Kind)] = &[
 
 /// Counts what is wanted, and returns how much is used with it. Until the transaction is over,
 /// others who want the same wait: so it is to be one of its own. What turns out to be too much is to be
-/// given back; until then others count with it, and may find a limit reached that is not.
+/// given back; until then others count with it, and may find a limit reached that is not. It is not waited
+/// for the disk: what is sent is recorded durably after it, and that makes this durable too.
 pub fn reserve(conn: &mut Conn, wanted: &[Uses]) -> QueryResult<Vec<Used>> {
     const RESERVE: Batch = Batch {
         columns: COLUMNS,
         sql: "INSERT INTO budgets (account_id, call, day, used, second, second_used, minute, \
               minute_used) SELECT r.account_id, r.call, r.day, r.count, r.second, r.count, \
-              r.minute, r.count FROM {rows} WHERE true \
+              r.minute, r.count FROM {rows} WHERE {unsynced} \
               ON CONFLICT (account_id, call, day) DO UPDATE SET \
               used = budgets.used + excluded.used, \
               second_used = excluded.second_used + CASE \

@@ -223,7 +223,7 @@ impl Bridge {
                 false => book.outcomes(&identity::thought_to_follow(conn, &refused)?, now),
             };
             // In the order of events and receipts, so that none waits for the other: people, what they
-            // allow, receipts, notifications, deliveries.
+            // allow, notifications, deliveries.
             identity::hold(
                 conn,
                 refused.iter().copied().chain(book.credits.of_windows()),
@@ -231,7 +231,6 @@ impl Bridge {
             // Whether they follow is for their profile to say: one refusal may be wrong.
             let asked = identity::ask_about(conn, &refused, now)?;
             book.credits.write(conn)?;
-            let receipts = delivery::wake_receipts(conn, &outcomes)?;
             let held = fallback::hold(conn, &book.stuck)?;
             delivery::record(conn, &outcomes)?;
             attempt::insert_missing(conn, &book.lost)?;
@@ -247,7 +246,7 @@ impl Bridge {
                 false => None,
             };
             Ok(Recorded {
-                receipts,
+                receipts: 0,
                 moved,
                 asked,
                 told: told + refused.told,
@@ -263,6 +262,13 @@ impl Bridge {
             match allowances.give_back(conn, &counted.unused) {
                 Ok(roomy) => recorded.roomy = roomy,
                 Err(error) => tracing::warn!(%error, "calls that were not made stay counted"),
+            }
+            // Whoever looks at a receipt before the message is recorded finds nothing.
+            match delivery::wake_receipts(conn, &counted.book.outcomes) {
+                Ok(receipts) => recorded.receipts = receipts,
+                Err(error) => {
+                    tracing::warn!(%error, "receipts that came first wait for their time")
+                }
             }
             recorded.over = over(conn, &counted);
             Ok(recorded)

@@ -111,9 +111,9 @@ fn in_order(rows: &[Outcome]) -> Cow<'_, [Outcome]> {
     Cow::Owned(rows)
 }
 
-/// Makes the receipts due that wait for the msgids of outcomes, which are recorded in the same
-/// transaction. Before anything of the deliveries is locked, as those who join receipts lock them first.
-/// Returns how many those are.
+/// Makes the receipts due that wait for the msgids of outcomes, once these are recorded: not in the same
+/// transaction, where it would hold deliveries, as those who join receipts lock them first. Returns how
+/// many those are.
 pub fn wake_receipts(conn: &mut Conn, rows: &[Outcome]) -> QueryResult<usize> {
     const WAKE_RECEIPTS: Batch = Batch {
         columns: &[
@@ -123,7 +123,7 @@ pub fn wake_receipts(conn: &mut Conn, rows: &[Outcome]) -> QueryResult<usize> {
         ],
         sql: "UPDATE receipts SET due_at = r.now FROM {rows} \
               WHERE receipts.account_id = r.account_id AND receipts.msgid = r.msgid \
-              AND receipts.due_at IS NOT NULL",
+              AND receipts.due_at IS NOT NULL AND {unsynced}",
     };
     let mut awaited: Vec<Awaited> = rows
         .iter()
