@@ -167,7 +167,7 @@ both_engines! {
         }
         let newer = newer.split_off(11);
         let following = PeopleFilter { follow_state: Some(FollowState::Following), ..PeopleFilter::default() };
-        for (mut filter, back, time) in [(PeopleFilter::default(), 0, 10), (following, 2, 30)] {
+        for (mut filter, back, time) in [(PeopleFilter::default(), 0, 1_000), (following, 2, 2_000)] {
             let (mut seen, mut pages) = (Vec::new(), 0);
             let alone = ground.seen(conn, ground.official, &format!("alone{time}"), 100, 0);
             loop {
