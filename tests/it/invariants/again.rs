@@ -118,6 +118,54 @@ both_engines! {
         assert_eq!(left().await, 8, "and of the text");
     }
 
+    async fn what_failed_and_cannot_be_parsed_stays_so_until_it_can(stage: Stage) {
+        stage.follows(1).await;
+        stage.app.drain().await;
+        stage.world().send_text(OA, 1, "hello").await.unwrap();
+        stage.app.drain().await;
+        let fail = async |body: &str| {
+            let raw = format!(
+                "UPDATE events SET kind = 'unknown', openid = NULL, state = 2, \
+                 problem = 'cannot be parsed', body = {body} \
+                 WHERE id = (SELECT MAX(id) FROM events)"
+            );
+            let failed = stage.app.bridge.db.write(move |conn| {
+                Ok::<_, DbError>(diesel::sql_query(&raw).execute(conn)?)
+            });
+            assert_eq!(failed.await.unwrap(), 1);
+        };
+        let replay = async |body: serde_json::Value| {
+            let taken = stage.app.post(&stage.key, "/events/replay", body).await.ok(202);
+            stage.app.drain().await;
+            (taken["taken"].clone(), stage.events().await.remove(0))
+        };
+        let (cut, whole) = match stage.app.bridge.db.engine() {
+            Engine::Postgres => ("'<xml><broken'::bytea", "body"),
+            Engine::Sqlite => ("CAST('<xml><broken' AS BLOB)", "body"),
+        };
+        // As it came, then cut, then as it came.
+        let body = stage.app.bridge.db.read(|conn| {
+            use diesel::{ExpressionMethods, QueryDsl};
+            use queqiao::db::schema::events;
+            Ok::<Vec<u8>, DbError>(events::table.order(events::id.desc()).select(events::body).first(conn)?)
+        });
+        let body = body.await.unwrap();
+        fail(cut).await;
+        let (taken, event) = replay(json!({"state": "failed"})).await;
+        assert_eq!((&taken, &event["kind"], &event["state"]), (&json!(1), &json!("unknown"), &json!("processed")));
+        assert!(event["problem"].is_string(), "{event}");
+        fail(whole).await;
+        let put_back = stage.app.bridge.db.write(move |conn| {
+            use diesel::{ExpressionMethods, QueryDsl};
+            use queqiao::db::schema::events;
+            let last = events::table.filter(events::state.eq(2));
+            Ok::<_, DbError>(diesel::update(last).set(events::body.eq(&body)).execute(conn)?)
+        });
+        assert_eq!(put_back.await.unwrap(), 1);
+        let (taken, event) = replay(json!({})).await;
+        assert_eq!((&taken, &event["kind"], &event["problem"]), (&json!(1), &json!("text"), &json!(null)));
+    }
+
     async fn the_people_of_an_account_that_was_corrected_are_asked_about(stage: Stage) {
         const LATE: &str = "wx00000000000000a7";
         let project = stage.app.project("two").await;

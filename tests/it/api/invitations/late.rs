@@ -119,6 +119,20 @@ both_engines! {
         refused.refused(409, "already_bound", "");
     }
 
+    async fn what_wechat_says_of_somebody_outweighs_what_a_table_says(two: Two) {
+        let world = two.app.simulator.world();
+        world.add_followers(OA, 1..2, &Origin::search()).unwrap();
+        let claimed = population::openid(MP, 2);
+        let rows = json!({"rows": [{"openid": claimed, "unionid": population::unionid(1)}]});
+        let path = format!("/miniprogram/{MP}/identities");
+        two.app.post(&two.key, &path, rows).await.ok(200);
+        two.bind("b1", json!({"app_id": MP, "openid": claimed})).await;
+        two.bind("a1", json!({"app_id": OA, "openid": follower(1)})).await;
+        two.app.drain().await;
+        assert_eq!((two.bindings("a1").await, two.bindings("b1").await), (1, 0));
+        assert_eq!(two.explain("b1").await["undone"][0]["kept_staff_id"], "a1");
+    }
+
     async fn a_login_or_an_event_that_tells_who_it_is_undoes_the_later_binding_too(two: Two) {
         let world = two.app.simulator.world();
         for (person, by_login) in [(1, true), (2, false)] {
