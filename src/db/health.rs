@@ -86,7 +86,7 @@ impl Health {
                 }
                 match error {
                     Some(error) if cause_of(error) == Cause::Unwritable => {
-                        health.fails(kind(query))
+                        health.fails(kind(query));
                     }
                     None if health.0.is_unwritable.load(Ordering::Relaxed) => {
                         health.works(&kind(query), &mut has_written);

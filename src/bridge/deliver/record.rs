@@ -263,13 +263,7 @@ impl Bridge {
                 Ok(roomy) => recorded.roomy = roomy,
                 Err(error) => tracing::warn!(%error, "calls that were not made stay counted"),
             }
-            // Whoever looks at a receipt before the message is recorded finds nothing.
-            match delivery::wake_receipts(conn, &counted.book.outcomes) {
-                Ok(receipts) => recorded.receipts = receipts,
-                Err(error) => {
-                    tracing::warn!(%error, "receipts that came first wait for their time")
-                }
-            }
+            recorded.receipts = wake_receipts(conn, &counted);
             recorded.over = over(conn, &counted);
             Ok(recorded)
         };
@@ -279,6 +273,17 @@ impl Bridge {
 
 fn is_worth_another_try(error: &DbError) -> bool {
     matches!(error.cause(), Cause::Data | Cause::Busy | Cause::Unclear)
+}
+
+/// Lets receipts be looked at that came before their messages were recorded: whoever looked found nothing.
+fn wake_receipts(conn: &mut Conn, record: &Record) -> usize {
+    match delivery::wake_receipts(conn, &record.book.outcomes) {
+        Ok(receipts) => receipts,
+        Err(error) => {
+            tracing::warn!(%error, "receipts that came first wait for their time");
+            0
+        }
+    }
 }
 
 /// The reasons for which deliveries came to wait, though they are over. To be looked at after they are

@@ -60,7 +60,8 @@ both_engines! {
         assert!(story["next_steps"][0].as_str().unwrap().contains("bound to a1 already"), "{story}");
         assert_eq!(two.explain("a1").await["undone"], json!([]));
         // The person reads it in the chat, once.
-        assert_eq!(two.read(1), [two.app.bridge.config.invitations.undone_text.clone()]);
+        let words = two.app.bridge.config.invitations.undone_text.clone();
+        assert_eq!(two.read(1), [words]);
         two.app.drain().await;
         assert_eq!(two.read(1).len(), 1);
         // A push that comes again changes nothing.
