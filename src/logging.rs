@@ -25,7 +25,8 @@ pub enum Format {
 pub fn start(format: Format, filter: Option<&str>) {
     let filter = match filter {
         Some(filter) => EnvFilter::new(filter),
-        None => EnvFilter::new("warn,queqiao=info"),
+        // What it says of requests that are none is a stranger's to repeat without end.
+        None => EnvFilter::new("warn,actix_http=off,queqiao=info"),
     };
     // A file or a journal keeps the colours' control characters as they are.
     let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();

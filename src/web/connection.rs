@@ -10,7 +10,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use actix_web::rt::net::TcpStream;
@@ -32,6 +32,8 @@ pub(super) struct Phase {
     since: Cell<Instant>,
     /// Bytes of answers taken since then.
     taken: Cell<usize>,
+    /// The client takes no more of the answers for now.
+    is_clogged: Cell<bool>,
     /// Nothing has come of it for too long.
     is_over: Cell<bool>,
 }
@@ -42,6 +44,7 @@ impl Phase {
             is_busy: Cell::new(false),
             since: Cell::new(Instant::now()),
             taken: Cell::new(0),
+            is_clogged: Cell::new(false),
             is_over: Cell::new(false),
         })
     }
@@ -51,10 +54,12 @@ impl Phase {
         self.is_busy.set(true);
     }
 
-    /// The answer is there.
+    /// The answer is there. Behind answers that nobody takes it is no reason to wait longer.
     pub(super) fn end(&self) {
         self.is_busy.set(false);
-        self.anew(Instant::now());
+        if !self.is_clogged.get() {
+            self.anew(Instant::now());
+        }
     }
 
     fn anew(&self, now: Instant) {
@@ -184,9 +189,12 @@ impl Drop for Counted {
 }
 
 /// A socket that notes what is taken of the answers. Bytes that arrive do not count, or one a second would do.
+/// While none are taken, no more requests are read: their answers would be kept in memory, one behind the other.
 pub(super) struct Connection {
     stream: TcpStream,
     phase: Rc<Phase>,
+    /// Who wants to read when answers are taken again.
+    reader: Option<Waker>,
     _counted: Counted,
 }
 
@@ -195,6 +203,7 @@ impl Connection {
         Self {
             stream,
             phase: Phase::new(),
+            reader: None,
             _counted: counted,
         }
     }
@@ -203,9 +212,15 @@ impl Connection {
         Rc::clone(&self.phase)
     }
 
-    fn note(&self, written: &Poll<Result<usize>>) {
+    fn note(&mut self, written: &Poll<Result<usize>>) {
+        self.phase.is_clogged.set(written.is_pending());
         if let Poll::Ready(Ok(bytes)) = written {
             self.phase.take(*bytes);
+        }
+        if written.is_ready()
+            && let Some(reader) = self.reader.take()
+        {
+            reader.wake();
         }
     }
 }
@@ -225,6 +240,10 @@ impl AsyncRead for Connection {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<Result<()>> {
+        if self.phase.is_clogged.get() {
+            self.reader = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
         Pin::new(&mut self.stream).poll_read(cx, buffer)
     }
 }
@@ -287,6 +306,12 @@ mod tests {
         assert_eq!(phase.since.get(), since, "byte by byte");
         phase.take(1);
         assert_eq!(phase.taken.get(), 0);
+        // The answers before it are not taken.
+        let since = phase.since.get();
+        phase.is_clogged.set(true);
+        phase.begin();
+        phase.end();
+        assert_eq!(phase.since.get(), since);
     }
 
     #[test]

@@ -11,6 +11,9 @@ use crate::db::{Conn, text_enum};
 use crate::ids::{IdentityId, ProjectId, WebhookId};
 use crate::models::webhook::{self, Listener, NewMessage};
 
+/// Bytes of bodies that one statement takes down, if it has several.
+const STATEMENT: usize = 4 << 20;
+
 text_enum! {
     /// The type of an event.
     pub enum NewsKind {
@@ -152,7 +155,8 @@ impl Audience {
         ears.any(|ear| ear.project_id == project && ear.kinds.contains(&kind))
     }
 
-    /// Takes events down for everybody who wants them, in one statement. Returns for how many.
+    /// Takes events down for everybody who wants them, in one statement, or several where they are long.
+    /// Returns for how many.
     pub(super) fn tell(
         &self,
         conn: &mut Conn,
@@ -176,13 +180,30 @@ impl Audience {
                 now,
             }));
         }
-        webhook::insert_many(conn, &rows)
+        let mut told = 0;
+        for rows in rows.chunk_by(in_one_statement()) {
+            told += webhook::insert_many(conn, rows)?;
+        }
+        Ok(told)
     }
 
     /// Without one endpoint: it is not told of itself.
     pub(super) fn without(mut self, id: WebhookId) -> Self {
         self.ears.retain(|ear| ear.id != id);
         self
+    }
+}
+
+/// Whether the next row goes into the same statement as the one before it.
+fn in_one_statement() -> impl FnMut(&NewMessage<'_>, &NewMessage<'_>) -> bool {
+    let mut bytes = 0;
+    move |before, next| {
+        bytes += before.body.len();
+        let fits = bytes + next.body.len() <= STATEMENT;
+        if !fits {
+            bytes = 0;
+        }
+        fits
     }
 }
 
@@ -209,5 +230,34 @@ fn ear(listener: &Listener) -> Ear {
         project_id: listener.project_id,
         kinds,
         app_ids: app_ids.map(|list| serde_json::from_str(list).unwrap_or_default()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_rows_are_taken_down_in_several_statements() {
+        let counts = |bytes: &[usize]| -> Vec<usize> {
+            let bodies: Vec<String> = bytes.iter().map(|bytes| "x".repeat(*bytes)).collect();
+            let rows: Vec<NewMessage<'_>> = bodies
+                .iter()
+                .map(|body| NewMessage {
+                    webhook_id: WebhookId(1),
+                    uid: "msg_1",
+                    kind: "push.raw",
+                    person: None,
+                    body,
+                    now: NaiveDateTime::default(),
+                })
+                .collect();
+            let statements = rows.chunk_by(in_one_statement());
+            statements.map(<[NewMessage<'_>]>::len).collect()
+        };
+        assert_eq!(counts(&[100; 9]), [9]);
+        assert_eq!(counts(&[STATEMENT / 2; 5]), [2, 2, 1]);
+        assert_eq!(counts(&[10, 2 * STATEMENT, 10, 10]), [1, 1, 2]);
+        assert_eq!(counts(&[]), [0; 0]);
     }
 }

@@ -1,15 +1,17 @@
 //! Events as a queue: what waits to be processed, and how a batch of it is closed.
 
+use std::collections::HashMap;
+
 use chrono::NaiveDateTime;
 use diesel::dsl::{exists, select, sql};
 use diesel::prelude::*;
 use diesel::sql_query;
-use diesel::sql_types::{BigInt, Binary, Bool, Nullable, Text, Timestamp};
+use diesel::sql_types::{BigInt, Binary, Bool, Integer, Nullable, Text, Timestamp};
 use serde::Serialize;
 
 use super::{FAILED, SETTLED, WAITING, counted};
 use crate::db::batch::{Batch, Kind};
-use crate::db::{Conn, schema::events};
+use crate::db::{Conn, Engine, schema::events};
 use crate::ids::{AccountId, EventId, IdentityId};
 
 /// An event that waits to be processed.
@@ -41,6 +43,22 @@ pub struct Waiting {
     pub problem: Option<String>,
 }
 
+/// One that was claimed; without its body, if that is long.
+#[derive(Debug, QueryableByName)]
+struct Claimed {
+    #[diesel(embed)]
+    event: Waiting,
+    /// Bytes of the body.
+    #[diesel(sql_type = Integer)]
+    size: i32,
+}
+
+/// Bytes of bodies in one batch, unless its first event alone has more: all of them are in memory, and in
+/// one transaction.
+const BATCH: usize = 4 << 20;
+/// A body up to which it is read with its event. There is none that is longer but in an attack.
+const USUAL: i32 = 16 << 10;
+
 /// An event whose effects are in the database.
 #[derive(Serialize)]
 pub struct Processed {
@@ -71,15 +89,54 @@ pub fn claim_waiting(conn: &mut Conn, which: &Which) -> QueryResult<Vec<Waiting>
         Which::One(id) => (format!("AND id = {id}"), 1),
     };
     let limit = limit.max(0);
-    let mut waiting: Vec<Waiting> = sql_query(format!(
-        "SELECT id, account_id, create_time, received_at, kind, openid, body, problem FROM events \
+    let (size, empty) = match conn.engine() {
+        Engine::Postgres => ("octet_length(body)", "''::bytea"),
+        Engine::Sqlite => ("length(body)", "x''"),
+    };
+    let mut claimed: Vec<Claimed> = sql_query(format!(
+        "SELECT id, account_id, create_time, received_at, kind, openid, {size} AS size, \
+         CASE WHEN {size} <= {USUAL} THEN body ELSE {empty} END AS body, problem FROM events \
          WHERE state = {WAITING} {only} ORDER BY id LIMIT {limit} {lock}"
     ))
     .load(conn)?;
+    claimed.truncate(in_one_batch(claimed.iter().map(|one| one.size)));
+    read_long(conn, &mut claimed)?;
+    let mut waiting: Vec<Waiting> = claimed.into_iter().map(|one| one.event).collect();
     for event in &mut waiting {
         event.create_time = counted(event.create_time, event.received_at);
     }
     Ok(waiting)
+}
+
+/// How many of the events with bodies of these sizes go into one batch.
+fn in_one_batch(sizes: impl Iterator<Item = i32>) -> usize {
+    let mut bytes = 0_usize;
+    let fit = sizes.take_while(|size| {
+        bytes = bytes.saturating_add(usize::try_from(*size).unwrap_or_default());
+        bytes <= BATCH
+    });
+    fit.count().max(1)
+}
+
+/// Reads the bodies that were too long to be read at first.
+fn read_long(conn: &mut Conn, claimed: &mut [Claimed]) -> QueryResult<()> {
+    let long = claimed.iter().filter(|one| one.size > USUAL);
+    let long: Vec<EventId> = long.map(|one| one.event.id).collect();
+    if long.is_empty() {
+        return Ok(());
+    }
+    let bodies: Vec<(EventId, Vec<u8>)> = events::table
+        .filter(events::id.eq_any(long))
+        .filter(events::state.eq(WAITING))
+        .select((events::id, events::body))
+        .load(conn)?;
+    let mut bodies: HashMap<EventId, Vec<u8>> = bodies.into_iter().collect();
+    for one in claimed {
+        if let Some(body) = bodies.remove(&one.event.id) {
+            one.event.body = body;
+        }
+    }
+    Ok(())
 }
 
 /// Marks events as processed.
@@ -172,4 +229,17 @@ pub fn waiting_count(conn: &mut Conn) -> QueryResult<i64> {
         .filter(events::state.eq(WAITING))
         .count()
         .get_result(conn)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_has_so_many_bytes_and_one_event_at_least() {
+        let mib = 1 << 20;
+        assert_eq!(in_one_batch([100; 500].into_iter()), 500);
+        assert_eq!(in_one_batch([mib; 20].into_iter()), 4);
+        assert_eq!(in_one_batch([9 * mib, 1].into_iter()), 1);
+    }
 }

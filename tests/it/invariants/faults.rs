@@ -77,6 +77,25 @@ both_engines! {
         }
     }
 
+    async fn a_batch_ends_by_bytes_too(stage: Stage) {
+        stage.follows(1).await;
+        for number in 0..7 {
+            let text = format!("{number}{}", "x".repeat(900_000));
+            stage.world().send_text(OA, 1, &text).await.unwrap();
+        }
+        stage.follows(2).await;
+        let waiting = async || states(&stage).await.iter().filter(|state| **state == "waiting").count();
+        assert_eq!(waiting().await, 9);
+        stage.app.bridge.process_step().await.unwrap();
+        assert_eq!(waiting().await, 4, "the follow and four of these in one transaction");
+        stage.app.bridge.process_step().await.unwrap();
+        assert_eq!(waiting().await, 0);
+        let last = stage.app.all_pages(&stage.key, "/events", 50).await.remove(1);
+        let whole = stage.app.get(&stage.key, &format!("/events/{}", last["id"])).await.ok(200);
+        assert!(whole["raw"].as_str().unwrap().len() > 900_000);
+        assert_eq!(whole["openid"], json!(population::openid(OA, 1)));
+    }
+
     async fn an_event_at_fault_is_put_aside_and_replayed_with_others_of_its_filter(stage: Stage) {
         let bad = population::openid(OA, 1);
         refuse(&stage, "identities", UNKNOWN, &format!("NEW.openid = '{bad}'")).await;
