@@ -1,11 +1,15 @@
 //! Looking up what was taken down for an endpoint, and putting it back into the outbox.
 
+use std::collections::HashMap;
+
 use chrono::{NaiveDateTime, TimeDelta};
+use diesel::dsl::sql;
 use diesel::prelude::*;
+use diesel::sql_types::Integer;
 
 use super::MessageState;
-use crate::db::Conn;
 use crate::db::schema::webhook_messages as m;
+use crate::db::{Conn, Engine};
 use crate::ids::{WebhookId, WebhookMessageId};
 use crate::models::walk::{Walk, Walked, list as words};
 
@@ -54,6 +58,8 @@ pub struct Filter {
 
 /// Events that one page looks at.
 const ROWS: i64 = 4_000;
+/// Bytes of bodies on one page, unless its first event alone has more.
+const BYTES: i64 = 4 << 20;
 
 /// Types that come in masses: all others are in an index by type.
 const FREQUENT: [&str; 8] = [
@@ -93,11 +99,36 @@ pub fn page(
         walk.only(format!("state = '{state}'"));
     }
     let ids = walk.ids(conn, limit)?;
+    let ids = within_bytes(conn, ids)?;
     let rows = m::table
         .filter(m::id.eq_any(&ids.found))
         .select(Message::as_select())
         .load(conn)?;
     Ok(ids.with(rows, |message: &Message| message.id.0))
+}
+
+/// The page without those of its events that would make it too long.
+fn within_bytes(conn: &mut Conn, mut page: Walked<i64>) -> QueryResult<Walked<i64>> {
+    let size = match conn.engine() {
+        Engine::Postgres => "octet_length(body)",
+        Engine::Sqlite => "length(CAST(body AS BLOB))",
+    };
+    let sizes: Vec<(i64, i32)> = m::table
+        .filter(m::id.eq_any(&page.found))
+        .select((m::id, sql::<Integer>(size)))
+        .load(conn)?;
+    let sizes: HashMap<i64, i32> = sizes.into_iter().collect();
+    let mut bytes = 0_i64;
+    let fit = page.found.iter().take_while(|id| {
+        bytes += i64::from(sizes.get(id).copied().unwrap_or_default());
+        bytes <= BYTES
+    });
+    let fit = fit.count().max(1);
+    if fit < page.found.len() {
+        page.found.truncate(fit);
+        page.next = page.found.last().copied();
+    }
+    Ok(page)
 }
 
 /// Puts one event back, due at once, or sooner than planned. Returns whether there is such a one.
