@@ -55,6 +55,16 @@ impl<T> Walked<T> {
     }
 }
 
+/// How many of the first rows of these sizes have at most so many bytes together; one at least.
+pub(crate) fn fitting(sizes: impl IntoIterator<Item = i32>, most: usize) -> usize {
+    let mut bytes = 0_usize;
+    let fit = sizes.into_iter().take_while(|size| {
+        bytes = bytes.saturating_add(usize::try_from(*size).unwrap_or_default());
+        bytes <= most
+    });
+    fit.count().max(1)
+}
+
 /// A list to be read back.
 pub(crate) struct Walk {
     engine: Engine,
@@ -244,4 +254,17 @@ impl Walk {
 pub(crate) fn list(words: &[&str]) -> String {
     let quoted: Vec<String> = words.iter().map(|word| format!("'{word}'")).collect();
     quoted.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::fitting;
+
+    #[test]
+    fn rows_go_together_by_bytes_and_one_goes_always() {
+        let mib = 1 << 20;
+        assert_eq!(fitting([100; 500], 4 << 20), 500);
+        assert_eq!(fitting([mib; 20], 4 << 20), 4);
+        assert_eq!(fitting([9 * mib, 1], 4 << 20), 1);
+    }
 }

@@ -13,6 +13,7 @@ use super::{FAILED, SETTLED, WAITING, counted};
 use crate::db::batch::{Batch, Kind};
 use crate::db::{Conn, Engine, schema::events};
 use crate::ids::{AccountId, EventId, IdentityId};
+use crate::models::walk::fitting;
 
 /// An event that waits to be processed.
 #[derive(Debug, QueryableByName)]
@@ -99,23 +100,14 @@ pub fn claim_waiting(conn: &mut Conn, which: &Which) -> QueryResult<Vec<Waiting>
          WHERE state = {WAITING} {only} ORDER BY id LIMIT {limit} {lock}"
     ))
     .load(conn)?;
-    claimed.truncate(in_one_batch(claimed.iter().map(|one| one.size)));
+    let sizes = claimed.iter().map(|one| one.size);
+    claimed.truncate(fitting(sizes, BATCH));
     read_long(conn, &mut claimed)?;
     let mut waiting: Vec<Waiting> = claimed.into_iter().map(|one| one.event).collect();
     for event in &mut waiting {
         event.create_time = counted(event.create_time, event.received_at);
     }
     Ok(waiting)
-}
-
-/// How many of the events with bodies of these sizes go into one batch.
-fn in_one_batch(sizes: impl Iterator<Item = i32>) -> usize {
-    let mut bytes = 0_usize;
-    let fit = sizes.take_while(|size| {
-        bytes = bytes.saturating_add(usize::try_from(*size).unwrap_or_default());
-        bytes <= BATCH
-    });
-    fit.count().max(1)
 }
 
 /// Reads the bodies that were too long to be read at first.
@@ -229,17 +221,4 @@ pub fn waiting_count(conn: &mut Conn) -> QueryResult<i64> {
         .filter(events::state.eq(WAITING))
         .count()
         .get_result(conn)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_batch_has_so_many_bytes_and_one_event_at_least() {
-        let mib = 1 << 20;
-        assert_eq!(in_one_batch([100; 500].into_iter()), 500);
-        assert_eq!(in_one_batch([mib; 20].into_iter()), 4);
-        assert_eq!(in_one_batch([9 * mib, 1].into_iter()), 1);
-    }
 }

@@ -11,7 +11,7 @@ use super::MessageState;
 use crate::db::schema::webhook_messages as m;
 use crate::db::{Conn, Engine};
 use crate::ids::{WebhookId, WebhookMessageId};
-use crate::models::walk::{Walk, Walked, list as words};
+use crate::models::walk::{Walk, Walked, fitting, list as words};
 
 /// An event for an endpoint, and what became of it.
 #[derive(Clone, Debug, Queryable, Selectable)]
@@ -59,7 +59,7 @@ pub struct Filter {
 /// Events that one page looks at.
 const ROWS: i64 = 4_000;
 /// Bytes of bodies on one page, unless its first event alone has more.
-const BYTES: i64 = 4 << 20;
+const BYTES: usize = 4 << 20;
 
 /// Types that come in masses: all others are in an index by type.
 const FREQUENT: [&str; 8] = [
@@ -118,12 +118,9 @@ fn within_bytes(conn: &mut Conn, mut page: Walked<i64>) -> QueryResult<Walked<i6
         .select((m::id, sql::<Integer>(size)))
         .load(conn)?;
     let sizes: HashMap<i64, i32> = sizes.into_iter().collect();
-    let mut bytes = 0_i64;
-    let fit = page.found.iter().take_while(|id| {
-        bytes += i64::from(sizes.get(id).copied().unwrap_or_default());
-        bytes <= BYTES
-    });
-    let fit = fit.count().max(1);
+    let in_order = page.found.iter();
+    let in_order = in_order.map(|id| sizes.get(id).copied().unwrap_or_default());
+    let fit = fitting(in_order, BYTES);
     if fit < page.found.len() {
         page.found.truncate(fit);
         page.next = page.found.last().copied();
