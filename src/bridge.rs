@@ -16,6 +16,7 @@ pub mod gauges;
 pub mod import;
 pub mod invite;
 pub mod keys;
+mod ledgers;
 pub mod lend;
 mod link;
 pub mod login;

@@ -53,6 +53,7 @@ pub fn start(bridge: &Bridge, shutdown: &watch::Receiver<bool>) -> JoinSet<()> {
     spawn!("overdue", overdue, seldom, overdue_step());
     spawn!("webhooks", webhooks, often, webhook_step());
     spawn!("prune", kept, seldom, webhook_prune_step());
+    spawn!("ledgers", ledgers, seldom, ledger_step());
     spawn!("due", due, often, due_step());
     spawn!("ends", ends, seldom, ends_step());
     spawn!("undone bindings", due, often, undone_step());

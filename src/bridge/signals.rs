@@ -26,6 +26,8 @@ pub struct Signals {
     pub webhooks: Notify,
     /// Never given: what was taken down grows old by time alone.
     pub kept: Notify,
+    /// Never given: entries of ledgers grow old by time alone.
+    pub ledgers: Notify,
     /// Deliveries failed for good, and the log is to tell of them.
     pub ends: Notify,
     /// The templates of an account are to be listed.

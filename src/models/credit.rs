@@ -2,9 +2,11 @@
 //!
 //! What happened is kept as entries (consents and sends) and as newest times (refusals); how many
 //! one-time permissions are left is a function of these sets (see [`balance`]), so neither the order
-//! in which they become known nor a repetition makes a difference.
+//! in which they become known nor a repetition makes a difference. What nothing can concern any more is
+//! made one opening balance (see [`fold_old`]), so that the counting does not grow with the years.
 
 mod balance;
+mod fold;
 mod record;
 mod spend;
 mod standing;
@@ -17,6 +19,7 @@ use crate::db::{Conn, schema::credits, schema::identities, text_enum};
 use crate::ids::{AccountId, CreditId, IdentityId, ProjectId};
 use crate::models::walk::{Walk, Walked};
 
+pub use fold::{Folded, fold_old, has_old};
 pub use record::{Said, Word, mark_kind, record};
 pub use spend::{Refusal, Taken, Wanted, give_back, hold, refuse, settle, take};
 pub use standing::{Standing, standings};

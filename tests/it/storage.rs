@@ -4,6 +4,7 @@ mod batch;
 mod credits;
 mod events;
 mod events_lookup;
+mod folded;
 mod follow;
 mod ground;
 mod imports;

@@ -44,6 +44,8 @@ diesel::table! {
         banned_time -> BigInt,
         refused_time -> BigInt,
         updated_at -> Timestamp,
+        folded_time -> BigInt,
+        folded_left -> Integer,
     }
 }
 

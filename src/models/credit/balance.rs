@@ -17,17 +17,22 @@
 //! What remains unknowable: whether a phone's clock that is wrong by more than [`SAME_TAP`] made
 //! one tap into two. WeChat's 43101 corrects that.
 
+use std::collections::{BTreeSet, HashSet};
+
 use super::EntryKind;
 
 /// A report and an event that are no further apart are one tap, in seconds. Generous: an account
 /// whose events come needs no reports, and one without has no event that could cover them.
-pub(super) const SAME_TAP: i64 = 600;
+const SAME_TAP: i64 = 600;
 /// Reports without a time of their own that are no further apart are one tap, in seconds.
 const REPEAT: i64 = 60;
 /// A send is reported as sent at most so long after it took its permission, in seconds.
 const SENT_WITHIN: i64 = 600;
 /// How far WeChat's clock may be behind, in seconds.
 const SKEW: i64 = 60;
+/// How long an entry may explain later ones, in seconds: longer than all of the above, and than WeChat takes
+/// to report a message under its msgid.
+pub(super) const EXPLAINS: i64 = 86_400;
 
 /// A consent or a send.
 #[derive(Clone, Copy, Debug)]
@@ -39,17 +44,75 @@ pub(super) struct Entry {
     pub(super) mark: i64,
 }
 
+/// What the entries up to a time left when they were made one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Opening {
+    /// Up to when, seconds since 1970; 0: no entry was.
+    pub(super) time: i64,
+    /// What was left then; below 0 where sends are dated before their consents.
+    pub(super) left: i32,
+}
+
 /// What the entries leave, of which those up to `floor` are void: the person or WeChat said then
-/// that nothing is left. The entries may come in any order.
-pub(super) fn left(floor: i64, entries: &[Entry]) -> i32 {
+/// that nothing is left. Those up to the opening are in it, and only explain later ones. The entries may come
+/// in any order.
+pub(super) fn left(opening: Opening, floor: i64, entries: &[Entry]) -> i32 {
+    counted(opening, floor, i64::MAX, entries).max(0)
+}
+
+/// Makes the entries up to `until` part of the opening. Returns it, and which of the entries are needed no
+/// longer, in their order. Whatever is said later of the time after `until` comes out as it would have
+/// without this, unless it reaches back further than [`EXPLAINS`].
+pub(super) fn fold(
+    opening: Opening,
+    floor: i64,
+    until: i64,
+    entries: &[Entry],
+) -> (Opening, Vec<bool>) {
+    let opening = Opening {
+        time: until,
+        left: counted(opening, floor, until, entries),
+    };
+    let taps: BTreeSet<(i64, i64)> = reports(entries).into_iter().collect();
+    // A later statement counts by its difference to the one before.
+    let stated = |entry: &&Entry| entry.kind == EntryKind::Imported && entry.time <= until;
+    let stated = || {
+        entries
+            .iter()
+            .filter(stated)
+            .map(|entry| (entry.time, entry.mark))
+    };
+    let counts = |mark: i64| i32::try_from(mark).is_ok_and(|left| left >= 0);
+    let newest = [
+        stated().max(),
+        stated().filter(|(_, mark)| counts(*mark)).max(),
+    ];
+    let is_needed = |entry: &Entry| match entry.kind {
+        _ if entry.time > until => true,
+        EntryKind::Imported => newest.contains(&Some((entry.time, entry.mark))),
+        // One that repeats another explains nothing, and might be taken for the first one later.
+        EntryKind::Api if !taps.contains(&(entry.time, entry.mark)) => false,
+        _ => entry.time > until.saturating_sub(EXPLAINS),
+    };
+    let gone = entries.iter().map(|entry| !is_needed(entry)).collect();
+    (opening, gone)
+}
+
+/// What is left at `until`, as a number that sends may bring below 0.
+fn counted(opening: Opening, floor: i64, until: i64, entries: &[Entry]) -> i32 {
+    let start = match opening.time > floor {
+        true => opening.left,
+        false => 0,
+    };
+    let after = floor.max(opening.time);
     let mut moves: Vec<(i64, Move)> = consents(entries)
         .map(|time| (time, Move::Consent))
         .chain(statements(entries))
         .chain(sends(entries))
-        .filter(|(time, _)| *time > floor)
+        .filter(|(time, _)| *time > after && *time <= until)
         .collect();
     moves.sort_unstable();
-    let left = moves.iter().fold(0_i32, |left, (_, step)| match step {
+    moves.iter().fold(start, |left, (_, step)| match step {
         Move::Consent => left.saturating_add(1),
         Move::Stated(stated) => left.max(*stated),
         Move::Restated(difference) => left.saturating_add(*difference),
@@ -58,8 +121,7 @@ pub(super) fn left(floor: i64, entries: &[Entry]) -> i32 {
         // Another system's send may have used a permission that was never heard of.
         Move::Foreign if left > 0 => left - 1,
         Move::Foreign => left,
-    });
-    left.max(0)
+    })
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -75,7 +137,34 @@ fn of_kind(entries: &[Entry], kind: EntryKind) -> impl Iterator<Item = &Entry> {
     entries.iter().filter(move |entry| entry.kind == kind)
 }
 
-fn consents(entries: &[Entry]) -> impl Iterator<Item = i64> {
+/// The times of entries, sorted.
+fn times<'a>(entries: impl Iterator<Item = &'a Entry>) -> Vec<i64> {
+    let mut times: Vec<i64> = entries.map(|entry| entry.time).collect();
+    times.sort_unstable();
+    times
+}
+
+/// Whether one of some sorted times is in a range, for ranges that only move forward.
+struct Ahead {
+    times: Vec<i64>,
+    next: usize,
+}
+
+impl Ahead {
+    fn of(times: Vec<i64>) -> Self {
+        Self { times, next: 0 }
+    }
+
+    fn is_one_in(&mut self, from: i64, to: i64) -> bool {
+        while self.times.get(self.next).is_some_and(|time| *time < from) {
+            self.next += 1;
+        }
+        self.times.get(self.next).is_some_and(|time| *time <= to)
+    }
+}
+
+/// Time and mark of the reports, sorted, without those that repeat another.
+fn reports(entries: &[Entry]) -> Vec<(i64, i64)> {
     let mut reports: Vec<(i64, i64)> = of_kind(entries, EntryKind::Api)
         .map(|report| (report.time, report.mark))
         .collect();
@@ -88,13 +177,19 @@ fn consents(entries: &[Entry]) -> impl Iterator<Item = i64> {
         }
         !repeated
     });
+    reports
+}
+
+fn consents(entries: &[Entry]) -> impl Iterator<Item = i64> {
+    let events = times(of_kind(entries, EntryKind::Event));
+    let mut near = Ahead::of(events.clone());
     let alone = move |(time, _): (i64, i64)| {
-        let near = |event: &Entry| (event.time - time).abs() <= SAME_TAP;
-        (!of_kind(entries, EntryKind::Event).any(near)).then_some(time)
+        let covered = near.is_one_in(time - SAME_TAP, time + SAME_TAP);
+        (!covered).then_some(time)
     };
-    of_kind(entries, EntryKind::Event)
-        .map(|event| event.time)
-        .chain(reports.into_iter().filter_map(alone))
+    events
+        .into_iter()
+        .chain(reports(entries).into_iter().filter_map(alone))
 }
 
 fn statements(entries: &[Entry]) -> impl Iterator<Item = (i64, Move)> {
@@ -116,18 +211,22 @@ fn statements(entries: &[Entry]) -> impl Iterator<Item = (i64, Move)> {
 
 /// Our own sends, and those that WeChat reports and that are not ours.
 fn sends(entries: &[Entry]) -> impl Iterator<Item = (i64, Move)> {
-    let is_ours = |sent: &Entry| {
-        of_kind(entries, EntryKind::Taken).any(|taken| match taken.mark {
-            0 => (taken.time - SKEW..=taken.time + SENT_WITHIN).contains(&sent.time),
-            msgid => msgid == sent.mark,
-        })
-    };
-    let taken = of_kind(entries, EntryKind::Taken).map(|taken| (taken.time, Move::Taken));
-    taken.chain(
-        of_kind(entries, EntryKind::Sent)
-            .filter(move |sent| !is_ours(sent))
-            .map(|sent| (sent.time, Move::Foreign)),
-    )
+    let ours = || of_kind(entries, EntryKind::Taken);
+    let msgids: HashSet<i64> = ours()
+        .map(|taken| taken.mark)
+        .filter(|mark| *mark != 0)
+        .collect();
+    let mut unnamed = Ahead::of(times(ours().filter(|taken| taken.mark == 0)));
+    let mut sent: Vec<(i64, i64)> = of_kind(entries, EntryKind::Sent)
+        .map(|sent| (sent.time, sent.mark))
+        .collect();
+    sent.sort_unstable();
+    sent.retain(|(time, msgid)| {
+        let is_ours = unnamed.is_one_in(time - SENT_WITHIN, time + SKEW);
+        !is_ours && !msgids.contains(msgid)
+    });
+    let taken = ours().map(|taken| (taken.time, Move::Taken));
+    taken.chain(sent.into_iter().map(|(time, _)| (time, Move::Foreign)))
 }
 
 #[cfg(test)]

@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, HashMap};
 use chrono::NaiveDateTime;
 use diesel::dsl::sql;
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Text};
+use diesel::sql_types::{BigInt, Integer, Nullable, Text};
 use serde::Serialize;
 
 use super::EntryKind;
-use super::balance::{self, Entry, SAME_TAP};
+use super::balance::{self, Entry, Opening};
 use super::stated::LONG_TERM;
 use crate::db::batch::{Batch, Kind, timestamp};
 use crate::db::{Conn, schema::credits};
@@ -107,8 +107,9 @@ struct NewEntry {
     mark: i64,
 }
 
-/// Takes down what was said, and counts anew what is left. Said twice, it counts once. Returns how
-/// many deliveries that wait for these persons are to be looked at again.
+/// Takes down what was said, and counts anew what is left. Said twice, it counts once: what is as old as what
+/// was [folded](super::fold_old) is in that already. Returns how many deliveries that wait for these persons
+/// are to be looked at again.
 pub fn record(conn: &mut Conn, said: &[Said], now: NaiveDateTime) -> QueryResult<usize> {
     const RECORD: Batch = Batch {
         columns: &[
@@ -133,7 +134,8 @@ pub fn record(conn: &mut Conn, said: &[Said], now: NaiveDateTime) -> QueryResult
             ("mark", Kind::BigInt),
         ],
         sql: "INSERT INTO credit_entries (credit_id, kind, happened_time, mark) \
-              SELECT r.credit_id, r.kind, r.happened_time, r.mark FROM {rows} WHERE TRUE \
+              SELECT r.credit_id, r.kind, r.happened_time, r.mark FROM {rows} \
+              JOIN credits c ON c.id = r.credit_id WHERE r.happened_time > c.folded_time \
               ON CONFLICT DO NOTHING",
     };
     // The rows are written first, and so locked: whoever counts sees what the other has entered.
@@ -208,12 +210,34 @@ struct Known {
     credit_id: CreditId,
     #[diesel(sql_type = BigInt)]
     floor: i64,
-    #[diesel(sql_type = Text)]
-    kind: EntryKind,
     #[diesel(sql_type = BigInt)]
-    happened_time: i64,
-    #[diesel(sql_type = BigInt)]
-    mark: i64,
+    folded_time: i64,
+    #[diesel(sql_type = Integer)]
+    folded_left: i32,
+    #[diesel(sql_type = Nullable<Text>)]
+    kind: Option<EntryKind>,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    happened_time: Option<i64>,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    mark: Option<i64>,
+}
+
+impl Known {
+    fn entry(&self) -> Option<Entry> {
+        Some(Entry {
+            kind: self.kind?,
+            time: self.happened_time?,
+            mark: self.mark?,
+        })
+    }
+}
+
+/// What is known of a permission.
+#[derive(Default)]
+struct Ledger {
+    floor: i64,
+    opening: Opening,
+    entries: Vec<Entry>,
 }
 
 #[derive(Serialize)]
@@ -227,8 +251,9 @@ pub(super) fn recount(conn: &mut Conn, ids: &[CreditId]) -> QueryResult<()> {
     const ENTRIES: Batch = Batch {
         columns: &[("credit", Kind::BigInt)],
         sql: "SELECT c.id AS credit_id, {greatest}(c.withdrawn_time, c.refused_time) AS floor, \
-              e.kind, e.happened_time, e.mark FROM {rows} JOIN credits c ON c.id = r.credit \
-              JOIN credit_entries e ON e.credit_id = c.id",
+              c.folded_time, c.folded_left, e.kind, e.happened_time, e.mark \
+              FROM {rows} JOIN credits c ON c.id = r.credit \
+              LEFT JOIN credit_entries e ON e.credit_id = c.id",
     };
     const COUNT: Batch = Batch {
         columns: &[("credit", Kind::BigInt), ("counted", Kind::Integer)],
@@ -237,28 +262,21 @@ pub(super) fn recount(conn: &mut Conn, ids: &[CreditId]) -> QueryResult<()> {
     };
     let asked: Vec<Id> = ids.iter().map(|id| Id { credit: *id }).collect();
     let known: Vec<Known> = ENTRIES.load(conn, &asked)?;
-    let mut by_credit: HashMap<CreditId, (i64, Vec<Entry>)> = HashMap::new();
-    for entry in known {
-        let (_, entries) = by_credit
-            .entry(entry.credit_id)
-            .or_insert_with(|| (entry.floor, Vec::new()));
-        // What is void may still explain what came soon after it, and a statement the next one.
-        let recent = entry.floor.saturating_sub(2 * SAME_TAP);
-        if entry.happened_time > recent || entry.kind == EntryKind::Imported {
-            entries.push(Entry {
-                kind: entry.kind,
-                time: entry.happened_time,
-                mark: entry.mark,
-            });
-        }
+    let mut ledgers: HashMap<CreditId, Ledger> = HashMap::with_capacity(ids.len());
+    for known in known {
+        let ledger = ledgers.entry(known.credit_id).or_default();
+        ledger.floor = known.floor;
+        ledger.opening = Opening {
+            time: known.folded_time,
+            left: known.folded_left,
+        };
+        ledger.entries.extend(known.entry());
     }
-    let counted: Vec<Counted> = ids
-        .iter()
-        .map(|id| Counted {
-            credit: *id,
-            counted: by_credit
-                .get(id)
-                .map_or(0, |(floor, entries)| balance::left(*floor, entries)),
+    let counted: Vec<Counted> = ledgers
+        .into_iter()
+        .map(|(credit, of)| Counted {
+            credit,
+            counted: balance::left(of.opening, of.floor, &of.entries),
         })
         .collect();
     COUNT.execute(conn, &counted).map(drop)
@@ -280,17 +298,23 @@ pub fn mark_kind(
         .limit(limit)
         .select(credits::id)
         .load(conn)?;
-    let rows = || credits::table.filter(credits::id.eq_any(&ids));
-    if let Conn::Postgres(conn) = conn {
-        // In the order of all who touch several.
-        let template = sql::<Text>("template_id COLLATE \"C\"");
-        rows()
-            .order((credits::identity_id, template))
-            .select(credits::id)
-            .for_update()
-            .load::<CreditId>(conn)?;
-    }
-    diesel::update(rows())
+    lock(conn, &ids)?;
+    diesel::update(credits::table.filter(credits::id.eq_any(&ids)))
         .set(credits::long_term.eq(long_term))
         .execute(conn)
+}
+
+/// Locks permissions, in the order of all who touch several.
+pub(super) fn lock(conn: &mut Conn, ids: &[CreditId]) -> QueryResult<()> {
+    let Conn::Postgres(conn) = conn else {
+        return Ok(());
+    };
+    let template = sql::<Text>("template_id COLLATE \"C\"");
+    credits::table
+        .filter(credits::id.eq_any(ids))
+        .order((credits::identity_id, template))
+        .select(credits::id)
+        .for_update()
+        .load::<CreditId>(conn)
+        .map(drop)
 }

@@ -1,5 +1,7 @@
 //! Permissions taken by sends: taken at once or not at all, given back, and corrected by WeChat.
 
+use std::collections::HashMap;
+
 use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::{BigInt, Bool, Text};
@@ -78,11 +80,12 @@ pub fn take(conn: &mut Conn, wanted: &[Wanted<'_>], now: i64) -> QueryResult<Vec
               {greatest}(rejected_time, withdrawn_time) ELSE one_time_left > 0 END \
               RETURNING id, identity_id, template_id, long_term",
     };
-    // Dated after what made everything before it void: else it would be void itself.
+    // Dated after what made everything before it void or one: else it would be void itself, or be in that.
     const ENTER: Batch = Batch {
         columns: &[("credit", Kind::BigInt), ("now", Kind::BigInt)],
         sql: "INSERT INTO credit_entries (credit_id, kind, happened_time, mark) \
-              SELECT c.id, 'taken', {greatest}(r.now, c.withdrawn_time + 1, c.refused_time + 1), 0 \
+              SELECT c.id, 'taken', {greatest}(r.now, c.withdrawn_time + 1, c.refused_time + 1, \
+              c.folded_time + 1), 0 \
               FROM {rows} JOIN credits c ON c.id = r.credit RETURNING id, credit_id",
     };
     let allowed: Vec<Allowed> = TAKE.load(conn, wanted)?;
@@ -94,14 +97,14 @@ pub fn take(conn: &mut Conn, wanted: &[Wanted<'_>], now: i64) -> QueryResult<Vec
         })
         .collect();
     let entered: Vec<Entered> = ENTER.load(conn, &uses)?;
-    let entry = |credit: CreditId| {
-        let found = entered.iter().find(|entered| entered.credit_id == credit);
-        found.map(|entered| entered.id)
-    };
+    let entries: HashMap<CreditId, CreditEntryId> = entered
+        .iter()
+        .map(|entered| (entered.credit_id, entered.id))
+        .collect();
     Ok(allowed
         .into_iter()
         .map(|allowed| Taken {
-            entry: entry(allowed.id),
+            entry: entries.get(&allowed.id).copied(),
             identity_id: allowed.identity_id,
             template_id: allowed.template_id,
         })

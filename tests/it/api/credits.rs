@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use diesel::sql_types::BigInt;
+use diesel::{QueryableByName, RunQueryDsl as _, sql_query};
+use queqiao::bridge::Step;
 use queqiao::simulator::{Choice, TemplateKind, TemplateSettings, population};
 use queqiao::wechat::fields::Format;
 use serde_json::{Value, json};
@@ -74,6 +77,22 @@ impl Two {
     /// The moment now as the mini-program writes it.
     fn stamp(&self) -> String {
         self.app.clock.now().and_utc().to_rfc3339()
+    }
+
+    fn execute(&self, sql: &str) {
+        let conn = &mut self.app.bridge.db.connect().unwrap();
+        sql_query(sql).execute(conn).unwrap();
+    }
+
+    fn count(&self, table: &str) -> i64 {
+        #[derive(QueryableByName)]
+        struct Count {
+            #[diesel(sql_type = BigInt)]
+            count: i64,
+        }
+        let conn = &mut self.app.bridge.db.connect().unwrap();
+        let query = sql_query(format!("SELECT count(*) AS count FROM {table}"));
+        query.get_result::<Count>(conn).unwrap().count
     }
 
     fn wait(&self, seconds: u64) {
@@ -312,5 +331,36 @@ both_engines! {
         }
         let theirs = two.app.get(&two.other, &first).await.ok(200);
         assert_eq!(theirs["items"], json!([]));
+    }
+
+    async fn old_permissions_become_one_and_are_shown_and_erased_as_before(two: Two) {
+        two.subscriptions(Format::Json);
+        two.member("s1", 1).await;
+        two.popup(MP, 1, &[(ONCE, Choice::Accept)]).await;
+        let before = two.credits("s1").await;
+        two.wait(31 * 86_400);
+        let explained = two.app.get(&two.key, "/staff/s1/explain").await.ok(200);
+        // A consent, a send and its report for each of 1,000 days.
+        let now = two.app.clock.now().and_utc().timestamp();
+        for (kind, later) in [("event", 0), ("taken", 100), ("sent", 101)] {
+            let sql = format!(
+                "WITH RECURSIVE day(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM day WHERE n < 1000) \
+                 INSERT INTO credit_entries (credit_id, kind, happened_time, mark) \
+                 SELECT c.id, '{kind}', {now} - (1001 - n) * 86400 - 500 + {later}, \
+                 CASE WHEN '{kind}' = 'event' THEN 0 ELSE n END FROM day, credits c"
+            );
+            two.execute(&sql);
+        }
+        while two.app.bridge.ledger_step().await.unwrap() == Step::Worked {}
+        assert_eq!(two.credits("s1").await, before);
+        assert_eq!(two.app.get(&two.key, "/staff/s1/explain").await.ok(200), explained);
+        assert!(two.count("credit_entries") < 300, "{}", two.count("credit_entries"));
+        two.wait(30);
+        two.popup(MP, 1, &[(ONCE, Choice::Accept)]).await;
+        assert_eq!(two.left("s1").await, 2);
+        let person = before[0]["identity_id"].clone();
+        two.app.delete(&two.key, &format!("/people/{person}")).await;
+        two.app.drain().await;
+        assert_eq!((two.count("credits"), two.count("credit_entries")), (0, 0));
     }
 }

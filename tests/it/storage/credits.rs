@@ -10,24 +10,24 @@ use queqiao::models::credit::{self, Credit, LowFilter, Refusal, Said, Taken, Wan
 use super::ground::{Ground, at};
 use crate::support::Fixture;
 
-const TEMPLATE: &str = "tplA";
-const TIMED: Word = Word::Reported { timed: true };
+pub(super) const TEMPLATE: &str = "tplA";
+pub(super) const TIMED: Word = Word::Reported { timed: true };
 
 /// Somebody in the mini-program.
-struct Somebody<'a> {
+pub(super) struct Somebody<'a> {
     ground: &'a Ground,
-    id: IdentityId,
+    pub(super) id: IdentityId,
 }
 
 impl Ground {
-    fn somebody(&self, openid: &str) -> Somebody<'_> {
+    pub(super) fn somebody(&self, openid: &str) -> Somebody<'_> {
         let id = self.seen(&mut self.conn(), self.mini, openid, 0, 0).id;
         Somebody { ground: self, id }
     }
 }
 
 impl Somebody<'_> {
-    fn said(&self, word: Word, time: i64) -> Said {
+    pub(super) fn said(&self, word: Word, time: i64) -> Said {
         Said {
             account_id: self.ground.mini,
             identity_id: self.id,
@@ -39,7 +39,7 @@ impl Somebody<'_> {
     }
 
     /// Each word in a transaction of its own.
-    fn hear(&self, conn: &mut Conn, words: &[(Word, i64)]) {
+    pub(super) fn hear(&self, conn: &mut Conn, words: &[(Word, i64)]) {
         for (word, time) in words {
             let said = self.said(*word, *time);
             conn.transaction(|conn| credit::record(conn, &[said], at(0)))
@@ -47,15 +47,15 @@ impl Somebody<'_> {
         }
     }
 
-    fn credit(&self, conn: &mut Conn) -> Credit {
+    pub(super) fn credit(&self, conn: &mut Conn) -> Credit {
         credit::of_identities(conn, &[self.id]).unwrap().remove(0)
     }
 
-    fn left(&self, conn: &mut Conn) -> i32 {
+    pub(super) fn left(&self, conn: &mut Conn) -> i32 {
         self.credit(conn).one_time_left
     }
 
-    fn take(&self, conn: &mut Conn, now: i64) -> Option<Taken> {
+    pub(super) fn take(&self, conn: &mut Conn, now: i64) -> Option<Taken> {
         let wanted = Wanted {
             identity_id: self.id,
             template_id: TEMPLATE,
@@ -65,7 +65,7 @@ impl Somebody<'_> {
             .pop()
     }
 
-    fn refuse(&self, conn: &mut Conn, at: i64) {
+    pub(super) fn refuse(&self, conn: &mut Conn, at: i64) {
         let refusal = Refusal {
             identity_id: self.id,
             template_id: TEMPLATE,
