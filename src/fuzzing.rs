@@ -4,11 +4,9 @@
 
 use std::net::IpAddr;
 
-use minijinja::value::Serde;
-use serde_json::Value;
 use url::form_urlencoded;
 
-use crate::bridge::route::{self, Compiled, Recipient};
+use crate::bridge::route::{self, Compiled, Params, Recipient};
 use crate::bridge::webhook::address;
 use crate::bridge::webhook::post::Poster;
 use crate::web;
@@ -198,17 +196,15 @@ pub fn render_route(data: &[u8]) {
     if let Ok(written) = route::to_json(&routes) {
         assert!(route::parse(&written).is_ok_and(|again| route::check(&again).is_ok()));
     }
-    let (Ok(compiled), Ok(params)) = (
-        Compiled::new(&routes, TEXT_BYTES),
-        serde_json::from_str::<Value>(params),
-    ) else {
+    let (Ok(compiled), Ok(params)) = (Compiled::new(&routes, TEXT_BYTES), Params::read(params))
+    else {
         return;
     };
     let staff = Recipient {
         id: Some("e1001"),
         name: Some("王芳"),
     };
-    let params = minijinja::Value::from(Serde(&params));
+    let params = params.value();
     for number in 0..routes.len() {
         drop(compiled.try_out(number, &params));
         if let Ok(rendered) = compiled.render(number, &params, staff) {

@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::NaiveDateTime;
 use diesel::QueryResult;
-use minijinja::value::{Serde, Value};
+use minijinja::Value;
 
-use super::route::{self, Compiled, FieldError, Recipient, Rendered, Route};
+use super::route::{self, Compiled, FieldError, Params, Recipient, Rendered, Route};
 use super::window;
 use crate::config::Customer;
 use crate::db::Conn;
@@ -40,11 +40,11 @@ impl Prepared {
     /// Names the field that cannot be filled in.
     pub fn new(
         routes: Vec<Route>,
-        params: &serde_json::Map<String, serde_json::Value>,
+        params: &Params,
         customer: &Customer,
     ) -> Result<Self, FieldError> {
         let compiled = Compiled::new(&routes, customer.text_bytes)?;
-        let params = Value::from(Serde(params));
+        let params = params.value();
         let mut shared = Vec::with_capacity(routes.len());
         for at in 0..routes.len() {
             let rendered = compiled.try_out(at, &params)?;
@@ -68,7 +68,7 @@ impl Prepared {
         routes: &str,
         customer: &Customer,
     ) -> Result<Self, FieldError> {
-        let params = serde_json::from_str(&notification.params)
+        let params = Params::read(&notification.params)
             .map_err(|error| FieldError::new("params", format!("cannot be read: {error}")))?;
         Self::new(route::parse(routes)?, &params, customer)
     }

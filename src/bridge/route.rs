@@ -10,7 +10,9 @@ mod judge;
 pub mod keyword;
 mod link;
 mod manner;
+mod numbers;
 mod operands;
+mod params;
 mod preview;
 mod text;
 mod words;
@@ -29,6 +31,7 @@ pub use channel::{Channel, Permission, Repeat, Traits};
 pub use compiled::{Compiled, Recipient, Rendered};
 pub use field::{Chosen, Field, OnTooLong};
 pub use manner::Manner;
+pub use params::Params;
 pub use preview::Preview;
 
 /// Routes of one message type.

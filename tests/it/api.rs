@@ -14,6 +14,7 @@ mod large;
 mod links;
 mod login;
 mod notifications;
+mod numbers;
 mod pauses;
 mod people;
 mod recipients;

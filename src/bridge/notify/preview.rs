@@ -1,11 +1,9 @@
 //! What a request to notify would send over each route, and what of it would be refused.
 
-use serde_json::{Map, Value};
-
 use super::NotifyError;
 use super::request::{check_id, params_json};
 use crate::bridge::Bridge;
-use crate::bridge::route::{self, Compiled, Manner, Preview, Recipient, Route};
+use crate::bridge::route::{self, Compiled, Manner, Params, Preview, Recipient, Route};
 use crate::bridge::senders::{known_accounts, sender};
 use crate::bridge::templates::{Library, RouteProblem};
 use crate::ids::ProjectId;
@@ -18,7 +16,7 @@ pub struct PreviewRequest {
     /// The name of the message type.
     pub message_type: String,
     /// The params that a request would have.
-    pub params: Map<String, Value>,
+    pub params: Params,
     /// What is wanted otherwise than the routes say.
     pub manner: Manner,
     /// The staff member whom it is for; they need not exist.

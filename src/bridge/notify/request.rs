@@ -2,13 +2,12 @@
 
 use chrono::NaiveDateTime;
 use serde::Serialize;
-use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 use super::answers::Brought;
 use super::recipients::Recipients;
 use super::times::Times;
-use crate::bridge::route::{FieldError, Manner};
+use crate::bridge::route::{FieldError, Manner, Params};
 use crate::ids::text::TextId;
 use crate::models::delivery::Priority;
 
@@ -31,7 +30,7 @@ pub struct NotifyRequest {
     /// What is wanted otherwise than the routes say.
     pub manner: Manner,
     /// What fills the message in.
-    pub params: Map<String, Value>,
+    pub params: Params,
     /// `urgent`, `normal` or `bulk`; normal without it.
     pub priority: Option<String>,
     /// When to send it, RFC 3339; at once without it.
@@ -48,7 +47,7 @@ pub(super) struct Sound {
     pub(super) recipients: Recipients,
     pub(super) brought: Vec<Brought>,
     pub(super) manner: Manner,
-    pub(super) params: Map<String, Value>,
+    pub(super) params: Params,
     pub(super) params_json: String,
     pub(super) priority: Priority,
     pub(super) times: Times,
@@ -62,7 +61,7 @@ struct Asked<'a> {
     message_type: &'a str,
     #[serde(flatten)]
     recipients: &'a Recipients,
-    params: &'a Map<String, Value>,
+    params: &'a Params,
     priority: Priority,
     /// Microseconds since 1970: however a time is written, it is the same.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -128,41 +127,15 @@ impl NotifyRequest {
 }
 
 /// The params as they are stored, if they are not too large.
-pub(super) fn params_json(params: &Map<String, Value>) -> Result<String, FieldError> {
-    for (name, value) in params {
-        exact(&format!("params.{name}"), value)?;
-    }
-    let json = serde_json::to_string(params).map_err(|error| unreadable(&error))?;
+pub(super) fn params_json(params: &Params) -> Result<String, FieldError> {
+    params.check()?;
+    let json = params.to_json().map_err(|error| unreadable(&error))?;
     let length = json.len();
     if length > MAX_PARAMS {
         let problem = format!("has {length} bytes as JSON: give at most {MAX_PARAMS}");
         return Err(FieldError::new("params", problem));
     }
     Ok(json)
-}
-
-/// Whether a value is what the caller wrote: JSON's numbers have some sixteen digits here, and an order
-/// number of more would reach the person altered.
-fn exact(field: &str, value: &Value) -> Result<(), FieldError> {
-    const MOST: f64 = 9_007_199_254_740_992.0;
-    match value {
-        Value::Number(number)
-            if number.is_f64() && number.as_f64().is_none_or(|n| n.abs() >= MOST) =>
-        {
-            let problem = "is a number of more digits than can be kept: give it as a text, in \
-                           quotation marks";
-            Err(FieldError::new(field, problem))
-        }
-        Value::Array(entries) => {
-            let mut places = entries.iter().enumerate();
-            places.try_for_each(|(at, entry)| exact(&format!("{field}[{at}]"), entry))
-        }
-        Value::Object(members) => {
-            let mut members = members.iter();
-            members.try_for_each(|(name, member)| exact(&format!("{field}.{name}"), member))
-        }
-        _ => Ok(()),
-    }
 }
 
 fn priority(word: Option<&str>) -> Result<Priority, FieldError> {
@@ -215,12 +188,16 @@ mod tests {
             },
             brought: Vec::new(),
             manner: Manner::default(),
-            params: Map::new(),
+            params: Params::default(),
             priority: None,
             send_at: None,
             expires_at: None,
             idempotency_key: None,
         }
+    }
+
+    fn params(json: &str) -> Params {
+        Params::read(json).unwrap()
     }
 
     #[test]
@@ -239,9 +216,7 @@ mod tests {
         keyed.idempotency_key = Some("x".repeat(256));
         cases.push((keyed, "idempotency_key", "at most 255"));
         let mut large = request(&["a"]);
-        large
-            .params
-            .insert("x".to_owned(), Value::String("x".repeat(MAX_PARAMS)));
+        large.params = params(&format!(r#"{{"x": "{}"}}"#, "x".repeat(MAX_PARAMS)));
         cases.push((large, "params", "at most 65536"));
         let mut hasty = request(&["a"]);
         hasty.priority = Some("fast".to_owned());
@@ -265,10 +240,19 @@ mod tests {
     fn the_hash_tells_requests_apart() {
         let hash = |request: NotifyRequest| request.check(9).unwrap().hash;
         let mut other = request(&["a", "b"]);
-        other.params.insert("x".to_owned(), Value::Null);
+        other.params = params(r#"{"x": null}"#);
         assert_eq!(hash(request(&["a", "b"])), hash(request(&["a", "b"])));
         assert_ne!(hash(request(&["a", "b"])), hash(request(&["b", "a"])));
         assert_ne!(hash(request(&["a", "b"])), hash(other));
+        let written = |number: &str| {
+            let mut request = request(&["a", "b"]);
+            request.params = params(&format!(r#"{{"x": {number}}}"#));
+            hash(request)
+        };
+        assert_eq!(written("100.00"), written(" 100.00 "));
+        assert_ne!(written("100.00"), written("100.0"));
+        let long = ["12345678901234567890123", "12345678901234567890124"].map(written);
+        assert_ne!(long[0], long[1]);
         let mut tagged = request(&[]);
         tagged.recipients = Recipients::one_of(None, Some("a".to_owned()), false, None).unwrap();
         let mut all = request(&[]);

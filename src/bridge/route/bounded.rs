@@ -10,7 +10,7 @@ use minijinja::syntax::SyntaxConfig;
 /// Texts that one expression may join by `+` or `~` inside of brackets. Elsewhere each is written by itself.
 const JOINS_MAX: usize = 32;
 /// Filters of which a number comes out, whatever goes in.
-const NUMBERS: [&str; 5] = ["int", "float", "round", "abs", "length"];
+pub(super) const NUMBERS: [&str; 5] = ["int", "float", "round", "abs", "length"];
 
 /// Looks at the syntax tree, before anything is folded. What is no template is left to the compiler.
 pub(super) fn check(source: &str) -> Result<(), String> {
@@ -108,7 +108,7 @@ fn is_number(expr: &Expr<'_>) -> bool {
 }
 
 /// The expressions inside of one.
-fn parts<'t, 'a>(expr: &'t Expr<'a>) -> Vec<&'t Expr<'a>> {
+pub(super) fn parts<'t, 'a>(expr: &'t Expr<'a>) -> Vec<&'t Expr<'a>> {
     let of_arguments = |first: Option<&'t Expr<'a>>, arguments: &'t [CallArg<'a>]| {
         let arguments = arguments.iter().map(|argument| match argument {
             CallArg::Pos(expr)

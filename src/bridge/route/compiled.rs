@@ -10,7 +10,7 @@ use super::bounded::{self, Writer};
 use super::judge::{Judge, check_page};
 use super::link::{self, Assembled};
 use super::text::{Link, TextPart};
-use super::{Broken, FieldError, Route, check_url, operands, words};
+use super::{Broken, FieldError, Route, check_url, numbers, operands, words};
 use crate::wechat::custom::RichText;
 
 /// Instructions that one template may take: far more than a field of a message needs.
@@ -249,7 +249,7 @@ impl Compiled {
         let source = operands::apart(source);
         bounded::check(&source).map_err(|problem| FieldError::new(path, problem))?;
         self.environment
-            .add_template_owned(path.to_owned(), source)
+            .add_template_owned(path.to_owned(), numbers::calculable(&source))
             .map_err(|error| explain(&error))?;
         let template = self
             .environment
@@ -428,7 +428,8 @@ fn place(source: &str, range: Range<usize>) -> &str {
 /// Why a template cannot be filled in, quoting the template, never a value.
 fn unfilled(error: &Error, source: &str) -> String {
     let place = error.range().map(|range| place(source, range));
-    let place = place.unwrap_or(source).trim();
+    let place = numbers::without_filter(place.unwrap_or(source));
+    let place = place.trim();
     if let Some(kind) = error
         .detail()
         .and_then(|detail| detail.strip_prefix(NO_TEXT))

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use minijinja::value::{Serde, Value};
+use minijinja::Value;
 
 use super::compiled::{LinkPart, Part, Room, scene};
 use super::judge::check_page;
 use super::text::{Link, TextPart};
-use super::{Broken, Compiled, FieldError, Recipient, check_url};
+use super::{Broken, Compiled, FieldError, Params, Recipient, check_url};
 
 const STAFF_NEEDED: &str = "depends on the staff member: give `staff` to see it checked";
 
@@ -34,17 +34,12 @@ pub struct Preview {
 impl Compiled {
     /// Fills a route in, to be looked at. Without a staff member, texts that depend on one are
     /// filled in with a stand-in and not judged.
-    pub fn preview(
-        &self,
-        route: usize,
-        params: &serde_json::Map<String, serde_json::Value>,
-        staff: Option<Recipient<'_>>,
-    ) -> Preview {
+    pub fn preview(&self, route: usize, params: &Params, staff: Option<Recipient<'_>>) -> Preview {
         let mut preview = Preview::default();
         let Some(parts) = self.routes.get(route) else {
             return preview;
         };
-        let context = scene(&Value::from(Serde(params)), staff);
+        let context = scene(&params.value(), staff);
         for part in &parts.fields {
             match self.text(&part.path, &context, part.room()) {
                 Ok(text) => preview.add(part, text, staff),

@@ -6,6 +6,7 @@ use minijinja::machinery::{Instruction, get_compiled_template};
 use minijinja::value::{Value, ValueKind};
 use minijinja::{Environment, Error, ErrorKind, Template, filters, tests};
 
+use super::numbers::{self, kind};
 use super::{MAX_SOURCE, MAX_URL, link};
 
 const FILTERS: [&str; 14] = [
@@ -47,6 +48,7 @@ pub(super) fn add(environment: &mut Environment<'_>) {
     environment.add_filter("float", filters::float);
     environment.add_filter("round", filters::round);
     environment.add_filter("abs", filters::abs);
+    environment.add_filter(numbers::FILTER, numbers::as_number);
     environment.add_test("defined", tests::is_defined);
     environment.add_test("undefined", tests::is_undefined);
     environment.add_test("none", tests::is_none);
@@ -54,7 +56,7 @@ pub(super) fn add(environment: &mut Environment<'_>) {
 
 /// Applies a filter to what can be written, and to nothing else: `true | upper` would be a text.
 fn on_text(value: Value, filter: impl FnOnce(&str) -> String) -> Result<Value, Error> {
-    match value.kind() {
+    match kind(&value) {
         ValueKind::String | ValueKind::Number => Ok(Value::from(filter(&value.to_string()))),
         ValueKind::Undefined | ValueKind::None => Err(ErrorKind::UndefinedError.into()),
         // The one that writes it refuses it by name.
@@ -64,7 +66,7 @@ fn on_text(value: Value, filter: impl FnOnce(&str) -> String) -> Result<Value, E
 
 /// What is filled in, to be left as it is in an address.
 fn raw(value: Value) -> Result<Value, Error> {
-    match value.kind() {
+    match kind(&value) {
         ValueKind::String | ValueKind::Number => Ok(Value::from_safe_string(value.to_string())),
         ValueKind::Undefined | ValueKind::None => Err(ErrorKind::UndefinedError.into()),
         _ => Ok(value),
@@ -76,7 +78,7 @@ fn urlencode(value: Value) -> Result<Value, Error> {
     if value.is_safe() {
         return Ok(value);
     }
-    match value.kind() {
+    match kind(&value) {
         ValueKind::String | ValueKind::Number => {
             let text = value.to_string();
             // Encoding makes a text up to three times as long, and a chain of filters without end.
@@ -93,7 +95,7 @@ fn urlencode(value: Value) -> Result<Value, Error> {
 
 /// What a value is that is neither a text nor a number, in words.
 pub(super) fn no_text(value: &Value) -> Option<&'static str> {
-    match value.kind() {
+    match kind(value) {
         ValueKind::String | ValueKind::Number | ValueKind::Undefined | ValueKind::None => None,
         ValueKind::Bool => Some("true or false"),
         ValueKind::Seq | ValueKind::Iterable => Some("a list"),
@@ -115,6 +117,8 @@ pub(super) fn check<'env>(template: &Template<'env, 'env>) -> Result<(), String>
     let instructions = &get_compiled_template(template).instructions;
     let mut all = (0..).map_while(|at| instructions.get(at));
     all.try_for_each(|instruction| match instruction {
+        // Ours, not the author's.
+        Instruction::ApplyFilter(name, ..) if *name == numbers::FILTER => Ok(()),
         Instruction::ApplyFilter(name, ..) => known("filter", name, &FILTERS),
         Instruction::PerformTest(name, ..) => known("test", name, &TESTS),
         Instruction::CallFunction(name, _) | Instruction::CallMethod(name, _) => Err(format!(

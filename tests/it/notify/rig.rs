@@ -6,7 +6,7 @@ use std::time::Duration;
 use chrono::{NaiveDate, NaiveDateTime};
 use queqiao::bridge::notify::{Accepted, NotifyError, NotifyRequest, Recipients};
 use queqiao::bridge::register::Draft;
-use queqiao::bridge::route::Manner;
+use queqiao::bridge::route::{Manner, Params};
 use queqiao::bridge::{Bridge, Step};
 use queqiao::clock::Clock;
 use queqiao::config::Config;
@@ -281,6 +281,10 @@ impl Rig {
     }
 }
 
+#[allow(
+    clippy::needless_pass_by_value,
+    reason = "it is written down where it is given"
+)]
 pub(super) fn request(staff_ids: &[&str], params: Value, key: Option<&str>) -> NotifyRequest {
     NotifyRequest {
         message_type: TYPE.to_owned(),
@@ -289,7 +293,7 @@ pub(super) fn request(staff_ids: &[&str], params: Value, key: Option<&str>) -> N
         recipients: Recipients::Staff {
             staff_ids: staff_ids.iter().map(|&id| id.to_owned()).collect(),
         },
-        params: serde_json::from_value(params).unwrap(),
+        params: Params::read(&params.to_string()).unwrap(),
         priority: None,
         send_at: None,
         expires_at: None,
