@@ -27,6 +27,8 @@ pub(crate) struct Scale {
     pub(crate) rate: Option<u64>,
     /// How long an outage lasts, seconds, if it was said.
     pub(crate) outage: Option<u64>,
+    /// How long the run of everything at once lasts, seconds, if it was said.
+    pub(crate) length: Option<u64>,
 }
 
 impl Scale {
@@ -102,6 +104,13 @@ impl Context {
             let mut connection = PgConnection::establish(&url)?;
             Ok(connection.batch_execute(sql)?)
         })
+    }
+
+    /// What PostgreSQL has written into its log.
+    pub(crate) fn log(&mut self) -> Result<String> {
+        let file = self.cluster()?.directory().join("log");
+        let log = std::fs::read(&file).with_context(|| file.display().to_string())?;
+        Ok(String::from_utf8_lossy(&log).into_owned())
     }
 
     /// Stops PostgreSQL.

@@ -111,7 +111,7 @@ fn channel(context: &mut Context, left: &mut [(&'static str, u32)]) -> Result<&'
 }
 
 /// The next calls of the channel go wrong in some way.
-async fn fault(context: &mut Context, world: &World, channel: &str) -> Result<()> {
+pub(crate) async fn fault(context: &mut Context, world: &World, channel: &str) -> Result<()> {
     let kinds = [
         json!({"kind": "time_out_after"}),
         json!({"kind": "time_out_before"}),

@@ -10,6 +10,7 @@ mod dice;
 mod disk;
 mod endpoint;
 mod frozen;
+mod hour;
 mod installation;
 mod intake;
 mod leftovers;
@@ -59,6 +60,9 @@ struct Arguments {
     /// How long an outage lasts, seconds.
     #[arg(long)]
     outage: Option<u64>,
+    /// How long `hour` lasts, seconds.
+    #[arg(long)]
+    length: Option<u64>,
     /// The program under test, if it is not the one that cargo has built beside this one.
     #[arg(long)]
     program: Option<PathBuf>,
@@ -75,6 +79,7 @@ enum Experiment {
     FrozenLease,
     Tokens,
     Disk { is_postgres: bool },
+    Hour,
 }
 
 /// All of them, by name; and whether the short pass has it.
@@ -157,6 +162,7 @@ const EXPERIMENTS: &[(&str, Experiment, bool)] = &[
         Experiment::Disk { is_postgres: true },
         false,
     ),
+    ("hour", Experiment::Hour, false),
 ];
 
 impl Experiment {
@@ -170,6 +176,7 @@ impl Experiment {
             Self::FrozenLease => frozen::lease(context, name).await,
             Self::Tokens => tokens::storms(context, name).await,
             Self::Disk { is_postgres } => disk::full(context, name, is_postgres).await,
+            Self::Hour => hour::hour(context, name).await,
         }
     }
 }
@@ -263,6 +270,7 @@ fn prepare(arguments: Arguments) -> Result<bool> {
         pass,
         rate: arguments.rate,
         outage: arguments.outage,
+        length: arguments.length,
     };
     let mut context = Context::new(program, directory, scale, arguments.seed);
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -296,10 +304,13 @@ async fn stopped() {
 }
 
 async fn run(context: &mut Context, chosen: &[(&'static str, Experiment)]) -> bool {
-    let most = context.scale.pick(SHORT_LIMIT, LONG_LIMIT);
     let mut all = Vec::with_capacity(chosen.len());
     for (name, experiment) in chosen {
         let started = Instant::now();
+        let mut most = context.scale.pick(SHORT_LIMIT, LONG_LIMIT);
+        if *experiment == Experiment::Hour {
+            most += hour::length(context);
+        }
         let _watch = Watch::over(name, most + GRACE);
         context.begin(name);
         let end = match tokio::time::timeout(most, experiment.run(context, name)).await {

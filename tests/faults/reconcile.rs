@@ -2,6 +2,8 @@
 
 mod deliveries;
 mod events;
+mod ledgers;
 
 pub(crate) use deliveries::deliveries;
-pub(crate) use events::{events, lost};
+pub(crate) use events::{arrived, events, lost, pushes};
+pub(crate) use ledgers::{notifications, permissions};

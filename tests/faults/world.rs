@@ -263,7 +263,8 @@ impl World {
         Ok(openids.map(|openid| (openid.to_owned(), person)).collect())
     }
 
-    async fn allow(&self, person: u32) -> Result<()> {
+    /// Somebody allows one more subscription message.
+    pub(crate) async fn allow(&self, person: u32) -> Result<()> {
         let mut choices = serde_json::Map::new();
         let template = self.templates.get(MINI).cloned().unwrap_or_default();
         choices.insert(template, json!("accept"));

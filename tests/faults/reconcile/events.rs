@@ -1,6 +1,7 @@
 //! Pushes that were acknowledged against stored events, and follow states against the newest events.
 
 use std::collections::HashMap;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use diesel::QueryableByName;
@@ -33,16 +34,65 @@ struct Identity {
 const WAITING: i32 = 0;
 const FAILED: i32 = 2;
 
+/// Of whom pushes are, as their openids begin.
+const OURS: &str = "openid LIKE 'oFaults%'";
+const STORED: &str = "SELECT COALESCE(openid, '') AS openid, create_time, kind, state FROM events";
+
 /// Counts what was pushed, and what must not have happened.
 pub(crate) fn events(
     installation: &Installation,
     wechat: &WeChat,
     findings: &mut Findings,
 ) -> Result<()> {
-    let sql = "SELECT COALESCE(openid, '') AS openid, create_time, kind, state FROM events";
-    let stored: Vec<Event> = installation.rows(sql)?;
+    let stored: Vec<Event> = installation.rows(STORED)?;
+    compare(&stored, wechat, findings);
+    findings.zero("wrong follow states", follow_states(installation, &stored)?);
+    answers(wechat, findings);
+    Ok(())
+}
+
+/// The same beside other pushes, of people whom WeChat does not know, so that nobody can say who follows.
+pub(crate) fn pushes(
+    installation: &Installation,
+    wechat: &WeChat,
+    findings: &mut Findings,
+) -> Result<()> {
+    let stored: Vec<Event> = installation.rows(&format!("{STORED} WHERE {OURS}"))?;
+    compare(&stored, wechat, findings);
+    let waiting = installation.count("events WHERE state <> 1")?;
+    findings.zero("events of all that wait or failed", u64::try_from(waiting)?);
+    answers(wechat, findings);
+    Ok(())
+}
+
+/// Waits until what was acknowledged is in the table and processed, or that takes too long: it may come out of a
+/// spool.
+pub(crate) async fn arrived(
+    installation: &Installation,
+    wechat: &WeChat,
+    most: Duration,
+) -> Result<()> {
+    let acknowledged = wechat
+        .record()
+        .iter()
+        .filter(|push| push.acknowledged)
+        .count();
+    let began = Instant::now();
+    while began.elapsed() < most
+        && installation.count(&format!("events WHERE {OURS}"))? < i64::try_from(acknowledged)?
+    {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    let left = most.saturating_sub(began.elapsed());
+    installation
+        .until_none("events WHERE state = 0", left)
+        .await?;
+    Ok(())
+}
+
+fn compare(stored: &[Event], wechat: &WeChat, findings: &mut Findings) {
     let mut times: HashMap<(&str, i64), u64> = HashMap::with_capacity(stored.len());
-    for event in &stored {
+    for event in stored {
         *times.entry((&event.openid, event.create_time)).or_default() += 1;
     }
     let record = wechat.record();
@@ -65,14 +115,15 @@ pub(crate) fn events(
     let in_state = |state| stored.iter().filter(|event| event.state == state).count() as u64;
     findings.zero("events waiting", in_state(WAITING));
     findings.zero("events failed", in_state(FAILED));
-    findings.zero("wrong follow states", follow_states(installation, &stored)?);
+}
+
+fn answers(wechat: &WeChat, findings: &mut Findings) {
     let answers: Vec<String> = wechat
         .answers()
         .iter()
         .map(|(name, count)| format!("{name} × {count}"))
         .collect();
     findings.detail(format!("answers: {}", answers.join(", ")));
-    Ok(())
 }
 
 /// Pushes that WeChat has given up: events that nobody will ever hear of.
