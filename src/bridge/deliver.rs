@@ -21,9 +21,11 @@ mod kept;
 mod lane;
 mod marks;
 mod message;
+mod order;
 mod outcome;
 mod pause;
 mod permits;
+mod rate;
 mod reconsider;
 mod record;
 mod renewal;
@@ -46,7 +48,7 @@ use super::token::TokenError;
 use super::{Bridge, Step};
 use crate::db::DbError;
 use crate::ids::AccountId;
-use crate::models::account_pause;
+use crate::models::account_pause::{self, PauseReason};
 use crate::models::budget::Uses;
 use crate::models::delivery::{self, Due, NO_ACCOUNT, Postponed};
 use crate::wechat::error::FOR_NOBODY;
@@ -86,6 +88,21 @@ impl From<diesel::result::Error> for DeliverError {
     fn from(error: diesel::result::Error) -> Self {
         Self::Db(error.into())
     }
+}
+
+/// How many are made due of each priority, to see whether a pause is over: one might take another call.
+const ROUSED: i64 = 5;
+/// How long after a pause all come back that wait for it.
+const JUST_AFTER: TimeDelta = TimeDelta::minutes(10);
+
+/// What a step is to do next.
+enum Next {
+    /// To send these.
+    Batch(Box<(Slot, Gathered)>),
+    /// To look again: what was due goes beyond a rate, and was put off.
+    PutOff,
+    /// Nothing is due.
+    Nothing,
 }
 
 /// What the tries of a batch share.
@@ -162,8 +179,10 @@ impl Bridge {
     pub async fn deliver_step(&self) -> Result<Step, DeliverError> {
         self.record_kept().await?;
         let now = self.clock.now();
-        let Some((slot, mut gathered)) = self.next_batch(now).await? else {
-            return Ok(Step::Idle);
+        let (slot, mut gathered) = match self.next_batch(now).await? {
+            Next::Batch(batch) => *batch,
+            Next::PutOff => return Ok(Step::Worked),
+            Next::Nothing => return Ok(Step::Idle),
         };
         let permits = match self.prepare(&mut gathered, now).await {
             Ok(permits) => permits,
@@ -281,10 +300,7 @@ impl Bridge {
     }
 
     /// Claims the batch that is next, with what its tries need.
-    async fn next_batch(
-        &self,
-        now: NaiveDateTime,
-    ) -> Result<Option<(Slot, Gathered)>, DeliverError> {
+    async fn next_batch(&self, now: NaiveDateTime) -> Result<Next, DeliverError> {
         let mut looked = false;
         loop {
             if !looked && self.lanes.is_stale() {
@@ -293,7 +309,7 @@ impl Bridge {
             }
             let Some(mut slot) = self.lanes.take(now) else {
                 if looked {
-                    return Ok(None);
+                    return Ok(Next::Nothing);
                 }
                 self.look(now).await?;
                 looked = true;
@@ -330,13 +346,43 @@ impl Bridge {
                     limits,
                     no_token: None,
                 };
-                return Ok(Some((slot, gathered)));
+                return Ok(Next::Batch(Box::new((slot, gathered))));
+            }
+            if batch.is_put_off {
+                // There may be any number of them.
+                return Ok(Next::PutOff);
             }
         }
     }
 
-    /// Looks up what is due, and who is paused.
+    /// Looks up what is due, and who is paused. Where a pause is to be tried before it is over, something
+    /// that waits for it is made due first.
     async fn look(&self, now: NaiveDateTime) -> Result<(), DeliverError> {
+        self.read_lanes(now).await?;
+        for account in self.lanes.with_tokens(now) {
+            let words = [PauseReason::QuotaUsedUp.as_str()];
+            self.resume_waiting(account, words.into());
+        }
+        let rouse = self.lanes.to_rouse(now);
+        if rouse.is_empty() {
+            return Ok(());
+        }
+        let roused = self.db.write(move |conn| {
+            let mut roused = 0;
+            for pause in &rouse {
+                let (reason, latest) = (pause.reason.as_str(), pause.until + JUST_AFTER);
+                let times = (now, latest);
+                roused += delivery::rouse(conn, pause.account_id, reason, times, ROUSED)?;
+            }
+            Ok::<_, DeliverError>(roused)
+        });
+        match roused.await? {
+            0 => Ok(()),
+            _ => self.read_lanes(now).await,
+        }
+    }
+
+    async fn read_lanes(&self, now: NaiveDateTime) -> Result<(), DeliverError> {
         let found = self.db.read(move |conn| {
             Ok::<_, DeliverError>((delivery::heads(conn, now)?, account_pause::all(conn)?))
         });

@@ -21,6 +21,7 @@ use crate::db::Db;
 use crate::ids::AccountId;
 use crate::models::access_token::{self, StoredToken};
 use crate::models::account::TokenSource;
+use crate::models::account_pause;
 use crate::vault::Vault;
 use crate::wechat::client::{AccessToken, Client};
 use crate::wechat::error::{CallError, Class, TOKEN_CALL};
@@ -286,6 +287,7 @@ impl Tokens {
     }
 
     async fn refresh(&self, account: &OpenAccount) -> Result<Token, TokenError> {
+        let asked_at = self.clock.now();
         let fetched = self.fetch(account).await;
         let refused = fetched.as_ref().err().and_then(TokenError::as_call);
         problem::note(&self.db, &self.clock, account, TOKEN_CALL, refused).await;
@@ -309,6 +311,8 @@ impl Tokens {
         let generation = self
             .db
             .write(move |conn| {
+                // Whoever asked for it: what could not be sent without one goes on.
+                account_pause::lift_without_token(conn, id, asked_at)?;
                 Ok::<_, TokenError>(access_token::store(conn, id, &owner, &sealed, expires_at)?)
             })
             .await?;

@@ -67,6 +67,11 @@ impl Trouble {
         self.call.as_deref().is_none_or(|one| one == call)
     }
 
+    /// Whether it may be over before its time: WeChat counts, and one message is tried now and then.
+    pub fn is_tried(&self) -> bool {
+        self.reason == Some(PauseReason::QuotaUsedUp)
+    }
+
     /// When it passes by itself, in a sentence; none if it does not.
     pub fn outlook(&self) -> Option<String> {
         let until = self.until?.format("%F %H:%M:%S UTC");
@@ -77,6 +82,10 @@ impl Trouble {
             TroubleCode::AccountBackingOff => {
                 Some(format!("Messages wait; they are tried again at {until}."))
             }
+            TroubleCode::AccountUsedUp if self.is_tried() => Some(format!(
+                "Messages wait until {until}. One is tried now and then before that, and if it works \
+                 the others follow."
+            )),
             TroubleCode::AccountUsedUp => Some(format!("Messages wait until {until}.")),
             TroubleCode::NoAppSecret | TroubleCode::AccountProblem => None,
         }

@@ -2,10 +2,10 @@
 
 use chrono::NaiveDateTime;
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Text};
+use diesel::sql_types::{BigInt, Text, Timestamp};
 use serde::Serialize;
 
-use crate::db::batch::{Batch, Kind, timestamp};
+use crate::db::batch::{Batch, Kind, maybe_timestamp, timestamp};
 use crate::db::{Conn, schema::account_pauses, text_enum};
 use crate::ids::AccountId;
 
@@ -19,7 +19,8 @@ text_enum! {
         Stopped = "stopped",
         /// It passes by itself: one delivery is tried, soon and then ever more rarely.
         BackingOff = "backing_off",
-        /// Time alone: nothing is tried before.
+        /// Time. Where WeChat counts, one delivery is tried before that, after a while and then ever more
+        /// rarely.
         UsedUp = "used_up",
     }
 }
@@ -62,22 +63,24 @@ pub struct AccountPause {
     pub failures: i32,
     /// Since when, UTC.
     pub since: NaiveDateTime,
+    /// When one delivery is tried before it is over, UTC.
+    pub probe_at: Option<NaiveDateTime>,
 }
 
 impl AccountPause {
     /// Whether nothing may be sent at that time.
     pub fn holds(&self, now: NaiveDateTime) -> bool {
-        now < self.until
+        now < self.probe_at.unwrap_or(self.until)
     }
 
     /// Whether it has ended by time alone.
     pub fn is_over(&self, now: NaiveDateTime) -> bool {
-        !self.holds(now) && self.kind == PauseKind::UsedUp
+        now >= self.until && self.kind == PauseKind::UsedUp
     }
 
     /// Whether only a try may be sent at that time.
     pub fn probes(&self, now: NaiveDateTime) -> bool {
-        !self.holds(now) && self.kind != PauseKind::UsedUp
+        !self.holds(now) && !self.is_over(now)
     }
 }
 
@@ -97,6 +100,9 @@ pub struct NewPause {
     /// When it is over, or one delivery is tried.
     #[serde(serialize_with = "timestamp")]
     pub until: NaiveDateTime,
+    /// When one delivery is tried before that.
+    #[serde(serialize_with = "maybe_timestamp")]
+    pub probe_at: Option<NaiveDateTime>,
     /// When the try began that says so: what began before a pause does not renew it.
     #[serde(serialize_with = "timestamp")]
     pub started_at: NaiveDateTime,
@@ -106,7 +112,7 @@ pub struct NewPause {
 }
 
 /// Sets or renews pauses. One in force is renewed only by a try made after it, or by one that says
-/// more than that WeChat is slow.
+/// more than that WeChat is slow. What is used up on another day is a pause of its own.
 pub fn set(conn: &mut Conn, rows: &[NewPause]) -> QueryResult<usize> {
     const SET: Batch = Batch {
         columns: &[
@@ -116,21 +122,28 @@ pub fn set(conn: &mut Conn, rows: &[NewPause]) -> QueryResult<usize> {
             ("reason", Kind::Text),
             ("detail", Kind::Text),
             ("until", Kind::Timestamp),
+            ("probe_at", Kind::Timestamp),
             ("started_at", Kind::Timestamp),
             ("now", Kind::Timestamp),
         ],
         sql: "INSERT INTO account_pauses (account_id, call, kind, reason, detail, until, failures, \
-              alerted, since, tried_at, set_at) SELECT r.account_id, r.call, r.kind, r.reason, r.detail, \
-              r.until, 1, false, r.now, r.started_at, r.now FROM {rows} WHERE true \
+              alerted, since, tried_at, set_at, probe_at) SELECT r.account_id, r.call, r.kind, \
+              r.reason, r.detail, r.until, 1, false, r.now, r.started_at, r.now, r.probe_at \
+              FROM {rows} WHERE true \
               ON CONFLICT (account_id, call) DO UPDATE SET kind = excluded.kind, \
               reason = excluded.reason, detail = excluded.detail, until = excluded.until, \
+              probe_at = excluded.probe_at, \
               failures = CASE WHEN account_pauses.kind = excluded.kind \
+                  AND (excluded.kind <> 'used_up' OR account_pauses.until > excluded.tried_at) \
                   THEN account_pauses.failures + 1 ELSE 1 END, \
-              alerted = account_pauses.alerted AND account_pauses.kind = excluded.kind, \
+              alerted = account_pauses.alerted AND account_pauses.kind = excluded.kind \
+                  AND (excluded.kind <> 'used_up' OR account_pauses.until > excluded.tried_at), \
               since = CASE WHEN account_pauses.kind = excluded.kind \
+                  AND (excluded.kind <> 'used_up' OR account_pauses.until > excluded.tried_at) \
                   THEN account_pauses.since ELSE excluded.since END, \
               tried_at = excluded.tried_at, set_at = excluded.set_at \
-              WHERE account_pauses.until <= excluded.tried_at OR account_pauses.kind = 'backing_off' AND excluded.kind <> 'backing_off'",
+              WHERE COALESCE(account_pauses.probe_at, account_pauses.until) <= excluded.tried_at \
+              OR account_pauses.kind = 'backing_off' AND excluded.kind <> 'backing_off'",
     };
     SET.execute(conn, rows)
 }
@@ -150,6 +163,9 @@ pub struct Named {
     /// Why.
     #[diesel(sql_type = Text)]
     pub reason: PauseReason,
+    /// When it would be over, or one delivery tried.
+    #[diesel(sql_type = Timestamp)]
+    pub until: NaiveDateTime,
 }
 
 /// Of pauses that were set, those that nobody has been told of yet. Each is returned once.
@@ -159,7 +175,7 @@ pub fn alert(conn: &mut Conn, rows: &[NewPause]) -> QueryResult<Vec<Named>> {
         sql: "UPDATE account_pauses SET alerted = true FROM {rows} \
               WHERE account_pauses.account_id = r.account_id AND account_pauses.call = r.call \
               AND NOT account_pauses.alerted RETURNING account_pauses.account_id, \
-              account_pauses.call, account_pauses.kind, account_pauses.reason",
+              account_pauses.call, account_pauses.kind, account_pauses.reason, account_pauses.until",
     };
     ALERT.load(conn, rows)
 }
@@ -176,7 +192,8 @@ pub struct Worked {
     pub started_at: NaiveDateTime,
 }
 
-/// Lifts the pauses of calls that have worked. What is used up stays so until its time.
+/// Lifts the pauses of calls that have worked. A configured budget that is used up stays so until its
+/// time.
 pub fn lift(conn: &mut Conn, rows: &[Worked]) -> QueryResult<Vec<Named>> {
     const LIFT: Batch = Batch {
         columns: &[
@@ -187,10 +204,25 @@ pub fn lift(conn: &mut Conn, rows: &[Worked]) -> QueryResult<Vec<Named>> {
         sql: "DELETE FROM account_pauses WHERE EXISTS (SELECT 1 FROM {rows} \
               WHERE r.account_id = account_pauses.account_id \
               AND account_pauses.call IN ('', r.call) AND account_pauses.set_at < r.started_at \
-              AND (account_pauses.kind <> 'used_up' OR account_pauses.until <= r.started_at)) \
-              RETURNING account_id, call, kind, reason",
+              AND (account_pauses.kind <> 'used_up' OR account_pauses.probe_at IS NOT NULL \
+                  OR account_pauses.until <= r.started_at)) \
+              RETURNING account_id, call, kind, reason, until",
     };
     LIFT.load(conn, rows)
+}
+
+/// Lifts the pause of an account for which there was no token, as the quota of that call was used up: now
+/// there is one, which was asked for at that time.
+pub fn lift_without_token(
+    conn: &mut Conn,
+    account: AccountId,
+    asked_at: NaiveDateTime,
+) -> QueryResult<usize> {
+    // No other call's quota concerns all calls.
+    let all_calls = account_pauses::table.find((account, ALL_CALLS));
+    let of_quota = account_pauses::reason.eq(PauseReason::QuotaUsedUp);
+    diesel::delete(all_calls.filter(of_quota.and(account_pauses::set_at.le(asked_at))))
+        .execute(conn)
 }
 
 /// A call of which fewer were counted on a day than may be.
@@ -225,7 +257,7 @@ pub fn lift_roomy(conn: &mut Conn, rows: &[Roomy]) -> QueryResult<Vec<Named>> {
                   AND b.call = r.call AND b.day = r.day WHERE b.used < r.most \
                   AND r.account_id = account_pauses.account_id AND r.call = account_pauses.call \
                   AND account_pauses.until <= r.until) \
-              RETURNING account_id, call, kind, reason",
+              RETURNING account_id, call, kind, reason, until",
     };
     LIFT.load(conn, rows)
 }

@@ -35,7 +35,7 @@ pub use begin::{Begin, begin};
 pub use cancel::cancel;
 pub use claim::{
     Claim, Claimed, Due, Ended, Head, NO_ACCOUNT, Postponed, are_ours, claim_due, hasten, heads,
-    release, resume_asked,
+    release, resume_asked, rouse,
 };
 pub use consent::{WAITING_FOR_CONSENT, consented};
 pub use ends::{End, ends, ends_of};

@@ -15,6 +15,7 @@ mod lanes;
 mod late;
 mod lifted;
 mod matrix;
+mod midnight;
 mod pauses;
 mod people;
 mod prefer;

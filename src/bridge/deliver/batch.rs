@@ -1,38 +1,27 @@
 //! Claiming a batch: in one transaction the deliveries are leased, what they need is read, and
 //! their calls are counted against the account's budget.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use chrono::{NaiveDateTime, TimeDelta};
+use chrono::NaiveDateTime;
 
-use super::budget::{Allowances, Short, used_up};
-use super::lane::{Mode, Slot};
+use super::budget::Allowances;
+use super::lane::{Mode, Probing, Slot};
+use super::order::{Order, Over};
 use super::outcome::REMEMBERED;
 use super::pause::{Pause, tell_set};
 use super::reconsider::reconsider;
-use super::renewal::next_midnight;
-use super::send::ended;
 use super::{DeliverError, seconds};
 use crate::bridge::Bridge;
 use crate::bridge::prepared::Editions;
-use crate::bridge::retry::jitter;
 use crate::bridge::route::{Channel, Repeat};
 use crate::config;
-use crate::db::{Conn, DbError};
+use crate::db::DbError;
 use crate::ids::{AccountId, DeliveryId};
-use crate::models::account_pause::{self, AccountPause, Named, NewPause, PauseKind, PauseReason};
+use crate::models::account_pause::{self, AccountPause, Named, NewPause};
 use crate::models::budget::{self, Used, Uses};
 use crate::models::delivery::{self, Claim, Due, Ended, Postponed};
-
-/// How long the other deliveries of a call wait that is tried with one; they are made due when it
-/// works.
-const WAIT_FOR_TRY: TimeDelta = TimeDelta::minutes(10);
-/// How long what seems to go beyond a budget of the day waits while others give back what they do not need
-/// of it.
-const FOR_OTHERS: TimeDelta = TimeDelta::seconds(1);
-/// What waited for midnight comes back over this long, not all at once.
-const AFTER_MIDNIGHT_MS: f64 = 290_000.0;
 
 /// Deliveries that were claimed, with what they need.
 #[derive(Debug)]
@@ -47,8 +36,10 @@ pub(super) struct Batch {
     pub(super) claimed: usize,
     /// Whether some of them go another way, and are due there.
     pub(super) is_replanned: bool,
-    /// When the next may be claimed, where a rate is used up.
-    rests_until: Option<NaiveDateTime>,
+    /// Whether some of them were put off, as the rate of their call is used up.
+    pub(super) is_put_off: bool,
+    /// The paused calls that are tried with one of them, for as long as the batch is there.
+    _probing: Vec<Probing>,
     /// A budget that was used up by this.
     used_up: Option<UsedUp>,
 }
@@ -61,13 +52,32 @@ struct UsedUp {
 }
 
 impl Batch {
+    /// What was claimed, of which some are held.
+    pub(super) fn new(
+        due: Vec<Due>,
+        notifications: Editions,
+        (held, probing): (HashMap<DeliveryId, Pause>, Vec<Probing>),
+    ) -> Self {
+        Self {
+            claimed: due.len(),
+            due,
+            notifications,
+            held,
+            counted: Vec::new(),
+            is_replanned: false,
+            is_put_off: false,
+            _probing: probing,
+            used_up: None,
+        }
+    }
+
     /// The name of the call that a delivery takes; empty if it cannot be made.
     pub(super) fn call(&self, due: &Due) -> &'static str {
         call(due, &self.notifications)
     }
 }
 
-fn call(due: &Due, notifications: &Editions) -> &'static str {
+pub(super) fn call(due: &Due, notifications: &Editions) -> &'static str {
     channel(due, notifications).map_or("", |channel| channel.traits().call)
 }
 
@@ -75,7 +85,7 @@ fn repeat(due: &Due, notifications: &Editions) -> Option<Repeat> {
     channel(due, notifications).map(|channel| channel.traits().repeat)
 }
 
-fn channel(due: &Due, notifications: &Editions) -> Option<Channel> {
+pub(super) fn channel(due: &Due, notifications: &Editions) -> Option<Channel> {
     let prepared = notifications.get(&due.edition())?.prepared.as_ref().ok()?;
     let number = usize::try_from(due.route).ok()?;
     prepared.routes().get(number).map(|route| route.channel)
@@ -109,8 +119,11 @@ impl Bridge {
         let order = Order {
             now,
             lane: slot.lane,
+            priority: slot.priority,
+            most: slot.most,
             mode: slot.mode.clone(),
             pauses: self.lanes.pauses_of(slot.lane),
+            lanes: Arc::clone(&self.lanes),
             allowances: Allowances::new(self.config.budgets.of(app_id)),
         };
         let ready = Arc::clone(&self.notifications);
@@ -128,7 +141,10 @@ impl Bridge {
                         }
                     }
                     let reconsidered = reconsider(conn, &mut due, &notifications, wait, now)?;
-                    let (mut batch, wanted) = order.admit(due, notifications);
+                    let (mut batch, wanted, back) = order.admit(due, notifications);
+                    if !back.is_empty() {
+                        delivery::release(conn, &back)?;
+                    }
                     batch.claimed = claimed;
                     batch.is_replanned = reconsidered.replanned > 0;
                     Ok::<_, DeliverError>((batch, wanted, order, reconsidered))
@@ -152,9 +168,6 @@ impl Bridge {
                 self.give_back(batch, now).await?;
                 return Err(error.into());
             }
-        }
-        if let Some(until) = batch.rests_until {
-            slot.rests(until);
         }
         if let Some(used_up) = &batch.used_up {
             tell_set(app_id.unwrap_or_default(), &used_up.begun, &used_up.set);
@@ -248,236 +261,4 @@ impl Bridge {
             Err(error) => tracing::warn!(%error, "calls that are not made stay counted"),
         }
     }
-}
-
-/// What goes beyond a budget.
-struct Over {
-    /// Calls that were counted and are not made.
-    unused: Vec<Uses>,
-    /// Deliveries that may not be sent now, and when they may be claimed again.
-    back: Vec<(DeliveryId, NaiveDateTime)>,
-    /// What goes beyond the day's budget.
-    short: Vec<Beyond>,
-}
-
-/// Deliveries that go beyond a budget of the day.
-struct Beyond {
-    call: &'static str,
-    day: i64,
-    ids: Vec<DeliveryId>,
-}
-
-/// Calls whose budget of the day seems to be used up.
-struct Stop {
-    now: NaiveDateTime,
-    /// What goes beyond, how many calls may be made, and the pause.
-    calls: Vec<(Beyond, i64, NewPause)>,
-}
-
-/// What became of it.
-#[derive(Default)]
-struct Stopped {
-    set: Vec<NewPause>,
-    begun: Vec<Named>,
-    /// Deliveries that wait for midnight.
-    held: Vec<(DeliveryId, Pause)>,
-    /// Those that wait until others have given back what they had only wished for.
-    not_yet: Vec<(DeliveryId, NaiveDateTime)>,
-}
-
-impl Stop {
-    /// Stops the calls whose budget is used up without what others had only wished for, as that is known
-    /// while their rows are held.
-    fn set(self, conn: &mut Conn) -> diesel::QueryResult<Stopped> {
-        let mut stopped = Stopped::default();
-        for (beyond, most, pause) in self.calls {
-            let Beyond { call, day, ids } = beyond;
-            if budget::hold(conn, pause.account_id, call, day)? < most {
-                let again = self.now + FOR_OTHERS;
-                stopped
-                    .not_yet
-                    .extend(ids.into_iter().map(|id| (id, again)));
-                continue;
-            }
-            let held = |id| {
-                let held = Pause {
-                    until: pause.until + after_midnight(),
-                    reason: pause.reason.as_str(),
-                    detail: pause.detail.clone(),
-                    call: Some(pause.call.to_owned()),
-                };
-                (id, held)
-            };
-            stopped.held.extend(ids.into_iter().map(held));
-            stopped.set.push(pause);
-        }
-        account_pause::set(conn, &stopped.set)?;
-        stopped.begun = account_pause::alert(conn, &stopped.set)?;
-        Ok(stopped)
-    }
-}
-
-/// What decides which of the claimed deliveries are tried.
-struct Order {
-    now: NaiveDateTime,
-    lane: AccountId,
-    mode: Mode,
-    pauses: Vec<AccountPause>,
-    allowances: Allowances,
-}
-
-impl Order {
-    /// The batch, and what is to be counted before it is sent.
-    fn admit(&self, due: Vec<Due>, notifications: Editions) -> (Batch, Vec<Uses>) {
-        let held = self.held(&due, &notifications);
-        let batch = Batch {
-            claimed: due.len(),
-            is_replanned: false,
-            due,
-            notifications,
-            held,
-            counted: Vec::new(),
-            rests_until: None,
-            used_up: None,
-        };
-        let mut counts = BTreeMap::new();
-        for due in &batch.due {
-            if self.counts(due, &batch) {
-                *counts.entry(batch.call(due)).or_default() += 1;
-            }
-        }
-        let wanted = self.allowances.wanted(self.lane, &counts, self.now);
-        (batch, wanted)
-    }
-
-    /// Whether a call is made for a delivery, as far as is known.
-    fn counts(&self, due: &Due, batch: &Batch) -> bool {
-        let ready = batch.notifications.get(&due.edition());
-        let end = ready.and_then(|ready| ready.expires_at);
-        let channel = channel(due, &batch.notifications).unwrap_or_default();
-        !batch.held.contains_key(&due.id) && ended(due, self.now, channel, end).is_none()
-    }
-
-    /// Those that wait for a pause.
-    fn held(&self, due: &[Due], notifications: &Editions) -> HashMap<DeliveryId, Pause> {
-        if let Mode::Search(pause) = &self.mode {
-            return due.iter().map(|due| (due.id, self.wait(pause))).collect();
-        }
-        let mut held = HashMap::new();
-        let mut tried = BTreeSet::new();
-        for due in due {
-            let call = call(due, notifications);
-            let pause = self.pauses.iter().find(|pause| pause.call == call);
-            let Some(pause) = pause.filter(|pause| !pause.call.is_empty()) else {
-                continue;
-            };
-            // One is enough to see whether it works again.
-            let tries = pause.probes(self.now) && tried.insert(call);
-            if !tries && (pause.holds(self.now) || pause.probes(self.now)) {
-                held.insert(due.id, self.wait(pause));
-            }
-        }
-        held
-    }
-
-    fn wait(&self, pause: &AccountPause) -> Pause {
-        let until = match pause.kind {
-            PauseKind::UsedUp => pause.until + after_midnight(),
-            PauseKind::Stopped => pause.until.max(self.now + WAIT_FOR_TRY),
-            PauseKind::BackingOff => pause.until.max(self.now),
-        };
-        Pause {
-            until,
-            reason: pause.reason.as_str(),
-            detail: pause.detail.clone(),
-            // What passes by itself is not far.
-            call: (pause.kind != PauseKind::BackingOff).then(|| pause.call.clone()),
-        }
-    }
-
-    /// What of the calls that were counted may be made.
-    fn share_out(&self, batch: &mut Batch, wanted: Vec<Uses>, used: &[Used]) -> Over {
-        let (mut unused, mut back, mut short_of) = (Vec::new(), Vec::new(), Vec::new());
-        for mut wanted in wanted {
-            let Some(used) = used.iter().find(|used| used.call == wanted.call) else {
-                continue;
-            };
-            let (granted, short) = self.allowances.granted(&wanted, used, self.now);
-            let over = usize::try_from(wanted.count - granted).unwrap_or_default();
-            let going = batch.due.iter().rev();
-            let going =
-                going.filter(|due| batch.call(due) == wanted.call && self.counts(due, batch));
-            let ids: Vec<DeliveryId> = going.take(over).map(|due| due.id).collect();
-            match short {
-                Some(Short::Day) => short_of.push(Beyond {
-                    call: wanted.call,
-                    day: wanted.day,
-                    ids,
-                }),
-                Some(Short::Rate(until)) => {
-                    batch.rests_until = batch.rests_until.max(Some(until));
-                    back.extend(ids.into_iter().map(|id| (id, self.now)));
-                }
-                None => {}
-            }
-            unused.push(Uses {
-                count: wanted.count - granted,
-                ..wanted.clone()
-            });
-            wanted.count = granted;
-            batch.counted.push(wanted);
-        }
-        unused.retain(|uses| uses.count > 0);
-        Over {
-            unused,
-            back,
-            short: short_of,
-        }
-    }
-
-    fn stop(&self, short: Vec<Beyond>) -> Stop {
-        let calls = short.into_iter().map(|beyond| {
-            let most = self.allowances.per_day(beyond.call).unwrap_or_default();
-            let pause = self.used_up(beyond.call);
-            (beyond, most, pause)
-        });
-        Stop {
-            now: self.now,
-            calls: calls.collect(),
-        }
-    }
-
-    /// Takes out of the batch what may not be sent now.
-    fn given_back(
-        &self,
-        batch: &mut Batch,
-        back: &[(DeliveryId, NaiveDateTime)],
-    ) -> Vec<Postponed> {
-        let back: HashMap<DeliveryId, NaiveDateTime> = back.iter().copied().collect();
-        batch
-            .due
-            .extract_if(.., |due| back.contains_key(&due.id))
-            .map(|due| {
-                let again = back.get(&due.id).copied().unwrap_or(self.now);
-                Postponed::new(&due, self.now, again)
-            })
-            .collect()
-    }
-
-    fn used_up(&self, call: &'static str) -> NewPause {
-        NewPause {
-            account_id: self.lane,
-            call,
-            kind: PauseKind::UsedUp,
-            reason: PauseReason::BudgetUsedUp,
-            detail: used_up(call),
-            until: next_midnight(self.now),
-            started_at: self.now,
-            now: self.now,
-        }
-    }
-}
-
-fn after_midnight() -> TimeDelta {
-    TimeDelta::milliseconds((AFTER_MIDNIGHT_MS * jitter()) as i64)
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use chrono::{NaiveDateTime, TimeDelta};
 
+use super::rate::Rate;
 use super::renewal::{day, end_of};
 use crate::config::{Budget, CallBudgets};
 use crate::db::Conn;
@@ -16,8 +17,8 @@ use crate::models::budget::{self, Used, Uses};
 pub(super) enum Short {
     /// Midnight in Beijing.
     Day,
-    /// The next minute or second, at that time.
-    Rate(NaiveDateTime),
+    /// The next minute or second.
+    Rate(Rate),
 }
 
 /// Why nothing is sent any more today.
@@ -124,17 +125,21 @@ impl Allowances {
         let second = over(used.second_used, budget.per_second);
         let most = day.max(minute).max(second);
         let granted = (wanted.count - most).max(0);
-        let after = |seconds: i64| {
+        let rate = |seconds: i64, most: u64| {
             let passed = now.and_utc().timestamp().rem_euclid(seconds);
             let whole = now - TimeDelta::nanoseconds(now.and_utc().timestamp_subsec_nanos().into());
-            whole + TimeDelta::seconds(seconds - passed)
+            Short::Rate(Rate {
+                until: whole + TimeDelta::seconds(seconds - passed),
+                period: TimeDelta::seconds(seconds),
+                most: i64::try_from(most).unwrap_or(i64::MAX),
+            })
         };
         // The one that leaves the least is the one to wait for.
         let short = match most {
             0 => None,
             most if most == day => Some(Short::Day),
-            most if most == minute => Some(Short::Rate(after(60))),
-            _ => Some(Short::Rate(after(1))),
+            most if most == minute => Some(rate(60, budget.per_minute)),
+            _ => Some(rate(1, budget.per_second)),
         };
         (granted, short)
     }
@@ -177,20 +182,17 @@ mod tests {
     #[test]
     fn what_is_left_is_granted_and_the_wait_for_the_rest_is_known() {
         let all = allowances(100, 50, 10);
-        let next = |seconds| at(seconds) - TimeDelta::milliseconds(250);
+        let rate = |until, period, most| {
+            Some(Short::Rate(Rate {
+                until: at(until) - TimeDelta::milliseconds(250),
+                period: TimeDelta::seconds(period),
+                most,
+            }))
+        };
         assert_eq!(granted(&all, 10, [0, 0, 0]), (10, None));
-        assert_eq!(
-            granted(&all, 12, [0, 0, 0]),
-            (10, Some(Short::Rate(next(71))))
-        );
-        assert_eq!(
-            granted(&all, 9, [0, 45, 0]),
-            (5, Some(Short::Rate(next(120))))
-        );
-        assert_eq!(
-            granted(&all, 9, [97, 45, 9]),
-            (1, Some(Short::Rate(next(71))))
-        );
+        assert_eq!(granted(&all, 12, [0, 0, 0]), (10, rate(71, 1, 10)));
+        assert_eq!(granted(&all, 9, [0, 45, 0]), (5, rate(120, 60, 50)));
+        assert_eq!(granted(&all, 9, [97, 45, 9]), (1, rate(71, 1, 10)));
         assert_eq!(granted(&all, 9, [97, 45, 0]), (3, Some(Short::Day)));
         assert_eq!(granted(&all, 9, [200, 0, 0]), (0, Some(Short::Day)));
         assert_eq!(granted(&allowances(5, 0, 0), 9, [0, 0, 0]).0, 5);

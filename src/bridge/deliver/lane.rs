@@ -1,13 +1,14 @@
 //! The lanes of this process: what is due in each account, which of them may send, and how much.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use chrono::{NaiveDateTime, TimeDelta};
 
 use super::hastening::Hastening;
-use super::slots::{Order, Pool, Sizes, Slots};
+use super::rate::{Rate, Rests};
+use super::slots::{Order, Seat, Sizes, Slots};
 use crate::config::Deliver;
 use crate::ids::AccountId;
 use crate::models::account_pause::{ALL_CALLS, AccountPause, PauseKind, PauseReason};
@@ -18,6 +19,9 @@ const BELIEVED: Duration = Duration::from_millis(50);
 /// How often a lane that is held, or that this process cannot open, is searched for what cannot wait any
 /// longer.
 const SEARCHED: TimeDelta = TimeDelta::seconds(60);
+/// How often something is made due that waits for a pause, where that is to be tried and is not, as what
+/// was made due could not be sent.
+const ROUSED: TimeDelta = TimeDelta::seconds(60);
 
 const SHUT: &str = "The secrets of the account do not open: they were sealed under another master key, or \
                     are damaged. Start every process with that key, or give the account its secrets anew.";
@@ -36,6 +40,8 @@ struct State {
     heads: Vec<Head>,
     read_at: Option<Instant>,
     pauses: HashMap<AccountId, Vec<AccountPause>>,
+    /// Accounts that had no token for want of quota and have one, with until when that would have been.
+    tokens: HashMap<AccountId, NaiveDateTime>,
     lanes: HashMap<AccountId, Lane>,
     /// What the clock said last.
     seen_at: Option<NaiveDateTime>,
@@ -46,8 +52,12 @@ struct State {
 struct Lane {
     /// Deliveries in a batch while it comes back from a trouble; none when it is well.
     window: Option<i64>,
-    /// Its rate is used up until then.
-    rests_until: Option<NaiveDateTime>,
+    /// Calls whose rate was used up.
+    rests: Rests,
+    /// When something that waits for a pause was last made due.
+    roused_at: Option<NaiveDateTime>,
+    /// The paused calls that are being tried.
+    probing: BTreeSet<&'static str>,
     /// When it was last searched for what cannot wait any longer, by [`Priority::rank`].
     searched: BTreeMap<i32, NaiveDateTime>,
     /// Whether this process could not open it when it last looked.
@@ -55,10 +65,6 @@ struct Lane {
 }
 
 impl Lane {
-    fn rests(&self, now: NaiveDateTime) -> bool {
-        self.rests_until.is_some_and(|until| now < until)
-    }
-
     fn is_searched(&self, rank: i32, now: NaiveDateTime) -> bool {
         let searched = self.searched.get(&rank);
         searched.is_some_and(|at| now - *at < SEARCHED)
@@ -82,18 +88,38 @@ pub(super) enum Mode {
 #[derive(Debug)]
 pub(super) struct Slot {
     lanes: Arc<Lanes>,
-    pool: Pool,
+    seat: Seat,
     pub(super) lane: AccountId,
     pub(super) priority: Priority,
     pub(super) mode: Mode,
+    /// How many may be claimed.
     pub(super) limit: i64,
+    /// How many of those may be tried.
+    pub(super) most: i64,
     /// Whether this process could not open the lane when it last looked.
     was_shut: bool,
 }
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        self.lanes.state().slots.free(self.lane, self.pool);
+        self.lanes.state().slots.free(self.lane, self.seat);
+    }
+}
+
+/// A paused call that is being tried.
+#[derive(Debug)]
+pub(super) struct Probing {
+    lanes: Arc<Lanes>,
+    lane: AccountId,
+    call: &'static str,
+}
+
+impl Drop for Probing {
+    fn drop(&mut self) {
+        let mut state = self.lanes.state();
+        if let Some(lane) = state.lanes.get_mut(&self.lane) {
+            lane.probing.remove(self.call);
+        }
     }
 }
 
@@ -111,6 +137,7 @@ impl Lanes {
                 heads: Vec::new(),
                 read_at: None,
                 pauses: HashMap::new(),
+                tokens: HashMap::new(),
                 lanes: HashMap::new(),
                 seen_at: None,
             }),
@@ -137,12 +164,13 @@ impl Lanes {
         self.state().seen_at = Some(now);
     }
 
-    /// The clock went back: no lane rests, and each is searched anew.
+    /// The clock went back: no call rests, and each lane is searched anew.
     pub(super) fn forget_times(&self) {
         let mut state = self.state();
         state.read_at = None;
         for lane in state.lanes.values_mut() {
-            lane.rests_until = None;
+            lane.rests = Rests::default();
+            lane.roused_at = None;
             lane.searched.clear();
         }
     }
@@ -168,6 +196,9 @@ impl Lanes {
         for pause in pauses {
             state.paused(pause);
         }
+        for pause in before.values().flatten() {
+            state.look_for_token(pause);
+        }
         before.iter().any(|(account, before)| {
             let now = state.pauses.get(account).map_or(0, |now| stopped(now));
             now < stopped(before)
@@ -177,22 +208,25 @@ impl Lanes {
     /// The next batch that may be claimed.
     pub(super) fn take(self: &Arc<Self>, now: NaiveDateTime) -> Option<Slot> {
         let mut state = self.state();
-        let (_, head, priority, pool, mode) = state.next(now)?;
-        state.slots.take(head.lane, pool);
+        let (_, head, priority, seat, mode) = state.next(now)?;
+        state.slots.take(head.lane, seat);
         let lane = state.lanes.get(&head.lane);
         let was_shut = lane.is_some_and(|lane| lane.is_shut);
-        let limit = match &mode {
+        let rests = lane.is_some_and(|lane| !lane.rests.now(now).is_empty());
+        let most = match &mode {
             Mode::Well | Mode::Search(_) => self.batch_rows,
             Mode::Careful(window) => (*window).min(self.batch_rows),
             Mode::Probe => 1,
         };
         Some(Slot {
             lanes: Arc::clone(self),
-            pool,
+            seat,
             lane: head.lane,
             priority,
             mode,
-            limit,
+            // What goes beyond a rate is put off, and not one by one.
+            limit: if rests { self.batch_rows } else { most },
+            most,
             was_shut,
         })
     }
@@ -206,20 +240,89 @@ impl Lanes {
     pub(super) fn pauses_of(&self, lane: AccountId) -> Vec<AccountPause> {
         self.state().pauses.get(&lane).cloned().unwrap_or_default()
     }
+
+    /// The pauses that are to be tried before they are over, once for each such time: what waits for them
+    /// is not due before that.
+    pub(super) fn to_rouse(&self, now: NaiveDateTime) -> Vec<AccountPause> {
+        let mut state = self.state();
+        let State { pauses, lanes, .. } = &mut *state;
+        let mut rouse = Vec::new();
+        let held = |pause: &AccountPause| pause.call == ALL_CALLS && pause.holds(now);
+        let open = pauses.values().filter(|all| !all.iter().any(held));
+        for pause in open.flatten() {
+            let Some(probe_at) = pause.probe_at.filter(|_| pause.probes(now)) else {
+                continue;
+            };
+            let lane = lanes.entry(pause.account_id).or_default();
+            let is_roused = |at| probe_at <= at && now - at < ROUSED;
+            if !lane.is_shut && !lane.roused_at.is_some_and(is_roused) {
+                rouse.push(pause.clone());
+            }
+        }
+        for pause in &rouse {
+            lanes.entry(pause.account_id).or_default().roused_at = Some(now);
+        }
+        rouse
+    }
+
+    /// The accounts for which there is a token again before the quota of that call is renewed.
+    pub(super) fn with_tokens(&self, now: NaiveDateTime) -> Vec<AccountId> {
+        let found = std::mem::take(&mut self.state().tokens);
+        let early = found.into_iter().filter(|(_, until)| now < *until);
+        early.map(|(account, _)| account).collect()
+    }
+
+    /// A paused call is tried, until that is dropped; not at all, if another batch tries it.
+    pub(super) fn probe(self: &Arc<Self>, lane: AccountId, call: &'static str) -> Option<Probing> {
+        let mut state = self.state();
+        let known = state.lanes.entry(lane).or_default();
+        known.probing.insert(call).then(|| Probing {
+            lanes: Arc::clone(self),
+            lane,
+            call,
+        })
+    }
+
+    /// A rate of an account's call is used up.
+    pub(super) fn rest(&self, lane: AccountId, call: &'static str, rate: Rate) {
+        let mut state = self.state();
+        state.lanes.entry(lane).or_default().rests.begin(call, rate);
+    }
+
+    /// The calls of an account whose rate is used up.
+    pub(super) fn resting(&self, lane: AccountId, now: NaiveDateTime) -> Vec<(&'static str, Rate)> {
+        let state = self.state();
+        let lane = state.lanes.get(&lane);
+        lane.map_or_else(Vec::new, |lane| lane.rests.now(now))
+    }
+
+    /// When a message of a priority, by its rank, may go that goes beyond a rate.
+    pub(super) fn put_off(
+        &self,
+        lane: AccountId,
+        call: &'static str,
+        rank: i32,
+        rate: Rate,
+        now: NaiveDateTime,
+    ) -> NaiveDateTime {
+        let mut state = self.state();
+        let lane = state.lanes.entry(lane).or_default();
+        lane.rests.put_off(call, rank, rate, now)
+    }
 }
 
 impl State {
-    fn next(&self, now: NaiveDateTime) -> Option<(Order, Head, Priority, Pool, Mode)> {
+    fn next(&self, now: NaiveDateTime) -> Option<(Order, Head, Priority, Seat, Mode)> {
         let possible = self.heads.iter().filter_map(|head| {
             let priority = Priority::of_rank(head.rank)?;
             let mode = self.mode(head, now)?;
-            let pool = match mode {
-                Mode::Well => self.slots.pool(head.lane, priority),
-                Mode::Careful(_) => self.slots.pool_alone(head.lane, false),
-                Mode::Probe | Mode::Search(_) => self.slots.pool_alone(head.lane, true),
+            let seat = match mode {
+                Mode::Well => self.slots.seat(head.lane, priority),
+                Mode::Careful(_) => self.slots.seat_alone(head.lane, priority, false),
+                Mode::Probe | Mode::Search(_) => self.slots.seat_alone(head.lane, priority, true),
             }?;
             let order = self.slots.order(head.lane, priority);
-            Some((order, *head, priority, pool, mode))
+            Some((order, *head, priority, seat, mode))
         });
         possible.min_by_key(|(order, ..)| *order)
     }
@@ -229,7 +332,7 @@ impl State {
         let lane = self.lanes.get(&head.lane);
         let is_searched = lane.is_some_and(|lane| lane.is_searched(head.rank, now));
         // Whatever else is known of it: whoever asks for the next one must not get it over and over.
-        if lane.is_some_and(|lane| lane.rests(now) || lane.is_shut && is_searched) {
+        if lane.is_some_and(|lane| lane.is_shut) && is_searched {
             return None;
         }
         let pauses = self.pauses.get(&head.lane);
@@ -243,6 +346,18 @@ impl State {
                 let window = lane.and_then(|lane| lane.window);
                 Some(window.map_or(Mode::Well, Mode::Careful))
             }
+        }
+    }
+
+    /// Notes that a pause for want of a token is not there any more: whoever got the token lifted it, and
+    /// makes nothing due.
+    fn look_for_token(&mut self, before: &AccountPause) {
+        let of_tokens = |pause: &AccountPause| {
+            pause.call == ALL_CALLS && pause.reason == PauseReason::QuotaUsedUp
+        };
+        let mut now = self.pauses.get(&before.account_id).into_iter().flatten();
+        if of_tokens(before) && !now.any(of_tokens) {
+            self.tokens.insert(before.account_id, before.until);
         }
     }
 
@@ -281,7 +396,7 @@ impl Slot {
         if !matches!(self.mode, Mode::Search(_)) {
             self.mode = Mode::Search(Box::new(shut(self.lane, now)));
         }
-        self.limit = self.lanes.batch_rows;
+        (self.limit, self.most) = (self.lanes.batch_rows, self.lanes.batch_rows);
         true
     }
 
@@ -307,22 +422,15 @@ impl Slot {
         }
     }
 
-    /// Its rate is used up until then.
-    pub(super) fn rests(&self, until: NaiveDateTime) {
-        self.lanes
-            .state()
-            .lanes
-            .entry(self.lane)
-            .or_default()
-            .rests_until = Some(until);
-    }
-
     /// The pauses of the lane as they are by now.
     pub(super) fn learn_pauses(&self, pauses: Vec<AccountPause>) {
         let mut state = self.lanes.state();
-        state.pauses.remove(&self.lane);
+        let before = state.pauses.remove(&self.lane).unwrap_or_default();
         for pause in pauses {
             state.paused(pause);
+        }
+        for pause in &before {
+            state.look_for_token(pause);
         }
     }
 }
@@ -352,6 +460,7 @@ fn shut(lane: AccountId, now: NaiveDateTime) -> AccountPause {
         reason: PauseReason::AccountProblem,
         detail: SHUT.to_owned(),
         until: now + SEARCHED,
+        probe_at: None,
         failures: 1,
         since: now,
     }

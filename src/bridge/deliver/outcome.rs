@@ -3,7 +3,7 @@
 use chrono::{NaiveDateTime, TimeDelta};
 
 use super::failure::{Failure, Remedy};
-use super::renewal::{MINUTE, next_midnight};
+use super::renewal::{MINUTE, day, end_of};
 use crate::bridge::retry::Backoff;
 use crate::bridge::route::Repeat;
 use crate::ids::DeliveryId;
@@ -230,7 +230,8 @@ impl Try {
         match remedy {
             Remedy::Midnight => {
                 let spread = TimeDelta::milliseconds((AFTER_MIDNIGHT * 1_000.0 * jitter) as i64);
-                next_midnight(now) + spread
+                // Of the day whose quota it was, which may be over by now.
+                (end_of(day(self.started_at)) + spread).max(now + pause)
             }
             Remedy::Minute => {
                 let spread = TimeDelta::milliseconds((AFTER_A_MINUTE * 1_000.0 * jitter) as i64);

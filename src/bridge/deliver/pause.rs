@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{NaiveDateTime, TimeDelta};
 
 use super::failure::{Failure, Remedy};
-use super::renewal::next_midnight;
+use super::renewal::{day, end_of};
 use super::send::Done;
 use crate::bridge::retry::{Backoff, jitter};
 use crate::config::Deliver;
@@ -21,6 +21,9 @@ use crate::wechat::error::Concerns;
 const TOO_FAST: TimeDelta = TimeDelta::seconds(60);
 /// The first and the longest pause, in seconds, where WeChat is too busy or does not answer.
 const SLOW: (u64, u64) = (2, 60);
+/// The same where WeChat's quota of the day is used up, between the tries before midnight: it may have been
+/// raised or cleared, or WeChat's day have begun a moment after ours.
+const USED_UP: (u64, u64) = (300, 3_600);
 
 /// Why a delivery waits, and until when.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -165,27 +168,33 @@ impl Tally {
         {
             self.certain.entry(ALL_CALLS).or_insert((trouble, detail));
         }
+        let troubled: BTreeSet<&str> = self.certain.keys().copied().collect();
         let pauses: Vec<NewPause> = self
             .certain
             .into_iter()
-            .map(|(call, (trouble, detail))| {
+            .filter_map(|(call, (trouble, detail))| {
                 let failures = known
                     .iter()
-                    .find(|pause| pause.call == call && pause.kind == trouble.kind)
+                    .find(|pause| {
+                        pause.call == call
+                            && pause.kind == trouble.kind
+                            && !pause.is_over(started_at)
+                    })
                     .map_or(0, |pause| pause.failures);
-                NewPause {
+                let (until, probe_at) = times(trouble, failures, settings, (started_at, now))?;
+                Some(NewPause {
                     account_id: lane,
                     call,
                     kind: trouble.kind,
                     reason: trouble.reason,
                     detail,
-                    until: until(trouble, failures, settings, now),
+                    until,
+                    probe_at,
                     started_at,
                     now,
-                }
+                })
             })
             .collect();
-        let troubled: BTreeSet<&str> = pauses.iter().map(|pause| pause.call).collect();
         let worked = self
             .answered
             .into_keys()
@@ -200,16 +209,27 @@ impl Tally {
     }
 }
 
-/// When the account may send, or try, again.
-fn until(trouble: Trouble, failures: i32, settings: &Deliver, now: NaiveDateTime) -> NaiveDateTime {
+/// When the account may send, or try, again, and when it tries before that. None, if that is over already:
+/// a quota that was used up on the day on which the tries began says nothing of the next one.
+fn times(
+    trouble: Trouble,
+    failures: i32,
+    settings: &Deliver,
+    (started_at, now): (NaiveDateTime, NaiveDateTime),
+) -> Option<(NaiveDateTime, Option<NaiveDateTime>)> {
     let (slow_first, slow_longest) = SLOW;
     let (first, longest) = match trouble.reason {
-        PauseReason::QuotaUsedUp | PauseReason::BudgetUsedUp => return next_midnight(now),
+        PauseReason::QuotaUsedUp | PauseReason::BudgetUsedUp => USED_UP,
         PauseReason::AccountProblem => (settings.probe_seconds, settings.probe_longest_seconds),
         PauseReason::TooFrequent => (2 * TOO_FAST.num_seconds().unsigned_abs(), 600),
         PauseReason::Busy | PauseReason::NoAnswer => (slow_first, slow_longest),
     };
-    now + Backoff::seconds(first, longest).pause(failures, jitter())
+    let again = now + Backoff::seconds(first, longest).pause(failures, jitter());
+    if trouble.kind != PauseKind::UsedUp {
+        return Some((again, None));
+    }
+    let midnight = end_of(day(started_at));
+    (now < midnight).then(|| (midnight, Some(again).filter(|again| *again < midnight)))
 }
 
 /// Tells of pauses that have begun, each once in all processes.
@@ -338,7 +358,13 @@ mod tests {
             reason: PauseReason::AccountProblem,
             one_call: false,
         };
-        let seconds = |failures| (until(trouble, failures, &settings, now()) - now()).num_seconds();
+        let again = |trouble, failures| {
+            let (until, probe_at) =
+                times(trouble, failures, &settings, (now(), now())).expect("it lasts");
+            assert_eq!(probe_at, None);
+            until
+        };
+        let seconds = |failures| (again(trouble, failures) - now()).num_seconds();
         assert!((30..=60).contains(&seconds(0)));
         assert!((60..=120).contains(&seconds(1)));
         assert!((300..=600).contains(&seconds(9)));
@@ -346,6 +372,32 @@ mod tests {
             reason: PauseReason::TooFrequent,
             ..trouble
         };
-        assert!(until(slow, 0, &settings, now()) >= now() + TOO_FAST);
+        assert!(again(slow, 0) >= now() + TOO_FAST);
+    }
+
+    #[test]
+    fn a_quota_is_that_of_the_day_on_which_the_try_began_and_is_tried_ever_more_rarely() {
+        let settings = Config::default().deliver;
+        let trouble = Trouble {
+            kind: PauseKind::UsedUp,
+            reason: PauseReason::QuotaUsedUp,
+            one_call: true,
+        };
+        let midnight = end_of(day(now()));
+        let times = |failures, started: i64, ended: i64| {
+            let at = |seconds| midnight + TimeDelta::seconds(seconds);
+            times(trouble, failures, &settings, (at(started), at(ended)))
+        };
+        assert_eq!(times(0, -2, 1), None, "the next day's quota is another one");
+        let (until, probe_at) = times(0, 1, 2).unwrap();
+        assert_eq!(until, midnight + TimeDelta::days(1));
+        let minutes = |probe_at: Option<NaiveDateTime>, from: i64| {
+            (probe_at.unwrap() - midnight - TimeDelta::seconds(from)).num_minutes()
+        };
+        assert!((2..=5).contains(&minutes(probe_at, 2)), "{probe_at:?}");
+        let (_, rarely) = times(9, 1, 2).unwrap();
+        assert!((30..=60).contains(&minutes(rarely, 2)), "{rarely:?}");
+        let last = times(0, -60, -59).unwrap();
+        assert_eq!(last, (midnight, None), "then it is over by itself");
     }
 }

@@ -9,6 +9,9 @@ use crate::wechat::error::{CallError, Class, FOR_NOBODY, TOKEN_CALL};
 
 /// The least pause where WeChat counts by the minute, or an account's owner has to act.
 pub(super) const MINUTE: TimeDelta = TimeDelta::seconds(60);
+/// So long after midnight it may still be the quota of the day before that is used up: the call began
+/// before, or WeChat's day begins a moment later.
+const MAY_BE_OLD: TimeDelta = TimeDelta::minutes(10);
 /// Beijing has no summer time.
 const BEIJING: TimeDelta = TimeDelta::hours(8);
 
@@ -41,7 +44,10 @@ pub(in crate::bridge) fn renewed_at(
         _ => return None,
     };
     (fault.class() == Class::Quota).then(|| match verdict(fault) {
-        (Remedy::Midnight, _) => next_midnight(now),
+        (Remedy::Midnight, _) => match now - end_of(day(now) - 1) {
+            since if since < MAY_BE_OLD => now + MAY_BE_OLD,
+            _ => next_midnight(now),
+        },
         _ => now + MINUTE,
     })
 }
@@ -49,6 +55,24 @@ pub(in crate::bridge) fn renewed_at(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wechat::error::ApiError;
+
+    #[test]
+    fn just_after_midnight_it_may_be_the_day_before_that_is_used_up() {
+        let error = TokenError::Call(CallError::Api(ApiError::new(45009, "x")));
+        let midnight = DateTime::from_timestamp(1_790_006_400, 0)
+            .unwrap()
+            .naive_utc();
+        assert_eq!(midnight, next_midnight(midnight - TimeDelta::seconds(1)));
+        let minutes = |after: i64| {
+            let now = midnight + TimeDelta::minutes(after);
+            (renewed_at(&error, now).unwrap() - midnight).num_minutes()
+        };
+        assert_eq!(
+            [minutes(-1), minutes(0), minutes(9), minutes(10)],
+            [0, 10, 19, 24 * 60]
+        );
+    }
 
     #[test]
     fn a_day_ends_at_the_next_midnight() {

@@ -61,11 +61,15 @@ impl Bridge {
         Ok(Resumed { lifted, hastened })
     }
 
-    /// Makes due what waited for pauses that were lifted. What waited for WeChat to be less busy has its
-    /// own time, and not a far one. That goes for the others too should this fail.
+    /// Makes due what waited for pauses that were lifted. What waited for WeChat to be less busy, or for a
+    /// midnight that has come, has its own time, and not a far one. That goes for the others too should
+    /// this fail.
     pub(super) fn resume_lifted(&self, account: AccountId, lifted: &[Named]) {
-        let far = lifted.iter().filter(|pause| {
-            pause.kind == PauseKind::Stopped || pause.reason == PauseReason::BudgetUsedUp
+        let now = self.clock.now();
+        let far = lifted.iter().filter(|pause| match pause.kind {
+            PauseKind::Stopped => true,
+            PauseKind::UsedUp => now < pause.until,
+            PauseKind::BackingOff => false,
         });
         let words = far.map(|pause| pause.reason.as_str()).collect();
         self.resume_waiting(account, words);

@@ -2,7 +2,8 @@
 //!
 //! A slot is one batch under way. No account may hold more of them than are left free, so that
 //! there is one for the next account however many are stuck. Urgent messages have further slots,
-//! which nothing else takes.
+//! which nothing else takes. Accounts in trouble, that is those that are tried or searched, hold one
+//! slot each and half of each kind together at the most, however many slots the others hold.
 
 use std::collections::HashMap;
 
@@ -22,9 +23,31 @@ pub(super) struct Sizes {
 
 /// Which slots one is from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Pool {
+enum Pool {
     Shared,
     Urgent,
+}
+
+/// A slot that could be taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Seat {
+    pool: Pool,
+    /// Whether it is for an account in trouble.
+    in_trouble: bool,
+}
+
+/// How many slots of a pool are taken.
+#[derive(Clone, Copy, Debug, Default)]
+struct Taken {
+    all: usize,
+    in_trouble: usize,
+}
+
+impl Taken {
+    /// Whether there is one of so many.
+    fn leaves_one(self, size: usize, in_trouble: bool) -> bool {
+        self.all < size && (!in_trouble || self.in_trouble < (size / 2).max(1))
+    }
 }
 
 #[derive(Debug, Default)]
@@ -39,8 +62,8 @@ struct Holder {
 #[derive(Debug)]
 pub(super) struct Slots {
     sizes: Sizes,
-    shared: usize,
-    urgent: usize,
+    shared: Taken,
+    urgent: Taken,
     turn: u64,
     holders: HashMap<AccountId, Holder>,
 }
@@ -53,8 +76,8 @@ impl Slots {
     pub(super) fn new(sizes: Sizes) -> Self {
         Self {
             sizes,
-            shared: 0,
-            urgent: 0,
+            shared: Taken::default(),
+            urgent: Taken::default(),
             turn: 0,
             holders: HashMap::new(),
         }
@@ -69,25 +92,39 @@ impl Slots {
     }
 
     /// From where an account could have a slot now.
-    pub(super) fn pool(&self, lane: AccountId, priority: Priority) -> Option<Pool> {
+    pub(super) fn seat(&self, lane: AccountId, priority: Priority) -> Option<Seat> {
         let (shared, urgent) = self.held(lane);
-        let free = self.sizes.shared.saturating_sub(self.shared);
+        let seat = |pool| Seat {
+            pool,
+            in_trouble: false,
+        };
+        let free = self.sizes.shared.saturating_sub(self.shared.all);
         if shared < self.sizes.per_account && shared < free {
-            return Some(Pool::Shared);
+            return Some(seat(Pool::Shared));
         }
-        let free = self.sizes.urgent.saturating_sub(self.urgent);
-        (priority == Priority::Urgent && urgent < free).then_some(Pool::Urgent)
+        let free = self.sizes.urgent.saturating_sub(self.urgent.all);
+        (priority == Priority::Urgent && urgent < free).then(|| seat(Pool::Urgent))
     }
 
-    /// The same for an account that may send one batch at a time. Those in trouble leave half of
-    /// the slots to the others.
-    pub(super) fn pool_alone(&self, lane: AccountId, in_trouble: bool) -> Option<Pool> {
-        let free = self.sizes.shared.saturating_sub(self.shared);
-        let enough = match in_trouble {
-            true => free * 2 > self.sizes.shared,
-            false => free > 0,
+    /// The same for an account that may send one batch at a time.
+    pub(super) fn seat_alone(
+        &self,
+        lane: AccountId,
+        priority: Priority,
+        in_trouble: bool,
+    ) -> Option<Seat> {
+        if self.held(lane) != (0, 0) {
+            return None;
+        }
+        let (shared, urgent) = (self.shared, self.urgent);
+        let pool = if shared.leaves_one(self.sizes.shared, in_trouble) {
+            Pool::Shared
+        } else if priority == Priority::Urgent && urgent.leaves_one(self.sizes.urgent, in_trouble) {
+            Pool::Urgent
+        } else {
+            return None;
         };
-        (self.held(lane) == (0, 0) && enough).then_some(Pool::Shared)
+        Some(Seat { pool, in_trouble })
     }
 
     fn held(&self, lane: AccountId) -> (usize, usize) {
@@ -96,27 +133,31 @@ impl Slots {
             .map_or((0, 0), |holder| (holder.shared, holder.urgent))
     }
 
-    pub(super) fn take(&mut self, lane: AccountId, pool: Pool) {
+    pub(super) fn take(&mut self, lane: AccountId, seat: Seat) {
         self.turn += 1;
         let holder = self.holders.entry(lane).or_default();
         holder.turn = self.turn;
-        let (all, own) = match pool {
+        let (taken, own) = match seat.pool {
             Pool::Shared => (&mut self.shared, &mut holder.shared),
             Pool::Urgent => (&mut self.urgent, &mut holder.urgent),
         };
-        *all += 1;
+        taken.all += 1;
+        taken.in_trouble += usize::from(seat.in_trouble);
         *own += 1;
     }
 
-    pub(super) fn free(&mut self, lane: AccountId, pool: Pool) {
+    pub(super) fn free(&mut self, lane: AccountId, seat: Seat) {
         let Some(holder) = self.holders.get_mut(&lane) else {
             return;
         };
-        let (all, own) = match pool {
+        let (taken, own) = match seat.pool {
             Pool::Shared => (&mut self.shared, &mut holder.shared),
             Pool::Urgent => (&mut self.urgent, &mut holder.urgent),
         };
-        *all = all.saturating_sub(1);
+        taken.all = taken.all.saturating_sub(1);
+        taken.in_trouble = taken
+            .in_trouble
+            .saturating_sub(usize::from(seat.in_trouble));
         *own = own.saturating_sub(1);
     }
 }
@@ -134,11 +175,25 @@ mod tests {
     /// Takes all that an account can have.
     fn fill(slots: &mut Slots, lane: i64, priority: Priority) -> usize {
         let mut taken = 0;
-        while let Some(pool) = slots.pool(AccountId(lane), priority) {
-            slots.take(AccountId(lane), pool);
+        while let Some(seat) = slots.seat(AccountId(lane), priority) {
+            slots.take(AccountId(lane), seat);
             taken += 1;
         }
         taken
+    }
+
+    /// Takes one for an account in trouble.
+    fn probe(slots: &mut Slots, lane: i64, priority: Priority) -> Option<Pool> {
+        let seat = slots.seat_alone(AccountId(lane), priority, true)?;
+        slots.take(AccountId(lane), seat);
+        Some(seat.pool)
+    }
+
+    fn well(pool: Pool) -> Seat {
+        Seat {
+            pool,
+            in_trouble: false,
+        }
     }
 
     #[test]
@@ -169,15 +224,15 @@ mod tests {
             fill(&mut slots, lane, Priority::Bulk);
             fill(&mut slots, lane, Priority::Normal);
         }
-        assert_eq!(slots.pool(AccountId(9), Priority::Normal), None);
+        assert_eq!(slots.seat(AccountId(9), Priority::Normal), None);
         // An account that is full of slow ones, and one that has nothing yet.
         assert_eq!(fill(&mut slots, 1, Priority::Urgent), 1);
         assert_eq!(fill(&mut slots, 9, Priority::Urgent), 1);
-        slots.free(AccountId(1), Pool::Urgent);
-        assert_eq!(slots.pool(AccountId(1), Priority::Normal), None);
+        slots.free(AccountId(1), well(Pool::Urgent));
+        assert_eq!(slots.seat(AccountId(1), Priority::Normal), None);
         assert_eq!(
-            slots.pool(AccountId(1), Priority::Urgent),
-            Some(Pool::Urgent)
+            slots.seat(AccountId(1), Priority::Urgent),
+            Some(well(Pool::Urgent))
         );
     }
 
@@ -186,18 +241,49 @@ mod tests {
         let mut slots = Slots::new(SIZES);
         let mut probing = 0;
         for lane in 1..=8 {
-            while let Some(pool) = slots.pool_alone(AccountId(lane), true) {
-                slots.take(AccountId(lane), pool);
+            while probe(&mut slots, lane, Priority::Normal).is_some() {
                 probing += 1;
             }
         }
         assert_eq!(probing, 4);
         assert_eq!(fill(&mut slots, 9, Priority::Normal), 2);
-        assert!(slots.pool_alone(AccountId(10), false).is_some());
+        let careful = |slots: &Slots, lane| {
+            slots
+                .seat_alone(AccountId(lane), Priority::Normal, false)
+                .is_some()
+        };
+        assert!(careful(&slots, 10));
         let mut narrow = Slots::new(Sizes { shared: 1, ..SIZES });
-        assert!(narrow.pool_alone(AccountId(1), true).is_some());
-        narrow.take(AccountId(1), Pool::Shared);
-        assert!(narrow.pool_alone(AccountId(2), false).is_none());
+        assert!(probe(&mut narrow, 1, Priority::Normal).is_some());
+        assert!(!careful(&narrow, 2));
+    }
+
+    #[test]
+    fn what_accounts_in_trouble_may_have_does_not_depend_on_the_others() {
+        let mut slots = Slots::new(Sizes {
+            per_account: 3,
+            ..SIZES
+        });
+        for lane in [1, 2] {
+            assert_eq!(fill(&mut slots, lane, Priority::Bulk), 3);
+        }
+        assert_eq!(probe(&mut slots, 3, Priority::Normal), Some(Pool::Shared));
+        assert_eq!(probe(&mut slots, 4, Priority::Normal), Some(Pool::Shared));
+        assert_eq!(
+            probe(&mut slots, 5, Priority::Normal),
+            None,
+            "all are taken"
+        );
+        // There are slots for urgent ones, and half of them for those in trouble.
+        assert_eq!(probe(&mut slots, 5, Priority::Urgent), Some(Pool::Urgent));
+        assert_eq!(probe(&mut slots, 6, Priority::Urgent), None);
+        assert_eq!(fill(&mut slots, 1, Priority::Urgent), 1);
+        let seat = Seat {
+            pool: Pool::Urgent,
+            in_trouble: true,
+        };
+        slots.free(AccountId(5), seat);
+        assert_eq!(probe(&mut slots, 6, Priority::Urgent), Some(Pool::Urgent));
     }
 
     #[test]
@@ -209,12 +295,12 @@ mod tests {
                 .map(AccountId)
                 .min_by_key(|lane| slots.order(*lane, Priority::Normal))
                 .unwrap();
-            slots.take(next, Pool::Shared);
-            slots.free(next, Pool::Shared);
+            slots.take(next, well(Pool::Shared));
+            slots.free(next, well(Pool::Shared));
             served.push(next.0);
         }
         assert_eq!(served, [1, 2, 3, 1, 2, 3]);
-        slots.take(AccountId(1), Pool::Shared);
+        slots.take(AccountId(1), well(Pool::Shared));
         let order = |lane, priority| slots.order(AccountId(lane), priority);
         assert!(order(2, Priority::Bulk) < order(1, Priority::Normal));
         assert!(order(1, Priority::Urgent) < order(2, Priority::Normal));

@@ -44,9 +44,15 @@ pub(super) fn mend(account: &Account, troubles: &[&Trouble], steps: &mut Steps) 
                 "Wait: account {app_id} sends {calls} until {until}, and is tried again then. \
                  {detail}"
             )),
-            TroubleCode::AccountUsedUp => steps.add(format!(
-                "Wait: account {app_id} sends {calls} until {until}. {detail}"
-            )),
+            TroubleCode::AccountUsedUp => {
+                let meanwhile = match trouble.is_tried() {
+                    true => ", and tries one message now and then before that",
+                    false => "",
+                };
+                steps.add(format!(
+                    "Wait: account {app_id} sends {calls} until {until}{meanwhile}. {detail}"
+                ));
+            }
         }
     }
 }

@@ -132,6 +132,7 @@ diesel::table! {
         since -> Timestamp,
         tried_at -> Timestamp,
         set_at -> Timestamp,
+        probe_at -> Nullable<Timestamp>,
     }
 }
 

@@ -10,6 +10,8 @@ use queqiao::simulator::{Fault, FaultKind};
 use serde_json::json;
 
 use super::rig::{APPS, Rig, SEND, request};
+use super::ways::{TEMPLATE_SEND, Ways};
+use crate::invariants::OA;
 
 fn a_day(per_day: u64) -> impl FnOnce(&mut Config) {
     move |config| {
@@ -178,6 +180,65 @@ both_engines! {
         rig.notify_as("normal", &crowd).await;
         rig.settle().await;
         assert_eq!(rig.sends(), 5);
+    }
+
+    async fn a_rate_of_one_call_holds_up_no_other_one(engine: Engine) {
+        let ways = Ways::with(engine, |config| {
+            config.deliver.batch_rows = 5;
+            config.budgets.template_send.per_minute = 2;
+        }).await;
+        let stage = &ways.stage;
+        for person in 1..=12 {
+            ways.member(&format!("s{person}"), person).await;
+        }
+        ways.allow(OA, 12).await;
+        // The beginning of a minute.
+        let passed = u64::try_from(stage.app.clock.unix_seconds() % 60).unwrap();
+        stage.app.advance(std::time::Duration::from_secs(60 - passed));
+        let settle = async || while stage.app.bridge.deliver_step().await.unwrap() == Step::Worked {};
+        ways.routes(&["template"]).await;
+        for person in 1..=11 {
+            stage.notify(&format!("s{person}")).await;
+        }
+        settle().await;
+        assert_eq!(stage.calls(TEMPLATE_SEND), 2);
+        ways.routes(&["oa_subscribe"]).await;
+        let other = stage.notify("s12").await;
+        settle().await;
+        assert_eq!(stage.delivery(&other).await["state"], "sent", "its call has no rate");
+        // And an urgent one of the same call is before the others in the next minute.
+        ways.routes(&["template"]).await;
+        let body = json!({"message_type": "ping", "staff_ids": ["s12"], "params": {"title": "now"}, "priority": "urgent"});
+        stage.app.post(&stage.key, "/notifications", body).await.ok(202);
+        settle().await;
+        assert_eq!(stage.calls(TEMPLATE_SEND), 2);
+        stage.app.advance(std::time::Duration::from_secs(60));
+        settle().await;
+        assert_eq!(stage.calls(TEMPLATE_SEND), 4);
+        assert_eq!(ways.seen(12), 2);
+    }
+
+    async fn what_goes_beyond_a_rate_is_not_claimed_before_its_time(engine: Engine) {
+        let rig = Rig::with(engine, |config| {
+            config.deliver.batch_rows = 5;
+            config.budgets.template_send.per_minute = 2;
+        }).await;
+        let crowd = rig.crowd(0, 14).await;
+        let id = rig.notify_as("normal", &crowd).await;
+        for minute in 1..=7 {
+            let mut steps = 0;
+            while rig.deliver().await == Step::Worked {
+                steps += 1;
+            }
+            assert!(steps <= 4, "{minute}: {steps}");
+            assert_eq!(rig.sends(), 2 * minute);
+            rig.advance(59);
+            assert_eq!(rig.deliver().await, Step::Idle, "{minute}");
+            rig.advance(1);
+        }
+        for delivery in rig.deliveries(id).await {
+            assert_eq!((delivery.state, delivery.attempts), (DeliveryState::Sent, 1));
+        }
     }
 
     async fn a_rate_spreads_what_is_sent(engine: Engine) {

@@ -6,7 +6,7 @@ use queqiao::models::delivery::DeliveryState;
 use queqiao::simulator::{Fault, FaultKind, population};
 use tokio::task::JoinHandle;
 
-use super::rig::{APPS, Rig, SEND};
+use super::rig::{APPS, Rig, SEND, request};
 
 /// Steps that hang in sends of the first account, all that it may have at the same time.
 async fn hanging(rig: &Rig, slots: u32, batch: u32) -> Vec<JoinHandle<()>> {
@@ -17,16 +17,27 @@ async fn hanging(rig: &Rig, slots: u32, batch: u32) -> Vec<JoinHandle<()>> {
     };
     rig.world().add_fault(fault.times(slots * batch)).unwrap();
     let mut tasks = Vec::new();
+    let hang = || rig.world().calls(SEND, Some(APPS[0])).unwrap();
     for number in 1..=slots {
         let bridge: Bridge = rig.bridge.clone();
         tasks.push(tokio::spawn(async move {
             bridge.deliver_step().await.unwrap();
         }));
-        while rig.sends() < u64::from(number * batch) {
+        while hang() < u64::from(number * batch) {
             tokio::task::yield_now().await;
         }
     }
     tasks
+}
+
+/// The second account is refused once.
+fn stop(rig: &Rig) {
+    let fault = Fault {
+        openid: None,
+        app_id: Some(APPS[1].to_owned()),
+        ..Fault::at(SEND, FaultKind::Errcode { errcode: 40164 })
+    };
+    rig.world().add_fault(fault.times(1)).unwrap();
 }
 
 both_engines! {
@@ -81,6 +92,67 @@ both_engines! {
         assert_eq!(openids.len(), rig.world().messages().len());
         assert!(openids.contains(&population::openid(APPS[0], 40)));
         assert_eq!(openids.len(), 42);
+    }
+
+    async fn an_account_in_trouble_waits_for_no_slot_that_others_hold(engine: Engine) {
+        let rig = Rig::with(engine, |config| {
+            config.deliver.batch_rows = 5;
+            (config.deliver.loops, config.deliver.loops_per_account) = (2, 1);
+            config.deliver.urgent_loops = 1;
+        }).await;
+        let crowd = rig.crowd(0, 20).await;
+        rig.bound("other", 1, 99, true).await;
+        stop(&rig);
+        let id = rig.notify_as("normal", &["other".to_owned()]).await;
+        rig.settle().await;
+        assert_eq!(rig.count(id, DeliveryState::Queued).await, 1);
+        rig.notify_as("bulk", &crowd).await;
+        let tasks = hanging(&rig, 1, 5).await;
+        assert_eq!(rig.deliver().await, Step::Idle);
+        // It is tried, and stopped again.
+        stop(&rig);
+        rig.advance(80);
+        assert_eq!(rig.deliver().await, Step::Worked);
+        assert_eq!(rig.count(id, DeliveryState::Queued).await, 1);
+        // What cannot wait ends.
+        let mut brief = request(&["other"], serde_json::json!({"title": "brief"}), None);
+        let end = rig.clock.now() + chrono::TimeDelta::seconds(5);
+        brief.expires_at = Some(end.and_utc().to_rfc3339());
+        let brief = rig.bridge.notify(rig.project, brief).await.unwrap().notification_id;
+        rig.advance(6);
+        assert_eq!(rig.deliver().await, Step::Worked);
+        assert_eq!(rig.count(brief, DeliveryState::Expired).await, 1);
+        // And it comes back.
+        rig.advance(130);
+        assert_eq!(rig.deliver().await, Step::Worked);
+        assert_eq!(rig.count(id, DeliveryState::Sent).await, 1);
+        for task in tasks {
+            task.abort();
+        }
+    }
+
+    async fn an_urgent_message_of_an_account_in_trouble_has_the_slots_of_urgent_ones(engine: Engine) {
+        let rig = Rig::with(engine, |config| {
+            config.deliver.batch_rows = 5;
+            (config.deliver.loops, config.deliver.loops_per_account) = (1, 1);
+            config.deliver.urgent_loops = 1;
+        }).await;
+        let crowd = rig.crowd(0, 10).await;
+        rig.bound("other", 1, 99, true).await;
+        stop(&rig);
+        let id = rig.notify_as("normal", &["other".to_owned()]).await;
+        rig.settle().await;
+        rig.notify_as("bulk", &crowd).await;
+        let tasks = hanging(&rig, 1, 5).await;
+        rig.advance(80);
+        assert_eq!(rig.deliver().await, Step::Idle, "there is one slot, and it is taken");
+        let urgent = rig.notify_as("urgent", &["other".to_owned()]).await;
+        assert_eq!(rig.deliver().await, Step::Worked);
+        assert_eq!(rig.count(urgent, DeliveryState::Sent).await, 1);
+        assert_eq!(rig.count(id, DeliveryState::Queued).await, 1);
+        for task in tasks {
+            task.abort();
+        }
     }
 
     async fn accounts_take_turns(engine: Engine) {

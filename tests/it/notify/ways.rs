@@ -1,5 +1,6 @@
 //! A staff member with three ways to reach them, and what they saw.
 
+use queqiao::config::Config;
 use queqiao::db::Engine;
 use queqiao::simulator::{
     Choice, Fault, FaultKind, SimulatorOptions, TemplateKind, TemplateSettings, population,
@@ -28,8 +29,16 @@ pub(super) struct Ways {
 
 impl Fixture for Ways {
     async fn on(engine: Engine) -> Self {
+        Self::with(engine, |_| {}).await
+    }
+}
+
+impl Ways {
+    /// With settings of its own.
+    pub(super) async fn with(engine: Engine, settings: impl FnOnce(&mut Config)) -> Self {
         let stage = Stage::with_settings(engine, SimulatorOptions::default(), |config| {
             config.webhooks.allow_private_addresses = true;
+            settings(config);
         });
         let stage = stage.await;
         for app_id in [OA, MP] {

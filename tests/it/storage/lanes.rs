@@ -114,4 +114,33 @@ both_engines! {
         let again = delivery::claim_due(conn, &from(lane, Priority::Normal, 1)).unwrap();
         assert_eq!(again.len(), 2);
     }
+
+    async fn something_of_each_priority_is_made_due_that_waits_for_a_pause(ground: Ground) {
+        let conn = &mut ground.conn();
+        let notification = ground.notification(conn);
+        let lane = ground.official;
+        for priority in [Priority::Normal, Priority::Normal, Priority::Normal, Priority::Bulk, Priority::Urgent] {
+            add(&ground, conn, notification, (Some(lane), priority, 0));
+        }
+        let mut waits = |priority, reasons: &[(&'static str, i64)]| {
+            let claimed = delivery::claim_due(conn, &from(lane, priority, 0)).unwrap();
+            assert_eq!(claimed.len(), reasons.len());
+            let rows = claimed.iter().zip(reasons).map(|(due, (reason, until))| Postponed {
+                reason: Some(*reason),
+                ..Postponed::new(due, at(0), at(*until))
+            });
+            delivery::release(conn, &rows.collect::<Vec<_>>()).unwrap();
+            claimed
+        };
+        let quota = "quota_used_up";
+        let normal = waits(Priority::Normal, &[(quota, 500), (quota, 501), (quota, 600)]);
+        waits(Priority::Bulk, &[(quota, 400)]);
+        waits(Priority::Urgent, &[("account_problem", 500)]);
+        let times = (at(1), at(550));
+        assert_eq!(delivery::rouse(conn, ground.second, quota, times, 1).unwrap(), 0);
+        assert_eq!(delivery::rouse(conn, lane, quota, times, 1).unwrap(), 2);
+        assert_eq!(heads(conn, 1), [(lane.0, 1), (lane.0, 2)]);
+        let due = delivery::claim_due(conn, &from(lane, Priority::Normal, 1)).unwrap();
+        assert_eq!(due.iter().map(|due| due.id).collect::<Vec<_>>(), [normal[1].id]);
+    }
 }

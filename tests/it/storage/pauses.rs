@@ -28,6 +28,7 @@ fn pause(
         },
         detail: "it's so".to_owned(),
         until: at(until),
+        probe_at: None,
         started_at: at(started),
         now: at(started + 1),
     }
@@ -95,6 +96,31 @@ both_engines! {
         assert_eq!(account_pause::of_account(conn, ground.official).unwrap().len(), 1);
         assert_eq!(account_pause::clear(conn, ground.second).unwrap(), 0);
         assert_eq!(account_pause::clear(conn, ground.official).unwrap(), 1);
+    }
+
+    async fn a_pause_that_is_tried_before_its_time_is_renewed_and_lifted_by_that(ground: Ground) {
+        let conn = &mut ground.conn();
+        let used_up = |started: i64, probe: i64, until: i64| NewPause {
+            probe_at: Some(at(probe)),
+            ..pause(&ground, "template/send", PauseKind::UsedUp, started, until)
+        };
+        let set = |conn: &mut _, row| {
+            account_pause::set(conn, std::slice::from_ref(&row)).unwrap();
+            let told = account_pause::alert(conn, &[row]).unwrap().len();
+            let all = account_pause::all(conn).unwrap();
+            (all[0].probe_at, all[0].until, all[0].failures, told)
+        };
+        assert_eq!(set(conn, used_up(0, 10, 100)), (Some(at(10)), at(100), 1, 1));
+        assert_eq!(set(conn, used_up(9, 19, 100)), (Some(at(10)), at(100), 1, 0));
+        assert_eq!(set(conn, used_up(10, 30, 100)), (Some(at(30)), at(100), 2, 0));
+        let found = account_pause::all(conn).unwrap().remove(0);
+        let holds = [29, 30, 99, 100].map(|now| (found.holds(at(now)), found.probes(at(now)), found.is_over(at(now))));
+        assert_eq!(holds, [(true, false, false), (false, true, false), (false, true, false), (false, false, true)]);
+        // Another day's is another one.
+        assert_eq!(set(conn, used_up(100, 110, 200)), (Some(at(110)), at(200), 1, 1));
+        assert!(account_pause::lift(conn, &[worked(&ground, "template/send", 101)]).unwrap().is_empty());
+        let lifted = account_pause::lift(conn, &[worked(&ground, "template/send", 110)]).unwrap();
+        assert_eq!((lifted.len(), lifted[0].until), (1, at(200)));
     }
 
     async fn uses_are_counted_by_day_minute_and_second(ground: Ground) {

@@ -6,6 +6,7 @@ mod stopped;
 use chrono::NaiveDate;
 
 use super::super::failure::SendError;
+use super::super::renewal::next_midnight;
 use super::*;
 use crate::bridge::route::{Channel, FieldError};
 use crate::bridge::token::TokenError;

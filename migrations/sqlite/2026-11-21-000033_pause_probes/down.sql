@@ -1,0 +1,1 @@
+ALTER TABLE account_pauses DROP COLUMN probe_at;

@@ -1,0 +1,169 @@
+//! Rates: which calls of an account rest until the next second or minute, and when what goes beyond may
+//! go. Pure, so that it can be tested without sending.
+//!
+//! A rate belongs to a call. What goes beyond it is put off, so that what is due is always what may go,
+//! whichever call that takes. As many are put off to each second or minute as may be sent in it: so a
+//! queue is not claimed over and over.
+
+use std::collections::BTreeMap;
+
+use chrono::{NaiveDateTime, TimeDelta};
+
+/// How far ahead a place is given. What finds none looks again then: by that time others may have been
+/// cancelled, or the rate be another one.
+const FARTHEST: TimeDelta = TimeDelta::minutes(10);
+
+/// A rate that is used up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Rate {
+    /// When the next second or minute begins.
+    pub(super) until: NaiveDateTime,
+    /// A second or a minute.
+    pub(super) period: TimeDelta,
+    /// How many calls may be made in it.
+    pub(super) most: i64,
+}
+
+/// The calls of an account whose rate was used up.
+#[derive(Debug, Default)]
+pub(super) struct Rests(BTreeMap<&'static str, Rest>);
+
+#[derive(Debug)]
+struct Rest {
+    rate: Rate,
+    /// Up to where places are given, by the rank of the priority and the period.
+    ends: BTreeMap<(i32, TimeDelta), End>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct End {
+    at: NaiveDateTime,
+    /// Places given in that period.
+    given: i64,
+}
+
+impl Rests {
+    /// A call rests.
+    pub(super) fn begin(&mut self, call: &'static str, rate: Rate) {
+        let rest = self.0.entry(call).or_insert_with(|| Rest {
+            rate,
+            ends: BTreeMap::new(),
+        });
+        // Another loop may have found a longer rest.
+        if rest.rate.until < rate.until {
+            rest.rate = rate;
+        }
+    }
+
+    /// Those that rest now.
+    pub(super) fn now(&self, now: NaiveDateTime) -> Vec<(&'static str, Rate)> {
+        let resting = self.0.iter().filter(|(_, rest)| now < rest.rate.until);
+        resting.map(|(call, rest)| (*call, rest.rate)).collect()
+    }
+
+    /// When one more message of a priority may go that takes this call.
+    pub(super) fn put_off(
+        &mut self,
+        call: &'static str,
+        rank: i32,
+        rate: Rate,
+        now: NaiveDateTime,
+    ) -> NaiveDateTime {
+        let Some(rest) = self.0.get_mut(call) else {
+            return rate.until;
+        };
+        let first = End {
+            at: rate.until,
+            given: 0,
+        };
+        let end = rest.ends.entry((rank, rate.period)).or_insert(first);
+        if end.at < rate.until {
+            *end = first;
+        }
+        if end.given >= rate.most.max(1) {
+            end.at += rate.period;
+            end.given = 0;
+        }
+        let farthest = (now + FARTHEST).max(rate.until);
+        if end.at > farthest {
+            return farthest;
+        }
+        end.given += 1;
+        end.at
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: i64) -> NaiveDateTime {
+        let time = chrono::DateTime::from_timestamp(1_790_000_000 + seconds, 0);
+        time.unwrap().naive_utc()
+    }
+
+    fn rate(until: i64, period: i64, most: i64) -> Rate {
+        Rate {
+            until: at(until),
+            period: TimeDelta::seconds(period),
+            most,
+        }
+    }
+
+    fn put_off(rests: &mut Rests, rank: i32, rate: Rate, count: usize) -> Vec<i64> {
+        let now = rate.until - TimeDelta::seconds(1);
+        let times = (0..count).map(|_| rests.put_off("a", rank, rate, now));
+        times.map(|time| (time - at(0)).num_seconds()).collect()
+    }
+
+    #[test]
+    fn a_call_rests_until_its_time_and_no_other_one() {
+        let mut rests = Rests::default();
+        assert_eq!(rests.now(at(0)), []);
+        rests.begin("a", rate(60, 60, 2));
+        rests.begin("a", rate(1, 1, 1));
+        rests.begin("b", rate(1, 1, 1));
+        let calls = |seconds| {
+            let resting = rests.now(at(seconds)).into_iter();
+            resting.map(|(call, _)| call).collect::<Vec<_>>()
+        };
+        assert_eq!(calls(0), ["a", "b"]);
+        assert_eq!(calls(1), ["a"]);
+        assert_eq!(calls(60), Vec::<&str>::new());
+    }
+
+    #[test]
+    fn each_period_is_given_to_as_many_as_may_go_in_it() {
+        let mut rests = Rests::default();
+        let minute = rate(60, 60, 2);
+        rests.begin("a", minute);
+        assert_eq!(put_off(&mut rests, 1, minute, 5), [60, 60, 120, 120, 180]);
+        // Whoever is more urgent does not stand behind them.
+        assert_eq!(put_off(&mut rests, 0, minute, 1), [60]);
+        // What goes beyond the rate of a second does not wait for minutes.
+        assert_eq!(put_off(&mut rests, 1, rate(1, 1, 1), 2), [1, 2]);
+        let next = rate(120, 60, 2);
+        rests.begin("a", next);
+        assert_eq!(put_off(&mut rests, 1, next, 2), [180, 240]);
+        let later = rate(600, 60, 2);
+        rests.begin("a", later);
+        assert_eq!(
+            put_off(&mut rests, 1, later, 1),
+            [600],
+            "no place in the past"
+        );
+    }
+
+    #[test]
+    fn no_place_is_given_far_ahead() {
+        let mut rests = Rests::default();
+        let minute = rate(60, 60, 1);
+        rests.begin("a", minute);
+        let times = put_off(&mut rests, 1, minute, 1_000);
+        assert_eq!(times[9], 600);
+        assert!(
+            times[10..].iter().all(|time| *time == 59 + 600),
+            "{times:?}"
+        );
+    }
+}
