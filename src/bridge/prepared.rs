@@ -1,7 +1,7 @@
 //! Notifications ready to be sent: parsed and compiled once, and rendered once where what they say
 //! does not depend on the staff member.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::NaiveDateTime;
@@ -126,8 +126,39 @@ pub type Editions = HashMap<Edition, Arc<Ready>>;
 /// The notifications that deliveries were sent of last.
 #[derive(Debug)]
 pub struct Notifications {
-    kept: Mutex<BTreeMap<Edition, Arc<Ready>>>,
+    kept: Mutex<Kept>,
     customer: Customer,
+}
+
+/// Editions that are ready, each with when it was last used.
+#[derive(Debug, Default)]
+struct Kept {
+    ready: HashMap<Edition, (Arc<Ready>, u64)>,
+    uses: u64,
+}
+
+impl Kept {
+    fn get(&mut self, edition: Edition) -> Option<Arc<Ready>> {
+        let (ready, used) = self.ready.get_mut(&edition)?;
+        self.uses += 1;
+        *used = self.uses;
+        Some(Arc::clone(ready))
+    }
+
+    /// What was not used for longest goes when there are too many: a large notification is used all the
+    /// time, however old it is. They are few enough to look at them all.
+    fn put(&mut self, edition: Edition, ready: Arc<Ready>) {
+        self.uses += 1;
+        self.ready.insert(edition, (ready, self.uses));
+        while self.ready.len() > KEPT {
+            let all = self.ready.iter();
+            let oldest = all.min_by_key(|(_, (_, used))| *used);
+            let Some(oldest) = oldest.map(|(edition, _)| *edition) else {
+                return;
+            };
+            self.ready.remove(&oldest);
+        }
+    }
 }
 
 impl Notifications {
@@ -141,8 +172,8 @@ impl Notifications {
 
     /// The one of that edition, if it is ready.
     fn get(&self, edition: Edition) -> Option<Arc<Ready>> {
-        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.get(&edition).cloned()
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.get(edition)
     }
 
     /// What deliveries send, ready; what is not ready yet is read.
@@ -189,7 +220,7 @@ impl Notifications {
         Ok(ready)
     }
 
-    /// Makes a stored one ready. The oldest go when there are too many.
+    /// Makes a stored one ready, and keeps it.
     fn put(&self, notification: &Notification, version: Option<&Version>) -> Arc<Ready> {
         let routes = version.map_or(&notification.routes, |version| &version.routes);
         let ready = Arc::new(Ready {
@@ -202,10 +233,7 @@ impl Notifications {
         });
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let edition = (notification.id, version.map(|version| version.id));
-        kept.insert(edition, Arc::clone(&ready));
-        while kept.len() > KEPT {
-            kept.pop_first();
-        }
+        kept.put(edition, Arc::clone(&ready));
         ready
     }
 }

@@ -20,6 +20,7 @@ mod pauses;
 mod people;
 mod prefer;
 mod preflight;
+mod prepared;
 mod rig;
 mod shut;
 mod silence;
