@@ -127,11 +127,7 @@ fn heading(app_id: &str, sync: Option<&template_sync::Sync>) -> String {
 }
 
 fn row(template: &Template, message_types: &[String]) -> String {
-    let drift = match (template.gone_at, template.changed_at) {
-        (Some(_), _) => "gone",
-        (None, Some(_)) => "changed",
-        (None, None) => "",
-    };
+    let drift = template.drift().unwrap_or_default();
     // A name that WeChat gives is shown on one line, whatever it holds.
     let title = template.title.replace(char::is_control, " ");
     format!(

@@ -50,6 +50,27 @@ pub struct Template {
     pub previous_title: Option<String>,
     /// Its content before that.
     pub previous_content: Option<String>,
+    /// Its name when it was first listed, once it has changed.
+    pub first_title: Option<String>,
+    /// The same of its content.
+    pub first_content: Option<String>,
+    /// The same of its keys.
+    pub first_keys: Option<String>,
+}
+
+impl Template {
+    /// How it is not what it was when it was first listed, in a word.
+    pub fn drift(&self) -> Option<&'static str> {
+        // Set together, when it first changed.
+        let is_changed = self.changed_at.is_some()
+            && (self.first_title.as_ref() != Some(&self.title)
+                || self.first_content.as_ref() != Some(&self.content)
+                || self.first_keys.as_ref() != Some(&self.keys));
+        match self.gone_at {
+            Some(_) => Some("gone"),
+            None => is_changed.then_some("changed"),
+        }
+    }
 }
 
 /// A template to store, whole.
@@ -83,6 +104,12 @@ pub struct Row {
     pub previous_title: Option<String>,
     /// Its content before that.
     pub previous_content: Option<String>,
+    /// Its name when it was first listed, once it has changed.
+    pub first_title: Option<String>,
+    /// The same of its content.
+    pub first_content: Option<String>,
+    /// The same of its keys.
+    pub first_keys: Option<String>,
 }
 
 /// Adds or replaces templates; each may be named once.
@@ -101,17 +128,23 @@ pub fn store(conn: &mut Conn, rows: &[Row]) -> QueryResult<()> {
             ("changed_at", Column::Timestamp),
             ("previous_title", Column::Text),
             ("previous_content", Column::Text),
+            ("first_title", Column::Text),
+            ("first_content", Column::Text),
+            ("first_keys", Column::Text),
         ],
         // Without WHERE, SQLite takes ON for the beginning of a join's condition.
         sql: "INSERT INTO templates (account_id, template_id, kind, title, content, keys, first_seen_at, \
-              last_seen_at, gone_at, changed_at, previous_title, previous_content) \
+              last_seen_at, gone_at, changed_at, previous_title, previous_content, \
+              first_title, first_content, first_keys) \
               SELECT r.account_id, r.template_id, r.kind, r.title, r.content, r.keys, r.first_seen_at, \
-              r.last_seen_at, r.gone_at, r.changed_at, r.previous_title, r.previous_content \
+              r.last_seen_at, r.gone_at, r.changed_at, r.previous_title, r.previous_content, \
+              r.first_title, r.first_content, r.first_keys \
               FROM {rows} WHERE TRUE ON CONFLICT (account_id, template_id) DO UPDATE SET \
               kind = excluded.kind, title = excluded.title, content = excluded.content, \
               keys = excluded.keys, last_seen_at = excluded.last_seen_at, gone_at = excluded.gone_at, \
               changed_at = excluded.changed_at, previous_title = excluded.previous_title, \
-              previous_content = excluded.previous_content",
+              previous_content = excluded.previous_content, first_title = excluded.first_title, \
+              first_content = excluded.first_content, first_keys = excluded.first_keys",
     };
     STORE.execute(conn, rows).map(drop)
 }

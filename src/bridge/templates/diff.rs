@@ -79,6 +79,9 @@ fn fresh(account: AccountId, listed: &ListedTemplate, now: NaiveDateTime) -> Row
         changed_at: None,
         previous_title: None,
         previous_content: None,
+        first_title: None,
+        first_content: None,
+        first_keys: None,
     }
 }
 
@@ -95,7 +98,8 @@ fn is_changed(known: &Template, row: &Row) -> bool {
 }
 
 fn after(known: &Template, row: Row, now: NaiveDateTime) -> Row {
-    let (changed_at, previous_title, previous_content) = match is_changed(known, &row) {
+    let is_changed = is_changed(known, &row);
+    let (changed_at, previous_title, previous_content) = match is_changed {
         true => (
             Some(now),
             Some(known.title.clone()),
@@ -107,10 +111,19 @@ fn after(known: &Template, row: Row, now: NaiveDateTime) -> Row {
             known.previous_content.clone(),
         ),
     };
+    // Before its first change it is what it was at first.
+    let is_first = is_changed && known.changed_at.is_none();
+    let first = |known: &str, stored: &Option<String>| match is_first {
+        true => Some(known.to_owned()),
+        false => stored.clone(),
+    };
     Row {
         changed_at,
         previous_title,
         previous_content,
+        first_title: first(&known.title, &known.first_title),
+        first_content: first(&known.content, &known.first_content),
+        first_keys: first(&known.keys, &known.first_keys),
         ..row
     }
 }
@@ -129,6 +142,9 @@ fn gone(known: &Template, now: NaiveDateTime) -> Row {
         changed_at: known.changed_at,
         previous_title: known.previous_title.clone(),
         previous_content: known.previous_content.clone(),
+        first_title: known.first_title.clone(),
+        first_content: known.first_content.clone(),
+        first_keys: known.first_keys.clone(),
     }
 }
 
@@ -170,6 +186,9 @@ mod tests {
             changed_at: row.changed_at,
             previous_title: row.previous_title,
             previous_content: row.previous_content,
+            first_title: row.first_title,
+            first_content: row.first_content,
+            first_keys: row.first_keys,
         };
         rows.into_iter().map(row).collect()
     }

@@ -15,6 +15,9 @@ diesel::table! {
         changed_at -> Nullable<Timestamp>,
         previous_title -> Nullable<Text>,
         previous_content -> Nullable<Text>,
+        first_title -> Nullable<Text>,
+        first_content -> Nullable<Text>,
+        first_keys -> Nullable<Text>,
     }
 }
 

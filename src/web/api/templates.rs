@@ -53,7 +53,7 @@ struct TemplateView {
     title: String,
     content: String,
     keys: Option<Box<RawValue>>,
-    /// `changed` since it was first listed, or `gone`.
+    /// `changed` if it is not what it was when it was first listed, or `gone`.
     drift: Option<&'static str>,
     first_seen_at: DateTime<Utc>,
     last_seen_at: DateTime<Utc>,
@@ -148,11 +148,7 @@ fn show_sync(sync: template_sync::Sync) -> SyncView {
 }
 
 fn show(template: Template, message_types: Vec<String>) -> TemplateView {
-    let drift = match (template.gone_at, template.changed_at) {
-        (Some(_), _) => Some("gone"),
-        (None, Some(_)) => Some("changed"),
-        (None, None) => None,
-    };
+    let drift = template.drift();
     let previous = template.previous_title.zip(template.previous_content);
     TemplateView {
         template_id: template.template_id,

@@ -156,6 +156,44 @@ both_engines! {
         assert_eq!(two.templates(OA).await["items"][0]["drift"], Value::Null);
     }
 
+    async fn a_template_that_is_as_it_was_at_first_has_not_drifted(two: Two) {
+        let listed = |content: &str, rooms: &[&str]| TemplateSettings {
+            kind: TemplateKind::SubscribeOnce,
+            values: [("enum_string2".to_owned(), rooms.iter().map(|&room| room.to_owned()).collect())].into(),
+            ..template("S", content)
+        };
+        let (first, second, third) = ("{{thing1.DATA}}{{enum_string2.DATA}}", "{{thing3.DATA}}{{enum_string2.DATA}}", "{{thing4.DATA}}{{enum_string2.DATA}}");
+        two.world().add_template(MP, &listed(first, &["客厅"])).unwrap();
+        two.sync(MP).await;
+        let steps: [(&str, &[&str], Value, &str); 7] = [
+            (second, &["客厅"], json!("changed"), first),
+            (first, &["客厅"], Value::Null, second),
+            (first, &["客厅", "车库"], json!("changed"), first),
+            (first, &["客厅"], Value::Null, first),
+            (second, &["客厅"], json!("changed"), first),
+            (third, &["客厅"], json!("changed"), second),
+            (first, &["客厅"], Value::Null, third),
+        ];
+        for (content, rooms, drift, before) in steps {
+            two.app.advance(HOUR);
+            two.world().change_template(MP, "S", &listed(content, rooms)).unwrap();
+            assert_eq!(two.sync(MP).await["changed"], json!(["S"]), "each change is told");
+            let found = two.templates(MP).await["items"][0].clone();
+            assert_eq!((&found["drift"], &found["previous"]["content"]), (&drift, &json!(before)), "{found}");
+            assert_eq!(found["changed_at"], json!(two.app.clock.now().and_utc()));
+        }
+        // What is gone and comes back is measured by what it was at first, too.
+        two.world().remove_template(MP, "S").unwrap();
+        two.sync(MP).await;
+        assert_eq!(two.templates(MP).await["items"][0]["drift"], "gone");
+        for (content, drift) in [(second, json!("changed")), (first, Value::Null)] {
+            two.world().add_template(MP, &listed(content, &["客厅"])).unwrap();
+            two.sync(MP).await;
+            assert_eq!(two.templates(MP).await["items"][0]["drift"], drift);
+            two.world().remove_template(MP, "S").unwrap();
+        }
+    }
+
     async fn message_types_that_a_template_breaks_are_flagged_before_anyone_sends(two: Two) {
         two.world().add_template(OA, &template("A", "{{first.DATA}}{{thing1.DATA}}{{remark.DATA}}")).unwrap();
         assert_eq!(two.put_type("ping", route("A", &["thing9"])).await, json!([]), "nothing is known yet");

@@ -19,6 +19,9 @@ fn row(ground: &Ground, id: &str, content: &str) -> Row {
         changed_at: None,
         previous_title: None,
         previous_content: None,
+        first_title: None,
+        first_content: None,
+        first_keys: None,
     }
 }
 
