@@ -16,6 +16,7 @@ mod late;
 mod lifted;
 mod matrix;
 mod midnight;
+mod order;
 mod pauses;
 mod people;
 mod prefer;

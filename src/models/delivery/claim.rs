@@ -171,7 +171,7 @@ pub struct Ended {
     pub unsettled_before: NaiveDateTime,
 }
 
-/// Leases the deliveries of a lane and priority that have been due longest. The same statement says
+/// Leases the deliveries of a lane and priority that have been due longest, the oldest first. The same statement says
 /// whether each still [`holds`](Due::holds); of people who were not asked for by staff id, a second
 /// one in the same transaction.
 pub fn claim_due(conn: &mut Conn, claim: &Claim) -> QueryResult<Vec<Due>> {
@@ -191,7 +191,7 @@ pub fn claim_due(conn: &mut Conn, claim: &Claim) -> QueryResult<Vec<Due>> {
     });
     // Materialized, so that no plan can run the locking part more than once. `due_at` stays, as it is
     // in an index: a claim that writes none is half as expensive, and steps over what is under way.
-    let mut due = sql_query(format!(
+    let mut due: Vec<Due> = sql_query(format!(
         "WITH due AS MATERIALIZED ( \
              SELECT id FROM deliveries WHERE due_at IS NOT NULL \
              AND COALESCE(account_id, 0) = {lane} AND priority = {rank} \
@@ -215,6 +215,8 @@ pub fn claim_due(conn: &mut Conn, claim: &Claim) -> QueryResult<Vec<Due>> {
 pub struct Claimed {
     id: DeliveryId,
     attempt: i32,
+    // The statement returns them as its plan likes. Of two to one person the older goes first.
+    due.sort_unstable_by_key(|one| one.id);
     #[serde(serialize_with = "timestamp")]
     leased_until: NaiveDateTime,
 }
