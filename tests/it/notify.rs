@@ -25,6 +25,7 @@ mod prepared;
 mod rig;
 mod shut;
 mod silence;
+mod spoilt;
 mod there;
 mod today;
 mod trouble;

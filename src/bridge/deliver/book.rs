@@ -153,7 +153,7 @@ impl Book {
                     self.unfollowed.push(Unfollowed {
                         delivery: due.id,
                         identity,
-                        number: due.attempts - due.spent,
+                        number: due.number(),
                         doubted,
                     });
                 }
@@ -236,12 +236,16 @@ impl Book {
 
 /// The try with the mini-program, where the message then went without it, or was to.
 fn with_link_refused(
+        let is_spoilt = failure
+            .as_ref()
+            .is_some_and(|failure| failure.whole_account);
     due: &Due,
     claimed_at: NaiveDateTime,
     (refused_at, failure): (NaiveDateTime, Failure),
     then: &str,
 ) -> NewAttempt {
     let mut refused = an_attempt(due, (claimed_at, refused_at), Some(failure));
+            spoilt: i32::from(is_spoilt),
     if let Some(detail) = &mut refused.detail {
         detail.push_str(then);
     }
@@ -411,3 +415,4 @@ pub(super) fn lost(due: &Due, now: NaiveDateTime) -> NewAttempt {
         ..an_attempt(due, (due.unsettled_since, now), None)
     }
 }
+        spoilt: 0,

@@ -44,8 +44,10 @@ pub(super) struct Limits {
 /// One try of a delivery.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Try {
-    /// From 1, and from 1 again after a retry by hand.
+    /// From 1, and from 1 again after a retry by hand; without those that the account spoilt.
     pub(super) number: i32,
+    /// The same with those.
+    pub(super) of_all: i32,
     /// When the delivery's tries began.
     pub(super) begun_at: NaiveDateTime,
     /// When it was claimed.
@@ -166,7 +168,11 @@ impl Try {
                 None => Next::Failed { reason },
             };
         }
-        let due_at = self.due_at(failure.remedy, limits, jitter);
+        let number = match failure.whole_account {
+            true => self.of_all,
+            false => self.number,
+        };
+        let due_at = self.due_at(failure.remedy, number, limits, jitter);
         match unsettled_since {
             Some(since) if due_at > self.last_planned(since) => Next::Unknown {
                 reason: Reason::Unsettled,
@@ -211,7 +217,9 @@ impl Try {
             };
         }
         Next::Again {
-            due_at: self.due_at(Remedy::Retry, limits, jitter).min(last),
+            due_at: self
+                .due_at(Remedy::Retry, self.number, limits, jitter)
+                .min(last),
             unsettled_since: Some(self.unsettled_since),
         }
     }
@@ -224,9 +232,10 @@ impl Try {
         }
     }
 
-    fn due_at(&self, remedy: Remedy, limits: &Limits, jitter: f64) -> NaiveDateTime {
+    /// When to try again after so many tries.
+    fn due_at(&self, remedy: Remedy, number: i32, limits: &Limits, jitter: f64) -> NaiveDateTime {
         let now = self.finished_at;
-        let pause = limits.backoff.pause(self.number - 1, jitter);
+        let pause = limits.backoff.pause(number - 1, jitter);
         match remedy {
             Remedy::Midnight => {
                 let spread = TimeDelta::milliseconds((AFTER_MIDNIGHT * 1_000.0 * jitter) as i64);
@@ -241,7 +250,7 @@ impl Try {
         }
     }
 
-    /// Where WeChat refuses the account, the tries of one message are no measure.
+    /// Where WeChat refuses the account, the tries of one message are no measure, now or later.
     fn is_last(&self, limits: &Limits, whole_account: bool) -> bool {
         let enough = self.number >= limits.max_attempts && !whole_account;
         enough || self.finished_at - self.begun_at >= limits.max_age

@@ -357,7 +357,8 @@ fn account_of<'a>(due: &Due, gathered: &'a Gathered) -> Option<&'a Arc<OpenAccou
 
 fn a_try(due: &Due, claimed_at: NaiveDateTime, channel: Channel) -> Try {
     Try {
-        number: due.attempts - due.spent,
+        number: due.number(),
+        of_all: due.attempts - due.spent,
         begun_at: due.begun_at,
         started_at: claimed_at,
         finished_at: claimed_at,

@@ -71,6 +71,7 @@ diesel::table! {
         created_at -> Timestamp,
         routes_id -> Nullable<BigInt>,
         first_answer -> Nullable<Text>,
+        spoilt -> Integer,
     }
 }
 

@@ -73,7 +73,7 @@ pub fn requeue(conn: &mut Conn, rows: &[Again<'_>]) -> QueryResult<Vec<DeliveryI
               staff_id = r.staff_id, staff_name = r.staff_name, account_id = r.account_id, \
               identity_id = r.identity_id, openid = r.openid, route = r.route, \
               considered = r.considered, routes_id = r.routes_id, \
-              first_answer = COALESCE(deliveries.first_answer, r.first_answer), spent = deliveries.attempts, begun_at = r.now, \
+              first_answer = COALESCE(deliveries.first_answer, r.first_answer), spent = deliveries.attempts, spoilt = 0, begun_at = r.now, \
               due_at = r.now, leased_until = NULL, unsettled_since = NULL, msgid = NULL, \
               sent_at = NULL, finished_at = NULL FROM {rows} WHERE deliveries.id = r.id \
               AND deliveries.state = r.was AND deliveries.attempts = r.attempts \

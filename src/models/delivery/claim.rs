@@ -54,6 +54,9 @@ pub struct Due {
     /// Tries before it was last retried by hand.
     #[diesel(sql_type = Integer)]
     pub spent: i32,
+    /// Those since then that the account spoilt: they are no measure of the message.
+    #[diesel(sql_type = Integer)]
+    pub spoilt: i32,
     /// When its tries began: its age counts from here.
     #[diesel(sql_type = Timestamp)]
     pub begun_at: NaiveDateTime,
@@ -81,6 +84,12 @@ impl Due {
     /// What it sends.
     pub fn edition(&self) -> Edition {
         (self.notification_id, self.routes_id)
+    }
+
+    /// Which try of the message it is, from 1, and from 1 again after a retry by hand, without those
+    /// that the account spoilt.
+    pub fn number(&self) -> i32 {
+        self.attempts - self.spent - self.spoilt
     }
 
     /// Whether an earlier try may have been taken; the claim was at `claimed_at`. One that is dated
@@ -200,12 +209,14 @@ pub fn claim_due(conn: &mut Conn, claim: &Claim) -> QueryResult<Vec<Due>> {
          ) UPDATE deliveries SET leased_until = '{leased_until}', attempts = attempts + 1, \
          unsettled_since = COALESCE(unsettled_since, '{now}') \
          WHERE id IN (SELECT id FROM due) RETURNING id, notification_id, staff_id, recipient, \
-         staff_name, account_id, identity_id, openid, route, attempts, leased_until, unsettled_since, spent, begun_at, \
+         staff_name, account_id, identity_id, openid, route, attempts, leased_until, unsettled_since, spent, spoilt, begun_at, \
          cancelled_at, routes_id, CASE WHEN reason = '{WAITING_FOR_CONSENT}' THEN detail END AS awaits, \
          CASE WHEN reason = '{WAITING_FOR_CONSENT}' THEN considered END AS considered, \
          (recipient IS NOT NULL OR {HOLDS}) AS holds, sent_at IS NOT NULL AS begun"
     ))
     .load(conn)?;
+    // The statement returns them as its plan likes. Of two to one person the older goes first.
+    due.sort_unstable_by_key(|one| one.id);
     look_for_people(conn, &mut due)?;
     Ok(due)
 }
@@ -215,8 +226,6 @@ pub fn claim_due(conn: &mut Conn, claim: &Claim) -> QueryResult<Vec<Due>> {
 pub struct Claimed {
     id: DeliveryId,
     attempt: i32,
-    // The statement returns them as its plan likes. Of two to one person the older goes first.
-    due.sort_unstable_by_key(|one| one.id);
     #[serde(serialize_with = "timestamp")]
     leased_until: NaiveDateTime,
 }
@@ -345,7 +354,7 @@ pub fn resume_asked(conn: &mut Conn, ids: &[IdentityId], now: NaiveDateTime) -> 
         "WITH waiting AS MATERIALIZED ( \
              SELECT id FROM deliveries WHERE identity_id IN ({ids}) \
              AND reason = 'not_following' AND due_at IS NOT NULL AND due_at > '{time}' \
-             AND state = 'queued' AND unsettled_since IS NULL AND attempts <= spent + 1 {lock} \
+             AND state = 'queued' AND unsettled_since IS NULL AND attempts <= spent + spoilt + 1 {lock} \
          ) UPDATE deliveries SET due_at = '{time}' WHERE id IN (SELECT id FROM waiting)"
     ))
     .execute(conn)

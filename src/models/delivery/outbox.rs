@@ -57,9 +57,16 @@ pub struct Outcome {
         skip_serializing_if = "Option::is_none"
     )]
     pub finished_at: Option<NaiveDateTime>,
+    /// 1 if the account spoilt the try, which then does not count against the message.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub spoilt: i32,
     /// Now.
     #[serde(skip)]
     pub now: NaiveDateTime,
+}
+
+fn is_zero(number: &i32) -> bool {
+    *number == 0
 }
 
 /// A message whose receipt may have come before it was recorded.
@@ -85,11 +92,13 @@ pub fn record(conn: &mut Conn, rows: &[Outcome]) -> QueryResult<usize> {
             ("msgid", Kind::BigInt),
             ("sent_at", Kind::Timestamp),
             ("finished_at", Kind::Timestamp),
+            ("spoilt", Kind::Integer),
         ],
         sql: "UPDATE deliveries SET state = r.state, reason = r.reason, detail = r.detail, \
               due_at = r.due_at, leased_until = NULL, \
               unsettled_since = r.unsettled_since, msgid = r.msgid, \
-              sent_at = r.sent_at, finished_at = r.finished_at FROM {rows} \
+              sent_at = r.sent_at, finished_at = r.finished_at, \
+              spoilt = deliveries.spoilt + COALESCE(r.spoilt, 0) FROM {rows} \
               WHERE deliveries.id = r.id AND ( \
                   deliveries.state = 'queued' \
                   AND (deliveries.attempts = r.attempt OR r.state IN ('sent', 'delivered')) \

@@ -67,7 +67,7 @@ pub fn replan(conn: &mut Conn, rows: &[Replanned<'_>]) -> QueryResult<usize> {
         sql: "UPDATE deliveries SET staff_id = r.staff_id, staff_name = r.staff_name, \
               account_id = r.account_id, identity_id = r.identity_id, openid = r.openid, \
               route = r.route, considered = r.considered, reason = r.reason, detail = r.detail, \
-              attempts = deliveries.attempts - 1, spent = deliveries.attempts - 1, \
+              attempts = deliveries.attempts - 1, spent = deliveries.attempts - 1, spoilt = 0, \
               begun_at = COALESCE(r.begun_at, deliveries.begun_at), due_at = r.due_at, \
               leased_until = NULL, unsettled_since = NULL, \
               first_answer = COALESCE(deliveries.first_answer, r.first_answer) \

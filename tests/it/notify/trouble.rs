@@ -73,6 +73,7 @@ both_engines! {
             msgid,
             sent_at: Some(now),
             finished_at: None,
+            spoilt: 0,
             now,
         };
         for (row, state, msgid) in [

@@ -50,6 +50,7 @@ pub(super) fn sent(due: &Due, msgid: i64) -> Outcome {
         msgid: Some(msgid),
         sent_at: Some(at(1)),
         finished_at: None,
+        spoilt: 0,
         now: at(1),
     }
 }

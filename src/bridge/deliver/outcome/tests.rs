@@ -31,6 +31,7 @@ fn limits() -> Limits {
 fn first_try() -> Try {
     Try {
         number: 1,
+        of_all: 1,
         begun_at: at(0, 0),
         started_at: at(0, 0),
         finished_at: at(0, 0),
@@ -298,6 +299,21 @@ fn there_is_an_end_to_trying() {
     assert!(matches!(
         many.after(&refused(40164), &limits(), 0.0),
         Next::Again { .. }
+    ));
+    // Nor is it afterwards: what failed before was the account.
+    let first = Try {
+        of_all: 40,
+        ..first_try()
+    };
+    let soon = at(0, 0) + TimeDelta::seconds(2);
+    assert!(matches!(
+        first.after(&refused(-1), &limits(), 1.0),
+        Next::Again { due_at, .. } if due_at == soon
+    ));
+    let late = at(0, 0) + TimeDelta::seconds(300);
+    assert!(matches!(
+        first.after(&refused(40164), &limits(), 1.0),
+        Next::Again { due_at, .. } if due_at >= late
     ));
     let old = Try {
         started_at: at(0, 0) + TimeDelta::days(1),
