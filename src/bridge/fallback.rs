@@ -169,7 +169,7 @@ fn store(
                 considered,
                 routes_id: halted.routes_id,
                 first_answer: None,
-                now,
+                due_at: now,
             }),
             // One that is still queued keeps trying its own route.
             None if halted.state == DeliveryState::Queued => {}

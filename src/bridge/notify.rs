@@ -33,7 +33,7 @@ use crate::models::delivery::{self, DeliveryState, End};
 use crate::models::message_type;
 use crate::models::notification::{self, NewNotification};
 
-pub use again::{MAX_RETRIED, RETRIABLE, Refused, Retried};
+pub use again::{MAX_RETRIED, RETRIABLE, Refused, Retried, Taken};
 pub use answers::Brought;
 pub use outcomes::{MAX_AWAITED, MAX_WAIT_SECONDS, Outcome};
 pub use people::MAX_CODES;

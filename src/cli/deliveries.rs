@@ -180,6 +180,9 @@ async fn retry(
         sum.taken,
         sum.refused
     );
+    if sum.waiting > 0 {
+        say!("{:>8}  wait for their send_at", sum.waiting);
+    }
     for (reason, (count, detail)) in &sum.reasons {
         say!("{count:>8}  {reason}: {detail}");
     }
@@ -190,6 +193,7 @@ async fn retry(
 #[derive(Default)]
 struct Sum {
     taken: usize,
+    waiting: usize,
     refused: usize,
     /// How many, and the sentence of one of them.
     reasons: BTreeMap<&'static str, (usize, String)>,
@@ -207,6 +211,7 @@ impl Sum {
         let retry = bridge.retry_deliveries(project, filter.clone(), MAX_RETRIED, even_if_sent);
         let retried = retry.await?;
         self.taken += retried.taken.len();
+        self.waiting += retried.waiting;
         self.refused += retried.refused.len();
         for refused in retried.refused {
             let entry = self.reasons.entry(refused.reason);

@@ -18,6 +18,7 @@ mod queue;
 mod reason;
 mod replan;
 mod search;
+mod told;
 
 use std::borrow::Cow;
 
@@ -50,6 +51,7 @@ pub use queue::{COUNTED, QueueState, queue_lengths};
 pub use reason::{AtFault, Reason};
 pub use replan::{Parted, Replanned, part, replan};
 pub use search::{Filter, latest_of_staff, search};
+pub use told::{Told, keep_told};
 
 /// What a delivery sends: a notification, over the routes that it was accepted with or, after a retry
 /// by hand, over those that its message type had then.

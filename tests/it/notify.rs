@@ -1,6 +1,7 @@
 //! Notifying: who is accepted, what is sent, and what is recorded when something goes wrong.
 
 mod accept;
+mod again;
 mod budgets;
 mod clock;
 mod consent_wait;

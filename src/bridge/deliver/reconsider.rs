@@ -19,7 +19,7 @@ use crate::db::Conn;
 use crate::ids::{DeliveryId, ProjectId};
 use crate::models::attempt;
 use crate::models::delivery::{
-    self, Answered, DeliveryState, Due, Edition, End, Parted, Replanned, WAITING_FOR_CONSENT,
+    self, Answered, DeliveryState, Due, Edition, End, Parted, Replanned, Told, WAITING_FOR_CONSENT,
 };
 
 /// What was done of a batch.
@@ -74,6 +74,9 @@ pub(super) fn reconsider(
         let end = ready.and_then(|ready| ready.expires_at);
         due.cancelled_at.is_some() || end.is_some_and(|end| end <= now)
     };
+    let over = due.iter().filter(|due| is_over(due));
+    let told: Vec<Told> = over.filter_map(told).collect();
+    delivery::keep_told(conn, &told)?;
     let again: Vec<Due> = due
         // What is not stored any more fails where it is tried.
         .extract_if(.., |due| {
@@ -225,6 +228,14 @@ fn answered(due: &Due) -> Option<String> {
     let (reason, detail) = (Some(WAITING_FOR_CONSENT), due.awaits.as_deref());
     let answered = Answered::of(DeliveryState::Queued, reason, detail);
     due.awaits.is_some().then(|| answered.to_json())
+}
+
+/// The same of one that will end.
+fn told(due: &Due) -> Option<Told> {
+    Some(Told {
+        id: due.id,
+        first_answer: answered(due)?,
+    })
 }
 
 /// The first route to plan over: where the person was tried on one before, they are not again.

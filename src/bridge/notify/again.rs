@@ -35,11 +35,22 @@ pub const RETRIABLE: &[DeliveryState] = &[
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Retried {
     /// Those that are sent anew, newest first.
-    pub taken: Vec<DeliveryId>,
+    pub taken: Vec<Taken>,
+    /// How many of those wait for their `send_at`.
+    pub waiting: usize,
     /// Those that are not.
     pub refused: Vec<Refused>,
     /// The last one looked at, if there may be more behind it, also where none was found.
     pub last: Option<DeliveryId>,
+}
+
+/// A delivery that is sent anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Taken {
+    /// The delivery.
+    pub id: DeliveryId,
+    /// When it is sent, UTC.
+    pub due_at: NaiveDateTime,
 }
 
 /// Why a delivery is not sent anew.
@@ -132,12 +143,17 @@ fn retry(
     let taken: HashSet<DeliveryId> = delivery::requeue(conn, &plan.again)?.into_iter().collect();
     for row in &plan.again {
         match taken.contains(&row.id) {
-            true => retried.taken.push(row.id),
+            true => retried.taken.push(Taken {
+                id: row.id,
+                due_at: row.due_at,
+            }),
             false => retried.refuse(row.id, "changed_meanwhile", CHANGED.to_owned()),
         }
     }
     delivery::explain_again(conn, &plan.explained)?;
-    retried.taken.sort_unstable_by(|a, b| b.cmp(a));
+    retried.taken.sort_unstable_by(|a, b| b.id.cmp(&a.id));
+    let waiting = retried.taken.iter().filter(|one| one.due_at > now);
+    retried.waiting = waiting.count();
     Ok(retried)
 }
 
@@ -269,6 +285,8 @@ struct Ready {
     senders: Vec<Sender>,
     /// The routes that this is made of, if they are not the notification's own.
     routes_id: Option<VersionId>,
+    /// When it is sent: at its `send_at`, if that is still to come.
+    due_at: NaiveDateTime,
 }
 
 /// What a notification sends, and its deliveries.
@@ -289,7 +307,7 @@ fn plan_all<'a>(
                 senders: &ready.senders,
                 from: 0,
             };
-            ((delivery, ready.routes_id), asked)
+            ((delivery, ready), asked)
         })
     });
     let (deliveries, asked): (Vec<_>, Vec<Asked<'_>>) = each.unzip();
@@ -299,8 +317,8 @@ fn plan_all<'a>(
         explained: Vec::new(),
         now,
     };
-    for ((delivery, routes_id), decision) in deliveries.into_iter().zip(decided) {
-        plan.enter(delivery, routes_id, decision, retried);
+    for ((delivery, ready), decision) in deliveries.into_iter().zip(decided) {
+        plan.enter(delivery, ready, decision, retried);
     }
     Ok(plan)
 }
@@ -368,6 +386,7 @@ fn ready(
             prepared,
             senders,
             routes_id,
+            due_at: notification.send_at.map_or(now, |time| time.max(now)),
         })
     };
     usable().map_err(|error| unusable(&error))
@@ -384,7 +403,7 @@ impl<'a> Plan<'a> {
     fn enter(
         &mut self,
         delivery: &Delivery,
-        routes_id: Option<VersionId>,
+        ready: &Ready,
         decision: Decision<'a>,
         retried: &mut Retried,
     ) {
@@ -401,9 +420,9 @@ impl<'a> Plan<'a> {
                 openid: to.openid.as_deref(),
                 route,
                 considered,
-                routes_id,
+                routes_id: ready.routes_id,
                 first_answer: Some(delivery.answered()),
-                now: self.now,
+                due_at: ready.due_at,
             }),
             Err((reason, detail)) => {
                 retried.refuse(delivery.id, reason, detail.clone());

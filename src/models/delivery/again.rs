@@ -39,9 +39,9 @@ pub struct Again<'a> {
     pub routes_id: Option<VersionId>,
     /// What the app was told of it, if that is not to be seen any more.
     pub first_answer: Option<String>,
-    /// Now.
+    /// When it is due, and its tries begin.
     #[serde(serialize_with = "timestamp")]
-    pub now: NaiveDateTime,
+    pub due_at: NaiveDateTime,
 }
 
 #[derive(QueryableByName)]
@@ -50,7 +50,7 @@ struct Taken {
     id: DeliveryId,
 }
 
-/// Puts deliveries back, due at once, with all tries and all time before them. Returns those that
+/// Puts deliveries back, with all tries and all time before them. Returns those that
 /// were still as they had been.
 pub fn requeue(conn: &mut Conn, rows: &[Again<'_>]) -> QueryResult<Vec<DeliveryId>> {
     const REQUEUE: Batch = Batch {
@@ -67,14 +67,14 @@ pub fn requeue(conn: &mut Conn, rows: &[Again<'_>]) -> QueryResult<Vec<DeliveryI
             ("considered", Kind::Text),
             ("routes_id", Kind::BigInt),
             ("first_answer", Kind::Text),
-            ("now", Kind::Timestamp),
+            ("due_at", Kind::Timestamp),
         ],
         sql: "UPDATE deliveries SET state = 'queued', reason = NULL, detail = NULL, \
               staff_id = r.staff_id, staff_name = r.staff_name, account_id = r.account_id, \
               identity_id = r.identity_id, openid = r.openid, route = r.route, \
               considered = r.considered, routes_id = r.routes_id, \
-              first_answer = COALESCE(deliveries.first_answer, r.first_answer), spent = deliveries.attempts, spoilt = 0, begun_at = r.now, \
-              due_at = r.now, leased_until = NULL, unsettled_since = NULL, msgid = NULL, \
+              first_answer = COALESCE(deliveries.first_answer, r.first_answer), spent = deliveries.attempts, spoilt = 0, \
+              begun_at = r.due_at, due_at = r.due_at, leased_until = NULL, unsettled_since = NULL, msgid = NULL, \
               sent_at = NULL, finished_at = NULL FROM {rows} WHERE deliveries.id = r.id \
               AND deliveries.state = r.was AND deliveries.attempts = r.attempts \
               RETURNING deliveries.id",

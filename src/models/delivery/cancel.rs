@@ -3,7 +3,7 @@
 use chrono::NaiveDateTime;
 use diesel::prelude::*;
 
-use super::DeliveryState;
+use super::{Answered, DeliveryState, Told, WAITING_FOR_CONSENT, keep_told};
 use crate::db::{Conn, schema::deliveries};
 use crate::ids::{DeliveryId, NotificationId};
 
@@ -27,6 +27,13 @@ pub fn cancel(
             .for_update()
             .load::<DeliveryId>(conn)?;
     }
+    let waiting: Vec<(DeliveryId, Option<String>)> = queued()
+        .filter(deliveries::reason.eq(WAITING_FOR_CONSENT))
+        .filter(deliveries::first_answer.is_null())
+        .select((deliveries::id, deliveries::detail))
+        .load(conn)?;
+    let waiting: Vec<Told> = waiting.into_iter().map(told).collect();
+    keep_told(conn, &waiting)?;
     // A claim sets `unsettled_since` and holds the row meanwhile, so one of the two comes first.
     let cancelled = diesel::update(queued().filter(deliveries::unsettled_since.is_null()))
         .set((
@@ -42,4 +49,13 @@ pub fn cancel(
         .set(deliveries::cancelled_at.eq(now))
         .execute(conn)?;
     Ok(cancelled)
+}
+
+/// What the app was told of a delivery that waits for consent.
+fn told((id, detail): (DeliveryId, Option<String>)) -> Told {
+    let (reason, detail) = (Some(WAITING_FOR_CONSENT), detail.as_deref());
+    Told {
+        id,
+        first_answer: Answered::of(DeliveryState::Queued, reason, detail).to_json(),
+    }
 }

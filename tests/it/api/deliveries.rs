@@ -149,7 +149,7 @@ both_engines! {
         two.app.post(&two.other, &path, json!({})).await.refused(404, "not_found", "");
         world.set_receipt(OA, None, prompt()).unwrap();
         let taken = two.app.post(&two.key, &path, json!({})).await.ok(202);
-        assert_eq!(taken, json!({"id": failed["id"], "state": "queued"}));
+        assert_eq!(taken, json!({"id": failed["id"], "state": "queued", "next_attempt_at": two.app.clock.now().and_utc()}));
         let again = two.app.post(&two.key, &path, json!({})).await.refused(409, "not_retryable", "");
         assert!(again["detail"].as_str().unwrap().contains("still_queued"), "{again}");
         two.app.drain().await;
@@ -190,7 +190,7 @@ both_engines! {
         let refused = two.app.post(&two.key, &path, json!({})).await.refused(409, "not_retryable", "");
         assert!(refused["detail"].as_str().unwrap().contains("even_if_sent"), "{refused}");
         let bulk = two.app.post(&two.key, "/deliveries/retry", json!({"staff_id": "s1"})).await.ok(202);
-        assert_eq!(bulk, json!({"taken": 0, "not_taken": 1, "reasons": {"may_have_been_sent": 1}, "next_cursor": null}));
+        assert_eq!(bulk, json!({"taken": 0, "waiting": 0, "not_taken": 1, "reasons": {"may_have_been_sent": 1}, "next_cursor": null}));
         two.app.drain().await;
         assert_eq!(world.messages().len(), 1);
         world.set_receipt(OA, None, prompt()).unwrap();

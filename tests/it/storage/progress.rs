@@ -176,7 +176,7 @@ impl Player {
             considered: None,
             routes_id: None,
             first_answer: None,
-            now: at(self.now),
+            due_at: at(self.now),
         }
     }
 
@@ -210,7 +210,7 @@ impl Player {
                 considered: None,
                 routes_id: None,
                 first_answer: None,
-                now: at(self.now),
+                due_at: at(self.now),
             })
             .collect();
         delivery::end(conn, &ended)?;

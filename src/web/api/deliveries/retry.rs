@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Json, Path};
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::filter::Wanted;
@@ -50,6 +51,8 @@ pub(in crate::web::api) struct Many {
 pub(in crate::web::api) struct Queued {
     id: DeliveryId,
     state: DeliveryState,
+    /// When it is sent: now, or at the notification's `send_at`.
+    next_attempt_at: DateTime<Utc>,
 }
 
 /// What became of a retry in bulk.
@@ -57,6 +60,8 @@ pub(in crate::web::api) struct Queued {
 pub(in crate::web::api) struct Answer {
     /// How many are sent anew.
     taken: usize,
+    /// How many of those wait for their `send_at`.
+    waiting: usize,
     /// How many were looked at and are not.
     not_taken: usize,
     /// Those by why.
@@ -65,7 +70,7 @@ pub(in crate::web::api) struct Answer {
     next_cursor: Option<String>,
 }
 
-/// `POST /deliveries/{id}/retry`: 202 once it is due again.
+/// `POST /deliveries/{id}/retry`: 202 once it is queued again.
 pub(in crate::web::api) async fn one(
     state: Data<State>,
     caller: Caller,
@@ -85,14 +90,18 @@ pub(in crate::web::api) async fn one(
         let detail = format!("{} ({})", refused.detail, refused.reason);
         return Err(Problem::new(Code::NotRetryable, detail));
     }
-    if retried.taken.is_empty() {
+    let Some(taken) = retried.taken.first() else {
         return Err(Problem::not_found("delivery"));
-    }
-    let state = DeliveryState::Queued;
-    Ok((Json(Queued { id, state }), StatusCode::ACCEPTED))
+    };
+    let queued = Queued {
+        id,
+        state: DeliveryState::Queued,
+        next_attempt_at: taken.due_at.and_utc(),
+    };
+    Ok((Json(queued), StatusCode::ACCEPTED))
 }
 
-/// `POST /deliveries/retry`: 202 with how many of those that match are due again.
+/// `POST /deliveries/retry`: 202 with how many of those that match are queued again.
 pub(in crate::web::api) async fn many(
     state: Data<State>,
     caller: Caller,
@@ -139,6 +148,7 @@ pub(in crate::web::api) async fn many(
     }
     let answer = Answer {
         taken: retried.taken.len(),
+        waiting: retried.waiting,
         not_taken: retried.refused.len(),
         reasons,
         next_cursor: retried
