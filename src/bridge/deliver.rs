@@ -31,6 +31,7 @@ mod record;
 mod renewal;
 mod restricted;
 mod resume;
+mod second_look;
 mod send;
 mod slots;
 
@@ -72,6 +73,7 @@ use lane::Slot;
 use outcome::Limits;
 use pause::Tally;
 use permits::{Permit, Permits};
+use second_look::Looks;
 
 /// Why deliveries could not be sent.
 #[derive(Debug, Error)]
@@ -111,6 +113,8 @@ struct Gathered {
     batch: Batch,
     endpoints: Endpoints,
     limits: Limits,
+    /// What became of them while they waited.
+    looks: Looks,
     /// Why no try can begin that is marked when it does.
     no_token: Option<Arc<TokenError>>,
 }
@@ -220,9 +224,15 @@ impl Bridge {
             for due in group {
                 let permit = match permits.of(due) {
                     Permit::InTurn => self.permit_in_turn(due, claimed_at, gathered).await,
-                    permit => permit,
+                    permit => Ok(permit),
                 };
-                let tried = self.attempt(due, claimed_at, gathered, permit).await;
+                let (permit, tried) = match permit {
+                    Ok(permit) => {
+                        let tried = self.attempt(due, claimed_at, gathered, permit).await;
+                        (permit, tried)
+                    }
+                    Err(stopped) => (Permit::InTurn, stopped),
+                };
                 done.push((due, permit, tried));
             }
             done
@@ -344,6 +354,7 @@ impl Bridge {
                     batch,
                     endpoints: Endpoints::default(),
                     limits,
+                    looks: Looks::new(now),
                     no_token: None,
                 };
                 return Ok(Next::Batch(Box::new((slot, gathered))));

@@ -7,6 +7,7 @@ mod share;
 
 use std::collections::HashMap;
 use std::convert::Infallible;
+use std::future::ready;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -100,7 +101,7 @@ impl Tokens {
         F: Fn(AccessToken) -> R,
         R: Future<Output = Result<T, CallError>>,
     {
-        let called = self.call_unless(account, name, || None::<Infallible>, call);
+        let called = self.call_unless(account, name, || ready(None::<Infallible>), call);
         match called.await {
             Ok(result) => result,
             Err(never) => match never {},
@@ -111,14 +112,15 @@ impl Tokens {
     ///
     /// # Errors
     /// That reason.
-    pub async fn call_unless<T, S, F, R>(
+    pub async fn call_unless<T, S, L, F, R>(
         &self,
         account: &OpenAccount,
         name: &'static str,
-        stop: impl Fn() -> Option<S>,
+        stop: impl Fn() -> L,
         call: F,
     ) -> Result<Result<T, TokenError>, S>
     where
+        L: Future<Output = Option<S>>,
         F: Fn(AccessToken) -> R,
         R: Future<Output = Result<T, CallError>>,
     {
@@ -128,7 +130,7 @@ impl Tokens {
                 Ok(token) => token,
                 Err(error) => return Ok(Err(error)),
             };
-            if let Some(reason) = stop() {
+            if let Some(reason) = stop().await {
                 return Err(reason);
             }
             let result = call(token.value).await;

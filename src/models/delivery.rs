@@ -19,6 +19,7 @@ mod reason;
 mod replan;
 mod search;
 mod told;
+mod withdrawn;
 
 use std::borrow::Cow;
 
@@ -52,6 +53,7 @@ pub use reason::{AtFault, Reason};
 pub use replan::{Parted, Replanned, part, replan};
 pub use search::{Filter, latest_of_staff, search};
 pub use told::{Told, keep_told};
+pub use withdrawn::{Going, Withdrawn, withdrawn};
 
 /// What a delivery sends: a notification, over the routes that it was accepted with or, after a retry
 /// by hand, over those that its message type had then.

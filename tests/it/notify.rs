@@ -31,4 +31,5 @@ mod there;
 mod today;
 mod trouble;
 mod ways;
+mod withdrawn;
 mod words;

@@ -172,6 +172,13 @@ impl Book {
                 self.attempts
                     .push(with_link_refused(due, claimed_at, with_link, NOT_WITHOUT));
             }
+            done => self.untried(due, claimed_at, done),
+        }
+    }
+
+    /// What came of one that was not tried.
+    fn untried(&mut self, due: &Due, claimed_at: NaiveDateTime, done: Done) {
+        match done {
             Done::Postponed { due_at, pause } => {
                 self.far.extend(pause.call.map(|call| (call, pause.reason)));
                 self.postponed.push(Postponed {
@@ -191,20 +198,28 @@ impl Book {
                 finished_at: Some(claimed_at),
                 ..blank(due, claimed_at)
             }),
-            Done::Withdrawn { state } => self.outcomes.push(withdrawn(state, due, claimed_at)),
+            Done::Withdrawn { state, at } => {
+                self.outcomes.push(withdrawn(state, due, (claimed_at, at)));
+            }
+            Done::GivenBack { due_at } => {
+                self.postponed.push(Postponed::new(due, claimed_at, due_at));
+            }
             Done::GivenUp { pause } => self.outcomes.push(given_up(pause, due, claimed_at)),
+            Done::Tried { .. } | Done::Halfway { .. } => {}
         }
     }
 
     /// What came of one that was tried with its mini-program, and then not without it.
     fn halfway(&mut self, due: &Due, claimed_at: NaiveDateTime, then: Done, routes: &[Route]) {
-        let Done::Postponed { due_at, pause } = then else {
-            return self.enter(due, claimed_at, then, routes);
+        let (due_at, pause) = match then {
+            Done::Postponed { due_at, pause } => (due_at, Some(pause)),
+            Done::GivenBack { due_at } => (due_at, None),
+            then => return self.enter(due, claimed_at, then, routes),
         };
         // It was a try, and keeps its number.
         self.outcomes.push(Outcome {
-            reason: Some(pause.reason),
-            detail: Some(pause.detail),
+            reason: pause.as_ref().map(|pause| pause.reason),
+            detail: pause.map(|pause| pause.detail),
             due_at: Some(due_at),
             unsettled_since: due.is_unsettled(claimed_at).then_some(due.unsettled_since),
             ..blank(due, claimed_at)
@@ -221,12 +236,16 @@ impl Book {
         failure: Option<Failure>,
     ) {
         let pending = failure.as_ref().map(|failure| failure.reason);
+        let is_spoilt = failure
+            .as_ref()
+            .is_some_and(|failure| failure.whole_account);
         let detail = failure.as_ref().map(|failure| failure.detail.clone());
         let times = (started_at, finished_at);
         self.attempts.push(an_attempt(due, times, failure));
         let row = Outcome {
             msgid,
             detail,
+            spoilt: i32::from(is_spoilt),
             ..blank(due, finished_at)
         };
         self.outcomes
@@ -236,16 +255,12 @@ impl Book {
 
 /// The try with the mini-program, where the message then went without it, or was to.
 fn with_link_refused(
-        let is_spoilt = failure
-            .as_ref()
-            .is_some_and(|failure| failure.whole_account);
     due: &Due,
     claimed_at: NaiveDateTime,
     (refused_at, failure): (NaiveDateTime, Failure),
     then: &str,
 ) -> NewAttempt {
     let mut refused = an_attempt(due, (claimed_at, refused_at), Some(failure));
-            spoilt: i32::from(is_spoilt),
     if let Some(detail) = &mut refused.detail {
         detail.push_str(then);
     }
@@ -358,9 +373,13 @@ const TOO_LATE: &str = "A send was interrupted, and WeChat may have taken the me
                         be tried again without the risk of notifying twice.";
 
 /// A delivery that is not to be sent any more, unless an earlier try sent it.
-fn withdrawn(state: DeliveryState, due: &Due, now: NaiveDateTime) -> Outcome {
+fn withdrawn(
+    state: DeliveryState,
+    due: &Due,
+    (claimed_at, now): (NaiveDateTime, NaiveDateTime),
+) -> Outcome {
     let (state, reason, detail) = match state {
-        _ if due.is_unsettled(now) => (
+        _ if due.is_unsettled(claimed_at) => (
             DeliveryState::Unknown,
             Reason::Unsettled,
             "A send was interrupted or not answered, and the message may have been taken. It was \
@@ -400,6 +419,7 @@ fn blank(due: &Due, now: NaiveDateTime) -> Outcome {
         msgid: None,
         sent_at: None,
         finished_at: None,
+        spoilt: 0,
         now,
     }
 }
@@ -415,4 +435,3 @@ pub(super) fn lost(due: &Due, now: NaiveDateTime) -> NewAttempt {
         ..an_attempt(due, (due.unsettled_since, now), None)
     }
 }
-        spoilt: 0,

@@ -133,6 +133,20 @@ impl Endpoints {
         };
         Err(SendError::NoEndpoint(reason, problem.1))
     }
+
+    /// Which there are.
+    pub(super) fn ids(&self) -> Vec<WebhookId> {
+        self.0.keys().copied().collect()
+    }
+}
+
+impl Endpoint {
+    /// Whether it is, among those that are there now, what it was when it was looked up.
+    pub(super) fn is_among(&self, now: &[Webhook]) -> bool {
+        let known = &self.webhook;
+        let mut now = now.iter();
+        now.any(|one| one.id == known.id && one.url == known.url && one.state == known.state)
+    }
 }
 
 #[derive(Serialize)]

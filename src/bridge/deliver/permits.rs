@@ -9,6 +9,7 @@ use chrono::{NaiveDateTime, TimeDelta};
 use diesel::QueryResult;
 
 use super::pause::Pause;
+use super::send::Done;
 use super::{DeliverError, Gathered};
 use crate::bridge::Bridge;
 use crate::bridge::route::{Permission, Repeat, Route};
@@ -288,24 +289,26 @@ impl Bridge {
     }
 
     /// Takes what a delivery needs just before it is sent, as another one to the same person was sent
-    /// before it.
+    /// before it; or what becomes of it, if it is not to be sent any more.
     pub(super) async fn permit_in_turn(
         &self,
         due: &Due,
         claimed_at: NaiveDateTime,
         gathered: &Gathered,
-    ) -> Permit {
-        let route = gathered.routes_from(due).first();
-        let (Some(route), None) = (route, self.stopped(due, claimed_at, gathered)) else {
-            return Permit::NotOurs;
+    ) -> Result<Permit, Done> {
+        let Some(route) = gathered.routes_from(due).first() else {
+            return Ok(Permit::NotOurs);
         };
+        if let Some(done) = self.stopped(due, claimed_at, gathered).await {
+            return Err(done);
+        }
         let mut needs = Needs::default();
         let unless_taken = needs.add(due, route, claimed_at);
         match self.take_permits(needs, claimed_at).await {
-            Ok(taken) => taken.first().map_or(unless_taken, |(_, permit)| *permit),
+            Ok(taken) => Ok(taken.first().map_or(unless_taken, |(_, permit)| *permit)),
             Err(error) => {
                 tracing::warn!(%error, delivery.id = %due.id, "what a message needs cannot be taken now");
-                Permit::NotOurs
+                Ok(Permit::NotOurs)
             }
         }
     }

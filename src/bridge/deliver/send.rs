@@ -60,14 +60,19 @@ pub(super) enum Done {
     },
     /// It was not tried, because an earlier try may have taken effect too long ago.
     TooLate,
-    /// It was not tried, because it is not to be sent any more.
-    Withdrawn { state: DeliveryState },
+    /// It was not tried, because it is not to be sent any more, as was found `at` that time.
+    Withdrawn {
+        state: DeliveryState,
+        at: NaiveDateTime,
+    },
+    /// It was not tried, and is to be claimed anew: it does not go where it was planned to go.
+    GivenBack { due_at: NaiveDateTime },
     /// It was not tried, because the account has been paused for longer than the delivery may wait.
     GivenUp { pause: Pause },
 }
 
 impl Done {
-    fn wait(pause: Pause) -> Self {
+    pub(super) fn wait(pause: Pause) -> Self {
         let due_at = pause.until;
         Self::Postponed { due_at, pause }
     }
@@ -87,14 +92,17 @@ impl Bridge {
         }
         match permit {
             Permit::Busy => return Done::wait(permits::busy(self.clock.now())),
-            Permit::NotOurs | Permit::InTurn => return Done::wait(permits::slow(self.clock.now())),
+            Permit::NotOurs | Permit::InTurn => {
+                let stopped = self.stopped(due, claimed_at, gathered).await;
+                return stopped.unwrap_or_else(|| Done::wait(permits::slow(self.clock.now())));
+            }
             _ => {}
         }
         let _turn = match self.turn_at_endpoint(due, claimed_at, gathered).await {
             Ok(turn) => turn,
             Err(pause) => return Done::wait(pause),
         };
-        if let Some(done) = self.stopped(due, claimed_at, gathered) {
+        if let Some(done) = self.stopped(due, claimed_at, gathered).await {
             return done;
         }
         if let (Permit::NoCredit, Some(done)) = (permit, awaits_consent(due, claimed_at, gathered))
@@ -186,8 +194,8 @@ impl Bridge {
         })
     }
 
-    /// Why a try is not made after all, looked at just before the call.
-    pub(super) fn stopped(
+    /// Why there is no time left for a try.
+    pub(super) fn too_late(
         &self,
         due: &Due,
         claimed_at: NaiveDateTime,
@@ -199,6 +207,7 @@ impl Bridge {
         Some(match stop {
             Stop::Expired => Done::Withdrawn {
                 state: DeliveryState::Expired,
+                at: now,
             },
             Stop::Forgotten => Done::TooLate,
             Stop::Late => Done::wait(permits::slow(now)),
@@ -223,7 +232,7 @@ impl Bridge {
                 Ok(endpoint) => (endpoint, claimed_at),
                 Err(error) => return Ok(Err(error)),
             };
-            if let Some(done) = stopped() {
+            if let Some(done) = stopped().await {
                 return Err(done);
             }
             let posted = self.post(due, ready, &rendered, endpoint).await;
@@ -263,11 +272,12 @@ pub(super) fn ended(
     }
     if due.cancelled_at.is_some() {
         let state = DeliveryState::Cancelled;
-        return Some(Done::Withdrawn { state });
+        let at = claimed_at;
+        return Some(Done::Withdrawn { state, at });
     }
-    let state = DeliveryState::Expired;
-    end.is_some_and(|end| end <= claimed_at)
-        .then_some(Done::Withdrawn { state })
+    let (state, at) = (DeliveryState::Expired, claimed_at);
+    end.is_some_and(|end| end <= at)
+        .then_some(Done::Withdrawn { state, at })
 }
 
 /// What is sent, the route and its texts.

@@ -21,11 +21,20 @@ use crate::models::staff::Person;
 /// most the first one decides.
 pub(super) const HOLDS: &str = include_str!("holds.sql");
 
-#[derive(Serialize)]
-struct Asked {
+/// A claimed delivery to somebody who was not asked for by staff id.
+#[derive(Debug, Serialize)]
+pub(super) struct Named {
     id: DeliveryId,
     #[serde(flatten)]
     person: Person,
+}
+
+impl Named {
+    /// That of a delivery. One name that cannot be read must not keep the whole lane from being claimed.
+    pub(super) fn of(due: &Due) -> Option<Self> {
+        let person = serde_json::from_str(due.recipient.as_deref()?).ok()?;
+        Some(Self { id: due.id, person })
+    }
 }
 
 #[derive(QueryableByName)]
@@ -37,6 +46,19 @@ struct Astray {
 /// Notes of claimed deliveries to people who were not asked for by staff id whether the name they
 /// were asked for by still means the identity that each goes to.
 pub(super) fn look_for_people(conn: &mut Conn, due: &mut [Due]) -> QueryResult<()> {
+    let named: Vec<Named> = due.iter().filter_map(Named::of).collect();
+    let astray: HashSet<DeliveryId> = astray_of(conn, &named)?.into_iter().collect();
+    for one in due {
+        one.holds &= !astray.contains(&one.id);
+    }
+    Ok(())
+}
+
+/// Those whose name does not mean any more whom they go to.
+pub(super) fn astray_of<N: Serialize>(
+    conn: &mut Conn,
+    named: &[N],
+) -> QueryResult<Vec<DeliveryId>> {
     const ASTRAY: Batch = Batch {
         columns: &[
             ("id", Kind::BigInt),
@@ -46,18 +68,8 @@ pub(super) fn look_for_people(conn: &mut Conn, due: &mut [Due]) -> QueryResult<(
         ],
         sql: include_str!("holds_people.sql"),
     };
-    // One name that cannot be read must not keep the whole lane from being claimed.
-    let named = due.iter().filter_map(|one| {
-        let person = serde_json::from_str(one.recipient.as_deref()?).ok()?;
-        Some(Asked { id: one.id, person })
-    });
-    let named: Vec<Asked> = named.collect();
-    let found: Vec<Astray> = ASTRAY.load(conn, &named)?;
-    let astray: HashSet<DeliveryId> = found.into_iter().map(|one| one.id).collect();
-    for one in due {
-        one.holds &= !astray.contains(&one.id);
-    }
-    Ok(())
+    let found: Vec<Astray> = ASTRAY.load(conn, named)?;
+    Ok(found.into_iter().map(|one| one.id).collect())
 }
 
 /// How far [`astray`] counts.

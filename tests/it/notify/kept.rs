@@ -12,7 +12,7 @@ use super::ways::{CHANNELS, TEMPLATE_SEND, Ways, route};
 use crate::invariants::{MP, OA};
 use crate::support::{Fixture, postgres};
 
-async fn execute(db: &Db, sql: &'static str) {
+pub(super) async fn execute(db: &Db, sql: &'static str) {
     let done = db.write(move |conn| {
         match conn {
             Conn::Postgres(conn) => conn.batch_execute(sql)?,

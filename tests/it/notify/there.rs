@@ -45,7 +45,7 @@ impl Ways {
     }
 
     /// Takes the only binding of a staff member away.
-    async fn unbind(&self, staff_id: &str) -> Value {
+    pub(super) async fn unbind(&self, staff_id: &str) -> Value {
         let (app, key) = (&self.stage.app, &self.stage.key);
         let found = app.get(key, &format!("/staff/{staff_id}")).await.ok(200);
         let id = &found["bindings"][0]["id"];
