@@ -24,6 +24,7 @@ pub mod notification;
 pub mod openid_move;
 pub mod project;
 pub mod receipt;
+pub mod resumption;
 pub mod spool;
 pub mod staff;
 pub mod sweep;

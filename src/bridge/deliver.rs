@@ -49,9 +49,10 @@ use super::token::TokenError;
 use super::{Bridge, Step};
 use crate::db::DbError;
 use crate::ids::AccountId;
-use crate::models::account_pause::{self, PauseReason};
+use crate::models::account_pause;
 use crate::models::budget::Uses;
 use crate::models::delivery::{self, Due, NO_ACCOUNT, Postponed};
+use crate::models::resumption;
 use crate::wechat::error::FOR_NOBODY;
 
 pub(super) use budget::{Allowances, used_up};
@@ -92,8 +93,6 @@ impl From<diesel::result::Error> for DeliverError {
     }
 }
 
-/// How many are made due of each priority, to see whether a pause is over: one might take another call.
-const ROUSED: i64 = 5;
 /// How long after a pause all come back that wait for it.
 const JUST_AFTER: TimeDelta = TimeDelta::minutes(10);
 
@@ -370,20 +369,17 @@ impl Bridge {
     /// that waits for it is made due first.
     async fn look(&self, now: NaiveDateTime) -> Result<(), DeliverError> {
         self.read_lanes(now).await?;
-        for account in self.lanes.with_tokens(now) {
-            let words = [PauseReason::QuotaUsedUp.as_str()];
-            self.resume_waiting(account, words.into());
-        }
         let rouse = self.lanes.to_rouse(now);
         if rouse.is_empty() {
             return Ok(());
         }
         let roused = self.db.write(move |conn| {
             let mut roused = 0;
-            for pause in &rouse {
-                let (reason, latest) = (pause.reason.as_str(), pause.until + JUST_AFTER);
-                let times = (now, latest);
-                roused += delivery::rouse(conn, pause.account_id, reason, times, ROUSED)?;
+            for (pause, most) in &rouse {
+                let lane = (pause.account_id, pause.reason.as_str());
+                // What waits for it comes back then, and nothing else is read.
+                let times = (pause.until, pause.until + JUST_AFTER);
+                roused += delivery::rouse(conn, lane, times, now, *most)?;
             }
             Ok::<_, DeliverError>(roused)
         });
@@ -395,9 +391,15 @@ impl Bridge {
 
     async fn read_lanes(&self, now: NaiveDateTime) -> Result<(), DeliverError> {
         let found = self.db.read(move |conn| {
-            Ok::<_, DeliverError>((delivery::heads(conn, now)?, account_pause::all(conn)?))
+            let (heads, pauses) = (delivery::heads(conn, now)?, account_pause::all(conn)?);
+            Ok::<_, DeliverError>((heads, pauses, resumption::all(conn)?))
         });
-        let (heads, pauses) = found.await?;
+        let (heads, pauses, noted) = found.await?;
+        if !noted.is_empty() {
+            for (account, words) in self.lanes.hastening().left(noted, now) {
+                self.resume_waiting(account, words);
+            }
+        }
         if self.lanes.learn(heads, pauses) {
             // Probably the account was changed: what is known of it would be refused again.
             self.accounts.forget_all();

@@ -99,7 +99,7 @@ impl Bridge {
     /// # Errors
     /// Names the field that breaks its rule, or that there is no such account.
     pub async fn change_account(&self, draft: Draft) -> Result<(Account, Resumed), RegisterError> {
-        let settings = self.seal(&draft)?;
+        let (settings, now) = (self.seal(&draft)?, self.clock.now());
         let (changed, lifted) = self
             .db
             .write(move |conn| {
@@ -108,7 +108,7 @@ impl Bridge {
                 let missing = || RegisterError::Missing(settings.app_id.clone());
                 let known = known.ok_or_else(missing)?;
                 // This may be the fix for what WeChat refused.
-                let lifted = forgive(conn, known.id)?;
+                let lifted = forgive(conn, known.id, now)?;
                 let changed = account::update(conn, known.id, &settings)?.ok_or_else(missing)?;
                 Ok::<_, RegisterError>((changed, lifted))
             })

@@ -22,7 +22,8 @@ use crate::db::Db;
 use crate::ids::AccountId;
 use crate::models::access_token::{self, StoredToken};
 use crate::models::account::TokenSource;
-use crate::models::account_pause;
+use crate::models::account_pause::{self, PauseReason};
+use crate::models::resumption;
 use crate::vault::Vault;
 use crate::wechat::client::{AccessToken, Client};
 use crate::wechat::error::{CallError, Class, TOKEN_CALL};
@@ -310,14 +311,14 @@ impl Tokens {
         let sealed = self
             .vault
             .seal(&token_place(account), grant.access_token.expose())?;
-        let generation = self
-            .db
-            .write(move |conn| {
-                // Whoever asked for it: what could not be sent without one goes on.
-                account_pause::lift_without_token(conn, id, asked_at)?;
-                Ok::<_, TokenError>(access_token::store(conn, id, &owner, &sealed, expires_at)?)
-            })
-            .await?;
+        let stored = self.db.write(move |conn| {
+            // Whoever asked for it: what could not be sent without one goes on, where it is sent.
+            if account_pause::lift_without_token(conn, id, asked_at)? > 0 {
+                resumption::note(conn, id, [PauseReason::QuotaUsedUp], now)?;
+            }
+            Ok::<_, TokenError>(access_token::store(conn, id, &owner, &sealed, expires_at)?)
+        });
+        let generation = stored.await?;
         let mut token = Token {
             value: grant.access_token,
             generation: generation.unwrap_or_default(),

@@ -15,7 +15,7 @@ pub use lifetime::{
 };
 pub use notify::{
     account_pauses, attempts, budgets, deliveries, message_type_versions, message_types,
-    notifications, progress, receipts, sweeps,
+    notifications, progress, receipts, resumptions, sweeps,
 };
 pub use subscribe::{
     credit_entries, credits, route_alerts, switched_off, template_syncs, templates,

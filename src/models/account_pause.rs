@@ -67,6 +67,18 @@ pub struct AccountPause {
     pub probe_at: Option<NaiveDateTime>,
 }
 
+impl Named {
+    /// Whether what waits for it waits long after it was lifted. What waited for WeChat to be less busy, or
+    /// for a midnight that has come, has its own time, and not a far one.
+    pub fn is_far(&self, now: NaiveDateTime) -> bool {
+        match self.kind {
+            PauseKind::Stopped => true,
+            PauseKind::UsedUp => now < self.until,
+            PauseKind::BackingOff => false,
+        }
+    }
+}
+
 impl AccountPause {
     /// Whether nothing may be sent at that time.
     pub fn holds(&self, now: NaiveDateTime) -> bool {
@@ -192,8 +204,7 @@ pub struct Worked {
     pub started_at: NaiveDateTime,
 }
 
-/// Lifts the pauses of calls that have worked. A configured budget that is used up stays so until its
-/// time.
+/// Lifts the pauses of calls that have worked.
 pub fn lift(conn: &mut Conn, rows: &[Worked]) -> QueryResult<Vec<Named>> {
     const LIFT: Batch = Batch {
         columns: &[
@@ -241,17 +252,24 @@ pub struct Roomy {
     pub most: i64,
 }
 
+/// Which of these calls are paused as their budget of the day was used up, and have room again: mostly none.
+pub fn roomy(conn: &mut Conn, rows: &[Roomy]) -> QueryResult<Vec<Named>> {
+    const FIND: Batch = Batch {
+        columns: ROOMY,
+        sql: "SELECT p.account_id, p.call, p.kind, p.reason, p.until FROM account_pauses p \
+              WHERE p.reason = 'budget_used_up' AND EXISTS ( \
+                  SELECT 1 FROM {rows} JOIN budgets b ON b.account_id = r.account_id \
+                  AND b.call = r.call AND b.day = r.day WHERE b.used < r.most \
+                  AND r.account_id = p.account_id AND r.call = p.call AND p.until <= r.until)",
+    };
+    FIND.load(conn, rows)
+}
+
 /// Lifts the pauses of calls whose configured budget was used up on a day and is not any more. What is
 /// stopped for longer than that day is so because of another one's.
 pub fn lift_roomy(conn: &mut Conn, rows: &[Roomy]) -> QueryResult<Vec<Named>> {
     const LIFT: Batch = Batch {
-        columns: &[
-            ("account_id", Kind::BigInt),
-            ("call", Kind::Text),
-            ("day", Kind::BigInt),
-            ("until", Kind::Timestamp),
-            ("most", Kind::BigInt),
-        ],
+        columns: ROOMY,
         sql: "DELETE FROM account_pauses WHERE reason = 'budget_used_up' AND EXISTS ( \
                   SELECT 1 FROM {rows} JOIN budgets b ON b.account_id = r.account_id \
                   AND b.call = r.call AND b.day = r.day WHERE b.used < r.most \
@@ -261,6 +279,14 @@ pub fn lift_roomy(conn: &mut Conn, rows: &[Roomy]) -> QueryResult<Vec<Named>> {
     };
     LIFT.load(conn, rows)
 }
+
+const ROOMY: &[(&str, Kind)] = &[
+    ("account_id", Kind::BigInt),
+    ("call", Kind::Text),
+    ("day", Kind::BigInt),
+    ("until", Kind::Timestamp),
+    ("most", Kind::BigInt),
+];
 
 /// Lifts all pauses of an account. Returns how many there were.
 pub fn clear(conn: &mut Conn, account: AccountId) -> QueryResult<usize> {

@@ -14,6 +14,7 @@ mod fallback;
 mod kept;
 mod lanes;
 mod late;
+mod left;
 mod lifted;
 mod matrix;
 mod midnight;

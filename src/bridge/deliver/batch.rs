@@ -252,9 +252,10 @@ impl Bridge {
         unused: Vec<Uses>,
     ) {
         let allowances = allowances.clone();
+        let now = self.clock.now();
         let given = self.db.write_then(
             |_| Ok::<_, DbError>(()),
-            move |conn, ()| Ok(allowances.give_back(conn, &unused)?),
+            move |conn, ()| Ok(allowances.give_back(conn, &unused, now)?),
         );
         match given.await {
             Ok(lifted) => self.resume_lifted(lane, &lifted),

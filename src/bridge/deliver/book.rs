@@ -1,7 +1,7 @@
 //! The rows that a batch of tries leaves behind.
 
 use std::borrow::Cow;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use chrono::NaiveDateTime;
 
@@ -15,7 +15,7 @@ use crate::bridge::fallback::Stuck;
 use crate::bridge::link;
 use crate::bridge::route::Route;
 use crate::ids::{DeliveryId, IdentityId};
-use crate::models::account_pause::AccountPause;
+use crate::models::account_pause::{AccountPause, PauseReason};
 use crate::models::attempt::NewAttempt;
 use crate::models::delivery::{DeliveryState, Due, Outcome, Postponed, Reason};
 use crate::models::identity::Thought;
@@ -109,14 +109,14 @@ impl Book {
     /// The reasons for which deliveries of the batch were made to wait, though the pause is not there any
     /// more: it was lifted after they were claimed, and what waited for it made due before they came to
     /// wait.
-    pub(super) fn waits_for(&self, pauses: &[AccountPause]) -> BTreeSet<&'static str> {
+    pub(super) fn waits_for(&self, pauses: &[AccountPause]) -> HashSet<PauseReason> {
         let is_there = |call: &str, reason: &str| {
             let mut pauses = pauses.iter();
             pauses.any(|pause| pause.call == call && pause.reason.as_str() == reason)
         };
         let far = self.far.iter();
         let over = far.filter(|(call, reason)| !is_there(call, reason));
-        over.map(|(_, reason)| *reason).collect()
+        over.filter_map(|(_, reason)| reason.parse().ok()).collect()
     }
 
     /// Whether nothing came of anything.

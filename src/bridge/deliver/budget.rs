@@ -11,6 +11,7 @@ use crate::db::Conn;
 use crate::ids::AccountId;
 use crate::models::account_pause::{self, Named, Roomy};
 use crate::models::budget::{self, Used, Uses};
+use crate::models::resumption;
 
 /// What ends the wait for more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,6 +87,7 @@ impl Allowances {
         &self,
         conn: &mut Conn,
         unused: &[Uses],
+        now: NaiveDateTime,
     ) -> diesel::QueryResult<Vec<Named>> {
         budget::give_back(conn, unused)?;
         // After it, and not with it: whoever stops a call holds its row meanwhile, so one of the two
@@ -103,7 +105,15 @@ impl Allowances {
                 })
             })
             .collect();
-        account_pause::lift_roomy(conn, &roomy)
+        let found = account_pause::roomy(conn, &roomy)?;
+        // Noted before they are lifted: these statements are no transaction together.
+        for pause in found.iter().filter(|pause| pause.is_far(now)) {
+            resumption::note(conn, pause.account_id, [pause.reason], now)?;
+        }
+        match found.is_empty() {
+            true => Ok(found),
+            false => account_pause::lift_roomy(conn, &roomy),
+        }
     }
 
     /// How many of those wanted may be made, and what ends the wait for the others.

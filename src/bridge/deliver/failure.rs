@@ -146,7 +146,8 @@ impl Failure {
             remedy,
             reason,
             detail: api.explain_on(said.call),
-            whole_account: is_of_account(flags.class, flags.concerns),
+            // A token that another system keeps replacing is no message's own fault.
+            whole_account: is_of_account(flags.class, flags.concerns) || said.fault == Fault::Token,
             moves_on: flags.next_route,
             said: Some(said),
         }

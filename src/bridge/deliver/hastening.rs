@@ -1,15 +1,23 @@
 //! Which accounts have a task under way that makes due what waited for a pause, and for what.
 
 use std::collections::hash_map::Entry;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use chrono::{NaiveDateTime, TimeDelta};
 use tokio::sync::Notify;
 
 use crate::ids::AccountId;
+use crate::models::account_pause::PauseReason;
+use crate::models::resumption::Resumption;
+
+/// How long whoever lifted a pause has to make due what waited for it, before others do.
+const OTHERS: TimeDelta = TimeDelta::seconds(2);
+/// How long this process does not try again after that failed.
+const FAILED: TimeDelta = TimeDelta::seconds(10);
 
 /// Reasons for which deliveries wait.
-type Words = BTreeSet<&'static str>;
+type Words = HashSet<PauseReason>;
 
 /// The tasks of this process: one for each account, so that none does the work of another one.
 #[derive(Debug, Default)]
@@ -17,6 +25,7 @@ pub(super) struct Hastening {
     /// What is asked for and not begun yet.
     asked: Mutex<HashMap<AccountId, Words>>,
     over: Notify,
+    failed_at: Mutex<Option<NaiveDateTime>>,
 }
 
 impl Hastening {
@@ -37,6 +46,37 @@ impl Hastening {
             account,
             is_over: false,
         })
+    }
+
+    /// It failed: what is noted is tried again after a while.
+    pub(super) fn failed(&self, now: NaiveDateTime) {
+        *self
+            .failed_at
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Some(now);
+    }
+
+    /// Of what is noted, what nobody seems to go on with.
+    pub(super) fn left(
+        &self,
+        noted: Vec<Resumption>,
+        now: NaiveDateTime,
+    ) -> HashMap<AccountId, Words> {
+        let mut left: HashMap<AccountId, Words> = HashMap::new();
+        let failed_at = *self
+            .failed_at
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if failed_at.is_some_and(|at| (now - at).abs() < FAILED) {
+            return left;
+        }
+        for one in noted {
+            // Also where the clock has gone back since.
+            if (now - one.lifted_at).abs() >= OTHERS {
+                left.entry(one.account_id).or_default().insert(one.reason);
+            }
+        }
+        left
     }
 
     /// Completes when there is no task.

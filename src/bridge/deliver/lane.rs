@@ -22,6 +22,9 @@ const SEARCHED: TimeDelta = TimeDelta::seconds(60);
 /// How often something is made due that waits for a pause, where that is to be tried and is not, as what
 /// was made due could not be sent.
 const ROUSED: TimeDelta = TimeDelta::seconds(60);
+/// How many are made due of each priority at first, and how often that number may double.
+const FIRST_ROUSED: i64 = 5;
+const MOST_ROUSED: u32 = 10;
 
 const SHUT: &str = "The secrets of the account do not open: they were sealed under another master key, or \
                     are damaged. Start every process with that key, or give the account its secrets anew.";
@@ -40,8 +43,6 @@ struct State {
     heads: Vec<Head>,
     read_at: Option<Instant>,
     pauses: HashMap<AccountId, Vec<AccountPause>>,
-    /// Accounts that had no token for want of quota and have one, with until when that would have been.
-    tokens: HashMap<AccountId, NaiveDateTime>,
     lanes: HashMap<AccountId, Lane>,
     /// What the clock said last.
     seen_at: Option<NaiveDateTime>,
@@ -54,8 +55,8 @@ struct Lane {
     window: Option<i64>,
     /// Calls whose rate was used up.
     rests: Rests,
-    /// When something that waits for a pause was last made due.
-    roused_at: Option<NaiveDateTime>,
+    /// How often something that waits for a pause of a call was made due, so that it is tried.
+    roused: BTreeMap<String, Roused>,
     /// The paused calls that are being tried.
     probing: BTreeSet<&'static str>,
     /// When it was last searched for what cannot wait any longer, by [`Priority::rank`].
@@ -64,7 +65,37 @@ struct Lane {
     is_shut: bool,
 }
 
+#[derive(Debug)]
+struct Roused {
+    /// When the pause is to be tried.
+    probe_at: NaiveDateTime,
+    /// When it was last done.
+    at: NaiveDateTime,
+    times: u32,
+}
+
 impl Lane {
+    /// How many are to be made due, so that one of them tries a call whose pause is to be tried from
+    /// `probe_at` on; none if that was just done. What waits may take other calls: there are ever more.
+    fn rouse(&mut self, call: &str, probe_at: NaiveDateTime, now: NaiveDateTime) -> Option<i64> {
+        let before = self.roused.get(call);
+        let before = before.filter(|before| before.probe_at == probe_at);
+        if before.is_some_and(|before| now - before.at < ROUSED) {
+            return None;
+        }
+        let times = before.map_or(0, |before| (before.times + 1).min(MOST_ROUSED));
+        let at = now;
+        self.roused.insert(
+            call.to_owned(),
+            Roused {
+                probe_at,
+                at,
+                times,
+            },
+        );
+        Some(FIRST_ROUSED << times)
+    }
+
     fn is_searched(&self, rank: i32, now: NaiveDateTime) -> bool {
         let searched = self.searched.get(&rank);
         searched.is_some_and(|at| now - *at < SEARCHED)
@@ -137,7 +168,6 @@ impl Lanes {
                 heads: Vec::new(),
                 read_at: None,
                 pauses: HashMap::new(),
-                tokens: HashMap::new(),
                 lanes: HashMap::new(),
                 seen_at: None,
             }),
@@ -170,7 +200,7 @@ impl Lanes {
         state.read_at = None;
         for lane in state.lanes.values_mut() {
             lane.rests = Rests::default();
-            lane.roused_at = None;
+            lane.roused.clear();
             lane.searched.clear();
         }
     }
@@ -195,9 +225,6 @@ impl Lanes {
         let before = std::mem::take(&mut state.pauses);
         for pause in pauses {
             state.paused(pause);
-        }
-        for pause in before.values().flatten() {
-            state.look_for_token(pause);
         }
         before.iter().any(|(account, before)| {
             let now = state.pauses.get(account).map_or(0, |now| stopped(now));
@@ -243,7 +270,7 @@ impl Lanes {
 
     /// The pauses that are to be tried before they are over, once for each such time: what waits for them
     /// is not due before that.
-    pub(super) fn to_rouse(&self, now: NaiveDateTime) -> Vec<AccountPause> {
+    pub(super) fn to_rouse(&self, now: NaiveDateTime) -> Vec<(AccountPause, i64)> {
         let mut state = self.state();
         let State { pauses, lanes, .. } = &mut *state;
         let mut rouse = Vec::new();
@@ -254,22 +281,14 @@ impl Lanes {
                 continue;
             };
             let lane = lanes.entry(pause.account_id).or_default();
-            let is_roused = |at| probe_at <= at && now - at < ROUSED;
-            if !lane.is_shut && !lane.roused_at.is_some_and(is_roused) {
-                rouse.push(pause.clone());
+            if lane.is_shut {
+                continue;
+            }
+            if let Some(most) = lane.rouse(&pause.call, probe_at, now) {
+                rouse.push((pause.clone(), most));
             }
         }
-        for pause in &rouse {
-            lanes.entry(pause.account_id).or_default().roused_at = Some(now);
-        }
         rouse
-    }
-
-    /// The accounts for which there is a token again before the quota of that call is renewed.
-    pub(super) fn with_tokens(&self, now: NaiveDateTime) -> Vec<AccountId> {
-        let found = std::mem::take(&mut self.state().tokens);
-        let early = found.into_iter().filter(|(_, until)| now < *until);
-        early.map(|(account, _)| account).collect()
     }
 
     /// A paused call is tried, until that is dropped; not at all, if another batch tries it.
@@ -309,6 +328,14 @@ impl Lanes {
         let lane = state.lanes.entry(lane).or_default();
         lane.rests.put_off(call, rank, rate, now)
     }
+
+    /// What waits for a rate may be fewer than were given a place.
+    pub(in crate::bridge) fn forget_places(&self) {
+        let mut state = self.state();
+        for lane in state.lanes.values_mut() {
+            lane.rests.forget_places();
+        }
+    }
 }
 
 impl State {
@@ -346,18 +373,6 @@ impl State {
                 let window = lane.and_then(|lane| lane.window);
                 Some(window.map_or(Mode::Well, Mode::Careful))
             }
-        }
-    }
-
-    /// Notes that a pause for want of a token is not there any more: whoever got the token lifted it, and
-    /// makes nothing due.
-    fn look_for_token(&mut self, before: &AccountPause) {
-        let of_tokens = |pause: &AccountPause| {
-            pause.call == ALL_CALLS && pause.reason == PauseReason::QuotaUsedUp
-        };
-        let mut now = self.pauses.get(&before.account_id).into_iter().flatten();
-        if of_tokens(before) && !now.any(of_tokens) {
-            self.tokens.insert(before.account_id, before.until);
         }
     }
 
@@ -425,12 +440,9 @@ impl Slot {
     /// The pauses of the lane as they are by now.
     pub(super) fn learn_pauses(&self, pauses: Vec<AccountPause>) {
         let mut state = self.lanes.state();
-        let before = state.pauses.remove(&self.lane).unwrap_or_default();
+        state.pauses.remove(&self.lane);
         for pause in pauses {
             state.paused(pause);
-        }
-        for pause in &before {
-            state.look_for_token(pause);
         }
     }
 }

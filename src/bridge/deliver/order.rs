@@ -9,7 +9,7 @@ use chrono::{NaiveDateTime, TimeDelta};
 use super::batch::{Batch, call, channel};
 use super::budget::{Allowances, Short, used_up};
 use super::lane::{Lanes, Mode, Probing};
-use super::pause::Pause;
+use super::pause::{Pause, tried_again};
 use super::rate::Rate;
 use super::renewal::next_midnight;
 use super::send::ended;
@@ -169,10 +169,15 @@ impl Order {
 
     /// Whether a call is made for a delivery, as far as is known.
     fn counts(&self, due: &Due, batch: &Batch) -> bool {
-        let ready = batch.notifications.get(&due.edition());
+        !batch.held.contains_key(&due.id) && !self.is_ended(due, &batch.notifications)
+    }
+
+    /// Whether it is too late for a delivery, or it was cancelled.
+    fn is_ended(&self, due: &Due, notifications: &Editions) -> bool {
+        let ready = notifications.get(&due.edition());
         let end = ready.and_then(|ready| ready.expires_at);
-        let channel = channel(due, &batch.notifications).unwrap_or_default();
-        !batch.held.contains_key(&due.id) && ended(due, self.now, channel, end).is_none()
+        let channel = channel(due, notifications).unwrap_or_default();
+        ended(due, self.now, channel, end).is_some()
     }
 
     /// Those that wait for a pause, and the calls that are tried with one of the others.
@@ -187,6 +192,10 @@ impl Order {
         }
         let (mut held, mut probing) = (HashMap::new(), Vec::new());
         for due in due {
+            if self.is_ended(due, notifications) {
+                // It is not tried, and so nothing to wait for.
+                continue;
+            }
             let call = call(due, notifications);
             let pause = self.pauses.iter().find(|pause| pause.call == call);
             let Some(pause) = pause.filter(|pause| !pause.call.is_empty()) else {
@@ -293,6 +302,10 @@ impl Order {
     }
 
     fn used_up(&self, call: &'static str) -> NewPause {
+        let known = self.pauses.iter().find(|pause| pause.call == call);
+        let known =
+            known.filter(|known| known.kind == PauseKind::UsedUp && !known.is_over(self.now));
+        let failures = known.map_or(0, |known| known.failures);
         NewPause {
             account_id: self.lane,
             call,
@@ -300,8 +313,8 @@ impl Order {
             reason: PauseReason::BudgetUsedUp,
             detail: used_up(call),
             until: next_midnight(self.now),
-            // What we count ourselves is exact.
-            probe_at: None,
+            // What we count ourselves is exact, but it may be given back, or the budget be set anew.
+            probe_at: tried_again(self.now, failures),
             started_at: self.now,
             now: self.now,
         }

@@ -21,8 +21,8 @@ use crate::wechat::error::Concerns;
 const TOO_FAST: TimeDelta = TimeDelta::seconds(60);
 /// The first and the longest pause, in seconds, where WeChat is too busy or does not answer.
 const SLOW: (u64, u64) = (2, 60);
-/// The same where WeChat's quota of the day is used up, between the tries before midnight: it may have been
-/// raised or cleared, or WeChat's day have begun a moment after ours.
+/// The same where the quota or the budget of the day is used up, between the tries before midnight: it may
+/// have been raised or cleared, or WeChat's day have begun a moment after ours.
 const USED_UP: (u64, u64) = (300, 3_600);
 
 /// Why a delivery waits, and until when.
@@ -230,6 +230,13 @@ fn times(
     }
     let midnight = end_of(day(started_at));
     (now < midnight).then(|| (midnight, Some(again).filter(|again| *again < midnight)))
+}
+
+/// When what is used up until midnight is tried before that; not at all, if midnight is near.
+pub(super) fn tried_again(now: NaiveDateTime, failures: i32) -> Option<NaiveDateTime> {
+    let (first, longest) = USED_UP;
+    let again = now + Backoff::seconds(first, longest).pause(failures, jitter());
+    (again < end_of(day(now))).then_some(again)
 }
 
 /// Tells of pauses that have begun, each once in all processes.

@@ -3,15 +3,17 @@
 //!
 //! A rate belongs to a call. What goes beyond it is put off, so that what is due is always what may go,
 //! whichever call that takes. As many are put off to each second or minute as may be sent in it: so a
-//! queue is not claimed over and over.
+//! queue is not claimed over and over. Nobody is put before those who came earlier.
 
 use std::collections::BTreeMap;
 
 use chrono::{NaiveDateTime, TimeDelta};
 
-/// How far ahead a place is given. What finds none looks again then: by that time others may have been
-/// cancelled, or the rate be another one.
+/// How far ahead a place is given. What finds none looks again then, in the order in which it came: by that
+/// time others may have been cancelled, or the rate be another one.
 const FARTHEST: TimeDelta = TimeDelta::minutes(10);
+/// Between two that look again: what a timestamp can tell apart.
+const APART: TimeDelta = TimeDelta::microseconds(1);
 
 /// A rate that is used up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +42,9 @@ struct End {
     at: NaiveDateTime,
     /// Places given in that period.
     given: i64,
+    /// When those look again that found no place, and when the last of them does: until then, whoever
+    /// comes stands behind them.
+    full: Option<(NaiveDateTime, NaiveDateTime)>,
 }
 
 impl Rests {
@@ -61,6 +66,13 @@ impl Rests {
         resting.map(|(call, rest)| (*call, rest.rate)).collect()
     }
 
+    /// What was given a place may not need it any more.
+    pub(super) fn forget_places(&mut self) {
+        for rest in self.0.values_mut() {
+            rest.ends.clear();
+        }
+    }
+
     /// When one more message of a priority may go that takes this call.
     pub(super) fn put_off(
         &mut self,
@@ -75,8 +87,15 @@ impl Rests {
         let first = End {
             at: rate.until,
             given: 0,
+            full: None,
         };
         let end = rest.ends.entry((rank, rate.period)).or_insert(first);
+        if let Some((begin, last)) = end.full.filter(|(begin, _)| now < *begin) {
+            let next = last + APART;
+            end.full = Some((begin, next));
+            return next;
+        }
+        end.full = None;
         if end.at < rate.until {
             *end = first;
         }
@@ -86,6 +105,7 @@ impl Rests {
         }
         let farthest = (now + FARTHEST).max(rate.until);
         if end.at > farthest {
+            end.full = Some((farthest, farthest));
             return farthest;
         }
         end.given += 1;
@@ -165,5 +185,49 @@ mod tests {
             times[10..].iter().all(|time| *time == 59 + 600),
             "{times:?}"
         );
+    }
+
+    /// Two a minute, of which there are more all the time than may go.
+    #[test]
+    fn nobody_passes_those_who_found_no_place() {
+        let mut rests = Rests::default();
+        let mut waiting: BTreeMap<NaiveDateTime, Vec<usize>> = BTreeMap::new();
+        let (mut sent, mut came) = (Vec::new(), 0);
+        for minute in 0..120 {
+            let begin = at(minute * 60);
+            let rate = rate(minute * 60 + 60, 60, 2);
+            let later = waiting.split_off(&rate.until);
+            let mut due: Vec<usize> = std::mem::replace(&mut waiting, later)
+                .into_values()
+                .flatten()
+                .collect();
+            let more = if minute == 0 { 100 } else { 2 };
+            due.extend(came..came + more);
+            came += more;
+            let rest = due.split_off(2.min(due.len()));
+            sent.extend(due);
+            rests.begin("a", rate);
+            for one in rest {
+                let again = rests.put_off("a", 1, rate, begin);
+                assert!(again >= rate.until);
+                waiting.entry(again).or_default().push(one);
+            }
+        }
+        assert_eq!(
+            sent,
+            (0..sent.len()).collect::<Vec<_>>(),
+            "in the order in which they came"
+        );
+        assert!(sent.len() >= 230, "{}", sent.len());
+    }
+
+    #[test]
+    fn places_are_given_again_that_are_not_needed_any_more() {
+        let mut rests = Rests::default();
+        let minute = rate(60, 60, 2);
+        rests.begin("a", minute);
+        put_off(&mut rests, 1, minute, 100);
+        rests.forget_places();
+        assert_eq!(put_off(&mut rests, 1, minute, 3), [60, 60, 120]);
     }
 }

@@ -2,7 +2,7 @@
 //! transaction.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use chrono::NaiveDateTime;
@@ -17,10 +17,10 @@ use crate::bridge::{Bridge, fallback};
 use crate::db::{Cause, Conn, DbError};
 use crate::ids::{AccountId, NotificationId};
 use crate::metrics;
-use crate::models::account_pause::{self, AccountPause, Named};
+use crate::models::account_pause::{self, AccountPause, Named, PauseReason};
 use crate::models::budget::Uses;
 use crate::models::delivery::{Claimed, End, NO_ACCOUNT};
-use crate::models::{account, attempt, delivery, identity};
+use crate::models::{account, attempt, delivery, identity, resumption};
 
 /// How often a batch is recorded at most.
 const RECORDINGS: u32 = 3;
@@ -80,7 +80,7 @@ pub(super) struct Recorded {
     /// Calls whose budget is not used up after all.
     roomy: Vec<Named>,
     /// Reasons for which deliveries came to wait, though they are over.
-    over: BTreeSet<&'static str>,
+    over: HashSet<PauseReason>,
 }
 
 /// What became of an account's pauses.
@@ -242,7 +242,7 @@ impl Bridge {
             let refused = book.marks.write(conn, record.account.as_deref(), now)?;
             let ends = delivery::ends_of(conn, &outcomes)?;
             let changed = match record.was_paused || !record.verdict.pauses.is_empty() {
-                true => Some(pauses(conn, record.lane, &record.verdict)?),
+                true => Some(pauses(conn, record.lane, &record.verdict, now)?),
                 false => None,
             };
             Ok(Recorded {
@@ -254,17 +254,17 @@ impl Bridge {
                 ends,
                 changed,
                 roomy: Vec::new(),
-                over: BTreeSet::new(),
+                over: HashSet::new(),
             })
         };
         // Beside it, as all who send from the account wait for whoever holds its budget.
         let give_back = move |conn: &mut Conn, mut recorded: Recorded| {
-            match allowances.give_back(conn, &counted.unused) {
+            match allowances.give_back(conn, &counted.unused, now) {
                 Ok(roomy) => recorded.roomy = roomy,
                 Err(error) => tracing::warn!(%error, "calls that were not made stay counted"),
             }
             recorded.receipts = wake_receipts(conn, &counted);
-            recorded.over = over(conn, &counted);
+            recorded.over = over(conn, &counted, now);
             Ok(recorded)
         };
         self.db.write_then(write, give_back).await
@@ -289,23 +289,32 @@ fn wake_receipts(conn: &mut Conn, record: &Record) -> usize {
 /// The reasons for which deliveries came to wait, though they are over. To be looked at after they are
 /// recorded: whoever lifts a pause makes due what waits for it after that, so that one of the two sees what
 /// the other has done.
-fn over(conn: &mut Conn, record: &Record) -> BTreeSet<&'static str> {
+fn over(conn: &mut Conn, record: &Record, now: NaiveDateTime) -> HashSet<PauseReason> {
     if !record.book.waits() {
-        return BTreeSet::new();
+        return HashSet::new();
     }
-    match account_pause::of_account(conn, record.lane) {
+    // Where it is not known, they are made due: what is paused still comes to wait again.
+    let over = match account_pause::of_account(conn, record.lane) {
         Ok(pauses) => record.book.waits_for(&pauses),
-        Err(error) => {
-            tracing::warn!(%error, "what waits for a pause that is over waits for its time");
-            BTreeSet::new()
-        }
+        Err(_) => record.book.waits_for(&[]),
+    };
+    if let Err(error) = resumption::note(conn, record.lane, over.iter().copied(), now) {
+        tracing::warn!(%error, "what waits for a pause that is over is not noted");
     }
+    over
 }
 
-fn pauses(conn: &mut Conn, lane: AccountId, verdict: &Verdict) -> diesel::QueryResult<Changed> {
+fn pauses(
+    conn: &mut Conn,
+    lane: AccountId,
+    verdict: &Verdict,
+    now: NaiveDateTime,
+) -> diesel::QueryResult<Changed> {
     account_pause::set(conn, &verdict.pauses)?;
     let begun = account_pause::alert(conn, &verdict.pauses)?;
     let lifted = account_pause::lift(conn, &verdict.worked)?;
+    let far = lifted.iter().filter(|pause| pause.is_far(now));
+    resumption::note(conn, lane, far.map(|pause| pause.reason), now)?;
     if !lifted.is_empty() {
         let calls: Vec<&str> = verdict.worked.iter().map(|worked| worked.call).collect();
         account::clear_problem_of(conn, lane, &calls)?;

@@ -1,14 +1,16 @@
 //! Sending again after a pause: by itself when a call works, or by hand.
 
-use std::collections::BTreeSet;
+use std::collections::HashSet;
+
+use chrono::NaiveDateTime;
 
 use super::clock::ROUND;
 use crate::bridge::Bridge;
 use crate::bridge::accounts::AccountError;
 use crate::db::{Conn, DbError};
 use crate::ids::{AccountId, ProjectId};
-use crate::models::account_pause::{self, Named, PauseKind, PauseReason};
-use crate::models::{account, delivery};
+use crate::models::account_pause::{self, Named, PauseReason};
+use crate::models::{account, delivery, resumption};
 
 /// What was resumed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -29,13 +31,14 @@ impl Bridge {
         project: ProjectId,
         app_id: &str,
     ) -> Result<Option<Resumed>, AccountError> {
-        let app_id = app_id.to_owned();
+        let (app_id, now) = (app_id.to_owned(), self.clock.now());
         let lifted = self.db.write(move |conn| {
             let found = account::by_app_id(conn, &app_id)?;
             let Some(found) = found.filter(|found| found.project_id == project) else {
                 return Ok::<_, DbError>(None);
             };
             let lifted = account_pause::clear(conn, found.id)?;
+            resumption::note(conn, found.id, PauseReason::ALL.iter().copied(), now)?;
             account::clear_problem(conn, found.id)?;
             tracing::info!(account.app_id = app_id, "account resumed by hand");
             Ok(Some((found.id, lifted)))
@@ -43,7 +46,7 @@ impl Bridge {
         let Some((id, lifted)) = lifted.await? else {
             return Ok(None);
         };
-        let words = PauseReason::ALL.iter().map(|word| word.as_str());
+        let words = PauseReason::ALL.iter().copied();
         let hastened = self.hasten(id, words.collect()).await?;
         self.wake_delivery();
         Ok(Some(Resumed { lifted, hastened }))
@@ -56,37 +59,31 @@ impl Bridge {
         account: AccountId,
         lifted: usize,
     ) -> Result<Resumed, DbError> {
-        let reason = PauseReason::AccountProblem.as_str();
-        let hastened = self.hasten(account, vec![reason]).await?;
+        let words = HashSet::from([PauseReason::AccountProblem]);
+        let hastened = self.hasten(account, words).await?;
         Ok(Resumed { lifted, hastened })
     }
 
-    /// Makes due what waited for pauses that were lifted. What waited for WeChat to be less busy, or for a
-    /// midnight that has come, has its own time, and not a far one. That goes for the others too should
-    /// this fail.
+    /// Makes due what waited for pauses that were lifted, and that waits long.
     pub(super) fn resume_lifted(&self, account: AccountId, lifted: &[Named]) {
         let now = self.clock.now();
-        let far = lifted.iter().filter(|pause| match pause.kind {
-            PauseKind::Stopped => true,
-            PauseKind::UsedUp => now < pause.until,
-            PauseKind::BackingOff => false,
-        });
-        let words = far.map(|pause| pause.reason.as_str()).collect();
-        self.resume_waiting(account, words);
+        let far = lifted.iter().filter(|pause| pause.is_far(now));
+        self.resume_waiting(account, far.map(|pause| pause.reason).collect());
     }
 
     /// The same for what waits for these reasons. Beside the steps: there may be any number, and whoever
-    /// sends holds leases and turns meanwhile. See [`Bridge::hastened`].
-    pub(super) fn resume_waiting(&self, account: AccountId, words: BTreeSet<&'static str>) {
+    /// sends holds leases and turns meanwhile. See [`Bridge::hastened`]. What fails, or is not done when
+    /// the process ends, is noted, and done later.
+    pub(super) fn resume_waiting(&self, account: AccountId, words: HashSet<PauseReason>) {
         let Some(mut turn) = self.lanes.hastening().begin(account, words) else {
             return;
         };
         let bridge = self.clone();
         tokio::spawn(async move {
             while let Some(words) = turn.go_on() {
-                let words = words.into_iter().collect();
                 if let Err(error) = bridge.hasten(account, words).await {
-                    tracing::warn!(%error, "what waited for a pause that is over waits for its time");
+                    tracing::warn!(%error, "what waited for a pause that is over waits a little longer");
+                    bridge.lanes.hastening().failed(bridge.clock.now());
                 }
                 bridge.wake_delivery();
             }
@@ -100,10 +97,28 @@ impl Bridge {
 
     /// Makes due what waits for these reasons. After the pause is lifted, and not with it: there may be
     /// any number.
-    async fn hasten(&self, account: AccountId, words: Vec<&'static str>) -> Result<usize, DbError> {
+    async fn hasten(
+        &self,
+        account: AccountId,
+        words: HashSet<PauseReason>,
+    ) -> Result<usize, DbError> {
         let now = self.clock.now();
-        self.in_rounds(move |conn| delivery::hasten(conn, account, &words, now, ROUND))
-            .await
+        let noted = self
+            .db
+            .read(move |conn| Ok::<_, DbError>(resumption::of_account(conn, account)?));
+        let mut noted = noted.await?;
+        noted.retain(|one| words.contains(&one.reason));
+        let reasons: Vec<&'static str> = words.iter().map(|word| word.as_str()).collect();
+        let hastened = self
+            .in_rounds(move |conn| delivery::hasten(conn, account, &reasons, now, ROUND))
+            .await?;
+        if !noted.is_empty() {
+            let done = self
+                .db
+                .write(move |conn| Ok::<_, DbError>(resumption::done(conn, &noted)?));
+            done.await?;
+        }
+        Ok(hastened)
     }
 }
 
@@ -111,8 +126,10 @@ impl Bridge {
 pub(in crate::bridge) fn forgive(
     conn: &mut Conn,
     account: AccountId,
+    now: NaiveDateTime,
 ) -> diesel::QueryResult<usize> {
     let lifted = account_pause::forgive(conn, account)?;
+    resumption::note(conn, account, [PauseReason::AccountProblem], now)?;
     account::clear_problem(conn, account)?;
     Ok(lifted)
 }

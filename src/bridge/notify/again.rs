@@ -151,7 +151,9 @@ fn retry(
         }
     }
     delivery::explain_again(conn, &plan.explained)?;
-    retried.taken.sort_unstable_by(|a, b| b.id.cmp(&a.id));
+    retried
+        .taken
+        .sort_unstable_by_key(|one| std::cmp::Reverse(one.id));
     let waiting = retried.taken.iter().filter(|one| one.due_at > now);
     retried.waiting = waiting.count();
     Ok(retried)

@@ -34,6 +34,9 @@ impl Bridge {
         let (state, reason) = (DeliveryState::Cancelled, Reason::Cancelled);
         metrics::deliveries(state.as_str(), reason.as_str(), cancelled_now);
         self.awaited.tell([id]);
+        if cancelled > 0 {
+            self.lanes.forget_places();
+        }
         tracing::info!(
             notification.id = %id,
             deliveries.cancelled = cancelled,

@@ -121,6 +121,15 @@ diesel::table! {
 }
 
 diesel::table! {
+    resumptions (account_id, reason) {
+        account_id -> BigInt,
+        reason -> Text,
+        round -> BigInt,
+        lifted_at -> Timestamp,
+    }
+}
+
+diesel::table! {
     account_pauses (account_id, call) {
         account_id -> BigInt,
         call -> Text,

@@ -387,25 +387,26 @@ pub fn hasten(
     .execute(conn)
 }
 
-/// Of what waits in an account for this reason, until `latest` at most, makes some due at once, so that it
-/// can be seen whether the pause is over: at most `most` of each priority, from the end, where what waits
-/// for that pause is. Returns how many those are.
+/// Of what waits in an account for this reason, until a time between `from` and `latest`, makes some due at
+/// once, so that it can be seen whether the pause is over: at most `most` of each priority. Returns how
+/// many those are.
 pub fn rouse(
     conn: &mut Conn,
-    account: AccountId,
-    reason: &'static str,
-    (now, latest): (NaiveDateTime, NaiveDateTime),
+    (account, reason): (AccountId, &'static str),
+    (from, latest): (NaiveDateTime, NaiveDateTime),
+    now: NaiveDateTime,
     most: i64,
 ) -> QueryResult<usize> {
     let lock = conn.engine().skip_locked();
-    let (time, latest) = (now.format("%F %T%.f"), latest.format("%F %T%.f"));
+    let (time, from) = (now.format("%F %T%.f"), from.max(now).format("%F %T%.f"));
+    let latest = latest.format("%F %T%.f");
     let mut roused = 0;
     for rank in Priority::ALL.iter().map(|priority| priority.rank()) {
         roused += sql_query(format!(
             "WITH waiting AS MATERIALIZED ( \
                  SELECT id FROM deliveries WHERE due_at IS NOT NULL \
                  AND COALESCE(account_id, 0) = {account} AND priority = {rank} \
-                 AND due_at > '{time}' AND due_at <= '{latest}' AND state = 'queued' \
+                 AND due_at >= '{from}' AND due_at <= '{latest}' AND state = 'queued' \
                  AND unsettled_since IS NULL AND reason = '{reason}' \
                  ORDER BY due_at DESC LIMIT {most} {lock} \
              ) UPDATE deliveries SET due_at = '{time}' WHERE id IN (SELECT id FROM waiting)"

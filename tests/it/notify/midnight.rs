@@ -223,7 +223,7 @@ both_engines! {
         assert_eq!((rig.sends(), rig.count(id, DeliveryState::Sent).await), (20, 20));
         let found = pauses(&rig).await.remove(0);
         assert_eq!((found.reason.as_str(), found.until), ("budget_used_up", midnight(&rig)));
-        // It is exact: nothing is tried before.
+        // It is exact: whatever is tried before is not sent.
         for _ in 0..60 {
             rig.advance(600);
             rig.settle().await;

@@ -195,18 +195,32 @@ impl Rig {
 
     /// Another process on the same database.
     pub(super) fn replica(&self) -> Bridge {
+        self.replica_with(|_| {})
+    }
+
+    /// Another one with other settings.
+    pub(super) fn replica_with(&self, settings: impl FnOnce(&mut Config)) -> Bridge {
+        let mut config = Config::clone(&self.bridge.config);
+        settings(&mut config);
         Bridge::new(
             self.bridge.db.clone(),
             self.clock.clone(),
             self.bridge.wechat.clone(),
             self.bridge.vault.clone(),
-            Arc::clone(&self.bridge.config),
+            Arc::new(config),
         )
     }
 
     /// Steps until nothing is to be done.
     pub(super) async fn settle(&self) {
-        while self.deliver().await == Step::Worked {}
+        let mut idle = 0;
+        // One that finds nothing may make something due.
+        while idle < 2 {
+            match self.deliver().await {
+                Step::Worked => idle = 0,
+                _ => idle += 1,
+            }
+        }
     }
 
     /// How many deliveries of a notification are in a state.

@@ -12,7 +12,7 @@ const MOST: usize = 12;
 both_engines! {
     async fn hours_in_which_wechat_refuses_the_account_cost_its_message_no_try(rig: Rig) {
         let mut person = 0;
-        for (path, errcode) in [(SEND, 40164), (SEND, 48001), (STABLE_TOKEN, 40125), (STABLE_TOKEN, -1)] {
+        for (path, errcode) in [(SEND, 40164), (SEND, 48001), (SEND, 40001), (STABLE_TOKEN, 40125), (STABLE_TOKEN, -1)] {
             for last in [FaultKind::Errcode { errcode: -1 }, FaultKind::Reset] {
                 person += 1;
                 let staff = format!("s{person}");

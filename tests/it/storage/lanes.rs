@@ -133,12 +133,12 @@ both_engines! {
             claimed
         };
         let quota = "quota_used_up";
-        let normal = waits(Priority::Normal, &[(quota, 500), (quota, 501), (quota, 600)]);
+        let normal = waits(Priority::Normal, &[(quota, 399), (quota, 501), (quota, 600)]);
         waits(Priority::Bulk, &[(quota, 400)]);
         waits(Priority::Urgent, &[("account_problem", 500)]);
-        let times = (at(1), at(550));
-        assert_eq!(delivery::rouse(conn, ground.second, quota, times, 1).unwrap(), 0);
-        assert_eq!(delivery::rouse(conn, lane, quota, times, 1).unwrap(), 2);
+        let times = (at(400), at(550));
+        assert_eq!(delivery::rouse(conn, (ground.second, quota), times, at(1), 1).unwrap(), 0);
+        assert_eq!(delivery::rouse(conn, (lane, quota), times, at(1), 1).unwrap(), 2);
         assert_eq!(heads(conn, 1), [(lane.0, 1), (lane.0, 2)]);
         let due = delivery::claim_due(conn, &from(lane, Priority::Normal, 1)).unwrap();
         assert_eq!(due.iter().map(|due| due.id).collect::<Vec<_>>(), [normal[1].id]);

@@ -6,6 +6,7 @@ use queqiao::models::account_pause::{
     self, ALL_CALLS, NewPause, PauseKind, PauseReason, Roomy, Worked,
 };
 use queqiao::models::budget::{self, Uses};
+use queqiao::models::resumption;
 
 use super::ground::{Ground, at};
 use crate::support::{Fixture as _, postgres};
@@ -161,6 +162,20 @@ both_engines! {
         };
         assert_eq!(lifted(7, 100), 0);
         assert_eq!(lifted(8, 200), 1);
+    }
+
+    async fn what_is_lifted_anew_meanwhile_stays_noted(ground: Ground) {
+        let conn = &mut ground.conn();
+        let (quota, problem) = (PauseReason::QuotaUsedUp, PauseReason::AccountProblem);
+        resumption::note(conn, ground.official, [quota, problem, quota], at(1)).unwrap();
+        resumption::note(conn, ground.second, [quota], at(1)).unwrap();
+        let seen = resumption::of_account(conn, ground.official).unwrap();
+        assert_eq!(seen.iter().map(|one| (one.reason, one.round)).collect::<Vec<_>>(), [(problem, 1), (quota, 1)]);
+        resumption::note(conn, ground.official, [quota], at(1)).unwrap();
+        assert_eq!(resumption::done(conn, &seen).unwrap(), 1);
+        let left = resumption::all(conn).unwrap();
+        let left: Vec<_> = left.iter().map(|one| (one.account_id, one.round)).collect();
+        assert_eq!(left, [(ground.official, 2), (ground.second, 1)]);
     }
 
     async fn those_who_reserve_at_once_never_see_the_same_count(ground: Ground) {

@@ -132,7 +132,7 @@ fn what_may_pass_is_tried_again_after_its_pause() {
     for (errcode, seconds, whole_account) in [
         (-1, 2, false),
         (43108, 2, false),
-        (40001, 2, false),
+        (40001, 2, true),
         (45066, 75, false),
         (45011, 75, true),
         (43117, 75, false),
