@@ -49,6 +49,8 @@ pub mod window;
 
 use std::sync::Arc;
 
+use tokio::sync::Semaphore;
+
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::db::Db;
@@ -97,6 +99,8 @@ pub struct Bridge {
     pub restricted: Arc<Restricted>,
     /// What came of messages and could not be recorded yet.
     pub unrecorded: Arc<Unrecorded>,
+    /// Whose turn it is to take in a part of a table of people.
+    pub(crate) adoptions: Arc<Semaphore>,
     /// What failed for good and is still to be told in the log.
     pub ends: Arc<Ends>,
     /// The business's endpoints that are left alone for a while.
@@ -133,6 +137,7 @@ impl Bridge {
             turns: Arc::default(),
             restricted: Arc::default(),
             unrecorded: Arc::default(),
+            adoptions: Arc::new(Semaphore::new(1)),
             ends: Arc::default(),
             rests: Arc::default(),
             webhooks: Arc::new(Webhooks::new(&config.webhooks)),

@@ -11,6 +11,7 @@ mod store;
 
 use std::collections::HashMap;
 use std::convert::Infallible;
+use std::iter::Peekable;
 
 use thiserror::Error;
 
@@ -23,7 +24,8 @@ use crate::models::account::AccountKind;
 
 pub use row::{CONSENTS_MAX, LEFT_MAX, Raw, Row};
 
-/// Rows in one transaction: it holds up whoever binds in the project meanwhile.
+/// Rows and consents in one transaction: it holds up whoever binds in the project meanwhile, and on SQLite
+/// all who write.
 const CHUNK: usize = 1_000;
 
 /// How a table is taken in.
@@ -202,12 +204,11 @@ impl Bridge {
             account_id: account.id,
         };
         let mut outcomes = Vec::with_capacity(rows.len());
-        let mut rows = each_once(rows).into_iter();
-        loop {
-            let chunk: Vec<Numbered> = rows.by_ref().take(CHUNK).collect();
-            if chunk.is_empty() {
-                break;
-            }
+        let mut rows = each_once(rows).into_iter().peekable();
+        while rows.peek().is_some() {
+            let chunk = next_chunk(&mut rows);
+            // However many tables come at once, nobody else waits for more than one part of them.
+            let _turn = self.adoptions.acquire().await;
             let (now, vault) = (self.clock.now(), self.vault.clone());
             let work =
                 move |conn: &mut Conn| store::take_in(conn, &vault, place, &chunk, options, now);
@@ -273,6 +274,21 @@ impl From<diesel::result::Error> for Undone {
     fn from(error: diesel::result::Error) -> Self {
         Self::Failed(error.into())
     }
+}
+
+/// The next rows that are taken in one transaction: one at least.
+fn next_chunk(rows: &mut Peekable<impl Iterator<Item = Numbered>>) -> Vec<Numbered> {
+    let weight = |numbered: &Numbered| match &numbered.row {
+        Ok(row) => 1 + row.consents.len(),
+        Err(_) => 1,
+    };
+    let mut chunk = Vec::new();
+    let mut left = CHUNK;
+    while let Some(next) = rows.next_if(|next| chunk.is_empty() || weight(next) <= left) {
+        left = left.saturating_sub(weight(&next));
+        chunk.push(next);
+    }
+    chunk
 }
 
 /// Refuses rows that name an openid or a unionid that a row before them has: one person has one

@@ -20,8 +20,7 @@ const MOST: Duration = Duration::from_secs(5);
 /// How long it is watched until it counts as stuck.
 const STUCK: Duration = Duration::from_secs(10);
 /// A session whose client has sent a part of a statement: no limit of PostgreSQL before version 17
-/// (`transaction_timeout`) ends it, so its locks stay until the client goes on. Counted, and no fault of the other
-/// one's.
+/// (`transaction_timeout`) ends it, so the other one has to. Counted.
 const HALF_SENT: &str = "active Client ClientRead";
 /// Events that wait.
 const OPEN: &str = "events WHERE state = 0";
@@ -80,15 +79,12 @@ pub(crate) async fn events(context: &mut Context, name: &'static str) -> Result<
             if done.is_none() {
                 let waiting = installation.count(OPEN)?;
                 let who = blockers(&installation)?;
-                is_half_sent = who.contains(HALF_SENT);
+                is_half_sent |= who.contains(HALF_SENT);
                 blocked.push(format!("{:?}: {waiting} wait\n{who}", frozen.elapsed()));
             }
         }
-        match done.map(|_| frozen.elapsed()) {
-            Some(wait) if wait < MOST => note(&mut waits, Some(wait)),
-            _ if is_half_sent => half_sent += 1,
-            wait => note(&mut waits, wait),
-        }
+        half_sent += u64::from(is_half_sent);
+        note(&mut waits, done.map(|_| frozen.elapsed()));
         tokio::time::sleep(MOST.saturating_sub(frozen.elapsed())).await;
         one.thaw()?;
         while load.join_next().await.is_some() {}

@@ -39,3 +39,27 @@ fn of_two_rows_for_one_person_the_first_counts() {
     let detail = &found[2].row.as_ref().unwrap_err().detail;
     assert!(detail.starts_with("Row 0"), "{detail}");
 }
+
+#[test]
+fn a_part_has_so_many_rows_and_consents_together() {
+    let row = |number, consents: usize| {
+        let consents = (0..consents).map(|one| (format!("T{one}"), "1".to_owned()));
+        let raw = Raw {
+            openid: Some(format!("o{number}")),
+            consents: consents.collect(),
+            ..Raw::default()
+        };
+        Numbered::new(number, Ok(raw))
+    };
+    let sizes = |count: usize, consents: usize| {
+        let rows: Vec<Numbered> = (0..count).map(|number| row(number, consents)).collect();
+        let mut rows = rows.into_iter().peekable();
+        let mut sizes = Vec::new();
+        while rows.peek().is_some() {
+            sizes.push(next_chunk(&mut rows).len());
+        }
+        sizes
+    };
+    assert_eq!(sizes(2_001, 0), [1_000, 1_000, 1]);
+    assert_eq!(sizes(100, 19), [50, 50]);
+}

@@ -1,7 +1,10 @@
 //! A table of people in a file: CSV or XLSX, with the names of its columns in the first row.
 
 mod sheet;
+mod unpacked;
 
+use std::fs::File;
+use std::io::Read as _;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -12,6 +15,8 @@ use crate::bridge::adopt::{Fault, Numbered, Raw};
 const FILE_MAX: u64 = 64 << 20;
 /// Rows of a file.
 const ROWS_MAX: usize = 200_000;
+/// Cells of a file.
+const CELLS_MAX: usize = 2_000_000;
 /// Columns of a file.
 const COLUMNS_MAX: usize = 64;
 /// Before the template id of a column of consents.
@@ -34,12 +39,16 @@ enum Column {
 
 /// Reads a file.
 pub(super) fn read(file: &Path, sheet: Option<&str>) -> Result<Vec<Numbered>> {
-    let size = std::fs::metadata(file)?.len();
+    let mut bytes = Vec::new();
+    // What is no plain file does not say how long it is.
+    File::open(file)?
+        .take(FILE_MAX + 1)
+        .read_to_end(&mut bytes)?;
     ensure!(
-        size <= FILE_MAX,
-        "the file has {size} bytes; give at most {FILE_MAX}, and more in further files"
+        bytes.len() as u64 <= FILE_MAX,
+        "the file has more than {FILE_MAX} bytes; give the rest in further files"
     );
-    rows(lines(std::fs::read(file)?, sheet)?)
+    rows(lines(bytes, sheet)?)
 }
 
 fn lines(bytes: Vec<u8>, sheet: Option<&str>) -> Result<Lines> {
@@ -73,9 +82,12 @@ fn csv_lines(bytes: &[u8]) -> Result<Lines> {
         .delimiter(delimiter(&text))
         .from_reader(text.as_bytes());
     let mut lines = Lines::new();
+    let mut count = 0;
     for record in reader.records() {
         let record = record?;
         let line = record.position().map_or(0, csv::Position::line);
+        count += record.len();
+        ensure!(count <= CELLS_MAX, too_many_cells());
         let cells = record.iter().map(|cell| Ok(cell.to_owned()));
         lines.push((usize::try_from(line)?, cells.collect()));
         ensure!(lines.len() <= ROWS_MAX + 1, too_many());
@@ -93,6 +105,13 @@ fn delimiter(text: &str) -> u8 {
 
 fn too_many() -> String {
     format!("the file has more than {ROWS_MAX} rows; give the rest in further files")
+}
+
+fn too_many_cells() -> String {
+    format!(
+        "the file has more than {CELLS_MAX} cells, empty ones among them; remove columns that are not \
+         needed, or give the rest in further files"
+    )
 }
 
 fn rows(lines: Lines) -> Result<Vec<Numbered>> {

@@ -4,17 +4,19 @@
 use std::collections::HashSet;
 
 use chrono::{NaiveDateTime, TimeDelta};
-use diesel::dsl::exists;
+use diesel::dsl::{exists, sql};
 use diesel::prelude::*;
 use diesel::sql_query;
-use diesel::sql_types::BigInt;
+use diesel::sql_types::{BigInt, Integer};
 use serde::Serialize;
 
+use super::message::size_of_body;
 use super::{MessageState, Webhook, WebhookState};
 use crate::db::batch::{Batch, Kind, maybe_timestamp, timestamp};
 use crate::db::schema::{webhook_messages as m, webhooks as w};
 use crate::db::{Conn, on_engine};
 use crate::ids::{WebhookId, WebhookMessageId};
+use crate::models::walk::fitting;
 
 #[derive(QueryableByName)]
 struct Found {
@@ -94,7 +96,10 @@ pub struct Lane {
 
 diesel::alias!(m as earlier: Earlier);
 
-/// Leases an endpoint until `lease_until` with up to `limit` of its due events. None if another
+/// Bytes of bodies in one turn, unless its first event alone has more.
+const BYTES: usize = 4 << 20;
+
+/// Leases an endpoint until `lease_until` with up to `limit` of its due events, fewer where they are long. None if another
 /// process has it, or it is not to be posted to. One that has failed is tried with one event only.
 pub fn claim(
     conn: &mut Conn,
@@ -147,6 +152,7 @@ fn unblocked(
     now: NaiveDateTime,
     limit: i64,
 ) -> QueryResult<Vec<Leased>> {
+    let size = size_of_body(conn.engine());
     let person = earlier.field(m::person);
     let ahead = earlier
         .filter(earlier.field(m::webhook_id).eq(m::webhook_id))
@@ -154,13 +160,20 @@ fn unblocked(
         .filter(earlier.field(m::id).lt(m::id))
         .filter(earlier.field(m::due_at).is_not_null())
         .filter(earlier.field(m::due_at).gt(now));
-    m::table
+    let found: Vec<(WebhookMessageId, i32)> = m::table
         .filter(m::webhook_id.eq(id))
         .filter(m::due_at.is_not_null())
         .filter(m::due_at.le(now))
         .filter(diesel::dsl::not(exists(ahead)))
         .order(m::id)
         .limit(limit)
+        .select((m::id, sql::<Integer>(size)))
+        .load(conn)?;
+    let fit = fitting(found.iter().map(|(_, size)| *size), BYTES);
+    let ids: Vec<WebhookMessageId> = found.into_iter().take(fit).map(|(id, _)| id).collect();
+    m::table
+        .filter(m::id.eq_any(ids))
+        .order(m::id)
         .select(Leased::as_select())
         .load(conn)
 }

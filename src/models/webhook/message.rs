@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::db::batch::{Batch, Kind, timestamp};
 use crate::db::schema::webhook_messages as m;
-use crate::db::{Conn, text_enum};
+use crate::db::{Conn, Engine, text_enum};
 use crate::ids::{WebhookId, WebhookMessageId};
 
 text_enum! {
@@ -80,4 +80,12 @@ pub fn prune(conn: &mut Conn, before: NaiveDateTime, limit: i64) -> QueryResult<
         return Ok(0);
     }
     diesel::delete(m::table.filter(m::id.eq_any(old))).execute(conn)
+}
+
+/// How many bytes a body has, in SQL, without reading it where the database can tell.
+pub(super) fn size_of_body(engine: Engine) -> &'static str {
+    match engine {
+        Engine::Postgres => "octet_length(body)",
+        Engine::Sqlite => "length(CAST(body AS BLOB))",
+    }
 }

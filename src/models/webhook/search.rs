@@ -8,8 +8,9 @@ use diesel::prelude::*;
 use diesel::sql_types::Integer;
 
 use super::MessageState;
+use super::message::size_of_body;
+use crate::db::Conn;
 use crate::db::schema::webhook_messages as m;
-use crate::db::{Conn, Engine};
 use crate::ids::{WebhookId, WebhookMessageId};
 use crate::models::walk::{Walk, Walked, fitting, list as words};
 
@@ -109,10 +110,7 @@ pub fn page(
 
 /// The page without those of its events that would make it too long.
 fn within_bytes(conn: &mut Conn, mut page: Walked<i64>) -> QueryResult<Walked<i64>> {
-    let size = match conn.engine() {
-        Engine::Postgres => "octet_length(body)",
-        Engine::Sqlite => "length(CAST(body AS BLOB))",
-    };
+    let size = size_of_body(conn.engine());
     let sizes: Vec<(i64, i32)> = m::table
         .filter(m::id.eq_any(&page.found))
         .select((m::id, sql::<Integer>(size)))

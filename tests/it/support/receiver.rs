@@ -85,9 +85,12 @@ impl Receiver {
         let shared = Arc::clone(&inner);
         let server = HttpServer::new(move || {
             let shared = Arc::clone(&shared);
-            App::new().default_service(web::to(move |request, body| {
-                receive(Arc::clone(&shared), request, body)
-            }))
+            let limit = web::PayloadConfig::new(8 << 20);
+            App::new()
+                .app_data(limit)
+                .default_service(web::to(move |request, body| {
+                    receive(Arc::clone(&shared), request, body)
+                }))
         });
         let server = server
             .workers(1)

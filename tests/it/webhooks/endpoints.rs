@@ -152,4 +152,22 @@ both_engines! {
         shop.write(1, "after").await;
         assert_eq!(texts(&shop.receiver.taken(), 1), ["before", "after"]);
     }
+
+    async fn a_turn_ends_by_bytes_too(shop: Shop) {
+        shop.follow(1).await;
+        shop.listen(&["message.received"]).await;
+        for number in 0..7 {
+            let text = format!("{number}{}", "x".repeat(900_000));
+            shop.app.simulator.world().send_text(OA, 1, &text).await.unwrap();
+        }
+        while shop.app.bridge.process_step().await.unwrap() == Step::Worked {}
+        let turn = async || {
+            shop.app.bridge.webhook_step().await.unwrap();
+            shop.app.bridge.webhooks_settled().await;
+            shop.receiver.posts().len()
+        };
+        assert_eq!((turn().await, turn().await), (4, 7));
+        let texts: Vec<String> = texts(&shop.receiver.taken(), 1).into_iter().map(|text| text[..1].to_owned()).collect();
+        assert_eq!(texts, ["0", "1", "2", "3", "4", "5", "6"]);
+    }
 }

@@ -5,12 +5,15 @@ use std::io::Cursor;
 use anyhow::{Context as _, Result, ensure};
 use calamine::{DataRef, Reader as _, Xlsx};
 
-use super::{COLUMNS_MAX, Cell, Lines, ROWS_MAX, too_many};
+use super::{CELLS_MAX, COLUMNS_MAX, Cell, Lines, ROWS_MAX, too_many, too_many_cells, unpacked};
 
+/// Bytes of text in all cells together.
+const TEXT_MAX: usize = 64 << 20;
 /// Excel keeps this many digits of a number.
 const EXACT: f64 = 1e15;
 
 pub(super) fn read(bytes: Vec<u8>, sheet: Option<&str>) -> Result<Lines> {
+    unpacked::check(&bytes)?;
     let mut workbook: Xlsx<_> =
         Xlsx::new(Cursor::new(bytes)).context("it is no sound XLSX file")?;
     let names = workbook.sheet_names();
@@ -25,6 +28,7 @@ pub(super) fn read(bytes: Vec<u8>, sheet: Option<&str>) -> Result<Lines> {
     };
     let mut cells = workbook.worksheet_cells_reader(name)?;
     let mut lines = Lines::new();
+    let (mut count, mut length) = (0, 0);
     while let Some(cell) = cells.next_cell()? {
         let value = said(cell.get_value());
         if value.as_ref().is_ok_and(String::is_empty) {
@@ -42,6 +46,15 @@ pub(super) fn read(bytes: Vec<u8>, sheet: Option<&str>) -> Result<Lines> {
             lines.push((row, Vec::new()));
         }
         if let Some((_, line)) = lines.last_mut() {
+            count += (column + 1).saturating_sub(line.len());
+            ensure!(count <= CELLS_MAX, too_many_cells());
+            // Cells may share one text.
+            length += value.as_ref().map_or(0, String::len);
+            ensure!(
+                length <= TEXT_MAX,
+                "the cells of the sheet have more than {TEXT_MAX} bytes of text together; give the rest \
+                 in further files"
+            );
             line.resize(line.len().max(column + 1), Ok(String::new()));
             if let Some(place) = line.get_mut(column) {
                 *place = value;

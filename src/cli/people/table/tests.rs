@@ -71,3 +71,10 @@ fn a_file_that_is_no_table_is_refused_in_words() {
     }
     assert!(lines(b"openid\noA\n".to_vec(), Some("Sheet1")).is_err());
 }
+
+#[test]
+fn many_empty_cells_are_too_many() {
+    let text = format!("openid\n{}", format!("{}\n", ",".repeat(999)).repeat(2_001));
+    let error = lines(text.into_bytes(), None).unwrap_err();
+    assert!(error.to_string().contains("cells"), "{error}");
+}
