@@ -313,7 +313,9 @@ impl Tokens {
             .seal(&token_place(account), grant.access_token.expose())?;
         let stored = self.db.write(move |conn| {
             // Whoever asked for it: what could not be sent without one goes on, where it is sent.
-            if account_pause::lift_without_token(conn, id, asked_at)? > 0 {
+            let until = account_pause::lift_without_token(conn, id, asked_at)?;
+            // What has waited for midnight comes back by itself, spread over some minutes.
+            if until.is_some_and(|until| now < until) {
                 resumption::note(conn, id, [PauseReason::QuotaUsedUp], now)?;
             }
             Ok::<_, TokenError>(access_token::store(conn, id, &owner, &sealed, expires_at)?)

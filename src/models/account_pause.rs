@@ -19,8 +19,7 @@ text_enum! {
         Stopped = "stopped",
         /// It passes by itself: one delivery is tried, soon and then ever more rarely.
         BackingOff = "backing_off",
-        /// Time. Where WeChat counts, one delivery is tried before that, after a while and then ever more
-        /// rarely.
+        /// Time. One delivery is tried before that, after a while and then ever more rarely.
         UsedUp = "used_up",
     }
 }
@@ -204,7 +203,8 @@ pub struct Worked {
     pub started_at: NaiveDateTime,
 }
 
-/// Lifts the pauses of calls that have worked.
+/// Lifts the pauses of calls that have worked. Of a configured budget that is used up, a call says nothing
+/// that was counted before it was.
 pub fn lift(conn: &mut Conn, rows: &[Worked]) -> QueryResult<Vec<Named>> {
     const LIFT: Batch = Batch {
         columns: &[
@@ -215,25 +215,32 @@ pub fn lift(conn: &mut Conn, rows: &[Worked]) -> QueryResult<Vec<Named>> {
         sql: "DELETE FROM account_pauses WHERE EXISTS (SELECT 1 FROM {rows} \
               WHERE r.account_id = account_pauses.account_id \
               AND account_pauses.call IN ('', r.call) AND account_pauses.set_at < r.started_at \
-              AND (account_pauses.kind <> 'used_up' OR account_pauses.probe_at IS NOT NULL \
-                  OR account_pauses.until <= r.started_at)) \
+              AND (account_pauses.kind <> 'used_up' OR account_pauses.until <= r.started_at \
+                  OR account_pauses.probe_at <= r.started_at \
+                  OR account_pauses.probe_at IS NOT NULL \
+                      AND account_pauses.reason <> 'budget_used_up')) \
               RETURNING account_id, call, kind, reason, until",
     };
     LIFT.load(conn, rows)
 }
 
 /// Lifts the pause of an account for which there was no token, as the quota of that call was used up: now
-/// there is one, which was asked for at that time.
+/// there is one, which was asked for at that time. Returns until when it would have lasted.
 pub fn lift_without_token(
     conn: &mut Conn,
     account: AccountId,
     asked_at: NaiveDateTime,
-) -> QueryResult<usize> {
+) -> QueryResult<Option<NaiveDateTime>> {
     // No other call's quota concerns all calls.
-    let all_calls = account_pauses::table.find((account, ALL_CALLS));
-    let of_quota = account_pauses::reason.eq(PauseReason::QuotaUsedUp);
-    diesel::delete(all_calls.filter(of_quota.and(account_pauses::set_at.le(asked_at))))
-        .execute(conn)
+    let found = account_pauses::table
+        .find((account, ALL_CALLS))
+        .filter(account_pauses::reason.eq(PauseReason::QuotaUsedUp))
+        .filter(account_pauses::set_at.le(asked_at));
+    let until = found.select(account_pauses::until).first(conn).optional()?;
+    if until.is_some() {
+        diesel::delete(found).execute(conn)?;
+    }
+    Ok(until)
 }
 
 /// A call of which fewer were counted on a day than may be.
@@ -299,6 +306,33 @@ pub fn forgive(conn: &mut Conn, account: AccountId) -> QueryResult<usize> {
     let stopped = account_pauses::kind.eq(PauseKind::Stopped);
     let of_account = account_pauses::account_id.eq(account);
     diesel::delete(account_pauses::table.filter(of_account.and(stopped))).execute(conn)
+}
+
+/// The pauses of an account. Until the transaction is over nobody changes or lifts any of them.
+pub fn hold(conn: &mut Conn, account: AccountId) -> QueryResult<Vec<AccountPause>> {
+    if let Conn::Postgres(conn) = conn {
+        account_pauses::table
+            .filter(account_pauses::account_id.eq(account))
+            .order(account_pauses::call)
+            .select(account_pauses::call)
+            .for_update()
+            .load::<String>(conn)?;
+    }
+    of_account(conn, account)
+}
+
+/// Of the pauses in whose place these would come, those with another reason.
+pub fn of_other_reasons(conn: &mut Conn, rows: &[NewPause]) -> QueryResult<Vec<Named>> {
+    const FIND: Batch = Batch {
+        columns: &[
+            ("account_id", Kind::BigInt),
+            ("call", Kind::Text),
+            ("reason", Kind::Text),
+        ],
+        sql: "SELECT p.account_id, p.call, p.kind, p.reason, p.until FROM account_pauses p \
+              JOIN {rows} ON r.account_id = p.account_id AND r.call = p.call AND r.reason <> p.reason",
+    };
+    FIND.load(conn, rows)
 }
 
 /// Every pause of the installation.

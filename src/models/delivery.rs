@@ -34,7 +34,7 @@ use crate::ids::{AccountId, DeliveryId, IdentityId, NotificationId, ProjectId, V
 pub use again::{Again, StillUnreachable, explain_again, requeue};
 pub use ahead::{forget_pauses, hasten_all, is_ahead, shorten_leases};
 pub use begin::{Begin, begin};
-pub use cancel::cancel;
+pub use cancel::{accounts_of, cancel};
 pub use claim::{
     Claim, Claimed, Due, Ended, Head, NO_ACCOUNT, Postponed, are_ours, claim_due, hasten, heads,
     release, resume_asked, rouse,

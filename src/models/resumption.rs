@@ -19,8 +19,6 @@ pub struct Resumption {
     pub account_id: AccountId,
     /// What its deliveries wait for.
     pub reason: PauseReason,
-    /// Which of that account's lifted pauses with that reason it is, counted from 1.
-    pub round: i64,
     /// When it was lifted, UTC.
     pub lifted_at: NaiveDateTime,
 }
@@ -37,7 +35,6 @@ struct Lifted {
 struct Done {
     account_id: AccountId,
     reason: PauseReason,
-    round: i64,
 }
 
 /// Notes that these pauses of an account are lifted.
@@ -53,10 +50,9 @@ pub fn note(
             ("reason", Kind::Text),
             ("lifted_at", Kind::Timestamp),
         ],
-        sql: "INSERT INTO resumptions (account_id, reason, round, lifted_at) \
-              SELECT r.account_id, r.reason, 1, r.lifted_at FROM {rows} WHERE true \
-              ON CONFLICT (account_id, reason) DO UPDATE SET round = resumptions.round + 1, \
-              lifted_at = excluded.lifted_at",
+        sql: "INSERT INTO resumptions (account_id, reason, lifted_at) \
+              SELECT r.account_id, r.reason, r.lifted_at FROM {rows} WHERE true \
+              ON CONFLICT (account_id, reason) DO UPDATE SET lifted_at = excluded.lifted_at",
     };
     let mut reasons: Vec<PauseReason> = reasons.into_iter().collect();
     // In one order, and each once: it is one statement for several rows.
@@ -80,31 +76,30 @@ pub fn all(conn: &mut Conn) -> QueryResult<Vec<Resumption>> {
         .load(conn)
 }
 
-/// Those of an account.
-pub fn of_account(conn: &mut Conn, account: AccountId) -> QueryResult<Vec<Resumption>> {
-    resumptions::table
+/// Those of an account. Until the transaction is over nobody notes or removes any of them.
+pub fn hold(conn: &mut Conn, account: AccountId) -> QueryResult<Vec<Resumption>> {
+    let noted = resumptions::table
         .filter(resumptions::account_id.eq(account))
-        .order(resumptions::reason)
-        .select(Resumption::as_select())
-        .load(conn)
+        .order(resumptions::reason);
+    if let Conn::Postgres(conn) = conn {
+        noted
+            .select(resumptions::reason)
+            .for_update()
+            .load::<PauseReason>(conn)?;
+    }
+    noted.select(Resumption::as_select()).load(conn)
 }
 
-/// What waited for these is due. One that was noted anew since they were read stays.
+/// What waited for these, which are held, is due.
 pub fn done(conn: &mut Conn, rows: &[Resumption]) -> QueryResult<usize> {
     const DONE: Batch = Batch {
-        columns: &[
-            ("account_id", Kind::BigInt),
-            ("reason", Kind::Text),
-            ("round", Kind::BigInt),
-        ],
+        columns: &[("account_id", Kind::BigInt), ("reason", Kind::Text)],
         sql: "DELETE FROM resumptions WHERE EXISTS (SELECT 1 FROM {rows} \
-              WHERE r.account_id = resumptions.account_id AND r.reason = resumptions.reason \
-              AND r.round = resumptions.round)",
+              WHERE r.account_id = resumptions.account_id AND r.reason = resumptions.reason)",
     };
     let row = |row: &Resumption| Done {
         account_id: row.account_id,
         reason: row.reason,
-        round: row.round,
     };
     let rows: Vec<Done> = rows.iter().map(row).collect();
     DONE.execute(conn, &rows)

@@ -106,14 +106,15 @@ impl Allowances {
             })
             .collect();
         let found = account_pause::roomy(conn, &roomy)?;
-        // Noted before they are lifted: these statements are no transaction together.
-        for pause in found.iter().filter(|pause| pause.is_far(now)) {
-            resumption::note(conn, pause.account_id, [pause.reason], now)?;
+        if found.is_empty() {
+            return Ok(found);
         }
-        match found.is_empty() {
-            true => Ok(found),
-            false => account_pause::lift_roomy(conn, &roomy),
-        }
+        // Noted before they are lifted, as these statements are no transaction together; and after it, as
+        // that may have waited.
+        note(conn, &found, now)?;
+        let lifted = account_pause::lift_roomy(conn, &roomy)?;
+        note(conn, &lifted, now)?;
+        Ok(lifted)
     }
 
     /// How many of those wanted may be made, and what ends the wait for the others.
@@ -153,6 +154,13 @@ impl Allowances {
         };
         (granted, short)
     }
+}
+
+fn note(conn: &mut Conn, lifted: &[Named], now: NaiveDateTime) -> diesel::QueryResult<()> {
+    for pause in lifted.iter().filter(|pause| pause.is_far(now)) {
+        resumption::note(conn, pause.account_id, [pause.reason], now)?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -135,7 +135,7 @@ impl Bridge {
     }
 
     /// Records what is kept for the last time, at the end of the process, and waits until nothing is made
-    /// due any more: what is not would wait for its time, which may be midnight.
+    /// due any more: what is not is left to another process, or to the next start.
     pub async fn record_last(&self) {
         let _turn = self.unrecorded.recording.lock().await;
         if let Err(error) = self.record_all_kept().await {

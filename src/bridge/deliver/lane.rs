@@ -22,9 +22,10 @@ const SEARCHED: TimeDelta = TimeDelta::seconds(60);
 /// How often something is made due that waits for a pause, where that is to be tried and is not, as what
 /// was made due could not be sent.
 const ROUSED: TimeDelta = TimeDelta::seconds(60);
-/// How many are made due of each priority at first, and how often that number may double.
+/// How many are made due of each priority at first. Each time there are four times as many, and that is half
+/// as often, up to so many times.
 const FIRST_ROUSED: i64 = 5;
-const MOST_ROUSED: u32 = 10;
+const MOST_ROUSED: u32 = 5;
 
 const SHUT: &str = "The secrets of the account do not open: they were sealed under another master key, or \
                     are damaged. Start every process with that key, or give the account its secrets anew.";
@@ -80,7 +81,8 @@ impl Lane {
     fn rouse(&mut self, call: &str, probe_at: NaiveDateTime, now: NaiveDateTime) -> Option<i64> {
         let before = self.roused.get(call);
         let before = before.filter(|before| before.probe_at == probe_at);
-        if before.is_some_and(|before| now - before.at < ROUSED) {
+        let rest = |times: u32| ROUSED * (1 << times.saturating_sub(1));
+        if before.is_some_and(|before| now - before.at < rest(before.times)) {
             return None;
         }
         let times = before.map_or(0, |before| (before.times + 1).min(MOST_ROUSED));
@@ -93,7 +95,7 @@ impl Lane {
                 times,
             },
         );
-        Some(FIRST_ROUSED << times)
+        Some(FIRST_ROUSED << (2 * times))
     }
 
     fn is_searched(&self, rank: i32, now: NaiveDateTime) -> bool {
@@ -329,11 +331,19 @@ impl Lanes {
         lane.rests.put_off(call, rank, rate, now)
     }
 
-    /// What waits for a rate may be fewer than were given a place.
-    pub(in crate::bridge) fn forget_places(&self) {
+    /// Whether places were given to what goes beyond a rate.
+    pub(in crate::bridge) fn has_places(&self) -> bool {
+        let state = self.state();
+        state.lanes.values().any(|lane| lane.rests.has_places())
+    }
+
+    /// Of what waits in these accounts for a rate, some may not need their places any more.
+    pub(in crate::bridge) fn forget_places(&self, accounts: &[AccountId], now: NaiveDateTime) {
         let mut state = self.state();
-        for lane in state.lanes.values_mut() {
-            lane.rests.forget_places();
+        for account in accounts {
+            if let Some(lane) = state.lanes.get_mut(account) {
+                lane.rests.forget_places(now);
+            }
         }
     }
 }

@@ -9,7 +9,7 @@ use chrono::{NaiveDateTime, TimeDelta};
 use super::batch::{Batch, call, channel};
 use super::budget::{Allowances, Short, used_up};
 use super::lane::{Lanes, Mode, Probing};
-use super::pause::{Pause, tried_again};
+use super::pause::{self, Pause, tried_again};
 use super::rate::Rate;
 use super::renewal::next_midnight;
 use super::send::ended;
@@ -17,7 +17,7 @@ use crate::bridge::prepared::Editions;
 use crate::bridge::retry::jitter;
 use crate::db::Conn;
 use crate::ids::{AccountId, DeliveryId};
-use crate::models::account_pause::{self, AccountPause, Named, NewPause, PauseKind, PauseReason};
+use crate::models::account_pause::{AccountPause, Named, NewPause, PauseKind, PauseReason};
 use crate::models::budget::{self, Used, Uses};
 use crate::models::delivery::{Due, Postponed, Priority};
 
@@ -70,9 +70,9 @@ impl Stop {
     /// while their rows are held.
     pub(super) fn set(self, conn: &mut Conn) -> diesel::QueryResult<Stopped> {
         let mut stopped = Stopped::default();
-        for (beyond, most, pause) in self.calls {
+        for (beyond, most, row) in self.calls {
             let Beyond { call, day, ids } = beyond;
-            if budget::hold(conn, pause.account_id, call, day)? < most {
+            if budget::hold(conn, row.account_id, call, day)? < most {
                 let again = self.now + FOR_OTHERS;
                 stopped
                     .not_yet
@@ -81,18 +81,17 @@ impl Stop {
             }
             let held = |id| {
                 let held = Pause {
-                    until: pause.until + after_midnight(),
-                    reason: pause.reason.as_str(),
-                    detail: pause.detail.clone(),
-                    call: Some(pause.call.to_owned()),
+                    until: row.until + after_midnight(),
+                    reason: row.reason.as_str(),
+                    detail: row.detail.clone(),
+                    call: Some(row.call.to_owned()),
                 };
                 (id, held)
             };
             stopped.held.extend(ids.into_iter().map(held));
-            stopped.set.push(pause);
+            stopped.set.push(row);
         }
-        account_pause::set(conn, &stopped.set)?;
-        stopped.begun = account_pause::alert(conn, &stopped.set)?;
+        stopped.begun = pause::set(conn, &stopped.set, self.now)?;
         Ok(stopped)
     }
 }

@@ -9,12 +9,14 @@ use super::renewal::{day, end_of};
 use super::send::Done;
 use crate::bridge::retry::{Backoff, jitter};
 use crate::config::Deliver;
+use crate::db::Conn;
 use crate::ids::AccountId;
 use crate::metrics;
 use crate::models::account_pause::{
-    ALL_CALLS, AccountPause, Named, NewPause, PauseKind, PauseReason, Worked,
+    self, ALL_CALLS, AccountPause, Named, NewPause, PauseKind, PauseReason, Worked,
 };
 use crate::models::delivery::Reason;
+use crate::models::resumption;
 use crate::wechat::error::Concerns;
 
 /// WeChat counts by the minute what comes too fast.
@@ -237,6 +239,21 @@ pub(super) fn tried_again(now: NaiveDateTime, failures: i32) -> Option<NaiveDate
     let (first, longest) = USED_UP;
     let again = now + Backoff::seconds(first, longest).pause(failures, jitter());
     (again < end_of(day(now))).then_some(again)
+}
+
+/// Sets or renews pauses, and returns those that nobody has been told of yet. What waits for another reason
+/// than such a pause has from now on is made due, and comes to wait for that.
+pub(super) fn set(
+    conn: &mut Conn,
+    rows: &[NewPause],
+    now: NaiveDateTime,
+) -> diesel::QueryResult<Vec<Named>> {
+    let before = account_pause::of_other_reasons(conn, rows)?;
+    account_pause::set(conn, rows)?;
+    for pause in before.iter().filter(|pause| pause.is_far(now)) {
+        resumption::note(conn, pause.account_id, [pause.reason], now)?;
+    }
+    account_pause::alert(conn, rows)
 }
 
 /// Tells of pauses that have begun, each once in all processes.

@@ -66,10 +66,15 @@ impl Rests {
         resting.map(|(call, rest)| (*call, rest.rate)).collect()
     }
 
-    /// What was given a place may not need it any more.
-    pub(super) fn forget_places(&mut self) {
+    pub(super) fn has_places(&self) -> bool {
+        self.0.values().any(|rest| !rest.ends.is_empty())
+    }
+
+    /// What was given a place may not need it any more. Where some have found none, nobody gets theirs.
+    pub(super) fn forget_places(&mut self, now: NaiveDateTime) {
+        let is_full = |end: &End| end.full.is_some_and(|(begin, _)| now < begin);
         for rest in self.0.values_mut() {
-            rest.ends.clear();
+            rest.ends.retain(|_, end| is_full(end));
         }
     }
 
@@ -226,8 +231,15 @@ mod tests {
         let mut rests = Rests::default();
         let minute = rate(60, 60, 2);
         rests.begin("a", minute);
-        put_off(&mut rests, 1, minute, 100);
-        rests.forget_places();
+        put_off(&mut rests, 1, minute, 15);
+        rests.forget_places(at(59));
         assert_eq!(put_off(&mut rests, 1, minute, 3), [60, 60, 120]);
+        put_off(&mut rests, 1, minute, 100);
+        rests.forget_places(at(59));
+        assert_eq!(
+            put_off(&mut rests, 1, minute, 1),
+            [59 + 600],
+            "behind those who found none"
+        );
     }
 }

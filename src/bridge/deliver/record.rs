@@ -44,6 +44,10 @@ pub(super) struct Record {
 }
 
 impl Record {
+    fn concerns_pauses(&self) -> bool {
+        self.was_paused || !self.verdict.pauses.is_empty() || self.book.waits()
+    }
+
     /// How many tries it is about.
     pub(super) fn tries(&self) -> usize {
         self.book.attempts.len()
@@ -79,14 +83,14 @@ pub(super) struct Recorded {
     changed: Option<Changed>,
     /// Calls whose budget is not used up after all.
     roomy: Vec<Named>,
-    /// Reasons for which deliveries came to wait, though they are over.
-    over: HashSet<PauseReason>,
 }
 
 /// What became of an account's pauses.
 struct Changed {
     begun: Vec<Named>,
     lifted: Vec<Named>,
+    /// Reasons for which deliveries wait that are over.
+    over: HashSet<PauseReason>,
     pauses: Vec<AccountPause>,
 }
 
@@ -140,7 +144,7 @@ impl Bridge {
     /// Tells what was recorded; the slot is there unless that was late.
     pub(super) async fn follow_up(&self, recorded: Recorded, record: &Record, slot: Option<&Slot>) {
         self.awaited.tell(record.notifications.iter().copied());
-        let mut lifted = recorded.roomy;
+        self.resume_lifted(record.lane, &recorded.roomy);
         if let Some(changed) = recorded.changed {
             let account = record.account.as_ref();
             let app_id = account.map_or("", |account| account.app_id.as_str());
@@ -152,7 +156,7 @@ impl Bridge {
             if !changed.lifted.is_empty() {
                 self.wake_delivery();
             }
-            lifted.extend(changed.lifted);
+            self.resume_waiting(record.lane, changed.over);
         }
         for attempt in &record.book.attempts {
             metrics::attempt(attempt.outcome);
@@ -174,8 +178,6 @@ impl Bridge {
         if recorded.moved > 0 {
             self.wake_delivery();
         }
-        self.resume_waiting(record.lane, recorded.over);
-        self.resume_lifted(record.lane, &lifted);
     }
 
     /// What is not recorded is sent again, or not known for ever, so a statement that failed, by a
@@ -241,8 +243,8 @@ impl Bridge {
             let told = tell::sends(conn, &outcomes, now)?;
             let refused = book.marks.write(conn, record.account.as_deref(), now)?;
             let ends = delivery::ends_of(conn, &outcomes)?;
-            let changed = match record.was_paused || !record.verdict.pauses.is_empty() {
-                true => Some(pauses(conn, record.lane, &record.verdict, now)?),
+            let changed = match record.concerns_pauses() {
+                true => Some(pauses(conn, &record, now)?),
                 false => None,
             };
             Ok(Recorded {
@@ -254,7 +256,6 @@ impl Bridge {
                 ends,
                 changed,
                 roomy: Vec::new(),
-                over: HashSet::new(),
             })
         };
         // Beside it, as all who send from the account wait for whoever holds its budget.
@@ -264,7 +265,6 @@ impl Bridge {
                 Err(error) => tracing::warn!(%error, "calls that were not made stay counted"),
             }
             recorded.receipts = wake_receipts(conn, &counted);
-            recorded.over = over(conn, &counted, now);
             Ok(recorded)
         };
         self.db.write_then(write, give_back).await
@@ -286,42 +286,29 @@ fn wake_receipts(conn: &mut Conn, record: &Record) -> usize {
     }
 }
 
-/// The reasons for which deliveries came to wait, though they are over. To be looked at after they are
-/// recorded: whoever lifts a pause makes due what waits for it after that, so that one of the two sees what
-/// the other has done.
-fn over(conn: &mut Conn, record: &Record, now: NaiveDateTime) -> HashSet<PauseReason> {
-    if !record.book.waits() {
-        return HashSet::new();
+/// What follows for the pauses of the account.
+fn pauses(conn: &mut Conn, record: &Record, now: NaiveDateTime) -> diesel::QueryResult<Changed> {
+    let verdict = &record.verdict;
+    let mut over = HashSet::new();
+    if record.book.waits() {
+        // Until this is over nobody lifts what they wait for. What somebody has lifted already is over for
+        // these as well.
+        let held = account_pause::hold(conn, record.lane)?;
+        over = record.book.waits_for(&held);
     }
-    // Where it is not known, they are made due: what is paused still comes to wait again.
-    let over = match account_pause::of_account(conn, record.lane) {
-        Ok(pauses) => record.book.waits_for(&pauses),
-        Err(_) => record.book.waits_for(&[]),
-    };
-    if let Err(error) = resumption::note(conn, record.lane, over.iter().copied(), now) {
-        tracing::warn!(%error, "what waits for a pause that is over is not noted");
-    }
-    over
-}
-
-fn pauses(
-    conn: &mut Conn,
-    lane: AccountId,
-    verdict: &Verdict,
-    now: NaiveDateTime,
-) -> diesel::QueryResult<Changed> {
-    account_pause::set(conn, &verdict.pauses)?;
-    let begun = account_pause::alert(conn, &verdict.pauses)?;
+    let begun = pause::set(conn, &verdict.pauses, now)?;
     let lifted = account_pause::lift(conn, &verdict.worked)?;
     let far = lifted.iter().filter(|pause| pause.is_far(now));
-    resumption::note(conn, lane, far.map(|pause| pause.reason), now)?;
+    over.extend(far.map(|pause| pause.reason));
+    resumption::note(conn, record.lane, over.iter().copied(), now)?;
     if !lifted.is_empty() {
         let calls: Vec<&str> = verdict.worked.iter().map(|worked| worked.call).collect();
-        account::clear_problem_of(conn, lane, &calls)?;
+        account::clear_problem_of(conn, record.lane, &calls)?;
     }
     Ok(Changed {
         begun,
         lifted,
-        pauses: account_pause::of_account(conn, lane)?,
+        over,
+        pauses: account_pause::of_account(conn, record.lane)?,
     })
 }

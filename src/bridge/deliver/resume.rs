@@ -95,31 +95,38 @@ impl Bridge {
         self.lanes.hastening().settled().await;
     }
 
-    /// Makes due what waits for these reasons. After the pause is lifted, and not with it: there may be
-    /// any number.
+    /// Makes due what waits for these reasons, as far as they are noted. After the pause is lifted, and not
+    /// with it: there may be any number.
     async fn hasten(
         &self,
         account: AccountId,
         words: HashSet<PauseReason>,
     ) -> Result<usize, DbError> {
         let now = self.clock.now();
-        let noted = self
-            .db
-            .read(move |conn| Ok::<_, DbError>(resumption::of_account(conn, account)?));
-        let mut noted = noted.await?;
-        noted.retain(|one| words.contains(&one.reason));
-        let reasons: Vec<&'static str> = words.iter().map(|word| word.as_str()).collect();
-        let hastened = self
-            .in_rounds(move |conn| delivery::hasten(conn, account, &reasons, now, ROUND))
-            .await?;
-        if !noted.is_empty() {
-            let done = self
-                .db
-                .write(move |conn| Ok::<_, DbError>(resumption::done(conn, &noted)?));
-            done.await?;
-        }
-        Ok(hastened)
+        self.in_rounds(move |conn| round(conn, account, &words, now))
+            .await
     }
+}
+
+/// One of those rounds; the last one removes the note.
+fn round(
+    conn: &mut Conn,
+    account: AccountId,
+    words: &HashSet<PauseReason>,
+    now: NaiveDateTime,
+) -> diesel::QueryResult<usize> {
+    // One at a time: what another round has in hand is passed over, and may come to nothing.
+    let mut noted = resumption::hold(conn, account)?;
+    noted.retain(|one| words.contains(&one.reason));
+    if noted.is_empty() {
+        return Ok(0);
+    }
+    let reasons: Vec<&'static str> = noted.iter().map(|one| one.reason.as_str()).collect();
+    let count = delivery::hasten(conn, account, &reasons, now, ROUND)?;
+    if i64::try_from(count).is_ok_and(|count| count < ROUND) {
+        resumption::done(conn, &noted)?;
+    }
+    Ok(count)
 }
 
 /// Lifts the pauses in which an account's owner had to act. Returns how many those were.

@@ -19,24 +19,26 @@ impl Bridge {
         project: ProjectId,
         id: NotificationId,
     ) -> Result<Option<Vec<(DeliveryState, i64)>>, NotifyError> {
-        let now = self.clock.now();
+        let (now, gives_places) = (self.clock.now(), self.lanes.has_places());
         let done = self.db.write(move |conn| {
             if !notification::cancel(conn, project, id, now)? {
                 return Ok::<_, NotifyError>(None);
             }
             let cancelled = delivery::cancel(conn, id, now)?;
-            Ok(Some((cancelled, delivery::counts(conn, id)?)))
+            let accounts = match cancelled > 0 && gives_places {
+                true => delivery::accounts_of(conn, id)?,
+                false => Vec::new(),
+            };
+            Ok(Some((cancelled, delivery::counts(conn, id)?, accounts)))
         });
-        let Some((cancelled, counts)) = done.await? else {
+        let Some((cancelled, counts, accounts)) = done.await? else {
             return Ok(None);
         };
+        self.lanes.forget_places(&accounts, now);
         let cancelled_now = i64::try_from(cancelled).unwrap_or_default();
         let (state, reason) = (DeliveryState::Cancelled, Reason::Cancelled);
         metrics::deliveries(state.as_str(), reason.as_str(), cancelled_now);
         self.awaited.tell([id]);
-        if cancelled > 0 {
-            self.lanes.forget_places();
-        }
         tracing::info!(
             notification.id = %id,
             deliveries.cancelled = cancelled,

@@ -16,7 +16,7 @@ const FILE_MAX: u64 = 64 << 20;
 /// Rows of a file.
 const ROWS_MAX: usize = 200_000;
 /// Cells of a file.
-const CELLS_MAX: usize = 2_000_000;
+const CELLS_MAX: usize = 5_000_000;
 /// Columns of a file.
 const COLUMNS_MAX: usize = 64;
 /// Before the template id of a column of consents.

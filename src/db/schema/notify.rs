@@ -124,7 +124,6 @@ diesel::table! {
     resumptions (account_id, reason) {
         account_id -> BigInt,
         reason -> Text,
-        round -> BigInt,
         lifted_at -> Timestamp,
     }
 }

@@ -5,7 +5,7 @@ use diesel::prelude::*;
 
 use super::{Answered, DeliveryState, Told, WAITING_FOR_CONSENT, keep_told};
 use crate::db::{Conn, schema::deliveries};
-use crate::ids::{DeliveryId, NotificationId};
+use crate::ids::{AccountId, DeliveryId, NotificationId};
 
 /// Cancels the deliveries of a notification that are certainly not sent. One that is being sent at
 /// this moment, or may have been, is only marked: it ends where its next try would begin.
@@ -49,6 +49,16 @@ pub fn cancel(
         .set(deliveries::cancelled_at.eq(now))
         .execute(conn)?;
     Ok(cancelled)
+}
+
+/// The accounts in which deliveries of a notification were to be sent.
+pub fn accounts_of(conn: &mut Conn, notification: NotificationId) -> QueryResult<Vec<AccountId>> {
+    let accounts: Vec<Option<AccountId>> = deliveries::table
+        .filter(deliveries::notification_id.eq(notification))
+        .select(deliveries::account_id)
+        .distinct()
+        .load(conn)?;
+    Ok(accounts.into_iter().flatten().collect())
 }
 
 /// What the app was told of a delivery that waits for consent.

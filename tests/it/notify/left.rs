@@ -5,13 +5,15 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use diesel::connection::SimpleConnection as _;
+use queqiao::bridge::Step;
 use queqiao::db::Engine;
+use queqiao::models::account_pause::PauseReason;
 use queqiao::models::delivery::DeliveryState;
 use queqiao::models::{account_pause, resumption};
 use queqiao::simulator::{Fault, FaultKind};
 use serde_json::json;
 
-use super::rig::{Rig, SEND, request};
+use super::rig::{APPS, Rig, SEND, request};
 use super::ways::{OA_SEND, TEMPLATE_SEND, Ways};
 use crate::invariants::OA;
 
@@ -66,6 +68,9 @@ both_engines! {
         rig.write(move |conn| conn.batch_execute(refuse)).await;
         rig.settle().await;
         assert_eq!((rig.count(id, DeliveryState::Sent).await, noted(&rig).await), (1, 1));
+        // By hand as well.
+        rig.bridge.resume_account(rig.project, APPS[0]).await.unwrap_err();
+        assert_eq!(noted(&rig).await, 6);
         rig.write(move |conn| conn.batch_execute(again)).await;
         rig.advance(10);
         rig.settle().await;
@@ -98,6 +103,37 @@ both_engines! {
             stage.app.drain().await;
         }
         assert_eq!((ways.seen(41), ways.seen(1)), (1, 0));
+    }
+
+    async fn what_waits_for_a_budget_waits_for_wechats_quota_after_it(engine: Engine) {
+        let rig = Rig::with(engine, |config| config.budgets.template_send.per_day = 2).await;
+        let crowd = rig.crowd(0, 8).await;
+        let bulk = rig.notify_as("bulk", &crowd[..6]).await;
+        rig.settle().await;
+        assert_eq!((rig.sends(), rig.count(bulk, DeliveryState::Queued).await), (2, 4));
+        // There is room again, and then WeChat has none.
+        let raised = rig.replica_with(|config| config.budgets.template_send.per_day = 100);
+        rig.world().add_fault(Fault::at(SEND, FaultKind::Errcode { errcode: 45009 }).times(1)).unwrap();
+        let step = async |seconds| {
+            rig.advance(seconds);
+            for _ in 0..3 {
+                while raised.deliver_step().await.unwrap() == Step::Worked {}
+                raised.hastened().await;
+            }
+        };
+        rig.advance(300);
+        let urgent = rig.notify_as("urgent", &crowd[6..7]).await;
+        step(0).await;
+        let pauses = rig.write(account_pause::all).await;
+        assert_eq!((pauses.len(), pauses[0].reason), (1, PauseReason::QuotaUsedUp));
+        step(2).await;
+        let waiting = rig.deliveries(bulk).await.into_iter().filter_map(|one| one.reason);
+        assert_eq!(waiting.collect::<Vec<_>>(), ["quota_used_up"; 4]);
+        for _ in 0..8 {
+            step(60).await;
+        }
+        let sent = (rig.count(bulk, DeliveryState::Sent).await, rig.count(urgent, DeliveryState::Sent).await);
+        assert_eq!(sent, (6, 1));
     }
 
     async fn what_is_over_is_no_try(engine: Engine) {
@@ -133,7 +169,7 @@ both_engines! {
         for _ in 0..62 {
             rig.advance(60);
             raised.due_step().await.unwrap();
-            while raised.deliver_step().await.unwrap() == queqiao::bridge::Step::Worked {}
+            while raised.deliver_step().await.unwrap() == Step::Worked {}
             raised.hastened().await;
         }
         assert_eq!((rig.count(id, DeliveryState::Sent).await, rig.sends()), (6, 6));

@@ -189,7 +189,9 @@ both_engines! {
         let accounts = rig.bridge.accounts.all().await.unwrap();
         rig.bridge.tokens.get(&accounts[&rig.accounts[0]]).await.unwrap();
         assert_eq!(pauses(&rig).await.len(), 0);
+        assert_eq!(rig.write(queqiao::models::resumption::all).await.len(), 1);
         assert!(until_sent(&rig, id, 10, 2).await <= 1, "those that were refused too");
+        assert_eq!(rig.write(queqiao::models::resumption::all).await.len(), 0);
     }
 
     async fn one_message_alone_is_tried_again_without_a_token(rig: Rig) {

@@ -164,18 +164,37 @@ both_engines! {
         assert_eq!(lifted(8, 200), 1);
     }
 
-    async fn what_is_lifted_anew_meanwhile_stays_noted(ground: Ground) {
+    async fn what_is_lifted_is_noted_once_until_it_is_done(ground: Ground) {
         let conn = &mut ground.conn();
         let (quota, problem) = (PauseReason::QuotaUsedUp, PauseReason::AccountProblem);
         resumption::note(conn, ground.official, [quota, problem, quota], at(1)).unwrap();
         resumption::note(conn, ground.second, [quota], at(1)).unwrap();
-        let seen = resumption::of_account(conn, ground.official).unwrap();
-        assert_eq!(seen.iter().map(|one| (one.reason, one.round)).collect::<Vec<_>>(), [(problem, 1), (quota, 1)]);
-        resumption::note(conn, ground.official, [quota], at(1)).unwrap();
-        assert_eq!(resumption::done(conn, &seen).unwrap(), 1);
-        let left = resumption::all(conn).unwrap();
-        let left: Vec<_> = left.iter().map(|one| (one.account_id, one.round)).collect();
-        assert_eq!(left, [(ground.official, 2), (ground.second, 1)]);
+        resumption::note(conn, ground.official, [quota], at(2)).unwrap();
+        let noted = |conn: &mut _| {
+            let all = resumption::all(conn).unwrap();
+            all.iter().map(|one| (one.account_id, one.reason, one.lifted_at)).collect::<Vec<_>>()
+        };
+        let (one, two) = (ground.official, ground.second);
+        assert_eq!(noted(conn), [(one, problem, at(1)), (one, quota, at(2)), (two, quota, at(1))]);
+        let mut held = resumption::hold(conn, one).unwrap();
+        assert_eq!(held.len(), 2);
+        held.remove(0);
+        assert_eq!(resumption::done(conn, &held).unwrap(), 1);
+        assert_eq!(noted(conn), [(one, problem, at(1)), (two, quota, at(1))]);
+    }
+
+    async fn of_a_budget_a_call_says_nothing_that_was_counted_before(ground: Ground) {
+        let conn = &mut ground.conn();
+        for (reason, lifted) in [(PauseReason::BudgetUsedUp, [0, 1]), (PauseReason::QuotaUsedUp, [1, 0])] {
+            let used_up = NewPause {
+                reason,
+                probe_at: Some(at(50)),
+                ..pause(&ground, "template/send", PauseKind::UsedUp, 0, 90)
+            };
+            account_pause::set(conn, &[used_up]).unwrap();
+            let found = [2, 50].map(|started| account_pause::lift(conn, &[worked(&ground, "template/send", started)]).unwrap().len());
+            assert_eq!(found, lifted, "{reason}");
+        }
     }
 
     async fn those_who_reserve_at_once_never_see_the_same_count(ground: Ground) {
