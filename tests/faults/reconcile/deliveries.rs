@@ -29,10 +29,17 @@ struct Delivery {
     params: String,
     #[diesel(sql_type = Text)]
     staff_id: String,
+    /// What else says how it came to that.
+    #[diesel(sql_type = Text)]
+    more: String,
 }
 
 const DELIVERIES: &str = "SELECT d.id, COALESCE(d.openid, '') AS openid, d.state, COALESCE(d.reason, '') AS reason, d.attempts, \
-               n.params, COALESCE(d.staff_id, '') AS staff_id \
+               n.params, COALESCE(d.staff_id, '') AS staff_id, n.message_type || ', route ' || \
+               COALESCE(CAST(d.route AS TEXT), '-') || ', priority ' || CAST(d.priority AS TEXT) || ', due ' || \
+               COALESCE(CAST(d.due_at AS TEXT), '-') || ', leased until ' || \
+               COALESCE(CAST(d.leased_until AS TEXT), '-') || ', sent ' || COALESCE(CAST(d.sent_at AS TEXT), '-') || \
+               ', msgid ' || COALESCE(CAST(d.msgid AS TEXT), '-') AS more \
                FROM deliveries d JOIN notifications n ON n.id = d.notification_id";
 
 /// How often each person saw the message of each notification, which is known by its order number.
@@ -112,10 +119,11 @@ pub(crate) async fn deliveries(
                 state,
                 reason,
                 attempts,
+                more,
                 ..
             } = delivery;
             let example = format!(
-                "{id} of {order} to {openid}: {state} {reason}, tries {attempts}, seen {times}"
+                "{id} of {order} to {openid}: {state} {reason}, tries {attempts}, seen {times}; {more}"
             );
             wrong.0.entry(what).or_default().push(example);
         }

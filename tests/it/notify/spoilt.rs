@@ -32,7 +32,8 @@ both_engines! {
                 rig.world().clear_faults();
                 rig.world().add_fault(Fault::at(SEND, last).times(1)).unwrap();
                 let tried = attempts.len();
-                for _ in 0..15 {
+                // Ten minutes of the pause at the most, and ten more where it came due just before its end.
+                for _ in 0..25 {
                     rig.advance(60);
                     rig.settle().await;
                 }
