@@ -206,22 +206,34 @@ pub struct Worked {
 /// Lifts the pauses of calls that have worked. Of a configured budget that is used up, a call says nothing
 /// that was counted before it was.
 pub fn lift(conn: &mut Conn, rows: &[Worked]) -> QueryResult<Vec<Named>> {
-    const LIFT: Batch = Batch {
-        columns: &[
-            ("account_id", Kind::BigInt),
-            ("call", Kind::Text),
-            ("started_at", Kind::Timestamp),
-        ],
-        sql: "DELETE FROM account_pauses WHERE EXISTS (SELECT 1 FROM {rows} \
-              WHERE r.account_id = account_pauses.account_id \
-              AND account_pauses.call IN ('', r.call) AND account_pauses.set_at < r.started_at \
-              AND (account_pauses.kind <> 'used_up' OR account_pauses.until <= r.started_at \
-                  OR account_pauses.probe_at <= r.started_at \
-                  OR account_pauses.probe_at IS NOT NULL \
-                      AND account_pauses.reason <> 'budget_used_up')) \
-              RETURNING account_id, call, kind, reason, until",
+    const FIND: Batch = Batch {
+        columns: WORKED,
+        sql: "SELECT c.account_id, c.call, c.kind, c.reason, c.until FROM account_pauses c \
+              WHERE EXISTS (SELECT 1 FROM {rows} \
+              WHERE r.account_id = c.account_id AND c.call IN ('', r.call) \
+              AND c.set_at < r.started_at AND (c.kind <> 'used_up' OR c.until <= r.started_at \
+                  OR c.probe_at <= r.started_at \
+                  OR c.probe_at IS NOT NULL AND c.reason <> 'budget_used_up')) \
+              ORDER BY c.account_id, c.call {lock_c}",
     };
-    LIFT.load(conn, rows)
+    let found: Vec<Named> = FIND.load(conn, rows)?;
+    remove(conn, &found)?;
+    Ok(found)
+}
+
+const WORKED: &[(&str, Kind)] = &[
+    ("account_id", Kind::BigInt),
+    ("call", Kind::Text),
+    ("started_at", Kind::Timestamp),
+];
+
+/// Removes pauses that are held.
+fn remove(conn: &mut Conn, pauses: &[Named]) -> QueryResult<()> {
+    for pause in pauses {
+        diesel::delete(account_pauses::table.find((pause.account_id, &pause.call)))
+            .execute(conn)?;
+    }
+    Ok(())
 }
 
 /// Lifts the pause of an account for which there was no token, as the quota of that call was used up: now
@@ -297,18 +309,21 @@ const ROOMY: &[(&str, Kind)] = &[
 
 /// Lifts all pauses of an account. Returns how many there were.
 pub fn clear(conn: &mut Conn, account: AccountId) -> QueryResult<usize> {
+    hold(conn, account)?;
     diesel::delete(account_pauses::table.filter(account_pauses::account_id.eq(account)))
         .execute(conn)
 }
 
 /// Lifts the pauses of an account in which its owner had to act.
 pub fn forgive(conn: &mut Conn, account: AccountId) -> QueryResult<usize> {
+    hold(conn, account)?;
     let stopped = account_pauses::kind.eq(PauseKind::Stopped);
     let of_account = account_pauses::account_id.eq(account);
     diesel::delete(account_pauses::table.filter(of_account.and(stopped))).execute(conn)
 }
 
-/// The pauses of an account. Until the transaction is over nobody changes or lifts any of them.
+/// The pauses of an account. Until the transaction is over nobody changes or lifts any of them. All who hold
+/// several do so in this order.
 pub fn hold(conn: &mut Conn, account: AccountId) -> QueryResult<Vec<AccountPause>> {
     if let Conn::Postgres(conn) = conn {
         account_pauses::table

@@ -290,7 +290,8 @@ fn wake_receipts(conn: &mut Conn, record: &Record) -> usize {
 fn pauses(conn: &mut Conn, record: &Record, now: NaiveDateTime) -> diesel::QueryResult<Changed> {
     let verdict = &record.verdict;
     let mut over = HashSet::new();
-    if record.book.waits() {
+    // Mostly there is neither, and others need not wait.
+    if record.book.waits() || !verdict.pauses.is_empty() {
         // Until this is over nobody lifts what they wait for. What somebody has lifted already is over for
         // these as well.
         let held = account_pause::hold(conn, record.lane)?;

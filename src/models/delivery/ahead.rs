@@ -98,5 +98,14 @@ pub fn shorten_leases(
 /// Forgets the pauses that were set later than that: how long they still hold is not known, and the
 /// next try says whether they do.
 pub fn forget_pauses(conn: &mut Conn, latest: NaiveDateTime) -> QueryResult<usize> {
-    diesel::delete(account_pauses::table.filter(account_pauses::set_at.gt(latest))).execute(conn)
+    let ahead = account_pauses::table.filter(account_pauses::set_at.gt(latest));
+    if let Conn::Postgres(conn) = conn {
+        // In the order of all who hold several.
+        ahead
+            .order((account_pauses::account_id, account_pauses::call))
+            .select(account_pauses::call)
+            .for_update()
+            .load::<String>(conn)?;
+    }
+    diesel::delete(ahead).execute(conn)
 }

@@ -129,7 +129,8 @@ both_engines! {
         step(2).await;
         let waiting = rig.deliveries(bulk).await.into_iter().filter_map(|one| one.reason);
         assert_eq!(waiting.collect::<Vec<_>>(), ["quota_used_up"; 4]);
-        for _ in 0..8 {
+        // The second try in a row is ten minutes after the first at the most.
+        for _ in 0..12 {
             step(60).await;
         }
         let sent = (rig.count(bulk, DeliveryState::Sent).await, rig.count(urgent, DeliveryState::Sent).await);
