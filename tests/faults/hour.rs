@@ -120,6 +120,11 @@ impl Run {
             0..5 => {
                 let channels = ["template", "mp", "customer", "chain"];
                 let channel = context.dice.of_these(&channels).copied().unwrap_or("mp");
+                // Accounts that fail are tried ever more rarely: faults would pile up, and never end.
+                self.world
+                    .simulator
+                    .tell(Method::DELETE, "/faults", None)
+                    .await?;
                 delivery::fault(context, &self.world, channel).await?;
                 self.did("faults of WeChat");
             }
@@ -277,11 +282,33 @@ impl Run {
         reconcile::deliveries(&self.world, open, &mut findings).await?;
         reconcile::notifications(&self.world.installation, &told.accepted, &mut findings)?;
         reconcile::permissions(&self.world, MINI, self.taps, &mut findings).await?;
-        let deadlocks = context.log()?.matches("deadlock detected").count();
-        findings.zero("deadlocks in PostgreSQL's log", deadlocks as u64);
+        deadlocks(&context.log()?, &mut findings);
         for server in &self.world.servers {
             findings.detail(server.tail());
         }
         Ok(findings)
+    }
+}
+
+const DEADLOCK: &str = "deadlock detected";
+/// Lines after each deadlock that say who waited for what, and examples that are shown.
+const DEADLOCK_LINES: usize = 14;
+const DEADLOCKS: usize = 3;
+
+/// Counts them in PostgreSQL's log, and shows what waited for what.
+fn deadlocks(log: &str, findings: &mut Findings) {
+    let lines: Vec<&str> = log.lines().collect();
+    let found: Vec<usize> = (0..lines.len())
+        .filter(|at| lines.get(*at).is_some_and(|line| line.contains(DEADLOCK)))
+        .collect();
+    findings.zero("deadlocks in PostgreSQL's log", found.len() as u64);
+    for at in found.into_iter().take(DEADLOCKS) {
+        let shown: Vec<&str> = lines
+            .iter()
+            .skip(at)
+            .take(DEADLOCK_LINES)
+            .copied()
+            .collect();
+        findings.detail(shown.join("\n"));
     }
 }
