@@ -60,7 +60,7 @@ const IDENTITIES_MAX: usize = 16 << 20;
 const PATH_SHOWN: usize = 200;
 /// Where all routes are described.
 pub(super) const DOCUMENTED: &str =
-    "All of them are described in docs/api.md of Queqiao's source, the first steps in README.md.";
+    "All routes are in docs/api.md of Queqiao's source, the first steps in docs/setup.md.";
 
 #[rustfmt::skip]
 pub(super) fn scope(max_recipients: usize) -> Routes {

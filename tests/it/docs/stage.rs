@@ -73,7 +73,7 @@ impl Fixture for Stage {
 }
 
 impl Stage {
-    /// What a reader of the API's document has done before: README, sections 6 and 7.
+    /// What a reader of the API's document has done before: docs/setup.md, steps 6 and 7.
     pub(super) async fn settle_in(&mut self) {
         let (app, key) = (&self.app, &self.key);
         app.put(key, "/staff/e1001", json!({"name": "王芳"}))

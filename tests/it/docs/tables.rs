@@ -9,10 +9,15 @@ use std::path::Path;
 use serde_json::{Map, Value, json};
 
 use super::stage::Stage;
-use super::{API, README, README_ZH, shell};
+use super::{API, README, README_ZH, SETUP, SETUP_ZH, shell};
 
 const OPERATIONS: &str = include_str!("../../../docs/operations.md");
 const WEBHOOKS: &str = include_str!("../../../docs/webhooks.md");
+
+/// The documents that name calls, settings and metrics.
+const NAMING: [&str; 7] = [
+    API, OPERATIONS, WEBHOOKS, README, README_ZH, SETUP, SETUP_ZH,
+];
 
 fn source(path: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(path);
@@ -98,7 +103,7 @@ fn every_call_that_is_mentioned_exists() {
         .skip(1)
         .map(|rest| without_names(rest.split('"').next().unwrap()));
     let paths: BTreeSet<String> = paths.collect();
-    for document in [API, OPERATIONS, WEBHOOKS, README, README_ZH] {
+    for document in NAMING {
         for (method, path) in coded(document).filter_map(|call| call.split_once(' ')) {
             let path = path.split([' ', '?']).next().unwrap();
             let is_call =
@@ -177,8 +182,7 @@ fn every_metric_is_in_the_table() {
         .filter(|word| word.starts_with("queqiao_"))
         .collect();
     assert_eq!(told, described);
-    let mentioned = [API, OPERATIONS, WEBHOOKS, README, README_ZH];
-    for word in mentioned.iter().flat_map(|text| coded(text)) {
+    for word in NAMING.iter().flat_map(|text| coded(text)) {
         if word.starts_with("queqiao_") && is_word(word) {
             assert!(described.contains(word), "{word} is no metric");
         }
@@ -215,7 +219,7 @@ fn every_setting_that_is_named_exists() {
         .keys()
         .filter_map(|name| name.split('.').next())
         .collect();
-    for document in [API, OPERATIONS, WEBHOOKS, README, README_ZH] {
+    for document in NAMING {
         for word in coded(document) {
             let name = word.split([' ', '=']).next().unwrap();
             let Some((section, _)) = name.split_once('.') else {

@@ -1,4 +1,4 @@
-//! The READMEs' commands, typed into the shells that people use, with the real curl.
+//! The commands of the first steps, typed into the shells that people use, with the real curl.
 
 use std::io::Write as _;
 use std::process::{Command, Stdio};
@@ -7,13 +7,21 @@ use queqiao::db::Engine;
 
 use super::markdown::{self, Block};
 use super::stage::Stage;
-use super::{README, README_ZH};
+use super::{README, README_ZH, SETUP, SETUP_ZH};
 use crate::support::Fixture;
 
 /// A shell as somebody sits at it; `-i` for what differs there, such as comments in zsh.
 const SHELLS: [&[&str]; 2] = [
     &["bash", "--norc", "--noprofile", "-i"],
     &["zsh", "-f", "-i"],
+];
+
+/// What is typed, and how many blocks and answers that are at the least.
+const TYPED: [(&str, usize, usize); 4] = [
+    (README, 4, 6),
+    (README_ZH, 4, 6),
+    (SETUP, 8, 35),
+    (SETUP_ZH, 8, 35),
 ];
 
 /// Whether the program is installed. Under CI it has to be.
@@ -78,7 +86,8 @@ fn typed(shell: &[&str], script: &str) -> String {
     out
 }
 
-async fn type_all(document: &str, shell: &'static [&'static str]) {
+/// Types all of a document, and returns how many blocks and answers that were.
+async fn type_all(document: &str, shell: &'static [&'static str]) -> (usize, usize) {
     let mut stage = Stage::on(Engine::Sqlite).await;
     // What defines the functions is typed again before each block, as every block has a shell.
     let mut definitions = String::new();
@@ -103,21 +112,23 @@ async fn type_all(document: &str, shell: &'static [&'static str]) {
         }
         stage.settle().await;
     }
-    assert!(
-        blocks >= 8 && answers >= 35,
-        "{blocks} blocks, {answers} answers"
-    );
+    (blocks, answers)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_readmes_can_be_typed_into_bash_and_zsh() {
+async fn the_first_steps_can_be_typed_into_bash_and_zsh() {
     if !is_there("curl") {
         return;
     }
     for shell in SHELLS {
         if is_there(shell[0]) {
-            for document in [README, README_ZH] {
-                type_all(document, shell).await;
+            for (document, least_blocks, least_answers) in TYPED {
+                let (blocks, answers) = type_all(document, shell).await;
+                assert!(
+                    blocks >= least_blocks && answers >= least_answers,
+                    "{blocks} blocks, {answers} answers: {}",
+                    document.lines().next().unwrap_or_default()
+                );
             }
         }
     }
