@@ -9,14 +9,48 @@ mod stage;
 mod tables;
 mod typed;
 
+use std::fs;
+use std::path::Path;
+
 use markdown::{Block, Example};
+use serde_json::Value;
+use shell::Command;
 use stage::Stage;
+
+use crate::support::files_below;
 
 const API: &str = include_str!("../../docs/api.md");
 const README: &str = include_str!("../../README.md");
 const README_ZH: &str = include_str!("../../README.zh-CN.md");
 const SETUP: &str = include_str!("../../docs/setup.md");
 const SETUP_ZH: &str = include_str!("../../docs/zh-CN/setup.md");
+
+/// Every document that is there in both languages, the English one first. A translation that is added is added here.
+const PAIRS: &[(&str, &str)] = &[
+    ("README.md", "README.zh-CN.md"),
+    ("SECURITY.md", "SECURITY.zh-CN.md"),
+    ("docs/performance.md", "docs/zh-CN/performance.md"),
+    ("docs/setup.md", "docs/zh-CN/setup.md"),
+];
+
+/// Most lines of a README: what needs more is in the documents that it leads to.
+const README_LINES: usize = 150;
+
+/// A document, by its path from the root of the repository.
+fn read(path: &str) -> String {
+    let whole = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+    fs::read_to_string(whole).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// The calls of each example of a document that has any, and the answers that are shown to them.
+fn shown(document: &str) -> (Vec<Vec<Command>>, Vec<Option<Value>>) {
+    markdown::examples(document)
+        .into_iter()
+        .map(|example| (shell::commands(&example.script), example.answer))
+        .filter(|(calls, _)| !calls.is_empty())
+        .map(|(calls, answer)| (calls, answer.as_deref().map(shape::read)))
+        .unzip()
+}
 
 /// Calls everything that a document shows, in its order. Returns how many calls those were.
 async fn carry_out(stage: &mut Stage, document: &str) -> usize {
@@ -82,15 +116,36 @@ fn every_endpoint_that_has_a_heading_is_shown() {
 }
 
 #[test]
-fn both_languages_show_the_same_calls() {
-    let calls = |document: &str| -> Vec<_> {
-        markdown::examples(document)
-            .iter()
-            .flat_map(|example| shell::commands(&example.script))
-            .collect()
-    };
-    assert_eq!(calls(README), calls(README_ZH));
-    assert_eq!(calls(SETUP), calls(SETUP_ZH));
+fn both_languages_show_the_same_calls_and_answers() {
+    for (english, chinese) in PAIRS {
+        let (calls, answers) = shown(&read(english));
+        let (translated_calls, translated_answers) = shown(&read(chinese));
+        assert_eq!(calls, translated_calls, "{chinese}");
+        for (at, (told, translated)) in answers.iter().zip(&translated_answers).enumerate() {
+            let place = format!("{chinese}: {:?}", calls[at]);
+            assert_eq!(told.is_some(), translated.is_some(), "{place}");
+            if let (Some(told), Some(translated)) = (told, translated) {
+                shape::compare(told, translated, &place);
+            }
+        }
+    }
+}
+
+#[test]
+fn every_translation_is_in_a_pair() {
+    for path in files_below("docs/zh-CN", "md") {
+        let path = path.to_str().unwrap();
+        let is_paired = PAIRS.iter().any(|(_, chinese)| *chinese == path);
+        assert!(is_paired, "{path} is not in PAIRS");
+    }
+}
+
+#[test]
+fn a_readme_is_a_front_page() {
+    for (name, readme) in [("README.md", README), ("README.zh-CN.md", README_ZH)] {
+        let lines = readme.lines().count();
+        assert!(lines <= README_LINES, "{name} has {lines} lines");
+    }
 }
 
 #[test]
