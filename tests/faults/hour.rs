@@ -291,24 +291,15 @@ impl Run {
 }
 
 const DEADLOCK: &str = "deadlock detected";
-/// Lines after each deadlock that say who waited for what, and examples that are shown.
-const DEADLOCK_LINES: usize = 14;
+/// Deadlocks that are shown.
 const DEADLOCKS: usize = 3;
 
-/// Counts them in PostgreSQL's log, and shows what waited for what.
+/// Counts them in PostgreSQL's log, and shows which statements waited for each other: up to the hint.
 fn deadlocks(log: &str, findings: &mut Findings) {
-    let lines: Vec<&str> = log.lines().collect();
-    let found: Vec<usize> = (0..lines.len())
-        .filter(|at| lines.get(*at).is_some_and(|line| line.contains(DEADLOCK)))
-        .collect();
+    let found: Vec<&str> = log.split(DEADLOCK).skip(1).collect();
     findings.zero("deadlocks in PostgreSQL's log", found.len() as u64);
-    for at in found.into_iter().take(DEADLOCKS) {
-        let shown: Vec<&str> = lines
-            .iter()
-            .skip(at)
-            .take(DEADLOCK_LINES)
-            .copied()
-            .collect();
-        findings.detail(shown.join("\n"));
+    for after in found.into_iter().take(DEADLOCKS) {
+        let shown = after.split("HINT:").next().unwrap_or_default();
+        findings.detail(format!("{DEADLOCK}{shown}"));
     }
 }

@@ -36,7 +36,8 @@ pub struct Listed<'a> {
 /// Stores followers that Queqiao did not know, to be profiled at once; returns how many there
 /// were. One that is thought not to follow is asked about, since the list may be older than the
 /// event. Of two walks over one account at the same time the later one leaves its mark, which
-/// stands for the earlier one too. Rows must be sorted by openid.
+/// stands for the earlier one too. Rows must be sorted by openid: those who are known are locked by the
+/// first statement, in one order with those who are new, as events lock them.
 pub fn list_followers(conn: &mut Conn, rows: &[Listed<'_>]) -> QueryResult<usize> {
     const COLUMNS: &[(&str, Kind)] = &[
         ("project_id", Kind::BigInt),
@@ -53,7 +54,8 @@ pub fn list_followers(conn: &mut Conn, rows: &[Listed<'_>]) -> QueryResult<usize
               created_at, updated_at) \
               SELECT r.project_id, r.account_id, r.openid, 'following', 1, 0, 'pending', 0, r.now, \
               r.import_id, r.now, r.now FROM {rows} WHERE TRUE \
-              ON CONFLICT (account_id, openid) DO NOTHING",
+              ON CONFLICT (account_id, openid) \
+              DO UPDATE SET updated_at = identities.updated_at WHERE FALSE",
     };
     const SEEN: Batch = Batch {
         columns: COLUMNS,

@@ -1,13 +1,21 @@
 //! The follower list against what is stored: who is new, who is gone.
 
-use queqiao::db::Conn;
+use std::sync::Barrier;
+
+use queqiao::db::{Conn, Engine};
 use queqiao::ids::{IdentityId, ImportId};
 use queqiao::models::identity::{self, FollowState, Listed, ProfileState};
 use queqiao::models::import;
 
-use super::ground::{Ground, again, at, fetched, link};
+use super::ground::{Ground, again, at, fetched, link, sighting};
+use crate::support::postgres;
 
-fn list(ground: &Ground, conn: &mut Conn, import_id: ImportId, openids: &[&str]) -> usize {
+fn try_list(
+    ground: &Ground,
+    conn: &mut Conn,
+    import_id: ImportId,
+    openids: &[&str],
+) -> diesel::QueryResult<usize> {
     let rows: Vec<Listed<'_>> = openids
         .iter()
         .map(|openid| Listed {
@@ -19,7 +27,11 @@ fn list(ground: &Ground, conn: &mut Conn, import_id: ImportId, openids: &[&str])
             now: at(10),
         })
         .collect();
-    identity::list_followers(conn, &rows).unwrap()
+    identity::list_followers(conn, &rows)
+}
+
+fn list(ground: &Ground, conn: &mut Conn, import_id: ImportId, openids: &[&str]) -> usize {
+    try_list(ground, conn, import_id, openids).unwrap()
 }
 
 fn start(ground: &Ground, conn: &mut Conn, reconcile: bool) -> ImportId {
@@ -139,4 +151,58 @@ both_engines! {
         assert!(import::advance(conn, &quick, &progress).unwrap());
         assert_eq!(import::by_id(conn, quick.id).unwrap().unwrap().collected, 7);
     }
+}
+
+/// A page of the list stores who is new and marks who is known; events meet both kinds in one order.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_waits_crosswise_for_who_is_new_and_who_is_known() {
+    const ROUNDS: usize = 40;
+    if !postgres::is_there() {
+        return;
+    }
+    let ground = Ground::on(Engine::Postgres).await;
+    let known: Vec<String> = (0..12).map(|number| format!("o{number:02}")).collect();
+    let import = {
+        let conn = &mut ground.conn();
+        for openid in &known {
+            ground.follower(conn, openid);
+        }
+        start(&ground, conn, true)
+    };
+    // Between every two who are known is somebody who is new in that round.
+    let people = |round: usize| -> Vec<String> {
+        let new = known.iter().map(|openid| format!("{openid}new{round}"));
+        let mut all: Vec<String> = known.iter().cloned().chain(new).collect();
+        all.sort_unstable();
+        all
+    };
+    let barrier = Barrier::new(2);
+    let rounds = |work: &(dyn Fn(&mut Conn, &[String]) -> diesel::QueryResult<usize> + Sync)| {
+        let mut conn = ground.conn();
+        let mut failed = Vec::new();
+        for round in 0..ROUNDS {
+            let openids = people(round);
+            barrier.wait();
+            if let Err(error) = conn.transaction(|conn| work(conn, &openids)) {
+                failed.push(error);
+            }
+        }
+        failed
+    };
+    let events = |conn: &mut Conn, openids: &[String]| {
+        let seen = openids.iter();
+        let seen = seen.map(|openid| sighting(ground.project, ground.official, openid));
+        identity::sight(conn, &seen.collect::<Vec<_>>())
+    };
+    let pages = |conn: &mut Conn, openids: &[String]| {
+        let openids: Vec<&str> = openids.iter().map(String::as_str).collect();
+        try_list(&ground, conn, import, &openids)
+    };
+    let failed = std::thread::scope(|scope| {
+        let other = scope.spawn(|| rounds(&pages));
+        let mut failed = rounds(&events);
+        failed.extend(other.join().unwrap());
+        failed
+    });
+    assert!(failed.is_empty(), "{failed:?}");
 }
