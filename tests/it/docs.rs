@@ -1,6 +1,7 @@
 //! The documents, carried out: every command of the API that they show is called as written, and
 //! what they say of its answer is compared with the answer.
 
+mod links;
 mod markdown;
 mod shape;
 mod shell;
@@ -20,6 +21,7 @@ use stage::Stage;
 use crate::support::files_below;
 
 const API: &str = include_str!("../../docs/api.md");
+const API_ZH: &str = include_str!("../../docs/zh-CN/api.md");
 const README: &str = include_str!("../../README.md");
 const README_ZH: &str = include_str!("../../README.zh-CN.md");
 const SETUP: &str = include_str!("../../docs/setup.md");
@@ -29,8 +31,16 @@ const SETUP_ZH: &str = include_str!("../../docs/zh-CN/setup.md");
 const PAIRS: &[(&str, &str)] = &[
     ("README.md", "README.zh-CN.md"),
     ("SECURITY.md", "SECURITY.zh-CN.md"),
+    ("docs/api.md", "docs/zh-CN/api.md"),
+    ("docs/architecture.md", "docs/zh-CN/architecture.md"),
+    ("docs/miniprogram.md", "docs/zh-CN/miniprogram.md"),
+    ("docs/operations.md", "docs/zh-CN/operations.md"),
     ("docs/performance.md", "docs/zh-CN/performance.md"),
+    ("docs/reliability.md", "docs/zh-CN/reliability.md"),
     ("docs/setup.md", "docs/zh-CN/setup.md"),
+    ("docs/simulator.md", "docs/zh-CN/simulator.md"),
+    ("docs/webhooks.md", "docs/zh-CN/webhooks.md"),
+    ("docs/wechat.md", "docs/zh-CN/wechat.md"),
 ];
 
 /// Most lines of a README: what needs more is in the documents that it leads to.
@@ -112,7 +122,9 @@ both_engines! {
 
 #[test]
 fn every_endpoint_that_has_a_heading_is_shown() {
-    assert_eq!(not_shown(API), Vec::<String>::new());
+    for document in [API, API_ZH] {
+        assert_eq!(not_shown(document), Vec::<String>::new());
+    }
 }
 
 #[test]

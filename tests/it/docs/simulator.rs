@@ -6,6 +6,21 @@ use queqiao::simulator::{Kind, Settings, Simulator, SimulatorOptions};
 use serde_json::{Value, json};
 
 const SIMULATOR: &str = include_str!("../../../docs/simulator.md");
+const SIMULATOR_ZH: &str = include_str!("../../../docs/zh-CN/simulator.md");
+
+/// The rows of the table of routes: the method, the path.
+fn routes(document: &str) -> BTreeSet<(String, String)> {
+    document
+        .lines()
+        .filter_map(|line| {
+            let mut cells = line.strip_prefix("| ")?.split(" | ");
+            let (method, path) = (cells.next()?, cells.next()?);
+            let path = path.strip_prefix('`')?.strip_suffix('`')?;
+            path.starts_with("/_sim")
+                .then(|| (method.to_owned(), path.to_owned()))
+        })
+        .collect()
+}
 
 /// A simulator with one account.
 async fn simulator() -> (Simulator, String) {
@@ -38,16 +53,8 @@ async fn call(method: &str, url: &str, body: Option<Value>) -> (u16, Value) {
 #[tokio::test]
 async fn every_route_of_the_control_api_is_documented_and_there() {
     let (simulator, url) = simulator().await;
-    let documented: BTreeSet<(String, String)> = SIMULATOR
-        .lines()
-        .filter_map(|line| {
-            let mut cells = line.strip_prefix("| ")?.split(" | ");
-            let (method, path) = (cells.next()?, cells.next()?);
-            let path = path.strip_prefix('`')?.strip_suffix('`')?;
-            path.starts_with("/_sim")
-                .then(|| (method.to_owned(), path.to_owned()))
-        })
-        .collect();
+    let documented = routes(SIMULATOR);
+    assert_eq!(routes(SIMULATOR_ZH), documented);
     for path in ["/_sim", "/_sim/"] {
         let (status, answer) = call("GET", &format!("{url}{path}"), None).await;
         assert_eq!(status, 200, "{path}");

@@ -1,6 +1,6 @@
 //! What the tables of the documents promise, against the code: routes, codes, metrics, settings with
 //! their defaults, and the fields that requests take. In both directions, so that nothing is promised
-//! that is not there, and nothing is there that nobody is told of.
+//! that is not there, and nothing is there that nobody is told of. Both languages are read.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -9,15 +9,27 @@ use std::path::Path;
 use serde_json::{Map, Value, json};
 
 use super::stage::Stage;
-use super::{API, README, README_ZH, SETUP, SETUP_ZH, shell};
+use super::{API, API_ZH, PAIRS, read, shell};
 
 const OPERATIONS: &str = include_str!("../../../docs/operations.md");
-const WEBHOOKS: &str = include_str!("../../../docs/webhooks.md");
+const OPERATIONS_ZH: &str = include_str!("../../../docs/zh-CN/operations.md");
 
-/// The documents that name calls, settings and metrics.
-const NAMING: [&str; 7] = [
-    API, OPERATIONS, WEBHOOKS, README, README_ZH, SETUP, SETUP_ZH,
+/// The tables of settings: the document, how the table begins, and its word for a default that is empty.
+const DEFAULTS: [(&str, &str, &str); 2] = [
+    (OPERATIONS, "\n| setting | default |", "empty"),
+    (OPERATIONS_ZH, "\n| 配置项 | 默认值 |", "空"),
 ];
+
+/// How a table of the fields of a request begins.
+const FIELDS: [&str; 2] = ["| field | rule |", "| 字段 | 规则 |"];
+
+/// Every document that is there in both languages. Any of them may name calls, settings and metrics.
+fn documents() -> Vec<(&'static str, String)> {
+    let paths = PAIRS
+        .iter()
+        .flat_map(|&(english, chinese)| [english, chinese]);
+    paths.map(|path| (path, read(path))).collect()
+}
 
 fn source(path: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(path);
@@ -76,8 +88,18 @@ fn every_route_has_a_heading_with_its_scope() {
         }
     }
     assert!(routes.len() > 50, "{routes:?}");
+    for document in [API, API_ZH] {
+        assert_eq!(told_routes(document), routes);
+    }
+}
+
+/// The calls that a document of the API has, with their scopes.
+fn told_routes(document: &str) -> BTreeSet<(String, String, String)> {
     let mut told = BTreeSet::new();
-    for heading in API.lines().filter_map(|line| line.strip_prefix("### ")) {
+    for heading in document
+        .lines()
+        .filter_map(|line| line.strip_prefix("### "))
+    {
         if let Some((method, path)) = shell::endpoint(heading) {
             let scope = heading.rsplit(" · ").next().unwrap();
             let scope = scope.split([' ', ',']).next().unwrap().to_owned();
@@ -85,14 +107,14 @@ fn every_route_has_a_heading_with_its_scope() {
         }
     }
     // Short ones are rows of a table: the calls, the scope, what comes of it.
-    for cells in rows(API) {
+    for cells in rows(document) {
         for (method, path) in coded(cells[0]).filter_map(|call| call.split_once(' ')) {
             if path.starts_with('/') {
                 told.insert((method.to_owned(), without_names(path), cells[1].to_owned()));
             }
         }
     }
-    assert_eq!(told, routes);
+    told
 }
 
 #[test]
@@ -103,8 +125,8 @@ fn every_call_that_is_mentioned_exists() {
         .skip(1)
         .map(|rest| without_names(rest.split('"').next().unwrap()));
     let paths: BTreeSet<String> = paths.collect();
-    for document in NAMING {
-        for (method, path) in coded(document).filter_map(|call| call.split_once(' ')) {
+    for (name, document) in documents() {
+        for (method, path) in coded(&document).filter_map(|call| call.split_once(' ')) {
             let path = path.split([' ', '?']).next().unwrap();
             let is_call =
                 ["GET", "POST", "PUT", "DELETE"].contains(&method) && path.starts_with('/');
@@ -112,7 +134,7 @@ fn every_call_that_is_mentioned_exists() {
             if is_call && is_ours && !path.contains('…') {
                 let path = path.strip_prefix("/api/v1").unwrap_or(path);
                 let is_there = paths.iter().any(|known| is_of(path, known));
-                assert!(is_there, "`{method} {path}` is no call");
+                assert!(is_there, "{name}: `{method} {path}` is no call");
             }
         }
     }
@@ -156,14 +178,16 @@ fn every_code_is_in_the_table_with_its_status() {
         codes.insert((status, word.to_owned()));
     }
     assert!(codes.len() > 30, "{codes:?}");
-    let mut told = BTreeSet::new();
-    for cells in rows(API) {
-        if let Ok(status) = cells[0].parse::<u16>() {
-            let words = coded(cells[1]).filter(|word| is_word(word));
-            told.extend(words.map(|word| (status, word.to_owned())));
+    for document in [API, API_ZH] {
+        let mut told = BTreeSet::new();
+        for cells in rows(document) {
+            if let Ok(status) = cells[0].parse::<u16>() {
+                let words = coded(cells[1]).filter(|word| is_word(word));
+                told.extend(words.map(|word| (status, word.to_owned())));
+            }
         }
+        assert_eq!(told, codes);
     }
-    assert_eq!(told, codes);
 }
 
 #[test]
@@ -176,15 +200,19 @@ fn every_metric_is_in_the_table() {
         .filter(|line| line.starts_with("queqiao_") && is_word(line))
         .collect();
     assert!(described.len() > 20, "{described:?}");
-    let told: BTreeSet<&str> = rows(OPERATIONS)
-        .iter()
-        .flat_map(|cells| coded(cells[0]))
-        .filter(|word| word.starts_with("queqiao_"))
-        .collect();
-    assert_eq!(told, described);
-    for word in NAMING.iter().flat_map(|text| coded(text)) {
-        if word.starts_with("queqiao_") && is_word(word) {
-            assert!(described.contains(word), "{word} is no metric");
+    for document in [OPERATIONS, OPERATIONS_ZH] {
+        let told: BTreeSet<&str> = rows(document)
+            .iter()
+            .flat_map(|cells| coded(cells[0]))
+            .filter(|word| word.starts_with("queqiao_"))
+            .collect();
+        assert_eq!(told, described);
+    }
+    for (name, document) in documents() {
+        for word in coded(&document) {
+            if word.starts_with("queqiao_") && is_word(word) {
+                assert!(described.contains(word), "{name}: {word} is no metric");
+            }
         }
     }
 }
@@ -219,8 +247,9 @@ fn every_setting_that_is_named_exists() {
         .keys()
         .filter_map(|name| name.split('.').next())
         .collect();
-    for document in NAMING {
-        for word in coded(document) {
+    for (path, document) in documents() {
+        // The name of WeChat's host looks like a setting.
+        for word in coded(&document).filter(|word| *word != "api.weixin.qq.com") {
             let name = word.split([' ', '=']).next().unwrap();
             let Some((section, _)) = name.split_once('.') else {
                 continue;
@@ -229,7 +258,8 @@ fn every_setting_that_is_named_exists() {
                 .chars()
                 .all(|c| c.is_ascii_lowercase() || "._".contains(c));
             if sections.contains(section) && is_name && !name.ends_with(".toml") {
-                assert!(settings.contains_key(name), "`{word}` is no setting");
+                let is_there = settings.contains_key(name);
+                assert!(is_there, "{path}: `{word}` is no setting");
             }
         }
     }
@@ -238,62 +268,76 @@ fn every_setting_that_is_named_exists() {
 #[test]
 fn every_default_that_is_told_is_the_default() {
     let settings = settings();
-    let mut told = 0;
-    let table = OPERATIONS.split("\n| setting | default |").nth(1).unwrap();
-    for cells in rows(table.split("\n\n").next().unwrap()) {
-        let names = coded(cells[0]).filter_map(|name| Some((name, settings.get(name)?)));
-        for (name, default) in names {
-            let default = match default {
-                Value::String(text) if text.is_empty() => "empty".to_owned(),
-                Value::String(text) => format!("`{text}`"),
-                other => other.to_string(),
-            };
-            let shown = cells[1].split([',', ':', ' ']).next().unwrap();
-            // An address has colons.
-            let shown = if cells[1].starts_with('`') {
-                cells[1]
-            } else {
-                shown
-            };
-            assert_eq!(shown, default, "{name}");
-            told += 1;
+    for (document, header, empty) in DEFAULTS {
+        let mut told = 0;
+        let table = document.split(header).nth(1).unwrap();
+        for cells in rows(table.split("\n\n").next().unwrap()) {
+            let names = coded(cells[0]).filter_map(|name| Some((name, settings.get(name)?)));
+            for (name, default) in names {
+                let default = match default {
+                    Value::String(text) if text.is_empty() => empty.to_owned(),
+                    Value::String(text) => format!("`{text}`"),
+                    other => other.to_string(),
+                };
+                let shown = cells[1].split([',', ':', ' ', '，', '：']).next().unwrap();
+                // An address has colons.
+                let shown = if cells[1].starts_with('`') {
+                    cells[1]
+                } else {
+                    shown
+                };
+                assert_eq!(shown, default, "{name}");
+                told += 1;
+            }
         }
+        assert!(told >= 20, "{told} defaults");
     }
-    assert!(told >= 20, "{told} defaults");
-    // In the text, as `section.name` (7) or `section.name = 7`.
-    for document in [API, OPERATIONS, WEBHOOKS] {
+}
+
+/// In the text, as `section.name` (7) or `section.name = 7`; in Chinese the parentheses are wide.
+#[test]
+fn every_default_in_the_text_is_the_default() {
+    let settings = settings();
+    let mut told = 0;
+    for (path, document) in documents() {
         for (name, default) in &settings {
             let default = default.to_string();
-            for before in [format!("`{name}` ("), format!("`{name} = ")] {
+            for before in [
+                format!("`{name}` ("),
+                format!("`{name}`（"),
+                format!("`{name} = "),
+            ] {
                 for rest in document.split(&before).skip(1) {
                     let shown: String = rest
                         .chars()
                         .take_while(|c| c.is_ascii_digit() || *c == ',')
                         .collect();
-                    let is_whole = rest[shown.len()..].starts_with([')', '`']);
+                    let is_whole = rest[shown.len()..].starts_with([')', '）', '`']);
                     let shown = shown.replace(',', "");
                     // Another value is an example, and three digits are the status of an answer.
                     let is_example = before.contains('=');
                     let is_status = shown.len() == 3 && shown.starts_with(['4', '5']);
                     if is_whole && !shown.is_empty() && !is_example && !is_status {
-                        assert_eq!(shown, default, "{name}");
+                        assert_eq!(shown, default, "{path}: {name}");
+                        told += 1;
                     }
                 }
             }
         }
     }
+    assert!(told >= 20, "{told} defaults");
 }
 
 /// The fields of the table that follows each heading of a request with a body.
-fn documented_fields() -> Vec<(String, String, BTreeSet<String>)> {
+fn documented_fields(document: &str) -> Vec<(String, String, BTreeSet<String>)> {
     let mut heading = None;
     let (mut found, mut open) = (Vec::new(), false);
-    for line in API.lines() {
+    for line in document.lines() {
         if let Some(text) = line.strip_prefix("### ") {
             heading =
                 shell::endpoint(text).filter(|(method, _)| method == "POST" || method == "PUT");
             open = false;
-        } else if line.starts_with("| field | rule |") {
+        } else if FIELDS.iter().any(|header| line.starts_with(header)) {
             if let Some((method, path)) = heading.take() {
                 found.push((method, path, BTreeSet::new()));
                 open = true;
@@ -311,11 +355,16 @@ fn documented_fields() -> Vec<(String, String, BTreeSet<String>)> {
     found
 }
 
+#[test]
+fn both_languages_tell_of_the_same_fields() {
+    assert_eq!(documented_fields(API_ZH), documented_fields(API));
+}
+
 both_engines! {
     async fn every_field_that_is_told_is_taken(stage: Stage) {
         let mut stage = stage;
         stage.settle_in().await;
-        let fields = documented_fields();
+        let fields = documented_fields(API);
         assert!(fields.len() >= 3, "{fields:?}");
         for (method, path, fields) in fields {
             // A table of identities is described by its rows.
