@@ -2,13 +2,14 @@
 
 use std::sync::Barrier;
 
+use diesel::Connection as _;
 use queqiao::db::{Conn, Engine};
 use queqiao::ids::{IdentityId, ImportId};
 use queqiao::models::identity::{self, FollowState, Listed, ProfileState};
 use queqiao::models::import;
 
 use super::ground::{Ground, again, at, fetched, link, sighting};
-use crate::support::postgres;
+use crate::support::{Fixture as _, postgres};
 
 fn try_list(
     ground: &Ground,
