@@ -1,51 +1,23 @@
 //! The steps of the data path. Each meets the next only through a table and a wake signal.
 
 pub mod accounts;
-pub mod adopt;
-mod await_consent;
-pub mod awaited;
-pub mod bind;
-pub mod consent;
-mod decide;
+pub mod availability;
 pub mod deliver;
-mod ends;
-pub mod erase;
 pub mod explain;
-mod fallback;
-pub mod gauges;
-pub mod import;
-pub mod invite;
-pub mod keys;
-mod ledgers;
-pub mod lend;
-mod link;
-pub mod login;
-pub mod loops;
-pub mod migrate;
-pub mod moved;
+pub mod health;
+pub mod intake;
+pub mod invitations;
 pub mod notify;
-mod one_staff;
-pub mod plan;
-pub mod prepared;
-mod problem;
+pub mod people;
+pub mod planning;
 pub mod process;
-pub mod profile;
-pub mod ready;
-pub mod receipts;
-pub mod receive;
-pub mod register;
 pub mod retry;
-pub mod route;
-mod senders;
+pub mod routes;
 pub mod signals;
-pub mod spool;
-mod stopped;
 pub mod templates;
 pub mod token;
-pub mod trouble;
-pub mod ways;
-pub mod webhook;
-pub mod window;
+pub mod webhooks;
+pub mod windows;
 
 use std::sync::Arc;
 
@@ -58,17 +30,17 @@ use crate::vault::Vault;
 use crate::wechat::client::Client;
 
 use accounts::Accounts;
-use awaited::Awaited;
+use accounts::keys::Keys;
+use deliver::ends::Ends;
 use deliver::{Lanes, Restricted, Rests, Turns, Unrecorded};
-use ends::Ends;
-use keys::Keys;
-use loops::Loops;
-use prepared::Notifications;
+use health::loops::Loops;
+use health::readiness::Readiness;
+use notify::awaited::Awaited;
+use planning::prepared::Notifications;
 use process::SteppedOver;
-use ready::Readiness;
 use signals::Signals;
 use token::Tokens;
-use webhook::Webhooks;
+use webhooks::Webhooks;
 
 /// What every step works with. Cheap to clone.
 #[derive(Clone)]

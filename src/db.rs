@@ -36,6 +36,9 @@ use lane::Lane;
 /// The Diesel backend of [`Conn`], for boxed queries.
 pub type Backend = <Conn as diesel::Connection>::Backend;
 
+/// How many rows are changed in one transaction, where there may be any number.
+pub const ROUND: i64 = 2_000;
+
 /// A handle on the database; clones share their connections.
 #[derive(Clone)]
 pub struct Db {
@@ -232,6 +235,27 @@ impl Db {
         let work =
             move |connection: &mut Conn| collision::repeated(|| connection.in_transaction(&work));
         self.run(&self.main, turn, work).await
+    }
+
+    /// Repeats a statement that changes at most [`ROUND`] rows and returns how many, each time in a
+    /// transaction of its own, until there are no more. Returns how many there were.
+    ///
+    /// # Errors
+    /// If the database fails; what was changed before stays so.
+    pub async fn in_rounds<F>(&self, work: F) -> Result<usize, DbError>
+    where
+        F: Fn(&mut Conn) -> diesel::QueryResult<usize> + Clone + Send + 'static,
+    {
+        let mut total = 0;
+        loop {
+            let round = work.clone();
+            let done = self.write(move |conn| Ok::<_, DbError>(round(conn)?));
+            let count = done.await?;
+            total += count;
+            if i64::try_from(count).is_ok_and(|count| count < ROUND) {
+                return Ok(total);
+            }
+        }
     }
 
     /// [`Db::write`] for a closure that can run only once, because it gives away what it has: it is not

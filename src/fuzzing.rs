@@ -6,9 +6,9 @@ use std::net::IpAddr;
 
 use url::form_urlencoded;
 
-use crate::bridge::route::{self, Compiled, Params, Recipient};
-use crate::bridge::webhook::address;
-use crate::bridge::webhook::post::Poster;
+use crate::bridge::routes::{self, Compiled, Params, Recipient};
+use crate::bridge::webhooks::address;
+use crate::bridge::webhooks::post::Poster;
 use crate::web;
 use crate::wechat::callback::{self, Credentials, Mode, Query, Window};
 use crate::wechat::crypto::{self, AesKey};
@@ -187,14 +187,14 @@ pub fn read_salvage(data: &[u8]) {
 pub fn render_route(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let (routes, params) = text.split_once('\n').unwrap_or((&text, "{}"));
-    let Ok(routes) = route::parse(routes) else {
+    let Ok(routes) = routes::parse(routes) else {
         return;
     };
-    if route::check(&routes).is_err() {
+    if routes::check(&routes).is_err() {
         return;
     }
-    if let Ok(written) = route::to_json(&routes) {
-        assert!(route::parse(&written).is_ok_and(|again| route::check(&again).is_ok()));
+    if let Ok(written) = routes::to_json(&routes) {
+        assert!(routes::parse(&written).is_ok_and(|again| routes::check(&again).is_ok()));
     }
     let (Ok(compiled), Ok(params)) = (Compiled::new(&routes, TEXT_BYTES), Params::read(params))
     else {
@@ -210,7 +210,7 @@ pub fn render_route(data: &[u8]) {
         if let Ok(rendered) = compiled.render(number, &params, staff) {
             let longest = rendered.data.values().map(String::len).max();
             assert!(
-                longest.unwrap_or_default() <= route::MAX_FREE * 4,
+                longest.unwrap_or_default() <= routes::MAX_FREE * 4,
                 "longer than any field"
             );
         }

@@ -1,37 +1,20 @@
-//! One file per table; every query lives here. Functions take a connection, never a pool, so
+//! A folder for each family of tables; every query lives here. Functions take a connection, never a pool, so
 //! that they compose in a transaction, and return Diesel's own results.
 
-pub mod access_token;
 pub mod account;
-pub mod account_migration;
-pub mod account_move;
-pub mod account_pause;
 pub mod api_key;
-pub mod attempt;
 pub mod audit;
-pub mod binding;
-pub mod budget;
 pub mod credit;
 pub mod delivery;
 pub mod erasure;
 pub mod event;
 pub mod identity;
 pub mod import;
-pub mod invitation;
-pub mod mark;
-pub mod message_type;
 pub mod notification;
-pub mod openid_move;
 pub mod project;
-pub mod receipt;
-pub mod resumption;
 pub mod spool;
 pub mod staff;
 pub mod sweep;
-pub mod template;
-pub mod template_sync;
-pub mod undone_binding;
-pub mod unionid_change;
 pub mod walk;
 pub mod webhook;
 

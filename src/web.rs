@@ -20,7 +20,7 @@ use actix_web::{HttpResponse, Route, web};
 use metrics_exporter_prometheus::PrometheusHandle;
 
 use crate::bridge::Bridge;
-use crate::bridge::receive::Intake;
+use crate::bridge::intake::Intake;
 
 pub use limit::raise_descriptors;
 pub use server::{Listener, serve};

@@ -9,8 +9,8 @@ use futures_util::FutureExt as _;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
-use crate::bridge::loops::{Loops, Running};
-use crate::bridge::spool::Spool;
+use crate::bridge::health::loops::{Loops, Running};
+use crate::bridge::intake::spool::Spool;
 use crate::bridge::{Bridge, Step};
 use crate::db::panics;
 use crate::{logging, metrics};

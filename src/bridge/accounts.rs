@@ -4,7 +4,10 @@
 //! any process is seen by all of them without a restart.
 
 mod flight;
+pub mod keys;
 mod open;
+pub(super) mod problem;
+pub mod register;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};

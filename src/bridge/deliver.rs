@@ -11,26 +11,23 @@
 
 mod batch;
 mod book;
-mod budget;
 mod clock;
 mod credits;
 mod endpoint;
+pub(super) mod ends;
 mod failure;
-mod hastening;
+mod health;
 mod kept;
 mod lane;
 mod marks;
 mod message;
 mod order;
 mod outcome;
-mod pause;
 mod permits;
-mod rate;
+pub mod receipts;
 mod reconsider;
 mod record;
-mod renewal;
 mod restricted;
-mod resume;
 mod second_look;
 mod send;
 mod slots;
@@ -41,38 +38,33 @@ use chrono::{NaiveDateTime, TimeDelta};
 use futures_util::future::join_all;
 use thiserror::Error;
 
+use super::accounts::problem;
 use super::accounts::{AccountError, ById};
-use super::problem;
+use super::availability::budget::Allowances;
 use super::retry::Backoff;
-use super::route::{Channel, Route};
+use super::routes::{Channel, Route};
 use super::token::TokenError;
 use super::{Bridge, Step};
 use crate::db::DbError;
 use crate::ids::AccountId;
-use crate::models::account_pause;
-use crate::models::budget::Uses;
+use crate::models::account::budget::Uses;
+use crate::models::account::{pause as account_pause, resumption};
 use crate::models::delivery::{self, Due, NO_ACCOUNT, Postponed};
-use crate::models::resumption;
 use crate::wechat::error::FOR_NOBODY;
 
-pub(super) use budget::{Allowances, used_up};
-pub(super) use clock::ROUND;
 pub use endpoint::Rests;
-pub(super) use failure::is_unfollowed;
 pub use kept::Unrecorded;
 pub use lane::Lanes;
 pub use permits::Turns;
-pub(super) use renewal::{day, next_midnight, renewed_at};
+
 pub use restricted::Restricted;
-pub use resume::Resumed;
-pub(super) use resume::forgive;
 
 use batch::Batch;
 use book::Book;
 use endpoint::{Endpoint, Endpoints};
+use health::Tally;
 use lane::Slot;
 use outcome::Limits;
-use pause::Tally;
 use permits::{Permit, Permits};
 use second_look::Looks;
 

@@ -18,7 +18,7 @@ use serde::Serialize;
 use thiserror::Error;
 
 use super::Bridge;
-use super::window;
+use super::windows;
 use crate::db::DbError;
 use crate::ids::ProjectId;
 
@@ -92,7 +92,7 @@ impl Bridge {
         message_type: Option<String>,
     ) -> Result<Explanation, ExplainError> {
         let (now, config) = (self.clock.now(), Arc::clone(&self.config));
-        let rules = window::rules(&self.config.customer);
+        let rules = windows::rules(&self.config.customer);
         let gather = self.db.snapshot(move |conn| {
             let mut facts = Facts::gather(conn, project, &staff_id, config, now)?;
             if let Some(name) = message_type {

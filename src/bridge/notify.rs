@@ -3,6 +3,7 @@
 
 pub(in crate::bridge) mod again;
 mod answers;
+pub mod awaited;
 mod cancel;
 mod enqueue;
 mod met;
@@ -21,16 +22,16 @@ use chrono::{NaiveDateTime, TimeDelta};
 use thiserror::Error;
 
 use super::Bridge;
-use super::login::LoginError;
-use super::plan::Sender;
-use super::prepared::Prepared;
-use super::route::{self, FieldError};
-use super::senders::{KnownAccounts, known_accounts, senders};
+use super::people::login::LoginError;
+use super::planning::planner::Sender;
+use super::planning::prepared::Prepared;
+use super::planning::senders::{KnownAccounts, known_accounts, senders};
+use super::routes::{self, FieldError};
 use crate::config::Config;
 use crate::db::{Conn, DbError};
 use crate::ids::{DeliveryId, NotificationId, ProjectId};
 use crate::models::delivery::{self, DeliveryState, End};
-use crate::models::message_type;
+use crate::models::notification::message_type;
 use crate::models::notification::{self, NewNotification};
 
 pub use again::{MAX_RETRIED, RETRIABLE, Refused, Retried, Taken};
@@ -261,7 +262,7 @@ fn usable(
         source,
     };
     let stored_routes = request.manner.of_routes(stored.routes).map_err(in_route)?;
-    let routes = route::parse(&stored_routes).map_err(in_route)?;
+    let routes = routes::parse(&stored_routes).map_err(in_route)?;
     let accounts = known_accounts(conn, project)?;
     let senders = senders(&accounts, &routes).map_err(in_route)?;
     let prepared = Prepared::new(routes, &request.params, &config.customer).map_err(in_route)?;

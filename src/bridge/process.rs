@@ -4,6 +4,7 @@
 mod consent;
 mod erased;
 mod fold;
+pub(super) mod ledgers;
 mod replay;
 mod singly;
 mod unionid;
@@ -15,16 +16,17 @@ use chrono::NaiveDateTime;
 use diesel::QueryResult;
 use thiserror::Error;
 
-use super::moved::{self, Moved};
-use super::webhook::tell::{self, Batch, Pushes};
-use super::{Bridge, Step, invite};
+use super::people::moved::{self, Moved};
+use super::webhooks::outbox::{self, Batch, Pushes};
+use super::{Bridge, Step, invitations};
 use crate::db::{Cause, Conn, DbError};
 use crate::ids::{AccountId, EventId, ProjectId};
 use crate::metrics;
 use crate::models::account::Scope;
+use crate::models::delivery::receipt;
 use crate::models::event::{self, Processed, Waiting, Which};
-use crate::models::identity::window as windows;
-use crate::models::{account, credit, identity, project, receipt};
+use crate::models::identity::{self, windows};
+use crate::models::{account, credit, project};
 use crate::vault::Vault;
 use erased::Sifted;
 use fold::Effects;
@@ -178,7 +180,7 @@ fn apply(
         return Ok(Done::default());
     }
     // Before any identity is locked, in the order of whoever else binds.
-    let mut projects: BTreeSet<ProjectId> = invite::projects(&effects.invitations).collect();
+    let mut projects: BTreeSet<ProjectId> = invitations::projects(&effects.invitations).collect();
     projects.extend(unionid::projects(conn, &effects.unionids, accounts)?);
     for id in projects {
         project::lock(conn, id)?;
@@ -196,7 +198,7 @@ fn apply(
     identity::ask_about(conn, &effects.revenants(&found), now)?;
     identity::ask_unbound(conn, &effects.unbound(&found), now)?;
     let awaited = credit::record(conn, &consent::said(&effects.consents, &ids), now)?;
-    invite::redeem_presented(conn, &effects.invitations, &ids, now)?;
+    invitations::redeem_presented(conn, &effects.invitations, &ids, now)?;
     let processed: Vec<Processed> = waiting
         .iter()
         .map(|event| Processed {
@@ -216,7 +218,7 @@ fn apply(
         silent: &sifted.silent,
     };
     let told = news.after(conn, &batch, now)?
-        + tell::verification(conn, &effects.verified, accounts, now)?;
+        + outbox::verification(conn, &effects.verified, accounts, now)?;
     let learnt = unionid::learn(conn, &effects.unionids, &ids, now)?;
     let erasures = sifted.settle(conn, vault, accounts, now)?;
     Ok(Done {

@@ -1,6 +1,6 @@
 //! Retry arithmetic: pure, so that it can be tested without waiting.
 
-use chrono::TimeDelta;
+use chrono::{NaiveDateTime, TimeDelta};
 
 /// Pauses that double from `first` up to `longest`.
 #[derive(Clone, Copy, Debug)]
@@ -32,6 +32,16 @@ impl Backoff {
         let spread = half.num_milliseconds() as f64 * jitter.clamp(0.0, 1.0);
         half + TimeDelta::milliseconds(spread as i64)
     }
+}
+
+/// When it is the turn of the profile at a place of a page or of an account to be asked for again: the whole list at
+/// once would keep new followers waiting.
+pub(in crate::bridge) fn turn(first: NaiveDateTime, place: u64, per_second: u64) -> NaiveDateTime {
+    let seconds = place / per_second.max(1);
+    let pause = i64::try_from(seconds).ok().and_then(TimeDelta::try_seconds);
+    pause
+        .and_then(|pause| first.checked_add_signed(pause))
+        .unwrap_or(first)
 }
 
 /// A random number in 0..1.

@@ -10,14 +10,14 @@ use serde::Serialize;
 use thiserror::Error;
 
 use super::accounts::{AccountError, OpenAccount};
-use super::deliver::ROUND;
 use super::retry::{Backoff, jitter};
 use super::token::TokenError;
 use super::{Bridge, Step};
-use crate::db::{Conn, DbError};
+use crate::db::{Conn, DbError, ROUND};
 use crate::ids::AccountId;
 use crate::models::account::AccountKind;
-use crate::models::{credit, template, template_sync};
+use crate::models::account::{template, template_sync};
+use crate::models::credit;
 use crate::wechat::error::Class;
 use crate::wechat::library::ListedTemplate;
 
@@ -207,7 +207,7 @@ impl Bridge {
                 let ids: Vec<&str> = of_kind.map(|known| known.template_id.as_str()).collect();
                 credit::mark_kind(conn, account, &ids, long_term, ROUND)
             };
-            self.in_rounds(round).await?;
+            self.db.in_rounds(round).await?;
         }
         Ok(())
     }

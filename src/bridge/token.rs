@@ -3,6 +3,7 @@
 
 mod error;
 mod known;
+pub mod lend;
 mod share;
 
 use std::collections::HashMap;
@@ -15,15 +16,15 @@ use chrono::{NaiveDateTime, TimeDelta};
 use secrecy::ExposeSecret;
 use tokio::sync::Mutex;
 
+use super::accounts::problem;
 use super::accounts::{OpenAccount, place};
-use super::problem;
 use crate::clock::Clock;
 use crate::db::Db;
 use crate::ids::AccountId;
-use crate::models::access_token::{self, StoredToken};
 use crate::models::account::TokenSource;
-use crate::models::account_pause::{self, PauseReason};
-use crate::models::resumption;
+use crate::models::account::access_token::{self, StoredToken};
+use crate::models::account::pause::{self, PauseReason};
+use crate::models::account::resumption;
 use crate::vault::Vault;
 use crate::wechat::client::{AccessToken, Client};
 use crate::wechat::error::{CallError, Class, TOKEN_CALL};
@@ -313,7 +314,7 @@ impl Tokens {
             .seal(&token_place(account), grant.access_token.expose())?;
         let stored = self.db.write(move |conn| {
             // Whoever asked for it: what could not be sent without one goes on, where it is sent.
-            let until = account_pause::lift_without_token(conn, id, asked_at)?;
+            let until = pause::lift_without_token(conn, id, asked_at)?;
             // What has waited for midnight comes back by itself, spread over some minutes.
             if until.is_some_and(|until| now < until) {
                 resumption::note(conn, id, [PauseReason::QuotaUsedUp], now)?;

@@ -9,15 +9,15 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::{context, secrets};
 use crate::bridge::Bridge;
+use crate::bridge::accounts::register::Draft;
 use crate::bridge::accounts::unseal;
-use crate::bridge::deliver::Resumed;
-use crate::bridge::moved::warnings;
-use crate::bridge::register::Draft;
+use crate::bridge::people::moved::warnings;
 use crate::cli::terminal::say;
 use crate::config::Config;
 use crate::db::DbError;
+use crate::models::account::pause::Resumed;
+use crate::models::account::pause::{self, ALL_CALLS};
 use crate::models::account::{self, AccountKind, TokenSource};
-use crate::models::account_pause::{self, ALL_CALLS};
 use crate::wechat::callback::Mode;
 
 #[derive(Debug, Subcommand)]
@@ -252,7 +252,7 @@ async fn list(bridge: &Bridge, project: Option<&str>) -> Result<()> {
     let found = bridge.db.snapshot(move |conn| {
         let accounts = account::list(conn, project.id)?;
         let moved = warnings(conn, project.id, now)?;
-        Ok::<_, DbError>((accounts, account_pause::all(conn)?, moved))
+        Ok::<_, DbError>((accounts, pause::all(conn)?, moved))
     });
     let (accounts, pauses, moved) = found.await?;
     if accounts.is_empty() {

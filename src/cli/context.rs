@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result, bail};
 
 use crate::bridge::Bridge;
-use crate::bridge::spool::Spool;
+use crate::bridge::intake::spool::Spool;
 use crate::cli::terminal::tell;
 use crate::clock::Clock;
 use crate::config::{self, Config};

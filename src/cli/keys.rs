@@ -5,7 +5,7 @@ use clap::Subcommand;
 use secrecy::ExposeSecret;
 
 use super::context;
-use crate::bridge::keys::Scope;
+use crate::bridge::accounts::keys::Scope;
 use crate::cli::terminal::{say, tell};
 use crate::config::Config;
 use crate::db::DbError;

@@ -10,7 +10,7 @@ use clap::Subcommand;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::context;
-use crate::bridge::adopt::{Counts, Options, Outcome};
+use crate::bridge::people::adopt::{Counts, Options, Outcome};
 use crate::cli::terminal::say;
 use crate::config::Config;
 

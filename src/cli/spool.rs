@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use clap::Subcommand;
 
 use super::context;
-use crate::bridge::spool::Spool;
+use crate::bridge::intake::spool::Spool;
 use crate::cli::terminal::say;
 use crate::config::Config;
 

@@ -14,8 +14,9 @@ use crate::cli::terminal::{say, tell};
 use crate::config::Config;
 use crate::db::DbError;
 use crate::ids::ProjectId;
-use crate::models::template::{self, Template};
-use crate::models::{message_type, template_sync};
+use crate::models::account::template::{self, Template};
+use crate::models::account::template_sync;
+use crate::models::notification::message_type;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {

@@ -1,5 +1,14 @@
 //! Accounts: one WeChat app each, with its secrets sealed.
 
+pub mod access_token;
+pub mod budget;
+pub mod migration;
+pub mod pause;
+pub mod refusal_mark;
+pub mod resumption;
+pub mod template;
+pub mod template_sync;
+pub mod unionid_move;
 use std::collections::HashMap;
 
 use chrono::NaiveDateTime;

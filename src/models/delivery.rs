@@ -2,6 +2,7 @@
 
 mod again;
 mod ahead;
+pub mod attempt;
 mod begin;
 mod cancel;
 mod claim;
@@ -16,6 +17,7 @@ mod priority;
 mod progress;
 mod queue;
 mod reason;
+pub mod receipt;
 mod replan;
 mod search;
 mod told;

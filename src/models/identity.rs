@@ -4,10 +4,12 @@ mod adopt;
 mod details;
 mod follow;
 mod hold;
+pub mod openid_move;
 mod people;
 mod profile;
 mod roster;
-pub mod window;
+pub mod unionid_change;
+pub mod windows;
 
 use chrono::NaiveDateTime;
 use diesel::prelude::*;
@@ -103,7 +105,7 @@ pub struct Identity {
     pub profile_fetched_at: Option<NaiveDateTime>,
     /// What they did that allows customer messages.
     #[diesel(embed)]
-    pub acts: window::Acts,
+    pub acts: windows::Acts,
     /// When the openid was first seen, UTC.
     pub created_at: NaiveDateTime,
     /// When the row last changed but for `acts`, UTC.

@@ -1,5 +1,6 @@
 //! Notifications: requests to notify, as accepted.
 
+pub mod message_type;
 use chrono::NaiveDateTime;
 use diesel::prelude::*;
 

@@ -1,9 +1,13 @@
 //! Staff: members of the business, known by the business's own ids.
 
+pub mod binding;
+pub mod invitation;
+pub(crate) mod invitation_token;
 mod many;
 mod people;
 mod reach;
 mod tags;
+pub mod undone_binding;
 
 use chrono::NaiveDateTime;
 use diesel::prelude::*;

@@ -1,9 +1,9 @@
 //! Endpoints that events are posted to, and the outbox of what is posted to each.
 
 mod facts;
-mod lane;
 mod message;
 mod search;
+mod turn;
 
 use std::collections::HashMap;
 
@@ -20,11 +20,11 @@ pub use facts::{
     DeliveryFact, IdentityFact, Known, OfPerson, Standing, deliveries, identities,
     identities_of_people, known, standings,
 };
-pub use lane::{
-    Done, Lane, Leased, Turn, claim, due, finish, forget_rests, hasten_all, is_in_turn,
-};
 pub use message::{MessageState, NewMessage, has_older, insert_many, prune};
 pub use search::{Filter, Message, Range, begin, hasten, page, replay, retry, window};
+pub use turn::{
+    Done, Lane, Leased, Turn, claim, due, finish, forget_rests, hasten_all, is_in_turn,
+};
 
 text_enum! {
     /// Whether an endpoint is posted to.

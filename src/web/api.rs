@@ -46,7 +46,7 @@ use super::body::BodyLimit;
 use super::error::{self, Code, Problem};
 use super::stray::Strays;
 use super::{State, cursor, looked_up};
-use crate::bridge::keys::Scope;
+use crate::bridge::accounts::keys::Scope;
 use Scope::{Admin, Notify, Read, Token, Webhooks};
 
 /// Largest body of a preview, bytes: the largest params of a notification fit.

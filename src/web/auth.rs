@@ -16,7 +16,7 @@ use url::form_urlencoded;
 use super::State;
 use super::error::{Code, Problem};
 use super::headers;
-use crate::bridge::keys::{self, Scope};
+use crate::bridge::accounts::keys::{self, Scope};
 use crate::metrics;
 
 /// Characters of a text in a path or a query string: no id or cursor has as many.

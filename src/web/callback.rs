@@ -13,7 +13,7 @@ use tokio::time::timeout;
 
 use super::State;
 use super::stray::Strays;
-use crate::bridge::receive::{Answer, NotStored, ReceiveError, Room};
+use crate::bridge::intake::{Answer, NotStored, ReceiveError, Room};
 use crate::metrics;
 use crate::wechat::callback::{self, Query, Refusal};
 use crate::wechat::reply::SUCCESS;

@@ -13,7 +13,7 @@ use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
 
 use crate::bridge::accounts::AccountError;
-use crate::bridge::route::Broken;
+use crate::bridge::routes::Broken;
 use crate::db::{Cause, DbError};
 use crate::logging;
 

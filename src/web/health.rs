@@ -4,8 +4,8 @@ use actix_web::http::header::ContentType;
 use actix_web::{HttpResponse, web};
 
 use super::State;
-use crate::bridge::gauges::Gauges;
-use crate::bridge::ready::NotReady;
+use crate::bridge::health::gauges::Gauges;
+use crate::bridge::health::readiness::NotReady;
 use crate::{logging, metrics};
 
 /// `GET /healthz`: the process answers.

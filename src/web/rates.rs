@@ -7,7 +7,7 @@ use chrono::NaiveDateTime;
 
 use super::State;
 use super::error::{Code, Problem};
-use crate::bridge::keys::Caller;
+use crate::bridge::accounts::keys::Caller;
 use crate::ids::ApiKeyId;
 
 /// What is limited.

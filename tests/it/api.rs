@@ -24,7 +24,7 @@ mod timing;
 mod validation;
 mod windows;
 
-use queqiao::bridge::keys::Scope;
+use queqiao::bridge::accounts::keys::Scope;
 use queqiao::db::Engine;
 use queqiao::ids::ProjectId;
 use queqiao::simulator::{Kind, Origin};

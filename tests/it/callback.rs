@@ -11,7 +11,7 @@ mod reply;
 mod subscription;
 mod trust;
 
-use queqiao::bridge::keys::Scope;
+use queqiao::bridge::accounts::keys::Scope;
 use queqiao::clock::Clock;
 use queqiao::config::Config;
 use queqiao::db::Engine;

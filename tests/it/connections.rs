@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use queqiao::bridge::keys::Scope;
+use queqiao::bridge::accounts::keys::Scope;
 use queqiao::config::Config;
 use queqiao::db::Engine;
 use queqiao::simulator::{Kind, Settings, SimulatorOptions};

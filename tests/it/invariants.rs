@@ -19,7 +19,7 @@ mod truth;
 use std::time::Duration;
 
 use queqiao::bridge::Bridge;
-use queqiao::bridge::keys::Scope;
+use queqiao::bridge::accounts::keys::Scope;
 use queqiao::config::Config;
 use queqiao::db::Engine;
 use queqiao::simulator::{

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::test_runner::{Config, TestRunner};
-use queqiao::bridge::route::keyword::{Keyword, truncate};
+use queqiao::bridge::routes::keyword::{Keyword, truncate};
 use queqiao::simulator::TemplateSettings;
 
 const LISTED: [&str; 2] = ["客厅", "卧室"];

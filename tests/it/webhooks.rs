@@ -11,7 +11,7 @@ mod verification;
 
 use std::time::Duration;
 
-use queqiao::bridge::keys::Scope;
+use queqiao::bridge::accounts::keys::Scope;
 use queqiao::db::Engine;
 use queqiao::ids::ProjectId;
 use queqiao::simulator::{Kind, Origin, SimulatorOptions, TemplateSettings, population};

@@ -6,21 +6,21 @@ use std::sync::Arc;
 
 use chrono::NaiveDateTime;
 
-use super::budget::Allowances;
 use super::lane::{Mode, Probing, Slot};
 use super::order::{Order, Over};
 use super::outcome::REMEMBERED;
-use super::pause::{Pause, tell_set};
 use super::reconsider::reconsider;
 use super::{DeliverError, seconds};
 use crate::bridge::Bridge;
-use crate::bridge::prepared::Editions;
-use crate::bridge::route::{Channel, Repeat};
+use crate::bridge::availability::budget::Allowances;
+use crate::bridge::availability::pause::{Pause, tell_set};
+use crate::bridge::planning::prepared::Editions;
+use crate::bridge::routes::{Channel, Repeat};
 use crate::config;
 use crate::db::DbError;
 use crate::ids::{AccountId, DeliveryId};
-use crate::models::account_pause::{self, AccountPause, Named, NewPause};
-use crate::models::budget::{self, Used, Uses};
+use crate::models::account::budget::{self, Used, Uses};
+use crate::models::account::pause::{self, AccountPause, Named, NewPause};
 use crate::models::delivery::{self, Claim, Due, Ended, Postponed};
 
 /// Deliveries that were claimed, with what they need.
@@ -218,7 +218,7 @@ impl Bridge {
             let (stopped, order_of) = (order.stop(short), order.lane);
             let stopped = self.db.write_once(move |conn| {
                 let stopped = stopped.set(conn)?;
-                let now_paused = account_pause::of_account(conn, order_of)?;
+                let now_paused = pause::of_account(conn, order_of)?;
                 Ok::<_, DeliverError>((stopped, now_paused))
             });
             let (stopped, now_paused) = stopped.await?;

@@ -1,17 +1,15 @@
 //! A clock that went back: what was planned while it was ahead must not wait for as long.
 
 use chrono::NaiveDateTime;
-use diesel::QueryResult;
 
 use super::outcome::AHEAD;
 use super::{DeliverError, seconds};
 use crate::bridge::Bridge;
-use crate::bridge::webhook::lane;
-use crate::db::{Conn, DbError};
-use crate::models::{delivery, erasure, identity, import, receipt, template_sync, webhook};
-
-/// How many rows are changed in one transaction, where there may be any number.
-pub(in crate::bridge) const ROUND: i64 = 2_000;
+use crate::bridge::webhooks::lane;
+use crate::db::ROUND;
+use crate::models::account::template_sync;
+use crate::models::delivery::{self, receipt};
+use crate::models::{erasure, identity, import, webhook};
 
 impl Bridge {
     /// Looks whether the clock went back since it was last looked at or, at first, since the newest
@@ -48,21 +46,27 @@ impl Bridge {
         });
         few.await?;
         let hastened = self
+            .db
             .in_rounds(move |conn| delivery::shorten_leases(conn, now, lease, ROUND))
             .await?
             + self
+                .db
                 .in_rounds(move |conn| delivery::hasten_all(conn, now, ROUND))
                 .await?
             + self
+                .db
                 .in_rounds(move |conn| webhook::hasten_all(conn, now, ROUND))
                 .await?
             + self
+                .db
                 .in_rounds(move |conn| identity::hasten_all(conn, now, ROUND))
                 .await?
             + self
+                .db
                 .in_rounds(move |conn| receipt::hasten_all(conn, now, ROUND))
                 .await?
             + self
+                .db
                 .in_rounds(move |conn| erasure::hasten_all(conn, now, ROUND))
                 .await?;
         tracing::warn!(
@@ -79,23 +83,5 @@ impl Bridge {
             signal.notify_one();
         }
         Ok(())
-    }
-
-    /// Repeats a statement that changes at most [`ROUND`] rows and returns how many, each time in a
-    /// transaction of its own, until there are no more. Returns how many there were.
-    pub(in crate::bridge) async fn in_rounds<F>(&self, work: F) -> Result<usize, DbError>
-    where
-        F: Fn(&mut Conn) -> QueryResult<usize> + Clone + Send + 'static,
-    {
-        let mut total = 0;
-        loop {
-            let round = work.clone();
-            let done = self.db.write(move |conn| Ok::<_, DbError>(round(conn)?));
-            let count = done.await?;
-            total += count;
-            if i64::try_from(count).is_ok_and(|count| count < ROUND) {
-                return Ok(total);
-            }
-        }
     }
 }

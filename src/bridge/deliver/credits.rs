@@ -12,7 +12,7 @@ use crate::db::Conn;
 use crate::ids::{CreditEntryId, IdentityId};
 use crate::models::credit::{self, Refusal};
 use crate::models::delivery::Due;
-use crate::models::identity::window::{self, Taken};
+use crate::models::identity::windows::{self, Taken};
 use crate::wechat::error::Fault;
 
 /// Permissions to settle, to give back and to correct.
@@ -95,8 +95,8 @@ impl Credits {
     /// Writes it all down, with one statement for each kind.
     pub(super) fn write(&self, conn: &mut Conn) -> QueryResult<()> {
         // As events do: people first, and then what they allow.
-        window::give_back(conn, &self.uncounted)?;
-        window::close(conn, &self.closed)?;
+        windows::give_back(conn, &self.uncounted)?;
+        windows::close(conn, &self.closed)?;
         // Each person and template once, as of the last time.
         let mut refused: BTreeMap<(IdentityId, &str), i64> = BTreeMap::new();
         for (identity_id, template_id, at) in &self.refused {

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use crate::bridge::route::{Channel, FieldError};
+use crate::bridge::routes::{Channel, FieldError};
 use crate::bridge::token::TokenError;
-use crate::bridge::webhook::post::{Answer, PostError};
-use crate::bridge::window;
+use crate::bridge::webhooks::post::{Answer, PostError};
+use crate::bridge::windows;
 use crate::models::account::AccountKind;
 use crate::models::delivery::Reason;
-use crate::models::identity::window::Closed;
+use crate::models::identity::windows::Closed;
 use crate::wechat::error::{ApiError, CallError, Class, Concerns, FOR_NOBODY, Fault, TOKEN_CALL};
 
 /// Why a try did not bring a message to WeChat.
@@ -117,7 +117,7 @@ impl Failure {
                 remedy: Remedy::Never,
                 whole_account: false,
                 moves_on: true,
-                ..Self::not_sent(window::detail(*kind, *closed).to_owned())
+                ..Self::not_sent(windows::detail(*kind, *closed).to_owned())
             },
             SendError::NoEndpoint(reason, detail) => Self {
                 reason: *reason,
@@ -350,9 +350,4 @@ fn sentence(error: &dyn std::fmt::Display) -> String {
         Some(first) => format!("{}{}.", first.to_uppercase(), letters.as_str()),
         None => text,
     }
-}
-
-/// Whether WeChat says of one person that they do not follow.
-pub(in crate::bridge) fn is_unfollowed(api: &ApiError) -> bool {
-    api.fault_on("user/info") == Fault::NotFollowing
 }

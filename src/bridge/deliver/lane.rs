@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 
 use chrono::{NaiveDateTime, TimeDelta};
 
-use super::hastening::Hastening;
-use super::rate::{Rate, Rests};
 use super::slots::{Order, Seat, Sizes, Slots};
+use crate::bridge::availability::rate::{Rate, Rests};
+use crate::bridge::availability::resumptions::Hastening;
 use crate::config::Deliver;
 use crate::ids::AccountId;
-use crate::models::account_pause::{ALL_CALLS, AccountPause, PauseKind, PauseReason};
+use crate::models::account::pause::{ALL_CALLS, AccountPause, PauseKind, PauseReason};
 use crate::models::delivery::{Head, Priority};
 
 /// How long it is believed what is due and who is paused, while there is work.
@@ -179,7 +179,7 @@ impl Lanes {
     }
 
     /// What is being made due beside the steps.
-    pub(super) fn hastening(&self) -> &Arc<Hastening> {
+    pub(in crate::bridge) fn hastening(&self) -> &Arc<Hastening> {
         &self.hastening
     }
 

@@ -9,12 +9,12 @@ use diesel::QueryResult;
 use super::failure::{Failure, Said};
 use super::send::Done;
 use crate::bridge::accounts::OpenAccount;
-use crate::bridge::route::{Channel, Route};
-use crate::bridge::webhook::tell::{self, RouteAlert};
+use crate::bridge::routes::{Channel, Route};
+use crate::bridge::webhooks::outbox::{self, RouteAlert};
 use crate::db::Conn;
+use crate::models::account::refusal_mark::{self, Addressed, Refused};
+use crate::models::account::template_sync;
 use crate::models::delivery::Due;
-use crate::models::mark::{self, Addressed, Refused};
-use crate::models::template_sync;
 use crate::wechat::error::Fault;
 
 /// The owner is told of the same template or page once in so long, unless it worked in between.
@@ -172,15 +172,15 @@ impl Marks {
         let refused: BTreeSet<&Subject> = self.refused.keys().map(|(subject, _)| subject).collect();
         let worked = self.worked.iter().filter(|one| !refused.contains(one));
         let keys: Vec<String> = worked.map(Subject::key).collect();
-        if !keys.is_empty() && mark::has_alerts(conn, account.id)? {
+        if !keys.is_empty() && refusal_mark::has_alerts(conn, account.id)? {
             let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
-            mark::works_again(conn, account.id, &keys)?;
+            refusal_mark::works_again(conn, account.id, &keys)?;
         }
-        if !self.taken.is_empty() && mark::has_switched_off(conn, account.id)? {
-            mark::switch_on(conn, &self.taken)?;
+        if !self.taken.is_empty() && refusal_mark::has_switched_off(conn, account.id)? {
+            refusal_mark::switch_on(conn, &self.taken)?;
         }
         let off: Vec<Addressed> = self.switched_off.iter().cloned().collect();
-        mark::switch_off(conn, account.id, &off, now)?;
+        refusal_mark::switch_off(conn, account.id, &off, now)?;
         self.tell(conn, account, now)
     }
 
@@ -195,7 +195,7 @@ impl Marks {
             errcode: *errcode,
         });
         let refused: Vec<Refused> = refused.collect();
-        let new = mark::to_be_told(conn, account.id, &refused, (now - TOLD_FOR, now))?;
+        let new = refusal_mark::to_be_told(conn, account.id, &refused, (now - TOLD_FOR, now))?;
         let is_new = |subject: &Subject, errcode| {
             let key = subject.key();
             new.iter()
@@ -228,7 +228,7 @@ impl Marks {
                     (alert.mini_program, alert.page) = (Some(app_id.as_str()), Some(path.as_str()));
                 }
             }
-            told.told += tell::route(conn, account.project_id, &alert, now)?;
+            told.told += outbox::route(conn, account.project_id, &alert, now)?;
             is_listed_again |= said.fault == Fault::TemplateGone;
             told.refused.push((subject.key(), said.clone()));
         }

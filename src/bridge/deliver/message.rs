@@ -1,6 +1,6 @@
 //! A filled-in route as each channel's call takes it.
 
-use crate::bridge::route::{Channel, Rendered, Route};
+use crate::bridge::routes::{Channel, Rendered, Route};
 use crate::wechat::client::{AccessToken, Client};
 use crate::wechat::custom::{CustomText, RichText};
 use crate::wechat::error::CallError;

@@ -7,18 +7,18 @@ use std::sync::Arc;
 use chrono::{NaiveDateTime, TimeDelta};
 
 use super::batch::{Batch, call, channel};
-use super::budget::{Allowances, Short, used_up};
 use super::lane::{Lanes, Mode, Probing};
-use super::pause::{self, Pause, tried_again};
-use super::rate::Rate;
-use super::renewal::next_midnight;
 use super::send::ended;
-use crate::bridge::prepared::Editions;
+use crate::bridge::availability::budget::{Allowances, Short, used_up};
+use crate::bridge::availability::pause::{self, Pause, tried_again};
+use crate::bridge::availability::rate::Rate;
+use crate::bridge::availability::renewal::next_midnight;
+use crate::bridge::planning::prepared::Editions;
 use crate::bridge::retry::jitter;
 use crate::db::Conn;
 use crate::ids::{AccountId, DeliveryId};
-use crate::models::account_pause::{AccountPause, Named, NewPause, PauseKind, PauseReason};
-use crate::models::budget::{self, Used, Uses};
+use crate::models::account::budget::{self, Used, Uses};
+use crate::models::account::pause::{AccountPause, Named, NewPause, PauseKind, PauseReason};
 use crate::models::delivery::{Due, Postponed, Priority};
 
 /// How long the other deliveries of a call wait that is tried with one; they are made due when it

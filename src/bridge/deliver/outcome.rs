@@ -3,9 +3,9 @@
 use chrono::{NaiveDateTime, TimeDelta};
 
 use super::failure::{Failure, Remedy};
-use super::renewal::{MINUTE, day, end_of};
+use crate::bridge::availability::renewal::{MINUTE, day, end_of};
 use crate::bridge::retry::Backoff;
-use crate::bridge::route::Repeat;
+use crate::bridge::routes::Repeat;
 use crate::ids::DeliveryId;
 use crate::models::delivery::Reason;
 

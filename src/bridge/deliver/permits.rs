@@ -8,18 +8,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 use chrono::{NaiveDateTime, TimeDelta};
 use diesel::QueryResult;
 
-use super::pause::Pause;
 use super::send::Done;
 use super::{DeliverError, Gathered};
 use crate::bridge::Bridge;
-use crate::bridge::route::{Permission, Repeat, Route};
+use crate::bridge::availability::pause::Pause;
+use crate::bridge::routes::{Permission, Repeat, Route};
 use crate::bridge::token::TokenError;
-use crate::bridge::window::rules;
+use crate::bridge::windows::rules;
 use crate::db::Conn;
 use crate::ids::{AccountId, CreditEntryId, DeliveryId, IdentityId};
 use crate::models::credit::{self, Wanted};
 use crate::models::delivery::{self, Begin, Due};
-use crate::models::identity::window::{self, Closed, Rules, Taken};
+use crate::models::identity::windows::{self, Closed, Rules, Taken};
 
 /// How long a delivery waits for another one to the same person.
 const BUSY: TimeDelta = TimeDelta::milliseconds(300);
@@ -139,7 +139,7 @@ impl Needs {
         let mut permits = Vec::with_capacity(self.begins.len());
         if !self.windows.is_empty() {
             let wanted: Vec<IdentityId> = self.windows.iter().map(|(_, who)| *who).collect();
-            let taken = window::take(conn, &wanted, rules, now)?.into_iter();
+            let taken = windows::take(conn, &wanted, rules, now)?.into_iter();
             let taken = taken.map(|taken| match taken {
                 Ok(taken) => Permit::Window(taken),
                 Err(closed) => Permit::Closed(closed),
@@ -170,7 +170,7 @@ fn give_back(conn: &mut Conn, permits: impl Iterator<Item = Permit>) -> QueryRes
             _ => {}
         }
     }
-    window::give_back(conn, &windows)?;
+    windows::give_back(conn, &windows)?;
     credit::give_back(conn, &entries)
 }
 

@@ -9,15 +9,15 @@ use diesel::QueryResult;
 
 use super::book::lost;
 use crate::bridge::Bridge;
-use crate::bridge::await_consent::Waiting;
-use crate::bridge::decide::{Addressee, Asked, Decision, Reach, decide};
-use crate::bridge::plan::{Considered, Sender};
-use crate::bridge::prepared::{Editions, Ready};
-use crate::bridge::senders::{known_accounts, senders};
-use crate::bridge::webhook::tell;
+use crate::bridge::planning::await_consent::Waiting;
+use crate::bridge::planning::decide::{Addressee, Asked, Decision, Reach, decide};
+use crate::bridge::planning::planner::{Considered, Sender};
+use crate::bridge::planning::prepared::{Editions, Ready};
+use crate::bridge::planning::senders::{known_accounts, senders};
+use crate::bridge::webhooks::outbox;
 use crate::db::Conn;
 use crate::ids::{DeliveryId, ProjectId};
-use crate::models::attempt;
+use crate::models::delivery::attempt;
 use crate::models::delivery::{
     self, Answered, DeliveryState, Due, Edition, End, Parted, Replanned, Told, WAITING_FOR_CONSENT,
 };
@@ -121,7 +121,7 @@ pub(super) fn reconsider(
     Ok(Reconsidered {
         replanned,
         ends: delivery::ends(conn, &ended)?,
-        told: tell::ended(conn, &ended, now)?,
+        told: outbox::ended(conn, &ended, now)?,
     })
 }
 

@@ -8,19 +8,24 @@ use std::sync::Arc;
 use chrono::NaiveDateTime;
 
 use super::book::Book;
+use super::health::{Tally, Verdict};
 use super::lane::Slot;
-use super::pause::{self, Tally, Verdict};
-use super::{Allowances, DeliverError, Gathered, marks};
+use super::{DeliverError, Gathered, marks};
+use crate::bridge::Bridge;
 use crate::bridge::accounts::OpenAccount;
-use crate::bridge::webhook::tell;
-use crate::bridge::{Bridge, fallback};
+use crate::bridge::availability::budget::Allowances;
+use crate::bridge::availability::pause;
+use crate::bridge::planning::fallback;
+use crate::bridge::webhooks::outbox;
 use crate::db::{Cause, Conn, DbError};
 use crate::ids::{AccountId, NotificationId};
 use crate::metrics;
-use crate::models::account_pause::{self, AccountPause, Named, PauseReason};
-use crate::models::budget::Uses;
+use crate::models::account::budget::Uses;
+use crate::models::account::pause::{AccountPause, Named, PauseReason};
+use crate::models::account::{self, pause as account_pause, resumption};
+use crate::models::delivery::{self, attempt};
 use crate::models::delivery::{Claimed, End, NO_ACCOUNT};
-use crate::models::{account, attempt, delivery, identity, resumption};
+use crate::models::identity;
 
 /// How often a batch is recorded at most.
 const RECORDINGS: u32 = 3;
@@ -240,7 +245,7 @@ impl Bridge {
             delivery::release(conn, &book.postponed)?;
             let moved = fallback::move_on(conn, &cache, &held, &book.stuck, (consent_wait, now))?;
             // After moving on, as a delivery that goes on has not failed.
-            let told = tell::sends(conn, &outcomes, now)?;
+            let told = outbox::sends(conn, &outcomes, now)?;
             let refused = book.marks.write(conn, record.account.as_deref(), now)?;
             let ends = delivery::ends_of(conn, &outcomes)?;
             let changed = match record.concerns_pauses() {

@@ -9,7 +9,7 @@ use chrono::NaiveDateTime;
 use super::Gathered;
 use super::send::{Done, next};
 use crate::ids::AccountId;
-use crate::models::account_pause::{ALL_CALLS, AccountPause, PauseKind};
+use crate::models::account::pause::{ALL_CALLS, AccountPause, PauseKind};
 use crate::models::delivery::Due;
 use crate::wechat::error::{ApiError, Fault};
 

@@ -5,12 +5,12 @@ use serde::Serialize;
 
 use super::facts::Facts;
 use super::lead::Lead;
-use crate::bridge::route::{Channel, Permission};
-use crate::bridge::trouble::Trouble;
-use crate::bridge::window::{self, CustomerWindow};
+use crate::bridge::availability::account_trouble::Trouble;
+use crate::bridge::routes::{Channel, Permission};
+use crate::bridge::windows::{self, CustomerWindow};
 use crate::ids::IdentityId;
 use crate::models::account::{Account, AccountKind};
-use crate::models::identity::window::{Rules, Standing};
+use crate::models::identity::windows::{Rules, Standing};
 use crate::models::identity::{FollowState, Identity, ProfileState};
 
 /// One account of the project, as it is for this person.
@@ -213,7 +213,7 @@ fn subscription(facts: &Facts, lead: &Lead) -> SubscriptionStory {
 fn customer(rules: &Rules, kind: AccountKind, there: &[&Identity], now: i64) -> CustomerStory {
     let looks = there
         .iter()
-        .map(|one| window::look(rules, kind, &Standing::from(*one), now));
+        .map(|one| windows::look(rules, kind, &Standing::from(*one), now));
     let best = looks.max_by_key(|look| match look {
         CustomerWindow::Open { left, .. } => *left,
         CustomerWindow::Closed { .. } => 0,

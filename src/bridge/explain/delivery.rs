@@ -4,9 +4,9 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use super::facts::Facts;
-use crate::bridge::ways::RouteView;
+use crate::bridge::planning::route_views::RouteView;
 use crate::ids::{DeliveryId, NotificationId};
-use crate::models::attempt::Attempt;
+use crate::models::delivery::attempt::Attempt;
 use crate::models::delivery::{Delivery, DeliveryState};
 use crate::wechat::error::{ApiError, advice_on, rid_hint};
 

@@ -8,31 +8,32 @@ use chrono::NaiveDateTime;
 use super::ExplainError;
 use super::delivery::Refusal;
 use super::lead::{self, Lead};
-use crate::bridge::decide::permissions;
+use crate::bridge::availability::account_trouble::{Stops, Trouble};
 use crate::bridge::notify::again;
-use crate::bridge::plan::Credits;
-use crate::bridge::route::{Channel, Route};
-use crate::bridge::senders::{KnownAccounts, known_accounts};
+use crate::bridge::planning::decide::permissions;
+use crate::bridge::planning::planner::Credits;
+use crate::bridge::planning::route_views::Routes;
+use crate::bridge::planning::senders::{KnownAccounts, known_accounts};
+use crate::bridge::routes::{Channel, Route};
 use crate::bridge::templates::{Library, RouteProblem};
-use crate::bridge::trouble::{Stops, Trouble};
-use crate::bridge::ways::Routes;
-use crate::bridge::window;
+use crate::bridge::windows;
 use crate::config::Config;
 use crate::db::Conn;
 use crate::ids::{AccountId, DeliveryId, IdentityId, NotificationId, ProjectId};
+use crate::models::account::refusal_mark::{self, SwitchedOff};
+use crate::models::account::template;
 use crate::models::account::{self, Account};
-use crate::models::attempt::{self, Attempt};
-use crate::models::binding::{self, Binding};
 use crate::models::credit::{self, Credit};
+use crate::models::delivery::attempt::{self, Attempt};
 use crate::models::delivery::{self, Delivery};
-use crate::models::identity::window::Rules;
+use crate::models::identity::unionid_change::{self, Replacement};
+use crate::models::identity::windows::Rules;
 use crate::models::identity::{self, Identity};
-use crate::models::invitation::{self, Invitation};
-use crate::models::mark::{self, SwitchedOff};
+use crate::models::notification::{self, message_type};
+use crate::models::staff::binding::{self, Binding};
+use crate::models::staff::invitation::{self, Invitation};
+use crate::models::staff::undone_binding::{self, UndoneBinding};
 use crate::models::staff::{self, ReachRow, Staff};
-use crate::models::undone_binding::{self, UndoneBinding};
-use crate::models::unionid_change::{self, Replacement};
-use crate::models::{message_type, notification, template};
 
 /// Deliveries that are told of.
 const DELIVERIES: i64 = 10;
@@ -106,7 +107,7 @@ impl Facts {
             conn,
             &reach,
             &leads,
-            (&window::rules(&config.customer), now),
+            (&windows::rules(&config.customer), now),
         )?;
         lead::judge(&mut leads, &reach, &allowed);
         let deliveries = delivery::latest_of_staff(conn, project, staff_id, DELIVERIES)?;
@@ -136,7 +137,7 @@ impl Facts {
                 .collect(),
             refusals,
             hopeless,
-            switched_off: mark::switched_off_by(conn, &ids)?,
+            switched_off: refusal_mark::switched_off_by(conn, &ids)?,
             types: notification::types_of(conn, &of)?.into_iter().collect(),
             routes: Routes::of(conn, &deliveries)?,
             replacements: unionid_change::replacements(conn, project, &unionids)?,

@@ -6,11 +6,11 @@ use std::slice;
 use serde::Serialize;
 
 use super::facts::Facts;
-use crate::bridge::plan::{Credits, Plan, Sender, Unreachable, plan};
-use crate::bridge::route::{Channel, Permission, Route};
-use crate::bridge::senders::{KnownAccounts, sender};
+use crate::bridge::planning::planner::{Credits, Plan, Sender, Unreachable, plan};
+use crate::bridge::planning::route_views::{RouteView, SWITCHED_OFF};
+use crate::bridge::planning::senders::{KnownAccounts, sender};
+use crate::bridge::routes::{Channel, Permission, Route};
 use crate::bridge::templates::RouteProblem;
-use crate::bridge::ways::{RouteView, SWITCHED_OFF};
 use crate::models::account::{Account, AccountKind};
 use crate::models::credit::Credit;
 use crate::models::identity::FollowState;

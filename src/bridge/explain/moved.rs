@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use super::facts::Facts;
 use super::steps::{Steps, path};
 use crate::models::account::AccountKind;
-use crate::models::binding::Binding;
-use crate::models::unionid_change::Replacement;
+use crate::models::identity::unionid_change::Replacement;
+use crate::models::staff::binding::Binding;
 
 /// What a unionid was replaced by, the newest word first.
 fn replaced<'a>(facts: &'a Facts, unionid: &'a str) -> impl Iterator<Item = &'a Replacement> {

@@ -5,15 +5,15 @@ use serde::Serialize;
 
 use super::facts::Facts;
 use super::moved::news_of;
-use crate::bridge::invite::why_refused;
-use crate::bridge::one_staff;
-use crate::bridge::plan::no_unionid;
+use crate::bridge::invitations::why_refused;
+use crate::bridge::people::one_staff;
+use crate::bridge::planning::planner::no_unionid;
 use crate::ids::{BindingId, InvitationId};
-use crate::models::binding::Binding;
+use crate::models::identity::unionid_change::Replacement;
 use crate::models::identity::{Identity, ProfileState};
-use crate::models::invitation::{Refusal, State};
-use crate::models::undone_binding::UndoneBinding;
-use crate::models::unionid_change::Replacement;
+use crate::models::staff::binding::Binding;
+use crate::models::staff::invitation::{Refusal, State};
+use crate::models::staff::undone_binding::UndoneBinding;
 
 /// One binding.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

@@ -7,15 +7,15 @@ use super::facts::Facts;
 use super::lead::{Lead, that_matter};
 use super::person::{UndoneStory, unlinked};
 use super::{moved, trail, trouble};
-use crate::bridge::plan::Unreachable;
-use crate::bridge::route::{Permission, Route};
-use crate::bridge::trouble::Trouble;
+use crate::bridge::availability::account_trouble::Trouble;
+use crate::bridge::planning::planner::Unreachable;
+use crate::bridge::routes::{Permission, Route};
 use crate::ids::AccountId;
+use crate::models::account::refusal_mark::SwitchedOff;
 use crate::models::account::{Account, AccountKind};
 use crate::models::credit::Credit;
 use crate::models::identity::{Identity, ProfileState};
-use crate::models::invitation::State;
-use crate::models::mark::SwitchedOff;
+use crate::models::staff::invitation::State;
 
 /// Sentences, each said once.
 #[derive(Default)]

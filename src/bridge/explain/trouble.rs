@@ -1,7 +1,7 @@
 //! What is to be done about an account that cannot send.
 
 use super::steps::Steps;
-use crate::bridge::trouble::{Trouble, TroubleCode};
+use crate::bridge::availability::account_trouble::{Trouble, TroubleCode};
 use crate::models::account::Account;
 
 /// Adds what each trouble of the account asks for.

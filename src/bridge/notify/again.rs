@@ -8,16 +8,16 @@ use diesel::QueryResult;
 
 use super::NotifyError;
 use crate::bridge::Bridge;
-use crate::bridge::decide::{Addressee, Asked, Decision, Known, Reach, decide};
-use crate::bridge::plan::Sender;
-use crate::bridge::prepared::Prepared;
-use crate::bridge::route::{self, FieldError, Manner};
-use crate::bridge::senders::{KnownAccounts, known_accounts, senders};
+use crate::bridge::planning::decide::{Addressee, Asked, Decision, Known, Reach, decide};
+use crate::bridge::planning::planner::Sender;
+use crate::bridge::planning::prepared::Prepared;
+use crate::bridge::planning::senders::{KnownAccounts, known_accounts, senders};
+use crate::bridge::routes::{self, FieldError, Manner};
 use crate::config::Customer;
 use crate::db::Conn;
 use crate::ids::{DeliveryId, NotificationId, ProjectId, VersionId};
 use crate::models::delivery::{self, Again, Delivery, DeliveryState, Filter, StillUnreachable};
-use crate::models::message_type::{self, Version};
+use crate::models::notification::message_type::{self, Version};
 use crate::models::notification::{self, Notification};
 
 /// Deliveries retried in one transaction.
@@ -381,7 +381,7 @@ fn ready(
     };
     let (json, routes_id) = today.routes(notification)?;
     let usable = || {
-        let routes = route::parse(json).map_err(in_route)?;
+        let routes = routes::parse(json).map_err(in_route)?;
         let senders = senders(accounts, &routes).map_err(in_route)?;
         let prepared = Prepared::stored(notification, json, customer).map_err(in_route)?;
         Ok::<_, NotifyError>(Ready {

@@ -9,10 +9,10 @@ use serde::Serialize;
 
 use super::request::Sound;
 use super::{NotifyError, Recipients};
-use crate::bridge::bind::Whom;
-use crate::bridge::consent::Answered;
-use crate::bridge::route::FieldError;
-use crate::bridge::senders::KnownAccounts;
+use crate::bridge::people::bind::Whom;
+use crate::bridge::people::consent::Answered;
+use crate::bridge::planning::senders::KnownAccounts;
+use crate::bridge::routes::FieldError;
 use crate::db::Conn;
 use crate::ids::{AccountId, IdentityId};
 use crate::models::account::AccountKind;

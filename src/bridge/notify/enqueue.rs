@@ -6,8 +6,8 @@ use chrono::{NaiveDateTime, TimeDelta};
 
 use super::Usable;
 use super::met::Met;
-use crate::bridge::await_consent::Waiting;
-use crate::bridge::decide::{Addressee, Asked, Decision, Known, Reach, decide};
+use crate::bridge::planning::await_consent::Waiting;
+use crate::bridge::planning::decide::{Addressee, Asked, Decision, Known, Reach, decide};
 use crate::db::Conn;
 use crate::models::delivery::{self, DeliveryState, NewDelivery};
 use crate::models::notification::Notification;

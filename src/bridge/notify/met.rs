@@ -4,9 +4,9 @@ use std::collections::HashSet;
 
 use diesel::QueryResult;
 
-use crate::bridge::bind::sighting;
-use crate::bridge::decide::{Addressee, Known, Reach, rows_of};
-use crate::bridge::senders::KnownAccounts;
+use crate::bridge::people::bind::sighting;
+use crate::bridge::planning::decide::{Addressee, Known, Reach, rows_of};
+use crate::bridge::planning::senders::KnownAccounts;
 use crate::db::Conn;
 use crate::ids::{AccountId, IdentityId};
 use crate::models::account::AccountKind;

@@ -11,7 +11,7 @@ use super::NotifyError;
 use crate::bridge::Bridge;
 use crate::db::Conn;
 use crate::ids::{DeliveryId, NotificationId};
-use crate::models::attempt::{self, Attempt};
+use crate::models::delivery::attempt::{self, Attempt};
 use crate::models::delivery::{self, Delivery, DeliveryState, WAITING_FOR_CONSENT};
 
 /// The longest wait, seconds.

@@ -12,19 +12,19 @@ use super::request::Sound;
 use super::times::Times;
 use super::{CHUNK, NotifyError, NotifyRequest, Usable, answers, recipients, usable};
 use crate::bridge::Bridge;
-use crate::bridge::await_consent::Waiting;
-use crate::bridge::decide::{Addressee, Decision, Reach};
-use crate::bridge::plan::Sender;
-use crate::bridge::prepared::Prepared;
-use crate::bridge::route::{Channel, Recipient, Route};
+use crate::bridge::availability::account_trouble::Stops;
+use crate::bridge::planning::await_consent::Waiting;
+use crate::bridge::planning::decide::{Addressee, Decision, Reach};
+use crate::bridge::planning::planner::Sender;
+use crate::bridge::planning::prepared::Prepared;
+use crate::bridge::planning::route_views::{RouteView, SWITCHED_OFF};
+use crate::bridge::routes::{Channel, Recipient, Route};
 use crate::bridge::templates::Library;
-use crate::bridge::trouble::Stops;
-use crate::bridge::ways::{RouteView, SWITCHED_OFF};
 use crate::config::Config;
 use crate::db::{Conn, DbError};
 use crate::ids::{IdentityId, ProjectId};
+use crate::models::account::refusal_mark;
 use crate::models::account::{self, Account};
-use crate::models::mark;
 
 /// What would come of a request.
 #[derive(Clone, Debug)]
@@ -177,7 +177,7 @@ fn switched_off(
 ) -> diesel::QueryResult<HashSet<(IdentityId, String)>> {
     let sent = decided.iter().filter_map(|one| sent_to(one, senders));
     let people: Vec<IdentityId> = sent.map(|(person, _)| person).collect();
-    let off = mark::switched_off_by(conn, &people)?.into_iter();
+    let off = refusal_mark::switched_off_by(conn, &people)?.into_iter();
     Ok(off.map(|one| (one.identity_id, one.template_id)).collect())
 }
 

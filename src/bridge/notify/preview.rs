@@ -3,12 +3,12 @@
 use super::NotifyError;
 use super::request::{check_id, params_json};
 use crate::bridge::Bridge;
-use crate::bridge::route::{self, Compiled, Manner, Params, Preview, Recipient, Route};
-use crate::bridge::senders::{known_accounts, sender};
+use crate::bridge::planning::senders::{known_accounts, sender};
+use crate::bridge::routes::{self, Compiled, Manner, Params, Preview, Recipient, Route};
 use crate::bridge::templates::{Library, RouteProblem};
 use crate::ids::ProjectId;
 use crate::ids::text::TextId;
-use crate::models::message_type;
+use crate::models::notification::message_type;
 
 /// What to fill a message type in with.
 #[derive(Clone, Debug)]
@@ -69,7 +69,7 @@ impl Bridge {
             name: request.message_type.clone(),
             source,
         };
-        let mut routes = route::parse(&stored.routes).map_err(in_route)?;
+        let mut routes = routes::parse(&stored.routes).map_err(in_route)?;
         request.manner.apply(&mut routes);
         let compiled = Compiled::new(&routes, self.config.customer.text_bytes).map_err(in_route)?;
         let staff = request.staff.as_ref().map(|staff| Recipient {

@@ -7,9 +7,9 @@ use serde::Serialize;
 
 use super::people;
 use super::request::{check_id, check_text};
-use crate::bridge::bind::Whom;
-use crate::bridge::decide::Addressee;
-use crate::bridge::route::FieldError;
+use crate::bridge::people::bind::Whom;
+use crate::bridge::planning::decide::Addressee;
+use crate::bridge::routes::FieldError;
 use crate::db::Conn;
 use crate::ids::text::TextId;
 use crate::ids::{ProjectId, StaffRowId};

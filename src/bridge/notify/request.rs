@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use super::answers::Brought;
 use super::recipients::Recipients;
 use super::times::Times;
-use crate::bridge::route::{FieldError, Manner, Params};
+use crate::bridge::routes::{FieldError, Manner, Params};
 use crate::ids::text::TextId;
 use crate::models::delivery::Priority;
 
@@ -272,7 +272,7 @@ mod tests {
         let mut answered = request(&["a", "b"]);
         answered.brought.push(Brought {
             at: 0,
-            answered: crate::bridge::consent::Answered {
+            answered: crate::bridge::people::consent::Answered {
                 results: Vec::new(),
                 reported_at: None,
                 long_term: false,

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, NaiveDateTime, SubsecRound as _, TimeDelta};
 
-use crate::bridge::route::FieldError;
+use crate::bridge::routes::FieldError;
 
 /// How far ahead a notification may be sent or expire.
 pub const MAX_AHEAD_DAYS: i64 = 90;

@@ -9,7 +9,7 @@ use std::collections::{HashMap, HashSet};
 use chrono::NaiveDateTime;
 use diesel::QueryResult;
 
-use crate::bridge::erase::{Asked, By, ask, hashed, is_remembered, subject_of};
+use crate::bridge::people::erase::{Asked, By, ask, hashed, is_remembered, subject_of};
 use crate::db::Conn;
 use crate::ids::{AccountId, EventId, ProjectId};
 use crate::models::account::{self, Scope};

@@ -7,14 +7,14 @@ use chrono::NaiveDateTime;
 use super::consent::{self, Heard};
 use super::unionid;
 use super::window::Acted;
-use crate::bridge::invite::Presented;
-use crate::bridge::webhook::tell::Verified;
+use crate::bridge::invitations::Presented;
+use crate::bridge::webhooks::outbox::Verified;
 use crate::ids::{AccountId, IdentityId};
 use crate::metrics;
 use crate::models::account::{AccountKind, Scope};
+use crate::models::delivery::receipt::NewReceipt;
 use crate::models::event::Waiting;
 use crate::models::identity::{Found, ProfileState, Sighting, Spot};
-use crate::models::receipt::NewReceipt;
 use crate::models::storable;
 use crate::wechat::message::{self, Content, FollowOrigin, Push, SendStatus};
 

@@ -1,7 +1,7 @@
 //! Events once more: one of any kind, or failed ones in bulk.
 
 use crate::bridge::Bridge;
-use crate::bridge::receive::indexed;
+use crate::bridge::intake::indexed;
 use crate::db::DbError;
 use crate::ids::{AccountId, EventId};
 use crate::models::event::{self, Event, FAILED, Filter, Reread};

@@ -19,7 +19,8 @@ use crate::ids::EventId;
 use crate::metrics;
 use crate::models::account;
 use crate::models::event::{self, Waiting, Which};
-use crate::wechat::push::{self, Format};
+use crate::wechat::fields::Format;
+use crate::wechat::push;
 
 /// How often an event that fails alone is tried before it is put aside.
 const TRIES: u32 = 3;

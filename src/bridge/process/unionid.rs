@@ -5,16 +5,16 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use chrono::{DateTime, NaiveDateTime};
 use diesel::QueryResult;
 
-use crate::bridge::moved::{self, Moved};
-use crate::bridge::one_staff;
-use crate::bridge::webhook::tell::People;
+use crate::bridge::people::moved::{self, Moved};
+use crate::bridge::people::one_staff;
+use crate::bridge::webhooks::outbox::People;
 use crate::db::Conn;
 use crate::ids::{AccountId, IdentityId, ProjectId};
 use crate::models::account::Scope;
 use crate::models::event::Waiting;
+use crate::models::identity::unionid_change::Heard as Row;
 use crate::models::identity::{self, Spot};
 use crate::models::storable;
-use crate::models::unionid_change::Heard as Row;
 use crate::wechat::message::Push;
 
 /// What an event says of a person's unionid.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use crate::ids::{AccountId, IdentityId};
 use crate::models::account::AccountKind;
-use crate::models::identity::window::{Opening, Window};
+use crate::models::identity::windows::{Opening, Window};
 use crate::wechat::message::{Content, Push};
 
 /// The newest acts of each openid, by account.

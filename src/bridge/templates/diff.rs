@@ -6,7 +6,7 @@ use chrono::NaiveDateTime;
 
 use super::Synced;
 use crate::ids::AccountId;
-use crate::models::template::{Kind, Row, Template};
+use crate::models::account::template::{Kind, Row, Template};
 use crate::wechat::library::{ListedTemplate, TemplateKind};
 
 /// The rows to store, and what they mean.

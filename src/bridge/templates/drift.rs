@@ -6,11 +6,12 @@ use std::collections::{BTreeMap, HashMap};
 use diesel::QueryResult;
 use serde::Serialize;
 
-use crate::bridge::route::Route;
+use crate::bridge::routes::Route;
 use crate::db::Conn;
 use crate::ids::{AccountId, ProjectId, WebhookId};
+use crate::models::account::{self, template, template_sync};
+use crate::models::notification::message_type;
 use crate::models::webhook::{self, WebhookState};
-use crate::models::{account, message_type, template, template_sync};
 use crate::wechat::library::TemplateKey;
 
 /// WeChat has shown these keys of the old library to nobody since 2023-05-04.

@@ -6,12 +6,12 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
 use crate::bridge::Bridge;
-use crate::bridge::migrate::{MigrateStep, Walk};
+use crate::bridge::people::migrate::{MigrateStep, Walk};
 use crate::cli::context;
 use crate::cli::terminal::{self, say};
 use crate::db::DbError;
-use crate::models::account_migration::{self, Migration, MigrationState};
-use crate::models::openid_move;
+use crate::models::account::migration::{self, Migration, MigrationState};
+use crate::models::identity::openid_move;
 
 pub(super) async fn run(
     bridge: &Bridge,
@@ -74,7 +74,7 @@ async fn drive(bridge: &Bridge, walk: &mut Walk, bar: &ProgressBar) -> Result<Mi
         let step = bridge.migrate_step(walk).await?;
         let known = bridge
             .db
-            .read(move |conn| Ok::<_, DbError>(account_migration::by_id(conn, id)?))
+            .read(move |conn| Ok::<_, DbError>(migration::by_id(conn, id)?))
             .await?
             .context("the migration has been removed")?;
         bar.set_length(known.total.unsigned_abs());

@@ -3,7 +3,7 @@
 use anyhow::{Result, bail};
 
 use crate::bridge::Bridge;
-use crate::bridge::moved::{MovedStaff, moved_staff};
+use crate::bridge::people::moved::{MovedStaff, moved_staff};
 use crate::cli::context;
 use crate::cli::terminal::say;
 use crate::db::DbError;

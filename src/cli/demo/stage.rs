@@ -11,8 +11,8 @@ use tokio::task::JoinHandle;
 
 use super::app::App;
 use crate::bridge::Bridge;
-use crate::bridge::keys::Scope;
-use crate::bridge::register::Draft;
+use crate::bridge::accounts::keys::Scope;
+use crate::bridge::accounts::register::Draft;
 use crate::cli::context::Service;
 use crate::cli::role::Role;
 use crate::cli::serve;

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use crate::bridge::explain::{
     BindingStory, DeliveryStory, Explanation, InvitationStory, TypeStory, UndoneStory, UnionidStory,
 };
-use crate::bridge::ways::RouteView;
+use crate::bridge::planning::route_views::RouteView;
 use crate::cli::terminal::one_line;
 
 /// The story as text.

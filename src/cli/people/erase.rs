@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::bridge::erase::By;
+use crate::bridge::people::erase::By;
 use crate::bridge::{Bridge, Step};
 use crate::cli::context;
 use crate::cli::terminal::say;

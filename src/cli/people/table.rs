@@ -9,7 +9,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-use crate::bridge::adopt::{Fault, Numbered, Raw};
+use crate::bridge::people::adopt::{Fault, Numbered, Raw};
 
 /// Bytes of a file.
 const FILE_MAX: u64 = 64 << 20;

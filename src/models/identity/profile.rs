@@ -8,11 +8,11 @@ use diesel::sql_types::{BigInt, Bool, Integer, Nullable, Text, Timestamp};
 use serde::Serialize;
 
 use super::details::{self, Details, Told};
+use super::unionid_change::{self, Changed, Heard};
 use super::{Identity, ProfileState};
 use crate::db::batch::{Batch, Kind, maybe_timestamp, timestamp};
 use crate::db::{Conn, on_engine, schema::identities};
 use crate::ids::{AccountId, IdentityId, ProjectId};
-use crate::models::unionid_change::{self, Changed, Heard};
 
 /// An identity whose profile is to be fetched now.
 #[derive(Clone, Debug, QueryableByName)]

@@ -5,7 +5,7 @@ use actix_web::web::{Data, Json, Path};
 use serde::{Deserialize, Serialize};
 
 use super::{Caller, State, check};
-use crate::bridge::lend::LendError;
+use crate::bridge::token::lend::LendError;
 use crate::bridge::token::{Report, TokenError};
 use crate::web::body::Body;
 use crate::web::error::{Code, Problem};

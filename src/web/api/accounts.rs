@@ -8,10 +8,10 @@ use serde::Serialize;
 
 use super::cursor::Page;
 use super::{Caller, State};
-use crate::bridge::moved::{self, Warning};
+use crate::bridge::people::moved::{self, Warning};
 use crate::ids::AccountId;
+use crate::models::account::pause::{self, ALL_CALLS, AccountPause, PauseKind, PauseReason};
 use crate::models::account::{self, Account, AccountKind, TokenSource};
-use crate::models::account_pause::{self, ALL_CALLS, AccountPause, PauseKind, PauseReason};
 use crate::web::error::Problem;
 use crate::wechat::error::rid_hint;
 
@@ -163,7 +163,7 @@ pub(super) async fn list(
     let found = state.bridge.db.snapshot(move |conn| {
         let accounts = account::list(conn, project)?;
         let moved = moved::warnings(conn, project, now)?;
-        Ok::<_, Problem>((accounts, account_pause::all(conn)?, moved))
+        Ok::<_, Problem>((accounts, pause::all(conn)?, moved))
     });
     let (accounts, pauses, mut moved) = found.await?;
     let mut pauses_of: HashMap<AccountId, Vec<AccountPause>> = HashMap::new();

@@ -14,8 +14,9 @@ use super::{Caller, State};
 use crate::db::Conn;
 use crate::ids::{CreditId, IdentityId, ProjectId};
 use crate::models::credit::{self, Credit, LowFilter, TEMPLATE_ID_MAX};
+use crate::models::identity;
 use crate::models::staff;
-use crate::models::{binding, identity};
+use crate::models::staff::binding;
 use crate::web::error::{Code, Problem};
 
 /// The most that `below` may be; nobody taps that often.

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use super::notifications::as_json;
 use super::{Caller, State};
-use crate::bridge::erase::{By, EraseError};
+use crate::bridge::people::erase::{By, EraseError};
 use crate::db::Conn;
 use crate::ids::{ErasureId, IdentityId};
 use crate::models::erasure::{self, Actor, Cause, Erasure, ErasureState};

@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::{Caller, State, large};
-use crate::bridge::adopt::{
+use crate::bridge::people::adopt::{
     AdoptError, CONSENTS_MAX, Counts, Fault, Numbered, Options, Outcome, Raw,
 };
 use crate::ids::IdentityId;

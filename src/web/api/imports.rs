@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::person::Accounts;
 use super::{Caller, State};
-use crate::bridge::import::ImportError;
+use crate::bridge::people::import::ImportError;
 use crate::ids::ImportId;
 use crate::models::import::{self, Import, ImportState};
 use crate::web::body::MaybeBody;

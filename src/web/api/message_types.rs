@@ -15,12 +15,13 @@ use super::check::{self, NAME_MAX};
 use super::cursor::{List, Page, Paging};
 use super::person::Accounts;
 use super::{Caller, State};
-use crate::bridge::route::{self, FieldError, Route};
+use crate::bridge::routes::{self, FieldError, Route};
 use crate::bridge::templates::{Library, RouteProblem};
 use crate::db::Conn;
 use crate::ids::{AccountId, MessageTypeId, ProjectId};
-use crate::models::message_type::{self, MessageType};
-use crate::models::{template_sync, webhook};
+use crate::models::account::template_sync;
+use crate::models::notification::message_type::{self, MessageType};
+use crate::models::webhook;
 use crate::web::body::Body;
 use crate::web::error::{Code, FieldError as Wrong, Problem};
 
@@ -87,8 +88,8 @@ pub(super) async fn put(
 ) -> Result<(Json<MessageTypeView>, StatusCode), Problem> {
     check_name(&name)?;
     check::maybe_text("description", body.description.as_ref(), NAME_MAX)?;
-    route::check(&body.routes)?;
-    let json = route::to_json(&body.routes).map_err(|error| Problem::internal(&error))?;
+    routes::check(&body.routes)?;
+    let json = routes::to_json(&body.routes).map_err(|error| Problem::internal(&error))?;
     let (name, body) = (name.into_inner(), body.into_inner());
     let (project, now) = (caller.project_id, state.bridge.clock.now());
     let put = state.bridge.db.write(move |conn| {

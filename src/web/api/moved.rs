@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 use super::cursor::{List, Page, Paging};
 use super::person::Accounts;
 use super::{Caller, State};
-use crate::bridge::moved::{Kept, MovedStaff, Rebound, moved_staff};
+use crate::bridge::people::moved::{Kept, MovedStaff, Rebound, moved_staff};
 use crate::ids::BindingId;
-use crate::models::unionid_change::horizon;
+use crate::models::identity::unionid_change::horizon;
 use crate::web::error::Problem;
 
 #[derive(Debug, Deserialize)]

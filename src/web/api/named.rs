@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use crate::bridge::bind::Whom;
+use crate::bridge::people::bind::Whom;
 
 /// Exactly one of three forms: `app_id` and `code`, `app_id` and `openid`, or `unionid`.
 #[derive(Debug, Deserialize)]

@@ -20,7 +20,7 @@ use super::cursor::{List, Page, Paging};
 use super::params::Params;
 use super::{Caller, State, large};
 use crate::bridge::notify::{Accepted, NotifyError, NotifyRequest, Recipients, Verdict};
-use crate::bridge::route::Manner;
+use crate::bridge::routes::Manner;
 use crate::ids::{DeliveryId, NotificationId};
 use crate::models::delivery::{self, DeliveryState, Priority};
 use crate::models::notification::{self, Notification};

@@ -4,7 +4,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use crate::bridge::notify::MAX_PARAMS;
-use crate::bridge::route;
+use crate::bridge::routes;
 use crate::web::body::limits;
 
 /// How many times as long a text may be written as it is: `\u4f1e` has six bytes, and the character three.
@@ -12,7 +12,7 @@ const WRITTEN: usize = 3;
 
 /// What fills a message in.
 #[derive(Debug, Default)]
-pub(super) struct Params(pub(super) route::Params);
+pub(super) struct Params(pub(super) routes::Params);
 
 impl<'de> Deserialize<'de> for Params {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
@@ -21,7 +21,7 @@ impl<'de> Deserialize<'de> for Params {
         if raw.len() > MAX_PARAMS * WRITTEN {
             return Err(limits::too_large(raw.len(), MAX_PARAMS));
         }
-        let params = route::Params::read(raw).map_err(|error| limits::inner(&error))?;
+        let params = routes::Params::read(raw).map_err(|error| limits::inner(&error))?;
         Ok(Self(params))
     }
 }

@@ -8,14 +8,14 @@ use serde_json::value::RawValue;
 
 use super::State;
 use super::check::wechat_time;
-use crate::bridge::window::{self, CustomerWindow};
+use crate::bridge::windows::{self, CustomerWindow};
 use crate::db::Conn;
 use crate::ids::{AccountId, IdentityId, ProjectId};
 use crate::models::account::{self, AccountKind, Label};
-use crate::models::binding::{self, StaffLink};
-use crate::models::identity::window::{Rules, Standing};
+use crate::models::identity::openid_move::{self, OpenidMove};
+use crate::models::identity::windows::{Rules, Standing};
 use crate::models::identity::{self, Details, FollowState, Identity, LinkState, ProfileState};
-use crate::models::openid_move::{self, OpenidMove};
+use crate::models::staff::binding::{self, StaffLink};
 
 /// One openid in one account.
 #[derive(Debug, Serialize)]
@@ -84,13 +84,13 @@ impl Sight {
     /// The settings' rules, now.
     pub(super) fn of(state: &State) -> Self {
         Self {
-            rules: window::rules(&state.bridge.config.customer),
+            rules: windows::rules(&state.bridge.config.customer),
             now: state.bridge.clock.unix_seconds(),
         }
     }
 
     fn window(&self, kind: AccountKind, identity: &Identity) -> Option<OpenWindow> {
-        match window::look(&self.rules, kind, &Standing::from(identity), self.now) {
+        match windows::look(&self.rules, kind, &Standing::from(identity), self.now) {
             CustomerWindow::Open { until, left } => Some(OpenWindow {
                 open_until: until,
                 left,

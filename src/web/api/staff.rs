@@ -16,13 +16,14 @@ use super::check::{self, NAME_MAX, TAG_MAX, TAGS_MAX};
 use super::cursor::{List, Page, Paging};
 use super::person::{Accounts, Beside, IdentityView, Sight};
 use super::{Caller, State};
-use crate::bridge::webhook::tell;
+use crate::bridge::webhooks::outbox;
 use crate::db::Conn;
 use crate::ids::text::TextId;
 use crate::ids::{IdentityId, ProjectId, StaffRowId};
 use crate::models::delivery::{self, MOST_ASTRAY};
+use crate::models::staff::binding;
 use crate::models::staff::{self, Staff};
-use crate::models::{binding, identity, project};
+use crate::models::{identity, project};
 use crate::web::body::Body;
 use crate::web::error::{Code, Problem};
 use bindings::BindingView;
@@ -230,7 +231,7 @@ pub(super) async fn delete(
         let member = staff::find(conn, project, &staff_id)?;
         let member = member.ok_or_else(|| Problem::not_found("staff member"))?;
         let bindings = binding::of_staff(conn, member.id)?;
-        tell::unbound(conn, project, &staff_id, &bindings, now)?;
+        outbox::unbound(conn, project, &staff_id, &bindings, now)?;
         staff::delete(conn, project, &staff_id)?;
         Ok::<_, Problem>(Removed::count(conn, project, &staff_id, now)?)
     });

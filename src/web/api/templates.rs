@@ -10,8 +10,8 @@ use super::person::Accounts;
 use super::{Caller, State};
 use crate::bridge::templates::{Naming, SyncError, Synced};
 use crate::ids::TemplateRowId;
-use crate::models::template::{self, Kind, Template};
-use crate::models::template_sync;
+use crate::models::account::template::{self, Kind, Template};
+use crate::models::account::template_sync;
 use crate::web::error::Problem;
 
 #[derive(Debug, Deserialize)]

@@ -14,7 +14,7 @@ use serde_json::value::RawValue;
 use super::check;
 use super::cursor::{List, Page, Paging};
 use super::{Caller, State};
-use crate::bridge::webhook::manage::ManageError;
+use crate::bridge::webhooks::manage::ManageError;
 use crate::db::Conn;
 use crate::ids::WebhookId;
 use crate::models::webhook::{self, Webhook, WebhookState};

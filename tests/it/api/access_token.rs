@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use queqiao::bridge::keys::Scope;
-use queqiao::bridge::register::Draft;
+use queqiao::bridge::accounts::keys::Scope;
+use queqiao::bridge::accounts::register::Draft;
 use queqiao::models::account::{AccountKind, TokenSource};
 use queqiao::simulator::{Fault, FaultKind};
 use secrecy::ExposeSecret as _;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use queqiao::bridge::keys::Scope;
+use queqiao::bridge::accounts::keys::Scope;
 use serde_json::{Value, json};
 
 use super::{MP, OA, Two};

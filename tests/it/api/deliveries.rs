@@ -1,6 +1,6 @@
 //! Deliveries across notifications: found by filters, and sent once more where that is safe.
 
-use queqiao::bridge::keys::Scope;
+use queqiao::bridge::accounts::keys::Scope;
 use queqiao::db::Engine;
 use queqiao::simulator::{Arrival, Fault, FaultKind, Receipt, population};
 use serde_json::{Value, json};

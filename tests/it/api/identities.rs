@@ -3,7 +3,7 @@
 
 mod moving;
 
-use queqiao::bridge::keys::Scope;
+use queqiao::bridge::accounts::keys::Scope;
 use queqiao::db::Engine;
 use queqiao::simulator::{Choice, Settings, TemplateKind, TemplateSettings, World, population};
 use serde_json::{Value, json};

@@ -5,7 +5,7 @@ mod refused;
 
 use std::time::Duration;
 
-use queqiao::bridge::keys::Scope;
+use queqiao::bridge::accounts::keys::Scope;
 use queqiao::simulator::{Fault, FaultKind, population};
 use serde_json::{Value, json};
 use url::Url;

@@ -1,6 +1,6 @@
 //! Large bodies: what is too much is refused by its place while it is read, and not too many come at once.
 
-use queqiao::bridge::keys::Scope;
+use queqiao::bridge::accounts::keys::Scope;
 use queqiao::db::Engine;
 use queqiao::simulator::SimulatorOptions;
 use reqwest::Method;

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use queqiao::bridge::token::TokenError;
-use queqiao::bridge::window::rules;
+use queqiao::bridge::windows::rules;
 use queqiao::db::DbError;
-use queqiao::models::identity::{self, window};
+use queqiao::models::identity::{self, windows};
 use queqiao::simulator::{Origin, Verdict, population};
 use queqiao::wechat::custom::{CustomText, RichText};
 use serde_json::{Value, json};
@@ -52,7 +52,7 @@ impl Two {
         let taken = self.app.bridge.db.write(move |conn| {
             let account = queqiao::models::account::by_app_id(conn, &app_id)?.unwrap();
             let identity = identity::by_openid(conn, account.id, &openid)?.unwrap();
-            let taken = window::take(conn, &vec![identity.id; wanted], &rules, now)?;
+            let taken = windows::take(conn, &vec![identity.id; wanted], &rules, now)?;
             Ok::<_, DbError>(taken.into_iter().filter(Result::is_ok).count())
         });
         taken.await.unwrap()

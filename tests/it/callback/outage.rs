@@ -2,7 +2,7 @@
 //! stops while callbacks are on their way.
 
 use diesel::connection::SimpleConnection;
-use queqiao::bridge::register::Draft;
+use queqiao::bridge::accounts::register::Draft;
 use queqiao::db::{Db, DbError, Engine};
 use queqiao::models::account::{AccountKind, TokenSource};
 use queqiao::simulator::{Kind, Settings};

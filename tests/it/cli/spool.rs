@@ -267,10 +267,10 @@ both_engines! {
     }
 
     async fn a_push_that_came_slowly_sends_no_others_to_the_spool(engine: Engine) {
-        use queqiao::bridge::receive::{Intake, Place};
-        use queqiao::bridge::spool::Spool;
         use queqiao::ids::AccountId;
         use queqiao::models::event::{NewEvent, WAITING};
+        use queqiao::bridge::intake::{Intake, Place};
+        use queqiao::bridge::intake::spool::Spool;
         let shop = Shop::on(engine).await;
         let directory = shop.program.directory.join("slow");
         std::fs::create_dir_all(&directory).unwrap();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use queqiao::bridge::keys::Scope;
+use queqiao::bridge::accounts::keys::Scope;
 use queqiao::db::Engine;
 use queqiao::simulator::{
     Arrival, Choice, Kind, Origin, Receipt, SimulatorOptions, TemplateKind, TemplateSettings,

@@ -169,7 +169,7 @@ both_engines! {
     async fn the_people_of_an_account_that_was_corrected_are_asked_about(stage: Stage) {
         const LATE: &str = "wx00000000000000a7";
         let project = stage.app.project("two").await;
-        let key = stage.app.key(project, &[queqiao::bridge::keys::Scope::Admin]).await;
+        let key = stage.app.key(project, &[queqiao::bridge::accounts::keys::Scope::Admin]).await;
         stage.app.account(project, LATE, Kind::OfficialAccount).await;
         let settings: Settings = (*stage.world().settings(LATE).unwrap()).clone();
         let kind = async |kind: AccountKind| {

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use queqiao::bridge::migrate::{MigrateStep, Walk};
+use queqiao::bridge::people::migrate::{MigrateStep, Walk};
 use queqiao::db::{DbError, Engine};
 use queqiao::ids::ProjectId;
-use queqiao::models::account_migration::{self, Migration, MigrationState};
-use queqiao::models::openid_move;
+use queqiao::models::account::migration::{self, Migration, MigrationState};
+use queqiao::models::identity::openid_move;
 use queqiao::simulator::{Fault, FaultKind, Kind, Origin, Settings, population};
 use serde_json::{Value, json};
 
@@ -56,7 +56,7 @@ impl Move {
             .app
             .bridge
             .db
-            .read(move |conn| Ok::<_, DbError>(account_migration::by_id(conn, id)?));
+            .read(move |conn| Ok::<_, DbError>(migration::by_id(conn, id)?));
         found.await.unwrap().unwrap()
     }
 

@@ -3,7 +3,8 @@
 use futures_util::future::join_all;
 use queqiao::bridge::notify::NotifyError;
 use queqiao::models::delivery::DeliveryState;
-use queqiao::models::{message_type, notification, staff};
+use queqiao::models::notification::{self, message_type};
+use queqiao::models::staff;
 use serde_json::json;
 
 use super::rig::{APPS, Rig, TYPE, request, route};

@@ -3,7 +3,7 @@
 use queqiao::bridge::Step;
 use queqiao::config::{AccountBudgets, Budget, Config, OwnBudget};
 use queqiao::db::Engine;
-use queqiao::models::account_pause;
+use queqiao::models::account::pause;
 use queqiao::models::delivery::DeliveryState;
 use queqiao::simulator::{Fault, FaultKind};
 
@@ -148,7 +148,7 @@ both_engines! {
         assert_eq!(rig.count(brief, DeliveryState::Expired).await, 4);
         assert_eq!(rig.count(lasting, DeliveryState::Sent).await, 4);
         let account = rig.accounts[0];
-        let pauses = rig.write(move |conn| account_pause::of_account(conn, account)).await;
+        let pauses = rig.write(move |conn| pause::of_account(conn, account)).await;
         assert!(pauses.is_empty(), "{pauses:?}");
     }
 

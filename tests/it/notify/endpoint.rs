@@ -164,7 +164,9 @@ impl Ways {
         let put = self.stage.app.bridge.db.write(move |conn| {
             let project = queqiao::ids::ProjectId(1);
             let routes = routes.to_string();
-            queqiao::models::message_type::put(conn, project, "ping", None, &routes, now)?;
+            queqiao::models::notification::message_type::put(
+                conn, project, "ping", None, &routes, now,
+            )?;
             Ok::<_, queqiao::db::DbError>(())
         });
         put.await.unwrap();

@@ -7,9 +7,9 @@ use chrono::TimeDelta;
 use diesel::connection::SimpleConnection as _;
 use queqiao::bridge::Step;
 use queqiao::db::Engine;
-use queqiao::models::account_pause::PauseReason;
+use queqiao::models::account::pause::{self, PauseReason};
+use queqiao::models::account::resumption;
 use queqiao::models::delivery::DeliveryState;
-use queqiao::models::{account_pause, resumption};
 use queqiao::simulator::{Fault, FaultKind};
 use serde_json::json;
 
@@ -29,12 +29,12 @@ both_engines! {
             rig.world().add_fault(Fault::at(SEND, FaultKind::Errcode { errcode }).times(4)).unwrap();
             let id = rig.notify_as("normal", &crowd).await;
             rig.settle().await;
-            assert_eq!((rig.sends(), rig.write(account_pause::all).await.len()), (4, 1));
+            assert_eq!((rig.sends(), rig.write(pause::all).await.len()), (4, 1));
             // What a process leaves that has found out that it is over, and ends.
             let (account, now) = (rig.accounts[0], rig.clock.now());
             rig.write(move |conn| {
-                let lifted = account_pause::of_account(conn, account)?;
-                account_pause::clear(conn, account)?;
+                let lifted = pause::of_account(conn, account)?;
+                pause::clear(conn, account)?;
                 resumption::note(conn, account, lifted.iter().map(|pause| pause.reason), now)
             }).await;
             rig.settle().await;
@@ -124,7 +124,7 @@ both_engines! {
         rig.advance(300);
         let urgent = rig.notify_as("urgent", &crowd[6..7]).await;
         step(0).await;
-        let pauses = rig.write(account_pause::all).await;
+        let pauses = rig.write(pause::all).await;
         assert_eq!((pauses.len(), pauses[0].reason), (1, PauseReason::QuotaUsedUp));
         step(2).await;
         let waiting = rig.deliveries(bulk).await.into_iter().filter_map(|one| one.reason);

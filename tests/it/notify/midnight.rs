@@ -6,7 +6,7 @@ use chrono::{NaiveDateTime, TimeDelta};
 use queqiao::bridge::Bridge;
 use queqiao::db::Engine;
 use queqiao::ids::NotificationId;
-use queqiao::models::account_pause::{self, ALL_CALLS, AccountPause, PauseKind};
+use queqiao::models::account::pause::{self, ALL_CALLS, AccountPause, PauseKind};
 use queqiao::models::delivery::DeliveryState;
 use queqiao::simulator::{Budget, Fault, FaultKind};
 use tokio::task::JoinHandle;
@@ -35,7 +35,7 @@ fn daily(rig: &Rig, most: Option<u64>) {
 }
 
 async fn pauses(rig: &Rig) -> Vec<AccountPause> {
-    rig.write(account_pause::all).await
+    rig.write(pause::all).await
 }
 
 fn midnight(rig: &Rig) -> NaiveDateTime {
@@ -189,9 +189,9 @@ both_engines! {
         let accounts = rig.bridge.accounts.all().await.unwrap();
         rig.bridge.tokens.get(&accounts[&rig.accounts[0]]).await.unwrap();
         assert_eq!(pauses(&rig).await.len(), 0);
-        assert_eq!(rig.write(queqiao::models::resumption::all).await.len(), 1);
+        assert_eq!(rig.write(queqiao::models::account::resumption::all).await.len(), 1);
         assert!(until_sent(&rig, id, 10, 2).await <= 1, "those that were refused too");
-        assert_eq!(rig.write(queqiao::models::resumption::all).await.len(), 0);
+        assert_eq!(rig.write(queqiao::models::account::resumption::all).await.len(), 0);
     }
 
     async fn one_message_alone_is_tried_again_without_a_token(rig: Rig) {

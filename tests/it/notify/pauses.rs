@@ -3,7 +3,7 @@
 use chrono::TimeDelta;
 use queqiao::bridge::Step;
 use queqiao::db::Engine;
-use queqiao::models::account_pause::{self, AccountPause, PauseKind};
+use queqiao::models::account::pause::{self, AccountPause, PauseKind};
 use queqiao::models::delivery::DeliveryState;
 use queqiao::simulator::{Fault, FaultKind};
 
@@ -21,7 +21,7 @@ fn refuse(rig: &Rig, errcode: i64) {
 }
 
 async fn pauses(rig: &Rig) -> Vec<AccountPause> {
-    rig.write(account_pause::all).await
+    rig.write(pause::all).await
 }
 
 fn calls(rig: &Rig) -> u64 {

@@ -4,21 +4,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{NaiveDate, NaiveDateTime};
+use queqiao::bridge::accounts::register::Draft;
 use queqiao::bridge::notify::{Accepted, NotifyError, NotifyRequest, Recipients};
-use queqiao::bridge::register::Draft;
-use queqiao::bridge::route::{Manner, Params};
+use queqiao::bridge::routes::{Manner, Params};
 use queqiao::bridge::{Bridge, Step};
 use queqiao::clock::Clock;
 use queqiao::config::Config;
 use queqiao::db::{Conn, DbError, Engine};
 use queqiao::ids::{AccountId, IdentityId, NotificationId, ProjectId};
 use queqiao::models::account::{AccountKind, TokenSource};
-use queqiao::models::attempt::{self, Attempt};
-use queqiao::models::binding::{self, NewBinding};
+use queqiao::models::delivery::attempt::{self, Attempt};
+use queqiao::models::delivery::receipt::{self, NewReceipt};
 use queqiao::models::delivery::{self, Claim, Delivery, DeliveryState, Priority};
 use queqiao::models::identity::{self, ProfileState, Sighting};
-use queqiao::models::receipt::{self, NewReceipt};
-use queqiao::models::{message_type, project, staff};
+use queqiao::models::notification::message_type;
+use queqiao::models::project;
+use queqiao::models::staff;
+use queqiao::models::staff::binding::{self, NewBinding};
 use queqiao::simulator::{
     Kind, Origin, Settings, Simulator, SimulatorOptions, TemplateSettings, World, population,
 };

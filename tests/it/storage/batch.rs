@@ -4,9 +4,9 @@ use std::cell::RefCell;
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
+use queqiao::models::delivery::receipt::{self, NewReceipt};
 use queqiao::models::delivery::{self, DeliveryState, NewDelivery};
 use queqiao::models::identity::{self, Spot};
-use queqiao::models::receipt::{self, NewReceipt};
 use queqiao::models::storable;
 
 use super::ground::{Ground, at, sighting};

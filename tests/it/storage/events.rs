@@ -1,7 +1,7 @@
 //! Events as a queue: stored once, claimed in order, closed, put aside, replayed.
 
 use diesel::result::{DatabaseErrorKind, Error};
-use queqiao::bridge::receive::Inserter;
+use queqiao::bridge::intake::Inserter;
 use queqiao::db::Conn;
 use queqiao::ids::{AccountId, EventId};
 use queqiao::models::delivery;

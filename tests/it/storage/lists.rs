@@ -6,7 +6,7 @@
 use std::collections::HashSet;
 
 use diesel::{RunQueryDsl as _, sql_query};
-use queqiao::bridge::keys::Scope;
+use queqiao::bridge::accounts::keys::Scope;
 use queqiao::db::{Conn, Engine};
 use queqiao::simulator::Kind;
 

@@ -1,7 +1,7 @@
 //! Notifications and message types: keys that are taken, pages, and each project by itself.
 
 use queqiao::ids::NotificationId;
-use queqiao::models::{message_type, notification};
+use queqiao::models::notification::{self, message_type};
 
 use super::ground::{Ground, at, new_notification};
 

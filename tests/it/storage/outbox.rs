@@ -3,7 +3,7 @@
 use chrono::TimeDelta;
 use queqiao::db::Conn;
 use queqiao::ids::{AccountId, DeliveryId, NotificationId};
-use queqiao::models::attempt::{self, NewAttempt};
+use queqiao::models::delivery::attempt::{self, NewAttempt};
 use queqiao::models::delivery::{
     self, Claim, Delivery, DeliveryState, Due, NewDelivery, Outcome, Postponed, Priority,
 };

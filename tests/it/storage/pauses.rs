@@ -2,11 +2,11 @@
 
 use diesel::Connection as _;
 use queqiao::db::{DbError, Engine};
-use queqiao::models::account_pause::{
+use queqiao::models::account::budget::{self, Uses};
+use queqiao::models::account::pause::{
     self, ALL_CALLS, NewPause, PauseKind, PauseReason, Roomy, Worked,
 };
-use queqiao::models::budget::{self, Uses};
-use queqiao::models::resumption;
+use queqiao::models::account::resumption;
 
 use super::ground::{Ground, at};
 use crate::support::{Fixture as _, postgres};
@@ -58,45 +58,45 @@ both_engines! {
     async fn a_pause_is_renewed_by_later_tries_only_and_told_once(ground: Ground) {
         let conn = &mut ground.conn();
         let first = pause(&ground, ALL_CALLS, PauseKind::BackingOff, 0, 10);
-        account_pause::set(conn, std::slice::from_ref(&first)).unwrap();
-        assert_eq!(account_pause::alert(conn, std::slice::from_ref(&first)).unwrap().len(), 1);
-        assert!(account_pause::alert(conn, &[first]).unwrap().is_empty());
+        pause::set(conn, std::slice::from_ref(&first)).unwrap();
+        assert_eq!(pause::alert(conn, std::slice::from_ref(&first)).unwrap().len(), 1);
+        assert!(pause::alert(conn, &[first]).unwrap().is_empty());
         let state = |conn: &mut _| {
-            let all = account_pause::all(conn).unwrap();
+            let all = pause::all(conn).unwrap();
             assert_eq!(all.len(), 1);
             (all[0].kind, all[0].until, all[0].failures, all[0].since)
         };
         // One that began before it was over.
-        account_pause::set(conn, &[pause(&ground, ALL_CALLS, PauseKind::BackingOff, 9, 99)]).unwrap();
+        pause::set(conn, &[pause(&ground, ALL_CALLS, PauseKind::BackingOff, 9, 99)]).unwrap();
         assert_eq!(state(conn), (PauseKind::BackingOff, at(10), 1, at(1)));
-        account_pause::set(conn, &[pause(&ground, ALL_CALLS, PauseKind::BackingOff, 10, 20)]).unwrap();
+        pause::set(conn, &[pause(&ground, ALL_CALLS, PauseKind::BackingOff, 10, 20)]).unwrap();
         assert_eq!(state(conn), (PauseKind::BackingOff, at(20), 2, at(1)));
         let worse = pause(&ground, ALL_CALLS, PauseKind::Stopped, 12, 70);
-        account_pause::set(conn, std::slice::from_ref(&worse)).unwrap();
+        pause::set(conn, std::slice::from_ref(&worse)).unwrap();
         assert_eq!(state(conn), (PauseKind::Stopped, at(70), 1, at(13)));
-        let told = account_pause::alert(conn, &[worse]).unwrap();
+        let told = pause::alert(conn, &[worse]).unwrap();
         assert_eq!((told.len(), told[0].kind), (1, PauseKind::Stopped));
-        account_pause::set(conn, &[pause(&ground, ALL_CALLS, PauseKind::BackingOff, 15, 99)]).unwrap();
+        pause::set(conn, &[pause(&ground, ALL_CALLS, PauseKind::BackingOff, 15, 99)]).unwrap();
         assert_eq!(state(conn), (PauseKind::Stopped, at(70), 1, at(13)));
     }
 
     async fn a_pause_is_lifted_by_what_worked_after_it(ground: Ground) {
         let conn = &mut ground.conn();
-        account_pause::set(conn, &[
+        pause::set(conn, &[
             pause(&ground, ALL_CALLS, PauseKind::Stopped, 0, 60),
             pause(&ground, "template/send", PauseKind::UsedUp, 0, 90),
             pause(&ground, "subscribe/send", PauseKind::Stopped, 0, 60),
         ]).unwrap();
-        assert!(account_pause::lift(conn, &[worked(&ground, "template/send", 1)]).unwrap().is_empty());
-        let lifted = account_pause::lift(conn, &[worked(&ground, "template/send", 60)]).unwrap();
+        assert!(pause::lift(conn, &[worked(&ground, "template/send", 1)]).unwrap().is_empty());
+        let lifted = pause::lift(conn, &[worked(&ground, "template/send", 60)]).unwrap();
         assert_eq!(lifted.iter().map(|one| one.call.as_str()).collect::<Vec<_>>(), [""]);
-        let lifted = account_pause::lift(conn, &[worked(&ground, "template/send", 90)]).unwrap();
+        let lifted = pause::lift(conn, &[worked(&ground, "template/send", 90)]).unwrap();
         assert_eq!(lifted.iter().map(|one| one.call.as_str()).collect::<Vec<_>>(), ["template/send"]);
-        account_pause::set(conn, &[pause(&ground, "template/send", PauseKind::UsedUp, 91, 200)]).unwrap();
-        assert_eq!(account_pause::forgive(conn, ground.official).unwrap(), 1);
-        assert_eq!(account_pause::of_account(conn, ground.official).unwrap().len(), 1);
-        assert_eq!(account_pause::clear(conn, ground.second).unwrap(), 0);
-        assert_eq!(account_pause::clear(conn, ground.official).unwrap(), 1);
+        pause::set(conn, &[pause(&ground, "template/send", PauseKind::UsedUp, 91, 200)]).unwrap();
+        assert_eq!(pause::forgive(conn, ground.official, at(1)).unwrap(), 1);
+        assert_eq!(pause::of_account(conn, ground.official).unwrap().len(), 1);
+        assert_eq!(pause::clear(conn, ground.second).unwrap(), 0);
+        assert_eq!(pause::clear(conn, ground.official).unwrap(), 1);
     }
 
     async fn a_pause_that_is_tried_before_its_time_is_renewed_and_lifted_by_that(ground: Ground) {
@@ -106,21 +106,21 @@ both_engines! {
             ..pause(&ground, "template/send", PauseKind::UsedUp, started, until)
         };
         let set = |conn: &mut _, row| {
-            account_pause::set(conn, std::slice::from_ref(&row)).unwrap();
-            let told = account_pause::alert(conn, &[row]).unwrap().len();
-            let all = account_pause::all(conn).unwrap();
+            pause::set(conn, std::slice::from_ref(&row)).unwrap();
+            let told = pause::alert(conn, &[row]).unwrap().len();
+            let all = pause::all(conn).unwrap();
             (all[0].probe_at, all[0].until, all[0].failures, told)
         };
         assert_eq!(set(conn, used_up(0, 10, 100)), (Some(at(10)), at(100), 1, 1));
         assert_eq!(set(conn, used_up(9, 19, 100)), (Some(at(10)), at(100), 1, 0));
         assert_eq!(set(conn, used_up(10, 30, 100)), (Some(at(30)), at(100), 2, 0));
-        let found = account_pause::all(conn).unwrap().remove(0);
+        let found = pause::all(conn).unwrap().remove(0);
         let holds = [29, 30, 99, 100].map(|now| (found.holds(at(now)), found.probes(at(now)), found.is_over(at(now))));
         assert_eq!(holds, [(true, false, false), (false, true, false), (false, true, false), (false, false, true)]);
         // Another day's is another one.
         assert_eq!(set(conn, used_up(100, 110, 200)), (Some(at(110)), at(200), 1, 1));
-        assert!(account_pause::lift(conn, &[worked(&ground, "template/send", 101)]).unwrap().is_empty());
-        let lifted = account_pause::lift(conn, &[worked(&ground, "template/send", 110)]).unwrap();
+        assert!(pause::lift(conn, &[worked(&ground, "template/send", 101)]).unwrap().is_empty());
+        let lifted = pause::lift(conn, &[worked(&ground, "template/send", 110)]).unwrap();
         assert_eq!((lifted.len(), lifted[0].until), (1, at(200)));
     }
 
@@ -148,7 +148,7 @@ both_engines! {
         }
         let mut stopped = pause(&ground, "template/send", PauseKind::UsedUp, 150, 200);
         stopped.reason = PauseReason::BudgetUsedUp;
-        account_pause::set(conn, &[stopped]).unwrap();
+        pause::set(conn, &[stopped]).unwrap();
         let mut lifted = |day, until| {
             budget::give_back(conn, &[uses(&ground, day, 100, 1)]).unwrap();
             let roomy = Roomy {
@@ -158,7 +158,7 @@ both_engines! {
                 until: at(until),
                 most: 10,
             };
-            account_pause::lift_roomy(conn, &[roomy]).unwrap().len()
+            pause::lift_roomy(conn, &[roomy]).unwrap().len()
         };
         assert_eq!(lifted(7, 100), 0);
         assert_eq!(lifted(8, 200), 1);
@@ -191,8 +191,8 @@ both_engines! {
                 probe_at: Some(at(50)),
                 ..pause(&ground, "template/send", PauseKind::UsedUp, 0, 90)
             };
-            account_pause::set(conn, &[used_up]).unwrap();
-            let found = [2, 50].map(|started| account_pause::lift(conn, &[worked(&ground, "template/send", started)]).unwrap().len());
+            pause::set(conn, &[used_up]).unwrap();
+            let found = [2, 50].map(|started| pause::lift(conn, &[worked(&ground, "template/send", started)]).unwrap().len());
             assert_eq!(found, lifted, "{reason}");
         }
     }

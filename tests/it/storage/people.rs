@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 
 use queqiao::ids::IdentityId;
-use queqiao::models::binding::{self, NewBinding};
 use queqiao::models::identity::{
     self, Fetched, FollowState, Identity, LinkState, PeopleFilter, Place, members_of,
 };
 use queqiao::models::staff;
+use queqiao::models::staff::binding::{self, NewBinding};
 
 use super::ground::{Ground, again, at, fetched, ids, link};
 

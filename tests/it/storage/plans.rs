@@ -6,10 +6,11 @@ use diesel::sql_types::{BigInt, Text};
 use diesel::{Connection, QueryResult, QueryableByName, RunQueryDsl, sql_query};
 use queqiao::db::{Conn, DbError, Engine};
 use queqiao::ids::{IdentityId, NotificationId};
+use queqiao::models::delivery::{self, receipt};
 use queqiao::models::delivery::{DeliveryState, Filter};
 use queqiao::models::event::{self, Processed};
 use queqiao::models::identity::{self, FollowState, LinkState, PeopleFilter, Place, Spot};
-use queqiao::models::{delivery, receipt, staff};
+use queqiao::models::staff;
 
 use super::events::new_event;
 use super::ground::{Ground, at, fetched, sighting};

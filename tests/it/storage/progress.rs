@@ -8,11 +8,11 @@ use diesel::prelude::*;
 use queqiao::db::schema::progress;
 use queqiao::db::{Conn, DbError};
 use queqiao::ids::{DeliveryId, NotificationId};
-use queqiao::models::attempt::{self, NewAttempt};
+use queqiao::models::delivery::attempt::{self, NewAttempt};
+use queqiao::models::delivery::receipt::{self, NewReceipt};
 use queqiao::models::delivery::{
     self, Again, DeadEnd, Delivery, DeliveryState, Due, NewDelivery, Outcome, Postponed,
 };
-use queqiao::models::receipt::{self, NewReceipt};
 
 use super::ground::{Ground, at};
 use super::outbox::{claiming, queued, sent};

@@ -3,8 +3,8 @@
 use chrono::TimeDelta;
 use queqiao::db::{Conn, Engine};
 use queqiao::ids::NotificationId;
+use queqiao::models::delivery::receipt::{self, NewReceipt, Settled};
 use queqiao::models::delivery::{self, Delivery, DeliveryState, Due};
-use queqiao::models::receipt::{self, NewReceipt, Settled};
 
 use super::ground::{Ground, at};
 use super::outbox::{claiming, queued, sent};

@@ -2,8 +2,8 @@
 
 use queqiao::db::Conn;
 use queqiao::ids::{BindingId, IdentityId, StaffRowId};
-use queqiao::models::binding::{self, Binding, NewBinding};
 use queqiao::models::identity::{self, FollowState, Identity};
+use queqiao::models::staff::binding::{self, Binding, NewBinding};
 use queqiao::models::staff::{self, ReachRow};
 
 use super::ground::{Ground, at, link};

@@ -1,7 +1,7 @@
 //! Templates and their listings: an answer that comes late undoes nothing, and one lease holds.
 
-use queqiao::models::template::{self, Kind, Row};
-use queqiao::models::template_sync;
+use queqiao::models::account::template::{self, Kind, Row};
+use queqiao::models::account::template_sync;
 
 use super::ground::{Ground, at};
 

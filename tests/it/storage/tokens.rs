@@ -1,6 +1,6 @@
 //! Access tokens: one refresh at a time, and only the refused token is thrown away.
 
-use queqiao::models::access_token as token;
+use queqiao::models::account::access_token as token;
 
 use super::ground::{Ground, at};
 

@@ -5,18 +5,19 @@ use std::cell::{Cell, RefCell};
 use diesel::Connection;
 use proptest::prelude::*;
 use proptest::test_runner::{Config as Runs, TestRunner};
-use queqiao::bridge::window;
+use queqiao::bridge::windows;
 use queqiao::config::Config;
 use queqiao::db::{Conn, DbError};
 use queqiao::ids::IdentityId;
-use queqiao::models::identity::window::{Acts, Closed, Opening, Rules, Taken, Window};
-use queqiao::models::identity::window::{close, give_back, open, take};
+use queqiao::models::identity::windows::{
+    Acts, Closed, Opening, Rules, Taken, Window, close, give_back, open, take,
+};
 use queqiao::models::identity::{self, Identity, Sighting};
 
 use super::ground::{Ground, again, sighting};
 
 fn rules() -> Rules {
-    window::rules(&Config::default().customer)
+    windows::rules(&Config::default().customer)
 }
 
 fn spoke(identity: &Identity, time: i64) -> Opening {

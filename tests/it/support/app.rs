@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
-use queqiao::bridge::keys::Scope;
-use queqiao::bridge::receive::Intake;
-use queqiao::bridge::register::Draft;
+use queqiao::bridge::accounts::keys::Scope;
+use queqiao::bridge::accounts::register::Draft;
+use queqiao::bridge::intake::Intake;
 use queqiao::bridge::{Bridge, Step};
 use queqiao::clock::Clock;
 use queqiao::config::Config;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use queqiao::bridge::Step;
-use queqiao::bridge::keys::Scope;
+use queqiao::bridge::accounts::keys::Scope;
 use serde_json::{Value, json};
 
 use super::{FOREIGN, OA, Shop, kinds, texts};

@@ -6,9 +6,9 @@ mod stopped;
 use chrono::NaiveDate;
 
 use super::super::failure::SendError;
-use super::super::renewal::next_midnight;
 use super::*;
-use crate::bridge::route::{Channel, FieldError};
+use crate::bridge::availability::renewal::next_midnight;
+use crate::bridge::routes::{Channel, FieldError};
 use crate::bridge::token::TokenError;
 use crate::wechat::error::{ApiError, CallError};
 use crate::wechat::template::CLIENT_MSG_ID_MAX;

@@ -1,10 +1,10 @@
 //! What an account can send to the person, line by line.
 
 use super::{Page, time};
+use crate::bridge::availability::account_trouble::Trouble;
 use crate::bridge::explain::{
     AccountStory, ChannelStory, CustomerStory, IdentityStory, SubscriptionStory,
 };
-use crate::bridge::trouble::Trouble;
 use crate::models::account::AccountKind;
 use crate::models::identity::FollowState;
 

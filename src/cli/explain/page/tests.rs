@@ -2,18 +2,18 @@ use chrono::DateTime;
 use serde_json::Value;
 
 use super::*;
+use crate::bridge::availability::account_trouble::{Trouble, TroubleCode};
 use crate::bridge::explain::{
     AccountStory, ChannelStory, CustomerStory, IdentityStory, Refusal, SubscriptionStory,
 };
-use crate::bridge::route::Channel;
-use crate::bridge::trouble::{Trouble, TroubleCode};
+use crate::bridge::routes::Channel;
 use crate::cli::terminal;
 use crate::ids::{BindingId, DeliveryId, IdentityId, InvitationId, NotificationId};
 use crate::models::account::AccountKind;
-use crate::models::account_pause::PauseReason;
+use crate::models::account::pause::PauseReason;
 use crate::models::delivery::DeliveryState;
 use crate::models::identity::{FollowState, ProfileState};
-use crate::models::invitation::{Refusal as Refused, State};
+use crate::models::staff::invitation::{Refusal as Refused, State};
 
 fn at(minute: i64) -> DateTime<Utc> {
     DateTime::from_timestamp(1_767_225_600 + 60 * minute, 0).unwrap()

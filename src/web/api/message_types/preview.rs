@@ -9,7 +9,7 @@ use super::super::check::{self, NAME_MAX};
 use super::super::params::Params;
 use super::super::{Caller, State};
 use crate::bridge::notify::{NotifyError, PreviewRequest, PreviewStaff, RoutePreview};
-use crate::bridge::route::{Channel, FieldError, Manner};
+use crate::bridge::routes::{Channel, FieldError, Manner};
 use crate::bridge::templates::RouteProblem;
 use crate::web::body::MaybeBody;
 use crate::web::error::Problem;

@@ -2,10 +2,10 @@
 
 use serde::Deserialize;
 
-use crate::bridge::bind::Whom;
-use crate::bridge::consent::Answered;
 use crate::bridge::notify::Brought;
-use crate::bridge::route::FieldError;
+use crate::bridge::people::bind::Whom;
+use crate::bridge::people::consent::Answered;
+use crate::bridge::routes::FieldError;
 use crate::web::api::named::Named;
 use crate::web::api::subscriptions::{self, Told};
 use crate::web::error::Problem;

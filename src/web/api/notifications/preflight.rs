@@ -8,8 +8,8 @@ use serde_json::value::RawValue;
 
 use super::{Create, as_json};
 use crate::bridge::notify::{Forecast, Preflight, Warning};
-use crate::bridge::route::Channel;
-use crate::bridge::ways::RouteView;
+use crate::bridge::planning::route_views::RouteView;
+use crate::bridge::routes::Channel;
 use crate::web::api::{Caller, State, large};
 use crate::web::body::Body;
 use crate::web::error::Problem;

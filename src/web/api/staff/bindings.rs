@@ -10,12 +10,12 @@ use super::super::named::Named;
 use super::super::sessions::check_code;
 use super::super::{Caller, State};
 use super::Removed;
-use crate::bridge::bind::{BindError, Whom};
-use crate::bridge::webhook::tell;
+use crate::bridge::people::bind::{BindError, Whom};
+use crate::bridge::webhooks::outbox;
 use crate::ids::text::TextId;
 use crate::ids::{BindingId, IdentityId};
-use crate::models::binding::{self, Binding};
 use crate::models::staff;
+use crate::models::staff::binding::{self, Binding};
 use crate::web::body::Body;
 use crate::web::error::{Code, Problem};
 
@@ -113,7 +113,7 @@ pub(in super::super) async fn delete(
         let member = member.ok_or_else(|| Problem::not_found("staff member"))?;
         let mut bindings = binding::of_staff(conn, member.id)?;
         bindings.retain(|binding| binding.id == id);
-        tell::unbound(conn, project, &staff_id, &bindings, now)?;
+        outbox::unbound(conn, project, &staff_id, &bindings, now)?;
         if !binding::delete(conn, member.id, id)? {
             return Err(Problem::not_found("binding of this staff member"));
         }

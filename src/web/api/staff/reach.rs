@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use serde::Serialize;
 
 use super::super::person::Accounts;
-use crate::bridge::plan::{Credits, Plan, Sender, plan};
-use crate::bridge::route::Channel;
+use crate::bridge::planning::planner::{Credits, Plan, Sender, plan};
+use crate::bridge::routes::Channel;
 use crate::models::account::AccountKind;
 use crate::models::identity::FollowState;
 use crate::models::staff::ReachRow;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::wish::check_events;
-use crate::bridge::webhook::EVERYTHING;
+use crate::bridge::webhooks::EVERYTHING;
 use crate::db::Conn;
 use crate::ids::{ProjectId, WebhookId, WebhookMessageId};
 use crate::models::webhook::{self, Filter, Message, MessageState, Webhook, WebhookState};

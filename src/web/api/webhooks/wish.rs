@@ -3,7 +3,7 @@
 use actix_web::web::Data;
 use serde::Deserialize;
 
-use crate::bridge::webhook::{EVERYTHING, NewsKind};
+use crate::bridge::webhooks::{EVERYTHING, NewsKind};
 use crate::ids::ProjectId;
 use crate::models::webhook::Wish;
 use crate::web::api::State;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use queqiao::bridge::keys::Scope;
+use queqiao::bridge::accounts::keys::Scope;
 use queqiao::simulator::{Choice, PushOrder, population};
 use reqwest::Method;
 use serde_json::{Value, json};

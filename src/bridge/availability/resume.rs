@@ -1,0 +1,122 @@
+//! Sending again after a pause: by itself when a call works, or by hand.
+
+use std::collections::HashSet;
+
+use chrono::NaiveDateTime;
+
+use crate::bridge::Bridge;
+use crate::bridge::accounts::AccountError;
+use crate::db::{Conn, DbError, ROUND};
+use crate::ids::{AccountId, ProjectId};
+use crate::models::account::pause::{self, Named, PauseReason, Resumed};
+use crate::models::account::{self, resumption};
+use crate::models::delivery;
+
+impl Bridge {
+    /// Lifts all pauses of an account of a project; none if there is no such account.
+    ///
+    /// # Errors
+    /// If the database does not do it.
+    pub async fn resume_account(
+        &self,
+        project: ProjectId,
+        app_id: &str,
+    ) -> Result<Option<Resumed>, AccountError> {
+        let (app_id, now) = (app_id.to_owned(), self.clock.now());
+        let lifted = self.db.write(move |conn| {
+            let found = account::by_app_id(conn, &app_id)?;
+            let Some(found) = found.filter(|found| found.project_id == project) else {
+                return Ok::<_, DbError>(None);
+            };
+            let lifted = pause::clear(conn, found.id)?;
+            resumption::note(conn, found.id, PauseReason::ALL.iter().copied(), now)?;
+            account::clear_problem(conn, found.id)?;
+            tracing::info!(account.app_id = app_id, "account resumed by hand");
+            Ok(Some((found.id, lifted)))
+        });
+        let Some((id, lifted)) = lifted.await? else {
+            return Ok(None);
+        };
+        let words = PauseReason::ALL.iter().copied();
+        let hastened = self.hasten(id, words.collect()).await?;
+        self.wake_delivery();
+        Ok(Some(Resumed { lifted, hastened }))
+    }
+
+    /// Makes due what waited for an account's owner to act, because they have changed the account: the
+    /// pauses are [lifted](forgive).
+    pub(in crate::bridge) async fn resume_after_change(
+        &self,
+        account: AccountId,
+        lifted: usize,
+    ) -> Result<Resumed, DbError> {
+        let words = HashSet::from([PauseReason::AccountProblem]);
+        let hastened = self.hasten(account, words).await?;
+        Ok(Resumed { lifted, hastened })
+    }
+
+    /// Makes due what waited for pauses that were lifted, and that waits long.
+    pub(crate) fn resume_lifted(&self, account: AccountId, lifted: &[Named]) {
+        let now = self.clock.now();
+        let far = lifted.iter().filter(|pause| pause.is_far(now));
+        self.resume_waiting(account, far.map(|pause| pause.reason).collect());
+    }
+
+    /// The same for what waits for these reasons. Beside the steps: there may be any number, and whoever
+    /// sends holds leases and turns meanwhile. See [`Bridge::hastened`]. What fails, or is not done when
+    /// the process ends, is noted, and done later.
+    pub(crate) fn resume_waiting(&self, account: AccountId, words: HashSet<PauseReason>) {
+        let Some(mut turn) = self.lanes.hastening().begin(account, words) else {
+            return;
+        };
+        let bridge = self.clone();
+        tokio::spawn(async move {
+            while let Some(words) = turn.go_on() {
+                if let Err(error) = bridge.hasten(account, words).await {
+                    tracing::warn!(%error, "what waited for a pause that is over waits a little longer");
+                    bridge.lanes.hastening().failed(bridge.clock.now());
+                }
+                bridge.wake_delivery();
+            }
+        });
+    }
+
+    /// Completes when this process makes nothing due any more that waited for a pause.
+    pub async fn hastened(&self) {
+        self.lanes.hastening().settled().await;
+    }
+
+    /// Makes due what waits for these reasons, as far as they are noted. After the pause is lifted, and not
+    /// with it: there may be any number.
+    async fn hasten(
+        &self,
+        account: AccountId,
+        words: HashSet<PauseReason>,
+    ) -> Result<usize, DbError> {
+        let now = self.clock.now();
+        self.db
+            .in_rounds(move |conn| round(conn, account, &words, now))
+            .await
+    }
+}
+
+/// One of those rounds; the last one removes the note.
+fn round(
+    conn: &mut Conn,
+    account: AccountId,
+    words: &HashSet<PauseReason>,
+    now: NaiveDateTime,
+) -> diesel::QueryResult<usize> {
+    // One at a time: what another round has in hand is passed over, and may come to nothing.
+    let mut noted = resumption::hold(conn, account)?;
+    noted.retain(|one| words.contains(&one.reason));
+    if noted.is_empty() {
+        return Ok(0);
+    }
+    let reasons: Vec<&'static str> = noted.iter().map(|one| one.reason.as_str()).collect();
+    let count = delivery::hasten(conn, account, &reasons, now, ROUND)?;
+    if i64::try_from(count).is_ok_and(|count| count < ROUND) {
+        resumption::done(conn, &noted)?;
+    }
+    Ok(count)
+}

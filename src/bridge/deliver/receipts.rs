@@ -1,0 +1,126 @@
+//! Receipts: WeChat's word on what became of each message closes its delivery, also where the word
+//! came before the answer to the send. A message that did not arrive goes on to the next route.
+
+use std::sync::Arc;
+
+use chrono::TimeDelta;
+use thiserror::Error;
+
+use crate::bridge::planning::fallback::{self, Stuck};
+use crate::bridge::webhooks::outbox;
+use crate::bridge::{Bridge, Step};
+use crate::db::DbError;
+use crate::metrics;
+use crate::models::delivery;
+use crate::models::delivery::receipt::{self, Ended};
+
+/// Receipts joined in one transaction.
+const BATCH: i64 = 500;
+
+/// Sent messages looked at in one transaction.
+const OVERDUE_BATCH: i64 = 2_000;
+
+/// Why receipts could not be joined.
+#[derive(Debug, Error)]
+#[error(transparent)]
+pub struct ReceiptError(#[from] DbError);
+
+impl From<diesel::result::Error> for ReceiptError {
+    fn from(error: diesel::result::Error) -> Self {
+        Self(error.into())
+    }
+}
+
+impl Bridge {
+    /// Joins one batch of receipts to their deliveries.
+    ///
+    /// # Errors
+    /// If the database fails; the receipts keep waiting.
+    pub async fn receipt_step(&self) -> Result<Step, ReceiptError> {
+        let now = self.clock.now();
+        let give_up = self.config.deliver.receipt_give_up_seconds;
+        let give_up = i64::try_from(give_up)
+            .ok()
+            .and_then(TimeDelta::try_seconds)
+            .unwrap_or(TimeDelta::MAX);
+        let cache = Arc::clone(&self.notifications);
+        let consent_wait = self.config.deliver.consent_wait();
+        let settle = self.db.write(move |conn| {
+            let settled = receipt::settle(conn, now, give_up, BATCH)?;
+            let stuck: Vec<Stuck> = settled.failed().map(stuck).collect();
+            let held = fallback::hold(conn, &stuck)?;
+            let moved = fallback::move_on(conn, &cache, &held, &stuck, (consent_wait, now))?;
+            // After moving on, as a delivery that goes on has not failed.
+            outbox::ended(conn, &settled.ids(), now)?;
+            let failed: Vec<_> = settled.failed().map(|failed| failed.id).collect();
+            let ends = delivery::ends(conn, &failed)?;
+            Ok::<_, ReceiptError>((settled, moved, ends))
+        });
+        let (settled, moved, ends) = settle.await?;
+        let arrived = settled.closed.len() - settled.failed().count();
+        metrics::delivered(arrived);
+        self.ended(ends);
+        if !settled.closed.is_empty() {
+            self.signals.webhooks.notify_one();
+        }
+        if moved > 0 {
+            self.wake_delivery();
+        }
+        let full = i64::try_from(settled.looked_at).is_ok_and(|count| count >= BATCH);
+        // Receipts that stay without a delivery are looked at later, not again at once.
+        Ok(match settled.joined > 0 || full {
+            true => Step::Worked,
+            false => Step::Idle,
+        })
+    }
+
+    /// Closes one batch of deliveries whose receipt has not come in time.
+    ///
+    /// # Errors
+    /// If the database fails; they are closed later.
+    pub async fn overdue_step(&self) -> Result<Step, ReceiptError> {
+        let now = self.clock.now();
+        let patience = self.config.deliver.receipt_seconds;
+        let Some(sent_before) = i64::try_from(patience)
+            .ok()
+            .and_then(TimeDelta::try_seconds)
+            .and_then(|patience| now.checked_sub_signed(patience))
+        else {
+            return Ok(Step::Idle);
+        };
+        // Looked at first, because a write transaction is one of many and this is mostly idle.
+        let waiting = self.db.read(move |conn| {
+            Ok::<_, ReceiptError>(delivery::has_overdue(conn, sent_before, now)?)
+        });
+        if !waiting.await? {
+            return Ok(Step::Idle);
+        }
+        let overdue = self.db.write(move |conn| {
+            let overdue = delivery::close_overdue(conn, sent_before, now, OVERDUE_BATCH)?;
+            outbox::ended(conn, &overdue.closed, now)?;
+            let ends = delivery::ends(conn, &overdue.closed)?;
+            Ok::<_, ReceiptError>((overdue, ends))
+        });
+        let (overdue, ends) = overdue.await?;
+        self.ended(ends);
+        let closed = overdue.closed.len();
+        if closed > 0 {
+            self.signals.webhooks.notify_one();
+            metrics::no_receipt(closed);
+        }
+        Ok(match overdue.looked_at {
+            0 => Step::Idle,
+            _ => Step::Worked,
+        })
+    }
+}
+
+fn stuck(failed: &Ended) -> Stuck {
+    Stuck {
+        id: failed.id,
+        notification_id: failed.notification_id,
+        attempts: failed.attempts,
+        reason: "receipt_failed",
+        detail: failed.detail.clone().unwrap_or_default(),
+    }
+}

@@ -1,0 +1,26 @@
+//! Other processes that stand still with rows locked that this one needs.
+
+use std::time::Duration;
+
+use crate::bridge::{Bridge, Step};
+use crate::db::DbError;
+
+impl Bridge {
+    /// Ends their sessions, so that everybody else goes on. What they had begun is rolled back; when they
+    /// wake up, they begin it anew.
+    ///
+    /// # Errors
+    /// If the database does not answer.
+    pub async fn stopped_step(&self) -> Result<Step, DbError> {
+        let settings = &self.config.database;
+        let waited = Duration::from_millis(settings.idle_in_transaction_timeout_ms);
+        let ended = self.db.end_stopped(waited).await?;
+        if ended > 0 {
+            tracing::warn!(
+                sessions = ended,
+                "a process stands still in the middle of a statement: its sessions were ended"
+            );
+        }
+        Ok(Step::Idle)
+    }
+}

@@ -1,0 +1,210 @@
+//! The next route: a delivery whose route has turned out not to lead to the person is planned anew
+//! over the routes behind it. Never one that the person may have seen.
+
+use std::collections::{BTreeSet, HashMap};
+
+use chrono::{NaiveDateTime, TimeDelta};
+use diesel::QueryResult;
+
+use super::decide::{Addressee, Asked, Decision, Reach, decide};
+use super::planner::{Considered, Sender};
+use super::prepared::{Editions, Notifications, Ready};
+use super::senders::{known_accounts, senders};
+use crate::db::Conn;
+use crate::ids::{DeliveryId, NotificationId, ProjectId};
+use crate::models::delivery::{self, Again, DeadEnd, DeliveryState, Edition, Halted};
+use crate::models::notification::{self, Notification};
+
+/// A delivery whose route did not lead to the person.
+#[derive(Clone, Debug)]
+pub(in crate::bridge) struct Stuck {
+    pub(in crate::bridge) id: DeliveryId,
+    pub(in crate::bridge) notification_id: NotificationId,
+    /// Its tries when that became known.
+    pub(in crate::bridge) attempts: i32,
+    /// A stable word for why.
+    pub(in crate::bridge) reason: &'static str,
+    /// The same in a sentence.
+    pub(in crate::bridge) detail: String,
+}
+
+/// Holds the notifications of deliveries against being cancelled: to be done before the deliveries
+/// are written, as a cancellation takes them in this order.
+pub(in crate::bridge) fn hold(conn: &mut Conn, stuck: &[Stuck]) -> QueryResult<Vec<Notification>> {
+    if stuck.is_empty() {
+        return Ok(Vec::new());
+    }
+    let ids: BTreeSet<NotificationId> = stuck.iter().map(|stuck| stuck.notification_id).collect();
+    notification::hold(conn, &ids.into_iter().collect::<Vec<_>>())
+}
+
+/// Moves deliveries on, in the transaction that recorded what came of them: those that have failed,
+/// or wait for what may take long, and for which there is another way, if only one that lacks the
+/// person's consent, which is waited for there. Returns how many.
+pub(in crate::bridge) fn move_on(
+    conn: &mut Conn,
+    cache: &Notifications,
+    held: &[Notification],
+    stuck: &[Stuck],
+    (consent_wait, now): (TimeDelta, NaiveDateTime),
+) -> QueryResult<usize> {
+    if stuck.is_empty() {
+        return Ok(0);
+    }
+    let wanted = |notification: &&Notification| {
+        notification.cancelled_at.is_none() && notification.expires_at.is_none_or(|end| end > now)
+    };
+    let wanted: BTreeSet<NotificationId> = held.iter().filter(wanted).map(|one| one.id).collect();
+    let why: HashMap<DeliveryId, &Stuck> = stuck.iter().map(|stuck| (stuck.id, stuck)).collect();
+    let ids: Vec<DeliveryId> = stuck.iter().map(|stuck| stuck.id).collect();
+    let mut halted = delivery::halted(conn, &ids)?;
+    halted.retain(|one| {
+        let why = why.get(&one.id);
+        let unchanged = why.is_some_and(|why| why.attempts == one.attempts);
+        unchanged && wanted.contains(&one.notification_id)
+    });
+    let ready = cache.gather(conn, halted.iter().map(Halted::edition))?;
+    let mut by_project: HashMap<ProjectId, Vec<Halted>> = HashMap::new();
+    for halted in halted {
+        let of_it = ready.get(&halted.edition());
+        if of_it.is_some_and(|ready| has_later(&halted, ready)) {
+            by_project
+                .entry(halted.project_id)
+                .or_default()
+                .push(halted);
+        }
+    }
+    let mut moved = 0;
+    for (project, halted) in by_project {
+        moved += in_project(conn, project, &halted, &ready, &why, (consent_wait, now))?;
+    }
+    Ok(moved)
+}
+
+/// Whether there are routes behind the one that did not lead to the person.
+fn has_later(halted: &Halted, ready: &Ready) -> bool {
+    let route = halted.route.and_then(|route| usize::try_from(route).ok());
+    let count = ready
+        .prepared
+        .as_ref()
+        .map(|prepared| prepared.routes().len());
+    route
+        .zip(count.ok())
+        .is_some_and(|(route, count)| route + 1 < count)
+}
+
+fn in_project(
+    conn: &mut Conn,
+    project: ProjectId,
+    halted: &[Halted],
+    ready: &Editions,
+    why: &HashMap<DeliveryId, &Stuck>,
+    (consent_wait, now): (TimeDelta, NaiveDateTime),
+) -> QueryResult<usize> {
+    let people: BTreeSet<Addressee<'_>> = halted.iter().map(whom).collect();
+    let reach = Reach::of(conn, project, people)?;
+    let known = reach.known();
+    let accounts = known_accounts(conn, project)?;
+    // Where an account of the routes is gone, nothing can be planned.
+    let senders: HashMap<Edition, Vec<Sender>> = ready
+        .iter()
+        .filter_map(|(edition, ready)| {
+            let routes = ready.prepared.as_ref().ok()?.routes();
+            Some((*edition, senders(&accounts, routes).ok()?))
+        })
+        .collect();
+    let mut going = Vec::with_capacity(halted.len());
+    let mut asked = Vec::with_capacity(halted.len());
+    for halted in halted {
+        let prepared = ready.get(&halted.edition());
+        let prepared = prepared.and_then(|ready| ready.prepared.as_ref().ok());
+        let route = halted.route.and_then(|route| usize::try_from(route).ok());
+        let (Some(prepared), Some(route), Some(senders), Some(why)) = (
+            prepared,
+            route,
+            senders.get(&halted.edition()),
+            why.get(&halted.id),
+        ) else {
+            continue;
+        };
+        going.push((halted, considered(halted, route, senders, why)));
+        asked.push(Asked {
+            whom: whom(halted),
+            prepared,
+            senders,
+            from: route + 1,
+        });
+    }
+    let decided = decide(conn, &known, &asked, now)?;
+    store(conn, going, decided, (consent_wait, now))
+}
+
+fn whom(halted: &Halted) -> Addressee<'_> {
+    Addressee::of(halted.staff_id.as_deref(), halted.recipient.as_deref())
+}
+
+/// Writes where each goes on, or that it has come to its end.
+fn store(
+    conn: &mut Conn,
+    going: Vec<(&Halted, Vec<Considered>)>,
+    decided: Vec<Decision<'_>>,
+    (consent_wait, now): (TimeDelta, NaiveDateTime),
+) -> QueryResult<usize> {
+    let (mut onward, mut ended) = (Vec::new(), Vec::new());
+    for ((halted, before), decision) in going.into_iter().zip(decided) {
+        let considered = decision.considered(before);
+        let is_awaited = consent_wait > TimeDelta::zero() && halted.state != DeliveryState::Queued;
+        let awaiting = decision.awaiting.filter(|_| is_awaited);
+        match (decision.way.as_ref().ok().copied()).or(awaiting) {
+            Some((route, to)) => onward.push(Again {
+                id: halted.id,
+                was: halted.state,
+                attempts: halted.attempts,
+                staff_id: decision.staff_id,
+                staff_name: decision.name,
+                account_id: to.account_id,
+                identity_id: to.identity_id,
+                openid: to.openid.as_deref(),
+                route,
+                considered,
+                routes_id: halted.routes_id,
+                first_answer: None,
+                due_at: now,
+            }),
+            // One that is still queued keeps trying its own route.
+            None if halted.state == DeliveryState::Queued => {}
+            None => ended.push(dead_end(halted, decision, considered)),
+        }
+    }
+    delivery::end(conn, &ended)?;
+    Ok(delivery::requeue(conn, &onward)?.len())
+}
+
+/// The routes before this one, and this one with what became known.
+fn considered(halted: &Halted, route: usize, senders: &[Sender], why: &Stuck) -> Vec<Considered> {
+    let before = halted.considered.as_deref().unwrap_or("[]");
+    let mut considered: Vec<Considered> = serde_json::from_str(before).unwrap_or_default();
+    let this = senders.get(route);
+    considered.extend(this.map(|sender| Considered::new(route, sender, why.reason, &why.detail)));
+    considered
+}
+
+/// The last route's reason is the delivery's.
+fn dead_end(halted: &Halted, decision: Decision<'_>, considered: Option<String>) -> DeadEnd {
+    let mut reason = decision.way.err().unwrap_or_default();
+    let mut last = None;
+    if reason.0 != "not_renderable" {
+        last = decision.considered.into_iter().last();
+    }
+    let (reason, detail) = match last {
+        Some(last) => (last.verdict, last.detail),
+        None => (reason.0.to_owned(), std::mem::take(&mut reason.1)),
+    };
+    DeadEnd {
+        id: halted.id,
+        attempts: halted.attempts,
+        reason,
+        detail,
+        considered,
+    }
+}
