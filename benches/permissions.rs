@@ -16,9 +16,9 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, NaiveDateTime};
+use diesel::Connection as _;
 use diesel::connection::SimpleConnection as _;
-use diesel::{Connection as _, QueryResult};
-use queqiao::db::Conn;
+use queqiao::db::{Conn, QueryResult};
 use queqiao::ids::{AccountId, IdentityId};
 use queqiao::models::credit::{self, Said, Wanted, Word};
 

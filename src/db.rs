@@ -13,6 +13,7 @@ mod health;
 mod lane;
 mod migrate;
 pub(crate) mod panics;
+pub(crate) mod prelude;
 pub mod schema;
 mod stopped;
 mod text_enum;
@@ -27,6 +28,7 @@ pub use connection::{Conn, Limits};
 pub(crate) use engine::on_engine;
 pub use engine::{DatabaseUrl, DatabaseUrlError, Engine};
 pub use error::{Cause, DbError};
+pub use prelude::QueryResult;
 pub(crate) use text_enum::text_enum;
 
 use crate::config;
@@ -212,7 +214,7 @@ impl Db {
     pub async fn snapshot<T, E, F>(&self, work: F) -> Result<T, E>
     where
         T: Send + 'static,
-        E: From<DbError> + From<diesel::result::Error> + Send + 'static,
+        E: From<DbError> + Send + 'static,
         F: FnOnce(&mut Conn) -> Result<T, E> + Send + 'static,
     {
         let work = |connection: &mut Conn| connection.in_snapshot(work);
@@ -228,7 +230,7 @@ impl Db {
     pub async fn write<T, E, F>(&self, work: F) -> Result<T, E>
     where
         T: Send + 'static,
-        E: From<DbError> + From<diesel::result::Error> + Send + 'static,
+        E: From<DbError> + Send + 'static,
         F: Fn(&mut Conn) -> Result<T, E> + Send + 'static,
     {
         let turn = self.turn().await?;
@@ -244,12 +246,12 @@ impl Db {
     /// If the database fails; what was changed before stays so.
     pub async fn in_rounds<F>(&self, work: F) -> Result<usize, DbError>
     where
-        F: Fn(&mut Conn) -> diesel::QueryResult<usize> + Clone + Send + 'static,
+        F: Fn(&mut Conn) -> QueryResult<usize> + Clone + Send + 'static,
     {
         let mut total = 0;
         loop {
             let round = work.clone();
-            let done = self.write(move |conn| Ok::<_, DbError>(round(conn)?));
+            let done = self.write(move |conn| round(conn));
             let count = done.await?;
             total += count;
             if i64::try_from(count).is_ok_and(|count| count < ROUND) {
@@ -266,7 +268,7 @@ impl Db {
     pub async fn write_once<T, E, F>(&self, work: F) -> Result<T, E>
     where
         T: Send + 'static,
-        E: From<DbError> + From<diesel::result::Error> + Send + 'static,
+        E: From<DbError> + Send + 'static,
         F: FnOnce(&mut Conn) -> Result<T, E> + Send + 'static,
     {
         let turn = self.turn().await?;
@@ -284,7 +286,7 @@ impl Db {
     where
         A: Send + 'static,
         T: Send + 'static,
-        E: From<DbError> + From<diesel::result::Error> + Send + 'static,
+        E: From<DbError> + Send + 'static,
         F: FnOnce(&mut Conn) -> Result<A, E> + Send + 'static,
         G: FnOnce(&mut Conn, A) -> Result<T, E> + Send + 'static,
     {
@@ -352,7 +354,7 @@ impl Db {
         work: F,
     ) -> Result<T, E>
     where
-        E: From<DbError> + From<diesel::result::Error>,
+        E: From<DbError>,
         F: FnOnce(&mut Conn) -> Result<T, E>,
     {
         let Some(writer) = &self.writer else {

@@ -1,5 +1,5 @@
 //! A folder for each family of tables; every query lives here. Functions take a connection, never a pool, so
-//! that they compose in a transaction, and return Diesel's own results.
+//! that they compose in a transaction, and return the error of [`crate::db`].
 
 pub mod account;
 pub mod api_key;

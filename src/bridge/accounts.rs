@@ -161,10 +161,7 @@ impl Accounts {
         {
             return Ok(accounts);
         }
-        let stored = self
-            .db
-            .read(move |conn| Ok::<_, DbError>(account::all(conn)?))
-            .await?;
+        let stored = self.db.read(account::all).await?;
         let mut accounts = ById::new();
         for stored in stored {
             let (id, app_id) = (stored.id, stored.app_id.clone());
@@ -229,7 +226,7 @@ impl Accounts {
         let wanted = app_id.to_owned();
         let stored = self
             .db
-            .read(move |conn| Ok::<_, DbError>(account::by_app_id(conn, &wanted)?))
+            .read(move |conn| account::by_app_id(conn, &wanted))
             .await?;
         match stored {
             Some(stored) => self.remember(stored).map(Some),

@@ -79,12 +79,6 @@ pub enum DeliverError {
     Account(#[from] AccountError),
 }
 
-impl From<diesel::result::Error> for DeliverError {
-    fn from(error: diesel::result::Error) -> Self {
-        Self::Db(error.into())
-    }
-}
-
 /// How long after a pause all come back that wait for it.
 const JUST_AFTER: TimeDelta = TimeDelta::minutes(10);
 
@@ -279,9 +273,7 @@ impl Bridge {
 
     /// Gives back claims and the calls that were counted for them.
     async fn release(&self, rows: Vec<Postponed>, counted: Vec<Uses>) -> Result<(), DeliverError> {
-        let released = self
-            .db
-            .write(move |conn| Ok::<_, DeliverError>(delivery::release(conn, &rows)?));
+        let released = self.db.write(move |conn| delivery::release(conn, &rows));
         released.await?;
         let Some(lane) = counted.first().map(|uses| uses.account_id) else {
             return Ok(());
@@ -365,7 +357,7 @@ impl Bridge {
         if rouse.is_empty() {
             return Ok(());
         }
-        let roused = self.db.write(move |conn| {
+        let roused = self.db.write(move |conn| -> Result<_, DeliverError> {
             let mut roused = 0;
             for (pause, most) in &rouse {
                 let lane = (pause.account_id, pause.reason.as_str());
@@ -373,7 +365,7 @@ impl Bridge {
                 let times = (pause.until, pause.until + JUST_AFTER);
                 roused += delivery::rouse(conn, lane, times, now, *most)?;
             }
-            Ok::<_, DeliverError>(roused)
+            Ok(roused)
         });
         match roused.await? {
             0 => Ok(()),
@@ -382,9 +374,9 @@ impl Bridge {
     }
 
     async fn read_lanes(&self, now: NaiveDateTime) -> Result<(), DeliverError> {
-        let found = self.db.read(move |conn| {
+        let found = self.db.read(move |conn| -> Result<_, DeliverError> {
             let (heads, pauses) = (delivery::heads(conn, now)?, account_pause::all(conn)?);
-            Ok::<_, DeliverError>((heads, pauses, resumption::all(conn)?))
+            Ok((heads, pauses, resumption::all(conn)?))
         });
         let (heads, pauses, noted) = found.await?;
         if !noted.is_empty() {

@@ -74,12 +74,6 @@ pub enum ExplainError {
     Db(#[from] DbError),
 }
 
-impl From<diesel::result::Error> for ExplainError {
-    fn from(error: diesel::result::Error) -> Self {
-        Self::Db(error.into())
-    }
-}
-
 impl Bridge {
     /// Tells the story of a staff member, and of a message type if one is named.
     ///
@@ -93,12 +87,12 @@ impl Bridge {
     ) -> Result<Explanation, ExplainError> {
         let (now, config) = (self.clock.now(), Arc::clone(&self.config));
         let rules = windows::rules(&self.config.customer);
-        let gather = self.db.snapshot(move |conn| {
+        let gather = self.db.snapshot(move |conn| -> Result<_, ExplainError> {
             let mut facts = Facts::gather(conn, project, &staff_id, config, now)?;
             if let Some(name) = message_type {
                 facts.ask(conn, project, name)?;
             }
-            Ok::<_, ExplainError>(facts)
+            Ok(facts)
         });
         let facts = gather.await?;
         let mut story = Explanation {

@@ -10,7 +10,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use diesel::QueryResult;
 use secrecy::{ExposeSecret, SecretString};
 use thiserror::Error;
 
@@ -18,7 +17,7 @@ use super::Bridge;
 use super::accounts::{AccountError, OpenAccount};
 use super::people::login::{LoggedIn, LoginError};
 use super::token::TokenError;
-use crate::db::{Conn, DbError};
+use crate::db::{Conn, DbError, QueryResult};
 use crate::ids::{InvitationId, ProjectId};
 use crate::models::account::AccountKind;
 use crate::models::identity::{self, Identity};
@@ -126,12 +125,6 @@ pub enum InviteError {
     Account(#[from] AccountError),
 }
 
-impl From<diesel::result::Error> for InviteError {
-    fn from(error: diesel::result::Error) -> Self {
-        Self::Db(error.into())
-    }
-}
-
 impl Bridge {
     /// Makes an invitation. It takes the place of the staff member's open one to the same account,
     /// so that a request that is repeated leaves one that is good.
@@ -168,7 +161,7 @@ impl Bridge {
         let code = self.tokens.call(&account, CALL, call).await?;
         let life = TimeDelta::from_std(code.life).unwrap_or(TimeDelta::zero());
         let (account_id, now) = (account.id, self.clock.now());
-        let stored = self.db.write(move |conn| {
+        let stored = self.db.write(move |conn| -> Result<_, InviteError> {
             project::lock(conn, project)?;
             let member = member(conn, project, &staff_id)?;
             invitation::revoke_open(conn, member.id, account_id, now)?;
@@ -182,7 +175,7 @@ impl Bridge {
                 created_at: now,
                 expires_at: asked_at + life,
             };
-            Ok::<_, InviteError>(invitation::create(conn, &row)?)
+            Ok(invitation::create(conn, &row)?)
         });
         Ok(Invited {
             invitation: stored.await?,
@@ -230,20 +223,20 @@ impl Bridge {
             account_id: account.id,
             at: self.clock.now(),
         };
-        let check = self.db.write(move |conn| {
+        let check = self.db.write(move |conn| -> Result<_, InviteError> {
             let (_, found, staff_id) = presentable(conn, &hash)?.ok_or(InviteError::Unknown)?;
             let judged = judge(&found, place);
             if let Err(refusal) = judged {
                 note(conn, &found, &staff_id, Err(refusal), None, place.at)?;
             }
-            Ok::<_, InviteError>(judged)
+            Ok(judged)
         });
         check.await?.map_err(InviteError::Refused)?;
         let LoggedIn {
             identity,
             session_key,
         } = self.open_session(project, app_id, code).await?;
-        let redeemed = self.db.write_once(move |conn| {
+        let redeemed = self.db.write_once(move |conn| -> Result<_, InviteError> {
             project::lock(conn, project)?;
             // Who it is may have been learnt since the login was stored.
             identity::hold(conn, [identity.id])?;
@@ -259,7 +252,7 @@ impl Bridge {
                 staff_id,
                 accepted,
             });
-            Ok::<_, InviteError>(welcomed)
+            Ok(welcomed)
         });
         redeemed.await?.map_err(InviteError::Refused)
     }

@@ -117,12 +117,6 @@ pub enum NotifyError {
     Db(#[from] DbError),
 }
 
-impl From<diesel::result::Error> for NotifyError {
-    fn from(error: diesel::result::Error) -> Self {
-        Self::Db(error.into())
-    }
-}
-
 impl From<Gone<Self>> for NotifyError {
     fn from(gone: Gone<Self>) -> Self {
         match gone {
@@ -182,12 +176,12 @@ impl Bridge {
     ) -> Result<Ready, NotifyError> {
         let now = self.clock.now();
         let config = Arc::clone(&self.config);
-        let look = self.db.snapshot(move |conn| {
+        let look = self.db.snapshot(move |conn| -> Result<_, NotifyError> {
             let earlier = replay(conn, project, &request)?;
             if earlier.is_none() {
                 usable(conn, project, &request, &config, now)?;
             }
-            Ok::<_, NotifyError>((earlier, request))
+            Ok((earlier, request))
         });
         let (earlier, mut request) = look.await?;
         if let Some(accepted) = earlier {

@@ -13,13 +13,12 @@ mod window;
 use std::collections::{BTreeSet, HashMap};
 
 use chrono::NaiveDateTime;
-use diesel::QueryResult;
 use thiserror::Error;
 
 use super::people::moved::{self, Moved};
 use super::webhooks::outbox::{self, Batch, Pushes};
 use super::{Bridge, Step, invitations};
-use crate::db::{Cause, Conn, DbError};
+use crate::db::{Cause, Conn, DbError, QueryResult};
 use crate::ids::{AccountId, EventId, ProjectId};
 use crate::metrics;
 use crate::models::account::Scope;
@@ -46,12 +45,6 @@ pub struct ProcessError {
 impl From<DbError> for ProcessError {
     fn from(error: DbError) -> Self {
         Self { error, first: None }
-    }
-}
-
-impl From<diesel::result::Error> for ProcessError {
-    fn from(error: diesel::result::Error) -> Self {
-        DbError::from(error).into()
     }
 }
 
@@ -147,10 +140,7 @@ impl Bridge {
                     };
                     apply(conn, &vault, &batch, now)
                 });
-                done.map_err(|error| ProcessError {
-                    error: error.into(),
-                    first,
-                })
+                done.map_err(|error| ProcessError { error, first })
             })
             .await
     }

@@ -13,7 +13,7 @@ use super::accounts::{AccountError, OpenAccount};
 use super::retry::{Backoff, jitter};
 use super::token::TokenError;
 use super::{Bridge, Step};
-use crate::db::{Conn, DbError, ROUND};
+use crate::db::{Conn, DbError, QueryResult, ROUND};
 use crate::ids::AccountId;
 use crate::models::account::AccountKind;
 use crate::models::account::{template, template_sync};
@@ -62,12 +62,6 @@ pub enum SyncError {
     Account(#[from] AccountError),
 }
 
-impl From<diesel::result::Error> for SyncError {
-    fn from(error: diesel::result::Error) -> Self {
-        Self::Db(error.into())
-    }
-}
-
 impl Bridge {
     /// Lists an account's templates now and stores what became of them.
     ///
@@ -89,28 +83,26 @@ impl Bridge {
             return Ok(Step::Idle);
         }
         // Looked for in a read, since there is hardly ever one.
-        let due = self
-            .db
-            .read(move |conn| Ok::<_, SyncError>(template_sync::due(conn, now)?));
+        let due = self.db.read(move |conn| template_sync::due(conn, now));
         let Some(due) = due.await? else {
             return Ok(Step::Idle);
         };
         let Some(account) = self.accounts.by_id(due.account_id).await? else {
             // It does not open under this process's master key, which is logged elsewhere.
             let next = self.next_sync(now);
-            let put_off = self.db.write(move |conn| {
-                Ok::<_, SyncError>(template_sync::put_due(conn, due.account_id, next)?)
-            });
+            let put_off = self
+                .db
+                .write(move |conn| template_sync::put_due(conn, due.account_id, next));
             put_off.await?;
             return Ok(Step::Worked);
         };
         let (project, app_id) = (account.project_id, account.app_id.clone());
-        let claimed = self.db.write(move |conn| {
+        let claimed = self.db.write(move |conn| -> Result<_, SyncError> {
             if Naming::of(conn, project)?.names_account(&app_id) {
                 return Ok(template_sync::claim(conn, &due, now + LEASE)?);
             }
             template_sync::put_due(conn, due.account_id, None)?;
-            Ok::<_, SyncError>(false)
+            Ok(false)
         });
         if !claimed.await? {
             return Ok(Step::Worked);
@@ -161,7 +153,7 @@ impl Bridge {
     ) -> Result<Synced, SyncError> {
         let (id, project, app_id) = (account.id, account.project_id, account.app_id.clone());
         let next = self.next_sync(self.clock.now());
-        let stored = self.db.write_once(move |conn| {
+        let stored = self.db.write_once(move |conn| -> Result<_, SyncError> {
             let naming = Naming::of(conn, project)?;
             let due_at = next.filter(|_| naming.names_account(&app_id));
             if !template_sync::succeeded(conn, id, asked_at)? {
@@ -177,7 +169,7 @@ impl Bridge {
             let known = template::of_accounts(conn, &[id])?;
             let Diff { rows, synced } = diff(id, &known, listed, asked_at);
             template::store(conn, &rows)?;
-            Ok::<_, SyncError>((synced, naming))
+            Ok((synced, naming))
         });
         let (synced, naming) = stored.await?;
         self.mark_kinds(id).await?;
@@ -218,7 +210,7 @@ impl Bridge {
         let (now, may_pass) = (self.clock.now(), error.class() == Class::Retry);
         let regular = self.next_sync(now);
         let backoff = Backoff::seconds(RETRY_FIRST, self.config.templates.sync_seconds);
-        let note = self.db.write(move |conn| {
+        let note = self.db.write(move |conn| -> QueryResult<_> {
             let named = Naming::of(conn, project)?.names_account(&app_id);
             let failures = template_sync::failed(conn, id, code, &problem)?;
             let next = match may_pass {
@@ -226,7 +218,7 @@ impl Bridge {
                 false => regular,
             };
             template_sync::put_due(conn, id, next.filter(|_| named))?;
-            Ok::<_, DbError>(())
+            Ok(())
         });
         note.await
     }

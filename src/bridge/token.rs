@@ -300,9 +300,7 @@ impl Tokens {
             Ok(grant) => grant,
             Err(error) => {
                 self.db
-                    .write(move |conn| {
-                        Ok::<_, TokenError>(access_token::release_lease(conn, id, &owner)?)
-                    })
+                    .write(move |conn| access_token::release_lease(conn, id, &owner))
                     .await?;
                 return Err(error);
             }
@@ -319,7 +317,7 @@ impl Tokens {
             if until.is_some_and(|until| now < until) {
                 resumption::note(conn, id, [PauseReason::QuotaUsedUp], now)?;
             }
-            Ok::<_, TokenError>(access_token::store(conn, id, &owner, &sealed, expires_at)?)
+            access_token::store(conn, id, &owner, &sealed, expires_at)
         });
         let generation = stored.await?;
         let mut token = Token {

@@ -54,12 +54,6 @@ pub enum WebhookError {
     Sealed(#[from] VaultError),
 }
 
-impl From<diesel::result::Error> for WebhookError {
-    fn from(error: diesel::result::Error) -> Self {
-        Self::Db(error.into())
-    }
-}
-
 /// The turns of this process that are under way.
 pub struct Webhooks {
     poster: Poster,
@@ -143,10 +137,7 @@ impl Bridge {
     /// If the database fails; nothing is lost.
     pub async fn webhook_step(&self) -> Result<Step, WebhookError> {
         let now = self.clock.now();
-        let due = self
-            .db
-            .read(move |conn| Ok::<_, WebhookError>(webhook::due(conn, now)?))
-            .await?;
+        let due = self.db.read(move |conn| webhook::due(conn, now)).await?;
         let mut step = Step::Idle;
         for id in due {
             let Some(busy) = self.webhooks.begin(id) else {
@@ -202,9 +193,9 @@ impl Bridge {
     /// # Errors
     /// If the database fails; it is deleted later.
     pub async fn webhook_prune_step(&self) -> Result<Step, WebhookError> {
-        let deleted = self.db.read(|conn| {
+        let deleted = self.db.read(|conn| -> Result<_, WebhookError> {
             let deleted = webhook::deleted(conn)?;
-            Ok::<_, WebhookError>(deleted)
+            Ok(deleted)
         });
         if let Some(id) = deleted.await? {
             let cleared = self
@@ -221,15 +212,13 @@ impl Bridge {
             return Ok(Step::Idle);
         };
         // Looked at first, because a write transaction is one of many and this is mostly idle.
-        let old = self
-            .db
-            .read(move |conn| Ok::<_, WebhookError>(webhook::has_older(conn, before)?));
+        let old = self.db.read(move |conn| webhook::has_older(conn, before));
         if !old.await? {
             return Ok(Step::Idle);
         }
-        let pruned = self.db.write(move |conn| {
+        let pruned = self.db.write(move |conn| -> Result<_, WebhookError> {
             let pruned = webhook::prune(conn, before, PRUNE_BATCH)?;
-            Ok::<_, WebhookError>(pruned)
+            Ok(pruned)
         });
         Ok(match pruned.await? {
             0 => Step::Idle,

@@ -14,7 +14,7 @@ use crate::bridge::accounts::unseal;
 use crate::bridge::people::moved::warnings;
 use crate::cli::terminal::say;
 use crate::config::Config;
-use crate::db::DbError;
+use crate::db::QueryResult;
 use crate::models::account::pause::Resumed;
 use crate::models::account::pause::{self, ALL_CALLS};
 use crate::models::account::{self, AccountKind, TokenSource};
@@ -178,7 +178,7 @@ async fn set(bridge: &Bridge, settings: Settings) -> Result<()> {
     let app_id = settings.app_id.clone();
     let stored = bridge
         .db
-        .read(move |conn| Ok::<_, DbError>(account::by_app_id(conn, &app_id)?))
+        .read(move |conn| account::by_app_id(conn, &app_id))
         .await?
         .filter(|stored| stored.project_id == project.id);
     let Some(stored) = stored else {
@@ -249,10 +249,10 @@ async fn resume(bridge: &Bridge, app_id: &str, project: Option<&str>) -> Result<
 async fn list(bridge: &Bridge, project: Option<&str>) -> Result<()> {
     let project = context::find_project(bridge, project).await?;
     let now = bridge.clock.now();
-    let found = bridge.db.snapshot(move |conn| {
+    let found = bridge.db.snapshot(move |conn| -> QueryResult<_> {
         let accounts = account::list(conn, project.id)?;
         let moved = warnings(conn, project.id, now)?;
-        Ok::<_, DbError>((accounts, pause::all(conn)?, moved))
+        Ok((accounts, pause::all(conn)?, moved))
     });
     let (accounts, pauses, moved) = found.await?;
     if accounts.is_empty() {

@@ -157,10 +157,7 @@ fn over(db: Db, config: Config) -> Result<Bridge> {
 
 /// The project of that name; without a name, the only one there is.
 pub(super) async fn find_project(bridge: &Bridge, name: Option<&str>) -> Result<Project> {
-    let projects = bridge
-        .db
-        .read(|conn| Ok::<_, DbError>(project::list(conn)?))
-        .await?;
+    let projects = bridge.db.read(project::list).await?;
     match (name, projects.as_slice()) {
         (_, []) => bail!(
             "there is no project in {} yet; add one with: queqiao projects add NAME. {ELSEWHERE}",

@@ -11,7 +11,7 @@ use crate::bridge::Bridge;
 use crate::bridge::notify::{MAX_RETRIED, RETRIABLE};
 use crate::cli::terminal::{say, tell};
 use crate::config::Config;
-use crate::db::DbError;
+use crate::db::QueryResult;
 use crate::ids::{DeliveryId, NotificationId, ProjectId};
 use crate::models::delivery::{self, Delivery, DeliveryState, Filter};
 use crate::models::project::Project;
@@ -104,9 +104,9 @@ async fn list(bridge: &Bridge, wanted: Wanted, limit: i64) -> Result<()> {
     let mut left = limit;
     loop {
         let asked = filter.clone();
-        let look = bridge.db.snapshot(move |conn| {
+        let look = bridge.db.snapshot(move |conn| -> QueryResult<_> {
             let found = delivery::search(conn, project.id, &asked, left)?;
-            Ok::<_, DbError>(found)
+            Ok(found)
         });
         let page = look.await?;
         show(&page.found);

@@ -9,7 +9,6 @@ use super::terminal::say;
 use crate::bridge::Bridge;
 use crate::bridge::process::MAX_REPLAYED;
 use crate::config::Config;
-use crate::db::DbError;
 use crate::ids::{AccountId, EventId, ProjectId};
 use crate::models::account;
 use crate::models::event::Filter;
@@ -76,9 +75,7 @@ async fn replay(bridge: &Bridge, ids: Vec<EventId>, wanted: Wanted, all: bool) -
 }
 
 async fn all_accounts(bridge: &Bridge, project: ProjectId) -> Result<Vec<AccountId>> {
-    let accounts = bridge
-        .db
-        .read(move |conn| Ok::<_, DbError>(account::list(conn, project)?));
+    let accounts = bridge.db.read(move |conn| account::list(conn, project));
     let accounts = accounts.await?;
     Ok(accounts.iter().map(|account| account.id).collect())
 }

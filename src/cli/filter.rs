@@ -6,7 +6,6 @@ use clap::Args;
 
 use super::context;
 use crate::bridge::Bridge;
-use crate::db::DbError;
 use crate::ids::{AccountId, ProjectId};
 use crate::models::account;
 use crate::models::project::Project;
@@ -42,9 +41,7 @@ impl Common {
         let Some(app_id) = &self.account else {
             return Ok(None);
         };
-        let accounts = bridge
-            .db
-            .read(move |conn| Ok::<_, DbError>(account::list(conn, project)?));
+        let accounts = bridge.db.read(move |conn| account::list(conn, project));
         let accounts = accounts.await?;
         let account = accounts.iter().find(|account| account.app_id == *app_id);
         let account = account.with_context(|| {

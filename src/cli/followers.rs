@@ -11,7 +11,6 @@ use super::context;
 use crate::bridge::{Bridge, Step};
 use crate::cli::terminal::{say, tell};
 use crate::config::Config;
-use crate::db::DbError;
 use crate::ids::ImportId;
 use crate::models::import::{self, Import, ImportState};
 
@@ -80,7 +79,7 @@ async fn walk(bridge: &Bridge, id: ImportId, bar: &ProgressBar) -> Result<Import
         let step = bridge.import_step(Some(id)).await?;
         let import = bridge
             .db
-            .read(move |conn| Ok::<_, DbError>(import::by_id(conn, id)?))
+            .read(move |conn| import::by_id(conn, id))
             .await?
             .context("the import has been removed")?;
         // WeChat's count may be behind the list.

@@ -8,7 +8,6 @@ use super::context;
 use crate::bridge::accounts::keys::Scope;
 use crate::cli::terminal::{say, tell};
 use crate::config::Config;
-use crate::db::DbError;
 use crate::ids::ApiKeyId;
 use crate::models::api_key;
 
@@ -55,7 +54,7 @@ pub(super) async fn run(config: Config, command: Command) -> Result<()> {
             let project = context::find_project(&bridge, project.as_deref()).await?;
             let keys = bridge
                 .db
-                .read(move |conn| Ok::<_, DbError>(api_key::list(conn, project.id)?))
+                .read(move |conn| api_key::list(conn, project.id))
                 .await?;
             if keys.is_empty() {
                 context::tell_empty(&bridge, "keys of this project");

@@ -6,7 +6,7 @@ use clap::Subcommand;
 use super::context;
 use crate::cli::terminal::say;
 use crate::config::Config;
-use crate::db::DbError;
+use crate::db::QueryResult;
 use crate::models::project;
 
 #[derive(Debug, Subcommand)]
@@ -34,9 +34,9 @@ pub(super) async fn run(config: Config, command: Command) -> Result<()> {
             let shown = name.clone();
             let added = bridge
                 .db
-                .write(move |conn| {
+                .write(move |conn| -> QueryResult<_> {
                     if project::by_name(conn, &name)?.is_some() {
-                        return Ok::<_, DbError>(None);
+                        return Ok(None);
                     }
                     Ok(Some(project::create(conn, &name, now)?))
                 })
@@ -47,10 +47,7 @@ pub(super) async fn run(config: Config, command: Command) -> Result<()> {
             }
         }
         Command::List => {
-            let projects = bridge
-                .db
-                .read(|conn| Ok::<_, DbError>(project::list(conn)?))
-                .await?;
+            let projects = bridge.db.read(project::list).await?;
             if projects.is_empty() {
                 context::tell_empty(&bridge, "projects");
             }

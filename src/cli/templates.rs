@@ -12,7 +12,7 @@ use crate::bridge::accounts::OpenAccount;
 use crate::bridge::templates::{Library, Naming, Synced};
 use crate::cli::terminal::{say, tell};
 use crate::config::Config;
-use crate::db::DbError;
+use crate::db::QueryResult;
 use crate::ids::ProjectId;
 use crate::models::account::template::{self, Template};
 use crate::models::account::template_sync;
@@ -90,7 +90,7 @@ async fn list(bridge: &Bridge, app_id: Option<&str>) -> Result<()> {
         context::tell_empty(bridge, "accounts");
     }
     for (project, accounts) in projects {
-        let told = bridge.db.snapshot(move |conn| {
+        let told = bridge.db.snapshot(move |conn| -> QueryResult<_> {
             let naming = Naming::of(conn, project)?;
             let mut lines = Vec::new();
             for account in &accounts {
@@ -107,7 +107,7 @@ async fn list(bridge: &Bridge, app_id: Option<&str>) -> Result<()> {
                     lines.push(format!("{name}: {}: {}", problem.field, problem.detail));
                 }
             }
-            Ok::<_, DbError>(lines)
+            Ok(lines)
         });
         for line in told.await? {
             say!("{line}");

@@ -7,10 +7,11 @@
 
 use chrono::NaiveDateTime;
 use diesel::sql_types::Text;
-use diesel::{QueryResult, QueryableByName, RunQueryDsl, sql_query};
+use diesel::{QueryableByName, sql_query};
 use serde::{Serialize, Serializer};
 
-use super::{Backend, Conn, Engine};
+use super::prelude::{QueryResult, RunQueryDsl as _};
+use super::{Backend, Conn, DbError, Engine};
 
 /// The type of a column of the rows.
 #[derive(Clone, Copy, Debug)]
@@ -109,8 +110,7 @@ impl Kind {
 }
 
 fn json<R: Serialize>(rows: &[R]) -> QueryResult<String> {
-    serde_json::to_string(rows)
-        .map_err(|error| diesel::result::Error::SerializationError(error.into()))
+    serde_json::to_string(rows).map_err(DbError::not_json)
 }
 
 /// Writes a timestamp as Diesel stores it in SQLite, so that both ways of writing compare alike.

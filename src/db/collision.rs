@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use diesel::result::{DatabaseErrorKind, Error};
 
+use super::DbError;
+
 /// How often a transaction is tried at most.
 const TRIES: u32 = 4;
 /// The longest pause before another try: whoever collides again should not do so in step.
@@ -26,10 +28,10 @@ pub(super) fn note(error: &Error) {
 }
 
 /// The failure of a transaction that finds itself overtaken by another one, and is to be repeated.
-pub(crate) fn overtaken() -> Error {
+pub(crate) fn overtaken() -> DbError {
     COLLIDED.set(true);
     let message = "overtaken by another transaction".to_owned();
-    Error::DatabaseError(DatabaseErrorKind::SerializationFailure, Box::new(message))
+    Error::DatabaseError(DatabaseErrorKind::SerializationFailure, Box::new(message)).into()
 }
 
 fn is_collision(error: &Error) -> bool {

@@ -4,11 +4,12 @@ use std::time::{Duration, Instant};
 
 use diesel::connection::{AnsiTransactionManager, SimpleConnection, TransactionManager};
 use diesel::r2d2::{ManageConnection, R2D2Connection};
-use diesel::{Connection as _, ConnectionError, PgConnection, QueryResult, SqliteConnection};
+use diesel::{Connection as _, ConnectionError, PgConnection, SqliteConnection};
 
 use super::engine::{DatabaseUrl, Engine};
-use super::error::{Cause, cause_of};
+use super::error::{Cause, DbError, cause_of};
 use super::health::Health;
+use super::prelude::QueryResult;
 
 /// WAL lets readers go on while one writes; synchronous=FULL flushes at every commit, because a
 /// callback is acknowledged only when its event is durable. A checkpoint copies each changed page
@@ -128,19 +129,28 @@ impl Conn {
         }
     }
 
+    /// Whether the database answers on this connection.
+    ///
+    /// # Errors
+    /// If it does not.
+    pub fn ping(&mut self) -> QueryResult<()> {
+        Ok(R2D2Connection::ping(self)?)
+    }
+
     /// Runs `work` in one transaction. On SQLite the write lock is taken first: a transaction
     /// that reads and then finds another writer ahead of it could only fail.
     pub(super) fn in_transaction<T, E, F>(&mut self, work: F) -> Result<T, E>
     where
-        E: From<diesel::result::Error>,
+        E: From<DbError>,
         F: FnOnce(&mut Self) -> Result<T, E>,
     {
         match self {
-            Self::Postgres(inner) => AnsiTransactionManager::begin_transaction(inner)?,
+            Self::Postgres(inner) => AnsiTransactionManager::begin_transaction(inner),
             Self::Sqlite(inner) => {
-                AnsiTransactionManager::begin_transaction_sql(inner, "BEGIN IMMEDIATE")?;
+                AnsiTransactionManager::begin_transaction_sql(inner, "BEGIN IMMEDIATE")
             }
         }
+        .map_err(DbError::from)?;
         self.complete(work)
     }
 
@@ -148,32 +158,31 @@ impl Conn {
     /// transactions do so by themselves; one that only reads takes no lock that a writer waits for.
     pub(super) fn in_snapshot<T, E, F>(&mut self, work: F) -> Result<T, E>
     where
-        E: From<diesel::result::Error>,
+        E: From<DbError>,
         F: FnOnce(&mut Self) -> Result<T, E>,
     {
         const SNAPSHOT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
         match self {
-            Self::Postgres(inner) => {
-                AnsiTransactionManager::begin_transaction_sql(inner, SNAPSHOT)?;
-            }
-            Self::Sqlite(inner) => AnsiTransactionManager::begin_transaction_sql(inner, "BEGIN")?,
+            Self::Postgres(inner) => AnsiTransactionManager::begin_transaction_sql(inner, SNAPSHOT),
+            Self::Sqlite(inner) => AnsiTransactionManager::begin_transaction_sql(inner, "BEGIN"),
         }
+        .map_err(DbError::from)?;
         self.complete(work)
     }
 
     fn complete<T, E, F>(&mut self, work: F) -> Result<T, E>
     where
-        E: From<diesel::result::Error>,
+        E: From<DbError>,
         F: FnOnce(&mut Self) -> Result<T, E>,
     {
         match work(self) {
             Ok(value) => {
-                Manage::commit_transaction(self)?;
+                Manage::commit_transaction(self).map_err(DbError::from)?;
                 Ok(value)
             }
             Err(error) => {
                 // The first error says more than a failed rollback would.
-                let _: QueryResult<()> = Manage::rollback_transaction(self);
+                let _: diesel::QueryResult<()> = Manage::rollback_transaction(self);
                 Err(error)
             }
         }
@@ -216,7 +225,7 @@ impl ManageConnection for Manager {
     }
 
     fn is_valid(&self, connection: &mut Conn) -> Result<(), Self::Error> {
-        connection.ping().map_err(diesel::r2d2::Error::QueryError)
+        R2D2Connection::ping(connection).map_err(diesel::r2d2::Error::QueryError)
     }
 
     fn has_broken(&self, connection: &mut Conn) -> bool {

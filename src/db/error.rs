@@ -133,6 +133,17 @@ impl DbError {
         }
     }
 
+    /// What could not be written as JSON.
+    pub(crate) fn not_json(error: serde_json::Error) -> Self {
+        Self::Query(Error::SerializationError(error.into()))
+    }
+
+    /// Whether a row was to be stored that is there already.
+    pub fn is_duplicate(&self) -> bool {
+        let duplicate = DatabaseErrorKind::UniqueViolation;
+        matches!(self, Self::Query(Error::DatabaseError(kind, _)) if *kind == duplicate)
+    }
+
     /// Whether the same may work later, without anybody changing what is asked for.
     pub fn may_pass(&self) -> bool {
         !matches!(self.cause(), Cause::Data | Cause::Unclear)

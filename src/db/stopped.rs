@@ -36,12 +36,12 @@ impl Db {
         if self.engine() == Engine::Sqlite {
             return Ok(0);
         }
-        self.read(move |conn| {
+        self.read(move |conn| -> Result<_, DbError> {
             let Conn::Postgres(conn) = conn else {
                 return Ok(0);
             };
             let query = sql_query(END).bind::<Double, _>(waited.as_secs_f64());
-            Ok::<_, DbError>(query.get_result::<Ended>(conn)?.ended)
+            Ok(query.get_result::<Ended>(conn)?.ended)
         })
         .await
     }

@@ -11,8 +11,8 @@ pub mod template_sync;
 pub mod unionid_move;
 use std::collections::HashMap;
 
+use crate::db::prelude::*;
 use chrono::NaiveDateTime;
-use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::db::schema::{accounts, webhooks};

@@ -12,8 +12,8 @@ mod spend;
 mod standing;
 mod stated;
 
+use crate::db::prelude::*;
 use chrono::NaiveDateTime;
-use diesel::prelude::*;
 
 use crate::db::{Conn, schema::credits, schema::identities, text_enum};
 use crate::ids::{AccountId, CreditId, IdentityId, ProjectId};

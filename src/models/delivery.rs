@@ -25,8 +25,8 @@ mod withdrawn;
 
 use std::borrow::Cow;
 
+use crate::db::prelude::*;
 use chrono::NaiveDateTime;
-use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::db::batch::maybe_timestamp;

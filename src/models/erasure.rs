@@ -8,8 +8,8 @@ mod person;
 mod subject;
 mod texts;
 
+use crate::db::prelude::*;
 use chrono::NaiveDateTime;
-use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::BigInt;
 

@@ -6,8 +6,8 @@ mod search;
 mod time;
 mod wipe;
 
+use crate::db::prelude::*;
 use chrono::NaiveDateTime;
-use diesel::prelude::*;
 
 use crate::db::schema::events;
 use crate::ids::{AccountId, EventId, IdentityId};

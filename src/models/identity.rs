@@ -11,8 +11,8 @@ mod roster;
 pub mod unionid_change;
 pub mod windows;
 
+use crate::db::prelude::*;
 use chrono::NaiveDateTime;
-use diesel::prelude::*;
 
 use crate::db::{Conn, schema::identities, text_enum};
 use crate::ids::{AccountId, IdentityId, ProjectId};

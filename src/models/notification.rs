@@ -1,8 +1,8 @@
 //! Notifications: requests to notify, as accepted.
 
 pub mod message_type;
+use crate::db::prelude::*;
 use chrono::NaiveDateTime;
-use diesel::prelude::*;
 
 use crate::db::{Conn, on_engine, schema::notifications};
 use crate::ids::{NotificationId, ProjectId};

@@ -1,7 +1,7 @@
 //! Projects: one unionid scope each.
 
+use crate::db::prelude::*;
 use chrono::NaiveDateTime;
-use diesel::prelude::*;
 use serde::Serialize;
 
 use crate::db::{Conn, on_engine, schema::projects};

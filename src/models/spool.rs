@@ -2,10 +2,10 @@
 //! the accounts that open them. It has tables of its own and no migrations: what is in it is an AppID,
 //! an event as it would have been stored, and the settings of accounts as JSON, their secrets sealed.
 
+use crate::db::prelude::*;
 use chrono::NaiveDateTime;
 use diesel::connection::{DefaultLoadingMode, SimpleConnection as _};
 use diesel::dsl::{exists, select};
-use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Nullable, Timestamp};
 use diesel::{SqliteConnection, sql_query};
 
@@ -124,7 +124,7 @@ pub struct Fill {
 
 /// Makes the tables.
 pub fn prepare(conn: &mut Conn) -> QueryResult<()> {
-    file(conn)?.batch_execute(TABLES)
+    Ok(file(conn)?.batch_execute(TABLES)?)
 }
 
 /// Keeps events; one that is there already stays as it is.
@@ -160,7 +160,7 @@ pub fn oldest(
     let mut found: Vec<Kept> = Vec::new();
     let mut left = bytes;
     // Read one by one: what is over is not read.
-    for kept in query.load_iter::<Kept, DefaultLoadingMode>(conn)? {
+    for kept in diesel::RunQueryDsl::load_iter::<Kept, DefaultLoadingMode>(query, conn)? {
         let kept = kept?;
         let fits = left.checked_sub(kept.body.len());
         if fits.is_none() && !found.is_empty() {
@@ -243,7 +243,7 @@ fn bytes(conn: &mut SqliteConnection) -> QueryResult<i64> {
 pub fn shrink(conn: &mut Conn) -> QueryResult<()> {
     let conn = file(conn)?;
     conn.batch_execute("VACUUM")?;
-    conn.batch_execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    Ok(conn.batch_execute("PRAGMA wal_checkpoint(TRUNCATE)")?)
 }
 
 /// The accounts as they were last read; one that a newer version has written and this one cannot read is
@@ -280,8 +280,8 @@ pub fn set_accounts(conn: &mut Conn, accounts: &[Account]) -> QueryResult<()> {
 fn file(conn: &mut Conn) -> QueryResult<&mut SqliteConnection> {
     match conn {
         Conn::Sqlite(conn) => Ok(conn),
-        Conn::Postgres(_) => Err(diesel::result::Error::QueryBuilderError(
-            "a spool is an SQLite file".into(),
-        )),
+        Conn::Postgres(_) => {
+            Err(diesel::result::Error::QueryBuilderError("a spool is an SQLite file".into()).into())
+        }
     }
 }

@@ -9,8 +9,8 @@ mod reach;
 mod tags;
 pub mod undone_binding;
 
+use crate::db::prelude::*;
 use chrono::NaiveDateTime;
-use diesel::prelude::*;
 
 use crate::db::{Conn, on_engine, schema::staff};
 use crate::ids::{ProjectId, StaffRowId};

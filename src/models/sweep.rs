@@ -1,10 +1,9 @@
 //! Marks that are moved: how far walks have come, and when this installation last wrote anything.
 
-use diesel::QueryResult;
-use diesel::RunQueryDsl as _;
+use crate::db::prelude::RunQueryDsl as _;
 use diesel::sql_query;
 
-use crate::db::Conn;
+use crate::db::{Conn, QueryResult};
 
 /// Writes a row that nobody reads, to see whether one can be written.
 pub fn mark_ready(conn: &mut Conn, seconds: i64) -> QueryResult<()> {

@@ -7,8 +7,8 @@
 
 use std::collections::HashMap;
 
+use crate::db::prelude::*;
 use diesel::QueryableByName;
-use diesel::prelude::*;
 use diesel::query_builder::{BoxedSqlQuery, SqlQuery};
 use diesel::sql_query;
 use diesel::sql_types::{BigInt, Nullable, Text};

@@ -7,8 +7,8 @@ mod turn;
 
 use std::collections::HashMap;
 
+use crate::db::prelude::*;
 use chrono::NaiveDateTime;
-use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::BigInt;
 

@@ -234,12 +234,6 @@ impl From<DbError> for Problem {
     }
 }
 
-impl From<diesel::result::Error> for Problem {
-    fn from(error: diesel::result::Error) -> Self {
-        DbError::from(error).into()
-    }
-}
-
 impl From<AccountError> for Problem {
     fn from(error: AccountError) -> Self {
         match error {

@@ -137,7 +137,7 @@ impl Keys {
                     scopes: &scopes,
                     created_at: now,
                 };
-                Ok::<_, DbError>(api_key::create(conn, &row)?)
+                api_key::create(conn, &row)
             })
             .await?;
         Ok((SecretString::from(key), stored))
@@ -164,7 +164,7 @@ impl Keys {
         let stored = match known {
             Some(entry) if entry.read.is_fresh(now) => return Ok(Some(entry.caller)),
             Some(_) => {
-                let look = move |conn: &mut Conn| Ok::<_, DbError>(api_key::by_hash(conn, &hash)?);
+                let look = move |conn: &mut Conn| api_key::by_hash(conn, &hash);
                 self.db.read(look).await?
             }
             None => self.strangers.look_up(hash, read).await?,
@@ -194,7 +194,7 @@ impl Keys {
         let now = self.clock.now();
         let revoked = self
             .db
-            .write(move |conn| Ok::<_, DbError>(api_key::revoke(conn, id, now)?))
+            .write(move |conn| api_key::revoke(conn, id, now))
             .await?;
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         known.retain(|_, entry| entry.caller.key_id != id);

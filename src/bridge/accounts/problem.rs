@@ -4,7 +4,7 @@
 use super::OpenAccount;
 use crate::bridge::webhooks::outbox;
 use crate::clock::Clock;
-use crate::db::{Db, DbError};
+use crate::db::Db;
 use crate::metrics;
 use crate::models::account::{self, Problem};
 use crate::wechat::error::{ApiError, CallError, TOKEN_CALL};
@@ -25,8 +25,7 @@ pub(in crate::bridge) async fn note(
         // A token is fetched seldom enough to look each time, also for what other processes noted.
         None if call == TOKEN_CALL || account.trouble.ends_with(call) => {
             let id = account.id;
-            let cleared = db
-                .write(move |conn| Ok::<_, DbError>(account::clear_problem_of(conn, id, &[call])?));
+            let cleared = db.write(move |conn| account::clear_problem_of(conn, id, &[call]));
             if let Err(error) = cleared.await {
                 account.trouble.began(call);
                 tracing::warn!(account.app_id = %account.app_id, %error, "account problem not cleared");
@@ -58,7 +57,7 @@ pub(in crate::bridge) async fn keep(
             at: now,
         };
         outbox::alert(conn, (project, id, app_id.as_str()), &problem)?;
-        Ok::<_, DbError>(account::set_problem(conn, id, &problem)?)
+        account::set_problem(conn, id, &problem)
     });
     match noted.await {
         Ok(true) => tracing::error!(

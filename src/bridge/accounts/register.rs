@@ -70,12 +70,6 @@ pub enum RegisterError {
     Db(#[from] DbError),
 }
 
-impl From<diesel::result::Error> for RegisterError {
-    fn from(error: diesel::result::Error) -> Self {
-        Self::Db(error.into())
-    }
-}
-
 impl Bridge {
     /// Adds an account.
     ///
@@ -102,7 +96,7 @@ impl Bridge {
         let (settings, now) = (self.seal(&draft)?, self.clock.now());
         let (changed, lifted) = self
             .db
-            .write(move |conn| {
+            .write(move |conn| -> Result<_, RegisterError> {
                 let known = account::by_app_id(conn, &settings.app_id)?
                     .filter(|known| known.project_id == settings.project_id);
                 let missing = || RegisterError::Missing(settings.app_id.clone());
@@ -110,7 +104,7 @@ impl Bridge {
                 // This may be the fix for what WeChat refused.
                 let lifted = pause::forgive(conn, known.id, now)?;
                 let changed = account::update(conn, known.id, &settings)?.ok_or_else(missing)?;
-                Ok::<_, RegisterError>((changed, lifted))
+                Ok((changed, lifted))
             })
             .await?;
         let resumed = self.resume_after_change(changed.id, lifted).await?;
@@ -127,7 +121,7 @@ impl Bridge {
         let per_second = self.config.profile.refresh_per_second;
         let (mut after, mut place) = (IdentityId(0), 0_u64);
         loop {
-            let planned = self.db.write(move |conn| {
+            let planned = self.db.write(move |conn| -> Result<_, RegisterError> {
                 let ids = identity::unlinked(conn, whose, after, CHUNK)?;
                 let turns: Vec<Turn> = ids
                     .iter()
@@ -142,7 +136,7 @@ impl Bridge {
                     .collect();
                 // Openids of a mini-program stay what they are, unless they were taken for followers.
                 identity::plan(conn, &turns)?;
-                Ok::<_, RegisterError>(turns.last().map(|last| (last.id, turns.len())))
+                Ok(turns.last().map(|last| (last.id, turns.len())))
             });
             match planned.await? {
                 Some((last, asked)) => {

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::budget::{Allowances, used_up};
 use super::renewal::{day, next_midnight};
 use crate::config::Config;
-use crate::db::Conn;
+use crate::db::{Conn, QueryResult};
 use crate::ids::AccountId;
 use crate::models::account::Account;
 use crate::models::account::budget;
@@ -111,7 +111,7 @@ impl Stops {
         config: Arc<Config>,
         accounts: &[Account],
         now: NaiveDateTime,
-    ) -> diesel::QueryResult<Self> {
+    ) -> QueryResult<Self> {
         let ids: Vec<AccountId> = accounts.iter().map(|account| account.id).collect();
         Ok(Self {
             pauses: pause::all(conn)?,

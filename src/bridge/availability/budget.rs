@@ -7,7 +7,7 @@ use chrono::{NaiveDateTime, TimeDelta};
 use super::rate::Rate;
 use super::renewal::{day, end_of};
 use crate::config::{Budget, CallBudgets};
-use crate::db::Conn;
+use crate::db::{Conn, QueryResult};
 use crate::ids::AccountId;
 use crate::models::account::budget::{self, Used, Uses};
 use crate::models::account::pause::{self, Named, Roomy};
@@ -88,7 +88,7 @@ impl Allowances {
         conn: &mut Conn,
         unused: &[Uses],
         now: NaiveDateTime,
-    ) -> diesel::QueryResult<Vec<Named>> {
+    ) -> QueryResult<Vec<Named>> {
         budget::give_back(conn, unused)?;
         // After it, and not with it: whoever stops a call holds its row meanwhile, so one of the two
         // sees what the other has done.
@@ -160,7 +160,7 @@ impl Allowances {
     }
 }
 
-fn note(conn: &mut Conn, lifted: &[Named], now: NaiveDateTime) -> diesel::QueryResult<()> {
+fn note(conn: &mut Conn, lifted: &[Named], now: NaiveDateTime) -> QueryResult<()> {
     for pause in lifted.iter().filter(|pause| pause.is_far(now)) {
         resumption::note(conn, pause.account_id, [pause.reason], now)?;
     }

@@ -4,7 +4,7 @@ use chrono::NaiveDateTime;
 
 use super::renewal::{day, end_of};
 use crate::bridge::retry::{Backoff, jitter};
-use crate::db::Conn;
+use crate::db::{Conn, QueryResult};
 use crate::metrics;
 use crate::models::account::pause::{self, Named, NewPause, PauseKind};
 use crate::models::account::resumption;
@@ -40,7 +40,7 @@ pub(crate) fn set(
     conn: &mut Conn,
     rows: &[NewPause],
     now: NaiveDateTime,
-) -> diesel::QueryResult<Vec<Named>> {
+) -> QueryResult<Vec<Named>> {
     let before = pause::of_other_reasons(conn, rows)?;
     pause::set(conn, rows)?;
     for pause in before.iter().filter(|pause| pause.is_far(now)) {

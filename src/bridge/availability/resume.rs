@@ -6,7 +6,7 @@ use chrono::NaiveDateTime;
 
 use crate::bridge::Bridge;
 use crate::bridge::accounts::AccountError;
-use crate::db::{Conn, DbError, ROUND};
+use crate::db::{Conn, DbError, QueryResult, ROUND};
 use crate::ids::{AccountId, ProjectId};
 use crate::models::account::pause::{self, Named, PauseReason, Resumed};
 use crate::models::account::{self, resumption};
@@ -23,10 +23,10 @@ impl Bridge {
         app_id: &str,
     ) -> Result<Option<Resumed>, AccountError> {
         let (app_id, now) = (app_id.to_owned(), self.clock.now());
-        let lifted = self.db.write(move |conn| {
+        let lifted = self.db.write(move |conn| -> QueryResult<_> {
             let found = account::by_app_id(conn, &app_id)?;
             let Some(found) = found.filter(|found| found.project_id == project) else {
-                return Ok::<_, DbError>(None);
+                return Ok(None);
             };
             let lifted = pause::clear(conn, found.id)?;
             resumption::note(conn, found.id, PauseReason::ALL.iter().copied(), now)?;
@@ -106,7 +106,7 @@ fn round(
     account: AccountId,
     words: &HashSet<PauseReason>,
     now: NaiveDateTime,
-) -> diesel::QueryResult<usize> {
+) -> QueryResult<usize> {
     // One at a time: what another round has in hand is passed over, and may come to nothing.
     let mut noted = resumption::hold(conn, account)?;
     noted.retain(|one| words.contains(&one.reason));

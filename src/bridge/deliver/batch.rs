@@ -17,7 +17,7 @@ use crate::bridge::availability::pause::{Pause, tell_set};
 use crate::bridge::planning::prepared::Editions;
 use crate::bridge::routes::{Channel, Repeat};
 use crate::config;
-use crate::db::DbError;
+use crate::db::QueryResult;
 use crate::ids::{AccountId, DeliveryId};
 use crate::models::account::budget::{self, Used, Uses};
 use crate::models::account::pause::{self, AccountPause, Named, NewPause};
@@ -131,7 +131,7 @@ impl Bridge {
         let claimed = self
             .db
             .write_then(
-                move |conn| {
+                move |conn| -> Result<_, DeliverError> {
                     let mut due = delivery::claim_due(conn, &claim)?;
                     let claimed = due.len();
                     let notifications = ready.gather(conn, due.iter().map(Due::edition))?;
@@ -147,12 +147,12 @@ impl Bridge {
                     }
                     batch.claimed = claimed;
                     batch.is_replanned = reconsidered.replanned > 0;
-                    Ok::<_, DeliverError>((batch, wanted, order, reconsidered))
+                    Ok((batch, wanted, order, reconsidered))
                 },
                 // Whoever counts holds up all who send from this account, so nothing else is held
                 // meanwhile, and it is over with the statement.
                 |conn, (batch, wanted, order, reconsidered)| {
-                    let used = budget::reserve(conn, &wanted).map_err(DbError::from);
+                    let used = budget::reserve(conn, &wanted);
                     Ok((batch, wanted, order, reconsidered, used))
                 },
             )
@@ -216,10 +216,10 @@ impl Bridge {
         self.uncount(order.lane, &order.allowances, unused).await;
         if !short.is_empty() {
             let (stopped, order_of) = (order.stop(short), order.lane);
-            let stopped = self.db.write_once(move |conn| {
+            let stopped = self.db.write_once(move |conn| -> Result<_, DeliverError> {
                 let stopped = stopped.set(conn)?;
                 let now_paused = pause::of_account(conn, order_of)?;
-                Ok::<_, DeliverError>((stopped, now_paused))
+                Ok((stopped, now_paused))
             });
             let (stopped, now_paused) = stopped.await?;
             batch.held.extend(stopped.held);
@@ -236,9 +236,7 @@ impl Bridge {
             return Ok(batch);
         }
         let rows = order.given_back(&mut batch, &back);
-        let released = self
-            .db
-            .write(move |conn| Ok::<_, DeliverError>(delivery::release(conn, &rows)?));
+        let released = self.db.write(move |conn| delivery::release(conn, &rows));
         released.await?;
         Ok(batch)
     }
@@ -254,8 +252,8 @@ impl Bridge {
         let allowances = allowances.clone();
         let now = self.clock.now();
         let given = self.db.write_then(
-            |_| Ok::<_, DbError>(()),
-            move |conn, ()| Ok(allowances.give_back(conn, &unused, now)?),
+            |_| -> QueryResult<_> { Ok(()) },
+            move |conn, ()| allowances.give_back(conn, &unused, now),
         );
         match given.await {
             Ok(lifted) => self.resume_lifted(lane, &lifted),

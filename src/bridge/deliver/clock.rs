@@ -18,9 +18,9 @@ impl Bridge {
         let went_back = match self.lanes.last_seen() {
             Some(before) => now + AHEAD < before,
             None => {
-                let look = self.db.read(move |conn| {
-                    Ok::<_, DeliverError>(delivery::is_ahead(conn, now + AHEAD)?)
-                });
+                let look = self
+                    .db
+                    .read(move |conn| delivery::is_ahead(conn, now + AHEAD));
                 look.await?
             }
         };
@@ -37,12 +37,12 @@ impl Bridge {
         let lease = seconds(self.config.deliver.lease_seconds);
         let turn = lane::lease(self.config.webhooks.timeouts().1);
         // As many as there are accounts, endpoints and walks.
-        let few = self.db.write(move |conn| {
+        let few = self.db.write(move |conn| -> Result<_, DeliverError> {
             delivery::forget_pauses(conn, now + AHEAD)?;
             import::hasten_all(conn, now)?;
             template_sync::hasten_all(conn, now)?;
             webhook::forget_rests(conn, now, turn)?;
-            Ok::<_, DeliverError>(())
+            Ok(())
         });
         few.await?;
         let hastened = self

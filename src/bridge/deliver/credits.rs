@@ -3,12 +3,11 @@
 use std::collections::BTreeMap;
 
 use chrono::NaiveDateTime;
-use diesel::QueryResult;
 
 use super::failure::Failure;
 use super::permits::Permit;
 use super::send::Done;
-use crate::db::Conn;
+use crate::db::{Conn, QueryResult};
 use crate::ids::{CreditEntryId, IdentityId};
 use crate::models::credit::{self, Refusal};
 use crate::models::delivery::Due;

@@ -189,9 +189,9 @@ impl Bridge {
             return Ok(());
         }
         let ids: Vec<WebhookId> = ids.into_iter().collect();
-        let found = self.db.read(move |conn| {
+        let found = self.db.read(move |conn| -> Result<_, DeliverError> {
             let found = webhook::by_ids(conn, &ids)?;
-            Ok::<_, DeliverError>(found)
+            Ok(found)
         });
         for webhook in found.await? {
             let secrets = manage::secrets(&self.vault, &webhook, now).unwrap_or_else(|error| {

@@ -4,14 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{NaiveDateTime, TimeDelta};
-use diesel::QueryResult;
 
 use super::failure::{Failure, Said};
 use super::send::Done;
 use crate::bridge::accounts::OpenAccount;
 use crate::bridge::routes::{Channel, Route};
 use crate::bridge::webhooks::outbox::{self, RouteAlert};
-use crate::db::Conn;
+use crate::db::{Conn, QueryResult};
 use crate::models::account::refusal_mark::{self, Addressed, Refused};
 use crate::models::account::template_sync;
 use crate::models::delivery::Due;

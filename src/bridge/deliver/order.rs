@@ -15,7 +15,7 @@ use crate::bridge::availability::rate::Rate;
 use crate::bridge::availability::renewal::next_midnight;
 use crate::bridge::planning::prepared::Editions;
 use crate::bridge::retry::jitter;
-use crate::db::Conn;
+use crate::db::{Conn, QueryResult};
 use crate::ids::{AccountId, DeliveryId};
 use crate::models::account::budget::{self, Used, Uses};
 use crate::models::account::pause::{AccountPause, Named, NewPause, PauseKind, PauseReason};
@@ -68,7 +68,7 @@ pub(super) struct Stopped {
 impl Stop {
     /// Stops the calls whose budget is used up without what others had only wished for, as that is known
     /// while their rows are held.
-    pub(super) fn set(self, conn: &mut Conn) -> diesel::QueryResult<Stopped> {
+    pub(super) fn set(self, conn: &mut Conn) -> QueryResult<Stopped> {
         let mut stopped = Stopped::default();
         for (beyond, most, row) in self.calls {
             let Beyond { call, day, ids } = beyond;

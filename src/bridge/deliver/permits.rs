@@ -6,7 +6,6 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{NaiveDateTime, TimeDelta};
-use diesel::QueryResult;
 
 use super::send::Done;
 use super::{DeliverError, Gathered};
@@ -15,7 +14,7 @@ use crate::bridge::availability::pause::Pause;
 use crate::bridge::routes::{Permission, Repeat, Route};
 use crate::bridge::token::TokenError;
 use crate::bridge::windows::rules;
-use crate::db::Conn;
+use crate::db::{Conn, QueryResult};
 use crate::ids::{AccountId, CreditEntryId, DeliveryId, IdentityId};
 use crate::models::credit::{self, Wanted};
 use crate::models::delivery::{self, Begin, Due};
@@ -321,7 +320,7 @@ impl Bridge {
         let now = claimed_at.and_utc().timestamp();
         let rules = rules(&self.config.customer);
         self.db
-            .write(move |conn| Ok::<_, DeliverError>(needs.take(conn, &rules, now)?))
+            .write(move |conn| -> Result<_, DeliverError> { Ok(needs.take(conn, &rules, now)?) })
             .await
     }
 }

@@ -25,12 +25,6 @@ const OVERDUE_BATCH: i64 = 2_000;
 #[error(transparent)]
 pub struct ReceiptError(#[from] DbError);
 
-impl From<diesel::result::Error> for ReceiptError {
-    fn from(error: diesel::result::Error) -> Self {
-        Self(error.into())
-    }
-}
-
 impl Bridge {
     /// Joins one batch of receipts to their deliveries.
     ///
@@ -45,7 +39,7 @@ impl Bridge {
             .unwrap_or(TimeDelta::MAX);
         let cache = Arc::clone(&self.notifications);
         let consent_wait = self.config.deliver.consent_wait();
-        let settle = self.db.write(move |conn| {
+        let settle = self.db.write(move |conn| -> Result<_, ReceiptError> {
             let settled = receipt::settle(conn, now, give_up, BATCH)?;
             let stuck: Vec<Stuck> = settled.failed().map(stuck).collect();
             let held = fallback::hold(conn, &stuck)?;
@@ -54,7 +48,7 @@ impl Bridge {
             outbox::ended(conn, &settled.ids(), now)?;
             let failed: Vec<_> = settled.failed().map(|failed| failed.id).collect();
             let ends = delivery::ends(conn, &failed)?;
-            Ok::<_, ReceiptError>((settled, moved, ends))
+            Ok((settled, moved, ends))
         });
         let (settled, moved, ends) = settle.await?;
         let arrived = settled.closed.len() - settled.failed().count();
@@ -89,17 +83,17 @@ impl Bridge {
             return Ok(Step::Idle);
         };
         // Looked at first, because a write transaction is one of many and this is mostly idle.
-        let waiting = self.db.read(move |conn| {
-            Ok::<_, ReceiptError>(delivery::has_overdue(conn, sent_before, now)?)
-        });
+        let waiting = self
+            .db
+            .read(move |conn| delivery::has_overdue(conn, sent_before, now));
         if !waiting.await? {
             return Ok(Step::Idle);
         }
-        let overdue = self.db.write(move |conn| {
+        let overdue = self.db.write(move |conn| -> Result<_, ReceiptError> {
             let overdue = delivery::close_overdue(conn, sent_before, now, OVERDUE_BATCH)?;
             outbox::ended(conn, &overdue.closed, now)?;
             let ends = delivery::ends(conn, &overdue.closed)?;
-            Ok::<_, ReceiptError>((overdue, ends))
+            Ok((overdue, ends))
         });
         let (overdue, ends) = overdue.await?;
         self.ended(ends);

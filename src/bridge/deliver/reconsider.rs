@@ -5,7 +5,6 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use chrono::{NaiveDateTime, TimeDelta};
-use diesel::QueryResult;
 
 use super::book::lost;
 use crate::bridge::Bridge;
@@ -15,7 +14,7 @@ use crate::bridge::planning::planner::{Considered, Sender};
 use crate::bridge::planning::prepared::{Editions, Ready};
 use crate::bridge::planning::senders::{known_accounts, senders};
 use crate::bridge::webhooks::outbox;
-use crate::db::Conn;
+use crate::db::{Conn, QueryResult};
 use crate::ids::{DeliveryId, ProjectId};
 use crate::models::delivery::attempt;
 use crate::models::delivery::{

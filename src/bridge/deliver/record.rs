@@ -17,7 +17,7 @@ use crate::bridge::availability::budget::Allowances;
 use crate::bridge::availability::pause;
 use crate::bridge::planning::fallback;
 use crate::bridge::webhooks::outbox;
-use crate::db::{Cause, Conn, DbError};
+use crate::db::{Cause, Conn, DbError, QueryResult};
 use crate::ids::{AccountId, NotificationId};
 use crate::metrics;
 use crate::models::account::budget::Uses;
@@ -59,7 +59,7 @@ impl Record {
     }
 
     /// Whether it is stored already: a commit may have been made whose answer was lost.
-    fn is_stored(&self, conn: &mut Conn) -> diesel::QueryResult<bool> {
+    fn is_stored(&self, conn: &mut Conn) -> QueryResult<bool> {
         match self.book.attempts.first() {
             Some(first) => attempt::is_stored(conn, first),
             // What was not tried leaves its claims: they are there until this is stored, or until
@@ -292,7 +292,7 @@ fn wake_receipts(conn: &mut Conn, record: &Record) -> usize {
 }
 
 /// What follows for the pauses of the account.
-fn pauses(conn: &mut Conn, record: &Record, now: NaiveDateTime) -> diesel::QueryResult<Changed> {
+fn pauses(conn: &mut Conn, record: &Record, now: NaiveDateTime) -> QueryResult<Changed> {
     let verdict = &record.verdict;
     let mut over = HashSet::new();
     // Mostly there is neither, and others need not wait.

@@ -132,13 +132,13 @@ impl Bridge {
             .map(delivery::Going::of)
             .collect();
         let endpoints = gathered.endpoints.ids();
-        let look = self.db.snapshot(move |conn| {
+        let look = self.db.snapshot(move |conn| -> Result<_, DeliverError> {
             let withdrawn = delivery::withdrawn(conn, &going)?;
             let endpoints = match endpoints.is_empty() {
                 true => Vec::new(),
                 false => webhook::by_ids(conn, &endpoints)?,
             };
-            Ok::<_, DeliverError>((withdrawn, endpoints))
+            Ok((withdrawn, endpoints))
         });
         let (withdrawn, endpoints) = look.await?;
         let moved = batch.due.iter().filter(|due| {

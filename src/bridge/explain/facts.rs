@@ -18,7 +18,7 @@ use crate::bridge::routes::{Channel, Route};
 use crate::bridge::templates::{Library, RouteProblem};
 use crate::bridge::windows;
 use crate::config::Config;
-use crate::db::Conn;
+use crate::db::{Conn, QueryResult};
 use crate::ids::{AccountId, DeliveryId, IdentityId, NotificationId, ProjectId};
 use crate::models::account::refusal_mark::{self, SwitchedOff};
 use crate::models::account::template;
@@ -206,7 +206,7 @@ fn standings(
     reach: &[ReachRow],
     leads: &[Lead],
     (rules, now): (&Rules, NaiveDateTime),
-) -> diesel::QueryResult<Credits> {
+) -> QueryResult<Credits> {
     let rows: Vec<&ReachRow> = reach.iter().collect();
     let plans = leads
         .iter()

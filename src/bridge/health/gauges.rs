@@ -5,14 +5,13 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use chrono::NaiveDateTime;
-use diesel::QueryResult;
 
 use crate::bridge::Bridge;
 use crate::bridge::availability::budget::Allowances;
 use crate::bridge::availability::renewal::day;
 use crate::bridge::routes::Channel;
 use crate::config::Budgets;
-use crate::db::{Conn, DbError};
+use crate::db::{Conn, DbError, QueryResult};
 use crate::ids::AccountId;
 use crate::models::account::budget;
 use crate::models::account::pause::{self, AccountPause, PauseKind};
@@ -64,7 +63,7 @@ impl Bridge {
     pub async fn gauges(&self) -> Result<Gauges, DbError> {
         let (now, config) = (self.clock.now(), Arc::clone(&self.config));
         self.db
-            .snapshot(move |conn| Ok(read(conn, &config.budgets, now)?))
+            .snapshot(move |conn| read(conn, &config.budgets, now))
             .await
     }
 }

@@ -7,11 +7,9 @@ use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use diesel::r2d2::R2D2Connection as _;
-
 use super::loops::Loops;
 use crate::clock::Clock;
-use crate::db::{Cause, Db, DbError};
+use crate::db::{Cause, Conn, Db, DbError};
 use crate::models::sweep;
 
 /// How long an answer may take.
@@ -90,7 +88,7 @@ impl Readiness {
         let is_well = match known {
             Some((_, is_well)) => is_well,
             None => {
-                let answer = self.db.read(|conn| Ok::<_, DbError>(conn.ping()?)).await;
+                let answer = self.db.read(Conn::ping).await;
                 answer.map_err(NotReady::Away)?;
                 let is_well = self.takes_a_row(&mut seen).await?;
                 seen.looked = Some((Instant::now(), is_well));
@@ -106,10 +104,7 @@ impl Readiness {
     async fn takes_a_row(&self, seen: &mut Seen) -> Result<bool, NotReady> {
         let (since, mut writing) = seen.writing.take().unwrap_or_else(|| {
             let (db, seconds) = (self.db.clone(), self.clock.unix_seconds());
-            let write = async move {
-                db.write(move |conn| Ok::<_, DbError>(sweep::mark_ready(conn, seconds)?))
-                    .await
-            };
+            let write = async move { db.write(move |conn| sweep::mark_ready(conn, seconds)).await };
             (Instant::now(), tokio::spawn(write))
         });
         match timeout(PATIENCE / 2, &mut writing).await {

@@ -304,7 +304,7 @@ impl Writer {
     fn commit_on(&mut self, mut connection: Conn, events: &[Arc<NewEvent>]) -> Result<(), DbError> {
         self.db
             .write_at_once(&self.runtime, &mut connection, |conn| {
-                self.inserter.insert(conn, events).map_err(DbError::from)
+                self.inserter.insert(conn, events)
             })?;
         // A connection on which a commit failed is not used again.
         self.connection = Some(connection);

@@ -2,10 +2,7 @@
 
 use std::borrow::Borrow;
 
-use diesel::QueryResult;
-use diesel::result::{DatabaseErrorKind, Error};
-
-use crate::db::Conn;
+use crate::db::{Conn, QueryResult};
 use crate::models::event::{self, NewEvent};
 
 /// A smaller batch can afford to look.
@@ -32,7 +29,7 @@ impl Inserter {
     ) -> QueryResult<()> {
         if self.watchful == 0 && events.len() >= LARGE {
             match event::insert_new(conn, events) {
-                Err(Error::DatabaseError(DatabaseErrorKind::UniqueViolation, _)) => {}
+                Err(error) if error.is_duplicate() => {}
                 done => return done.map(drop),
             }
         }

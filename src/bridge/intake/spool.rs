@@ -49,12 +49,6 @@ pub enum SpoolError {
     File(#[from] DbError),
 }
 
-impl From<diesel::result::Error> for SpoolError {
-    fn from(error: diesel::result::Error) -> Self {
-        Self::File(error.into())
-    }
-}
-
 struct Entry {
     event: Spooled,
     kept: oneshot::Sender<bool>,
@@ -101,7 +95,7 @@ impl Spool {
         let file = file.await.map_err(DbError::from)??;
         let accounts = file.write(|conn| {
             spool::prepare(conn)?;
-            Ok::<_, DbError>(spool::accounts(conn)?)
+            spool::accounts(conn)
         });
         let accounts: Vec<Account> = accounts.await?;
         let (queue, incoming) = mpsc::unbounded_channel();
@@ -139,7 +133,7 @@ impl Spool {
         if !self.has_accounts() || self.fails.load(Ordering::Relaxed) {
             return false;
         }
-        let used = self.looks.read(|conn| Ok::<_, DbError>(spool::used(conn)?));
+        let used = self.looks.read(spool::used);
         used.await.is_ok_and(|used| used < self.most)
     }
 
@@ -176,7 +170,7 @@ impl Spool {
         let rows: Vec<Account> = accounts.values().cloned().collect();
         let written = self
             .file
-            .write(move |conn| Ok::<_, DbError>(spool::set_accounts(conn, &rows)?));
+            .write(move |conn| spool::set_accounts(conn, &rows));
         written.await?;
         *self
             .accounts
@@ -233,7 +227,7 @@ impl Spool {
         {
             return Ok(fill);
         }
-        let look = self.looks.read(|conn| Ok::<_, DbError>(spool::fill(conn)?));
+        let look = self.looks.read(spool::fill);
         let fill = look.await?;
         *filled = Some((Instant::now(), fill));
         Ok(fill)

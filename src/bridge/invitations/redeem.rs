@@ -3,10 +3,9 @@
 //! overlooked.
 
 use chrono::NaiveDateTime;
-use diesel::QueryResult;
 
 use crate::bridge::webhooks::outbox;
-use crate::db::Conn;
+use crate::db::{Conn, QueryResult};
 use crate::ids::{AccountId, IdentityId, ProjectId};
 use crate::models::identity::{self, Identity};
 use crate::models::staff::binding::{self, Binding, NewBinding};

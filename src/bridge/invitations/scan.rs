@@ -3,10 +3,9 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, NaiveDateTime};
-use diesel::QueryResult;
 
 use super::redeem::{Place, note, redeem};
-use crate::db::Conn;
+use crate::db::{Conn, QueryResult};
 use crate::ids::{AccountId, IdentityId, ProjectId};
 use crate::models::account::Scope;
 use crate::models::event::Waiting;

@@ -4,7 +4,6 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use chrono::NaiveDateTime;
-use diesel::QueryResult;
 
 use super::NotifyError;
 use crate::bridge::Bridge;
@@ -14,7 +13,7 @@ use crate::bridge::planning::prepared::Prepared;
 use crate::bridge::planning::senders::{KnownAccounts, known_accounts, senders};
 use crate::bridge::routes::{self, FieldError, Manner};
 use crate::config::Customer;
-use crate::db::Conn;
+use crate::db::{Conn, QueryResult};
 use crate::ids::{DeliveryId, NotificationId, ProjectId, VersionId};
 use crate::models::delivery::{self, Again, Delivery, DeliveryState, Filter, StillUnreachable};
 use crate::models::notification::message_type::{self, Version};
@@ -80,11 +79,11 @@ impl Bridge {
         let now = self.clock.now();
         let limit = limit.clamp(1, MAX_RETRIED);
         let customer = self.config.customer.clone();
-        let retried = self.db.write(move |conn| {
+        let retried = self.db.write(move |conn| -> Result<_, NotifyError> {
             let found = delivery::search(conn, project, &filter, limit)?;
             let next = found.next.map(DeliveryId);
             let retried = retry(conn, project, &found.found, even_if_sent, (now, &customer))?;
-            Ok::<_, NotifyError>(Retried {
+            Ok(Retried {
                 last: next,
                 ..retried
             })
@@ -380,11 +379,11 @@ fn ready(
         source,
     };
     let (json, routes_id) = today.routes(notification)?;
-    let usable = || {
+    let usable = || -> Result<_, NotifyError> {
         let routes = routes::parse(json).map_err(in_route)?;
         let senders = senders(accounts, &routes).map_err(in_route)?;
         let prepared = Prepared::stored(notification, json, customer).map_err(in_route)?;
-        Ok::<_, NotifyError>(Ready {
+        Ok(Ready {
             prepared,
             senders,
             routes_id,

@@ -4,7 +4,6 @@
 use std::collections::HashMap;
 
 use chrono::NaiveDateTime;
-use diesel::QueryResult;
 use serde::Serialize;
 
 use super::request::Sound;
@@ -13,7 +12,7 @@ use crate::bridge::people::bind::Whom;
 use crate::bridge::people::consent::Answered;
 use crate::bridge::planning::senders::KnownAccounts;
 use crate::bridge::routes::FieldError;
-use crate::db::Conn;
+use crate::db::{Conn, QueryResult};
 use crate::ids::{AccountId, IdentityId};
 use crate::models::account::AccountKind;
 use crate::models::credit::{self, Said};

@@ -2,6 +2,7 @@
 
 use super::NotifyError;
 use crate::bridge::Bridge;
+use crate::db::QueryResult;
 use crate::ids::{NotificationId, ProjectId};
 use crate::metrics;
 use crate::models::delivery::{self, DeliveryState, Reason};
@@ -20,9 +21,9 @@ impl Bridge {
         id: NotificationId,
     ) -> Result<Option<Vec<(DeliveryState, i64)>>, NotifyError> {
         let (now, gives_places) = (self.clock.now(), self.lanes.has_places());
-        let done = self.db.write(move |conn| {
+        let done = self.db.write(move |conn| -> QueryResult<_> {
             if !notification::cancel(conn, project, id, now)? {
-                return Ok::<_, NotifyError>(None);
+                return Ok(None);
             }
             let cancelled = delivery::cancel(conn, id, now)?;
             let accounts = match cancelled > 0 && gives_places {

@@ -8,7 +8,7 @@ use super::Usable;
 use super::met::Met;
 use crate::bridge::planning::await_consent::Waiting;
 use crate::bridge::planning::decide::{Addressee, Asked, Decision, Known, Reach, decide};
-use crate::db::Conn;
+use crate::db::{Conn, QueryResult};
 use crate::models::delivery::{self, DeliveryState, NewDelivery};
 use crate::models::notification::Notification;
 
@@ -18,7 +18,7 @@ pub(super) fn sight(
     notification: &Notification,
     usable: &Usable,
     whom: &[Addressee<'_>],
-) -> diesel::QueryResult<()> {
+) -> QueryResult<()> {
     let mut reach = Reach::of(conn, notification.project_id, whom.iter().copied())?;
     Met::sight(conn, notification, &usable.accounts, whom, &mut reach)
 }
@@ -30,7 +30,7 @@ pub(super) fn enqueue(
     usable: &Usable,
     met: &mut Met,
     whom: &[Addressee<'_>],
-) -> diesel::QueryResult<()> {
+) -> QueryResult<()> {
     let mut reach = Reach::of(conn, notification.project_id, whom.iter().copied())?;
     Met::sight(conn, notification, &usable.accounts, whom, &mut reach)?;
     let known = reach.known();
@@ -50,7 +50,7 @@ pub(super) fn decided<'a>(
     (met, now): (&mut Met, NaiveDateTime),
     whom: &[Addressee<'a>],
     known: &Known<'a>,
-) -> diesel::QueryResult<Vec<Decision<'a>>> {
+) -> QueryResult<Vec<Decision<'a>>> {
     let asked: Vec<Asked<'a>> = whom
         .iter()
         .filter(|whom| met.is_new(**whom, known))

@@ -2,12 +2,10 @@
 
 use std::collections::HashSet;
 
-use diesel::QueryResult;
-
 use crate::bridge::people::bind::sighting;
 use crate::bridge::planning::decide::{Addressee, Known, Reach, rows_of};
 use crate::bridge::planning::senders::KnownAccounts;
-use crate::db::Conn;
+use crate::db::{Conn, QueryResult};
 use crate::ids::{AccountId, IdentityId};
 use crate::models::account::AccountKind;
 use crate::models::identity::{self, FollowState, ProfileState, Sighting};

@@ -21,7 +21,7 @@ use crate::bridge::planning::route_views::{RouteView, SWITCHED_OFF};
 use crate::bridge::routes::{Channel, Recipient, Route};
 use crate::bridge::templates::Library;
 use crate::config::Config;
-use crate::db::{Conn, DbError};
+use crate::db::{Conn, DbError, QueryResult};
 use crate::ids::{IdentityId, ProjectId};
 use crate::models::account::refusal_mark;
 use crate::models::account::{self, Account};
@@ -105,12 +105,6 @@ impl From<DbError> for Undone {
     }
 }
 
-impl From<diesel::result::Error> for Undone {
-    fn from(error: diesel::result::Error) -> Self {
-        DbError::from(error).into()
-    }
-}
-
 fn look(
     conn: &mut Conn,
     project: ProjectId,
@@ -125,11 +119,17 @@ fn look(
     }
     let (mut met, mut verdicts) = (Met::default(), Vec::new());
     let limits = (CHUNK, most);
-    recipients::in_chunks(conn, project, &request.recipients, limits, |conn, whom| {
-        let some = forecasts(conn, project, &usable, (&mut met, request.times, now), whom)?;
-        verdicts.extend(some);
-        Ok::<_, NotifyError>(())
-    })?;
+    recipients::in_chunks(
+        conn,
+        project,
+        &request.recipients,
+        limits,
+        |conn, whom| -> Result<_, NotifyError> {
+            let some = forecasts(conn, project, &usable, (&mut met, request.times, now), whom)?;
+            verdicts.extend(some);
+            Ok(())
+        },
+    )?;
     let accounts = account::list(conn, project)?;
     let stops = Stops::read(conn, Arc::clone(config), &accounts, now)?;
     let routes = usable.prepared.routes();
@@ -147,7 +147,7 @@ fn forecasts(
     usable: &Usable,
     (met, times, now): (&mut Met, Times, NaiveDateTime),
     whom: &[Addressee<'_>],
-) -> diesel::QueryResult<Vec<Forecast>> {
+) -> QueryResult<Vec<Forecast>> {
     let mut reach = Reach::of(conn, project, whom.iter().copied())?;
     met.imagine(&usable.accounts, whom, &mut reach);
     let known = reach.known();
@@ -174,7 +174,7 @@ fn switched_off(
     conn: &mut Conn,
     decided: &[Decision<'_>],
     senders: &[Sender],
-) -> diesel::QueryResult<HashSet<(IdentityId, String)>> {
+) -> QueryResult<HashSet<(IdentityId, String)>> {
     let sent = decided.iter().filter_map(|one| sent_to(one, senders));
     let people: Vec<IdentityId> = sent.map(|(person, _)| person).collect();
     let off = refusal_mark::switched_off_by(conn, &people)?.into_iter();
@@ -252,7 +252,7 @@ fn templates(
     conn: &mut Conn,
     project: ProjectId,
     prepared: &Prepared,
-) -> diesel::QueryResult<Vec<Warning>> {
+) -> QueryResult<Vec<Warning>> {
     let library = Library::of(conn, project)?;
     let mut problems = library.problems(prepared.routes());
     for (at, route) in prepared.routes().iter().enumerate() {

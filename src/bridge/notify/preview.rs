@@ -58,11 +58,11 @@ impl Bridge {
             check_id(&"staff.id", TextId::StaffId, &staff.id)?;
         }
         let name = request.message_type.clone();
-        let found = self.db.snapshot(move |conn| {
+        let found = self.db.snapshot(move |conn| -> Result<_, NotifyError> {
             let stored = message_type::find(conn, project, &name)?
                 .ok_or(NotifyError::UnknownMessageType(name))?;
             let library = Library::of(conn, project)?;
-            Ok::<_, NotifyError>((stored, known_accounts(conn, project)?, library))
+            Ok((stored, known_accounts(conn, project)?, library))
         });
         let (stored, known, library) = found.await?;
         let in_route = |source| NotifyError::Route {

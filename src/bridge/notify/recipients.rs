@@ -2,7 +2,6 @@
 
 use std::collections::HashSet;
 
-use diesel::QueryResult;
 use serde::Serialize;
 
 use super::people;
@@ -10,7 +9,7 @@ use super::request::{check_id, check_text};
 use crate::bridge::people::bind::Whom;
 use crate::bridge::planning::decide::Addressee;
 use crate::bridge::routes::FieldError;
-use crate::db::Conn;
+use crate::db::{Conn, DbError, QueryResult};
 use crate::ids::text::TextId;
 use crate::ids::{ProjectId, StaffRowId};
 use crate::models::staff::{self, Group};
@@ -103,14 +102,14 @@ pub(super) enum Gone<E> {
     Stopped(E),
 }
 
-impl<E: From<diesel::result::Error>> From<diesel::result::Error> for Gone<E> {
-    fn from(error: diesel::result::Error) -> Self {
+impl<E: From<DbError>> From<DbError> for Gone<E> {
+    fn from(error: DbError) -> Self {
         Self::Stopped(error.into())
     }
 }
 
 /// Goes through the recipients, some at a time.
-pub(super) fn in_chunks<E: From<diesel::result::Error>>(
+pub(super) fn in_chunks<E: From<DbError>>(
     conn: &mut Conn,
     project: ProjectId,
     recipients: &Recipients,

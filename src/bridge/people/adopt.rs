@@ -252,12 +252,6 @@ impl Bridge {
     }
 }
 
-impl From<diesel::result::Error> for AdoptError {
-    fn from(error: diesel::result::Error) -> Self {
-        Self::Db(error.into())
-    }
-}
-
 /// How a transaction that is rolled back ends.
 enum Undone {
     Imagined(Vec<Outcome>),
@@ -266,12 +260,6 @@ enum Undone {
 
 impl From<DbError> for Undone {
     fn from(error: DbError) -> Self {
-        Self::Failed(error.into())
-    }
-}
-
-impl From<diesel::result::Error> for Undone {
-    fn from(error: diesel::result::Error) -> Self {
         Self::Failed(error.into())
     }
 }

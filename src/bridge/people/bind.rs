@@ -2,7 +2,6 @@
 //! of their openids, or their unionid, the binding names.
 
 use chrono::NaiveDateTime;
-use diesel::QueryResult;
 use serde::Serialize;
 use thiserror::Error;
 
@@ -10,7 +9,7 @@ use super::login::LoginError;
 use crate::bridge::Bridge;
 use crate::bridge::accounts::AccountError;
 use crate::bridge::webhooks::outbox;
-use crate::db::{Conn, DbError};
+use crate::db::{Conn, DbError, QueryResult};
 use crate::ids::{AccountId, IdentityId, ProjectId};
 use crate::models::account::AccountKind;
 use crate::models::identity::{self, Identity, ProfileState, Sighting};
@@ -63,12 +62,6 @@ pub enum BindError {
     /// The account cannot be read.
     #[error(transparent)]
     Account(#[from] AccountError),
-}
-
-impl From<diesel::result::Error> for BindError {
-    fn from(error: diesel::result::Error) -> Self {
-        Self::Db(error.into())
-    }
 }
 
 /// What a binding names once it is resolved.
@@ -156,7 +149,7 @@ impl Bridge {
                 let (id, wanted) = (account.id, openid.clone());
                 let known = self
                     .db
-                    .read(move |conn| Ok::<_, BindError>(identity::by_openid(conn, id, &wanted)?))
+                    .read(move |conn| identity::by_openid(conn, id, &wanted))
                     .await?;
                 match known {
                     Some(identity) => Ok(Target::Identity(Box::new(identity))),

@@ -90,12 +90,6 @@ pub enum ReportError {
     Db(#[from] DbError),
 }
 
-impl From<diesel::result::Error> for ReportError {
-    fn from(error: diesel::result::Error) -> Self {
-        Self::Db(error.into())
-    }
-}
-
 impl Bridge {
     /// Takes an answered pop-up of a mini-program down. Returns who answered, and what they allow
     /// now in that mini-program.
@@ -115,13 +109,13 @@ impl Bridge {
         }
         let identity = self.who(project, app_id, &who).await?;
         let (account_id, id) = (identity.account_id, identity.id);
-        let recorded = self.db.write(move |conn| {
+        let recorded = self.db.write(move |conn| -> Result<_, ReportError> {
             let said = answered.said(account_id, id, now);
             let awaited = credit::record(conn, &said, now)?;
             let mut credits = credit::of_identities(conn, &[id])?;
             let named = |id: &String| answered.results.iter().any(|(named, _)| named == id);
             credits.retain(|credit| named(&credit.template_id));
-            Ok::<_, ReportError>((awaited, credits))
+            Ok((awaited, credits))
         });
         let (awaited, credits) = recorded.await?;
         if awaited > 0 {
@@ -150,7 +144,7 @@ impl Bridge {
         let id = account.id;
         let known = self
             .db
-            .read(move |conn| Ok::<_, ReportError>(identity::by_openid(conn, id, &openid)?));
+            .read(move |conn| identity::by_openid(conn, id, &openid));
         known.await?.ok_or(ReportError::UnknownOpenid)
     }
 }

@@ -14,7 +14,7 @@ use thiserror::Error;
 
 use crate::bridge::webhooks::NewsKind;
 use crate::bridge::{Bridge, Step};
-use crate::db::{Conn, DbError};
+use crate::db::{Conn, DbError, QueryResult};
 use crate::ids::{DeliveryId, ErasureId, IdentityId, ProjectId};
 use crate::models::delivery;
 use crate::models::erasure::{self, Cause, Erasure, ErasureState, Phase, Subject};
@@ -53,12 +53,6 @@ pub enum EraseError {
     /// The database did not do it.
     #[error(transparent)]
     Db(#[from] DbError),
-}
-
-impl From<diesel::result::Error> for EraseError {
-    fn from(error: diesel::result::Error) -> Self {
-        Self::Db(error.into())
-    }
 }
 
 impl Bridge {
@@ -104,7 +98,7 @@ impl Bridge {
         }
         let read = self
             .db
-            .read(move |conn| Ok::<_, EraseError>(erasure::by_id(conn, project, asked.id)?));
+            .read(move |conn| erasure::by_id(conn, project, asked.id));
         read.await?.ok_or(EraseError::UnknownIdentity)
     }
 
@@ -114,14 +108,12 @@ impl Bridge {
     /// If the database fails; the batch is done later.
     pub async fn erase_step(&self, only: Option<ErasureId>) -> Result<Step, EraseError> {
         let now = self.clock.now();
-        let due = self
-            .db
-            .read(move |conn| Ok::<_, EraseError>(erasure::due(conn, only, now)?));
+        let due = self.db.read(move |conn| erasure::due(conn, only, now));
         let Some(id) = due.await? else {
             return Ok(Step::Idle);
         };
         let vault = self.vault.clone();
-        let done = self.db.write(move |conn| {
+        let done = self.db.write(move |conn| -> Result<_, EraseError> {
             let Some(mut erasure) = erasure::claim(conn, id, now)? else {
                 return Ok(None);
             };
@@ -132,7 +124,7 @@ impl Bridge {
             };
             erasure::save(conn, &erasure)?;
             let ends = delivery::ends(conn, &ended)?;
-            Ok::<_, EraseError>(Some((phase, told, ends, erasure)))
+            Ok(Some((phase, told, ends, erasure)))
         });
         match done.await {
             Ok(None) => Ok(Step::Idle),
@@ -148,9 +140,9 @@ impl Bridge {
             }
             Err(error) => {
                 // The others are not held up by it.
-                let put_off = self.db.write(move |conn| {
-                    Ok::<_, EraseError>(erasure::put_off(conn, id, now + PAUSE)?)
-                });
+                let put_off = self
+                    .db
+                    .write(move |conn| erasure::put_off(conn, id, now + PAUSE));
                 put_off.await?;
                 Err(error)
             }
@@ -174,7 +166,7 @@ fn work(
     conn: &mut Conn,
     erasure: &mut Erasure,
     now: NaiveDateTime,
-) -> diesel::QueryResult<Vec<DeliveryId>> {
+) -> QueryResult<Vec<DeliveryId>> {
     let subject = Subject::from_json(erasure.subject.as_deref());
     let project = erasure.project_id;
     let place = (erasure.position, ROWS);
@@ -234,7 +226,7 @@ fn look_again(
     conn: &mut Conn,
     erasure: &mut Erasure,
     now: NaiveDateTime,
-) -> diesel::QueryResult<Vec<DeliveryId>> {
+) -> QueryResult<Vec<DeliveryId>> {
     let mut ended = Vec::new();
     let ids = erasure::identity_ids(conn, erasure.id)?;
     let project = erasure.project_id;

@@ -61,12 +61,6 @@ impl From<ProfileError> for ImportError {
     }
 }
 
-impl From<diesel::result::Error> for ImportError {
-    fn from(error: diesel::result::Error) -> Self {
-        Self::Db(error.into())
-    }
-}
-
 impl Bridge {
     /// Starts a walk over an account's followers, or joins the one that is running.
     /// `reconcile` also marks, at the end, those who are gone: not on the list, and WeChat says so when
@@ -93,7 +87,7 @@ impl Bridge {
             .write(move |conn| {
                 // Of several that are started at once, one is; the others join it.
                 project::lock(conn, account.project_id)?;
-                Ok::<_, ImportError>(import::start(conn, account.id, reconcile, refresh, now)?)
+                import::start(conn, account.id, reconcile, refresh, now)
             })
             .await?;
         self.signals.imports.notify_one();
@@ -109,9 +103,7 @@ impl Bridge {
         let now = self.clock.now();
         let claimed = self
             .db
-            .write(move |conn| {
-                Ok::<_, ImportError>(import::claim_due(conn, only, now, now + LEASE)?)
-            })
+            .write(move |conn| import::claim_due(conn, only, now, now + LEASE))
             .await?;
         let Some(import) = claimed else {
             return Ok(Step::Idle);
@@ -160,7 +152,7 @@ impl Bridge {
         // The page and the cursor behind it are one transaction: neither is lost without the other.
         let done = self
             .db
-            .write(move |conn| {
+            .write(move |conn| -> Result<_, ImportError> {
                 let (mut place, mut progress) = (0, after.clone());
                 for chunk in openids.chunks(CHUNK) {
                     let gone = erase::gone(conn, &vault, account_id, chunk)?;
@@ -192,7 +184,7 @@ impl Bridge {
                     progress.last_turn = Some(turn(first_turn, whole, per_second));
                 }
                 import::advance(conn, &import, &progress)?;
-                Ok::<_, ImportError>((import.id, progress))
+                Ok((import.id, progress))
             })
             .await?;
         tell(account, done.0, &done.1, "follower page stored");

@@ -8,14 +8,13 @@
 use std::collections::HashMap;
 
 use chrono::{NaiveDateTime, TimeDelta};
-use diesel::QueryResult;
 
 use super::moved::{self, Moved};
 use super::one_staff;
 use crate::bridge::retry::{Backoff, jitter};
 use crate::bridge::webhooks::outbox::People;
 use crate::config;
-use crate::db::Conn;
+use crate::db::{Conn, QueryResult};
 use crate::models::identity::{self, Claimed, Details, Fetched, ProfileState};
 use crate::models::staff::invitation_token::shown_for;
 use crate::models::storable;

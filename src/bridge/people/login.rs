@@ -39,12 +39,6 @@ pub enum LoginError {
     Account(#[from] AccountError),
 }
 
-impl From<diesel::result::Error> for LoginError {
-    fn from(error: diesel::result::Error) -> Self {
-        Self::Db(error.into())
-    }
-}
-
 /// Somebody who logged in.
 #[derive(Debug)]
 pub struct LoggedIn {
@@ -95,7 +89,7 @@ impl Bridge {
             .unionid
             .map(|unionid: String| storable(&unionid).into_owned());
         let (account_id, now) = (account.id, self.clock.now());
-        let stored = self.db.write(move |conn| {
+        let stored = self.db.write(move |conn| -> Result<_, LoginError> {
             let login = Login {
                 project_id: project,
                 account_id,
@@ -127,7 +121,7 @@ impl Bridge {
             let mut told = people.after(conn, &[identity.id], now)?;
             let moved = moved::note(conn, &changed, now)?;
             told += moved.told + one_staff::keep_one(conn, &[identity.id], now)?;
-            Ok::<_, LoginError>((identity, moved.accounts, told))
+            Ok((identity, moved.accounts, told))
         });
         let (identity, moved, told) = stored.await?;
         moved::warn(&moved);

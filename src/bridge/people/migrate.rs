@@ -52,12 +52,6 @@ pub enum MigrateError {
     Account(#[from] AccountError),
 }
 
-impl From<diesel::result::Error> for MigrateError {
-    fn from(error: diesel::result::Error) -> Self {
-        Self::Db(error.into())
-    }
-}
-
 /// A walk and its two accounts.
 #[derive(Clone)]
 pub struct Walk {
@@ -104,7 +98,7 @@ impl Bridge {
         let (accounts, now) = ((project, old.id, new.id), self.clock.now());
         let started = self
             .db
-            .write(move |conn| Ok::<_, MigrateError>(migration::start(conn, accounts, now)?));
+            .write(move |conn| migration::start(conn, accounts, now));
         Ok(Walk {
             id: started.await?.id,
             from: old,
@@ -135,12 +129,12 @@ impl Bridge {
     pub async fn migrate_step(&self, walk: &mut Walk) -> Result<MigrateStep, MigrateError> {
         let (id, project) = (walk.id, walk.from.project_id);
         let limit = i64::try_from(CHANGE_OPENID_MAX).unwrap_or(i64::MAX);
-        let read = self.db.read(move |conn| {
+        let read = self.db.read(move |conn| -> Result<_, MigrateError> {
             let Some(known) = migration::by_id(conn, id)? else {
                 return Ok(None);
             };
             let page = migration::page(conn, project, &known, limit)?;
-            Ok::<_, MigrateError>(Some((known, page)))
+            Ok(Some((known, page)))
         });
         let Some((known, page)) = read.await? else {
             return Ok(MigrateStep::Ended);
@@ -248,12 +242,11 @@ impl Bridge {
         problem: Option<String>,
     ) -> Result<(), MigrateError> {
         let now = self.clock.now();
-        self.db
-            .write(move |conn| {
-                let problem = problem.as_deref();
-                Ok::<_, MigrateError>(migration::set_state(conn, id, state, problem, now)?)
-            })
-            .await
+        let ended = self.db.write(move |conn| {
+            let problem = problem.as_deref();
+            migration::set_state(conn, id, state, problem, now)
+        });
+        Ok(ended.await?)
     }
 
     async fn store_verdicts(
@@ -262,9 +255,9 @@ impl Bridge {
         verdicts: Vec<Verdict>,
     ) -> Result<(), MigrateError> {
         let (now, vault) = (self.clock.now(), self.vault.clone());
-        let stored = self.db.write_once(move |conn| {
-            Ok::<_, MigrateError>(store::page(conn, &vault, &known, verdicts, now)?)
-        });
+        let stored = self
+            .db
+            .write_once(move |conn| store::page(conn, &vault, &known, verdicts, now));
         if stored.await? > 0 {
             self.signals.webhooks.notify_one();
         }

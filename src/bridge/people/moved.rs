@@ -8,10 +8,9 @@ mod rebind;
 use std::collections::BTreeMap;
 
 use chrono::{NaiveDateTime, TimeDelta};
-use diesel::QueryResult;
 
 use crate::bridge::webhooks::outbox;
-use crate::db::Conn;
+use crate::db::{Conn, QueryResult};
 use crate::ids::{AccountId, ProjectId};
 use crate::models::account::unionid_move::{self, AccountMove, OVER_AFTER};
 use crate::models::account::{self, AccountKind, Label};

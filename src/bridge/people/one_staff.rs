@@ -7,11 +7,10 @@
 use std::collections::BTreeMap;
 
 use chrono::{NaiveDateTime, TimeDelta};
-use diesel::QueryResult;
 
 use crate::bridge::webhooks::outbox::{self, UndoneAlert};
 use crate::bridge::{Bridge, Step};
-use crate::db::{Conn, DbError, overtaken};
+use crate::db::{Conn, DbError, QueryResult, overtaken};
 use crate::ids::{IdentityId, ProjectId};
 use crate::models::identity::{self, Identity};
 use crate::models::staff::binding::{self, OfPerson, Replaced};
@@ -186,12 +185,12 @@ impl Bridge {
     pub async fn undone_step(&self) -> Result<Step, DbError> {
         let text = &self.config.invitations.undone_text;
         let now = self.clock.now();
-        let taken = self.db.write(move |conn| {
+        let taken = self.db.write(move |conn| -> QueryResult<_> {
             let Some(untold) = undone_binding::take_untold(conn, now)? else {
                 return Ok(None);
             };
             let found = identity::of_any_project(conn, untold.identity_id)?;
-            Ok::<_, DbError>(Some((untold, found)))
+            Ok(Some((untold, found)))
         });
         let Some((untold, found)) = taken.await? else {
             return Ok(Step::Idle);

@@ -44,12 +44,6 @@ pub enum ProfileError {
     Account(#[from] AccountError),
 }
 
-impl From<diesel::result::Error> for ProfileError {
-    fn from(error: diesel::result::Error) -> Self {
-        Self::Db(error.into())
-    }
-}
-
 impl Bridge {
     /// Fetches profiles that are due. A profile waits a moment for others, so that followers who
     /// come together are fetched together.
@@ -60,7 +54,7 @@ impl Bridge {
         let now = self.clock.now();
         let due = self
             .db
-            .read(move |conn| Ok::<_, ProfileError>(identity::due_accounts(conn, now, GLANCE)?))
+            .read(move |conn| identity::due_accounts(conn, now, GLANCE))
             .await?;
         let linger = TimeDelta::milliseconds(self.config.profile.linger_ms.cast_signed());
         let full = i64::try_from(USER_INFO_BATCH_MAX).unwrap_or(i64::MAX);
@@ -317,11 +311,11 @@ impl Bridge {
         round.gone += rows.iter().filter(is_gone).count();
         let (stored, resumed) = self
             .db
-            .write(move |conn| {
+            .write(move |conn| -> Result<_, ProfileError> {
                 let stored = link::store(conn, &rows, now)?;
                 // What was refused because they were said not to follow is tried again, or fails.
                 let resumed = delivery::resume_asked(conn, &settled, now)?;
-                Ok::<_, ProfileError>((stored, resumed))
+                Ok((stored, resumed))
             })
             .await?;
         moved::warn(&stored.moved);

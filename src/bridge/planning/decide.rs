@@ -4,12 +4,11 @@
 use std::collections::HashMap;
 
 use chrono::NaiveDateTime;
-use diesel::QueryResult;
 
 use super::planner::{Considered, Credits, Plan, Sender, plan, wanted, windows_wanted};
 use super::prepared::Prepared;
 use crate::bridge::routes::{FieldError, Recipient};
-use crate::db::Conn;
+use crate::db::{Conn, QueryResult};
 use crate::ids::{IdentityId, ProjectId};
 use crate::models::credit::{self, Wanted};
 use crate::models::identity::windows::{self, Rules};

@@ -4,13 +4,12 @@
 use std::collections::{BTreeSet, HashMap};
 
 use chrono::{NaiveDateTime, TimeDelta};
-use diesel::QueryResult;
 
 use super::decide::{Addressee, Asked, Decision, Reach, decide};
 use super::planner::{Considered, Sender};
 use super::prepared::{Editions, Notifications, Ready};
 use super::senders::{known_accounts, senders};
-use crate::db::Conn;
+use crate::db::{Conn, QueryResult};
 use crate::ids::{DeliveryId, NotificationId, ProjectId};
 use crate::models::delivery::{self, Again, DeadEnd, DeliveryState, Edition, Halted};
 use crate::models::notification::{self, Notification};

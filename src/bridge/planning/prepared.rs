@@ -5,13 +5,12 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::NaiveDateTime;
-use diesel::QueryResult;
 use minijinja::Value;
 
 use crate::bridge::routes::{self, Compiled, FieldError, Params, Recipient, Rendered, Route};
 use crate::bridge::windows;
 use crate::config::Customer;
-use crate::db::Conn;
+use crate::db::{Conn, QueryResult};
 use crate::ids::{NotificationId, ProjectId, VersionId};
 use crate::models::delivery::Edition;
 use crate::models::identity::windows::Rules;

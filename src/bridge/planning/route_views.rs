@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::planner::{Considered, Sender};
 use crate::bridge::routes::{Channel, Route};
-use crate::db::Conn;
+use crate::db::{Conn, QueryResult};
 use crate::ids::{NotificationId, VersionId};
 use crate::models::delivery::{Delivery, DeliveryState, Edition};
 use crate::models::notification::{self, message_type};
@@ -43,7 +43,7 @@ impl Routes {
     ///
     /// # Errors
     /// If the database fails.
-    pub fn of(conn: &mut Conn, found: &[Delivery]) -> diesel::QueryResult<Self> {
+    pub fn of(conn: &mut Conn, found: &[Delivery]) -> QueryResult<Self> {
         let mut ids: Vec<NotificationId> = found.iter().map(|row| row.notification_id).collect();
         ids.sort_unstable();
         ids.dedup();

@@ -2,11 +2,9 @@
 
 use std::collections::HashMap;
 
-use diesel::QueryResult;
-
 use super::planner::Sender;
 use crate::bridge::routes::{FieldError, Route};
-use crate::db::Conn;
+use crate::db::{Conn, QueryResult};
 use crate::ids::{AccountId, ProjectId};
 use crate::models::account::{self, AccountKind};
 

@@ -7,10 +7,9 @@
 use std::collections::{HashMap, HashSet};
 
 use chrono::NaiveDateTime;
-use diesel::QueryResult;
 
 use crate::bridge::people::erase::{Asked, By, ask, hashed, is_remembered, subject_of};
-use crate::db::Conn;
+use crate::db::{Conn, QueryResult};
 use crate::ids::{AccountId, EventId, ProjectId};
 use crate::models::account::{self, Scope};
 use crate::models::erasure::{self, Cause, Hashed, Remembered, Subject};

@@ -12,15 +12,11 @@ impl Bridge {
     pub async fn ledger_step(&self) -> Result<Step, DbError> {
         let now = self.clock.now().and_utc().timestamp();
         // Looked at first, because a write transaction is one of many and this is mostly idle.
-        let old = self
-            .db
-            .read(move |conn| Ok::<_, DbError>(credit::has_old(conn, now)?));
+        let old = self.db.read(move |conn| credit::has_old(conn, now));
         if !old.await? {
             return Ok(Step::Idle);
         }
-        let folded = self
-            .db
-            .write(move |conn| Ok::<_, DbError>(credit::fold_old(conn, now)?));
+        let folded = self.db.write(move |conn| credit::fold_old(conn, now));
         Ok(match folded.await? {
             Folded { passed: 0, .. } => Step::Idle,
             _ => Step::Worked,

@@ -2,7 +2,7 @@
 
 use crate::bridge::Bridge;
 use crate::bridge::intake::indexed;
-use crate::db::DbError;
+use crate::db::{DbError, QueryResult};
 use crate::ids::{AccountId, EventId};
 use crate::models::event::{self, Event, FAILED, Filter, Reread};
 use crate::models::storable;
@@ -31,13 +31,13 @@ impl Bridge {
         accounts: Vec<AccountId>,
         id: EventId,
     ) -> Result<bool, DbError> {
-        let replayed = self.db.write(move |conn| {
+        let replayed = self.db.write(move |conn| -> QueryResult<_> {
             let Some(found) = event::by_id(conn, &accounts, id)? else {
                 return Ok(false);
             };
             let reread = read_again(&found);
             let is_there = event::requeue(conn, found.account_id, id, reread.as_ref())?;
-            Ok::<_, DbError>(is_there)
+            Ok(is_there)
         });
         let is_there = replayed.await?;
         if is_there {
@@ -63,7 +63,7 @@ impl Bridge {
         let limit = limit.clamp(1, MAX_REPLAYED);
         let replayed = self
             .db
-            .write(move |conn| {
+            .write(move |conn| -> QueryResult<_> {
                 let page = event::list(conn, &accounts, &filter, limit)?;
                 let (mut as_they_are, mut taken) = (Vec::new(), 0);
                 for event in &page.found {
@@ -78,7 +78,7 @@ impl Bridge {
                 }
                 taken += event::requeue_failed(conn, &as_they_are)?;
                 let next = page.next;
-                Ok::<_, DbError>(Replayed { taken, next })
+                Ok(Replayed { taken, next })
             })
             .await?;
         if replayed.taken > 0 {

@@ -182,12 +182,6 @@ impl From<DbError> for Tried {
     }
 }
 
-impl From<diesel::result::Error> for Tried {
-    fn from(error: diesel::result::Error) -> Self {
-        Self::Failed(error.into())
-    }
-}
-
 /// The follow of somebody who does not exist.
 fn follower(account_id: crate::ids::AccountId, number: i64, now: NaiveDateTime) -> Waiting {
     let openid = format!("queqiao-tries-itself-{number}-{:x}", rand::random::<u64>());

@@ -3,12 +3,11 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use chrono::{DateTime, NaiveDateTime};
-use diesel::QueryResult;
 
 use crate::bridge::people::moved::{self, Moved};
 use crate::bridge::people::one_staff;
 use crate::bridge::webhooks::outbox::People;
-use crate::db::Conn;
+use crate::db::{Conn, QueryResult};
 use crate::ids::{AccountId, IdentityId, ProjectId};
 use crate::models::account::Scope;
 use crate::models::event::Waiting;

@@ -3,11 +3,10 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use diesel::QueryResult;
 use serde::Serialize;
 
 use crate::bridge::routes::Route;
-use crate::db::Conn;
+use crate::db::{Conn, QueryResult};
 use crate::ids::{AccountId, ProjectId, WebhookId};
 use crate::models::account::{self, template, template_sync};
 use crate::models::notification::message_type;

@@ -30,12 +30,6 @@ pub enum TokenError {
     Busy(String),
 }
 
-impl From<diesel::result::Error> for TokenError {
-    fn from(error: diesel::result::Error) -> Self {
-        Self::Db(error.into())
-    }
-}
-
 impl TokenError {
     /// What happened and what to do, in plain words.
     pub fn explanation(&self) -> String {

@@ -136,7 +136,7 @@ impl Bridge {
                     erasure_id: None,
                     created_at: now,
                 };
-                Ok(audit::add(conn, &entry)?)
+                audit::add(conn, &entry)
             })
             .await
     }

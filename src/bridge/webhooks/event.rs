@@ -3,11 +3,9 @@
 use std::collections::HashSet;
 
 use chrono::{DateTime, NaiveDateTime, Utc};
-use diesel::QueryResult;
-use diesel::result::Error;
 use serde::Serialize;
 
-use crate::db::{Conn, text_enum};
+use crate::db::{Conn, DbError, QueryResult, text_enum};
 use crate::ids::{IdentityId, ProjectId, WebhookId};
 use crate::models::webhook::{self, Listener, NewMessage};
 
@@ -82,7 +80,7 @@ impl News {
             person: None,
             uid: None,
             at: at.and_utc(),
-            data: data.map_err(|error| Error::SerializationError(error.into()))?,
+            data: data.map_err(DbError::not_json)?,
         })
     }
 
@@ -113,7 +111,7 @@ pub(super) fn body(kind: &str, at: DateTime<Utc>, data: &serde_json::Value) -> Q
         timestamp: at,
         data,
     };
-    serde_json::to_string(&body).map_err(|error| Error::SerializationError(error.into()))
+    serde_json::to_string(&body).map_err(DbError::not_json)
 }
 
 /// A webhook-id that no other event has.

@@ -42,13 +42,13 @@ impl Bridge {
         let (_, timeout) = settings.timeouts();
         let lease = lease(timeout);
         let vault = self.vault.clone();
-        let claimed = self.db.write(move |conn| {
+        let claimed = self.db.write(move |conn| -> Result<_, WebhookError> {
             let Some(lane) = webhook::claim(conn, id, now, now + lease, limit)? else {
                 return Ok(None);
             };
             // One that does not open here is not claimed: it is left to processes with its master key.
             let secrets = manage::secrets(&vault, &lane.webhook, now)?;
-            Ok::<_, WebhookError>(Some((lane, secrets)))
+            Ok(Some((lane, secrets)))
         });
         let Some((lane, secrets)) = claimed.await? else {
             return Ok(Step::Idle);
@@ -133,7 +133,7 @@ impl Bridge {
         let verdict = sum.verdict.map(|verdict| judge(verdict, tried));
         let id = lane.webhook.id;
         let named = without_names(tried);
-        let disabled = self.db.write(move |conn| {
+        let disabled = self.db.write(move |conn| -> Result<_, WebhookError> {
             let ours = webhook::finish(conn, id, lane.number, &sum.turn, &sum.done)?;
             for (message, body) in &named {
                 erasure::replace_body(conn, *message, body)?;
@@ -145,7 +145,7 @@ impl Bridge {
                 return Ok(None);
             }
             outbox::disabled(conn, &lane.webhook, state, &reason, now)?;
-            Ok::<_, WebhookError>(Some((state, reason)))
+            Ok(Some((state, reason)))
         });
         if let Some((state, reason)) = disabled.await? {
             metrics::webhook_disabled(state.as_str());

@@ -45,12 +45,6 @@ pub enum ManageError {
     Db(#[from] DbError),
 }
 
-impl From<diesel::result::Error> for ManageError {
-    fn from(error: diesel::result::Error) -> Self {
-        Self::Db(error.into())
-    }
-}
-
 impl Bridge {
     /// Adds an endpoint. Its secret is returned this once and never again.
     ///
@@ -176,9 +170,9 @@ impl Bridge {
     ) -> Result<(usize, Webhook), ManageError> {
         let now = self.clock.now();
         let begin = range.since;
-        let begun = self.db.read(move |conn| {
+        let begun = self.db.read(move |conn| -> Result<_, ManageError> {
             let known = find(conn, project, id)?;
-            Ok::<_, ManageError>((known, webhook::begin(conn, id, begin)?))
+            Ok((known, webhook::begin(conn, id, begin)?))
         });
         let (known, first) = begun.await?;
         let (range, mut enqueued, mut after) = (Arc::new(range), 0, Some(first));

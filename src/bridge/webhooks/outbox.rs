@@ -8,6 +8,7 @@ mod pushes;
 mod trouble;
 mod verification;
 
+use crate::db::QueryResult;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
@@ -71,7 +72,7 @@ fn follow(
     followed: bool,
     event_time: i64,
     now: chrono::NaiveDateTime,
-) -> diesel::QueryResult<News> {
+) -> QueryResult<News> {
     let data = Follow {
         who: fact.into(),
         event_time: wechat_time(event_time),

@@ -9,7 +9,6 @@ use crate::bridge::Bridge;
 use crate::bridge::people::migrate::{MigrateStep, Walk};
 use crate::cli::context;
 use crate::cli::terminal::{self, say};
-use crate::db::DbError;
 use crate::models::account::migration::{self, Migration, MigrationState};
 use crate::models::identity::openid_move;
 
@@ -29,7 +28,7 @@ pub(super) async fn run(
     let (old, new) = (walk.from.id, walk.to.id);
     let reasons = bridge
         .db
-        .read(move |conn| Ok::<_, DbError>(openid_move::reasons(conn, old, new)?))
+        .read(move |conn| openid_move::reasons(conn, old, new))
         .await?;
     if as_json {
         let reasons = reasons
@@ -74,7 +73,7 @@ async fn drive(bridge: &Bridge, walk: &mut Walk, bar: &ProgressBar) -> Result<Mi
         let step = bridge.migrate_step(walk).await?;
         let known = bridge
             .db
-            .read(move |conn| Ok::<_, DbError>(migration::by_id(conn, id)?))
+            .read(move |conn| migration::by_id(conn, id))
             .await?
             .context("the migration has been removed")?;
         bar.set_length(known.total.unsigned_abs());

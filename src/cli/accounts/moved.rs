@@ -6,7 +6,7 @@ use crate::bridge::Bridge;
 use crate::bridge::people::moved::{MovedStaff, moved_staff};
 use crate::cli::context;
 use crate::cli::terminal::say;
-use crate::db::DbError;
+use crate::db::QueryResult;
 use crate::ids::BindingId;
 use crate::models::account;
 
@@ -40,20 +40,18 @@ pub(super) async fn run(
         return Ok(());
     }
     let wanted = app_id.to_owned();
-    let found = bridge.db.read(move |conn| {
+    let found = bridge.db.read(move |conn| -> QueryResult<_> {
         let found = account::by_app_id(conn, &wanted)?;
-        Ok::<_, DbError>(found.filter(|account| account.project_id == project.id))
+        Ok(found.filter(|account| account.project_id == project.id))
     });
     let Some(account) = found.await? else {
         bail!("{app_id} is not an account of this project; see: queqiao accounts list");
     };
     let (mut after, mut count) = (BindingId(0), 0_u64);
     loop {
-        let page = bridge.db.read(move |conn| {
-            Ok::<_, DbError>(moved_staff(
-                conn, project.id, account.id, after, None, PAGE,
-            )?)
-        });
+        let page = bridge
+            .db
+            .read(move |conn| moved_staff(conn, project.id, account.id, after, None, PAGE));
         let page = page.await?;
         let Some(last) = page.last() else { break };
         after = last.binding.binding_id;

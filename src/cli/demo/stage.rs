@@ -19,7 +19,7 @@ use crate::cli::serve;
 use crate::cli::terminal::say;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::db::{DatabaseUrl, Db, DbError};
+use crate::db::{DatabaseUrl, Db};
 use crate::files;
 use crate::models::account::{AccountKind, TokenSource};
 use crate::models::project;
@@ -152,7 +152,7 @@ async fn register(
     let now = bridge.clock.now();
     let project = bridge
         .db
-        .write(move |conn| Ok::<_, DbError>(project::create(conn, "demo", now)?))
+        .write(move |conn| project::create(conn, "demo", now))
         .await?;
     for (app_id, kind) in [(SERVICE, Kind::OfficialAccount), (MINI, Kind::MiniProgram)] {
         let mut settings = Settings::new(app_id, kind);

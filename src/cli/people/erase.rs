@@ -7,7 +7,7 @@ use crate::bridge::{Bridge, Step};
 use crate::cli::context;
 use crate::cli::terminal::say;
 use crate::config::Config;
-use crate::db::DbError;
+use crate::db::QueryResult;
 use crate::ids::{IdentityId, ProjectId};
 use crate::models::account;
 use crate::models::erasure::{self, Erasure, ErasureState};
@@ -75,7 +75,7 @@ impl Args {
                 "say whom: IDENTITY_ID, or --account APP_ID --openid OPENID, or --unionid UNIONID"
             );
         }
-        let found = bridge.db.read(move |conn| {
+        let found = bridge.db.read(move |conn| -> QueryResult<_> {
             let unionids: Vec<String> = unionid.into_iter().collect();
             let mut found = identity::with_unionids(conn, project, &unionids)?;
             if let (Some(app_id), Some(openid)) = (account, openid) {
@@ -85,7 +85,7 @@ impl Args {
                     found.extend(identity::by_openid(conn, account.id, &openid)?);
                 }
             }
-            Ok::<_, DbError>(found.into_iter().next())
+            Ok(found.into_iter().next())
         });
         let found = found.await?;
         Ok(found
@@ -106,7 +106,7 @@ async fn finish(bridge: &Bridge, project: ProjectId, mut erasure: Erasure) -> Re
         }
         erasure = bridge
             .db
-            .read(move |conn| Ok::<_, DbError>(erasure::by_id(conn, project, id)?))
+            .read(move |conn| erasure::by_id(conn, project, id))
             .await?
             .context("the erasure has been removed")?;
     }

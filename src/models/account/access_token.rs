@@ -1,7 +1,7 @@
 //! The access token of each account, shared by all replicas.
 
+use crate::db::prelude::*;
 use chrono::{NaiveDateTime, TimeDelta};
-use diesel::prelude::*;
 
 use crate::db::{Conn, schema::access_tokens};
 use crate::ids::AccountId;

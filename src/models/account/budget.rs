@@ -1,6 +1,6 @@
 //! Budgets: how much of a call an account has used, counted before the calls are made.
 
-use diesel::prelude::*;
+use crate::db::prelude::*;
 use diesel::sql_types::{BigInt, Text};
 use serde::Serialize;
 

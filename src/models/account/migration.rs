@@ -1,8 +1,8 @@
 //! Walks over the openids of an account that was migrated to another one, resumable through their
 //! stored cursor.
 
+use crate::db::prelude::*;
 use chrono::NaiveDateTime;
-use diesel::prelude::*;
 
 use crate::db::{
     Conn, on_engine,

@@ -1,7 +1,7 @@
 //! Pauses: accounts that may not send for a while, or one call of theirs. Shared by all processes.
 
+use crate::db::prelude::*;
 use chrono::NaiveDateTime;
-use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text, Timestamp};
 use serde::Serialize;
 

@@ -2,9 +2,9 @@
 //! what the owner was told to be at fault. Both are empty for most accounts, so it is asked whether
 //! there is anything before more is done.
 
+use crate::db::prelude::*;
 use chrono::NaiveDateTime;
 use diesel::dsl::exists;
-use diesel::prelude::*;
 use diesel::select;
 use serde::Serialize;
 

@@ -1,14 +1,13 @@
 //! Pauses that were lifted while deliveries waited for them. Whoever lifts one notes it in the same
 //! transaction and makes those due after it, in rounds; what is still noted some time later, others do.
 
+use crate::db::prelude::*;
 use chrono::NaiveDateTime;
-use diesel::QueryResult;
-use diesel::prelude::*;
 use serde::Serialize;
 
 use super::pause::PauseReason;
 use crate::db::batch::{Batch, Kind, timestamp};
-use crate::db::{Conn, schema::resumptions};
+use crate::db::{Conn, QueryResult, schema::resumptions};
 use crate::ids::AccountId;
 
 /// A pause that was lifted.

@@ -1,7 +1,7 @@
 //! The templates of each account as WeChat lists them, with what became of each.
 
+use crate::db::prelude::*;
 use chrono::NaiveDateTime;
-use diesel::prelude::*;
 use serde::Serialize;
 
 use crate::db::batch::{Batch, Kind as Column, maybe_timestamp, timestamp};

@@ -1,7 +1,7 @@
 //! When each account's templates were last listed at WeChat, and when they are again.
 
+use crate::db::prelude::*;
 use chrono::{NaiveDateTime, TimeDelta};
-use diesel::prelude::*;
 
 use crate::db::{Conn, on_engine, schema::template_syncs};
 use crate::ids::AccountId;

@@ -3,8 +3,8 @@
 
 use std::collections::HashMap;
 
+use crate::db::prelude::*;
 use chrono::{NaiveDateTime, TimeDelta};
-use diesel::prelude::*;
 use serde::Serialize;
 
 use crate::db::batch::{Batch, Kind, timestamp};

@@ -10,9 +10,9 @@
 //! What is as old as the opening balance and comes all the same, such as an event that is replayed, is taken for
 //! a part of it: mostly it is one. Nothing is sent without a permission because of that: WeChat's 43101 corrects.
 
+use crate::db::prelude::*;
 use chrono::TimeDelta;
 use diesel::dsl::count_star;
-use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::BigInt;
 use serde::Serialize;

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use diesel::prelude::*;
+use crate::db::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::{BigInt, Bool, Text};
 use serde::Serialize;

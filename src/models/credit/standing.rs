@@ -1,6 +1,6 @@
 //! Whether messages may be sent, for many identities and templates at a time.
 
-use diesel::prelude::*;
+use crate::db::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Text};
 
 use super::Wanted;

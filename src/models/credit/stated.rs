@@ -1,6 +1,6 @@
 //! What the business stated of permissions that were given before Queqiao, or past it.
 
-use diesel::prelude::*;
+use crate::db::prelude::*;
 use diesel::sql_types::{BigInt, Nullable, Text};
 
 use super::Wanted;

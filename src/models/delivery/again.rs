@@ -1,7 +1,7 @@
 //! Deliveries put back into the outbox: by hand, or on another route.
 
+use crate::db::prelude::*;
 use chrono::NaiveDateTime;
-use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 use serde::Serialize;
 

@@ -1,8 +1,8 @@
 //! What was planned by a clock that was ahead: it would wait for as long as the clock went back.
 
+use crate::db::prelude::*;
 use chrono::{NaiveDateTime, TimeDelta};
 use diesel::dsl::max;
-use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::{Nullable, Timestamp};
 

@@ -1,7 +1,7 @@
 //! Attempts: each try of a delivery, with what came of it.
 
+use crate::db::prelude::*;
 use chrono::NaiveDateTime;
-use diesel::prelude::*;
 use serde::Serialize;
 
 use crate::db::batch::{Batch, Kind, timestamp};

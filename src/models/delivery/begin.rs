@@ -4,8 +4,8 @@
 //! sent; what is claimed and not marked was not, and is sent by the next claim. The mark is `sent_at`,
 //! which says nothing else while a delivery is queued.
 
+use crate::db::prelude::*;
 use chrono::NaiveDateTime;
-use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 use serde::Serialize;
 

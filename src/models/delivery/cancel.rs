@@ -1,7 +1,7 @@
 //! Taking back what is not sent yet.
 
+use crate::db::prelude::*;
 use chrono::NaiveDateTime;
-use diesel::prelude::*;
 
 use super::{Answered, DeliveryState, Told, WAITING_FOR_CONSENT, keep_told};
 use crate::db::{Conn, schema::deliveries};

@@ -1,7 +1,7 @@
 //! The outbox: claiming what is due, lane by lane, and giving back what was not tried.
 
+use crate::db::prelude::*;
 use chrono::{NaiveDateTime, TimeDelta};
-use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::{BigInt, Bool, Integer, Nullable, Text, Timestamp};
 use serde::Serialize;

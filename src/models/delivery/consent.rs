@@ -1,7 +1,7 @@
 //! Deliveries that wait for somebody to allow them.
 
+use crate::db::prelude::*;
 use chrono::NaiveDateTime;
-use diesel::prelude::*;
 use serde::Serialize;
 
 use crate::db::Conn;

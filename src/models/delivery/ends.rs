@@ -1,12 +1,12 @@
 //! Deliveries that came to their end, counted by what they have in common.
 
+use diesel::QueryableByName;
 use diesel::sql_types::{BigInt, Nullable, Text};
-use diesel::{QueryResult, QueryableByName};
 use serde::Serialize;
 
 use super::{DeliveryState, Outcome};
-use crate::db::Conn;
 use crate::db::batch::{Batch, Kind};
+use crate::db::{Conn, QueryResult};
 use crate::ids::{DeliveryId, NotificationId};
 
 /// Deliveries of one notification that ended alike.

@@ -3,8 +3,8 @@
 
 use std::collections::HashSet;
 
+use crate::db::prelude::*;
 use chrono::NaiveDateTime;
-use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::{BigInt, Text};
 use serde::Serialize;

@@ -1,12 +1,11 @@
 //! Storing the deliveries of a notification.
 
 use chrono::NaiveDateTime;
-use diesel::QueryResult;
 use serde::Serialize;
 
 use super::NewDelivery;
-use crate::db::Conn;
 use crate::db::batch::{Batch, Kind, timestamp};
+use crate::db::{Conn, QueryResult};
 use crate::ids::{NotificationId, ProjectId};
 
 /// Rows in one statement; bounds the JSON that the database has to hold at once.

@@ -1,6 +1,6 @@
 //! Deliveries that go on to another route after one that did not lead to the person.
 
-use diesel::prelude::*;
+use crate::db::prelude::*;
 use serde::Serialize;
 
 use super::{DeliveryState, Edition};

@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
+use crate::db::prelude::*;
 use chrono::NaiveDateTime;
-use diesel::prelude::*;
 use serde::Serialize;
 
 use super::DeliveryState;

@@ -4,8 +4,8 @@
 //! order of time, once each. So sending pays for no index: one over the time of sending would be
 //! written for every message, and one over the state would have a receipt write all the others too.
 
+use crate::db::prelude::*;
 use chrono::{NaiveDateTime, TimeDelta};
-use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::BigInt;
 use serde::Serialize;

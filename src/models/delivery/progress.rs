@@ -6,8 +6,8 @@
 
 use std::collections::HashMap;
 
+use crate::db::prelude::*;
 use diesel::dsl::{count_star, sql};
-use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 use serde::Serialize;
 

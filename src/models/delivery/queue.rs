@@ -1,7 +1,7 @@
 //! How long the outbox is, for those who watch it.
 
+use crate::db::prelude::*;
 use chrono::NaiveDateTime;
-use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::{BigInt, Text, Timestamp};
 

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use crate::db::prelude::*;
 use chrono::{NaiveDateTime, TimeDelta};
-use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::{BigInt, Bool, Integer, Nullable, Text, Timestamp};
 use serde::Serialize;

@@ -1,8 +1,8 @@
 //! Claimed deliveries that are planned again, or end, in the transaction of their claim: as if they
 //! had not been claimed.
 
+use crate::db::prelude::*;
 use chrono::NaiveDateTime;
-use diesel::prelude::*;
 use serde::Serialize;
 
 use super::DeliveryState;

@@ -5,8 +5,8 @@ mod queue;
 
 use std::collections::HashSet;
 
+use crate::db::prelude::*;
 use chrono::NaiveDateTime;
-use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::Text;
 

@@ -1,10 +1,9 @@
 //! What the app was told of deliveries, kept where they will not show it any more.
 
-use diesel::QueryResult;
 use serde::Serialize;
 
-use crate::db::Conn;
 use crate::db::batch::{Batch, Kind};
+use crate::db::{Conn, QueryResult};
 use crate::ids::DeliveryId;
 
 /// What was told of a delivery.

@@ -1,6 +1,6 @@
 //! What became of claims while they waited to be sent.
 
-use diesel::prelude::*;
+use crate::db::prelude::*;
 use diesel::sql_types::{BigInt, Bool};
 
 use super::holds::{Named, astray_of};

@@ -1,6 +1,6 @@
 //! What endpoints are told of the person.
 
-use diesel::prelude::*;
+use crate::db::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::Text;
 

@@ -1,6 +1,6 @@
 //! Openids that were erased, known again by a keyed hash.
 
-use diesel::prelude::*;
+use crate::db::prelude::*;
 use diesel::sql_types::{BigInt, Nullable, Text};
 use serde::Serialize;
 

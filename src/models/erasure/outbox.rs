@@ -1,8 +1,8 @@
 //! Deliveries to the person, and notifications that name them. Both tables are walked in the order of
 //! their ids: no index names a person, as it would be written for each message.
 
+use crate::db::prelude::*;
 use chrono::NaiveDateTime;
-use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::{BigInt, Bool, Text};
 use serde::Serialize;

@@ -1,8 +1,8 @@
 //! The person: identities with what depends on them, and the events that they caused.
 
+use crate::db::prelude::*;
 use chrono::NaiveDateTime;
 use diesel::dsl::{max, sql};
-use diesel::prelude::*;
 use diesel::sql_types::Bool;
 
 use super::Subject;

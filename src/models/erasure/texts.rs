@@ -1,6 +1,6 @@
 //! Small tables in which a text may name the person.
 
-use diesel::prelude::*;
+use crate::db::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::Text;
 

@@ -6,9 +6,9 @@
 
 use std::borrow::Borrow;
 
+use crate::db::prelude::*;
 use chrono::NaiveDateTime;
 use diesel::pg::Pg;
-use diesel::prelude::*;
 use diesel::query_builder::{AstPass, QueryFragment, QueryId};
 use diesel::sql_types::{Array, BigInt, Binary, Nullable, Text, Timestamp};
 
@@ -75,7 +75,7 @@ impl<'a, const SKIP: bool> Unnest<'a, SKIP> {
 }
 
 impl<const SKIP: bool> QueryFragment<Pg> for Unnest<'_, SKIP> {
-    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> diesel::QueryResult<()> {
         out.push_sql(
             "INSERT INTO events (account_id, create_time, received_at, dedup_key, kind, openid, \
              body, problem, state) SELECT *, 0 FROM unnest(",
@@ -109,4 +109,4 @@ impl<const SKIP: bool> QueryId for Unnest<'_, SKIP> {
     const HAS_STATIC_QUERY_ID: bool = true;
 }
 
-impl<const SKIP: bool> RunQueryDsl<PgConnection> for Unnest<'_, SKIP> {}
+impl<const SKIP: bool> diesel::RunQueryDsl<PgConnection> for Unnest<'_, SKIP> {}

@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
+use crate::db::prelude::*;
 use chrono::NaiveDateTime;
 use diesel::dsl::{exists, select, sql};
-use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::{BigInt, Binary, Bool, Integer, Nullable, Text, Timestamp};
 use serde::Serialize;

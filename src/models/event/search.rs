@@ -5,7 +5,7 @@
 
 mod time;
 
-use diesel::prelude::*;
+use crate::db::prelude::*;
 use diesel::sql_query;
 
 use super::{Event, FAILED, SETTLED, WAITING};

@@ -1,6 +1,6 @@
 //! Events whose person is erased.
 
-use diesel::prelude::*;
+use crate::db::prelude::*;
 
 use super::{FAILED, PROCESSED};
 use crate::db::{Conn, schema::events};

@@ -1,8 +1,8 @@
 //! Openids of a mini-program that the business brings in. Nobody can ask WeChat about one, so it
 //! stays `unconfirmed` until WeChat itself tells of it, by an event or a login.
 
+use crate::db::prelude::*;
 use chrono::NaiveDateTime;
-use diesel::prelude::*;
 use serde::Serialize;
 
 use super::{Found, Identity, Spot};

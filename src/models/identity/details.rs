@@ -3,8 +3,8 @@
 
 use std::collections::HashMap;
 
+use crate::db::prelude::*;
 use chrono::NaiveDateTime;
-use diesel::prelude::*;
 use diesel::sql_types::{Integer, Nullable, Text};
 use serde::Serialize;
 

@@ -1,7 +1,7 @@
 //! What events say of identities: seen, followed, unfollowed, in any order and any number.
 
+use crate::db::prelude::*;
 use chrono::NaiveDateTime;
-use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Text};
 use serde::Serialize;
 

@@ -2,7 +2,7 @@
 //! and the bytes of their openid, in which events store them: so two transactions over the same ones wait
 //! for each other and never crosswise.
 
-use diesel::prelude::*;
+use crate::db::prelude::*;
 use diesel::sql_query;
 
 use crate::db::{Conn, Engine};

@@ -1,7 +1,7 @@
 //! What became of the openids of a migrated account: the identity that goes on for each.
 
+use crate::db::prelude::*;
 use chrono::NaiveDateTime;
-use diesel::prelude::*;
 use serde::Serialize;
 
 use super::{FollowState, Identity};

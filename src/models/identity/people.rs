@@ -1,10 +1,10 @@
 //! People: the identities of a project that share a unionid. Derived; the table `people`, kept by
 //! triggers on `identities`, has what lists of them need.
 
+use crate::db::prelude::*;
 use chrono::{DateTime, NaiveDateTime, TimeDelta};
 use diesel::dsl::sql;
 use diesel::dsl::{exists, max, not};
-use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::Bool;
 

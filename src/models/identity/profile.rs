@@ -1,8 +1,8 @@
 //! The profile queue: which identities' profiles are due, and what came of fetching them.
 
+use crate::db::prelude::*;
 use chrono::{NaiveDateTime, TimeDelta};
 use diesel::dsl::sql;
-use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::{BigInt, Bool, Integer, Nullable, Text, Timestamp};
 use serde::Serialize;

@@ -2,8 +2,8 @@
 
 use std::collections::HashSet;
 
+use crate::db::prelude::*;
 use chrono::NaiveDateTime;
-use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::Bool;
 use serde::Serialize;

@@ -7,7 +7,7 @@
 
 mod book;
 
-use diesel::prelude::*;
+use crate::db::prelude::*;
 
 use super::{FollowState, Identity};
 use crate::db::{schema::identities, text_enum};

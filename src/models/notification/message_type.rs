@@ -3,8 +3,8 @@
 
 mod version;
 
+use crate::db::prelude::*;
 use chrono::NaiveDateTime;
-use diesel::prelude::*;
 
 use crate::db::{Conn, on_engine, schema::message_types};
 use crate::ids::{MessageTypeId, ProjectId};

@@ -3,8 +3,8 @@
 mod persons;
 mod replaced;
 
+use crate::db::prelude::*;
 use chrono::NaiveDateTime;
-use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 use serde::Serialize;
 

@@ -1,7 +1,7 @@
 //! Many staff members at a time.
 
+use crate::db::prelude::*;
 use chrono::NaiveDateTime;
-use diesel::prelude::*;
 use serde::Serialize;
 
 use crate::db::batch::{Batch, Kind, timestamp};

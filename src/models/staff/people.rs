@@ -1,6 +1,6 @@
 //! From people who are named without a staff id to the identities through which each can be reached.
 
-use diesel::prelude::*;
+use crate::db::prelude::*;
 use diesel::sql_types::Text;
 use serde::{Deserialize, Serialize};
 

@@ -1,6 +1,6 @@
 //! From staff ids to the identities through which each member can be reached.
 
-use diesel::prelude::*;
+use crate::db::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Nullable, Text};
 use serde::Serialize;
 

@@ -1,7 +1,7 @@
 //! Bindings that were undone, since their person turned out to be another staff member already.
 
+use crate::db::prelude::*;
 use chrono::NaiveDateTime;
-use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::{BigInt, Timestamp};
 

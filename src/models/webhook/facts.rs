@@ -1,6 +1,6 @@
 //! What events tell: read back in the transaction of the effect, in one statement for a batch.
 
-use diesel::prelude::*;
+use crate::db::prelude::*;
 use diesel::sql_types::{BigInt, Integer, Nullable, Text, Timestamp};
 use serde::Serialize;
 

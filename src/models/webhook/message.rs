@@ -1,7 +1,7 @@
 //! What is taken down for endpoints: one row for each event and endpoint.
 
+use crate::db::prelude::*;
 use chrono::NaiveDateTime;
-use diesel::prelude::*;
 use serde::Serialize;
 
 use crate::db::batch::{Batch, Kind, timestamp};

@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
+use crate::db::prelude::*;
 use chrono::{NaiveDateTime, TimeDelta};
 use diesel::dsl::sql;
-use diesel::prelude::*;
 use diesel::sql_types::Integer;
 
 use super::MessageState;

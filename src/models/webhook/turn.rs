@@ -3,9 +3,9 @@
 
 use std::collections::HashSet;
 
+use crate::db::prelude::*;
 use chrono::{NaiveDateTime, TimeDelta};
 use diesel::dsl::{exists, sql};
-use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::{BigInt, Integer};
 use serde::Serialize;

@@ -160,10 +160,10 @@ pub(super) async fn list(
     caller: Caller,
 ) -> Result<Json<Page<AccountView>>, Problem> {
     let (project, now) = (caller.project_id, state.bridge.clock.now());
-    let found = state.bridge.db.snapshot(move |conn| {
+    let found = state.bridge.db.snapshot(move |conn| -> Result<_, Problem> {
         let accounts = account::list(conn, project)?;
         let moved = moved::warnings(conn, project, now)?;
-        Ok::<_, Problem>((accounts, pause::all(conn)?, moved))
+        Ok((accounts, pause::all(conn)?, moved))
     });
     let (accounts, pauses, mut moved) = found.await?;
     let mut pauses_of: HashMap<AccountId, Vec<AccountPause>> = HashMap::new();

@@ -75,7 +75,7 @@ pub(super) async fn list(
     let project = caller.project_id;
     let found = state.bridge.db.snapshot(move |conn| {
         let before = paging.after.map(AuditId);
-        Ok::<_, Problem>(audit::list(conn, project, before, paging.rows())?)
+        audit::list(conn, project, before, paging.rows())
     });
     let mut found = found.await?;
     let next = paging.cut(&mut found, |entry| entry.id.0);

@@ -11,7 +11,7 @@ use super::cursor::{List, Page, Paging};
 use super::people::unknown_app_id;
 use super::person::Accounts;
 use super::{Caller, State};
-use crate::db::Conn;
+use crate::db::{Conn, QueryResult};
 use crate::ids::{CreditId, IdentityId, ProjectId};
 use crate::models::credit::{self, Credit, LowFilter, TEMPLATE_ID_MAX};
 use crate::models::identity;
@@ -143,7 +143,7 @@ pub(super) async fn low(
     let paging = Paging::read(List::Credits, limit, cursor)?;
     let filter = filter(&query, &paging)?;
     let project = caller.project_id;
-    let page = state.bridge.db.snapshot(move |conn| {
+    let page = state.bridge.db.snapshot(move |conn| -> Result<_, Problem> {
         let accounts = Accounts::of(conn, project)?;
         let ids = match &query.app_id {
             None => accounts.ids(),
@@ -155,7 +155,7 @@ pub(super) async fn low(
         let found = credit::low(conn, project, &ids, &filter, paging.limit())?;
         let next = paging.cursor(found.next);
         let shown = show(conn, project, &accounts, found.found)?;
-        Ok::<_, Problem>(Page::new(shown, next))
+        Ok(Page::new(shown, next))
     });
     Ok(Json(page.await?))
 }
@@ -190,7 +190,7 @@ fn show(
     project: ProjectId,
     accounts: &Accounts,
     found: Vec<(Credit, String, Option<String>)>,
-) -> diesel::QueryResult<Vec<LowCredit>> {
+) -> QueryResult<Vec<LowCredit>> {
     let ids: Vec<IdentityId> = found
         .iter()
         .map(|(credit, ..)| credit.identity_id)

@@ -16,7 +16,7 @@ use super::notifications::as_json;
 use super::person::Accounts;
 use super::{Caller, State};
 use crate::bridge::planning::route_views::{RouteView, Routes};
-use crate::db::Conn;
+use crate::db::{Conn, QueryResult};
 use crate::ids::{DeliveryId, IdentityId, NotificationId, ProjectId};
 use crate::models::delivery::attempt::{self, Attempt};
 use crate::models::delivery::{self, Delivery, DeliveryState};
@@ -118,13 +118,13 @@ pub(super) async fn list(
     let (limit, cursor) = (query.limit.as_deref(), query.cursor.as_deref());
     let paging = Paging::read(List::Deliveries, limit, cursor)?;
     let (id, project) = (id.into_inner(), caller.project_id);
-    let page = state.bridge.db.snapshot(move |conn| {
+    let page = state.bridge.db.snapshot(move |conn| -> Result<_, Problem> {
         let notification = notification::by_id(conn, project, id)?;
         let notification = notification.ok_or_else(|| Problem::not_found("notification"))?;
         let after = paging.after.map(DeliveryId);
         let mut found = delivery::of_notification(conn, notification.id, after, paging.rows())?;
         let next = paging.cut(&mut found, |row| row.id.0);
-        Ok::<_, Problem>(Page::new(with_attempts(conn, project, found)?, next))
+        Ok(Page::new(with_attempts(conn, project, found)?, next))
     });
     Ok(Json(page.await?))
 }
@@ -134,7 +134,7 @@ fn with_attempts(
     conn: &mut Conn,
     project: ProjectId,
     found: Vec<Delivery>,
-) -> diesel::QueryResult<Vec<DeliveryView>> {
+) -> QueryResult<Vec<DeliveryView>> {
     let ids: Vec<DeliveryId> = found.iter().map(|row| row.id).collect();
     let mut tries: HashMap<DeliveryId, Vec<AttemptView>> = HashMap::new();
     for attempt in attempt::of_deliveries(conn, &ids)? {

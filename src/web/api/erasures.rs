@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use super::notifications::as_json;
 use super::{Caller, State};
 use crate::bridge::people::erase::{By, EraseError};
-use crate::db::Conn;
+use crate::db::{Conn, QueryResult};
 use crate::ids::{ErasureId, IdentityId};
 use crate::models::erasure::{self, Actor, Cause, Erasure, ErasureState};
 use crate::web::error::Problem;
@@ -42,7 +42,7 @@ struct Counts {
     webhook_messages: i64,
 }
 
-fn show(conn: &mut Conn, erasure: Erasure) -> diesel::QueryResult<ErasureView> {
+fn show(conn: &mut Conn, erasure: Erasure) -> QueryResult<ErasureView> {
     Ok(ErasureView {
         identity_ids: erasure::identity_ids(conn, erasure.id)?,
         id: erasure.id,
@@ -80,10 +80,7 @@ pub(super) async fn create(
         ErasureState::Done => StatusCode::OK,
         ErasureState::Running => StatusCode::ACCEPTED,
     };
-    let shown = state
-        .bridge
-        .db
-        .snapshot(move |conn| Ok::<_, Problem>(show(conn, erasure)?));
+    let shown = state.bridge.db.snapshot(move |conn| show(conn, erasure));
     Ok((Json(shown.await?), status))
 }
 
@@ -94,10 +91,10 @@ pub(super) async fn find(
     id: Path<ErasureId>,
 ) -> Result<Json<ErasureView>, Problem> {
     let (id, project) = (id.into_inner(), caller.project_id);
-    let found = state.bridge.db.snapshot(move |conn| {
+    let found = state.bridge.db.snapshot(move |conn| -> Result<_, Problem> {
         let found = erasure::by_id(conn, project, id)?;
         let found = found.ok_or_else(|| Problem::not_found("erasure"))?;
-        Ok::<_, Problem>(show(conn, found)?)
+        Ok(show(conn, found)?)
     });
     Ok(Json(found.await?))
 }

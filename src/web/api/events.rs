@@ -94,11 +94,11 @@ pub(super) async fn list(
     };
     let (filter, of) = wanted.check(is_failed, paging.after.map(EventId))?;
     let project = caller.project_id;
-    let page = state.bridge.db.snapshot(move |conn| {
+    let page = state.bridge.db.snapshot(move |conn| -> Result<_, Problem> {
         let accounts = Accounts::of(conn, project)?;
         let ids = of.resolve(&accounts, unknown_app_id)?;
         let found = event::list(conn, &ids, &filter, paging.limit())?;
-        Ok::<_, Problem>(paging.page(found, |event| show(event, &accounts)))
+        Ok(paging.page(found, |event| show(event, &accounts)))
     });
     Ok(Json(page.await?))
 }
@@ -110,7 +110,7 @@ pub(super) async fn find(
     id: Path<EventId>,
 ) -> Result<Json<Whole>, Problem> {
     let (id, project) = (id.into_inner(), caller.project_id);
-    let whole = state.bridge.db.snapshot(move |conn| {
+    let whole = state.bridge.db.snapshot(move |conn| -> Result<_, Problem> {
         let accounts = Accounts::of(conn, project)?;
         let found = event::by_id(conn, &accounts.ids(), id)?;
         let mut found = found.ok_or_else(|| Problem::not_found("event"))?;
@@ -119,7 +119,7 @@ pub(super) async fn find(
             Ok(text) => (text, "text"),
             Err(error) => (STANDARD.encode(error.as_bytes()), "base64"),
         };
-        Ok::<_, Problem>(Whole {
+        Ok(Whole {
             listed: show(found, &accounts),
             parsed,
             raw,
@@ -154,9 +154,9 @@ pub(super) async fn replay(
     id: Path<EventId>,
 ) -> Result<(Json<Queued>, StatusCode), Problem> {
     let (id, project) = (id.into_inner(), caller.project_id);
-    let accounts = state.bridge.db.snapshot(move |conn| {
+    let accounts = state.bridge.db.snapshot(move |conn| -> Result<_, Problem> {
         let accounts = Accounts::of(conn, project)?;
-        Ok::<_, Problem>(accounts.ids())
+        Ok(accounts.ids())
     });
     if !state.bridge.replay_event(accounts.await?, id).await? {
         return Err(Problem::not_found("event"));

@@ -30,7 +30,7 @@ pub(super) fn answer(
     let length = json.len();
     let pieces = (0..length)
         .step_by(PIECE)
-        .map(move |at| Ok::<_, Infallible>(json.slice(at..length.min(at + PIECE))));
+        .map(move |at| -> Result<_, Infallible> { Ok(json.slice(at..length.min(at + PIECE))) });
     let body = SizedStream::new(length as u64, stream::iter(pieces));
     Ok(HttpResponse::build(status)
         .content_type(ContentType::json())

@@ -92,7 +92,7 @@ pub(super) async fn put(
     let json = routes::to_json(&body.routes).map_err(|error| Problem::internal(&error))?;
     let (name, body) = (name.into_inner(), body.into_inner());
     let (project, now) = (caller.project_id, state.bridge.clock.now());
-    let put = state.bridge.db.write(move |conn| {
+    let put = state.bridge.db.write(move |conn| -> Result<_, Problem> {
         let accounts = check_accounts(conn, project, &body.routes)?;
         let description = body.description.as_deref();
         let (stored, is_new) = message_type::put(conn, project, &name, description, &json, now)?;
@@ -105,7 +105,7 @@ pub(super) async fn put(
             warnings,
             ..show(stored)
         };
-        Ok::<_, Problem>((view, is_new))
+        Ok((view, is_new))
     });
     let (view, is_new) = put.await?;
     state.bridge.signals.templates.notify_one();
@@ -204,7 +204,7 @@ pub(super) async fn list(
     let (limit, cursor) = (query.limit.as_deref(), query.cursor.as_deref());
     let paging = Paging::read(List::MessageTypes, limit, cursor)?;
     let project = caller.project_id;
-    let found = state.bridge.db.snapshot(move |conn| {
+    let found = state.bridge.db.snapshot(move |conn| -> Result<_, Problem> {
         let before = paging.after.map(MessageTypeId);
         let mut found = message_type::list(conn, project, before, paging.rows())?;
         let next = paging.cut(&mut found, |row| row.id.0);
@@ -212,7 +212,7 @@ pub(super) async fn list(
         let shown = found
             .into_iter()
             .map(|stored| show_with_problems(stored, &library));
-        Ok::<_, Problem>(Page::new(shown.collect(), next))
+        Ok(Page::new(shown.collect(), next))
     });
     Ok(Json(found.await?))
 }
@@ -224,11 +224,11 @@ pub(super) async fn find(
     name: Path<String>,
 ) -> Result<Json<MessageTypeView>, Problem> {
     let (name, project) = (name.into_inner(), caller.project_id);
-    let found = state.bridge.db.snapshot(move |conn| {
+    let found = state.bridge.db.snapshot(move |conn| -> Result<_, Problem> {
         let found = message_type::find(conn, project, &name)?;
         let found = found.ok_or_else(|| Problem::not_found("message type"))?;
         let library = Library::of(conn, project)?;
-        Ok::<_, Problem>(show_with_problems(found, &library))
+        Ok(show_with_problems(found, &library))
     });
     Ok(Json(found.await?))
 }
@@ -243,7 +243,7 @@ pub(super) async fn delete(
     let delete = state
         .bridge
         .db
-        .write(move |conn| Ok::<_, Problem>(message_type::delete(conn, project, &name)?));
+        .write(move |conn| message_type::delete(conn, project, &name));
     match delete.await? {
         true => Ok(HttpResponse::NoContent().finish()),
         false => Err(Problem::not_found("message type")),

@@ -72,7 +72,7 @@ pub(super) async fn list(
 ) -> Result<Json<Page<MovedView>>, Problem> {
     let paging = Paging::read(List::Moved, query.limit.as_deref(), query.cursor.as_deref())?;
     let project = caller.project_id;
-    let page = state.bridge.db.snapshot(move |conn| {
+    let page = state.bridge.db.snapshot(move |conn| -> Result<_, Problem> {
         let accounts = Accounts::of(conn, project)?;
         let account = accounts.with_app_id(&app_id);
         let account = account.ok_or_else(|| Problem::not_found("account"))?;
@@ -82,7 +82,7 @@ pub(super) async fn list(
         let next = paging.cut(&mut found, |one| one.binding.binding_id.0);
         let next = next.or_else(|| paging.cursor(until.map(|until| until.0)));
         let items = found.into_iter().map(|one| MovedView::of(one, &accounts));
-        Ok::<_, Problem>(Page::new(items.collect(), next))
+        Ok(Page::new(items.collect(), next))
     });
     Ok(Json(page.await?))
 }

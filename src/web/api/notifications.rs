@@ -296,7 +296,7 @@ pub(super) async fn list(
     let project = caller.project_id;
     let found = state.bridge.db.snapshot(move |conn| {
         let before = paging.after.map(NotificationId);
-        Ok::<_, Problem>(notification::list(conn, project, before, paging.rows())?)
+        notification::list(conn, project, before, paging.rows())
     });
     let mut found = found.await?;
     let next = paging.cut(&mut found, |row| row.id.0);
@@ -313,11 +313,11 @@ pub(super) async fn find(
     id: Path<NotificationId>,
 ) -> Result<Json<Whole>, Problem> {
     let (id, project) = (id.into_inner(), caller.project_id);
-    let whole = state.bridge.db.snapshot(move |conn| {
+    let whole = state.bridge.db.snapshot(move |conn| -> Result<_, Problem> {
         let found = notification::by_id(conn, project, id)?;
         let mut found = found.ok_or_else(|| Problem::not_found("notification"))?;
         let counts = in_each_state(delivery::counts(conn, id)?);
-        Ok::<_, Problem>(Whole {
+        Ok(Whole {
             params: as_json(std::mem::take(&mut found.params)),
             routes: as_json(std::mem::take(&mut found.routes)),
             listed: found.into(),

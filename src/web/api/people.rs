@@ -43,7 +43,7 @@ pub(super) async fn list(
     };
     let (project, sight) = (caller.project_id, Sight::of(&state));
     let now = state.bridge.clock.now();
-    let page = state.bridge.db.snapshot(move |conn| {
+    let page = state.bridge.db.snapshot(move |conn| -> Result<_, Problem> {
         if let Some(app_id) = &query.app_id {
             let account = Accounts::of(conn, project)?.with_app_id(app_id);
             filter.account_id = Some(account.ok_or_else(|| unknown_app_id(app_id))?);
@@ -54,7 +54,7 @@ pub(super) async fn list(
             cursor::encode_all(List::People, &numbers)
         });
         let people = persons(conn, project, found.found, &sight)?;
-        Ok::<_, Problem>(Page::new(people, next))
+        Ok(Page::new(people, next))
     });
     Ok(Json(page.await?))
 }

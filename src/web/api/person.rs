@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use super::State;
 use super::check::wechat_time;
 use crate::bridge::windows::{self, CustomerWindow};
-use crate::db::Conn;
+use crate::db::{Conn, QueryResult};
 use crate::ids::{AccountId, IdentityId, ProjectId};
 use crate::models::account::{self, AccountKind, Label};
 use crate::models::identity::openid_move::{self, OpenidMove};
@@ -115,7 +115,7 @@ pub(super) struct PersonView {
 pub(super) struct Accounts(HashMap<AccountId, Label>);
 
 impl Accounts {
-    pub(super) fn of(conn: &mut Conn, project: ProjectId) -> diesel::QueryResult<Self> {
+    pub(super) fn of(conn: &mut Conn, project: ProjectId) -> QueryResult<Self> {
         let labels = account::labels(conn, project)?;
         let by_id = labels.into_iter().map(|label| (label.id, label)).collect();
         Ok(Self(by_id))
@@ -181,7 +181,7 @@ pub(super) struct Beside {
 }
 
 impl Beside {
-    pub(super) fn of(conn: &mut Conn, ids: &[IdentityId]) -> diesel::QueryResult<Self> {
+    pub(super) fn of(conn: &mut Conn, ids: &[IdentityId]) -> QueryResult<Self> {
         Ok(Self {
             details: identity::details_of(conn, ids)?,
             moves: openid_move::of_identities(conn, ids)?
@@ -232,7 +232,7 @@ pub(super) fn persons(
     project: ProjectId,
     found: Vec<Identity>,
     sight: &Sight,
-) -> diesel::QueryResult<Vec<PersonView>> {
+) -> QueryResult<Vec<PersonView>> {
     let accounts = Accounts::of(conn, project)?;
     let unionids: Vec<String> = found
         .iter()

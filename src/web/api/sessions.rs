@@ -107,7 +107,7 @@ pub(super) async fn create(
         ),
         false => None,
     };
-    let shown = state.bridge.db.snapshot(move |conn| {
+    let shown = state.bridge.db.snapshot(move |conn| -> Result<_, Problem> {
         let ids: Vec<IdentityId> = identity::members_of(conn, &identity)?
             .iter()
             .map(|member| member.id)
@@ -115,7 +115,7 @@ pub(super) async fn create(
         let unionid = identity.unionid.as_deref();
         let mut staff_ids = binding::staff_of_person(conn, project, &ids, unionid)?;
         staff_ids.sort_unstable();
-        Ok::<_, Problem>((identity, staff_ids))
+        Ok((identity, staff_ids))
     });
     let (identity, staff_ids) = shown.await?;
     let view = show(identity, staff_ids, invitation, session_key);

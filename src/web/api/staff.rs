@@ -9,7 +9,6 @@ use std::collections::BTreeSet;
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Json, Path, Query};
 use chrono::{DateTime, NaiveDateTime, Utc};
-use diesel::QueryResult;
 use serde::{Deserialize, Serialize};
 
 use super::check::{self, NAME_MAX, TAG_MAX, TAGS_MAX};
@@ -17,7 +16,7 @@ use super::cursor::{List, Page, Paging};
 use super::person::{Accounts, Beside, IdentityView, Sight};
 use super::{Caller, State};
 use crate::bridge::webhooks::outbox;
-use crate::db::Conn;
+use crate::db::{Conn, QueryResult};
 use crate::ids::text::TextId;
 use crate::ids::{IdentityId, ProjectId, StaffRowId};
 use crate::models::delivery::{self, MOST_ASTRAY};
@@ -100,13 +99,13 @@ pub(super) async fn put(
     check_tags(body.tags.as_ref())?;
     let (staff_id, Put { name, tags }) = (staff_id.into_inner(), body.into_inner());
     let (project, now) = (caller.project_id, state.bridge.clock.now());
-    let put = state.bridge.db.write(move |conn| {
+    let put = state.bridge.db.write(move |conn| -> Result<_, Problem> {
         let (stored, is_new) = staff::put(conn, project, &staff_id, name.as_deref(), now)?;
         if let Some(tags) = &tags {
             staff::set_tags(conn, &stored, tags)?;
         }
         let tags = staff::tags_of(conn, &[stored.id])?.remove(&stored.id);
-        Ok::<_, Problem>((StaffView::new(stored, tags), is_new))
+        Ok((StaffView::new(stored, tags), is_new))
     });
     let (stored, is_new) = put.await?;
     let status = if is_new {
@@ -140,7 +139,7 @@ pub(super) async fn list(
 ) -> Result<Json<Page<Listed>>, Problem> {
     let paging = Paging::read(List::Staff, query.limit.as_deref(), query.cursor.as_deref())?;
     let (project, tag) = (caller.project_id, query.into_inner().tag);
-    let page = state.bridge.db.snapshot(move |conn| {
+    let page = state.bridge.db.snapshot(move |conn| -> Result<_, Problem> {
         let before = paging.after.map(StaffRowId);
         let mut found = staff::list(conn, project, tag.as_deref(), before, paging.rows())?;
         let next = paging.cut(&mut found, |staff| staff.id.0);
@@ -157,7 +156,7 @@ pub(super) async fn list(
             },
             reach,
         });
-        Ok::<_, Problem>(Page::new(items.collect(), next))
+        Ok(Page::new(items.collect(), next))
     });
     Ok(Json(page.await?))
 }
@@ -170,7 +169,7 @@ pub(super) async fn find(
 ) -> Result<Json<Whole>, Problem> {
     let (staff_id, project) = (staff_id.into_inner(), caller.project_id);
     let sight = Sight::of(&state);
-    let whole = state.bridge.db.snapshot(move |conn| {
+    let whole = state.bridge.db.snapshot(move |conn| -> Result<_, Problem> {
         let found = staff::find(conn, project, &staff_id)?;
         let found = found.ok_or_else(|| Problem::not_found("staff member"))?;
         let accounts = Accounts::of(conn, project)?;
@@ -179,7 +178,7 @@ pub(super) async fn find(
         let bindings = binding::of_staff(conn, found.id)?;
         let mut beside = Beside::of(conn, &ids)?;
         let tags = staff::tags_of(conn, &[found.id])?.remove(&found.id);
-        Ok::<_, Problem>(Whole {
+        Ok(Whole {
             listed: Listed {
                 staff: StaffView::new(found, tags),
                 reach: reach::of_one(&rows, &accounts),
@@ -225,7 +224,7 @@ pub(super) async fn delete(
 ) -> Result<Json<Removed>, Problem> {
     let (staff_id, project) = (staff_id.into_inner(), caller.project_id);
     let now = state.bridge.clock.now();
-    let delete = state.bridge.db.write(move |conn| {
+    let delete = state.bridge.db.write(move |conn| -> Result<_, Problem> {
         // Nobody binds somebody meanwhile, or says to whom the person is bound instead.
         project::lock(conn, project)?;
         let member = staff::find(conn, project, &staff_id)?;
@@ -233,7 +232,7 @@ pub(super) async fn delete(
         let bindings = binding::of_staff(conn, member.id)?;
         outbox::unbound(conn, project, &staff_id, &bindings, now)?;
         staff::delete(conn, project, &staff_id)?;
-        Ok::<_, Problem>(Removed::count(conn, project, &staff_id, now)?)
+        Ok(Removed::count(conn, project, &staff_id, now)?)
     });
     let removed = delete.await?;
     state.bridge.signals.webhooks.notify_one();

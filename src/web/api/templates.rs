@@ -118,7 +118,7 @@ pub(super) async fn list(
     let (limit, cursor) = (query.limit.as_deref(), query.cursor.as_deref());
     let paging = Paging::read(List::Templates, limit, cursor)?;
     let project = caller.project_id;
-    let found = state.bridge.db.snapshot(move |conn| {
+    let found = state.bridge.db.snapshot(move |conn| -> Result<_, Problem> {
         let account = Accounts::of(conn, project)?.with_app_id(&app_id);
         let account = account.ok_or_else(|| Problem::not_found("account"))?;
         let naming = Naming::of(conn, project)?;
@@ -130,7 +130,7 @@ pub(super) async fn list(
             let message_types = naming.message_types(&app_id, &template.template_id);
             show(template, message_types)
         });
-        Ok::<_, Problem>(Templates {
+        Ok(Templates {
             sync: sync.map(show_sync).unwrap_or_default(),
             page: Page::new(items.collect(), next),
         })

@@ -156,7 +156,7 @@ pub(super) async fn list(
     let (limit, cursor) = (query.limit.as_deref(), query.cursor.as_deref());
     let paging = Paging::read(List::Webhooks, limit, cursor)?;
     let project = caller.project_id;
-    let page = state.bridge.db.snapshot(move |conn| {
+    let page = state.bridge.db.snapshot(move |conn| -> Result<_, Problem> {
         let before = paging.after.map(WebhookId);
         let mut found = webhook::list(conn, project, before, paging.rows())?;
         let next = paging.cut(&mut found, |row| row.id.0);
@@ -166,7 +166,7 @@ pub(super) async fn list(
             let waiting = waiting.get(&stored.id).copied().unwrap_or_default();
             show(stored, waiting)
         });
-        Ok::<_, Problem>(Page::new(items.collect(), next))
+        Ok(Page::new(items.collect(), next))
     });
     Ok(Json(page.await?))
 }

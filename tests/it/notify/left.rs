@@ -65,13 +65,13 @@ both_engines! {
             Engine::Sqlite => "DROP TRIGGER refuse",
             Engine::Postgres => "DROP TRIGGER refuse ON deliveries",
         };
-        rig.write(move |conn| conn.batch_execute(refuse)).await;
+        rig.write(move |conn| Ok(conn.batch_execute(refuse)?)).await;
         rig.settle().await;
         assert_eq!((rig.count(id, DeliveryState::Sent).await, noted(&rig).await), (1, 1));
         // By hand as well.
         rig.bridge.resume_account(rig.project, APPS[0]).await.unwrap_err();
         assert_eq!(noted(&rig).await, 6);
-        rig.write(move |conn| conn.batch_execute(again)).await;
+        rig.write(move |conn| Ok(conn.batch_execute(again)?)).await;
         rig.advance(10);
         rig.settle().await;
         assert_eq!((rig.count(id, DeliveryState::Sent).await, noted(&rig).await), (8, 0));

@@ -110,7 +110,7 @@ impl Rig {
 
     pub(super) async fn write<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&mut Conn) -> diesel::QueryResult<T> + Send + 'static,
+        work: impl FnOnce(&mut Conn) -> queqiao::db::QueryResult<T> + Send + 'static,
     ) -> T {
         let work = move |conn: &mut Conn| work(conn).map_err(DbError::from);
         self.bridge.db.write_once(work).await.unwrap()

@@ -6,8 +6,8 @@ use diesel::prelude::*;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
-use queqiao::db::Conn;
 use queqiao::db::schema::{credit_entries, credits};
+use queqiao::db::{Conn, QueryResult};
 use queqiao::models::credit::{self, Credit, Folded, Said, Word};
 use tokio::runtime::Handle;
 

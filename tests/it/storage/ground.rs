@@ -3,7 +3,7 @@
 use chrono::{DateTime, NaiveDateTime, TimeDelta};
 use diesel::prelude::*;
 use queqiao::db::schema::identities;
-use queqiao::db::{Conn, Db, DbError, Engine};
+use queqiao::db::{Conn, Db, DbError, Engine, QueryResult};
 use queqiao::ids::{AccountId, IdentityId, NotificationId, ProjectId};
 use queqiao::models::account::{self, AccountKind, AccountSettings, TokenSource};
 use queqiao::models::identity::{self, Identity, ProfileState, Sighting};

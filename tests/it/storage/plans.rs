@@ -3,8 +3,8 @@
 
 use chrono::TimeDelta;
 use diesel::sql_types::{BigInt, Text};
-use diesel::{Connection, QueryResult, QueryableByName, RunQueryDsl, sql_query};
-use queqiao::db::{Conn, DbError, Engine};
+use diesel::{Connection, QueryableByName, RunQueryDsl, sql_query};
+use queqiao::db::{Conn, DbError, Engine, QueryResult};
 use queqiao::ids::{IdentityId, NotificationId};
 use queqiao::models::delivery::{self, receipt};
 use queqiao::models::delivery::{DeliveryState, Filter};
@@ -146,7 +146,8 @@ async fn filled() -> Option<Ground> {
 
 fn run_scan(conn: &mut Conn) -> QueryResult<()> {
     let query = sql_query("SELECT 1 AS scans FROM events WHERE kind = 'none'");
-    query.execute(conn).map(drop)
+    query.execute(conn)?;
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -288,7 +288,7 @@ async fn nobody_waits_crosswise_for_people() {
         .map(|openid| sighting(ground.project, ground.official, openid))
         .collect();
     let barrier = Barrier::new(2);
-    let rounds = |work: &(dyn Fn(&mut Conn) -> diesel::QueryResult<usize> + Sync)| {
+    let rounds = |work: &(dyn Fn(&mut Conn) -> queqiao::db::QueryResult<usize> + Sync)| {
         let mut conn = ground.conn();
         let mut failed = Vec::new();
         for _ in 0..ROUNDS {

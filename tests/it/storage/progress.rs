@@ -3,10 +3,9 @@
 use std::collections::BTreeMap;
 
 use chrono::TimeDelta;
-use diesel::QueryResult;
 use diesel::prelude::*;
 use queqiao::db::schema::progress;
-use queqiao::db::{Conn, DbError};
+use queqiao::db::{Conn, DbError, QueryResult};
 use queqiao::ids::{DeliveryId, NotificationId};
 use queqiao::models::delivery::attempt::{self, NewAttempt};
 use queqiao::models::delivery::receipt::{self, NewReceipt};

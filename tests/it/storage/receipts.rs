@@ -130,7 +130,7 @@ both_engines! {
 }
 
 /// As whoever sends records it.
-fn record(conn: &mut Conn, outcomes: &[delivery::Outcome]) -> diesel::QueryResult<usize> {
+fn record(conn: &mut Conn, outcomes: &[delivery::Outcome]) -> queqiao::db::QueryResult<usize> {
     let woken = delivery::wake_receipts(conn, outcomes)?;
     delivery::record(conn, outcomes)?;
     Ok(woken)

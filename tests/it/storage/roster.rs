@@ -16,7 +16,7 @@ fn try_list(
     conn: &mut Conn,
     import_id: ImportId,
     openids: &[&str],
-) -> diesel::QueryResult<usize> {
+) -> queqiao::db::QueryResult<usize> {
     let rows: Vec<Listed<'_>> = openids
         .iter()
         .map(|openid| Listed {
@@ -178,18 +178,19 @@ async fn nobody_waits_crosswise_for_who_is_new_and_who_is_known() {
         all
     };
     let barrier = Barrier::new(2);
-    let rounds = |work: &(dyn Fn(&mut Conn, &[String]) -> diesel::QueryResult<usize> + Sync)| {
-        let mut conn = ground.conn();
-        let mut failed = Vec::new();
-        for round in 0..ROUNDS {
-            let openids = people(round);
-            barrier.wait();
-            if let Err(error) = conn.transaction(|conn| work(conn, &openids)) {
-                failed.push(error);
+    let rounds =
+        |work: &(dyn Fn(&mut Conn, &[String]) -> queqiao::db::QueryResult<usize> + Sync)| {
+            let mut conn = ground.conn();
+            let mut failed = Vec::new();
+            for round in 0..ROUNDS {
+                let openids = people(round);
+                barrier.wait();
+                if let Err(error) = conn.transaction(|conn| work(conn, &openids)) {
+                    failed.push(error);
+                }
             }
-        }
-        failed
-    };
+            failed
+        };
     let events = |conn: &mut Conn, openids: &[String]| {
         let seen = openids.iter();
         let seen = seen.map(|openid| sighting(ground.project, ground.official, openid));

@@ -107,7 +107,7 @@ impl Strangers {
 
 async fn answer_all(db: &Db, all: Vec<Waiting>) {
     let hashes: Vec<Vec<u8>> = all.iter().map(|(hash, _)| hash.to_vec()).collect();
-    let read = db.read(move |conn| Ok::<_, DbError>(api_key::by_hashes(conn, &hashes)?));
+    let read = db.read(move |conn| api_key::by_hashes(conn, &hashes));
     let read = read.await.map_err(|error| error.to_string());
     let found: Result<HashMap<Vec<u8>, ApiKey>, String> =
         read.map(|keys| keys.into_iter().collect());

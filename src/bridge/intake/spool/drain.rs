@@ -8,7 +8,7 @@ use tokio::sync::Notify;
 
 use super::{Spool, SpoolError};
 use crate::bridge::Step;
-use crate::db::{Cause, Db, DbError};
+use crate::db::{Cause, Conn, Db, DbError, QueryResult};
 use crate::ids::AccountId;
 use crate::logging;
 use crate::models::account;
@@ -48,7 +48,7 @@ impl Spool {
                 Ok(Step::Worked)
             }
             Ok(None) if self.is_away() => {
-                if db.read(ping).await.is_ok() {
+                if db.read(Conn::ping).await.is_ok() {
                     self.end();
                 }
                 Ok(Step::Later(AGAIN))
@@ -60,14 +60,14 @@ impl Spool {
                 }
                 // What the database has against these events need not keep others from it.
                 let is_there = !matches!(error.cause(), Cause::Away | Cause::Unwritable);
-                if is_there && self.is_away() && db.read(ping).await.is_ok() {
+                if is_there && self.is_away() && db.read(Conn::ping).await.is_ok() {
                     self.end();
                 }
                 Ok(Step::Later(AGAIN))
             }
             Err(NotDrained::Spool(error)) => {
                 // A spool that fails must not keep callbacks from a database that is back.
-                if self.is_away() && db.read(ping).await.is_ok() {
+                if self.is_away() && db.read(Conn::ping).await.is_ok() {
                     self.end();
                 }
                 Err(error)
@@ -86,7 +86,7 @@ impl Spool {
     /// If the file does not take them; that the database does not say is none.
     pub async fn know_step(&self, db: &Db) -> Result<Step, SpoolError> {
         // While the database is away, what is known stays.
-        if let Ok(accounts) = db.read(|conn| Ok::<_, DbError>(account::all(conn)?)).await {
+        if let Ok(accounts) = db.read(account::all).await {
             self.know(accounts).await?;
         }
         Ok(Step::Idle)
@@ -117,19 +117,16 @@ impl Spool {
     ) -> Result<Option<Drained>, NotDrained> {
         let batch = self
             .file
-            .read(move |conn| {
+            .read(move |conn| -> QueryResult<_> {
                 let batch = spool::oldest(conn, after, (BATCH, BATCH_BYTES), refused_too)?;
-                Ok::<_, DbError>(batch)
+                Ok(batch)
             })
             .await?;
         let Some(last) = batch.last() else {
             return Ok(None);
         };
         let next = last.id;
-        let accounts = db
-            .read(|conn| Ok::<_, DbError>(account::all(conn)?))
-            .await
-            .map_err(NotDrained::Database)?;
+        let accounts = db.read(account::all).await.map_err(NotDrained::Database)?;
         let accounts: HashMap<String, AccountId> = accounts
             .into_iter()
             .map(|account| (account.app_id, account.id))
@@ -146,13 +143,11 @@ impl Spool {
                 tracing::error!(spool.id = id, refusal, "an event in the spool is refused");
                 spool::refuse(conn, *id, refusal)?;
             }
-            Ok::<_, DbError>(spool::is_empty(conn)?)
+            spool::is_empty(conn)
         });
         if is_empty.await? {
             // Not within the transaction that made the room.
-            let shrunk = self
-                .file
-                .read(|conn| Ok::<_, DbError>(spool::shrink(conn)?));
+            let shrunk = self.file.read(spool::shrink);
             shrunk.await?;
         }
         Ok(Some(drained))
@@ -255,9 +250,4 @@ async fn insert(db: &Db, events: Vec<Arc<NewEvent>>) -> Result<(), DbError> {
         Ok(())
     })
     .await
-}
-
-fn ping(conn: &mut crate::db::Conn) -> Result<(), DbError> {
-    use diesel::r2d2::R2D2Connection as _;
-    Ok(conn.ping()?)
 }

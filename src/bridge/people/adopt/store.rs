@@ -3,13 +3,12 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use chrono::NaiveDateTime;
-use diesel::QueryResult;
 
 use super::judge::{Known, Plan, judge};
 use super::{AdoptError, Fault, Numbered, Options, Outcome, Place, Row, Taken};
 use crate::bridge::people::erase;
 use crate::bridge::webhooks::outbox::{self, People};
-use crate::db::Conn;
+use crate::db::{Conn, QueryResult};
 use crate::ids::{IdentityId, StaffRowId};
 use crate::models::account::template;
 use crate::models::credit::{self, Said, Wanted};

@@ -3,10 +3,9 @@
 use std::collections::HashSet;
 
 use chrono::NaiveDateTime;
-use diesel::QueryResult;
 
 use super::By;
-use crate::db::Conn;
+use crate::db::{Conn, QueryResult};
 use crate::ids::{AccountId, ApiKeyId, IdentityId, ProjectId};
 use crate::models::audit::{self, Action, NewEntry};
 use crate::models::erasure::{self, Actor, Cause, Erasure, Hashed, Openid, Subject};

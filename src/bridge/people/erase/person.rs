@@ -1,12 +1,11 @@
 //! The first batch: the identities with what depends on them, and what endpoints are told.
 
 use chrono::NaiveDateTime;
-use diesel::QueryResult;
 
 use super::ask::{hashed, resolve};
 use super::{count, go_on};
 use crate::bridge::webhooks::outbox;
-use crate::db::Conn;
+use crate::db::{Conn, QueryResult};
 use crate::models::erasure::{self, Erasure, Openid, Phase, Subject};
 use crate::models::identity;
 use crate::models::project;

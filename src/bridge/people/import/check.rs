@@ -36,9 +36,9 @@ impl Bridge {
         let started = import.started_at.and_utc().timestamp();
         let unlisted = self
             .db
-            .read(move |conn| {
+            .read(move |conn| -> Result<_, ImportError> {
                 let found = identity::unlisted(conn, whose, id, started, after, ASKED_ABOUT)?;
-                Ok::<_, ImportError>(found)
+                Ok(found)
             })
             .await?;
         let now = self.clock.now();
@@ -99,11 +99,11 @@ impl Bridge {
         let now = self.clock.now();
         let (marked, told) = self
             .db
-            .write(move |conn| {
+            .write(move |conn| -> Result<_, ImportError> {
                 identity::hold(conn, ids.iter().copied())?;
                 let people = People::before(conn, &ids)?;
                 let marked = identity::mark_gone(conn, &ids, started, now)?;
-                Ok::<_, ImportError>((marked, people.after(conn, &ids, now)?))
+                Ok((marked, people.after(conn, &ids, now)?))
             })
             .await?;
         if told > 0 {

@@ -3,12 +3,11 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use chrono::NaiveDateTime;
-use diesel::QueryResult;
 
 use super::Verdict;
 use crate::bridge::people::{erase, one_staff};
 use crate::bridge::webhooks::outbox;
-use crate::db::Conn;
+use crate::db::{Conn, QueryResult};
 use crate::ids::{IdentityId, ProjectId};
 use crate::models::account::migration::{self, Advance, Migration};
 use crate::models::identity::openid_move::{self, OpenidMove, Successor};

@@ -3,11 +3,10 @@
 use std::collections::{BTreeSet, HashMap};
 
 use chrono::NaiveDateTime;
-use diesel::QueryResult;
 
 use crate::bridge::Bridge;
 use crate::bridge::webhooks::outbox;
-use crate::db::{Conn, DbError};
+use crate::db::{Conn, DbError, QueryResult};
 use crate::ids::{AccountId, BindingId, ProjectId};
 use crate::models::identity::unionid_change::{self, Replacement, Stale};
 use crate::models::identity::{self, Identity};
@@ -100,9 +99,9 @@ impl Bridge {
         app_id: &str,
     ) -> Result<Option<Rebound>, DbError> {
         let wanted = app_id.to_owned();
-        let found = self.db.read(move |conn| {
+        let found = self.db.read(move |conn| -> QueryResult<_> {
             let found = account::by_app_id(conn, &wanted)?;
-            Ok::<_, DbError>(found.filter(|account| account.project_id == project))
+            Ok(found.filter(|account| account.project_id == project))
         });
         let Some(account) = found.await? else {
             return Ok(None);
@@ -111,9 +110,9 @@ impl Bridge {
         let mut after = BindingId(0);
         loop {
             let now = self.clock.now();
-            let chunk = self.db.write(move |conn| {
-                Ok::<_, DbError>(rebind(conn, project, account.id, after, now)?)
-            });
+            let chunk = self
+                .db
+                .write(move |conn| rebind(conn, project, account.id, after, now));
             let (done, last) = chunk.await?;
             total.rebound += done.rebound;
             total.kept += done.kept;

@@ -3,12 +3,11 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, NaiveDateTime, Utc};
-use diesel::QueryResult;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::{Audience, News, NewsKind};
-use crate::db::Conn;
+use crate::db::{Conn, QueryResult};
 use crate::ids::{DeliveryId, IdentityId, NotificationId};
 use crate::models::delivery::{DeliveryState, Outcome};
 use crate::models::webhook::{self, DeliveryFact};

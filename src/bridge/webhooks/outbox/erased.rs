@@ -1,12 +1,11 @@
 //! Somebody was erased: the last time that their ids are told, so that others can erase them too.
 
 use chrono::NaiveDateTime;
-use diesel::QueryResult;
 use serde::Serialize;
 use serde_json::Value;
 
 use super::{Audience, News, NewsKind};
-use crate::db::Conn;
+use crate::db::{Conn, QueryResult};
 use crate::ids::{ErasureId, IdentityId};
 use crate::models::account;
 use crate::models::erasure::{Cause, Erasure, Subject};

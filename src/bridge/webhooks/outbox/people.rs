@@ -3,11 +3,10 @@
 use std::collections::HashMap;
 
 use chrono::NaiveDateTime;
-use diesel::QueryResult;
 use serde::Serialize;
 
 use super::{Audience, News, NewsKind, Who, follow};
-use crate::db::Conn;
+use crate::db::{Conn, QueryResult};
 use crate::ids::{BindingId, IdentityId, ProjectId};
 use crate::models::identity::FollowState;
 use crate::models::staff::binding::Binding;

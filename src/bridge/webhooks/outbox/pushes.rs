@@ -5,11 +5,10 @@ use std::collections::{HashMap, HashSet};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, NaiveDateTime, Utc};
-use diesel::QueryResult;
 use serde::Serialize;
 
 use super::{Audience, News, NewsKind, Who, follow, wechat_time};
-use crate::db::Conn;
+use crate::db::{Conn, QueryResult};
 use crate::ids::{AccountId, EventId, IdentityId, ProjectId};
 use crate::models::account::{self, Scope};
 use crate::models::event::Waiting;

@@ -1,11 +1,10 @@
 //! What somebody has to act upon.
 
 use chrono::{DateTime, NaiveDateTime, Utc};
-use diesel::QueryResult;
 use serde::Serialize;
 
 use super::{Audience, News, NewsKind};
-use crate::db::Conn;
+use crate::db::{Conn, QueryResult};
 use crate::ids::{AccountId, IdentityId, ProjectId, WebhookId};
 use crate::models::account::unionid_move::AccountMove;
 use crate::models::account::{self, Problem};

@@ -3,11 +3,10 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, NaiveDateTime, Utc};
-use diesel::QueryResult;
 use serde::Serialize;
 
 use super::{Audience, News, NewsKind, wechat_time};
-use crate::db::Conn;
+use crate::db::{Conn, QueryResult};
 use crate::ids::{AccountId, EventId};
 use crate::models::account::{self, Scope};
 use crate::wechat::message::{Verification, VerificationNews};

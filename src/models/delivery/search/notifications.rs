@@ -1,8 +1,8 @@
 //! Deliveries of a message type or of a time, or all of a project: notification by notification, the
 //! newest first, and of each the newest delivery first.
 
+use crate::db::prelude::*;
 use chrono::NaiveDateTime;
-use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::Text;
 

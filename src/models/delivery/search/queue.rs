@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use diesel::prelude::*;
+use crate::db::prelude::*;
 use diesel::sql_query;
 
 use super::{Filter, ROWS, filtered};

@@ -1,6 +1,6 @@
 //! Events of a time, through the index by WeChat's time, which has those that wait and all others.
 
-use diesel::prelude::*;
+use crate::db::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::{BigInt, Text};
 

@@ -1,7 +1,7 @@
 //! The routes of message types as they were when deliveries were retried by hand.
 
+use crate::db::prelude::*;
 use chrono::NaiveDateTime;
-use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
 use serde::Serialize;
 

@@ -1,7 +1,7 @@
 //! Bindings by person: to whom somebody is bound, through whichever of their openids or by the unionid.
 
+use crate::db::prelude::*;
 use chrono::NaiveDateTime;
-use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Nullable, Text, Timestamp};
 use serde::Serialize;
 

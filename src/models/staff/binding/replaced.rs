@@ -1,8 +1,8 @@
 //! Bindings that an invitation replaced while it was not known who presented it: they come back if the new
 //! one is undone.
 
+use crate::db::prelude::*;
 use chrono::NaiveDateTime;
-use diesel::prelude::*;
 
 use super::{Binding, NewBinding};
 use crate::db::{Conn, schema::replaced_bindings as r};

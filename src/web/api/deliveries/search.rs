@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::filter::Wanted as Filters;
 use super::{DeliveryView, with_attempts};
-use crate::db::Conn;
+use crate::db::{Conn, QueryResult};
 use crate::ids::{DeliveryId, NotificationId, ProjectId};
 use crate::models::delivery::{self, Delivery, Filter};
 use crate::models::notification;
@@ -64,11 +64,11 @@ pub(in crate::web::api) async fn search(
     };
     let checked = wanted.check(paging.after.map(DeliveryId))?;
     let project = caller.project_id;
-    let page = state.bridge.db.snapshot(move |conn| {
+    let page = state.bridge.db.snapshot(move |conn| -> Result<_, Problem> {
         let filter = checked.resolve(conn, project)?;
         let found = delivery::search(conn, project, &filter, paging.limit())?;
         let next = paging.cursor(found.next);
-        Ok::<_, Problem>(Page::new(named(conn, project, found.found)?, next))
+        Ok(Page::new(named(conn, project, found.found)?, next))
     });
     Ok(Json(page.await?))
 }
@@ -93,11 +93,7 @@ pub(in crate::web::api) async fn find(
 }
 
 /// Deliveries as they are shown, with what they are deliveries of.
-fn named(
-    conn: &mut Conn,
-    project: ProjectId,
-    found: Vec<Delivery>,
-) -> diesel::QueryResult<Vec<Found>> {
+fn named(conn: &mut Conn, project: ProjectId, found: Vec<Delivery>) -> QueryResult<Vec<Found>> {
     let notifications: Vec<NotificationId> = found.iter().map(|row| row.notification_id).collect();
     let types: HashMap<NotificationId, String> = notification::types_of(conn, &notifications)?
         .into_iter()

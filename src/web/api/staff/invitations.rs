@@ -195,7 +195,7 @@ pub(in super::super) async fn list(
     let (limit, cursor) = (query.limit.as_deref(), query.cursor.as_deref());
     let paging = Paging::read(List::Invitations, limit, cursor)?;
     let (project, now) = (caller.project_id, state.bridge.clock.now());
-    let page = state.bridge.db.snapshot(move |conn| {
+    let page = state.bridge.db.snapshot(move |conn| -> Result<_, Problem> {
         let member = staff::find(conn, project, &staff_id)?;
         let member = member.ok_or_else(|| Problem::not_found("staff member"))?;
         let before = paging.after.map(InvitationId);
@@ -209,7 +209,7 @@ pub(in super::super) async fn list(
             let names = (accounts.app_id(invitation.account_id), mini_program);
             show(&invitation, names, now)
         });
-        Ok::<_, Problem>(Page::new(items.collect(), next))
+        Ok(Page::new(items.collect(), next))
     });
     Ok(Json(page.await?))
 }

@@ -92,10 +92,10 @@ pub(in crate::web::api) async fn list(
         before: paging.after.map(WebhookMessageId),
     };
     let (id, project) = (id.into_inner(), caller.project_id);
-    let page = state.bridge.db.snapshot(move |conn| {
+    let page = state.bridge.db.snapshot(move |conn| -> Result<_, Problem> {
         find(conn, project, id)?;
         let found = webhook::page(conn, id, &filter, paging.limit())?;
-        Ok::<_, Problem>(paging.page(found, Into::into))
+        Ok(paging.page(found, Into::into))
     });
     Ok(Json(page.await?))
 }
