@@ -24,7 +24,7 @@ use tokio::runtime::Runtime;
 use stage::{IN_FLIGHT, Stage};
 use support::cluster::{Cluster, Durability};
 use support::wait_until;
-use tally::Tally;
+use tally::AccountHealth;
 
 /// The sizes of a notification; the small one is sent this often, and the middle one shown.
 const SMALL: (u32, usize) = (1_000, 5);
@@ -102,7 +102,7 @@ fn measure(runtime: &Runtime, cluster: Option<&Cluster>, receipts: bool) {
         stage.want_receipts();
     }
     stage.notify(SMALL.0).settle(receipts);
-    let mut small: Vec<Tally> = (0..SMALL.1)
+    let mut small: Vec<AccountHealth> = (0..SMALL.1)
         .map(|_| stage.notify(SMALL.0).settle(receipts))
         .collect();
     small.sort_by(|a, b| a.per_second().total_cmp(&b.per_second()));

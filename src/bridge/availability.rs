@@ -1,6 +1,6 @@
 //! Whether an account may send now: pauses, budgets, rates and the day in Beijing.
 
-pub mod account_trouble;
+pub mod account_problems;
 pub(crate) mod budget;
 pub(crate) mod pause;
 pub(crate) mod rate;

@@ -9,14 +9,14 @@
 //! A failure that is final for its route and person moves the delivery on to the next route, in the
 //! transaction that records it.
 
+mod account_health;
 mod batch;
-mod book;
+mod batch_result;
 mod clock;
 mod credits;
 mod endpoint;
 pub(super) mod ends;
 mod failure;
-mod health;
 mod kept;
 mod lane;
 mod marks;
@@ -59,10 +59,10 @@ pub use permits::Turns;
 
 pub use restricted::Restricted;
 
+use account_health::AccountHealth;
 use batch::Batch;
-use book::Book;
+use batch_result::BatchResult;
 use endpoint::{Endpoint, Endpoints};
-use health::Tally;
 use lane::Slot;
 use outcome::Limits;
 use permits::{Permit, Permits};
@@ -85,7 +85,7 @@ const JUST_AFTER: TimeDelta = TimeDelta::minutes(10);
 /// What a step is to do next.
 enum Next {
     /// To send these.
-    Batch(Box<(Slot, Gathered)>),
+    Batch(Box<(Slot, BatchContext)>),
     /// To look again: what was due goes beyond a rate, and was put off.
     PutOff,
     /// Nothing is due.
@@ -93,7 +93,7 @@ enum Next {
 }
 
 /// What the tries of a batch share.
-struct Gathered {
+struct BatchContext {
     accounts: Arc<ById>,
     batch: Batch,
     endpoints: Endpoints,
@@ -104,7 +104,7 @@ struct Gathered {
     no_token: Option<Arc<TokenError>>,
 }
 
-impl Gathered {
+impl BatchContext {
     /// The route of a delivery, and those after it; none where they cannot be read any more.
     fn routes_from(&self, due: &Due) -> &[Route] {
         let ready = self.batch.notifications.get(&due.edition());
@@ -188,7 +188,7 @@ impl Bridge {
     /// What the tries of a batch need besides.
     async fn prepare(
         &self,
-        gathered: &mut Gathered,
+        gathered: &mut BatchContext,
         now: NaiveDateTime,
     ) -> Result<Permits, DeliverError> {
         self.find_endpoints(gathered, now).await?;
@@ -199,10 +199,10 @@ impl Bridge {
     /// Tries the deliveries of a batch, all at once but for those that need their turn.
     async fn try_all(
         &self,
-        gathered: &Gathered,
+        gathered: &BatchContext,
         permits: &Permits,
         (lane, claimed_at): (AccountId, NaiveDateTime),
-    ) -> (Book, Tally) {
+    ) -> (BatchResult, AccountHealth) {
         let groups = permits.groups(&gathered.batch.due);
         let tries = groups.into_iter().map(async |group| {
             let mut done = Vec::with_capacity(group.len());
@@ -230,7 +230,7 @@ impl Bridge {
         }
         self.lay_on_the_account(gathered, lane, claimed_at, &mut tried)
             .await;
-        let (mut book, mut tally) = (Book::default(), Tally::default());
+        let (mut book, mut tally) = (BatchResult::default(), AccountHealth::default());
         for (permit, (due, done)) in permitted.into_iter().zip(tried) {
             tally.add(gathered.batch.call(due), &done);
             let routes = gathered.routes_from(due);
@@ -246,10 +246,10 @@ impl Bridge {
     /// Lays refusals that are said of people on the account where they turn out to concern it.
     async fn lay_on_the_account(
         &self,
-        gathered: &Gathered,
+        gathered: &BatchContext,
         lane: AccountId,
         claimed_at: NaiveDateTime,
-        tried: &mut [(&Due, send::Done)],
+        tried: &mut [(&Due, send::AttemptResult)],
     ) {
         let pauses = self.lanes.pauses_of(lane);
         let found = self
@@ -332,7 +332,7 @@ impl Bridge {
             }
             if !batch.due.is_empty() {
                 let limits = self.limits();
-                let gathered = Gathered {
+                let gathered = BatchContext {
                     accounts,
                     batch,
                     endpoints: Endpoints::default(),

@@ -2,14 +2,14 @@
 //! told in words, with what to do next.
 
 mod account;
+mod account_steps;
+mod candidate_route;
 mod delivery;
 mod facts;
-mod lead;
+mod last_delivery;
 mod moved;
 mod person;
 mod steps;
-mod trail;
-mod trouble;
 
 use std::sync::Arc;
 
@@ -25,8 +25,8 @@ use crate::ids::ProjectId;
 pub use account::{
     AccountStory, ChannelStory, CustomerStory, IdentityStory, SubscriptionStory, SwitchStory,
 };
+pub use candidate_route::TypeStory;
 pub use delivery::{DeliveryStory, Refusal};
-pub use lead::TypeStory;
 pub use person::{BindingStory, InvitationStory, UndoneStory, UnionidStory};
 
 use facts::Facts;
@@ -106,7 +106,7 @@ impl Bridge {
             invitations: person::invitations(&facts),
             unionid: person::unionid(&facts),
             accounts: account::stories(&facts, &rules),
-            message_type: lead::of_type(&facts),
+            message_type: candidate_route::of_type(&facts),
             deliveries: delivery::stories(&facts),
         };
         story.next_steps = steps::next(&facts, &story);

@@ -56,7 +56,7 @@ pub const fn why_refused(reason: Refusal) -> &'static str {
 
 /// What an invitation is to be.
 #[derive(Clone, Debug)]
-pub struct Wanted {
+pub struct InvitationRequest {
     /// The official account to follow.
     pub app_id: String,
     /// The mini-program where it is good too.
@@ -135,7 +135,7 @@ impl Bridge {
         &self,
         project: ProjectId,
         staff_id: &str,
-        wanted: Wanted,
+        wanted: InvitationRequest,
     ) -> Result<Invited, InviteError> {
         let official = AccountKind::OfficialAccount;
         let account = self.account_for(project, &wanted.app_id, official, "app_id");

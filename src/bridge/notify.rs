@@ -1,12 +1,11 @@
 //! Taking a request to notify: whom it reaches and how is decided at once, and the request and its
 //! deliveries are stored in one transaction.
 
-pub(in crate::bridge) mod again;
 mod answers;
 pub mod awaited;
 mod cancel;
+mod deduplicator;
 mod enqueue;
-mod met;
 mod outcomes;
 mod people;
 mod preflight;
@@ -14,6 +13,7 @@ mod preview;
 mod recipients;
 mod replay;
 mod request;
+pub(in crate::bridge) mod retry;
 mod times;
 
 use std::sync::Arc;
@@ -34,7 +34,6 @@ use crate::models::delivery::{self, DeliveryState, End};
 use crate::models::notification::message_type;
 use crate::models::notification::{self, NewNotification};
 
-pub use again::{MAX_RETRIED, RETRIABLE, Refused, Retried, Taken};
 pub use answers::Brought;
 pub use outcomes::{MAX_AWAITED, MAX_WAIT_SECONDS, Outcome};
 pub use people::MAX_CODES;
@@ -42,13 +41,14 @@ pub use preflight::{Forecast, Preflight, Warning};
 pub use preview::{PreviewRequest, PreviewStaff, RoutePreview};
 pub use recipients::Recipients;
 pub use request::{MAX_KEY, MAX_NAME, MAX_PARAMS, NotifyRequest};
+pub use retry::{MAX_RETRIED, RETRIABLE, Refused, Retried, Taken};
 pub use times::MAX_AHEAD_DAYS;
 
+use deduplicator::Deduplicator;
 use enqueue::{enqueue, sight};
-use met::Met;
 use recipients::Gone;
 use replay::{replay, verdicts};
-use request::Sound;
+use request::ValidRequest;
 
 /// Staff resolved and stored at a time; bounds the memory that a large request takes.
 const CHUNK: usize = 2_000;
@@ -140,8 +140,8 @@ impl Bridge {
         let mut request = request.check(most)?;
         if people::has_codes(&request.recipients) {
             match self.log_in_people(project, request).await? {
-                Ready::Accepted(accepted) => return Ok(accepted),
-                Ready::Resolved(resolved) => request = *resolved,
+                Resolution::Accepted(accepted) => return Ok(accepted),
+                Resolution::Resolved(resolved) => request = *resolved,
             }
         }
         let names_people = matches!(request.recipients, Recipients::People { .. });
@@ -172,8 +172,8 @@ impl Bridge {
     async fn log_in_people(
         &self,
         project: ProjectId,
-        request: Sound,
-    ) -> Result<Ready, NotifyError> {
+        request: ValidRequest,
+    ) -> Result<Resolution, NotifyError> {
         let now = self.clock.now();
         let config = Arc::clone(&self.config);
         let look = self.db.snapshot(move |conn| -> Result<_, NotifyError> {
@@ -185,16 +185,16 @@ impl Bridge {
         });
         let (earlier, mut request) = look.await?;
         if let Some(accepted) = earlier {
-            return Ok(Ready::Accepted(accepted));
+            return Ok(Resolution::Accepted(accepted));
         }
         let Err(refused) = self.exchange(project, &mut request.recipients).await else {
-            return Ok(Ready::Resolved(Box::new(request)));
+            return Ok(Resolution::Resolved(Box::new(request)));
         };
         // A repetition at the same time may have used the codes, and be accepted by now.
         let look = self
             .db
             .snapshot(move |conn| replay(conn, project, &request));
-        look.await?.map(Ready::Accepted).ok_or(refused)
+        look.await?.map(Resolution::Accepted).ok_or(refused)
     }
 }
 
@@ -222,15 +222,15 @@ fn unreachable(accepted: &Accepted) -> Vec<End> {
 }
 
 /// A request whose login codes were looked at.
-enum Ready {
+enum Resolution {
     /// It was accepted before.
     Accepted(Accepted),
     /// It can be taken.
-    Resolved(Box<Sound>),
+    Resolved(Box<ValidRequest>),
 }
 
 /// What a request needs of what is stored.
-struct Usable {
+struct ResolvedRequest {
     /// The routes to store with the notification, JSON.
     routes: String,
     accounts: KnownAccounts,
@@ -244,10 +244,10 @@ struct Usable {
 fn usable(
     conn: &mut Conn,
     project: ProjectId,
-    request: &Sound,
+    request: &ValidRequest,
     config: &Config,
     now: NaiveDateTime,
-) -> Result<Usable, NotifyError> {
+) -> Result<ResolvedRequest, NotifyError> {
     request.times.check(now)?;
     let stored = message_type::find(conn, project, &request.message_type)?
         .ok_or_else(|| NotifyError::UnknownMessageType(request.message_type.clone()))?;
@@ -262,7 +262,7 @@ fn usable(
     let prepared = Prepared::new(routes, &request.params, &config.customer).map_err(in_route)?;
     people::check_accounts(&request.recipients, &accounts)?;
     answers::check(request, &accounts, now)?;
-    Ok(Usable {
+    Ok(ResolvedRequest {
         routes: stored_routes,
         accounts,
         senders,
@@ -274,7 +274,7 @@ fn usable(
 fn accept(
     conn: &mut Conn,
     project: ProjectId,
-    request: &Sound,
+    request: &ValidRequest,
     config: &Config,
     nonce: i64,
     now: NaiveDateTime,
@@ -313,7 +313,7 @@ fn accept(
         })?;
         answers::record(conn, request, &usable.accounts, now)?;
     }
-    let mut met = Met::default();
+    let mut met = Deduplicator::default();
     recipients::in_chunks(conn, project, &request.recipients, limits, |conn, whom| {
         enqueue(conn, &notification, &usable, &mut met, whom).map_err(NotifyError::from)
     })?;

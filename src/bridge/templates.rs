@@ -3,7 +3,7 @@
 //! a message type that it breaks is noticed before anyone sends.
 
 mod diff;
-mod drift;
+mod route_problems;
 
 use chrono::{NaiveDateTime, TimeDelta};
 use serde::Serialize;
@@ -22,8 +22,8 @@ use crate::wechat::error::Class;
 use crate::wechat::library::ListedTemplate;
 
 use diff::{Diff, diff};
-pub use drift::{Library, Naming, ProblemCode, RouteProblem};
-pub(super) use drift::{endpoint_gone, endpoint_problem};
+pub use route_problems::{Library, Naming, ProblemCode, RouteProblem};
+pub(super) use route_problems::{endpoint_gone, endpoint_problem};
 
 /// A listing may take its whole time limit, twice, after a token call.
 const LEASE: TimeDelta = TimeDelta::minutes(2);

@@ -36,7 +36,7 @@ use crate::{logging, metrics};
 use course::Course;
 use post::Poster;
 
-pub use event::{EVERYTHING, NewsKind, PING};
+pub use event::{EVERYTHING, EventKind, PING};
 
 /// How long an endpoint is left to others whose secret does not open here.
 const LEFT_ALONE: Duration = Duration::from_secs(30);

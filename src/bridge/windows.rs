@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 
 use crate::config::Customer;
 use crate::models::account::AccountKind;
-use crate::models::identity::windows::{Allowance, Allowances, Closed, Rules, Standing};
+use crate::models::identity::windows::{Allowance, Allowances, Closed, Rules, WindowFacts};
 
 /// What an identity is allowed now.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,7 +48,7 @@ fn allowance(messages: u32, seconds: u32) -> Allowance {
 }
 
 /// What an identity in an account of this kind is allowed `now`, seconds since 1970.
-pub fn look(rules: &Rules, kind: AccountKind, standing: &Standing, now: i64) -> CustomerWindow {
+pub fn look(rules: &Rules, kind: AccountKind, standing: &WindowFacts, now: i64) -> CustomerWindow {
     match standing.look(rules.of(kind), now) {
         Ok(open) => CustomerWindow::Open {
             until: DateTime::from_timestamp(open.until, 0).unwrap_or(DateTime::<Utc>::MAX_UTC),
@@ -91,13 +91,13 @@ mod tests {
     use super::*;
     use crate::config::Config;
     use crate::models::identity::FollowState;
-    use crate::models::identity::windows::Acts;
+    use crate::models::identity::windows::WindowActivity;
 
-    fn writer(time: i64) -> Standing {
-        Standing {
-            acts: Acts {
+    fn writer(time: i64) -> WindowFacts {
+        WindowFacts {
+            acts: WindowActivity {
                 spoke_time: time,
-                ..Acts::default()
+                ..WindowActivity::default()
             },
             follow_state: FollowState::Unknown,
             followed_time: 0,

@@ -21,7 +21,7 @@ pub(super) enum Command {
     /// List deliveries, newest first; without a state, those that did not arrive.
     List {
         #[command(flatten)]
-        wanted: Wanted,
+        wanted: Filters,
         /// How many at the most.
         #[arg(long, default_value_t = 50)]
         limit: i64,
@@ -31,7 +31,7 @@ pub(super) enum Command {
         /// These deliveries; or give filters.
         ids: Vec<DeliveryId>,
         #[command(flatten)]
-        wanted: Wanted,
+        wanted: Filters,
         /// Also those that the person may have seen, and could see twice.
         #[arg(long)]
         even_if_sent: bool,
@@ -39,7 +39,7 @@ pub(super) enum Command {
 }
 
 #[derive(Debug, Args)]
-pub(super) struct Wanted {
+pub(super) struct Filters {
     /// In one of these states; several with commas.
     #[arg(long, value_delimiter = ',')]
     state: Vec<DeliveryState>,
@@ -71,7 +71,7 @@ pub(super) async fn run(config: Config, command: Command) -> Result<()> {
     }
 }
 
-impl Wanted {
+impl Filters {
     /// The filter, and the project it is about.
     async fn resolve(self, bridge: &Bridge) -> Result<(Project, Filter)> {
         let project = self.common.project(bridge).await?;
@@ -90,7 +90,7 @@ impl Wanted {
     }
 }
 
-async fn list(bridge: &Bridge, wanted: Wanted, limit: i64) -> Result<()> {
+async fn list(bridge: &Bridge, wanted: Filters, limit: i64) -> Result<()> {
     let (project, mut filter) = wanted.resolve(bridge).await?;
     if filter.states.is_empty() {
         filter.states = RETRIABLE.to_vec();
@@ -146,7 +146,7 @@ fn show(found: &[Delivery]) {
 async fn retry(
     bridge: &Bridge,
     ids: &[DeliveryId],
-    wanted: Wanted,
+    wanted: Filters,
     even_if_sent: bool,
 ) -> Result<()> {
     let (project, mut filter) = wanted.resolve(bridge).await?;

@@ -20,7 +20,7 @@ pub(super) enum Command {
         /// These events, whatever their state; or give filters.
         ids: Vec<EventId>,
         #[command(flatten)]
-        wanted: Wanted,
+        wanted: Filters,
         /// All failed events of the project.
         #[arg(long)]
         all: bool,
@@ -28,7 +28,7 @@ pub(super) enum Command {
 }
 
 #[derive(Debug, Args)]
-pub(super) struct Wanted {
+pub(super) struct Filters {
     /// Of this kind, for example `event.subscribe`.
     #[arg(long)]
     kind: Option<String>,
@@ -43,7 +43,7 @@ pub(super) async fn run(config: Config, command: Command) -> Result<()> {
     }
 }
 
-async fn replay(bridge: &Bridge, ids: Vec<EventId>, wanted: Wanted, all: bool) -> Result<()> {
+async fn replay(bridge: &Bridge, ids: Vec<EventId>, wanted: Filters, all: bool) -> Result<()> {
     let filter = Filter {
         kind: wanted.kind,
         since: wanted.common.since.map(|time| time.timestamp()),

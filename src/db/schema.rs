@@ -7,6 +7,7 @@ mod invite;
 mod lifetime;
 mod notify;
 mod subscribe;
+mod webhook;
 
 pub use erase::{erased, erasures};
 pub use invite::{invitations, replaced_bindings, undone_bindings};
@@ -20,9 +21,8 @@ pub use notify::{
 pub use subscribe::{
     credit_entries, credits, route_alerts, switched_off, template_syncs, templates,
 };
-mod events_out;
 
-pub use events_out::{webhook_messages, webhooks};
+pub use webhook::{webhook_messages, webhooks};
 
 diesel::table! {
     projects (id) {

@@ -2,7 +2,6 @@
 
 pub mod access_token;
 pub mod budget;
-pub mod migration;
 pub mod pause;
 pub mod refusal_mark;
 pub mod resumption;

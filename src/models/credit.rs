@@ -9,7 +9,7 @@ mod balance;
 mod fold;
 mod record;
 mod spend;
-mod standing;
+mod state;
 mod stated;
 
 use crate::db::prelude::*;
@@ -22,7 +22,7 @@ use crate::models::walk::{Walk, Walked};
 pub use fold::{Folded, fold_old, has_old};
 pub use record::{Said, Word, mark_kind, record};
 pub use spend::{Refusal, Taken, Wanted, give_back, hold, refuse, settle, take};
-pub use standing::{Standing, standings};
+pub use state::{CreditBalance, standings};
 pub use stated::{Stated, stated};
 
 /// Longest template id, in characters; WeChat's have 43.

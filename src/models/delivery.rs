@@ -1,6 +1,5 @@
 //! Deliveries: one notification to one person each, and the outbox of what is to be sent.
 
-mod again;
 mod ahead;
 pub mod attempt;
 mod begin;
@@ -10,7 +9,6 @@ mod consent;
 mod ends;
 mod holds;
 mod insert;
-mod onward;
 mod outbox;
 mod overdue;
 mod priority;
@@ -19,6 +17,8 @@ mod queue;
 mod reason;
 pub mod receipt;
 mod replan;
+mod reroute;
+mod retry;
 mod search;
 mod told;
 mod withdrawn;
@@ -33,7 +33,6 @@ use crate::db::batch::maybe_timestamp;
 use crate::db::{Conn, schema::deliveries, text_enum};
 use crate::ids::{AccountId, DeliveryId, IdentityId, NotificationId, ProjectId, VersionId};
 
-pub use again::{Again, StillUnreachable, explain_again, requeue};
 pub use ahead::{forget_pauses, hasten_all, is_ahead, shorten_leases};
 pub use begin::{Begin, begin};
 pub use cancel::{accounts_of, cancel};
@@ -45,7 +44,6 @@ pub use consent::{WAITING_FOR_CONSENT, consented};
 pub use ends::{End, ends, ends_of};
 pub use holds::{MOST_ASTRAY, astray};
 pub use insert::insert_many;
-pub use onward::{DeadEnd, Halted, end, halted};
 pub use outbox::{Outcome, record, wake_receipts};
 pub use overdue::{Overdue, close_overdue, has_overdue};
 pub use priority::Priority;
@@ -53,6 +51,8 @@ pub use progress::{begin_counting, counts};
 pub use queue::{COUNTED, QueueState, queue_lengths};
 pub use reason::{AtFault, Reason};
 pub use replan::{Parted, Replanned, part, replan};
+pub use reroute::{RerouteCandidate, RoutesExhausted, end, halted};
+pub use retry::{Again, StillUnreachable, explain_again, requeue};
 pub use search::{Filter, latest_of_staff, search};
 pub use told::{Told, keep_told};
 pub use withdrawn::{Going, Withdrawn, withdrawn};

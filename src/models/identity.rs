@@ -4,6 +4,7 @@ mod adopt;
 mod details;
 mod follow;
 mod hold;
+pub mod migration;
 pub mod openid_move;
 mod people;
 mod profile;
@@ -105,7 +106,7 @@ pub struct Identity {
     pub profile_fetched_at: Option<NaiveDateTime>,
     /// What they did that allows customer messages.
     #[diesel(embed)]
-    pub acts: windows::Acts,
+    pub acts: windows::WindowActivity,
     /// When the openid was first seen, UTC.
     pub created_at: NaiveDateTime,
     /// When the row last changed but for `acts`, UTC.

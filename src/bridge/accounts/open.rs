@@ -33,15 +33,15 @@ pub struct OpenAccount {
     /// What a new follower is answered.
     pub welcome_text: Option<String>,
     /// Its problem, as far as this process knows.
-    pub trouble: Trouble,
+    pub trouble: KnownProblem,
 }
 
 /// The call that an account's problem came from, kept in memory so that a call that works costs no
 /// query as long as it is none of that kind.
 #[derive(Debug, Default)]
-pub struct Trouble(Mutex<Option<String>>);
+pub struct KnownProblem(Mutex<Option<String>>);
 
-impl Trouble {
+impl KnownProblem {
     /// The account has a problem now that came from this call.
     pub fn began(&self, call: &str) {
         *self.lock() = Some(call.to_owned());
@@ -147,7 +147,7 @@ pub(super) fn open(vault: &Vault, stored: Account) -> Result<OpenAccount, Accoun
         secret,
         token_source: stored.token_source,
         welcome_text: stored.welcome_text,
-        trouble: Trouble(Mutex::new(match stored.problem_code {
+        trouble: KnownProblem(Mutex::new(match stored.problem_code {
             // What an older version noted came from a token call for the most part.
             Some(_) => Some(stored.problem_call.unwrap_or_else(|| TOKEN_CALL.to_owned())),
             None => None,

@@ -6,7 +6,7 @@ use chrono::NaiveDateTime;
 
 use super::failure::Failure;
 use super::permits::Permit;
-use super::send::Done;
+use super::send::AttemptResult;
 use crate::db::{Conn, QueryResult};
 use crate::ids::{CreditEntryId, IdentityId};
 use crate::models::credit::{self, Refusal};
@@ -35,7 +35,7 @@ impl Credits {
         claimed_at: NaiveDateTime,
         template_id: Option<&str>,
         permit: Permit,
-        done: &Done,
+        done: &AttemptResult,
     ) {
         let entry = match permit {
             Permit::Granted(entry) => entry,
@@ -48,7 +48,7 @@ impl Credits {
             | Permit::NotOurs => return,
         };
         let (msgid, failure) = match done {
-            Done::Tried { msgid, failure, .. } => (*msgid, failure.as_ref()),
+            AttemptResult::Tried { msgid, failure, .. } => (*msgid, failure.as_ref()),
             _ => return self.unused.extend(entry),
         };
         match (failure, template_id) {
@@ -64,10 +64,10 @@ impl Credits {
         }
     }
 
-    fn enter_window(&mut self, taken: Taken, done: &Done) {
+    fn enter_window(&mut self, taken: Taken, done: &AttemptResult) {
         let failure = match done {
-            Done::Tried { failure: None, .. } => return,
-            Done::Tried { failure, .. } => failure.as_ref(),
+            AttemptResult::Tried { failure: None, .. } => return,
+            AttemptResult::Tried { failure, .. } => failure.as_ref(),
             _ => None,
         };
         match failure {

@@ -11,10 +11,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::failure::SendError;
 use super::outcome::client_msg_id;
-use super::{DeliverError, Gathered};
+use super::{BatchContext, DeliverError};
 use crate::bridge::Bridge;
 use crate::bridge::availability::pause::Pause;
-use crate::bridge::planning::prepared::Ready;
+use crate::bridge::planning::prepared::CachedNotification;
 use crate::bridge::retry::{Backoff, jitter};
 use crate::bridge::routes::{Rendered, Route};
 use crate::bridge::templates::{endpoint_gone, endpoint_problem};
@@ -175,7 +175,7 @@ impl Bridge {
     /// Looks up the endpoints of a batch, in one query, and holds what is for those that rest.
     pub(super) async fn find_endpoints(
         &self,
-        gathered: &mut Gathered,
+        gathered: &mut BatchContext,
         now: NaiveDateTime,
     ) -> Result<(), DeliverError> {
         let due = &gathered.batch.due;
@@ -220,7 +220,7 @@ impl Bridge {
         &self,
         due: &Due,
         claimed_at: NaiveDateTime,
-        gathered: &Gathered,
+        gathered: &BatchContext,
     ) -> Result<Option<OwnedSemaphorePermit>, Pause> {
         let Some(endpoint) = gathered.endpoint_of(due) else {
             return Ok(None);
@@ -236,7 +236,7 @@ impl Bridge {
     pub(super) async fn post(
         &self,
         due: &Due,
-        ready: &Ready,
+        ready: &CachedNotification,
         rendered: &Rendered,
         (endpoint, claimed_at): (&Endpoint, NaiveDateTime),
     ) -> Result<(), SendError> {

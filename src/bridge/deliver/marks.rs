@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{NaiveDateTime, TimeDelta};
 
 use super::failure::{Failure, Said};
-use super::send::Done;
+use super::send::AttemptResult;
 use crate::bridge::accounts::OpenAccount;
 use crate::bridge::routes::{Channel, Route};
 use crate::bridge::webhooks::outbox::{self, RouteAlert};
@@ -102,15 +102,15 @@ pub(super) struct Marks {
 
 impl Marks {
     /// Enters what came of one delivery.
-    pub(super) fn enter(&mut self, due: &Due, route: Option<&Route>, done: &Done) {
+    pub(super) fn enter(&mut self, due: &Due, route: Option<&Route>, done: &AttemptResult) {
         let Some(route) = route else {
             return;
         };
         let (failure, with_link) = match done {
-            Done::Tried {
+            AttemptResult::Tried {
                 failure, with_link, ..
             } => (failure, with_link),
-            Done::Halfway { with_link, .. } => return self.refuse(route, &with_link.1),
+            AttemptResult::Halfway { with_link, .. } => return self.refuse(route, &with_link.1),
             _ => return,
         };
         if let Some((_, failure)) = with_link {

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{NaiveDateTime, TimeDelta};
 
-use super::send::Done;
-use super::{DeliverError, Gathered};
+use super::send::AttemptResult;
+use super::{BatchContext, DeliverError};
 use crate::bridge::Bridge;
 use crate::bridge::availability::pause::Pause;
 use crate::bridge::routes::{Permission, Repeat, Route};
@@ -232,7 +232,7 @@ impl Bridge {
     /// they wait for it, and taken for begun if the process is lost meanwhile. Returns why there is none.
     pub(super) async fn wait_for_token(
         &self,
-        gathered: &Gathered,
+        gathered: &BatchContext,
         claimed_at: NaiveDateTime,
     ) -> Option<Arc<TokenError>> {
         // A batch is of one account.
@@ -251,7 +251,7 @@ impl Bridge {
         &self,
         due: &[Due],
         claimed_at: NaiveDateTime,
-        gathered: &Gathered,
+        gathered: &BatchContext,
     ) -> Result<Permits, DeliverError> {
         let mut permits = Permits::default();
         let mut needs = Needs::default();
@@ -293,8 +293,8 @@ impl Bridge {
         &self,
         due: &Due,
         claimed_at: NaiveDateTime,
-        gathered: &Gathered,
-    ) -> Result<Permit, Done> {
+        gathered: &BatchContext,
+    ) -> Result<Permit, AttemptResult> {
         let Some(route) = gathered.routes_from(due).first() else {
             return Ok(Permit::NotOurs);
         };

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use chrono::TimeDelta;
 use thiserror::Error;
 
-use crate::bridge::planning::fallback::{self, Stuck};
+use crate::bridge::planning::fallback::{self, FailedRoute};
 use crate::bridge::webhooks::outbox;
 use crate::bridge::{Bridge, Step};
 use crate::db::DbError;
@@ -41,7 +41,7 @@ impl Bridge {
         let consent_wait = self.config.deliver.consent_wait();
         let settle = self.db.write(move |conn| -> Result<_, ReceiptError> {
             let settled = receipt::settle(conn, now, give_up, BATCH)?;
-            let stuck: Vec<Stuck> = settled.failed().map(stuck).collect();
+            let stuck: Vec<FailedRoute> = settled.failed().map(stuck).collect();
             let held = fallback::hold(conn, &stuck)?;
             let moved = fallback::move_on(conn, &cache, &held, &stuck, (consent_wait, now))?;
             // After moving on, as a delivery that goes on has not failed.
@@ -109,8 +109,8 @@ impl Bridge {
     }
 }
 
-fn stuck(failed: &Ended) -> Stuck {
-    Stuck {
+fn stuck(failed: &Ended) -> FailedRoute {
+    FailedRoute {
         id: failed.id,
         notification_id: failed.notification_id,
         attempts: failed.attempts,

@@ -6,12 +6,12 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use chrono::{NaiveDateTime, TimeDelta};
 
-use super::book::lost;
+use super::batch_result::lost;
 use crate::bridge::Bridge;
 use crate::bridge::planning::await_consent::Waiting;
 use crate::bridge::planning::decide::{Addressee, Asked, Decision, Reach, decide};
 use crate::bridge::planning::planner::{Considered, Sender};
-use crate::bridge::planning::prepared::{Editions, Ready};
+use crate::bridge::planning::prepared::{CachedNotification, Editions};
 use crate::bridge::planning::senders::{known_accounts, senders};
 use crate::bridge::webhooks::outbox;
 use crate::db::{Conn, QueryResult};
@@ -89,7 +89,7 @@ pub(super) fn reconsider(
     }
     let mut lost_tries = Vec::new();
     let mut parted = Vec::new();
-    let mut by_project: BTreeMap<ProjectId, Vec<(&Due, &Ready)>> = BTreeMap::new();
+    let mut by_project: BTreeMap<ProjectId, Vec<(&Due, &CachedNotification)>> = BTreeMap::new();
     for due in &again {
         if due.is_unsettled(now) {
             lost_tries.extend((due.attempts > 1).then(|| lost(due, now)));
@@ -127,7 +127,7 @@ pub(super) fn reconsider(
 fn in_project(
     conn: &mut Conn,
     project: ProjectId,
-    rows: &[(&Due, &Ready)],
+    rows: &[(&Due, &CachedNotification)],
     (wait, now): (TimeDelta, NaiveDateTime),
     parted: &mut Vec<Parted>,
 ) -> QueryResult<usize> {

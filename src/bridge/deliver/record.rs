@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 use chrono::NaiveDateTime;
 
-use super::book::Book;
-use super::health::{Tally, Verdict};
+use super::account_health::{AccountHealth, Verdict};
+use super::batch_result::BatchResult;
 use super::lane::Slot;
-use super::{DeliverError, Gathered, marks};
+use super::{BatchContext, DeliverError, marks};
 use crate::bridge::Bridge;
 use crate::bridge::accounts::OpenAccount;
 use crate::bridge::availability::budget::Allowances;
@@ -33,7 +33,7 @@ const RECORDINGS: u32 = 3;
 /// All that is recorded of a batch.
 #[derive(Debug)]
 pub(super) struct Record {
-    book: Book,
+    book: BatchResult,
     /// The claims of its deliveries.
     claims: Vec<Claimed>,
     /// The notifications of its deliveries.
@@ -102,9 +102,9 @@ struct Changed {
 impl Bridge {
     pub(super) async fn record(
         &self,
-        book: Book,
-        tally: Tally,
-        gathered: &Gathered,
+        book: BatchResult,
+        tally: AccountHealth,
+        gathered: &BatchContext,
         slot: &Slot,
         claimed_at: NaiveDateTime,
     ) -> Result<(), DeliverError> {

@@ -6,8 +6,8 @@ use std::sync::{Mutex, PoisonError};
 
 use chrono::NaiveDateTime;
 
-use super::Gathered;
-use super::send::{Done, next};
+use super::BatchContext;
+use super::send::{AttemptResult, next};
 use crate::ids::AccountId;
 use crate::models::account::pause::{ALL_CALLS, AccountPause, PauseKind};
 use crate::models::delivery::Due;
@@ -27,10 +27,10 @@ impl Restricted {
     pub(super) fn judge(
         &self,
         lane: AccountId,
-        gathered: &Gathered,
+        gathered: &BatchContext,
         pauses: &[AccountPause],
         claimed_at: NaiveDateTime,
-        tried: &mut [(&Due, Done)],
+        tried: &mut [(&Due, AttemptResult)],
     ) -> Option<(&'static str, ApiError)> {
         let people = tried.iter().filter(|(_, done)| is_restricted(done));
         let people = people.filter_map(|(due, _)| due.openid.clone());
@@ -46,7 +46,7 @@ impl Restricted {
         }
         let mut found = None;
         for (due, done) in tried.iter_mut() {
-            let Done::Tried {
+            let AttemptResult::Tried {
                 failure: Some(failure),
                 finished_at,
                 next: follows,
@@ -89,12 +89,12 @@ impl Restricted {
     }
 }
 
-fn is_restricted(done: &Done) -> bool {
-    matches!(done, Done::Tried { failure: Some(failure), .. } if failure.fault() == Some(Fault::Restricted))
+fn is_restricted(done: &AttemptResult) -> bool {
+    matches!(done, AttemptResult::Tried { failure: Some(failure), .. } if failure.fault() == Some(Fault::Restricted))
 }
 
-fn is_accepted(done: &Done) -> bool {
-    matches!(done, Done::Tried { failure: None, .. })
+fn is_accepted(done: &AttemptResult) -> bool {
+    matches!(done, AttemptResult::Tried { failure: None, .. })
 }
 
 #[cfg(test)]

@@ -12,8 +12,8 @@ use chrono::{NaiveDateTime, TimeDelta};
 use tokio::sync::Mutex;
 
 use super::permits;
-use super::send::Done;
-use super::{DeliverError, Gathered};
+use super::send::AttemptResult;
+use super::{BatchContext, DeliverError};
 use crate::bridge::Bridge;
 use crate::ids::DeliveryId;
 use crate::models::delivery::{self, DeliveryState, Due, Withdrawn};
@@ -66,8 +66,8 @@ impl Bridge {
         &self,
         due: &Due,
         claimed_at: NaiveDateTime,
-        gathered: &Gathered,
-    ) -> Option<Done> {
+        gathered: &BatchContext,
+    ) -> Option<AttemptResult> {
         let looks = &gathered.looks;
         if let Some(done) = self.too_late(due, claimed_at, gathered) {
             return Some(done);
@@ -81,15 +81,17 @@ impl Bridge {
         let now = self.clock.now();
         match withdrawn {
             Ok(None) => late,
-            Ok(Some(Withdrawn::Cancelled)) => Some(Done::Withdrawn {
+            Ok(Some(Withdrawn::Cancelled)) => Some(AttemptResult::Withdrawn {
                 state: DeliveryState::Cancelled,
                 at: now,
             }),
             // The next claim plans it anew, or ends it, and looks its endpoint up anew.
-            Ok(Some(Withdrawn::Astray)) => Some(late.unwrap_or(Done::GivenBack { due_at: now })),
-            Ok(Some(Withdrawn::NotOurs)) => Some(Done::wait(permits::slow(now))),
+            Ok(Some(Withdrawn::Astray)) => {
+                Some(late.unwrap_or(AttemptResult::GivenBack { due_at: now }))
+            }
+            Ok(Some(Withdrawn::NotOurs)) => Some(AttemptResult::wait(permits::slow(now))),
             // What nobody can be asked about waits.
-            Err(Unasked) => Some(late.unwrap_or_else(|| Done::wait(permits::slow(now)))),
+            Err(Unasked) => Some(late.unwrap_or_else(|| AttemptResult::wait(permits::slow(now)))),
         }
     }
 
@@ -97,7 +99,7 @@ impl Bridge {
     async fn withdrawn(
         &self,
         due: &Due,
-        gathered: &Gathered,
+        gathered: &BatchContext,
     ) -> Result<Option<Withdrawn>, Unasked> {
         let looks = &gathered.looks;
         // Whoever else is about to call waits for the same answer.
@@ -123,7 +125,7 @@ impl Bridge {
 
     async fn ask_about(
         &self,
-        gathered: &Gathered,
+        gathered: &BatchContext,
     ) -> Result<Vec<(DeliveryId, Withdrawn)>, DeliverError> {
         let batch = &gathered.batch;
         let going = batch.due.iter();

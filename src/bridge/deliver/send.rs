@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use chrono::{NaiveDateTime, TimeDelta};
 
-use super::Gathered;
+use super::BatchContext;
 use super::failure::{Failure, SendError};
 use super::message::Message;
 use super::outcome::{Next, Stop, Try, client_msg_id};
@@ -13,7 +13,7 @@ use crate::bridge::Bridge;
 use crate::bridge::accounts::OpenAccount;
 use crate::bridge::availability::pause::Pause;
 use crate::bridge::planning::await_consent;
-use crate::bridge::planning::prepared::{Prepared, Ready};
+use crate::bridge::planning::prepared::{CachedNotification, Prepared};
 use crate::bridge::retry::jitter;
 use crate::bridge::routes::{Channel, FieldError, Recipient, Rendered, Route};
 use crate::bridge::token::TokenError;
@@ -31,7 +31,7 @@ type Sent = Result<Option<i64>, SendError>;
     clippy::large_enum_variant,
     reason = "nearly every delivery is tried, so a box would cost each of them"
 )]
-pub(super) enum Done {
+pub(super) enum AttemptResult {
     /// It was tried.
     Tried {
         finished_at: NaiveDateTime,
@@ -48,7 +48,7 @@ pub(super) enum Done {
         /// When WeChat refused it, and how.
         with_link: (NaiveDateTime, Failure),
         /// Why it was not tried once more.
-        then: Box<Done>,
+        then: Box<AttemptResult>,
     },
     /// It was not tried, because the account may not send before `due_at`.
     Postponed { due_at: NaiveDateTime, pause: Pause },
@@ -71,7 +71,7 @@ pub(super) enum Done {
     GivenUp { pause: Pause },
 }
 
-impl Done {
+impl AttemptResult {
     pub(super) fn wait(pause: Pause) -> Self {
         let due_at = pause.until;
         Self::Postponed { due_at, pause }
@@ -84,23 +84,24 @@ impl Bridge {
         &self,
         due: &Due,
         claimed_at: NaiveDateTime,
-        gathered: &Gathered,
+        gathered: &BatchContext,
         permit: Permit,
-    ) -> Done {
+    ) -> AttemptResult {
         if let Some(done) = self.held_back(due, claimed_at, gathered) {
             return done;
         }
         match permit {
-            Permit::Busy => return Done::wait(permits::busy(self.clock.now())),
+            Permit::Busy => return AttemptResult::wait(permits::busy(self.clock.now())),
             Permit::NotOurs | Permit::InTurn => {
                 let stopped = self.stopped(due, claimed_at, gathered).await;
-                return stopped.unwrap_or_else(|| Done::wait(permits::slow(self.clock.now())));
+                return stopped
+                    .unwrap_or_else(|| AttemptResult::wait(permits::slow(self.clock.now())));
             }
             _ => {}
         }
         let _turn = match self.turn_at_endpoint(due, claimed_at, gathered).await {
             Ok(turn) => turn,
-            Err(pause) => return Done::wait(pause),
+            Err(pause) => return AttemptResult::wait(pause),
         };
         if let Some(done) = self.stopped(due, claimed_at, gathered).await {
             return done;
@@ -113,7 +114,7 @@ impl Bridge {
             Permit::NoCredit => (Err(SendError::NoCredit), None),
             Permit::NoToken => match &gathered.no_token {
                 Some(error) => (Err(SendError::NoToken(Arc::clone(error))), None),
-                None => return Done::wait(permits::slow(self.clock.now())),
+                None => return AttemptResult::wait(permits::slow(self.clock.now())),
             },
             Permit::Closed(closed) => match account_of(due, gathered) {
                 Some(account) => (Err(SendError::Closed(account.kind, closed)), None),
@@ -137,7 +138,7 @@ impl Bridge {
                 (next, None, Some(failure))
             }
         };
-        Done::Tried {
+        AttemptResult::Tried {
             finished_at,
             next,
             msgid,
@@ -153,8 +154,8 @@ impl Bridge {
         &self,
         due: &Due,
         claimed_at: NaiveDateTime,
-        gathered: &Gathered,
-    ) -> Result<(Sent, Option<(NaiveDateTime, Failure)>), Done> {
+        gathered: &BatchContext,
+    ) -> Result<(Sent, Option<(NaiveDateTime, Failure)>), AttemptResult> {
         let error = match self.send(due, claimed_at, gathered, true).await? {
             Err(error) if goes_without_link(&error, due, gathered) => error,
             sent => return Ok((sent, None)),
@@ -165,7 +166,7 @@ impl Bridge {
         );
         match self.send(due, claimed_at, gathered, false).await {
             Ok(sent) => Ok((sent, Some(refused))),
-            Err(stopped) => Err(Done::Halfway {
+            Err(stopped) => Err(AttemptResult::Halfway {
                 with_link: refused,
                 then: Box::new(stopped),
             }),
@@ -177,18 +178,18 @@ impl Bridge {
         &self,
         due: &Due,
         claimed_at: NaiveDateTime,
-        gathered: &Gathered,
-    ) -> Option<Done> {
+        gathered: &BatchContext,
+    ) -> Option<AttemptResult> {
         let (channel, end) = (gathered.channel_of(due), gathered.end_of(due));
         if let Some(done) = ended(due, claimed_at, channel, end) {
             return Some(done);
         }
         let pause = gathered.batch.held.get(&due.id).cloned()?;
         if claimed_at - due.begun_at >= gathered.limits.max_age {
-            return Some(Done::GivenUp { pause });
+            return Some(AttemptResult::GivenUp { pause });
         }
         let due_at = pause.until + milliseconds(AFTER_PAUSE_MS * jitter());
-        Some(Done::Postponed {
+        Some(AttemptResult::Postponed {
             due_at: end.map_or(due_at, |end| due_at.min(end)),
             pause,
         })
@@ -199,18 +200,18 @@ impl Bridge {
         &self,
         due: &Due,
         claimed_at: NaiveDateTime,
-        gathered: &Gathered,
-    ) -> Option<Done> {
+        gathered: &BatchContext,
+    ) -> Option<AttemptResult> {
         let now = self.clock.now();
         let this = a_try(due, claimed_at, gathered.channel_of(due));
         let stop = this.stop(now, gathered.limits.lease, gathered.end_of(due))?;
         Some(match stop {
-            Stop::Expired => Done::Withdrawn {
+            Stop::Expired => AttemptResult::Withdrawn {
                 state: DeliveryState::Expired,
                 at: now,
             },
-            Stop::Forgotten => Done::TooLate,
-            Stop::Late => Done::wait(permits::slow(now)),
+            Stop::Forgotten => AttemptResult::TooLate,
+            Stop::Late => AttemptResult::wait(permits::slow(now)),
         })
     }
 
@@ -219,9 +220,9 @@ impl Bridge {
         &self,
         due: &Due,
         claimed_at: NaiveDateTime,
-        gathered: &Gathered,
+        gathered: &BatchContext,
         with_link: bool,
-    ) -> Result<Sent, Done> {
+    ) -> Result<Sent, AttemptResult> {
         let (ready, route, rendered) = match ready_to_send(due, gathered) {
             Ok(ready) => ready,
             Err(error) => return Ok(Err(SendError::NotRenderable(error))),
@@ -266,25 +267,25 @@ pub(super) fn ended(
     claimed_at: NaiveDateTime,
     channel: Channel,
     end: Option<NaiveDateTime>,
-) -> Option<Done> {
+) -> Option<AttemptResult> {
     if a_try(due, claimed_at, channel).is_too_late() {
-        return Some(Done::TooLate);
+        return Some(AttemptResult::TooLate);
     }
     if due.cancelled_at.is_some() {
         let state = DeliveryState::Cancelled;
         let at = claimed_at;
-        return Some(Done::Withdrawn { state, at });
+        return Some(AttemptResult::Withdrawn { state, at });
     }
     let (state, at) = (DeliveryState::Expired, claimed_at);
     end.is_some_and(|end| end <= at)
-        .then_some(Done::Withdrawn { state, at })
+        .then_some(AttemptResult::Withdrawn { state, at })
 }
 
 /// What is sent, the route and its texts.
 fn ready_to_send<'a>(
     due: &Due,
-    gathered: &'a Gathered,
-) -> Result<(&'a Ready, &'a Route, Arc<Rendered>), FieldError> {
+    gathered: &'a BatchContext,
+) -> Result<(&'a CachedNotification, &'a Route, Arc<Rendered>), FieldError> {
     let ready = gathered.batch.notifications.get(&due.edition());
     let ready = ready.ok_or_else(|| FieldError::new("notification", "is not stored any more"))?;
     let prepared = ready.prepared.as_ref().map_err(Clone::clone)?;
@@ -294,7 +295,11 @@ fn ready_to_send<'a>(
 
 /// The wait for consent of a delivery that lacks a permission, if there is time for that. Not where
 /// an earlier try may have been taken: it ends as that.
-fn awaits_consent(due: &Due, claimed_at: NaiveDateTime, gathered: &Gathered) -> Option<Done> {
+fn awaits_consent(
+    due: &Due,
+    claimed_at: NaiveDateTime,
+    gathered: &BatchContext,
+) -> Option<AttemptResult> {
     let wait = gathered.limits.consent_wait;
     let until = await_consent::until(wait, due.begun_at, claimed_at)?;
     if due.is_unsettled(claimed_at) {
@@ -302,7 +307,7 @@ fn awaits_consent(due: &Due, claimed_at: NaiveDateTime, gathered: &Gathered) -> 
     }
     let look = await_consent::second_look(claimed_at).min(until);
     let time = until.format("%F %H:%M:%S UTC");
-    Some(Done::AwaitsConsent {
+    Some(AttemptResult::AwaitsConsent {
         due_at: gathered.end_of(due).map_or(look, |end| look.min(end)),
         detail: format!(
             "Another message has used the person's last permission for this template. The message \
@@ -316,7 +321,7 @@ fn awaits_consent(due: &Due, claimed_at: NaiveDateTime, gathered: &Gathered) -> 
 pub(super) fn next(
     due: &Due,
     (claimed_at, finished_at): (NaiveDateTime, NaiveDateTime),
-    gathered: &Gathered,
+    gathered: &BatchContext,
     failure: &Failure,
 ) -> Next {
     let this = Try {
@@ -334,7 +339,7 @@ pub(super) fn next(
 fn asked_again(
     due: &Due,
     (claimed_at, finished_at): (NaiveDateTime, NaiveDateTime),
-    gathered: &Gathered,
+    gathered: &BatchContext,
 ) -> Option<NaiveDateTime> {
     let this = Try {
         finished_at,
@@ -347,7 +352,7 @@ fn asked_again(
 
 /// Whether WeChat refuses only the mini-program that the message opens, and there is a web page to
 /// open instead. As WeChat has refused it, nobody has seen it.
-fn goes_without_link(error: &SendError, due: &Due, gathered: &Gathered) -> bool {
+fn goes_without_link(error: &SendError, due: &Due, gathered: &BatchContext) -> bool {
     let SendError::Token(TokenError::Call(CallError::Api(api))) = error else {
         return false;
     };
@@ -361,7 +366,7 @@ fn goes_without_link(error: &SendError, due: &Due, gathered: &Gathered) -> bool 
     })
 }
 
-fn account_of<'a>(due: &Due, gathered: &'a Gathered) -> Option<&'a Arc<OpenAccount>> {
+fn account_of<'a>(due: &Due, gathered: &'a BatchContext) -> Option<&'a Arc<OpenAccount>> {
     gathered.accounts.get(&due.account_id?)
 }
 

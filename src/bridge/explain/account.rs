@@ -3,14 +3,14 @@
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
+use super::candidate_route::CandidateRoute;
 use super::facts::Facts;
-use super::lead::Lead;
-use crate::bridge::availability::account_trouble::Trouble;
+use crate::bridge::availability::account_problems::AccountProblem;
 use crate::bridge::routes::{Channel, Permission};
 use crate::bridge::windows::{self, CustomerWindow};
 use crate::ids::IdentityId;
 use crate::models::account::{Account, AccountKind};
-use crate::models::identity::windows::{Rules, Standing};
+use crate::models::identity::windows::{Rules, WindowFacts};
 use crate::models::identity::{FollowState, Identity, ProfileState};
 
 /// One account of the project, as it is for this person.
@@ -23,7 +23,7 @@ pub struct AccountStory {
     /// A name for people.
     pub name: String,
     /// What keeps it from sending to anybody.
-    pub trouble: Vec<Trouble>,
+    pub trouble: Vec<AccountProblem>,
     /// The person's openids in it.
     pub identities: Vec<IdentityStory>,
     /// Template messages; none for a mini-program.
@@ -172,7 +172,7 @@ fn identity(identity: &Identity) -> IdentityStory {
     }
 }
 
-fn verdict(lead: &Lead) -> ChannelStory {
+fn verdict(lead: &CandidateRoute) -> ChannelStory {
     let (reason, detail) = match &lead.why {
         Some((reason, detail)) => (Some(reason.as_str()), Some(detail.clone())),
         None if lead.is_a_try => {
@@ -189,7 +189,7 @@ fn verdict(lead: &Lead) -> ChannelStory {
     }
 }
 
-fn subscription(facts: &Facts, lead: &Lead) -> SubscriptionStory {
+fn subscription(facts: &Facts, lead: &CandidateRoute) -> SubscriptionStory {
     let sender = &lead.sender;
     let credits = facts.credits.iter().filter(|credit| {
         Some(credit.account_id) == sender.id && credit.template_id == sender.template_id
@@ -213,7 +213,7 @@ fn subscription(facts: &Facts, lead: &Lead) -> SubscriptionStory {
 fn customer(rules: &Rules, kind: AccountKind, there: &[&Identity], now: i64) -> CustomerStory {
     let looks = there
         .iter()
-        .map(|one| windows::look(rules, kind, &Standing::from(*one), now));
+        .map(|one| windows::look(rules, kind, &WindowFacts::from(*one), now));
     let best = looks.max_by_key(|look| match look {
         CustomerWindow::Open { left, .. } => *left,
         CustomerWindow::Closed { .. } => 0,

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use chrono::NaiveDateTime;
 
 use super::ExplainError;
+use super::candidate_route::{self, CandidateRoute};
 use super::delivery::Refusal;
-use super::lead::{self, Lead};
-use crate::bridge::availability::account_trouble::{Stops, Trouble};
-use crate::bridge::notify::again;
+use crate::bridge::availability::account_problems::{AccountProblem, Stops};
+use crate::bridge::notify::retry;
 use crate::bridge::planning::decide::permissions;
 use crate::bridge::planning::planner::Credits;
 use crate::bridge::planning::route_views::Routes;
@@ -63,14 +63,14 @@ pub(super) struct Facts {
     /// Those of the project, oldest first.
     pub(super) accounts: Vec<Account>,
     pub(super) known: KnownAccounts,
-    pub(super) troubles: HashMap<AccountId, Vec<Trouble>>,
+    pub(super) troubles: HashMap<AccountId, Vec<AccountProblem>>,
     pub(super) credits: Vec<Credit>,
     /// The names of templates, as far as they were listed.
     pub(super) titles: HashMap<(AccountId, String), String>,
     /// Whether a message waits for consent that is all it lacks.
     pub(super) waits_for_consent: bool,
     /// Every way to send something, judged for this person.
-    pub(super) leads: Vec<Lead>,
+    pub(super) leads: Vec<CandidateRoute>,
     pub(super) asked: Option<AskedType>,
     pub(super) deliveries: Vec<Delivery>,
     /// Templates whose messages they have switched off inside WeChat.
@@ -102,19 +102,19 @@ impl Facts {
         let account_ids: Vec<AccountId> = accounts.iter().map(|account| account.id).collect();
         let titles = template::of_accounts(conn, &account_ids)?.into_iter();
         let types = message_type::routes(conn, project)?;
-        let mut leads = lead::all(&accounts, &known, &types, &credits);
+        let mut leads = candidate_route::all(&accounts, &known, &types, &credits);
         let allowed = standings(
             conn,
             &reach,
             &leads,
             (&windows::rules(&config.customer), now),
         )?;
-        lead::judge(&mut leads, &reach, &allowed);
+        candidate_route::judge(&mut leads, &reach, &allowed);
         let deliveries = delivery::latest_of_staff(conn, project, staff_id, DELIVERIES)?;
         let of: Vec<NotificationId> = deliveries.iter().map(|row| row.notification_id).collect();
         let numbers: Vec<DeliveryId> = deliveries.iter().map(|row| row.id).collect();
         let refusals = last_refusals(attempt::of_deliveries(conn, &numbers)?);
-        let hopeless = again::hopeless(conn, project, &deliveries, (now, &config.customer))?;
+        let hopeless = retry::hopeless(conn, project, &deliveries, (now, &config.customer))?;
         let waits_for_consent = config.deliver.consent_wait_seconds > 0;
         let unionids = reach.iter().filter_map(|row| row.unionid.clone());
         let unionids: Vec<String> = unionids.collect();
@@ -204,7 +204,7 @@ fn last_refusals(oldest_first: Vec<Attempt>) -> HashMap<DeliveryId, Refusal> {
 fn standings(
     conn: &mut Conn,
     reach: &[ReachRow],
-    leads: &[Lead],
+    leads: &[CandidateRoute],
     (rules, now): (&Rules, NaiveDateTime),
 ) -> QueryResult<Credits> {
     let rows: Vec<&ReachRow> = reach.iter().collect();

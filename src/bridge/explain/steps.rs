@@ -3,11 +3,11 @@
 use url::Url;
 
 use super::Explanation;
+use super::candidate_route::{CandidateRoute, that_matter};
 use super::facts::Facts;
-use super::lead::{Lead, that_matter};
 use super::person::{UndoneStory, unlinked};
-use super::{moved, trail, trouble};
-use crate::bridge::availability::account_trouble::Trouble;
+use super::{account_steps, last_delivery, moved};
+use crate::bridge::availability::account_problems::AccountProblem;
 use crate::bridge::planning::planner::Unreachable;
 use crate::bridge::routes::{Permission, Route};
 use crate::ids::AccountId;
@@ -41,7 +41,7 @@ pub(super) fn next(facts: &Facts, story: &Explanation) -> Vec<String> {
     for account in involved(facts, &leads) {
         let troubles = facts.troubles.get(&account.id).into_iter().flatten();
         let troubles = troubles.filter(|trouble| matters(facts, &leads, account, trouble));
-        trouble::mend(account, &troubles.collect::<Vec<_>>(), &mut steps);
+        account_steps::mend(account, &troubles.collect::<Vec<_>>(), &mut steps);
     }
     if let Some(asked) = &facts.asked {
         for problem in &asked.problems {
@@ -95,7 +95,7 @@ pub(super) fn next(facts: &Facts, story: &Explanation) -> Vec<String> {
             steps.add(step);
         }
     }
-    trail::follow_up(facts, story, &mut steps);
+    last_delivery::follow_up(facts, story, &mut steps);
     if steps.is_empty() {
         steps.add(nothing(facts, &leads));
     }
@@ -103,7 +103,7 @@ pub(super) fn next(facts: &Facts, story: &Explanation) -> Vec<String> {
 }
 
 /// The accounts of the ways that matter; of all, where no message type was asked about.
-fn involved<'a>(facts: &'a Facts, leads: &[&Lead]) -> Vec<&'a Account> {
+fn involved<'a>(facts: &'a Facts, leads: &[&CandidateRoute]) -> Vec<&'a Account> {
     let accounts = facts.accounts.iter();
     let sends = |account: &&Account| {
         let mut senders = leads.iter().map(|lead| lead.sender.id);
@@ -113,7 +113,12 @@ fn involved<'a>(facts: &'a Facts, leads: &[&Lead]) -> Vec<&'a Account> {
 }
 
 /// Whether a trouble keeps a call from being made that matters.
-fn matters(facts: &Facts, leads: &[&Lead], account: &Account, trouble: &Trouble) -> bool {
+fn matters(
+    facts: &Facts,
+    leads: &[&CandidateRoute],
+    account: &Account,
+    trouble: &AccountProblem,
+) -> bool {
     let mut of_account = leads
         .iter()
         .filter(|lead| lead.sender.id == Some(account.id));
@@ -218,7 +223,7 @@ fn refusals(story: &Explanation) -> Option<String> {
 }
 
 /// What would make a way lead to the person.
-fn reach(facts: &Facts, lead: &Lead, reason: Unreachable) -> String {
+fn reach(facts: &Facts, lead: &CandidateRoute, reason: Unreachable) -> String {
     let (sender, at) = (&lead.sender, path(&facts.staff.staff_id));
     let app_id = &sender.app_id;
     match reason {
@@ -314,7 +319,7 @@ fn switched_off(facts: &Facts, off: &SwitchedOff) -> Option<String> {
     ))
 }
 
-fn consent(facts: &Facts, lead: &Lead) -> String {
+fn consent(facts: &Facts, lead: &CandidateRoute) -> String {
     let sender = &lead.sender;
     let (app_id, template_id) = (&sender.app_id, &sender.template_id);
     let of_lead = |credit: &&Credit| {
@@ -339,7 +344,7 @@ fn consent(facts: &Facts, lead: &Lead) -> String {
     format!("Ask for consent to template {template_id}{title} in account {app_id}{again}: {why}.")
 }
 
-fn nothing(facts: &Facts, leads: &[&Lead]) -> String {
+fn nothing(facts: &Facts, leads: &[&CandidateRoute]) -> String {
     let open = leads.iter().find(|lead| lead.why.is_none());
     match (open, &facts.asked) {
         (None, _) => {

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use chrono::NaiveDateTime;
 use serde::Serialize;
 
-use super::request::Sound;
+use super::request::ValidRequest;
 use super::{NotifyError, Recipients};
 use crate::bridge::people::bind::Whom;
 use crate::bridge::people::consent::Answered;
@@ -30,7 +30,7 @@ pub struct Brought {
 
 /// Checks the answers before a login code is spent.
 pub(super) fn check(
-    request: &Sound,
+    request: &ValidRequest,
     accounts: &KnownAccounts,
     now: NaiveDateTime,
 ) -> Result<(), NotifyError> {
@@ -53,7 +53,7 @@ pub(super) fn check(
 /// Records the answers of people whose openids are known. Said twice, they count once.
 pub(super) fn record(
     conn: &mut Conn,
-    request: &Sound,
+    request: &ValidRequest,
     accounts: &KnownAccounts,
     now: NaiveDateTime,
 ) -> QueryResult<()> {
@@ -85,7 +85,7 @@ pub(super) fn record(
     credit::record(conn, &said, now).map(drop)
 }
 
-fn app_id_of(request: &Sound, at: usize) -> Option<&str> {
+fn app_id_of(request: &ValidRequest, at: usize) -> Option<&str> {
     let Recipients::People { people } = &request.recipients else {
         return None;
     };
@@ -95,7 +95,7 @@ fn app_id_of(request: &Sound, at: usize) -> Option<&str> {
     }
 }
 
-fn spot<'a>(request: &'a Sound, at: usize, accounts: &KnownAccounts) -> Option<Spot<'a>> {
+fn spot<'a>(request: &'a ValidRequest, at: usize, accounts: &KnownAccounts) -> Option<Spot<'a>> {
     let Recipients::People { people } = &request.recipients else {
         return None;
     };

@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use chrono::{NaiveDateTime, TimeDelta};
 
-use super::Usable;
-use super::met::Met;
+use super::ResolvedRequest;
+use super::deduplicator::Deduplicator;
 use crate::bridge::planning::await_consent::Waiting;
 use crate::bridge::planning::decide::{Addressee, Asked, Decision, Known, Reach, decide};
 use crate::db::{Conn, QueryResult};
@@ -16,23 +16,23 @@ use crate::models::notification::Notification;
 pub(super) fn sight(
     conn: &mut Conn,
     notification: &Notification,
-    usable: &Usable,
+    usable: &ResolvedRequest,
     whom: &[Addressee<'_>],
 ) -> QueryResult<()> {
     let mut reach = Reach::of(conn, notification.project_id, whom.iter().copied())?;
-    Met::sight(conn, notification, &usable.accounts, whom, &mut reach)
+    Deduplicator::sight(conn, notification, &usable.accounts, whom, &mut reach)
 }
 
 /// Decides for some recipients, and stores their deliveries.
 pub(super) fn enqueue(
     conn: &mut Conn,
     notification: &Notification,
-    usable: &Usable,
-    met: &mut Met,
+    usable: &ResolvedRequest,
+    met: &mut Deduplicator,
     whom: &[Addressee<'_>],
 ) -> QueryResult<()> {
     let mut reach = Reach::of(conn, notification.project_id, whom.iter().copied())?;
-    Met::sight(conn, notification, &usable.accounts, whom, &mut reach)?;
+    Deduplicator::sight(conn, notification, &usable.accounts, whom, &mut reach)?;
     let known = reach.known();
     let at = notification.created_at;
     let decided = decided(conn, usable, (met, at), whom, &known)?;
@@ -46,8 +46,8 @@ pub(super) fn enqueue(
 /// Decides for those who were not met before, in their order.
 pub(super) fn decided<'a>(
     conn: &mut Conn,
-    usable: &'a Usable,
-    (met, now): (&mut Met, NaiveDateTime),
+    usable: &'a ResolvedRequest,
+    (met, now): (&mut Deduplicator, NaiveDateTime),
     whom: &[Addressee<'a>],
     known: &Known<'a>,
 ) -> QueryResult<Vec<Decision<'a>>> {

@@ -6,13 +6,13 @@ use std::sync::Arc;
 
 use chrono::NaiveDateTime;
 
+use super::deduplicator::Deduplicator;
 use super::enqueue::decided;
-use super::met::Met;
-use super::request::Sound;
+use super::request::ValidRequest;
 use super::times::Times;
-use super::{CHUNK, NotifyError, NotifyRequest, Usable, answers, recipients, usable};
+use super::{CHUNK, NotifyError, NotifyRequest, ResolvedRequest, answers, recipients, usable};
 use crate::bridge::Bridge;
-use crate::bridge::availability::account_trouble::Stops;
+use crate::bridge::availability::account_problems::Stops;
 use crate::bridge::planning::await_consent::Waiting;
 use crate::bridge::planning::decide::{Addressee, Decision, Reach};
 use crate::bridge::planning::planner::Sender;
@@ -108,7 +108,7 @@ impl From<DbError> for Undone {
 fn look(
     conn: &mut Conn,
     project: ProjectId,
-    request: &Sound,
+    request: &ValidRequest,
     most: usize,
     config: &Arc<Config>,
     now: NaiveDateTime,
@@ -117,7 +117,7 @@ fn look(
     if !request.brought.is_empty() {
         answers::record(conn, request, &usable.accounts, now)?;
     }
-    let (mut met, mut verdicts) = (Met::default(), Vec::new());
+    let (mut met, mut verdicts) = (Deduplicator::default(), Vec::new());
     let limits = (CHUNK, most);
     recipients::in_chunks(
         conn,
@@ -144,8 +144,8 @@ fn look(
 fn forecasts(
     conn: &mut Conn,
     project: ProjectId,
-    usable: &Usable,
-    (met, times, now): (&mut Met, Times, NaiveDateTime),
+    usable: &ResolvedRequest,
+    (met, times, now): (&mut Deduplicator, Times, NaiveDateTime),
     whom: &[Addressee<'_>],
 ) -> QueryResult<Vec<Forecast>> {
     let mut reach = Reach::of(conn, project, whom.iter().copied())?;

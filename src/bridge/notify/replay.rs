@@ -1,6 +1,6 @@
 //! The answer to a request to notify, as it was first given.
 
-use super::request::Sound;
+use super::request::ValidRequest;
 use super::{Accepted, NotifyError, Verdict};
 use crate::db::Conn;
 use crate::ids::{DeliveryId, NotificationId, ProjectId};
@@ -14,7 +14,7 @@ const PAGE: i64 = 2_000;
 pub(super) fn replay(
     conn: &mut Conn,
     project: ProjectId,
-    request: &Sound,
+    request: &ValidRequest,
 ) -> Result<Option<Accepted>, NotifyError> {
     let Some(key) = &request.idempotency_key else {
         return Ok(None);

@@ -42,7 +42,7 @@ pub struct NotifyRequest {
 }
 
 /// A request that can be taken.
-pub(super) struct Sound {
+pub(super) struct ValidRequest {
     pub(super) message_type: String,
     pub(super) recipients: Recipients,
     pub(super) brought: Vec<Brought>,
@@ -90,7 +90,7 @@ impl std::io::Write for Hash {
 
 impl NotifyRequest {
     /// Checks the request alone, without a look at what is stored.
-    pub(super) fn check(self, max_recipients: usize) -> Result<Sound, FieldError> {
+    pub(super) fn check(self, max_recipients: usize) -> Result<ValidRequest, FieldError> {
         check_text(&"message_type", &self.message_type, MAX_NAME)?;
         if let Some(key) = &self.idempotency_key {
             check_text(&"idempotency_key", key, MAX_KEY)?;
@@ -111,7 +111,7 @@ impl NotifyRequest {
             brought: &self.brought,
         };
         serde_json::to_writer(&mut hash, &asked).map_err(|error| unreadable(&error))?;
-        Ok(Sound {
+        Ok(ValidRequest {
             message_type: self.message_type,
             recipients: self.recipients.check(max_recipients)?,
             brought: self.brought,

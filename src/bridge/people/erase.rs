@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use chrono::{NaiveDateTime, TimeDelta};
 use thiserror::Error;
 
-use crate::bridge::webhooks::NewsKind;
+use crate::bridge::webhooks::EventKind;
 use crate::bridge::{Bridge, Step};
 use crate::db::{Conn, DbError, QueryResult};
 use crate::ids::{DeliveryId, ErasureId, IdentityId, ProjectId};
@@ -170,7 +170,7 @@ fn work(
     let subject = Subject::from_json(erasure.subject.as_deref());
     let project = erasure.project_id;
     let place = (erasure.position, ROWS);
-    let spared = NewsKind::Erased.as_str();
+    let spared = EventKind::Erased.as_str();
     let mut ended = Vec::new();
     erasure.due_at = Some(now);
     match erasure.phase {
@@ -231,7 +231,7 @@ fn look_again(
     let ids = erasure::identity_ids(conn, erasure.id)?;
     let project = erasure.project_id;
     let place = (erasure.position, ROWS);
-    let spared = NewsKind::Erased.as_str();
+    let spared = EventKind::Erased.as_str();
     match erasure.phase {
         _ if ids.is_empty() => go_on(erasure, Phase::Over),
         Phase::EventsAgain => {

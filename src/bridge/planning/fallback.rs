@@ -7,16 +7,18 @@ use chrono::{NaiveDateTime, TimeDelta};
 
 use super::decide::{Addressee, Asked, Decision, Reach, decide};
 use super::planner::{Considered, Sender};
-use super::prepared::{Editions, Notifications, Ready};
+use super::prepared::{CachedNotification, Editions, Notifications};
 use super::senders::{known_accounts, senders};
 use crate::db::{Conn, QueryResult};
 use crate::ids::{DeliveryId, NotificationId, ProjectId};
-use crate::models::delivery::{self, Again, DeadEnd, DeliveryState, Edition, Halted};
+use crate::models::delivery::{
+    self, Again, DeliveryState, Edition, RerouteCandidate, RoutesExhausted,
+};
 use crate::models::notification::{self, Notification};
 
 /// A delivery whose route did not lead to the person.
 #[derive(Clone, Debug)]
-pub(in crate::bridge) struct Stuck {
+pub(in crate::bridge) struct FailedRoute {
     pub(in crate::bridge) id: DeliveryId,
     pub(in crate::bridge) notification_id: NotificationId,
     /// Its tries when that became known.
@@ -29,7 +31,10 @@ pub(in crate::bridge) struct Stuck {
 
 /// Holds the notifications of deliveries against being cancelled: to be done before the deliveries
 /// are written, as a cancellation takes them in this order.
-pub(in crate::bridge) fn hold(conn: &mut Conn, stuck: &[Stuck]) -> QueryResult<Vec<Notification>> {
+pub(in crate::bridge) fn hold(
+    conn: &mut Conn,
+    stuck: &[FailedRoute],
+) -> QueryResult<Vec<Notification>> {
     if stuck.is_empty() {
         return Ok(Vec::new());
     }
@@ -44,7 +49,7 @@ pub(in crate::bridge) fn move_on(
     conn: &mut Conn,
     cache: &Notifications,
     held: &[Notification],
-    stuck: &[Stuck],
+    stuck: &[FailedRoute],
     (consent_wait, now): (TimeDelta, NaiveDateTime),
 ) -> QueryResult<usize> {
     if stuck.is_empty() {
@@ -54,7 +59,8 @@ pub(in crate::bridge) fn move_on(
         notification.cancelled_at.is_none() && notification.expires_at.is_none_or(|end| end > now)
     };
     let wanted: BTreeSet<NotificationId> = held.iter().filter(wanted).map(|one| one.id).collect();
-    let why: HashMap<DeliveryId, &Stuck> = stuck.iter().map(|stuck| (stuck.id, stuck)).collect();
+    let why: HashMap<DeliveryId, &FailedRoute> =
+        stuck.iter().map(|stuck| (stuck.id, stuck)).collect();
     let ids: Vec<DeliveryId> = stuck.iter().map(|stuck| stuck.id).collect();
     let mut halted = delivery::halted(conn, &ids)?;
     halted.retain(|one| {
@@ -62,8 +68,8 @@ pub(in crate::bridge) fn move_on(
         let unchanged = why.is_some_and(|why| why.attempts == one.attempts);
         unchanged && wanted.contains(&one.notification_id)
     });
-    let ready = cache.gather(conn, halted.iter().map(Halted::edition))?;
-    let mut by_project: HashMap<ProjectId, Vec<Halted>> = HashMap::new();
+    let ready = cache.gather(conn, halted.iter().map(RerouteCandidate::edition))?;
+    let mut by_project: HashMap<ProjectId, Vec<RerouteCandidate>> = HashMap::new();
     for halted in halted {
         let of_it = ready.get(&halted.edition());
         if of_it.is_some_and(|ready| has_later(&halted, ready)) {
@@ -81,7 +87,7 @@ pub(in crate::bridge) fn move_on(
 }
 
 /// Whether there are routes behind the one that did not lead to the person.
-fn has_later(halted: &Halted, ready: &Ready) -> bool {
+fn has_later(halted: &RerouteCandidate, ready: &CachedNotification) -> bool {
     let route = halted.route.and_then(|route| usize::try_from(route).ok());
     let count = ready
         .prepared
@@ -95,9 +101,9 @@ fn has_later(halted: &Halted, ready: &Ready) -> bool {
 fn in_project(
     conn: &mut Conn,
     project: ProjectId,
-    halted: &[Halted],
+    halted: &[RerouteCandidate],
     ready: &Editions,
-    why: &HashMap<DeliveryId, &Stuck>,
+    why: &HashMap<DeliveryId, &FailedRoute>,
     (consent_wait, now): (TimeDelta, NaiveDateTime),
 ) -> QueryResult<usize> {
     let people: BTreeSet<Addressee<'_>> = halted.iter().map(whom).collect();
@@ -138,14 +144,14 @@ fn in_project(
     store(conn, going, decided, (consent_wait, now))
 }
 
-fn whom(halted: &Halted) -> Addressee<'_> {
+fn whom(halted: &RerouteCandidate) -> Addressee<'_> {
     Addressee::of(halted.staff_id.as_deref(), halted.recipient.as_deref())
 }
 
 /// Writes where each goes on, or that it has come to its end.
 fn store(
     conn: &mut Conn,
-    going: Vec<(&Halted, Vec<Considered>)>,
+    going: Vec<(&RerouteCandidate, Vec<Considered>)>,
     decided: Vec<Decision<'_>>,
     (consent_wait, now): (TimeDelta, NaiveDateTime),
 ) -> QueryResult<usize> {
@@ -180,7 +186,12 @@ fn store(
 }
 
 /// The routes before this one, and this one with what became known.
-fn considered(halted: &Halted, route: usize, senders: &[Sender], why: &Stuck) -> Vec<Considered> {
+fn considered(
+    halted: &RerouteCandidate,
+    route: usize,
+    senders: &[Sender],
+    why: &FailedRoute,
+) -> Vec<Considered> {
     let before = halted.considered.as_deref().unwrap_or("[]");
     let mut considered: Vec<Considered> = serde_json::from_str(before).unwrap_or_default();
     let this = senders.get(route);
@@ -189,7 +200,11 @@ fn considered(halted: &Halted, route: usize, senders: &[Sender], why: &Stuck) ->
 }
 
 /// The last route's reason is the delivery's.
-fn dead_end(halted: &Halted, decision: Decision<'_>, considered: Option<String>) -> DeadEnd {
+fn dead_end(
+    halted: &RerouteCandidate,
+    decision: Decision<'_>,
+    considered: Option<String>,
+) -> RoutesExhausted {
     let mut reason = decision.way.err().unwrap_or_default();
     let mut last = None;
     if reason.0 != "not_renderable" {
@@ -199,7 +214,7 @@ fn dead_end(halted: &Halted, decision: Decision<'_>, considered: Option<String>)
         Some(last) => (last.verdict, last.detail),
         None => (reason.0.to_owned(), std::mem::take(&mut reason.1)),
     };
-    DeadEnd {
+    RoutesExhausted {
         id: halted.id,
         attempts: halted.attempts,
         reason,

@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use crate::bridge::routes::{Channel, Permission};
 use crate::ids::{AccountId, IdentityId};
 use crate::models::account::AccountKind;
-use crate::models::credit::{Standing, Wanted};
-use crate::models::identity::windows::{Closed, Rules, Stands};
+use crate::models::credit::{CreditBalance, Wanted};
+use crate::models::identity::windows::{Closed, Rules, WindowState};
 use crate::models::staff::ReachRow;
 
 pub use verdict::{Unreachable, no_unionid};
@@ -110,14 +110,14 @@ impl Considered {
 /// What the identities that were asked about allow: templates, and customer messages.
 #[derive(Debug, Default)]
 pub struct Credits {
-    templates: HashMap<IdentityId, Vec<Standing>>,
+    templates: HashMap<IdentityId, Vec<CreditBalance>>,
     windows: HashMap<IdentityId, Result<(), Closed>>,
 }
 
 impl Credits {
     /// Sorts what was read.
-    pub fn new(standings: Vec<Standing>) -> Self {
-        let mut by_identity: HashMap<IdentityId, Vec<Standing>> = HashMap::new();
+    pub fn new(standings: Vec<CreditBalance>) -> Self {
+        let mut by_identity: HashMap<IdentityId, Vec<CreditBalance>> = HashMap::new();
         for standing in standings {
             let known = by_identity.entry(standing.identity_id).or_default();
             known.push(standing);
@@ -129,7 +129,7 @@ impl Credits {
     }
 
     /// Adds who may be sent a customer message `now`, seconds since 1970.
-    pub fn add_windows(&mut self, found: &[Stands], rules: &Rules, now: i64) {
+    pub fn add_windows(&mut self, found: &[WindowState], rules: &Rules, now: i64) {
         self.windows.extend(found.iter().map(|found| {
             let open = found.standing.look(rules.of(found.kind), now);
             (found.identity_id, open.map(drop))
@@ -142,7 +142,7 @@ impl Credits {
         known.unwrap_or(Err(Closed::WindowClosed))
     }
 
-    fn of(&self, identity: IdentityId, template_id: &str) -> Option<&Standing> {
+    fn of(&self, identity: IdentityId, template_id: &str) -> Option<&CreditBalance> {
         let known = self.templates.get(&identity)?;
         known
             .iter()

@@ -104,7 +104,7 @@ impl Prepared {
 
 /// A stored notification as its deliveries need it.
 #[derive(Debug)]
-pub struct Ready {
+pub struct CachedNotification {
     /// Part of each `client_msg_id`.
     pub nonce: i64,
     /// Its project.
@@ -120,7 +120,7 @@ pub struct Ready {
 }
 
 /// What the deliveries of a batch send.
-pub type Editions = HashMap<Edition, Arc<Ready>>;
+pub type Editions = HashMap<Edition, Arc<CachedNotification>>;
 
 /// The notifications that deliveries were sent of last.
 #[derive(Debug)]
@@ -132,12 +132,12 @@ pub struct Notifications {
 /// Editions that are ready, each with when it was last used.
 #[derive(Debug, Default)]
 struct Kept {
-    ready: HashMap<Edition, (Arc<Ready>, u64)>,
+    ready: HashMap<Edition, (Arc<CachedNotification>, u64)>,
     uses: u64,
 }
 
 impl Kept {
-    fn get(&mut self, edition: Edition) -> Option<Arc<Ready>> {
+    fn get(&mut self, edition: Edition) -> Option<Arc<CachedNotification>> {
         let (ready, used) = self.ready.get_mut(&edition)?;
         self.uses += 1;
         *used = self.uses;
@@ -146,7 +146,7 @@ impl Kept {
 
     /// What was not used for longest goes when there are too many: a large notification is used all the
     /// time, however old it is. They are few enough to look at them all.
-    fn put(&mut self, edition: Edition, ready: Arc<Ready>) {
+    fn put(&mut self, edition: Edition, ready: Arc<CachedNotification>) {
         self.uses += 1;
         self.ready.insert(edition, (ready, self.uses));
         while self.ready.len() > KEPT {
@@ -170,7 +170,7 @@ impl Notifications {
     }
 
     /// The one of that edition, if it is ready.
-    fn get(&self, edition: Edition) -> Option<Arc<Ready>> {
+    fn get(&self, edition: Edition) -> Option<Arc<CachedNotification>> {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         kept.get(edition)
     }
@@ -220,9 +220,13 @@ impl Notifications {
     }
 
     /// Makes a stored one ready, and keeps it.
-    fn put(&self, notification: &Notification, version: Option<&Version>) -> Arc<Ready> {
+    fn put(
+        &self,
+        notification: &Notification,
+        version: Option<&Version>,
+    ) -> Arc<CachedNotification> {
         let routes = version.map_or(&notification.routes, |version| &version.routes);
-        let ready = Arc::new(Ready {
+        let ready = Arc::new(CachedNotification {
             nonce: notification.nonce,
             project_id: notification.project_id,
             message_type: notification.message_type.clone(),

@@ -14,7 +14,7 @@ const STATEMENT: usize = 4 << 20;
 
 text_enum! {
     /// The type of an event.
-    pub enum NewsKind {
+    pub enum EventKind {
         /// Somebody follows an official account.
         Followed = "identity.followed",
         /// Somebody has unfollowed it.
@@ -51,9 +51,9 @@ pub const PING: &str = "ping";
 
 /// An event to take down.
 #[derive(Debug)]
-pub(super) struct News {
+pub(super) struct Event {
     pub(super) project_id: ProjectId,
-    pub(super) kind: NewsKind,
+    pub(super) kind: EventKind,
     /// The account it belongs to, if one.
     pub(super) app_id: Option<String>,
     /// Whose events are kept in order.
@@ -65,10 +65,10 @@ pub(super) struct News {
     pub(super) data: serde_json::Value,
 }
 
-impl News {
+impl Event {
     pub(super) fn new(
         project_id: ProjectId,
-        kind: NewsKind,
+        kind: EventKind,
         at: NaiveDateTime,
         data: &impl Serialize,
     ) -> QueryResult<Self> {
@@ -122,19 +122,19 @@ pub(super) fn new_uid() -> String {
 
 /// Who listens, as of the transaction at hand.
 #[derive(Debug, Default)]
-pub(crate) struct Audience {
-    ears: Vec<Ear>,
+pub(crate) struct Subscribers {
+    ears: Vec<Subscriber>,
 }
 
 #[derive(Debug)]
-struct Ear {
+struct Subscriber {
     id: WebhookId,
     project_id: ProjectId,
-    kinds: HashSet<NewsKind>,
+    kinds: HashSet<EventKind>,
     app_ids: Option<Vec<String>>,
 }
 
-impl Audience {
+impl Subscribers {
     /// Reads it: one small query.
     pub(crate) fn of(conn: &mut Conn) -> QueryResult<Self> {
         let ears = webhook::listeners(conn)?.iter().map(ear).collect();
@@ -142,13 +142,13 @@ impl Audience {
     }
 
     /// Whether anybody in any project wants one of these.
-    pub(super) fn wants(&self, kinds: &[NewsKind]) -> bool {
+    pub(super) fn wants(&self, kinds: &[EventKind]) -> bool {
         let mut wanted = kinds.iter();
         wanted.any(|kind| self.ears.iter().any(|ear| ear.kinds.contains(kind)))
     }
 
     /// Whether anybody in the project wants it.
-    pub(super) fn wants_in(&self, project: ProjectId, kind: NewsKind) -> bool {
+    pub(super) fn wants_in(&self, project: ProjectId, kind: EventKind) -> bool {
         let mut ears = self.ears.iter();
         ears.any(|ear| ear.project_id == project && ear.kinds.contains(&kind))
     }
@@ -158,7 +158,7 @@ impl Audience {
     pub(super) fn tell(
         &self,
         conn: &mut Conn,
-        news: &[News],
+        news: &[Event],
         now: NaiveDateTime,
     ) -> QueryResult<usize> {
         let mut bodies = Vec::with_capacity(news.len());
@@ -205,8 +205,8 @@ fn in_one_statement() -> impl FnMut(&NewMessage<'_>, &NewMessage<'_>) -> bool {
     }
 }
 
-impl Ear {
-    fn hears(&self, news: &News) -> bool {
+impl Subscriber {
+    fn hears(&self, news: &Event) -> bool {
         let app_ids = self.app_ids.as_ref().zip(news.app_id.as_ref());
         self.project_id == news.project_id
             && self.kinds.contains(&news.kind)
@@ -214,16 +214,16 @@ impl Ear {
     }
 }
 
-fn ear(listener: &Listener) -> Ear {
+fn ear(listener: &Listener) -> Subscriber {
     // What a newer version wrote is what this one has no event for.
     let words: Vec<String> = serde_json::from_str(&listener.events).unwrap_or_default();
     let kinds = if words.iter().any(|word| word == EVERYTHING) {
-        NewsKind::ALL.iter().copied().collect()
+        EventKind::ALL.iter().copied().collect()
     } else {
         words.iter().filter_map(|word| word.parse().ok()).collect()
     };
     let app_ids = listener.app_ids.as_deref();
-    Ear {
+    Subscriber {
         id: listener.id,
         project_id: listener.project_id,
         kinds,

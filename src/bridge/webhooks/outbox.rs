@@ -12,7 +12,7 @@ use crate::db::QueryResult;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use super::event::{Audience, News, NewsKind};
+use super::event::{Event, EventKind, Subscribers};
 use crate::ids::IdentityId;
 use crate::models::identity::Details;
 use crate::models::webhook::IdentityFact;
@@ -72,17 +72,17 @@ fn follow(
     followed: bool,
     event_time: i64,
     now: chrono::NaiveDateTime,
-) -> QueryResult<News> {
+) -> QueryResult<Event> {
     let data = Follow {
         who: fact.into(),
         event_time: wechat_time(event_time),
         qr_scene: followed.then_some(fact.qr_scene.as_deref()),
     };
     let kind = match followed {
-        true => NewsKind::Followed,
-        false => NewsKind::Unfollowed,
+        true => EventKind::Followed,
+        false => EventKind::Unfollowed,
     };
-    let news = News::new(fact.project_id, kind, now, &data)?;
+    let news = Event::new(fact.project_id, kind, now, &data)?;
     Ok(news
         .of_account(Some(&fact.app_id))
         .of_identity(Some(fact.identity_id)))

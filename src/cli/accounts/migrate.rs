@@ -9,7 +9,7 @@ use crate::bridge::Bridge;
 use crate::bridge::people::migrate::{MigrateStep, Walk};
 use crate::cli::context;
 use crate::cli::terminal::{self, say};
-use crate::models::account::migration::{self, Migration, MigrationState};
+use crate::models::identity::migration::{self, Migration, MigrationState};
 use crate::models::identity::openid_move;
 
 pub(super) async fn run(

@@ -14,7 +14,7 @@ use crate::db::{schema::identities, text_enum};
 use crate::ids::IdentityId;
 use crate::models::account::AccountKind;
 
-pub use book::{Opening, Stands, close, give_back, open, standings, take};
+pub use book::{Opening, WindowState, close, give_back, open, standings, take};
 
 /// How many messages, and for how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,7 +80,7 @@ text_enum! {
 /// What a person did, by WeChat's clock in seconds since 1970 (0: nothing), and the messages since.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Queryable, Selectable)]
 #[diesel(table_name = identities)]
-pub struct Acts {
+pub struct WindowActivity {
     /// When they last wrote.
     pub spoke_time: i64,
     /// Messages sent for that.
@@ -95,9 +95,9 @@ pub struct Acts {
 
 /// All that decides whether a customer message may be sent to an identity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Standing {
+pub struct WindowFacts {
     /// What they did.
-    pub acts: Acts,
+    pub acts: WindowActivity,
     /// Whether they follow; unknown in a mini-program.
     pub follow_state: FollowState,
     /// CreateTime of the newest follow: an act, too.
@@ -106,7 +106,7 @@ pub struct Standing {
     pub unfollowed_time: i64,
 }
 
-impl From<&Identity> for Standing {
+impl From<&Identity> for WindowFacts {
     fn from(identity: &Identity) -> Self {
         Self {
             acts: identity.acts,
@@ -162,7 +162,7 @@ impl Pane {
     }
 }
 
-impl Standing {
+impl WindowFacts {
     /// What may be sent `now`, seconds since 1970, or why nothing may.
     pub fn look(&self, allowances: &Allowances, now: i64) -> Result<Open, Closed> {
         let panes = self.panes(allowances);

@@ -29,7 +29,7 @@ pub(super) struct AccountView {
     /// The path of the URL to enter in WeChat's console.
     callback_path: String,
     /// WeChat's last error that only the owner can mend.
-    problem: Option<Trouble>,
+    problem: Option<AccountProblemView>,
     /// Its people come with other unionids than before.
     moved: Option<MovedView>,
     /// Why nothing is sent, or nothing by one call.
@@ -39,7 +39,7 @@ pub(super) struct AccountView {
 }
 
 #[derive(Debug, Serialize)]
-struct Trouble {
+struct AccountProblemView {
     /// WeChat's code.
     code: i64,
     /// What it means and what to do.
@@ -54,7 +54,7 @@ struct Trouble {
     at: Option<DateTime<Utc>>,
 }
 
-impl Trouble {
+impl AccountProblemView {
     fn of(account: &Account) -> Option<Self> {
         let call = account.problem_call.as_deref().unwrap_or_default();
         let rid = account.problem_rid.as_deref();
@@ -137,7 +137,7 @@ impl AccountView {
     fn of(account: Account, pauses: Vec<AccountPause>, moved: Option<Warning>) -> Self {
         Self {
             callback_path: format!("/callback/{}", account.app_id),
-            problem: Trouble::of(&account),
+            problem: AccountProblemView::of(&account),
             app_id: account.app_id,
             kind: account.kind,
             name: account.name,

@@ -71,7 +71,7 @@ pub(super) struct OfStaff {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Wanted {
+pub(super) struct ListQuery {
     template_id: Option<String>,
     below: Option<String>,
     app_id: Option<String>,
@@ -136,7 +136,7 @@ pub(super) async fn of_staff(
 pub(super) async fn low(
     state: Data<State>,
     caller: Caller,
-    query: Query<Wanted>,
+    query: Query<ListQuery>,
 ) -> Result<Json<Page<LowCredit>>, Problem> {
     let query = query.into_inner();
     let (limit, cursor) = (query.limit.as_deref(), query.cursor.as_deref());
@@ -160,7 +160,7 @@ pub(super) async fn low(
     Ok(Json(page.await?))
 }
 
-fn filter(query: &Wanted, paging: &Paging) -> Result<LowFilter, Problem> {
+fn filter(query: &ListQuery, paging: &Paging) -> Result<LowFilter, Problem> {
     let Some(template_id) = query.template_id.clone() else {
         let detail = "Say for which template: ?template_id=….";
         return Err(Problem::new(Code::InvalidQuery, detail).field("template_id"));

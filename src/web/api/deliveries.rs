@@ -28,7 +28,7 @@ pub(super) use search::{find, search};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Wanted {
+pub(super) struct ListQuery {
     limit: Option<String>,
     cursor: Option<String>,
 }
@@ -113,7 +113,7 @@ pub(super) async fn list(
     state: Data<State>,
     caller: Caller,
     id: Path<NotificationId>,
-    query: Query<Wanted>,
+    query: Query<ListQuery>,
 ) -> Result<Json<Page<DeliveryView>>, Problem> {
     let (limit, cursor) = (query.limit.as_deref(), query.cursor.as_deref());
     let paging = Paging::read(List::Deliveries, limit, cursor)?;

@@ -24,7 +24,7 @@ pub(super) use replay::many as replay_many;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Wanted {
+pub(super) struct ListQuery {
     app_id: Option<String>,
     kind: Option<String>,
     openid: Option<String>,
@@ -76,7 +76,7 @@ pub(super) struct Queued {
 pub(super) async fn list(
     state: Data<State>,
     caller: Caller,
-    query: Query<Wanted>,
+    query: Query<ListQuery>,
 ) -> Result<Json<Page<Listed>>, Problem> {
     let query = query.into_inner();
     let paging = Paging::read(
@@ -85,7 +85,7 @@ pub(super) async fn list(
         query.cursor.as_deref(),
     )?;
     let is_failed = filter::only_failed(query.state.as_deref(), Code::InvalidQuery)?;
-    let wanted = filter::Wanted {
+    let wanted = filter::ListQuery {
         app_id: query.app_id,
         kind: query.kind,
         openid: query.openid,

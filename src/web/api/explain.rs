@@ -10,7 +10,7 @@ use crate::web::error::{Code, Problem};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Wanted {
+pub(super) struct ExplainQuery {
     message_type: Option<String>,
 }
 
@@ -19,7 +19,7 @@ pub(super) async fn find(
     state: Data<State>,
     caller: Caller,
     staff_id: Path<String>,
-    query: Query<Wanted>,
+    query: Query<ExplainQuery>,
 ) -> Result<Json<Explanation>, Problem> {
     let message_type = query.into_inner().message_type;
     check::maybe_text("message_type", message_type.as_ref(), NAME_MAX)?;

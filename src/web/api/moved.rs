@@ -15,7 +15,7 @@ use crate::web::error::Problem;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Wanted {
+pub(super) struct ListQuery {
     limit: Option<String>,
     cursor: Option<String>,
 }
@@ -68,7 +68,7 @@ pub(super) async fn list(
     state: Data<State>,
     caller: Caller,
     app_id: Path<String>,
-    query: Query<Wanted>,
+    query: Query<ListQuery>,
 ) -> Result<Json<Page<MovedView>>, Problem> {
     let paging = Paging::read(List::Moved, query.limit.as_deref(), query.cursor.as_deref())?;
     let project = caller.project_id;

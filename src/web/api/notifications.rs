@@ -82,7 +82,7 @@ impl Create {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Wanted {
+pub(super) struct ListQuery {
     limit: Option<String>,
     cursor: Option<String>,
 }
@@ -289,7 +289,7 @@ impl From<Notification> for Listed {
 pub(super) async fn list(
     state: Data<State>,
     caller: Caller,
-    query: Query<Wanted>,
+    query: Query<ListQuery>,
 ) -> Result<Json<Page<Listed>>, Problem> {
     let (limit, cursor) = (query.limit.as_deref(), query.cursor.as_deref());
     let paging = Paging::read(List::Notifications, limit, cursor)?;

@@ -17,7 +17,7 @@ const LATEST: i64 = 253_402_300_800_000_000;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Wanted {
+pub(super) struct ListQuery {
     staff_id: Option<String>,
     unionid: Option<String>,
     openid: Option<String>,
@@ -32,7 +32,7 @@ pub(super) struct Wanted {
 pub(super) async fn list(
     state: Data<State>,
     caller: Caller,
-    query: Query<Wanted>,
+    query: Query<ListQuery>,
 ) -> Result<Json<Page<PersonView>>, Problem> {
     let query = query.into_inner();
     let paging = Paging::read(List::People, query.limit.as_deref(), None)?;
@@ -69,7 +69,7 @@ fn place([before, newest, began]: [i64; 3]) -> Option<Place> {
     })
 }
 
-fn filter(query: &Wanted) -> Result<PeopleFilter, Problem> {
+fn filter(query: &ListQuery) -> Result<PeopleFilter, Problem> {
     check::maybe_id("staff_id", TextId::StaffId, query.staff_id.as_ref())?;
     check::maybe_id("unionid", TextId::Unionid, query.unionid.as_ref())?;
     check::maybe_id("openid", TextId::Openid, query.openid.as_ref())?;

@@ -13,7 +13,7 @@ use crate::db::{Conn, QueryResult};
 use crate::ids::{AccountId, IdentityId, ProjectId};
 use crate::models::account::{self, AccountKind, Label};
 use crate::models::identity::openid_move::{self, OpenidMove};
-use crate::models::identity::windows::{Rules, Standing};
+use crate::models::identity::windows::{Rules, WindowFacts};
 use crate::models::identity::{self, Details, FollowState, Identity, LinkState, ProfileState};
 use crate::models::staff::binding::{self, StaffLink};
 
@@ -90,7 +90,7 @@ impl Sight {
     }
 
     fn window(&self, kind: AccountKind, identity: &Identity) -> Option<OpenWindow> {
-        match windows::look(&self.rules, kind, &Standing::from(identity), self.now) {
+        match windows::look(&self.rules, kind, &WindowFacts::from(identity), self.now) {
             CustomerWindow::Open { until, left } => Some(OpenWindow {
                 open_until: until,
                 left,

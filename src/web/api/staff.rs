@@ -41,7 +41,7 @@ pub(super) struct Put {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Wanted {
+pub(super) struct ListQuery {
     tag: Option<String>,
     limit: Option<String>,
     cursor: Option<String>,
@@ -135,7 +135,7 @@ fn check_tags(tags: Option<&BTreeSet<String>>) -> Result<(), Problem> {
 pub(super) async fn list(
     state: Data<State>,
     caller: Caller,
-    query: Query<Wanted>,
+    query: Query<ListQuery>,
 ) -> Result<Json<Page<Listed>>, Problem> {
     let paging = Paging::read(List::Staff, query.limit.as_deref(), query.cursor.as_deref())?;
     let (project, tag) = (caller.project_id, query.into_inner().tag);

@@ -16,7 +16,7 @@ use crate::web::error::Problem;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Wanted {
+pub(super) struct ListQuery {
     limit: Option<String>,
     cursor: Option<String>,
 }
@@ -36,11 +36,11 @@ struct SyncView {
     /// When they are listed again; null for only on demand.
     next_at: Option<DateTime<Utc>>,
     /// Why the last listing failed.
-    problem: Option<Trouble>,
+    problem: Option<SyncProblem>,
 }
 
 #[derive(Debug, Serialize)]
-struct Trouble {
+struct SyncProblem {
     /// WeChat's code, where it answered.
     code: Option<i64>,
     text: String,
@@ -113,7 +113,7 @@ pub(super) async fn list(
     state: Data<State>,
     caller: Caller,
     app_id: Path<String>,
-    query: Query<Wanted>,
+    query: Query<ListQuery>,
 ) -> Result<Json<Templates>, Problem> {
     let (limit, cursor) = (query.limit.as_deref(), query.cursor.as_deref());
     let paging = Paging::read(List::Templates, limit, cursor)?;
@@ -143,7 +143,7 @@ fn show_sync(sync: template_sync::Sync) -> SyncView {
     SyncView {
         synced_at: sync.synced_at.map(|time| time.and_utc()),
         next_at: sync.due_at.map(|time| time.and_utc()),
-        problem: sync.problem.map(|text| Trouble { code, text }),
+        problem: sync.problem.map(|text| SyncProblem { code, text }),
     }
 }
 

@@ -30,7 +30,7 @@ const LISTED_COUNT_MAX: i64 = 100;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Wanted {
+pub(super) struct ListQuery {
     limit: Option<String>,
     cursor: Option<String>,
 }
@@ -151,7 +151,7 @@ pub(super) async fn create(
 pub(super) async fn list(
     state: Data<State>,
     caller: Caller,
-    query: Query<Wanted>,
+    query: Query<ListQuery>,
 ) -> Result<Json<Page<WebhookView>>, Problem> {
     let (limit, cursor) = (query.limit.as_deref(), query.cursor.as_deref());
     let paging = Paging::read(List::Webhooks, limit, cursor)?;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use queqiao::bridge::people::migrate::{MigrateStep, Walk};
 use queqiao::db::{DbError, Engine};
 use queqiao::ids::ProjectId;
-use queqiao::models::account::migration::{self, Migration, MigrationState};
+use queqiao::models::identity::migration::{self, Migration, MigrationState};
 use queqiao::models::identity::openid_move;
 use queqiao::simulator::{Fault, FaultKind, Kind, Origin, Settings, population};
 use serde_json::{Value, json};

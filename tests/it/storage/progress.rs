@@ -10,7 +10,7 @@ use queqiao::ids::{DeliveryId, NotificationId};
 use queqiao::models::delivery::attempt::{self, NewAttempt};
 use queqiao::models::delivery::receipt::{self, NewReceipt};
 use queqiao::models::delivery::{
-    self, Again, DeadEnd, Delivery, DeliveryState, Due, NewDelivery, Outcome, Postponed,
+    self, Again, Delivery, DeliveryState, Due, NewDelivery, Outcome, Postponed, RoutesExhausted,
 };
 
 use super::ground::{Ground, at};
@@ -184,9 +184,9 @@ impl Player {
         let ids: Vec<_> = all.iter().map(|delivery| delivery.id).collect();
         let halted = delivery::halted(conn, &ids)?;
         let (ended, going) = halted.split_at(halted.len() / 3);
-        let ended: Vec<DeadEnd> = ended
+        let ended: Vec<RoutesExhausted> = ended
             .iter()
-            .map(|halted| DeadEnd {
+            .map(|halted| RoutesExhausted {
                 id: halted.id,
                 attempts: halted.attempts,
                 reason: "no_route".to_owned(),

@@ -10,7 +10,7 @@ use queqiao::config::Config;
 use queqiao::db::{Conn, DbError};
 use queqiao::ids::IdentityId;
 use queqiao::models::identity::windows::{
-    Acts, Closed, Opening, Rules, Taken, Window, close, give_back, open, take,
+    Closed, Opening, Rules, Taken, Window, WindowActivity, close, give_back, open, take,
 };
 use queqiao::models::identity::{self, Identity, Sighting};
 
@@ -78,7 +78,7 @@ both_engines! {
         assert_eq!(all(conn, &person, 1002), (vec![], Closed::Refused));
         heard(conn, &[spoke(&person, 1003)]);
         assert_eq!(all(conn, &person, 1004), (vec![Window::Spoke; 5], Closed::AllowanceUsed));
-        assert_eq!(again(conn, &idle).acts, Acts::default());
+        assert_eq!(again(conn, &idle).acts, WindowActivity::default());
     }
 
     async fn a_late_answer_does_not_close_what_was_opened_since(ground: Ground) {
@@ -95,7 +95,7 @@ both_engines! {
     async fn a_follow_counts_without_a_write_of_its_own(ground: Ground) {
         let conn = &mut ground.conn();
         let follower = ground.seen(conn, ground.official, "o1", 1000, 0);
-        assert_eq!(again(conn, &follower).acts, Acts::default());
+        assert_eq!(again(conn, &follower).acts, WindowActivity::default());
         assert_eq!(all(conn, &follower, 1001), (vec![Window::Acted; 3], Closed::AllowanceUsed));
         ground.seen(conn, ground.official, "o1", 1000, 0);
         assert_eq!(all(conn, &follower, 1002), (vec![], Closed::AllowanceUsed), "the same follow again");
@@ -131,7 +131,7 @@ both_engines! {
                 used = if spoke > spoke_time { 0 } else { used };
                 (spoke_time, acted_time) = (spoke_time.max(spoke), acted_time.max(acted));
                 let stored = again(conn, &person).acts;
-                let expected = Acts { spoke_time, spoke_used: used, acted_time, ..Acts::default() };
+                let expected = WindowActivity { spoke_time, spoke_used: used, acted_time, ..WindowActivity::default() };
                 prop_assert_eq!(stored, expected);
                 // Long after the short window.
                 if taken(conn, &[person.id], 200)[0].is_ok() {

@@ -9,7 +9,7 @@ use crate::bridge::people::{erase, one_staff};
 use crate::bridge::webhooks::outbox;
 use crate::db::{Conn, QueryResult};
 use crate::ids::{IdentityId, ProjectId};
-use crate::models::account::migration::{self, Advance, Migration};
+use crate::models::identity::migration::{self, Advance, Migration};
 use crate::models::identity::openid_move::{self, OpenidMove, Successor};
 use crate::models::identity::{self, Spot};
 use crate::models::project;

@@ -152,8 +152,8 @@ fn why(row: &ReachRow, channel: Channel) -> (Unreachable, String) {
     }
 }
 
-fn standing(id: i64, allows: bool, declined: bool) -> Standing {
-    Standing {
+fn standing(id: i64, allows: bool, declined: bool) -> CreditBalance {
+    CreditBalance {
         identity_id: IdentityId(id),
         template_id: "TPL".to_owned(),
         allows,

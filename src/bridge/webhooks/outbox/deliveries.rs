@@ -6,7 +6,7 @@ use chrono::{DateTime, NaiveDateTime, Utc};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::{Audience, News, NewsKind};
+use super::{Event, EventKind, Subscribers};
 use crate::db::{Conn, QueryResult};
 use crate::ids::{DeliveryId, IdentityId, NotificationId};
 use crate::models::delivery::{DeliveryState, Outcome};
@@ -48,16 +48,16 @@ struct Data<'a> {
 }
 
 /// Which event a state is told by. One that is cancelled was cancelled by the business itself.
-fn kind(state: DeliveryState) -> Option<NewsKind> {
+fn kind(state: DeliveryState) -> Option<EventKind> {
     match state {
         DeliveryState::Queued | DeliveryState::Cancelled => None,
-        DeliveryState::Sent => Some(NewsKind::Sent),
-        DeliveryState::Delivered => Some(NewsKind::Delivered),
+        DeliveryState::Sent => Some(EventKind::Sent),
+        DeliveryState::Delivered => Some(EventKind::Delivered),
         DeliveryState::Failed
         | DeliveryState::Unreachable
         | DeliveryState::Unknown
         | DeliveryState::NoReceipt
-        | DeliveryState::Expired => Some(NewsKind::Failed),
+        | DeliveryState::Expired => Some(EventKind::Failed),
     }
 }
 
@@ -92,8 +92,8 @@ fn changed(
     if ids.is_empty() {
         return Ok(0);
     }
-    let audience = Audience::of(conn)?;
-    if !audience.wants(&[NewsKind::Sent, NewsKind::Delivered, NewsKind::Failed]) {
+    let audience = Subscribers::of(conn)?;
+    if !audience.wants(&[EventKind::Sent, EventKind::Delivered, EventKind::Failed]) {
         return Ok(0);
     }
     let mut news = Vec::new();
@@ -106,7 +106,7 @@ fn changed(
     audience.tell(conn, &news, now)
 }
 
-fn tell(fact: &DeliveryFact, kind: NewsKind, now: NaiveDateTime) -> QueryResult<News> {
+fn tell(fact: &DeliveryFact, kind: EventKind, now: NaiveDateTime) -> QueryResult<Event> {
     let utc = |time: Option<NaiveDateTime>| time.map(|time| time.and_utc());
     let app_id = fact.app_id.as_deref();
     let recipient = fact.recipient.as_deref();
@@ -129,6 +129,6 @@ fn tell(fact: &DeliveryFact, kind: NewsKind, now: NaiveDateTime) -> QueryResult<
         sent_at: utc(fact.sent_at),
         finished_at: utc(fact.finished_at),
     };
-    let news = News::new(fact.project_id, kind, now, &data)?;
+    let news = Event::new(fact.project_id, kind, now, &data)?;
     Ok(news.of_account(app_id).of_identity(fact.identity_id))
 }

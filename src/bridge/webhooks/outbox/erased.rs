@@ -4,7 +4,7 @@ use chrono::NaiveDateTime;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{Audience, News, NewsKind};
+use super::{Event, EventKind, Subscribers};
 use crate::db::{Conn, QueryResult};
 use crate::ids::{ErasureId, IdentityId};
 use crate::models::account;
@@ -36,8 +36,8 @@ pub(crate) fn erased(
     staff_ids: &[String],
     now: NaiveDateTime,
 ) -> QueryResult<usize> {
-    let audience = Audience::of(conn)?;
-    if !audience.wants_in(erasure.project_id, NewsKind::Erased) {
+    let audience = Subscribers::of(conn)?;
+    if !audience.wants_in(erasure.project_id, EventKind::Erased) {
         return Ok(0);
     }
     let nobody = subject.identity_ids().is_empty() && staff_ids.is_empty();
@@ -60,7 +60,8 @@ pub(crate) fn erased(
         unionid: subject.unionids.first().map(String::as_str),
     };
     let first = subject.identity_ids().into_iter().next();
-    let mut news = News::new(erasure.project_id, NewsKind::Erased, now, &data)?.of_identity(first);
+    let mut news =
+        Event::new(erasure.project_id, EventKind::Erased, now, &data)?.of_identity(first);
     news.uid = Some(format!("msg_erasure_{}", erasure.id));
     audience.tell(conn, &[news], now)
 }
@@ -68,7 +69,7 @@ pub(crate) fn erased(
 /// The body of such an event without what names the person, once the endpoint has taken it; none for
 /// any other event.
 pub(crate) fn without_names(body: &str) -> Option<String> {
-    let mark = format!("{{\"type\":\"{}\"", NewsKind::Erased.as_str());
+    let mark = format!("{{\"type\":\"{}\"", EventKind::Erased.as_str());
     if !body.starts_with(&mark) {
         return None;
     }

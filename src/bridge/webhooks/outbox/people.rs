@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use chrono::NaiveDateTime;
 use serde::Serialize;
 
-use super::{Audience, News, NewsKind, Who, follow};
+use super::{Event, EventKind, Subscribers, Who, follow};
 use crate::db::{Conn, QueryResult};
 use crate::ids::{BindingId, IdentityId, ProjectId};
 use crate::models::identity::FollowState;
@@ -14,11 +14,15 @@ use crate::models::webhook::{self, IdentityFact, OfPerson, Standing};
 
 /// Identities, before and after what WeChat says of them is stored.
 pub(crate) struct People {
-    audience: Audience,
+    audience: Subscribers,
     known: HashMap<IdentityId, Standing>,
 }
 
-const KINDS: [NewsKind; 3] = [NewsKind::Linked, NewsKind::Followed, NewsKind::Unfollowed];
+const KINDS: [EventKind; 3] = [
+    EventKind::Linked,
+    EventKind::Followed,
+    EventKind::Unfollowed,
+];
 
 #[derive(Serialize)]
 struct Linked<'a> {
@@ -38,7 +42,7 @@ struct Sibling<'a> {
 impl People {
     /// To be called before the change.
     pub(crate) fn before(conn: &mut Conn, ids: &[IdentityId]) -> QueryResult<Self> {
-        let audience = Audience::of(conn)?;
+        let audience = Subscribers::of(conn)?;
         let known = match audience.wants(&KINDS) {
             true => standings(conn, ids)?,
             false => HashMap::new(),
@@ -64,13 +68,13 @@ impl People {
             let before = self.known.get(&standing.id);
             let wants = |kind| self.audience.wants_in(standing.project_id, kind);
             let was_linked = before.is_some_and(|before| before.unionid.is_some());
-            if standing.unionid.is_some() && !was_linked && wants(NewsKind::Linked) {
+            if standing.unionid.is_some() && !was_linked && wants(EventKind::Linked) {
                 linked.push(standing.id);
             }
             if let Some(followed) = before.and_then(|before| turn(before, &standing)) {
                 let kind = match followed {
-                    true => NewsKind::Followed,
-                    false => NewsKind::Unfollowed,
+                    true => EventKind::Followed,
+                    false => EventKind::Unfollowed,
                 };
                 moved.extend(wants(kind).then_some((standing.id, followed)));
             }
@@ -88,7 +92,7 @@ impl People {
         linked: &[IdentityId],
         moved: &[(IdentityId, bool)],
         now: NaiveDateTime,
-    ) -> QueryResult<Vec<News>> {
+    ) -> QueryResult<Vec<Event>> {
         let mut wanted: Vec<IdentityId> = moved.iter().map(|(id, _)| *id).collect();
         wanted.extend(linked);
         wanted.sort_unstable();
@@ -127,7 +131,7 @@ fn turn(before: &Standing, after: &Standing) -> Option<bool> {
     }
 }
 
-fn link(fact: &IdentityFact, siblings: &[OfPerson], now: NaiveDateTime) -> QueryResult<News> {
+fn link(fact: &IdentityFact, siblings: &[OfPerson], now: NaiveDateTime) -> QueryResult<Event> {
     let of_person = siblings
         .iter()
         .filter(|sibling| sibling.origin == fact.identity_id);
@@ -141,7 +145,7 @@ fn link(fact: &IdentityFact, siblings: &[OfPerson], now: NaiveDateTime) -> Query
             })
             .collect(),
     };
-    let news = News::new(fact.project_id, NewsKind::Linked, now, &data)?;
+    let news = Event::new(fact.project_id, EventKind::Linked, now, &data)?;
     Ok(news
         .of_account(Some(&fact.app_id))
         .of_identity(Some(fact.identity_id)))
@@ -175,7 +179,7 @@ pub(crate) fn bound_many(
     bindings: &[(&str, &Binding)],
     now: NaiveDateTime,
 ) -> QueryResult<usize> {
-    bindings_changed(conn, project, NewsKind::Bound, bindings, now)
+    bindings_changed(conn, project, EventKind::Bound, bindings, now)
 }
 
 /// Bindings of a staff member were removed; to be called with what they were.
@@ -187,20 +191,20 @@ pub(crate) fn unbound(
     now: NaiveDateTime,
 ) -> QueryResult<usize> {
     let bindings: Vec<(&str, &Binding)> = bindings.iter().map(|one| (staff_id, one)).collect();
-    bindings_changed(conn, project, NewsKind::Unbound, &bindings, now)
+    bindings_changed(conn, project, EventKind::Unbound, &bindings, now)
 }
 
 fn bindings_changed(
     conn: &mut Conn,
     project: ProjectId,
-    kind: NewsKind,
+    kind: EventKind,
     bindings: &[(&str, &Binding)],
     now: NaiveDateTime,
 ) -> QueryResult<usize> {
     if bindings.is_empty() {
         return Ok(0);
     }
-    let audience = Audience::of(conn)?;
+    let audience = Subscribers::of(conn)?;
     if !audience.wants_in(project, kind) {
         return Ok(0);
     }
@@ -221,7 +225,7 @@ fn bindings_changed(
             openid: fact.map(|fact| fact.openid.as_str()),
             unionid: unionid.or(binding.unionid.as_deref()),
         };
-        let mut one = News::new(project, kind, now, &data)?
+        let mut one = Event::new(project, kind, now, &data)?
             .of_account(app_id)
             .of_identity(binding.identity_id);
         if one.person.is_none() {

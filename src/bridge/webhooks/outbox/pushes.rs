@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, NaiveDateTime, Utc};
 use serde::Serialize;
 
-use super::{Audience, News, NewsKind, Who, follow, wechat_time};
+use super::{Event, EventKind, Subscribers, Who, follow, wechat_time};
 use crate::db::{Conn, QueryResult};
 use crate::ids::{AccountId, EventId, IdentityId, ProjectId};
 use crate::models::account::{self, Scope};
@@ -27,7 +27,7 @@ struct Times {
 
 /// A batch of events, before and after its effects.
 pub(crate) struct Pushes {
-    audience: Audience,
+    audience: Subscribers,
     /// What was known of each openid.
     known: HashMap<(AccountId, String), Times>,
 }
@@ -66,9 +66,9 @@ struct Raw<'a> {
 impl Pushes {
     /// To be called before the effects are applied.
     pub(crate) fn before(conn: &mut Conn, sightings: &[Sighting]) -> QueryResult<Self> {
-        let audience = Audience::of(conn)?;
+        let audience = Subscribers::of(conn)?;
         let mut known = HashMap::new();
-        if audience.wants(&[NewsKind::Followed, NewsKind::Unfollowed]) {
+        if audience.wants(&[EventKind::Followed, EventKind::Unfollowed]) {
             let moved = sightings.iter().filter(|sighting| has_moved(sighting));
             let spots: Vec<Spot<'_>> = moved
                 .map(|sighting| Spot {
@@ -96,10 +96,10 @@ impl Pushes {
         now: NaiveDateTime,
     ) -> QueryResult<usize> {
         let kinds = [
-            NewsKind::Followed,
-            NewsKind::Unfollowed,
-            NewsKind::Message,
-            NewsKind::Raw,
+            EventKind::Followed,
+            EventKind::Unfollowed,
+            EventKind::Message,
+            EventKind::Raw,
         ];
         if !self.audience.wants(&kinds) {
             return Ok(0);
@@ -146,8 +146,8 @@ impl Pushes {
             let wants = |kind| self.audience.wants_in(sighting.project_id, kind);
             let turns = turns(known, (sighting.followed_time, sighting.unfollowed_time));
             let turns = turns.into_iter().filter(|(followed, _)| match followed {
-                true => wants(NewsKind::Followed),
-                false => wants(NewsKind::Unfollowed),
+                true => wants(EventKind::Followed),
+                false => wants(EventKind::Unfollowed),
             });
             moves.extend(turns.map(|(followed, time)| (id, followed, time)));
         }
@@ -159,7 +159,7 @@ impl Pushes {
         let mut written = Vec::new();
         for event in batch.waiting {
             let wanted = project(batch, event)
-                .is_some_and(|project| self.audience.wants_in(project, NewsKind::Message));
+                .is_some_and(|project| self.audience.wants_in(project, EventKind::Message));
             let openid = event.openid.as_deref().filter(|_| wanted);
             let id = openid.and_then(|openid| batch.ids.get(&(event.account_id, openid)));
             let (Some(&id), None) = (id, &event.problem) else {
@@ -176,10 +176,10 @@ impl Pushes {
         &self,
         conn: &mut Conn,
         batch: &Batch<'_>,
-        news: &mut Vec<News>,
+        news: &mut Vec<Event>,
         now: NaiveDateTime,
     ) -> QueryResult<()> {
-        if !self.audience.wants(&[NewsKind::Raw]) {
+        if !self.audience.wants(&[EventKind::Raw]) {
             return Ok(());
         }
         let app_ids = account::app_ids(conn)?;
@@ -188,13 +188,13 @@ impl Pushes {
             let (Some(project), Some(app_id)) = (project(batch, event), app_id) else {
                 continue;
             };
-            let wanted = self.audience.wants_in(project, NewsKind::Raw);
+            let wanted = self.audience.wants_in(project, EventKind::Raw);
             if !wanted || batch.silent.contains(&event.id) {
                 continue;
             }
             let openid = event.openid.as_deref();
             let id = openid.and_then(|openid| batch.ids.get(&(event.account_id, openid)));
-            let mut one = News::new(project, NewsKind::Raw, now, &raw(event, app_id))?
+            let mut one = Event::new(project, EventKind::Raw, now, &raw(event, app_id))?
                 .of_account(Some(app_id))
                 .of_identity(id.copied());
             one.uid = Some(format!("msg_raw_{}", event.id));
@@ -248,14 +248,14 @@ fn received(
     event: &Waiting,
     push: &Push,
     now: NaiveDateTime,
-) -> QueryResult<News> {
+) -> QueryResult<Event> {
     let data = Received {
         who: fact.into(),
         event_id: event.id,
         event_time: wechat_time(event.create_time),
         message: push,
     };
-    let mut news = News::new(fact.project_id, NewsKind::Message, now, &data)?
+    let mut news = Event::new(fact.project_id, EventKind::Message, now, &data)?
         .of_account(Some(&fact.app_id))
         .of_identity(Some(fact.identity_id));
     news.uid = Some(format!("msg_event_{}", event.id));

@@ -3,7 +3,7 @@
 use chrono::{DateTime, NaiveDateTime, Utc};
 use serde::Serialize;
 
-use super::{Audience, News, NewsKind};
+use super::{Event, EventKind, Subscribers};
 use crate::db::{Conn, QueryResult};
 use crate::ids::{AccountId, IdentityId, ProjectId, WebhookId};
 use crate::models::account::unionid_move::AccountMove;
@@ -31,8 +31,8 @@ pub(crate) fn alert(
     (project, id, app_id): (ProjectId, AccountId, &str),
     problem: &Problem<'_>,
 ) -> QueryResult<usize> {
-    let audience = Audience::of(conn)?;
-    if !audience.wants_in(project, NewsKind::Alert)
+    let audience = Subscribers::of(conn)?;
+    if !audience.wants_in(project, EventKind::Alert)
         || account::problem_code(conn, id)? == Some(problem.code)
     {
         return Ok(0);
@@ -46,7 +46,7 @@ pub(crate) fn alert(
         rid: problem.rid,
     };
     let now = problem.at;
-    let news = News::new(project, NewsKind::Alert, now, &data)?.of_account(Some(app_id));
+    let news = Event::new(project, EventKind::Alert, now, &data)?.of_account(Some(app_id));
     audience.tell(conn, &[news], now)
 }
 
@@ -79,11 +79,11 @@ pub(crate) fn route(
     alert: &RouteAlert<'_>,
     now: NaiveDateTime,
 ) -> QueryResult<usize> {
-    let audience = Audience::of(conn)?;
-    if !audience.wants_in(project, NewsKind::Alert) {
+    let audience = Subscribers::of(conn)?;
+    if !audience.wants_in(project, EventKind::Alert) {
         return Ok(0);
     }
-    let news = News::new(project, NewsKind::Alert, now, alert)?.of_account(Some(alert.app_id));
+    let news = Event::new(project, EventKind::Alert, now, alert)?.of_account(Some(alert.app_id));
     audience.tell(conn, &[news], now)
 }
 
@@ -111,8 +111,8 @@ pub(crate) fn moved(
     problem: &str,
     now: NaiveDateTime,
 ) -> QueryResult<usize> {
-    let audience = Audience::of(conn)?;
-    if !audience.wants_in(project, NewsKind::Alert) {
+    let audience = Subscribers::of(conn)?;
+    if !audience.wants_in(project, EventKind::Alert) {
         return Ok(0);
     }
     let data = MovedAlert {
@@ -124,7 +124,7 @@ pub(crate) fn moved(
         changed: known.changed,
         problem,
     };
-    let news = News::new(project, NewsKind::Alert, now, &data)?.of_account(Some(app_id));
+    let news = Event::new(project, EventKind::Alert, now, &data)?.of_account(Some(app_id));
     audience.tell(conn, &[news], now)
 }
 
@@ -177,11 +177,11 @@ pub(crate) fn undone(
     alert: &UndoneAlert<'_>,
     now: NaiveDateTime,
 ) -> QueryResult<usize> {
-    let audience = Audience::of(conn)?;
-    if !audience.wants_in(project, NewsKind::Alert) {
+    let audience = Subscribers::of(conn)?;
+    if !audience.wants_in(project, EventKind::Alert) {
         return Ok(0);
     }
-    let news = News::new(project, NewsKind::Alert, now, alert)?
+    let news = Event::new(project, EventKind::Alert, now, alert)?
         .of_account(Some(alert.app_id))
         .of_identity(Some(identity));
     audience.tell(conn, &[news], now)
@@ -205,7 +205,7 @@ pub(crate) fn disabled(
     reason: &str,
     now: NaiveDateTime,
 ) -> QueryResult<usize> {
-    let audience = Audience::of(conn)?.without(webhook.id);
+    let audience = Subscribers::of(conn)?.without(webhook.id);
     let url = url::Url::parse(&webhook.url).ok();
     let data = Disabled {
         webhook_id: webhook.id,
@@ -214,6 +214,6 @@ pub(crate) fn disabled(
         state,
         reason,
     };
-    let news = News::new(webhook.project_id, NewsKind::Disabled, now, &data)?;
+    let news = Event::new(webhook.project_id, EventKind::Disabled, now, &data)?;
     audience.tell(conn, &[news], now)
 }

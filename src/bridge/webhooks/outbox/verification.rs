@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use chrono::{DateTime, NaiveDateTime, Utc};
 use serde::Serialize;
 
-use super::{Audience, News, NewsKind, wechat_time};
+use super::{Event, EventKind, Subscribers, wechat_time};
 use crate::db::{Conn, QueryResult};
 use crate::ids::{AccountId, EventId};
 use crate::models::account::{self, Scope};
@@ -47,7 +47,7 @@ pub(crate) fn verification(
     if verified.is_empty() {
         return Ok(0);
     }
-    let audience = Audience::of(conn)?;
+    let audience = Subscribers::of(conn)?;
     let app_ids = account::app_ids(conn)?;
     let mut news = Vec::new();
     for one in verified {
@@ -64,12 +64,12 @@ pub(crate) fn verification(
             advice,
             "verification of the account"
         );
-        if !audience.wants_in(scope.project_id, NewsKind::Alert) {
+        if !audience.wants_in(scope.project_id, EventKind::Alert) {
             continue;
         }
         let data = alert(app_id, &one.verification, advice);
         let mut told =
-            News::new(scope.project_id, NewsKind::Alert, now, &data)?.of_account(Some(app_id));
+            Event::new(scope.project_id, EventKind::Alert, now, &data)?.of_account(Some(app_id));
         told.uid = Some(format!("msg_alert_{}", one.event_id));
         news.push(told);
     }

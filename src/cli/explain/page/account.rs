@@ -1,7 +1,7 @@
 //! What an account can send to the person, line by line.
 
 use super::{Page, time};
-use crate::bridge::availability::account_trouble::Trouble;
+use crate::bridge::availability::account_problems::AccountProblem;
 use crate::bridge::explain::{
     AccountStory, ChannelStory, CustomerStory, IdentityStory, SubscriptionStory,
 };
@@ -38,7 +38,7 @@ impl Page {
         self.line(format!("    {name:12}  {text}"));
     }
 
-    fn trouble(&mut self, trouble: &Trouble) {
+    fn trouble(&mut self, trouble: &AccountProblem) {
         let since = trouble.since.map(|at| format!(" since {}", time(at)));
         let until = trouble.until.map(|at| format!(" until {}", time(at)));
         let (since, until) = (since.unwrap_or_default(), until.unwrap_or_default());

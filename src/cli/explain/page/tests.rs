@@ -2,7 +2,7 @@ use chrono::DateTime;
 use serde_json::Value;
 
 use super::*;
-use crate::bridge::availability::account_trouble::{Trouble, TroubleCode};
+use crate::bridge::availability::account_problems::{AccountProblem, AccountProblemCode};
 use crate::bridge::explain::{
     AccountStory, ChannelStory, CustomerStory, IdentityStory, Refusal, SubscriptionStory,
 };
@@ -43,8 +43,8 @@ fn official() -> AccountStory {
         kind: AccountKind::OfficialAccount,
         name: "Acme\u{7}".to_owned(),
         trouble: vec![
-            Trouble {
-                code: TroubleCode::AccountProblem,
+            AccountProblem {
+                code: AccountProblemCode::AccountProblem,
                 call: None,
                 reason: None,
                 errcode: Some(40164),
@@ -52,8 +52,8 @@ fn official() -> AccountStory {
                 since: Some(at(3)),
                 until: None,
             },
-            Trouble {
-                code: TroubleCode::AccountUsedUp,
+            AccountProblem {
+                code: AccountProblemCode::AccountUsedUp,
                 call: Some("template/send".to_owned()),
                 reason: Some(PauseReason::QuotaUsedUp),
                 errcode: None,

@@ -6,7 +6,7 @@ use crate::db::prelude::*;
 use diesel::sql_types::{BigInt, Integer, Text};
 use serde::Serialize;
 
-use super::{Acts, Closed, Rules, Standing, Taken};
+use super::{Closed, Rules, Taken, WindowActivity, WindowFacts};
 use crate::db::batch::{Batch, Kind};
 use crate::db::{Conn, Engine};
 use crate::ids::IdentityId;
@@ -48,21 +48,21 @@ pub fn open(conn: &mut Conn, openings: &[Opening]) -> QueryResult<usize> {
 
 /// How an identity stands, and in which kind of account.
 #[derive(Clone, Copy, Debug)]
-pub struct Stands {
+pub struct WindowState {
     /// Who.
     pub identity_id: IdentityId,
     /// The kind of their account.
     pub kind: AccountKind,
     /// What they did, and what was sent since.
-    pub standing: Standing,
+    pub standing: WindowFacts,
 }
 
 /// How identities stand; nothing is taken.
-pub fn standings(conn: &mut Conn, ids: &[IdentityId]) -> QueryResult<Vec<Stands>> {
+pub fn standings(conn: &mut Conn, ids: &[IdentityId]) -> QueryResult<Vec<WindowState>> {
     let rows: Vec<Row> = FIND.load(conn, &wanted_rows(ids.iter().copied()))?;
     let stands = rows.into_iter().map(|row| {
         let (id, locked) = (row.id, Locked::from(row));
-        Stands {
+        WindowState {
             identity_id: id,
             kind: locked.kind,
             standing: locked.standing,
@@ -96,16 +96,20 @@ pub fn take(
 /// Gives messages back that WeChat refused for another reason than a closed window. Each once: a second time would
 /// give another's message back.
 pub fn give_back(conn: &mut Conn, taken: &[Taken]) -> QueryResult<()> {
-    settle(conn, taken, Standing::give_back)
+    settle(conn, taken, WindowFacts::give_back)
 }
 
 /// Closes the windows that WeChat says are closed (45015, 45047). What the person did after the message was taken
 /// stays open.
 pub fn close(conn: &mut Conn, taken: &[Taken]) -> QueryResult<()> {
-    settle(conn, taken, Standing::close)
+    settle(conn, taken, WindowFacts::close)
 }
 
-fn settle(conn: &mut Conn, taken: &[Taken], change: fn(&mut Standing, &Taken)) -> QueryResult<()> {
+fn settle(
+    conn: &mut Conn,
+    taken: &[Taken],
+    change: fn(&mut WindowFacts, &Taken),
+) -> QueryResult<()> {
     let mut locked = lock(conn, taken.iter().map(|taken| taken.identity_id))?;
     for taken in taken {
         if let Some(locked) = locked.get_mut(&taken.identity_id) {
@@ -142,13 +146,13 @@ struct Row {
 /// An identity whose row nobody else changes until the transaction ends.
 struct Locked {
     kind: AccountKind,
-    before: Acts,
-    standing: Standing,
+    before: WindowActivity,
+    standing: WindowFacts,
 }
 
 impl From<Row> for Locked {
     fn from(row: Row) -> Self {
-        let acts = Acts {
+        let acts = WindowActivity {
             spoke_time: row.spoke_time,
             spoke_used: row.spoke_used,
             acted_time: row.acted_time,
@@ -158,7 +162,7 @@ impl From<Row> for Locked {
         Self {
             kind: row.kind,
             before: acts,
-            standing: Standing {
+            standing: WindowFacts {
                 acts,
                 follow_state: row.follow_state,
                 followed_time: row.followed_time,
@@ -230,7 +234,7 @@ fn store(conn: &mut Conn, locked: HashMap<IdentityId, Locked>) -> QueryResult<()
         sql: "UPDATE identities SET spoke_used = r.spoke_now, acted_time = r.acted_at, \
               acted_used = r.acted_now, refused_time = r.refused_at FROM {rows} WHERE id = r.counted",
     };
-    let changed: BTreeMap<IdentityId, Acts> = locked
+    let changed: BTreeMap<IdentityId, WindowActivity> = locked
         .into_iter()
         .filter(|(_, locked)| locked.standing.acts != locked.before)
         .map(|(id, locked)| (id, locked.standing.acts))

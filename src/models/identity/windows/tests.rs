@@ -17,12 +17,12 @@ const RULES: Allowances = Allowances {
 
 const ID: IdentityId = IdentityId(7);
 
-fn standing(followed: i64, spoke: i64, acted: i64) -> Standing {
-    Standing {
-        acts: Acts {
+fn standing(followed: i64, spoke: i64, acted: i64) -> WindowFacts {
+    WindowFacts {
+        acts: WindowActivity {
             spoke_time: spoke,
             acted_time: acted,
-            ..Acts::default()
+            ..WindowActivity::default()
         },
         follow_state: FollowState::Following,
         followed_time: followed,
@@ -30,7 +30,7 @@ fn standing(followed: i64, spoke: i64, acted: i64) -> Standing {
     }
 }
 
-fn take(standing: &mut Standing, now: i64) -> Result<Window, Closed> {
+fn take(standing: &mut WindowFacts, now: i64) -> Result<Window, Closed> {
     standing.take(ID, &RULES, now).map(|taken| taken.window)
 }
 
@@ -63,7 +63,7 @@ fn a_follow_opens_the_short_window_until_its_last_second() {
 #[test]
 fn the_window_that_closes_sooner_is_used_first() {
     let mut person = standing(0, 1000, 1010);
-    let left = |person: &Standing, now| person.look(&RULES, now).map(|open| open.left);
+    let left = |person: &WindowFacts, now| person.look(&RULES, now).map(|open| open.left);
     assert_eq!(
         person.look(&RULES, 1020),
         Ok(Open {
@@ -153,8 +153,8 @@ proptest! {
     ) {
         let [followed_time, unfollowed_time, spoke_time, acted_time, refused_time] = times;
         let [spoke_used, acted_used] = used;
-        let mut person = Standing {
-            acts: Acts { spoke_time, spoke_used, acted_time, acted_used, refused_time },
+        let mut person = WindowFacts {
+            acts: WindowActivity { spoke_time, spoke_used, acted_time, acted_used, refused_time },
             follow_state: FollowState::ALL[follows],
             followed_time,
             unfollowed_time,

@@ -16,7 +16,7 @@ use crate::web::error::{Code, Problem};
 /// The filters as they are given.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Wanted {
+pub(super) struct Filters {
     /// One state, or several with commas.
     pub(super) state: Option<String>,
     pub(super) reason: Option<String>,
@@ -36,7 +36,7 @@ pub(super) struct Checked {
     app_id: Option<String>,
 }
 
-impl Wanted {
+impl Filters {
     /// Whether nothing at all is filtered.
     pub(super) fn is_empty(&self) -> bool {
         let texts = [

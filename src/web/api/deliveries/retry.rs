@@ -7,7 +7,7 @@ use actix_web::web::{Data, Json, Path};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::filter::Wanted;
+use super::filter::Filters;
 use crate::bridge::notify::{MAX_RETRIED, RETRIABLE};
 use crate::ids::{DeliveryId, NotificationId};
 use crate::models::delivery::{DeliveryState, Filter};
@@ -110,7 +110,7 @@ pub(in crate::web::api) async fn many(
     let body = body.into_inner();
     let limit = limit(body.limit)?;
     let before = cursor::read(List::AllDeliveries, body.cursor.as_deref())?;
-    let wanted = Wanted {
+    let wanted = Filters {
         state: body.state,
         reason: body.reason,
         app_id: body.app_id,

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use actix_web::web::{Data, Json, Path, Query};
 use serde::{Deserialize, Serialize};
 
-use super::filter::Wanted as Filters;
+use super::filter::Filters;
 use super::{DeliveryView, with_attempts};
 use crate::db::{Conn, QueryResult};
 use crate::ids::{DeliveryId, NotificationId, ProjectId};
@@ -17,7 +17,7 @@ use crate::web::error::{Code, Problem};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(in crate::web::api) struct Wanted {
+pub(in crate::web::api) struct SearchQuery {
     state: Option<String>,
     reason: Option<String>,
     app_id: Option<String>,
@@ -45,7 +45,7 @@ pub(in crate::web::api) struct Found {
 pub(in crate::web::api) async fn search(
     state: Data<State>,
     caller: Caller,
-    query: Query<Wanted>,
+    query: Query<SearchQuery>,
 ) -> Result<Json<Page<Found>>, Problem> {
     let query = query.into_inner();
     let (limit, cursor) = (query.limit.as_deref(), query.cursor.as_deref());

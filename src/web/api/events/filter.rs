@@ -8,7 +8,7 @@ use crate::web::api::person::Accounts;
 use crate::web::error::{Code, Problem};
 
 /// The filters as they are given.
-pub(super) struct Wanted {
+pub(super) struct ListQuery {
     pub(super) app_id: Option<String>,
     pub(super) kind: Option<String>,
     pub(super) openid: Option<String>,
@@ -19,7 +19,7 @@ pub(super) struct Wanted {
 /// The account that is meant; without one, all of the project.
 pub(super) struct OfAccount(Option<String>);
 
-impl Wanted {
+impl ListQuery {
     pub(super) fn check(
         self,
         failed: bool,

@@ -49,7 +49,7 @@ pub(in crate::web::api) async fn many(
     // What is not failed needs no other try, whether that is said or not.
     filter::only_failed(body.state.as_deref(), Code::InvalidField)?;
     let before = cursor::read(List::Events, body.cursor.as_deref())?;
-    let wanted = filter::Wanted {
+    let wanted = filter::ListQuery {
         app_id: body.app_id,
         kind: body.kind,
         openid: body.openid,

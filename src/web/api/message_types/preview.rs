@@ -17,7 +17,7 @@ use crate::wechat::subscribe::{Language, MiniProgramState};
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(in crate::web::api) struct Wanted {
+pub(in crate::web::api) struct PreviewBody {
     /// What fills the message in.
     #[serde(default)]
     params: Params,
@@ -87,7 +87,7 @@ pub(in crate::web::api) async fn create(
     state: Data<State>,
     caller: Caller,
     name: Path<String>,
-    body: MaybeBody<Wanted>,
+    body: MaybeBody<PreviewBody>,
 ) -> Result<Json<PreviewView>, Problem> {
     let (message_type, body) = (name.into_inner(), body.into_inner());
     let staff = body.staff.map(|staff| PreviewStaff {

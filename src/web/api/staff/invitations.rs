@@ -15,7 +15,7 @@ use super::super::cursor::{List, Page, Paging};
 use super::super::person::Accounts;
 use super::super::{Caller, State};
 use crate::bridge::accounts::keys::Scope;
-use crate::bridge::invitations::{InviteError, Invited, Wanted, why_refused};
+use crate::bridge::invitations::{InvitationRequest, InviteError, Invited, why_refused};
 use crate::ids::{IdentityId, InvitationId};
 use crate::models::staff;
 use crate::models::staff::invitation::{self, Invitation, Refusal};
@@ -151,7 +151,7 @@ pub(in super::super) async fn create(
 }
 
 /// What is wanted, and the page of the mini-program.
-fn wanted(body: &Invite) -> Result<(Wanted, String), Problem> {
+fn wanted(body: &Invite) -> Result<(InvitationRequest, String), Problem> {
     check::text("app_id", &body.app_id, ID_MAX)?;
     let mut path = PAGE.to_owned();
     if let Some(wish) = &body.mini_program {
@@ -171,7 +171,7 @@ fn wanted(body: &Invite) -> Result<(Wanted, String), Problem> {
             .field("expires_in_seconds")
             .limit(usize::try_from(most).unwrap_or(usize::MAX)));
     }
-    let wanted = Wanted {
+    let wanted = InvitationRequest {
         app_id: body.app_id.clone(),
         mini_program: body.mini_program.as_ref().map(|wish| wish.app_id.clone()),
         life: Duration::from_secs(body.expires_in_seconds),

@@ -19,7 +19,7 @@ use crate::web::error::{Code, Problem};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(in crate::web::api) struct Wanted {
+pub(in crate::web::api) struct ListQuery {
     state: Option<String>,
     #[serde(rename = "type")]
     kind: Option<String>,
@@ -81,7 +81,7 @@ pub(in crate::web::api) async fn list(
     state: Data<State>,
     caller: Caller,
     id: Path<WebhookId>,
-    query: Query<Wanted>,
+    query: Query<ListQuery>,
 ) -> Result<Json<Page<MessageView>>, Problem> {
     let (limit, cursor) = (query.limit.as_deref(), query.cursor.as_deref());
     let paging = Paging::read(List::WebhookMessages, limit, cursor)?;

@@ -3,7 +3,7 @@
 use actix_web::web::Data;
 use serde::Deserialize;
 
-use crate::bridge::webhooks::{EVERYTHING, NewsKind};
+use crate::bridge::webhooks::{EVERYTHING, EventKind};
 use crate::ids::ProjectId;
 use crate::models::webhook::Wish;
 use crate::web::api::State;
@@ -62,12 +62,12 @@ impl Put {
 
 /// At least one type, each known; or `*`.
 pub(super) fn check_events(field: &str, events: &[String]) -> Result<(), Problem> {
-    let known = |word: &&String| *word == EVERYTHING || word.parse::<NewsKind>().is_ok();
+    let known = |word: &&String| *word == EVERYTHING || word.parse::<EventKind>().is_ok();
     let unknown = events.iter().find(|word| !known(word));
     if unknown.is_none() && !events.is_empty() && events.len() <= LIST_MAX {
         return Ok(());
     }
-    let words: Vec<&str> = NewsKind::ALL.iter().map(|kind| kind.as_str()).collect();
+    let words: Vec<&str> = EventKind::ALL.iter().map(|kind| kind.as_str()).collect();
     let detail = format!(
         "{field} must be a list of at least one of: {EVERYTHING}, {}.",
         words.join(", ")

@@ -3,17 +3,17 @@
 use super::*;
 use crate::bridge::windows::rules;
 use crate::config::Config;
-use crate::models::identity::windows::{Acts, Standing};
+use crate::models::identity::windows::{WindowActivity, WindowFacts};
 
 #[test]
 fn a_customer_message_needs_an_open_window() {
     let rules = rules(&Config::default().customer);
-    let spoke = |time, used| Acts {
+    let spoke = |time, used| WindowActivity {
         spoke_time: time,
         spoke_used: used,
-        ..Acts::default()
+        ..WindowActivity::default()
     };
-    let refused = Acts {
+    let refused = WindowActivity {
         refused_time: 9_000,
         ..spoke(9_000, 0)
     };
@@ -32,13 +32,13 @@ fn a_customer_message_needs_an_open_window() {
         let wanted = windows_wanted(&[&row], &senders, 0);
         assert_eq!(wanted, [IdentityId(1)]);
         let mut credits = Credits::default();
-        let standing = Standing {
+        let standing = WindowFacts {
             acts,
             follow_state: FollowState::Following,
             followed_time: 1,
             unfollowed_time: 0,
         };
-        let stands = Stands {
+        let stands = WindowState {
             identity_id: wanted[0],
             kind: AccountKind::OfficialAccount,
             standing,

@@ -17,7 +17,7 @@ use crate::models::identity::FollowState;
 use crate::models::staff::ReachRow;
 
 /// One way to send something.
-pub(super) struct Lead {
+pub(super) struct CandidateRoute {
     /// The account, the channel and, for a subscription message, the template.
     pub(super) sender: Sender,
     /// The message types with a route that goes this way.
@@ -60,7 +60,7 @@ pub(super) fn all(
     known: &KnownAccounts,
     types: &[(String, String)],
     credits: &[Credit],
-) -> Vec<Lead> {
+) -> Vec<CandidateRoute> {
     let mut leads = Vec::new();
     let of = |account: &Account, channel, template_id: &str| Sender {
         id: Some(account.id),
@@ -95,10 +95,10 @@ pub(super) fn all(
     leads
 }
 
-fn add(leads: &mut Vec<Lead>, sender: Sender, named_by: Option<&String>) {
+fn add(leads: &mut Vec<CandidateRoute>, sender: Sender, named_by: Option<&String>) {
     let at = leads.iter().position(|lead| lead.sender == sender);
     let at = at.unwrap_or_else(|| {
-        leads.push(Lead {
+        leads.push(CandidateRoute {
             sender,
             message_types: Vec::new(),
             why: None,
@@ -115,7 +115,7 @@ fn add(leads: &mut Vec<Lead>, sender: Sender, named_by: Option<&String>) {
 }
 
 /// Has the planner judge each way by itself.
-pub(super) fn judge(leads: &mut [Lead], reach: &[ReachRow], credits: &Credits) {
+pub(super) fn judge(leads: &mut [CandidateRoute], reach: &[ReachRow], credits: &Credits) {
     let rows: Vec<&ReachRow> = reach.iter().collect();
     for lead in leads {
         match plan(&rows, slice::from_ref(&lead.sender), 0, credits) {
@@ -138,7 +138,7 @@ pub(super) fn judge(leads: &mut [Lead], reach: &[ReachRow], credits: &Credits) {
 
 /// The ways that matter: those of the message type that was asked about, else those of all message
 /// types, else template messages.
-pub(super) fn that_matter(facts: &Facts) -> Vec<&Lead> {
+pub(super) fn that_matter(facts: &Facts) -> Vec<&CandidateRoute> {
     if let Some(asked) = &facts.asked {
         let routes = asked.routes.iter();
         return routes
@@ -149,7 +149,7 @@ pub(super) fn that_matter(facts: &Facts) -> Vec<&Lead> {
         .leads
         .iter()
         .filter(|lead| !lead.message_types.is_empty());
-    let named: Vec<&Lead> = named.collect();
+    let named: Vec<&CandidateRoute> = named.collect();
     match named.is_empty() {
         true => facts.leads.iter().collect(),
         false => named,
@@ -157,7 +157,7 @@ pub(super) fn that_matter(facts: &Facts) -> Vec<&Lead> {
 }
 
 /// The way that a route goes, or why it cannot be used at all.
-fn of_route<'a>(facts: &'a Facts, route: &Route) -> Result<&'a Lead, String> {
+fn of_route<'a>(facts: &'a Facts, route: &Route) -> Result<&'a CandidateRoute, String> {
     let sender = general(sender(&facts.known, 0, route).map_err(|error| error.problem)?);
     let found = facts.leads.iter().find(|lead| lead.sender == sender);
     found.ok_or_else(|| "has just been changed".to_owned())

@@ -14,13 +14,13 @@ use crate::models::staff::{Person, PersonRow, ReachRow};
 
 /// The people whom a request was found to be for, so that nobody is notified twice.
 #[derive(Debug, Default)]
-pub(super) struct Met {
+pub(super) struct Deduplicator {
     unionids: HashSet<String>,
     identities: HashSet<IdentityId>,
     imagined: i64,
 }
 
-impl Met {
+impl Deduplicator {
     /// Whether this is somebody else than all before. Staff are told apart by their ids.
     pub(super) fn is_new<'a>(&mut self, whom: Addressee<'a>, known: &Known<'a>) -> bool {
         if let Addressee::Staff(_) = whom {

@@ -4,13 +4,13 @@
 use crate::db::prelude::*;
 use chrono::NaiveDateTime;
 
+use super::Identity;
 use crate::db::{
     Conn, on_engine,
     schema::{account_migrations, identities, openid_moves},
     text_enum,
 };
 use crate::ids::{AccountId, IdentityId, MigrationId, ProjectId};
-use crate::models::identity::Identity;
 
 text_enum! {
     /// How far a walk has come.

@@ -11,7 +11,7 @@ use crate::ids::{DeliveryId, NotificationId, ProjectId, VersionId};
 /// A delivery whose route has come to its end, and of which no try is unsettled.
 #[derive(Clone, Debug, Queryable, Selectable)]
 #[diesel(table_name = deliveries)]
-pub struct Halted {
+pub struct RerouteCandidate {
     /// Row id.
     pub id: DeliveryId,
     /// The notification.
@@ -34,7 +34,7 @@ pub struct Halted {
     pub routes_id: Option<VersionId>,
 }
 
-impl Halted {
+impl RerouteCandidate {
     /// What it sends.
     pub fn edition(&self) -> Edition {
         (self.notification_id, self.routes_id)
@@ -42,20 +42,20 @@ impl Halted {
 }
 
 /// Those of the deliveries that may go on. Not one that may have been seen, or was cancelled.
-pub fn halted(conn: &mut Conn, ids: &[DeliveryId]) -> QueryResult<Vec<Halted>> {
+pub fn halted(conn: &mut Conn, ids: &[DeliveryId]) -> QueryResult<Vec<RerouteCandidate>> {
     deliveries::table
         .filter(deliveries::id.eq_any(ids))
         .filter(deliveries::state.eq_any([DeliveryState::Failed, DeliveryState::Queued]))
         .filter(deliveries::unsettled_since.is_null())
         .filter(deliveries::cancelled_at.is_null())
         .order(deliveries::id)
-        .select(Halted::as_select())
+        .select(RerouteCandidate::as_select())
         .load(conn)
 }
 
 /// A failed delivery for which no other route is left.
 #[derive(Clone, Debug, Serialize)]
-pub struct DeadEnd {
+pub struct RoutesExhausted {
     /// The delivery.
     pub id: DeliveryId,
     /// As it was when that was decided.
@@ -69,7 +69,7 @@ pub struct DeadEnd {
 }
 
 /// Writes why no route was left.
-pub fn end(conn: &mut Conn, rows: &[DeadEnd]) -> QueryResult<usize> {
+pub fn end(conn: &mut Conn, rows: &[RoutesExhausted]) -> QueryResult<usize> {
     const END: Batch = Batch {
         columns: &[
             ("id", Kind::BigInt),

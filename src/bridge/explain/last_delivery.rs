@@ -8,7 +8,7 @@ use super::Explanation;
 use super::delivery::DeliveryStory;
 use super::facts::Facts;
 use super::steps::Steps;
-use crate::bridge::notify::again::ROUTE_UNUSABLE;
+use crate::bridge::notify::retry::ROUTE_UNUSABLE;
 use crate::ids::DeliveryId;
 use crate::models::delivery::{AtFault, DeliveryState, Reason, WAITING_FOR_CONSENT};
 

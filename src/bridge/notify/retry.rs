@@ -281,7 +281,7 @@ fn unusable(error: &dyn std::fmt::Display) -> (&'static str, String) {
 }
 
 /// What a notification sends, through what.
-struct Ready {
+struct PreparedRetry {
     prepared: Prepared,
     senders: Vec<Sender>,
     /// The routes that this is made of, if they are not the notification's own.
@@ -291,12 +291,12 @@ struct Ready {
 }
 
 /// What a notification sends, and its deliveries.
-type Usable<'d> = (Ready, Vec<&'d Delivery>);
+type UsableRetry<'d> = (PreparedRetry, Vec<&'d Delivery>);
 
 fn plan_all<'a>(
     conn: &mut Conn,
     known: &Known<'a>,
-    usable: &'a [Usable<'a>],
+    usable: &'a [UsableRetry<'a>],
     retried: &mut Retried,
     now: NaiveDateTime,
 ) -> QueryResult<Plan<'a>> {
@@ -366,7 +366,7 @@ fn ready(
     accounts: &KnownAccounts,
     now: NaiveDateTime,
     customer: &Customer,
-) -> Result<Ready, (&'static str, String)> {
+) -> Result<PreparedRetry, (&'static str, String)> {
     let owned = |(reason, detail): (_, &str)| (reason, detail.to_owned());
     if notification.cancelled_at.is_some() {
         return Err(owned(CANCELLED));
@@ -383,7 +383,7 @@ fn ready(
         let routes = routes::parse(json).map_err(in_route)?;
         let senders = senders(accounts, &routes).map_err(in_route)?;
         let prepared = Prepared::stored(notification, json, customer).map_err(in_route)?;
-        Ok(Ready {
+        Ok(PreparedRetry {
             prepared,
             senders,
             routes_id,
@@ -404,7 +404,7 @@ impl<'a> Plan<'a> {
     fn enter(
         &mut self,
         delivery: &Delivery,
-        ready: &Ready,
+        ready: &PreparedRetry,
         decision: Decision<'a>,
         retried: &mut Retried,
     ) {

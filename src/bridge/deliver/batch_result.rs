@@ -9,10 +9,10 @@ use super::credits::Credits;
 use super::failure::Failure;
 use super::marks::Marks;
 use super::outcome::Next;
-use super::send::Done;
+use super::send::AttemptResult;
 use crate::bridge::availability::pause::Pause;
 use crate::bridge::people::link;
-use crate::bridge::planning::fallback::Stuck;
+use crate::bridge::planning::fallback::FailedRoute;
 use crate::bridge::routes::Route;
 use crate::ids::{DeliveryId, IdentityId};
 use crate::models::account::pause::{AccountPause, PauseReason};
@@ -22,7 +22,7 @@ use crate::models::identity::Thought;
 
 /// What is recorded in one transaction.
 #[derive(Debug, Default)]
-pub(super) struct Book {
+pub(super) struct BatchResult {
     pub(super) outcomes: Vec<Outcome>,
     pub(super) attempts: Vec<NewAttempt>,
     /// Tries of which nothing was heard: stored unless something was recorded after all.
@@ -38,7 +38,7 @@ pub(super) struct Book {
     /// What was learnt of templates and pages.
     pub(super) marks: Marks,
     /// Deliveries whose route did not lead to the person, and that have another.
-    pub(super) stuck: Vec<Stuck>,
+    pub(super) stuck: Vec<FailedRoute>,
 }
 
 fn given_up(pause: Pause, due: &Due, claimed_at: NaiveDateTime) -> Outcome {
@@ -65,7 +65,7 @@ pub(super) struct Unfollowed {
     doubted: Option<NaiveDateTime>,
 }
 
-impl Book {
+impl BatchResult {
     /// The outcomes, knowing of whom it was thought that they follow: their profiles are asked for,
     /// and what was refused to them waits for that.
     pub(super) fn outcomes(&self, thought: &[Thought], now: NaiveDateTime) -> Cow<'_, [Outcome]> {
@@ -129,14 +129,14 @@ impl Book {
         &mut self,
         due: &Due,
         claimed_at: NaiveDateTime,
-        done: Done,
+        done: AttemptResult,
         routes: &[Route],
     ) {
         if due.is_unsettled(claimed_at) && due.attempts > 1 {
             self.lost.push(lost(due, claimed_at));
         }
         match done {
-            Done::Tried {
+            AttemptResult::Tried {
                 finished_at,
                 next,
                 msgid,
@@ -167,7 +167,7 @@ impl Book {
                 };
                 self.tried(due, claimed_at, finished_at, next, msgid, failure);
             }
-            Done::Halfway { with_link, then } => {
+            AttemptResult::Halfway { with_link, then } => {
                 self.halfway(due, claimed_at, *then, routes);
                 self.attempts
                     .push(with_link_refused(due, claimed_at, with_link, NOT_WITHOUT));
@@ -177,9 +177,9 @@ impl Book {
     }
 
     /// What came of one that was not tried.
-    fn untried(&mut self, due: &Due, claimed_at: NaiveDateTime, done: Done) {
+    fn untried(&mut self, due: &Due, claimed_at: NaiveDateTime, done: AttemptResult) {
         match done {
-            Done::Postponed { due_at, pause } => {
+            AttemptResult::Postponed { due_at, pause } => {
                 self.far.extend(pause.call.map(|call| (call, pause.reason)));
                 self.postponed.push(Postponed {
                     reason: Some(pause.reason),
@@ -187,33 +187,41 @@ impl Book {
                     ..Postponed::new(due, claimed_at, due_at)
                 });
             }
-            Done::AwaitsConsent { due_at, detail } => self.postponed.push(Postponed {
+            AttemptResult::AwaitsConsent { due_at, detail } => self.postponed.push(Postponed {
                 detail: Some(detail),
                 ..Postponed::for_consent(due, claimed_at, due_at)
             }),
-            Done::TooLate => self.outcomes.push(Outcome {
+            AttemptResult::TooLate => self.outcomes.push(Outcome {
                 state: DeliveryState::Unknown,
                 reason: Some(Reason::Unsettled.as_str()),
                 detail: Some(TOO_LATE.to_owned()),
                 finished_at: Some(claimed_at),
                 ..blank(due, claimed_at)
             }),
-            Done::Withdrawn { state, at } => {
+            AttemptResult::Withdrawn { state, at } => {
                 self.outcomes.push(withdrawn(state, due, (claimed_at, at)));
             }
-            Done::GivenBack { due_at } => {
+            AttemptResult::GivenBack { due_at } => {
                 self.postponed.push(Postponed::new(due, claimed_at, due_at));
             }
-            Done::GivenUp { pause } => self.outcomes.push(given_up(pause, due, claimed_at)),
-            Done::Tried { .. } | Done::Halfway { .. } => {}
+            AttemptResult::GivenUp { pause } => {
+                self.outcomes.push(given_up(pause, due, claimed_at))
+            }
+            AttemptResult::Tried { .. } | AttemptResult::Halfway { .. } => {}
         }
     }
 
     /// What came of one that was tried with its mini-program, and then not without it.
-    fn halfway(&mut self, due: &Due, claimed_at: NaiveDateTime, then: Done, routes: &[Route]) {
+    fn halfway(
+        &mut self,
+        due: &Due,
+        claimed_at: NaiveDateTime,
+        then: AttemptResult,
+        routes: &[Route],
+    ) {
         let (due_at, pause) = match then {
-            Done::Postponed { due_at, pause } => (due_at, Some(pause)),
-            Done::GivenBack { due_at } => (due_at, None),
+            AttemptResult::Postponed { due_at, pause } => (due_at, Some(pause)),
+            AttemptResult::GivenBack { due_at } => (due_at, None),
             then => return self.enter(due, claimed_at, then, routes),
         };
         // It was a try, and keeps its number.
@@ -350,9 +358,9 @@ fn outcome_of(
 
 /// A delivery that is to go on to the next route. Not while a try may have reached WeChat: then the
 /// person could see two messages.
-fn stuck(due: &Due, claimed_at: NaiveDateTime, failure: &Failure) -> Option<Stuck> {
+fn stuck(due: &Due, claimed_at: NaiveDateTime, failure: &Failure) -> Option<FailedRoute> {
     let is_settled = !due.is_unsettled(claimed_at);
-    (failure.moves_on && is_settled).then(|| Stuck {
+    (failure.moves_on && is_settled).then(|| FailedRoute {
         id: due.id,
         notification_id: due.notification_id,
         attempts: due.attempts,

@@ -16,9 +16,9 @@ use crate::models::account::pause::{self, ALL_CALLS, AccountPause, PauseKind, Pa
 
 /// Something that keeps an account from sending.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Trouble {
+pub struct AccountProblem {
     /// What kind of trouble.
-    pub code: TroubleCode,
+    pub code: AccountProblemCode,
     /// The call that it concerns, such as `template/send`; none: all of them.
     pub call: Option<String>,
     /// Why the account waits, if it does.
@@ -36,7 +36,7 @@ pub struct Trouble {
 /// A kind of trouble.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum TroubleCode {
+pub enum AccountProblemCode {
     /// The account has no AppSecret here, so it cannot call WeChat.
     NoAppSecret,
     /// WeChat complained of something that only the account's owner can mend.
@@ -49,7 +49,7 @@ pub enum TroubleCode {
     AccountUsedUp,
 }
 
-impl TroubleCode {
+impl AccountProblemCode {
     /// The stable word.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -62,7 +62,7 @@ impl TroubleCode {
     }
 }
 
-impl Trouble {
+impl AccountProblem {
     /// Whether it keeps this call from being made.
     pub fn concerns(&self, call: &str) -> bool {
         self.call.as_deref().is_none_or(|one| one == call)
@@ -77,18 +77,18 @@ impl Trouble {
     pub fn outlook(&self) -> Option<String> {
         let until = self.until?.format("%F %H:%M:%S UTC");
         match self.code {
-            TroubleCode::AccountStopped => Some(format!(
+            AccountProblemCode::AccountStopped => Some(format!(
                 "Messages wait; one is tried at {until}, and if it works the others follow."
             )),
-            TroubleCode::AccountBackingOff => {
+            AccountProblemCode::AccountBackingOff => {
                 Some(format!("Messages wait; they are tried again at {until}."))
             }
-            TroubleCode::AccountUsedUp if self.is_tried() => Some(format!(
+            AccountProblemCode::AccountUsedUp if self.is_tried() => Some(format!(
                 "Messages wait until {until}. One is tried now and then before that, and if it works \
                  the others follow."
             )),
-            TroubleCode::AccountUsedUp => Some(format!("Messages wait until {until}.")),
-            TroubleCode::NoAppSecret | TroubleCode::AccountProblem => None,
+            AccountProblemCode::AccountUsedUp => Some(format!("Messages wait until {until}.")),
+            AccountProblemCode::NoAppSecret | AccountProblemCode::AccountProblem => None,
         }
     }
 }
@@ -122,12 +122,13 @@ impl Stops {
     }
 
     /// Everything that keeps an account from sending now.
-    pub fn of(&self, account: &Account) -> Vec<Trouble> {
+    pub fn of(&self, account: &Account) -> Vec<AccountProblem> {
         let pauses = self.pauses.iter();
         let in_force =
             |pause: &&AccountPause| pause.account_id == account.id && !pause.is_over(self.now);
         let owner = no_secret(account).into_iter().chain(problem(account));
-        let mut troubles: Vec<Trouble> = owner.chain(pauses.filter(in_force).map(paused)).collect();
+        let mut troubles: Vec<AccountProblem> =
+            owner.chain(pauses.filter(in_force).map(paused)).collect();
         for (_, call, _) in self.used.iter().filter(|(id, ..)| *id == account.id) {
             let is_told = troubles.iter().any(|one| one.call.as_ref() == Some(call));
             if !is_told && self.left(account, call) == Some(0) {
@@ -151,9 +152,9 @@ impl Stops {
         next_midnight(self.now).and_utc()
     }
 
-    fn used_up(&self, call: &str) -> Trouble {
-        Trouble {
-            code: TroubleCode::AccountUsedUp,
+    fn used_up(&self, call: &str) -> AccountProblem {
+        AccountProblem {
+            code: AccountProblemCode::AccountUsedUp,
             call: Some(call.to_owned()),
             reason: Some(PauseReason::BudgetUsedUp),
             errcode: None,
@@ -164,9 +165,9 @@ impl Stops {
     }
 }
 
-fn no_secret(account: &Account) -> Option<Trouble> {
-    account.sealed_secret.is_none().then(|| Trouble {
-        code: TroubleCode::NoAppSecret,
+fn no_secret(account: &Account) -> Option<AccountProblem> {
+    account.sealed_secret.is_none().then(|| AccountProblem {
+        code: AccountProblemCode::NoAppSecret,
         call: None,
         reason: None,
         errcode: None,
@@ -180,9 +181,9 @@ fn no_secret(account: &Account) -> Option<Trouble> {
     })
 }
 
-fn problem(account: &Account) -> Option<Trouble> {
-    account.problem_code.map(|code| Trouble {
-        code: TroubleCode::AccountProblem,
+fn problem(account: &Account) -> Option<AccountProblem> {
+    account.problem_code.map(|code| AccountProblem {
+        code: AccountProblemCode::AccountProblem,
         call: None,
         reason: None,
         errcode: Some(code),
@@ -192,12 +193,12 @@ fn problem(account: &Account) -> Option<Trouble> {
     })
 }
 
-fn paused(pause: &AccountPause) -> Trouble {
-    Trouble {
+fn paused(pause: &AccountPause) -> AccountProblem {
+    AccountProblem {
         code: match pause.kind {
-            PauseKind::Stopped => TroubleCode::AccountStopped,
-            PauseKind::BackingOff => TroubleCode::AccountBackingOff,
-            PauseKind::UsedUp => TroubleCode::AccountUsedUp,
+            PauseKind::Stopped => AccountProblemCode::AccountStopped,
+            PauseKind::BackingOff => AccountProblemCode::AccountBackingOff,
+            PauseKind::UsedUp => AccountProblemCode::AccountUsedUp,
         },
         call: Some(pause.call.clone()).filter(|call| call != ALL_CALLS),
         reason: Some(pause.reason),

@@ -1,15 +1,15 @@
 //! What is to be done about an account that cannot send.
 
 use super::steps::Steps;
-use crate::bridge::availability::account_trouble::{Trouble, TroubleCode};
+use crate::bridge::availability::account_problems::{AccountProblem, AccountProblemCode};
 use crate::models::account::Account;
 
 /// Adds what each trouble of the account asks for.
-pub(super) fn mend(account: &Account, troubles: &[&Trouble], steps: &mut Steps) {
+pub(super) fn mend(account: &Account, troubles: &[&AccountProblem], steps: &mut Steps) {
     let app_id = &account.app_id;
     let is_told = troubles
         .iter()
-        .any(|one| one.code == TroubleCode::AccountProblem);
+        .any(|one| one.code == AccountProblemCode::AccountProblem);
     for trouble in troubles {
         let detail = &trouble.detail;
         let calls = match &trouble.call {
@@ -18,16 +18,16 @@ pub(super) fn mend(account: &Account, troubles: &[&Trouble], steps: &mut Steps) 
         };
         let until = trouble.until.unwrap_or_default().format("%F %H:%M:%S UTC");
         match trouble.code {
-            TroubleCode::NoAppSecret => steps.add(format!(
+            AccountProblemCode::NoAppSecret => steps.add(format!(
                 "Give account {app_id} its AppSecret, without which nothing can be sent through \
                  it: queqiao accounts set {app_id} --secret @FILE."
             )),
-            TroubleCode::AccountProblem => {
+            AccountProblemCode::AccountProblem => {
                 steps.add(format!(
                     "Mend account {app_id}, which WeChat refuses. {detail}"
                 ));
             }
-            TroubleCode::AccountStopped => {
+            AccountProblemCode::AccountStopped => {
                 if !is_told {
                     steps.add(format!(
                         "Mend account {app_id}, which WeChat refuses, and which sends {calls}. \
@@ -40,11 +40,11 @@ pub(super) fn mend(account: &Account, troubles: &[&Trouble], steps: &mut Steps) 
                      one message by itself at {until}."
                 ));
             }
-            TroubleCode::AccountBackingOff => steps.add(format!(
+            AccountProblemCode::AccountBackingOff => steps.add(format!(
                 "Wait: account {app_id} sends {calls} until {until}, and is tried again then. \
                  {detail}"
             )),
-            TroubleCode::AccountUsedUp => {
+            AccountProblemCode::AccountUsedUp => {
                 let meanwhile = match trouble.is_tried() {
                     true => ", and tries one message now and then before that",
                     false => "",

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{NaiveDateTime, TimeDelta};
 
 use super::failure::{Failure, Remedy};
-use super::send::Done;
+use super::send::AttemptResult;
 use crate::bridge::availability::pause::USED_UP;
 use crate::bridge::availability::renewal::{day, end_of};
 use crate::bridge::retry::{Backoff, jitter};
@@ -24,14 +24,14 @@ const SLOW: (u64, u64) = (2, 60);
 
 /// What a failure says of the account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Trouble {
+struct Finding {
     kind: PauseKind,
     reason: PauseReason,
     /// Whether it concerns that call only.
     one_call: bool,
 }
 
-impl Trouble {
+impl Finding {
     /// None, if it concerns the message or the person.
     fn of(failure: &Failure) -> Option<Self> {
         let (kind, reason) = match failure.remedy {
@@ -71,13 +71,13 @@ impl Trouble {
 
 /// What became of a batch, as far as it concerns its account.
 #[derive(Debug, Default)]
-pub(crate) struct Tally {
+pub(crate) struct AccountHealth {
     /// Calls that WeChat answered as it does when all is well.
     answered: BTreeMap<&'static str, usize>,
     /// Failures that may be nobody's fault, and the last of them.
     slow: usize,
-    last_slow: Option<(Trouble, String)>,
-    certain: BTreeMap<&'static str, (Trouble, String)>,
+    last_slow: Option<(Finding, String)>,
+    certain: BTreeMap<&'static str, (Finding, String)>,
     /// Tries that WeChat counts.
     used: BTreeMap<&'static str, i64>,
 }
@@ -89,13 +89,13 @@ pub(crate) struct Verdict {
     pub(crate) worked: Vec<Worked>,
 }
 
-impl Tally {
-    pub(crate) fn add(&mut self, call: &'static str, done: &Done) {
+impl AccountHealth {
+    pub(crate) fn add(&mut self, call: &'static str, done: &AttemptResult) {
         let (failure, with_link) = match done {
-            Done::Tried {
+            AttemptResult::Tried {
                 failure, with_link, ..
             } => (failure, with_link),
-            Done::Halfway { .. } => {
+            AttemptResult::Halfway { .. } => {
                 // WeChat answered it as it does when all is well.
                 *self.answered.entry(call).or_default() += 1;
                 *self.used.entry(call).or_default() += 1;
@@ -114,7 +114,7 @@ impl Tally {
         if failure.outcome != "not_sent" {
             *self.used.entry(call).or_default() += 1;
         }
-        match Trouble::of(failure) {
+        match Finding::of(failure) {
             None if failure.outcome == "refused" => *self.answered.entry(call).or_default() += 1,
             None => {}
             Some(trouble) if !trouble.is_certain() => {
@@ -196,7 +196,7 @@ impl Tally {
 /// When the account may send, or try, again, and when it tries before that. None, if that is over already:
 /// a quota that was used up on the day on which the tries began says nothing of the next one.
 fn times(
-    trouble: Trouble,
+    trouble: Finding,
     failures: i32,
     settings: &Deliver,
     (started_at, now): (NaiveDateTime, NaiveDateTime),
@@ -234,9 +234,9 @@ mod tests {
             .naive_utc()
     }
 
-    fn done(error: Option<CallError>) -> Done {
+    fn done(error: Option<CallError>) -> AttemptResult {
         let error = error.map(|error| SendError::Token(TokenError::Call(error)));
-        Done::Tried {
+        AttemptResult::Tried {
             doubted: None,
             finished_at: now(),
             next: Next::Sent,
@@ -254,7 +254,7 @@ mod tests {
 
     /// Call, kind and reason of each pause, and how many calls worked.
     fn verdict(errors: Vec<Option<CallError>>) -> (Vec<(&'static str, &'static str)>, usize) {
-        let mut tally = Tally::default();
+        let mut tally = AccountHealth::default();
         for error in errors {
             tally.add(CALL, &done(error));
         }
@@ -297,7 +297,7 @@ mod tests {
     #[test]
     fn a_pause_that_is_renewed_grows() {
         let settings = Config::default().deliver;
-        let trouble = Trouble {
+        let trouble = Finding {
             kind: PauseKind::Stopped,
             reason: PauseReason::AccountProblem,
             one_call: false,
@@ -312,7 +312,7 @@ mod tests {
         assert!((30..=60).contains(&seconds(0)));
         assert!((60..=120).contains(&seconds(1)));
         assert!((300..=600).contains(&seconds(9)));
-        let slow = Trouble {
+        let slow = Finding {
             reason: PauseReason::TooFrequent,
             ..trouble
         };
@@ -322,7 +322,7 @@ mod tests {
     #[test]
     fn a_quota_is_that_of_the_day_on_which_the_try_began_and_is_tried_ever_more_rarely() {
         let settings = Config::default().deliver;
-        let trouble = Trouble {
+        let trouble = Finding {
             kind: PauseKind::UsedUp,
             reason: PauseReason::QuotaUsedUp,
             one_call: true,

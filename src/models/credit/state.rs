@@ -10,7 +10,7 @@ use crate::ids::IdentityId;
 
 /// What an identity allows a template, in short.
 #[derive(Clone, Debug, PartialEq, Eq, QueryableByName)]
-pub struct Standing {
+pub struct CreditBalance {
     /// Who.
     #[diesel(sql_type = BigInt)]
     pub identity_id: IdentityId,
@@ -26,7 +26,7 @@ pub struct Standing {
 }
 
 /// How each of these stands; one of which nothing was ever heard is not in the answer.
-pub fn standings(conn: &mut Conn, wanted: &[Wanted<'_>]) -> QueryResult<Vec<Standing>> {
+pub fn standings(conn: &mut Conn, wanted: &[Wanted<'_>]) -> QueryResult<Vec<CreditBalance>> {
     const STANDINGS: Batch = Batch {
         columns: &[
             ("wanted_identity", Kind::BigInt),
