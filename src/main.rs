@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser as _;
+
 use queqiao::cli::{self, Cli};
 
 #[global_allocator]

@@ -11,6 +11,7 @@ pub mod event;
 pub mod identity;
 pub mod import;
 pub mod notification;
+pub mod people;
 pub mod project;
 pub mod spool;
 pub mod staff;

@@ -10,8 +10,10 @@
 //! transaction that records it.
 
 mod account_health;
+mod attempt;
 mod batch;
 mod batch_result;
+mod claim;
 mod clock;
 mod credits;
 mod endpoint;
@@ -249,7 +251,7 @@ impl Bridge {
         gathered: &BatchContext,
         lane: AccountId,
         claimed_at: NaiveDateTime,
-        tried: &mut [(&Due, send::AttemptResult)],
+        tried: &mut [(&Due, attempt::AttemptResult)],
     ) {
         let pauses = self.lanes.pauses_of(lane);
         let found = self

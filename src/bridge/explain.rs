@@ -7,8 +7,11 @@ mod candidate_route;
 mod delivery;
 mod facts;
 mod last_delivery;
+mod message_type;
 mod moved;
+mod next_steps;
 mod person;
+mod refusal;
 mod steps;
 
 use std::sync::Arc;
@@ -25,9 +28,10 @@ use crate::ids::ProjectId;
 pub use account::{
     AccountStory, ChannelStory, CustomerStory, IdentityStory, SubscriptionStory, SwitchStory,
 };
-pub use candidate_route::TypeStory;
-pub use delivery::{DeliveryStory, Refusal};
+pub use delivery::DeliveryStory;
+pub use message_type::TypeStory;
 pub use person::{BindingStory, InvitationStory, UndoneStory, UnionidStory};
+pub use refusal::Refusal;
 
 use facts::Facts;
 
@@ -106,10 +110,10 @@ impl Bridge {
             invitations: person::invitations(&facts),
             unionid: person::unionid(&facts),
             accounts: account::stories(&facts, &rules),
-            message_type: candidate_route::of_type(&facts),
+            message_type: message_type::of_type(&facts),
             deliveries: delivery::stories(&facts),
         };
-        story.next_steps = steps::next(&facts, &story);
+        story.next_steps = next_steps::next(&facts, &story);
         Ok(story)
     }
 }

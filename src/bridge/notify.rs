@@ -34,13 +34,12 @@ use crate::models::delivery::{self, DeliveryState, End};
 use crate::models::notification::message_type;
 use crate::models::notification::{self, NewNotification};
 
-pub use answers::Brought;
 pub use outcomes::{MAX_AWAITED, MAX_WAIT_SECONDS, Outcome};
 pub use people::MAX_CODES;
 pub use preflight::{Forecast, Preflight, Warning};
 pub use preview::{PreviewRequest, PreviewStaff, RoutePreview};
 pub use recipients::Recipients;
-pub use request::{MAX_KEY, MAX_NAME, MAX_PARAMS, NotifyRequest};
+pub use request::{Brought, MAX_KEY, MAX_NAME, MAX_PARAMS, NotifyRequest};
 pub use retry::{MAX_RETRIED, RETRIABLE, Refused, Retried, Taken};
 pub use times::MAX_AHEAD_DAYS;
 

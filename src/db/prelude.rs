@@ -2,6 +2,7 @@
 //! nobody above the models has to know Diesel.
 
 pub(crate) use diesel::prelude::*;
+
 use diesel::query_dsl::methods::{ExecuteDsl, LimitDsl, LoadQuery};
 
 use super::DbError;

@@ -8,12 +8,13 @@ pub mod resumption;
 pub mod template;
 pub mod template_sync;
 pub mod unionid_move;
+
 use std::collections::HashMap;
 
-use crate::db::prelude::*;
 use chrono::NaiveDateTime;
 use serde::{Deserialize, Serialize};
 
+use crate::db::prelude::*;
 use crate::db::schema::{accounts, webhooks};
 use crate::db::{Conn, on_engine, text_enum};
 use crate::ids::{AccountId, ProjectId};

@@ -1,8 +1,8 @@
 //! API keys: only their SHA-256 is stored, which is enough for 256 random bits.
 
-use crate::db::prelude::*;
 use chrono::NaiveDateTime;
 
+use crate::db::prelude::*;
 use crate::db::{Conn, on_engine, schema::api_keys};
 use crate::ids::{ApiKeyId, ProjectId};
 

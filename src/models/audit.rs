@@ -1,9 +1,9 @@
 //! The audit trail: what was done that must not be done unseen, and by whom. Never a secret, and no
 //! id by which WeChat knows a person.
 
-use crate::db::prelude::*;
 use chrono::NaiveDateTime;
 
+use crate::db::prelude::*;
 use crate::db::{Conn, schema::audit, text_enum};
 use crate::ids::{ApiKeyId, AuditId, ErasureId, IdentityId, ProjectId};
 use crate::models::erasure::Actor;

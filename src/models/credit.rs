@@ -12,9 +12,9 @@ mod spend;
 mod state;
 mod stated;
 
-use crate::db::prelude::*;
 use chrono::NaiveDateTime;
 
+use crate::db::prelude::*;
 use crate::db::{Conn, schema::credits, schema::identities, text_enum};
 use crate::ids::{AccountId, CreditId, IdentityId, ProjectId};
 use crate::models::walk::{Walk, Walked};

@@ -11,7 +11,6 @@ mod holds;
 mod insert;
 mod outbox;
 mod overdue;
-mod priority;
 mod progress;
 mod queue;
 mod reason;
@@ -25,11 +24,11 @@ mod withdrawn;
 
 use std::borrow::Cow;
 
-use crate::db::prelude::*;
 use chrono::NaiveDateTime;
 use serde::{Deserialize, Serialize};
 
 use crate::db::batch::maybe_timestamp;
+use crate::db::prelude::*;
 use crate::db::{Conn, schema::deliveries, text_enum};
 use crate::ids::{AccountId, DeliveryId, IdentityId, NotificationId, ProjectId, VersionId};
 
@@ -46,7 +45,6 @@ pub use holds::{MOST_ASTRAY, astray};
 pub use insert::insert_many;
 pub use outbox::{Outcome, record, wake_receipts};
 pub use overdue::{Overdue, close_overdue, has_overdue};
-pub use priority::Priority;
 pub use progress::{begin_counting, counts};
 pub use queue::{COUNTED, QueueState, queue_lengths};
 pub use reason::{AtFault, Reason};

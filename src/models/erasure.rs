@@ -8,11 +8,11 @@ mod person;
 mod subject;
 mod texts;
 
-use crate::db::prelude::*;
 use chrono::NaiveDateTime;
 use diesel::sql_query;
 use diesel::sql_types::BigInt;
 
+use crate::db::prelude::*;
 use crate::db::{Conn, Engine, on_engine, schema::erased, schema::erasures, text_enum};
 use crate::ids::{ErasureId, IdentityId, ProjectId};
 

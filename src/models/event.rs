@@ -6,9 +6,9 @@ mod search;
 mod time;
 mod wipe;
 
-use crate::db::prelude::*;
 use chrono::NaiveDateTime;
 
+use crate::db::prelude::*;
 use crate::db::schema::events;
 use crate::ids::{AccountId, EventId, IdentityId};
 

@@ -6,15 +6,14 @@ mod follow;
 mod hold;
 pub mod migration;
 pub mod openid_move;
-mod people;
 mod profile;
 mod roster;
 pub mod unionid_change;
 pub mod windows;
 
-use crate::db::prelude::*;
 use chrono::NaiveDateTime;
 
+use crate::db::prelude::*;
 use crate::db::{Conn, schema::identities, text_enum};
 use crate::ids::{AccountId, IdentityId, ProjectId};
 
@@ -22,7 +21,6 @@ pub use adopt::{Adopted, Claim, adopt, by_openids, claim, confirm, take_back};
 pub use details::{Details, details_of};
 pub use follow::{Found, Sighting, Spot, Thought, ids_of, sight, thought_to_follow, unionids_of};
 pub use hold::{hold, hold_to_remove};
-pub use people::{LinkState, PeopleFilter, PeoplePage, Place, members_of, page, with_unionids};
 pub use profile::{
     Claimed, Delay, DueAccount, Fetched, Login, apply, ask_about, ask_unbound, claim_due, delay,
     due_accounts, fetched_at, hasten_all, learn, log_in,

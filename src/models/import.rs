@@ -1,8 +1,8 @@
 //! Imports: walks over an account's follower list, resumable through their stored cursor.
 
-use crate::db::prelude::*;
 use chrono::NaiveDateTime;
 
+use crate::db::prelude::*;
 use crate::db::{Conn, on_engine, schema::imports, text_enum};
 use crate::ids::{AccountId, IdentityId, ImportId};
 

@@ -1,12 +1,15 @@
 //! Notifications: requests to notify, as accepted.
 
 pub mod message_type;
-use crate::db::prelude::*;
+mod priority;
+
 use chrono::NaiveDateTime;
 
+use crate::db::prelude::*;
 use crate::db::{Conn, on_engine, schema::notifications};
 use crate::ids::{NotificationId, ProjectId};
-use crate::models::delivery::Priority;
+
+pub use priority::Priority;
 
 /// A notification.
 #[derive(Clone, Debug, Queryable, Selectable)]

@@ -1,9 +1,9 @@
 //! Projects: one unionid scope each.
 
-use crate::db::prelude::*;
 use chrono::NaiveDateTime;
 use serde::Serialize;
 
+use crate::db::prelude::*;
 use crate::db::{Conn, on_engine, schema::projects};
 use crate::ids::ProjectId;
 

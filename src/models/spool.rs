@@ -2,7 +2,6 @@
 //! the accounts that open them. It has tables of its own and no migrations: what is in it is an AppID,
 //! an event as it would have been stored, and the settings of accounts as JSON, their secrets sealed.
 
-use crate::db::prelude::*;
 use chrono::NaiveDateTime;
 use diesel::connection::{DefaultLoadingMode, SimpleConnection as _};
 use diesel::dsl::{exists, select};
@@ -12,6 +11,7 @@ use diesel::{SqliteConnection, sql_query};
 use super::account::Account;
 use super::event::{NewEvent, WAITING};
 use crate::db::Conn;
+use crate::db::prelude::*;
 use crate::ids::AccountId;
 
 /// One event is kept once, as in the table of events.

@@ -9,9 +9,9 @@ mod reach;
 mod tags;
 pub mod undone_binding;
 
-use crate::db::prelude::*;
 use chrono::NaiveDateTime;
 
+use crate::db::prelude::*;
 use crate::db::{Conn, on_engine, schema::staff};
 use crate::ids::{ProjectId, StaffRowId};
 

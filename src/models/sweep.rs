@@ -1,8 +1,8 @@
 //! Marks that are moved: how far walks have come, and when this installation last wrote anything.
 
-use crate::db::prelude::RunQueryDsl as _;
 use diesel::sql_query;
 
+use crate::db::prelude::RunQueryDsl as _;
 use crate::db::{Conn, QueryResult};
 
 /// Writes a row that nobody reads, to see whether one can be written.

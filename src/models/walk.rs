@@ -7,12 +7,12 @@
 
 use std::collections::HashMap;
 
-use crate::db::prelude::*;
 use diesel::QueryableByName;
 use diesel::query_builder::{BoxedSqlQuery, SqlQuery};
 use diesel::sql_query;
 use diesel::sql_types::{BigInt, Nullable, Text};
 
+use crate::db::prelude::*;
 use crate::db::{Backend, Conn, Engine};
 
 /// A page of a list.

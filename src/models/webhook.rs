@@ -7,11 +7,11 @@ mod turn;
 
 use std::collections::HashMap;
 
-use crate::db::prelude::*;
 use chrono::NaiveDateTime;
 use diesel::sql_query;
 use diesel::sql_types::BigInt;
 
+use crate::db::prelude::*;
 use crate::db::schema::webhook_messages as m;
 use crate::db::{Conn, on_engine, schema::webhooks, text_enum};
 use crate::ids::{ProjectId, WebhookId, WebhookMessageId};

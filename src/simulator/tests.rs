@@ -14,10 +14,11 @@ mod templates;
 mod tokens;
 mod users;
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use super::{Kind, Settings, Simulator, SimulatorOptions, TemplateSettings, World};
-use std::time::Duration;
 
 const OFFICIAL: &str = "wx00000000000000aa";
 const MINI: &str = "wx00000000000000bb";

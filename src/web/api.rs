@@ -35,6 +35,7 @@ mod subscriptions;
 mod templates;
 mod webhooks;
 
+use Scope::{Admin, Notify, Read, Token, Webhooks};
 use actix_web::http::{Method, header};
 use actix_web::web::Data;
 use actix_web::{
@@ -47,7 +48,6 @@ use super::error::{self, Code, Problem};
 use super::stray::Strays;
 use super::{State, cursor, looked_up};
 use crate::bridge::accounts::keys::Scope;
-use Scope::{Admin, Notify, Read, Token, Webhooks};
 
 /// Largest body of a preview, bytes: the largest params of a notification fit.
 const PREVIEW_MAX: usize = 128 << 10;

@@ -1,5 +1,6 @@
 //! Rules over the source itself, which no compiler checks.
 
+mod circles;
 mod codes;
 mod files;
 mod imports;

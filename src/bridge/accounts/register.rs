@@ -4,18 +4,18 @@ use secrecy::{ExposeSecret, SecretString};
 use thiserror::Error;
 
 use super::{is_app_id, place};
+use crate::bridge::Bridge;
+use crate::bridge::retry::turn;
 use crate::db::DbError;
 use crate::ids::{IdentityId, ProjectId};
-use crate::models::account::pause::{self, Resumed};
+use crate::models::account::pause::Resumed;
+use crate::models::account::resumption;
 use crate::models::account::{self, Account, AccountKind, AccountSettings, TokenSource};
 use crate::models::identity::{self, Turn};
 use crate::vault::VaultError;
 use crate::wechat::callback::Mode;
 use crate::wechat::crypto::AesKey;
 use crate::wechat::reply;
-
-use crate::bridge::Bridge;
-use crate::bridge::retry::turn;
 
 /// Profiles that one transaction plans.
 const CHUNK: i64 = 1_000;
@@ -102,7 +102,7 @@ impl Bridge {
                 let missing = || RegisterError::Missing(settings.app_id.clone());
                 let known = known.ok_or_else(missing)?;
                 // This may be the fix for what WeChat refused.
-                let lifted = pause::forgive(conn, known.id, now)?;
+                let lifted = resumption::forgive(conn, known.id, now)?;
                 let changed = account::update(conn, known.id, &settings)?.ok_or_else(missing)?;
                 Ok((changed, lifted))
             })

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{NaiveDateTime, TimeDelta};
 
+use super::attempt::AttemptResult;
 use super::failure::{Failure, Remedy};
-use super::send::AttemptResult;
 use crate::bridge::availability::pause::USED_UP;
 use crate::bridge::availability::renewal::{day, end_of};
 use crate::bridge::retry::{Backoff, jitter};

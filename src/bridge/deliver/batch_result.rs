@@ -5,11 +5,11 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use chrono::NaiveDateTime;
 
+use super::attempt::AttemptResult;
 use super::credits::Credits;
 use super::failure::Failure;
 use super::marks::Marks;
 use super::outcome::Next;
-use super::send::AttemptResult;
 use crate::bridge::availability::pause::Pause;
 use crate::bridge::people::link;
 use crate::bridge::planning::fallback::FailedRoute;

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use chrono::NaiveDateTime;
 
+use super::attempt::AttemptResult;
 use super::failure::Failure;
 use super::permits::Permit;
-use super::send::AttemptResult;
 use crate::db::{Conn, QueryResult};
 use crate::ids::{CreditEntryId, IdentityId};
 use crate::models::credit::{self, Refusal};

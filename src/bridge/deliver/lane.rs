@@ -12,7 +12,8 @@ use crate::bridge::availability::resumptions::Hastening;
 use crate::config::Deliver;
 use crate::ids::AccountId;
 use crate::models::account::pause::{ALL_CALLS, AccountPause, PauseKind, PauseReason};
-use crate::models::delivery::{Head, Priority};
+use crate::models::delivery::Head;
+use crate::models::notification::Priority;
 
 /// How long it is believed what is due and who is paused, while there is work.
 const BELIEVED: Duration = Duration::from_millis(50);

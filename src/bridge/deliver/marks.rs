@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{NaiveDateTime, TimeDelta};
 
+use super::attempt::AttemptResult;
 use super::failure::{Failure, Said};
-use super::send::AttemptResult;
 use crate::bridge::accounts::OpenAccount;
 use crate::bridge::routes::{Channel, Route};
 use crate::bridge::webhooks::outbox::{self, RouteAlert};

@@ -19,7 +19,8 @@ use crate::db::{Conn, QueryResult};
 use crate::ids::{AccountId, DeliveryId};
 use crate::models::account::budget::{self, Used, Uses};
 use crate::models::account::pause::{AccountPause, Named, NewPause, PauseKind, PauseReason};
-use crate::models::delivery::{Due, Postponed, Priority};
+use crate::models::delivery::{Due, Postponed};
+use crate::models::notification::Priority;
 
 /// How long the other deliveries of a call wait that is tried with one; they are made due when it
 /// works.

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{NaiveDateTime, TimeDelta};
 
-use super::send::AttemptResult;
+use super::attempt::AttemptResult;
 use super::{BatchContext, DeliverError};
 use crate::bridge::Bridge;
 use crate::bridge::availability::pause::Pause;

@@ -7,7 +7,8 @@ use std::sync::{Mutex, PoisonError};
 use chrono::NaiveDateTime;
 
 use super::BatchContext;
-use super::send::{AttemptResult, next};
+use super::attempt::AttemptResult;
+use super::send::next;
 use crate::ids::AccountId;
 use crate::models::account::pause::{ALL_CALLS, AccountPause, PauseKind};
 use crate::models::delivery::Due;

@@ -11,8 +11,8 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use chrono::{NaiveDateTime, TimeDelta};
 use tokio::sync::Mutex;
 
+use super::attempt::AttemptResult;
 use super::permits;
-use super::send::AttemptResult;
 use super::{BatchContext, DeliverError};
 use crate::bridge::Bridge;
 use crate::ids::DeliveryId;

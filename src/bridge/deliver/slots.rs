@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 
 use crate::ids::AccountId;
-use crate::models::delivery::Priority;
+use crate::models::notification::Priority;
 
 /// How many slots there are.
 #[derive(Clone, Copy, Debug)]

@@ -4,11 +4,10 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use super::facts::Facts;
+use super::refusal::Refusal;
 use crate::bridge::planning::route_views::RouteView;
 use crate::ids::{DeliveryId, NotificationId};
-use crate::models::delivery::attempt::Attempt;
 use crate::models::delivery::{Delivery, DeliveryState};
-use crate::wechat::error::{ApiError, advice_on, rid_hint};
 
 /// One delivery.
 #[derive(Clone, Debug, Serialize)]
@@ -41,53 +40,6 @@ pub struct DeliveryStory {
     pub finished_at: Option<DateTime<Utc>>,
     /// The routes that were considered, in order.
     pub routes: Vec<RouteView>,
-}
-
-/// An error of WeChat's, translated, with WeChat's own words.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Refusal {
-    /// WeChat's code.
-    pub errcode: i64,
-    /// The call that WeChat refused.
-    pub call: Option<String>,
-    /// What it means.
-    pub meaning: &'static str,
-    /// What to do about it.
-    pub what_to_do: &'static str,
-    /// WeChat's own words.
-    pub errmsg: Option<String>,
-    /// WeChat's id of the request.
-    pub rid: Option<String>,
-    /// Where the rid is looked up.
-    pub rid_hint: Option<&'static str>,
-}
-
-impl Refusal {
-    /// What WeChat refused in a try, if it did.
-    pub(super) fn of(attempt: Attempt) -> Option<Self> {
-        let errcode = attempt.errcode.filter(|code| *code != 0)?;
-        let call = attempt.call.as_deref().unwrap_or_default();
-        let advice = advice_on(call, errcode);
-        Some(Self {
-            errcode,
-            meaning: advice.meaning,
-            what_to_do: advice.what_to_do,
-            rid_hint: attempt.rid.as_deref().and_then(|rid| rid_hint(call, rid)),
-            call: attempt.call,
-            errmsg: attempt.errmsg,
-            rid: attempt.rid,
-        })
-    }
-
-    /// The code, what it means, what to do, and WeChat's own words, in sentences.
-    pub fn sentences(&self) -> String {
-        let error = ApiError {
-            errcode: self.errcode,
-            errmsg: self.errmsg.clone().unwrap_or_default(),
-            rid: self.rid.clone(),
-        };
-        error.explain_on(self.call.as_deref().unwrap_or_default())
-    }
 }
 
 pub(super) fn stories(facts: &Facts) -> Vec<DeliveryStory> {

@@ -7,7 +7,7 @@ use chrono::NaiveDateTime;
 
 use super::ExplainError;
 use super::candidate_route::{self, CandidateRoute};
-use super::delivery::Refusal;
+use super::refusal::Refusal;
 use crate::bridge::availability::account_problems::{AccountProblem, Stops};
 use crate::bridge::notify::retry;
 use crate::bridge::planning::decide::permissions;

@@ -7,7 +7,8 @@ use chrono::NaiveDateTime;
 use crate::bridge::webhooks::outbox;
 use crate::db::{Conn, QueryResult};
 use crate::ids::{AccountId, IdentityId, ProjectId};
-use crate::models::identity::{self, Identity};
+use crate::models::identity::Identity;
+use crate::models::people;
 use crate::models::staff::binding::{self, Binding, NewBinding};
 use crate::models::staff::invitation::{self, Invitation, Refusal};
 
@@ -63,7 +64,7 @@ pub(super) fn redeem(
     if let Err(refusal) = judge(invitation, place) {
         return Ok(Err(refusal));
     }
-    let members = identity::members_of(conn, identity)?;
+    let members = people::members_of(conn, identity)?;
     let person: Vec<IdentityId> = members.iter().map(|member| member.id).collect();
     let unionid = identity.unionid.as_deref();
     let bindings = binding::of_staff(conn, invitation.staff_row_id)?;

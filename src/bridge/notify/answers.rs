@@ -4,9 +4,8 @@
 use std::collections::HashMap;
 
 use chrono::NaiveDateTime;
-use serde::Serialize;
 
-use super::request::ValidRequest;
+use super::request::{Brought, ValidRequest};
 use super::{NotifyError, Recipients};
 use crate::bridge::people::bind::Whom;
 use crate::bridge::people::consent::Answered;
@@ -17,16 +16,6 @@ use crate::ids::{AccountId, IdentityId};
 use crate::models::account::AccountKind;
 use crate::models::credit::{self, Said};
 use crate::models::identity::{self, Spot};
-
-/// What one of the people answered.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Brought {
-    /// Which of the people, from 0.
-    pub at: usize,
-    /// The answer.
-    #[serde(flatten)]
-    pub answered: Answered,
-}
 
 /// Checks the answers before a login code is spent.
 pub(super) fn check(

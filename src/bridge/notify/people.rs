@@ -3,9 +3,9 @@
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 
-use super::request::{check_id, check_text};
 use super::{NotifyError, Recipients};
 use crate::bridge::Bridge;
+use crate::bridge::limits::{check_id, check_text};
 use crate::bridge::people::bind::Whom;
 use crate::bridge::people::login::LoginError;
 use crate::bridge::planning::senders::KnownAccounts;

@@ -1,8 +1,9 @@
 //! What a request to notify would send over each route, and what of it would be refused.
 
 use super::NotifyError;
-use super::request::{check_id, params_json};
+use super::request::params_json;
 use crate::bridge::Bridge;
+use crate::bridge::limits::check_id;
 use crate::bridge::planning::senders::{known_accounts, sender};
 use crate::bridge::routes::{self, Compiled, Manner, Params, Preview, Recipient, Route};
 use crate::bridge::templates::{Library, RouteProblem};

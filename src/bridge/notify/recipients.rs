@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use serde::Serialize;
 
 use super::people;
-use super::request::{check_id, check_text};
+use crate::bridge::limits::{check_id, check_text};
 use crate::bridge::people::bind::Whom;
 use crate::bridge::planning::decide::Addressee;
 use crate::bridge::routes::FieldError;

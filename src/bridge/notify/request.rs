@@ -4,12 +4,12 @@ use chrono::NaiveDateTime;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use super::answers::Brought;
 use super::recipients::Recipients;
 use super::times::Times;
+use crate::bridge::limits::check_text;
+use crate::bridge::people::consent::Answered;
 use crate::bridge::routes::{FieldError, Manner, Params};
-use crate::ids::text::TextId;
-use crate::models::delivery::Priority;
+use crate::models::notification::Priority;
 
 /// Characters of an idempotency key.
 pub const MAX_KEY: usize = 255;
@@ -17,6 +17,16 @@ pub const MAX_KEY: usize = 255;
 pub const MAX_NAME: usize = 64;
 /// Bytes of the params as JSON.
 pub const MAX_PARAMS: usize = 65_536;
+
+/// What one of the people answered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Brought {
+    /// Which of the people, from 0.
+    pub at: usize,
+    /// The answer.
+    #[serde(flatten)]
+    pub answered: Answered,
+}
 
 /// What an app asks for.
 #[derive(Clone, Debug)]
@@ -150,32 +160,6 @@ fn unreadable(error: &serde_json::Error) -> FieldError {
     FieldError::new("params", format!("cannot be stored: {error}"))
 }
 
-pub(super) fn check_id(
-    field: &dyn std::fmt::Display,
-    kind: TextId,
-    text: &str,
-) -> Result<(), FieldError> {
-    kind.check(text)
-        .map_err(|error| FieldError::new(field.to_string(), error.to_string()))
-}
-
-pub(super) fn check_text(
-    field: &dyn std::fmt::Display,
-    text: &str,
-    most: usize,
-) -> Result<(), FieldError> {
-    let length = text.chars().count();
-    if (1..=most).contains(&length) && !text.contains(char::is_control) {
-        return Ok(());
-    }
-    let problem = match length {
-        0 => format!("is empty: give 1 to {most} characters"),
-        _ if length > most => format!("has {length} characters: give at most {most}"),
-        _ => "contains a control character: leave it out".to_owned(),
-    };
-    Err(FieldError::new(field.to_string(), problem))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -272,7 +256,7 @@ mod tests {
         let mut answered = request(&["a", "b"]);
         answered.brought.push(Brought {
             at: 0,
-            answered: crate::bridge::people::consent::Answered {
+            answered: Answered {
                 results: Vec::new(),
                 reported_at: None,
                 long_term: false,

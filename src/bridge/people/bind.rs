@@ -13,6 +13,7 @@ use crate::db::{Conn, DbError, QueryResult};
 use crate::ids::{AccountId, IdentityId, ProjectId};
 use crate::models::account::AccountKind;
 use crate::models::identity::{self, Identity, ProfileState, Sighting};
+use crate::models::people;
 use crate::models::staff::binding::{self, Binding, NewBinding};
 use crate::models::{project, staff};
 
@@ -219,7 +220,7 @@ fn persons_staff(
     unionid: Option<&str>,
 ) -> QueryResult<Vec<String>> {
     let members = match unionid {
-        Some(unionid) => identity::with_unionids(conn, project, &[unionid.to_owned()])?,
+        Some(unionid) => people::with_unionids(conn, project, &[unionid.to_owned()])?,
         None => Vec::new(),
     };
     let ids: Vec<IdentityId> = members

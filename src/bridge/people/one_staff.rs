@@ -13,6 +13,7 @@ use crate::bridge::{Bridge, Step};
 use crate::db::{Conn, DbError, QueryResult, overtaken};
 use crate::ids::{IdentityId, ProjectId};
 use crate::models::identity::{self, Identity};
+use crate::models::people;
 use crate::models::staff::binding::{self, OfPerson, Replaced};
 use crate::models::staff::invitation::{self, Refusal};
 use crate::models::staff::undone_binding::{self, NewUndone};
@@ -64,7 +65,7 @@ pub(in crate::bridge) fn keep_one(
         if later.all(|one| one.staff_row_id == kept.staff_row_id) {
             continue;
         }
-        let members = identity::with_unionids(conn, project, &[unionid])?;
+        let members = people::with_unionids(conn, project, &[unionid])?;
         for one in bound
             .iter()
             .filter(|one| one.staff_row_id != kept.staff_row_id)
@@ -141,11 +142,11 @@ fn give_back(
     for one in replaced {
         let members = match (one.identity_id, &one.unionid) {
             (Some(id), _) => match identity::by_id(conn, project, id)? {
-                Some(identity) => identity::members_of(conn, &identity)?,
+                Some(identity) => people::members_of(conn, &identity)?,
                 None => continue,
             },
             (None, Some(unionid)) => {
-                identity::with_unionids(conn, project, std::slice::from_ref(unionid))?
+                people::with_unionids(conn, project, std::slice::from_ref(unionid))?
             }
             (None, None) => continue,
         };

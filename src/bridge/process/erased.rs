@@ -176,7 +176,7 @@ impl Cancelled {
     /// Whether somebody here has the unionid.
     fn is_known(&self, conn: &mut Conn, project: ProjectId) -> QueryResult<bool> {
         let unionids: Vec<String> = self.unionid.iter().cloned().collect();
-        let found = crate::models::identity::with_unionids(conn, project, &unionids)?;
+        let found = crate::models::people::with_unionids(conn, project, &unionids)?;
         Ok(!found.is_empty())
     }
 }

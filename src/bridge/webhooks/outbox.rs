@@ -8,11 +8,11 @@ mod pushes;
 mod trouble;
 mod verification;
 
-use crate::db::QueryResult;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use super::event::{Event, EventKind, Subscribers};
+use crate::db::QueryResult;
 use crate::ids::IdentityId;
 use crate::models::identity::Details;
 use crate::models::webhook::IdentityFact;

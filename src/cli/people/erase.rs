@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use anyhow::{Context as _, Result, bail};
+
 use crate::bridge::people::erase::By;
 use crate::bridge::{Bridge, Step};
 use crate::cli::context;
@@ -12,7 +14,7 @@ use crate::ids::{IdentityId, ProjectId};
 use crate::models::account;
 use crate::models::erasure::{self, Erasure, ErasureState};
 use crate::models::identity;
-use anyhow::{Context as _, Result, bail};
+use crate::models::people;
 
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Args {
@@ -77,7 +79,7 @@ impl Args {
         }
         let found = bridge.db.read(move |conn| -> QueryResult<_> {
             let unionids: Vec<String> = unionid.into_iter().collect();
-            let mut found = identity::with_unionids(conn, project, &unionids)?;
+            let mut found = people::with_unionids(conn, project, &unionids)?;
             if let (Some(app_id), Some(openid)) = (account, openid) {
                 let accounts = account::list(conn, project)?;
                 let account = accounts.iter().find(|account| account.app_id == app_id);

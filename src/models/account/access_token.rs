@@ -1,8 +1,8 @@
 //! The access token of each account, shared by all replicas.
 
-use crate::db::prelude::*;
 use chrono::{NaiveDateTime, TimeDelta};
 
+use crate::db::prelude::*;
 use crate::db::{Conn, schema::access_tokens};
 use crate::ids::AccountId;
 

@@ -1,10 +1,10 @@
 //! Budgets: how much of a call an account has used, counted before the calls are made.
 
-use crate::db::prelude::*;
 use diesel::sql_types::{BigInt, Text};
 use serde::Serialize;
 
 use crate::db::batch::{Batch, Kind};
+use crate::db::prelude::*;
 use crate::db::{Conn, schema::budgets};
 use crate::ids::AccountId;
 

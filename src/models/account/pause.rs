@@ -1,12 +1,11 @@
 //! Pauses: accounts that may not send for a while, or one call of theirs. Shared by all processes.
 
-use crate::db::prelude::*;
 use chrono::NaiveDateTime;
 use diesel::sql_types::{BigInt, Text, Timestamp};
 use serde::Serialize;
 
-use super::resumption;
 use crate::db::batch::{Batch, Kind, maybe_timestamp, timestamp};
+use crate::db::prelude::*;
 use crate::db::{Conn, schema::account_pauses, text_enum};
 use crate::ids::AccountId;
 
@@ -324,17 +323,12 @@ pub fn clear(conn: &mut Conn, account: AccountId) -> QueryResult<usize> {
         .execute(conn)
 }
 
-/// Lifts the pauses of an account in which its owner had to act, notes it, and forgets WeChat's complaint.
-/// Returns how many those were.
-pub fn forgive(conn: &mut Conn, account: AccountId, now: NaiveDateTime) -> QueryResult<usize> {
+/// Lifts the pauses of an account in which its owner had to act. Returns how many those were.
+pub(super) fn lift_stopped(conn: &mut Conn, account: AccountId) -> QueryResult<usize> {
     hold(conn, account)?;
     let stopped = account_pauses::kind.eq(PauseKind::Stopped);
     let of_account = account_pauses::account_id.eq(account);
-    let lifted =
-        diesel::delete(account_pauses::table.filter(of_account.and(stopped))).execute(conn)?;
-    resumption::note(conn, account, [PauseReason::AccountProblem], now)?;
-    super::clear_problem(conn, account)?;
-    Ok(lifted)
+    diesel::delete(account_pauses::table.filter(of_account.and(stopped))).execute(conn)
 }
 
 /// The pauses of an account. Until the transaction is over nobody changes or lifts any of them. All who hold

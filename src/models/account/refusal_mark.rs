@@ -2,7 +2,6 @@
 //! what the owner was told to be at fault. Both are empty for most accounts, so it is asked whether
 //! there is anything before more is done.
 
-use crate::db::prelude::*;
 use chrono::NaiveDateTime;
 use diesel::dsl::exists;
 use diesel::select;
@@ -10,6 +9,7 @@ use serde::Serialize;
 
 use crate::db::Conn;
 use crate::db::batch::{Batch, Kind, timestamp};
+use crate::db::prelude::*;
 use crate::db::schema::{route_alerts, switched_off};
 use crate::ids::{AccountId, IdentityId};
 

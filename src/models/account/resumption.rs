@@ -1,12 +1,12 @@
 //! Pauses that were lifted while deliveries waited for them. Whoever lifts one notes it in the same
 //! transaction and makes those due after it, in rounds; what is still noted some time later, others do.
 
-use crate::db::prelude::*;
 use chrono::NaiveDateTime;
 use serde::Serialize;
 
-use super::pause::PauseReason;
+use super::pause::{self, PauseReason};
 use crate::db::batch::{Batch, Kind, timestamp};
+use crate::db::prelude::*;
 use crate::db::{Conn, QueryResult, schema::resumptions};
 use crate::ids::AccountId;
 
@@ -102,4 +102,13 @@ pub fn done(conn: &mut Conn, rows: &[Resumption]) -> QueryResult<usize> {
     };
     let rows: Vec<Done> = rows.iter().map(row).collect();
     DONE.execute(conn, &rows)
+}
+
+/// Lifts the pauses of an account in which its owner had to act, notes it, and forgets WeChat's complaint.
+/// Returns how many those were.
+pub fn forgive(conn: &mut Conn, account: AccountId, now: NaiveDateTime) -> QueryResult<usize> {
+    let lifted = pause::lift_stopped(conn, account)?;
+    note(conn, account, [PauseReason::AccountProblem], now)?;
+    super::clear_problem(conn, account)?;
+    Ok(lifted)
 }

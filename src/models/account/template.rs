@@ -1,10 +1,10 @@
 //! The templates of each account as WeChat lists them, with what became of each.
 
-use crate::db::prelude::*;
 use chrono::NaiveDateTime;
 use serde::Serialize;
 
 use crate::db::batch::{Batch, Kind as Column, maybe_timestamp, timestamp};
+use crate::db::prelude::*;
 use crate::db::{Conn, schema::templates, text_enum};
 use crate::ids::{AccountId, TemplateRowId};
 

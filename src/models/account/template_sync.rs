@@ -1,8 +1,8 @@
 //! When each account's templates were last listed at WeChat, and when they are again.
 
-use crate::db::prelude::*;
 use chrono::{NaiveDateTime, TimeDelta};
 
+use crate::db::prelude::*;
 use crate::db::{Conn, on_engine, schema::template_syncs};
 use crate::ids::AccountId;
 

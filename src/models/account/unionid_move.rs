@@ -3,11 +3,11 @@
 
 use std::collections::HashMap;
 
-use crate::db::prelude::*;
 use chrono::{NaiveDateTime, TimeDelta};
 use serde::Serialize;
 
 use crate::db::batch::{Batch, Kind, timestamp};
+use crate::db::prelude::*;
 use crate::db::{Conn, schema::account_moves, schema::accounts};
 use crate::ids::{AccountId, ProjectId};
 

@@ -10,7 +10,6 @@
 //! What is as old as the opening balance and comes all the same, such as an event that is replayed, is taken for
 //! a part of it: mostly it is one. Nothing is sent without a permission because of that: WeChat's 43101 corrects.
 
-use crate::db::prelude::*;
 use chrono::TimeDelta;
 use diesel::dsl::count_star;
 use diesel::sql_query;
@@ -22,6 +21,7 @@ use super::balance::{self, EXPLAINS, Entry, Opening};
 use super::record::lock;
 use crate::db::Conn;
 use crate::db::batch::{Batch, Kind};
+use crate::db::prelude::*;
 use crate::db::schema::{credit_entries as e, credits, sweeps};
 use crate::ids::{CreditEntryId, CreditId};
 

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use crate::db::prelude::*;
 use chrono::NaiveDateTime;
 use diesel::dsl::sql;
 use diesel::sql_types::{BigInt, Integer, Nullable, Text};
@@ -12,6 +11,7 @@ use super::EntryKind;
 use super::balance::{self, Entry, Opening};
 use super::stated::LONG_TERM;
 use crate::db::batch::{Batch, Kind, timestamp};
+use crate::db::prelude::*;
 use crate::db::{Conn, schema::credits};
 use crate::ids::{AccountId, CreditId, IdentityId};
 use crate::models::delivery;

@@ -2,13 +2,13 @@
 
 use std::collections::HashMap;
 
-use crate::db::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::{BigInt, Bool, Text};
 use serde::Serialize;
 
 use super::record::recount;
 use crate::db::batch::{Batch, Kind};
+use crate::db::prelude::*;
 use crate::db::{Backend, Conn, Engine};
 use crate::ids::{CreditEntryId, CreditId, IdentityId};
 

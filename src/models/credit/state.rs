@@ -1,11 +1,11 @@
 //! Whether messages may be sent, for many identities and templates at a time.
 
-use crate::db::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Text};
 
 use super::Wanted;
 use crate::db::Conn;
 use crate::db::batch::{Batch, Kind};
+use crate::db::prelude::*;
 use crate::ids::IdentityId;
 
 /// What an identity allows a template, in short.

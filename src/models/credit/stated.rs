@@ -1,11 +1,11 @@
 //! What the business stated of permissions that were given before Queqiao, or past it.
 
-use crate::db::prelude::*;
 use diesel::sql_types::{BigInt, Nullable, Text};
 
 use super::Wanted;
 use crate::db::Conn;
 use crate::db::batch::{Batch, Kind};
+use crate::db::prelude::*;
 use crate::ids::IdentityId;
 
 /// The `mark` of a statement that a long-term permission was given; any other is a number.

@@ -1,12 +1,12 @@
 //! What was planned by a clock that was ahead: it would wait for as long as the clock went back.
 
-use crate::db::prelude::*;
 use chrono::{NaiveDateTime, TimeDelta};
 use diesel::dsl::max;
 use diesel::sql_query;
 use diesel::sql_types::{Nullable, Timestamp};
 
 use crate::db::Conn;
+use crate::db::prelude::*;
 use crate::db::schema::{account_pauses, attempts, deliveries, webhook_messages};
 
 /// Whether the newest of what is stored all the time is dated later than that: of deliveries, tries,

@@ -1,10 +1,10 @@
 //! Attempts: each try of a delivery, with what came of it.
 
-use crate::db::prelude::*;
 use chrono::NaiveDateTime;
 use serde::Serialize;
 
 use crate::db::batch::{Batch, Kind, timestamp};
+use crate::db::prelude::*;
 use crate::db::{Conn, schema::attempts};
 use crate::ids::{AttemptId, DeliveryId};
 

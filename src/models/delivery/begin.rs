@@ -4,7 +4,6 @@
 //! sent; what is claimed and not marked was not, and is sent by the next claim. The mark is `sent_at`,
 //! which says nothing else while a delivery is queued.
 
-use crate::db::prelude::*;
 use chrono::NaiveDateTime;
 use diesel::sql_types::BigInt;
 use serde::Serialize;
@@ -12,6 +11,7 @@ use serde::Serialize;
 use super::Due;
 use crate::db::Conn;
 use crate::db::batch::{Batch, Kind, timestamp};
+use crate::db::prelude::*;
 use crate::ids::DeliveryId;
 
 /// A delivery that is about to be sent.

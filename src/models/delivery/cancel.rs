@@ -1,9 +1,9 @@
 //! Taking back what is not sent yet.
 
-use crate::db::prelude::*;
 use chrono::NaiveDateTime;
 
 use super::{Answered, DeliveryState, Told, WAITING_FOR_CONSENT, keep_told};
+use crate::db::prelude::*;
 use crate::db::{Conn, schema::deliveries};
 use crate::ids::{AccountId, DeliveryId, NotificationId};
 

@@ -1,16 +1,17 @@
 //! The outbox: claiming what is due, lane by lane, and giving back what was not tried.
 
-use crate::db::prelude::*;
 use chrono::{NaiveDateTime, TimeDelta};
 use diesel::sql_query;
 use diesel::sql_types::{BigInt, Bool, Integer, Nullable, Text, Timestamp};
 use serde::Serialize;
 
 use super::holds::{HOLDS, look_for_people};
-use super::{Answered, DeliveryState, Edition, Priority, WAITING_FOR_CONSENT};
+use super::{Answered, DeliveryState, Edition, WAITING_FOR_CONSENT};
 use crate::db::Conn;
 use crate::db::batch::{Batch, Kind, maybe_timestamp, timestamp};
+use crate::db::prelude::*;
 use crate::ids::{AccountId, DeliveryId, IdentityId, NotificationId, VersionId};
+use crate::models::notification::Priority;
 
 /// A delivery to send now, leased to the caller.
 #[derive(Clone, Debug, QueryableByName)]

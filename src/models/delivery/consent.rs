@@ -1,11 +1,11 @@
 //! Deliveries that wait for somebody to allow them.
 
-use crate::db::prelude::*;
 use chrono::NaiveDateTime;
 use serde::Serialize;
 
 use crate::db::Conn;
 use crate::db::batch::{Batch, Kind, timestamp};
+use crate::db::prelude::*;
 use crate::ids::IdentityId;
 
 /// Why a queued delivery is not sent yet: nothing but a permission for a subscription message is

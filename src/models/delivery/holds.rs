@@ -3,7 +3,6 @@
 
 use std::collections::HashSet;
 
-use crate::db::prelude::*;
 use chrono::NaiveDateTime;
 use diesel::sql_query;
 use diesel::sql_types::{BigInt, Text};
@@ -12,6 +11,7 @@ use serde::Serialize;
 use super::Due;
 use crate::db::Conn;
 use crate::db::batch::{Batch, Kind};
+use crate::db::prelude::*;
 use crate::ids::{DeliveryId, ProjectId};
 use crate::models::staff::Person;
 

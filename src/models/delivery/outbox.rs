@@ -2,13 +2,13 @@
 
 use std::borrow::Cow;
 
-use crate::db::prelude::*;
 use chrono::NaiveDateTime;
 use serde::Serialize;
 
 use super::DeliveryState;
 use crate::db::Conn;
 use crate::db::batch::{Batch, Kind, maybe_timestamp, timestamp};
+use crate::db::prelude::*;
 use crate::ids::{AccountId, DeliveryId};
 
 /// What came of one try.

@@ -4,7 +4,6 @@
 //! order of time, once each. So sending pays for no index: one over the time of sending would be
 //! written for every message, and one over the state would have a receipt write all the others too.
 
-use crate::db::prelude::*;
 use chrono::{NaiveDateTime, TimeDelta};
 use diesel::sql_query;
 use diesel::sql_types::BigInt;
@@ -12,6 +11,7 @@ use serde::Serialize;
 
 use crate::db::Conn;
 use crate::db::batch::{Batch, Kind, timestamp};
+use crate::db::prelude::*;
 use crate::db::schema::{attempts, sweeps};
 use crate::ids::{AttemptId, DeliveryId};
 

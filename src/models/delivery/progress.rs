@@ -6,13 +6,13 @@
 
 use std::collections::HashMap;
 
-use crate::db::prelude::*;
 use diesel::dsl::{count_star, sql};
 use diesel::sql_types::BigInt;
 use serde::Serialize;
 
 use super::DeliveryState;
 use crate::db::batch::{Batch, Kind};
+use crate::db::prelude::*;
 use crate::db::{Conn, schema::deliveries, schema::progress};
 use crate::ids::NotificationId;
 

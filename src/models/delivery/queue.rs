@@ -1,10 +1,10 @@
 //! How long the outbox is, for those who watch it.
 
-use crate::db::prelude::*;
 use chrono::NaiveDateTime;
 use diesel::sql_query;
 use diesel::sql_types::{BigInt, Text, Timestamp};
 
+use crate::db::prelude::*;
 use crate::db::{Conn, text_enum};
 
 /// How many rows are counted at the most: a look at the queue must not cost what the queue does.

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use crate::db::prelude::*;
 use chrono::{NaiveDateTime, TimeDelta};
 use diesel::sql_query;
 use diesel::sql_types::{BigInt, Bool, Integer, Nullable, Text, Timestamp};
@@ -10,6 +9,7 @@ use serde::Serialize;
 
 use crate::db::Conn;
 use crate::db::batch::{Batch, Kind, maybe_timestamp, timestamp};
+use crate::db::prelude::*;
 use crate::ids::{AccountId, DeliveryId, NotificationId};
 use crate::models::notification;
 

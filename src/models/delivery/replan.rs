@@ -1,13 +1,13 @@
 //! Claimed deliveries that are planned again, or end, in the transaction of their claim: as if they
 //! had not been claimed.
 
-use crate::db::prelude::*;
 use chrono::NaiveDateTime;
 use serde::Serialize;
 
 use super::DeliveryState;
 use crate::db::Conn;
 use crate::db::batch::{Batch, Kind, maybe_timestamp, timestamp};
+use crate::db::prelude::*;
 use crate::ids::{AccountId, DeliveryId, IdentityId};
 
 /// A claimed delivery that goes another way, or waits.

@@ -1,10 +1,10 @@
 //! Deliveries that go on to another route after one that did not lead to the person.
 
-use crate::db::prelude::*;
 use serde::Serialize;
 
 use super::{DeliveryState, Edition};
 use crate::db::batch::{Batch, Kind};
+use crate::db::prelude::*;
 use crate::db::{Conn, schema::deliveries};
 use crate::ids::{DeliveryId, NotificationId, ProjectId, VersionId};
 

@@ -1,6 +1,5 @@
 //! Deliveries put back into the outbox: by hand, or on another route.
 
-use crate::db::prelude::*;
 use chrono::NaiveDateTime;
 use diesel::sql_types::BigInt;
 use serde::Serialize;
@@ -8,6 +7,7 @@ use serde::Serialize;
 use super::DeliveryState;
 use crate::db::Conn;
 use crate::db::batch::{Batch, Kind, timestamp};
+use crate::db::prelude::*;
 use crate::ids::{AccountId, DeliveryId, IdentityId, VersionId};
 
 /// A delivery to send anew, on a way that was planned anew.

@@ -5,12 +5,12 @@ mod queue;
 
 use std::collections::HashSet;
 
-use crate::db::prelude::*;
 use chrono::NaiveDateTime;
 use diesel::sql_query;
 use diesel::sql_types::Text;
 
 use super::{Delivery, DeliveryState};
+use crate::db::prelude::*;
 use crate::db::schema::{deliveries, identities};
 use crate::db::{Backend, Conn, Engine};
 use crate::ids::{AccountId, DeliveryId, IdentityId, NotificationId, ProjectId};

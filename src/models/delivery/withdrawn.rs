@@ -1,12 +1,12 @@
 //! What became of claims while they waited to be sent.
 
-use crate::db::prelude::*;
 use diesel::sql_types::{BigInt, Bool};
 
 use super::holds::{Named, astray_of};
 use super::{Claimed, Due};
 use crate::db::Conn;
 use crate::db::batch::{Batch, Kind};
+use crate::db::prelude::*;
 use crate::ids::DeliveryId;
 
 /// Why a claimed delivery is not to be sent any more.

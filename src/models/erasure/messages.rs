@@ -1,11 +1,11 @@
 //! What endpoints are told of the person.
 
-use crate::db::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::Text;
 
 use super::{Subject, names_one, window, with_words};
 use crate::db::Conn;
+use crate::db::prelude::*;
 use crate::db::schema::webhook_messages as m;
 use crate::ids::{IdentityId, ProjectId, WebhookMessageId};
 

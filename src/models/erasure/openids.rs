@@ -1,10 +1,10 @@
 //! Openids that were erased, known again by a keyed hash.
 
-use crate::db::prelude::*;
 use diesel::sql_types::{BigInt, Nullable, Text};
 use serde::Serialize;
 
 use crate::db::batch::{Batch, Kind};
+use crate::db::prelude::*;
 use crate::db::{Conn, schema::erased};
 use crate::ids::{AccountId, ErasureId, IdentityId};
 

@@ -1,7 +1,6 @@
 //! Deliveries to the person, and notifications that name them. Both tables are walked in the order of
 //! their ids: no index names a person, as it would be written for each message.
 
-use crate::db::prelude::*;
 use chrono::NaiveDateTime;
 use diesel::sql_query;
 use diesel::sql_types::{BigInt, Bool, Text};
@@ -10,6 +9,7 @@ use serde::Serialize;
 use super::{Subject, in_order_and_locked, list, names_one, window, with_words};
 use crate::db::Conn;
 use crate::db::batch::{Batch, Kind, timestamp};
+use crate::db::prelude::*;
 use crate::db::schema::{attempts, deliveries, notifications};
 use crate::ids::{AttemptId, DeliveryId, IdentityId, NotificationId, ProjectId};
 use crate::models::delivery::{DeliveryState, Reason};

@@ -1,12 +1,12 @@
 //! The person: identities with what depends on them, and the events that they caused.
 
-use crate::db::prelude::*;
 use chrono::NaiveDateTime;
 use diesel::dsl::{max, sql};
 use diesel::sql_types::Bool;
 
 use super::Subject;
 use crate::db::Conn;
+use crate::db::prelude::*;
 use crate::db::schema::{
     bindings, credits, events, identities, openid_moves, replaced_bindings, unionid_changes,
 };

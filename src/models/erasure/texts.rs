@@ -1,11 +1,11 @@
 //! Small tables in which a text may name the person.
 
-use crate::db::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::Text;
 
 use super::Subject;
 use crate::db::Conn;
+use crate::db::prelude::*;
 use crate::db::schema::imports;
 use crate::ids::ProjectId;
 use crate::models::import::ImportState;

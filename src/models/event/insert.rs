@@ -6,13 +6,13 @@
 
 use std::borrow::Borrow;
 
-use crate::db::prelude::*;
 use chrono::NaiveDateTime;
 use diesel::pg::Pg;
 use diesel::query_builder::{AstPass, QueryFragment, QueryId};
 use diesel::sql_types::{Array, BigInt, Binary, Nullable, Text, Timestamp};
 
 use super::NewEvent;
+use crate::db::prelude::*;
 use crate::db::{Conn, schema::events};
 
 /// Stores events of which none is stored yet. If one is, the statement fails as a unique

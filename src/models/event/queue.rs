@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 
-use crate::db::prelude::*;
 use chrono::NaiveDateTime;
 use diesel::dsl::{exists, select, sql};
 use diesel::sql_query;
@@ -11,6 +10,7 @@ use serde::Serialize;
 
 use super::{FAILED, SETTLED, WAITING, counted};
 use crate::db::batch::{Batch, Kind};
+use crate::db::prelude::*;
 use crate::db::{Conn, Engine, schema::events};
 use crate::ids::{AccountId, EventId, IdentityId};
 use crate::models::walk::fitting;

@@ -5,10 +5,10 @@
 
 mod time;
 
-use crate::db::prelude::*;
 use diesel::sql_query;
 
 use super::{Event, FAILED, SETTLED, WAITING};
+use crate::db::prelude::*;
 use crate::db::{Conn, schema::identities};
 use crate::ids::{AccountId, EventId, IdentityId};
 use crate::models::walk::{Walk, Walked, list as words};

@@ -1,8 +1,7 @@
 //! Events whose person is erased.
 
-use crate::db::prelude::*;
-
 use super::{FAILED, PROCESSED};
+use crate::db::prelude::*;
 use crate::db::{Conn, schema::events};
 use crate::ids::{EventId, IdentityId};
 

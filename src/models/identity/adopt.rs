@@ -1,12 +1,12 @@
 //! Openids of a mini-program that the business brings in. Nobody can ask WeChat about one, so it
 //! stays `unconfirmed` until WeChat itself tells of it, by an event or a login.
 
-use crate::db::prelude::*;
 use chrono::NaiveDateTime;
 use serde::Serialize;
 
 use super::{Found, Identity, Spot};
 use crate::db::batch::{Batch, Kind, timestamp};
+use crate::db::prelude::*;
 use crate::db::{Conn, schema::identities};
 use crate::ids::{AccountId, IdentityId, ProjectId};
 

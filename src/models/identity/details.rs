@@ -3,12 +3,12 @@
 
 use std::collections::HashMap;
 
-use crate::db::prelude::*;
 use chrono::NaiveDateTime;
 use diesel::sql_types::{Integer, Nullable, Text};
 use serde::Serialize;
 
 use crate::db::batch::{Batch, Kind, timestamp};
+use crate::db::prelude::*;
 use crate::db::{Conn, schema::profile_details};
 use crate::ids::IdentityId;
 

@@ -1,12 +1,12 @@
 //! What events say of identities: seen, followed, unfollowed, in any order and any number.
 
-use crate::db::prelude::*;
 use chrono::NaiveDateTime;
 use diesel::sql_types::{BigInt, Bool, Text};
 use serde::Serialize;
 
 use super::{FollowState, ProfileState};
 use crate::db::batch::{Batch, Kind, maybe_timestamp, timestamp};
+use crate::db::prelude::*;
 use crate::db::{
     Conn,
     schema::{accounts, identities},

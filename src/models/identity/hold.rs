@@ -2,9 +2,9 @@
 //! and the bytes of their openid, in which events store them: so two transactions over the same ones wait
 //! for each other and never crosswise.
 
-use crate::db::prelude::*;
 use diesel::sql_query;
 
+use crate::db::prelude::*;
 use crate::db::{Conn, Engine};
 use crate::ids::IdentityId;
 

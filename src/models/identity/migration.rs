@@ -1,10 +1,10 @@
 //! Walks over the openids of an account that was migrated to another one, resumable through their
 //! stored cursor.
 
-use crate::db::prelude::*;
 use chrono::NaiveDateTime;
 
 use super::Identity;
+use crate::db::prelude::*;
 use crate::db::{
     Conn, on_engine,
     schema::{account_migrations, identities, openid_moves},

@@ -1,11 +1,11 @@
 //! What became of the openids of a migrated account: the identity that goes on for each.
 
-use crate::db::prelude::*;
 use chrono::NaiveDateTime;
 use serde::Serialize;
 
 use super::{FollowState, Identity};
 use crate::db::batch::{Batch, Kind, maybe_timestamp, timestamp};
+use crate::db::prelude::*;
 use crate::db::{
     Conn,
     schema::{identities, openid_moves},

@@ -1,6 +1,5 @@
 //! The profile queue: which identities' profiles are due, and what came of fetching them.
 
-use crate::db::prelude::*;
 use chrono::{NaiveDateTime, TimeDelta};
 use diesel::dsl::sql;
 use diesel::sql_query;
@@ -11,6 +10,7 @@ use super::details::{self, Details, Told};
 use super::unionid_change::{self, Changed, Heard};
 use super::{Identity, ProfileState};
 use crate::db::batch::{Batch, Kind, maybe_timestamp, timestamp};
+use crate::db::prelude::*;
 use crate::db::{Conn, on_engine, schema::identities};
 use crate::ids::{AccountId, IdentityId, ProjectId};
 

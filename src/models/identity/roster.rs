@@ -2,7 +2,6 @@
 
 use std::collections::HashSet;
 
-use crate::db::prelude::*;
 use chrono::NaiveDateTime;
 use diesel::sql_query;
 use diesel::sql_types::Bool;
@@ -10,6 +9,7 @@ use serde::Serialize;
 
 use super::Claimed;
 use crate::db::batch::{Batch, Kind, maybe_timestamp, timestamp};
+use crate::db::prelude::*;
 use crate::db::{Conn, schema::identities};
 use crate::ids::{AccountId, IdentityId, ImportId, ProjectId};
 

@@ -7,9 +7,8 @@
 
 mod book;
 
-use crate::db::prelude::*;
-
 use super::{FollowState, Identity};
+use crate::db::prelude::*;
 use crate::db::{schema::identities, text_enum};
 use crate::ids::IdentityId;
 use crate::models::account::AccountKind;

@@ -3,9 +3,9 @@
 
 mod version;
 
-use crate::db::prelude::*;
 use chrono::NaiveDateTime;
 
+use crate::db::prelude::*;
 use crate::db::{Conn, on_engine, schema::message_types};
 use crate::ids::{MessageTypeId, ProjectId};
 

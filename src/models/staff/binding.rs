@@ -3,12 +3,12 @@
 mod persons;
 mod replaced;
 
-use crate::db::prelude::*;
 use chrono::NaiveDateTime;
 use diesel::sql_types::BigInt;
 use serde::Serialize;
 
 use crate::db::batch::{Batch, Kind, timestamp};
+use crate::db::prelude::*;
 use crate::db::{Conn, on_engine, schema::bindings, schema::staff};
 use crate::ids::{BindingId, IdentityId, ProjectId, StaffRowId};
 

@@ -1,9 +1,9 @@
 //! Invitations: one-time tokens, known by their SHA-256, that bind whoever presents them to a
 //! staff member.
 
-use crate::db::prelude::*;
 use chrono::NaiveDateTime;
 
+use crate::db::prelude::*;
 use crate::db::{Conn, on_engine, schema::invitations, schema::staff, text_enum};
 use crate::ids::{AccountId, IdentityId, InvitationId, ProjectId, StaffRowId};
 

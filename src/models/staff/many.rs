@@ -1,10 +1,10 @@
 //! Many staff members at a time.
 
-use crate::db::prelude::*;
 use chrono::NaiveDateTime;
 use serde::Serialize;
 
 use crate::db::batch::{Batch, Kind, timestamp};
+use crate::db::prelude::*;
 use crate::db::{Conn, schema::staff};
 use crate::ids::{ProjectId, StaffRowId};
 

@@ -1,12 +1,12 @@
 //! From people who are named without a staff id to the identities through which each can be reached.
 
-use crate::db::prelude::*;
 use diesel::sql_types::Text;
 use serde::{Deserialize, Serialize};
 
 use super::ReachRow;
 use crate::db::Conn;
 use crate::db::batch::{Batch, Kind};
+use crate::db::prelude::*;
 use crate::ids::ProjectId;
 
 /// A person named without a staff id. Its JSON is what `deliveries.recipient` holds, and the same

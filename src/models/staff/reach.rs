@@ -1,11 +1,11 @@
 //! From staff ids to the identities through which each member can be reached.
 
-use crate::db::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Nullable, Text};
 use serde::Serialize;
 
 use crate::db::Conn;
 use crate::db::batch::{Batch, Kind};
+use crate::db::prelude::*;
 use crate::ids::{AccountId, IdentityId, ProjectId};
 use crate::models::identity::{FollowState, ProfileState};
 

@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use crate::db::prelude::*;
 use serde::Serialize;
 
 use super::Staff;
 use crate::db::batch::{Batch, Kind};
+use crate::db::prelude::*;
 use crate::db::{Conn, schema::staff, schema::staff_tags};
 use crate::ids::{ProjectId, StaffRowId};
 

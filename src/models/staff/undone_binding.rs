@@ -1,10 +1,10 @@
 //! Bindings that were undone, since their person turned out to be another staff member already.
 
-use crate::db::prelude::*;
 use chrono::NaiveDateTime;
 use diesel::sql_query;
 use diesel::sql_types::{BigInt, Timestamp};
 
+use crate::db::prelude::*;
 use crate::db::{Conn, schema::identities, schema::staff, schema::undone_bindings};
 use crate::ids::{AccountId, IdentityId, StaffRowId, UndoneBindingId};
 

@@ -1,11 +1,11 @@
 //! What events tell: read back in the transaction of the effect, in one statement for a batch.
 
-use crate::db::prelude::*;
 use diesel::sql_types::{BigInt, Integer, Nullable, Text, Timestamp};
 use serde::Serialize;
 
 use crate::db::Conn;
 use crate::db::batch::{Batch, Kind};
+use crate::db::prelude::*;
 use crate::ids::{AccountId, DeliveryId, IdentityId, NotificationId, ProjectId};
 use crate::models::delivery::DeliveryState;
 use crate::models::identity::{Details, FollowState, Spot};

@@ -1,10 +1,10 @@
 //! What is taken down for endpoints: one row for each event and endpoint.
 
-use crate::db::prelude::*;
 use chrono::NaiveDateTime;
 use serde::Serialize;
 
 use crate::db::batch::{Batch, Kind, timestamp};
+use crate::db::prelude::*;
 use crate::db::schema::webhook_messages as m;
 use crate::db::{Conn, Engine, text_enum};
 use crate::ids::{WebhookId, WebhookMessageId};

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 
-use crate::db::prelude::*;
 use chrono::{NaiveDateTime, TimeDelta};
 use diesel::dsl::sql;
 use diesel::sql_types::Integer;
@@ -10,6 +9,7 @@ use diesel::sql_types::Integer;
 use super::MessageState;
 use super::message::size_of_body;
 use crate::db::Conn;
+use crate::db::prelude::*;
 use crate::db::schema::webhook_messages as m;
 use crate::ids::{WebhookId, WebhookMessageId};
 use crate::models::walk::{Walk, Walked, fitting, list as words};

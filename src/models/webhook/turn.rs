@@ -3,7 +3,6 @@
 
 use std::collections::HashSet;
 
-use crate::db::prelude::*;
 use chrono::{NaiveDateTime, TimeDelta};
 use diesel::dsl::{exists, sql};
 use diesel::sql_query;
@@ -13,6 +12,7 @@ use serde::Serialize;
 use super::message::size_of_body;
 use super::{MessageState, Webhook, WebhookState};
 use crate::db::batch::{Batch, Kind, maybe_timestamp, timestamp};
+use crate::db::prelude::*;
 use crate::db::schema::{webhook_messages as m, webhooks as w};
 use crate::db::{Conn, on_engine};
 use crate::ids::{WebhookId, WebhookMessageId};

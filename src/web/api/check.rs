@@ -19,6 +19,8 @@ pub(super) const TAG_MAX: usize = 64;
 /// Tags of one staff member.
 pub(super) const TAGS_MAX: usize = 50;
 
+const CODE_MAX: usize = 256;
+
 /// The header that makes a repeated request the same one.
 pub(super) const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
 /// Characters of its value.
@@ -182,6 +184,11 @@ pub(super) fn wechat_time(seconds: i64) -> Option<DateTime<Utc>> {
         0 | 1 => None,
         seconds => DateTime::from_timestamp(seconds, 0),
     }
+}
+
+/// A login code, before WeChat is asked.
+pub(super) fn login_code(code: &str) -> Result<(), Problem> {
+    text("code", code, CODE_MAX)
 }
 
 #[cfg(test)]

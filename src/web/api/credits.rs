@@ -14,7 +14,7 @@ use super::{Caller, State};
 use crate::db::{Conn, QueryResult};
 use crate::ids::{CreditId, IdentityId, ProjectId};
 use crate::models::credit::{self, Credit, LowFilter, TEMPLATE_ID_MAX};
-use crate::models::identity;
+use crate::models::people;
 use crate::models::staff;
 use crate::models::staff::binding;
 use crate::web::error::{Code, Problem};
@@ -200,7 +200,7 @@ fn show(
         .filter_map(|(.., unionid)| unionid.clone())
         .collect();
     // A binding to another identity of the same person shows through the unionid.
-    let members = identity::with_unionids(conn, project, &unionids)?;
+    let members = people::with_unionids(conn, project, &unionids)?;
     let all: Vec<IdentityId> = ids
         .iter()
         .copied()

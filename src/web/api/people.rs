@@ -9,7 +9,9 @@ use super::person::{Accounts, PersonView, Sight, persons};
 use super::{Caller, State};
 use crate::ids::IdentityId;
 use crate::ids::text::TextId;
-use crate::models::identity::{self, PeopleFilter, Place};
+use crate::models::identity;
+use crate::models::people;
+use crate::models::people::{PeopleFilter, Place};
 use crate::web::error::{Code, Problem};
 
 /// The end of the year 9999, microseconds since 1970.
@@ -48,7 +50,7 @@ pub(super) async fn list(
             let account = Accounts::of(conn, project)?.with_app_id(app_id);
             filter.account_id = Some(account.ok_or_else(|| unknown_app_id(app_id))?);
         }
-        let found = identity::page(conn, project, &filter, paging.limit(), now)?;
+        let found = people::page(conn, project, &filter, paging.limit(), now)?;
         let next = found.next.map(|place| {
             let numbers = [place.before.0, place.newest.0, place.began];
             cursor::encode_all(List::People, &numbers)

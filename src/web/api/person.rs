@@ -14,7 +14,9 @@ use crate::ids::{AccountId, IdentityId, ProjectId};
 use crate::models::account::{self, AccountKind, Label};
 use crate::models::identity::openid_move::{self, OpenidMove};
 use crate::models::identity::windows::{Rules, WindowFacts};
-use crate::models::identity::{self, Details, FollowState, Identity, LinkState, ProfileState};
+use crate::models::identity::{self, Details, FollowState, Identity, ProfileState};
+use crate::models::people;
+use crate::models::people::LinkState;
 use crate::models::staff::binding::{self, StaffLink};
 
 /// One openid in one account.
@@ -238,7 +240,7 @@ pub(super) fn persons(
         .iter()
         .filter_map(|identity| identity.unionid.clone())
         .collect();
-    let linked = identity::with_unionids(conn, project, &unionids)?;
+    let linked = people::with_unionids(conn, project, &unionids)?;
     let ids: Vec<IdentityId> = found
         .iter()
         .chain(&linked)

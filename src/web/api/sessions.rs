@@ -12,14 +12,13 @@ use crate::bridge::invitations::{Accepted, InviteError};
 use crate::bridge::people::login::{LoggedIn, LoginError};
 use crate::ids::{IdentityId, InvitationId};
 use crate::models::identity::Identity;
-use crate::models::identity::{self, ProfileState};
+use crate::models::identity::ProfileState;
+use crate::models::people;
 use crate::models::staff::binding;
 use crate::web::body::Body;
 use crate::web::error::{Code, Problem};
 use crate::wechat::error::{ApiError, CallError, Class, Fault, LOGIN_CALL};
 use crate::wechat::qrcode::SCENE_MAX;
-
-const CODE_MAX: usize = 256;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -74,7 +73,7 @@ pub(super) async fn create(
     body: Body<Login>,
 ) -> Result<Json<LoginView>, Problem> {
     check_scopes(&caller, &body)?;
-    check_code(&body.code)?;
+    check::login_code(&body.code)?;
     let project = caller.project_id;
     let (identity, session_key, invitation) = match &body.invitation {
         None => {
@@ -108,7 +107,7 @@ pub(super) async fn create(
         false => None,
     };
     let shown = state.bridge.db.snapshot(move |conn| -> Result<_, Problem> {
-        let ids: Vec<IdentityId> = identity::members_of(conn, &identity)?
+        let ids: Vec<IdentityId> = people::members_of(conn, &identity)?
             .iter()
             .map(|member| member.id)
             .collect();
@@ -170,11 +169,6 @@ fn refused_invitation(error: InviteError) -> Problem {
         error @ InviteError::Refused(_) => Problem::from(error).field("invitation"),
         error => error.into(),
     }
-}
-
-/// A login code, before WeChat is asked.
-pub(super) fn check_code(code: &str) -> Result<(), Problem> {
-    check::text("code", code, CODE_MAX)
 }
 
 impl From<LoginError> for Problem {

@@ -10,7 +10,6 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::check;
 use super::credits::CreditView;
-use super::sessions::check_code;
 use super::{Caller, State};
 use crate::bridge::people::consent::{Answered, Report, ReportError, Verdict, Who};
 use crate::bridge::people::login::LoginError;
@@ -127,7 +126,7 @@ pub(super) async fn create(
 fn read(body: Reported) -> Result<Report, Problem> {
     let who = match (body.code, body.openid) {
         (Some(code), None) => {
-            check_code(&code)?;
+            check::login_code(&code)?;
             Who::Code(code)
         }
         (None, Some(openid)) => {

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use chrono::{NaiveDateTime, TimeDelta};
 use queqiao::db::DbError;
-use queqiao::models::delivery::{self, Claim, Postponed, Priority};
+use queqiao::models::delivery::{self, Claim, Postponed};
+use queqiao::models::notification::Priority;
 use queqiao::simulator::{Fault, FaultKind};
 use reqwest::Method;
 use serde_json::{Value, json};

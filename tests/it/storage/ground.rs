@@ -7,7 +7,7 @@ use queqiao::db::{Conn, Db, DbError, Engine, QueryResult};
 use queqiao::ids::{AccountId, IdentityId, NotificationId, ProjectId};
 use queqiao::models::account::{self, AccountKind, AccountSettings, TokenSource};
 use queqiao::models::identity::{self, Identity, ProfileState, Sighting};
-use queqiao::models::notification::{self, NewNotification};
+use queqiao::models::notification::{self, NewNotification, Priority};
 use queqiao::models::project;
 
 use crate::support::{Fixture, TestDb};
@@ -175,7 +175,7 @@ pub(super) fn new_notification(project: ProjectId, key: Option<&str>) -> NewNoti
         message_type: "order_created",
         routes: "[]",
         params: "{}",
-        priority: queqiao::models::delivery::Priority::Normal,
+        priority: Priority::Normal,
         nonce: i64::MIN,
         idempotency_key: key,
         request_hash: key.map(str::as_bytes),

@@ -3,8 +3,9 @@
 use chrono::TimeDelta;
 use queqiao::db::Conn;
 use queqiao::ids::{AccountId, NotificationId};
-use queqiao::models::delivery::{self, Claim, Ended, Head, NewDelivery, Postponed, Priority};
+use queqiao::models::delivery::{self, Claim, Ended, Head, NewDelivery, Postponed};
 use queqiao::models::notification;
+use queqiao::models::notification::Priority;
 
 use super::ground::{Ground, at, new_notification};
 use super::outbox::queued;

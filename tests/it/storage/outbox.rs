@@ -5,8 +5,9 @@ use queqiao::db::Conn;
 use queqiao::ids::{AccountId, DeliveryId, NotificationId};
 use queqiao::models::delivery::attempt::{self, NewAttempt};
 use queqiao::models::delivery::{
-    self, Claim, Delivery, DeliveryState, Due, NewDelivery, Outcome, Postponed, Priority,
+    self, Claim, Delivery, DeliveryState, Due, NewDelivery, Outcome, Postponed,
 };
+use queqiao::models::notification::Priority;
 
 use super::ground::{Ground, at};
 

@@ -93,7 +93,7 @@ both_engines! {
         let lifted = pause::lift(conn, &[worked(&ground, "template/send", 90)]).unwrap();
         assert_eq!(lifted.iter().map(|one| one.call.as_str()).collect::<Vec<_>>(), ["template/send"]);
         pause::set(conn, &[pause(&ground, "template/send", PauseKind::UsedUp, 91, 200)]).unwrap();
-        assert_eq!(pause::forgive(conn, ground.official, at(1)).unwrap(), 1);
+        assert_eq!(resumption::forgive(conn, ground.official, at(1)).unwrap(), 1);
         assert_eq!(pause::of_account(conn, ground.official).unwrap().len(), 1);
         assert_eq!(pause::clear(conn, ground.second).unwrap(), 0);
         assert_eq!(pause::clear(conn, ground.official).unwrap(), 1);

@@ -3,16 +3,16 @@
 use std::collections::HashMap;
 
 use queqiao::ids::IdentityId;
-use queqiao::models::identity::{
-    self, Fetched, FollowState, Identity, LinkState, PeopleFilter, Place, members_of,
-};
+use queqiao::models::identity::{self, Fetched, FollowState, Identity};
+use queqiao::models::people;
+use queqiao::models::people::{LinkState, PeopleFilter, Place, members_of};
 use queqiao::models::staff;
 use queqiao::models::staff::binding::{self, NewBinding};
 
 use super::ground::{Ground, again, at, fetched, ids, link};
 
 fn page(ground: &Ground, filter: &PeopleFilter) -> Vec<Identity> {
-    identity::page(&mut ground.conn(), ground.project, filter, 1_000, at(2))
+    people::page(&mut ground.conn(), ground.project, filter, 1_000, at(2))
         .unwrap()
         .found
 }
@@ -140,7 +140,7 @@ both_engines! {
         let mut filter = PeopleFilter::default();
         let mut seen: Vec<IdentityId> = Vec::new();
         loop {
-            let page = identity::page(conn, ground.project, &filter, 17, at(2)).unwrap();
+            let page = people::page(conn, ground.project, &filter, 17, at(2)).unwrap();
             seen.extend(ids(&page.found));
             filter.place = page.next;
             if filter.place.is_none() {
@@ -171,7 +171,7 @@ both_engines! {
             let (mut seen, mut pages) = (Vec::new(), 0);
             let alone = ground.seen(conn, ground.official, &format!("alone{time}"), 100, 0);
             loop {
-                let page = identity::page(conn, ground.project, &filter, 4, at(time)).unwrap();
+                let page = people::page(conn, ground.project, &filter, 4, at(time)).unwrap();
                 seen.extend(page.found.iter().filter_map(|one| one.unionid.clone()));
                 pages += 1;
                 if pages == 1 {
@@ -205,9 +205,9 @@ both_engines! {
             assert_eq!(ids(&members), [people["a1"].id, people["b1"].id]);
         }
         assert_eq!(ids(&members_of(conn, &people["a3"]).unwrap()), [people["a3"].id]);
-        let both = identity::with_unionids(conn, ground.project, &["u1".to_owned(), "u2".to_owned()]).unwrap();
+        let both = people::with_unionids(conn, ground.project, &["u1".to_owned(), "u2".to_owned()]).unwrap();
         assert_eq!(both.len(), 3);
-        assert!(identity::with_unionids(conn, ground.project, &[]).unwrap().is_empty());
+        assert!(people::with_unionids(conn, ground.project, &[]).unwrap().is_empty());
     }
 
     async fn the_same_unionid_in_two_projects_is_two_people(ground: Ground) {
@@ -218,7 +218,7 @@ both_engines! {
         assert_eq!(ids(&members_of(conn, &people["a2"]).unwrap()), [people["a2"].id]);
         let single = PeopleFilter { link_state: Some(LinkState::Single), ..PeopleFilter::default() };
         assert_eq!(openids(&ground, &single), ["a2"], "not linked across projects");
-        let theirs = identity::page(conn, ground.foreign_project, &PeopleFilter::default(), 10, at(2)).unwrap().found;
+        let theirs = people::page(conn, ground.foreign_project, &PeopleFilter::default(), 10, at(2)).unwrap().found;
         assert_eq!(ids(&theirs), [stranger.id]);
         assert!(identity::by_id(conn, ground.project, stranger.id).unwrap().is_none());
         assert!(identity::by_ids(conn, ground.project, &[stranger.id]).unwrap().is_empty());

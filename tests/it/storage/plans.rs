@@ -9,7 +9,9 @@ use queqiao::ids::{IdentityId, NotificationId};
 use queqiao::models::delivery::{self, receipt};
 use queqiao::models::delivery::{DeliveryState, Filter};
 use queqiao::models::event::{self, Processed};
-use queqiao::models::identity::{self, FollowState, LinkState, PeopleFilter, Place, Spot};
+use queqiao::models::identity::{self, FollowState, Spot};
+use queqiao::models::people;
+use queqiao::models::people::{LinkState, PeopleFilter, Place};
 use queqiao::models::staff;
 
 use super::events::new_event;
@@ -322,7 +324,7 @@ async fn people_and_whom_staff_reach_are_found_through_indexes() {
         })
     });
     for filter in filters {
-        let work = |conn: &mut Conn| identity::page(conn, project, &filter, 50, at(0));
+        let work = |conn: &mut Conn| people::page(conn, project, &filter, 50, at(0));
         for table in ["identities", "people"] {
             assert_eq!(whole_reads(&ground, table, work), 0, "{table}: {filter:?}");
         }

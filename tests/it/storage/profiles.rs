@@ -10,9 +10,8 @@ use queqiao::models::identity::{
     self, Claimed, Delay, Fetched, FollowState, Identity, Login, ProfileState, Sighting,
 };
 
-use crate::support::{Fixture as _, postgres};
-
 use super::ground::{Ground, again, at, delay, fetched, link, sighting};
+use crate::support::{Fixture as _, postgres};
 
 fn due(ground: &Ground, account: AccountId, count: i64) {
     let rows: Vec<Sighting> = (0..count)

@@ -168,10 +168,10 @@ both_engines! {
         let world = shop.app.simulator.world();
         let held = shop.receiver.hold().await;
         for text in ["one", "two"] {
+            let count = quick.posts().len() + 1;
             world.send_text(OA, 1, text).await.unwrap();
             shop.app.bridge.process_step().await.unwrap();
             shop.app.bridge.webhook_step().await.unwrap();
-            let count = quick.posts().len() + 1;
             quick.wait_for(count).await;
             // Until the quick one's turn is recorded.
             while shop.app.bridge.webhook_step().await.unwrap() == Step::Worked {}

@@ -13,6 +13,7 @@ use crate::ids::{IdentityId, StaffRowId};
 use crate::models::account::template;
 use crate::models::credit::{self, Said, Wanted};
 use crate::models::identity::{self, Adopted, Claim};
+use crate::models::people;
 use crate::models::project;
 use crate::models::staff;
 use crate::models::staff::binding::{self, Binding, Pair};
@@ -102,7 +103,7 @@ fn look_up(conn: &mut Conn, place: Place, rows: &[&Row]) -> QueryResult<Known> {
     let given = rows.iter().filter_map(|row| row.unionid.clone());
     let unionids: HashSet<String> = told.chain(given).collect();
     let unionids: Vec<String> = unionids.into_iter().collect();
-    known.add_persons(identity::with_unionids(conn, project, &unionids)?);
+    known.add_persons(people::with_unionids(conn, project, &unionids)?);
     let everybody = known.everybody();
     known.add_bindings(binding::staff_of_people(
         conn, project, &everybody, &unionids,

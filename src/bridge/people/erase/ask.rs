@@ -10,6 +10,7 @@ use crate::ids::{AccountId, ApiKeyId, IdentityId, ProjectId};
 use crate::models::audit::{self, Action, NewEntry};
 use crate::models::erasure::{self, Actor, Cause, Erasure, Hashed, Openid, Subject};
 use crate::models::identity;
+use crate::models::people;
 use crate::vault::Vault;
 
 /// Rounds in which a person's identities and unionids lead to each other: each unionid that changed
@@ -55,7 +56,7 @@ pub(super) fn resolve(
     mut subject: Subject,
 ) -> QueryResult<Subject> {
     for _ in 0..ROUNDS {
-        let mut found = identity::with_unionids(conn, project, &subject.unionids)?;
+        let mut found = people::with_unionids(conn, project, &subject.unionids)?;
         for one in &subject.openids {
             let by_openid = identity::by_openid(conn, one.account_id, &one.openid)?;
             found.extend(by_openid.filter(|identity| identity.project_id == project));

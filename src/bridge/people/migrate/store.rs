@@ -12,6 +12,7 @@ use crate::ids::{IdentityId, ProjectId};
 use crate::models::identity::migration::{self, Advance, Migration};
 use crate::models::identity::openid_move::{self, OpenidMove, Successor};
 use crate::models::identity::{self, Spot};
+use crate::models::people;
 use crate::models::project;
 use crate::models::staff::binding;
 use crate::vault::Vault;
@@ -174,7 +175,7 @@ impl Bound {
         let unionids: BTreeSet<String> =
             known.iter().filter_map(|one| one.unionid.clone()).collect();
         let unionids: Vec<String> = unionids.into_iter().collect();
-        known.extend(identity::with_unionids(conn, project, &unionids)?);
+        known.extend(people::with_unionids(conn, project, &unionids)?);
         let of: HashMap<IdentityId, String> = known
             .iter()
             .filter_map(|one| Some((one.id, one.unionid.clone()?)))

@@ -8,8 +8,9 @@ use crate::bridge::Bridge;
 use crate::bridge::webhooks::outbox;
 use crate::db::{Conn, DbError, QueryResult};
 use crate::ids::{AccountId, BindingId, ProjectId};
+use crate::models::identity::Identity;
 use crate::models::identity::unionid_change::{self, Replacement, Stale};
-use crate::models::identity::{self, Identity};
+use crate::models::people;
 use crate::models::staff::binding;
 use crate::models::{account, project};
 
@@ -144,7 +145,7 @@ fn rebind(
         .iter()
         .map(|one| one.binding.unionid.clone())
         .collect();
-    let in_use = identity::with_unionids(conn, project, &old)?;
+    let in_use = people::with_unionids(conn, project, &old)?;
     let mut done = Rebound::default();
     for one in moved {
         let is_theirs = |user: &&Identity| user.unionid.as_ref() == Some(&one.binding.unionid);
@@ -197,7 +198,7 @@ fn rebind_one(
         );
         return Ok(Err(("several_unionids", detail)));
     };
-    let members = identity::with_unionids(conn, project, &[new.to_owned()])?;
+    let members = people::with_unionids(conn, project, &[new.to_owned()])?;
     let ids: Vec<_> = members.iter().map(|member| member.id).collect();
     let bound = binding::staff_of_person(conn, project, &ids, Some(new))?;
     let (row, staff_id) = (moved.binding.staff_row_id, &moved.binding.staff_id);

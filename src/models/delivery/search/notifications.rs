@@ -1,12 +1,12 @@
 //! Deliveries of a message type or of a time, or all of a project: notification by notification, the
 //! newest first, and of each the newest delivery first.
 
-use crate::db::prelude::*;
 use chrono::NaiveDateTime;
 use diesel::sql_query;
 use diesel::sql_types::Text;
 
 use super::{Filter, filtered};
+use crate::db::prelude::*;
 use crate::db::schema::{deliveries, notifications};
 use crate::db::{Backend, Conn, Engine};
 use crate::ids::{DeliveryId, NotificationId, ProjectId};

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use crate::db::prelude::*;
 use diesel::sql_query;
 
 use super::{Filter, ROWS, filtered};
 use crate::db::Conn;
+use crate::db::prelude::*;
 use crate::ids::ProjectId;
 use crate::models::walk::{Row, Walked};
 

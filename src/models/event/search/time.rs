@@ -1,10 +1,10 @@
 //! Events of a time, through the index by WeChat's time, which has those that wait and all others.
 
-use crate::db::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::{BigInt, Text};
 
 use super::{Event, Filter, ROWS, by_id, ids};
+use crate::db::prelude::*;
 use crate::db::{Backend, Conn, Engine, schema::accounts};
 use crate::ids::AccountId;
 use crate::models::walk::Walked;

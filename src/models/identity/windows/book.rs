@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use crate::db::prelude::*;
 use diesel::sql_types::{BigInt, Integer, Text};
 use serde::Serialize;
 
 use super::{Closed, Rules, Taken, WindowActivity, WindowFacts};
 use crate::db::batch::{Batch, Kind};
+use crate::db::prelude::*;
 use crate::db::{Conn, Engine};
 use crate::ids::IdentityId;
 use crate::models::account::AccountKind;

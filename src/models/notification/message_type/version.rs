@@ -1,11 +1,11 @@
 //! The routes of message types as they were when deliveries were retried by hand.
 
-use crate::db::prelude::*;
 use chrono::NaiveDateTime;
 use diesel::sql_types::{BigInt, Text};
 use serde::Serialize;
 
 use crate::db::batch::{Batch, Kind, timestamp};
+use crate::db::prelude::*;
 use crate::db::{Conn, schema::message_type_versions};
 use crate::ids::{ProjectId, VersionId};
 

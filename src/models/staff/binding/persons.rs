@@ -1,12 +1,12 @@
 //! Bindings by person: to whom somebody is bound, through whichever of their openids or by the unionid.
 
-use crate::db::prelude::*;
 use chrono::NaiveDateTime;
 use diesel::sql_types::{BigInt, Nullable, Text, Timestamp};
 use serde::Serialize;
 
 use super::Binding;
 use crate::db::batch::{Batch, Kind};
+use crate::db::prelude::*;
 use crate::db::{Conn, schema::bindings};
 use crate::ids::{BindingId, IdentityId, ProjectId, StaffRowId};
 

@@ -1,10 +1,10 @@
 //! Bindings that an invitation replaced while it was not known who presented it: they come back if the new
 //! one is undone.
 
-use crate::db::prelude::*;
 use chrono::NaiveDateTime;
 
 use super::{Binding, NewBinding};
+use crate::db::prelude::*;
 use crate::db::{Conn, schema::replaced_bindings as r};
 use crate::ids::{BindingId, IdentityId, ProjectId, StaffRowId};
 

@@ -7,7 +7,6 @@ use serde::Serialize;
 
 use super::super::check::{self, ID_MAX};
 use super::super::named::Named;
-use super::super::sessions::check_code;
 use super::super::{Caller, State};
 use super::Removed;
 use crate::bridge::people::bind::{BindError, Whom};
@@ -64,7 +63,7 @@ fn whom(body: Named) -> Result<Whom, Problem> {
     check::maybe_id("openid", TextId::Openid, body.openid.as_ref())?;
     check::maybe_id("unionid", TextId::Unionid, body.unionid.as_ref())?;
     if let Some(code) = &body.code {
-        check_code(code)?;
+        check::login_code(code)?;
     }
     body.whom().ok_or_else(|| {
         let detail = "Give exactly one of: app_id and code, app_id and openid, or unionid.";

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use queqiao::db::DbError;
-use queqiao::models::delivery::{self, Claim, Priority};
+use queqiao::models::delivery::{self, Claim};
+use queqiao::models::notification::Priority;
 use queqiao::simulator::{Fault, FaultKind};
 use serde_json::{Value, json};
 

@@ -1,22 +1,22 @@
 //! People: the identities of a project that share a unionid. Derived; the table `people`, kept by
 //! triggers on `identities`, has what lists of them need.
 
-use crate::db::prelude::*;
 use chrono::{DateTime, NaiveDateTime, TimeDelta};
 use diesel::dsl::sql;
 use diesel::dsl::{exists, max, not};
 use diesel::sql_query;
 use diesel::sql_types::Bool;
 
-use super::{FollowState, Identity};
+use super::identity::{FollowState, Identity};
+use super::staff;
+use super::walk::{Row, Walk, Walked};
+use crate::db::prelude::*;
 use crate::db::{
     Conn,
     schema::{accounts, identities},
     text_enum,
 };
 use crate::ids::{AccountId, IdentityId, ProjectId};
-use crate::models::staff;
-use crate::models::walk::{Row, Walk, Walked};
 
 text_enum! {
     /// How far a person's openids are linked.
@@ -76,7 +76,14 @@ const ROWS: i64 = 400;
 /// its first page counts as one of the walk's time.
 const UNSEEN: TimeDelta = TimeDelta::minutes(1);
 
-diesel::alias!(identities as elsewhere: Elsewhere);
+/// The identities once more, under another name.
+mod other {
+    use crate::db::schema::identities;
+
+    diesel::alias!(identities as elsewhere: Elsewhere);
+}
+
+use other::elsewhere;
 
 /// A page of people, newest first: each by the newest identity to which the filter applies, or, where no
 /// account and no follow state tells their identities apart, by the oldest one. That one stays when more
