@@ -33,6 +33,7 @@ const PAIRS: &[(&str, &str)] = &[
     ("SECURITY.md", "SECURITY.zh-CN.md"),
     ("docs/api.md", "docs/zh-CN/api.md"),
     ("docs/architecture.md", "docs/zh-CN/architecture.md"),
+    ("docs/delivery-states.md", "docs/zh-CN/delivery-states.md"),
     ("docs/miniprogram.md", "docs/zh-CN/miniprogram.md"),
     ("docs/operations.md", "docs/zh-CN/operations.md"),
     ("docs/performance.md", "docs/zh-CN/performance.md"),
