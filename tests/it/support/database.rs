@@ -14,6 +14,9 @@ use super::{Fixture, postgres};
 /// Connections of a test's own pool.
 const POOL_SIZE: u32 = 4;
 
+/// If this variable is set, databases stay, to be looked at, and each test says where its one is.
+const KEEP: &str = "KEEP_TEST_DATABASE";
+
 /// A database that no other test sees, gone when this is dropped.
 pub(crate) struct TestDb {
     url: DatabaseUrl,
@@ -79,6 +82,13 @@ impl Fixture for TestDb {
 
 impl Drop for Storage {
     fn drop(&mut self) {
+        if std::env::var_os(KEEP).is_some() {
+            match self {
+                Self::Postgres { name } => eprintln!("kept: the database {name}"),
+                Self::Sqlite { directory } => eprintln!("kept: {}", directory.display()),
+            }
+            return;
+        }
         match self {
             Self::Postgres { name } => {
                 if let Some(server) = postgres::server() {
