@@ -22,9 +22,9 @@ pub struct Signals {
     pub erasures: Notify,
     /// An import was started.
     pub imports: Notify,
-    /// Events were taken down for endpoints.
+    /// Events were recorded for endpoints.
     pub webhooks: Notify,
-    /// Never given: what was taken down grows old by time alone.
+    /// Never given: what was recorded grows old by time alone.
     pub kept: Notify,
     /// Never given: entries of ledgers grow old by time alone.
     pub ledgers: Notify,

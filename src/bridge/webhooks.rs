@@ -1,4 +1,4 @@
-//! Events out: what happens here is taken down for the business's endpoints in the transaction in
+//! Events out: what happens here is recorded for the business's endpoints in the transaction in
 //! which it happens ([`tell`]), and posted to each by turns of its own.
 //!
 //! A turn leases its endpoint, posts what is due with no connection held, and records what came of

@@ -187,7 +187,7 @@ async fn set(bridge: &Bridge, settings: Settings) -> Result<()> {
             settings.app_id
         );
     };
-    // What is given anew need not open: so a lost master key can be replaced.
+    // What is given again need not open: so a lost master key can be replaced.
     let kept_or = |given: &Option<String>, field, sealed: Option<&Vec<u8>>| match (given, sealed) {
         (Some(given), _) => secrets::read(given).map(Some),
         (None, Some(sealed)) => Ok(Some(unseal(

@@ -26,7 +26,7 @@ pub(super) enum Command {
         #[arg(long, default_value_t = 50)]
         limit: i64,
     },
-    /// Send once more what did not arrive, on a way that is planned anew.
+    /// Send once more what did not arrive, on a way that is planned again.
     Retry {
         /// These deliveries; or give filters.
         ids: Vec<DeliveryId>,
@@ -176,7 +176,7 @@ async fn retry(
         }
     }
     say!(
-        "{} are sent anew by `queqiao serve`, {} are not",
+        "{} are sent again by `queqiao serve`, {} are not",
         sum.taken,
         sum.refused
     );

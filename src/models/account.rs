@@ -65,7 +65,7 @@ pub struct Account {
     pub token_source: TokenSource,
     /// What a new follower is answered.
     pub welcome_text: Option<String>,
-    /// WeChat's last error that only the owner can mend.
+    /// WeChat's last error that only the owner can fix.
     pub problem_code: Option<i64>,
     /// What it means and what to do.
     pub problem_text: Option<String>,

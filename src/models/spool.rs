@@ -238,7 +238,7 @@ fn bytes(conn: &mut SqliteConnection) -> QueryResult<i64> {
     Ok(used.bytes)
 }
 
-/// Gives the room of what was removed back to the disk. For an empty spool, which is quickly written anew;
+/// Gives the room of what was removed back to the disk. For an empty spool, which is quickly written again;
 /// not within a transaction.
 pub fn shrink(conn: &mut Conn) -> QueryResult<()> {
     let conn = file(conn)?;

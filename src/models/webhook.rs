@@ -31,13 +31,13 @@ text_enum! {
     pub enum WebhookState {
         /// It is.
         Enabled = "enabled",
-        /// Not, because its owner said so. Nothing is taken down for it.
+        /// Not, because its owner said so. Nothing is recorded for it.
         Disabled = "disabled",
-        /// Not, because it took nothing for long. What happens is still taken down for it.
+        /// Not, because it took nothing for long. What happens is still recorded for it.
         Failing = "failing",
-        /// Not, because it answered 410. Nothing is taken down for it.
+        /// Not, because it answered 410. Nothing is recorded for it.
         Gone = "gone",
-        /// Not, because it was deleted: nobody is shown it, and its row goes when what was taken down
+        /// Not, because it was deleted: nobody is shown it, and its row goes when what was recorded
         /// for it has gone.
         Deleted = "deleted",
     }
@@ -344,7 +344,7 @@ pub fn enable(conn: &mut Conn, id: WebhookId, now: NaiveDateTime) -> QueryResult
         .map(drop)
 }
 
-/// Deletes an endpoint: from now on there is none for anybody. Its row, and what was taken down for it,
+/// Deletes an endpoint: from now on there is none for anybody. Its row, and what was recorded for it,
 /// which may be millions of rows, are cleared away by and by: [`clear_deleted`]. Returns whether there
 /// was one.
 pub fn delete(
@@ -384,7 +384,7 @@ pub fn deleted(conn: &mut Conn) -> QueryResult<Option<WebhookId>> {
         .optional()
 }
 
-/// Clears away up to `limit` of what was taken down for an endpoint that was deleted, and its row when
+/// Clears away up to `limit` of what was recorded for an endpoint that was deleted, and its row when
 /// nothing is left.
 pub fn clear_deleted(conn: &mut Conn, id: WebhookId, limit: i64) -> QueryResult<()> {
     let some: Vec<WebhookMessageId> = m::table
@@ -418,7 +418,7 @@ pub struct Listener {
     pub app_ids: Option<String>,
 }
 
-/// Every endpoint for which events are taken down. A small table, read once for a batch.
+/// Every endpoint for which events are recorded. A small table, read once for a batch.
 pub fn listeners(conn: &mut Conn) -> QueryResult<Vec<Listener>> {
     webhooks::table
         .filter(webhooks::state.eq_any([WebhookState::Enabled, WebhookState::Failing]))

@@ -19,7 +19,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::logging;
 
-/// Bytes of an answer that have to be taken before the time begins anew: one that is taken byte by byte is not taken.
+/// Bytes of an answer that have to be taken before the time begins again: one that is taken byte by byte is not taken.
 const TAKEN: usize = 16 << 10;
 
 /// What a connection is at: shared by its socket, by the service above, which knows when a request is worked on, and by
@@ -58,11 +58,11 @@ impl Phase {
     pub(super) fn end(&self) {
         self.is_busy.set(false);
         if !self.is_clogged.get() {
-            self.anew(Instant::now());
+            self.restart(Instant::now());
         }
     }
 
-    fn anew(&self, now: Instant) {
+    fn restart(&self, now: Instant) {
         self.since.set(now);
         self.taken.set(0);
     }
@@ -73,7 +73,7 @@ impl Phase {
         if taken < TAKEN {
             self.taken.set(taken);
         } else {
-            self.anew(Instant::now());
+            self.restart(Instant::now());
         }
     }
 

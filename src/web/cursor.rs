@@ -1,7 +1,7 @@
 //! Pages of a list: `?limit=&cursor=` in, `{items, next_cursor}` out.
 //!
 //! A cursor is opaque to callers. It holds the list it belongs to and the row id where the next
-//! page starts; everything else about who may see what is decided anew for each request.
+//! page starts; everything else about who may see what is decided again for each request.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

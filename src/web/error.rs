@@ -63,7 +63,7 @@ struct Shown {
 pub(super) struct FieldError {
     /// Where, for example `routes[0].template_id`.
     pub(super) field: String,
-    /// What is wrong and how to mend it.
+    /// What is wrong and how to fix it.
     pub(super) detail: String,
 }
 

@@ -114,7 +114,7 @@ impl WeChat {
         self.0.stopped.store(true, Ordering::Relaxed);
     }
 
-    /// Begins anew after a stop.
+    /// Begins again after a stop.
     pub(crate) fn go_on(&self) {
         self.0.stopped.store(false, Ordering::Relaxed);
     }

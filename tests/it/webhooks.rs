@@ -85,7 +85,7 @@ impl Shop {
             .ok(200)
     }
 
-    /// What was taken down for an endpoint, oldest first.
+    /// What was recorded for an endpoint, oldest first.
     async fn deliveries(&self, id: i64) -> Vec<Value> {
         let path = format!("/webhooks/{id}/deliveries");
         let page = self.app.get(&self.key, &path).await.ok(200);

@@ -20,7 +20,7 @@ pub(super) struct Flights(Mutex<HashMap<String, Arc<OnceCell<Read>>>>);
 
 impl Flights {
     /// What comes of reading the account: by this caller, or by one who has begun before. If that one
-    /// goes away, another of them begins anew.
+    /// goes away, another of them begins again.
     pub(super) async fn join<F>(&self, app_id: &str, read: impl FnOnce() -> F) -> Read
     where
         F: Future<Output = Read>,
@@ -45,7 +45,7 @@ impl Flights {
         Arc::clone(flights.entry(app_id.to_owned()).or_default())
     }
 
-    /// Whoever asks from now on reads anew.
+    /// Whoever asks from now on reads again.
     fn land(&self, app_id: &str) {
         let mut flights = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         flights.remove(app_id);
@@ -88,7 +88,7 @@ mod tests {
             assert!(matches!(read, Err(AccountError::Db(_))));
         }
         assert_eq!(readings.load(Ordering::SeqCst), 1);
-        // It is over: the next one reads anew.
+        // It is over: the next one reads again.
         assert!(flights.join("wx1", read).await.is_err());
         assert_eq!(readings.load(Ordering::SeqCst), 2);
         assert!(flights.0.lock().unwrap().is_empty());

@@ -39,7 +39,7 @@ pub struct AccountProblem {
 pub enum AccountProblemCode {
     /// The account has no AppSecret here, so it cannot call WeChat.
     NoAppSecret,
-    /// WeChat complained of something that only the account's owner can mend.
+    /// WeChat complained of something that only the account's owner can fix.
     AccountProblem,
     /// Its owner has to act; one message is tried now and then.
     AccountStopped,

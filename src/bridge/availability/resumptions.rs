@@ -112,7 +112,7 @@ impl Turn {
         let mut asked = self.hastening.asked();
         let words = std::mem::take(asked.get_mut(&self.account)?);
         if words.is_empty() {
-            // Under the same lock: what is asked for from now on begins anew.
+            // Under the same lock: what is asked for from now on begins again.
             asked.remove(&self.account);
             self.is_over = true;
             return None;

@@ -46,7 +46,7 @@ pub(super) enum AttemptResult {
         state: DeliveryState,
         at: NaiveDateTime,
     },
-    /// It was not tried, and is to be claimed anew: it does not go where it was planned to go.
+    /// It was not tried, and is to be claimed again: it does not go where it was planned to go.
     GivenBack { due_at: NaiveDateTime },
     /// It was not tried, because the account has been paused for longer than the delivery may wait.
     GivenUp { pause: Pause },

@@ -232,7 +232,7 @@ impl Bridge {
         }
     }
 
-    /// Posts once, and takes down how the endpoint does.
+    /// Posts once, and records how the endpoint does.
     pub(super) async fn post(
         &self,
         due: &Due,

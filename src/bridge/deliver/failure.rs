@@ -216,8 +216,8 @@ impl Failure {
 
     fn no_token(error: &TokenError) -> Self {
         let TokenError::Refresh(CallError::Api(api)) = error else {
-            let mends_itself = !matches!(error, TokenError::NoSecret(_) | TokenError::Vault(_));
-            return match mends_itself {
+            let passes_by_itself = !matches!(error, TokenError::NoSecret(_) | TokenError::Vault(_));
+            return match passes_by_itself {
                 true => Self::not_sent(sentence(error)),
                 false => Self {
                     reason: Reason::AccountProblem,

@@ -29,7 +29,7 @@ const FIRST_ROUSED: i64 = 5;
 const MOST_ROUSED: u32 = 5;
 
 const SHUT: &str = "The secrets of the account do not open: they were sealed under another master key, or \
-                    are damaged. Start every process with that key, or give the account its secrets anew.";
+                    are damaged. Start every process with that key, or give the account its secrets again.";
 
 /// What this process knows of all lanes.
 #[derive(Debug)]
@@ -197,7 +197,7 @@ impl Lanes {
         self.state().seen_at = Some(now);
     }
 
-    /// The clock went back: no call rests, and each lane is searched anew.
+    /// The clock went back: no call rests, and each lane is searched again.
     pub(super) fn forget_times(&self) {
         let mut state = self.state();
         state.read_at = None;

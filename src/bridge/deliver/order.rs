@@ -313,7 +313,7 @@ impl Order {
             reason: PauseReason::BudgetUsedUp,
             detail: used_up(call),
             until: next_midnight(self.now),
-            // What we count ourselves is exact, but it may be given back, or the budget be set anew.
+            // What we count ourselves is exact, but it may be given back, or the budget be set again.
             probe_at: tried_again(self.now, failures),
             started_at: self.now,
             now: self.now,

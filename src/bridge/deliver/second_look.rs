@@ -85,7 +85,7 @@ impl Bridge {
                 state: DeliveryState::Cancelled,
                 at: now,
             }),
-            // The next claim plans it anew, or ends it, and looks its endpoint up anew.
+            // The next claim plans it again, or ends it, and looks its endpoint up again.
             Ok(Some(Withdrawn::Astray)) => {
                 Some(late.unwrap_or(AttemptResult::GivenBack { due_at: now }))
             }

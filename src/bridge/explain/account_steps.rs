@@ -5,7 +5,7 @@ use crate::bridge::availability::account_problems::{AccountProblem, AccountProbl
 use crate::models::account::Account;
 
 /// Adds what each trouble of the account asks for.
-pub(super) fn mend(account: &Account, troubles: &[&AccountProblem], steps: &mut Steps) {
+pub(super) fn fix(account: &Account, troubles: &[&AccountProblem], steps: &mut Steps) {
     let app_id = &account.app_id;
     let is_told = troubles
         .iter()
@@ -24,18 +24,18 @@ pub(super) fn mend(account: &Account, troubles: &[&AccountProblem], steps: &mut 
             )),
             AccountProblemCode::AccountProblem => {
                 steps.add(format!(
-                    "Mend account {app_id}, which WeChat refuses. {detail}"
+                    "Fix account {app_id}, which WeChat refuses. {detail}"
                 ));
             }
             AccountProblemCode::AccountStopped => {
                 if !is_told {
                     steps.add(format!(
-                        "Mend account {app_id}, which WeChat refuses, and which sends {calls}. \
+                        "Fix account {app_id}, which WeChat refuses, and which sends {calls}. \
                          {detail}"
                     ));
                 }
                 steps.add(format!(
-                    "When account {app_id} is mended, let it send at once: queqiao accounts resume \
+                    "When account {app_id} is fixed, let it send at once: queqiao accounts resume \
                      {app_id}, or POST /accounts/{app_id}/resume. It sends {calls} now, and tries \
                      one message by itself at {until}."
                 ));

@@ -81,12 +81,12 @@ fn failed(facts: &Facts, last: &DeliveryStory, what: &str, steps: &mut Steps) {
     let reason = last.reason.as_deref().unwrap_or_default();
     let at_fault = Reason::from_str(reason).ok().and_then(Reason::at_fault);
     let detail = last.detail.as_deref().unwrap_or_default();
-    // One that is over is not mended any more: another notification is filled in anew.
+    // One that is over is not fixed any more: another notification is filled in again.
     let hopeless = facts.hopeless.get(&id);
     match at_fault {
         Some(AtFault::Message) => {
             steps.add(format!(
-                "Mend the message of delivery {id} ({what}), then ask for another notification. {detail}"
+                "Fix the message of delivery {id} ({what}), then ask for another notification. {detail}"
             ));
             return;
         }
@@ -100,7 +100,7 @@ fn failed(facts: &Facts, last: &DeliveryStory, what: &str, steps: &mut Steps) {
                 ),
             };
             steps.add(format!(
-                "Mend message type {what} (PUT /message-types/{what}), then {then} {detail}"
+                "Fix message type {what} (PUT /message-types/{what}), then {then} {detail}"
             ));
             return;
         }

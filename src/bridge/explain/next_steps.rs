@@ -25,13 +25,13 @@ pub(super) fn next(facts: &Facts, story: &Explanation) -> Vec<String> {
     for account in involved(facts, &leads) {
         let troubles = facts.troubles.get(&account.id).into_iter().flatten();
         let troubles = troubles.filter(|trouble| matters(facts, &leads, account, trouble));
-        account_steps::mend(account, &troubles.collect::<Vec<_>>(), &mut steps);
+        account_steps::fix(account, &troubles.collect::<Vec<_>>(), &mut steps);
     }
     if let Some(asked) = &facts.asked {
         for problem in &asked.problems {
             let (name, field) = (&asked.name, &problem.field);
             steps.add(format!(
-                "Mend message type {name}, {field}: {}",
+                "Fix message type {name}, {field}: {}",
                 problem.detail
             ));
         }
@@ -44,7 +44,7 @@ pub(super) fn next(facts: &Facts, story: &Explanation) -> Vec<String> {
                 let (name, at) = (&asked.name, view.route);
                 let why = view.detail.as_deref().unwrap_or_default();
                 steps.add(format!(
-                    "Mend message type {name}, routes[{at}].account: {why}"
+                    "Fix message type {name}, routes[{at}].account: {why}"
                 ));
             }
         }

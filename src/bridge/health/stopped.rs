@@ -7,7 +7,7 @@ use crate::db::DbError;
 
 impl Bridge {
     /// Ends their sessions, so that everybody else goes on. What they had begun is rolled back; when they
-    /// wake up, they begin it anew.
+    /// wake up, they begin it again.
     ///
     /// # Errors
     /// If the database does not answer.

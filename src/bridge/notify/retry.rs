@@ -1,4 +1,4 @@
-//! Retrying deliveries by hand: what did not arrive is planned anew and sent anew, unless the
+//! Retrying deliveries by hand: what did not arrive is planned again and sent again, unless the
 //! person may have seen it already.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -33,7 +33,7 @@ pub const RETRIABLE: &[DeliveryState] = &[
 /// What a retry did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Retried {
-    /// Those that are sent anew, newest first.
+    /// Those that are sent again, newest first.
     pub taken: Vec<Taken>,
     /// How many of those wait for their `send_at`.
     pub waiting: usize,
@@ -43,7 +43,7 @@ pub struct Retried {
     pub last: Option<DeliveryId>,
 }
 
-/// A delivery that is sent anew.
+/// A delivery that is sent again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Taken {
     /// The delivery.
@@ -52,7 +52,7 @@ pub struct Taken {
     pub due_at: NaiveDateTime,
 }
 
-/// Why a delivery is not sent anew.
+/// Why a delivery is not sent again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refused {
     /// The delivery.
@@ -269,7 +269,7 @@ impl Today {
     }
 }
 
-/// The word for a message type that would have to be mended before a retry.
+/// The word for a message type that would have to be fixed before a retry.
 pub(in crate::bridge) const ROUTE_UNUSABLE: &str = "route_unusable";
 
 /// Why today's routes cannot be sent over.

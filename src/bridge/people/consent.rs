@@ -73,7 +73,7 @@ pub struct Report {
     pub answered: Answered,
 }
 
-/// Why a report was not taken down.
+/// Why a report was not recorded.
 #[derive(Debug, Error)]
 pub enum ReportError {
     /// Nobody has this openid in the mini-program, as far as is known.

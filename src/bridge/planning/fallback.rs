@@ -1,4 +1,4 @@
-//! The next route: a delivery whose route has turned out not to lead to the person is planned anew
+//! The next route: a delivery whose route has turned out not to lead to the person is planned again
 //! over the routes behind it. Never one that the person may have seen.
 
 use std::collections::{BTreeSet, HashMap};

@@ -226,7 +226,7 @@ pub fn plan<'a>(
         verdict::awaited(rows, sender, credits).map(|identity| (route, identity))
     });
     let awaiting = awaiting.next();
-    // The reason that is nearest to being mended, and the first of those.
+    // The reason that is nearest to being fixed, and the first of those.
     let nearest = passed.iter().rev().max_by_key(|passed| passed.reason);
     let (reason, detail) = match nearest {
         Some(nearest) => (nearest.reason, nearest.detail.clone()),

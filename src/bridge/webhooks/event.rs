@@ -1,4 +1,4 @@
-//! Events out: their types, who wants which, and how they are taken down.
+//! Events out: their types, who wants which, and how they are recorded.
 
 use std::collections::HashSet;
 
@@ -9,7 +9,7 @@ use crate::db::{Conn, DbError, QueryResult, text_enum};
 use crate::ids::{IdentityId, ProjectId, WebhookId};
 use crate::models::webhook::{self, Listener, NewMessage};
 
-/// Bytes of bodies that one statement takes down, if it has several.
+/// Bytes of bodies that one statement records, if it has several.
 const STATEMENT: usize = 4 << 20;
 
 text_enum! {
@@ -49,7 +49,7 @@ pub const EVERYTHING: &str = "*";
 /// The type of a test.
 pub const PING: &str = "ping";
 
-/// An event to take down.
+/// An event to record.
 #[derive(Debug)]
 pub(super) struct Event {
     pub(super) project_id: ProjectId,

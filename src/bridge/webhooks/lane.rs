@@ -198,7 +198,7 @@ fn judge(verdict: Verdict, tried: &[Tried]) -> (WebhookState, String) {
         Verdict::Failing => (
             WebhookState::Failing,
             format!(
-                "It took nothing for too long. {} Mend it and enable it again with PUT; what \
+                "It took nothing for too long. {} Fix it and enable it again with PUT; what \
                  waits is kept and sent then.",
                 last.unwrap_or_default()
             ),

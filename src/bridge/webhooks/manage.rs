@@ -75,7 +75,7 @@ impl Bridge {
             .await
     }
 
-    /// Changes an endpoint. One that is enabled anew, whoever disabled it, is sent what waits.
+    /// Changes an endpoint. One that is enabled again, whoever disabled it, is sent what waits.
     ///
     /// # Errors
     /// If there is no such endpoint, or it cannot be stored.
@@ -121,7 +121,7 @@ impl Bridge {
         Ok(changed)
     }
 
-    /// What waits for an endpoint that is enabled anew is due at once. Some at a time: a day's events may
+    /// What waits for an endpoint that is enabled again is due at once. Some at a time: a day's events may
     /// wait.
     async fn hasten_webhook(&self, id: WebhookId) -> Result<(), ManageError> {
         let now = self.clock.now();

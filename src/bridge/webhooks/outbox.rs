@@ -1,4 +1,4 @@
-//! What is taken down for endpoints, in the transaction of the effect it tells of. Each function
+//! What is recorded for endpoints, in the transaction of the effect it tells of. Each function
 //! costs one small query where nobody listens, and returns how many rows it wrote.
 
 mod deliveries;

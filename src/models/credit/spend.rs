@@ -232,7 +232,7 @@ pub fn hold(
     query.execute(conn).map(drop)
 }
 
-/// Counts anew what is left of permissions that are held.
+/// Counts again what is left of permissions that are held.
 fn recount_held(conn: &mut Conn, touched: &[Touched]) -> QueryResult<()> {
     let mut ids: Vec<CreditId> = touched.iter().map(|touched| touched.credit).collect();
     ids.sort_unstable();

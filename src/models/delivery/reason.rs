@@ -74,7 +74,7 @@ text_enum! {
     }
 }
 
-/// What has to be mended before the same can arrive.
+/// What has to be fixed before the same can arrive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AtFault {
     /// The message, as it was asked for.

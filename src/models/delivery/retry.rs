@@ -10,12 +10,12 @@ use crate::db::batch::{Batch, Kind, timestamp};
 use crate::db::prelude::*;
 use crate::ids::{AccountId, DeliveryId, IdentityId, VersionId};
 
-/// A delivery to send anew, on a way that was planned anew.
+/// A delivery to send again, on a way that was planned again.
 #[derive(Clone, Debug, Serialize)]
 pub struct Again<'a> {
     /// The delivery.
     pub id: DeliveryId,
-    /// As it was when that was decided: of two who send it anew, one does.
+    /// As it was when that was decided: of two who send it again, one does.
     pub was: DeliveryState,
     /// The same.
     pub attempts: i32,

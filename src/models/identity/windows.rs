@@ -2,7 +2,7 @@
 //! (WeChat's documentation, introduction to customer messages).
 //!
 //! There are two of them. Writing opens the long one; following, scanning a QR code, tapping certain menu entries or,
-//! in a mini-program, entering the chat opens the short one. Doing it again opens it anew, with its whole allowance.
+//! in a mini-program, entering the chat opens the short one. Doing it again opens it again, with its whole allowance.
 //! Payments open one too, of which WeChat does not tell the account's callback.
 
 mod book;
@@ -208,7 +208,7 @@ impl WindowFacts {
         })
     }
 
-    /// One message was not sent after all; moot if the window was opened anew meanwhile.
+    /// One message was not sent after all; moot if the window was opened again meanwhile.
     fn give_back(&mut self, taken: &Taken) {
         let acts = &mut self.acts;
         let (opened_time, used) = match taken.window {

@@ -1,4 +1,4 @@
-//! What is taken down for endpoints: one row for each event and endpoint.
+//! What is recorded for endpoints: one row for each event and endpoint.
 
 use chrono::NaiveDateTime;
 use serde::Serialize;

@@ -1,4 +1,4 @@
-//! Looking up what was taken down for an endpoint, and putting it back into the outbox.
+//! Looking up what was recorded for an endpoint, and putting it back into the outbox.
 
 use std::collections::HashMap;
 

@@ -28,7 +28,7 @@ pub(super) struct AccountView {
     welcome_text: Option<String>,
     /// The path of the URL to enter in WeChat's console.
     callback_path: String,
-    /// WeChat's last error that only the owner can mend.
+    /// WeChat's last error that only the owner can fix.
     problem: Option<AccountProblemView>,
     /// Its people come with other unionids than before.
     moved: Option<MovedView>,

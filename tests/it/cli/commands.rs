@@ -96,9 +96,9 @@ both_engines! {
         assert_eq!(run(&["list", "--state", "failed"]).ok(), "");
         assert_eq!(run(&["list", "--account", OA, "--since", "2026-01-01T00:00:00Z"]).ok(), "", "it took no route");
         let refused = run(&["retry", "--staff", "s1"]).ok();
-        assert!(refused.contains("0 are sent anew") && refused.contains("1  not_bound"), "{refused}");
+        assert!(refused.contains("0 are sent again") && refused.contains("1  not_bound"), "{refused}");
         put(reqwest::Method::POST, "/staff/s1/bindings", json!({"app_id": OA, "openid": population::openid(OA, 1)})).await;
-        assert!(run(&["retry", "1"]).ok().contains("1 are sent anew"));
+        assert!(run(&["retry", "1"]).ok().contains("1 are sent again"));
         assert!(run(&["list", "--state", "queued"]).ok().contains("s1"));
         for (arguments, said) in [
             (&["retry"][..], "say which"), (&["retry", "1", "--staff", "s1"], "not both"),

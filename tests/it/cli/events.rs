@@ -10,7 +10,7 @@ use super::{OA, Shop};
 use crate::support::Fixture as _;
 use crate::support::program::eventually;
 
-/// As a fault puts them aside that was mended meanwhile.
+/// As a fault puts them aside that was fixed meanwhile.
 async fn put_aside(shop: &Shop) {
     let done = shop.program.database.db().write(|conn| {
         let sql = "UPDATE events SET state = 2, problem = 'the moon is full'";

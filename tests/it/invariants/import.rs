@@ -235,7 +235,7 @@ both_engines! {
         let import = progress(&stage, &path).await;
         assert_eq!((&import["state"], &import["problem"]), (&json!("done"), &json!(null)));
         assert_eq!(counts(&import), [10, 10, 10, 0]);
-        // What only the owner can mend ends it, and says so.
+        // What only the owner can fix ends it, and says so.
         stage.world().add_fault(Fault::at(LIST, FaultKind::Errcode { errcode: 48001 })).unwrap();
         let path = start(&stage, false).await;
         stage.app.drain().await;

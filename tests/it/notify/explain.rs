@@ -234,8 +234,8 @@ both_engines! {
         assert_eq!(trouble[0]["errcode"], 40164);
         assert!(trouble[0]["since"].is_string() && trouble[1]["until"].is_string(), "{trouble:?}");
         let steps = steps(&story);
-        assert!(steps[0].starts_with(&format!("Mend account {OA}")) && steps[0].contains("40164"), "{steps:?}");
-        assert!(steps[1].starts_with(&format!("When account {OA} is mended, let it send at once: queqiao accounts resume {OA}")), "{steps:?}");
+        assert!(steps[0].starts_with(&format!("Fix account {OA}")) && steps[0].contains("40164"), "{steps:?}");
+        assert!(steps[1].starts_with(&format!("When account {OA} is fixed, let it send at once: queqiao accounts resume {OA}")), "{steps:?}");
         assert!(steps[2].starts_with("Wait: delivery 1 (ping) is tried again by itself at"), "{steps:?}");
         assert_eq!(story["accounts"][0]["template"]["would_send"], true, "the person could be reached");
     }

@@ -94,7 +94,7 @@ both_engines! {
         assert_eq!(delivery["state"], "delivered", "{delivery}");
         assert_eq!(verdicts(&delivery), [("mp_subscribe", "refused_by_person"), ("template", "taken")]);
         assert_eq!((ways.left("s1").await, ways.seen(1)), (0, 1));
-        // The ability of the account is banned: nothing that the person can mend, and no permission used.
+        // The ability of the account is banned: nothing that the person can fix, and no permission used.
         ways.stage.pass(60, 60).await;
         ways.allow(MP, 1).await;
         ways.refuse(MP_SEND, 43107);
@@ -136,7 +136,7 @@ both_engines! {
         assert_eq!((&delivery["state"], &delivery["reason"]), (&json!("failed"), &json!("no_credit")));
         assert_eq!(verdicts(&delivery), [("template", "blocked"), ("mp_subscribe", "no_credit")]);
         assert_eq!(ways.seen(1), 0);
-        // By hand it is planned anew, from the first route.
+        // By hand it is planned again, from the first route.
         let retry = format!("/deliveries/{}/retry", delivery["id"]);
         ways.stage.app.post(&ways.stage.key, &retry, json!({})).await.ok(202);
         ways.stage.app.drain().await;

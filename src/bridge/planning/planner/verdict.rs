@@ -8,7 +8,7 @@ use crate::models::identity::windows::Closed;
 use crate::models::identity::{FollowState, ProfileState};
 use crate::models::staff::ReachRow;
 
-/// Why a staff member cannot be reached. In the order in which they are nearer to being mended.
+/// Why a staff member cannot be reached. In the order in which they are nearer to being fixed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Unreachable {
     /// There is no such staff member in the project.
@@ -180,7 +180,7 @@ fn no_credit<'r>(
     )
 }
 
-/// Why no customer message may be sent; of several identities, the reason nearest to being mended.
+/// Why no customer message may be sent; of several identities, the reason nearest to being fixed.
 fn closed<'r>(
     there: impl Iterator<Item = &'r &'r ReachRow>,
     sender: &Sender,

@@ -132,7 +132,7 @@ fn story() -> Explanation {
         name: Some("王芳\u{1b}[31m\u{202e}\r\nroot".to_owned()),
         tags: vec!["night".to_owned(), "warehouse".to_owned()],
         now: at(60),
-        next_steps: vec!["Mend it.".to_owned(), "Ask them.".to_owned()],
+        next_steps: vec!["Fix it.".to_owned(), "Ask them.".to_owned()],
         bindings: vec![BindingStory {
             id: BindingId(4),
             app_id: Some("wx0123456789abcdef".to_owned()),

@@ -27,7 +27,7 @@ pub struct Opening {
     pub acted_time: i64,
 }
 
-/// Opens windows. Only something newer than what is known opens one anew, so events may come in any order and any
+/// Opens windows. Only something newer than what is known opens one again, so events may come in any order and any
 /// number. Identities must differ. A transaction that calls [`crate::models::identity::sight`] on them first cannot deadlock.
 pub fn open(conn: &mut Conn, openings: &[Opening]) -> QueryResult<usize> {
     const OPEN: Batch = Batch {

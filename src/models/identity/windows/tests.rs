@@ -139,7 +139,10 @@ fn a_message_given_back_may_be_sent_again_in_its_own_window_only() {
     later.acts.acted_time = 1002;
     let unchanged = later;
     later.give_back(&taken);
-    assert_eq!(later, unchanged, "a window opened anew knows nothing of it");
+    assert_eq!(
+        later, unchanged,
+        "a window opened again knows nothing of it"
+    );
 }
 
 proptest! {

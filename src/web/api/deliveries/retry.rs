@@ -46,7 +46,7 @@ pub(in crate::web::api) struct Many {
     cursor: Option<String>,
 }
 
-/// One delivery that is sent anew.
+/// One delivery that is sent again.
 #[derive(Debug, Serialize)]
 pub(in crate::web::api) struct Queued {
     id: DeliveryId,
@@ -58,7 +58,7 @@ pub(in crate::web::api) struct Queued {
 /// What became of a retry in bulk.
 #[derive(Debug, Serialize)]
 pub(in crate::web::api) struct Answer {
-    /// How many are sent anew.
+    /// How many are sent again.
     taken: usize,
     /// How many of those wait for their `send_at`.
     waiting: usize,

@@ -18,8 +18,8 @@ both_engines! {
         for (person, (errcode, reason, words)) in (1..).zip([
             (43004, "not_following", vec!["Ask them to follow account", OA]),
             (43019, "blocked", vec!["failed with 43019"]),
-            (47003, "refused_content", vec!["Mend the message of delivery", "47003", "ask for another notification"]),
-            (40037, "template_unknown", vec!["Mend message type ping (PUT /message-types/ping)", "40037"]),
+            (47003, "refused_content", vec!["Fix the message of delivery", "47003", "ask for another notification"]),
+            (40037, "template_unknown", vec!["Fix message type ping (PUT /message-types/ping)", "40037"]),
         ]) {
             let staff = format!("s{person}");
             ways.member(&staff, person).await;
@@ -42,7 +42,7 @@ both_engines! {
             says(&story, &words);
             let retry = format!("/deliveries/{}/retry", last["id"]);
             let is_retried = steps(&story).iter().any(|step| step.contains(&retry));
-            let of_the_message = steps(&story).iter().any(|step| step.starts_with("Mend the message"));
+            let of_the_message = steps(&story).iter().any(|step| step.starts_with("Fix the message"));
             assert_ne!(is_retried, of_the_message, "{:#}", story["next_steps"]);
         }
     }
