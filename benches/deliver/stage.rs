@@ -283,7 +283,7 @@ fn prepare(runtime: &Runtime, db: &Db, staff: u32) {
                     now,
                 })
                 .collect();
-            identity::sight(conn, &rows)?;
+            identity::record_sightings(conn, &rows)?;
             bind(conn, &chunk, now)
         }));
         stored.expect("staff");

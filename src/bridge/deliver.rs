@@ -382,7 +382,7 @@ impl Bridge {
         });
         let (heads, pauses, noted) = found.await?;
         if !noted.is_empty() {
-            for (account, words) in self.lanes.hastening().left(noted, now) {
+            for (account, words) in self.lanes.resumptions().left(noted, now) {
                 self.resume_waiting(account, words);
             }
         }

@@ -44,7 +44,7 @@ pub use retry::{MAX_RETRIED, RETRIABLE, Refused, Retried, Taken};
 pub use times::MAX_AHEAD_DAYS;
 
 use deduplicator::Deduplicator;
-use enqueue::{enqueue, sight};
+use enqueue::{enqueue, record_unseen};
 use recipients::Gone;
 use replay::{replay, verdicts};
 use request::ValidRequest;
@@ -308,7 +308,7 @@ fn accept(
     if !request.brought.is_empty() {
         // Whoever locks people and their permissions locks the people first.
         recipients::in_chunks(conn, project, &request.recipients, limits, |conn, whom| {
-            sight(conn, &notification, &usable, whom).map_err(NotifyError::from)
+            record_unseen(conn, &notification, &usable, whom).map_err(NotifyError::from)
         })?;
         answers::record(conn, request, &usable.accounts, now)?;
     }

@@ -176,7 +176,7 @@ fn apply(
         project::lock(conn, id)?;
     }
     let news = Pushes::before(conn, &effects.sightings)?;
-    identity::sight(conn, &effects.sightings)?;
+    identity::record_sightings(conn, &effects.sightings)?;
     identity::confirm(conn, &effects.of_mini_programs())?;
     let receipts = receipt::insert_many(conn, &effects.receipts)?;
     let found = identity::ids_of(conn, &effects.spots())?;

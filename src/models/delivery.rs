@@ -32,11 +32,11 @@ use crate::db::prelude::*;
 use crate::db::{Conn, schema::deliveries, text_enum};
 use crate::ids::{AccountId, DeliveryId, IdentityId, NotificationId, ProjectId, VersionId};
 
-pub use ahead::{forget_pauses, hasten_all, is_ahead, shorten_leases};
+pub use ahead::{forget_pauses, is_ahead, make_all_due, shorten_leases};
 pub use begin::{Begin, begin};
 pub use cancel::{accounts_of, cancel};
 pub use claim::{
-    Claim, Claimed, Due, Ended, Head, NO_ACCOUNT, Postponed, are_ours, claim_due, hasten, heads,
+    Claim, Claimed, Due, Ended, Head, NO_ACCOUNT, Postponed, are_ours, claim_due, heads, make_due,
     release, resume_asked, rouse,
 };
 pub use consent::{WAITING_FOR_CONSENT, consented};
@@ -50,7 +50,7 @@ pub use queue::{COUNTED, QueueState, queue_lengths};
 pub use reason::{AtFault, Reason};
 pub use replan::{Parted, Replanned, part, replan};
 pub use reroute::{RerouteCandidate, RoutesExhausted, end, halted};
-pub use retry::{Again, StillUnreachable, explain_again, requeue};
+pub use retry::{RetryRow, StillUnreachable, explain_again, requeue};
 pub use search::{Filter, latest_of_staff, search};
 pub use told::{Told, keep_told};
 pub use withdrawn::{Going, Withdrawn, withdrawn};

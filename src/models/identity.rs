@@ -19,11 +19,13 @@ use crate::ids::{AccountId, IdentityId, ProjectId};
 
 pub use adopt::{Adopted, Claim, adopt, by_openids, claim, confirm, take_back};
 pub use details::{Details, details_of};
-pub use follow::{Found, Sighting, Spot, Thought, ids_of, sight, thought_to_follow, unionids_of};
+pub use follow::{
+    Found, Sighting, Spot, Thought, ids_of, record_sightings, thought_to_follow, unionids_of,
+};
 pub use hold::{hold, hold_to_remove};
 pub use profile::{
     Claimed, Delay, DueAccount, Fetched, Login, apply, ask_about, ask_unbound, claim_due, delay,
-    due_accounts, fetched_at, hasten_all, learn, log_in,
+    due_accounts, fetched_at, learn, log_in, make_all_due,
 };
 pub use roster::{Listed, Turn, list_followers, mark_gone, plan, silent, unlinked, unlisted};
 

@@ -193,7 +193,7 @@ pub fn claim_due(
 }
 
 /// Makes the running imports due: the clock went back, and leases would last as much longer.
-pub fn hasten_all(conn: &mut Conn, now: NaiveDateTime) -> QueryResult<usize> {
+pub fn make_all_due(conn: &mut Conn, now: NaiveDateTime) -> QueryResult<usize> {
     let running = imports::table.filter(imports::state.eq(ImportState::Running));
     diesel::update(running.filter(imports::due_at.gt(now)))
         .set(imports::due_at.eq(now))

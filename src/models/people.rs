@@ -97,7 +97,7 @@ pub fn page(
 ) -> QueryResult<PeoplePage> {
     if filter.unionid.is_some() || filter.openid.is_some() || filter.staff_id.is_some() {
         let found = of_few(conn, project, filter, limit)?;
-        let next = onward(conn, filter, found.next, now)?;
+        let next = next_page(conn, filter, found.next, now)?;
         return Ok(PeoplePage {
             found: found.found,
             next,
@@ -108,7 +108,7 @@ pub fn page(
         true => of_project(conn, project, filter, limit)?,
         false => of_accounts(conn, project, filter, limit)?,
     };
-    let next = onward(conn, filter, ids.next, now)?;
+    let next = next_page(conn, filter, ids.next, now)?;
     let rows = identities::table
         .filter(identities::id.eq_any(&ids.found))
         .select(Identity::as_select())
@@ -118,7 +118,7 @@ pub fn page(
 }
 
 /// Where the walk goes on below an identity.
-fn onward(
+fn next_page(
     conn: &mut Conn,
     filter: &PeopleFilter,
     next: Option<i64>,

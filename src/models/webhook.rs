@@ -21,9 +21,9 @@ pub use facts::{
     identities_of_people, known, standings,
 };
 pub use message::{MessageState, NewMessage, has_older, insert_many, prune};
-pub use search::{Filter, Message, Range, begin, hasten, page, replay, retry, window};
+pub use search::{Filter, Message, Range, begin, make_due, page, replay, retry, window};
 pub use turn::{
-    Done, Lane, Leased, Turn, claim, due, finish, forget_rests, hasten_all, is_in_turn,
+    Done, Lane, Leased, Turn, claim, due, finish, forget_rests, is_in_turn, make_all_due,
 };
 
 text_enum! {
@@ -329,7 +329,7 @@ pub fn turn_off(conn: &mut Conn, id: WebhookId, now: NaiveDateTime) -> QueryResu
         .map(drop)
 }
 
-/// Enables an endpoint as if it had never failed. What waits for it is due when [`hasten`] says so.
+/// Enables an endpoint as if it had never failed. What waits for it is due when [`make_due`] says so.
 pub fn enable(conn: &mut Conn, id: WebhookId, now: NaiveDateTime) -> QueryResult<()> {
     diesel::update(webhooks::table.find(id))
         .set((

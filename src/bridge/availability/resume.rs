@@ -38,7 +38,7 @@ impl Bridge {
             return Ok(None);
         };
         let words = PauseReason::ALL.iter().copied();
-        let hastened = self.hasten(id, words.collect()).await?;
+        let hastened = self.make_due(id, words.collect()).await?;
         self.wake_delivery();
         Ok(Some(Resumed { lifted, hastened }))
     }
@@ -51,7 +51,7 @@ impl Bridge {
         lifted: usize,
     ) -> Result<Resumed, DbError> {
         let words = HashSet::from([PauseReason::AccountProblem]);
-        let hastened = self.hasten(account, words).await?;
+        let hastened = self.make_due(account, words).await?;
         Ok(Resumed { lifted, hastened })
     }
 
@@ -66,15 +66,15 @@ impl Bridge {
     /// sends holds leases and turns meanwhile. See [`Bridge::hastened`]. What fails, or is not done when
     /// the process ends, is noted, and done later.
     pub(crate) fn resume_waiting(&self, account: AccountId, words: HashSet<PauseReason>) {
-        let Some(mut turn) = self.lanes.hastening().begin(account, words) else {
+        let Some(mut turn) = self.lanes.resumptions().begin(account, words) else {
             return;
         };
         let bridge = self.clone();
         tokio::spawn(async move {
             while let Some(words) = turn.go_on() {
-                if let Err(error) = bridge.hasten(account, words).await {
+                if let Err(error) = bridge.make_due(account, words).await {
                     tracing::warn!(%error, "what waited for a pause that is over waits a little longer");
-                    bridge.lanes.hastening().failed(bridge.clock.now());
+                    bridge.lanes.resumptions().failed(bridge.clock.now());
                 }
                 bridge.wake_delivery();
             }
@@ -83,12 +83,12 @@ impl Bridge {
 
     /// Completes when this process makes nothing due any more that waited for a pause.
     pub async fn hastened(&self) {
-        self.lanes.hastening().settled().await;
+        self.lanes.resumptions().settled().await;
     }
 
     /// Makes due what waits for these reasons, as far as they are noted. After the pause is lifted, and not
     /// with it: there may be any number.
-    async fn hasten(
+    async fn make_due(
         &self,
         account: AccountId,
         words: HashSet<PauseReason>,
@@ -114,7 +114,7 @@ fn round(
         return Ok(0);
     }
     let reasons: Vec<&'static str> = noted.iter().map(|one| one.reason.as_str()).collect();
-    let count = delivery::hasten(conn, account, &reasons, now, ROUND)?;
+    let count = delivery::make_due(conn, account, &reasons, now, ROUND)?;
     if i64::try_from(count).is_ok_and(|count| count < ROUND) {
         resumption::done(conn, &noted)?;
     }

@@ -21,14 +21,14 @@ type Words = HashSet<PauseReason>;
 
 /// The tasks of this process: one for each account, so that none does the work of another one.
 #[derive(Debug, Default)]
-pub(crate) struct Hastening {
+pub(crate) struct Resumptions {
     /// What is asked for and not begun yet.
     asked: Mutex<HashMap<AccountId, Words>>,
     over: Notify,
     failed_at: Mutex<Option<NaiveDateTime>>,
 }
 
-impl Hastening {
+impl Resumptions {
     /// Begins with these, if there are any. None where another task goes on with them.
     pub(crate) fn begin(self: &Arc<Self>, account: AccountId, words: Words) -> Option<Turn> {
         if words.is_empty() {
@@ -42,7 +42,7 @@ impl Hastening {
             Entry::Vacant(free) => drop(free.insert(words)),
         }
         Some(Turn {
-            hastening: Arc::clone(self),
+            resumptions: Arc::clone(self),
             account,
             is_over: false,
         })
@@ -101,7 +101,7 @@ impl Hastening {
 /// An account's task; over when dropped, however it ends.
 #[derive(Debug)]
 pub(crate) struct Turn {
-    hastening: Arc<Hastening>,
+    resumptions: Arc<Resumptions>,
     account: AccountId,
     is_over: bool,
 }
@@ -109,7 +109,7 @@ pub(crate) struct Turn {
 impl Turn {
     /// What to go on with; none ends it.
     pub(crate) fn go_on(&mut self) -> Option<Words> {
-        let mut asked = self.hastening.asked();
+        let mut asked = self.resumptions.asked();
         let words = std::mem::take(asked.get_mut(&self.account)?);
         if words.is_empty() {
             // Under the same lock: what is asked for from now on begins again.
@@ -124,8 +124,8 @@ impl Turn {
 impl Drop for Turn {
     fn drop(&mut self) {
         if !self.is_over {
-            self.hastening.asked().remove(&self.account);
+            self.resumptions.asked().remove(&self.account);
         }
-        self.hastening.over.notify_waiters();
+        self.resumptions.over.notify_waiters();
     }
 }

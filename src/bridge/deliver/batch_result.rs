@@ -205,7 +205,7 @@ impl BatchResult {
                 self.postponed.push(Postponed::new(due, claimed_at, due_at));
             }
             AttemptResult::GivenUp { pause } => {
-                self.outcomes.push(given_up(pause, due, claimed_at))
+                self.outcomes.push(given_up(pause, due, claimed_at));
             }
             AttemptResult::Tried { .. } | AttemptResult::Halfway { .. } => {}
         }

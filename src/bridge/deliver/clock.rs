@@ -39,8 +39,8 @@ impl Bridge {
         // As many as there are accounts, endpoints and walks.
         let few = self.db.write(move |conn| -> Result<_, DeliverError> {
             delivery::forget_pauses(conn, now + AHEAD)?;
-            import::hasten_all(conn, now)?;
-            template_sync::hasten_all(conn, now)?;
+            import::make_all_due(conn, now)?;
+            template_sync::make_all_due(conn, now)?;
             webhook::forget_rests(conn, now, turn)?;
             Ok(())
         });
@@ -51,23 +51,23 @@ impl Bridge {
             .await?
             + self
                 .db
-                .in_rounds(move |conn| delivery::hasten_all(conn, now, ROUND))
+                .in_rounds(move |conn| delivery::make_all_due(conn, now, ROUND))
                 .await?
             + self
                 .db
-                .in_rounds(move |conn| webhook::hasten_all(conn, now, ROUND))
+                .in_rounds(move |conn| webhook::make_all_due(conn, now, ROUND))
                 .await?
             + self
                 .db
-                .in_rounds(move |conn| identity::hasten_all(conn, now, ROUND))
+                .in_rounds(move |conn| identity::make_all_due(conn, now, ROUND))
                 .await?
             + self
                 .db
-                .in_rounds(move |conn| receipt::hasten_all(conn, now, ROUND))
+                .in_rounds(move |conn| receipt::make_all_due(conn, now, ROUND))
                 .await?
             + self
                 .db
-                .in_rounds(move |conn| erasure::hasten_all(conn, now, ROUND))
+                .in_rounds(move |conn| erasure::make_all_due(conn, now, ROUND))
                 .await?;
         tracing::warn!(
             rows = hastened,

@@ -8,7 +8,7 @@ use chrono::{NaiveDateTime, TimeDelta};
 
 use super::slots::{Order, Seat, Sizes, Slots};
 use crate::bridge::availability::rate::{Rate, Rests};
-use crate::bridge::availability::resumptions::Hastening;
+use crate::bridge::availability::resumptions::Resumptions;
 use crate::config::Deliver;
 use crate::ids::AccountId;
 use crate::models::account::pause::{ALL_CALLS, AccountPause, PauseKind, PauseReason};
@@ -36,7 +36,7 @@ const SHUT: &str = "The secrets of the account do not open: they were sealed und
 pub struct Lanes {
     state: Mutex<State>,
     batch_rows: i64,
-    hastening: Arc<Hastening>,
+    resumptions: Arc<Resumptions>,
 }
 
 #[derive(Debug)]
@@ -175,13 +175,13 @@ impl Lanes {
                 seen_at: None,
             }),
             batch_rows: settings.batch_rows,
-            hastening: Arc::default(),
+            resumptions: Arc::default(),
         }
     }
 
     /// What is being made due beside the steps.
-    pub(in crate::bridge) fn hastening(&self) -> &Arc<Hastening> {
-        &self.hastening
+    pub(in crate::bridge) fn resumptions(&self) -> &Arc<Resumptions> {
+        &self.resumptions
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -9,7 +9,7 @@ use chrono::{NaiveDateTime, TimeDelta};
 use super::batch_result::lost;
 use crate::bridge::Bridge;
 use crate::bridge::planning::await_consent::Waiting;
-use crate::bridge::planning::decide::{Addressee, Asked, Decision, Reach, decide};
+use crate::bridge::planning::decide::{Asked, Decision, Reach, RecipientKey, decide};
 use crate::bridge::planning::planner::{Considered, Sender};
 use crate::bridge::planning::prepared::{CachedNotification, Editions};
 use crate::bridge::planning::senders::{known_accounts, senders};
@@ -131,7 +131,7 @@ fn in_project(
     (wait, now): (TimeDelta, NaiveDateTime),
     parted: &mut Vec<Parted>,
 ) -> QueryResult<usize> {
-    let people: BTreeSet<Addressee<'_>> = rows.iter().map(|(due, _)| whom(due)).collect();
+    let people: BTreeSet<RecipientKey<'_>> = rows.iter().map(|(due, _)| whom(due)).collect();
     let reach = Reach::of(conn, project, people)?;
     let known = reach.known();
     let accounts = known_accounts(conn, project)?;
@@ -191,8 +191,8 @@ fn in_project(
     delivery::replan(conn, &again)
 }
 
-fn whom(due: &Due) -> Addressee<'_> {
-    Addressee::of(due.staff_id.as_deref(), due.recipient.as_deref())
+fn whom(due: &Due) -> RecipientKey<'_> {
+    RecipientKey::of(due.staff_id.as_deref(), due.recipient.as_deref())
 }
 
 /// Why there is nobody to send it to, in the words of somebody for whom it was planned once.

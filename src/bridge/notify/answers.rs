@@ -7,7 +7,7 @@ use chrono::NaiveDateTime;
 
 use super::request::{Brought, ValidRequest};
 use super::{NotifyError, Recipients};
-use crate::bridge::people::bind::Whom;
+use crate::bridge::people::bind::PersonRef;
 use crate::bridge::people::consent::Answered;
 use crate::bridge::planning::senders::KnownAccounts;
 use crate::bridge::routes::FieldError;
@@ -79,8 +79,8 @@ fn app_id_of(request: &ValidRequest, at: usize) -> Option<&str> {
         return None;
     };
     match people.get(at)? {
-        Whom::Code { app_id, .. } | Whom::Openid { app_id, .. } => Some(app_id),
-        Whom::Unionid(_) => None,
+        PersonRef::Code { app_id, .. } | PersonRef::Openid { app_id, .. } => Some(app_id),
+        PersonRef::Unionid(_) => None,
     }
 }
 
@@ -88,7 +88,7 @@ fn spot<'a>(request: &'a ValidRequest, at: usize, accounts: &KnownAccounts) -> O
     let Recipients::People { people } = &request.recipients else {
         return None;
     };
-    let Whom::Openid { app_id, openid } = people.get(at)? else {
+    let PersonRef::Openid { app_id, openid } = people.get(at)? else {
         return None;
     };
     let (account_id, _) = accounts.get(app_id)?;

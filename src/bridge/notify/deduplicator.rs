@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use crate::bridge::people::bind::sighting;
-use crate::bridge::planning::decide::{Addressee, Known, Reach, rows_of};
+use crate::bridge::planning::decide::{Known, Reach, RecipientKey, rows_of};
 use crate::bridge::planning::senders::KnownAccounts;
 use crate::db::{Conn, QueryResult};
 use crate::ids::{AccountId, IdentityId};
@@ -22,8 +22,8 @@ pub(super) struct Deduplicator {
 
 impl Deduplicator {
     /// Whether this is somebody else than all before. Staff are told apart by their ids.
-    pub(super) fn is_new<'a>(&mut self, whom: Addressee<'a>, known: &Known<'a>) -> bool {
-        if let Addressee::Staff(_) = whom {
+    pub(super) fn is_new<'a>(&mut self, whom: RecipientKey<'a>, known: &Known<'a>) -> bool {
+        if let RecipientKey::Staff(_) = whom {
             return true;
         }
         let rows = rows_of(known, whom);
@@ -37,11 +37,11 @@ impl Deduplicator {
 
     /// Stores the openids of official accounts that have not been seen, as a binding does: their
     /// profiles will tell whether they are any. Only a login can say that of a mini-program's.
-    pub(super) fn sight(
+    pub(super) fn record_unseen(
         conn: &mut Conn,
         notification: &Notification,
         accounts: &KnownAccounts,
-        whom: &[Addressee<'_>],
+        whom: &[RecipientKey<'_>],
         reach: &mut Reach,
     ) -> QueryResult<()> {
         let (project, now) = (notification.project_id, notification.created_at);
@@ -54,17 +54,17 @@ impl Deduplicator {
             .map(|one| sighting(project, one.account, one.openid.clone(), now));
         let mut sightings: Vec<Sighting> = sightings.collect();
         sightings.sort_by(|a, b| (a.account_id, &a.openid).cmp(&(b.account_id, &b.openid)));
-        identity::sight(conn, &sightings)?;
+        identity::record_sightings(conn, &sightings)?;
         let whom = unseen.iter().map(|one| one.whom);
         reach.add(Reach::of(conn, project, whom)?);
         Ok(())
     }
 
-    /// What [`sight`](Self::sight) would lead to, without storing anything.
+    /// What [`record_unseen`](Self::record_unseen) would lead to, without storing anything.
     pub(super) fn imagine(
         &mut self,
         accounts: &KnownAccounts,
-        whom: &[Addressee<'_>],
+        whom: &[RecipientKey<'_>],
         reach: &mut Reach,
     ) {
         let mut rows = Vec::new();
@@ -114,12 +114,16 @@ fn nobody() -> ReachRow {
 
 /// An openid of an official account that has not been seen.
 struct Unseen<'a> {
-    whom: Addressee<'a>,
+    whom: RecipientKey<'a>,
     account: AccountId,
     openid: String,
 }
 
-fn unseen<'a>(accounts: &KnownAccounts, whom: &[Addressee<'a>], reach: &Reach) -> Vec<Unseen<'a>> {
+fn unseen<'a>(
+    accounts: &KnownAccounts,
+    whom: &[RecipientKey<'a>],
+    reach: &Reach,
+) -> Vec<Unseen<'a>> {
     let known = reach.known();
     let unseen = whom.iter().filter_map(|whom| {
         let recipient = whom.recipient().filter(|_| !known.contains_key(whom))?;

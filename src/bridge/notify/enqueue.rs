@@ -7,20 +7,20 @@ use chrono::{NaiveDateTime, TimeDelta};
 use super::ResolvedRequest;
 use super::deduplicator::Deduplicator;
 use crate::bridge::planning::await_consent::Waiting;
-use crate::bridge::planning::decide::{Addressee, Asked, Decision, Known, Reach, decide};
+use crate::bridge::planning::decide::{Asked, Decision, Known, Reach, RecipientKey, decide};
 use crate::db::{Conn, QueryResult};
 use crate::models::delivery::{self, DeliveryState, NewDelivery};
 use crate::models::notification::Notification;
 
 /// Stores those of some recipients who were never seen before.
-pub(super) fn sight(
+pub(super) fn record_unseen(
     conn: &mut Conn,
     notification: &Notification,
     usable: &ResolvedRequest,
-    whom: &[Addressee<'_>],
+    whom: &[RecipientKey<'_>],
 ) -> QueryResult<()> {
     let mut reach = Reach::of(conn, notification.project_id, whom.iter().copied())?;
-    Deduplicator::sight(conn, notification, &usable.accounts, whom, &mut reach)
+    Deduplicator::record_unseen(conn, notification, &usable.accounts, whom, &mut reach)
 }
 
 /// Decides for some recipients, and stores their deliveries.
@@ -29,10 +29,10 @@ pub(super) fn enqueue(
     notification: &Notification,
     usable: &ResolvedRequest,
     met: &mut Deduplicator,
-    whom: &[Addressee<'_>],
+    whom: &[RecipientKey<'_>],
 ) -> QueryResult<()> {
     let mut reach = Reach::of(conn, notification.project_id, whom.iter().copied())?;
-    Deduplicator::sight(conn, notification, &usable.accounts, whom, &mut reach)?;
+    Deduplicator::record_unseen(conn, notification, &usable.accounts, whom, &mut reach)?;
     let known = reach.known();
     let at = notification.created_at;
     let decided = decided(conn, usable, (met, at), whom, &known)?;
@@ -48,7 +48,7 @@ pub(super) fn decided<'a>(
     conn: &mut Conn,
     usable: &'a ResolvedRequest,
     (met, now): (&mut Deduplicator, NaiveDateTime),
-    whom: &[Addressee<'a>],
+    whom: &[RecipientKey<'a>],
     known: &Known<'a>,
 ) -> QueryResult<Vec<Decision<'a>>> {
     let asked: Vec<Asked<'a>> = whom

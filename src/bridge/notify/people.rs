@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 use super::{NotifyError, Recipients};
 use crate::bridge::Bridge;
 use crate::bridge::limits::{check_id, check_text};
-use crate::bridge::people::bind::Whom;
+use crate::bridge::people::bind::PersonRef;
 use crate::bridge::people::login::LoginError;
 use crate::bridge::planning::senders::KnownAccounts;
 use crate::bridge::routes::FieldError;
@@ -21,25 +21,25 @@ pub const MAX_CODES: usize = 20;
 const MAX_CODE: usize = 256;
 
 /// Checks what can be checked without a look at what is stored.
-pub(super) fn check(people: &[Whom]) -> Result<(), FieldError> {
+pub(super) fn check(people: &[PersonRef]) -> Result<(), FieldError> {
     let mut codes = 0;
     for (at, whom) in people.iter().enumerate() {
         let text = |name: &str, text: &str, most: usize| {
             check_text(&format_args!("people[{at}].{name}"), text, most)
         };
         match whom {
-            Whom::Unionid(unionid) => {
+            PersonRef::Unionid(unionid) => {
                 check_id(
                     &format_args!("people[{at}].unionid"),
                     TextId::Unionid,
                     unionid,
                 )?;
             }
-            Whom::Openid { app_id, openid } => {
+            PersonRef::Openid { app_id, openid } => {
                 text("app_id", app_id, TEXT_ID_MAX)?;
                 check_id(&format_args!("people[{at}].openid"), TextId::Openid, openid)?;
             }
-            Whom::Code { app_id, code } => {
+            PersonRef::Code { app_id, code } => {
                 text("app_id", app_id, TEXT_ID_MAX)?;
                 text("code", code, MAX_CODE)?;
                 codes += 1;
@@ -66,10 +66,10 @@ pub(super) fn check_accounts(
     };
     for (at, whom) in people.iter().enumerate() {
         let app_id = match whom {
-            Whom::Unionid(_) => continue,
-            Whom::Openid { app_id, .. } | Whom::Code { app_id, .. } => app_id,
+            PersonRef::Unionid(_) => continue,
+            PersonRef::Openid { app_id, .. } | PersonRef::Code { app_id, .. } => app_id,
         };
-        let is_code = matches!(whom, Whom::Code { .. });
+        let is_code = matches!(whom, PersonRef::Code { .. });
         let source = match accounts.get(app_id) {
             None => LoginError::UnknownAccount,
             Some((_, kind)) if is_code && *kind != AccountKind::MiniProgram => {
@@ -83,19 +83,19 @@ pub(super) fn check_accounts(
 }
 
 pub(super) fn has_codes(recipients: &Recipients) -> bool {
-    let is_code = |whom: &Whom| matches!(whom, Whom::Code { .. });
+    let is_code = |whom: &PersonRef| matches!(whom, PersonRef::Code { .. });
     matches!(recipients, Recipients::People { people } if people.iter().any(is_code))
 }
 
 /// Each person once, where they stand first, as deliveries name them.
-pub(super) fn distinct(people: &[Whom]) -> Result<Vec<String>, FieldError> {
+pub(super) fn distinct(people: &[PersonRef]) -> Result<Vec<String>, FieldError> {
     let mut seen = HashSet::with_capacity(people.len());
     let mut distinct = Vec::with_capacity(people.len());
     for (at, whom) in people.iter().enumerate() {
         let person = match whom.clone() {
-            Whom::Unionid(unionid) => Person::Unionid { unionid },
-            Whom::Openid { app_id, openid } => Person::Openid { app_id, openid },
-            Whom::Code { .. } => {
+            PersonRef::Unionid(unionid) => Person::Unionid { unionid },
+            PersonRef::Openid { app_id, openid } => Person::Openid { app_id, openid },
+            PersonRef::Code { .. } => {
                 let field = format!("people[{at}].code");
                 let problem = "cannot be tried without using it up: log the person in first \
                                (POST /miniprogram/{app_id}/sessions), and give the openid";
@@ -123,7 +123,7 @@ impl Bridge {
         };
         let mut known: HashMap<(String, String), String> = HashMap::new();
         for (at, whom) in people.iter_mut().enumerate() {
-            let Whom::Code { app_id, code } = whom else {
+            let PersonRef::Code { app_id, code } = whom else {
                 continue;
             };
             let (app_id, code) = (std::mem::take(app_id), std::mem::take(code));
@@ -135,7 +135,7 @@ impl Bridge {
                     new.insert(identity.openid).clone()
                 }
             };
-            *whom = Whom::Openid { app_id, openid };
+            *whom = PersonRef::Openid { app_id, openid };
         }
         Ok(())
     }
@@ -145,19 +145,19 @@ impl Bridge {
 mod tests {
     use super::*;
 
-    fn unionid(unionid: &str) -> Whom {
-        Whom::Unionid(unionid.to_owned())
+    fn unionid(unionid: &str) -> PersonRef {
+        PersonRef::Unionid(unionid.to_owned())
     }
 
-    fn openid(app_id: &str, openid: &str) -> Whom {
-        Whom::Openid {
+    fn openid(app_id: &str, openid: &str) -> PersonRef {
+        PersonRef::Openid {
             app_id: app_id.to_owned(),
             openid: openid.to_owned(),
         }
     }
 
-    fn code(code: &str) -> Whom {
-        Whom::Code {
+    fn code(code: &str) -> PersonRef {
+        PersonRef::Code {
             app_id: "wx1".to_owned(),
             code: code.to_owned(),
         }
@@ -212,12 +212,14 @@ mod tests {
                 (AccountId(2), AccountKind::OfficialAccount),
             ),
         ]);
-        let refused =
-            |people: Vec<Whom>| match check_accounts(&Recipients::People { people }, &accounts) {
-                Ok(()) => None,
-                Err(NotifyError::Login { at, source }) => Some((at, source.to_string())),
-                Err(error) => panic!("{error}"),
-            };
+        let refused = |people: Vec<PersonRef>| match check_accounts(
+            &Recipients::People { people },
+            &accounts,
+        ) {
+            Ok(()) => None,
+            Err(NotifyError::Login { at, source }) => Some((at, source.to_string())),
+            Err(error) => panic!("{error}"),
+        };
         assert_eq!(
             refused(vec![unionid("a"), openid("wx2", "o"), code("c")]),
             None
@@ -227,7 +229,7 @@ mod tests {
             unknown.unwrap(),
             (1, LoginError::UnknownAccount.to_string())
         );
-        let wrong = Whom::Code {
+        let wrong = PersonRef::Code {
             app_id: "wx2".to_owned(),
             code: "c".to_owned(),
         };

@@ -14,7 +14,7 @@ use super::{CHUNK, NotifyError, NotifyRequest, ResolvedRequest, answers, recipie
 use crate::bridge::Bridge;
 use crate::bridge::availability::account_problems::Stops;
 use crate::bridge::planning::await_consent::Waiting;
-use crate::bridge::planning::decide::{Addressee, Decision, Reach};
+use crate::bridge::planning::decide::{Decision, Reach, RecipientKey};
 use crate::bridge::planning::planner::Sender;
 use crate::bridge::planning::prepared::Prepared;
 use crate::bridge::planning::route_views::{RouteView, SWITCHED_OFF};
@@ -146,7 +146,7 @@ fn forecasts(
     project: ProjectId,
     usable: &ResolvedRequest,
     (met, times, now): (&mut Deduplicator, Times, NaiveDateTime),
-    whom: &[Addressee<'_>],
+    whom: &[RecipientKey<'_>],
 ) -> QueryResult<Vec<Forecast>> {
     let mut reach = Reach::of(conn, project, whom.iter().copied())?;
     met.imagine(&usable.accounts, whom, &mut reach);

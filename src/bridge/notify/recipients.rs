@@ -6,8 +6,8 @@ use serde::Serialize;
 
 use super::people;
 use crate::bridge::limits::{check_id, check_text};
-use crate::bridge::people::bind::Whom;
-use crate::bridge::planning::decide::Addressee;
+use crate::bridge::people::bind::PersonRef;
+use crate::bridge::planning::decide::RecipientKey;
 use crate::bridge::routes::FieldError;
 use crate::db::{Conn, DbError, QueryResult};
 use crate::ids::text::TextId;
@@ -39,7 +39,7 @@ pub enum Recipients {
     /// People, staff or not; one that is repeated is notified once.
     People {
         /// How each is named.
-        people: Vec<Whom>,
+        people: Vec<PersonRef>,
     },
 }
 
@@ -52,7 +52,7 @@ impl Recipients {
         staff_ids: Option<Vec<String>>,
         tag: Option<String>,
         all_staff: bool,
-        people: Option<Vec<Whom>>,
+        people: Option<Vec<PersonRef>>,
     ) -> Result<Self, FieldError> {
         match (staff_ids, tag, all_staff, people) {
             (Some(staff_ids), None, false, None) => Ok(Self::Staff { staff_ids }),
@@ -114,7 +114,7 @@ pub(super) fn in_chunks<E: From<DbError>>(
     project: ProjectId,
     recipients: &Recipients,
     (chunk, most): (usize, usize),
-    mut take: impl FnMut(&mut Conn, &[Addressee<'_>]) -> Result<(), E>,
+    mut take: impl FnMut(&mut Conn, &[RecipientKey<'_>]) -> Result<(), E>,
 ) -> Result<(), Gone<E>> {
     let (group, field) = match recipients {
         Recipients::Staff { staff_ids } => {
@@ -125,8 +125,8 @@ pub(super) fn in_chunks<E: From<DbError>>(
             let people = people::distinct(people).map_err(Gone::Invalid)?;
             let mut chunks = people.chunks(chunk);
             return chunks.try_for_each(|chunk| {
-                let whom: Vec<Addressee<'_>> =
-                    chunk.iter().map(|one| Addressee::Person(one)).collect();
+                let whom: Vec<RecipientKey<'_>> =
+                    chunk.iter().map(|one| RecipientKey::Person(one)).collect();
                 take(conn, &whom).map_err(Gone::Stopped)
             });
         }
@@ -145,8 +145,8 @@ pub(super) fn in_chunks<E: From<DbError>>(
     check_count(field, count, most).map_err(Gone::Invalid)
 }
 
-fn staff_of(ids: &[String]) -> Vec<Addressee<'_>> {
-    ids.iter().map(|id| Addressee::Staff(id)).collect()
+fn staff_of(ids: &[String]) -> Vec<RecipientKey<'_>> {
+    ids.iter().map(|id| RecipientKey::Staff(id)).collect()
 }
 
 fn page(

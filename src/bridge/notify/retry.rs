@@ -7,7 +7,7 @@ use chrono::NaiveDateTime;
 
 use super::NotifyError;
 use crate::bridge::Bridge;
-use crate::bridge::planning::decide::{Addressee, Asked, Decision, Known, Reach, decide};
+use crate::bridge::planning::decide::{Asked, Decision, Known, Reach, RecipientKey, decide};
 use crate::bridge::planning::planner::Sender;
 use crate::bridge::planning::prepared::Prepared;
 use crate::bridge::planning::senders::{KnownAccounts, known_accounts, senders};
@@ -15,7 +15,7 @@ use crate::bridge::routes::{self, FieldError, Manner};
 use crate::config::Customer;
 use crate::db::{Conn, QueryResult};
 use crate::ids::{DeliveryId, NotificationId, ProjectId, VersionId};
-use crate::models::delivery::{self, Again, Delivery, DeliveryState, Filter, StillUnreachable};
+use crate::models::delivery::{self, Delivery, DeliveryState, Filter, RetryRow, StillUnreachable};
 use crate::models::notification::message_type::{self, Version};
 use crate::models::notification::{self, Notification};
 
@@ -122,7 +122,8 @@ fn retry(
     let ids: Vec<NotificationId> = wanted.keys().copied().collect();
     let notifications = notification::hold(conn, &ids)?;
     let today = Today::of(conn, project, &notifications, now)?;
-    let people: BTreeSet<Addressee<'_>> = wanted.values().flatten().map(|one| whom(one)).collect();
+    let people: BTreeSet<RecipientKey<'_>> =
+        wanted.values().flatten().map(|one| whom(one)).collect();
     let reach = Reach::of(conn, project, people)?;
     let known = reach.known();
     let accounts = known_accounts(conn, project)?;
@@ -185,8 +186,8 @@ pub(in crate::bridge) fn hopeless(
     Ok(refused.collect())
 }
 
-fn whom(delivery: &Delivery) -> Addressee<'_> {
-    Addressee::of(delivery.staff_id.as_deref(), delivery.recipient.as_deref())
+fn whom(delivery: &Delivery) -> RecipientKey<'_> {
+    RecipientKey::of(delivery.staff_id.as_deref(), delivery.recipient.as_deref())
 }
 
 /// The routes of today of notifications.
@@ -395,7 +396,7 @@ fn ready(
 
 /// The rows that a retry leaves behind.
 struct Plan<'a> {
-    again: Vec<Again<'a>>,
+    again: Vec<RetryRow<'a>>,
     explained: Vec<StillUnreachable>,
     now: NaiveDateTime,
 }
@@ -410,7 +411,7 @@ impl<'a> Plan<'a> {
     ) {
         let considered = decision.considered(Vec::new());
         match decision.way {
-            Ok((route, to)) => self.again.push(Again {
+            Ok((route, to)) => self.again.push(RetryRow {
                 id: delivery.id,
                 was: delivery.state,
                 attempts: delivery.attempts,

@@ -20,7 +20,7 @@ use crate::models::{project, staff};
 /// A person, as a business app names them: to bind a staff member to, or to notify.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
-pub enum Whom {
+pub enum PersonRef {
     /// Whoever gave this login code in a mini-program.
     Code {
         /// The mini-program.
@@ -81,7 +81,7 @@ impl Bridge {
         &self,
         project: ProjectId,
         staff_id: &str,
-        whom: Whom,
+        whom: PersonRef,
     ) -> Result<(Binding, bool), BindError> {
         let staff_id = staff_id.to_owned();
         // A code works once: it is not spent on a staff member who does not exist.
@@ -135,14 +135,14 @@ impl Bridge {
         Ok(bound)
     }
 
-    async fn resolve(&self, project: ProjectId, whom: Whom) -> Result<Target, BindError> {
+    async fn resolve(&self, project: ProjectId, whom: PersonRef) -> Result<Target, BindError> {
         match whom {
-            Whom::Unionid(unionid) => Ok(Target::Unionid(unionid)),
-            Whom::Code { app_id, code } => {
+            PersonRef::Unionid(unionid) => Ok(Target::Unionid(unionid)),
+            PersonRef::Code { app_id, code } => {
                 let identity = self.log_in(project, &app_id, &code).await?;
                 Ok(Target::Identity(Box::new(identity)))
             }
-            Whom::Openid { app_id, openid } => {
+            PersonRef::Openid { app_id, openid } => {
                 let account = self.accounts.get(&app_id).await?;
                 let account = account
                     .filter(|account| account.project_id == project)
@@ -202,7 +202,7 @@ fn settle(
             identity::by_id(conn, project, identity.id)?
         }
         Target::Unseen(sighting) => {
-            identity::sight(conn, std::slice::from_ref(&sighting))?;
+            identity::record_sightings(conn, std::slice::from_ref(&sighting))?;
             identity::by_openid(conn, sighting.account_id, &sighting.openid)?
         }
     };

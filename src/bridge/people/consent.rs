@@ -38,7 +38,7 @@ text_enum! {
 
 /// Who answered the pop-up.
 #[derive(Clone, Debug)]
-pub enum Who {
+pub enum Respondent {
     /// By a fresh code from `wx.login`.
     Code(String),
     /// By the openid in the mini-program, known here.
@@ -68,7 +68,7 @@ fn as_object<S: Serializer>(
 #[derive(Clone, Debug)]
 pub struct Report {
     /// Who answered.
-    pub who: Who,
+    pub who: Respondent,
     /// What.
     pub answered: Answered,
 }
@@ -128,11 +128,11 @@ impl Bridge {
         &self,
         project: ProjectId,
         app_id: &str,
-        who: &Who,
+        who: &Respondent,
     ) -> Result<Identity, ReportError> {
         let openid = match who {
-            Who::Code(code) => return Ok(self.log_in(project, app_id, code).await?),
-            Who::Openid(openid) => openid.clone(),
+            Respondent::Code(code) => return Ok(self.log_in(project, app_id, code).await?),
+            Respondent::Openid(openid) => openid.clone(),
         };
         let account = self.accounts.get(app_id).await.map_err(LoginError::from)?;
         let account = account

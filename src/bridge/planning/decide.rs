@@ -16,14 +16,14 @@ use crate::models::staff::{self, Person, PersonRow, ReachRow};
 
 /// Whom a message is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(in crate::bridge) enum Addressee<'a> {
+pub(in crate::bridge) enum RecipientKey<'a> {
     /// A staff member by their id.
     Staff(&'a str),
     /// Somebody named otherwise: a [`Person`] as JSON.
     Person(&'a str),
 }
 
-impl<'a> Addressee<'a> {
+impl<'a> RecipientKey<'a> {
     /// Of a delivery's `staff_id` and `recipient`, of which one is there at least.
     pub(in crate::bridge) fn of(staff_id: Option<&'a str>, recipient: Option<&'a str>) -> Self {
         match recipient {
@@ -53,13 +53,13 @@ impl Reach {
     pub(in crate::bridge) fn of<'a>(
         conn: &mut Conn,
         project: ProjectId,
-        whom: impl IntoIterator<Item = Addressee<'a>>,
+        whom: impl IntoIterator<Item = RecipientKey<'a>>,
     ) -> QueryResult<Self> {
         let (mut staff_ids, mut people) = (Vec::new(), Vec::new());
         for whom in whom {
             match whom {
-                Addressee::Staff(staff_id) => staff_ids.push(staff_id),
-                Addressee::Person(recipient) => people.push(recipient),
+                RecipientKey::Staff(staff_id) => staff_ids.push(staff_id),
+                RecipientKey::Person(recipient) => people.push(recipient),
             }
         }
         Ok(Self {
@@ -82,7 +82,7 @@ impl Reach {
     pub(in crate::bridge) fn known(&self) -> Known<'_> {
         let mut known = by_staff_id(&self.staff);
         for row in &self.people {
-            let whom = Addressee::Person(&row.recipient);
+            let whom = RecipientKey::Person(&row.recipient);
             known.entry(whom).or_default().push(&row.reach);
         }
         known
@@ -90,12 +90,12 @@ impl Reach {
 }
 
 /// What is known of each one.
-pub(in crate::bridge) type Known<'a> = HashMap<Addressee<'a>, Vec<&'a ReachRow>>;
+pub(in crate::bridge) type Known<'a> = HashMap<RecipientKey<'a>, Vec<&'a ReachRow>>;
 
 pub(in crate::bridge) fn by_staff_id(reach: &[ReachRow]) -> Known<'_> {
     let mut known = Known::with_capacity(reach.len());
     for row in reach {
-        let whom = Addressee::Staff(&row.staff_id);
+        let whom = RecipientKey::Staff(&row.staff_id);
         known.entry(whom).or_default().push(row);
     }
     known
@@ -103,7 +103,7 @@ pub(in crate::bridge) fn by_staff_id(reach: &[ReachRow]) -> Known<'_> {
 
 pub(in crate::bridge) fn rows_of<'k, 'a>(
     known: &'k Known<'a>,
-    whom: Addressee<'a>,
+    whom: RecipientKey<'a>,
 ) -> &'k [&'a ReachRow] {
     known.get(&whom).map_or(&[], Vec::as_slice)
 }
@@ -111,7 +111,7 @@ pub(in crate::bridge) fn rows_of<'k, 'a>(
 /// Whom to decide for.
 pub(in crate::bridge) struct Asked<'a> {
     /// The person.
-    pub(in crate::bridge) whom: Addressee<'a>,
+    pub(in crate::bridge) whom: RecipientKey<'a>,
     /// What to send.
     pub(in crate::bridge) prepared: &'a Prepared,
     /// Through what.
@@ -125,7 +125,7 @@ const NOT_RENDERABLE: &str = "not_renderable";
 
 /// What is decided for one person.
 pub(in crate::bridge) struct Decision<'a> {
-    pub(in crate::bridge) whom: Addressee<'a>,
+    pub(in crate::bridge) whom: RecipientKey<'a>,
     /// The staff member: as they were named, or whom the person is bound to.
     pub(in crate::bridge) staff_id: Option<&'a str>,
     pub(in crate::bridge) name: Option<&'a str>,
@@ -193,12 +193,12 @@ fn one<'a>(known: &Known<'a>, asked: &Asked<'a>, credits: &Credits) -> Decision<
     let first = rows.first();
     let name = first.and_then(|row| row.name.as_deref());
     let staff_id = match asked.whom {
-        Addressee::Staff(staff_id) => Some(staff_id),
-        Addressee::Person(_) => first.map(|row| row.staff_id.as_str()),
+        RecipientKey::Staff(staff_id) => Some(staff_id),
+        RecipientKey::Person(_) => first.map(|row| row.staff_id.as_str()),
     };
     let staff_id = staff_id.filter(|id| !id.is_empty());
     let (way, awaiting, considered) = match asked.whom {
-        Addressee::Person(recipient) if rows.is_empty() => {
+        RecipientKey::Person(recipient) if rows.is_empty() => {
             (Err(stranger(recipient)), None, Vec::new())
         }
         _ => way(rows, asked, credits, Recipient { id: staff_id, name }),
@@ -237,8 +237,8 @@ fn way<'a>(
             let way = sendable(asked.prepared, route, staff);
             let way = way.map(|number| (number, to)).map_err(|error| {
                 let whom = match asked.whom {
-                    Addressee::Staff(_) => "staff member",
-                    Addressee::Person(_) => "person",
+                    RecipientKey::Staff(_) => "staff member",
+                    RecipientKey::Person(_) => "person",
                 };
                 let detail = format!("The message has no text for this {whom}: {error}.");
                 (NOT_RENDERABLE, detail)

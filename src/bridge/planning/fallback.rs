@@ -5,14 +5,14 @@ use std::collections::{BTreeSet, HashMap};
 
 use chrono::{NaiveDateTime, TimeDelta};
 
-use super::decide::{Addressee, Asked, Decision, Reach, decide};
+use super::decide::{Asked, Decision, Reach, RecipientKey, decide};
 use super::planner::{Considered, Sender};
 use super::prepared::{CachedNotification, Editions, Notifications};
 use super::senders::{known_accounts, senders};
 use crate::db::{Conn, QueryResult};
 use crate::ids::{DeliveryId, NotificationId, ProjectId};
 use crate::models::delivery::{
-    self, Again, DeliveryState, Edition, RerouteCandidate, RoutesExhausted,
+    self, DeliveryState, Edition, RerouteCandidate, RetryRow, RoutesExhausted,
 };
 use crate::models::notification::{self, Notification};
 
@@ -106,7 +106,7 @@ fn in_project(
     why: &HashMap<DeliveryId, &FailedRoute>,
     (consent_wait, now): (TimeDelta, NaiveDateTime),
 ) -> QueryResult<usize> {
-    let people: BTreeSet<Addressee<'_>> = halted.iter().map(whom).collect();
+    let people: BTreeSet<RecipientKey<'_>> = halted.iter().map(whom).collect();
     let reach = Reach::of(conn, project, people)?;
     let known = reach.known();
     let accounts = known_accounts(conn, project)?;
@@ -144,8 +144,8 @@ fn in_project(
     store(conn, going, decided, (consent_wait, now))
 }
 
-fn whom(halted: &RerouteCandidate) -> Addressee<'_> {
-    Addressee::of(halted.staff_id.as_deref(), halted.recipient.as_deref())
+fn whom(halted: &RerouteCandidate) -> RecipientKey<'_> {
+    RecipientKey::of(halted.staff_id.as_deref(), halted.recipient.as_deref())
 }
 
 /// Writes where each goes on, or that it has come to its end.
@@ -155,13 +155,13 @@ fn store(
     decided: Vec<Decision<'_>>,
     (consent_wait, now): (TimeDelta, NaiveDateTime),
 ) -> QueryResult<usize> {
-    let (mut onward, mut ended) = (Vec::new(), Vec::new());
+    let (mut rerouted, mut ended) = (Vec::new(), Vec::new());
     for ((halted, before), decision) in going.into_iter().zip(decided) {
         let considered = decision.considered(before);
         let is_awaited = consent_wait > TimeDelta::zero() && halted.state != DeliveryState::Queued;
         let awaiting = decision.awaiting.filter(|_| is_awaited);
         match (decision.way.as_ref().ok().copied()).or(awaiting) {
-            Some((route, to)) => onward.push(Again {
+            Some((route, to)) => rerouted.push(RetryRow {
                 id: halted.id,
                 was: halted.state,
                 attempts: halted.attempts,
@@ -182,7 +182,7 @@ fn store(
         }
     }
     delivery::end(conn, &ended)?;
-    Ok(delivery::requeue(conn, &onward)?.len())
+    Ok(delivery::requeue(conn, &rerouted)?.len())
 }
 
 /// The routes before this one, and this one with what became known.

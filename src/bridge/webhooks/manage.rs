@@ -92,7 +92,7 @@ impl Bridge {
         if is_anew {
             // Before anything else: nobody claims what waits meanwhile, and if this breaks off, the
             // endpoint is as it was.
-            self.hasten_webhook(id).await?;
+            self.make_webhook_due(id).await?;
         }
         let changed = self.db.write(move |conn| {
             webhook::hold(conn, id)?;
@@ -115,7 +115,7 @@ impl Bridge {
         self.webhooks.interrupt(id);
         if is_anew {
             // What a turn to the old URL has recorded since.
-            self.hasten_webhook(id).await?;
+            self.make_webhook_due(id).await?;
         }
         self.signals.webhooks.notify_one();
         Ok(changed)
@@ -123,13 +123,13 @@ impl Bridge {
 
     /// What waits for an endpoint that is enabled again is due at once. Some at a time: a day's events may
     /// wait.
-    async fn hasten_webhook(&self, id: WebhookId) -> Result<(), ManageError> {
+    async fn make_webhook_due(&self, id: WebhookId) -> Result<(), ManageError> {
         let now = self.clock.now();
         let mut after = Some(WebhookMessageId(0));
         while let Some(last) = after {
             let hastened = self
                 .db
-                .write(move |conn| Ok(webhook::hasten(conn, id, last, ROUND, now)?));
+                .write(move |conn| Ok(webhook::make_due(conn, id, last, ROUND, now)?));
             after = hastened.await.map_err(|error: ManageError| error)?;
         }
         Ok(())

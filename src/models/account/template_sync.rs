@@ -97,7 +97,7 @@ pub fn claim(conn: &mut Conn, due: &Sync, lease_until: NaiveDateTime) -> QueryRe
 }
 
 /// Makes all listings due: the clock went back, and leases would last as much longer.
-pub fn hasten_all(conn: &mut Conn, now: NaiveDateTime) -> QueryResult<usize> {
+pub fn make_all_due(conn: &mut Conn, now: NaiveDateTime) -> QueryResult<usize> {
     diesel::update(template_syncs::table.filter(template_syncs::due_at.gt(now)))
         .set(template_syncs::due_at.eq(now))
         .execute(conn)

@@ -59,7 +59,7 @@ fn newest_event(conn: &mut Conn) -> QueryResult<Option<NaiveDateTime>> {
 /// Makes due what is planned for later, but for what waits for its `send_at`: at most `limit` of it.
 /// What really has to wait is found to when it is claimed; how long it has waited, or was tried for, counts
 /// from now where it began later. Returns how many those are.
-pub fn hasten_all(conn: &mut Conn, now: NaiveDateTime, limit: i64) -> QueryResult<usize> {
+pub fn make_all_due(conn: &mut Conn, now: NaiveDateTime, limit: i64) -> QueryResult<usize> {
     let (lock, time) = (conn.engine().skip_locked(), now.format("%F %T%.f"));
     sql_query(format!(
         "WITH planned AS MATERIALIZED ( \

@@ -364,7 +364,7 @@ pub fn resume_asked(conn: &mut Conn, ids: &[IdentityId], now: NaiveDateTime) -> 
 /// Makes due at once what a pause of an account has postponed, the most urgent first: at most `limit` of
 /// it, so that no statement and no lock lasts as long as a queue is. What is leased, or may have been
 /// sent, keeps its time. Returns how many those are.
-pub fn hasten(
+pub fn make_due(
     conn: &mut Conn,
     account: AccountId,
     reasons: &[&'static str],

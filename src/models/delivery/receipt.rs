@@ -250,7 +250,7 @@ fn next_look(
 
 /// Makes receipts due that are to be looked at later, at most `limit` of them: the clock went back.
 /// Returns how many those are.
-pub fn hasten_all(conn: &mut Conn, now: NaiveDateTime, limit: i64) -> QueryResult<usize> {
+pub fn make_all_due(conn: &mut Conn, now: NaiveDateTime, limit: i64) -> QueryResult<usize> {
     let (lock, time) = (conn.engine().skip_locked(), now.format("%F %T%.f"));
     // One that is being looked at gets its next time by that.
     sql_query(format!(

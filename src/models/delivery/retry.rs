@@ -12,7 +12,7 @@ use crate::ids::{AccountId, DeliveryId, IdentityId, VersionId};
 
 /// A delivery to send again, on a way that was planned again.
 #[derive(Clone, Debug, Serialize)]
-pub struct Again<'a> {
+pub struct RetryRow<'a> {
     /// The delivery.
     pub id: DeliveryId,
     /// As it was when that was decided: of two who send it again, one does.
@@ -52,7 +52,7 @@ struct Taken {
 
 /// Puts deliveries back, with all tries and all time before them. Returns those that
 /// were still as they had been.
-pub fn requeue(conn: &mut Conn, rows: &[Again<'_>]) -> QueryResult<Vec<DeliveryId>> {
+pub fn requeue(conn: &mut Conn, rows: &[RetryRow<'_>]) -> QueryResult<Vec<DeliveryId>> {
     const REQUEUE: Batch = Batch {
         columns: &[
             ("id", Kind::BigInt),
@@ -79,7 +79,7 @@ pub fn requeue(conn: &mut Conn, rows: &[Again<'_>]) -> QueryResult<Vec<DeliveryI
               AND deliveries.state = r.was AND deliveries.attempts = r.attempts \
               RETURNING deliveries.id",
     };
-    let mut rows: Vec<&Again<'_>> = rows.iter().collect();
+    let mut rows: Vec<&RetryRow<'_>> = rows.iter().collect();
     rows.sort_unstable_by_key(|row| row.id);
     let taken: Vec<Taken> = REQUEUE.load(conn, &rows)?;
     Ok(taken.into_iter().map(|taken| taken.id).collect())

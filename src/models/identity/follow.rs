@@ -41,7 +41,7 @@ pub struct Sighting {
 
 /// Stores what was seen: new identities, and news about known ones. Rows must be unique by
 /// account and openid, and sorted by them, so that two replicas cannot deadlock.
-pub fn sight(conn: &mut Conn, rows: &[Sighting]) -> QueryResult<usize> {
+pub fn record_sightings(conn: &mut Conn, rows: &[Sighting]) -> QueryResult<usize> {
     const SIGHT: Batch = Batch {
         columns: &[
             ("project_id", Kind::BigInt),
@@ -54,7 +54,7 @@ pub fn sight(conn: &mut Conn, rows: &[Sighting]) -> QueryResult<usize> {
             ("profile_due_at", Kind::Timestamp),
             ("now", Kind::Timestamp),
         ],
-        sql: include_str!("sight.sql"),
+        sql: include_str!("record_sightings.sql"),
     };
     SIGHT.execute(conn, rows)
 }

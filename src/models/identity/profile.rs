@@ -110,7 +110,7 @@ pub fn claim_due(
 
 /// Makes due what waits for a later time, leases of processes that are gone among it, at most `limit` of
 /// it: the clock went back. Returns how many profiles those are.
-pub fn hasten_all(conn: &mut Conn, now: NaiveDateTime, limit: i64) -> QueryResult<usize> {
+pub fn make_all_due(conn: &mut Conn, now: NaiveDateTime, limit: i64) -> QueryResult<usize> {
     let lock = conn.engine().skip_locked();
     let now = now.format("%F %T%.f");
     sql_query(format!(

@@ -236,7 +236,7 @@ pub fn replay(conn: &mut Conn, ids: &[WebhookMessageId], now: NaiveDateTime) -> 
 
 /// Makes up to `limit` events of an endpoint that follow `after` and were tried in vain due at once, as
 /// if they had not been tried. Returns the last of them, if there may be more.
-pub fn hasten(
+pub fn make_due(
     conn: &mut Conn,
     webhook: WebhookId,
     after: WebhookMessageId,
@@ -264,7 +264,7 @@ pub fn hasten(
     Ok(last)
 }
 
-type Again = (
+type BackInOutbox = (
     diesel::dsl::Eq<m::state, MessageState>,
     diesel::dsl::Eq<m::attempts, i32>,
     diesel::dsl::Eq<m::begun_at, Option<NaiveDateTime>>,
@@ -273,7 +273,7 @@ type Again = (
 );
 
 /// As if it had never been tried.
-fn again(now: NaiveDateTime) -> Again {
+fn again(now: NaiveDateTime) -> BackInOutbox {
     (
         m::state.eq(MessageState::Queued),
         m::attempts.eq(0),

@@ -44,7 +44,7 @@ pub fn due(conn: &mut Conn, now: NaiveDateTime) -> QueryResult<Vec<WebhookId>> {
 
 /// Makes due what waits for a later time, at most `limit` of it: the clock went back. Returns how many
 /// events those are.
-pub fn hasten_all(conn: &mut Conn, now: NaiveDateTime, limit: i64) -> QueryResult<usize> {
+pub fn make_all_due(conn: &mut Conn, now: NaiveDateTime, limit: i64) -> QueryResult<usize> {
     let (lock, time) = (conn.engine().skip_locked(), now.format("%F %T%.f"));
     sql_query(format!(
         "WITH planned AS MATERIALIZED ( \

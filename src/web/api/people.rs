@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use super::check;
 use super::cursor::{self, List, Page, Paging};
-use super::person::{Accounts, PersonView, Sight, persons};
+use super::person::{Accounts, PersonView, WindowRules, persons};
 use super::{Caller, State};
 use crate::ids::IdentityId;
 use crate::ids::text::TextId;
@@ -43,7 +43,7 @@ pub(super) async fn list(
         Some(numbers) => Some(place(numbers).ok_or_else(cursor::invalid)?),
         None => None,
     };
-    let (project, sight) = (caller.project_id, Sight::of(&state));
+    let (project, rules) = (caller.project_id, WindowRules::of(&state));
     let now = state.bridge.clock.now();
     let page = state.bridge.db.snapshot(move |conn| -> Result<_, Problem> {
         if let Some(app_id) = &query.app_id {
@@ -55,7 +55,7 @@ pub(super) async fn list(
             let numbers = [place.before.0, place.newest.0, place.began];
             cursor::encode_all(List::People, &numbers)
         });
-        let people = persons(conn, project, found.found, &sight)?;
+        let people = persons(conn, project, found.found, &rules)?;
         Ok(Page::new(people, next))
     });
     Ok(Json(page.await?))
@@ -102,11 +102,11 @@ pub(super) async fn find(
     id: Path<IdentityId>,
 ) -> Result<Json<PersonView>, Problem> {
     let (id, project) = (id.into_inner(), caller.project_id);
-    let sight = Sight::of(&state);
+    let rules = WindowRules::of(&state);
     let person = state.bridge.db.snapshot(move |conn| {
         let identity = identity::by_id(conn, project, id)?;
         let identity = identity.ok_or_else(|| Problem::not_found("identity"))?;
-        let person = persons(conn, project, vec![identity], &sight)?
+        let person = persons(conn, project, vec![identity], &rules)?
             .into_iter()
             .next();
         person.ok_or_else(|| Problem::not_found("identity"))

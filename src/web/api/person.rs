@@ -77,12 +77,12 @@ pub(super) struct OpenWindow {
 
 /// By which rules windows are shown, and when.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Sight {
+pub(super) struct WindowRules {
     rules: Rules,
     now: i64,
 }
 
-impl Sight {
+impl WindowRules {
     /// The settings' rules, now.
     pub(super) fn of(state: &State) -> Self {
         Self {
@@ -157,13 +157,13 @@ impl Accounts {
         &self,
         identities: Vec<Identity>,
         beside: &mut Beside,
-        sight: &Sight,
+        rules: &WindowRules,
     ) -> Vec<IdentityView> {
         let views = identities.into_iter().filter_map(|identity| {
             let details = beside.details.remove(&identity.id).unwrap_or_default();
             let moved = beside.moves.remove(&identity.id);
             let account = self.0.get(&identity.account_id)?;
-            let mut view = view(account, identity, details, sight);
+            let mut view = view(account, identity, details, rules);
             view.moved_to = moved.map(|moved| MovedTo {
                 app_id: self.app_id(moved.to_account_id),
                 identity_id: moved.new_identity_id,
@@ -194,9 +194,14 @@ impl Beside {
     }
 }
 
-fn view(account: &Label, identity: Identity, details: Details, sight: &Sight) -> IdentityView {
+fn view(
+    account: &Label,
+    identity: Identity,
+    details: Details,
+    rules: &WindowRules,
+) -> IdentityView {
     IdentityView {
-        customer_window: sight.window(account.kind, &identity),
+        customer_window: rules.window(account.kind, &identity),
         id: identity.id,
         app_id: account.app_id.clone(),
         kind: account.kind,
@@ -233,7 +238,7 @@ pub(super) fn persons(
     conn: &mut Conn,
     project: ProjectId,
     found: Vec<Identity>,
-    sight: &Sight,
+    rules: &WindowRules,
 ) -> QueryResult<Vec<PersonView>> {
     let accounts = Accounts::of(conn, project)?;
     let unionids: Vec<String> = found
@@ -268,7 +273,7 @@ pub(super) fn persons(
                 link_state: link_state(unionid.as_deref(), &members),
                 staff_ids: staff_ids(&links, unionid.as_deref(), &members),
                 unionid,
-                identities: accounts.show(members, &mut beside, sight),
+                identities: accounts.show(members, &mut beside, rules),
             }
         })
         .collect())

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::check::{self, NAME_MAX, TAG_MAX, TAGS_MAX};
 use super::cursor::{List, Page, Paging};
-use super::person::{Accounts, Beside, IdentityView, Sight};
+use super::person::{Accounts, Beside, IdentityView, WindowRules};
 use super::{Caller, State};
 use crate::bridge::webhooks::outbox;
 use crate::db::{Conn, QueryResult};
@@ -168,7 +168,7 @@ pub(super) async fn find(
     staff_id: Path<String>,
 ) -> Result<Json<Whole>, Problem> {
     let (staff_id, project) = (staff_id.into_inner(), caller.project_id);
-    let sight = Sight::of(&state);
+    let rules = WindowRules::of(&state);
     let whole = state.bridge.db.snapshot(move |conn| -> Result<_, Problem> {
         let found = staff::find(conn, project, &staff_id)?;
         let found = found.ok_or_else(|| Problem::not_found("staff member"))?;
@@ -184,7 +184,7 @@ pub(super) async fn find(
                 reach: reach::of_one(&rows, &accounts),
             },
             bindings: bindings.into_iter().map(BindingView::from).collect(),
-            identities: accounts.show(identity::by_ids(conn, project, &ids)?, &mut beside, &sight),
+            identities: accounts.show(identity::by_ids(conn, project, &ids)?, &mut beside, &rules),
         })
     });
     Ok(Json(whole.await?))

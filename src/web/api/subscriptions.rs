@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use super::check;
 use super::credits::CreditView;
 use super::{Caller, State};
-use crate::bridge::people::consent::{Answered, Report, ReportError, Verdict, Who};
+use crate::bridge::people::consent::{Answered, Report, ReportError, Respondent, Verdict};
 use crate::bridge::people::login::LoginError;
 use crate::ids::IdentityId;
 use crate::ids::text::TextId;
@@ -127,11 +127,11 @@ fn read(body: Reported) -> Result<Report, Problem> {
     let who = match (body.code, body.openid) {
         (Some(code), None) => {
             check::login_code(&code)?;
-            Who::Code(code)
+            Respondent::Code(code)
         }
         (None, Some(openid)) => {
             check::id("openid", TextId::Openid, &openid)?;
-            Who::Openid(openid)
+            Respondent::Openid(openid)
         }
         _ => {
             let detail = "Give exactly one of: code, openid.";

@@ -155,7 +155,7 @@ impl Rig {
                 profile_due_at: None,
                 now,
             };
-            identity::sight(conn, &[sighting])?;
+            identity::record_sightings(conn, &[sighting])?;
             let identity = identity::by_openid(conn, account, &openid)?.unwrap();
             let (member, _) = staff::put(conn, project, &staff_id, None, now)?;
             let binding = NewBinding {

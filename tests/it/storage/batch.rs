@@ -68,7 +68,7 @@ both_engines! {
                 openids.iter().map(|text| storable(text).into_owned()).collect();
             let rows: Vec<_> = openids.iter()
                 .map(|openid| sighting(ground.project, ground.official, openid)).collect();
-            identity::sight(&mut conn.borrow_mut(), &rows).unwrap();
+            identity::record_sightings(&mut conn.borrow_mut(), &rows).unwrap();
             let spots: Vec<Spot<'_>> = openids.iter()
                 .map(|openid| Spot { account_id: ground.official, openid }).collect();
             let mut found: Vec<String> = identity::ids_of(&mut conn.borrow_mut(), &spots).unwrap()
@@ -105,14 +105,14 @@ both_engines! {
 
     async fn no_rows_are_no_statement_and_thousands_are_one(ground: Ground) {
         let conn = &mut ground.conn();
-        assert_eq!(identity::sight(conn, &[]).unwrap(), 0);
+        assert_eq!(identity::record_sightings(conn, &[]).unwrap(), 0);
         assert!(identity::ids_of(conn, &[]).unwrap().is_empty());
         delivery::insert_many(conn, &[]).unwrap();
         let openids: Vec<String> = (0..5_000).map(|number| format!("o{number:05}")).collect();
         let rows: Vec<_> = openids.iter()
             .map(|openid| sighting(ground.project, ground.official, openid)).collect();
-        assert_eq!(identity::sight(conn, &rows).unwrap(), 5_000);
-        assert_eq!(identity::sight(conn, &rows).unwrap(), 0, "nothing new");
+        assert_eq!(identity::record_sightings(conn, &rows).unwrap(), 5_000);
+        assert_eq!(identity::record_sightings(conn, &rows).unwrap(), 0, "nothing new");
         let spots: Vec<Spot<'_>> = openids.iter()
             .map(|openid| Spot { account_id: ground.official, openid }).collect();
         assert_eq!(identity::ids_of(conn, &spots).unwrap().len(), 5_000);

@@ -90,7 +90,7 @@ fn run(ground: &Ground, conn: &mut Conn, openid: &str, batches: &[&[News]]) -> E
     let stored: Identity = conn
         .transaction(|conn| {
             for batch in batches {
-                identity::sight(conn, &[fold(ground, openid, batch)])?;
+                identity::record_sightings(conn, &[fold(ground, openid, batch)])?;
             }
             identity::by_openid(conn, ground.official, openid)
         })

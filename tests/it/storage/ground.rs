@@ -136,7 +136,7 @@ impl Ground {
             unfollowed_time: unfollowed,
             ..sighting(self.project_of(account), account, openid)
         };
-        identity::sight(conn, &[sighting]).unwrap();
+        identity::record_sightings(conn, &[sighting]).unwrap();
         identity::by_openid(conn, account, openid).unwrap().unwrap()
     }
 

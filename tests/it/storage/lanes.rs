@@ -108,10 +108,10 @@ both_engines! {
         };
         // The last one stays leased.
         delivery::release(conn, &[wait(0, "account_problem"), wait(1, "too_frequent"), wait(2, "account_problem")]).unwrap();
-        assert_eq!(delivery::hasten(conn, ground.second, &["account_problem"], at(1), 9).unwrap(), 0);
-        assert_eq!(delivery::hasten(conn, lane, &["account_problem"], at(1), 1).unwrap(), 1);
-        assert_eq!(delivery::hasten(conn, lane, &["account_problem"], at(1), 9).unwrap(), 1);
-        assert_eq!(delivery::hasten(conn, lane, &["account_problem"], at(1), 9).unwrap(), 0);
+        assert_eq!(delivery::make_due(conn, ground.second, &["account_problem"], at(1), 9).unwrap(), 0);
+        assert_eq!(delivery::make_due(conn, lane, &["account_problem"], at(1), 1).unwrap(), 1);
+        assert_eq!(delivery::make_due(conn, lane, &["account_problem"], at(1), 9).unwrap(), 1);
+        assert_eq!(delivery::make_due(conn, lane, &["account_problem"], at(1), 9).unwrap(), 0);
         let again = delivery::claim_due(conn, &from(lane, Priority::Normal, 1)).unwrap();
         assert_eq!(again.len(), 2);
     }

@@ -207,7 +207,7 @@ async fn what_is_due_is_found_through_indexes() {
         Ok(())
     });
     reads("deliveries", &|conn| {
-        delivery::hasten(conn, account, &["account_problem"], at(0), 9).map(drop)
+        delivery::make_due(conn, account, &["account_problem"], at(0), 9).map(drop)
     });
     for table in ["events", "attempts", "deliveries"] {
         reads(table, &|conn| delivery::is_ahead(conn, at(0)).map(drop));
@@ -268,7 +268,7 @@ async fn openids_are_found_and_sighted_through_indexes() {
         .iter()
         .map(|openid| sighting(project, account, openid))
         .collect();
-    reads(&|conn| identity::sight(conn, &rows).map(drop));
+    reads(&|conn| identity::record_sightings(conn, &rows).map(drop));
     reads(&|conn| {
         let known = identity::by_openid(conn, account, "o77")?.unwrap();
         identity::apply(conn, &[fetched(&known, Some("u77"))]).map(drop)

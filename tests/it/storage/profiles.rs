@@ -26,7 +26,7 @@ fn due(ground: &Ground, account: AccountId, count: i64) {
             )
         })
         .collect();
-    identity::sight(&mut ground.conn(), &rows).unwrap();
+    identity::record_sightings(&mut ground.conn(), &rows).unwrap();
 }
 
 fn openids(mut claimed: Vec<Claimed>) -> Vec<String> {
@@ -312,7 +312,7 @@ async fn nobody_waits_crosswise_for_people() {
         })
         .collect();
     let answers: Vec<Fetched> = ids.iter().map(|one| fetched(one, Some("u1"))).collect();
-    let events = |conn: &mut Conn| identity::sight(conn, &seen);
+    let events = |conn: &mut Conn| identity::record_sightings(conn, &seen);
     let fetches = |conn: &mut Conn| {
         identity::delay(conn, &delays, "busy", at(9))?;
         Ok(identity::apply(conn, &answers)?.len())

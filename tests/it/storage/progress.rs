@@ -10,7 +10,7 @@ use queqiao::ids::{DeliveryId, NotificationId};
 use queqiao::models::delivery::attempt::{self, NewAttempt};
 use queqiao::models::delivery::receipt::{self, NewReceipt};
 use queqiao::models::delivery::{
-    self, Again, Delivery, DeliveryState, Due, NewDelivery, Outcome, Postponed, RoutesExhausted,
+    self, Delivery, DeliveryState, Due, NewDelivery, Outcome, Postponed, RetryRow, RoutesExhausted,
 };
 
 use super::ground::{Ground, at};
@@ -157,12 +157,12 @@ impl Player {
             ];
             !well.contains(&delivery.state)
         });
-        let rows: Vec<Again<'_>> = retried.map(|delivery| self.retry(delivery)).collect();
+        let rows: Vec<RetryRow<'_>> = retried.map(|delivery| self.retry(delivery)).collect();
         delivery::requeue(conn, &rows).map(drop)
     }
 
-    fn retry<'a>(&self, delivery: &'a Delivery) -> Again<'a> {
-        Again {
+    fn retry<'a>(&self, delivery: &'a Delivery) -> RetryRow<'a> {
+        RetryRow {
             id: delivery.id,
             was: delivery.state,
             attempts: delivery.attempts,
@@ -194,9 +194,9 @@ impl Player {
                 considered: None,
             })
             .collect();
-        let going: Vec<Again<'_>> = going
+        let going: Vec<RetryRow<'_>> = going
             .iter()
-            .map(|halted| Again {
+            .map(|halted| RetryRow {
                 id: halted.id,
                 was: halted.state,
                 attempts: halted.attempts,

@@ -194,7 +194,7 @@ async fn nobody_waits_crosswise_for_who_is_new_and_who_is_known() {
     let events = |conn: &mut Conn, openids: &[String]| {
         let seen = openids.iter();
         let seen = seen.map(|openid| sighting(ground.project, ground.official, openid));
-        identity::sight(conn, &seen.collect::<Vec<_>>())
+        identity::record_sightings(conn, &seen.collect::<Vec<_>>())
     };
     let pages = |conn: &mut Conn, openids: &[String]| {
         let openids: Vec<&str> = openids.iter().map(String::as_str).collect();

@@ -30,7 +30,7 @@ fn store(ground: &Ground, batched: bool) -> Vec<(IdentityId, NaiveDateTime)> {
             profile_due_at: batched.then_some(moment),
             ..sighting(ground.project, ground.official, &openid)
         };
-        identity::sight(conn, &[row]).unwrap();
+        identity::record_sightings(conn, &[row]).unwrap();
         let found = identity::by_openid(conn, ground.official, &openid);
         let id = found.unwrap().unwrap().id;
         if !batched {

@@ -169,7 +169,7 @@ both_engines! {
                 followed_time: time,
                 ..sighting(ground.project, ground.official, &format!("o{n:02}"))
             }).collect();
-            ground.write(move |conn| identity::sight(conn, &rows)).await;
+            ground.write(move |conn| identity::record_sightings(conn, &rows)).await;
         }
         let mut total = 0;
         for taker in takers {

@@ -28,7 +28,7 @@ pub struct Opening {
 }
 
 /// Opens windows. Only something newer than what is known opens one again, so events may come in any order and any
-/// number. Identities must differ. A transaction that calls [`crate::models::identity::sight`] on them first cannot deadlock.
+/// number. Identities must differ. A transaction that calls [`crate::models::identity::record_sightings`] on them first cannot deadlock.
 pub fn open(conn: &mut Conn, openings: &[Opening]) -> QueryResult<usize> {
     const OPEN: Batch = Batch {
         columns: &[

@@ -3,14 +3,14 @@
 use serde::Deserialize;
 
 use crate::bridge::notify::Brought;
-use crate::bridge::people::bind::Whom;
+use crate::bridge::people::bind::PersonRef;
 use crate::bridge::people::consent::Answered;
 use crate::bridge::routes::FieldError;
-use crate::web::api::named::Named;
+use crate::web::api::person_body::PersonBody;
 use crate::web::api::subscriptions::{self, Told};
 use crate::web::error::Problem;
 
-/// A person in one of the three forms of [`Named`], and what they answered a consent pop-up.
+/// A person in one of the three forms of [`PersonBody`], and what they answered a consent pop-up.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Addressed {
@@ -27,14 +27,14 @@ pub(super) struct Addressed {
 }
 
 /// Whom the entries name, and what some of them answered.
-pub(super) fn read(entries: Vec<Addressed>) -> Result<(Vec<Whom>, Vec<Brought>), Problem> {
+pub(super) fn read(entries: Vec<Addressed>) -> Result<(Vec<PersonRef>, Vec<Brought>), Problem> {
     let mut people = Vec::with_capacity(entries.len());
     let mut brought = Vec::new();
     for (at, mut entry) in entries.into_iter().enumerate() {
         let answered =
             answered(&mut entry).map_err(|problem| problem.within(&format!("people[{at}]")));
         brought.extend(answered?.map(|answered| Brought { at, answered }));
-        let named = Named {
+        let named = PersonBody {
             app_id: entry.app_id,
             code: entry.code,
             openid: entry.openid,

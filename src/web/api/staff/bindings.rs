@@ -6,10 +6,10 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use super::super::check::{self, ID_MAX};
-use super::super::named::Named;
+use super::super::person_body::PersonBody;
 use super::super::{Caller, State};
 use super::Removed;
-use crate::bridge::people::bind::{BindError, Whom};
+use crate::bridge::people::bind::{BindError, PersonRef};
 use crate::bridge::webhooks::outbox;
 use crate::ids::text::TextId;
 use crate::ids::{BindingId, IdentityId};
@@ -44,7 +44,7 @@ pub(in super::super) async fn create(
     state: Data<State>,
     caller: Caller,
     staff_id: Path<String>,
-    body: Body<Named>,
+    body: Body<PersonBody>,
 ) -> Result<(Json<BindingView>, StatusCode), Problem> {
     let whom = whom(body.into_inner())?;
     let bind = state.bridge.bind(caller.project_id, &staff_id, whom);
@@ -58,7 +58,7 @@ pub(in super::super) async fn create(
     Ok((Json(binding.into()), status))
 }
 
-fn whom(body: Named) -> Result<Whom, Problem> {
+fn whom(body: PersonBody) -> Result<PersonRef, Problem> {
     check::maybe_text("app_id", body.app_id.as_ref(), ID_MAX)?;
     check::maybe_id("openid", TextId::Openid, body.openid.as_ref())?;
     check::maybe_id("unionid", TextId::Unionid, body.unionid.as_ref())?;

@@ -2,12 +2,12 @@
 
 use serde::Deserialize;
 
-use crate::bridge::people::bind::Whom;
+use crate::bridge::people::bind::PersonRef;
 
 /// Exactly one of three forms: `app_id` and `code`, `app_id` and `openid`, or `unionid`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Named {
+pub(super) struct PersonBody {
     #[serde(default)]
     pub(super) app_id: Option<String>,
     #[serde(default)]
@@ -18,13 +18,13 @@ pub(super) struct Named {
     pub(super) unionid: Option<String>,
 }
 
-impl Named {
+impl PersonBody {
     /// The person; none if the form is none of the three.
-    pub(super) fn whom(self) -> Option<Whom> {
+    pub(super) fn whom(self) -> Option<PersonRef> {
         match (self.app_id, self.code, self.openid, self.unionid) {
-            (Some(app_id), Some(code), None, None) => Some(Whom::Code { app_id, code }),
-            (Some(app_id), None, Some(openid), None) => Some(Whom::Openid { app_id, openid }),
-            (None, None, None, Some(unionid)) => Some(Whom::Unionid(unionid)),
+            (Some(app_id), Some(code), None, None) => Some(PersonRef::Code { app_id, code }),
+            (Some(app_id), None, Some(openid), None) => Some(PersonRef::Openid { app_id, openid }),
+            (None, None, None, Some(unionid)) => Some(PersonRef::Unionid(unionid)),
             _ => None,
         }
     }
