@@ -121,7 +121,8 @@ fn fill(conn: &mut Conn) -> QueryResult<()> {
          SELECT c.id, CASE n % 3 WHEN 0 THEN 'event' WHEN 1 THEN 'taken' ELSE 'sent' END, \
          {TODAY} - {OLD} - ({ENTRIES} - n) * {APART}, CASE n % 3 WHEN 0 THEN 0 ELSE n / 3 + 1 END \
          FROM n, credits c WHERE c.identity_id > {PEOPLE}"
-    ))
+    ))?;
+    Ok(())
 }
 
 fn now() -> NaiveDateTime {

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use chrono::{NaiveDateTime, TimeDelta};
-use queqiao::db::DbError;
 use queqiao::models::delivery::{self, Claim, Postponed};
 use queqiao::models::notification::Priority;
 use queqiao::simulator::{Fault, FaultKind};
@@ -162,14 +161,14 @@ both_engines! {
                     limit: 10,
                     ended: None,
                 };
-                Ok::<_, DbError>(delivery::claim_due(conn, &claim)?)
+                delivery::claim_due(conn, &claim)
             });
             let claimed = claim.await.unwrap();
             assert_eq!(claimed.len(), 1);
             assert_eq!(cancel(two, &asked["id"]).await["too_late"], 1);
             if gave_back {
                 let rows = [Postponed::new(&claimed[0], now, now)];
-                let release = db.write(move |conn| Ok::<_, DbError>(delivery::release(conn, &rows)?));
+                let release = db.write(move |conn| delivery::release(conn, &rows));
                 release.await.unwrap();
             }
             pass(two, 121).await;

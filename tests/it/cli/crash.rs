@@ -1,6 +1,6 @@
 //! Killed between the commit of a callback and its answer.
 
-use queqiao::db::{DbError, Engine};
+use queqiao::db::Engine;
 use queqiao::models::event;
 use queqiao::simulator::{Fault, FaultKind, Origin, TemplateSettings, population};
 use queqiao::wechat::crypto::AesKey;
@@ -73,7 +73,7 @@ both_engines! {
         let _unread = send_blindly(&first, &push).await;
         let db = shop.program.database.db();
         eventually("the row", async || {
-            let count = db.read(|conn| Ok::<_, DbError>(event::waiting_count(conn)?)).await.unwrap();
+            let count = db.read(event::waiting_count).await.unwrap();
             (count == 1).then_some(())
         }).await;
         first.kill();

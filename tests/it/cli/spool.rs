@@ -103,8 +103,7 @@ async fn accounts_are_known(shop: &Shop) {
     let path = shop.program.directory.join("data/spool.db");
     let db = Db::open(&DatabaseUrl::sqlite_file(&path), 1).unwrap();
     eventually("the accounts", async || {
-        let known =
-            db.read(|conn| Ok::<_, queqiao::db::DbError>(queqiao::models::spool::accounts(conn)?));
+        let known = db.read(queqiao::models::spool::accounts);
         (known.await.unwrap().len() == 2).then_some(())
     })
     .await;

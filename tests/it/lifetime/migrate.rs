@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use queqiao::bridge::people::migrate::{MigrateStep, Walk};
-use queqiao::db::{DbError, Engine};
+use queqiao::db::Engine;
 use queqiao::ids::ProjectId;
 use queqiao::models::identity::migration::{self, Migration, MigrationState};
 use queqiao::models::identity::openid_move;
@@ -56,7 +56,7 @@ impl Move {
             .app
             .bridge
             .db
-            .read(move |conn| Ok::<_, DbError>(migration::by_id(conn, id)?));
+            .read(move |conn| migration::by_id(conn, id));
         found.await.unwrap().unwrap()
     }
 
@@ -73,7 +73,7 @@ impl Move {
             .app
             .bridge
             .db
-            .read(move |conn| Ok::<_, DbError>(openid_move::reasons(conn, from, to)?));
+            .read(move |conn| openid_move::reasons(conn, from, to));
         found.await.unwrap()
     }
 

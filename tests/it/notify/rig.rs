@@ -113,7 +113,6 @@ impl Rig {
         &self,
         work: impl FnOnce(&mut Conn) -> queqiao::db::QueryResult<T> + Send + 'static,
     ) -> T {
-        let work = move |conn: &mut Conn| work(conn).map_err(DbError::from);
         self.bridge.db.write_once(work).await.unwrap()
     }
 

@@ -92,9 +92,7 @@ impl Ground {
         T: Send + 'static,
         F: FnOnce(&mut Conn) -> QueryResult<T> + Send + 'static,
     {
-        let done = self
-            .db()
-            .write_once(|conn| work(conn).map_err(DbError::from));
+        let done = self.db().write_once(work);
         done.await.unwrap()
     }
 

@@ -202,7 +202,7 @@ both_engines! {
         for _ in 0..12 {
             let (db, row) = (ground.db().clone(), uses(&ground, 7, 100, 5));
             tasks.push(tokio::spawn(async move {
-                let reserve = move |conn: &mut _| Ok::<_, DbError>(budget::reserve(conn, &[row])?);
+                let reserve = move |conn: &mut _| budget::reserve(conn, &[row]);
                 db.write_once(reserve).await.unwrap()[0].used
             }));
         }

@@ -17,7 +17,7 @@ fn names(conn: &mut Conn) -> Result<Vec<String>, DbError> {
 both_engines! {
     async fn what_is_written_between_two_reads_is_not_seen(database: TestDb) {
         let db = database.db();
-        db.write(|conn| Ok::<_, DbError>(project::create(conn, "before", at(0))?)).await.unwrap();
+        db.write(|conn| project::create(conn, "before", at(0))).await.unwrap();
         let mut other = db.connect().unwrap();
         let seen = db.snapshot(move |conn| {
             let first = names(conn)?;

@@ -18,7 +18,7 @@ fn add(conn: &mut Conn, name: &str) -> Result<(), DbError> {
 }
 
 async fn names(db: &Db) -> Vec<String> {
-    let all = db.read(|conn| Ok::<_, DbError>(project::list(conn)?)).await;
+    let all = db.read(project::list).await;
     all.unwrap()
         .into_iter()
         .map(|project| project.name)

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config as Runs, TestRunner};
 use queqiao::bridge::windows;
 use queqiao::config::Config;
-use queqiao::db::{Conn, DbError};
+use queqiao::db::Conn;
 use queqiao::ids::IdentityId;
 use queqiao::models::identity::windows::{
     Closed, Opening, Rules, Taken, Window, WindowActivity, close, give_back, open, take,
@@ -158,7 +158,7 @@ both_engines! {
                 let mut total = 0;
                 for _ in 0..3 {
                     let ids = ids.clone();
-                    let taken = db.write(move |conn| Ok::<_, DbError>(take(conn, &ids, &rules(), 1001)?)).await;
+                    let taken = db.write(move |conn| take(conn, &ids, &rules(), 1001)).await;
                     total += taken.unwrap().iter().filter(|answer| answer.is_ok()).count();
                 }
                 total

@@ -12,7 +12,7 @@ use queqiao::bridge::intake::Intake;
 use queqiao::bridge::{Bridge, Step};
 use queqiao::clock::Clock;
 use queqiao::config::Config;
-use queqiao::db::{Db, DbError, Engine};
+use queqiao::db::{Db, Engine};
 use queqiao::ids::ProjectId;
 use queqiao::models::account::{AccountKind, TokenSource};
 use queqiao::models::project;
@@ -194,7 +194,7 @@ impl TestApp {
         let create = self
             .bridge
             .db
-            .write(move |conn| Ok::<_, DbError>(project::create(conn, &name, now)?));
+            .write(move |conn| project::create(conn, &name, now));
         create.await.unwrap().id
     }
 
