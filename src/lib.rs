@@ -8,15 +8,15 @@
 //!
 //! Each step meets the next only through a table and a wake signal ([`bridge::signals`]).
 //!
-//! 1. WeChat posts to [`web`], which hands the bytes to [`bridge::receive`]: verify, decrypt, parse,
+//! 1. WeChat posts to [`web`], which hands the bytes to [`bridge::intake`]: verify, decrypt, parse,
 //!    group commit into `events`; only then is the callback answered.
 //! 2. [`bridge::process`] turns events into follow states, profiles to fetch and receipts.
-//! 3. [`bridge::profile`] asks WeChat who the followers are, a hundred at a time, and writes down
+//! 3. [`bridge::people`] asks WeChat who the followers are, a hundred at a time, and writes down
 //!    their unionids: which is what links the identities of one person.
 //! 4. A business app posts a notification: [`bridge::notify`] resolves staff to people to routes, and
 //!    stores the deliveries in one transaction.
 //! 5. [`bridge::deliver`] claims deliveries with a lease, sends with no connection held, and records
-//!    what came of it; [`bridge::receipts`] joins WeChat's word on whether they arrived.
+//!    what came of it; it also joins WeChat's word on whether they arrived.
 //!
 //! # Layout
 //!

@@ -1,5 +1,5 @@
 //! Events out: what happens here is recorded for the business's endpoints in the transaction in
-//! which it happens ([`tell`]), and posted to each by turns of its own.
+//! which it happens ([`outbox`]), and posted to each by turns of its own.
 //!
 //! A turn leases its endpoint, posts what is due with no connection held, and records what came of
 //! it. The people of an endpoint are served side by side, each one's events in their order; the

@@ -217,7 +217,7 @@ pub struct NewDelivery<'a> {
     /// Which route, from 0.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub route: Option<i32>,
-    /// [`Priority::rank`] of the notification.
+    /// [`rank`](crate::models::notification::Priority::rank) of the notification.
     #[serde(skip)]
     pub priority: i32,
     /// Queued, or already at its end: unreachable.
