@@ -91,7 +91,7 @@ pub enum ReportError {
 }
 
 impl Bridge {
-    /// Takes an answered pop-up of a mini-program down. Returns who answered, and what they allow
+    /// Records an answered pop-up of a mini-program. Returns who answered, and what they allow
     /// now in that mini-program.
     ///
     /// # Errors

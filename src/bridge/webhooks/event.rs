@@ -153,7 +153,7 @@ impl Subscribers {
         ears.any(|ear| ear.project_id == project && ear.kinds.contains(&kind))
     }
 
-    /// Takes events down for everybody who wants them, in one statement, or several where they are long.
+    /// Records events for everybody who wants them, in one statement, or several where they are long.
     /// Returns for how many.
     pub(super) fn tell(
         &self,

@@ -107,7 +107,7 @@ struct NewEntry {
     mark: i64,
 }
 
-/// Takes down what was said, and counts again what is left. Said twice, it counts once: what is as old as what
+/// Records what was said, and counts again what is left. Said twice, it counts once: what is as old as what
 /// was [folded](super::fold_old) is in that already. Returns how many deliveries that wait for these persons
 /// are to be looked at again.
 pub fn record(conn: &mut Conn, said: &[Said], now: NaiveDateTime) -> QueryResult<usize> {

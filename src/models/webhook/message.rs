@@ -39,7 +39,7 @@ pub struct NewMessage<'a> {
     pub now: NaiveDateTime,
 }
 
-/// Takes events down, in the given order, due at once.
+/// Records events, in the given order, due at once.
 pub fn insert_many(conn: &mut Conn, rows: &[NewMessage<'_>]) -> QueryResult<usize> {
     const INSERT: Batch = Batch {
         columns: &[
