@@ -34,26 +34,30 @@ async fn count_projects(db: &Db) -> i64 {
 }
 
 both_engines! {
-    async fn a_test_has_a_database_of_its_own(engine: Engine) {
-        let (mine, other) = (TestDb::new(engine), TestDb::new(engine));
-        assert_eq!(mine.db().engine(), engine);
-        add_project(mine.db()).await;
-        let replica = Db::open(&mine.url(), 1).unwrap();
-        assert_eq!(count_projects(&replica).await, 1);
-        assert_eq!(count_projects(other.db()).await, 0);
-    }
+    a_test_has_a_database_of_its_own,
+    a_fresh_database_has_nothing_left_to_migrate,
+    a_dropped_database_is_gone,
+}
 
-    async fn a_fresh_database_has_nothing_left_to_migrate(database: TestDb) {
-        assert_eq!(database.db().migrate().unwrap(), Vec::<String>::new());
-    }
+async fn a_test_has_a_database_of_its_own(engine: Engine) {
+    let (mine, other) = (TestDb::new(engine), TestDb::new(engine));
+    assert_eq!(mine.db().engine(), engine);
+    add_project(mine.db()).await;
+    let replica = Db::open(&mine.url(), 1).unwrap();
+    assert_eq!(count_projects(&replica).await, 1);
+    assert_eq!(count_projects(other.db()).await, 0);
+}
 
-    async fn a_dropped_database_is_gone(engine: Engine) {
-        let database = TestDb::new(engine);
-        let db = database.db().clone();
-        assert!(db.connect().is_ok());
-        drop(database);
-        assert!(db.connect().is_err());
-    }
+async fn a_fresh_database_has_nothing_left_to_migrate(database: TestDb) {
+    assert_eq!(database.db().migrate().unwrap(), Vec::<String>::new());
+}
+
+async fn a_dropped_database_is_gone(engine: Engine) {
+    let database = TestDb::new(engine);
+    let db = database.db().clone();
+    assert!(db.connect().is_ok());
+    drop(database);
+    assert!(db.connect().is_err());
 }
 
 /// Each first start has a connection of its own, as processes that start together have.

@@ -7,6 +7,10 @@
     clippy::unwrap_used,
     reason = "a test that cannot go on should stop where it stands"
 )]
+#![allow(
+    clippy::too_many_lines,
+    reason = "a story is read from top to bottom, and some are long"
+)]
 
 #[macro_use]
 mod support;

@@ -29,31 +29,32 @@ impl Fixture for Engine {
     }
 }
 
-/// Makes of each body a module with two tests, `sqlite` and `postgres`.
+/// Sets up what `test` is given on `engine`, and runs it.
+pub(crate) async fn run<F: Fixture>(test: impl AsyncFnOnce(F), engine: Engine) {
+    test(F::on(engine).await).await;
+}
+
+/// Makes of each function that is named a module of the same name with two tests, `sqlite` and
+/// `postgres`. A function that nobody names here is dead code, and the lints say so.
 ///
-/// The argument may be of any [`Fixture`] type. Without a PostgreSQL the second test is skipped,
+/// Its argument may be of any [`Fixture`] type. Without a PostgreSQL the second test is skipped,
 /// visibly, or fails under `CI=true`.
 macro_rules! both_engines {
-    ($($(#[$attribute:meta])* async fn $name:ident($($argument:ident)+: $fixture:ty) $body:block)+) => {$(
+    ($($name:ident),+ $(,)?) => {$(
         mod $name {
-            #[allow(unused_imports, reason = "a body may need nothing of its module")]
-            use super::*;
+            use queqiao::db::Engine;
 
-            async fn body($($argument)+: $fixture) $body
+            use $crate::support::{postgres, run};
 
-            $(#[$attribute])*
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn sqlite() {
-                let engine = queqiao::db::Engine::Sqlite;
-                body(<$fixture as $crate::support::Fixture>::on(engine).await).await;
+                run(super::$name, Engine::Sqlite).await;
             }
 
-            $(#[$attribute])*
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn postgres() {
-                if $crate::support::postgres::is_there() {
-                    let engine = queqiao::db::Engine::Postgres;
-                    body(<$fixture as $crate::support::Fixture>::on(engine).await).await;
+                if postgres::is_there() {
+                    run(super::$name, Engine::Postgres).await;
                 }
             }
         }

@@ -1,6 +1,7 @@
 //! Why a delivery is in its state, as the stable word that is stored, shown, filtered by and counted.
 
 use crate::db::text_enum;
+use crate::models::account::pause::PauseReason;
 
 text_enum! {
     /// A stable word for why a delivery is in its state.
@@ -71,6 +72,35 @@ text_enum! {
         UnknownOpenid = "unknown_openid",
         /// The person is not known in the account.
         NoIdentityInAccount = "no_identity_in_account",
+        /// It waits for the person's consent: nothing but a permission for a subscription message is
+        /// missing, and they have not refused it.
+        WaitingForConsent = "waiting_for_consent",
+        /// The configured budget of its call is used up for the day.
+        BudgetUsedUp = "budget_used_up",
+        /// WeChat is busy, or is not reached.
+        Busy = "busy",
+        /// WeChat does not answer.
+        NoAnswer = "no_answer",
+        /// Its endpoint did not take others, and rests.
+        EndpointResting = "endpoint_resting",
+        /// The messages claimed with it took too long.
+        BatchTooSlow = "batch_too_slow",
+        /// The account is tried with one message, which is another one.
+        OneAtATime = "one_at_a_time",
+    }
+}
+
+impl From<PauseReason> for Reason {
+    /// Of a delivery that waits for the pause.
+    fn from(reason: PauseReason) -> Self {
+        match reason {
+            PauseReason::QuotaUsedUp => Self::QuotaUsedUp,
+            PauseReason::BudgetUsedUp => Self::BudgetUsedUp,
+            PauseReason::TooFrequent => Self::TooFrequent,
+            PauseReason::AccountProblem => Self::AccountProblem,
+            PauseReason::Busy => Self::Busy,
+            PauseReason::NoAnswer => Self::NoAnswer,
+        }
     }
 }
 
@@ -119,7 +149,14 @@ impl Reason {
             | Self::UnknownPerson
             | Self::NotBound
             | Self::UnknownOpenid
-            | Self::NoIdentityInAccount => None,
+            | Self::NoIdentityInAccount
+            | Self::WaitingForConsent
+            | Self::BudgetUsedUp
+            | Self::Busy
+            | Self::NoAnswer
+            | Self::EndpointResting
+            | Self::BatchTooSlow
+            | Self::OneAtATime => None,
         }
     }
 }

@@ -77,120 +77,204 @@ fn routes() -> Vec<(&'static str, String, Scope, Option<Value>)> {
 }
 
 both_engines! {
-    async fn every_route_demands_its_scope(two: Two) {
-        let app = &two.app;
-        two.follow(0).await;
-        for (method, path, scope, body) in routes() {
-            let refused = app.call(method, "", &path, body.as_ref()).await;
-            refused.refused(401, "unauthorized", "");
-            assert_eq!(refused.headers["www-authenticate"], "Bearer realm=\"queqiao\"");
-            let unknown = format!("qq_{}", "A".repeat(43));
-            let refused = app.call(method, &unknown, &path, body.as_ref()).await;
-            refused.refused(401, "unauthorized", "");
-            for has in [Scope::Notify, Scope::Read, Scope::Token] {
-                let key = app.key(two.one, &[has]).await;
-                let answer = app.call(method, &key, &path, body.as_ref()).await;
-                match has == scope {
-                    true => assert!(![401, 403].contains(&answer.status), "{path} {answer:?}"),
-                    false => drop(answer.refused(403, "missing_scope", "")),
-                }
+    every_route_demands_its_scope,
+    another_projects_things_do_not_exist,
+    a_revoked_key_is_refused,
+    a_revoked_key_stays_revoked_when_the_clock_is_set_back,
+    what_is_no_key_is_refused_and_becomes_one_when_it_is_made,
+    a_preflight_is_for_those_who_read_and_those_who_notify,
+}
+
+async fn every_route_demands_its_scope(two: Two) {
+    let app = &two.app;
+    two.follow(0).await;
+    for (method, path, scope, body) in routes() {
+        let refused = app.call(method, "", &path, body.as_ref()).await;
+        refused.refused(401, "unauthorized", "");
+        assert_eq!(
+            refused.headers["www-authenticate"],
+            "Bearer realm=\"queqiao\""
+        );
+        let unknown = format!("qq_{}", "A".repeat(43));
+        let refused = app.call(method, &unknown, &path, body.as_ref()).await;
+        refused.refused(401, "unauthorized", "");
+        for has in [Scope::Notify, Scope::Read, Scope::Token] {
+            let key = app.key(two.one, &[has]).await;
+            let answer = app.call(method, &key, &path, body.as_ref()).await;
+            match has == scope {
+                true => assert!(![401, 403].contains(&answer.status), "{path} {answer:?}"),
+                false => drop(answer.refused(403, "missing_scope", "")),
             }
-            let answer = app.call(method, &two.key, &path, body.as_ref()).await;
-            assert!(![401, 403, 500].contains(&answer.status), "{path} {answer:?}");
         }
+        let answer = app.call(method, &two.key, &path, body.as_ref()).await;
+        assert!(
+            ![401, 403, 500].contains(&answer.status),
+            "{path} {answer:?}"
+        );
     }
+}
 
-    async fn another_projects_things_do_not_exist(two: Two) {
-        let app = &two.app;
-        two.follow(0).await;
-        app.put(&two.key, "/staff/s1", json!({})).await.ok(201);
-        let routes = json!([{"account": OA, "template_id": "T", "fields": {"thing1": "x"}}]);
-        app.put(&two.key, "/message-types/ping", json!({"routes": routes})).await.ok(201);
-        let asked = json!({"message_type": "ping", "staff_ids": ["s1"]});
-        app.post(&two.key, "/notifications", asked.clone()).await.ok(202);
-        app.post(&two.key, &format!("/accounts/{OA}/imports"), json!({})).await.ok(202);
-        for path in [
-            "/staff/s1", "/people/1", "/message-types/ping", "/notifications/1",
-            "/notifications/1/deliveries", "/events/1", "/imports/1",
-        ] {
-            app.get(&two.key, path).await.ok(200);
-            app.get(&two.other, path).await.refused(404, "not_found", "");
-        }
-        for path in ["/staff/s1", "/staff/s1/bindings/1", "/message-types/ping"] {
-            app.delete(&two.other, path).await.refused(404, "not_found", "");
-        }
-        app.post(&two.other, "/events/1/replay", json!({})).await.refused(404, "not_found", "");
-        let imports = format!("/accounts/{OA}/imports");
-        app.post(&two.other, &imports, json!({})).await.refused(404, "not_found", "");
-        let sessions = format!("/miniprogram/{MP}/sessions");
-        let code = json!({"code": two.code(0)});
-        app.post(&two.other, &sessions, code).await.refused(404, "not_found", "");
-        let refused = app.post(&two.other, "/notifications", asked).await;
-        refused.refused(422, "unknown_message_type", "message_type");
-        for path in ["/staff", "/people", "/message-types", "/notifications", "/events"] {
-            assert_eq!(app.get(&two.other, path).await.ok(200)["items"], json!([]), "{path}");
-            assert_eq!(app.get(&two.key, path).await.ok(200)["items"].as_array().unwrap().len(), 1);
-        }
+async fn another_projects_things_do_not_exist(two: Two) {
+    let app = &two.app;
+    two.follow(0).await;
+    app.put(&two.key, "/staff/s1", json!({})).await.ok(201);
+    let routes = json!([{"account": OA, "template_id": "T", "fields": {"thing1": "x"}}]);
+    app.put(&two.key, "/message-types/ping", json!({"routes": routes}))
+        .await
+        .ok(201);
+    let asked = json!({"message_type": "ping", "staff_ids": ["s1"]});
+    app.post(&two.key, "/notifications", asked.clone())
+        .await
+        .ok(202);
+    app.post(&two.key, &format!("/accounts/{OA}/imports"), json!({}))
+        .await
+        .ok(202);
+    for path in [
+        "/staff/s1",
+        "/people/1",
+        "/message-types/ping",
+        "/notifications/1",
+        "/notifications/1/deliveries",
+        "/events/1",
+        "/imports/1",
+    ] {
+        app.get(&two.key, path).await.ok(200);
+        app.get(&two.other, path)
+            .await
+            .refused(404, "not_found", "");
     }
+    for path in ["/staff/s1", "/staff/s1/bindings/1", "/message-types/ping"] {
+        app.delete(&two.other, path)
+            .await
+            .refused(404, "not_found", "");
+    }
+    app.post(&two.other, "/events/1/replay", json!({}))
+        .await
+        .refused(404, "not_found", "");
+    let imports = format!("/accounts/{OA}/imports");
+    app.post(&two.other, &imports, json!({}))
+        .await
+        .refused(404, "not_found", "");
+    let sessions = format!("/miniprogram/{MP}/sessions");
+    let code = json!({"code": two.code(0)});
+    app.post(&two.other, &sessions, code)
+        .await
+        .refused(404, "not_found", "");
+    let refused = app.post(&two.other, "/notifications", asked).await;
+    refused.refused(422, "unknown_message_type", "message_type");
+    for path in [
+        "/staff",
+        "/people",
+        "/message-types",
+        "/notifications",
+        "/events",
+    ] {
+        assert_eq!(
+            app.get(&two.other, path).await.ok(200)["items"],
+            json!([]),
+            "{path}"
+        );
+        assert_eq!(
+            app.get(&two.key, path).await.ok(200)["items"]
+                .as_array()
+                .unwrap()
+                .len(),
+            1
+        );
+    }
+}
 
-    async fn a_revoked_key_is_refused(two: Two) {
-        let app = &two.app;
-        let (key, stored) = app.bridge.keys.create(two.one, "k", &[Scope::Read]).await.unwrap();
+async fn a_revoked_key_is_refused(two: Two) {
+    let app = &two.app;
+    let (key, stored) = app
+        .bridge
+        .keys
+        .create(two.one, "k", &[Scope::Read])
+        .await
+        .unwrap();
+    let key = secrecy::ExposeSecret::expose_secret(&key).to_owned();
+    app.get(&key, "/staff").await.ok(200);
+    assert!(app.bridge.keys.revoke(stored.id).await.unwrap());
+    app.get(&key, "/staff")
+        .await
+        .refused(401, "unauthorized", "");
+    assert!(!app.bridge.keys.revoke(stored.id).await.unwrap());
+    app.advance(Duration::from_secs(10));
+    let refused = app.get(&key, "/staff").await;
+    assert!(!refused.text.contains(&key));
+    refused.refused(401, "unauthorized", "");
+    for header in ["Basic abc", "Bearer", "Bearer ", "qq_x", "Bearer \u{e9}"] {
+        let request = app.request(reqwest::Method::GET, "/api/v1/staff");
+        let request = request.header("Authorization", header.as_bytes());
+        app.send(request).await.refused(401, "unauthorized", "");
+    }
+}
+
+async fn a_revoked_key_stays_revoked_when_the_clock_is_set_back(two: Two) {
+    let app = &two.app;
+    let (other, _server) = app.replica();
+    for hours in [1, 24] {
+        let (key, stored) = app
+            .bridge
+            .keys
+            .create(two.one, "k", &[Scope::Read])
+            .await
+            .unwrap();
         let key = secrecy::ExposeSecret::expose_secret(&key).to_owned();
         app.get(&key, "/staff").await.ok(200);
-        assert!(app.bridge.keys.revoke(stored.id).await.unwrap());
-        app.get(&key, "/staff").await.refused(401, "unauthorized", "");
-        assert!(!app.bridge.keys.revoke(stored.id).await.unwrap());
-        app.advance(Duration::from_secs(10));
-        let refused = app.get(&key, "/staff").await;
-        assert!(!refused.text.contains(&key));
-        refused.refused(401, "unauthorized", "");
-        for header in ["Basic abc", "Bearer", "Bearer ", "qq_x", "Bearer \u{e9}"] {
-            let request = app.request(reqwest::Method::GET, "/api/v1/staff");
-            let request = request.header("Authorization", header.as_bytes());
-            app.send(request).await.refused(401, "unauthorized", "");
-        }
+        assert!(other.keys.revoke(stored.id).await.unwrap());
+        app.clock.turn_back(Duration::from_secs(hours * 3_600));
+        app.get(&key, "/staff")
+            .await
+            .refused(401, "unauthorized", "");
     }
+}
 
-    async fn a_revoked_key_stays_revoked_when_the_clock_is_set_back(two: Two) {
-        let app = &two.app;
-        let (other, _server) = app.replica();
-        for hours in [1, 24] {
-            let (key, stored) = app.bridge.keys.create(two.one, "k", &[Scope::Read]).await.unwrap();
-            let key = secrecy::ExposeSecret::expose_secret(&key).to_owned();
-            app.get(&key, "/staff").await.ok(200);
-            assert!(other.keys.revoke(stored.id).await.unwrap());
-            app.clock.turn_back(Duration::from_secs(hours * 3_600));
-            app.get(&key, "/staff").await.refused(401, "unauthorized", "");
-        }
+async fn what_is_no_key_is_refused_and_becomes_one_when_it_is_made(two: Two) {
+    let app = &two.app;
+    let unknown = |n: u8| {
+        format!(
+            "qq_{}",
+            base64::Engine::encode(&base64::engine::general_purpose::URL_SAFE_NO_PAD, [n; 32])
+        )
+    };
+    let asked: Vec<String> = (0..100).map(unknown).collect();
+    let asked = asked.iter().map(|key| app.get(key, "/staff"));
+    for answer in futures_util::future::join_all(asked).await {
+        answer.refused(401, "unauthorized", "");
     }
+    let (other, _server) = app.replica();
+    let (key, _) = other
+        .keys
+        .create(two.one, "new", &[Scope::Read])
+        .await
+        .unwrap();
+    app.get(secrecy::ExposeSecret::expose_secret(&key), "/staff")
+        .await
+        .ok(200);
+}
 
-    async fn what_is_no_key_is_refused_and_becomes_one_when_it_is_made(two: Two) {
-        let app = &two.app;
-        let unknown = |n: u8| format!("qq_{}", base64::Engine::encode(&base64::engine::general_purpose::URL_SAFE_NO_PAD, [n; 32]));
-        let asked: Vec<String> = (0..100).map(unknown).collect();
-        let asked = asked.iter().map(|key| app.get(key, "/staff"));
-        for answer in futures_util::future::join_all(asked).await {
-            answer.refused(401, "unauthorized", "");
-        }
-        let (other, _server) = app.replica();
-        let (key, _) = other.keys.create(two.one, "new", &[Scope::Read]).await.unwrap();
-        app.get(secrecy::ExposeSecret::expose_secret(&key), "/staff").await.ok(200);
+async fn a_preflight_is_for_those_who_read_and_those_who_notify(two: Two) {
+    let app = &two.app;
+    let body = json!({"message_type": "ping", "staff_ids": ["s1"]});
+    for (scope, allowed) in [
+        (Scope::Read, true),
+        (Scope::Notify, true),
+        (Scope::Admin, true),
+        (Scope::Token, false),
+    ] {
+        let key = app.key(two.one, &[scope]).await;
+        let answer = app
+            .post(&key, "/notifications/preflight", body.clone())
+            .await;
+        match allowed {
+            true => answer.refused(422, "unknown_message_type", "message_type"),
+            false => answer.refused(403, "missing_scope", ""),
+        };
     }
-
-    async fn a_preflight_is_for_those_who_read_and_those_who_notify(two: Two) {
-        let app = &two.app;
-        let body = json!({"message_type": "ping", "staff_ids": ["s1"]});
-        for (scope, allowed) in [(Scope::Read, true), (Scope::Notify, true), (Scope::Admin, true), (Scope::Token, false)] {
-            let key = app.key(two.one, &[scope]).await;
-            let answer = app.post(&key, "/notifications/preflight", body.clone()).await;
-            match allowed {
-                true => answer.refused(422, "unknown_message_type", "message_type"),
-                false => answer.refused(403, "missing_scope", ""),
-            };
-        }
-        app.post("", "/notifications/preflight", body).await.refused(401, "unauthorized", "");
-    }
+    app.post("", "/notifications/preflight", body)
+        .await
+        .refused(401, "unauthorized", "");
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! Permissions: from the tap in the mini-program to what the API says is left.
 
+mod reports;
+
 use std::time::Duration;
 
 use diesel::sql_types::BigInt;
@@ -9,7 +11,7 @@ use queqiao::simulator::{Choice, TemplateKind, TemplateSettings, population};
 use queqiao::wechat::fields::Format;
 use serde_json::{Value, json};
 
-use super::{FOREIGN, MP, OA, Two};
+use super::{MP, OA, Two};
 
 const ONCE: &str = "tpl-once";
 const OTHER: &str = "tpl-other";
@@ -101,266 +103,285 @@ impl Two {
 }
 
 both_engines! {
-    async fn taps_add_up_in_both_formats_and_a_change_of_mind_ends_them(two: Two) {
-        for (format, person, staff) in [(Format::Xml, 1, "s1"), (Format::Json, 2, "s2")] {
-            two.subscriptions(format);
-            two.member(staff, person).await;
-            assert_eq!(two.credits(staff).await, Vec::<Value>::new());
-            for _ in 0..2 {
-                two.wait(30);
-                two.popup(MP, person, &[(ONCE, Choice::Accept), (OTHER, Choice::Reject)]).await;
-            }
-            let credits = two.credits(staff).await;
-            let [once, other] = credits.as_slice() else { panic!("{credits:?}") };
-            assert_eq!((&once["template_id"], &once["app_id"]), (&json!(ONCE), &json!(MP)));
-            assert_eq!((&once["one_time_left"], &once["allowed"]), (&json!(2), &json!(true)));
-            assert_eq!((&once["long_term"], &once["sources"]), (&json!(false), &json!(["event"])));
-            assert!(once["last_consent_at"].is_string() && once["rejected_at"].is_null(), "{once}");
-            assert_eq!((&other["one_time_left"], &other["allowed"]), (&json!(0), &json!(false)));
-            assert!(other["last_consent_at"].is_null() && other["rejected_at"].is_string(), "{other}");
+    taps_add_up_in_both_formats_and_a_change_of_mind_ends_them,
+    one_tap_counts_once_however_often_it_is_told,
+    a_template_is_long_term_where_wechat_lists_it_so,
+    who_runs_out_is_listed,
+    old_permissions_become_one_and_are_shown_and_erased_as_before,
+}
 
-            two.wait(30);
-            two.popup(MP, person, &[(ONCE, Choice::Reject)]).await;
-            let credits = two.credits(staff).await;
-            assert_eq!(credits[0]["one_time_left"], 2, "the pop-up asked for one more");
-            assert!(credits[0]["rejected_at"].is_string());
-            two.wait(30);
-            let world = two.app.simulator.world();
-            let push = world.withdraw_consent(MP, person, &[ONCE]).await.unwrap();
-            assert!(push.verdict.is_accepted());
-            two.app.drain().await;
-            assert_eq!(two.left(staff).await, 0);
-            two.wait(30);
-            two.popup(MP, person, &[(ONCE, Choice::Accept)]).await;
-            let credits = two.credits(staff).await;
-            assert_eq!(credits[0]["one_time_left"], 1);
-            assert!(credits[0]["rejected_at"].is_null(), "not since then");
-        }
-    }
-
-    async fn one_tap_counts_once_however_often_it_is_told(two: Two) {
-        two.subscriptions(Format::Json);
-        two.member("s1", 1).await;
-        let world = two.app.simulator.world();
-        world.set_push_copies(MP, 3).unwrap();
-        two.popup(MP, 1, &[(ONCE, Choice::Accept)]).await;
-        let accepted = json!({ONCE: "accept"});
-        let tapped = two.stamp();
-        two.wait(20);
+async fn taps_add_up_in_both_formats_and_a_change_of_mind_ends_them(two: Two) {
+    for (format, person, staff) in [(Format::Xml, 1, "s1"), (Format::Json, 2, "s2")] {
+        two.subscriptions(format);
+        two.member(staff, person).await;
+        assert_eq!(two.credits(staff).await, Vec::<Value>::new());
         for _ in 0..2 {
-            let told = two.report(1, accepted.clone(), Some(&tapped)).await;
-            assert_eq!(told["credits"][0]["one_time_left"], 1, "{told}");
-        }
-        let credits = two.credits("s1").await;
-        assert_eq!(credits[0]["sources"], json!(["event", "api"]));
-        let events = two.app.get(&two.key, "/events?kind=event.subscribe_msg_popup_event").await.ok(200);
-        let replay = format!("/events/{}/replay", events["items"][0]["id"]);
-        two.app.post(&two.key, &replay, json!({})).await;
-        two.app.drain().await;
-        assert_eq!(two.left("s1").await, 1);
-
-        // The report before the event, and the event late.
-        two.wait(3600);
-        world.hold_pushes(MP).unwrap();
-        world.answer_popup(MP, 1, &[(ONCE, Choice::Accept)]).await.unwrap();
-        let told = two.report(1, accepted.clone(), Some(&two.stamp())).await;
-        assert_eq!(told["credits"][0]["one_time_left"], 2);
-        two.wait(1800);
-        world.release_pushes(MP, queqiao::simulator::PushOrder::Given).await.unwrap();
-        two.app.drain().await;
-        assert_eq!(two.left("s1").await, 2);
-
-        // Without a time of its own, a repetition is one that comes soon.
-        two.wait(3600);
-        for (seconds, expected) in [(0, 3), (30, 3), (61, 4)] {
-            two.wait(seconds);
-            let told = two.report(1, accepted.clone(), None).await;
-            assert_eq!(told["credits"][0]["one_time_left"], expected, "after {seconds} s");
-        }
-    }
-
-    async fn an_account_without_pushes_is_told_by_the_business(two: Two) {
-        two.subscriptions(Format::Json);
-        two.member("s1", 1).await;
-        let results = json!({"errMsg": "requestSubscribeMessage:ok", ONCE: "acceptWithAudio", OTHER: "ban", "tpl-same-title": "filter", "tpl-no": "reject"});
-        let path = format!("/miniprogram/{MP}/subscriptions");
-        let body = json!({"code": two.code(1), "results": results, "reported_at": two.stamp()});
-        let told = two.app.post(&two.key, &path, body.clone()).await.ok(200);
-        assert_eq!(told["openid"], population::openid(MP, 1));
-        let credits = told["credits"].as_array().unwrap();
-        let ids: Vec<_> = credits.iter().map(|credit| credit["template_id"].as_str().unwrap()).collect();
-        assert_eq!(ids, ["tpl-no", ONCE, OTHER], "nobody was asked about the filtered one");
-        assert!(credits[0]["rejected_at"].is_string());
-        assert_eq!((&credits[1]["one_time_left"], &credits[1]["sources"]), (&json!(1), &json!(["api"])));
-        assert!(credits[2]["banned_at"].is_string() && credits[2]["rejected_at"].is_null());
-        two.app.post(&two.key, &path, body).await.refused(422, "code_used", "code");
-
-        two.wait(5);
-        let body = json!({"code": two.code(1), "results": {LASTING: "accept"}, "long_term": true});
-        let told = two.app.post(&two.key, &path, body).await.ok(200);
-        let lasting = &told["credits"][0];
-        assert_eq!((&lasting["long_term"], &lasting["allowed"]), (&json!(true), &json!(true)));
-        two.member("s2", 2).await;
-        two.popup(MP, 2, &[(LASTING, Choice::Accept)]).await;
-        assert_eq!(two.credits("s2").await[0]["long_term"], true, "as for everybody");
-        two.wait(5);
-        two.popup(MP, 2, &[(LASTING, Choice::Reject)]).await;
-        assert_eq!(two.credits("s2").await[0]["allowed"], false);
-    }
-
-    async fn a_template_is_long_term_where_wechat_lists_it_so(two: Two) {
-        two.subscriptions(Format::Xml);
-        for (staff_id, person) in [("s1", 1), ("s2", 2)] {
-            two.member(staff_id, person).await;
-        }
-        for template in [LASTING, ONCE] {
-            two.popup(MP, 1, &[(template, Choice::Accept)]).await;
-        }
-        let kinds = |credits: &[Value]| -> Vec<(Value, Value)> {
-            credits.iter().map(|credit| (credit["template_id"].clone(), credit["long_term"].clone())).collect()
-        };
-        let before = two.credits("s1").await;
-        assert_eq!(kinds(&before), [(json!(LASTING), json!(false)), (json!(ONCE), json!(false))]);
-        let sync = format!("/accounts/{MP}/templates/sync");
-        two.app.call("POST", &two.key, &sync, None).await.ok(200);
-        for template in [LASTING, ONCE] {
-            two.popup(MP, 2, &[(template, Choice::Accept)]).await;
-        }
-        for staff_id in ["s1", "s2"] {
-            let credits = two.credits(staff_id).await;
-            assert_eq!(kinds(&credits), [(json!(LASTING), json!(true)), (json!(ONCE), json!(false))], "{staff_id}");
-        }
-    }
-
-    async fn what_a_report_says_wrongly_of_a_template_counts_until_wechat_lists_it(two: Two) {
-        two.subscriptions(Format::Xml);
-        for (staff_id, person) in [("s1", 1), ("s2", 2)] {
-            two.member(staff_id, person).await;
-        }
-        let path = format!("/miniprogram/{MP}/subscriptions");
-        let report = async |person: u32| {
-            let body = json!({"code": two.code(person), "results": {ONCE: "accept"}, "long_term": true});
-            two.app.post(&two.key, &path, body).await.ok(200)["credits"][0]["long_term"].clone()
-        };
-        assert_eq!(report(1).await, true, "nothing else is known");
-        let sync = format!("/accounts/{MP}/templates/sync");
-        two.app.call("POST", &two.key, &sync, None).await.ok(200);
-        assert_eq!(two.credits("s1").await[0]["long_term"], false);
-        two.wait(5);
-        assert_eq!((report(1).await, report(2).await), (json!(false), json!(false)));
-        for staff_id in ["s1", "s2"] {
-            assert_eq!(two.credits(staff_id).await[0]["long_term"], false, "{staff_id}");
-        }
-    }
-
-    async fn a_report_is_checked(two: Two) {
-        two.member("s1", 1).await;
-        let path = format!("/miniprogram/{MP}/subscriptions");
-        let good = json!({"openid": population::openid(MP, 1), "results": {ONCE: "accept"}});
-        let with = |key: &str, value: Value| {
-            let mut body = good.clone();
-            body[key] = value;
-            body
-        };
-        let future = (two.app.clock.now() + chrono::TimeDelta::minutes(11)).and_utc().to_rfc3339();
-        for (body, status, code, field) in [
-            (with("code", json!("c")), 422, "invalid_body", "code, openid"),
-            (with("openid", json!("")), 422, "invalid_field", "openid"),
-            (with("openid", json!(population::openid(MP, 9))), 422, "unknown_openid", "openid"),
-            (with("results", json!({})), 422, "invalid_field", "results"),
-            (with("results", json!({"x".repeat(129): "accept"})), 422, "too_long", "results"),
-            (with("results", json!({ONCE: "maybe"})), 422, "invalid_field", "results.tpl-once"),
-            (with("results", json!({"errMsg": "requestSubscribeMessage:fail"})), 422, "invalid_field", "results"),
-            (with("reported_at", json!("yesterday")), 422, "invalid_field", "reported_at"),
-            (with("reported_at", json!(future)), 422, "invalid_field", "reported_at"),
-            (with("colour", json!("red")), 422, "unknown_field", "colour"),
-        ] {
-            let answer = two.app.post(&two.key, &path, body.clone()).await;
-            assert_eq!(answer.status, status, "{body}: {answer:?}");
-            let problem = answer.json();
-            assert_eq!(problem["code"], code, "{body}: {problem}");
-            assert!(problem["field"].as_str() == Some(field), "{body}: {problem}");
-        }
-        let official = format!("/miniprogram/{OA}/subscriptions");
-        two.app.post(&two.key, &official, good.clone()).await.refused(422, "wrong_account_kind", "app_id");
-        let foreign = format!("/miniprogram/{FOREIGN}/subscriptions");
-        two.app.post(&two.key, &foreign, good.clone()).await.refused(404, "not_found", "");
-        two.app.post(&two.other, &path, good).await.refused(404, "not_found", "");
-        assert_eq!(two.credits("s1").await, Vec::<Value>::new());
-        two.app.get(&two.key, "/staff/nobody/credits").await.refused(404, "not_found", "");
-        two.app.get(&two.other, "/staff/s1/credits").await.refused(404, "not_found", "");
-    }
-
-    async fn who_runs_out_is_listed(two: Two) {
-        two.subscriptions(Format::Xml);
-        for person in 1..4 {
-            two.member(&format!("s{person}"), person).await;
-        }
-        for person in [1, 2, 3, 3] {
             two.wait(30);
-            two.popup(MP, person, &[(ONCE, Choice::Accept), (OTHER, Choice::Reject)]).await;
+            two.popup(
+                MP,
+                person,
+                &[(ONCE, Choice::Accept), (OTHER, Choice::Reject)],
+            )
+            .await;
         }
-        two.popup(OA, 4, &[(ONCE, Choice::Accept)]).await;
-        let low = async |query: &str| -> Vec<String> {
-            let page = two.app.get(&two.key, &format!("/credits/low?{query}")).await.ok(200);
-            let items = page["items"].as_array().unwrap().clone();
-            items.iter().map(|item| item["staff_ids"][0].as_str().unwrap_or("-").to_owned()).collect()
+        let credits = two.credits(staff).await;
+        let [once, other] = credits.as_slice() else {
+            panic!("{credits:?}")
         };
-        assert_eq!(low(&format!("template_id={ONCE}")).await, Vec::<String>::new());
-        assert_eq!(low(&format!("template_id={OTHER}")).await, ["s3", "s2", "s1"]);
-        assert_eq!(low(&format!("template_id={ONCE}&below=2")).await, ["-", "s2", "s1"]);
-        assert_eq!(low(&format!("template_id={ONCE}&below=2&app_id={MP}")).await, ["s2", "s1"]);
-        assert_eq!(low("template_id=unknown&below=9").await, Vec::<String>::new());
-        let first = format!("/credits/low?template_id={ONCE}&below=3&limit=3");
-        let page = two.app.get(&two.key, &first).await.ok(200);
-        let item = &page["items"][1];
-        assert_eq!((&item["staff_ids"], &item["one_time_left"]), (&json!(["s3"]), &json!(2)));
-        assert_eq!((&item["openid"], &item["app_id"]), (&json!(population::openid(MP, 3)), &json!(MP)));
-        let next = format!("{first}&cursor={}", page["next_cursor"].as_str().unwrap());
-        let page = two.app.get(&two.key, &next).await.ok(200);
-        assert_eq!((&page["items"][0]["staff_ids"], &page["next_cursor"]), (&json!(["s1"]), &json!(null)));
-        for (query, code, field) in [
-            ("below=1", "invalid_query", "template_id"),
-            ("template_id=t&below=0", "invalid_query", "below"),
-            ("template_id=t&below=many", "invalid_query", "below"),
-            ("template_id=t&cursor=x", "invalid_cursor", "cursor"),
-            ("template_id=t&app_id=wxffffffffffffffff", "invalid_query", "app_id"),
-        ] {
-            let refused = two.app.get(&two.key, &format!("/credits/low?{query}")).await;
-            refused.refused(400, code, field);
-        }
-        let theirs = two.app.get(&two.other, &first).await.ok(200);
-        assert_eq!(theirs["items"], json!([]));
-    }
+        assert_eq!(
+            (&once["template_id"], &once["app_id"]),
+            (&json!(ONCE), &json!(MP))
+        );
+        assert_eq!(
+            (&once["one_time_left"], &once["allowed"]),
+            (&json!(2), &json!(true))
+        );
+        assert_eq!(
+            (&once["long_term"], &once["sources"]),
+            (&json!(false), &json!(["event"]))
+        );
+        assert!(
+            once["last_consent_at"].is_string() && once["rejected_at"].is_null(),
+            "{once}"
+        );
+        assert_eq!(
+            (&other["one_time_left"], &other["allowed"]),
+            (&json!(0), &json!(false))
+        );
+        assert!(
+            other["last_consent_at"].is_null() && other["rejected_at"].is_string(),
+            "{other}"
+        );
 
-    async fn old_permissions_become_one_and_are_shown_and_erased_as_before(two: Two) {
-        two.subscriptions(Format::Json);
-        two.member("s1", 1).await;
-        two.popup(MP, 1, &[(ONCE, Choice::Accept)]).await;
-        let before = two.credits("s1").await;
-        two.wait(31 * 86_400);
-        let explained = two.app.get(&two.key, "/staff/s1/explain").await.ok(200);
-        // A consent, a send and its report for each of 1,000 days.
-        let now = two.app.clock.now().and_utc().timestamp();
-        for (kind, later) in [("event", 0), ("taken", 100), ("sent", 101)] {
-            let sql = format!(
-                "WITH RECURSIVE day(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM day WHERE n < 1000) \
+        two.wait(30);
+        two.popup(MP, person, &[(ONCE, Choice::Reject)]).await;
+        let credits = two.credits(staff).await;
+        assert_eq!(
+            credits[0]["one_time_left"], 2,
+            "the pop-up asked for one more"
+        );
+        assert!(credits[0]["rejected_at"].is_string());
+        two.wait(30);
+        let world = two.app.simulator.world();
+        let push = world.withdraw_consent(MP, person, &[ONCE]).await.unwrap();
+        assert!(push.verdict.is_accepted());
+        two.app.drain().await;
+        assert_eq!(two.left(staff).await, 0);
+        two.wait(30);
+        two.popup(MP, person, &[(ONCE, Choice::Accept)]).await;
+        let credits = two.credits(staff).await;
+        assert_eq!(credits[0]["one_time_left"], 1);
+        assert!(credits[0]["rejected_at"].is_null(), "not since then");
+    }
+}
+
+async fn one_tap_counts_once_however_often_it_is_told(two: Two) {
+    two.subscriptions(Format::Json);
+    two.member("s1", 1).await;
+    let world = two.app.simulator.world();
+    world.set_push_copies(MP, 3).unwrap();
+    two.popup(MP, 1, &[(ONCE, Choice::Accept)]).await;
+    let accepted = json!({ONCE: "accept"});
+    let tapped = two.stamp();
+    two.wait(20);
+    for _ in 0..2 {
+        let told = two.report(1, accepted.clone(), Some(&tapped)).await;
+        assert_eq!(told["credits"][0]["one_time_left"], 1, "{told}");
+    }
+    let credits = two.credits("s1").await;
+    assert_eq!(credits[0]["sources"], json!(["event", "api"]));
+    let events = two
+        .app
+        .get(&two.key, "/events?kind=event.subscribe_msg_popup_event")
+        .await
+        .ok(200);
+    let replay = format!("/events/{}/replay", events["items"][0]["id"]);
+    two.app.post(&two.key, &replay, json!({})).await;
+    two.app.drain().await;
+    assert_eq!(two.left("s1").await, 1);
+
+    // The report before the event, and the event late.
+    two.wait(3600);
+    world.hold_pushes(MP).unwrap();
+    world
+        .answer_popup(MP, 1, &[(ONCE, Choice::Accept)])
+        .await
+        .unwrap();
+    let told = two.report(1, accepted.clone(), Some(&two.stamp())).await;
+    assert_eq!(told["credits"][0]["one_time_left"], 2);
+    two.wait(1800);
+    world
+        .release_pushes(MP, queqiao::simulator::PushOrder::Given)
+        .await
+        .unwrap();
+    two.app.drain().await;
+    assert_eq!(two.left("s1").await, 2);
+
+    // Without a time of its own, a repetition is one that comes soon.
+    two.wait(3600);
+    for (seconds, expected) in [(0, 3), (30, 3), (61, 4)] {
+        two.wait(seconds);
+        let told = two.report(1, accepted.clone(), None).await;
+        assert_eq!(
+            told["credits"][0]["one_time_left"], expected,
+            "after {seconds} s"
+        );
+    }
+}
+
+async fn a_template_is_long_term_where_wechat_lists_it_so(two: Two) {
+    two.subscriptions(Format::Xml);
+    for (staff_id, person) in [("s1", 1), ("s2", 2)] {
+        two.member(staff_id, person).await;
+    }
+    for template in [LASTING, ONCE] {
+        two.popup(MP, 1, &[(template, Choice::Accept)]).await;
+    }
+    let kinds = |credits: &[Value]| -> Vec<(Value, Value)> {
+        credits
+            .iter()
+            .map(|credit| (credit["template_id"].clone(), credit["long_term"].clone()))
+            .collect()
+    };
+    let before = two.credits("s1").await;
+    assert_eq!(
+        kinds(&before),
+        [(json!(LASTING), json!(false)), (json!(ONCE), json!(false))]
+    );
+    let sync = format!("/accounts/{MP}/templates/sync");
+    two.app.call("POST", &two.key, &sync, None).await.ok(200);
+    for template in [LASTING, ONCE] {
+        two.popup(MP, 2, &[(template, Choice::Accept)]).await;
+    }
+    for staff_id in ["s1", "s2"] {
+        let credits = two.credits(staff_id).await;
+        assert_eq!(
+            kinds(&credits),
+            [(json!(LASTING), json!(true)), (json!(ONCE), json!(false))],
+            "{staff_id}"
+        );
+    }
+}
+
+async fn who_runs_out_is_listed(two: Two) {
+    two.subscriptions(Format::Xml);
+    for person in 1..4 {
+        two.member(&format!("s{person}"), person).await;
+    }
+    for person in [1, 2, 3, 3] {
+        two.wait(30);
+        two.popup(
+            MP,
+            person,
+            &[(ONCE, Choice::Accept), (OTHER, Choice::Reject)],
+        )
+        .await;
+    }
+    two.popup(OA, 4, &[(ONCE, Choice::Accept)]).await;
+    let low = async |query: &str| -> Vec<String> {
+        let page = two
+            .app
+            .get(&two.key, &format!("/credits/low?{query}"))
+            .await
+            .ok(200);
+        let items = page["items"].as_array().unwrap().clone();
+        items
+            .iter()
+            .map(|item| item["staff_ids"][0].as_str().unwrap_or("-").to_owned())
+            .collect()
+    };
+    assert_eq!(
+        low(&format!("template_id={ONCE}")).await,
+        Vec::<String>::new()
+    );
+    assert_eq!(
+        low(&format!("template_id={OTHER}")).await,
+        ["s3", "s2", "s1"]
+    );
+    assert_eq!(
+        low(&format!("template_id={ONCE}&below=2")).await,
+        ["-", "s2", "s1"]
+    );
+    assert_eq!(
+        low(&format!("template_id={ONCE}&below=2&app_id={MP}")).await,
+        ["s2", "s1"]
+    );
+    assert_eq!(
+        low("template_id=unknown&below=9").await,
+        Vec::<String>::new()
+    );
+    let first = format!("/credits/low?template_id={ONCE}&below=3&limit=3");
+    let page = two.app.get(&two.key, &first).await.ok(200);
+    let item = &page["items"][1];
+    assert_eq!(
+        (&item["staff_ids"], &item["one_time_left"]),
+        (&json!(["s3"]), &json!(2))
+    );
+    assert_eq!(
+        (&item["openid"], &item["app_id"]),
+        (&json!(population::openid(MP, 3)), &json!(MP))
+    );
+    let next = format!("{first}&cursor={}", page["next_cursor"].as_str().unwrap());
+    let page = two.app.get(&two.key, &next).await.ok(200);
+    assert_eq!(
+        (&page["items"][0]["staff_ids"], &page["next_cursor"]),
+        (&json!(["s1"]), &json!(null))
+    );
+    for (query, code, field) in [
+        ("below=1", "invalid_query", "template_id"),
+        ("template_id=t&below=0", "invalid_query", "below"),
+        ("template_id=t&below=many", "invalid_query", "below"),
+        ("template_id=t&cursor=x", "invalid_cursor", "cursor"),
+        (
+            "template_id=t&app_id=wxffffffffffffffff",
+            "invalid_query",
+            "app_id",
+        ),
+    ] {
+        let refused = two
+            .app
+            .get(&two.key, &format!("/credits/low?{query}"))
+            .await;
+        refused.refused(400, code, field);
+    }
+    let theirs = two.app.get(&two.other, &first).await.ok(200);
+    assert_eq!(theirs["items"], json!([]));
+}
+
+async fn old_permissions_become_one_and_are_shown_and_erased_as_before(two: Two) {
+    two.subscriptions(Format::Json);
+    two.member("s1", 1).await;
+    two.popup(MP, 1, &[(ONCE, Choice::Accept)]).await;
+    let before = two.credits("s1").await;
+    two.wait(31 * 86_400);
+    let explained = two.app.get(&two.key, "/staff/s1/explain").await.ok(200);
+    // A consent, a send and its report for each of 1,000 days.
+    let now = two.app.clock.now().and_utc().timestamp();
+    for (kind, later) in [("event", 0), ("taken", 100), ("sent", 101)] {
+        let sql = format!(
+            "WITH RECURSIVE day(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM day WHERE n < 1000) \
                  INSERT INTO credit_entries (credit_id, kind, happened_time, mark) \
                  SELECT c.id, '{kind}', {now} - (1001 - n) * 86400 - 500 + {later}, \
                  CASE WHEN '{kind}' = 'event' THEN 0 ELSE n END FROM day, credits c"
-            );
-            two.execute(&sql);
-        }
-        while two.app.bridge.ledger_step().await.unwrap() == Step::Worked {}
-        assert_eq!(two.credits("s1").await, before);
-        assert_eq!(two.app.get(&two.key, "/staff/s1/explain").await.ok(200), explained);
-        assert!(two.count("credit_entries") < 300, "{}", two.count("credit_entries"));
-        two.wait(30);
-        two.popup(MP, 1, &[(ONCE, Choice::Accept)]).await;
-        assert_eq!(two.left("s1").await, 2);
-        let person = before[0]["identity_id"].clone();
-        two.app.delete(&two.key, &format!("/people/{person}")).await;
-        two.app.drain().await;
-        assert_eq!((two.count("credits"), two.count("credit_entries")), (0, 0));
+        );
+        two.execute(&sql);
     }
+    while two.app.bridge.ledger_step().await.unwrap() == Step::Worked {}
+    assert_eq!(two.credits("s1").await, before);
+    assert_eq!(
+        two.app.get(&two.key, "/staff/s1/explain").await.ok(200),
+        explained
+    );
+    assert!(
+        two.count("credit_entries") < 300,
+        "{}",
+        two.count("credit_entries")
+    );
+    two.wait(30);
+    two.popup(MP, 1, &[(ONCE, Choice::Accept)]).await;
+    assert_eq!(two.left("s1").await, 2);
+    let person = before[0]["identity_id"].clone();
+    two.app.delete(&two.key, &format!("/people/{person}")).await;
+    two.app.drain().await;
+    assert_eq!((two.count("credits"), two.count("credit_entries")), (0, 0));
 }

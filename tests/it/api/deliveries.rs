@@ -101,140 +101,277 @@ pub(super) async fn short(two: &Two, query: &str) -> Vec<String> {
 }
 
 both_engines! {
-    async fn deliveries_are_found_by_what_became_of_them(shop: Shop) {
-        let two = &shop.0;
-        // Long after they followed.
-        two.app.advance(std::time::Duration::from_secs(700));
-        refuse(two, 43004);
-        let first = notify(two, &["s1", "s4"]).await;
-        two.app.simulator.world().clear_faults();
-        two.app.advance(std::time::Duration::from_secs(60));
-        let second = notify(two, &["s2", "s3"]).await;
-        assert_eq!(short(two, "").await, ["s3 delivered", "s2 delivered", "s4 unreachable", "s1 failed"]);
-        assert_eq!(short(two, "state=failed,unreachable").await, ["s4 unreachable", "s1 failed"]);
-        assert_eq!(short(two, "state=delivered&staff_id=s2").await, ["s2 delivered"]);
-        assert_eq!(short(two, "reason=not_bound").await, ["s4 unreachable"]);
-        assert_eq!(short(two, &format!("notification_id={first}&app_id={OA}")).await, ["s1 failed"]);
-        assert_eq!(short(two, "message_type=ping&state=failed").await, ["s1 failed"]);
-        assert_eq!(short(two, "message_type=pong").await, Vec::<String>::new());
-        let all = two.app.all_pages(&two.key, "/deliveries", 1).await;
-        assert_eq!(all.len(), 4);
-        assert_eq!((&all[0]["notification_id"], &all[0]["message_type"]), (&json!(second), &json!("ping")));
-        assert_eq!(all[3]["attempts"][0]["errcode"], 43004);
-        let between = all[0]["created_at"].as_str().unwrap();
-        assert_eq!(short(two, &format!("since={between}")).await.len(), 2);
-        assert_eq!(short(two, &format!("until={between}")).await.len(), 2);
-        assert_eq!(two.app.get(&two.other, "/deliveries").await.ok(200)["items"], json!([]), "another project");
-        for (query, code, field) in [
-            ("state=failed,lost", "invalid_query", "state"), ("state=", "invalid_query", "state"),
-            ("app_id=wx1", "invalid_query", "app_id"), ("notification_id=x", "invalid_query", "notification_id"),
-            ("since=today", "invalid_query", "since"), ("until=99999999999999", "invalid_query", "until"),
-            ("cursor=x", "invalid_cursor", "cursor"), ("limit=0", "invalid_query", "limit"), ("stat=failed", "invalid_query", "stat"),
-        ] {
-            two.app.get(&two.key, &format!("/deliveries?{query}")).await.refused(400, code, field);
-        }
-    }
+    deliveries_are_found_by_what_became_of_them,
+    a_failed_delivery_is_sent_once_more,
+    whoever_became_reachable_is_reached,
+    what_may_have_been_seen_is_sent_again_only_if_that_is_wanted,
+    dead_letters_are_retried_in_bulk_page_by_page,
+}
 
-    async fn a_failed_delivery_is_sent_once_more(shop: Shop) {
-        let two = &shop.0;
-        let world = two.app.simulator.world();
-        let blocked = Receipt { status: "failed:user block".to_owned(), ..prompt() };
-        world.set_receipt(OA, None, blocked).unwrap();
-        notify(two, &["s1"]).await;
-        let failed = found(two, "state=failed").await.remove(0);
-        assert_eq!(failed["reason"], "receipt_failed");
-        let path = format!("/deliveries/{}/retry", failed["id"]);
-        let reader = two.app.key(two.one, &[Scope::Read]).await;
-        two.app.post(&reader, &path, json!({})).await.refused(403, "missing_scope", "");
-        two.app.post(&two.other, &path, json!({})).await.refused(404, "not_found", "");
-        world.set_receipt(OA, None, prompt()).unwrap();
-        let taken = two.app.post(&two.key, &path, json!({})).await.ok(202);
-        assert_eq!(taken, json!({"id": failed["id"], "state": "queued", "next_attempt_at": two.app.clock.now().and_utc()}));
-        let again = two.app.post(&two.key, &path, json!({})).await.refused(409, "not_retryable", "");
-        assert!(again["detail"].as_str().unwrap().contains("still_queued"), "{again}");
-        two.app.drain().await;
-        let arrived = found(two, "").await.remove(0);
-        assert_eq!((&arrived["state"], &arrived["reason"]), (&json!("delivered"), &json!(null)));
-        assert_eq!(arrived["attempts"].as_array().unwrap().len(), 2, "the first try is still told: {arrived}");
-        assert_eq!(world.messages().len(), 1, "WeChat did not take it for a repetition");
-        two.app.post(&two.key, &path, json!({"even_if_sent": true})).await.refused(409, "not_retryable", "");
-        two.app.post(&two.key, "/deliveries/999/retry", json!({})).await.refused(404, "not_found", "");
-        two.app.post(&two.key, &path, json!({"force": true})).await.refused(422, "unknown_field", "force");
+async fn deliveries_are_found_by_what_became_of_them(shop: Shop) {
+    let two = &shop.0;
+    // Long after they followed.
+    two.app.advance(std::time::Duration::from_secs(700));
+    refuse(two, 43004);
+    let first = notify(two, &["s1", "s4"]).await;
+    two.app.simulator.world().clear_faults();
+    two.app.advance(std::time::Duration::from_secs(60));
+    let second = notify(two, &["s2", "s3"]).await;
+    assert_eq!(
+        short(two, "").await,
+        [
+            "s3 delivered",
+            "s2 delivered",
+            "s4 unreachable",
+            "s1 failed"
+        ]
+    );
+    assert_eq!(
+        short(two, "state=failed,unreachable").await,
+        ["s4 unreachable", "s1 failed"]
+    );
+    assert_eq!(
+        short(two, "state=delivered&staff_id=s2").await,
+        ["s2 delivered"]
+    );
+    assert_eq!(short(two, "reason=not_bound").await, ["s4 unreachable"]);
+    assert_eq!(
+        short(two, &format!("notification_id={first}&app_id={OA}")).await,
+        ["s1 failed"]
+    );
+    assert_eq!(
+        short(two, "message_type=ping&state=failed").await,
+        ["s1 failed"]
+    );
+    assert_eq!(short(two, "message_type=pong").await, Vec::<String>::new());
+    let all = two.app.all_pages(&two.key, "/deliveries", 1).await;
+    assert_eq!(all.len(), 4);
+    assert_eq!(
+        (&all[0]["notification_id"], &all[0]["message_type"]),
+        (&json!(second), &json!("ping"))
+    );
+    assert_eq!(all[3]["attempts"][0]["errcode"], 43004);
+    let between = all[0]["created_at"].as_str().unwrap();
+    assert_eq!(short(two, &format!("since={between}")).await.len(), 2);
+    assert_eq!(short(two, &format!("until={between}")).await.len(), 2);
+    assert_eq!(
+        two.app.get(&two.other, "/deliveries").await.ok(200)["items"],
+        json!([]),
+        "another project"
+    );
+    for (query, code, field) in [
+        ("state=failed,lost", "invalid_query", "state"),
+        ("state=", "invalid_query", "state"),
+        ("app_id=wx1", "invalid_query", "app_id"),
+        ("notification_id=x", "invalid_query", "notification_id"),
+        ("since=today", "invalid_query", "since"),
+        ("until=99999999999999", "invalid_query", "until"),
+        ("cursor=x", "invalid_cursor", "cursor"),
+        ("limit=0", "invalid_query", "limit"),
+        ("stat=failed", "invalid_query", "stat"),
+    ] {
+        two.app
+            .get(&two.key, &format!("/deliveries?{query}"))
+            .await
+            .refused(400, code, field);
     }
+}
 
-    async fn whoever_became_reachable_is_reached(shop: Shop) {
-        let two = &shop.0;
-        notify(two, &["s4"]).await;
-        let id = found(two, "").await.remove(0)["id"].clone();
-        let path = format!("/deliveries/{id}/retry");
-        let still = two.app.post(&two.key, &path, json!({})).await.refused(409, "not_retryable", "");
-        assert!(still["detail"].as_str().unwrap().contains("not_bound"), "{still}");
-        bind(two, 4).await;
-        two.app.post(&two.key, &path, json!({})).await.refused(409, "not_retryable", "");
-        assert_eq!(found(two, "").await[0]["reason"], "no_identity_in_account", "the reason of today");
-        two.follow(4).await;
-        two.app.post(&two.key, &path, json!({})).await.ok(202);
-        two.app.drain().await;
-        assert_eq!(short(two, "").await, ["s4 delivered"]);
+async fn a_failed_delivery_is_sent_once_more(shop: Shop) {
+    let two = &shop.0;
+    let world = two.app.simulator.world();
+    let blocked = Receipt {
+        status: "failed:user block".to_owned(),
+        ..prompt()
+    };
+    world.set_receipt(OA, None, blocked).unwrap();
+    notify(two, &["s1"]).await;
+    let failed = found(two, "state=failed").await.remove(0);
+    assert_eq!(failed["reason"], "receipt_failed");
+    let path = format!("/deliveries/{}/retry", failed["id"]);
+    let reader = two.app.key(two.one, &[Scope::Read]).await;
+    two.app
+        .post(&reader, &path, json!({}))
+        .await
+        .refused(403, "missing_scope", "");
+    two.app
+        .post(&two.other, &path, json!({}))
+        .await
+        .refused(404, "not_found", "");
+    world.set_receipt(OA, None, prompt()).unwrap();
+    let taken = two.app.post(&two.key, &path, json!({})).await.ok(202);
+    assert_eq!(
+        taken,
+        json!({"id": failed["id"], "state": "queued", "next_attempt_at": two.app.clock.now().and_utc()})
+    );
+    let again = two
+        .app
+        .post(&two.key, &path, json!({}))
+        .await
+        .refused(409, "not_retryable", "");
+    assert!(
+        again["detail"].as_str().unwrap().contains("still_queued"),
+        "{again}"
+    );
+    two.app.drain().await;
+    let arrived = found(two, "").await.remove(0);
+    assert_eq!(
+        (&arrived["state"], &arrived["reason"]),
+        (&json!("delivered"), &json!(null))
+    );
+    assert_eq!(
+        arrived["attempts"].as_array().unwrap().len(),
+        2,
+        "the first try is still told: {arrived}"
+    );
+    assert_eq!(
+        world.messages().len(),
+        1,
+        "WeChat did not take it for a repetition"
+    );
+    two.app
+        .post(&two.key, &path, json!({"even_if_sent": true}))
+        .await
+        .refused(409, "not_retryable", "");
+    two.app
+        .post(&two.key, "/deliveries/999/retry", json!({}))
+        .await
+        .refused(404, "not_found", "");
+    two.app
+        .post(&two.key, &path, json!({"force": true}))
+        .await
+        .refused(422, "unknown_field", "force");
+}
+
+async fn whoever_became_reachable_is_reached(shop: Shop) {
+    let two = &shop.0;
+    notify(two, &["s4"]).await;
+    let id = found(two, "").await.remove(0)["id"].clone();
+    let path = format!("/deliveries/{id}/retry");
+    let still = two
+        .app
+        .post(&two.key, &path, json!({}))
+        .await
+        .refused(409, "not_retryable", "");
+    assert!(
+        still["detail"].as_str().unwrap().contains("not_bound"),
+        "{still}"
+    );
+    bind(two, 4).await;
+    two.app
+        .post(&two.key, &path, json!({}))
+        .await
+        .refused(409, "not_retryable", "");
+    assert_eq!(
+        found(two, "").await[0]["reason"],
+        "no_identity_in_account",
+        "the reason of today"
+    );
+    two.follow(4).await;
+    two.app.post(&two.key, &path, json!({})).await.ok(202);
+    two.app.drain().await;
+    assert_eq!(short(two, "").await, ["s4 delivered"]);
+}
+
+async fn what_may_have_been_seen_is_sent_again_only_if_that_is_wanted(shop: Shop) {
+    let two = &shop.0;
+    let world = two.app.simulator.world();
+    world
+        .set_receipt(
+            OA,
+            None,
+            Receipt {
+                arrival: Arrival::Lost,
+                ..prompt()
+            },
+        )
+        .unwrap();
+    notify(two, &["s1"]).await;
+    two.app.advance(std::time::Duration::from_secs(3_600));
+    two.app.drain().await;
+    let id = found(two, "state=no_receipt").await.remove(0)["id"].clone();
+    let path = format!("/deliveries/{id}/retry");
+    let refused = two
+        .app
+        .post(&two.key, &path, json!({}))
+        .await
+        .refused(409, "not_retryable", "");
+    assert!(
+        refused["detail"].as_str().unwrap().contains("even_if_sent"),
+        "{refused}"
+    );
+    let bulk = two
+        .app
+        .post(&two.key, "/deliveries/retry", json!({"staff_id": "s1"}))
+        .await
+        .ok(202);
+    assert_eq!(
+        bulk,
+        json!({"taken": 0, "waiting": 0, "not_taken": 1, "reasons": {"may_have_been_sent": 1}, "next_cursor": null})
+    );
+    two.app.drain().await;
+    assert_eq!(world.messages().len(), 1);
+    world.set_receipt(OA, None, prompt()).unwrap();
+    two.app
+        .post(&two.key, &path, json!({"even_if_sent": true}))
+        .await
+        .ok(202);
+    two.app.drain().await;
+    assert_eq!(
+        (short(two, "").await, world.messages().len()),
+        (vec!["s1 delivered".to_owned()], 2)
+    );
+}
+
+async fn dead_letters_are_retried_in_bulk_page_by_page(shop: Shop) {
+    let two = &shop.0;
+    // Long after they followed.
+    two.app.advance(std::time::Duration::from_secs(700));
+    refuse(two, 43004);
+    for _ in 0..2 {
+        notify(two, &["s1", "s2", "s3", "s4"]).await;
     }
-
-    async fn what_may_have_been_seen_is_sent_again_only_if_that_is_wanted(shop: Shop) {
-        let two = &shop.0;
-        let world = two.app.simulator.world();
-        world.set_receipt(OA, None, Receipt { arrival: Arrival::Lost, ..prompt() }).unwrap();
-        notify(two, &["s1"]).await;
-        two.app.advance(std::time::Duration::from_secs(3_600));
-        two.app.drain().await;
-        let id = found(two, "state=no_receipt").await.remove(0)["id"].clone();
-        let path = format!("/deliveries/{id}/retry");
-        let refused = two.app.post(&two.key, &path, json!({})).await.refused(409, "not_retryable", "");
-        assert!(refused["detail"].as_str().unwrap().contains("even_if_sent"), "{refused}");
-        let bulk = two.app.post(&two.key, "/deliveries/retry", json!({"staff_id": "s1"})).await.ok(202);
-        assert_eq!(bulk, json!({"taken": 0, "waiting": 0, "not_taken": 1, "reasons": {"may_have_been_sent": 1}, "next_cursor": null}));
-        two.app.drain().await;
-        assert_eq!(world.messages().len(), 1);
-        world.set_receipt(OA, None, prompt()).unwrap();
-        two.app.post(&two.key, &path, json!({"even_if_sent": true})).await.ok(202);
-        two.app.drain().await;
-        assert_eq!((short(two, "").await, world.messages().len()), (vec!["s1 delivered".to_owned()], 2));
+    two.app.simulator.world().clear_faults();
+    let nothing = two.app.post(&two.key, "/deliveries/retry", json!({})).await;
+    nothing.refused(422, "missing_field", "");
+    let (mut taken, mut not_taken, mut rounds) = (0, 0, 0);
+    let mut body = json!({"message_type": "ping", "limit": 3});
+    loop {
+        let answer = two
+            .app
+            .post(&two.key, "/deliveries/retry", body.clone())
+            .await
+            .ok(202);
+        taken += answer["taken"].as_i64().unwrap();
+        not_taken += answer["not_taken"].as_i64().unwrap();
+        rounds += 1;
+        let reasons = answer["reasons"].as_object().unwrap();
+        assert!(
+            reasons.keys().all(|reason| reason == "not_bound"),
+            "{answer}"
+        );
+        if answer["next_cursor"].is_null() {
+            break;
+        }
+        body["cursor"] = answer["next_cursor"].clone();
     }
-
-    async fn dead_letters_are_retried_in_bulk_page_by_page(shop: Shop) {
-        let two = &shop.0;
-        // Long after they followed.
-        two.app.advance(std::time::Duration::from_secs(700));
-        refuse(two, 43004);
-        for _ in 0..2 {
-            notify(two, &["s1", "s2", "s3", "s4"]).await;
-        }
-        two.app.simulator.world().clear_faults();
-        let nothing = two.app.post(&two.key, "/deliveries/retry", json!({})).await;
-        nothing.refused(422, "missing_field", "");
-        let (mut taken, mut not_taken, mut rounds) = (0, 0, 0);
-        let mut body = json!({"message_type": "ping", "limit": 3});
-        loop {
-            let answer = two.app.post(&two.key, "/deliveries/retry", body.clone()).await.ok(202);
-            taken += answer["taken"].as_i64().unwrap();
-            not_taken += answer["not_taken"].as_i64().unwrap();
-            rounds += 1;
-            let reasons = answer["reasons"].as_object().unwrap();
-            assert!(reasons.keys().all(|reason| reason == "not_bound"), "{answer}");
-            if answer["next_cursor"].is_null() {
-                break;
-            }
-            body["cursor"] = answer["next_cursor"].clone();
-        }
-        assert_eq!((taken, not_taken, rounds), (6, 2, 3));
-        two.app.drain().await;
-        assert_eq!(found(two, "state=delivered").await.len(), 6);
-        assert_eq!(two.app.simulator.world().messages().len(), 6);
-        assert_eq!(short(two, "state=unreachable").await, ["s4 unreachable"; 2]);
-        for (body, code, field) in [
-            (json!({"state": "lost"}), "invalid_query", "state"),
-            (json!({"state": "failed", "limit": 1_001}), "invalid_field", "limit"),
-        ] {
-            let refused = two.app.post(&two.key, "/deliveries/retry", body).await;
-            assert_eq!((&refused.json()["code"], &refused.json()["field"]), (&json!(code), &json!(field)));
-        }
+    assert_eq!((taken, not_taken, rounds), (6, 2, 3));
+    two.app.drain().await;
+    assert_eq!(found(two, "state=delivered").await.len(), 6);
+    assert_eq!(two.app.simulator.world().messages().len(), 6);
+    assert_eq!(short(two, "state=unreachable").await, ["s4 unreachable"; 2]);
+    for (body, code, field) in [
+        (json!({"state": "lost"}), "invalid_query", "state"),
+        (
+            json!({"state": "failed", "limit": 1_001}),
+            "invalid_field",
+            "limit",
+        ),
+    ] {
+        let refused = two.app.post(&two.key, "/deliveries/retry", body).await;
+        assert_eq!(
+            (&refused.json()["code"], &refused.json()["field"]),
+            (&json!(code), &json!(field))
+        );
     }
 }

@@ -1,6 +1,7 @@
 //! An app that was there before Queqiao: its openids and consents are brought in, and its people are
 //! notified without a login.
 
+mod known;
 mod moving;
 
 use queqiao::bridge::accounts::keys::Scope;
@@ -144,243 +145,275 @@ fn told(answer: &Value) -> Vec<String> {
 }
 
 both_engines! {
-    async fn a_table_is_taken_in_once_however_often_it_comes(moving: Moving) {
-        let rows = json!([
-            with(1, json!({"unionid": population::unionid(1), "staff_id": "s1", "consents": {ONCE: 2}})),
-            with(2, json!({"unionid": null, "staff_id": "", "consents": {LASTING: "long_term"}})),
-            row(3),
-        ]);
-        let table = json!({"rows": rows, "create_staff": true});
-        let mut dry = table.clone();
-        dry["dry_run"] = json!(true);
-        let answer = moving.post(dry.clone()).await.ok(200);
-        assert_eq!(answer["counts"], json!({"created": 3, "updated": 0, "unchanged": 0, "refused": 0}));
-        assert_eq!((&answer["dry_run"], &answer["rows"][0]["identity_id"]), (&json!(true), &json!(null)));
-        assert_eq!(moving.person(1).await, json!(null));
-        moving.0.app.get(&moving.0.key, "/staff/s1").await.refused(404, "not_found", "");
+    a_table_is_taken_in_once_however_often_it_comes,
+    a_row_is_taken_whole_or_refused_in_words,
+    ten_thousand_rows_are_one_request,
+    only_a_mini_program_of_the_project_takes_them,
+}
 
-        let answer = moving.post(table.clone()).await.ok(200);
-        assert_eq!(told(&answer), ["created", "created", "created"]);
-        let person = moving.person(1).await;
-        assert_eq!(person["identity_id"], answer["rows"][0]["identity_id"]);
-        assert_eq!((&person["unionid"], &person["staff_ids"]), (&json!(population::unionid(1)), &json!(["s1"])));
-        assert_eq!(person["identities"][0]["profile_state"], "unconfirmed");
-        assert_eq!(moving.left("s1").await, [(json!(2), json!(true))]);
+async fn a_table_is_taken_in_once_however_often_it_comes(moving: Moving) {
+    let rows = json!([
+        with(
+            1,
+            json!({"unionid": population::unionid(1), "staff_id": "s1", "consents": {ONCE: 2}})
+        ),
+        with(
+            2,
+            json!({"unionid": null, "staff_id": "", "consents": {LASTING: "long_term"}})
+        ),
+        row(3),
+    ]);
+    let table = json!({"rows": rows, "create_staff": true});
+    let mut dry = table.clone();
+    dry["dry_run"] = json!(true);
+    let answer = moving.post(dry.clone()).await.ok(200);
+    assert_eq!(
+        answer["counts"],
+        json!({"created": 3, "updated": 0, "unchanged": 0, "refused": 0})
+    );
+    assert_eq!(
+        (&answer["dry_run"], &answer["rows"][0]["identity_id"]),
+        (&json!(true), &json!(null))
+    );
+    assert_eq!(moving.person(1).await, json!(null));
+    moving
+        .0
+        .app
+        .get(&moving.0.key, "/staff/s1")
+        .await
+        .refused(404, "not_found", "");
 
-        for body in [table, dry] {
-            let answer = moving.post(body).await.ok(200);
-            assert_eq!(told(&answer), ["unchanged", "unchanged", "unchanged"]);
-            assert!(answer["rows"][0]["identity_id"].is_number(), "{answer}");
-        }
-        assert_eq!(moving.left("s1").await, [(json!(2), json!(true))]);
-        let more = json!([with(1, json!({"consents": {ONCE: 3}})), with(3, json!({"unionid": population::unionid(3)}))]);
-        assert_eq!(told(&moving.bring(more).await), ["updated", "updated"]);
-        assert_eq!(moving.left("s1").await, [(json!(3), json!(true))]);
-        let audit = moving.0.app.get(&moving.0.key, "/staff/s1").await.ok(200);
-        assert_eq!(audit["bindings"].as_array().unwrap().len(), 1, "{audit}");
+    let answer = moving.post(table.clone()).await.ok(200);
+    assert_eq!(told(&answer), ["created", "created", "created"]);
+    let person = moving.person(1).await;
+    assert_eq!(person["identity_id"], answer["rows"][0]["identity_id"]);
+    assert_eq!(
+        (&person["unionid"], &person["staff_ids"]),
+        (&json!(population::unionid(1)), &json!(["s1"]))
+    );
+    assert_eq!(person["identities"][0]["profile_state"], "unconfirmed");
+    assert_eq!(moving.left("s1").await, [(json!(2), json!(true))]);
+
+    for body in [table, dry] {
+        let answer = moving.post(body).await.ok(200);
+        assert_eq!(told(&answer), ["unchanged", "unchanged", "unchanged"]);
+        assert!(answer["rows"][0]["identity_id"].is_number(), "{answer}");
     }
+    assert_eq!(moving.left("s1").await, [(json!(2), json!(true))]);
+    let more = json!([
+        with(1, json!({"consents": {ONCE: 3}})),
+        with(3, json!({"unionid": population::unionid(3)}))
+    ]);
+    assert_eq!(told(&moving.bring(more).await), ["updated", "updated"]);
+    assert_eq!(moving.left("s1").await, [(json!(3), json!(true))]);
+    let audit = moving.0.app.get(&moving.0.key, "/staff/s1").await.ok(200);
+    assert_eq!(audit["bindings"].as_array().unwrap().len(), 1, "{audit}");
+}
 
-    async fn a_row_is_taken_whole_or_refused_in_words(moving: Moving) {
-        let two = &moving.0;
-        for staff in ["s1", "s2"] {
-            two.app.put(&two.key, &format!("/staff/{staff}"), json!({})).await.ok(201);
-        }
-        // Person 8 is known through WeChat, and is staff member s2.
-        let bind = json!({"app_id": MP, "code": two.code(8)});
-        two.app.post(&two.key, "/staff/s2/bindings", bind).await.ok(201);
-        two.follow(9).await;
-        let bind = json!({"app_id": OA, "openid": population::openid(OA, 9)});
-        two.app.post(&two.key, "/staff/s2/bindings", bind).await.ok(201);
-        let union = |person| json!({"unionid": population::unionid(person)});
-        let cases = [
-            (json!({"openid": "undefined"}), "invalid_field", "openid"),
-            (json!({"openid": " o1"}), "invalid_field", "openid"),
-            (json!({"openid": "gh_0123456789ab"}), "invalid_field", "openid"),
-            (json!({"openid": 7}), "invalid_field", "openid"),
-            (json!({"openid": ""}), "missing_field", "openid"),
-            (json!({"unionid": "u1"}), "missing_field", "openid"),
-            (json!("o1"), "invalid_field", ""),
-            (with(1, json!({"open_id": "o1"})), "unknown_field", "open_id"),
-            (with(1, json!({"unionid": "NaN"})), "invalid_field", "unionid"),
-            (with(1, json!({"staff_id": "null"})), "invalid_field", "staff_id"),
-            (with(1, json!({"staff_id": "s9"})), "unknown_staff", "staff_id"),
-            (with(1, json!({"consents": {ONCE: true}})), "invalid_field", "consents.tpl-once"),
-            (with(1, json!({"consents": {ONCE: -1}})), "invalid_field", "consents.tpl-once"),
-            (with(1, json!({"consents": ["tpl"]})), "invalid_field", "consents"),
-            (with(8, union(1)), "unionid_conflict", "unionid"),
-            (with(1, union(8)), "unionid_conflict", "unionid"),
-            (with(8, json!({"staff_id": "s1"})), "already_bound", "staff_id"),
-            // The person who follows is s2 already, by the unionid that this row brings.
-            (with(9, json!({"unionid": population::unionid(9), "staff_id": "s1"})), "already_bound", "staff_id"),
-        ];
-        for (row, code, field) in &cases {
-            let answer = moving.bring(json!([row])).await;
-            let refused = &answer["rows"][0];
-            assert_eq!((&refused["outcome"], &refused["code"]), (&json!("refused"), &json!(code)), "{row}: {refused}");
-            assert_eq!(refused["field"].as_str().unwrap_or_default(), *field, "{row}: {refused}");
-            assert!(refused["detail"].as_str().unwrap().len() > 20, "{refused}");
-        }
-        assert_eq!(moving.person(1).await, json!(null), "nothing of a refused row is kept");
-        assert_eq!(moving.person(9).await, json!(null));
-        // Refused rows do not hold the others up.
-        let mixed = json!([row(1), cases[0].0, with(2, json!({"staff_id": "s1"})), row(1), with(3, json!({"unionid": "uX"})), with(4, json!({"unionid": "uX"}))]);
-        let answer = moving.bring(mixed).await;
-        assert_eq!(told(&answer), ["created", "refused invalid_field", "created", "refused duplicate", "created", "refused duplicate"]);
-        assert_eq!(answer["counts"], json!({"created": 3, "updated": 0, "unchanged": 0, "refused": 3}));
-        let joined = moving.bring(json!([with(9, json!({"unionid": population::unionid(9), "staff_id": "s2"}))])).await;
-        assert_eq!(told(&joined), ["created"], "the same staff member in another account");
+async fn a_row_is_taken_whole_or_refused_in_words(moving: Moving) {
+    let two = &moving.0;
+    for staff in ["s1", "s2"] {
+        two.app
+            .put(&two.key, &format!("/staff/{staff}"), json!({}))
+            .await
+            .ok(201);
     }
+    // Person 8 is known through WeChat, and is staff member s2.
+    let bind = json!({"app_id": MP, "code": two.code(8)});
+    two.app
+        .post(&two.key, "/staff/s2/bindings", bind)
+        .await
+        .ok(201);
+    two.follow(9).await;
+    let bind = json!({"app_id": OA, "openid": population::openid(OA, 9)});
+    two.app
+        .post(&two.key, "/staff/s2/bindings", bind)
+        .await
+        .ok(201);
+    let union = |person| json!({"unionid": population::unionid(person)});
+    let cases = [
+        (json!({"openid": "undefined"}), "invalid_field", "openid"),
+        (json!({"openid": " o1"}), "invalid_field", "openid"),
+        (
+            json!({"openid": "gh_0123456789ab"}),
+            "invalid_field",
+            "openid",
+        ),
+        (json!({"openid": 7}), "invalid_field", "openid"),
+        (json!({"openid": ""}), "missing_field", "openid"),
+        (json!({"unionid": "u1"}), "missing_field", "openid"),
+        (json!("o1"), "invalid_field", ""),
+        (
+            with(1, json!({"open_id": "o1"})),
+            "unknown_field",
+            "open_id",
+        ),
+        (
+            with(1, json!({"unionid": "NaN"})),
+            "invalid_field",
+            "unionid",
+        ),
+        (
+            with(1, json!({"staff_id": "null"})),
+            "invalid_field",
+            "staff_id",
+        ),
+        (
+            with(1, json!({"staff_id": "s9"})),
+            "unknown_staff",
+            "staff_id",
+        ),
+        (
+            with(1, json!({"consents": {ONCE: true}})),
+            "invalid_field",
+            "consents.tpl-once",
+        ),
+        (
+            with(1, json!({"consents": {ONCE: -1}})),
+            "invalid_field",
+            "consents.tpl-once",
+        ),
+        (
+            with(1, json!({"consents": ["tpl"]})),
+            "invalid_field",
+            "consents",
+        ),
+        (with(8, union(1)), "unionid_conflict", "unionid"),
+        (with(1, union(8)), "unionid_conflict", "unionid"),
+        (
+            with(8, json!({"staff_id": "s1"})),
+            "already_bound",
+            "staff_id",
+        ),
+        // The person who follows is s2 already, by the unionid that this row brings.
+        (
+            with(
+                9,
+                json!({"unionid": population::unionid(9), "staff_id": "s1"}),
+            ),
+            "already_bound",
+            "staff_id",
+        ),
+    ];
+    for (row, code, field) in &cases {
+        let answer = moving.bring(json!([row])).await;
+        let refused = &answer["rows"][0];
+        assert_eq!(
+            (&refused["outcome"], &refused["code"]),
+            (&json!("refused"), &json!(code)),
+            "{row}: {refused}"
+        );
+        assert_eq!(
+            refused["field"].as_str().unwrap_or_default(),
+            *field,
+            "{row}: {refused}"
+        );
+        assert!(refused["detail"].as_str().unwrap().len() > 20, "{refused}");
+    }
+    assert_eq!(
+        moving.person(1).await,
+        json!(null),
+        "nothing of a refused row is kept"
+    );
+    assert_eq!(moving.person(9).await, json!(null));
+    // Refused rows do not hold the others up.
+    let mixed = json!([
+        row(1),
+        cases[0].0,
+        with(2, json!({"staff_id": "s1"})),
+        row(1),
+        with(3, json!({"unionid": "uX"})),
+        with(4, json!({"unionid": "uX"}))
+    ]);
+    let answer = moving.bring(mixed).await;
+    assert_eq!(
+        told(&answer),
+        [
+            "created",
+            "refused invalid_field",
+            "created",
+            "refused duplicate",
+            "created",
+            "refused duplicate"
+        ]
+    );
+    assert_eq!(
+        answer["counts"],
+        json!({"created": 3, "updated": 0, "unchanged": 0, "refused": 3})
+    );
+    let joined = moving
+        .bring(json!([with(
+            9,
+            json!({"unionid": population::unionid(9), "staff_id": "s2"})
+        )]))
+        .await;
+    assert_eq!(
+        told(&joined),
+        ["created"],
+        "the same staff member in another account"
+    );
+}
 
-    async fn wechats_word_stands_over_the_tables(moving: Moving) {
-        let two = &moving.0;
-        moving.bring(json!([with(1, json!({"unionid": "uWrong"})), row(2), row(3)])).await;
-        assert_eq!(moving.person(1).await["unionid"], "uWrong");
-        let sessions = format!("/miniprogram/{MP}/sessions");
-        let told_by = two.app.post(&two.key, &sessions, json!({"code": two.code(1)})).await.ok(200);
-        assert_eq!((&told_by["unionid"], &told_by["profile_state"]), (&json!(population::unionid(1)), &json!("complete")));
-        let again = moving.bring(json!([with(1, json!({"unionid": "uWrong"}))])).await;
-        assert_eq!(told(&again), ["refused unionid_conflict"]);
-        let detail = again["rows"][0]["detail"].as_str().unwrap();
-        assert!(detail.contains(&population::unionid(1)), "{detail}");
-        // An event proves the openid.
-        moving.world().enter_chat(MP, 2).await.unwrap();
-        two.app.drain().await;
-        assert_eq!(moving.person(2).await["identities"][0]["profile_state"], "login_needed");
-        assert_eq!(moving.person(3).await["identities"][0]["profile_state"], "unconfirmed");
-        // What the table says later of an openid that is proven is still the table's word.
-        let more = moving.bring(json!([with(2, json!({"unionid": population::unionid(2)}))])).await;
-        assert_eq!(told(&more), ["updated"]);
-        assert_eq!(moving.person(2).await["identities"][0]["profile_state"], "unconfirmed");
-        // A table that was wrong is no sign that the account has moved.
-        moving.bring(json!([with(5, json!({"unionid": "uWrongToo"}))])).await;
-        let hook = json!({"url": "https://example.com/hook", "events": ["account.alert"]});
-        let hook = two.app.post(&two.key, "/webhooks", hook).await.ok(201);
-        let told_by = two.app.post(&two.key, &sessions, json!({"code": two.code(5)})).await.ok(200);
-        assert_eq!(told_by["unionid"], population::unionid(5));
-        let alerts = two.app.get(&two.key, &format!("/webhooks/{}/deliveries", hook["id"])).await.ok(200);
-        assert_eq!(alerts["items"], json!([]));
-    }
+async fn ten_thousand_rows_are_one_request(moving: Moving) {
+    let row = |at: u32| json!({"openid": format!("oOld{at:05}"), "unionid": format!("uOld{at:05}"), "staff_id": format!("e{at}"), "consents": {ONCE: 1}});
+    let rows: Vec<Value> = (0..10_000).map(row).collect();
+    let table = json!({"rows": rows, "create_staff": true});
+    let started = std::time::Instant::now();
+    let answer = moving.post(table.clone()).await.ok(200);
+    let taken = started.elapsed();
+    assert_eq!(answer["counts"]["created"], 10_000, "{}", answer["counts"]);
+    assert_eq!(answer["rows"][9_999]["openid"], "oOld09999");
+    let again = moving.post(table).await.ok(200);
+    assert_eq!(again["counts"]["unchanged"], 10_000);
+    // Far more than it takes in a release build, and far less than row by row.
+    assert!(taken.as_secs() < 60, "{taken:?}");
+    let mut more = rows;
+    more.push(row(10_000));
+    let problem = moving
+        .post(json!({"rows": more}))
+        .await
+        .refused(422, "invalid_field", "rows");
+    assert_eq!(problem["limit"], 10_000);
+}
 
-    async fn a_unionid_from_the_table_joins_the_follower(moving: Moving) {
-        let two = &moving.0;
-        two.follow(4).await;
-        let row = with(4, json!({"unionid": population::unionid(4), "staff_id": "s4"}));
-        let answer = moving.post(json!({"rows": [row], "create_staff": true})).await.ok(200);
-        assert_eq!(told(&answer), ["created"]);
-        let person = moving.person(4).await;
-        assert_eq!((&person["link_state"], &person["staff_ids"]), (&json!("linked"), &json!(["s4"])));
-        let staff = two.app.get(&two.key, "/staff/s4").await.ok(200);
-        assert_eq!(staff["reachable"], true, "{staff}");
-    }
-
-    async fn a_template_is_what_wechat_lists_it_as(moving: Moving) {
-        let two = &moving.0;
-        let sync = format!("/accounts/{MP}/templates/sync");
-        two.app.call("POST", &two.key, &sync, None).await.ok(200);
-        let row = with(1, json!({"staff_id": "s1", "consents": {ONCE: "long_term"}}));
-        let answer = moving.post(json!({"rows": [row], "create_staff": true})).await.ok(200);
-        assert_eq!(told(&answer), ["refused invalid_field"]);
-        assert!(answer["rows"][0]["detail"].as_str().unwrap().contains("one-time"), "{answer}");
-        // Nor does a report make it long-term, for this person or another.
-        let row = with(1, json!({"staff_id": "s1", "consents": {ONCE: 1}}));
-        moving.post(json!({"rows": [row], "create_staff": true})).await.ok(200);
-        let body = json!({"openid": openid(1), "results": {ONCE: "accept"}, "long_term": true});
-        two.app.post(&two.key, &format!("/miniprogram/{MP}/subscriptions"), body).await.ok(200);
-        let credits = two.app.get(&two.key, "/staff/s1/credits").await.ok(200);
-        assert_eq!(credits["items"][0]["long_term"], false, "{credits}");
-    }
-
-    async fn consents_that_ended_are_not_brought_back(moving: Moving) {
-        let two = &moving.0;
-        let table = json!([
-            with(1, json!({"staff_id": "s1", "consents": {ONCE: 2}})),
-            with(2, json!({"staff_id": "s2", "consents": {LASTING: "long_term"}})),
-        ]);
-        let table = json!({"rows": table, "create_staff": true});
-        for person in [1, 2] {
-            moving.allowed_before(person, if person == 1 { ONCE } else { LASTING }).await;
-        }
-        moving.post(table.clone()).await.ok(200);
-        two.app.advance(std::time::Duration::from_secs(60));
-        moving.world().withdraw_consent(MP, 1, &[ONCE]).await.unwrap();
-        moving.world().withdraw_consent(MP, 2, &[LASTING]).await.unwrap();
-        two.app.drain().await;
-        two.app.advance(std::time::Duration::from_secs(60));
-        for staff in ["s1", "s2"] {
-            assert_eq!(moving.left(staff).await, [(json!(0), json!(false))], "{staff}");
-        }
-        assert_eq!(told(&moving.post(table).await.ok(200)), ["unchanged", "unchanged"]);
-        for staff in ["s1", "s2"] {
-            assert_eq!(moving.left(staff).await, [(json!(0), json!(false))], "{staff}");
-        }
-        // A first statement that is older than the refusal, as far as anybody knows.
-        moving.world().answer_popup(MP, 3, &[(ONCE, Choice::Accept)]).await.unwrap();
-        two.app.advance(std::time::Duration::from_secs(60));
-        moving.world().withdraw_consent(MP, 3, &[ONCE]).await.unwrap();
-        two.app.drain().await;
-        let answer = moving.bring(json!([with(3, json!({"consents": {ONCE: 5}}))])).await;
-        assert_eq!(told(&answer), ["unchanged"]);
-        let note = answer["rows"][0]["detail"].as_str().unwrap();
-        assert!(note.contains(ONCE) && note.contains("refused"), "{note}");
-    }
-
-    async fn ten_thousand_rows_are_one_request(moving: Moving) {
-        let row = |at: u32| json!({"openid": format!("oOld{at:05}"), "unionid": format!("uOld{at:05}"), "staff_id": format!("e{at}"), "consents": {ONCE: 1}});
-        let rows: Vec<Value> = (0..10_000).map(row).collect();
-        let table = json!({"rows": rows, "create_staff": true});
-        let started = std::time::Instant::now();
-        let answer = moving.post(table.clone()).await.ok(200);
-        let taken = started.elapsed();
-        assert_eq!(answer["counts"]["created"], 10_000, "{}", answer["counts"]);
-        assert_eq!(answer["rows"][9_999]["openid"], "oOld09999");
-        let again = moving.post(table).await.ok(200);
-        assert_eq!(again["counts"]["unchanged"], 10_000);
-        // Far more than it takes in a release build, and far less than row by row.
-        assert!(taken.as_secs() < 60, "{taken:?}");
-        let mut more = rows;
-        more.push(row(10_000));
-        let problem = moving.post(json!({"rows": more})).await.refused(422, "invalid_field", "rows");
-        assert_eq!(problem["limit"], 10_000);
-    }
-
-    async fn only_a_mini_program_of_the_project_takes_them(moving: Moving) {
-        let two = &moving.0;
-        let body = json!({"rows": [row(1)]});
-        let post = async |key: &str, app_id: &str| {
-            two.app.post(key, &format!("/miniprogram/{app_id}/identities"), body.clone()).await
-        };
-        let problem = post(&two.key, OA).await.refused(422, "wrong_account_kind", "app_id");
-        assert!(problem["detail"].as_str().unwrap().contains("followers import"), "{problem}");
-        post(&two.key, FOREIGN).await.refused(404, "not_found", "");
-        post(&two.other, MP).await.refused(404, "not_found", "");
-        let read = two.app.key(two.one, &[Scope::Read, Scope::Token]).await;
-        post(&read, MP).await.refused(403, "missing_scope", "");
-        let notify = two.app.key(two.one, &[Scope::Notify]).await;
-        post(&notify, MP).await.ok(200);
-        moving.post(json!({"rows": []})).await.refused(422, "invalid_field", "rows");
-        moving.post(json!({"rows": [row(1)], "dryrun": true})).await.refused(422, "unknown_field", "dryrun");
-        moving.post(json!({"dry_run": true})).await.refused(422, "missing_field", "rows");
-    }
-
-    async fn an_old_table_does_not_bring_back_who_was_erased(moving: Moving) {
-        let Moving(Two { app, key, .. }) = &moving;
-        let rows = json!([
-            with(1, json!({"unionid": population::unionid(1), "staff_id": "s1", "consents": {ONCE: 2}})),
-            row(2),
-        ]);
-        let table = json!({"rows": rows, "create_staff": true});
-        let answer = moving.post(table.clone()).await.ok(200);
-        let id = &answer["rows"][0]["identity_id"];
-        app.delete(key, &format!("/people/{id}")).await.ok(200);
-        app.drain().await;
-        let answer = moving.post(table.clone()).await.ok(200);
-        assert_eq!(told(&answer), ["refused erased", "unchanged"], "{answer}");
-        assert_eq!((&answer["rows"][0]["field"], &answer["rows"][0]["identity_id"]), (&json!("openid"), &json!(null)));
-        assert_eq!(moving.person(1).await, json!(null));
-        // They come back by themselves, and then the table may say more of them.
-        app.advance(std::time::Duration::from_secs(5));
-        let code = moving.world().log_in(MP, 1).unwrap();
-        app.post(key, &format!("/miniprogram/{MP}/sessions"), json!({"code": code})).await.ok(200);
-        assert_eq!(told(&moving.post(table).await.ok(200)), ["updated", "unchanged"]);
-    }
+async fn only_a_mini_program_of_the_project_takes_them(moving: Moving) {
+    let two = &moving.0;
+    let body = json!({"rows": [row(1)]});
+    let post = async |key: &str, app_id: &str| {
+        two.app
+            .post(
+                key,
+                &format!("/miniprogram/{app_id}/identities"),
+                body.clone(),
+            )
+            .await
+    };
+    let problem = post(&two.key, OA)
+        .await
+        .refused(422, "wrong_account_kind", "app_id");
+    assert!(
+        problem["detail"]
+            .as_str()
+            .unwrap()
+            .contains("followers import"),
+        "{problem}"
+    );
+    post(&two.key, FOREIGN).await.refused(404, "not_found", "");
+    post(&two.other, MP).await.refused(404, "not_found", "");
+    let read = two.app.key(two.one, &[Scope::Read, Scope::Token]).await;
+    post(&read, MP).await.refused(403, "missing_scope", "");
+    let notify = two.app.key(two.one, &[Scope::Notify]).await;
+    post(&notify, MP).await.ok(200);
+    moving
+        .post(json!({"rows": []}))
+        .await
+        .refused(422, "invalid_field", "rows");
+    moving
+        .post(json!({"rows": [row(1)], "dryrun": true}))
+        .await
+        .refused(422, "unknown_field", "dryrun");
+    moving
+        .post(json!({"dry_run": true}))
+        .await
+        .refused(422, "missing_field", "rows");
 }

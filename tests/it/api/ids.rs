@@ -30,67 +30,108 @@ fn said(problem: &Value, text: &str, word: &str) {
 }
 
 both_engines! {
-    async fn an_openid_or_unionid_that_is_none_is_refused_in_words(two: Two) {
-        let app = &two.app;
-        app.put(&two.key, "/staff/s1", json!({})).await.ok(201);
-        for (text, word) in NO_ID.iter().chain(&NOT_OF_WECHAT) {
-            for (path, body, field) in [
-                ("/staff/s1/bindings", json!({"app_id": OA, "openid": text}), "openid"),
-                ("/staff/s1/bindings", json!({"unionid": text}), "unionid"),
-                (
-                    &format!("/miniprogram/{MP}/subscriptions"),
-                    json!({"openid": text, "results": {"T": "accept"}}),
-                    "openid",
-                ),
-                (
-                    "/notifications",
-                    json!({"message_type": "ping", "people": [{"unionid": "oU"}, {"app_id": OA, "openid": text}]}),
-                    "people[1].openid",
-                ),
-                (
-                    "/notifications/preflight",
-                    json!({"message_type": "ping", "people": [{"unionid": text}]}),
-                    "people[0].unionid",
-                ),
-                ("/deliveries/retry", json!({"openid": text}), "openid"),
-                ("/deliveries/retry", json!({"unionid": text}), "unionid"),
-            ] {
-                let problem = app.post(&two.key, path, body).await.refused(422, "invalid_field", field);
-                said(&problem, text, word);
-            }
-        }
-        for path in ["/people?openid=undefined", "/deliveries?openid=undefined", "/events?openid=undefined"] {
-            app.get(&two.key, path).await.refused(422, "invalid_field", "openid");
-        }
-        app.get(&two.key, "/people?unionid=gh_1").await.refused(422, "invalid_field", "unionid");
-        let member = app.get(&two.key, "/staff/s1").await.ok(200);
-        assert_eq!(member["bindings"], json!([]));
-        let binding = json!({"unionid": population::unionid(1)});
-        app.post(&two.key, "/staff/s1/bindings", binding).await.ok(201);
-    }
+    an_openid_or_unionid_that_is_none_is_refused_in_words,
+    a_staff_id_that_is_none_is_refused_in_words,
+}
 
-    async fn a_staff_id_that_is_none_is_refused_in_words(two: Two) {
-        let app = &two.app;
-        for (text, word) in NO_ID {
-            let body = json!({"message_type": "ping", "staff_ids": ["s1", text]});
-            for path in ["/notifications", "/notifications/preflight"] {
-                let answer = app.post(&two.key, path, body.clone()).await;
-                said(&answer.refused(422, "invalid_field", "staff_ids[1]"), text, word);
-            }
-            if text.is_empty() {
-                continue;
-            }
-            let path: String = text.bytes().map(|byte| format!("%{byte:02x}")).collect();
-            let answer = app.put(&two.key, &format!("/staff/{path}"), json!({})).await;
-            said(&answer.refused(422, "invalid_field", "staff_id"), text, word);
+async fn an_openid_or_unionid_that_is_none_is_refused_in_words(two: Two) {
+    let app = &two.app;
+    app.put(&two.key, "/staff/s1", json!({})).await.ok(201);
+    for (text, word) in NO_ID.iter().chain(&NOT_OF_WECHAT) {
+        for (path, body, field) in [
+            (
+                "/staff/s1/bindings",
+                json!({"app_id": OA, "openid": text}),
+                "openid",
+            ),
+            ("/staff/s1/bindings", json!({"unionid": text}), "unionid"),
+            (
+                &format!("/miniprogram/{MP}/subscriptions"),
+                json!({"openid": text, "results": {"T": "accept"}}),
+                "openid",
+            ),
+            (
+                "/notifications",
+                json!({"message_type": "ping", "people": [{"unionid": "oU"}, {"app_id": OA, "openid": text}]}),
+                "people[1].openid",
+            ),
+            (
+                "/notifications/preflight",
+                json!({"message_type": "ping", "people": [{"unionid": text}]}),
+                "people[0].unionid",
+            ),
+            ("/deliveries/retry", json!({"openid": text}), "openid"),
+            ("/deliveries/retry", json!({"unionid": text}), "unionid"),
+        ] {
+            let problem = app
+                .post(&two.key, path, body)
+                .await
+                .refused(422, "invalid_field", field);
+            said(&problem, text, word);
         }
-        assert_eq!(app.get(&two.key, "/staff").await.ok(200)["items"], json!([]));
-        let original = app.put(&two.key, "/staff/gh_0a1b2c3d4e5f", json!({})).await;
-        said(&original.refused(422, "invalid_field", "staff_id"), "gh_0a1b2c3d4e5f", "original id");
-        app.get(&two.key, "/people?staff_id=null").await.refused(422, "invalid_field", "staff_id");
-        // The business makes its own ids: only WeChat's are known to look otherwise.
-        for id in ["ghost_1", "e%201001", "nullo", "...", OA] {
-            app.put(&two.key, &format!("/staff/{id}"), json!({})).await.ok(201);
+    }
+    for path in [
+        "/people?openid=undefined",
+        "/deliveries?openid=undefined",
+        "/events?openid=undefined",
+    ] {
+        app.get(&two.key, path)
+            .await
+            .refused(422, "invalid_field", "openid");
+    }
+    app.get(&two.key, "/people?unionid=gh_1")
+        .await
+        .refused(422, "invalid_field", "unionid");
+    let member = app.get(&two.key, "/staff/s1").await.ok(200);
+    assert_eq!(member["bindings"], json!([]));
+    let binding = json!({"unionid": population::unionid(1)});
+    app.post(&two.key, "/staff/s1/bindings", binding)
+        .await
+        .ok(201);
+}
+
+async fn a_staff_id_that_is_none_is_refused_in_words(two: Two) {
+    let app = &two.app;
+    for (text, word) in NO_ID {
+        let body = json!({"message_type": "ping", "staff_ids": ["s1", text]});
+        for path in ["/notifications", "/notifications/preflight"] {
+            let answer = app.post(&two.key, path, body.clone()).await;
+            said(
+                &answer.refused(422, "invalid_field", "staff_ids[1]"),
+                text,
+                word,
+            );
         }
+        if text.is_empty() {
+            continue;
+        }
+        let path: String = text.bytes().map(|byte| format!("%{byte:02x}")).collect();
+        let answer = app
+            .put(&two.key, &format!("/staff/{path}"), json!({}))
+            .await;
+        said(
+            &answer.refused(422, "invalid_field", "staff_id"),
+            text,
+            word,
+        );
+    }
+    assert_eq!(
+        app.get(&two.key, "/staff").await.ok(200)["items"],
+        json!([])
+    );
+    let original = app.put(&two.key, "/staff/gh_0a1b2c3d4e5f", json!({})).await;
+    said(
+        &original.refused(422, "invalid_field", "staff_id"),
+        "gh_0a1b2c3d4e5f",
+        "original id",
+    );
+    app.get(&two.key, "/people?staff_id=null")
+        .await
+        .refused(422, "invalid_field", "staff_id");
+    // The business makes its own ids: only WeChat's are known to look otherwise.
+    for id in ["ghost_1", "e%201001", "nullo", "...", OA] {
+        app.put(&two.key, &format!("/staff/{id}"), json!({}))
+            .await
+            .ok(201);
     }
 }

@@ -10,50 +10,109 @@ use super::{MP, Two};
 use crate::support::TestApp;
 
 both_engines! {
-    async fn what_is_too_much_is_named_before_the_rest_is_read(two: Two) {
-        let most = two.app.bridge.config.deliver.max_recipients;
-        let cases = [
-            // None of them is whole: what is behind the limit is not looked at.
-            ("/notifications", format!(r#"{{"staff_ids":[{}"","#, r#""","#.repeat(most)), "staff_ids", Some(most)),
-            ("/notifications/preflight", format!(r#"{{"people":[{}{{}},"#, "{},".repeat(most)), "people", Some(most)),
-            ("/notifications", format!(r#"{{"params":{{"a":"{}"}},"#, "x".repeat(200_000)), "params", Some(65_536)),
-            ("/notifications", format!(r#"{{"tag":"{}","#, "x".repeat(65_537)), "tag", Some(65_536)),
-            ("/notifications", format!(r#"{{"{}":"#, "x".repeat(1_025)), "", Some(1_024)),
-            ("/deliveries/retry", format!("{{\"{}\":", "x".repeat(1_025)), "", Some(1_024)),
-        ];
-        let send = async |path: &str, body: String| {
-            let request = two.app.request(Method::POST, &format!("/api/v1{path}")).bearer_auth(&two.key);
-            two.app.send(request.header("content-type", "application/json").body(body)).await
-        };
-        for (path, body, field, limit) in cases {
-            let problem = send(path, body).await.refused(422, "invalid_field", field);
-            assert_eq!(problem["limit"].as_u64(), limit.map(|limit| limit as u64), "{problem}");
-        }
-        let rows = format!(r#"{{"rows":[{}{{}},"#, "{},".repeat(10_000));
-        send(&format!("/miniprogram/{MP}/identities"), rows).await.refused(422, "invalid_field", "rows");
-        let events = format!(r#"{{"url":"https://example.com/","events":[{}"*","#, r#""*","#.repeat(1_000));
-        send("/webhooks", events).await.refused(422, "invalid_field", "events");
-        let answers = vec![format!(r#"{{"results":{{{}}}}}"#, vec![r#""a":"""#; 100].join(",")); 8_000];
-        let people = format!(r#"{{"people":[{}"#, answers.join(","));
-        send("/notifications", people).await.refused(422, "invalid_field", "people[5882].results");
-    }
+    what_is_too_much_is_named_before_the_rest_is_read,
+    a_row_that_is_too_much_is_refused_alone,
+}
 
-    async fn a_row_that_is_too_much_is_refused_alone(two: Two) {
-        let consents: serde_json::Map<_, _> = (0..30).map(|at| (format!("T{at}"), json!(1))).collect();
-        let rows = json!([
-            {"openid": "oRow1"},
-            {"openid": "oRow2", "consents": consents},
-            {"openid": "oRow3", "unionid": "x".repeat(40_000)},
-            {"openid": "oRow4", "consents": {"T": [[[[{"deep": []}]]]]}},
-        ]);
-        let path = format!("/miniprogram/{MP}/identities");
-        let answer = two.app.post(&two.key, &path, json!({"rows": rows})).await.ok(200);
-        assert_eq!(answer["rows"][0]["outcome"], "created");
-        for (row, word) in [(1, "at most 20"), (2, "at most 32768"), (3, "consents.T")] {
-            let row = &answer["rows"][row];
-            assert_eq!(row["outcome"], "refused", "{answer}");
-            assert!(row["detail"].as_str().unwrap().contains(word), "{row}");
-        }
+async fn what_is_too_much_is_named_before_the_rest_is_read(two: Two) {
+    let most = two.app.bridge.config.deliver.max_recipients;
+    let cases = [
+        // None of them is whole: what is behind the limit is not looked at.
+        (
+            "/notifications",
+            format!(r#"{{"staff_ids":[{}"","#, r#""","#.repeat(most)),
+            "staff_ids",
+            Some(most),
+        ),
+        (
+            "/notifications/preflight",
+            format!(r#"{{"people":[{}{{}},"#, "{},".repeat(most)),
+            "people",
+            Some(most),
+        ),
+        (
+            "/notifications",
+            format!(r#"{{"params":{{"a":"{}"}},"#, "x".repeat(200_000)),
+            "params",
+            Some(65_536),
+        ),
+        (
+            "/notifications",
+            format!(r#"{{"tag":"{}","#, "x".repeat(65_537)),
+            "tag",
+            Some(65_536),
+        ),
+        (
+            "/notifications",
+            format!(r#"{{"{}":"#, "x".repeat(1_025)),
+            "",
+            Some(1_024),
+        ),
+        (
+            "/deliveries/retry",
+            format!("{{\"{}\":", "x".repeat(1_025)),
+            "",
+            Some(1_024),
+        ),
+    ];
+    let send = async |path: &str, body: String| {
+        let request = two
+            .app
+            .request(Method::POST, &format!("/api/v1{path}"))
+            .bearer_auth(&two.key);
+        two.app
+            .send(
+                request
+                    .header("content-type", "application/json")
+                    .body(body),
+            )
+            .await
+    };
+    for (path, body, field, limit) in cases {
+        let problem = send(path, body).await.refused(422, "invalid_field", field);
+        assert_eq!(
+            problem["limit"].as_u64(),
+            limit.map(|limit| limit as u64),
+            "{problem}"
+        );
+    }
+    let rows = format!(r#"{{"rows":[{}{{}},"#, "{},".repeat(10_000));
+    send(&format!("/miniprogram/{MP}/identities"), rows)
+        .await
+        .refused(422, "invalid_field", "rows");
+    let events = format!(
+        r#"{{"url":"https://example.com/","events":[{}"*","#,
+        r#""*","#.repeat(1_000)
+    );
+    send("/webhooks", events)
+        .await
+        .refused(422, "invalid_field", "events");
+    let answers = vec![format!(r#"{{"results":{{{}}}}}"#, vec![r#""a":"""#; 100].join(",")); 8_000];
+    let people = format!(r#"{{"people":[{}"#, answers.join(","));
+    send("/notifications", people)
+        .await
+        .refused(422, "invalid_field", "people[5882].results");
+}
+
+async fn a_row_that_is_too_much_is_refused_alone(two: Two) {
+    let consents: serde_json::Map<_, _> = (0..30).map(|at| (format!("T{at}"), json!(1))).collect();
+    let rows = json!([
+        {"openid": "oRow1"},
+        {"openid": "oRow2", "consents": consents},
+        {"openid": "oRow3", "unionid": "x".repeat(40_000)},
+        {"openid": "oRow4", "consents": {"T": [[[[{"deep": []}]]]]}},
+    ]);
+    let path = format!("/miniprogram/{MP}/identities");
+    let answer = two
+        .app
+        .post(&two.key, &path, json!({"rows": rows}))
+        .await
+        .ok(200);
+    assert_eq!(answer["rows"][0]["outcome"], "created");
+    for (row, word) in [(1, "at most 20"), (2, "at most 32768"), (3, "consents.T")] {
+        let row = &answer["rows"][row];
+        assert_eq!(row["outcome"], "refused", "{answer}");
+        assert!(row["detail"].as_str().unwrap().contains(word), "{row}");
     }
 }
 

@@ -43,56 +43,137 @@ impl Two {
 }
 
 both_engines! {
-    async fn a_param_in_a_query_stays_one_value(two: Two) {
-        let app = &two.app;
-        two.linked("https://example.com/o?t={{ params.t }}&ref=wx", "pages/a?t={{ params.t }}&role=staff").await;
-        let shown = app.post(&two.key, &format!("{TYPE}/preview"), json!({"params": {"t": TYPED}})).await.ok(200);
-        let route = &shown["routes"][0];
-        let (url, page) = (
-            "https://example.com/o?t=%E4%BC%9E%26role%3Dadmin%23x&ref=wx",
-            "pages/a?t=%E4%BC%9E%26role%3Dadmin%23x&role=staff",
+    a_param_in_a_query_stays_one_value,
+    whoever_wants_a_param_raw_says_so,
+    a_param_that_is_no_text_is_refused_by_name,
+}
+
+async fn a_param_in_a_query_stays_one_value(two: Two) {
+    let app = &two.app;
+    two.linked(
+        "https://example.com/o?t={{ params.t }}&ref=wx",
+        "pages/a?t={{ params.t }}&role=staff",
+    )
+    .await;
+    let shown = app
+        .post(
+            &two.key,
+            &format!("{TYPE}/preview"),
+            json!({"params": {"t": TYPED}}),
+        )
+        .await
+        .ok(200);
+    let route = &shown["routes"][0];
+    let (url, page) = (
+        "https://example.com/o?t=%E4%BC%9E%26role%3Dadmin%23x&ref=wx",
+        "pages/a?t=%E4%BC%9E%26role%3Dadmin%23x&role=staff",
+    );
+    assert_eq!((&route["url"], &route["page"]), (&json!(url), &json!(page)));
+    let rules: Vec<_> = route["warnings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| (&one["field"], &one["rule"]))
+        .collect();
+    assert!(
+        rules.contains(&(&json!("routes[0].url"), &json!("encoded"))),
+        "{route}"
+    );
+    assert!(
+        rules.contains(&(&json!("routes[0].mini_program.path"), &json!("encoded"))),
+        "{route}"
+    );
+    two.order(json!({"t": TYPED})).await.ok(202);
+    app.drain().await;
+    let seen = app.simulator.world().messages();
+    assert_eq!(seen.len(), 1);
+    let message = serde_json::to_value(&seen[0]).unwrap().to_string();
+    assert!(message.contains(url) && message.contains(page), "{message}");
+    // What needs no encoding is told of in no warning.
+    let shown = app
+        .post(
+            &two.key,
+            &format!("{TYPE}/preview"),
+            json!({"params": {"t": "A-1"}}),
+        )
+        .await
+        .ok(200);
+    assert_eq!(shown["routes"][0]["warnings"], json!([]));
+}
+
+async fn whoever_wants_a_param_raw_says_so(two: Two) {
+    let app = &two.app;
+    two.linked(
+        "{{ params.url }}",
+        "{{ params.page | raw }}?{{ params.query | raw }}",
+    )
+    .await;
+    let params =
+        json!({"url": "https://example.com/a?b=1&c=%20", "page": "pages/a", "query": "x=1&y=2"});
+    let shown = app
+        .post(
+            &two.key,
+            &format!("{TYPE}/preview"),
+            json!({"params": params}),
+        )
+        .await
+        .ok(200);
+    let route = &shown["routes"][0];
+    assert_eq!(route["url"], "https://example.com/a?b=1&c=%20");
+    assert_eq!(
+        (&route["page"], &route["warnings"]),
+        (&json!("pages/a?x=1&y=2"), &json!([]))
+    );
+}
+
+async fn a_param_that_is_no_text_is_refused_by_name(two: Two) {
+    let app = &two.app;
+    two.linked(
+        "https://example.com/",
+        "pages/a{% if params.vip %}?vip={{ params.vip }}{% endif %}",
+    )
+    .await;
+    for (params, field, name) in [
+        (
+            json!({"title": true}),
+            "routes[0].fields.thing1",
+            "params.title",
+        ),
+        (
+            json!({"title": ["a"]}),
+            "routes[0].fields.thing1",
+            "params.title",
+        ),
+        (
+            json!({"title": {"a": 1}}),
+            "routes[0].fields.thing1",
+            "params.title",
+        ),
+        (
+            json!({"vip": true}),
+            "routes[0].mini_program.path",
+            "params.vip",
+        ),
+    ] {
+        let problem = two
+            .order(params.clone())
+            .await
+            .refused(422, "invalid_field", field);
+        assert!(
+            problem["detail"].as_str().unwrap().contains(name),
+            "{problem}"
         );
-        assert_eq!((&route["url"], &route["page"]), (&json!(url), &json!(page)));
-        let rules: Vec<_> = route["warnings"].as_array().unwrap().iter().map(|one| (&one["field"], &one["rule"])).collect();
-        assert!(rules.contains(&(&json!("routes[0].url"), &json!("encoded"))), "{route}");
-        assert!(rules.contains(&(&json!("routes[0].mini_program.path"), &json!("encoded"))), "{route}");
-        two.order(json!({"t": TYPED})).await.ok(202);
-        app.drain().await;
-        let seen = app.simulator.world().messages();
-        assert_eq!(seen.len(), 1);
-        let message = serde_json::to_value(&seen[0]).unwrap().to_string();
-        assert!(message.contains(url) && message.contains(page), "{message}");
-        // What needs no encoding is told of in no warning.
-        let shown = app.post(&two.key, &format!("{TYPE}/preview"), json!({"params": {"t": "A-1"}})).await.ok(200);
-        assert_eq!(shown["routes"][0]["warnings"], json!([]));
+        let shown = app
+            .post(
+                &two.key,
+                &format!("{TYPE}/preview"),
+                json!({"params": params}),
+            )
+            .await
+            .ok(200);
+        assert_eq!(shown["routes"][0]["errors"][0]["field"], field, "{shown}");
     }
-
-    async fn whoever_wants_a_param_raw_says_so(two: Two) {
-        let app = &two.app;
-        two.linked("{{ params.url }}", "{{ params.page | raw }}?{{ params.query | raw }}").await;
-        let params = json!({"url": "https://example.com/a?b=1&c=%20", "page": "pages/a", "query": "x=1&y=2"});
-        let shown = app.post(&two.key, &format!("{TYPE}/preview"), json!({"params": params})).await.ok(200);
-        let route = &shown["routes"][0];
-        assert_eq!(route["url"], "https://example.com/a?b=1&c=%20");
-        assert_eq!((&route["page"], &route["warnings"]), (&json!("pages/a?x=1&y=2"), &json!([])));
-    }
-
-    async fn a_param_that_is_no_text_is_refused_by_name(two: Two) {
-        let app = &two.app;
-        two.linked("https://example.com/", "pages/a{% if params.vip %}?vip={{ params.vip }}{% endif %}").await;
-        for (params, field, name) in [
-            (json!({"title": true}), "routes[0].fields.thing1", "params.title"),
-            (json!({"title": ["a"]}), "routes[0].fields.thing1", "params.title"),
-            (json!({"title": {"a": 1}}), "routes[0].fields.thing1", "params.title"),
-            (json!({"vip": true}), "routes[0].mini_program.path", "params.vip"),
-        ] {
-            let problem = two.order(params.clone()).await.refused(422, "invalid_field", field);
-            assert!(problem["detail"].as_str().unwrap().contains(name), "{problem}");
-            let shown = app.post(&two.key, &format!("{TYPE}/preview"), json!({"params": params})).await.ok(200);
-            assert_eq!(shown["routes"][0]["errors"][0]["field"], field, "{shown}");
-        }
-        // In a condition it may be anything.
-        two.order(json!({"vip": false})).await.ok(202);
-        two.order(json!({"title": 7, "vip": "gold"})).await.ok(202);
-    }
+    // In a condition it may be anything.
+    two.order(json!({"vip": false})).await.ok(202);
+    two.order(json!({"title": 7, "vip": "gold"})).await.ok(202);
 }

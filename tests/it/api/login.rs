@@ -68,44 +68,61 @@ fn contains(bytes: &[u8], text: &str) -> bool {
 }
 
 both_engines! {
-    async fn the_session_key_is_stored_nowhere(two: Two) {
-        let (app, bridge) = (&two.app, &two.app.bridge);
-        let wechat = known_session_key().await;
-        let (vault, config) = (bridge.vault.clone(), bridge.config.clone());
-        let bridge = Bridge::new(bridge.db.clone(), app.clock.clone(), wechat, vault, config);
-        let identity = bridge.log_in(two.one, MP, "code").await.unwrap();
-        assert!(!format!("{identity:?}").contains(SESSION_KEY));
-        let stored = stored(&two).await;
-        assert!(contains(&stored, "oOne") && contains(&stored, "uOne"));
-        assert!(!contains(&stored, SESSION_KEY));
-        let person = app.get(&two.key, &format!("/people/{}", identity.id)).await;
-        assert_eq!(person.ok(200)["unionid"], "uOne");
-        assert!(!person.text.contains(SESSION_KEY));
-    }
+    the_session_key_is_stored_nowhere,
+    wechats_trouble_is_told_apart,
+}
 
-    async fn wechats_trouble_is_told_apart(two: Two) {
-        let app = &two.app;
-        let world = app.simulator.world();
-        let path = format!("/miniprogram/{MP}/sessions");
-        let cases = [
-            (FaultKind::Reset, 503, "wechat_unreachable"),
-            (FaultKind::HttpError { status: 502 }, 503, "wechat_unreachable"),
-            (FaultKind::Errcode { errcode: -1 }, 503, "wechat_unreachable"),
-            (FaultKind::Errcode { errcode: 45011 }, 503, "wechat_busy"),
-            (FaultKind::Errcode { errcode: 40226 }, 422, "login_refused"),
-            (FaultKind::Errcode { errcode: 40013 }, 502, "wechat_refused"),
-        ];
-        for (kind, status, code) in cases {
-            world.add_fault(Fault::at("/sns/jscode2session", kind)).unwrap();
-            let answer = app.post(&two.key, &path, json!({"code": two.code(1)})).await;
-            answer.refused(status, code, "");
-            assert_eq!(answer.headers.contains_key("retry-after"), status == 503);
-            for secret in ["secret=", "js_code", "jscode2session", "http"] {
-                assert!(!answer.text.contains(secret), "{answer:?}");
-            }
-            world.clear_faults();
+async fn the_session_key_is_stored_nowhere(two: Two) {
+    let (app, bridge) = (&two.app, &two.app.bridge);
+    let wechat = known_session_key().await;
+    let (vault, config) = (bridge.vault.clone(), bridge.config.clone());
+    let bridge = Bridge::new(bridge.db.clone(), app.clock.clone(), wechat, vault, config);
+    let identity = bridge.log_in(two.one, MP, "code").await.unwrap();
+    assert!(!format!("{identity:?}").contains(SESSION_KEY));
+    let stored = stored(&two).await;
+    assert!(contains(&stored, "oOne") && contains(&stored, "uOne"));
+    assert!(!contains(&stored, SESSION_KEY));
+    let person = app.get(&two.key, &format!("/people/{}", identity.id)).await;
+    assert_eq!(person.ok(200)["unionid"], "uOne");
+    assert!(!person.text.contains(SESSION_KEY));
+}
+
+async fn wechats_trouble_is_told_apart(two: Two) {
+    let app = &two.app;
+    let world = app.simulator.world();
+    let path = format!("/miniprogram/{MP}/sessions");
+    let cases = [
+        (FaultKind::Reset, 503, "wechat_unreachable"),
+        (
+            FaultKind::HttpError { status: 502 },
+            503,
+            "wechat_unreachable",
+        ),
+        (
+            FaultKind::Errcode { errcode: -1 },
+            503,
+            "wechat_unreachable",
+        ),
+        (FaultKind::Errcode { errcode: 45011 }, 503, "wechat_busy"),
+        (FaultKind::Errcode { errcode: 40226 }, 422, "login_refused"),
+        (FaultKind::Errcode { errcode: 40013 }, 502, "wechat_refused"),
+    ];
+    for (kind, status, code) in cases {
+        world
+            .add_fault(Fault::at("/sns/jscode2session", kind))
+            .unwrap();
+        let answer = app
+            .post(&two.key, &path, json!({"code": two.code(1)}))
+            .await;
+        answer.refused(status, code, "");
+        assert_eq!(answer.headers.contains_key("retry-after"), status == 503);
+        for secret in ["secret=", "js_code", "jscode2session", "http"] {
+            assert!(!answer.text.contains(secret), "{answer:?}");
         }
-        app.advance(Duration::from_secs(1));
-        app.post(&two.key, &path, json!({"code": two.code(1)})).await.ok(200);
+        world.clear_faults();
     }
+    app.advance(Duration::from_secs(1));
+    app.post(&two.key, &path, json!({"code": two.code(1)}))
+        .await
+        .ok(200);
 }

@@ -11,108 +11,175 @@ fn routes(template: &str) -> Value {
 }
 
 both_engines! {
-    async fn message_types_are_put_found_listed_and_deleted(two: Two) {
-        let app = &two.app;
-        let body = json!({"description": "订单", "routes": routes("T")});
-        let created = app.put(&two.key, "/message-types/order_created", body.clone()).await.ok(201);
-        assert_eq!(created["routes"][0]["account"], OA);
-        app.put(&two.key, "/message-types/order_created", body.clone()).await.ok(200);
-        app.put(&two.key, "/message-types/b2", body.clone()).await.ok(201);
-        let all = app.all_pages(&two.key, "/message-types", 1).await;
-        assert_eq!(all.len(), 2);
-        let found = app.get(&two.key, "/message-types/order_created").await.ok(200);
-        assert_eq!(found["description"], "订单");
-        assert_eq!(app.delete(&two.key, "/message-types/b2").await.status, 204);
-        app.delete(&two.key, "/message-types/b2").await.refused(404, "not_found", "");
-        for name in ["1a", "A", "a-b", "%25", &"a".repeat(65)] {
-            let refused = app.put(&two.key, &format!("/message-types/{name}"), body.clone()).await;
-            refused.refused(422, "invalid_field", "name");
-        }
-        let put = async |body| app.put(&two.key, "/message-types/x", body).await;
-        put(json!({})).await.refused(422, "missing_field", "routes");
-        put(json!({"routes": []})).await.refused(422, "invalid_field", "routes");
-        let mut wrong = routes("T");
-        wrong[0]["account"] = json!(MP);
-        let problem = put(json!({"routes": wrong})).await;
-        let problem = problem.refused(422, "unknown_app_id", "routes[0].account");
-        assert_eq!(problem["errors"][0]["field"], "routes[0].account");
-        let mut wrong = routes("T");
-        wrong[0]["fields"] = json!({"thing1": "{{ params.title"});
-        let problem = put(json!({"routes": wrong})).await;
-        problem.refused(422, "invalid_field", "routes[0].fields.thing1");
-        let mut wrong = routes("T");
-        wrong[0]["colour"] = json!("red");
-        put(json!({"routes": wrong})).await.refused(422, "unknown_field", "routes[0].colour");
-    }
+    message_types_are_put_found_listed_and_deleted,
+    a_notification_is_accepted_sent_and_followed_up,
+    a_message_wechat_refuses_says_what_to_do,
+}
 
-    async fn a_notification_is_accepted_sent_and_followed_up(two: Two) {
-        let app = &two.app;
-        let template = TemplateSettings {
-            template_id: "TPL".to_owned(),
-            title: "Notice".to_owned(),
-            content: "Title: {{thing1.DATA}}".to_owned(),
-            ..TemplateSettings::default()
-        };
-        app.simulator.world().add_template(OA, &template).unwrap();
-        two.follow(1).await;
-        app.put(&two.key, "/message-types/ping", json!({"routes": routes("TPL")})).await.ok(201);
-        for staff in ["s1", "s2"] {
-            app.put(&two.key, &format!("/staff/{staff}"), json!({})).await.ok(201);
-        }
-        let bind = json!({"unionid": population::unionid(1)});
-        app.post(&two.key, "/staff/s1/bindings", bind).await.ok(201);
-        let asked = json!({
-            "message_type": "ping", "staff_ids": ["s1", "s2", "nobody", "s1"], "params": {"title": "hi"}
-        });
-        let ask = |body: &Value, key: &str| {
-            let request = app.request(Method::POST, "/api/v1/notifications").bearer_auth(&two.key);
-            app.send(request.header("Idempotency-Key", key).json(body))
-        };
-        let first = ask(&asked, "k1").await.ok(202);
-        assert_eq!(first["counts"], json!({"queued": 1, "unreachable": 2}));
-        assert_eq!(first["replayed"], false);
-        let reasons: Vec<_> = first["verdicts"].as_array().unwrap().iter().map(|v| v["reason"].clone()).collect();
-        assert_eq!(reasons, [json!(null), json!("not_bound"), json!("unknown_staff")]);
-        app.drain().await;
-        let again = ask(&asked, "k1").await.ok(202);
-        assert_eq!((&again["id"], &again["replayed"]), (&first["id"], &json!(true)));
-        let mut different = asked.clone();
-        different["params"]["title"] = json!("ho");
-        ask(&different, "k1").await.refused(409, "idempotency_conflict", "Idempotency-Key");
-        for key in ["", "a b", &"k".repeat(256)] {
-            ask(&asked, key).await.refused(400, "invalid_header", "Idempotency-Key");
-        }
-        assert_eq!(app.simulator.world().messages().len(), 1);
-        let path = format!("/notifications/{}", first["id"]);
-        let found = app.get(&two.key, &path).await.ok(200);
-        assert_eq!(found["counts"]["unreachable"], 2);
-        assert_eq!(found["params"]["title"], "hi");
-        let deliveries = app.all_pages(&two.key, &format!("{path}/deliveries"), 1).await;
-        assert_eq!(deliveries.len(), 3);
-        assert_eq!(deliveries[0]["staff_id"], "s1");
-        assert!(["sent", "delivered"].contains(&deliveries[0]["state"].as_str().unwrap()));
-        assert!(deliveries[0]["msgid"].is_string(), "{}", deliveries[0]);
-        assert_eq!(deliveries[0]["attempts"][0]["outcome"], "accepted");
-        assert_eq!(deliveries[2]["attempts"], json!([]));
-        assert_eq!(app.get(&two.key, "/notifications").await.ok(200)["items"][0]["id"], first["id"]);
-        let refused = app.post(&two.key, "/notifications", json!({"message_type": "ping", "staff_ids": ["a\u{0}"]})).await;
-        assert!([400, 422].contains(&refused.status), "{refused:?}");
-        assert_eq!(refused.json()["field"], "staff_ids[0]");
+async fn message_types_are_put_found_listed_and_deleted(two: Two) {
+    let app = &two.app;
+    let body = json!({"description": "订单", "routes": routes("T")});
+    let created = app
+        .put(&two.key, "/message-types/order_created", body.clone())
+        .await
+        .ok(201);
+    assert_eq!(created["routes"][0]["account"], OA);
+    app.put(&two.key, "/message-types/order_created", body.clone())
+        .await
+        .ok(200);
+    app.put(&two.key, "/message-types/b2", body.clone())
+        .await
+        .ok(201);
+    let all = app.all_pages(&two.key, "/message-types", 1).await;
+    assert_eq!(all.len(), 2);
+    let found = app
+        .get(&two.key, "/message-types/order_created")
+        .await
+        .ok(200);
+    assert_eq!(found["description"], "订单");
+    assert_eq!(app.delete(&two.key, "/message-types/b2").await.status, 204);
+    app.delete(&two.key, "/message-types/b2")
+        .await
+        .refused(404, "not_found", "");
+    for name in ["1a", "A", "a-b", "%25", &"a".repeat(65)] {
+        let refused = app
+            .put(&two.key, &format!("/message-types/{name}"), body.clone())
+            .await;
+        refused.refused(422, "invalid_field", "name");
     }
+    let put = async |body| app.put(&two.key, "/message-types/x", body).await;
+    put(json!({})).await.refused(422, "missing_field", "routes");
+    put(json!({"routes": []}))
+        .await
+        .refused(422, "invalid_field", "routes");
+    let mut wrong = routes("T");
+    wrong[0]["account"] = json!(MP);
+    let problem = put(json!({"routes": wrong})).await;
+    let problem = problem.refused(422, "unknown_app_id", "routes[0].account");
+    assert_eq!(problem["errors"][0]["field"], "routes[0].account");
+    let mut wrong = routes("T");
+    wrong[0]["fields"] = json!({"thing1": "{{ params.title"});
+    let problem = put(json!({"routes": wrong})).await;
+    problem.refused(422, "invalid_field", "routes[0].fields.thing1");
+    let mut wrong = routes("T");
+    wrong[0]["colour"] = json!("red");
+    put(json!({"routes": wrong}))
+        .await
+        .refused(422, "unknown_field", "routes[0].colour");
+}
 
-    async fn a_message_wechat_refuses_says_what_to_do(two: Two) {
-        let app = &two.app;
-        two.follow(1).await;
-        app.put(&two.key, "/message-types/ping", json!({"routes": routes("NONE")})).await.ok(201);
-        app.put(&two.key, "/staff/s1", json!({})).await.ok(201);
-        let bind = json!({"unionid": population::unionid(1)});
-        app.post(&two.key, "/staff/s1/bindings", bind).await.ok(201);
-        let asked = json!({"message_type": "ping", "staff_ids": ["s1"], "params": {"title": "hi"}});
-        let id = app.post(&two.key, "/notifications", asked).await.ok(202)["id"].clone();
-        app.drain().await;
-        let page = app.get(&two.key, &format!("/notifications/{id}/deliveries")).await.ok(200);
-        let attempt = &page["items"][0]["attempts"][0];
-        assert_eq!(attempt["errcode"], 40037, "{page}");
-        assert!(attempt["what_to_do"].as_str().unwrap().len() > 5, "{page}");
+async fn a_notification_is_accepted_sent_and_followed_up(two: Two) {
+    let app = &two.app;
+    let template = TemplateSettings {
+        template_id: "TPL".to_owned(),
+        title: "Notice".to_owned(),
+        content: "Title: {{thing1.DATA}}".to_owned(),
+        ..TemplateSettings::default()
+    };
+    app.simulator.world().add_template(OA, &template).unwrap();
+    two.follow(1).await;
+    app.put(
+        &two.key,
+        "/message-types/ping",
+        json!({"routes": routes("TPL")}),
+    )
+    .await
+    .ok(201);
+    for staff in ["s1", "s2"] {
+        app.put(&two.key, &format!("/staff/{staff}"), json!({}))
+            .await
+            .ok(201);
     }
+    let bind = json!({"unionid": population::unionid(1)});
+    app.post(&two.key, "/staff/s1/bindings", bind).await.ok(201);
+    let asked = json!({
+        "message_type": "ping", "staff_ids": ["s1", "s2", "nobody", "s1"], "params": {"title": "hi"}
+    });
+    let ask = |body: &Value, key: &str| {
+        let request = app
+            .request(Method::POST, "/api/v1/notifications")
+            .bearer_auth(&two.key);
+        app.send(request.header("Idempotency-Key", key).json(body))
+    };
+    let first = ask(&asked, "k1").await.ok(202);
+    assert_eq!(first["counts"], json!({"queued": 1, "unreachable": 2}));
+    assert_eq!(first["replayed"], false);
+    let reasons: Vec<_> = first["verdicts"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|v| v["reason"].clone())
+        .collect();
+    assert_eq!(
+        reasons,
+        [json!(null), json!("not_bound"), json!("unknown_staff")]
+    );
+    app.drain().await;
+    let again = ask(&asked, "k1").await.ok(202);
+    assert_eq!(
+        (&again["id"], &again["replayed"]),
+        (&first["id"], &json!(true))
+    );
+    let mut different = asked.clone();
+    different["params"]["title"] = json!("ho");
+    ask(&different, "k1")
+        .await
+        .refused(409, "idempotency_conflict", "Idempotency-Key");
+    for key in ["", "a b", &"k".repeat(256)] {
+        ask(&asked, key)
+            .await
+            .refused(400, "invalid_header", "Idempotency-Key");
+    }
+    assert_eq!(app.simulator.world().messages().len(), 1);
+    let path = format!("/notifications/{}", first["id"]);
+    let found = app.get(&two.key, &path).await.ok(200);
+    assert_eq!(found["counts"]["unreachable"], 2);
+    assert_eq!(found["params"]["title"], "hi");
+    let deliveries = app
+        .all_pages(&two.key, &format!("{path}/deliveries"), 1)
+        .await;
+    assert_eq!(deliveries.len(), 3);
+    assert_eq!(deliveries[0]["staff_id"], "s1");
+    assert!(["sent", "delivered"].contains(&deliveries[0]["state"].as_str().unwrap()));
+    assert!(deliveries[0]["msgid"].is_string(), "{}", deliveries[0]);
+    assert_eq!(deliveries[0]["attempts"][0]["outcome"], "accepted");
+    assert_eq!(deliveries[2]["attempts"], json!([]));
+    assert_eq!(
+        app.get(&two.key, "/notifications").await.ok(200)["items"][0]["id"],
+        first["id"]
+    );
+    let refused = app
+        .post(
+            &two.key,
+            "/notifications",
+            json!({"message_type": "ping", "staff_ids": ["a\u{0}"]}),
+        )
+        .await;
+    assert!([400, 422].contains(&refused.status), "{refused:?}");
+    assert_eq!(refused.json()["field"], "staff_ids[0]");
+}
+
+async fn a_message_wechat_refuses_says_what_to_do(two: Two) {
+    let app = &two.app;
+    two.follow(1).await;
+    app.put(
+        &two.key,
+        "/message-types/ping",
+        json!({"routes": routes("NONE")}),
+    )
+    .await
+    .ok(201);
+    app.put(&two.key, "/staff/s1", json!({})).await.ok(201);
+    let bind = json!({"unionid": population::unionid(1)});
+    app.post(&two.key, "/staff/s1/bindings", bind).await.ok(201);
+    let asked = json!({"message_type": "ping", "staff_ids": ["s1"], "params": {"title": "hi"}});
+    let id = app.post(&two.key, "/notifications", asked).await.ok(202)["id"].clone();
+    app.drain().await;
+    let page = app
+        .get(&two.key, &format!("/notifications/{id}/deliveries"))
+        .await
+        .ok(200);
+    let attempt = &page["items"][0]["attempts"][0];
+    assert_eq!(attempt["errcode"], 40037, "{page}");
+    assert!(attempt["what_to_do"].as_str().unwrap().len() > 5, "{page}");
 }

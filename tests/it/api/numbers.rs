@@ -62,60 +62,90 @@ impl Two {
 }
 
 both_engines! {
-    async fn the_digits_of_a_number_stay_as_they_were_written(two: Two) {
-        two.numbered().await;
-        for (at, number) in NUMBERS.into_iter().enumerate() {
-            let params = format!(r#"{{"list":[{number}],"n":{number}}}"#);
-            let body = format!(r#"{{"params": {params}}}"#);
-            let preview = two.raw("/message-types/bill/preview", body, None).await.ok(200);
-            let fields = preview["routes"][0]["fields"].clone();
-            assert_eq!(fields["keyword1"], format!("{number}元"), "{preview}");
-            assert_eq!(fields["keyword2"], number);
-            let more = number.parse::<f64>().unwrap() > 99.5;
-            assert_eq!(fields["keyword3"], if more { "more" } else { "less" });
-            let ask = |number: &str| format!(
-                r#"{{"message_type": "bill", "staff_ids": ["s1"], "params": {{"n": {number}, "list": [{number}]}}}}"#
-            );
-            let key = format!("k{at}");
-            let first = two.raw("/notifications", ask(number), Some(&key)).await.ok(202);
-            let again = two.raw("/notifications", ask(number), Some(&key)).await.ok(202);
-            assert_eq!((&again["id"], &again["replayed"]), (&first["id"], &json!(true)));
-            let refused = two.raw("/notifications", ask("100.0"), Some(&key)).await;
-            refused.refused(409, "idempotency_conflict", "Idempotency-Key");
-            let path = format!("/notifications/{}", first["id"]);
-            let stored = two.app.get(&two.key, &path).await;
-            assert!(stored.text.contains(&format!("\"params\":{params}")), "{}", stored.text);
-            two.app.drain().await;
-            let messages = two.app.simulator.world().messages();
-            let seen = messages.last().unwrap();
-            // WeChat shows twenty characters.
-            let shown: String = format!("{number}元").chars().take(20).collect();
-            assert_eq!(seen.data["keyword1"], shown);
-            assert_eq!(seen.url.as_deref(), Some(format!("https://example.com/?n={number}").as_str()));
-            assert_eq!(messages.len(), at + 1);
-        }
-    }
+    the_digits_of_a_number_stay_as_they_were_written,
+    a_number_that_is_too_long_is_refused_in_words,
+}
 
-    async fn a_number_that_is_too_long_is_refused_in_words(two: Two) {
-        two.numbered().await;
-        for (length, refused) in [(128, false), (129, true), (10_000, true)] {
-            let number = "9".repeat(length);
-            let params = format!(r#""params": {{"n": 1, "list": [1, {number}]}}"#);
-            for (path, more) in [
-                ("/message-types/bill/preview", ""),
-                ("/notifications", r#""message_type": "bill", "staff_ids": ["s1"], "#),
-            ] {
-                let answer = two.raw(path, format!("{{{more}{params}}}"), None).await;
-                if !refused {
-                    assert!(answer.status < 300, "{answer:?}");
-                    continue;
-                }
-                let problem = answer.refused(422, "invalid_field", "params.list[1]");
-                let detail = problem["detail"].as_str().unwrap();
-                assert!(detail.contains("at most 128, or a text"), "{detail}");
-            }
-        }
-        let broken: Value = json!({"params": [1]});
-        two.app.post(&two.key, "/message-types/bill/preview", broken).await.refused(422, "invalid_body", "params");
+async fn the_digits_of_a_number_stay_as_they_were_written(two: Two) {
+    two.numbered().await;
+    for (at, number) in NUMBERS.into_iter().enumerate() {
+        let params = format!(r#"{{"list":[{number}],"n":{number}}}"#);
+        let body = format!(r#"{{"params": {params}}}"#);
+        let preview = two
+            .raw("/message-types/bill/preview", body, None)
+            .await
+            .ok(200);
+        let fields = preview["routes"][0]["fields"].clone();
+        assert_eq!(fields["keyword1"], format!("{number}元"), "{preview}");
+        assert_eq!(fields["keyword2"], number);
+        let more = number.parse::<f64>().unwrap() > 99.5;
+        assert_eq!(fields["keyword3"], if more { "more" } else { "less" });
+        let ask = |number: &str| {
+            format!(
+                r#"{{"message_type": "bill", "staff_ids": ["s1"], "params": {{"n": {number}, "list": [{number}]}}}}"#
+            )
+        };
+        let key = format!("k{at}");
+        let first = two
+            .raw("/notifications", ask(number), Some(&key))
+            .await
+            .ok(202);
+        let again = two
+            .raw("/notifications", ask(number), Some(&key))
+            .await
+            .ok(202);
+        assert_eq!(
+            (&again["id"], &again["replayed"]),
+            (&first["id"], &json!(true))
+        );
+        let refused = two.raw("/notifications", ask("100.0"), Some(&key)).await;
+        refused.refused(409, "idempotency_conflict", "Idempotency-Key");
+        let path = format!("/notifications/{}", first["id"]);
+        let stored = two.app.get(&two.key, &path).await;
+        assert!(
+            stored.text.contains(&format!("\"params\":{params}")),
+            "{}",
+            stored.text
+        );
+        two.app.drain().await;
+        let messages = two.app.simulator.world().messages();
+        let seen = messages.last().unwrap();
+        // WeChat shows twenty characters.
+        let shown: String = format!("{number}元").chars().take(20).collect();
+        assert_eq!(seen.data["keyword1"], shown);
+        assert_eq!(
+            seen.url.as_deref(),
+            Some(format!("https://example.com/?n={number}").as_str())
+        );
+        assert_eq!(messages.len(), at + 1);
     }
+}
+
+async fn a_number_that_is_too_long_is_refused_in_words(two: Two) {
+    two.numbered().await;
+    for (length, refused) in [(128, false), (129, true), (10_000, true)] {
+        let number = "9".repeat(length);
+        let params = format!(r#""params": {{"n": 1, "list": [1, {number}]}}"#);
+        for (path, more) in [
+            ("/message-types/bill/preview", ""),
+            (
+                "/notifications",
+                r#""message_type": "bill", "staff_ids": ["s1"], "#,
+            ),
+        ] {
+            let answer = two.raw(path, format!("{{{more}{params}}}"), None).await;
+            if !refused {
+                assert!(answer.status < 300, "{answer:?}");
+                continue;
+            }
+            let problem = answer.refused(422, "invalid_field", "params.list[1]");
+            let detail = problem["detail"].as_str().unwrap();
+            assert!(detail.contains("at most 128, or a text"), "{detail}");
+        }
+    }
+    let broken: Value = json!({"params": [1]});
+    two.app
+        .post(&two.key, "/message-types/bill/preview", broken)
+        .await
+        .refused(422, "invalid_body", "params");
 }

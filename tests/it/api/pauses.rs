@@ -20,45 +20,79 @@ async fn ask(two: &Two, more: Value) -> Value {
 }
 
 both_engines! {
-    async fn a_stopped_account_says_why_and_is_resumed(shop: Shop) {
-        let two = &shop.0;
-        assert_eq!(account(two).await["pauses"], json!([]));
-        refuse(two, 40164);
-        ask(two, json!({})).await;
-        two.app.drain().await;
-        let stopped = account(two).await;
-        let pause = &stopped["pauses"][0];
-        assert_eq!(pause["call"], Value::Null);
-        assert_eq!((&pause["kind"], &pause["reason"]), (&json!("stopped"), &json!("account_problem")));
-        assert!(pause["detail"].as_str().unwrap().starts_with("40164: "), "{pause}");
-        assert!(pause["since"].as_str() < pause["until"].as_str(), "{pause}");
-        assert_eq!(stopped["problem"]["code"], 40164);
-        two.app.simulator.world().clear_faults();
-        let path = format!("/accounts/{OA}/resume");
-        let resumed = two.app.call("POST", &two.key, &path, None).await.ok(200);
-        assert_eq!(resumed, json!({"app_id": OA, "lifted": 1, "hastened": 1}));
-        two.app.drain().await;
-        assert_eq!(short(two, "").await, ["s1 delivered"]);
-        let well = account(two).await;
-        assert_eq!((&well["pauses"], &well["problem"]), (&json!([]), &Value::Null));
-        let nothing = two.app.call("POST", &two.key, &path, None).await.ok(200);
-        assert_eq!(nothing["lifted"], 0);
-        let unknown = two.app.call("POST", &two.key, "/accounts/wx00000000000000ff/resume", None).await;
-        unknown.refused(404, "not_found", "");
-    }
+    a_stopped_account_says_why_and_is_resumed,
+    a_priority_is_taken_and_shown,
+}
 
-    async fn a_priority_is_taken_and_shown(shop: Shop) {
-        let two = &shop.0;
-        for (more, shown) in [(json!({}), "normal"), (json!({"priority": "bulk"}), "bulk"), (json!({"priority": "urgent"}), "urgent")] {
-            let id = ask(two, more).await["id"].clone();
-            let found = two.app.get(&two.key, &format!("/notifications/{id}")).await.ok(200);
-            assert_eq!(found["priority"], shown);
-        }
-        let newest = two.app.get(&two.key, "/notifications").await.ok(200);
-        assert_eq!(newest["items"][0]["priority"], "urgent");
-        let body = json!({"message_type": "ping", "staff_ids": ["s1"], "priority": "fast"});
-        let refused = two.app.post(&two.key, "/notifications", body).await;
-        let problem = refused.refused(422, "invalid_field", "priority");
-        assert!(problem["detail"].as_str().unwrap().contains("urgent, normal, bulk"), "{problem}");
+async fn a_stopped_account_says_why_and_is_resumed(shop: Shop) {
+    let two = &shop.0;
+    assert_eq!(account(two).await["pauses"], json!([]));
+    refuse(two, 40164);
+    ask(two, json!({})).await;
+    two.app.drain().await;
+    let stopped = account(two).await;
+    let pause = &stopped["pauses"][0];
+    assert_eq!(pause["call"], Value::Null);
+    assert_eq!(
+        (&pause["kind"], &pause["reason"]),
+        (&json!("stopped"), &json!("account_problem"))
+    );
+    assert!(
+        pause["detail"].as_str().unwrap().starts_with("40164: "),
+        "{pause}"
+    );
+    assert!(pause["since"].as_str() < pause["until"].as_str(), "{pause}");
+    assert_eq!(stopped["problem"]["code"], 40164);
+    two.app.simulator.world().clear_faults();
+    let path = format!("/accounts/{OA}/resume");
+    let resumed = two.app.call("POST", &two.key, &path, None).await.ok(200);
+    assert_eq!(resumed, json!({"app_id": OA, "lifted": 1, "hastened": 1}));
+    two.app.drain().await;
+    assert_eq!(short(two, "").await, ["s1 delivered"]);
+    let well = account(two).await;
+    assert_eq!(
+        (&well["pauses"], &well["problem"]),
+        (&json!([]), &Value::Null)
+    );
+    let nothing = two.app.call("POST", &two.key, &path, None).await.ok(200);
+    assert_eq!(nothing["lifted"], 0);
+    let unknown = two
+        .app
+        .call(
+            "POST",
+            &two.key,
+            "/accounts/wx00000000000000ff/resume",
+            None,
+        )
+        .await;
+    unknown.refused(404, "not_found", "");
+}
+
+async fn a_priority_is_taken_and_shown(shop: Shop) {
+    let two = &shop.0;
+    for (more, shown) in [
+        (json!({}), "normal"),
+        (json!({"priority": "bulk"}), "bulk"),
+        (json!({"priority": "urgent"}), "urgent"),
+    ] {
+        let id = ask(two, more).await["id"].clone();
+        let found = two
+            .app
+            .get(&two.key, &format!("/notifications/{id}"))
+            .await
+            .ok(200);
+        assert_eq!(found["priority"], shown);
     }
+    let newest = two.app.get(&two.key, "/notifications").await.ok(200);
+    assert_eq!(newest["items"][0]["priority"], "urgent");
+    let body = json!({"message_type": "ping", "staff_ids": ["s1"], "priority": "fast"});
+    let refused = two.app.post(&two.key, "/notifications", body).await;
+    let problem = refused.refused(422, "invalid_field", "priority");
+    assert!(
+        problem["detail"]
+            .as_str()
+            .unwrap()
+            .contains("urgent, normal, bulk"),
+        "{problem}"
+    );
 }

@@ -24,58 +24,92 @@ fn verdicts(accepted: &Value) -> Vec<String> {
 }
 
 both_engines! {
-    async fn a_tag_or_everybody_stands_for_the_staff_ids(shop: Shop) {
-        let two = &shop.0;
-        let tags = json!({"tags": ["night"]});
-        for staff in ["s2", "s4"] {
-            two.app.put(&two.key, &format!("/staff/{staff}"), tags.clone()).await.ok(200);
-        }
-        two.app.put(&two.other, "/staff/s9", tags).await.ok(201);
-        let tagged = ask(two, json!({"tag": "night"})).await.ok(202);
-        assert_eq!(verdicts(&tagged), ["s2 queued", "s4 unreachable"]);
-        let all = ask(two, json!({"all_staff": true})).await.ok(202);
-        assert_eq!(verdicts(&all), ["s1 queued", "s2 queued", "s3 queued", "s4 unreachable"]);
-        two.app.drain().await;
-        assert_eq!(two.app.simulator.world().messages().len(), 4);
-    }
+    a_tag_or_everybody_stands_for_the_staff_ids,
+    a_group_is_taken_as_it_is_then_and_once_per_key,
+    exactly_one_way_to_name_recipients_is_taken,
+}
 
-    async fn a_group_is_taken_as_it_is_then_and_once_per_key(shop: Shop) {
-        let two = &shop.0;
-        let night = json!({"tags": ["night"]});
-        two.app.put(&two.key, "/staff/s1", night.clone()).await.ok(200);
-        let keyed = async |body: Value| {
-            let request = two.app.request(reqwest::Method::POST, "/api/v1/notifications");
-            let request = request.bearer_auth(&two.key).header("Idempotency-Key", "k1").json(&body);
-            two.app.send(request).await
-        };
-        let body = json!({"message_type": "ping", "params": {"title": "hi"}, "tag": "night"});
-        let first = keyed(body.clone()).await.ok(202);
-        two.app.put(&two.key, "/staff/s2", night).await.ok(200);
-        let again = keyed(body).await.ok(202);
-        assert_eq!((&again["id"], &again["replayed"]), (&first["id"], &json!(true)));
-        assert_eq!(verdicts(&again), ["s1 queued"]);
-        let other = json!({"message_type": "ping", "params": {"title": "hi"}, "all_staff": true});
-        keyed(other).await.refused(409, "idempotency_conflict", "Idempotency-Key");
+async fn a_tag_or_everybody_stands_for_the_staff_ids(shop: Shop) {
+    let two = &shop.0;
+    let tags = json!({"tags": ["night"]});
+    for staff in ["s2", "s4"] {
+        two.app
+            .put(&two.key, &format!("/staff/{staff}"), tags.clone())
+            .await
+            .ok(200);
     }
+    two.app.put(&two.other, "/staff/s9", tags).await.ok(201);
+    let tagged = ask(two, json!({"tag": "night"})).await.ok(202);
+    assert_eq!(verdicts(&tagged), ["s2 queued", "s4 unreachable"]);
+    let all = ask(two, json!({"all_staff": true})).await.ok(202);
+    assert_eq!(
+        verdicts(&all),
+        ["s1 queued", "s2 queued", "s3 queued", "s4 unreachable"]
+    );
+    two.app.drain().await;
+    assert_eq!(two.app.simulator.world().messages().len(), 4);
+}
 
-    async fn exactly_one_way_to_name_recipients_is_taken(shop: Shop) {
-        let two = &shop.0;
-        for whom in [
-            json!({}),
-            json!({"all_staff": false}),
-            json!({"staff_ids": ["s1"], "tag": "night"}),
-            json!({"staff_ids": ["s1"], "all_staff": true}),
-            json!({"tag": "night", "all_staff": true}),
-            json!({"staff_ids": ["s1"], "people": [{"unionid": "o1"}]}),
-            json!({"people": [{"unionid": "o1"}], "all_staff": true}),
-        ] {
-            let problem = ask(two, whom).await.refused(422, "invalid_field", "staff_ids");
-            assert!(problem["detail"].as_str().unwrap().contains("all_staff"), "{problem}");
-        }
-        ask(two, json!({"tag": ""})).await.refused(422, "invalid_field", "tag");
-        ask(two, json!({"tag": "nobody"})).await.refused(422, "invalid_field", "tag");
-        ask(two, json!({"staff_ids": []})).await.refused(422, "invalid_field", "staff_ids");
-        let none = two.app.get(&two.key, "/notifications").await.ok(200);
-        assert_eq!(none["items"], json!([]));
+async fn a_group_is_taken_as_it_is_then_and_once_per_key(shop: Shop) {
+    let two = &shop.0;
+    let night = json!({"tags": ["night"]});
+    two.app
+        .put(&two.key, "/staff/s1", night.clone())
+        .await
+        .ok(200);
+    let keyed = async |body: Value| {
+        let request = two
+            .app
+            .request(reqwest::Method::POST, "/api/v1/notifications");
+        let request = request
+            .bearer_auth(&two.key)
+            .header("Idempotency-Key", "k1")
+            .json(&body);
+        two.app.send(request).await
+    };
+    let body = json!({"message_type": "ping", "params": {"title": "hi"}, "tag": "night"});
+    let first = keyed(body.clone()).await.ok(202);
+    two.app.put(&two.key, "/staff/s2", night).await.ok(200);
+    let again = keyed(body).await.ok(202);
+    assert_eq!(
+        (&again["id"], &again["replayed"]),
+        (&first["id"], &json!(true))
+    );
+    assert_eq!(verdicts(&again), ["s1 queued"]);
+    let other = json!({"message_type": "ping", "params": {"title": "hi"}, "all_staff": true});
+    keyed(other)
+        .await
+        .refused(409, "idempotency_conflict", "Idempotency-Key");
+}
+
+async fn exactly_one_way_to_name_recipients_is_taken(shop: Shop) {
+    let two = &shop.0;
+    for whom in [
+        json!({}),
+        json!({"all_staff": false}),
+        json!({"staff_ids": ["s1"], "tag": "night"}),
+        json!({"staff_ids": ["s1"], "all_staff": true}),
+        json!({"tag": "night", "all_staff": true}),
+        json!({"staff_ids": ["s1"], "people": [{"unionid": "o1"}]}),
+        json!({"people": [{"unionid": "o1"}], "all_staff": true}),
+    ] {
+        let problem = ask(two, whom)
+            .await
+            .refused(422, "invalid_field", "staff_ids");
+        assert!(
+            problem["detail"].as_str().unwrap().contains("all_staff"),
+            "{problem}"
+        );
     }
+    ask(two, json!({"tag": ""}))
+        .await
+        .refused(422, "invalid_field", "tag");
+    ask(two, json!({"tag": "nobody"}))
+        .await
+        .refused(422, "invalid_field", "tag");
+    ask(two, json!({"staff_ids": []}))
+        .await
+        .refused(422, "invalid_field", "staff_ids");
+    let none = two.app.get(&two.key, "/notifications").await.ok(200);
+    assert_eq!(none["items"], json!([]));
 }

@@ -1,16 +1,16 @@
 //! Templates as WeChat lists them: what changes or goes away is kept, shown, and told of the
 //! message types that it breaks, before anyone sends.
 
+mod listing;
+
 use std::time::Duration;
 
-use queqiao::bridge::Step;
-use queqiao::simulator::{Fault, FaultKind, TemplateKind, TemplateSettings, World};
+use queqiao::simulator::{TemplateKind, TemplateSettings, World};
 use serde_json::{Value, json};
 
 use super::{FOREIGN, MP, OA, Two};
 use crate::support::logs;
 
-const PRIVATE: &str = "/cgi-bin/template/get_all_private_template";
 const HOUR: Duration = Duration::from_secs(3600);
 
 fn template(id: &str, content: &str) -> TemplateSettings {
@@ -83,32 +83,51 @@ impl Two {
         assert!([200, 201].contains(&answer.status), "{answer:?}");
         answer.json()["warnings"].clone()
     }
-
-    fn listings(&self, app_id: &str) -> u64 {
-        self.world().calls(PRIVATE, Some(app_id)).unwrap()
-    }
 }
 
 both_engines! {
-    async fn both_kinds_of_templates_are_listed_with_their_keys(two: Two) {
-        two.world().add_template(OA, &template("A", "单号:{{character_string1.DATA}}\n{{keyword2.DATA}}")).unwrap();
-        let long_term = TemplateSettings {
-            kind: TemplateKind::SubscribeLongTerm,
-            values: [("enum_string2".to_owned(), vec!["客厅".to_owned()])].into(),
-            ..template("L", "{{thing1.DATA}}{{enum_string2.DATA}}")
-        };
-        two.world().add_template(MP, &long_term).unwrap();
-        two.world().add_template(MP, &template("S", "{{thing1.DATA}}")).unwrap();
-        let never = two.templates(OA).await;
-        assert_eq!(never, json!({
+    both_kinds_of_templates_are_listed_with_their_keys,
+    what_changes_or_goes_away_is_kept_and_shown,
+    a_template_that_is_as_it_was_at_first_has_not_drifted,
+    message_types_that_a_template_breaks_are_flagged_before_anyone_sends,
+    a_preview_knows_the_keys_and_the_listed_texts_of_a_subscription_template,
+    another_projects_templates_do_not_exist,
+}
+
+async fn both_kinds_of_templates_are_listed_with_their_keys(two: Two) {
+    two.world()
+        .add_template(
+            OA,
+            &template("A", "单号:{{character_string1.DATA}}\n{{keyword2.DATA}}"),
+        )
+        .unwrap();
+    let long_term = TemplateSettings {
+        kind: TemplateKind::SubscribeLongTerm,
+        values: [("enum_string2".to_owned(), vec!["客厅".to_owned()])].into(),
+        ..template("L", "{{thing1.DATA}}{{enum_string2.DATA}}")
+    };
+    two.world().add_template(MP, &long_term).unwrap();
+    two.world()
+        .add_template(MP, &template("S", "{{thing1.DATA}}"))
+        .unwrap();
+    let never = two.templates(OA).await;
+    assert_eq!(
+        never,
+        json!({
             "sync": {"synced_at": null, "next_at": null, "problem": null}, "items": [], "next_cursor": null,
-        }));
-        let now = json!(two.app.clock.now().and_utc());
-        assert_eq!(two.sync(OA).await, json!({
+        })
+    );
+    let now = json!(two.app.clock.now().and_utc());
+    assert_eq!(
+        two.sync(OA).await,
+        json!({
             "app_id": OA, "synced_at": now, "total": 1, "added": ["A"], "changed": [], "gone": [], "returned": [],
-        }));
-        assert_eq!(two.sync(MP).await["added"], json!(["L", "S"]));
-        assert_eq!(two.templates(OA).await, json!({
+        })
+    );
+    assert_eq!(two.sync(MP).await["added"], json!(["L", "S"]));
+    assert_eq!(
+        two.templates(OA).await,
+        json!({
             "sync": {"synced_at": now, "next_at": null, "problem": null}, "next_cursor": null,
             "items": [{
                 "template_id": "A", "kind": "template", "title": "title of A",
@@ -117,239 +136,291 @@ both_engines! {
                 "drift": null, "first_seen_at": now, "last_seen_at": now, "gone_at": null, "changed_at": null,
                 "previous": null, "message_types": [],
             }],
-        }));
-        let mini = two.app.all_pages(&two.key, &format!("/accounts/{MP}/templates"), 1).await;
-        assert_eq!((&mini[0]["template_id"], &mini[0]["kind"]), (&json!("S"), &json!("one_time")));
-        assert_eq!((&mini[1]["template_id"], &mini[1]["kind"]), (&json!("L"), &json!("long_term")));
-        let key = json!({"key": "enum_string2", "type": "enum_string", "values": ["客厅"]});
-        assert_eq!(mini[1]["keys"][1], key);
-    }
+        })
+    );
+    let mini = two
+        .app
+        .all_pages(&two.key, &format!("/accounts/{MP}/templates"), 1)
+        .await;
+    assert_eq!(
+        (&mini[0]["template_id"], &mini[0]["kind"]),
+        (&json!("S"), &json!("one_time"))
+    );
+    assert_eq!(
+        (&mini[1]["template_id"], &mini[1]["kind"]),
+        (&json!("L"), &json!("long_term"))
+    );
+    let key = json!({"key": "enum_string2", "type": "enum_string", "values": ["客厅"]});
+    assert_eq!(mini[1]["keys"][1], key);
+}
 
-    async fn what_changes_or_goes_away_is_kept_and_shown(two: Two) {
-        logs::capture();
-        let (a, b) = (format!("A{:016x}", rand::random::<u64>()), "B");
-        for id in [a.as_str(), b] {
-            two.world().add_template(OA, &template(id, "{{thing1.DATA}}")).unwrap();
-        }
-        two.put_type("named", route(&a, &["thing1"])).await;
-        two.sync(OA).await;
-        let first = two.app.clock.now().and_utc();
+async fn what_changes_or_goes_away_is_kept_and_shown(two: Two) {
+    logs::capture();
+    let (a, b) = (format!("A{:016x}", rand::random::<u64>()), "B");
+    for id in [a.as_str(), b] {
+        two.world()
+            .add_template(OA, &template(id, "{{thing1.DATA}}"))
+            .unwrap();
+    }
+    two.put_type("named", route(&a, &["thing1"])).await;
+    two.sync(OA).await;
+    let first = two.app.clock.now().and_utc();
+    two.app.advance(HOUR);
+    let second = two.app.clock.now().and_utc();
+    two.world()
+        .change_template(OA, &a, &template(&a, "{{thing2.DATA}}"))
+        .unwrap();
+    two.world().remove_template(OA, b).unwrap();
+    let synced = two.sync(OA).await;
+    assert_eq!(
+        (&synced["changed"], &synced["gone"]),
+        (&json!([a]), &json!([b]))
+    );
+    assert_eq!(
+        (&synced["total"], &synced["added"]),
+        (&json!(1), &json!([]))
+    );
+    let items = two.templates(OA).await["items"].clone();
+    let (gone, changed) = (&items[0], &items[1]);
+    assert_eq!(
+        (&gone["drift"], &gone["gone_at"]),
+        (&json!("gone"), &json!(second))
+    );
+    assert_eq!(
+        (&gone["last_seen_at"], &gone["content"]),
+        (&json!(first), &json!("{{thing1.DATA}}"))
+    );
+    assert_eq!(
+        (&changed["drift"], &changed["changed_at"]),
+        (&json!("changed"), &json!(second))
+    );
+    assert_eq!(changed["content"], "{{thing2.DATA}}");
+    assert_eq!(
+        changed["previous"],
+        json!({"title": format!("title of {a}"), "content": "{{thing1.DATA}}"})
+    );
+    assert_eq!(
+        (&changed["first_seen_at"], &changed["message_types"]),
+        (&json!(first), &json!(["named"]))
+    );
+    assert_eq!(
+        logs::lines_with(&a).len(),
+        1,
+        "a named template that drifts is worth a line"
+    );
+    two.world()
+        .add_template(OA, &template(b, "{{thing1.DATA}}"))
+        .unwrap();
+    let synced = two.sync(OA).await;
+    assert_eq!(
+        (&synced["returned"], &synced["changed"]),
+        (&json!([b]), &json!([]))
+    );
+    assert_eq!(two.templates(OA).await["items"][0]["drift"], Value::Null);
+}
+
+async fn a_template_that_is_as_it_was_at_first_has_not_drifted(two: Two) {
+    let listed = |content: &str, rooms: &[&str]| TemplateSettings {
+        kind: TemplateKind::SubscribeOnce,
+        values: [(
+            "enum_string2".to_owned(),
+            rooms.iter().map(|&room| room.to_owned()).collect(),
+        )]
+        .into(),
+        ..template("S", content)
+    };
+    let (first, second, third) = (
+        "{{thing1.DATA}}{{enum_string2.DATA}}",
+        "{{thing3.DATA}}{{enum_string2.DATA}}",
+        "{{thing4.DATA}}{{enum_string2.DATA}}",
+    );
+    two.world()
+        .add_template(MP, &listed(first, &["客厅"]))
+        .unwrap();
+    two.sync(MP).await;
+    let steps: [(&str, &[&str], Value, &str); 7] = [
+        (second, &["客厅"], json!("changed"), first),
+        (first, &["客厅"], Value::Null, second),
+        (first, &["客厅", "车库"], json!("changed"), first),
+        (first, &["客厅"], Value::Null, first),
+        (second, &["客厅"], json!("changed"), first),
+        (third, &["客厅"], json!("changed"), second),
+        (first, &["客厅"], Value::Null, third),
+    ];
+    for (content, rooms, drift, before) in steps {
         two.app.advance(HOUR);
-        let second = two.app.clock.now().and_utc();
-        two.world().change_template(OA, &a, &template(&a, "{{thing2.DATA}}")).unwrap();
-        two.world().remove_template(OA, b).unwrap();
-        let synced = two.sync(OA).await;
-        assert_eq!((&synced["changed"], &synced["gone"]), (&json!([a]), &json!([b])));
-        assert_eq!((&synced["total"], &synced["added"]), (&json!(1), &json!([])));
-        let items = two.templates(OA).await["items"].clone();
-        let (gone, changed) = (&items[0], &items[1]);
-        assert_eq!((&gone["drift"], &gone["gone_at"]), (&json!("gone"), &json!(second)));
-        assert_eq!((&gone["last_seen_at"], &gone["content"]), (&json!(first), &json!("{{thing1.DATA}}")));
-        assert_eq!((&changed["drift"], &changed["changed_at"]), (&json!("changed"), &json!(second)));
-        assert_eq!(changed["content"], "{{thing2.DATA}}");
-        assert_eq!(changed["previous"], json!({"title": format!("title of {a}"), "content": "{{thing1.DATA}}"}));
-        assert_eq!((&changed["first_seen_at"], &changed["message_types"]), (&json!(first), &json!(["named"])));
-        assert_eq!(logs::lines_with(&a).len(), 1, "a named template that drifts is worth a line");
-        two.world().add_template(OA, &template(b, "{{thing1.DATA}}")).unwrap();
-        let synced = two.sync(OA).await;
-        assert_eq!((&synced["returned"], &synced["changed"]), (&json!([b]), &json!([])));
-        assert_eq!(two.templates(OA).await["items"][0]["drift"], Value::Null);
+        two.world()
+            .change_template(MP, "S", &listed(content, rooms))
+            .unwrap();
+        assert_eq!(
+            two.sync(MP).await["changed"],
+            json!(["S"]),
+            "each change is told"
+        );
+        let found = two.templates(MP).await["items"][0].clone();
+        assert_eq!(
+            (&found["drift"], &found["previous"]["content"]),
+            (&drift, &json!(before)),
+            "{found}"
+        );
+        assert_eq!(found["changed_at"], json!(two.app.clock.now().and_utc()));
     }
-
-    async fn a_template_that_is_as_it_was_at_first_has_not_drifted(two: Two) {
-        let listed = |content: &str, rooms: &[&str]| TemplateSettings {
-            kind: TemplateKind::SubscribeOnce,
-            values: [("enum_string2".to_owned(), rooms.iter().map(|&room| room.to_owned()).collect())].into(),
-            ..template("S", content)
-        };
-        let (first, second, third) = ("{{thing1.DATA}}{{enum_string2.DATA}}", "{{thing3.DATA}}{{enum_string2.DATA}}", "{{thing4.DATA}}{{enum_string2.DATA}}");
-        two.world().add_template(MP, &listed(first, &["客厅"])).unwrap();
+    // What is gone and comes back is measured by what it was at first, too.
+    two.world().remove_template(MP, "S").unwrap();
+    two.sync(MP).await;
+    assert_eq!(two.templates(MP).await["items"][0]["drift"], "gone");
+    for (content, drift) in [(second, json!("changed")), (first, Value::Null)] {
+        two.world()
+            .add_template(MP, &listed(content, &["客厅"]))
+            .unwrap();
         two.sync(MP).await;
-        let steps: [(&str, &[&str], Value, &str); 7] = [
-            (second, &["客厅"], json!("changed"), first),
-            (first, &["客厅"], Value::Null, second),
-            (first, &["客厅", "车库"], json!("changed"), first),
-            (first, &["客厅"], Value::Null, first),
-            (second, &["客厅"], json!("changed"), first),
-            (third, &["客厅"], json!("changed"), second),
-            (first, &["客厅"], Value::Null, third),
-        ];
-        for (content, rooms, drift, before) in steps {
-            two.app.advance(HOUR);
-            two.world().change_template(MP, "S", &listed(content, rooms)).unwrap();
-            assert_eq!(two.sync(MP).await["changed"], json!(["S"]), "each change is told");
-            let found = two.templates(MP).await["items"][0].clone();
-            assert_eq!((&found["drift"], &found["previous"]["content"]), (&drift, &json!(before)), "{found}");
-            assert_eq!(found["changed_at"], json!(two.app.clock.now().and_utc()));
-        }
-        // What is gone and comes back is measured by what it was at first, too.
+        assert_eq!(two.templates(MP).await["items"][0]["drift"], drift);
         two.world().remove_template(MP, "S").unwrap();
-        two.sync(MP).await;
-        assert_eq!(two.templates(MP).await["items"][0]["drift"], "gone");
-        for (content, drift) in [(second, json!("changed")), (first, Value::Null)] {
-            two.world().add_template(MP, &listed(content, &["客厅"])).unwrap();
-            two.sync(MP).await;
-            assert_eq!(two.templates(MP).await["items"][0]["drift"], drift);
-            two.world().remove_template(MP, "S").unwrap();
-        }
     }
+}
 
-    async fn message_types_that_a_template_breaks_are_flagged_before_anyone_sends(two: Two) {
-        two.world().add_template(OA, &template("A", "{{first.DATA}}{{thing1.DATA}}{{remark.DATA}}")).unwrap();
-        assert_eq!(two.put_type("ping", route("A", &["thing9"])).await, json!([]), "nothing is known yet");
-        assert_eq!(two.problems("ping").await, []);
-        two.sync(OA).await;
-        let wrong = owned(&[("key_missing", "routes[0].fields"), ("key_unknown", "routes[0].fields.thing9")]);
-        assert_eq!(two.problems("ping").await, wrong);
-        assert_eq!(two.put_type("ping", route("A", &["thing1"])).await, json!([]));
-        assert_eq!(two.problems("ping").await, []);
-        // It is warned of when it is put, and not refused: what is known may be old.
-        let unknown = owned(&[("template_unknown", "routes[0].template_id")]);
-        assert_eq!(brief(&two.put_type("pong", route("Z", &["thing1"])).await), unknown);
-        assert_eq!(two.problems("pong").await, unknown);
-        two.world().change_template(OA, "A", &template("A", "{{thing1.DATA}}{{time2.DATA}}")).unwrap();
-        two.sync(OA).await;
-        assert_eq!(two.problems("ping").await, owned(&[("key_missing", "routes[0].fields")]));
-        let found = two.app.get(&two.key, "/message-types/ping").await.ok(200);
-        let detail = found["problems"][0]["detail"].as_str().unwrap();
-        assert!(detail.contains("time2") && detail.contains("47003"), "{detail}");
-        // WeChat does what was said.
-        two.follow(0).await;
-        two.app.put(&two.key, "/staff/s1", json!({})).await.ok(201);
-        let unionid = queqiao::simulator::population::unionid(0);
-        two.app.post(&two.key, "/staff/s1/bindings", json!({"unionid": unionid})).await.ok(201);
-        let asked = json!({"message_type": "ping", "staff_ids": ["s1"]});
-        let id = two.app.post(&two.key, "/notifications", asked).await.ok(202)["id"].clone();
-        two.app.drain().await;
-        let sent = two.app.get(&two.key, &format!("/notifications/{id}/deliveries")).await.ok(200);
-        assert_eq!(sent["items"][0]["attempts"][0]["errcode"], 47003, "{sent}");
-        two.world().remove_template(OA, "A").unwrap();
-        two.sync(OA).await;
-        let gone = owned(&[("template_gone", "routes[0].template_id")]);
-        assert_eq!(two.problems("ping").await, gone);
-        assert_eq!(brief(&two.put_type("ping", route("A", &["thing1"])).await), gone);
-    }
+async fn message_types_that_a_template_breaks_are_flagged_before_anyone_sends(two: Two) {
+    two.world()
+        .add_template(
+            OA,
+            &template("A", "{{first.DATA}}{{thing1.DATA}}{{remark.DATA}}"),
+        )
+        .unwrap();
+    assert_eq!(
+        two.put_type("ping", route("A", &["thing9"])).await,
+        json!([]),
+        "nothing is known yet"
+    );
+    assert_eq!(two.problems("ping").await, []);
+    two.sync(OA).await;
+    let wrong = owned(&[
+        ("key_missing", "routes[0].fields"),
+        ("key_unknown", "routes[0].fields.thing9"),
+    ]);
+    assert_eq!(two.problems("ping").await, wrong);
+    assert_eq!(
+        two.put_type("ping", route("A", &["thing1"])).await,
+        json!([])
+    );
+    assert_eq!(two.problems("ping").await, []);
+    // It is warned of when it is put, and not refused: what is known may be old.
+    let unknown = owned(&[("template_unknown", "routes[0].template_id")]);
+    assert_eq!(
+        brief(&two.put_type("pong", route("Z", &["thing1"])).await),
+        unknown
+    );
+    assert_eq!(two.problems("pong").await, unknown);
+    two.world()
+        .change_template(OA, "A", &template("A", "{{thing1.DATA}}{{time2.DATA}}"))
+        .unwrap();
+    two.sync(OA).await;
+    assert_eq!(
+        two.problems("ping").await,
+        owned(&[("key_missing", "routes[0].fields")])
+    );
+    let found = two.app.get(&two.key, "/message-types/ping").await.ok(200);
+    let detail = found["problems"][0]["detail"].as_str().unwrap();
+    assert!(
+        detail.contains("time2") && detail.contains("47003"),
+        "{detail}"
+    );
+    // WeChat does what was said.
+    two.follow(0).await;
+    two.app.put(&two.key, "/staff/s1", json!({})).await.ok(201);
+    let unionid = queqiao::simulator::population::unionid(0);
+    two.app
+        .post(&two.key, "/staff/s1/bindings", json!({"unionid": unionid}))
+        .await
+        .ok(201);
+    let asked = json!({"message_type": "ping", "staff_ids": ["s1"]});
+    let id = two
+        .app
+        .post(&two.key, "/notifications", asked)
+        .await
+        .ok(202)["id"]
+        .clone();
+    two.app.drain().await;
+    let sent = two
+        .app
+        .get(&two.key, &format!("/notifications/{id}/deliveries"))
+        .await
+        .ok(200);
+    assert_eq!(sent["items"][0]["attempts"][0]["errcode"], 47003, "{sent}");
+    two.world().remove_template(OA, "A").unwrap();
+    two.sync(OA).await;
+    let gone = owned(&[("template_gone", "routes[0].template_id")]);
+    assert_eq!(two.problems("ping").await, gone);
+    assert_eq!(
+        brief(&two.put_type("ping", route("A", &["thing1"])).await),
+        gone
+    );
+}
 
-    async fn a_preview_knows_the_keys_and_the_listed_texts_of_a_subscription_template(two: Two) {
-        let listed = TemplateSettings {
-            kind: TemplateKind::SubscribeOnce,
-            values: [("enum_string3".to_owned(), vec!["客厅".to_owned()])].into(),
-            ..template("S", "{{thing1.DATA}}{{time2.DATA}}{{enum_string3.DATA}}")
-        };
-        two.world().add_template(MP, &listed).unwrap();
-        two.sync(MP).await;
-        let fields = json!({"thing1": "x", "enum_string3": "{{ params.room }}"});
-        let route = json!({"channel": "mp_subscribe", "account": MP, "template_id": "S", "fields": fields});
-        let missing = owned(&[("key_missing", "routes[0].fields")]);
-        assert_eq!(brief(&two.put_type("ping", json!({"routes": [route]})).await), missing);
-        for (room, unlisted) in [("客厅", false), ("车库", true)] {
-            let body = json!({"params": {"room": room}});
-            let shown = two.app.post(&two.key, "/message-types/ping/preview", body).await.ok(200);
-            let warnings = shown["routes"][0]["warnings"].as_array().unwrap();
-            let rules: Vec<&str> = warnings.iter().filter_map(|one| one["rule"].as_str()).collect();
-            assert!(rules.contains(&"key_missing"), "{shown}");
-            assert_eq!(rules.contains(&"value_unlisted"), unlisted, "{shown}");
-        }
-        // The templates of bizsend are not listed with the account's others.
-        two.sync(OA).await;
-        let route = json!({"channel": "oa_subscribe", "account": OA, "template_id": "S", "fields": {"thing1": "x"}});
-        assert_eq!(two.put_type("pong", json!({"routes": [route]})).await, json!([]));
+async fn a_preview_knows_the_keys_and_the_listed_texts_of_a_subscription_template(two: Two) {
+    let listed = TemplateSettings {
+        kind: TemplateKind::SubscribeOnce,
+        values: [("enum_string3".to_owned(), vec!["客厅".to_owned()])].into(),
+        ..template("S", "{{thing1.DATA}}{{time2.DATA}}{{enum_string3.DATA}}")
+    };
+    two.world().add_template(MP, &listed).unwrap();
+    two.sync(MP).await;
+    let fields = json!({"thing1": "x", "enum_string3": "{{ params.room }}"});
+    let route =
+        json!({"channel": "mp_subscribe", "account": MP, "template_id": "S", "fields": fields});
+    let missing = owned(&[("key_missing", "routes[0].fields")]);
+    assert_eq!(
+        brief(&two.put_type("ping", json!({"routes": [route]})).await),
+        missing
+    );
+    for (room, unlisted) in [("客厅", false), ("车库", true)] {
+        let body = json!({"params": {"room": room}});
+        let shown = two
+            .app
+            .post(&two.key, "/message-types/ping/preview", body)
+            .await
+            .ok(200);
+        let warnings = shown["routes"][0]["warnings"].as_array().unwrap();
+        let rules: Vec<&str> = warnings
+            .iter()
+            .filter_map(|one| one["rule"].as_str())
+            .collect();
+        assert!(rules.contains(&"key_missing"), "{shown}");
+        assert_eq!(rules.contains(&"value_unlisted"), unlisted, "{shown}");
     }
+    // The templates of bizsend are not listed with the account's others.
+    two.sync(OA).await;
+    let route = json!({"channel": "oa_subscribe", "account": OA, "template_id": "S", "fields": {"thing1": "x"}});
+    assert_eq!(
+        two.put_type("pong", json!({"routes": [route]})).await,
+        json!([])
+    );
+}
 
-    async fn accounts_that_message_types_name_are_listed_on_a_schedule(two: Two) {
-        let (bridge, clock) = (&two.app.bridge, &two.app.clock);
-        assert_eq!(bridge.template_step().await.unwrap(), Step::Idle);
-        two.put_type("ping", route("A", &["thing1"])).await;
-        let (other, _server) = two.app.replica();
-        let steps = tokio::join!(bridge.template_step(), other.template_step());
-        assert!(steps.0.is_ok() && steps.1.is_ok());
-        assert_eq!(two.listings(OA), 1, "once for both replicas, and soon after it was named");
-        assert_eq!(bridge.template_step().await.unwrap(), Step::Idle);
-        let sync = two.templates(OA).await["sync"].clone();
-        assert_eq!(sync["synced_at"], json!(clock.now().and_utc()));
-        let next: chrono::DateTime<chrono::Utc> = serde_json::from_value(sync["next_at"].clone()).unwrap();
-        let rest = (next - clock.now().and_utc()).num_minutes();
-        assert!((323..=397).contains(&rest), "six hours, a tenth to either side: {rest}");
-        two.app.advance(5 * HOUR);
-        assert_eq!(bridge.template_step().await.unwrap(), Step::Idle);
-        // A new message type is checked soon, and many of them in one listing.
-        for name in ["a", "b", "c"] {
-            two.put_type(name, route("A", &["thing1"])).await;
-        }
-        assert_eq!(bridge.template_step().await.unwrap(), Step::Worked);
-        assert_eq!(bridge.template_step().await.unwrap(), Step::Idle);
-        two.put_type("d", route("A", &["thing1"])).await;
-        assert_eq!(bridge.template_step().await.unwrap(), Step::Idle, "not within the same minute");
-        two.app.advance(Duration::from_secs(61));
-        assert_eq!(bridge.template_step().await.unwrap(), Step::Worked);
-        assert_eq!((two.listings(OA), two.listings(FOREIGN)), (3, 0));
-        for name in ["a", "b", "c", "d", "ping"] {
-            two.app.delete(&two.key, &format!("/message-types/{name}")).await;
-        }
-        two.app.advance(8 * HOUR);
-        assert_eq!(bridge.template_step().await.unwrap(), Step::Worked);
-        assert_eq!(bridge.template_step().await.unwrap(), Step::Idle);
-        assert_eq!(two.listings(OA), 3, "nobody names it any more");
-        assert_eq!(two.templates(OA).await["sync"]["next_at"], Value::Null);
-    }
-
-    async fn a_refusal_is_told_in_words_and_kept_until_a_listing_works(two: Two) {
-        two.put_type("ping", route("A", &["thing1"])).await;
-        let sync = format!("/accounts/{OA}/templates/sync");
-        for (errcode, status, code, words, next) in [
-            (48001, 502, "wechat_refused", "no permission", 323..=397),
-            (45009, 503, "wechat_busy", "daily limit", 323..=397),
-            (-1, 503, "wechat_unreachable", "busy", 0..=5),
-        ] {
-            two.world().add_fault(Fault::at(PRIVATE, FaultKind::Errcode { errcode })).unwrap();
-            let refused = two.app.call("POST", &two.key, &sync, None).await;
-            let problem = refused.refused(status, code, "");
-            let shown = two.templates(OA).await["sync"].clone();
-            for text in [&problem["detail"], &shown["problem"]["text"]] {
-                let text = text.as_str().unwrap();
-                assert!(text.contains(words) && text.contains(&errcode.to_string()), "{text}");
-            }
-            assert_eq!((&shown["problem"]["code"], &shown["synced_at"]), (&json!(errcode), &Value::Null));
-            let at: chrono::DateTime<chrono::Utc> = serde_json::from_value(shown["next_at"].clone()).unwrap();
-            let rest = (at - two.app.clock.now().and_utc()).num_minutes();
-            assert!(next.contains(&rest), "{errcode}: {rest}");
-            two.world().clear_faults();
-        }
-        assert_eq!(two.problems("ping").await, [], "nothing is said of what is not known");
-        two.app.advance(Duration::from_secs(300));
-        assert_eq!(two.app.bridge.template_step().await.unwrap(), Step::Worked);
-        assert_eq!(two.templates(OA).await["sync"]["problem"], Value::Null);
-        // The schedule meets a refusal without failing.
-        two.world().add_fault(Fault::at(PRIVATE, FaultKind::Errcode { errcode: 48001 })).unwrap();
-        two.app.advance(7 * HOUR);
-        assert_eq!(two.app.bridge.template_step().await.unwrap(), Step::Worked);
-        assert_eq!(two.app.bridge.template_step().await.unwrap(), Step::Idle);
-        assert_eq!(two.templates(OA).await["sync"]["problem"]["code"], 48001);
-    }
-
-    async fn an_answer_that_is_no_list_makes_nothing_look_gone(two: Two) {
-        two.world().add_template(OA, &template("A", "{{thing1.DATA}}")).unwrap();
-        two.sync(OA).await;
-        for kind in [FaultKind::Errcode { errcode: 0 }, FaultKind::HttpError { status: 502 }] {
-            two.world().add_fault(Fault::at(PRIVATE, kind)).unwrap();
-            let path = format!("/accounts/{OA}/templates/sync");
-            let refused = two.app.call("POST", &two.key, &path, None).await;
-            refused.refused(503, "wechat_unreachable", "");
-            two.world().clear_faults();
-        }
-        let found = two.templates(OA).await;
-        assert_eq!((&found["items"][0]["drift"], &found["items"][0]["gone_at"]), (&Value::Null, &Value::Null));
-    }
-
-    async fn another_projects_templates_do_not_exist(two: Two) {
-        two.world().add_template(FOREIGN, &template("F", "{{thing1.DATA}}")).unwrap();
-        let path = format!("/accounts/{FOREIGN}/templates");
-        two.app.call("POST", &two.other, &format!("{path}/sync"), None).await.ok(200);
-        assert_eq!(two.app.get(&two.other, &path).await.ok(200)["items"][0]["template_id"], "F");
-        two.app.get(&two.key, &path).await.refused(404, "not_found", "");
-        let sync = two.app.call("POST", &two.key, &format!("{path}/sync"), None).await;
-        sync.refused(404, "not_found", "");
-        let unknown = two.app.get(&two.key, "/accounts/wx00000000000000ff/templates").await;
-        unknown.refused(404, "not_found", "");
-    }
+async fn another_projects_templates_do_not_exist(two: Two) {
+    two.world()
+        .add_template(FOREIGN, &template("F", "{{thing1.DATA}}"))
+        .unwrap();
+    let path = format!("/accounts/{FOREIGN}/templates");
+    two.app
+        .call("POST", &two.other, &format!("{path}/sync"), None)
+        .await
+        .ok(200);
+    assert_eq!(
+        two.app.get(&two.other, &path).await.ok(200)["items"][0]["template_id"],
+        "F"
+    );
+    two.app
+        .get(&two.key, &path)
+        .await
+        .refused(404, "not_found", "");
+    let sync = two
+        .app
+        .call("POST", &two.key, &format!("{path}/sync"), None)
+        .await;
+    sync.refused(404, "not_found", "");
+    let unknown = two
+        .app
+        .get(&two.key, "/accounts/wx00000000000000ff/templates")
+        .await;
+    unknown.refused(404, "not_found", "");
 }

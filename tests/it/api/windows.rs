@@ -122,104 +122,140 @@ fn event(name: &str) -> String {
 }
 
 both_engines! {
-    async fn what_a_person_does_opens_a_window(two: Two) {
-        let world = two.app.simulator.world();
-        world.add_followers(OA, 0..10, &Origin::default()).unwrap();
-        for person in 0..10 {
-            two.push(OA, person, 1, &event("VIEW")).await;
-        }
-        two.app.drain().await;
-        // Their follow was long ago.
-        two.app.advance(Duration::from_secs(100));
-        let now = two.app.clock.unix_seconds();
-        for (person, (rest, expected)) in [
-            (event("CLICK"), open(now + 60, 3)),
-            (event("SCAN"), open(now + 60, 3)),
-            (event("scancode_push"), open(now + 60, 3)),
-            (event("scancode_waitmsg"), open(now + 60, 3)),
-            (event("subscribe"), open(now + 60, 3)),
-            (text(1), open(now + HOURS_48, 5)),
-            ("<MsgType>image</MsgType><MediaId>m</MediaId><MsgId>2</MsgId>".to_owned(), open(now + HOURS_48, 5)),
-            (text(3) + "<bizmsgmenuid>101</bizmsgmenuid>", open(now + 60, 3)),
-            (event("VIEW"), json!(null)),
-            (event("unsubscribe"), json!(null)),
-        ].into_iter().enumerate() {
-            let person = u32::try_from(person).unwrap();
-            two.push(OA, person, now, &rest).await;
-            assert_eq!(two.window(OA, person).await, expected, "{rest}");
-        }
-        for (person, rest, expected) in [
-            (0, text(11), open(now + HOURS_48, 5)),
-            (1, event("user_enter_tempsession"), open(now + 60, 2)),
-            (2, event("CLICK"), json!(null)),
-        ] {
-            two.push(MP, person, now, &rest).await;
-            assert_eq!(two.window(MP, person).await, expected, "{rest}");
-        }
-        two.app.advance(Duration::from_secs(61));
-        assert_eq!(two.window(OA, 0).await, json!(null));
-        assert_eq!(two.window(OA, 5).await, open(now + HOURS_48, 5));
-        two.app.advance(Duration::from_secs(48 * 3600));
-        assert_eq!(two.window(OA, 5).await, json!(null));
-    }
+    what_a_person_does_opens_a_window,
+    a_window_is_shown_wherever_the_identity_is,
+    only_something_newer_opens_a_window_anew,
+    wechat_takes_what_is_taken_and_no_more,
+}
 
-    async fn a_window_is_shown_wherever_the_identity_is(two: Two) {
-        two.follow(1).await;
-        let staff = json!({"app_id": OA, "openid": population::openid(OA, 1)});
-        two.app.put(&two.key, "/staff/s1", json!({})).await.ok(201);
-        two.app.post(&two.key, "/staff/s1/bindings", staff).await.ok(201);
-        let window = two.window(OA, 1).await;
-        assert_eq!(window["left"], 3);
-        let staff = two.app.get(&two.key, "/staff/s1").await.ok(200);
-        assert_eq!(staff["identities"][0]["customer_window"], window);
-        let id = &staff["identities"][0]["id"];
-        let person = two.app.get(&two.key, &format!("/people/{id}")).await.ok(200);
-        assert_eq!(person["identities"][0]["customer_window"], window);
+async fn what_a_person_does_opens_a_window(two: Two) {
+    let world = two.app.simulator.world();
+    world.add_followers(OA, 0..10, &Origin::default()).unwrap();
+    for person in 0..10 {
+        two.push(OA, person, 1, &event("VIEW")).await;
     }
+    two.app.drain().await;
+    // Their follow was long ago.
+    two.app.advance(Duration::from_secs(100));
+    let now = two.app.clock.unix_seconds();
+    for (person, (rest, expected)) in [
+        (event("CLICK"), open(now + 60, 3)),
+        (event("SCAN"), open(now + 60, 3)),
+        (event("scancode_push"), open(now + 60, 3)),
+        (event("scancode_waitmsg"), open(now + 60, 3)),
+        (event("subscribe"), open(now + 60, 3)),
+        (text(1), open(now + HOURS_48, 5)),
+        (
+            "<MsgType>image</MsgType><MediaId>m</MediaId><MsgId>2</MsgId>".to_owned(),
+            open(now + HOURS_48, 5),
+        ),
+        (
+            text(3) + "<bizmsgmenuid>101</bizmsgmenuid>",
+            open(now + 60, 3),
+        ),
+        (event("VIEW"), json!(null)),
+        (event("unsubscribe"), json!(null)),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let person = u32::try_from(person).unwrap();
+        two.push(OA, person, now, &rest).await;
+        assert_eq!(two.window(OA, person).await, expected, "{rest}");
+    }
+    for (person, rest, expected) in [
+        (0, text(11), open(now + HOURS_48, 5)),
+        (1, event("user_enter_tempsession"), open(now + 60, 2)),
+        (2, event("CLICK"), json!(null)),
+    ] {
+        two.push(MP, person, now, &rest).await;
+        assert_eq!(two.window(MP, person).await, expected, "{rest}");
+    }
+    two.app.advance(Duration::from_secs(61));
+    assert_eq!(two.window(OA, 0).await, json!(null));
+    assert_eq!(two.window(OA, 5).await, open(now + HOURS_48, 5));
+    two.app.advance(Duration::from_secs(48 * 3600));
+    assert_eq!(two.window(OA, 5).await, json!(null));
+}
 
-    async fn only_something_newer_opens_a_window_anew(two: Two) {
-        let now = two.app.clock.unix_seconds();
-        two.follow(1).await;
-        two.app.advance(Duration::from_secs(100));
-        two.push(OA, 1, now + 50, &text(1)).await;
-        assert_eq!(two.window(OA, 1).await, open(now + 50 + HOURS_48, 5));
-        assert_eq!(two.take(OA, 1, 2).await, 2);
-        let used = open(now + 50 + HOURS_48, 3);
-        assert_eq!(two.window(OA, 1).await, used);
-        two.push(OA, 1, now + 50, &text(1)).await;
-        assert_eq!(two.window(OA, 1).await, used, "the same push again");
-        two.push(OA, 1, now + 40, &text(2)).await;
-        assert_eq!(two.window(OA, 1).await, used, "an older one, late");
-        two.push(OA, 1, now + 60, &text(3)).await;
-        assert_eq!(two.window(OA, 1).await, open(now + 60 + HOURS_48, 5));
-        assert_eq!(two.take(OA, 1, 9).await, 5);
-        assert_eq!(two.window(OA, 1).await, json!(null));
-        two.push(OA, 1, now + 95, &event("CLICK")).await;
-        assert_eq!(two.window(OA, 1).await, open(now + 155, 3));
-    }
-    async fn wechat_takes_what_is_taken_and_no_more(two: Two) {
-        for (person, (app_id, act, messages)) in [
-            (OA, Act::Text, 5),
-            (OA, Act::Click, 3),
-            (OA, Act::MenuScan, 3),
-            (OA, Act::MenuMessage, 3),
-            (OA, Act::Scan, 3),
-            (OA, Act::Follow, 3),
-            (MP, Act::Enter, 2),
-        ].into_iter().enumerate() {
-            let person = u32::try_from(person).unwrap();
-            two.app.simulator.world().add_followers(OA, person..person + 1, &Origin::default()).unwrap();
-            two.act(act, person).await;
-            let taken = two.take(app_id, person, 9).await;
-            assert!(taken >= messages, "{act:?}");
-            for _ in 0..messages {
-                assert_eq!(two.say(app_id, person, "<a href=\"x\">").await, 0, "{act:?}");
-            }
-            assert_eq!(two.say(app_id, person, "more").await, 45047, "{act:?}");
-            let seen = two.app.simulator.world().messages_to(&population::openid(app_id, person));
-            assert_eq!(seen.len(), messages);
-            assert_eq!(seen[0].text.as_deref(), Some("＜a href=\"x\"＞"));
-            two.app.advance(Duration::from_secs(60));
+async fn a_window_is_shown_wherever_the_identity_is(two: Two) {
+    two.follow(1).await;
+    let staff = json!({"app_id": OA, "openid": population::openid(OA, 1)});
+    two.app.put(&two.key, "/staff/s1", json!({})).await.ok(201);
+    two.app
+        .post(&two.key, "/staff/s1/bindings", staff)
+        .await
+        .ok(201);
+    let window = two.window(OA, 1).await;
+    assert_eq!(window["left"], 3);
+    let staff = two.app.get(&two.key, "/staff/s1").await.ok(200);
+    assert_eq!(staff["identities"][0]["customer_window"], window);
+    let id = &staff["identities"][0]["id"];
+    let person = two
+        .app
+        .get(&two.key, &format!("/people/{id}"))
+        .await
+        .ok(200);
+    assert_eq!(person["identities"][0]["customer_window"], window);
+}
+
+async fn only_something_newer_opens_a_window_anew(two: Two) {
+    let now = two.app.clock.unix_seconds();
+    two.follow(1).await;
+    two.app.advance(Duration::from_secs(100));
+    two.push(OA, 1, now + 50, &text(1)).await;
+    assert_eq!(two.window(OA, 1).await, open(now + 50 + HOURS_48, 5));
+    assert_eq!(two.take(OA, 1, 2).await, 2);
+    let used = open(now + 50 + HOURS_48, 3);
+    assert_eq!(two.window(OA, 1).await, used);
+    two.push(OA, 1, now + 50, &text(1)).await;
+    assert_eq!(two.window(OA, 1).await, used, "the same push again");
+    two.push(OA, 1, now + 40, &text(2)).await;
+    assert_eq!(two.window(OA, 1).await, used, "an older one, late");
+    two.push(OA, 1, now + 60, &text(3)).await;
+    assert_eq!(two.window(OA, 1).await, open(now + 60 + HOURS_48, 5));
+    assert_eq!(two.take(OA, 1, 9).await, 5);
+    assert_eq!(two.window(OA, 1).await, json!(null));
+    two.push(OA, 1, now + 95, &event("CLICK")).await;
+    assert_eq!(two.window(OA, 1).await, open(now + 155, 3));
+}
+async fn wechat_takes_what_is_taken_and_no_more(two: Two) {
+    for (person, (app_id, act, messages)) in [
+        (OA, Act::Text, 5),
+        (OA, Act::Click, 3),
+        (OA, Act::MenuScan, 3),
+        (OA, Act::MenuMessage, 3),
+        (OA, Act::Scan, 3),
+        (OA, Act::Follow, 3),
+        (MP, Act::Enter, 2),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let person = u32::try_from(person).unwrap();
+        two.app
+            .simulator
+            .world()
+            .add_followers(OA, person..person + 1, &Origin::default())
+            .unwrap();
+        two.act(act, person).await;
+        let taken = two.take(app_id, person, 9).await;
+        assert!(taken >= messages, "{act:?}");
+        for _ in 0..messages {
+            assert_eq!(
+                two.say(app_id, person, "<a href=\"x\">").await,
+                0,
+                "{act:?}"
+            );
         }
+        assert_eq!(two.say(app_id, person, "more").await, 45047, "{act:?}");
+        let seen = two
+            .app
+            .simulator
+            .world()
+            .messages_to(&population::openid(app_id, person));
+        assert_eq!(seen.len(), messages);
+        assert_eq!(seen[0].text.as_deref(), Some("＜a href=\"x\"＞"));
+        two.app.advance(Duration::from_secs(60));
     }
 }

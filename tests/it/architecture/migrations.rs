@@ -69,15 +69,17 @@ fn writers_wait_while_a_table_is_filled_that_triggers_keep() {
 }
 
 both_engines! {
-    async fn migrations_go_down_and_up_again(database: TestDb) {
-        let engine = database.db().engine();
-        let mut connection = database.db().connect().unwrap();
-        let before = columns(&mut connection);
-        assert!(!before.is_empty());
-        let count = names(engine).len();
-        assert_eq!(migrate(&mut connection, engine, false), count);
-        assert_eq!(columns(&mut connection), BTreeSet::new());
-        assert_eq!(migrate(&mut connection, engine, true), count);
-        assert_eq!(columns(&mut connection), before);
-    }
+    migrations_go_down_and_up_again,
+}
+
+async fn migrations_go_down_and_up_again(database: TestDb) {
+    let engine = database.db().engine();
+    let mut connection = database.db().connect().unwrap();
+    let before = columns(&mut connection);
+    assert!(!before.is_empty());
+    let count = names(engine).len();
+    assert_eq!(migrate(&mut connection, engine, false), count);
+    assert_eq!(columns(&mut connection), BTreeSet::new());
+    assert_eq!(migrate(&mut connection, engine, true), count);
+    assert_eq!(columns(&mut connection), before);
 }

@@ -68,72 +68,86 @@ async fn any_time(engine: Engine) {
 }
 
 both_engines! {
-    async fn what_is_not_of_now_is_refused_in_every_mode(door: Door) {
-        logs::capture();
-        let now = stamp();
-        for mode in MODES {
-            for format in [Format::Xml, Format::Json] {
-                let settings = door.account(Kind::MiniProgram, mode, format).await;
-                for time in [now - 590, now + 590] {
-                    assert_eq!(door.sent_at(&settings, time).await, 200, "{mode}");
-                    assert_eq!(door.check_of_url(&settings, time).await, 200, "{mode}");
-                }
-                assert_eq!(door.events(&settings.app_id).await.len(), 1);
-                assert_eq!(logs::lines_with(&settings.app_id), Vec::<String>::new());
-                for (time, cause) in [(now - 630, "too_old"), (1, "too_old"), (now + 630, "too_new"), (FAR, "too_new")] {
-                    assert_eq!(door.sent_at(&settings, time).await, 403, "{mode}");
-                    assert_eq!(door.check_of_url(&settings, time).await, 403, "{mode}");
-                    let lines = logs::lines_with(&settings.app_id);
-                    assert!(lines.last().unwrap().contains(cause), "{lines:?}");
-                    assert!(lines.last().unwrap().contains("clock"), "{lines:?}");
-                }
-                assert_eq!(door.events(&settings.app_id).await.len(), 1);
+    what_is_not_of_now_is_refused_in_every_mode,
+    a_push_that_was_seen_cannot_be_sent_again_once_its_event_may_be_gone,
+    zero_takes_any_time,
+    nothing_dated_in_the_year_9999_holds_a_state,
+}
+
+async fn what_is_not_of_now_is_refused_in_every_mode(door: Door) {
+    logs::capture();
+    let now = stamp();
+    for mode in MODES {
+        for format in [Format::Xml, Format::Json] {
+            let settings = door.account(Kind::MiniProgram, mode, format).await;
+            for time in [now - 590, now + 590] {
+                assert_eq!(door.sent_at(&settings, time).await, 200, "{mode}");
+                assert_eq!(door.check_of_url(&settings, time).await, 200, "{mode}");
             }
+            assert_eq!(door.events(&settings.app_id).await.len(), 1);
+            assert_eq!(logs::lines_with(&settings.app_id), Vec::<String>::new());
+            for (time, cause) in [
+                (now - 630, "too_old"),
+                (1, "too_old"),
+                (now + 630, "too_new"),
+                (FAR, "too_new"),
+            ] {
+                assert_eq!(door.sent_at(&settings, time).await, 403, "{mode}");
+                assert_eq!(door.check_of_url(&settings, time).await, 403, "{mode}");
+                let lines = logs::lines_with(&settings.app_id);
+                assert!(lines.last().unwrap().contains(cause), "{lines:?}");
+                assert!(lines.last().unwrap().contains("clock"), "{lines:?}");
+            }
+            assert_eq!(door.events(&settings.app_id).await.len(), 1);
         }
     }
+}
 
-    async fn a_push_that_was_seen_cannot_be_sent_again_once_its_event_may_be_gone(door: Door) {
-        let settings = door.account(Kind::OfficialAccount, Mode::Plain, Format::Xml).await;
-        let seen = signed_at(&settings, &text(&settings, "hi"), stamp());
-        assert_success(&door.knock(&settings.app_id, seen.clone()).await);
-        assert_success(&door.knock(&settings.app_id, seen.clone()).await);
-        assert_eq!(door.events(&settings.app_id).await.len(), 1);
-        door.app.advance(Duration::from_secs(11 * 60));
-        assert_eq!(door.knock(&settings.app_id, seen).await.status, 403);
+async fn a_push_that_was_seen_cannot_be_sent_again_once_its_event_may_be_gone(door: Door) {
+    let settings = door
+        .account(Kind::OfficialAccount, Mode::Plain, Format::Xml)
+        .await;
+    let seen = signed_at(&settings, &text(&settings, "hi"), stamp());
+    assert_success(&door.knock(&settings.app_id, seen.clone()).await);
+    assert_success(&door.knock(&settings.app_id, seen.clone()).await);
+    assert_eq!(door.events(&settings.app_id).await.len(), 1);
+    door.app.advance(Duration::from_secs(11 * 60));
+    assert_eq!(door.knock(&settings.app_id, seen).await.status, 403);
+}
+
+async fn zero_takes_any_time(engine: Engine) {
+    any_time(engine).await;
+}
+
+async fn nothing_dated_in_the_year_9999_holds_a_state(door: Door) {
+    let settings = door
+        .account(Kind::OfficialAccount, Mode::Plain, Format::Xml)
+        .await;
+    for far in [FAR, i64::MAX] {
+        door.happened_at(&settings, "unsubscribe", far).await;
+        door.app.advance(Duration::from_secs(60));
+        let now = door.app.clock.unix_seconds();
+        door.happened_at(&settings, "subscribe", now).await;
+        let identity = door.identity().await;
+        assert_eq!(identity["follow_state"], "following", "{identity}");
+        door.app.advance(Duration::from_secs(60));
+        // A tap opens a window for a minute, not until the year 10000.
+        door.happened_at(&settings, "CLICK", far).await;
+        door.app.advance(Duration::from_secs(3_600));
+        let identity = door.identity().await;
+        assert_ne!(identity["customer_window"]["state"], "open", "{identity}");
+        assert!(!identity.to_string().contains("+1"), "{identity}");
+        // Nor does it hide what comes later.
+        let now = door.app.clock.unix_seconds();
+        door.happened_at(&settings, "unsubscribe", now).await;
+        assert_ne!(door.identity().await["follow_state"], "following");
+        door.app.advance(Duration::from_secs(60));
     }
-
-    async fn zero_takes_any_time(engine: Engine) {
-        any_time(engine).await;
-    }
-
-    async fn nothing_dated_in_the_year_9999_holds_a_state(door: Door) {
-        let settings = door.account(Kind::OfficialAccount, Mode::Plain, Format::Xml).await;
-        for far in [FAR, i64::MAX] {
-            door.happened_at(&settings, "unsubscribe", far).await;
-            door.app.advance(Duration::from_secs(60));
-            let now = door.app.clock.unix_seconds();
-            door.happened_at(&settings, "subscribe", now).await;
-            let identity = door.identity().await;
-            assert_eq!(identity["follow_state"], "following", "{identity}");
-            door.app.advance(Duration::from_secs(60));
-            // A tap opens a window for a minute, not until the year 10000.
-            door.happened_at(&settings, "CLICK", far).await;
-            door.app.advance(Duration::from_secs(3_600));
-            let identity = door.identity().await;
-            assert_ne!(identity["customer_window"]["state"], "open", "{identity}");
-            assert!(!identity.to_string().contains("+1"), "{identity}");
-            // Nor does it hide what comes later.
-            let now = door.app.clock.unix_seconds();
-            door.happened_at(&settings, "unsubscribe", now).await;
-            assert_ne!(door.identity().await["follow_state"], "following");
-            door.app.advance(Duration::from_secs(60));
-        }
-        for event in door.events(&settings.app_id).await {
-            // What is no number of seconds at all has no time.
-            let Some(time) = event["create_time"].as_str() else {
-                continue;
-            };
-            assert!(time.len() == 20 && time.starts_with("20"), "{event}");
-        }
+    for event in door.events(&settings.app_id).await {
+        // What is no number of seconds at all has no time.
+        let Some(time) = event["create_time"].as_str() else {
+            continue;
+        };
+        assert!(time.len() == 20 && time.starts_with("20"), "{event}");
     }
 }

@@ -202,64 +202,102 @@ fn push(second: usize, rest: &str) -> String {
 }
 
 both_engines! {
-    async fn every_kind_is_stored_under_its_name_and_shown_parsed(door: Door) {
-        let settings = door.account(Kind::OfficialAccount, Mode::Secure, Format::Xml).await;
-        let mut expected = Vec::new();
-        for (name, rest, content) in messages() {
-            let id = 24_930_000_000_000_001 + expected.len();
-            let body = format!("<MsgType><![CDATA[{name}]]></MsgType>{rest}<MsgId>{id}</MsgId>");
-            expected.push((push(expected.len(), &body), name.to_owned(), content));
-        }
-        for (name, rest, content) in events() {
-            let body = format!("<MsgType><![CDATA[event]]></MsgType><Event><![CDATA[{name}]]></Event>{rest}");
-            let kind = format!("event.{}", name.to_ascii_lowercase());
-            expected.push((push(expected.len(), &body), kind, content));
-        }
-        let world = door.app.simulator.world();
-        for (body, kind, _) in &expected {
-            let record = world.push_raw(&settings.app_id, USER, body).await.unwrap();
-            assert_eq!(record.verdict, Verdict::Success, "{kind}");
-        }
-        let mut stored = door.events(&settings.app_id).await;
-        stored.reverse();
-        assert_eq!(stored.len(), expected.len());
-        for (listed, (body, kind, content)) in stored.iter().zip(&expected) {
-            let event = door.event(listed).await;
-            // Of a code that was scanned the ticket is not kept: it is the picture of the code.
-            let kept = body.replace("<Ticket>gQ==", "<Ticket>").replace("<Ticket>t<", "<Ticket><");
-            assert_eq!(event["raw"], kept);
-            assert_eq!((&event["kind"], &event["openid"]), (&json!(kind), &json!(USER)));
-            assert_eq!(&event["parsed"]["content"], content, "{kind}");
-            assert_eq!(event["problem"], json!(null), "{kind}");
-            let found = door.app.get(&door.key, &format!("/events?kind={kind}&limit=200")).await.ok(200);
-            assert!(found["items"].as_array().unwrap().contains(listed), "{kind}");
-        }
-        door.app.drain().await;
-        for event in door.events(&settings.app_id).await {
-            assert_eq!(event["state"], "processed", "{event}");
-        }
-    }
+    every_kind_is_stored_under_its_name_and_shown_parsed,
+    what_is_unknown_is_kept_whole,
+}
 
-    async fn what_is_unknown_is_kept_whole(door: Door) {
-        let settings = door.account(Kind::OfficialAccount, Mode::Plain, Format::Xml).await;
-        let world = door.app.simulator.world();
-        for (second, (rest, kind)) in [
-            ("<MsgType>event</MsgType><Event>Brand New/Thing</Event><Deep><A>1</A><A>2</A></Deep>", "event.brand_new_thing"),
-            ("<MsgType>hologram</MsgType><Shape>cube</Shape><MsgId>5</MsgId>", "hologram"),
-        ].into_iter().enumerate() {
-            let body = push(second, rest);
-            let record = world.push_raw(&settings.app_id, USER, &body).await.unwrap();
-            assert_eq!(record.verdict, Verdict::Success);
-            let listed = door.events(&settings.app_id).await.remove(0);
-            let event = door.event(&listed).await;
-            assert_eq!((&event["kind"], &event["openid"]), (&json!(kind), &json!(USER)));
-            assert_eq!(event["raw"], body);
-            assert_eq!(event["parsed"]["content"]["type"], "unknown");
-            let fields = event["parsed"]["content"]["fields"].to_string();
-            assert!(fields.contains("cube") || fields.contains("Deep"), "{fields}");
-        }
-        door.app.drain().await;
-        let events = door.events(&settings.app_id).await;
-        assert!(events.iter().all(|event| event["state"] == "processed"), "{events:?}");
+async fn every_kind_is_stored_under_its_name_and_shown_parsed(door: Door) {
+    let settings = door
+        .account(Kind::OfficialAccount, Mode::Secure, Format::Xml)
+        .await;
+    let mut expected = Vec::new();
+    for (name, rest, content) in messages() {
+        let id = 24_930_000_000_000_001 + expected.len();
+        let body = format!("<MsgType><![CDATA[{name}]]></MsgType>{rest}<MsgId>{id}</MsgId>");
+        expected.push((push(expected.len(), &body), name.to_owned(), content));
     }
+    for (name, rest, content) in events() {
+        let body =
+            format!("<MsgType><![CDATA[event]]></MsgType><Event><![CDATA[{name}]]></Event>{rest}");
+        let kind = format!("event.{}", name.to_ascii_lowercase());
+        expected.push((push(expected.len(), &body), kind, content));
+    }
+    let world = door.app.simulator.world();
+    for (body, kind, _) in &expected {
+        let record = world.push_raw(&settings.app_id, USER, body).await.unwrap();
+        assert_eq!(record.verdict, Verdict::Success, "{kind}");
+    }
+    let mut stored = door.events(&settings.app_id).await;
+    stored.reverse();
+    assert_eq!(stored.len(), expected.len());
+    for (listed, (body, kind, content)) in stored.iter().zip(&expected) {
+        let event = door.event(listed).await;
+        // Of a code that was scanned the ticket is not kept: it is the picture of the code.
+        let kept = body
+            .replace("<Ticket>gQ==", "<Ticket>")
+            .replace("<Ticket>t<", "<Ticket><");
+        assert_eq!(event["raw"], kept);
+        assert_eq!(
+            (&event["kind"], &event["openid"]),
+            (&json!(kind), &json!(USER))
+        );
+        assert_eq!(&event["parsed"]["content"], content, "{kind}");
+        assert_eq!(event["problem"], json!(null), "{kind}");
+        let found = door
+            .app
+            .get(&door.key, &format!("/events?kind={kind}&limit=200"))
+            .await
+            .ok(200);
+        assert!(
+            found["items"].as_array().unwrap().contains(listed),
+            "{kind}"
+        );
+    }
+    door.app.drain().await;
+    for event in door.events(&settings.app_id).await {
+        assert_eq!(event["state"], "processed", "{event}");
+    }
+}
+
+async fn what_is_unknown_is_kept_whole(door: Door) {
+    let settings = door
+        .account(Kind::OfficialAccount, Mode::Plain, Format::Xml)
+        .await;
+    let world = door.app.simulator.world();
+    for (second, (rest, kind)) in [
+        (
+            "<MsgType>event</MsgType><Event>Brand New/Thing</Event><Deep><A>1</A><A>2</A></Deep>",
+            "event.brand_new_thing",
+        ),
+        (
+            "<MsgType>hologram</MsgType><Shape>cube</Shape><MsgId>5</MsgId>",
+            "hologram",
+        ),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let body = push(second, rest);
+        let record = world.push_raw(&settings.app_id, USER, &body).await.unwrap();
+        assert_eq!(record.verdict, Verdict::Success);
+        let listed = door.events(&settings.app_id).await.remove(0);
+        let event = door.event(&listed).await;
+        assert_eq!(
+            (&event["kind"], &event["openid"]),
+            (&json!(kind), &json!(USER))
+        );
+        assert_eq!(event["raw"], body);
+        assert_eq!(event["parsed"]["content"]["type"], "unknown");
+        let fields = event["parsed"]["content"]["fields"].to_string();
+        assert!(
+            fields.contains("cube") || fields.contains("Deep"),
+            "{fields}"
+        );
+    }
+    door.app.drain().await;
+    let events = door.events(&settings.app_id).await;
+    assert!(
+        events.iter().all(|event| event["state"] == "processed"),
+        "{events:?}"
+    );
 }

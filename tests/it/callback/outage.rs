@@ -76,63 +76,76 @@ pub(crate) async fn end(mut stream: TcpStream, body: &[u8]) -> String {
 }
 
 both_engines! {
-    async fn what_cannot_be_stored_is_not_acknowledged_and_the_retry_is_stored(door: Door) {
-        logs::capture();
-        for mode in [Mode::Plain, Mode::Secure] {
-            let settings = door.account(Kind::OfficialAccount, mode, Format::Xml).await;
-            let push = signed(&settings, &text(&settings, "hi"));
-            execute(&door, "ALTER TABLE events RENAME TO events_away").await;
-            let answer = door.knock(&settings.app_id, push.clone()).await;
-            execute(&door, "ALTER TABLE events_away RENAME TO events").await;
-            assert_eq!((answer.status, answer.text.as_str()), (503, ""));
-            let lines = logs::lines_with(&settings.app_id);
-            assert!(lines.iter().any(|line| line.contains("not_stored")), "{lines:?}");
-            // A commit that was under way when the caller was answered may store it all the same: the
-            // retry is then the event that is there.
-            assert_success(&door.knock(&settings.app_id, push).await);
-            assert_eq!(door.only_event(&settings.app_id).await["kind"], "text");
-        }
-    }
+    what_cannot_be_stored_is_not_acknowledged_and_the_retry_is_stored,
+    a_changed_token_is_seen_without_a_restart,
+    callbacks_on_their_way_at_shutdown_are_answered_and_stored,
+}
 
-    async fn a_changed_token_is_seen_without_a_restart(door: Door) {
-        for mode in [Mode::Plain, Mode::Secure] {
-            let mut settings = door.account(Kind::OfficialAccount, mode, Format::Xml).await;
-            let old = signed(&settings, &text(&settings, "old"));
-            assert_success(&door.knock(&settings.app_id, old.clone()).await);
-            settings.token = "anothertoken7".to_owned();
-            settings.encoding_aes_key = "Zx1Cv2Bn3Mm4As5Df6Gh7Jk8Lq9We0RtYuIoPaSdFgH".to_owned();
-            change(&door, &settings).await;
-            door.app.advance(std::time::Duration::from_secs(1));
-            let new = push::text(&settings.original_id, USER, TIME, "new", 2);
-            assert_success(&door.knock(&settings.app_id, signed(&settings, &new)).await);
-            assert_eq!(door.events(&settings.app_id).await.len(), 2);
-            assert_eq!(door.knock(&settings.app_id, old).await.status, 403);
-        }
+async fn what_cannot_be_stored_is_not_acknowledged_and_the_retry_is_stored(door: Door) {
+    logs::capture();
+    for mode in [Mode::Plain, Mode::Secure] {
+        let settings = door.account(Kind::OfficialAccount, mode, Format::Xml).await;
+        let push = signed(&settings, &text(&settings, "hi"));
+        execute(&door, "ALTER TABLE events RENAME TO events_away").await;
+        let answer = door.knock(&settings.app_id, push.clone()).await;
+        execute(&door, "ALTER TABLE events_away RENAME TO events").await;
+        assert_eq!((answer.status, answer.text.as_str()), (503, ""));
+        let lines = logs::lines_with(&settings.app_id);
+        assert!(
+            lines.iter().any(|line| line.contains("not_stored")),
+            "{lines:?}"
+        );
+        // A commit that was under way when the caller was answered may store it all the same: the
+        // retry is then the event that is there.
+        assert_success(&door.knock(&settings.app_id, push).await);
+        assert_eq!(door.only_event(&settings.app_id).await["kind"], "text");
     }
+}
 
-    async fn callbacks_on_their_way_at_shutdown_are_answered_and_stored(door: Door) {
-        let settings = door.account(Kind::OfficialAccount, Mode::Secure, Format::Xml).await;
-        let mut begun = Vec::new();
-        for number in 0..8 {
-            begun.push(begin(&door.app.url, &settings, number).await);
-        }
-        let stopped = tokio::spawn(door.app.server.handle.stop(true));
-        let address = door.app.url.strip_prefix("http://").unwrap();
-        // Once nobody is let in any more, the shutdown is under way.
-        let refused = async { while TcpStream::connect(address).await.is_ok() {} };
-        tokio::time::timeout(DEADLINE, refused).await.unwrap();
-        for (stream, body) in begun {
-            let answer = end(stream, &body).await;
-            assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
-            assert!(answer.ends_with("\r\n\r\nsuccess"), "{answer}");
-        }
-        stopped.await.unwrap();
-        let (_bridge, again) = door.app.replica();
-        let path = format!("{}/api/v1/events?app_id={}", again.url, settings.app_id);
-        let page = reqwest::Client::builder().no_proxy().build().unwrap();
-        let page = door.app.send(page.get(path).bearer_auth(&door.key)).await.ok(200);
-        assert_eq!(page["items"].as_array().unwrap().len(), 8);
+async fn a_changed_token_is_seen_without_a_restart(door: Door) {
+    for mode in [Mode::Plain, Mode::Secure] {
+        let mut settings = door.account(Kind::OfficialAccount, mode, Format::Xml).await;
+        let old = signed(&settings, &text(&settings, "old"));
+        assert_success(&door.knock(&settings.app_id, old.clone()).await);
+        settings.token = "anothertoken7".to_owned();
+        settings.encoding_aes_key = "Zx1Cv2Bn3Mm4As5Df6Gh7Jk8Lq9We0RtYuIoPaSdFgH".to_owned();
+        change(&door, &settings).await;
+        door.app.advance(std::time::Duration::from_secs(1));
+        let new = push::text(&settings.original_id, USER, TIME, "new", 2);
+        assert_success(&door.knock(&settings.app_id, signed(&settings, &new)).await);
+        assert_eq!(door.events(&settings.app_id).await.len(), 2);
+        assert_eq!(door.knock(&settings.app_id, old).await.status, 403);
     }
+}
+
+async fn callbacks_on_their_way_at_shutdown_are_answered_and_stored(door: Door) {
+    let settings = door
+        .account(Kind::OfficialAccount, Mode::Secure, Format::Xml)
+        .await;
+    let mut begun = Vec::new();
+    for number in 0..8 {
+        begun.push(begin(&door.app.url, &settings, number).await);
+    }
+    let stopped = tokio::spawn(door.app.server.handle.stop(true));
+    let address = door.app.url.strip_prefix("http://").unwrap();
+    // Once nobody is let in any more, the shutdown is under way.
+    let refused = async { while TcpStream::connect(address).await.is_ok() {} };
+    tokio::time::timeout(DEADLINE, refused).await.unwrap();
+    for (stream, body) in begun {
+        let answer = end(stream, &body).await;
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+        assert!(answer.ends_with("\r\n\r\nsuccess"), "{answer}");
+    }
+    stopped.await.unwrap();
+    let (_bridge, again) = door.app.replica();
+    let path = format!("{}/api/v1/events?app_id={}", again.url, settings.app_id);
+    let page = reqwest::Client::builder().no_proxy().build().unwrap();
+    let page = door
+        .app
+        .send(page.get(path).bearer_auth(&door.key))
+        .await
+        .ok(200);
+    assert_eq!(page["items"].as_array().unwrap().len(), 8);
 }
 
 /// PostgreSQL restarts, or an administrator ends its connections.

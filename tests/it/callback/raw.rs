@@ -64,89 +64,140 @@ fn broken() -> Vec<(Vec<u8>, bool)> {
 }
 
 both_engines! {
-    async fn what_does_not_parse_is_kept_byte_for_byte(door: Door) {
-        logs::capture();
-        for mode in [Mode::Plain, Mode::Secure] {
-            for (body, is_known) in broken() {
-                let settings = door.account(Kind::OfficialAccount, mode, Format::Xml).await;
-                let shown = String::from_utf8_lossy(&body).into_owned();
-                assert_success(&door.knock(&settings.app_id, sign_bytes(&settings, &body)).await);
-                // A retry is the same push.
-                assert_success(&door.knock(&settings.app_id, sign_bytes(&settings, &body)).await);
-                let event = door.only_event(&settings.app_id).await;
-                let raw = event["raw"].as_str().unwrap();
-                let raw = match event["raw_encoding"].as_str().unwrap() {
-                    "text" => raw.as_bytes().to_vec(),
-                    _ => STANDARD.decode(raw).unwrap(),
-                };
-                assert_eq!(raw, body, "{shown}");
-                assert!(event["problem"].is_string(), "{shown}: {event}");
-                assert_eq!(event["parsed"], json!(null), "{shown}");
-                if is_known {
-                    assert_eq!(event["kind"], "text", "{shown}");
-                    assert_eq!(event["openid"], USER, "{shown}");
-                    assert_eq!(event["create_time"], "2026-01-01T00:00:00Z", "{shown}");
-                } else {
-                    assert_eq!(event["kind"], "unknown", "{shown}");
-                }
-                let lines = logs::lines_with(&settings.app_id);
-                assert_eq!(lines.len(), 2, "one for each delivery: {lines:?}");
-                assert!(lines[0].contains("kept raw"), "{lines:?}");
-                assert!(!lines[0].contains("Content"), "{lines:?}");
-            }
-        }
-        door.app.drain().await;
-        let found = door.app.get(&door.key, &format!("/people?openid={USER}")).await.ok(200);
-        assert!(!found["items"].as_array().unwrap().is_empty(), "salvaged senders are people too");
-    }
+    what_does_not_parse_is_kept_byte_for_byte,
+    a_text_with_the_end_of_cdata_in_it_is_read,
+    a_control_character_does_not_hide_a_push,
+    the_consoles_test_push_and_the_container_check_are_answered,
+}
 
-    async fn a_text_with_the_end_of_cdata_in_it_is_read(door: Door) {
-        for (mode, kind) in [(Mode::Plain, Kind::OfficialAccount), (Mode::Secure, Kind::MiniProgram)] {
-            for content in [
-                "if (a[b[0]]>1)",
-                "a ]]></Content><FromUserName>oForged</FromUserName><MsgType>x",
-                "a]]></Content><MsgId>1</MsgId><Content><![CDATA[b",
-                "]]><![CDATA[ ]]>\u{2}\u{0}",
-            ] {
-                let settings = door.account(kind, mode, Format::Xml).await;
-                let body = format!("{HEAD}{content}{TAIL}");
-                assert_success(&door.knock(&settings.app_id, sign_bytes(&settings, body.as_bytes())).await);
-                let event = door.only_event(&settings.app_id).await;
-                assert_eq!((&event["problem"], &event["kind"]), (&json!(null), &json!("text")), "{event}");
-                assert_eq!((&event["openid"], &event["raw"]), (&json!(USER), &json!(body)), "{event}");
-                assert_eq!(event["parsed"]["content"]["content"], content, "{event}");
-                assert_eq!(event["parsed"]["msg_id"], "24930000000000001", "{event}");
-            }
-        }
-    }
-
-    async fn a_control_character_does_not_hide_a_push(door: Door) {
-        for mode in [Mode::Plain, Mode::Secure] {
+async fn what_does_not_parse_is_kept_byte_for_byte(door: Door) {
+    logs::capture();
+    for mode in [Mode::Plain, Mode::Secure] {
+        for (body, is_known) in broken() {
             let settings = door.account(Kind::OfficialAccount, mode, Format::Xml).await;
-            let body = format!("{HEAD}a\u{2}b{TAIL}");
-            let world = door.app.simulator.world();
-            let push = world.push_raw(&settings.app_id, USER, &body).await.unwrap();
-            assert_eq!((push.verdict, push.attempts.len()), (Verdict::Success, 1));
+            let shown = String::from_utf8_lossy(&body).into_owned();
+            assert_success(
+                &door
+                    .knock(&settings.app_id, sign_bytes(&settings, &body))
+                    .await,
+            );
+            // A retry is the same push.
+            assert_success(
+                &door
+                    .knock(&settings.app_id, sign_bytes(&settings, &body))
+                    .await,
+            );
             let event = door.only_event(&settings.app_id).await;
-            assert_eq!((&event["raw"], &event["kind"], &event["openid"]), (&json!(body), &json!("text"), &json!(USER)));
+            let raw = event["raw"].as_str().unwrap();
+            let raw = match event["raw_encoding"].as_str().unwrap() {
+                "text" => raw.as_bytes().to_vec(),
+                _ => STANDARD.decode(raw).unwrap(),
+            };
+            assert_eq!(raw, body, "{shown}");
+            assert!(event["problem"].is_string(), "{shown}: {event}");
+            assert_eq!(event["parsed"], json!(null), "{shown}");
+            if is_known {
+                assert_eq!(event["kind"], "text", "{shown}");
+                assert_eq!(event["openid"], USER, "{shown}");
+                assert_eq!(event["create_time"], "2026-01-01T00:00:00Z", "{shown}");
+            } else {
+                assert_eq!(event["kind"], "unknown", "{shown}");
+            }
+            let lines = logs::lines_with(&settings.app_id);
+            assert_eq!(lines.len(), 2, "one for each delivery: {lines:?}");
+            assert!(lines[0].contains("kept raw"), "{lines:?}");
+            assert!(!lines[0].contains("Content"), "{lines:?}");
         }
     }
+    door.app.drain().await;
+    let found = door
+        .app
+        .get(&door.key, &format!("/people?openid={USER}"))
+        .await
+        .ok(200);
+    assert!(
+        !found["items"].as_array().unwrap().is_empty(),
+        "salvaged senders are people too"
+    );
+}
 
-    async fn the_consoles_test_push_and_the_container_check_are_answered(door: Door) {
-        for (mode, format) in [(Mode::Plain, Format::Xml), (Mode::Secure, Format::Json)] {
-            let settings = door.account(Kind::MiniProgram, mode, format).await;
-            let test = event(&settings, "debug_demo").with("debug_str", "ping");
-            assert_success(&door.knock(&settings.app_id, signed(&settings, &test)).await);
-            let stored = door.only_event(&settings.app_id).await;
-            assert_eq!(stored["kind"], "event.debug_demo");
-            assert_eq!(stored["parsed"]["content"], json!({"type": "debug_demo", "debug_str": "ping"}));
-            for check in [r#"{"action":"CheckContainerPath"}"#, "<xml><action>CheckContainerPath</action></xml>"] {
-                let push = sign_bytes(&settings, check.as_bytes());
-                assert_success(&door.knock(&settings.app_id, push).await);
-                let unsigned = Signed { query: Vec::new(), body: check.as_bytes().to_vec() };
-                assert_success(&door.knock(&settings.app_id, unsigned).await);
-            }
-            assert_eq!(door.events(&settings.app_id).await.len(), 1, "the check is no event");
+async fn a_text_with_the_end_of_cdata_in_it_is_read(door: Door) {
+    for (mode, kind) in [
+        (Mode::Plain, Kind::OfficialAccount),
+        (Mode::Secure, Kind::MiniProgram),
+    ] {
+        for content in [
+            "if (a[b[0]]>1)",
+            "a ]]></Content><FromUserName>oForged</FromUserName><MsgType>x",
+            "a]]></Content><MsgId>1</MsgId><Content><![CDATA[b",
+            "]]><![CDATA[ ]]>\u{2}\u{0}",
+        ] {
+            let settings = door.account(kind, mode, Format::Xml).await;
+            let body = format!("{HEAD}{content}{TAIL}");
+            assert_success(
+                &door
+                    .knock(&settings.app_id, sign_bytes(&settings, body.as_bytes()))
+                    .await,
+            );
+            let event = door.only_event(&settings.app_id).await;
+            assert_eq!(
+                (&event["problem"], &event["kind"]),
+                (&json!(null), &json!("text")),
+                "{event}"
+            );
+            assert_eq!(
+                (&event["openid"], &event["raw"]),
+                (&json!(USER), &json!(body)),
+                "{event}"
+            );
+            assert_eq!(event["parsed"]["content"]["content"], content, "{event}");
+            assert_eq!(event["parsed"]["msg_id"], "24930000000000001", "{event}");
         }
+    }
+}
+
+async fn a_control_character_does_not_hide_a_push(door: Door) {
+    for mode in [Mode::Plain, Mode::Secure] {
+        let settings = door.account(Kind::OfficialAccount, mode, Format::Xml).await;
+        let body = format!("{HEAD}a\u{2}b{TAIL}");
+        let world = door.app.simulator.world();
+        let push = world.push_raw(&settings.app_id, USER, &body).await.unwrap();
+        assert_eq!((push.verdict, push.attempts.len()), (Verdict::Success, 1));
+        let event = door.only_event(&settings.app_id).await;
+        assert_eq!(
+            (&event["raw"], &event["kind"], &event["openid"]),
+            (&json!(body), &json!("text"), &json!(USER))
+        );
+    }
+}
+
+async fn the_consoles_test_push_and_the_container_check_are_answered(door: Door) {
+    for (mode, format) in [(Mode::Plain, Format::Xml), (Mode::Secure, Format::Json)] {
+        let settings = door.account(Kind::MiniProgram, mode, format).await;
+        let test = event(&settings, "debug_demo").with("debug_str", "ping");
+        assert_success(&door.knock(&settings.app_id, signed(&settings, &test)).await);
+        let stored = door.only_event(&settings.app_id).await;
+        assert_eq!(stored["kind"], "event.debug_demo");
+        assert_eq!(
+            stored["parsed"]["content"],
+            json!({"type": "debug_demo", "debug_str": "ping"})
+        );
+        for check in [
+            r#"{"action":"CheckContainerPath"}"#,
+            "<xml><action>CheckContainerPath</action></xml>",
+        ] {
+            let push = sign_bytes(&settings, check.as_bytes());
+            assert_success(&door.knock(&settings.app_id, push).await);
+            let unsigned = Signed {
+                query: Vec::new(),
+                body: check.as_bytes().to_vec(),
+            };
+            assert_success(&door.knock(&settings.app_id, unsigned).await);
+        }
+        assert_eq!(
+            door.events(&settings.app_id).await.len(),
+            1,
+            "the check is no event"
+        );
     }
 }

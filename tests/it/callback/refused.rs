@@ -140,64 +140,89 @@ async fn refuse_all(engine: Engine) {
 }
 
 both_engines! {
-    async fn what_cannot_be_trusted_is_refused_and_not_stored(engine: Engine) {
-        refuse_all(engine).await;
-    }
+    what_cannot_be_trusted_is_refused_and_not_stored,
+    a_body_of_one_mebibyte_is_the_longest,
+    a_body_that_does_not_say_its_length_is_cut_off_as_well,
+    an_account_that_is_not_here_is_404,
+}
 
-    async fn a_body_of_one_mebibyte_is_the_longest(door: Door) {
-        let settings = door.account(Kind::OfficialAccount, Mode::Plain, Format::Xml).await;
-        let around = signed(&settings, &text(&settings, "")).body.len();
-        let content = "x".repeat((1 << 20) - around);
-        let longest = signed(&settings, &text(&settings, &content));
-        assert_eq!(longest.body.len(), 1 << 20);
-        assert_success(&door.knock(&settings.app_id, longest).await);
-        let event = door.only_event(&settings.app_id).await;
-        assert_eq!(event["raw"].as_str().unwrap().len(), 1 << 20);
-        let content = "y".repeat((1 << 20) - around + 1);
-        let longer = signed(&settings, &text(&settings, &content));
-        assert_eq!(door.knock(&settings.app_id, longer).await.status, 413);
-        assert_eq!(door.events(&settings.app_id).await.len(), 1);
-    }
+async fn what_cannot_be_trusted_is_refused_and_not_stored(engine: Engine) {
+    refuse_all(engine).await;
+}
 
-    async fn a_body_that_does_not_say_its_length_is_cut_off_as_well(door: Door) {
-        let settings = door.account(Kind::OfficialAccount, Mode::Plain, Format::Xml).await;
-        let push = signed(&settings, &text(&settings, "hi"));
-        let query: Vec<_> = push.query.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        let head = format!(
-            "POST /callback/{}?{} HTTP/1.1\r\nHost: queqiao\r\nTransfer-Encoding: chunked\r\n\r\n",
-            settings.app_id,
-            query.join("&")
-        );
-        let address = door.app.url.strip_prefix("http://").unwrap();
-        let stream = TcpStream::connect(address).await.unwrap();
-        let (mut answer, mut request) = stream.into_split();
-        let sending = tokio::spawn(async move {
-            request.write_all(head.as_bytes()).await.unwrap();
-            let chunk = [b"8000\r\n".as_slice(), &[b' '; 0x8000], b"\r\n"].concat();
-            // Without end: only the server can bring it to one.
-            while request.write_all(&chunk).await.is_ok() {}
-        });
-        let mut status = [0; 12];
-        answer.read_exact(&mut status).await.unwrap();
-        assert_eq!(&status, b"HTTP/1.1 413");
-        sending.abort();
-        assert_eq!(door.events(&settings.app_id).await.len(), 0);
-    }
+async fn a_body_of_one_mebibyte_is_the_longest(door: Door) {
+    let settings = door
+        .account(Kind::OfficialAccount, Mode::Plain, Format::Xml)
+        .await;
+    let around = signed(&settings, &text(&settings, "")).body.len();
+    let content = "x".repeat((1 << 20) - around);
+    let longest = signed(&settings, &text(&settings, &content));
+    assert_eq!(longest.body.len(), 1 << 20);
+    assert_success(&door.knock(&settings.app_id, longest).await);
+    let event = door.only_event(&settings.app_id).await;
+    assert_eq!(event["raw"].as_str().unwrap().len(), 1 << 20);
+    let content = "y".repeat((1 << 20) - around + 1);
+    let longer = signed(&settings, &text(&settings, &content));
+    assert_eq!(door.knock(&settings.app_id, longer).await.status, 413);
+    assert_eq!(door.events(&settings.app_id).await.len(), 1);
+}
 
-    async fn an_account_that_is_not_here_is_404(door: Door) {
-        logs::capture();
-        let settings = Settings::new(&new_app_id(), Kind::OfficialAccount);
-        let push = signed(&settings, &text(&settings, SAID));
-        assert_eq!(door.knock(&settings.app_id, push).await.status, 404);
-        let lines = logs::lines_with(&settings.app_id);
-        assert_eq!(lines.len(), 1, "{lines:?}");
-        assert!(lines[0].contains("unknown_account") && !lines[0].contains(SAID), "{lines:?}");
-        let strange = "wx%0Aforged log line%1b[31m";
-        let push = signed(&settings, &text(&settings, SAID));
-        assert_eq!(door.knock(strange, push).await.status, 404);
-        let lines = logs::lines_with("forged log line");
-        assert!(lines.iter().all(|line| line.contains("unknown_account")), "{lines:?}");
-        assert!(lines.iter().all(|line| !line.contains('\u{1b}')), "{lines:?}");
-        assert_eq!(door.app.get(&door.key, "/events").await.ok(200)["items"], serde_json::json!([]));
-    }
+async fn a_body_that_does_not_say_its_length_is_cut_off_as_well(door: Door) {
+    let settings = door
+        .account(Kind::OfficialAccount, Mode::Plain, Format::Xml)
+        .await;
+    let push = signed(&settings, &text(&settings, "hi"));
+    let query: Vec<_> = push
+        .query
+        .iter()
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
+    let head = format!(
+        "POST /callback/{}?{} HTTP/1.1\r\nHost: queqiao\r\nTransfer-Encoding: chunked\r\n\r\n",
+        settings.app_id,
+        query.join("&")
+    );
+    let address = door.app.url.strip_prefix("http://").unwrap();
+    let stream = TcpStream::connect(address).await.unwrap();
+    let (mut answer, mut request) = stream.into_split();
+    let sending = tokio::spawn(async move {
+        request.write_all(head.as_bytes()).await.unwrap();
+        let chunk = [b"8000\r\n".as_slice(), &[b' '; 0x8000], b"\r\n"].concat();
+        // Without end: only the server can bring it to one.
+        while request.write_all(&chunk).await.is_ok() {}
+    });
+    let mut status = [0; 12];
+    answer.read_exact(&mut status).await.unwrap();
+    assert_eq!(&status, b"HTTP/1.1 413");
+    sending.abort();
+    assert_eq!(door.events(&settings.app_id).await.len(), 0);
+}
+
+async fn an_account_that_is_not_here_is_404(door: Door) {
+    logs::capture();
+    let settings = Settings::new(&new_app_id(), Kind::OfficialAccount);
+    let push = signed(&settings, &text(&settings, SAID));
+    assert_eq!(door.knock(&settings.app_id, push).await.status, 404);
+    let lines = logs::lines_with(&settings.app_id);
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert!(
+        lines[0].contains("unknown_account") && !lines[0].contains(SAID),
+        "{lines:?}"
+    );
+    let strange = "wx%0Aforged log line%1b[31m";
+    let push = signed(&settings, &text(&settings, SAID));
+    assert_eq!(door.knock(strange, push).await.status, 404);
+    let lines = logs::lines_with("forged log line");
+    assert!(
+        lines.iter().all(|line| line.contains("unknown_account")),
+        "{lines:?}"
+    );
+    assert!(
+        lines.iter().all(|line| !line.contains('\u{1b}')),
+        "{lines:?}"
+    );
+    assert_eq!(
+        door.app.get(&door.key, "/events").await.ok(200)["items"],
+        serde_json::json!([])
+    );
 }

@@ -77,74 +77,122 @@ async fn push(door: &Door, app_id: &str, body: &str) -> Value {
 }
 
 both_engines! {
-    async fn every_shape_of_a_json_list_is_read(door: Door) {
-        for mode in [Mode::Plain, Mode::Secure] {
-            let settings = door.account(Kind::MiniProgram, mode, Format::Json).await;
-            for (second, (rest, event, content)) in json_shapes().into_iter().enumerate() {
-                let second = 1_767_225_600 + second;
-                for time in [json!(second), json!(second.to_string())] {
-                    let mut body = json!({
-                        "ToUserName": "gh_0a1b2c3d4e5f", "FromUserName": USER, "CreateTime": time,
-                        "MsgType": "event", "Event": event,
-                    });
-                    body.as_object_mut().unwrap().extend(rest.as_object().unwrap().clone());
-                    let stored = push(&door, &settings.app_id, &body.to_string()).await;
-                    assert_eq!(stored["kind"], format!("event.{event}"));
-                    assert_eq!(stored["openid"], USER);
-                    assert_eq!(stored["parsed"]["content"], content, "{body}");
-                    assert_eq!(stored["parsed"]["create_time"], second);
-                }
+    every_shape_of_a_json_list_is_read,
+    any_wrapper_of_an_xml_list_is_read,
+    an_authorization_event_names_its_user_inside,
+}
+
+async fn every_shape_of_a_json_list_is_read(door: Door) {
+    for mode in [Mode::Plain, Mode::Secure] {
+        let settings = door.account(Kind::MiniProgram, mode, Format::Json).await;
+        for (second, (rest, event, content)) in json_shapes().into_iter().enumerate() {
+            let second = 1_767_225_600 + second;
+            for time in [json!(second), json!(second.to_string())] {
+                let mut body = json!({
+                    "ToUserName": "gh_0a1b2c3d4e5f", "FromUserName": USER, "CreateTime": time,
+                    "MsgType": "event", "Event": event,
+                });
+                body.as_object_mut()
+                    .unwrap()
+                    .extend(rest.as_object().unwrap().clone());
+                let stored = push(&door, &settings.app_id, &body.to_string()).await;
+                assert_eq!(stored["kind"], format!("event.{event}"));
+                assert_eq!(stored["openid"], USER);
+                assert_eq!(stored["parsed"]["content"], content, "{body}");
+                assert_eq!(stored["parsed"]["create_time"], second);
             }
         }
     }
+}
 
-    async fn any_wrapper_of_an_xml_list_is_read(door: Door) {
-        let settings = door.account(Kind::OfficialAccount, Mode::Secure, Format::Xml).await;
-        let wrappers = ["SubscribeMsgPopupEvent", "SubscribeMsgChangeEvent", "SubscribeMsgSentEvent"];
-        for (second, wrapper) in (1_767_225_600..).zip(wrappers) {
-            for (event, content) in [("subscribe_msg_popup_event", "subscribe_msg_popup"), ("subscribe_msg_change_event", "subscribe_msg_change")] {
-                let body = format!(
-                    "<xml><ToUserName>gh_1</ToUserName><FromUserName>{USER}</FromUserName><CreateTime>{second}</CreateTime>\
+async fn any_wrapper_of_an_xml_list_is_read(door: Door) {
+    let settings = door
+        .account(Kind::OfficialAccount, Mode::Secure, Format::Xml)
+        .await;
+    let wrappers = [
+        "SubscribeMsgPopupEvent",
+        "SubscribeMsgChangeEvent",
+        "SubscribeMsgSentEvent",
+    ];
+    for (second, wrapper) in (1_767_225_600..).zip(wrappers) {
+        for (event, content) in [
+            ("subscribe_msg_popup_event", "subscribe_msg_popup"),
+            ("subscribe_msg_change_event", "subscribe_msg_change"),
+        ] {
+            let body = format!(
+                "<xml><ToUserName>gh_1</ToUserName><FromUserName>{USER}</FromUserName><CreateTime>{second}</CreateTime>\
                      <MsgType>event</MsgType><Event>{event}</Event><{wrapper}>{XML_LIST}{XML_LIST}</{wrapper}></xml>"
-                );
-                let stored = push(&door, &settings.app_id, &body).await;
-                let entries = [entry("tplA", "accept", Some("0")), entry("tplA", "accept", Some("0"))];
-                assert_eq!(stored["parsed"]["content"], json!({"type": content, "entries": entries}), "{body}");
-            }
+            );
+            let stored = push(&door, &settings.app_id, &body).await;
+            let entries = [
+                entry("tplA", "accept", Some("0")),
+                entry("tplA", "accept", Some("0")),
+            ];
+            assert_eq!(
+                stored["parsed"]["content"],
+                json!({"type": content, "entries": entries}),
+                "{body}"
+            );
         }
-        let body = format!(
-            "<xml><ToUserName>gh_1</ToUserName><FromUserName>{USER}</FromUserName><CreateTime>1767225900</CreateTime>\
+    }
+    let body = format!(
+        "<xml><ToUserName>gh_1</ToUserName><FromUserName>{USER}</FromUserName><CreateTime>1767225900</CreateTime>\
              <MsgType>event</MsgType><Event>subscribe_msg_sent_event</Event><SubscribeMsgSentEvent><List><TemplateId>tplA</TemplateId>\
              <MsgID>3990000000000000010</MsgID><ErrorCode>0</ErrorCode><ErrorStatus>success</ErrorStatus></List></SubscribeMsgSentEvent></xml>"
-        );
-        let stored = push(&door, &settings.app_id, &body).await;
-        assert_eq!(stored["parsed"]["content"]["entries"], json!([sent("3990000000000000010")]));
-    }
+    );
+    let stored = push(&door, &settings.app_id, &body).await;
+    assert_eq!(
+        stored["parsed"]["content"]["entries"],
+        json!([sent("3990000000000000010")])
+    );
+}
 
-    async fn an_authorization_event_names_its_user_inside(door: Door) {
-        let settings = door.account(Kind::MiniProgram, Mode::Secure, Format::Json).await;
-        let user = "oTheUserInside00000000000000";
-        for (second, (event, rest)) in (1_767_225_600..).zip([
-            ("user_info_modified", json!({"OpenID": user, "AppID": "wx1"})),
-            ("user_authorization_revoke", json!({"openid": user, "appid": "wx1", "RevokeInfo": "8"})),
-            ("user_authorization_cancellation", json!({" OpenID": user, " AppID": "wx1"})),
-        ]) {
-            let mut body = json!({
-                "ToUserName": "gh_1", "FromUserName": USER, "CreateTime": second, "MsgType": "event", "Event": event,
-            });
-            body.as_object_mut().unwrap().extend(rest.as_object().unwrap().clone());
-            let stored = push(&door, &settings.app_id, &body.to_string()).await;
-            assert_eq!(stored["kind"], format!("event.{event}"));
-            assert_eq!(stored["openid"], user, "not the platform account: {stored}");
-            let content = &stored["parsed"]["content"];
-            assert_eq!((&content["type"], &content["app_id"]), (&json!(event), &json!("wx1")));
-        }
-        let body = json!({
-            "ToUserName": "gh_1", "FromUserName": USER, "CreateTime": 1_767_225_700, "MsgType": "event", "Event": "user_info_modified",
+async fn an_authorization_event_names_its_user_inside(door: Door) {
+    let settings = door
+        .account(Kind::MiniProgram, Mode::Secure, Format::Json)
+        .await;
+    let user = "oTheUserInside00000000000000";
+    for (second, (event, rest)) in (1_767_225_600..).zip([
+        (
+            "user_info_modified",
+            json!({"OpenID": user, "AppID": "wx1"}),
+        ),
+        (
+            "user_authorization_revoke",
+            json!({"openid": user, "appid": "wx1", "RevokeInfo": "8"}),
+        ),
+        (
+            "user_authorization_cancellation",
+            json!({" OpenID": user, " AppID": "wx1"}),
+        ),
+    ]) {
+        let mut body = json!({
+            "ToUserName": "gh_1", "FromUserName": USER, "CreateTime": second, "MsgType": "event", "Event": event,
         });
-        assert_eq!(push(&door, &settings.app_id, &body.to_string()).await["openid"], json!(null));
-        door.app.drain().await;
-        let people = door.app.get(&door.key, &format!("/people?openid={USER}")).await.ok(200);
-        assert_eq!(people["items"], json!([]), "the platform account is nobody");
+        body.as_object_mut()
+            .unwrap()
+            .extend(rest.as_object().unwrap().clone());
+        let stored = push(&door, &settings.app_id, &body.to_string()).await;
+        assert_eq!(stored["kind"], format!("event.{event}"));
+        assert_eq!(stored["openid"], user, "not the platform account: {stored}");
+        let content = &stored["parsed"]["content"];
+        assert_eq!(
+            (&content["type"], &content["app_id"]),
+            (&json!(event), &json!("wx1"))
+        );
     }
+    let body = json!({
+        "ToUserName": "gh_1", "FromUserName": USER, "CreateTime": 1_767_225_700, "MsgType": "event", "Event": "user_info_modified",
+    });
+    assert_eq!(
+        push(&door, &settings.app_id, &body.to_string()).await["openid"],
+        json!(null)
+    );
+    door.app.drain().await;
+    let people = door
+        .app
+        .get(&door.key, &format!("/people?openid={USER}"))
+        .await
+        .ok(200);
+    assert_eq!(people["items"], json!([]), "the platform account is nobody");
 }

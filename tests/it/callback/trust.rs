@@ -118,94 +118,138 @@ async fn one_budget(engine: Engine) {
 }
 
 both_engines! {
-    async fn bodies_of_which_the_query_says_nothing_leave_room_for_wechats(engine: Engine) {
-        let door = Door::with(engine, |config| config.intake.queue_bytes = 100_000).await;
-        let settings = door.account(Kind::OfficialAccount, Mode::Secure, Format::Xml).await;
-        let push = signed(&settings, &text(&settings, "hi"));
-        let mut doubtful = push.clone();
-        doubtful.query.retain(|(name, _)| *name != "signature");
-        let mut held = Vec::new();
-        // Nor does what is only announced, with a query that somebody has seen.
-        held.push(door.begin(&settings, &push, "Content-Length: 90000", b"").await);
-        for framing in ["Content-Length: 90000", "Content-Length: 20000", "Transfer-Encoding: chunked"] {
-            for _ in 0..4 {
-                held.push(door.begin(&settings, &doubtful, framing, b"").await);
-            }
+    bodies_of_which_the_query_says_nothing_leave_room_for_wechats,
+    nothing_of_a_body_is_awaited_whose_query_is_not_trusted,
+    bodies_that_are_read_and_those_that_wait_share_one_budget,
+    refusals_are_one_line_for_an_account_a_cause_and_a_second,
+    an_openid_that_no_index_takes_is_kept_raw,
+}
+
+async fn bodies_of_which_the_query_says_nothing_leave_room_for_wechats(engine: Engine) {
+    let door = Door::with(engine, |config| config.intake.queue_bytes = 100_000).await;
+    let settings = door
+        .account(Kind::OfficialAccount, Mode::Secure, Format::Xml)
+        .await;
+    let push = signed(&settings, &text(&settings, "hi"));
+    let mut doubtful = push.clone();
+    doubtful.query.retain(|(name, _)| *name != "signature");
+    let mut held = Vec::new();
+    // Nor does what is only announced, with a query that somebody has seen.
+    held.push(
+        door.begin(&settings, &push, "Content-Length: 90000", b"")
+            .await,
+    );
+    for framing in [
+        "Content-Length: 90000",
+        "Content-Length: 20000",
+        "Transfer-Encoding: chunked",
+    ] {
+        for _ in 0..4 {
+            held.push(door.begin(&settings, &doubtful, framing, b"").await);
         }
-        assert_success(&door.knock(&settings.app_id, push).await);
-        drop(held);
-        // It is taken, if there is room for it.
-        let accepted = async {
-            while door.knock(&settings.app_id, doubtful.clone()).await.status != 200 {
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
+    }
+    assert_success(&door.knock(&settings.app_id, push).await);
+    drop(held);
+    // It is taken, if there is room for it.
+    let accepted = async {
+        while door.knock(&settings.app_id, doubtful.clone()).await.status != 200 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(Duration::from_secs(20), accepted).await.unwrap();
+}
+
+async fn nothing_of_a_body_is_awaited_whose_query_is_not_trusted(door: Door) {
+    for mode in [Mode::Plain, Mode::Compatible, Mode::Secure] {
+        let settings = door.account(Kind::OfficialAccount, mode, Format::Xml).await;
+        let good = signed(&settings, &text(&settings, "hi"));
+        let mut wrong = good.clone();
+        wrong.query[0].1 = "0".repeat(40);
+        let mut old = good.clone();
+        old.query = signed_at(&settings, &text(&settings, "hi"), TIME).query;
+        let unsigned = Signed {
+            query: Vec::new(),
+            body: Vec::new(),
         };
-        timeout(Duration::from_secs(20), accepted).await.unwrap();
-    }
-
-    async fn nothing_of_a_body_is_awaited_whose_query_is_not_trusted(door: Door) {
-        for mode in [Mode::Plain, Mode::Compatible, Mode::Secure] {
-            let settings = door.account(Kind::OfficialAccount, mode, Format::Xml).await;
-            let good = signed(&settings, &text(&settings, "hi"));
-            let mut wrong = good.clone();
-            wrong.query[0].1 = "0".repeat(40);
-            let mut old = good.clone();
-            old.query = signed_at(&settings, &text(&settings, "hi"), TIME).query;
-            let unsigned = Signed { query: Vec::new(), body: Vec::new() };
-            for push in [wrong, old, unsigned] {
-                for framing in ["Content-Length: 1000000", "Transfer-Encoding: chunked"] {
-                    if push.query.is_empty() && framing.starts_with("Transfer") {
-                        continue;
-                    }
-                    let mut stream = door.begin(&settings, &push, framing, b"").await;
-                    assert_eq!(status(&mut stream).await, Some(403), "{mode} {framing} {push:?}");
+        for push in [wrong, old, unsigned] {
+            for framing in ["Content-Length: 1000000", "Transfer-Encoding: chunked"] {
+                if push.query.is_empty() && framing.starts_with("Transfer") {
+                    continue;
                 }
+                let mut stream = door.begin(&settings, &push, framing, b"").await;
+                assert_eq!(
+                    status(&mut stream).await,
+                    Some(403),
+                    "{mode} {framing} {push:?}"
+                );
             }
-            assert_success(&door.knock(&settings.app_id, good).await);
         }
+        assert_success(&door.knock(&settings.app_id, good).await);
     }
+}
 
-    async fn bodies_that_are_read_and_those_that_wait_share_one_budget(engine: Engine) {
-        one_budget(engine).await;
+async fn bodies_that_are_read_and_those_that_wait_share_one_budget(engine: Engine) {
+    one_budget(engine).await;
+}
+
+async fn refusals_are_one_line_for_an_account_a_cause_and_a_second(door: Door) {
+    logs::capture();
+    let settings = door
+        .account(Kind::OfficialAccount, Mode::Plain, Format::Xml)
+        .await;
+    let mut push = signed(&settings, &text(&settings, "hi"));
+    push.query[0].1 = "0".repeat(40);
+    for _ in 0..20 {
+        assert_eq!(door.knock(&settings.app_id, push.clone()).await.status, 403);
     }
+    assert_eq!(logs::lines_with(&settings.app_id).len(), 1);
+    door.app.advance(Duration::from_secs(1));
+    assert_eq!(door.knock(&settings.app_id, push).await.status, 403);
+    let lines = logs::lines_with(&settings.app_id);
+    assert_eq!(lines.len(), 3, "{lines:?}");
+    assert!(
+        lines[1].contains("more=19") && lines[1].contains("wrong_signature"),
+        "{lines:?}"
+    );
+}
 
-    async fn refusals_are_one_line_for_an_account_a_cause_and_a_second(door: Door) {
-        logs::capture();
-        let settings = door.account(Kind::OfficialAccount, Mode::Plain, Format::Xml).await;
-        let mut push = signed(&settings, &text(&settings, "hi"));
-        push.query[0].1 = "0".repeat(40);
-        for _ in 0..20 {
-            assert_eq!(door.knock(&settings.app_id, push.clone()).await.status, 403);
-        }
-        assert_eq!(logs::lines_with(&settings.app_id).len(), 1);
-        door.app.advance(Duration::from_secs(1));
-        assert_eq!(door.knock(&settings.app_id, push).await.status, 403);
-        let lines = logs::lines_with(&settings.app_id);
-        assert_eq!(lines.len(), 3, "{lines:?}");
-        assert!(lines[1].contains("more=19") && lines[1].contains("wrong_signature"), "{lines:?}");
+async fn an_openid_that_no_index_takes_is_kept_raw(door: Door) {
+    let settings = door
+        .account(Kind::OfficialAccount, Mode::Plain, Format::Xml)
+        .await;
+    for length in [129, 700_000] {
+        let openid = "o".repeat(length);
+        let fields = push::text(&settings.original_id, &openid, TIME, "hi", length as i64);
+        assert_success(
+            &door
+                .knock(&settings.app_id, signed(&settings, &fields))
+                .await,
+        );
     }
-
-    async fn an_openid_that_no_index_takes_is_kept_raw(door: Door) {
-        let settings = door.account(Kind::OfficialAccount, Mode::Plain, Format::Xml).await;
-        for length in [129, 700_000] {
-            let openid = "o".repeat(length);
-            let fields = push::text(&settings.original_id, &openid, TIME, "hi", length as i64);
-            assert_success(&door.knock(&settings.app_id, signed(&settings, &fields)).await);
-        }
-        let longest = "o".repeat(128);
-        let fields = push::text(&settings.original_id, &longest, TIME, "hi", 1);
-        assert_success(&door.knock(&settings.app_id, signed(&settings, &fields)).await);
-        door.app.drain().await;
-        let events = door.events(&settings.app_id).await;
-        assert_eq!(events.len(), 3);
-        for event in events {
-            assert_eq!((&event["state"], &event["kind"]), (&"processed".into(), &"text".into()), "{event}");
-            if event["openid"] != longest {
-                assert_eq!(event["openid"], serde_json::Value::Null);
-                assert!(event["problem"].as_str().unwrap().contains("characters"), "{event}");
-                let whole = door.event(&event).await;
-                assert!(whole["raw"].as_str().unwrap().contains(&"o".repeat(129)));
-            }
+    let longest = "o".repeat(128);
+    let fields = push::text(&settings.original_id, &longest, TIME, "hi", 1);
+    assert_success(
+        &door
+            .knock(&settings.app_id, signed(&settings, &fields))
+            .await,
+    );
+    door.app.drain().await;
+    let events = door.events(&settings.app_id).await;
+    assert_eq!(events.len(), 3);
+    for event in events {
+        assert_eq!(
+            (&event["state"], &event["kind"]),
+            (&"processed".into(), &"text".into()),
+            "{event}"
+        );
+        if event["openid"] != longest {
+            assert_eq!(event["openid"], serde_json::Value::Null);
+            assert!(
+                event["problem"].as_str().unwrap().contains("characters"),
+                "{event}"
+            );
+            let whole = door.event(&event).await;
+            assert!(whole["raw"].as_str().unwrap().contains(&"o".repeat(129)));
         }
     }
 }

@@ -24,43 +24,71 @@ async fn put_aside(shop: &Shop) {
 }
 
 both_engines! {
-    async fn failed_events_are_replayed_by_number_and_by_filter(engine: Engine) {
-        let shop = Shop::on(engine).await;
-        shop.world().add_followers(OA, 1..9, &Origin::search()).unwrap();
-        let running = shop.program.serve(&["serve"]);
-        for person in 1..=3 {
-            assert_eq!(send_again(&shop, &running, &follow(&shop, person)).await.status(), 200);
-        }
-        let in_state = async |state: &str, count: usize| {
-            eventually(state, async || {
-                let events = shop.get(&running, "/events").await;
-                let mut found = events["items"].as_array().unwrap().clone();
-                found.retain(|event| event["state"] == state);
-                (found.len() == count).then_some(found)
-            }).await
-        };
-        in_state("processed", 3).await;
-        put_aside(&shop).await;
-        let failed = in_state("failed", 3).await;
-        assert_ne!(failed[0]["problem"], json!(null));
-        let replay = |arguments: &[&str]| shop.program.run(&[&["events", "replay"], arguments].concat());
-        for (arguments, said) in [
-            (&[][..], "say which events"),
-            (&["1", "--all"], "either the events' numbers or filters"),
-            (&["999999"], "no event 999999"),
-            (&["--account", "wx00000000000000ff"], "has no account wx00000000000000ff"),
-        ] {
-            let refused = replay(arguments);
-            assert_eq!(refused.status.code(), Some(1), "{refused:?}");
-            assert!(refused.err.contains(said), "{refused:?}");
-        }
-        for nothing in [["--kind", "text"], ["--until", "2020-01-01T00:00:00Z"]] {
-            assert!(replay(&nothing).ok().starts_with("0 are processed once more"));
-        }
-        let first = failed[0]["id"].to_string();
-        assert!(replay(&[&first]).ok().starts_with("1 are processed once more"));
-        in_state("processed", 1).await;
-        assert!(replay(&["--account", OA, "--kind", "event.subscribe"]).ok().starts_with("2 are processed once more"));
-        in_state("processed", 3).await;
+    failed_events_are_replayed_by_number_and_by_filter,
+}
+
+async fn failed_events_are_replayed_by_number_and_by_filter(engine: Engine) {
+    let shop = Shop::on(engine).await;
+    shop.world()
+        .add_followers(OA, 1..9, &Origin::search())
+        .unwrap();
+    let running = shop.program.serve(&["serve"]);
+    for person in 1..=3 {
+        assert_eq!(
+            send_again(&shop, &running, &follow(&shop, person))
+                .await
+                .status(),
+            200
+        );
     }
+    let in_state = async |state: &str, count: usize| {
+        eventually(state, async || {
+            let events = shop.get(&running, "/events").await;
+            let mut found = events["items"].as_array().unwrap().clone();
+            found.retain(|event| event["state"] == state);
+            (found.len() == count).then_some(found)
+        })
+        .await
+    };
+    in_state("processed", 3).await;
+    put_aside(&shop).await;
+    let failed = in_state("failed", 3).await;
+    assert_ne!(failed[0]["problem"], json!(null));
+    let replay = |arguments: &[&str]| {
+        shop.program
+            .run(&[&["events", "replay"], arguments].concat())
+    };
+    for (arguments, said) in [
+        (&[][..], "say which events"),
+        (&["1", "--all"], "either the events' numbers or filters"),
+        (&["999999"], "no event 999999"),
+        (
+            &["--account", "wx00000000000000ff"],
+            "has no account wx00000000000000ff",
+        ),
+    ] {
+        let refused = replay(arguments);
+        assert_eq!(refused.status.code(), Some(1), "{refused:?}");
+        assert!(refused.err.contains(said), "{refused:?}");
+    }
+    for nothing in [["--kind", "text"], ["--until", "2020-01-01T00:00:00Z"]] {
+        assert!(
+            replay(&nothing)
+                .ok()
+                .starts_with("0 are processed once more")
+        );
+    }
+    let first = failed[0]["id"].to_string();
+    assert!(
+        replay(&[&first])
+            .ok()
+            .starts_with("1 are processed once more")
+    );
+    in_state("processed", 1).await;
+    assert!(
+        replay(&["--account", OA, "--kind", "event.subscribe"])
+            .ok()
+            .starts_with("2 are processed once more")
+    );
+    in_state("processed", 3).await;
 }

@@ -45,27 +45,32 @@ async fn one_process_takes_in_what_another_works_on() {
 }
 
 both_engines! {
-    async fn what_is_on_its_way_at_sigterm_is_answered_and_the_exit_code_is_0(shop: Shop) {
-        let running = shop.program.serve(&["serve"]);
-        let mut begun = Vec::new();
-        for number in 0..8 {
-            begun.push(begin(&running.url, &shop.official, number).await);
-        }
-        running.terminate();
-        let address = running.url.strip_prefix("http://").unwrap();
-        eventually("the shutdown", async || TcpStream::connect(address).await.err()).await;
-        for (stream, body) in begun {
-            let answer = end(stream, &body).await;
-            assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
-            assert!(answer.ends_with("\r\n\r\nsuccess"), "{answer}");
-        }
-        let said = running.ended();
-        assert_eq!(said.status.code(), Some(0), "{said:?}");
-        assert!(said.err.contains("stopped"), "{said:?}");
-        let again = shop.program.serve(&["serve", "--role", "web"]);
-        let events = shop.get(&again, "/events").await;
-        assert_eq!(events["items"].as_array().unwrap().len(), 8);
+    what_is_on_its_way_at_sigterm_is_answered_and_the_exit_code_is_0,
+}
+
+async fn what_is_on_its_way_at_sigterm_is_answered_and_the_exit_code_is_0(shop: Shop) {
+    let running = shop.program.serve(&["serve"]);
+    let mut begun = Vec::new();
+    for number in 0..8 {
+        begun.push(begin(&running.url, &shop.official, number).await);
     }
+    running.terminate();
+    let address = running.url.strip_prefix("http://").unwrap();
+    eventually("the shutdown", async || {
+        TcpStream::connect(address).await.err()
+    })
+    .await;
+    for (stream, body) in begun {
+        let answer = end(stream, &body).await;
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+        assert!(answer.ends_with("\r\n\r\nsuccess"), "{answer}");
+    }
+    let said = running.ended();
+    assert_eq!(said.status.code(), Some(0), "{said:?}");
+    assert!(said.err.contains("stopped"), "{said:?}");
+    let again = shop.program.serve(&["serve", "--role", "web"]);
+    let events = shop.get(&again, "/events").await;
+    assert_eq!(events["items"].as_array().unwrap().len(), 8);
 }
 
 /// A statement that waits for a lock for ever, as in a database that hangs.
@@ -104,33 +109,42 @@ async fn a_process_that_has_stopped_is_gone_whatever_the_database_does() {
 }
 
 both_engines! {
-    async fn what_is_no_text_in_the_environment_does_no_harm_or_is_named(shop: Shop) {
-        use std::os::unix::ffi::OsStringExt as _;
-        let bad = || std::ffi::OsString::from_vec(b"\xd6\xd0".to_vec());
-        let run = |name: &str, value: std::ffi::OsString| {
-            let mut command = shop.program.command(&["projects", "list"]);
-            let done = command.env(name, value).output().unwrap();
-            (done.status.code(), String::from_utf8_lossy(&done.stderr).into_owned())
-        };
-        for name in ["FOO", "RUST_LOG"] {
-            assert_eq!(run(name, bad()).0, Some(0), "{name}");
-        }
-        for name in ["QUEQIAO_SERVER__BIND", "QUEQIAO_MASTER_KEY", "DATABASE_URL"] {
-            let (code, said) = run(name, bad());
-            assert_eq!(code, Some(1), "{said}");
-            assert!(said.contains(name) && said.contains("UTF-8"), "{said}");
-        }
-        let (code, said) = run("QUEQIAO_PROCESS__BATCH_ROWS", "-5".into());
-        assert_eq!(code, Some(1), "{said}");
-        assert!(said.contains("process.batch_rows is '-5', must be a whole number from 1 to 5000"), "{said}");
-    }
+    what_is_no_text_in_the_environment_does_no_harm_or_is_named,
+    an_empty_rust_log_silences_nothing,
+}
 
-    async fn an_empty_rust_log_silences_nothing(mut shop: Shop) {
-        // Compose files make empty ones of what they do not know.
-        shop.program.settings.push(("RUST_LOG", ""));
-        let running = shop.program.serve(&["serve"]);
-        running.terminate();
-        let said = running.ended();
-        assert!(said.err.contains("stopped"), "{said:?}");
+async fn what_is_no_text_in_the_environment_does_no_harm_or_is_named(shop: Shop) {
+    use std::os::unix::ffi::OsStringExt as _;
+    let bad = || std::ffi::OsString::from_vec(b"\xd6\xd0".to_vec());
+    let run = |name: &str, value: std::ffi::OsString| {
+        let mut command = shop.program.command(&["projects", "list"]);
+        let done = command.env(name, value).output().unwrap();
+        (
+            done.status.code(),
+            String::from_utf8_lossy(&done.stderr).into_owned(),
+        )
+    };
+    for name in ["FOO", "RUST_LOG"] {
+        assert_eq!(run(name, bad()).0, Some(0), "{name}");
     }
+    for name in ["QUEQIAO_SERVER__BIND", "QUEQIAO_MASTER_KEY", "DATABASE_URL"] {
+        let (code, said) = run(name, bad());
+        assert_eq!(code, Some(1), "{said}");
+        assert!(said.contains(name) && said.contains("UTF-8"), "{said}");
+    }
+    let (code, said) = run("QUEQIAO_PROCESS__BATCH_ROWS", "-5".into());
+    assert_eq!(code, Some(1), "{said}");
+    assert!(
+        said.contains("process.batch_rows is '-5', must be a whole number from 1 to 5000"),
+        "{said}"
+    );
+}
+
+async fn an_empty_rust_log_silences_nothing(mut shop: Shop) {
+    // Compose files make empty ones of what they do not know.
+    shop.program.settings.push(("RUST_LOG", ""));
+    let running = shop.program.serve(&["serve"]);
+    running.terminate();
+    let said = running.ended();
+    assert!(said.err.contains("stopped"), "{said:?}");
 }

@@ -183,192 +183,270 @@ async fn a_start_with_a_database_that_is_read_only_keeps_callbacks_until_it_is_n
 }
 
 both_engines! {
-    async fn a_push_that_the_database_does_not_take_is_kept_and_stored_once(engine: Engine) {
-        let shop = shop_that_holds_for_200_ms(engine).await;
-        let running = shop.program.serve(&["serve"]);
-        let first = follow(&shop, 1);
-        let (second, third) = (follow(&shop, 2), follow(&shop, 3));
-        assert_eq!(send_again(&shop, &running, &first).await.status(), 200);
-        events(&shop, &running, 1).await;
-        let held = Held::events(&shop.program.database);
-        for push in [&second, &third, &second, &first] {
-            let answer = send_again(&shop, &running, push).await;
-            assert_eq!((answer.status().as_u16(), answer.text().await.unwrap().as_str()), (200, "success"));
-        }
-        assert_eq!(waiting(&shop), 3, "the second of two equal pushes is none of its own");
-        let ready = shop.http.get(format!("{}/readyz/callbacks", running.url)).send().await.unwrap();
-        assert_eq!(ready.status(), 200);
-        held.release();
-        let stored = events(&shop, &running, 3).await;
-        let mut openids: Vec<&str> = stored["items"].as_array().unwrap().iter()
-            .map(|event| event["openid"].as_str().unwrap()).collect();
-        openids.sort_unstable();
-        let mut expected = [1, 2, 3].map(|person| population::openid(OA, person));
-        expected.sort_unstable();
-        assert_eq!(openids, expected);
-        eventually("an empty spool", async || (waiting(&shop) == 0).then_some(())).await;
-        // Nothing of it stays on the disk, not even in room that is free.
-        let person = population::openid(OA, 2);
-        let is_there = |file: &str| {
-            let path = shop.program.directory.join("data").join(file);
-            let bytes = std::fs::read(path).unwrap_or_default();
-            bytes.windows(person.len()).any(|part| part == person.as_bytes())
-        };
-        eventually("a clean file", async || {
-            (!is_there("spool.db") && !is_there("spool.db-wal")).then_some(())
-        }).await;
-        assert_eq!(send_again(&shop, &running, &follow(&shop, 4)).await.status(), 200);
-        events(&shop, &running, 4).await;
-        let metrics = shop.http.get(format!("{}/metrics", running.url)).send().await.unwrap();
-        let metrics = metrics.text().await.unwrap();
-        assert!(metrics.contains("queqiao_spooled_total 4\n"), "{metrics}");
-        assert!(metrics.contains("queqiao_spool_events{state=\"waiting\"} 0\n"), "{metrics}");
-    }
+    a_push_that_the_database_does_not_take_is_kept_and_stored_once,
+    kills_and_a_start_without_a_database_lose_no_push,
+    a_first_start_without_a_database_is_refused,
+    a_push_that_came_slowly_sends_no_others_to_the_spool,
+    a_full_spool_and_none_at_all_acknowledge_nothing,
+    a_spool_that_fails_keeps_no_callback_from_a_database_that_is_back,
+    the_spool_of_a_replica_that_is_gone_is_drained_by_hand,
+}
 
-    async fn kills_and_a_start_without_a_database_lose_no_push(engine: Engine) {
-        let mut shop = shop_that_holds_for_200_ms(engine).await;
+async fn a_push_that_the_database_does_not_take_is_kept_and_stored_once(engine: Engine) {
+    let shop = shop_that_holds_for_200_ms(engine).await;
+    let running = shop.program.serve(&["serve"]);
+    let first = follow(&shop, 1);
+    let (second, third) = (follow(&shop, 2), follow(&shop, 3));
+    assert_eq!(send_again(&shop, &running, &first).await.status(), 200);
+    events(&shop, &running, 1).await;
+    let held = Held::events(&shop.program.database);
+    for push in [&second, &third, &second, &first] {
+        let answer = send_again(&shop, &running, push).await;
+        assert_eq!(
+            (
+                answer.status().as_u16(),
+                answer.text().await.unwrap().as_str()
+            ),
+            (200, "success")
+        );
+    }
+    assert_eq!(
+        waiting(&shop),
+        3,
+        "the second of two equal pushes is none of its own"
+    );
+    let ready = shop
+        .http
+        .get(format!("{}/readyz/callbacks", running.url))
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(ready.status(), 200);
+    held.release();
+    let stored = events(&shop, &running, 3).await;
+    let mut openids: Vec<&str> = stored["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|event| event["openid"].as_str().unwrap())
+        .collect();
+    openids.sort_unstable();
+    let mut expected = [1, 2, 3].map(|person| population::openid(OA, person));
+    expected.sort_unstable();
+    assert_eq!(openids, expected);
+    eventually("an empty spool", async || {
+        (waiting(&shop) == 0).then_some(())
+    })
+    .await;
+    // Nothing of it stays on the disk, not even in room that is free.
+    let person = population::openid(OA, 2);
+    let is_there = |file: &str| {
+        let path = shop.program.directory.join("data").join(file);
+        let bytes = std::fs::read(path).unwrap_or_default();
+        bytes
+            .windows(person.len())
+            .any(|part| part == person.as_bytes())
+    };
+    eventually("a clean file", async || {
+        (!is_there("spool.db") && !is_there("spool.db-wal")).then_some(())
+    })
+    .await;
+    assert_eq!(
+        send_again(&shop, &running, &follow(&shop, 4))
+            .await
+            .status(),
+        200
+    );
+    events(&shop, &running, 4).await;
+    let metrics = shop
+        .http
+        .get(format!("{}/metrics", running.url))
+        .send()
+        .await
+        .unwrap();
+    let metrics = metrics.text().await.unwrap();
+    assert!(metrics.contains("queqiao_spooled_total 4\n"), "{metrics}");
+    assert!(
+        metrics.contains("queqiao_spool_events{state=\"waiting\"} 0\n"),
+        "{metrics}"
+    );
+}
+
+async fn kills_and_a_start_without_a_database_lose_no_push(engine: Engine) {
+    let mut shop = shop_that_holds_for_200_ms(engine).await;
+    let mut running = shop.program.serve(&["serve"]);
+    accounts_are_known(&shop).await;
+    running.kill();
+    let away = match engine {
+        Engine::Postgres => "postgres://queqiao@127.0.0.1:9/queqiao",
+        Engine::Sqlite => "sqlite:///nonexistent/queqiao.db",
+    };
+    shop.program.settings.push(("DATABASE_URL", away));
+    for person in [1, 2] {
         let mut running = shop.program.serve(&["serve"]);
-        accounts_are_known(&shop).await;
+        let answer = send_again(&shop, &running, &follow(&shop, person)).await;
+        assert_eq!(answer.status(), 200);
+        let mut forged = follow(&shop, 3);
+        forged.query.retain(|(name, _)| *name != "msg_signature");
+        assert_eq!(send_again(&shop, &running, &forged).await.status(), 403);
         running.kill();
-        let away = match engine {
-            Engine::Postgres => "postgres://queqiao@127.0.0.1:9/queqiao",
-            Engine::Sqlite => "sqlite:///nonexistent/queqiao.db",
-        };
-        shop.program.settings.push(("DATABASE_URL", away));
-        for person in [1, 2] {
-            let mut running = shop.program.serve(&["serve"]);
-            let answer = send_again(&shop, &running, &follow(&shop, person)).await;
-            assert_eq!(answer.status(), 200);
-            let mut forged = follow(&shop, 3);
-            forged.query.retain(|(name, _)| *name != "msg_signature");
-            assert_eq!(send_again(&shop, &running, &forged).await.status(), 403);
-            running.kill();
-        }
-        assert_eq!(waiting(&shop), 2);
-        shop.program.settings.pop();
-        let running = shop.program.serve(&["serve"]);
-        events(&shop, &running, 2).await;
-        let people = shop.get(&running, "/people").await;
-        assert_eq!(people["items"].as_array().unwrap().len(), 2);
-        eventually("an empty spool", async || (waiting(&shop) == 0).then_some(())).await;
     }
+    assert_eq!(waiting(&shop), 2);
+    shop.program.settings.pop();
+    let running = shop.program.serve(&["serve"]);
+    events(&shop, &running, 2).await;
+    let people = shop.get(&running, "/people").await;
+    assert_eq!(people["items"].as_array().unwrap().len(), 2);
+    eventually("an empty spool", async || {
+        (waiting(&shop) == 0).then_some(())
+    })
+    .await;
+}
 
-    async fn a_first_start_without_a_database_is_refused(engine: Engine) {
-        let mut shop = Shop::on(engine).await;
-        let away = match engine {
-            Engine::Postgres => "postgres://queqiao@127.0.0.1:9/queqiao",
-            Engine::Sqlite => "sqlite:///nonexistent/queqiao.db",
-        };
-        shop.program.settings.push(("DATABASE_URL", away));
-        let said = shop.program.run(&["serve", "--bind", "127.0.0.1:0"]);
-        assert_eq!(said.status.code(), Some(1), "{said:?}");
-        assert!(said.err.contains("opening the database"), "{said:?}");
-    }
+async fn a_first_start_without_a_database_is_refused(engine: Engine) {
+    let mut shop = Shop::on(engine).await;
+    let away = match engine {
+        Engine::Postgres => "postgres://queqiao@127.0.0.1:9/queqiao",
+        Engine::Sqlite => "sqlite:///nonexistent/queqiao.db",
+    };
+    shop.program.settings.push(("DATABASE_URL", away));
+    let said = shop.program.run(&["serve", "--bind", "127.0.0.1:0"]);
+    assert_eq!(said.status.code(), Some(1), "{said:?}");
+    assert!(said.err.contains("opening the database"), "{said:?}");
+}
 
-    async fn a_push_that_came_slowly_sends_no_others_to_the_spool(engine: Engine) {
-        use queqiao::ids::AccountId;
-        use queqiao::models::event::{NewEvent, WAITING};
-        use queqiao::bridge::intake::{Intake, Place};
-        use queqiao::bridge::intake::spool::Spool;
-        let shop = Shop::on(engine).await;
-        let directory = shop.program.directory.join("slow");
-        std::fs::create_dir_all(&directory).unwrap();
-        let spool = Spool::open(&directory, 1 << 30).await.unwrap();
-        let db = Db::open(&shop.program.database.url(), 2).unwrap();
-        let settings = queqiao::config::Config::default().intake;
-        let (intake, _writer) = Intake::start(db, &settings, Some(spool.clone())).unwrap();
-        let now = queqiao::clock::Clock::system();
-        let event = NewEvent {
-            account_id: AccountId(1),
-            create_time: now.unix_seconds(),
-            received_at: now.now(),
-            state: WAITING,
-            dedup_key: 1,
-            kind: "text".to_owned(),
-            openid: None,
-            body: b"<xml/>".to_vec(),
-            problem: None,
-        };
-        let held = Held::events(&shop.program.database);
-        let room = intake.room(6, true).unwrap();
-        let since = std::time::Instant::now().checked_sub(std::time::Duration::from_millis(3_800)).unwrap();
-        let place = intake.store(OA, event, room, since).await.unwrap();
-        assert_eq!((place, spool.is_away()), (Place::Spool, false));
-        held.release();
-    }
+async fn a_push_that_came_slowly_sends_no_others_to_the_spool(engine: Engine) {
+    use queqiao::bridge::intake::spool::Spool;
+    use queqiao::bridge::intake::{Intake, Place};
+    use queqiao::ids::AccountId;
+    use queqiao::models::event::{NewEvent, WAITING};
+    let shop = Shop::on(engine).await;
+    let directory = shop.program.directory.join("slow");
+    std::fs::create_dir_all(&directory).unwrap();
+    let spool = Spool::open(&directory, 1 << 30).await.unwrap();
+    let db = Db::open(&shop.program.database.url(), 2).unwrap();
+    let settings = queqiao::config::Config::default().intake;
+    let (intake, _writer) = Intake::start(db, &settings, Some(spool.clone())).unwrap();
+    let now = queqiao::clock::Clock::system();
+    let event = NewEvent {
+        account_id: AccountId(1),
+        create_time: now.unix_seconds(),
+        received_at: now.now(),
+        state: WAITING,
+        dedup_key: 1,
+        kind: "text".to_owned(),
+        openid: None,
+        body: b"<xml/>".to_vec(),
+        problem: None,
+    };
+    let held = Held::events(&shop.program.database);
+    let room = intake.room(6, true).unwrap();
+    let since = std::time::Instant::now()
+        .checked_sub(std::time::Duration::from_millis(3_800))
+        .unwrap();
+    let place = intake.store(OA, event, room, since).await.unwrap();
+    assert_eq!((place, spool.is_away()), (Place::Spool, false));
+    held.release();
+}
 
-    async fn a_full_spool_and_none_at_all_acknowledge_nothing(engine: Engine) {
-        for bytes in [SMALLEST, "0"] {
-            let mut shop = shop_that_holds_for_200_ms(engine).await;
-            fill(&shop);
-            shop.program.settings.push(("QUEQIAO_INTAKE__SPOOL_BYTES", bytes));
-            let running = shop.program.serve(&["serve"]);
-            assert_eq!(send_again(&shop, &running, &follow(&shop, 1)).await.status(), 200);
-            let second = follow(&shop, 2);
-            let held = Held::events(&shop.program.database);
-            assert_eq!(send_again(&shop, &running, &second).await.status(), 503);
-            assert_eq!(send_again(&shop, &running, &second).await.status(), 503);
-            held.release();
-            eventually("the database", async || {
-                let answer = send_again(&shop, &running, &second).await;
-                (answer.status() == 200).then_some(())
-            }).await;
-            events(&shop, &running, 2).await;
-        }
-    }
-
-    async fn a_spool_that_fails_keeps_no_callback_from_a_database_that_is_back(engine: Engine) {
-        let shop = shop_that_holds_for_200_ms(engine).await;
-        let running = shop.program.serve(&["serve"]);
-        accounts_are_known(&shop).await;
-        let path = shop.program.directory.join("data/spool.db");
-        let database = Held::events(&shop.program.database);
-        let spool = Held::all_of(&DatabaseUrl::sqlite_file(&path));
-        let push = follow(&shop, 1);
-        assert_eq!(send_again(&shop, &running, &push).await.status(), 503);
-        database.release();
-        eventually("the database", async || {
-            let answer = send_again(&shop, &running, &push).await;
-            (answer.status() == 200).then_some(())
-        }).await;
-        events(&shop, &running, 1).await;
-        spool.release();
-    }
-
-    async fn the_spool_of_a_replica_that_is_gone_is_drained_by_hand(engine: Engine) {
+async fn a_full_spool_and_none_at_all_acknowledge_nothing(engine: Engine) {
+    for bytes in [SMALLEST, "0"] {
         let mut shop = shop_that_holds_for_200_ms(engine).await;
-        let mut running = shop.program.serve(&["serve", "--role", "web"]);
-        accounts_are_known(&shop).await;
-        let held = Held::events(&shop.program.database);
-        for person in [1, 2] {
-            assert_eq!(send_again(&shop, &running, &follow(&shop, person)).await.status(), 200);
-        }
-        running.kill();
-        held.release();
-        let gone = shop.program.directory.join("gone");
-        std::fs::rename(shop.program.directory.join("data/spool.db"), {
-            std::fs::create_dir(&gone).unwrap();
-            gone.join("spool.db")
-        }).unwrap();
-        for end in ["-wal", "-shm"] {
-            let from = shop.program.directory.join(format!("data/spool.db{end}"));
-            std::fs::rename(from, gone.join(format!("spool.db{end}"))).unwrap();
-        }
-        // Another database, which does not have the account, takes none of it.
-        let other = TestDb::new(engine);
-        shop.program.settings.push(("DATABASE_URL", Box::leak(other.text().to_owned().into_boxed_str())));
-        let said = shop.program.run(&["spool", "drain", "gone"]);
-        assert!(said.err.contains("2 events are refused"), "{said:?}");
-        shop.program.settings.pop();
-        let said = shop.program.run(&["spool", "drain", "gone"]).ok();
-        assert!(said.starts_with("2 events are in "), "{said}");
-        let said = shop.program.run(&["spool", "drain", "gone"]).ok();
-        assert!(said.starts_with("0 events are in "), "{said}");
+        fill(&shop);
+        shop.program
+            .settings
+            .push(("QUEQIAO_INTAKE__SPOOL_BYTES", bytes));
         let running = shop.program.serve(&["serve"]);
+        assert_eq!(
+            send_again(&shop, &running, &follow(&shop, 1))
+                .await
+                .status(),
+            200
+        );
+        let second = follow(&shop, 2);
+        let held = Held::events(&shop.program.database);
+        assert_eq!(send_again(&shop, &running, &second).await.status(), 503);
+        assert_eq!(send_again(&shop, &running, &second).await.status(), 503);
+        held.release();
+        eventually("the database", async || {
+            let answer = send_again(&shop, &running, &second).await;
+            (answer.status() == 200).then_some(())
+        })
+        .await;
         events(&shop, &running, 2).await;
-        let said = shop.program.run(&["spool", "drain", "nowhere"]);
-        assert!(said.err.contains("there is no spool at nowhere/spool.db"), "{said:?}");
-        assert_eq!(shop.get(&running, "/events").await["items"].as_array().unwrap().len(), 2);
-        assert_ne!(shop.get(&running, "/people").await["items"], json!([]));
     }
+}
+
+async fn a_spool_that_fails_keeps_no_callback_from_a_database_that_is_back(engine: Engine) {
+    let shop = shop_that_holds_for_200_ms(engine).await;
+    let running = shop.program.serve(&["serve"]);
+    accounts_are_known(&shop).await;
+    let path = shop.program.directory.join("data/spool.db");
+    let database = Held::events(&shop.program.database);
+    let spool = Held::all_of(&DatabaseUrl::sqlite_file(&path));
+    let push = follow(&shop, 1);
+    assert_eq!(send_again(&shop, &running, &push).await.status(), 503);
+    database.release();
+    eventually("the database", async || {
+        let answer = send_again(&shop, &running, &push).await;
+        (answer.status() == 200).then_some(())
+    })
+    .await;
+    events(&shop, &running, 1).await;
+    spool.release();
+}
+
+async fn the_spool_of_a_replica_that_is_gone_is_drained_by_hand(engine: Engine) {
+    let mut shop = shop_that_holds_for_200_ms(engine).await;
+    let mut running = shop.program.serve(&["serve", "--role", "web"]);
+    accounts_are_known(&shop).await;
+    let held = Held::events(&shop.program.database);
+    for person in [1, 2] {
+        assert_eq!(
+            send_again(&shop, &running, &follow(&shop, person))
+                .await
+                .status(),
+            200
+        );
+    }
+    running.kill();
+    held.release();
+    let gone = shop.program.directory.join("gone");
+    std::fs::rename(shop.program.directory.join("data/spool.db"), {
+        std::fs::create_dir(&gone).unwrap();
+        gone.join("spool.db")
+    })
+    .unwrap();
+    for end in ["-wal", "-shm"] {
+        let from = shop.program.directory.join(format!("data/spool.db{end}"));
+        std::fs::rename(from, gone.join(format!("spool.db{end}"))).unwrap();
+    }
+    // Another database, which does not have the account, takes none of it.
+    let other = TestDb::new(engine);
+    shop.program.settings.push((
+        "DATABASE_URL",
+        Box::leak(other.text().to_owned().into_boxed_str()),
+    ));
+    let said = shop.program.run(&["spool", "drain", "gone"]);
+    assert!(said.err.contains("2 events are refused"), "{said:?}");
+    shop.program.settings.pop();
+    let said = shop.program.run(&["spool", "drain", "gone"]).ok();
+    assert!(said.starts_with("2 events are in "), "{said}");
+    let said = shop.program.run(&["spool", "drain", "gone"]).ok();
+    assert!(said.starts_with("0 events are in "), "{said}");
+    let running = shop.program.serve(&["serve"]);
+    events(&shop, &running, 2).await;
+    let said = shop.program.run(&["spool", "drain", "nowhere"]);
+    assert!(
+        said.err.contains("there is no spool at nowhere/spool.db"),
+        "{said:?}"
+    );
+    assert_eq!(
+        shop.get(&running, "/events").await["items"]
+            .as_array()
+            .unwrap()
+            .len(),
+        2
+    );
+    assert_ne!(shop.get(&running, "/people").await["items"], json!([]));
 }

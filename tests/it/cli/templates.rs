@@ -6,43 +6,87 @@ use serde_json::json;
 use super::{MP, OA, Shop};
 
 both_engines! {
-    async fn templates_are_listed_with_what_they_break(shop: Shop) {
-        let template = |content: &str| TemplateSettings {
-            template_id: "TPL".to_owned(),
-            title: "Order\nplaced".to_owned(),
-            content: content.to_owned(),
-            ..TemplateSettings::default()
-        };
-        shop.world().add_template(OA, &template("{{thing1.DATA}}")).unwrap();
-        shop.world().add_template(MP, &TemplateSettings { kind: TemplateKind::SubscribeLongTerm, ..template("") }).unwrap();
-        let list = || shop.program.run(&["templates", "list"]).ok();
-        assert!(list().contains("never listed"), "{}", list());
-        let serve = shop.program.serve(&["serve", "--role", "web"]);
-        let put = shop.http.put(format!("{}/api/v1/message-types/ping", serve.url));
-        let routes = json!([{"account": OA, "template_id": "TPL", "fields": {"thing1": "x"}}]);
-        let put = put.bearer_auth(&shop.key).json(&json!({"routes": routes}));
-        assert_eq!(put.send().await.unwrap().status(), 201);
-        let synced = shop.program.run(&["templates", "sync"]).ok();
-        for app_id in [OA, MP] {
-            assert!(synced.contains(&format!("{app_id}: 1 templates, 1 new, 0 changed, 0 gone")), "{synced}");
-        }
-        let listed = list();
-        assert!(listed.contains("long_term") && listed.contains("Order placed  ping"), "{listed}");
-        assert!(!listed.contains("routes[0]"), "{listed}");
-        shop.world().change_template(OA, "TPL", &template("{{thing1.DATA}}{{time2.DATA}}")).unwrap();
-        let synced = shop.program.run(&["templates", "sync", "--account", OA]).ok();
-        assert!(synced.contains("1 changed") && synced.contains("changed: TPL"), "{synced}");
-        let listed = shop.program.run(&["templates", "list", "--account", OA]).ok();
-        assert!(listed.contains("ping: routes[0].fields: The template has the key time2"), "{listed}");
-        assert!(!listed.contains(MP), "{listed}");
-        let path = "/cgi-bin/template/get_all_private_template";
-        shop.world().add_fault(Fault::at(path, FaultKind::Errcode { errcode: 48001 })).unwrap();
-        let refused = shop.program.run(&["templates", "sync"]);
-        assert_eq!(refused.status.code(), Some(1));
-        assert!(refused.err.contains("48001: The account has no permission"), "{refused:?}");
-        assert!(refused.out.contains(&format!("{MP}: 1 templates")), "the others are listed: {refused:?}");
-        assert!(list().contains("48001"), "{}", list());
-        let unknown = shop.program.run(&["templates", "sync", "--account", "wx00000000000000ff"]);
-        assert!(unknown.err.contains("there is no account"), "{unknown:?}");
+    templates_are_listed_with_what_they_break,
+}
+
+async fn templates_are_listed_with_what_they_break(shop: Shop) {
+    let template = |content: &str| TemplateSettings {
+        template_id: "TPL".to_owned(),
+        title: "Order\nplaced".to_owned(),
+        content: content.to_owned(),
+        ..TemplateSettings::default()
+    };
+    shop.world()
+        .add_template(OA, &template("{{thing1.DATA}}"))
+        .unwrap();
+    shop.world()
+        .add_template(
+            MP,
+            &TemplateSettings {
+                kind: TemplateKind::SubscribeLongTerm,
+                ..template("")
+            },
+        )
+        .unwrap();
+    let list = || shop.program.run(&["templates", "list"]).ok();
+    assert!(list().contains("never listed"), "{}", list());
+    let serve = shop.program.serve(&["serve", "--role", "web"]);
+    let put = shop
+        .http
+        .put(format!("{}/api/v1/message-types/ping", serve.url));
+    let routes = json!([{"account": OA, "template_id": "TPL", "fields": {"thing1": "x"}}]);
+    let put = put.bearer_auth(&shop.key).json(&json!({"routes": routes}));
+    assert_eq!(put.send().await.unwrap().status(), 201);
+    let synced = shop.program.run(&["templates", "sync"]).ok();
+    for app_id in [OA, MP] {
+        assert!(
+            synced.contains(&format!("{app_id}: 1 templates, 1 new, 0 changed, 0 gone")),
+            "{synced}"
+        );
     }
+    let listed = list();
+    assert!(
+        listed.contains("long_term") && listed.contains("Order placed  ping"),
+        "{listed}"
+    );
+    assert!(!listed.contains("routes[0]"), "{listed}");
+    shop.world()
+        .change_template(OA, "TPL", &template("{{thing1.DATA}}{{time2.DATA}}"))
+        .unwrap();
+    let synced = shop
+        .program
+        .run(&["templates", "sync", "--account", OA])
+        .ok();
+    assert!(
+        synced.contains("1 changed") && synced.contains("changed: TPL"),
+        "{synced}"
+    );
+    let listed = shop
+        .program
+        .run(&["templates", "list", "--account", OA])
+        .ok();
+    assert!(
+        listed.contains("ping: routes[0].fields: The template has the key time2"),
+        "{listed}"
+    );
+    assert!(!listed.contains(MP), "{listed}");
+    let path = "/cgi-bin/template/get_all_private_template";
+    shop.world()
+        .add_fault(Fault::at(path, FaultKind::Errcode { errcode: 48001 }))
+        .unwrap();
+    let refused = shop.program.run(&["templates", "sync"]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(
+        refused.err.contains("48001: The account has no permission"),
+        "{refused:?}"
+    );
+    assert!(
+        refused.out.contains(&format!("{MP}: 1 templates")),
+        "the others are listed: {refused:?}"
+    );
+    assert!(list().contains("48001"), "{}", list());
+    let unknown = shop
+        .program
+        .run(&["templates", "sync", "--account", "wx00000000000000ff"]);
+    assert!(unknown.err.contains("there is no account"), "{unknown:?}");
 }

@@ -70,50 +70,105 @@ async fn newest(shop: &Shop, serve: &Running, app_id: &str, person: u32) -> Valu
 }
 
 both_engines! {
-    async fn a_triggered_event_is_the_same_as_the_simulators(shop: Shop) {
-        let simulate = shop.program.serve(&["simulate", "--people", "50"]);
-        let serve = shop.program.serve(&["serve", "--role", "web"]);
-        for mode in [Mode::Plain, Mode::Compatible, Mode::Secure] {
-            let mut settings = Settings::new(&new_app_id(), Kind::OfficialAccount);
-            settings.mode = mode;
-            let url = format!("{}/callback/{}", serve.url, settings.app_id);
-            settings.callback_url = Some(url.parse().unwrap());
-            add_account(&shop.program, &settings);
-            tell(&shop, &simulate, reqwest::Method::POST, "/accounts", &json!(settings)).await;
-            for format in ["xml", "json"] {
-                let account = format!("/accounts/{}", settings.app_id);
-                tell(&shop, &simulate, reqwest::Method::PATCH, &account, &json!({"format": format})).await;
-                for (kind, key, action, body) in ACTIONS {
-                    let openid = population::openid(&settings.app_id, 7);
-                    let triggered = shop.program.run(&[
-                        "trigger", kind, "--url", &url, "--token", &settings.token, "--aes-key", &settings.encoding_aes_key,
-                        "--mode", mode.as_str(), "--format", format, "--openid", &openid, "--key", key,
-                        "--original-id", &settings.original_id,
-                    ]);
-                    let out = triggered.ok();
-                    assert!(out.starts_with("200 OK"), "{out}");
-                    assert_eq!(out.lines().nth(1), Some("success"), "{out}");
-                    let ours = newest(&shop, &serve, &settings.app_id, 7).await;
-                    let act = format!("{account}/people/8/{action}");
-                    let record = tell(&shop, &simulate, reqwest::Method::POST, &act, &serde_json::from_str(body).unwrap()).await;
-                    assert_eq!(record["verdict"]["kind"], "success", "{record}");
-                    assert_eq!(ours, newest(&shop, &serve, &settings.app_id, 8).await, "{mode} {format} {kind}");
-                }
+    a_triggered_event_is_the_same_as_the_simulators,
+    a_trigger_with_the_wrong_secret_fails_and_says_so,
+}
+
+async fn a_triggered_event_is_the_same_as_the_simulators(shop: Shop) {
+    let simulate = shop.program.serve(&["simulate", "--people", "50"]);
+    let serve = shop.program.serve(&["serve", "--role", "web"]);
+    for mode in [Mode::Plain, Mode::Compatible, Mode::Secure] {
+        let mut settings = Settings::new(&new_app_id(), Kind::OfficialAccount);
+        settings.mode = mode;
+        let url = format!("{}/callback/{}", serve.url, settings.app_id);
+        settings.callback_url = Some(url.parse().unwrap());
+        add_account(&shop.program, &settings);
+        tell(
+            &shop,
+            &simulate,
+            reqwest::Method::POST,
+            "/accounts",
+            &json!(settings),
+        )
+        .await;
+        for format in ["xml", "json"] {
+            let account = format!("/accounts/{}", settings.app_id);
+            tell(
+                &shop,
+                &simulate,
+                reqwest::Method::PATCH,
+                &account,
+                &json!({"format": format}),
+            )
+            .await;
+            for (kind, key, action, body) in ACTIONS {
+                let openid = population::openid(&settings.app_id, 7);
+                let triggered = shop.program.run(&[
+                    "trigger",
+                    kind,
+                    "--url",
+                    &url,
+                    "--token",
+                    &settings.token,
+                    "--aes-key",
+                    &settings.encoding_aes_key,
+                    "--mode",
+                    mode.as_str(),
+                    "--format",
+                    format,
+                    "--openid",
+                    &openid,
+                    "--key",
+                    key,
+                    "--original-id",
+                    &settings.original_id,
+                ]);
+                let out = triggered.ok();
+                assert!(out.starts_with("200 OK"), "{out}");
+                assert_eq!(out.lines().nth(1), Some("success"), "{out}");
+                let ours = newest(&shop, &serve, &settings.app_id, 7).await;
+                let act = format!("{account}/people/8/{action}");
+                let record = tell(
+                    &shop,
+                    &simulate,
+                    reqwest::Method::POST,
+                    &act,
+                    &serde_json::from_str(body).unwrap(),
+                )
+                .await;
+                assert_eq!(record["verdict"]["kind"], "success", "{record}");
+                assert_eq!(
+                    ours,
+                    newest(&shop, &serve, &settings.app_id, 8).await,
+                    "{mode} {format} {kind}"
+                );
             }
         }
-        simulate.terminate();
-        assert_eq!(simulate.ended().status.code(), Some(0));
     }
+    simulate.terminate();
+    assert_eq!(simulate.ended().status.code(), Some(0));
+}
 
-    async fn a_trigger_with_the_wrong_secret_fails_and_says_so(engine: Engine) {
-        let shop = Shop::on(engine).await;
-        let serve = shop.program.serve(&["serve", "--role", "web"]);
-        let url = format!("{}/callback/{}", serve.url, OA);
-        let key = &shop.official.encoding_aes_key;
-        let refused = shop.program.run(&["trigger", "subscribe", "--url", &url, "--token", "wrong", "--aes-key", key]);
-        assert_eq!(refused.status.code(), Some(1), "{refused:?}");
-        assert!(refused.out.starts_with("403"), "{refused:?}");
-        assert!(refused.err.contains("would send this push again"), "{refused:?}");
-        assert!(!refused.err.contains(key.as_str()), "{refused:?}");
-    }
+async fn a_trigger_with_the_wrong_secret_fails_and_says_so(engine: Engine) {
+    let shop = Shop::on(engine).await;
+    let serve = shop.program.serve(&["serve", "--role", "web"]);
+    let url = format!("{}/callback/{}", serve.url, OA);
+    let key = &shop.official.encoding_aes_key;
+    let refused = shop.program.run(&[
+        "trigger",
+        "subscribe",
+        "--url",
+        &url,
+        "--token",
+        "wrong",
+        "--aes-key",
+        key,
+    ]);
+    assert_eq!(refused.status.code(), Some(1), "{refused:?}");
+    assert!(refused.out.starts_with("403"), "{refused:?}");
+    assert!(
+        refused.err.contains("would send this push again"),
+        "{refused:?}"
+    );
+    assert!(!refused.err.contains(key.as_str()), "{refused:?}");
 }

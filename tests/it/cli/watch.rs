@@ -50,44 +50,64 @@ impl Shop {
 }
 
 both_engines! {
-    async fn deliveries_are_counted_by_how_they_end(shop: Shop) {
-        let serve = shop.program.serve(&["serve"]);
-        shop.point_to(&serve);
-        shop.prepare(&serve).await;
-        shop.notify(&serve).await;
-        let counted = |state: &str, reason: &str, count: u32| {
-            format!("queqiao_deliveries_total{{state=\"{state}\",reason=\"{reason}\"}} {count}")
-        };
-        let wait_for = async |lines: Vec<String>| {
-            eventually("the count of ends", async || {
-                shows(&shop.metrics(&serve).await, &lines).then_some(())
-            }).await;
-        };
-        wait_for(vec![counted("delivered", "none", 1)]).await;
-        shop.world().remove_template(OA, "TPL").unwrap();
-        shop.notify(&serve).await;
-        let both = vec![counted("delivered", "none", 1), counted("failed", "template_unknown", 1)];
-        wait_for(both).await;
-        let body = json!({"message_type": "ping", "staff_ids": ["s9"]});
-        shop.call(&serve, Method::POST, "/notifications", body).await;
-        wait_for(vec![counted("unreachable", "unknown_staff", 1)]).await;
-        // What an erasure ends is an end like any other.
-        let tomorrow = (chrono::Utc::now() + chrono::TimeDelta::days(1)).to_rfc3339();
-        let body = json!({"message_type": "ping", "staff_ids": ["s1"], "send_at": tomorrow});
-        shop.call(&serve, Method::POST, "/notifications", body).await;
-        let path = format!("/people?openid={}", population::openid(OA, 1));
-        let found = shop.call(&serve, Method::GET, &path, json!({})).await;
-        let path = format!("/people/{}", found["items"][0]["identity_id"]);
-        shop.call(&serve, Method::DELETE, &path, json!({})).await;
-        wait_for(vec![counted("cancelled", "erased", 1)]).await;
-        // What was not told yet is told when the process ends.
-        serve.terminate();
-        let log = serve.ended().err;
-        let lines: Vec<&str> = log.lines().filter(|line| line.contains("deliveries did not arrive")).collect();
-        let line = lines.iter().find(|line| line.contains("template_unknown")).unwrap();
-        assert!(line.contains(&format!("account.app_id=\"{OA}\"")) && line.contains("deliveries.count=1"), "{log}");
-        assert!(lines.iter().any(|line| line.contains("unknown_staff")), "{log}");
-    }
+    deliveries_are_counted_by_how_they_end,
+}
+
+async fn deliveries_are_counted_by_how_they_end(shop: Shop) {
+    let serve = shop.program.serve(&["serve"]);
+    shop.point_to(&serve);
+    shop.prepare(&serve).await;
+    shop.notify(&serve).await;
+    let counted = |state: &str, reason: &str, count: u32| {
+        format!("queqiao_deliveries_total{{state=\"{state}\",reason=\"{reason}\"}} {count}")
+    };
+    let wait_for = async |lines: Vec<String>| {
+        eventually("the count of ends", async || {
+            shows(&shop.metrics(&serve).await, &lines).then_some(())
+        })
+        .await;
+    };
+    wait_for(vec![counted("delivered", "none", 1)]).await;
+    shop.world().remove_template(OA, "TPL").unwrap();
+    shop.notify(&serve).await;
+    let both = vec![
+        counted("delivered", "none", 1),
+        counted("failed", "template_unknown", 1),
+    ];
+    wait_for(both).await;
+    let body = json!({"message_type": "ping", "staff_ids": ["s9"]});
+    shop.call(&serve, Method::POST, "/notifications", body)
+        .await;
+    wait_for(vec![counted("unreachable", "unknown_staff", 1)]).await;
+    // What an erasure ends is an end like any other.
+    let tomorrow = (chrono::Utc::now() + chrono::TimeDelta::days(1)).to_rfc3339();
+    let body = json!({"message_type": "ping", "staff_ids": ["s1"], "send_at": tomorrow});
+    shop.call(&serve, Method::POST, "/notifications", body)
+        .await;
+    let path = format!("/people?openid={}", population::openid(OA, 1));
+    let found = shop.call(&serve, Method::GET, &path, json!({})).await;
+    let path = format!("/people/{}", found["items"][0]["identity_id"]);
+    shop.call(&serve, Method::DELETE, &path, json!({})).await;
+    wait_for(vec![counted("cancelled", "erased", 1)]).await;
+    // What was not told yet is told when the process ends.
+    serve.terminate();
+    let log = serve.ended().err;
+    let lines: Vec<&str> = log
+        .lines()
+        .filter(|line| line.contains("deliveries did not arrive"))
+        .collect();
+    let line = lines
+        .iter()
+        .find(|line| line.contains("template_unknown"))
+        .unwrap();
+    assert!(
+        line.contains(&format!("account.app_id=\"{OA}\"")) && line.contains("deliveries.count=1"),
+        "{log}"
+    );
+    assert!(
+        lines.iter().any(|line| line.contains("unknown_staff")),
+        "{log}"
+    );
 }
 
 /// Whether these lines stand in Prometheus' text.
@@ -97,56 +117,76 @@ fn shows(metrics: &str, lines: &[String]) -> bool {
 }
 
 both_engines! {
-    async fn an_account_that_is_refused_is_seen_and_resumes_when_it_is_changed(shop: Shop) {
-        let mut shop = shop;
-        // No try by itself within this test.
-        shop.program.settings.push(("QUEQIAO_DELIVER__PROBE_SECONDS", "3000"));
-        let serve = shop.program.serve(&["serve"]);
-        shop.point_to(&serve);
-        shop.prepare(&serve).await;
-        let calm = [
-            "queqiao_deliveries_queued{state=\"waiting\"} 0".to_owned(),
-            "queqiao_deliveries_oldest_due_seconds{app_id=\"none\"} 0".to_owned(),
-            "queqiao_accounts_paused{kind=\"stopped\"} 0".to_owned(),
-            format!("queqiao_account_stopped{{app_id=\"{OA}\"}} 0"),
-            format!("queqiao_budget_used{{app_id=\"{OA}\",call=\"template/send\"}} 0"),
-            format!("queqiao_budget_limit{{app_id=\"{OA}\",call=\"template/send\"}} 100000"),
-            format!("queqiao_budget_limit{{app_id=\"{MP}\",call=\"subscribe/send\"}} 10000000"),
-        ];
+    an_account_that_is_refused_is_seen_and_resumes_when_it_is_changed,
+}
+
+async fn an_account_that_is_refused_is_seen_and_resumes_when_it_is_changed(shop: Shop) {
+    let mut shop = shop;
+    // No try by itself within this test.
+    shop.program
+        .settings
+        .push(("QUEQIAO_DELIVER__PROBE_SECONDS", "3000"));
+    let serve = shop.program.serve(&["serve"]);
+    shop.point_to(&serve);
+    shop.prepare(&serve).await;
+    let calm = [
+        "queqiao_deliveries_queued{state=\"waiting\"} 0".to_owned(),
+        "queqiao_deliveries_oldest_due_seconds{app_id=\"none\"} 0".to_owned(),
+        "queqiao_accounts_paused{kind=\"stopped\"} 0".to_owned(),
+        format!("queqiao_account_stopped{{app_id=\"{OA}\"}} 0"),
+        format!("queqiao_budget_used{{app_id=\"{OA}\",call=\"template/send\"}} 0"),
+        format!("queqiao_budget_limit{{app_id=\"{OA}\",call=\"template/send\"}} 100000"),
+        format!("queqiao_budget_limit{{app_id=\"{MP}\",call=\"subscribe/send\"}} 10000000"),
+    ];
+    let metrics = shop.metrics(&serve).await;
+    assert!(shows(&metrics, &calm), "{metrics}");
+    shop.world().invalidate_tokens(OA).unwrap();
+    let reset = "another-secret-of-the-account";
+    shop.world()
+        .change_account(OA, |settings| settings.secret = reset.to_owned())
+        .unwrap();
+    shop.notify(&serve).await;
+    let stopped = [
+        "queqiao_deliveries_queued{state=\"waiting\"} 1".to_owned(),
+        "queqiao_accounts_paused{kind=\"stopped\"} 1".to_owned(),
+        format!("queqiao_account_stopped{{app_id=\"{OA}\"}} 1"),
+        format!("queqiao_account_stopped{{app_id=\"{MP}\"}} 0"),
+    ];
+    eventually("the pause in the gauges", async || {
+        shows(&shop.metrics(&serve).await, &stopped).then_some(())
+    })
+    .await;
+    let waiting = shop
+        .program
+        .run(&["deliveries", "list", "--reason", "account_problem"])
+        .ok();
+    assert!(
+        waiting.contains("s1") && waiting.contains("queued"),
+        "{waiting}"
+    );
+    std::fs::write(shop.program.directory.join("secret"), reset).unwrap();
+    let set = shop
+        .program
+        .run(&["accounts", "set", OA, "--secret", "@secret"])
+        .ok();
+    assert!(set.contains("1 deliveries due at once"), "{set}");
+    eventually("the message", async || {
+        let messages = shop.world().messages_to(&population::openid(OA, 1));
+        (messages.len() == 1).then_some(())
+    })
+    .await;
+    let used = [format!(
+        "queqiao_budget_used{{app_id=\"{OA}\",call=\"template/send\"}} 1"
+    )];
+    eventually("the budget and the end of the pause", async || {
         let metrics = shop.metrics(&serve).await;
-        assert!(shows(&metrics, &calm), "{metrics}");
-        shop.world().invalidate_tokens(OA).unwrap();
-        let reset = "another-secret-of-the-account";
-        shop.world().change_account(OA, |settings| settings.secret = reset.to_owned()).unwrap();
-        shop.notify(&serve).await;
-        let stopped = [
-            "queqiao_deliveries_queued{state=\"waiting\"} 1".to_owned(),
-            "queqiao_accounts_paused{kind=\"stopped\"} 1".to_owned(),
-            format!("queqiao_account_stopped{{app_id=\"{OA}\"}} 1"),
-            format!("queqiao_account_stopped{{app_id=\"{MP}\"}} 0"),
-        ];
-        eventually("the pause in the gauges", async || {
-            shows(&shop.metrics(&serve).await, &stopped).then_some(())
-        }).await;
-        let waiting = shop.program.run(&["deliveries", "list", "--reason", "account_problem"]).ok();
-        assert!(waiting.contains("s1") && waiting.contains("queued"), "{waiting}");
-        std::fs::write(shop.program.directory.join("secret"), reset).unwrap();
-        let set = shop.program.run(&["accounts", "set", OA, "--secret", "@secret"]).ok();
-        assert!(set.contains("1 deliveries due at once"), "{set}");
-        eventually("the message", async || {
-            let messages = shop.world().messages_to(&population::openid(OA, 1));
-            (messages.len() == 1).then_some(())
-        }).await;
-        let used = [format!("queqiao_budget_used{{app_id=\"{OA}\",call=\"template/send\"}} 1")];
-        eventually("the budget and the end of the pause", async || {
-            let metrics = shop.metrics(&serve).await;
-            (shows(&metrics, &calm[..4]) && shows(&metrics, &used)).then_some(())
-        }).await;
-        serve.terminate();
-        let log = serve.ended().err;
-        let mut told = log.lines().filter(|line| line.contains("account stopped"));
-        let line = told.next().unwrap_or_default();
-        assert!(line.contains(&format!("account.app_id=\"{OA}\"")), "{log}");
-        assert!(!log.contains("account.id"), "{log}");
-    }
+        (shows(&metrics, &calm[..4]) && shows(&metrics, &used)).then_some(())
+    })
+    .await;
+    serve.terminate();
+    let log = serve.ended().err;
+    let mut told = log.lines().filter(|line| line.contains("account stopped"));
+    let line = told.next().unwrap_or_default();
+    assert!(line.contains(&format!("account.app_id=\"{OA}\"")), "{log}");
+    assert!(!log.contains("account.id"), "{log}");
 }

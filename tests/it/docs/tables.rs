@@ -361,39 +361,56 @@ fn both_languages_tell_of_the_same_fields() {
 }
 
 both_engines! {
-    async fn every_field_that_is_told_is_taken(stage: Stage) {
-        let mut stage = stage;
-        stage.settle_in().await;
-        let fields = documented_fields(API);
-        assert!(fields.len() >= 3, "{fields:?}");
-        for (method, path, fields) in fields {
-            // A table of identities is described by its rows.
-            let of_rows = path.ends_with("/identities");
-            let ask = async |field: &str| {
-                let body = json!({field: []});
-                let body = if of_rows { json!({"rows": [body]}) } else { body };
-                let answer = stage.try_out(&method, &path, &body).await;
-                let answer: Value = serde_json::from_str(&answer).unwrap_or_default();
-                if of_rows { answer["rows"][0].clone() } else { answer }
+    every_field_that_is_told_is_taken,
+}
+
+async fn every_field_that_is_told_is_taken(stage: Stage) {
+    let mut stage = stage;
+    stage.settle_in().await;
+    let fields = documented_fields(API);
+    assert!(fields.len() >= 3, "{fields:?}");
+    for (method, path, fields) in fields {
+        // A table of identities is described by its rows.
+        let of_rows = path.ends_with("/identities");
+        let ask = async |field: &str| {
+            let body = json!({field: []});
+            let body = if of_rows {
+                json!({"rows": [body]})
+            } else {
+                body
             };
-            for field in &fields {
-                let problem = ask(field).await;
-                let is_above_rows = of_rows && ["rows", "dry_run", "create_staff"].contains(&field.as_str());
-                let expected = is_above_rows == (problem["code"] == "unknown_field");
-                assert!(expected, "{method} {path} {field}: {problem}");
+            let answer = stage.try_out(&method, &path, &body).await;
+            let answer: Value = serde_json::from_str(&answer).unwrap_or_default();
+            if of_rows {
+                answer["rows"][0].clone()
+            } else {
+                answer
             }
-            let problem = ask("no_such_field").await;
-            assert_eq!(problem["code"], "unknown_field", "{method} {path}: {problem}");
-            // Its detail names all that there are.
-            let detail = problem["detail"].as_str().unwrap();
-            for field in coded(detail).filter(|field| *field != "no_such_field") {
-                assert!(fields.contains(field), "{method} {path}: nobody is told of {field}");
-            }
-            for field in fields.iter().filter(|_| of_rows) {
-                let is_above_rows = ["rows", "dry_run", "create_staff"].contains(&field.as_str());
-                let is_named = detail.contains(field);
-                assert_ne!(is_named, is_above_rows, "{method} {path} {field}: {detail}");
-            }
+        };
+        for field in &fields {
+            let problem = ask(field).await;
+            let is_above_rows =
+                of_rows && ["rows", "dry_run", "create_staff"].contains(&field.as_str());
+            let expected = is_above_rows == (problem["code"] == "unknown_field");
+            assert!(expected, "{method} {path} {field}: {problem}");
+        }
+        let problem = ask("no_such_field").await;
+        assert_eq!(
+            problem["code"], "unknown_field",
+            "{method} {path}: {problem}"
+        );
+        // Its detail names all that there are.
+        let detail = problem["detail"].as_str().unwrap();
+        for field in coded(detail).filter(|field| *field != "no_such_field") {
+            assert!(
+                fields.contains(field),
+                "{method} {path}: nobody is told of {field}"
+            );
+        }
+        for field in fields.iter().filter(|_| of_rows) {
+            let is_above_rows = ["rows", "dry_run", "create_staff"].contains(&field.as_str());
+            let is_named = detail.contains(field);
+            assert_ne!(is_named, is_above_rows, "{method} {path} {field}: {detail}");
         }
     }
 }

@@ -14,113 +14,166 @@ use crate::callback::{Door, USER, assert_success, event, signed};
 use crate::support::{Fixture, postgres};
 
 both_engines! {
-    async fn a_push_that_comes_three_times_has_its_effect_once(stage: Stage) {
-        let world = stage.world();
-        world.set_push_copies(OA, 3).unwrap();
-        for person in [1, 2] {
-            stage.follows(person).await;
-        }
-        assert_eq!(world.stats().pushes, 6);
-        assert_eq!(world.stats().failed_pushes, 0);
-        assert_eq!(stage.events().await.len(), 2);
-        stage.app.drain().await;
-        // And once more, after its effect.
-        let page = stage.events().await;
-        world.set_push_copies(OA, 1).unwrap();
+    a_push_that_comes_three_times_has_its_effect_once,
+    different_events_of_one_second_are_all_kept,
+    the_order_of_arrival_does_not_matter,
+    of_two_follows_in_one_batch_the_newer_one_counts,
+    an_old_event_in_a_later_batch_changes_nothing,
+}
+
+async fn a_push_that_comes_three_times_has_its_effect_once(stage: Stage) {
+    let world = stage.world();
+    world.set_push_copies(OA, 3).unwrap();
+    for person in [1, 2] {
+        stage.follows(person).await;
+    }
+    assert_eq!(world.stats().pushes, 6);
+    assert_eq!(world.stats().failed_pushes, 0);
+    assert_eq!(stage.events().await.len(), 2);
+    stage.app.drain().await;
+    // And once more, after its effect.
+    let page = stage.events().await;
+    world.set_push_copies(OA, 1).unwrap();
+    world.hold_pushes(OA).unwrap();
+    // Not in the second of the follow, where only WeChat can say which came last.
+    stage.app.advance(Duration::from_secs(5));
+    world.unfollow(OA, 1).await.unwrap();
+    let records = world
+        .release_pushes(OA, PushOrder::Indices(vec![0, 0, 0]))
+        .await
+        .unwrap();
+    assert!(
+        records
+            .iter()
+            .all(|record| record.verdict == Verdict::Success)
+    );
+    stage.app.drain().await;
+    assert_eq!(stage.events().await.len(), page.len() + 1);
+    assert_eq!(
+        stage.calls(BATCH) + stage.calls(INFO),
+        1,
+        "both were fetched together, once"
+    );
+    assert_eq!(stage.people("").await.len(), 2);
+    assert_eq!(stage.identity(2).await["profile_state"], "complete");
+}
+
+async fn different_events_of_one_second_are_all_kept(door: Door) {
+    let settings = door
+        .account(Kind::OfficialAccount, Mode::Secure, Format::Xml)
+        .await;
+    for key in ["menu_1", "menu_2", "menu_3"] {
+        let click = event(&settings, "CLICK").with("EventKey", key);
+        assert_success(
+            &door
+                .knock(&settings.app_id, signed(&settings, &click))
+                .await,
+        );
+    }
+    assert_eq!(door.events(&settings.app_id).await.len(), 3);
+}
+
+async fn the_order_of_arrival_does_not_matter(stage: Stage) {
+    let world = stage.world();
+    for (person, follows_last) in [(1, false), (2, true)] {
         world.hold_pushes(OA).unwrap();
-        // Not in the second of the follow, where only WeChat can say which came last.
-        stage.app.advance(Duration::from_secs(5));
-        world.unfollow(OA, 1).await.unwrap();
-        let records = world.release_pushes(OA, PushOrder::Indices(vec![0, 0, 0])).await.unwrap();
-        assert!(records.iter().all(|record| record.verdict == Verdict::Success));
-        stage.app.drain().await;
-        assert_eq!(stage.events().await.len(), page.len() + 1);
-        assert_eq!(stage.calls(BATCH) + stage.calls(INFO), 1, "both were fetched together, once");
-        assert_eq!(stage.people("").await.len(), 2);
-        assert_eq!(stage.identity(2).await["profile_state"], "complete");
-    }
-
-    async fn different_events_of_one_second_are_all_kept(door: Door) {
-        let settings = door.account(Kind::OfficialAccount, Mode::Secure, Format::Xml).await;
-        for key in ["menu_1", "menu_2", "menu_3"] {
-            let click = event(&settings, "CLICK").with("EventKey", key);
-            assert_success(&door.knock(&settings.app_id, signed(&settings, &click)).await);
-        }
-        assert_eq!(door.events(&settings.app_id).await.len(), 3);
-    }
-
-    async fn the_order_of_arrival_does_not_matter(stage: Stage) {
-        let world = stage.world();
-        for (person, follows_last) in [(1, false), (2, true)] {
-            world.hold_pushes(OA).unwrap();
-            for follows in [!follows_last, follows_last] {
-                if follows {
-                    world.follow(OA, person, Origin::qr("shop_12")).await.unwrap();
-                } else {
-                    world.unfollow(OA, person).await.unwrap();
-                }
-                stage.app.advance(Duration::from_secs(5));
+        for follows in [!follows_last, follows_last] {
+            if follows {
+                world
+                    .follow(OA, person, Origin::qr("shop_12"))
+                    .await
+                    .unwrap();
+            } else {
+                world.unfollow(OA, person).await.unwrap();
             }
-            let records = world.release_pushes(OA, PushOrder::Reverse).await.unwrap();
-            assert!(records.iter().all(|record| record.verdict == Verdict::Success));
-            // In one batch, and once more in one batch each.
-            stage.app.drain().await;
-            let first = stage.identity(person).await;
-            let expected = if follows_last { "following" } else { "not_following" };
-            assert_eq!(first["follow_state"], expected, "{first}");
-            for event in stage.events().await {
-                let path = format!("/events/{}/replay", event["id"]);
-                stage.app.post(&stage.key, &path, serde_json::json!({})).await.ok(202);
-                stage.app.drain().await;
-                assert_eq!(stage.identity(person).await["follow_state"], expected);
-            }
-            let last = stage.identity(person).await;
-            assert_eq!((&last["followed_at"], &last["unfollowed_at"]), (&first["followed_at"], &first["unfollowed_at"]));
-        }
-    }
-
-    async fn of_two_follows_in_one_batch_the_newer_one_counts(stage: Stage) {
-        let world = stage.world();
-        world.hold_pushes(OA).unwrap();
-        for scene in ["shop_1", "shop_2"] {
             stage.app.advance(Duration::from_secs(5));
-            world.follow(OA, 1, Origin::qr(scene)).await.unwrap();
         }
-        world.release_pushes(OA, PushOrder::Reverse).await.unwrap();
-        let newest = world.now() / 1000;
-        // Before WeChat is asked, so that nothing but the events can say so.
-        assert_eq!(stage.app.bridge.process_step().await.unwrap(), Step::Worked);
-        let identity = stage.identity(1).await;
-        assert_eq!(identity["qr_scene"], "shop_2", "{identity}");
-        let followed = identity["followed_at"].as_str().unwrap();
-        let followed = chrono::DateTime::parse_from_rfc3339(followed).unwrap().timestamp();
-        assert!((newest - followed).abs() <= 2, "{newest} {followed}");
+        let records = world.release_pushes(OA, PushOrder::Reverse).await.unwrap();
+        assert!(
+            records
+                .iter()
+                .all(|record| record.verdict == Verdict::Success)
+        );
+        // In one batch, and once more in one batch each.
+        stage.app.drain().await;
+        let first = stage.identity(person).await;
+        let expected = if follows_last {
+            "following"
+        } else {
+            "not_following"
+        };
+        assert_eq!(first["follow_state"], expected, "{first}");
+        for event in stage.events().await {
+            let path = format!("/events/{}/replay", event["id"]);
+            stage
+                .app
+                .post(&stage.key, &path, serde_json::json!({}))
+                .await
+                .ok(202);
+            stage.app.drain().await;
+            assert_eq!(stage.identity(person).await["follow_state"], expected);
+        }
+        let last = stage.identity(person).await;
+        assert_eq!(
+            (&last["followed_at"], &last["unfollowed_at"]),
+            (&first["followed_at"], &first["unfollowed_at"])
+        );
     }
+}
 
-    async fn an_old_event_in_a_later_batch_changes_nothing(stage: Stage) {
-        let world = stage.world();
-        world.hold_pushes(OA).unwrap();
-        world.follow(OA, 1, Origin::search()).await.unwrap();
+async fn of_two_follows_in_one_batch_the_newer_one_counts(stage: Stage) {
+    let world = stage.world();
+    world.hold_pushes(OA).unwrap();
+    for scene in ["shop_1", "shop_2"] {
         stage.app.advance(Duration::from_secs(5));
-        world.unfollow(OA, 1).await.unwrap();
-        world.release_pushes(OA, PushOrder::Indices(vec![1])).await.unwrap();
-        stage.app.drain().await;
-        assert_eq!(stage.identity(1).await["follow_state"], "not_following");
-        let event = stage.events().await.remove(0);
-        let unfollowed = event["create_time"].clone();
-        // The follow of five seconds before comes only now.
-        let raw = world.pushes().remove(0).plaintext;
-        let seconds = chrono::DateTime::parse_from_rfc3339(unfollowed.as_str().unwrap()).unwrap().timestamp();
-        let late = raw.replace("unsubscribe", "subscribe").replace(&seconds.to_string(), &(seconds - 5).to_string());
-        assert_ne!(late, raw);
-        let push = world.push_raw(OA, &population::openid(OA, 1), &late).await.unwrap();
-        assert_eq!(push.verdict, Verdict::Success);
-        stage.app.drain().await;
-        let identity = stage.identity(1).await;
-        assert_eq!(identity["follow_state"], "not_following", "{identity}");
-        assert!(identity["followed_at"].is_string(), "{identity}");
-        assert_eq!(stage.events().await.len(), 2);
+        world.follow(OA, 1, Origin::qr(scene)).await.unwrap();
     }
+    world.release_pushes(OA, PushOrder::Reverse).await.unwrap();
+    let newest = world.now() / 1000;
+    // Before WeChat is asked, so that nothing but the events can say so.
+    assert_eq!(stage.app.bridge.process_step().await.unwrap(), Step::Worked);
+    let identity = stage.identity(1).await;
+    assert_eq!(identity["qr_scene"], "shop_2", "{identity}");
+    let followed = identity["followed_at"].as_str().unwrap();
+    let followed = chrono::DateTime::parse_from_rfc3339(followed)
+        .unwrap()
+        .timestamp();
+    assert!((newest - followed).abs() <= 2, "{newest} {followed}");
+}
+
+async fn an_old_event_in_a_later_batch_changes_nothing(stage: Stage) {
+    let world = stage.world();
+    world.hold_pushes(OA).unwrap();
+    world.follow(OA, 1, Origin::search()).await.unwrap();
+    stage.app.advance(Duration::from_secs(5));
+    world.unfollow(OA, 1).await.unwrap();
+    world
+        .release_pushes(OA, PushOrder::Indices(vec![1]))
+        .await
+        .unwrap();
+    stage.app.drain().await;
+    assert_eq!(stage.identity(1).await["follow_state"], "not_following");
+    let event = stage.events().await.remove(0);
+    let unfollowed = event["create_time"].clone();
+    // The follow of five seconds before comes only now.
+    let raw = world.pushes().remove(0).plaintext;
+    let seconds = chrono::DateTime::parse_from_rfc3339(unfollowed.as_str().unwrap())
+        .unwrap()
+        .timestamp();
+    let late = raw
+        .replace("unsubscribe", "subscribe")
+        .replace(&seconds.to_string(), &(seconds - 5).to_string());
+    assert_ne!(late, raw);
+    let push = world
+        .push_raw(OA, &population::openid(OA, 1), &late)
+        .await
+        .unwrap();
+    assert_eq!(push.verdict, Verdict::Success);
+    stage.app.drain().await;
+    let identity = stage.identity(1).await;
+    assert_eq!(identity["follow_state"], "not_following", "{identity}");
+    assert!(identity["followed_at"].is_string(), "{identity}");
+    assert_eq!(stage.events().await.len(), 2);
 }
 
 /// Replicas share a PostgreSQL; SQLite has one process.

@@ -59,95 +59,163 @@ async fn states(stage: &Stage) -> Vec<Value> {
 }
 
 both_engines! {
-    async fn a_full_disk_puts_no_event_aside(stage: Stage) {
-        for text in [FULL, UNKNOWN] {
-            stage.follows(1).await;
-            stage.follows(2).await;
-            refuse(&stage, "identities", text, "TRUE").await;
-            for _ in 0..4 {
-                stage.app.bridge.process_step().await.unwrap_err();
-            }
-            assert!(states(&stage).await.contains(&json!("waiting")));
-            assert!(!states(&stage).await.contains(&json!("failed")), "{text}");
-            take_again(&stage, "identities").await;
-            stage.app.drain().await;
-            assert!(states(&stage).await.iter().all(|state| state == "processed"));
-            let gone = "DELETE FROM events; DELETE FROM identities";
-            execute(&stage, gone.to_owned()).await;
-        }
-    }
+    a_full_disk_puts_no_event_aside,
+    a_batch_ends_by_bytes_too,
+    an_event_at_fault_is_put_aside_and_replayed_with_others_of_its_filter,
+    a_full_disk_is_told_by_its_own_code_and_by_readyz,
+}
 
-    async fn a_batch_ends_by_bytes_too(stage: Stage) {
-        stage.follows(1).await;
-        for number in 0..7 {
-            let text = format!("{number}{}", "x".repeat(900_000));
-            stage.world().send_text(OA, 1, &text).await.unwrap();
-        }
-        stage.follows(2).await;
-        let waiting = async || states(&stage).await.iter().filter(|state| **state == "waiting").count();
-        assert_eq!(waiting().await, 9);
-        stage.app.bridge.process_step().await.unwrap();
-        assert_eq!(waiting().await, 4, "the follow and four of these in one transaction");
-        stage.app.bridge.process_step().await.unwrap();
-        assert_eq!(waiting().await, 0);
-        let last = stage.app.all_pages(&stage.key, "/events", 50).await.remove(1);
-        let whole = stage.app.get(&stage.key, &format!("/events/{}", last["id"])).await.ok(200);
-        assert!(whole["raw"].as_str().unwrap().len() > 900_000);
-        assert_eq!(whole["openid"], json!(population::openid(OA, 1)));
-    }
-
-    async fn an_event_at_fault_is_put_aside_and_replayed_with_others_of_its_filter(stage: Stage) {
-        let bad = population::openid(OA, 1);
-        refuse(&stage, "identities", UNKNOWN, &format!("NEW.openid = '{bad}'")).await;
+async fn a_full_disk_puts_no_event_aside(stage: Stage) {
+    for text in [FULL, UNKNOWN] {
         stage.follows(1).await;
         stage.follows(2).await;
-        stage.app.bridge.process_step().await.unwrap();
-        let failed = stage.app.get(&stage.key, "/events?state=failed").await.ok(200);
-        assert_eq!(failed["items"].as_array().unwrap().len(), 1);
-        assert_eq!(failed["items"][0]["openid"], json!(bad));
-        // The made-up followers have left nothing.
-        let people = stage.app.all_pages(&stage.key, "/people", 50).await;
-        assert_eq!(people.len(), 1, "{people:?}");
+        refuse(&stage, "identities", text, "TRUE").await;
+        for _ in 0..4 {
+            stage.app.bridge.process_step().await.unwrap_err();
+        }
+        assert!(states(&stage).await.contains(&json!("waiting")));
+        assert!(!states(&stage).await.contains(&json!("failed")), "{text}");
         take_again(&stage, "identities").await;
-        let replay = async |body: Value| stage.app.post(&stage.key, "/events/replay", body).await;
-        for other in [json!({"app_id": MP}), json!({"kind": "text"}), json!({"until": "2020-01-01T00:00:00Z"})] {
-            assert_eq!(replay(other).await.ok(202)["taken"], 0);
-        }
-        replay(json!({"state": "processed"})).await.refused(422, "invalid_field", "state");
-        replay(json!({"limit": 501})).await.refused(422, "invalid_field", "limit");
-        replay(json!({"app_id": "wx00000000000000ff"})).await.refused(422, "unknown_app_id", "app_id");
-        let answer = replay(json!({"app_id": OA, "kind": "event.subscribe", "state": "failed"})).await.ok(202);
-        assert_eq!((&answer["taken"], &answer["next_cursor"]), (&json!(1), &json!(null)));
         stage.app.drain().await;
-        assert!(states(&stage).await.iter().all(|state| state == "processed"));
-        assert_eq!(stage.app.all_pages(&stage.key, "/people", 50).await.len(), 2);
+        assert!(
+            states(&stage)
+                .await
+                .iter()
+                .all(|state| state == "processed")
+        );
+        let gone = "DELETE FROM events; DELETE FROM identities";
+        execute(&stage, gone.to_owned()).await;
     }
+}
 
-    async fn a_full_disk_is_told_by_its_own_code_and_by_readyz(stage: Stage) {
-        let ready = async || {
-            let request = stage.app.request(reqwest::Method::GET, "/readyz");
-            stage.app.send(request).await
-        };
-        assert_eq!(ready().await.status, 200);
-        refuse(&stage, "staff", FULL, "TRUE").await;
-        let put = stage.app.put(&stage.key, "/staff/full1", json!({"name": "x"})).await;
-        put.refused(503, "not_writable", "");
-        assert!(put.headers.contains_key("retry-after"));
-        // A full SQLite file refuses the row of readyz itself; a trigger does not.
-        if stage.app.bridge.db.engine() == Engine::Postgres {
-            let answer = ready().await;
-            assert_eq!(answer.status, 503, "{answer:?}");
-            assert!(answer.text.contains("store"), "{answer:?}");
-        }
-        // Other rows still find room: that says nothing of this kind.
-        stage.follows(1).await;
-        take_again(&stage, "staff").await;
-        if stage.app.bridge.db.engine() == Engine::Postgres {
-            assert_eq!(ready().await.status, 503);
-        }
-        stage.app.put(&stage.key, "/staff/full1", json!({"name": "x"})).await.ok(201);
-        assert_eq!(ready().await.status, 200, "there is room again");
+async fn a_batch_ends_by_bytes_too(stage: Stage) {
+    stage.follows(1).await;
+    for number in 0..7 {
+        let text = format!("{number}{}", "x".repeat(900_000));
+        stage.world().send_text(OA, 1, &text).await.unwrap();
     }
+    stage.follows(2).await;
+    let waiting = async || {
+        states(&stage)
+            .await
+            .iter()
+            .filter(|state| **state == "waiting")
+            .count()
+    };
+    assert_eq!(waiting().await, 9);
+    stage.app.bridge.process_step().await.unwrap();
+    assert_eq!(
+        waiting().await,
+        4,
+        "the follow and four of these in one transaction"
+    );
+    stage.app.bridge.process_step().await.unwrap();
+    assert_eq!(waiting().await, 0);
+    let last = stage
+        .app
+        .all_pages(&stage.key, "/events", 50)
+        .await
+        .remove(1);
+    let whole = stage
+        .app
+        .get(&stage.key, &format!("/events/{}", last["id"]))
+        .await
+        .ok(200);
+    assert!(whole["raw"].as_str().unwrap().len() > 900_000);
+    assert_eq!(whole["openid"], json!(population::openid(OA, 1)));
+}
+
+async fn an_event_at_fault_is_put_aside_and_replayed_with_others_of_its_filter(stage: Stage) {
+    let bad = population::openid(OA, 1);
+    refuse(
+        &stage,
+        "identities",
+        UNKNOWN,
+        &format!("NEW.openid = '{bad}'"),
+    )
+    .await;
+    stage.follows(1).await;
+    stage.follows(2).await;
+    stage.app.bridge.process_step().await.unwrap();
+    let failed = stage
+        .app
+        .get(&stage.key, "/events?state=failed")
+        .await
+        .ok(200);
+    assert_eq!(failed["items"].as_array().unwrap().len(), 1);
+    assert_eq!(failed["items"][0]["openid"], json!(bad));
+    // The made-up followers have left nothing.
+    let people = stage.app.all_pages(&stage.key, "/people", 50).await;
+    assert_eq!(people.len(), 1, "{people:?}");
+    take_again(&stage, "identities").await;
+    let replay = async |body: Value| stage.app.post(&stage.key, "/events/replay", body).await;
+    for other in [
+        json!({"app_id": MP}),
+        json!({"kind": "text"}),
+        json!({"until": "2020-01-01T00:00:00Z"}),
+    ] {
+        assert_eq!(replay(other).await.ok(202)["taken"], 0);
+    }
+    replay(json!({"state": "processed"}))
+        .await
+        .refused(422, "invalid_field", "state");
+    replay(json!({"limit": 501}))
+        .await
+        .refused(422, "invalid_field", "limit");
+    replay(json!({"app_id": "wx00000000000000ff"}))
+        .await
+        .refused(422, "unknown_app_id", "app_id");
+    let answer = replay(json!({"app_id": OA, "kind": "event.subscribe", "state": "failed"}))
+        .await
+        .ok(202);
+    assert_eq!(
+        (&answer["taken"], &answer["next_cursor"]),
+        (&json!(1), &json!(null))
+    );
+    stage.app.drain().await;
+    assert!(
+        states(&stage)
+            .await
+            .iter()
+            .all(|state| state == "processed")
+    );
+    assert_eq!(
+        stage.app.all_pages(&stage.key, "/people", 50).await.len(),
+        2
+    );
+}
+
+async fn a_full_disk_is_told_by_its_own_code_and_by_readyz(stage: Stage) {
+    let ready = async || {
+        let request = stage.app.request(reqwest::Method::GET, "/readyz");
+        stage.app.send(request).await
+    };
+    assert_eq!(ready().await.status, 200);
+    refuse(&stage, "staff", FULL, "TRUE").await;
+    let put = stage
+        .app
+        .put(&stage.key, "/staff/full1", json!({"name": "x"}))
+        .await;
+    put.refused(503, "not_writable", "");
+    assert!(put.headers.contains_key("retry-after"));
+    // A full SQLite file refuses the row of readyz itself; a trigger does not.
+    if stage.app.bridge.db.engine() == Engine::Postgres {
+        let answer = ready().await;
+        assert_eq!(answer.status, 503, "{answer:?}");
+        assert!(answer.text.contains("store"), "{answer:?}");
+    }
+    // Other rows still find room: that says nothing of this kind.
+    stage.follows(1).await;
+    take_again(&stage, "staff").await;
+    if stage.app.bridge.db.engine() == Engine::Postgres {
+        assert_eq!(ready().await.status, 503);
+    }
+    stage
+        .app
+        .put(&stage.key, "/staff/full1", json!({"name": "x"}))
+        .await
+        .ok(201);
+    assert_eq!(ready().await.status, 200, "there is room again");
 }
 
 /// Another process, whose connections wait no longer than this.

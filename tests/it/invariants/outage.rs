@@ -73,33 +73,46 @@ async fn an_outage_is_told_soon_and_with_one_line_a_second() {
 }
 
 both_engines! {
-    async fn a_step_that_panics_stops_no_other_and_readyz_names_it(engine: Engine) {
-        // No date is so far away.
-        let stage = Stage::with_settings(engine, Default::default(), |config| {
-            config.profile.lease_seconds = i64::MAX.cast_unsigned();
-        })
-        .await;
-        let (shutdown, stopping) = tokio::sync::watch::channel(false);
-        let mut workers = queqiao::worker::start(&stage.app.bridge, &stopping);
-        let ready = async || stage.app.send(stage.app.request(Method::GET, "/readyz")).await;
-        assert_eq!(ready().await.status, 200);
-        stage.follows(1).await;
-        let answer = eventually("a step that does not go on", async || {
-            stage.app.advance(Duration::from_secs(1));
-            let answer = ready().await;
-            (answer.status == 503).then_some(answer)
-        })
-        .await;
-        assert!(answer.text.contains("the step profile does not go on"), "{answer:?}");
-        stage.follows(2).await;
-        eventually("the events", async || {
-            let events = stage.events().await;
-            events.iter().all(|event| event["state"] == "processed").then_some(())
-        })
-        .await;
-        shutdown.send_replace(true);
-        while let Some(ended) = workers.join_next().await {
-            ended.unwrap();
-        }
+    a_step_that_panics_stops_no_other_and_readyz_names_it,
+}
+
+async fn a_step_that_panics_stops_no_other_and_readyz_names_it(engine: Engine) {
+    // No date is so far away.
+    let stage = Stage::with_settings(engine, Default::default(), |config| {
+        config.profile.lease_seconds = i64::MAX.cast_unsigned();
+    })
+    .await;
+    let (shutdown, stopping) = tokio::sync::watch::channel(false);
+    let mut workers = queqiao::worker::start(&stage.app.bridge, &stopping);
+    let ready = async || {
+        stage
+            .app
+            .send(stage.app.request(Method::GET, "/readyz"))
+            .await
+    };
+    assert_eq!(ready().await.status, 200);
+    stage.follows(1).await;
+    let answer = eventually("a step that does not go on", async || {
+        stage.app.advance(Duration::from_secs(1));
+        let answer = ready().await;
+        (answer.status == 503).then_some(answer)
+    })
+    .await;
+    assert!(
+        answer.text.contains("the step profile does not go on"),
+        "{answer:?}"
+    );
+    stage.follows(2).await;
+    eventually("the events", async || {
+        let events = stage.events().await;
+        events
+            .iter()
+            .all(|event| event["state"] == "processed")
+            .then_some(())
+    })
+    .await;
+    shutdown.send_replace(true);
+    while let Some(ended) = workers.join_next().await {
+        ended.unwrap();
     }
 }

@@ -15,28 +15,58 @@ async fn counts(stage: &Stage, id: &Value) -> Value {
 }
 
 both_engines! {
-    async fn a_large_notification_is_followed_from_the_request_to_its_end(stage: Stage) {
-        for (staff_id, person) in [("s1", 1), ("s2", 2), ("s3", 3)] {
-            stage.staff(staff_id, person).await;
-        }
-        let nobody = (0..500).map(|number| format!("nobody-{number}"));
-        let staff_ids: Vec<String> = ["s1", "s2", "s3"].map(str::to_owned).into_iter().chain(nobody).collect();
-        let body = json!({"message_type": "ping", "staff_ids": staff_ids, "params": {"title": "hi"}});
-        let accepted = stage.app.post(&stage.key, "/notifications", body.clone()).await.ok(202);
-        let id = &accepted["id"];
-        assert_eq!(counts(&stage, id).await, json!({"queued": 3, "unreachable": 500}));
-        stage.app.drain().await;
-        assert_eq!(counts(&stage, id).await, json!({"delivered": 3, "unreachable": 500}));
-        // One of those who could not be reached can be by now.
-        stage.staff("nobody-7", 7).await;
-        let retry = json!({"notification_id": id, "state": "unreachable", "limit": 1000});
-        stage.app.post(&stage.key, "/deliveries/retry", retry).await.ok(202);
-        stage.app.drain().await;
-        assert_eq!(counts(&stage, id).await, json!({"delivered": 4, "unreachable": 499}));
-        let second = stage.app.post(&stage.key, "/notifications", body).await.ok(202);
-        let cancel = format!("/notifications/{}/cancel", second["id"]);
-        let cancelled = stage.app.post(&stage.key, &cancel, json!({})).await.ok(200);
-        assert_eq!(cancelled["counts"]["cancelled"], 4, "{cancelled}");
-        assert_eq!(counts(&stage, &second["id"]).await, json!({"cancelled": 4, "unreachable": 499}));
+    a_large_notification_is_followed_from_the_request_to_its_end,
+}
+
+async fn a_large_notification_is_followed_from_the_request_to_its_end(stage: Stage) {
+    for (staff_id, person) in [("s1", 1), ("s2", 2), ("s3", 3)] {
+        stage.staff(staff_id, person).await;
     }
+    let nobody = (0..500).map(|number| format!("nobody-{number}"));
+    let staff_ids: Vec<String> = ["s1", "s2", "s3"]
+        .map(str::to_owned)
+        .into_iter()
+        .chain(nobody)
+        .collect();
+    let body = json!({"message_type": "ping", "staff_ids": staff_ids, "params": {"title": "hi"}});
+    let accepted = stage
+        .app
+        .post(&stage.key, "/notifications", body.clone())
+        .await
+        .ok(202);
+    let id = &accepted["id"];
+    assert_eq!(
+        counts(&stage, id).await,
+        json!({"queued": 3, "unreachable": 500})
+    );
+    stage.app.drain().await;
+    assert_eq!(
+        counts(&stage, id).await,
+        json!({"delivered": 3, "unreachable": 500})
+    );
+    // One of those who could not be reached can be by now.
+    stage.staff("nobody-7", 7).await;
+    let retry = json!({"notification_id": id, "state": "unreachable", "limit": 1000});
+    stage
+        .app
+        .post(&stage.key, "/deliveries/retry", retry)
+        .await
+        .ok(202);
+    stage.app.drain().await;
+    assert_eq!(
+        counts(&stage, id).await,
+        json!({"delivered": 4, "unreachable": 499})
+    );
+    let second = stage
+        .app
+        .post(&stage.key, "/notifications", body)
+        .await
+        .ok(202);
+    let cancel = format!("/notifications/{}/cancel", second["id"]);
+    let cancelled = stage.app.post(&stage.key, &cancel, json!({})).await.ok(200);
+    assert_eq!(cancelled["counts"]["cancelled"], 4, "{cancelled}");
+    assert_eq!(
+        counts(&stage, &second["id"]).await,
+        json!({"cancelled": 4, "unreachable": 499})
+    );
 }

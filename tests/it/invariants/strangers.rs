@@ -21,77 +21,134 @@ fn refuse(stage: &Stage, errcode: i64, openid: Option<&str>) {
 }
 
 both_engines! {
-    async fn who_cannot_be_served_now_is_asked_for_again(stage: Stage) {
-        let codes = [50002, 43019, 70000, 42007, 48002];
-        for (person, errcode) in (0..).step_by(10).zip(codes) {
-            let refused = population::openid(OA, person + 3);
-            refuse(&stage, errcode, Some(&refused));
-            for other in person..person + 10 {
-                stage.follows(other).await;
-            }
-            stage.app.drain().await;
-            for other in person..person + 10 {
-                let expected = if other == person + 3 { "pending" } else { "complete" };
-                let identity = stage.identity(other).await;
-                assert_eq!(identity["profile_state"], expected, "{errcode}: {identity}");
-            }
-            let identity = stage.identity(person + 3).await;
-            assert!(identity["profile_error"].as_str().unwrap().contains(&errcode.to_string()), "{identity}");
-            assert!(identity["profile_due_at"].is_string(), "{errcode}: {identity}");
-            stage.world().clear_faults();
-            stage.pass(10, 5).await;
-            let identity = stage.identity(person + 3).await;
-            assert_eq!(identity["profile_state"], "complete", "{errcode}: {identity}");
+    who_cannot_be_served_now_is_asked_for_again,
+    what_is_said_of_everybody_writes_nobody_off,
+    that_wechat_does_not_know_a_new_follower_is_doubted,
+}
+
+async fn who_cannot_be_served_now_is_asked_for_again(stage: Stage) {
+    let codes = [50002, 43019, 70000, 42007, 48002];
+    for (person, errcode) in (0..).step_by(10).zip(codes) {
+        let refused = population::openid(OA, person + 3);
+        refuse(&stage, errcode, Some(&refused));
+        for other in person..person + 10 {
+            stage.follows(other).await;
+        }
+        stage.app.drain().await;
+        for other in person..person + 10 {
+            let expected = if other == person + 3 {
+                "pending"
+            } else {
+                "complete"
+            };
+            let identity = stage.identity(other).await;
+            assert_eq!(identity["profile_state"], expected, "{errcode}: {identity}");
+        }
+        let identity = stage.identity(person + 3).await;
+        assert!(
+            identity["profile_error"]
+                .as_str()
+                .unwrap()
+                .contains(&errcode.to_string()),
+            "{identity}"
+        );
+        assert!(
+            identity["profile_due_at"].is_string(),
+            "{errcode}: {identity}"
+        );
+        stage.world().clear_faults();
+        stage.pass(10, 5).await;
+        let identity = stage.identity(person + 3).await;
+        assert_eq!(
+            identity["profile_state"], "complete",
+            "{errcode}: {identity}"
+        );
+    }
+}
+
+async fn what_is_said_of_everybody_writes_nobody_off(stage: Stage) {
+    for (errcode, hours) in [(50002, 24), (40003, 1)] {
+        stage
+            .world()
+            .add_followers(OA, 0..FOLLOWERS, &Origin::search())
+            .unwrap();
+        let path = format!("/accounts/{OA}/imports");
+        let walk = json!({"reconcile": true, "refresh": true});
+        stage.app.post(&stage.key, &path, walk).await.ok(202);
+        stage.app.drain().await;
+        stage.pass(3_600, 600).await;
+        // The list is empty for a moment, and then everybody is refused.
+        stage.world().remove_followers(OA, 0..FOLLOWERS).unwrap();
+        let started = stage
+            .app
+            .post(&stage.key, &path, json!({"reconcile": true}))
+            .await
+            .ok(202);
+        stage.app.bridge.import_step(None).await.unwrap();
+        stage
+            .world()
+            .add_followers(OA, 0..FOLLOWERS, &Origin::search())
+            .unwrap();
+        refuse(&stage, errcode, None);
+        stage.app.drain().await;
+        stage.pass(hours * 3_600, 1_800).await;
+        let import = stage
+            .app
+            .get(&stage.key, &format!("/imports/{}", started["id"]))
+            .await
+            .ok(200);
+        assert_eq!(
+            (&import["state"], &import["gone"]),
+            (&json!("done"), &json!(0)),
+            "{errcode}: {import}"
+        );
+        stage.world().clear_faults();
+        stage.pass(10_000, 2_000).await;
+        let following = stage.people("follow_state=following&limit=200").await;
+        assert_eq!(following.len(), FOLLOWERS as usize, "{errcode}");
+        for person in &following {
+            let identity = &person["identities"][0];
+            assert_eq!(
+                identity["profile_state"], "complete",
+                "{errcode}: {identity}"
+            );
+            assert_eq!(
+                identity["profile_error"],
+                json!(null),
+                "{errcode}: {identity}"
+            );
         }
     }
+}
 
-    async fn what_is_said_of_everybody_writes_nobody_off(stage: Stage) {
-        for (errcode, hours) in [(50002, 24), (40003, 1)] {
-            stage.world().add_followers(OA, 0..FOLLOWERS, &Origin::search()).unwrap();
-            let path = format!("/accounts/{OA}/imports");
-            let walk = json!({"reconcile": true, "refresh": true});
-            stage.app.post(&stage.key, &path, walk).await.ok(202);
-            stage.app.drain().await;
-            stage.pass(3_600, 600).await;
-            // The list is empty for a moment, and then everybody is refused.
-            stage.world().remove_followers(OA, 0..FOLLOWERS).unwrap();
-            let started = stage.app.post(&stage.key, &path, json!({"reconcile": true})).await.ok(202);
-            stage.app.bridge.import_step(None).await.unwrap();
-            stage.world().add_followers(OA, 0..FOLLOWERS, &Origin::search()).unwrap();
-            refuse(&stage, errcode, None);
-            stage.app.drain().await;
-            stage.pass(hours * 3_600, 1_800).await;
-            let import = stage.app.get(&stage.key, &format!("/imports/{}", started["id"])).await.ok(200);
-            assert_eq!((&import["state"], &import["gone"]), (&json!("done"), &json!(0)), "{errcode}: {import}");
-            stage.world().clear_faults();
-            stage.pass(10_000, 2_000).await;
-            let following = stage.people("follow_state=following&limit=200").await;
-            assert_eq!(following.len(), FOLLOWERS as usize, "{errcode}");
-            for person in &following {
-                let identity = &person["identities"][0];
-                assert_eq!(identity["profile_state"], "complete", "{errcode}: {identity}");
-                assert_eq!(identity["profile_error"], json!(null), "{errcode}: {identity}");
-            }
-        }
-    }
-
-    async fn that_wechat_does_not_know_a_new_follower_is_doubted(stage: Stage) {
-        for (person, errcode) in [(1, 40003), (2, 46004), (3, 49003)] {
-            refuse(&stage, errcode, Some(&population::openid(OA, person)));
-            stage.follows(person).await;
-            for seconds in [0, 5, 60] {
-                stage.app.advance(Duration::from_secs(seconds));
-                stage.app.drain().await;
-                let identity = stage.identity(person).await;
-                assert_eq!(identity["profile_state"], "pending", "{errcode}: {identity}");
-                assert!(identity["profile_error"].as_str().unwrap().contains("asked again"), "{identity}");
-            }
-            stage.world().clear_faults();
-            stage.app.advance(Duration::from_secs(600));
+async fn that_wechat_does_not_know_a_new_follower_is_doubted(stage: Stage) {
+    for (person, errcode) in [(1, 40003), (2, 46004), (3, 49003)] {
+        refuse(&stage, errcode, Some(&population::openid(OA, person)));
+        stage.follows(person).await;
+        for seconds in [0, 5, 60] {
+            stage.app.advance(Duration::from_secs(seconds));
             stage.app.drain().await;
             let identity = stage.identity(person).await;
-            assert_eq!(identity["profile_state"], "complete", "{errcode}: {identity}");
-            assert_eq!(identity["profile_error"], json!(null));
+            assert_eq!(
+                identity["profile_state"], "pending",
+                "{errcode}: {identity}"
+            );
+            assert!(
+                identity["profile_error"]
+                    .as_str()
+                    .unwrap()
+                    .contains("asked again"),
+                "{identity}"
+            );
         }
+        stage.world().clear_faults();
+        stage.app.advance(Duration::from_secs(600));
+        stage.app.drain().await;
+        let identity = stage.identity(person).await;
+        assert_eq!(
+            identity["profile_state"], "complete",
+            "{errcode}: {identity}"
+        );
+        assert_eq!(identity["profile_error"], json!(null));
     }
 }

@@ -1,13 +1,14 @@
 //! An account that moves to another Open Platform account: everybody comes with another unionid.
 
+mod rebind;
+
 use std::time::Duration;
 
 use queqiao::db::Engine;
 use queqiao::simulator::{Fault, FaultKind, SimulatorOptions, population};
 use serde_json::{Value, json};
 
-use super::{MP, OA, Stage, account, comes_back};
-use crate::invariants::INFO;
+use super::{MP, OA, Stage, account};
 
 /// Where unionids come from next.
 const SECOND: &str = "second";
@@ -25,19 +26,6 @@ fn new(stage: &Stage, person: u32) -> String {
     stage.world().unionid(OA, person).unwrap()
 }
 
-async fn explain(stage: &Stage, staff_id: &str) -> Value {
-    let path = format!("/staff/{staff_id}/explain");
-    stage.app.get(&stage.key, &path).await.ok(200)
-}
-
-fn steps(story: &Value) -> Vec<String> {
-    let steps = story["next_steps"].as_array().unwrap();
-    steps
-        .iter()
-        .map(|step| step.as_str().unwrap().to_owned())
-        .collect()
-}
-
 async fn refresh(stage: &Stage) -> Value {
     let path = format!("/accounts/{OA}/imports");
     let body = json!({"refresh": true});
@@ -51,238 +39,179 @@ async fn refresh(stage: &Stage) -> Value {
     import
 }
 
-async fn rebind(stage: &Stage, app_id: &str) -> Value {
-    let path = format!("/accounts/{app_id}/moved/rebind");
-    let answer = stage.app.call("POST", &stage.key, &path, None).await;
-    answer.ok(200)
+both_engines! {
+    an_event_that_brings_another_unionid_tells_it,
+    a_refresh_is_paced_so_that_new_followers_do_not_wait,
+    whoever_is_erased_is_erased_under_the_unionid_they_had_before,
+    a_refresh_is_paced_after_a_pause_too,
 }
 
-both_engines! {
-    async fn staff_bound_by_an_old_unionid_are_found_explained_and_bound_again(stage: Stage) {
-        stage.staff("m1", 1).await;
-        stage.logs_in(1).await;
-        stage.staff("m2", 2).await;
-        assert_eq!(account(&stage, OA).await["moved"], Value::Null);
-        let asked = stage.calls(INFO);
-        let old = population::unionid(1);
-        move_all(&stage);
-        let new = new(&stage, 1);
-        assert_ne!(new, old);
-        stage.app.advance(Duration::from_secs(60));
-        // The login tells it: the person is split in two, and somebody is warned.
-        stage.logs_in(1).await;
-        let mini = account(&stage, MP).await["moved"].clone();
-        assert_eq!((&mini["changed"], &mini["staff"]), (&json!(1), &json!(1)), "{mini}");
-        assert!(mini["since"].is_string() && mini["detail"].as_str().unwrap().contains("--refresh"), "{mini}");
-        assert_eq!(account(&stage, OA).await["moved"], Value::Null, "nothing was heard of it");
-        let story = explain(&stage, "m1").await;
-        assert_eq!((&story["unionid"]["unionid"], &story["unionid"]["replaced_by"]), (&json!(old), &json!(new)));
-        let told = steps(&story);
-        assert!(told[0].contains(&format!("POST /accounts/{OA}/imports {{\"refresh\": true}}")), "{told:?}");
-        assert!(told[1].contains(&old) && told[1].contains(&new) && told[1].contains(&format!("POST /accounts/{MP}/moved/rebind")), "{told:?}");
-        assert!(!told.iter().any(|step| step.contains("log in") || step.contains("follow account")), "{told:?}");
-        // Whoever has not been heard of yet is as before.
-        assert!(steps(&explain(&stage, "m2").await)[0].starts_with("Nothing"));
-        refresh(&stage).await;
-        assert!(stage.calls(INFO) + stage.calls(crate::invariants::BATCH) > asked, "the profiles were asked for");
-        assert_eq!(stage.identity(1).await["unionid"], new);
-        let people = stage.people(&format!("unionid={new}")).await;
-        assert_eq!((people.len(), &people[0]["link_state"]), (1, &json!("linked")), "one person again");
-        let official = account(&stage, OA).await["moved"].clone();
-        assert_eq!((&official["changed"], &official["staff"]), (&json!(2), &json!(2)));
-        for staff_id in ["m1", "m2"] {
-            let told = steps(&explain(&stage, staff_id).await);
-            assert_eq!(told.len(), 1, "{told:?}");
-            assert!(told[0].contains(&format!("POST /accounts/{OA}/moved/rebind")), "{told:?}");
-        }
-        let moved = stage.app.all_pages(&stage.key, &format!("/accounts/{OA}/moved"), 1).await;
-        let shown: Vec<_> = moved.iter().map(|one| (&one["staff_id"], &one["unionid"], &one["new_unionid"])).collect();
-        let expected = [(json!("m1"), json!(old), json!(new)), (json!("m2"), json!(population::unionid(2)), json!(stage.world().unionid(OA, 2).unwrap()))];
-        assert_eq!(shown, expected.iter().map(|one| (&one.0, &one.1, &one.2)).collect::<Vec<_>>());
-        assert_eq!(moved[0]["seen"].as_array().unwrap().len(), 2, "{moved:?}");
-        let done = rebind(&stage, OA).await;
-        assert_eq!((&done["rebound"], &done["kept"]), (&json!(2), &json!(0)), "{done}");
-        assert_eq!(rebind(&stage, OA).await["rebound"], 0, "once is enough");
-        for staff_id in ["m1", "m2"] {
-            assert!(steps(&explain(&stage, staff_id).await)[0].starts_with("Nothing"));
-        }
-        stage.notify("m1").await;
-        stage.app.drain().await;
-        assert_eq!(stage.world().messages().len(), 1);
-        // The warning passes when it is long over and nobody is left.
-        assert_eq!(account(&stage, OA).await["moved"]["staff"], 0);
-        stage.app.advance(Duration::from_secs(31 * 86_400));
-        assert_eq!(account(&stage, OA).await["moved"], Value::Null);
-    }
-
-    async fn nobody_is_bound_again_where_it_is_not_certain(stage: Stage) {
-        stage.staff("two", 1).await;
-        stage.logs_in(1).await;
-        stage.staff("taken", 2).await;
-        stage.staff("late", 3).await;
-        // One account moves here, the other there.
-        for (app_id, name) in [(OA, "here"), (MP, "there")] {
-            stage.world().change_account(app_id, |settings| name.clone_into(&mut settings.open_platform)).unwrap();
-        }
-        stage.app.put(&stage.key, "/staff/other", json!({})).await.ok(201);
-        let bind = json!({"unionid": new(&stage, 2)});
-        stage.app.post(&stage.key, "/staff/other/bindings", bind).await.ok(201);
-        // They have bound themselves already.
-        let bind = json!({"unionid": new(&stage, 3)});
-        stage.app.post(&stage.key, "/staff/late/bindings", bind).await.ok(201);
-        stage.logs_in(1).await;
-        refresh(&stage).await;
-        let done = rebind(&stage, OA).await;
-        assert_eq!((&done["rebound"], &done["kept"]), (&json!(1), &json!(2)), "{done}");
-        let kept: Vec<_> = done["kept_bindings"].as_array().unwrap().iter().map(|one| (one["staff_id"].as_str().unwrap(), one["reason"].as_str().unwrap())).collect();
-        assert_eq!(kept, [("two", "several_unionids"), ("taken", "person_already_bound")]);
-        let late = stage.app.get(&stage.key, "/staff/late").await.ok(200);
-        assert_eq!(late["bindings"].as_array().unwrap().len(), 1, "{late}");
-        assert_eq!(late["bindings"][0]["unionid"], new(&stage, 3));
-        let step = &steps(&explain(&stage, "two").await)[0];
-        assert!(step.contains(" or ") && step.contains("DELETE /staff/two/bindings/"), "{step}");
-        let unknown = stage.app.call("POST", &stage.key, "/accounts/wx00000000000000ff/moved/rebind", None).await;
-        unknown.refused(404, "not_found", "");
-    }
-
-    async fn an_event_that_brings_another_unionid_tells_it(stage: Stage) {
-        stage.staff("m1", 1).await;
-        stage.app.advance(Duration::from_secs(60));
-        let openid = population::openid(OA, 1);
-        let now = stage.app.clock.unix_seconds();
-        let event = |time: i64, unionid: &str| format!(
+async fn an_event_that_brings_another_unionid_tells_it(stage: Stage) {
+    stage.staff("m1", 1).await;
+    stage.app.advance(Duration::from_secs(60));
+    let openid = population::openid(OA, 1);
+    let now = stage.app.clock.unix_seconds();
+    let event = |time: i64, unionid: &str| {
+        format!(
             "<xml><ToUserName><![CDATA[gh_1]]></ToUserName><FromUserName><![CDATA[oPLATFORM]]></FromUserName>\
              <CreateTime>{time}</CreateTime><MsgType><![CDATA[event]]></MsgType><Event><![CDATA[user_info_modified]]></Event>\
              <OpenID><![CDATA[{openid}]]></OpenID><UnionID><![CDATA[{unionid}]]></UnionID></xml>"
-        );
-        // Older than the profile: it is not news.
-        stage.world().push_raw(OA, "oPLATFORM", &event(now - 3_600, "oStale")).await.unwrap();
-        stage.app.drain().await;
-        assert_eq!(stage.identity(1).await["unionid"], population::unionid(1));
-        stage.world().push_raw(OA, "oPLATFORM", &event(now, "oNEW")).await.unwrap();
-        stage.app.drain().await;
-        assert_eq!(stage.identity(1).await["unionid"], "oNEW");
-        let moved = account(&stage, OA).await["moved"].clone();
-        assert_eq!((&moved["changed"], &moved["staff"]), (&json!(1), &json!(1)), "{moved}");
-        // A mini-program has no profiles to ask for: an event may be the only one to tell.
-        let body = json!({"ToUserName": "gh_2", "FromUserName": "oM", "CreateTime": now, "MsgType": "event",
+        )
+    };
+    // Older than the profile: it is not news.
+    stage
+        .world()
+        .push_raw(OA, "oPLATFORM", &event(now - 3_600, "oStale"))
+        .await
+        .unwrap();
+    stage.app.drain().await;
+    assert_eq!(stage.identity(1).await["unionid"], population::unionid(1));
+    stage
+        .world()
+        .push_raw(OA, "oPLATFORM", &event(now, "oNEW"))
+        .await
+        .unwrap();
+    stage.app.drain().await;
+    assert_eq!(stage.identity(1).await["unionid"], "oNEW");
+    let moved = account(&stage, OA).await["moved"].clone();
+    assert_eq!(
+        (&moved["changed"], &moved["staff"]),
+        (&json!(1), &json!(1)),
+        "{moved}"
+    );
+    // A mini-program has no profiles to ask for: an event may be the only one to tell.
+    let body = json!({"ToUserName": "gh_2", "FromUserName": "oM", "CreateTime": now, "MsgType": "event",
             "Event": "some_new_event", "UnionID": "oNEW"});
-        stage.world().push_raw(MP, "oM", &body.to_string()).await.unwrap();
-        stage.app.drain().await;
-        let people = stage.people("unionid=oNEW").await;
-        assert_eq!((people.len(), &people[0]["link_state"]), (1, &json!("linked")), "{people:?}");
-    }
+    stage
+        .world()
+        .push_raw(MP, "oM", &body.to_string())
+        .await
+        .unwrap();
+    stage.app.drain().await;
+    let people = stage.people("unionid=oNEW").await;
+    assert_eq!(
+        (people.len(), &people[0]["link_state"]),
+        (1, &json!("linked")),
+        "{people:?}"
+    );
+}
 
-    async fn a_refresh_is_paced_so_that_new_followers_do_not_wait(engine: Engine) {
-        let stage = Stage::with_settings(engine, SimulatorOptions::default(), |config| config.profile.refresh_per_second = 4).await;
-        for person in 0..10 {
-            stage.follows(person).await;
-        }
-        stage.app.drain().await;
-        move_all(&stage);
-        let path = format!("/accounts/{OA}/imports");
-        let plain = stage.app.post(&stage.key, &path, json!({})).await.ok(202);
-        stage.app.drain().await;
-        assert_eq!(stage.people(&format!("unionid={}", new(&stage, 0))).await.len(), 0, "a plain import asks nobody again");
-        let body = json!({"refresh": true});
-        let started = stage.app.post(&stage.key, &path, body).await.ok(202);
-        assert_ne!(started["id"], plain["id"]);
-        let changed = async || account(&stage, OA).await["moved"]["changed"].as_i64().unwrap_or_default();
-        stage.app.drain().await;
-        assert_eq!(changed().await, 4);
-        stage.pass(1, 1).await;
-        assert_eq!(changed().await, 8);
-        stage.pass(2, 1).await;
-        assert_eq!(changed().await, 10);
+async fn a_refresh_is_paced_so_that_new_followers_do_not_wait(engine: Engine) {
+    let stage = Stage::with_settings(engine, SimulatorOptions::default(), |config| {
+        config.profile.refresh_per_second = 4;
+    })
+    .await;
+    for person in 0..10 {
+        stage.follows(person).await;
     }
+    stage.app.drain().await;
+    move_all(&stage);
+    let path = format!("/accounts/{OA}/imports");
+    let plain = stage.app.post(&stage.key, &path, json!({})).await.ok(202);
+    stage.app.drain().await;
+    assert_eq!(
+        stage
+            .people(&format!("unionid={}", new(&stage, 0)))
+            .await
+            .len(),
+        0,
+        "a plain import asks nobody again"
+    );
+    let body = json!({"refresh": true});
+    let started = stage.app.post(&stage.key, &path, body).await.ok(202);
+    assert_ne!(started["id"], plain["id"]);
+    let changed = async || {
+        account(&stage, OA).await["moved"]["changed"]
+            .as_i64()
+            .unwrap_or_default()
+    };
+    stage.app.drain().await;
+    assert_eq!(changed().await, 4);
+    stage.pass(1, 1).await;
+    assert_eq!(changed().await, 8);
+    stage.pass(2, 1).await;
+    assert_eq!(changed().await, 10);
+}
 
-    async fn whoever_gets_the_old_unionid_back_is_nobody_to_warn_of(stage: Stage) {
-        stage.staff("m1", 1).await;
-        move_all(&stage);
-        comes_back(&stage, 1).await;
-        assert_eq!(account(&stage, OA).await["moved"]["staff"], 1);
-        stage.world().change_account(OA, |settings| settings.open_platform.clear()).unwrap();
-        comes_back(&stage, 1).await;
-        assert_eq!(account(&stage, OA).await["moved"]["staff"], 0);
-        assert!(steps(&explain(&stage, "m1").await)[0].starts_with("Nothing"));
-        assert_eq!(rebind(&stage, OA).await["rebound"], 0);
-    }
-
-    async fn an_account_that_stays_keeps_its_bindings(stage: Stage) {
-        stage.staff("s1", 1).await;
-        stage.logs_in(1).await;
-        let old = population::unionid(1);
-        // Only the official account moves.
-        stage.world().change_account(OA, |settings| SECOND.clone_into(&mut settings.open_platform)).unwrap();
-        refresh(&stage).await;
-        let new = new(&stage, 1);
-        let done = rebind(&stage, OA).await;
-        assert_eq!((&done["rebound"], &done["kept"]), (&json!(0), &json!(1)), "{done}");
-        let kept = &done["kept_bindings"][0];
-        assert_eq!((&kept["staff_id"], &kept["reason"]), (&json!("s1"), &json!("still_in_use")), "{kept}");
-        assert!(kept["detail"].as_str().unwrap().contains(&new), "{kept}");
-        let staff = stage.app.get(&stage.key, "/staff/s1").await.ok(200);
-        assert_eq!(staff["bindings"][0]["unionid"], old, "{staff}");
-        // What it says works: both ways lead to them then.
-        stage.app.post(&stage.key, "/staff/s1/bindings", json!({"unionid": new})).await.ok(201);
-        stage.notify("s1").await;
+async fn whoever_is_erased_is_erased_under_the_unionid_they_had_before(stage: Stage) {
+    for person in [1, 2] {
+        stage.follows(person).await;
         stage.app.drain().await;
-        assert_eq!(stage.world().messages().len(), 1);
-        // Once the mini-program has moved as well and tells so, nothing is in the way.
-        stage.world().change_account(MP, |settings| SECOND.clone_into(&mut settings.open_platform)).unwrap();
-        stage.logs_in(1).await;
-        rebind(&stage, OA).await;
-        let staff = stage.app.get(&stage.key, "/staff/s1").await.ok(200);
-        assert_eq!((staff["bindings"].as_array().unwrap().len(), &staff["bindings"][0]["unionid"]), (1, &json!(new)), "{staff}");
+        stage.logs_in(person).await;
     }
-
-    async fn whoever_is_erased_is_erased_under_the_unionid_they_had_before(stage: Stage) {
-        for person in [1, 2] {
-            stage.follows(person).await;
-            stage.app.drain().await;
-            stage.logs_in(person).await;
-        }
-        stage.world().change_account(OA, |settings| SECOND.clone_into(&mut settings.open_platform)).unwrap();
-        refresh(&stage).await;
-        // One is named by the identity that kept the old unionid, one by the one that has a new one.
-        for (person, app_id) in [(1, MP), (2, OA)] {
+    stage
+        .world()
+        .change_account(OA, |settings| {
+            SECOND.clone_into(&mut settings.open_platform);
+        })
+        .unwrap();
+    refresh(&stage).await;
+    // One is named by the identity that kept the old unionid, one by the one that has a new one.
+    for (person, app_id) in [(1, MP), (2, OA)] {
+        let openid = population::openid(app_id, person);
+        let people = stage.people(&format!("openid={openid}")).await;
+        let id = &people[0]["identity_id"];
+        let erased = stage
+            .app
+            .delete(&stage.key, &format!("/people/{id}"))
+            .await
+            .ok(200);
+        assert_eq!(erased["erased"]["identities"], 2, "{person}: {erased}");
+        for app_id in [OA, MP] {
             let openid = population::openid(app_id, person);
-            let people = stage.people(&format!("openid={openid}")).await;
-            let id = &people[0]["identity_id"];
-            let erased = stage.app.delete(&stage.key, &format!("/people/{id}")).await.ok(200);
-            assert_eq!(erased["erased"]["identities"], 2, "{person}: {erased}");
-            for app_id in [OA, MP] {
-                let openid = population::openid(app_id, person);
-                assert_eq!(stage.people(&format!("openid={openid}")).await.len(), 0, "{person} in {app_id}");
-            }
+            assert_eq!(
+                stage.people(&format!("openid={openid}")).await.len(),
+                0,
+                "{person} in {app_id}"
+            );
         }
     }
+}
 
-    async fn a_refresh_is_paced_after_a_pause_too(engine: Engine) {
-        let options = SimulatorOptions { page_size: 3, ..SimulatorOptions::default() };
-        let stage = Stage::with_settings(engine, options, |config| config.profile.refresh_per_second = 1).await;
-        for person in 0..12 {
-            stage.follows(person).await;
-        }
-        stage.app.drain().await;
-        move_all(&stage);
-        let path = format!("/accounts/{OA}/imports");
-        stage.app.post(&stage.key, &path, json!({"refresh": true})).await.ok(202);
-        stage.app.bridge.import_step(None).await.unwrap();
-        // Used up behind the first page: the walk goes on the next day.
-        stage.world().add_fault(Fault::at("/cgi-bin/user/get", FaultKind::Errcode { errcode: 45009 }).times(1)).unwrap();
-        stage.app.drain().await;
-        stage.pass(5, 1).await;
-        let changed = async || account(&stage, OA).await["moved"]["changed"].as_i64().unwrap_or_default();
-        assert_eq!(changed().await, 3);
-        stage.app.advance(Duration::from_secs(25 * 3_600));
-        stage.app.drain().await;
-        let at_once = changed().await;
-        assert!(at_once <= 5, "{at_once} at once");
-        stage.pass(3, 1).await;
-        let soon = changed().await;
-        assert!((at_once + 2..=at_once + 4).contains(&soon), "{at_once}, then {soon}");
-        stage.pass(12, 1).await;
-        assert_eq!(changed().await, 12);
+async fn a_refresh_is_paced_after_a_pause_too(engine: Engine) {
+    let options = SimulatorOptions {
+        page_size: 3,
+        ..SimulatorOptions::default()
+    };
+    let stage = Stage::with_settings(engine, options, |config| {
+        config.profile.refresh_per_second = 1;
+    })
+    .await;
+    for person in 0..12 {
+        stage.follows(person).await;
     }
+    stage.app.drain().await;
+    move_all(&stage);
+    let path = format!("/accounts/{OA}/imports");
+    stage
+        .app
+        .post(&stage.key, &path, json!({"refresh": true}))
+        .await
+        .ok(202);
+    stage.app.bridge.import_step(None).await.unwrap();
+    // Used up behind the first page: the walk goes on the next day.
+    stage
+        .world()
+        .add_fault(Fault::at("/cgi-bin/user/get", FaultKind::Errcode { errcode: 45009 }).times(1))
+        .unwrap();
+    stage.app.drain().await;
+    stage.pass(5, 1).await;
+    let changed = async || {
+        account(&stage, OA).await["moved"]["changed"]
+            .as_i64()
+            .unwrap_or_default()
+    };
+    assert_eq!(changed().await, 3);
+    stage.app.advance(Duration::from_secs(25 * 3_600));
+    stage.app.drain().await;
+    let at_once = changed().await;
+    assert!(at_once <= 5, "{at_once} at once");
+    stage.pass(3, 1).await;
+    let soon = changed().await;
+    assert!(
+        (at_once + 2..=at_once + 4).contains(&soon),
+        "{at_once}, then {soon}"
+    );
+    stage.pass(12, 1).await;
+    assert_eq!(changed().await, 12);
 }

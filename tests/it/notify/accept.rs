@@ -10,101 +10,165 @@ use serde_json::json;
 use super::rig::{APPS, Rig, TYPE, request, route};
 
 both_engines! {
-    async fn the_first_route_that_reaches_somebody_is_taken(rig: Rig) {
-        rig.bound("both", 0, 1, true).await;
-        rig.bound("both", 1, 1, true).await;
-        rig.bound("second", 0, 2, false).await;
-        rig.bound("second", 1, 2, true).await;
-        rig.bound("gone", 0, 3, false).await;
-        let (project, now) = (rig.project, rig.clock.now());
-        rig.write(move |conn| staff::put(conn, project, "unbound", None, now)).await;
-        let accepted = rig.notify(&["both", "second", "gone", "unbound", "nobody", "both"]).await;
-        let verdicts: Vec<_> = accepted
-            .verdicts
-            .iter()
-            .map(|verdict| (verdict.staff_id.as_deref().unwrap(), verdict.state, verdict.reason.as_deref()))
-            .collect();
-        assert_eq!(verdicts, [
+    the_first_route_that_reaches_somebody_is_taken,
+    the_same_key_gets_the_first_answer_again,
+    one_key_makes_one_notification_however_many_ask_at_once,
+    what_cannot_be_taken_names_its_field_and_stores_nothing,
+    a_name_that_is_missing_concerns_that_person_alone,
+}
+
+async fn the_first_route_that_reaches_somebody_is_taken(rig: Rig) {
+    rig.bound("both", 0, 1, true).await;
+    rig.bound("both", 1, 1, true).await;
+    rig.bound("second", 0, 2, false).await;
+    rig.bound("second", 1, 2, true).await;
+    rig.bound("gone", 0, 3, false).await;
+    let (project, now) = (rig.project, rig.clock.now());
+    rig.write(move |conn| staff::put(conn, project, "unbound", None, now))
+        .await;
+    let accepted = rig
+        .notify(&["both", "second", "gone", "unbound", "nobody", "both"])
+        .await;
+    let verdicts: Vec<_> = accepted
+        .verdicts
+        .iter()
+        .map(|verdict| {
+            (
+                verdict.staff_id.as_deref().unwrap(),
+                verdict.state,
+                verdict.reason.as_deref(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        verdicts,
+        [
             ("both", DeliveryState::Queued, None),
             ("second", DeliveryState::Queued, None),
             ("gone", DeliveryState::Unreachable, Some("not_following")),
             ("unbound", DeliveryState::Unreachable, Some("not_bound")),
             ("nobody", DeliveryState::Unreachable, Some("unknown_staff")),
-        ]);
-        let stored = rig.deliveries(accepted.notification_id).await;
-        let routes: Vec<_> = stored.iter().map(|delivery| delivery.route).collect();
-        assert_eq!(routes, [Some(0), Some(1), None, None, None]);
-        let accounts: Vec<_> = stored.iter().map(|delivery| delivery.account_id).collect();
-        assert_eq!(accounts[..2], rig.accounts.map(Some));
-        for verdict in &accepted.verdicts[2..] {
-            assert!(verdict.detail.as_ref().is_some_and(|detail| detail.ends_with('.')));
-        }
+        ]
+    );
+    let stored = rig.deliveries(accepted.notification_id).await;
+    let routes: Vec<_> = stored.iter().map(|delivery| delivery.route).collect();
+    assert_eq!(routes, [Some(0), Some(1), None, None, None]);
+    let accounts: Vec<_> = stored.iter().map(|delivery| delivery.account_id).collect();
+    assert_eq!(accounts[..2], rig.accounts.map(Some));
+    for verdict in &accepted.verdicts[2..] {
+        assert!(
+            verdict
+                .detail
+                .as_ref()
+                .is_some_and(|detail| detail.ends_with('.'))
+        );
     }
+}
 
-    async fn the_same_key_gets_the_first_answer_again(rig: Rig) {
-        rig.bound("a", 0, 1, true).await;
-        let params = || json!({"title": "x"});
-        let first = rig.try_notify(&["a", "b"], params(), Some("k1")).await.unwrap();
-        assert!(!first.replayed);
-        rig.deliver().await;
-        let project = rig.project;
-        rig.write(move |conn| message_type::delete(conn, project, TYPE)).await;
-        let again = rig.try_notify(&["a", "b"], params(), Some("k1")).await.unwrap();
-        assert!(again.replayed);
-        assert_eq!(again.notification_id, first.notification_id);
-        assert_eq!(again.verdicts, first.verdicts);
-        let other = rig.try_notify(&["a"], params(), Some("k1")).await;
-        assert!(matches!(other, Err(NotifyError::IdempotencyMismatch)), "{other:?}");
-        let unknown = rig.try_notify(&["a"], params(), Some("k2")).await;
-        assert!(matches!(unknown, Err(NotifyError::UnknownMessageType(_))), "{unknown:?}");
-    }
+async fn the_same_key_gets_the_first_answer_again(rig: Rig) {
+    rig.bound("a", 0, 1, true).await;
+    let params = || json!({"title": "x"});
+    let first = rig
+        .try_notify(&["a", "b"], params(), Some("k1"))
+        .await
+        .unwrap();
+    assert!(!first.replayed);
+    rig.deliver().await;
+    let project = rig.project;
+    rig.write(move |conn| message_type::delete(conn, project, TYPE))
+        .await;
+    let again = rig
+        .try_notify(&["a", "b"], params(), Some("k1"))
+        .await
+        .unwrap();
+    assert!(again.replayed);
+    assert_eq!(again.notification_id, first.notification_id);
+    assert_eq!(again.verdicts, first.verdicts);
+    let other = rig.try_notify(&["a"], params(), Some("k1")).await;
+    assert!(
+        matches!(other, Err(NotifyError::IdempotencyMismatch)),
+        "{other:?}"
+    );
+    let unknown = rig.try_notify(&["a"], params(), Some("k2")).await;
+    assert!(
+        matches!(unknown, Err(NotifyError::UnknownMessageType(_))),
+        "{unknown:?}"
+    );
+}
 
-    async fn one_key_makes_one_notification_however_many_ask_at_once(rig: Rig) {
-        rig.bound("a", 0, 1, true).await;
-        let asks = (0..8).map(|_| {
-            let request = request(&["a"], json!({"title": "x"}), Some("k"));
-            rig.bridge.notify(rig.project, request)
-        });
-        let answers: Vec<_> = join_all(asks).await.into_iter().map(Result::unwrap).collect();
-        assert_eq!(answers.iter().filter(|answer| !answer.replayed).count(), 1);
-        for answer in &answers {
-            assert_eq!(answer.verdicts, answers[0].verdicts);
-        }
-        let project = rig.project;
-        let stored = rig.write(move |conn| notification::list(conn, project, None, 10)).await;
-        assert_eq!(stored.len(), 1);
+async fn one_key_makes_one_notification_however_many_ask_at_once(rig: Rig) {
+    rig.bound("a", 0, 1, true).await;
+    let asks = (0..8).map(|_| {
+        let request = request(&["a"], json!({"title": "x"}), Some("k"));
+        rig.bridge.notify(rig.project, request)
+    });
+    let answers: Vec<_> = join_all(asks)
+        .await
+        .into_iter()
+        .map(Result::unwrap)
+        .collect();
+    assert_eq!(answers.iter().filter(|answer| !answer.replayed).count(), 1);
+    for answer in &answers {
+        assert_eq!(answer.verdicts, answers[0].verdicts);
     }
+    let project = rig.project;
+    let stored = rig
+        .write(move |conn| notification::list(conn, project, None, 10))
+        .await;
+    assert_eq!(stored.len(), 1);
+}
 
-    async fn what_cannot_be_taken_names_its_field_and_stores_nothing(rig: Rig) {
-        rig.bound("a", 0, 1, true).await;
-        let missing = rig.try_notify(&["a"], json!({}), None).await.unwrap_err();
-        assert!(missing.to_string().contains("routes[0].fields.thing1"), "{missing}");
-        let broken = rig.try_notify(&["a"], json!({"title": "a\nb"}), None).await.unwrap_err();
-        assert!(broken.to_string().contains("line break"), "{broken}");
-        let empty = rig.try_notify(&[], json!({"title": "x"}), None).await.unwrap_err();
-        assert!(matches!(empty, NotifyError::Invalid(_)), "{empty}");
-        rig.set_routes(json!([route(APPS[0]), route("wx00000000000000c3")])).await;
-        let foreign = rig.try_notify(&["a"], json!({"title": "x"}), None).await.unwrap_err();
-        assert!(foreign.to_string().contains("routes[1].account"), "{foreign}");
-        let project = rig.project;
-        let stored = rig.write(move |conn| notification::list(conn, project, None, 10)).await;
-        assert_eq!(stored.len(), 0);
-    }
+async fn what_cannot_be_taken_names_its_field_and_stores_nothing(rig: Rig) {
+    rig.bound("a", 0, 1, true).await;
+    let missing = rig.try_notify(&["a"], json!({}), None).await.unwrap_err();
+    assert!(
+        missing.to_string().contains("routes[0].fields.thing1"),
+        "{missing}"
+    );
+    let broken = rig
+        .try_notify(&["a"], json!({"title": "a\nb"}), None)
+        .await
+        .unwrap_err();
+    assert!(broken.to_string().contains("line break"), "{broken}");
+    let empty = rig
+        .try_notify(&[], json!({"title": "x"}), None)
+        .await
+        .unwrap_err();
+    assert!(matches!(empty, NotifyError::Invalid(_)), "{empty}");
+    rig.set_routes(json!([route(APPS[0]), route("wx00000000000000c3")]))
+        .await;
+    let foreign = rig
+        .try_notify(&["a"], json!({"title": "x"}), None)
+        .await
+        .unwrap_err();
+    assert!(
+        foreign.to_string().contains("routes[1].account"),
+        "{foreign}"
+    );
+    let project = rig.project;
+    let stored = rig
+        .write(move |conn| notification::list(conn, project, None, 10))
+        .await;
+    assert_eq!(stored.len(), 0);
+}
 
-    async fn a_name_that_is_missing_concerns_that_person_alone(rig: Rig) {
-        let mut named = route(APPS[0]);
-        named["fields"]["thing1"] = json!("{{ staff.name }}: {{ params.title }}");
-        rig.set_routes(json!([named])).await;
-        rig.bound("named", 0, 1, true).await;
-        rig.bound("nameless", 0, 2, true).await;
-        let (project, now) = (rig.project, rig.clock.now());
-        rig.write(move |conn| staff::put(conn, project, "named", Some("Li"), now)).await;
-        let accepted = rig.notify(&["named", "nameless"]).await;
-        assert_eq!(accepted.verdicts[0].state, DeliveryState::Queued);
-        assert_eq!(accepted.verdicts[1].reason.as_deref(), Some("not_renderable"));
-        rig.deliver().await;
-        let seen = rig.world().messages();
-        assert_eq!(seen.len(), 1);
-        assert_eq!(seen[0].data["thing1"], "Li: 已发货");
-    }
+async fn a_name_that_is_missing_concerns_that_person_alone(rig: Rig) {
+    let mut named = route(APPS[0]);
+    named["fields"]["thing1"] = json!("{{ staff.name }}: {{ params.title }}");
+    rig.set_routes(json!([named])).await;
+    rig.bound("named", 0, 1, true).await;
+    rig.bound("nameless", 0, 2, true).await;
+    let (project, now) = (rig.project, rig.clock.now());
+    rig.write(move |conn| staff::put(conn, project, "named", Some("Li"), now))
+        .await;
+    let accepted = rig.notify(&["named", "nameless"]).await;
+    assert_eq!(accepted.verdicts[0].state, DeliveryState::Queued);
+    assert_eq!(
+        accepted.verdicts[1].reason.as_deref(),
+        Some("not_renderable")
+    );
+    rig.deliver().await;
+    let seen = rig.world().messages();
+    assert_eq!(seen.len(), 1);
+    assert_eq!(seen[0].data["thing1"], "Li: 已发货");
 }

@@ -61,108 +61,176 @@ impl Ways {
 }
 
 both_engines! {
-    async fn a_retry_waits_for_the_time_at_which_the_message_is_to_be_sent(ways: Ways) {
-        ways.stage.staff("s0", 9).await;
-        let staff = ["s1", "s2", "s3"];
-        ways.strangers(&staff).await;
-        let (body, first) = ways.in_hours(&staff, Some(HOURS + 1)).await;
-        assert_eq!(first["counts"], json!({"queued": 0, "unreachable": 3}));
-        ways.bind_all(&staff, 1).await;
-        let (app, key) = (&ways.stage.app, &ways.stage.key);
-        let found = ways.every_one_of(&first).await;
-        let one = format!("/deliveries/{}/retry", found[0]["id"]);
-        let taken = app.post(key, &one, json!({})).await.ok(202);
-        assert_eq!((&taken["state"], &taken["next_attempt_at"]), (&json!("queued"), &body["send_at"]), "{taken}");
-        let rest = app.post(key, "/deliveries/retry", json!({"notification_id": first["id"]})).await.ok(202);
-        assert_eq!((&rest["taken"], &rest["waiting"]), (&json!(2), &json!(2)), "{rest}");
-        ways.stage.pass(4 * 3_600, 3_600).await;
-        assert_eq!(ways.stage.world().messages().len(), 0, "nothing is sent before its time");
-        for delivery in ways.every_one_of(&first).await {
-            assert_eq!((&delivery["state"], &delivery["next_attempt_at"]), (&json!("queued"), &body["send_at"]), "{delivery}");
-        }
-        ways.same_answer(&body, &first, "while it waits").await;
-        ways.stage.pass(17 * 3_600, 3_600).await;
-        for delivery in ways.every_one_of(&first).await {
-            assert_eq!(delivery["state"], "delivered", "{delivery}");
-        }
-        assert_eq!((1..=3).map(|person| ways.seen(person)).collect::<Vec<_>>(), [1, 1, 1]);
-        ways.same_answer(&body, &first, "after it was sent").await;
-    }
+    a_retry_waits_for_the_time_at_which_the_message_is_to_be_sent,
+    a_retry_after_that_time_is_sent_at_once,
+    the_first_answer_outlives_a_retry_in_vain,
+    the_first_answer_outlives_that_what_waited_for_consent_is_cancelled_or_expires,
+}
 
-    async fn a_retry_after_that_time_is_sent_at_once(ways: Ways) {
-        ways.stage.staff("s0", 9).await;
-        ways.strangers(&["s1"]).await;
-        let (body, first) = ways.in_hours(&["s1"], None).await;
-        ways.bind_all(&["s1"], 1).await;
-        // The time that a message may be tried for counts from the retry.
-        ways.stage.pass((HOURS as u64 + 40) * 3_600, 10 * 3_600).await;
-        let (app, key) = (&ways.stage.app, &ways.stage.key);
-        let found = ways.every_one_of(&first).await.remove(0);
-        let taken = app.post(key, &format!("/deliveries/{}/retry", found["id"]), json!({})).await.ok(202);
-        assert_eq!(taken["next_attempt_at"], json!(app.clock.now().and_utc()), "{taken}");
-        app.drain().await;
-        assert_eq!((&ways.every_one_of(&first).await[0]["state"], ways.seen(1)), (&json!("delivered"), 1));
-        ways.same_answer(&body, &first, "after it was sent").await;
+async fn a_retry_waits_for_the_time_at_which_the_message_is_to_be_sent(ways: Ways) {
+    ways.stage.staff("s0", 9).await;
+    let staff = ["s1", "s2", "s3"];
+    ways.strangers(&staff).await;
+    let (body, first) = ways.in_hours(&staff, Some(HOURS + 1)).await;
+    assert_eq!(first["counts"], json!({"queued": 0, "unreachable": 3}));
+    ways.bind_all(&staff, 1).await;
+    let (app, key) = (&ways.stage.app, &ways.stage.key);
+    let found = ways.every_one_of(&first).await;
+    let one = format!("/deliveries/{}/retry", found[0]["id"]);
+    let taken = app.post(key, &one, json!({})).await.ok(202);
+    assert_eq!(
+        (&taken["state"], &taken["next_attempt_at"]),
+        (&json!("queued"), &body["send_at"]),
+        "{taken}"
+    );
+    let rest = app
+        .post(
+            key,
+            "/deliveries/retry",
+            json!({"notification_id": first["id"]}),
+        )
+        .await
+        .ok(202);
+    assert_eq!(
+        (&rest["taken"], &rest["waiting"]),
+        (&json!(2), &json!(2)),
+        "{rest}"
+    );
+    ways.stage.pass(4 * 3_600, 3_600).await;
+    assert_eq!(
+        ways.stage.world().messages().len(),
+        0,
+        "nothing is sent before its time"
+    );
+    for delivery in ways.every_one_of(&first).await {
+        assert_eq!(
+            (&delivery["state"], &delivery["next_attempt_at"]),
+            (&json!("queued"), &body["send_at"]),
+            "{delivery}"
+        );
     }
-
-    async fn the_first_answer_outlives_a_retry_in_vain(ways: Ways) {
-        ways.stage.staff("s0", 9).await;
-        ways.strangers(&["s1", "s2"]).await;
-        let (body, first) = ways.in_hours(&["s1", "s2", "nobody"], None).await;
-        let (app, key) = (&ways.stage.app, &ways.stage.key);
-        // Bound to somebody who is not known: unreachable for another reason.
-        let whom = json!({"unionid": queqiao::simulator::population::unionid(50)});
-        app.post(key, "/staff/s1/bindings", whom).await.ok(201);
-        let rest = app.post(key, "/deliveries/retry", json!({"notification_id": first["id"]})).await.ok(202);
-        assert_eq!((&rest["taken"], &rest["waiting"], &rest["not_taken"]), (&json!(0), &json!(0), &json!(3)), "{rest}");
-        let found = ways.every_one_of(&first).await;
-        assert_eq!(found[0]["reason"], "no_identity_in_account", "{found:?}");
-        ways.same_answer(&body, &first, "another reason").await;
+    ways.same_answer(&body, &first, "while it waits").await;
+    ways.stage.pass(17 * 3_600, 3_600).await;
+    for delivery in ways.every_one_of(&first).await {
+        assert_eq!(delivery["state"], "delivered", "{delivery}");
     }
+    assert_eq!(
+        (1..=3).map(|person| ways.seen(person)).collect::<Vec<_>>(),
+        [1, 1, 1]
+    );
+    ways.same_answer(&body, &first, "after it was sent").await;
+}
 
-    async fn the_first_answer_outlives_that_what_waited_for_consent_is_cancelled_or_expires(ways: Ways) {
-        for (person, (cancelled, leased)) in (1..).zip([(true, false), (true, true), (false, true)]) {
-            let staff = format!("s{person}");
-            ways.member(&staff, person).await;
-            ways.routes(&["mp_subscribe"]).await;
-            let app = &ways.stage.app;
-            let end = (app.clock.now() + chrono::TimeDelta::seconds(20)).and_utc();
-            let mut body = json!({"message_type": "ping", "staff_ids": [staff], "params": {"title": person}, "expires_at": end});
-            let keyed = async |body: &Value| {
-                let request = app.request(reqwest::Method::POST, "/api/v1/notifications");
-                let request = request.bearer_auth(&ways.stage.key).header("Idempotency-Key", staff.as_str()).json(body);
-                app.send(request).await.ok(202)
-            };
-            if cancelled {
-                body.as_object_mut().unwrap().remove("expires_at");
-            }
-            let first = keyed(&body).await;
-            assert_eq!(first["verdicts"][0]["reason"], "waiting_for_consent", "{first}");
-            if leased {
-                // As a process that is looking at it, and is lost.
-                let now = app.clock.now();
-                let look = app.bridge.db.write(move |conn| {
-                    use diesel::RunQueryDsl;
-                    let leased = (now + chrono::TimeDelta::seconds(5)).format("%F %T%.f");
-                    let time = now.format("%F %T%.f");
-                    let sql = format!("UPDATE deliveries SET leased_until = '{leased}', attempts = attempts + 1, \
-                        unsettled_since = '{time}' WHERE state = 'queued'");
-                    Ok::<_, queqiao::db::DbError>(diesel::sql_query(sql).execute(conn)?)
-                });
-                assert_eq!(look.await.unwrap(), 1);
-            }
-            if cancelled {
-                let path = format!("/notifications/{}/cancel", first["id"]);
-                app.call("POST", &ways.stage.key, &path, None).await.ok(200);
-            }
-            ways.stage.pass(25, 5).await;
-            let delivery = ways.every_one_of(&first).await.remove(0);
-            let what = format!("{delivery}");
-            assert_ne!(delivery["state"], json!(DeliveryState::Queued), "{what}");
-            assert_eq!(ways.seen(person), 0);
-            let mut again = keyed(&body).await;
-            again["replayed"] = json!(false);
-            assert_eq!(again, first, "{what}");
+async fn a_retry_after_that_time_is_sent_at_once(ways: Ways) {
+    ways.stage.staff("s0", 9).await;
+    ways.strangers(&["s1"]).await;
+    let (body, first) = ways.in_hours(&["s1"], None).await;
+    ways.bind_all(&["s1"], 1).await;
+    // The time that a message may be tried for counts from the retry.
+    ways.stage
+        .pass((HOURS as u64 + 40) * 3_600, 10 * 3_600)
+        .await;
+    let (app, key) = (&ways.stage.app, &ways.stage.key);
+    let found = ways.every_one_of(&first).await.remove(0);
+    let taken = app
+        .post(
+            key,
+            &format!("/deliveries/{}/retry", found["id"]),
+            json!({}),
+        )
+        .await
+        .ok(202);
+    assert_eq!(
+        taken["next_attempt_at"],
+        json!(app.clock.now().and_utc()),
+        "{taken}"
+    );
+    app.drain().await;
+    assert_eq!(
+        (&ways.every_one_of(&first).await[0]["state"], ways.seen(1)),
+        (&json!("delivered"), 1)
+    );
+    ways.same_answer(&body, &first, "after it was sent").await;
+}
+
+async fn the_first_answer_outlives_a_retry_in_vain(ways: Ways) {
+    ways.stage.staff("s0", 9).await;
+    ways.strangers(&["s1", "s2"]).await;
+    let (body, first) = ways.in_hours(&["s1", "s2", "nobody"], None).await;
+    let (app, key) = (&ways.stage.app, &ways.stage.key);
+    // Bound to somebody who is not known: unreachable for another reason.
+    let whom = json!({"unionid": queqiao::simulator::population::unionid(50)});
+    app.post(key, "/staff/s1/bindings", whom).await.ok(201);
+    let rest = app
+        .post(
+            key,
+            "/deliveries/retry",
+            json!({"notification_id": first["id"]}),
+        )
+        .await
+        .ok(202);
+    assert_eq!(
+        (&rest["taken"], &rest["waiting"], &rest["not_taken"]),
+        (&json!(0), &json!(0), &json!(3)),
+        "{rest}"
+    );
+    let found = ways.every_one_of(&first).await;
+    assert_eq!(found[0]["reason"], "no_identity_in_account", "{found:?}");
+    ways.same_answer(&body, &first, "another reason").await;
+}
+
+async fn the_first_answer_outlives_that_what_waited_for_consent_is_cancelled_or_expires(
+    ways: Ways,
+) {
+    for (person, (cancelled, leased)) in (1..).zip([(true, false), (true, true), (false, true)]) {
+        let staff = format!("s{person}");
+        ways.member(&staff, person).await;
+        ways.routes(&["mp_subscribe"]).await;
+        let app = &ways.stage.app;
+        let end = (app.clock.now() + chrono::TimeDelta::seconds(20)).and_utc();
+        let mut body = json!({"message_type": "ping", "staff_ids": [staff], "params": {"title": person}, "expires_at": end});
+        let keyed = async |body: &Value| {
+            let request = app.request(reqwest::Method::POST, "/api/v1/notifications");
+            let request = request
+                .bearer_auth(&ways.stage.key)
+                .header("Idempotency-Key", staff.as_str())
+                .json(body);
+            app.send(request).await.ok(202)
+        };
+        if cancelled {
+            body.as_object_mut().unwrap().remove("expires_at");
         }
+        let first = keyed(&body).await;
+        assert_eq!(
+            first["verdicts"][0]["reason"], "waiting_for_consent",
+            "{first}"
+        );
+        if leased {
+            // As a process that is looking at it, and is lost.
+            let now = app.clock.now();
+            let look = app.bridge.db.write(move |conn| {
+                use diesel::RunQueryDsl;
+                let leased = (now + chrono::TimeDelta::seconds(5)).format("%F %T%.f");
+                let time = now.format("%F %T%.f");
+                let sql = format!(
+                    "UPDATE deliveries SET leased_until = '{leased}', attempts = attempts + 1, \
+                        unsettled_since = '{time}' WHERE state = 'queued'"
+                );
+                Ok::<_, queqiao::db::DbError>(diesel::sql_query(sql).execute(conn)?)
+            });
+            assert_eq!(look.await.unwrap(), 1);
+        }
+        if cancelled {
+            let path = format!("/notifications/{}/cancel", first["id"]);
+            app.call("POST", &ways.stage.key, &path, None).await.ok(200);
+        }
+        ways.stage.pass(25, 5).await;
+        let delivery = ways.every_one_of(&first).await.remove(0);
+        let what = format!("{delivery}");
+        assert_ne!(delivery["state"], json!(DeliveryState::Queued), "{what}");
+        assert_eq!(ways.seen(person), 0);
+        let mut again = keyed(&body).await;
+        again["replayed"] = json!(false);
+        assert_eq!(again, first, "{what}");
     }
 }

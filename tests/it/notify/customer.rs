@@ -33,107 +33,183 @@ fn customer() -> Value {
 }
 
 both_engines! {
-    async fn a_text_is_sent_while_the_window_allows_it(ways: Ways) {
-        ways.member("s1", 1).await;
-        ways.stage.pass(120, 60).await;
-        let mut own = customer();
-        own["mini_program"] = json!({"app_id": MP, "path": "pages/order?of={{ staff.id }}"});
-        own["link_text"] = json!("看看");
-        ways.set_routes(json!([own])).await;
-        let refused = ways.refused_at_once("s1").await;
-        assert_eq!(refused["reason"], "window_closed", "{refused}");
-        let detail = refused["detail"].as_str().unwrap();
-        assert!(detail.contains(OA) && detail.contains("Ask the person to write"), "{detail}");
-        ways.writes(1).await;
-        for left in (0..5).rev() {
-            let delivery = ways.sent("s1").await;
-            assert_eq!(delivery["state"], "delivered", "{delivery}");
-            assert_eq!((&delivery["msgid"], verdicts(&delivery)), (&Value::Null, vec![("customer", "taken")]));
-            let shown = if left == 0 { Value::Null } else { json!(left) };
-            assert_eq!(ways.window(1).await, shown);
-        }
-        let link = format!("<a data-miniprogram-appid=\"{MP}\" data-miniprogram-path=\"pages/order?of=s1\">看看</a>");
-        assert_eq!(ways.texts(OA, 1), vec![format!("订单 hi\n已创建\n{link}"); 5]);
-        let refused = ways.refused_at_once("s1").await;
-        assert_eq!(refused["reason"], "allowance_used", "{refused}");
-        // WeChat tells seconds, so what is done again in the same one is the same.
-        ways.stage.pass(1, 1).await;
-        ways.writes(1).await;
-        assert_eq!(ways.sent("s1").await["state"], "delivered");
-    }
+    a_text_is_sent_while_the_window_allows_it,
+    a_mini_program_answers_in_its_chat,
+    two_deliveries_do_not_share_the_last_message_of_a_window,
+    what_wechat_says_of_a_window_is_believed,
+    a_text_that_comes_out_too_long_is_refused_or_cut,
+}
 
-    async fn a_mini_program_answers_in_its_chat(ways: Ways) {
-        ways.member("s1", 1).await;
-        ways.set_routes(json!([{"channel": "customer", "account": MP, "text": "{{ params.title }}"}])).await;
-        let refused = ways.refused_at_once("s1").await;
-        assert_eq!(refused["reason"], "window_closed", "{refused}");
-        ways.stage.world().enter_chat(MP, 1).await.unwrap();
-        ways.stage.app.drain().await;
-        assert_eq!(ways.sent("s1").await["state"], "delivered");
-        assert_eq!(ways.texts(MP, 1), ["hi"]);
-    }
-
-    async fn two_deliveries_do_not_share_the_last_message_of_a_window(ways: Ways) {
-        ways.member("s1", 1).await;
-        ways.stage.pass(120, 60).await;
-        ways.writes(1).await;
-        ways.set_routes(json!([customer(), route("template")])).await;
-        for _ in 0..4 {
-            ways.sent("s1").await;
-        }
-        let paths = [ways.stage.notify("s1").await, ways.stage.notify("s1").await];
-        ways.stage.app.drain().await;
-        let mut taken = Vec::new();
-        for path in &paths {
-            let delivery = ways.stage.delivery(path).await;
-            assert_eq!(delivery["state"], "delivered", "{delivery}");
-            let last = verdicts(&delivery);
-            taken.push(last.iter().map(|(_, verdict)| (*verdict).to_owned()).collect::<Vec<_>>());
-        }
-        taken.sort();
-        assert_eq!(taken, [vec!["allowance_used", "taken"], vec!["taken"]]);
-        assert_eq!(ways.stage.world().calls(CUSTOM_SEND, None).unwrap(), 5, "WeChat refused none");
-    }
-
-    async fn what_wechat_says_of_a_window_is_believed(ways: Ways) {
-        ways.member("s1", 1).await;
-        ways.stage.pass(120, 60).await;
-        ways.set_routes(json!([customer(), route("template")])).await;
-        for (errcode, reason, left) in [(45015, "window_closed", Value::Null), (45047, "allowance_used", Value::Null),
-            (48002, "refused_by_person", json!(5)), (70000, "recipient_refused", json!(5))] {
-            ways.stage.pass(10, 10).await;
-            ways.writes(1).await;
-            ways.refuse(CUSTOM_SEND, errcode);
-            let delivery = ways.sent("s1").await;
-            assert_eq!(verdicts(&delivery), [("customer", reason), ("template", "taken")], "{errcode}");
-            assert_eq!(ways.window(1).await, left, "{errcode}");
-        }
-        ways.refuse(CUSTOM_SEND, 45002);
+async fn a_text_is_sent_while_the_window_allows_it(ways: Ways) {
+    ways.member("s1", 1).await;
+    ways.stage.pass(120, 60).await;
+    let mut own = customer();
+    own["mini_program"] = json!({"app_id": MP, "path": "pages/order?of={{ staff.id }}"});
+    own["link_text"] = json!("看看");
+    ways.set_routes(json!([own])).await;
+    let refused = ways.refused_at_once("s1").await;
+    assert_eq!(refused["reason"], "window_closed", "{refused}");
+    let detail = refused["detail"].as_str().unwrap();
+    assert!(
+        detail.contains(OA) && detail.contains("Ask the person to write"),
+        "{detail}"
+    );
+    ways.writes(1).await;
+    for left in (0..5).rev() {
         let delivery = ways.sent("s1").await;
-        assert_eq!((&delivery["state"], &delivery["reason"]), (&json!("failed"), &json!("refused_content")));
-        assert_eq!(ways.window(1).await, 5, "it is given back");
+        assert_eq!(delivery["state"], "delivered", "{delivery}");
+        assert_eq!(
+            (&delivery["msgid"], verdicts(&delivery)),
+            (&Value::Null, vec![("customer", "taken")])
+        );
+        let shown = if left == 0 { Value::Null } else { json!(left) };
+        assert_eq!(ways.window(1).await, shown);
     }
+    let link = format!(
+        "<a data-miniprogram-appid=\"{MP}\" data-miniprogram-path=\"pages/order?of=s1\">看看</a>"
+    );
+    assert_eq!(
+        ways.texts(OA, 1),
+        vec![format!("订单 hi\n已创建\n{link}"); 5]
+    );
+    let refused = ways.refused_at_once("s1").await;
+    assert_eq!(refused["reason"], "allowance_used", "{refused}");
+    // WeChat tells seconds, so what is done again in the same one is the same.
+    ways.stage.pass(1, 1).await;
+    ways.writes(1).await;
+    assert_eq!(ways.sent("s1").await["state"], "delivered");
+}
 
-    async fn a_text_that_comes_out_too_long_is_refused_or_cut(ways: Ways) {
-        ways.member("s1", 1).await;
-        ways.writes(1).await;
-        ways.set_routes(json!([{"channel": "customer", "account": OA, "text": "{{ params.title }}"}])).await;
-        let body = json!({"message_type": "ping", "staff_ids": ["s1"], "params": {"title": "长".repeat(700)}});
-        let refused = ways.stage.app.post(&ways.stage.key, "/notifications", body.clone()).await.ok(422);
-        let detail = refused["detail"].as_str().unwrap();
-        assert!(detail.contains("routes[0].text") && detail.contains("2100 bytes") && detail.contains("2048"), "{detail}");
-        let shown = json!({"params": {"title": "长".repeat(700)}});
-        let preview = ways.stage.app.post(&ways.stage.key, "/message-types/ping/preview", shown.clone()).await.ok(200);
-        let error = &preview["routes"][0]["errors"][0];
-        assert_eq!((&error["rule"], &error["length"], &error["limit"]), (&json!("text_bytes"), &json!(2100), &json!(2048)));
-        let cut = json!({"text": "{{ params.title }}", "on_too_long": "truncate"});
-        ways.set_routes(json!([{"channel": "customer", "account": OA, "text": cut}])).await;
-        ways.stage.app.post(&ways.stage.key, "/notifications", body).await.ok(202);
-        ways.stage.app.drain().await;
-        assert_eq!(ways.texts(OA, 1), [format!("{}…", "长".repeat(681))]);
-        let preview = ways.stage.app.post(&ways.stage.key, "/message-types/ping/preview", shown).await.ok(200);
-        assert_eq!(preview["routes"][0]["warnings"][0]["rule"], "truncated", "{preview}");
+async fn a_mini_program_answers_in_its_chat(ways: Ways) {
+    ways.member("s1", 1).await;
+    ways.set_routes(json!([{"channel": "customer", "account": MP, "text": "{{ params.title }}"}]))
+        .await;
+    let refused = ways.refused_at_once("s1").await;
+    assert_eq!(refused["reason"], "window_closed", "{refused}");
+    ways.stage.world().enter_chat(MP, 1).await.unwrap();
+    ways.stage.app.drain().await;
+    assert_eq!(ways.sent("s1").await["state"], "delivered");
+    assert_eq!(ways.texts(MP, 1), ["hi"]);
+}
+
+async fn two_deliveries_do_not_share_the_last_message_of_a_window(ways: Ways) {
+    ways.member("s1", 1).await;
+    ways.stage.pass(120, 60).await;
+    ways.writes(1).await;
+    ways.set_routes(json!([customer(), route("template")]))
+        .await;
+    for _ in 0..4 {
+        ways.sent("s1").await;
     }
+    let paths = [ways.stage.notify("s1").await, ways.stage.notify("s1").await];
+    ways.stage.app.drain().await;
+    let mut taken = Vec::new();
+    for path in &paths {
+        let delivery = ways.stage.delivery(path).await;
+        assert_eq!(delivery["state"], "delivered", "{delivery}");
+        let last = verdicts(&delivery);
+        taken.push(
+            last.iter()
+                .map(|(_, verdict)| (*verdict).to_owned())
+                .collect::<Vec<_>>(),
+        );
+    }
+    taken.sort();
+    assert_eq!(taken, [vec!["allowance_used", "taken"], vec!["taken"]]);
+    assert_eq!(
+        ways.stage.world().calls(CUSTOM_SEND, None).unwrap(),
+        5,
+        "WeChat refused none"
+    );
+}
+
+async fn what_wechat_says_of_a_window_is_believed(ways: Ways) {
+    ways.member("s1", 1).await;
+    ways.stage.pass(120, 60).await;
+    ways.set_routes(json!([customer(), route("template")]))
+        .await;
+    for (errcode, reason, left) in [
+        (45015, "window_closed", Value::Null),
+        (45047, "allowance_used", Value::Null),
+        (48002, "refused_by_person", json!(5)),
+        (70000, "recipient_refused", json!(5)),
+    ] {
+        ways.stage.pass(10, 10).await;
+        ways.writes(1).await;
+        ways.refuse(CUSTOM_SEND, errcode);
+        let delivery = ways.sent("s1").await;
+        assert_eq!(
+            verdicts(&delivery),
+            [("customer", reason), ("template", "taken")],
+            "{errcode}"
+        );
+        assert_eq!(ways.window(1).await, left, "{errcode}");
+    }
+    ways.refuse(CUSTOM_SEND, 45002);
+    let delivery = ways.sent("s1").await;
+    assert_eq!(
+        (&delivery["state"], &delivery["reason"]),
+        (&json!("failed"), &json!("refused_content"))
+    );
+    assert_eq!(ways.window(1).await, 5, "it is given back");
+}
+
+async fn a_text_that_comes_out_too_long_is_refused_or_cut(ways: Ways) {
+    ways.member("s1", 1).await;
+    ways.writes(1).await;
+    ways.set_routes(json!([{"channel": "customer", "account": OA, "text": "{{ params.title }}"}]))
+        .await;
+    let body =
+        json!({"message_type": "ping", "staff_ids": ["s1"], "params": {"title": "长".repeat(700)}});
+    let refused = ways
+        .stage
+        .app
+        .post(&ways.stage.key, "/notifications", body.clone())
+        .await
+        .ok(422);
+    let detail = refused["detail"].as_str().unwrap();
+    assert!(
+        detail.contains("routes[0].text")
+            && detail.contains("2100 bytes")
+            && detail.contains("2048"),
+        "{detail}"
+    );
+    let shown = json!({"params": {"title": "长".repeat(700)}});
+    let preview = ways
+        .stage
+        .app
+        .post(
+            &ways.stage.key,
+            "/message-types/ping/preview",
+            shown.clone(),
+        )
+        .await
+        .ok(200);
+    let error = &preview["routes"][0]["errors"][0];
+    assert_eq!(
+        (&error["rule"], &error["length"], &error["limit"]),
+        (&json!("text_bytes"), &json!(2100), &json!(2048))
+    );
+    let cut = json!({"text": "{{ params.title }}", "on_too_long": "truncate"});
+    ways.set_routes(json!([{"channel": "customer", "account": OA, "text": cut}]))
+        .await;
+    ways.stage
+        .app
+        .post(&ways.stage.key, "/notifications", body)
+        .await
+        .ok(202);
+    ways.stage.app.drain().await;
+    assert_eq!(ways.texts(OA, 1), [format!("{}…", "长".repeat(681))]);
+    let preview = ways
+        .stage
+        .app
+        .post(&ways.stage.key, "/message-types/ping/preview", shown)
+        .await
+        .ok(200);
+    assert_eq!(
+        preview["routes"][0]["warnings"][0]["rule"], "truncated",
+        "{preview}"
+    );
 }
 
 impl Ways {

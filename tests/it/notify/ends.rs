@@ -58,163 +58,271 @@ impl Ways {
 }
 
 both_engines! {
-    async fn what_fails_for_good_is_one_line_with_the_count_and_the_app_id(ways: Ways) {
-        logs::capture();
-        let staff: Vec<String> = (1..=5).map(|person| format!("s{person}")).collect();
-        for (person, staff_id) in (1..).zip(&staff) {
-            ways.member(staff_id, person).await;
+    what_fails_for_good_is_one_line_with_the_count_and_the_app_id,
+    one_banned_template_is_told_once_while_another_works,
+    a_receipt_that_says_no_and_whom_nothing_leads_to_are_told_too,
+    a_template_and_a_page_at_fault_are_told_once_until_they_work_again,
+    who_switched_a_template_off_is_warned_of_until_a_message_is_taken,
+}
+
+async fn what_fails_for_good_is_one_line_with_the_count_and_the_app_id(ways: Ways) {
+    logs::capture();
+    let staff: Vec<String> = (1..=5).map(|person| format!("s{person}")).collect();
+    for (person, staff_id) in (1..).zip(&staff) {
+        ways.member(staff_id, person).await;
+    }
+    let staff: Vec<&str> = staff.iter().map(String::as_str).collect();
+    ways.routes(&["template"]).await;
+    ways.stage.world().remove_template(OA, "TPL").unwrap();
+    let id = ways.notify_all(&staff).await;
+    let lines = ways.lines(id).await;
+    // All tests share the log, and their notifications have the same ids.
+    let texts = [
+        "deliveries.count=5",
+        "delivery.state=\"failed\"",
+        "delivery.reason=template_unknown",
+        &format!("account.app_id=\"{OA}\""),
+        "invalid template_id",
+        "rid ",
+    ];
+    let is_it = |line: &&String| texts.iter().all(|text| line.contains(text));
+    assert!(lines.iter().any(|line| is_it(&line)), "{lines:?}");
+}
+
+async fn one_banned_template_is_told_once_while_another_works(ways: Ways) {
+    let receiver = Receiver::start();
+    let wanted = json!({"url": receiver.url, "events": ["account.alert"]});
+    let (app, key) = (&ways.stage.app, &ways.stage.key);
+    app.post(key, "/webhooks", wanted).await.ok(201);
+    ways.member("s1", 1).await;
+    ways.routes(&["template"]).await;
+    let other = {
+        let all = ways.stage.world().templates(OA).unwrap();
+        let known = all
+            .into_iter()
+            .find(|one| one.template_id == "TPL")
+            .unwrap();
+        TemplateSettings {
+            template_id: "TPL-2".to_owned(),
+            ..known
         }
-        let staff: Vec<&str> = staff.iter().map(String::as_str).collect();
-        ways.routes(&["template"]).await;
-        ways.stage.world().remove_template(OA, "TPL").unwrap();
-        let id = ways.notify_all(&staff).await;
-        let lines = ways.lines(id).await;
-        // All tests share the log, and their notifications have the same ids.
-        let texts = [
-            "deliveries.count=5", "delivery.state=\"failed\"", "delivery.reason=template_unknown",
-            &format!("account.app_id=\"{OA}\""), "invalid template_id", "rid ",
-        ];
-        let is_it = |line: &&String| texts.iter().all(|text| line.contains(text));
-        assert!(lines.iter().any(|line| is_it(&line)), "{lines:?}");
-    }
-
-    async fn one_banned_template_is_told_once_while_another_works(ways: Ways) {
-        let receiver = Receiver::start();
-        let wanted = json!({"url": receiver.url, "events": ["account.alert"]});
-        let (app, key) = (&ways.stage.app, &ways.stage.key);
-        app.post(key, "/webhooks", wanted).await.ok(201);
-        ways.member("s1", 1).await;
-        ways.routes(&["template"]).await;
-        let other = {
-            let all = ways.stage.world().templates(OA).unwrap();
-            let known = all.into_iter().find(|one| one.template_id == "TPL").unwrap();
-            TemplateSettings { template_id: "TPL-2".to_owned(), ..known }
-        };
-        ways.stage.world().add_template(OA, &other).unwrap();
-        let mut pong = route("template");
-        pong["template_id"] = json!("TPL-2");
-        app.put(key, "/message-types/pong", json!({"routes": [pong]})).await.ok(201);
-        for _ in 0..3 {
-            ways.refuse(TEMPLATE_SEND, 43116);
-            ways.notify_all(&["s1"]).await;
-            let works = json!({"message_type": "pong", "staff_ids": ["s1"], "params": {"title": "hi"}});
-            app.post(key, "/notifications", works).await.ok(202);
-            app.drain().await;
-        }
-        assert_eq!(ways.seen(1), 3);
-        let alerts = ways.alerts(&receiver).await;
-        let codes: Vec<_> = alerts.iter().map(|one| (&one["errcode"], &one["template_id"])).collect();
-        assert_eq!(codes, [(&json!(43116), &json!("TPL"))]);
-        let accounts = ways.story("/accounts").await;
-        let account = accounts["items"].as_array().unwrap().iter().find(|one| one["app_id"] == OA).unwrap();
-        assert!(account["problem"].is_null(), "a template is not the account: {account}");
-    }
-
-    async fn a_receipt_that_says_no_and_whom_nothing_leads_to_are_told_too(ways: Ways) {
-        logs::capture();
-        ways.member("s1", 1).await;
-        ways.stage.app.put(&ways.stage.key, "/staff/nobody", json!({})).await.ok(201);
-        ways.routes(&["template"]).await;
-        let blocked = Receipt { status: "failed:user block".to_owned(), arrival: Arrival::Normal };
-        ways.stage.world().set_receipt(OA, Some(1), blocked).unwrap();
-        let id = ways.notify_all(&["s1", "nobody"]).await;
-        let lines = ways.lines(id).await;
-        for reason in ["receipt_failed", "not_bound"] {
-            let reason = format!("delivery.reason={reason} ");
-            assert!(lines.iter().any(|line| line.contains(&reason)), "{reason}: {lines:?}");
-        }
-    }
-
-    async fn a_template_and_a_page_at_fault_are_told_once_until_they_work_again(ways: Ways) {
-        let receiver = Receiver::start();
-        let wanted = json!({"url": receiver.url, "events": ["account.alert"]});
-        ways.stage.app.post(&ways.stage.key, "/webhooks", wanted).await.ok(201);
-        ways.member("s1", 1).await;
-        ways.member("s2", 2).await;
-        ways.routes(&["template"]).await;
-        let template = {
-            let all = ways.stage.world().templates(OA).unwrap();
-            all.into_iter().find(|one| one.template_id == "TPL").unwrap()
-        };
-        ways.stage.world().remove_template(OA, "TPL").unwrap();
-        let calls = || ways.stage.calls("/cgi-bin/template/get_all_private_template");
-        let listed = calls();
-        ways.notify_all(&["s1", "s2"]).await;
+    };
+    ways.stage.world().add_template(OA, &other).unwrap();
+    let mut pong = route("template");
+    pong["template_id"] = json!("TPL-2");
+    app.put(key, "/message-types/pong", json!({"routes": [pong]}))
+        .await
+        .ok(201);
+    for _ in 0..3 {
+        ways.refuse(TEMPLATE_SEND, 43116);
         ways.notify_all(&["s1"]).await;
-        let alerts = ways.alerts(&receiver).await;
-        assert_eq!(alerts.len(), 1, "{alerts:?}");
-        let alert = &alerts[0];
-        assert_eq!((&alert["app_id"], &alert["errcode"], &alert["template_id"], &alert["errmsg"]),
-            (&json!(OA), &json!(40037), &json!("TPL"), &json!("invalid template_id")));
-        assert!(alert["rid"].as_str().is_some() && alert["problem"].as_str().unwrap().starts_with("40037: "));
-        // The account's templates are listed again at once, and once.
-        while ways.stage.app.bridge.template_step().await.unwrap() == queqiao::bridge::Step::Worked {}
-        assert_eq!(calls() - listed, 1);
-        let kept = ways.story("/message-types/ping").await;
-        // It was never listed before, so it is unknown rather than gone.
-        assert!(kept["problems"].to_string().contains("template_unknown"), "{kept}");
-        // It works, and fails again.
-        ways.stage.world().add_template(OA, &template).unwrap();
-        ways.notify_all(&["s1"]).await;
-        ways.stage.world().remove_template(OA, "TPL").unwrap();
-        ways.notify_all(&["s1"]).await;
-        assert_eq!(ways.alerts(&receiver).await.len(), 2);
-        ways.stage.world().add_template(OA, &template).unwrap();
-        // A page, although the message arrived without it.
-        let mut opening = route("template");
-        opening["mini_program"] = json!({"app_id": MP, "path": "pages/gone?to={{ staff.id }}"});
-        opening["url"] = json!("https://example.com/1");
-        ways.set_routes(json!([opening])).await;
-        ways.stage.world().change_account(MP, |settings| settings.pages = vec!["pages/there".to_owned()]).unwrap();
-        ways.notify_all(&["s1", "s2"]).await;
-        let alerts = ways.alerts(&receiver).await;
-        assert_eq!(alerts.len(), 3, "{alerts:?}");
-        assert_eq!((&alerts[2]["errcode"], &alerts[2]["mini_program"], &alerts[2]["page"]),
-            (&json!(40165), &json!(MP), &json!("pages/gone")));
-        assert_eq!(alerts[2].get("template_id"), None);
-        // And once more after some hours.
-        ways.stage.app.advance(Duration::from_secs(7 * 3_600));
-        ways.notify_all(&["s1"]).await;
-        assert_eq!(ways.alerts(&receiver).await.len(), 4);
+        let works = json!({"message_type": "pong", "staff_ids": ["s1"], "params": {"title": "hi"}});
+        app.post(key, "/notifications", works).await.ok(202);
+        app.drain().await;
     }
+    assert_eq!(ways.seen(1), 3);
+    let alerts = ways.alerts(&receiver).await;
+    let codes: Vec<_> = alerts
+        .iter()
+        .map(|one| (&one["errcode"], &one["template_id"]))
+        .collect();
+    assert_eq!(codes, [(&json!(43116), &json!("TPL"))]);
+    let accounts = ways.story("/accounts").await;
+    let account = accounts["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|one| one["app_id"] == OA)
+        .unwrap();
+    assert!(
+        account["problem"].is_null(),
+        "a template is not the account: {account}"
+    );
+}
 
-    async fn who_switched_a_template_off_is_warned_of_until_a_message_is_taken(ways: Ways) {
-        ways.member("s1", 1).await;
-        ways.routes(&["template"]).await;
-        let switch = |on| ways.stage.world().switch_template(OA, 1, "TPL", on).unwrap();
-        let explain = "/staff/s1/explain?message_type=ping";
-        assert_eq!(ways.forecast("s1").await["warnings"], json!([]));
-        switch(false);
-        assert_eq!(ways.sent("s1").await["reason"], "refused_by_person");
-        let looked = ways.forecast("s1").await;
-        assert_eq!((&looked["warnings"][0]["code"], &looked["verdicts"][0]["verdict"]), (&json!("switched_off"), &json!("would_send")));
-        let detail = looked["verdicts"][0]["routes"][0]["detail"].as_str().unwrap();
-        assert!(detail.contains("switched") && detail.contains("inside WeChat"), "{detail}");
-        let story = ways.story(explain).await;
-        let mut accounts = story["accounts"].as_array().unwrap().iter();
-        let account = accounts.find(|one| one["app_id"] == OA).unwrap();
-        assert_eq!(account["switched_off"][0]["template_id"], "TPL");
-        let steps = story["next_steps"].to_string();
-        assert!(steps.contains("switch the messages of template TPL on again") && !steps.contains("Nothing: "), "{steps}");
-        // Another message type of the same template is warned of as well, one of another is not.
-        let put = async |name: &str, template: &str| {
-            let mut route = route("template");
-            route["template_id"] = json!(template);
-            ways.stage.app.put(&ways.stage.key, &format!("/message-types/{name}"), json!({"routes": [route]})).await.ok(201);
-        };
-        put("same", "TPL").await;
-        put("other", "OTHER").await;
-        let steps = ways.story("/staff/s1/explain?message_type=same").await["next_steps"].to_string();
-        assert!(steps.contains("template TPL"), "{steps}");
-        let steps = ways.story("/staff/s1/explain?message_type=other").await["next_steps"].to_string();
-        assert!(!steps.contains("template TPL"), "{steps}");
-        // It blocks nothing: the next one is tried.
-        let calls = ways.stage.calls(TEMPLATE_SEND);
-        switch(true);
-        assert_eq!(ways.sent("s1").await["state"], "delivered");
-        assert_eq!(ways.stage.calls(TEMPLATE_SEND) - calls, 1);
-        assert_eq!(ways.forecast("s1").await["warnings"], json!([]));
-        let steps = ways.story(explain).await["next_steps"].to_string();
-        assert!(!steps.contains("switch"), "{steps}");
+async fn a_receipt_that_says_no_and_whom_nothing_leads_to_are_told_too(ways: Ways) {
+    logs::capture();
+    ways.member("s1", 1).await;
+    ways.stage
+        .app
+        .put(&ways.stage.key, "/staff/nobody", json!({}))
+        .await
+        .ok(201);
+    ways.routes(&["template"]).await;
+    let blocked = Receipt {
+        status: "failed:user block".to_owned(),
+        arrival: Arrival::Normal,
+    };
+    ways.stage
+        .world()
+        .set_receipt(OA, Some(1), blocked)
+        .unwrap();
+    let id = ways.notify_all(&["s1", "nobody"]).await;
+    let lines = ways.lines(id).await;
+    for reason in ["receipt_failed", "not_bound"] {
+        let reason = format!("delivery.reason={reason} ");
+        assert!(
+            lines.iter().any(|line| line.contains(&reason)),
+            "{reason}: {lines:?}"
+        );
     }
+}
+
+async fn a_template_and_a_page_at_fault_are_told_once_until_they_work_again(ways: Ways) {
+    let receiver = Receiver::start();
+    let wanted = json!({"url": receiver.url, "events": ["account.alert"]});
+    ways.stage
+        .app
+        .post(&ways.stage.key, "/webhooks", wanted)
+        .await
+        .ok(201);
+    ways.member("s1", 1).await;
+    ways.member("s2", 2).await;
+    ways.routes(&["template"]).await;
+    let template = {
+        let all = ways.stage.world().templates(OA).unwrap();
+        all.into_iter()
+            .find(|one| one.template_id == "TPL")
+            .unwrap()
+    };
+    ways.stage.world().remove_template(OA, "TPL").unwrap();
+    let calls = || {
+        ways.stage
+            .calls("/cgi-bin/template/get_all_private_template")
+    };
+    let listed = calls();
+    ways.notify_all(&["s1", "s2"]).await;
+    ways.notify_all(&["s1"]).await;
+    let alerts = ways.alerts(&receiver).await;
+    assert_eq!(alerts.len(), 1, "{alerts:?}");
+    let alert = &alerts[0];
+    assert_eq!(
+        (
+            &alert["app_id"],
+            &alert["errcode"],
+            &alert["template_id"],
+            &alert["errmsg"]
+        ),
+        (
+            &json!(OA),
+            &json!(40037),
+            &json!("TPL"),
+            &json!("invalid template_id")
+        )
+    );
+    assert!(
+        alert["rid"].as_str().is_some()
+            && alert["problem"].as_str().unwrap().starts_with("40037: ")
+    );
+    // The account's templates are listed again at once, and once.
+    while ways.stage.app.bridge.template_step().await.unwrap() == queqiao::bridge::Step::Worked {}
+    assert_eq!(calls() - listed, 1);
+    let kept = ways.story("/message-types/ping").await;
+    // It was never listed before, so it is unknown rather than gone.
+    assert!(
+        kept["problems"].to_string().contains("template_unknown"),
+        "{kept}"
+    );
+    // It works, and fails again.
+    ways.stage.world().add_template(OA, &template).unwrap();
+    ways.notify_all(&["s1"]).await;
+    ways.stage.world().remove_template(OA, "TPL").unwrap();
+    ways.notify_all(&["s1"]).await;
+    assert_eq!(ways.alerts(&receiver).await.len(), 2);
+    ways.stage.world().add_template(OA, &template).unwrap();
+    // A page, although the message arrived without it.
+    let mut opening = route("template");
+    opening["mini_program"] = json!({"app_id": MP, "path": "pages/gone?to={{ staff.id }}"});
+    opening["url"] = json!("https://example.com/1");
+    ways.set_routes(json!([opening])).await;
+    ways.stage
+        .world()
+        .change_account(MP, |settings| {
+            settings.pages = vec!["pages/there".to_owned()];
+        })
+        .unwrap();
+    ways.notify_all(&["s1", "s2"]).await;
+    let alerts = ways.alerts(&receiver).await;
+    assert_eq!(alerts.len(), 3, "{alerts:?}");
+    assert_eq!(
+        (
+            &alerts[2]["errcode"],
+            &alerts[2]["mini_program"],
+            &alerts[2]["page"]
+        ),
+        (&json!(40165), &json!(MP), &json!("pages/gone"))
+    );
+    assert_eq!(alerts[2].get("template_id"), None);
+    // And once more after some hours.
+    ways.stage.app.advance(Duration::from_secs(7 * 3_600));
+    ways.notify_all(&["s1"]).await;
+    assert_eq!(ways.alerts(&receiver).await.len(), 4);
+}
+
+async fn who_switched_a_template_off_is_warned_of_until_a_message_is_taken(ways: Ways) {
+    ways.member("s1", 1).await;
+    ways.routes(&["template"]).await;
+    let switch = |on| {
+        ways.stage
+            .world()
+            .switch_template(OA, 1, "TPL", on)
+            .unwrap();
+    };
+    let explain = "/staff/s1/explain?message_type=ping";
+    assert_eq!(ways.forecast("s1").await["warnings"], json!([]));
+    switch(false);
+    assert_eq!(ways.sent("s1").await["reason"], "refused_by_person");
+    let looked = ways.forecast("s1").await;
+    assert_eq!(
+        (
+            &looked["warnings"][0]["code"],
+            &looked["verdicts"][0]["verdict"]
+        ),
+        (&json!("switched_off"), &json!("would_send"))
+    );
+    let detail = looked["verdicts"][0]["routes"][0]["detail"]
+        .as_str()
+        .unwrap();
+    assert!(
+        detail.contains("switched") && detail.contains("inside WeChat"),
+        "{detail}"
+    );
+    let story = ways.story(explain).await;
+    let mut accounts = story["accounts"].as_array().unwrap().iter();
+    let account = accounts.find(|one| one["app_id"] == OA).unwrap();
+    assert_eq!(account["switched_off"][0]["template_id"], "TPL");
+    let steps = story["next_steps"].to_string();
+    assert!(
+        steps.contains("switch the messages of template TPL on again")
+            && !steps.contains("Nothing: "),
+        "{steps}"
+    );
+    // Another message type of the same template is warned of as well, one of another is not.
+    let put = async |name: &str, template: &str| {
+        let mut route = route("template");
+        route["template_id"] = json!(template);
+        ways.stage
+            .app
+            .put(
+                &ways.stage.key,
+                &format!("/message-types/{name}"),
+                json!({"routes": [route]}),
+            )
+            .await
+            .ok(201);
+    };
+    put("same", "TPL").await;
+    put("other", "OTHER").await;
+    let steps = ways.story("/staff/s1/explain?message_type=same").await["next_steps"].to_string();
+    assert!(steps.contains("template TPL"), "{steps}");
+    let steps = ways.story("/staff/s1/explain?message_type=other").await["next_steps"].to_string();
+    assert!(!steps.contains("template TPL"), "{steps}");
+    // It blocks nothing: the next one is tried.
+    let calls = ways.stage.calls(TEMPLATE_SEND);
+    switch(true);
+    assert_eq!(ways.sent("s1").await["state"], "delivered");
+    assert_eq!(ways.stage.calls(TEMPLATE_SEND) - calls, 1);
+    assert_eq!(ways.forecast("s1").await["warnings"], json!([]));
+    let steps = ways.story(explain).await["next_steps"].to_string();
+    assert!(!steps.contains("switch"), "{steps}");
 }

@@ -1,14 +1,13 @@
 //! Why a person is reached or not, and what is said to do about it.
 
+mod accounts;
 mod calls;
 mod trail;
 
-use std::time::Duration;
-
-use queqiao::simulator::{TemplateKind, TemplateSettings, population};
+use queqiao::simulator::population;
 use serde_json::{Value, json};
 
-use super::ways::{ONCE, TEMPLATE_SEND, Ways};
+use super::ways::Ways;
 use crate::invariants::{MP, OA};
 
 impl Ways {
@@ -27,16 +26,6 @@ impl Ways {
         let path = format!("/staff/{staff_id}");
         app.put(key, &path, json!({})).await.ok(201);
         app.post(key, &format!("{path}/bindings"), to).await.ok(201);
-    }
-
-    /// The service account or the mini-program as it is for a staff member.
-    async fn account(&self, staff_id: &str, app_id: &str) -> Value {
-        let story = self.explain(staff_id).await;
-        let mut accounts = story["accounts"].as_array().unwrap().iter();
-        accounts
-            .find(|one| one["app_id"] == app_id)
-            .unwrap()
-            .clone()
     }
 }
 
@@ -60,183 +49,312 @@ fn says(story: &Value, words: &[&str]) {
 }
 
 both_engines! {
-    async fn whoever_is_reached_needs_nothing(ways: Ways) {
-        ways.member("s1", 1).await;
-        let story = ways.explain("s1").await;
-        assert_eq!(steps(&story), [format!("Nothing: a notification reaches them as a template message of account {OA}.")]);
-        let unionid = population::unionid(1);
-        assert_eq!((&story["unionid"]["unionid"], &story["unionid"]["reason"]), (&json!(unionid), &json!(null)));
-        assert_eq!((&story["bindings"][0]["unionid"], &story["bindings"][0]["app_id"]), (&json!(unionid), &json!(null)));
-        let official = &story["accounts"][0];
-        assert_eq!((&official["app_id"], &official["trouble"]), (&json!(OA), &json!([])));
-        assert_eq!(official["template"], json!({"would_send": true, "reason": null, "detail": null}));
-        let identity = &official["identities"][0];
-        assert_eq!((&identity["openid"], &identity["follow_state"]), (&json!(population::openid(OA, 1)), &json!("following")));
-        assert!(identity["since"].is_string(), "{identity}");
-        let mini = &story["accounts"][1];
-        assert_eq!((&mini["kind"], &mini["template"]), (&json!("mini_program"), &json!(null)));
-        assert_eq!((&story["deliveries"], &story["message_type"]), (&json!([]), &json!(null)));
-    }
+    whoever_is_reached_needs_nothing,
+    the_routes_of_a_message_type_are_judged_one_by_one,
+    whoever_is_not_bound_is_to_be_bound,
+    a_missing_unionid_is_told_with_its_reason,
+    whoever_unfollowed_is_asked_to_follow,
+}
 
-    async fn the_routes_of_a_message_type_are_judged_one_by_one(ways: Ways) {
-        ways.member("s1", 1).await;
-        ways.routes(&["mp_subscribe", "template", "oa_subscribe"]).await;
-        let story = ways.explain_with("s1", "?message_type=ping").await;
-        let of_type = &story["message_type"];
-        assert_eq!((&of_type["verdict"], &of_type["route"]), (&json!("would_send"), &json!(1)));
-        let verdicts: Vec<&str> = of_type["routes"].as_array().unwrap().iter().map(|one| one["verdict"].as_str().unwrap()).collect();
-        assert_eq!(verdicts, ["no_credit", "taken", "no_credit"]);
-        assert_eq!(steps(&story), [format!("Nothing: a notification of type ping reaches them as a template message of account {OA}.")]);
-        ways.stage.world().unfollow(OA, 1).await.unwrap();
-        ways.stage.app.drain().await;
-        let story = ways.explain_with("s1", "?message_type=ping").await;
-        assert_eq!((&story["message_type"]["verdict"], &story["message_type"]["route"]), (&json!("would_wait"), &json!(0)));
-        says(&story, &["follow account", OA]);
-        let (app, key) = (&ways.stage.app, &ways.stage.key);
-        app.get(key, "/staff/s1/explain?message_type=pong").await.refused(422, "unknown_message_type", "message_type");
-        app.get(key, "/staff/s1/explain?type=ping").await.refused(400, "invalid_query", "type");
-        app.get(key, "/staff/nobody/explain").await.refused(404, "not_found", "");
-    }
+async fn whoever_is_reached_needs_nothing(ways: Ways) {
+    ways.member("s1", 1).await;
+    let story = ways.explain("s1").await;
+    assert_eq!(
+        steps(&story),
+        [format!(
+            "Nothing: a notification reaches them as a template message of account {OA}."
+        )]
+    );
+    let unionid = population::unionid(1);
+    assert_eq!(
+        (&story["unionid"]["unionid"], &story["unionid"]["reason"]),
+        (&json!(unionid), &json!(null))
+    );
+    assert_eq!(
+        (
+            &story["bindings"][0]["unionid"],
+            &story["bindings"][0]["app_id"]
+        ),
+        (&json!(unionid), &json!(null))
+    );
+    let official = &story["accounts"][0];
+    assert_eq!(
+        (&official["app_id"], &official["trouble"]),
+        (&json!(OA), &json!([]))
+    );
+    assert_eq!(
+        official["template"],
+        json!({"would_send": true, "reason": null, "detail": null})
+    );
+    let identity = &official["identities"][0];
+    assert_eq!(
+        (&identity["openid"], &identity["follow_state"]),
+        (&json!(population::openid(OA, 1)), &json!("following"))
+    );
+    assert!(identity["since"].is_string(), "{identity}");
+    let mini = &story["accounts"][1];
+    assert_eq!(
+        (&mini["kind"], &mini["template"]),
+        (&json!("mini_program"), &json!(null))
+    );
+    assert_eq!(
+        (&story["deliveries"], &story["message_type"]),
+        (&json!([]), &json!(null))
+    );
+}
 
-    async fn whoever_is_not_bound_is_to_be_bound(ways: Ways) {
-        ways.stage.app.put(&ways.stage.key, "/staff/a%20b", json!({"name": "Li"})).await.ok(201);
-        let story = ways.explain("a%20b").await;
-        assert_eq!((&story["staff_id"], &story["name"], &story["bindings"]), (&json!("a b"), &json!("Li"), &json!([])));
-        assert_eq!(steps(&story).len(), 1);
-        says(&story, &["Create an invitation", "POST /staff/a%20b/invitations", OA, "POST /staff/a%20b/bindings"]);
-        assert_eq!(story["accounts"][0]["template"]["reason"], "not_bound");
-        assert_eq!(story["accounts"][0]["customer"]["reason"], "no_identity_in_account");
-        let invited = json!({"app_id": OA});
-        let invited = ways.stage.app.post(&ways.stage.key, "/staff/a%20b/invitations", invited).await.ok(201);
-        let story = ways.explain("a%20b").await;
-        let open = &story["invitations"][0];
-        assert_eq!((&open["id"], &open["state"], &open["app_id"], &open["refusal"]), (&invited["id"], &json!("open"), &json!(OA), &json!(null)));
-        says(&story, &[&format!("QR code of invitation {}", invited["id"]), "good until", "POST /staff/a%20b/bindings"]);
-        // Somebody who is another staff member scans it.
-        ways.member("s1", 1).await;
-        ways.stage.world().scan_code(OA, 1, invited["url"].as_str().unwrap()).await.unwrap();
-        ways.stage.app.drain().await;
-        let story = ways.explain("a%20b").await;
-        assert_eq!(story["invitations"][0]["refusal"], "person_already_bound");
-        says(&story, &[&format!("Invitation {} was presented", invited["id"]), "bound to another staff member"]);
-        // It is in the wrong hands, so it is good for nobody any more.
-        assert_eq!(story["invitations"][0]["state"], "revoked");
-        let invited = json!({"app_id": OA});
-        let invited = ways.stage.app.post(&ways.stage.key, "/staff/a%20b/invitations", invited).await.ok(201);
-        ways.stage.world().scan_code(OA, 2, invited["url"].as_str().unwrap()).await.unwrap();
-        ways.stage.app.drain().await;
-        let story = ways.explain("a%20b").await;
-        assert_eq!(story["bindings"][0]["invitation_id"], invited["id"], "{story}");
-        assert_eq!(story["bindings"][0]["openid"], population::openid(OA, 2));
-    }
+async fn the_routes_of_a_message_type_are_judged_one_by_one(ways: Ways) {
+    ways.member("s1", 1).await;
+    ways.routes(&["mp_subscribe", "template", "oa_subscribe"])
+        .await;
+    let story = ways.explain_with("s1", "?message_type=ping").await;
+    let of_type = &story["message_type"];
+    assert_eq!(
+        (&of_type["verdict"], &of_type["route"]),
+        (&json!("would_send"), &json!(1))
+    );
+    let verdicts: Vec<&str> = of_type["routes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["verdict"].as_str().unwrap())
+        .collect();
+    assert_eq!(verdicts, ["no_credit", "taken", "no_credit"]);
+    assert_eq!(
+        steps(&story),
+        [format!(
+            "Nothing: a notification of type ping reaches them as a template message of account {OA}."
+        )]
+    );
+    ways.stage.world().unfollow(OA, 1).await.unwrap();
+    ways.stage.app.drain().await;
+    let story = ways.explain_with("s1", "?message_type=ping").await;
+    assert_eq!(
+        (
+            &story["message_type"]["verdict"],
+            &story["message_type"]["route"]
+        ),
+        (&json!("would_wait"), &json!(0))
+    );
+    says(&story, &["follow account", OA]);
+    let (app, key) = (&ways.stage.app, &ways.stage.key);
+    app.get(key, "/staff/s1/explain?message_type=pong")
+        .await
+        .refused(422, "unknown_message_type", "message_type");
+    app.get(key, "/staff/s1/explain?type=ping")
+        .await
+        .refused(400, "invalid_query", "type");
+    app.get(key, "/staff/nobody/explain")
+        .await
+        .refused(404, "not_found", "");
+}
 
-    async fn a_missing_unionid_is_told_with_its_reason(ways: Ways) {
-        let world = ways.stage.world();
-        ways.routes(&["template", "mp_subscribe"]).await;
-        let in_oa = |person| json!({"app_id": OA, "openid": population::openid(OA, person)});
-        ways.bound("never_followed", in_oa(3)).await;
-        ways.bound("wrong_openid", json!({"app_id": OA, "openid": "oNobody"})).await;
-        ways.allow(MP, 6).await;
-        ways.bound("never_logged_in", json!({"app_id": MP, "openid": population::openid(MP, 6)})).await;
-        ways.bound("never_seen", json!({"unionid": population::unionid(7)})).await;
-        ways.stage.app.drain().await;
-        world.change_account(OA, |settings| settings.bound_to_open_platform = false).unwrap();
-        ways.stage.follows(4).await;
-        ways.stage.app.drain().await;
-        ways.bound("not_bound", in_oa(4)).await;
-        ways.stage.follows(5).await;
-        ways.stage.app.bridge.process_step().await.unwrap();
-        ways.bound("pending", in_oa(5)).await;
-        for (staff_id, reason, words) in [
-            ("never_followed", "not_following", ["Ask them to follow account", OA, "only of followers"]),
-            ("wrong_openid", "unknown_openid", ["Bind them again", OA, "DELETE /staff/wrong_openid/bindings/"]),
-            ("never_logged_in", "login_needed", ["open mini-program", MP, "links them to"]),
-            ("not_bound", "not_bound_to_open_platform", ["Bind account", OA, "open.weixin.qq.com"]),
-            ("pending", "pending", ["Wait until", OA, "is fetched"]),
-        ] {
-            let story = ways.explain(staff_id).await;
-            let unionid = &story["unionid"];
-            assert_eq!((&unionid["unionid"], &unionid["reason"]), (&json!(null), &json!(reason)), "{staff_id}");
-            assert!(unionid["detail"].as_str().unwrap().contains("unionid is not known"), "{unionid}");
-            if reason == "pending" {
-                assert!(unionid["next_try_at"].is_string(), "{unionid}");
-            }
-            says(&story, &words);
+async fn whoever_is_not_bound_is_to_be_bound(ways: Ways) {
+    ways.stage
+        .app
+        .put(&ways.stage.key, "/staff/a%20b", json!({"name": "Li"}))
+        .await
+        .ok(201);
+    let story = ways.explain("a%20b").await;
+    assert_eq!(
+        (&story["staff_id"], &story["name"], &story["bindings"]),
+        (&json!("a b"), &json!("Li"), &json!([]))
+    );
+    assert_eq!(steps(&story).len(), 1);
+    says(
+        &story,
+        &[
+            "Create an invitation",
+            "POST /staff/a%20b/invitations",
+            OA,
+            "POST /staff/a%20b/bindings",
+        ],
+    );
+    assert_eq!(story["accounts"][0]["template"]["reason"], "not_bound");
+    assert_eq!(
+        story["accounts"][0]["customer"]["reason"],
+        "no_identity_in_account"
+    );
+    let invited = json!({"app_id": OA});
+    let invited = ways
+        .stage
+        .app
+        .post(&ways.stage.key, "/staff/a%20b/invitations", invited)
+        .await
+        .ok(201);
+    let story = ways.explain("a%20b").await;
+    let open = &story["invitations"][0];
+    assert_eq!(
+        (
+            &open["id"],
+            &open["state"],
+            &open["app_id"],
+            &open["refusal"]
+        ),
+        (&invited["id"], &json!("open"), &json!(OA), &json!(null))
+    );
+    says(
+        &story,
+        &[
+            &format!("QR code of invitation {}", invited["id"]),
+            "good until",
+            "POST /staff/a%20b/bindings",
+        ],
+    );
+    // Somebody who is another staff member scans it.
+    ways.member("s1", 1).await;
+    ways.stage
+        .world()
+        .scan_code(OA, 1, invited["url"].as_str().unwrap())
+        .await
+        .unwrap();
+    ways.stage.app.drain().await;
+    let story = ways.explain("a%20b").await;
+    assert_eq!(story["invitations"][0]["refusal"], "person_already_bound");
+    says(
+        &story,
+        &[
+            &format!("Invitation {} was presented", invited["id"]),
+            "bound to another staff member",
+        ],
+    );
+    // It is in the wrong hands, so it is good for nobody any more.
+    assert_eq!(story["invitations"][0]["state"], "revoked");
+    let invited = json!({"app_id": OA});
+    let invited = ways
+        .stage
+        .app
+        .post(&ways.stage.key, "/staff/a%20b/invitations", invited)
+        .await
+        .ok(201);
+    ways.stage
+        .world()
+        .scan_code(OA, 2, invited["url"].as_str().unwrap())
+        .await
+        .unwrap();
+    ways.stage.app.drain().await;
+    let story = ways.explain("a%20b").await;
+    assert_eq!(
+        story["bindings"][0]["invitation_id"], invited["id"],
+        "{story}"
+    );
+    assert_eq!(story["bindings"][0]["openid"], population::openid(OA, 2));
+}
+
+async fn a_missing_unionid_is_told_with_its_reason(ways: Ways) {
+    let world = ways.stage.world();
+    ways.routes(&["template", "mp_subscribe"]).await;
+    let in_oa = |person| json!({"app_id": OA, "openid": population::openid(OA, person)});
+    ways.bound("never_followed", in_oa(3)).await;
+    ways.bound("wrong_openid", json!({"app_id": OA, "openid": "oNobody"}))
+        .await;
+    ways.allow(MP, 6).await;
+    ways.bound(
+        "never_logged_in",
+        json!({"app_id": MP, "openid": population::openid(MP, 6)}),
+    )
+    .await;
+    ways.bound("never_seen", json!({"unionid": population::unionid(7)}))
+        .await;
+    ways.stage.app.drain().await;
+    world
+        .change_account(OA, |settings| settings.bound_to_open_platform = false)
+        .unwrap();
+    ways.stage.follows(4).await;
+    ways.stage.app.drain().await;
+    ways.bound("not_bound", in_oa(4)).await;
+    ways.stage.follows(5).await;
+    ways.stage.app.bridge.process_step().await.unwrap();
+    ways.bound("pending", in_oa(5)).await;
+    for (staff_id, reason, words) in [
+        (
+            "never_followed",
+            "not_following",
+            ["Ask them to follow account", OA, "only of followers"],
+        ),
+        (
+            "wrong_openid",
+            "unknown_openid",
+            [
+                "Bind them again",
+                OA,
+                "DELETE /staff/wrong_openid/bindings/",
+            ],
+        ),
+        (
+            "never_logged_in",
+            "login_needed",
+            ["open mini-program", MP, "links them to"],
+        ),
+        (
+            "not_bound",
+            "not_bound_to_open_platform",
+            ["Bind account", OA, "open.weixin.qq.com"],
+        ),
+        ("pending", "pending", ["Wait until", OA, "is fetched"]),
+    ] {
+        let story = ways.explain(staff_id).await;
+        let unionid = &story["unionid"];
+        assert_eq!(
+            (&unionid["unionid"], &unionid["reason"]),
+            (&json!(null), &json!(reason)),
+            "{staff_id}"
+        );
+        assert!(
+            unionid["detail"]
+                .as_str()
+                .unwrap()
+                .contains("unionid is not known"),
+            "{unionid}"
+        );
+        if reason == "pending" {
+            assert!(unionid["next_try_at"].is_string(), "{unionid}");
         }
-        let story = ways.explain("never_seen").await;
-        assert_eq!((&story["unionid"]["unionid"], &story["accounts"][0]["identities"]), (&json!(population::unionid(7)), &json!([])));
-        says(&story, &["Ask them to follow account", OA, "POST /accounts", "imports"]);
-        says(&story, &["open mini-program", MP, "log in"]);
+        says(&story, &words);
     }
+    let story = ways.explain("never_seen").await;
+    assert_eq!(
+        (
+            &story["unionid"]["unionid"],
+            &story["accounts"][0]["identities"]
+        ),
+        (&json!(population::unionid(7)), &json!([]))
+    );
+    says(
+        &story,
+        &[
+            "Ask them to follow account",
+            OA,
+            "POST /accounts",
+            "imports",
+        ],
+    );
+    says(&story, &["open mini-program", MP, "log in"]);
+}
 
-    async fn whoever_unfollowed_is_asked_to_follow(ways: Ways) {
-        ways.member("s1", 1).await;
-        ways.stage.world().unfollow(OA, 1).await.unwrap();
-        ways.stage.app.drain().await;
-        let story = ways.explain("s1").await;
-        let official = &story["accounts"][0];
-        assert_eq!((&official["template"]["would_send"], &official["template"]["reason"]), (&json!(false), &json!("not_following")));
-        assert_eq!(official["identities"][0]["follow_state"], "not_following");
-        assert!(official["identities"][0]["since"].is_string(), "{official}");
-        assert_eq!(official["customer"]["reason"], "not_following");
-        assert_eq!(steps(&story).len(), 1);
-        says(&story, &["Ask them to follow account", OA, "POST /staff/s1/invitations"]);
-    }
-
-    async fn permissions_are_told_by_template(ways: Ways) {
-        ways.member("s1", 1).await;
-        ways.routes(&["mp_subscribe"]).await;
-        let subscription = async || ways.account("s1", MP).await["subscriptions"][0].clone();
-        let never = subscription().await;
-        assert_eq!((&never["was_asked"], &never["reason"], &never["message_types"]), (&json!(false), &json!("no_credit"), &json!(["ping"])));
-        assert_eq!(steps(&ways.explain("s1").await), [format!("Ask for consent to template {ONCE} in account {MP}: 0 left.")]);
-        ways.allow(MP, 1).await;
-        let allowed = subscription().await;
-        assert_eq!((&allowed["one_time_left"], &allowed["would_send"], &allowed["reason"]), (&json!(1), &json!(true), &json!(null)));
-        says(&ways.explain("s1").await, &["Nothing", "subscription message", MP]);
-        let named = TemplateSettings {
-            template_id: ONCE.to_owned(), title: "Order".to_owned(), content: "{{thing1.DATA}}".to_owned(),
-            kind: TemplateKind::SubscribeOnce, ..TemplateSettings::default()
-        };
-        ways.stage.world().change_template(MP, ONCE, &named).unwrap();
-        let sync = format!("/accounts/{MP}/templates/sync");
-        assert_eq!(ways.stage.app.call("POST", &ways.stage.key, &sync, None).await.status, 200);
-        assert_eq!(ways.sent("s1").await["state"], "delivered");
-        let used = subscription().await;
-        assert_eq!((&used["one_time_left"], &used["would_send"], &used["title"]), (&json!(0), &json!(false), &json!("Order")));
-        assert_eq!(steps(&ways.explain("s1").await), [format!("Ask for consent to template {ONCE} (Order) in account {MP} again: 0 left.")]);
-        ways.stage.app.advance(Duration::from_secs(5));
-        ways.stage.world().withdraw_consent(MP, 1, &[ONCE]).await.unwrap();
-        ways.stage.app.drain().await;
-        says(&ways.explain("s1").await, &["they have refused it"]);
-    }
-
-    async fn customer_windows_are_open_or_say_why_not(ways: Ways) {
-        ways.member("s1", 1).await;
-        ways.stage.world().send_text(OA, 1, "hi").await.unwrap();
-        ways.stage.app.drain().await;
-        let open = ways.account("s1", OA).await["customer"].clone();
-        assert!(open["left"].as_i64().unwrap() >= 5 && open["open_until"].is_string(), "{open}");
-        ways.stage.app.advance(Duration::from_secs(49 * 3600));
-        let closed = ways.account("s1", OA).await["customer"].clone();
-        assert_eq!((&closed["open_until"], &closed["left"], &closed["reason"]), (&json!(null), &json!(0), &json!("window_closed")));
-    }
-
-    async fn an_account_that_cannot_send_explains_the_silence(ways: Ways) {
-        ways.member("s1", 1).await;
-        ways.refuse(TEMPLATE_SEND, 40164);
-        ways.stage.notify("s1").await;
-        ways.stage.app.bridge.deliver_step().await.unwrap();
-        let story = ways.explain("s1").await;
-        let trouble = story["accounts"][0]["trouble"].as_array().unwrap();
-        let codes: Vec<&str> = trouble.iter().map(|one| one["code"].as_str().unwrap()).collect();
-        assert_eq!(codes, ["account_problem", "account_stopped"]);
-        assert_eq!(trouble[0]["errcode"], 40164);
-        assert!(trouble[0]["since"].is_string() && trouble[1]["until"].is_string(), "{trouble:?}");
-        let steps = steps(&story);
-        assert!(steps[0].starts_with(&format!("Fix account {OA}")) && steps[0].contains("40164"), "{steps:?}");
-        assert!(steps[1].starts_with(&format!("When account {OA} is fixed, let it send at once: queqiao accounts resume {OA}")), "{steps:?}");
-        assert!(steps[2].starts_with("Wait: delivery 1 (ping) is tried again by itself at"), "{steps:?}");
-        assert_eq!(story["accounts"][0]["template"]["would_send"], true, "the person could be reached");
-    }
+async fn whoever_unfollowed_is_asked_to_follow(ways: Ways) {
+    ways.member("s1", 1).await;
+    ways.stage.world().unfollow(OA, 1).await.unwrap();
+    ways.stage.app.drain().await;
+    let story = ways.explain("s1").await;
+    let official = &story["accounts"][0];
+    assert_eq!(
+        (
+            &official["template"]["would_send"],
+            &official["template"]["reason"]
+        ),
+        (&json!(false), &json!("not_following"))
+    );
+    assert_eq!(official["identities"][0]["follow_state"], "not_following");
+    assert!(official["identities"][0]["since"].is_string(), "{official}");
+    assert_eq!(official["customer"]["reason"], "not_following");
+    assert_eq!(steps(&story).len(), 1);
+    says(
+        &story,
+        &[
+            "Ask them to follow account",
+            OA,
+            "POST /staff/s1/invitations",
+        ],
+    );
 }

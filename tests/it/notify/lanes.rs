@@ -41,134 +41,157 @@ fn stop(rig: &Rig) {
 }
 
 both_engines! {
-    async fn urgent_messages_go_before_thousands_in_bulk(engine: Engine) {
-        let rig = Rig::with(engine, |config| config.deliver.batch_rows = 64).await;
-        let crowd = rig.crowd(0, 90).await;
-        rig.bound("now", 0, 99, true).await;
-        for _ in 0..56 {
-            rig.notify_as("bulk", &crowd).await;
-        }
-        assert_eq!(rig.deliver().await, Step::Worked);
-        assert_eq!(rig.world().messages().len(), 64);
-        let normal = rig.notify_as("normal", &["now".to_owned()]).await;
-        let urgent = rig.notify_as("urgent", &["now".to_owned()]).await;
-        assert_eq!(rig.deliver().await, Step::Worked);
-        assert_eq!(rig.deliver().await, Step::Worked);
-        let words: Vec<String> = rig.world().messages()[64..66].iter()
-            .map(|seen| seen.data["thing1"].clone()).collect();
-        assert_eq!(words, ["urgent", "normal"]);
-        for id in [normal, urgent] {
-            assert_eq!(rig.only(id).await.0.state, DeliveryState::Sent);
-        }
-        rig.settle().await;
-        assert_eq!(rig.world().messages().len(), 56 * 90 + 2);
-    }
+    urgent_messages_go_before_thousands_in_bulk,
+    a_hanging_account_delays_neither_urgent_messages_nor_other_accounts,
+    an_account_in_trouble_waits_for_no_slot_that_others_hold,
+    an_urgent_message_of_an_account_in_trouble_has_the_slots_of_urgent_ones,
+    accounts_take_turns,
+}
 
-    async fn a_hanging_account_delays_neither_urgent_messages_nor_other_accounts(engine: Engine) {
-        let rig = Rig::with(engine, |config| config.deliver.batch_rows = 5).await;
-        let crowd = rig.crowd(0, 40).await;
-        rig.bound("now", 0, 98, true).await;
-        rig.bound("other", 1, 99, true).await;
+async fn urgent_messages_go_before_thousands_in_bulk(engine: Engine) {
+    let rig = Rig::with(engine, |config| config.deliver.batch_rows = 64).await;
+    let crowd = rig.crowd(0, 90).await;
+    rig.bound("now", 0, 99, true).await;
+    for _ in 0..56 {
         rig.notify_as("bulk", &crowd).await;
-        let tasks = hanging(&rig, 3, 5).await;
-        assert_eq!(rig.deliver().await, Step::Idle, "its share is in flight");
-        let other = rig.notify_as("bulk", &["other".to_owned()]).await;
-        assert_eq!(rig.deliver().await, Step::Worked);
-        assert_eq!(rig.only(other).await.0.state, DeliveryState::Sent);
-        let urgent = rig.notify_as("urgent", &["now".to_owned()]).await;
-        assert_eq!(rig.deliver().await, Step::Worked);
-        assert_eq!(rig.only(urgent).await.0.state, DeliveryState::Sent);
-        assert_eq!(rig.deliver().await, Step::Idle);
-        for task in tasks {
-            task.abort();
-            assert!(task.await.unwrap_err().is_cancelled());
-        }
-        // What the lost ones held is free again, and what they had claimed is sent once.
-        rig.settle().await;
-        rig.advance(121);
-        rig.settle().await;
-        let openids: std::collections::BTreeSet<String> =
-            rig.world().messages().into_iter().map(|seen| seen.openid).collect();
-        assert_eq!(openids.len(), rig.world().messages().len());
-        assert!(openids.contains(&population::openid(APPS[0], 40)));
-        assert_eq!(openids.len(), 42);
     }
+    assert_eq!(rig.deliver().await, Step::Worked);
+    assert_eq!(rig.world().messages().len(), 64);
+    let normal = rig.notify_as("normal", &["now".to_owned()]).await;
+    let urgent = rig.notify_as("urgent", &["now".to_owned()]).await;
+    assert_eq!(rig.deliver().await, Step::Worked);
+    assert_eq!(rig.deliver().await, Step::Worked);
+    let words: Vec<String> = rig.world().messages()[64..66]
+        .iter()
+        .map(|seen| seen.data["thing1"].clone())
+        .collect();
+    assert_eq!(words, ["urgent", "normal"]);
+    for id in [normal, urgent] {
+        assert_eq!(rig.only(id).await.0.state, DeliveryState::Sent);
+    }
+    rig.settle().await;
+    assert_eq!(rig.world().messages().len(), 56 * 90 + 2);
+}
 
-    async fn an_account_in_trouble_waits_for_no_slot_that_others_hold(engine: Engine) {
-        let rig = Rig::with(engine, |config| {
-            config.deliver.batch_rows = 5;
-            (config.deliver.loops, config.deliver.loops_per_account) = (2, 1);
-            config.deliver.urgent_loops = 1;
-        }).await;
-        let crowd = rig.crowd(0, 20).await;
-        rig.bound("other", 1, 99, true).await;
-        stop(&rig);
-        let id = rig.notify_as("normal", &["other".to_owned()]).await;
-        rig.settle().await;
-        assert_eq!(rig.count(id, DeliveryState::Queued).await, 1);
-        rig.notify_as("bulk", &crowd).await;
-        let tasks = hanging(&rig, 1, 5).await;
-        assert_eq!(rig.deliver().await, Step::Idle);
-        // It is tried, and stopped again.
-        stop(&rig);
-        rig.advance(80);
-        assert_eq!(rig.deliver().await, Step::Worked);
-        assert_eq!(rig.count(id, DeliveryState::Queued).await, 1);
-        // What cannot wait ends.
-        let mut brief = request(&["other"], serde_json::json!({"title": "brief"}), None);
-        let end = rig.clock.now() + chrono::TimeDelta::seconds(5);
-        brief.expires_at = Some(end.and_utc().to_rfc3339());
-        let brief = rig.bridge.notify(rig.project, brief).await.unwrap().notification_id;
-        rig.advance(6);
-        assert_eq!(rig.deliver().await, Step::Worked);
-        assert_eq!(rig.count(brief, DeliveryState::Expired).await, 1);
-        // And it comes back.
-        rig.advance(130);
-        assert_eq!(rig.deliver().await, Step::Worked);
-        assert_eq!(rig.count(id, DeliveryState::Sent).await, 1);
-        for task in tasks {
-            task.abort();
-        }
+async fn a_hanging_account_delays_neither_urgent_messages_nor_other_accounts(engine: Engine) {
+    let rig = Rig::with(engine, |config| config.deliver.batch_rows = 5).await;
+    let crowd = rig.crowd(0, 40).await;
+    rig.bound("now", 0, 98, true).await;
+    rig.bound("other", 1, 99, true).await;
+    rig.notify_as("bulk", &crowd).await;
+    let tasks = hanging(&rig, 3, 5).await;
+    assert_eq!(rig.deliver().await, Step::Idle, "its share is in flight");
+    let other = rig.notify_as("bulk", &["other".to_owned()]).await;
+    assert_eq!(rig.deliver().await, Step::Worked);
+    assert_eq!(rig.only(other).await.0.state, DeliveryState::Sent);
+    let urgent = rig.notify_as("urgent", &["now".to_owned()]).await;
+    assert_eq!(rig.deliver().await, Step::Worked);
+    assert_eq!(rig.only(urgent).await.0.state, DeliveryState::Sent);
+    assert_eq!(rig.deliver().await, Step::Idle);
+    for task in tasks {
+        task.abort();
+        assert!(task.await.unwrap_err().is_cancelled());
     }
+    // What the lost ones held is free again, and what they had claimed is sent once.
+    rig.settle().await;
+    rig.advance(121);
+    rig.settle().await;
+    let openids: std::collections::BTreeSet<String> = rig
+        .world()
+        .messages()
+        .into_iter()
+        .map(|seen| seen.openid)
+        .collect();
+    assert_eq!(openids.len(), rig.world().messages().len());
+    assert!(openids.contains(&population::openid(APPS[0], 40)));
+    assert_eq!(openids.len(), 42);
+}
 
-    async fn an_urgent_message_of_an_account_in_trouble_has_the_slots_of_urgent_ones(engine: Engine) {
-        let rig = Rig::with(engine, |config| {
-            config.deliver.batch_rows = 5;
-            (config.deliver.loops, config.deliver.loops_per_account) = (1, 1);
-            config.deliver.urgent_loops = 1;
-        }).await;
-        let crowd = rig.crowd(0, 10).await;
-        rig.bound("other", 1, 99, true).await;
-        stop(&rig);
-        let id = rig.notify_as("normal", &["other".to_owned()]).await;
-        rig.settle().await;
-        rig.notify_as("bulk", &crowd).await;
-        let tasks = hanging(&rig, 1, 5).await;
-        rig.advance(80);
-        assert_eq!(rig.deliver().await, Step::Idle, "there is one slot, and it is taken");
-        let urgent = rig.notify_as("urgent", &["other".to_owned()]).await;
-        assert_eq!(rig.deliver().await, Step::Worked);
-        assert_eq!(rig.count(urgent, DeliveryState::Sent).await, 1);
-        assert_eq!(rig.count(id, DeliveryState::Queued).await, 1);
-        for task in tasks {
-            task.abort();
-        }
+async fn an_account_in_trouble_waits_for_no_slot_that_others_hold(engine: Engine) {
+    let rig = Rig::with(engine, |config| {
+        config.deliver.batch_rows = 5;
+        (config.deliver.loops, config.deliver.loops_per_account) = (2, 1);
+        config.deliver.urgent_loops = 1;
+    })
+    .await;
+    let crowd = rig.crowd(0, 20).await;
+    rig.bound("other", 1, 99, true).await;
+    stop(&rig);
+    let id = rig.notify_as("normal", &["other".to_owned()]).await;
+    rig.settle().await;
+    assert_eq!(rig.count(id, DeliveryState::Queued).await, 1);
+    rig.notify_as("bulk", &crowd).await;
+    let tasks = hanging(&rig, 1, 5).await;
+    assert_eq!(rig.deliver().await, Step::Idle);
+    // It is tried, and stopped again.
+    stop(&rig);
+    rig.advance(80);
+    assert_eq!(rig.deliver().await, Step::Worked);
+    assert_eq!(rig.count(id, DeliveryState::Queued).await, 1);
+    // What cannot wait ends.
+    let mut brief = request(&["other"], serde_json::json!({"title": "brief"}), None);
+    let end = rig.clock.now() + chrono::TimeDelta::seconds(5);
+    brief.expires_at = Some(end.and_utc().to_rfc3339());
+    let brief = rig
+        .bridge
+        .notify(rig.project, brief)
+        .await
+        .unwrap()
+        .notification_id;
+    rig.advance(6);
+    assert_eq!(rig.deliver().await, Step::Worked);
+    assert_eq!(rig.count(brief, DeliveryState::Expired).await, 1);
+    // And it comes back.
+    rig.advance(130);
+    assert_eq!(rig.deliver().await, Step::Worked);
+    assert_eq!(rig.count(id, DeliveryState::Sent).await, 1);
+    for task in tasks {
+        task.abort();
     }
+}
 
-    async fn accounts_take_turns(engine: Engine) {
-        let rig = Rig::with(engine, |config| config.deliver.batch_rows = 2).await;
-        for person in 1..=6 {
-            rig.bound(&format!("a{person}"), 0, person, true).await;
-            rig.bound(&format!("b{person}"), 1, person + 50, true).await;
-        }
-        let staff = |letter: char| (1..=6).map(|n| format!("{letter}{n}")).collect::<Vec<_>>();
-        rig.notify_as("normal", &staff('a')).await;
-        rig.notify_as("bulk", &staff('b')).await;
-        let mut sent = Vec::new();
-        for _ in 0..4 {
-            rig.deliver().await;
-            sent.push(APPS.map(|app| rig.world().calls(SEND, Some(app)).unwrap()));
-        }
-        assert_eq!(sent, [[2, 0], [2, 2], [4, 2], [4, 4]]);
+async fn an_urgent_message_of_an_account_in_trouble_has_the_slots_of_urgent_ones(engine: Engine) {
+    let rig = Rig::with(engine, |config| {
+        config.deliver.batch_rows = 5;
+        (config.deliver.loops, config.deliver.loops_per_account) = (1, 1);
+        config.deliver.urgent_loops = 1;
+    })
+    .await;
+    let crowd = rig.crowd(0, 10).await;
+    rig.bound("other", 1, 99, true).await;
+    stop(&rig);
+    let id = rig.notify_as("normal", &["other".to_owned()]).await;
+    rig.settle().await;
+    rig.notify_as("bulk", &crowd).await;
+    let tasks = hanging(&rig, 1, 5).await;
+    rig.advance(80);
+    assert_eq!(
+        rig.deliver().await,
+        Step::Idle,
+        "there is one slot, and it is taken"
+    );
+    let urgent = rig.notify_as("urgent", &["other".to_owned()]).await;
+    assert_eq!(rig.deliver().await, Step::Worked);
+    assert_eq!(rig.count(urgent, DeliveryState::Sent).await, 1);
+    assert_eq!(rig.count(id, DeliveryState::Queued).await, 1);
+    for task in tasks {
+        task.abort();
     }
+}
+
+async fn accounts_take_turns(engine: Engine) {
+    let rig = Rig::with(engine, |config| config.deliver.batch_rows = 2).await;
+    for person in 1..=6 {
+        rig.bound(&format!("a{person}"), 0, person, true).await;
+        rig.bound(&format!("b{person}"), 1, person + 50, true).await;
+    }
+    let staff = |letter: char| (1..=6).map(|n| format!("{letter}{n}")).collect::<Vec<_>>();
+    rig.notify_as("normal", &staff('a')).await;
+    rig.notify_as("bulk", &staff('b')).await;
+    let mut sent = Vec::new();
+    for _ in 0..4 {
+        rig.deliver().await;
+        sent.push(APPS.map(|app| rig.world().calls(SEND, Some(app)).unwrap()));
+    }
+    assert_eq!(sent, [[2, 0], [2, 2], [4, 2], [4, 4]]);
 }

@@ -19,124 +19,80 @@ async fn called(world: &queqiao::simulator::World, path: &str, before: u64) {
 }
 
 both_engines! {
-    async fn a_frozen_sender_that_goes_on_sends_nothing_a_second_time(rig: Rig) {
-        let staff = rig.crowd(0, 20).await;
-        let id = rig.notify_as("normal", &staff).await;
-        // It has claimed all of them, and is frozen while it waits for a token.
-        let held = rig.world().hold_next(STABLE_TOKEN).unwrap();
-        let bridge = rig.bridge.clone();
-        let frozen = tokio::spawn(async move { bridge.deliver_step().await.map(drop) });
-        called(rig.world(), STABLE_TOKEN, 0).await;
-        rig.advance(130);
-        let other = rig.replica();
-        while other.deliver_step().await.unwrap() == Step::Worked {}
-        assert_eq!((rig.world().messages().len(), rig.sends()), (20, 20));
-        // WeChat has forgotten the ids when it goes on.
-        rig.advance(660);
-        drop(held);
-        frozen.await.unwrap().unwrap();
-        assert_eq!((rig.world().messages().len(), rig.sends()), (20, 20), "nobody sees it twice");
-        rig.settle().await;
-        assert_eq!(rig.count(id, DeliveryState::Sent).await, 20);
-        assert_eq!(rig.sends(), 20);
-    }
+    a_frozen_sender_that_goes_on_sends_nothing_a_second_time,
+    a_repetition_that_waits_too_long_ends_as_unknown,
+    nothing_is_sent_under_a_claim_that_has_run_out,
+    what_expires_while_it_waits_is_not_sent,
+    a_token_that_is_refused_costs_no_second_message_either,
+    a_refusal_after_silence_says_nothing_of_the_first_try,
+    whatever_refuses_a_repetition_leaves_the_first_try_open,
+}
 
-    async fn a_repetition_that_waits_too_long_ends_as_unknown(rig: Rig) {
-        rig.bound("a", 0, 1, true).await;
-        let accepted = rig.notify(&["a"]).await;
-        let now = rig.clock.now();
-        let claim = rig.claim(now);
-        rig.write(move |conn| queqiao::models::delivery::claim_due(conn, &claim)).await;
-        // A first try is lost; the second one is claimed in time, and its token comes late.
-        rig.advance(500);
-        let held = rig.world().hold_next(STABLE_TOKEN).unwrap();
-        let bridge = rig.bridge.clone();
-        let slow = tokio::spawn(async move { bridge.deliver_step().await.map(drop) });
-        called(rig.world(), STABLE_TOKEN, 0).await;
-        rig.advance(45);
-        drop(held);
-        slow.await.unwrap().unwrap();
-        assert_eq!(rig.sends(), 0, "WeChat may not know it any more");
-        let (delivery, _) = rig.only(accepted.notification_id).await;
-        assert_eq!((delivery.state, delivery.reason.as_deref()), (DeliveryState::Unknown, Some("unsettled")));
-    }
+async fn a_frozen_sender_that_goes_on_sends_nothing_a_second_time(rig: Rig) {
+    let staff = rig.crowd(0, 20).await;
+    let id = rig.notify_as("normal", &staff).await;
+    // It has claimed all of them, and is frozen while it waits for a token.
+    let held = rig.world().hold_next(STABLE_TOKEN).unwrap();
+    let bridge = rig.bridge.clone();
+    let frozen = tokio::spawn(async move { bridge.deliver_step().await.map(drop) });
+    called(rig.world(), STABLE_TOKEN, 0).await;
+    rig.advance(130);
+    let other = rig.replica();
+    while other.deliver_step().await.unwrap() == Step::Worked {}
+    assert_eq!((rig.world().messages().len(), rig.sends()), (20, 20));
+    // WeChat has forgotten the ids when it goes on.
+    rig.advance(660);
+    drop(held);
+    frozen.await.unwrap().unwrap();
+    assert_eq!(
+        (rig.world().messages().len(), rig.sends()),
+        (20, 20),
+        "nobody sees it twice"
+    );
+    rig.settle().await;
+    assert_eq!(rig.count(id, DeliveryState::Sent).await, 20);
+    assert_eq!(rig.sends(), 20);
+}
 
-    async fn nothing_is_sent_under_a_claim_that_has_run_out(ways: Ways) {
-        for (person, (channel, account, path)) in (1..).zip(CHANNELS) {
-            let staff = format!("s{person}");
-            ways.member(&staff, person).await;
-            if channel != "template" {
-                ways.allow(account, person).await;
-            }
-            ways.routes(&[channel]).await;
-            let left = ways.left(&staff).await;
-            // The token has run out by then.
-            ways.stage.app.advance(Duration::from_secs(7_200));
-            let list = ways.stage.notify(&staff).await;
-            let world = ways.stage.world();
-            let calls = world.calls(path, None).unwrap();
-            let tokens = world.calls(STABLE_TOKEN, None).unwrap();
-            let held = world.hold_next(STABLE_TOKEN).unwrap();
-            let bridge = ways.stage.app.bridge.clone();
-            let slow = tokio::spawn(async move { bridge.deliver_step().await.map(drop) });
-            called(world, STABLE_TOKEN, tokens).await;
-            ways.stage.app.advance(Duration::from_secs(121));
-            drop(held);
-            slow.await.unwrap().unwrap();
-            assert_eq!((world.calls(path, None).unwrap(), ways.left(&staff).await), (calls, left), "{channel}");
-            let waiting = ways.stage.delivery(&list).await;
-            assert_eq!((&waiting["state"], &waiting["sent_at"]), (&json!("queued"), &json!(null)), "{waiting}");
-            ways.stage.pass(4, 1).await;
-            let delivery = ways.stage.delivery(&list).await;
-            assert_eq!((&delivery["state"], ways.seen(person)), (&json!("delivered"), 1), "{delivery}");
-            assert_eq!(delivery["attempts"].as_array().unwrap().len(), 1, "{delivery}");
+async fn a_repetition_that_waits_too_long_ends_as_unknown(rig: Rig) {
+    rig.bound("a", 0, 1, true).await;
+    let accepted = rig.notify(&["a"]).await;
+    let now = rig.clock.now();
+    let claim = rig.claim(now);
+    rig.write(move |conn| queqiao::models::delivery::claim_due(conn, &claim))
+        .await;
+    // A first try is lost; the second one is claimed in time, and its token comes late.
+    rig.advance(500);
+    let held = rig.world().hold_next(STABLE_TOKEN).unwrap();
+    let bridge = rig.bridge.clone();
+    let slow = tokio::spawn(async move { bridge.deliver_step().await.map(drop) });
+    called(rig.world(), STABLE_TOKEN, 0).await;
+    rig.advance(45);
+    drop(held);
+    slow.await.unwrap().unwrap();
+    assert_eq!(rig.sends(), 0, "WeChat may not know it any more");
+    let (delivery, _) = rig.only(accepted.notification_id).await;
+    assert_eq!(
+        (delivery.state, delivery.reason.as_deref()),
+        (DeliveryState::Unknown, Some("unsettled"))
+    );
+}
+
+async fn nothing_is_sent_under_a_claim_that_has_run_out(ways: Ways) {
+    for (person, (channel, account, path)) in (1..).zip(CHANNELS) {
+        let staff = format!("s{person}");
+        ways.member(&staff, person).await;
+        if channel != "template" {
+            ways.allow(account, person).await;
         }
-    }
-
-    async fn what_expires_while_it_waits_is_not_sent(ways: Ways) {
-        for (person, (channel, account, path)) in (1..).zip(CHANNELS) {
-            let staff = format!("s{person}");
-            ways.member(&staff, person).await;
-            if channel != "template" {
-                ways.allow(account, person).await;
-            }
-            ways.routes(&[channel]).await;
-            let left = ways.left(&staff).await;
-            let stage = &ways.stage;
-            stage.app.advance(Duration::from_secs(7_200));
-            let end = stage.app.clock.now() + chrono::TimeDelta::seconds(30);
-            let body = json!({"message_type": "ping", "staff_ids": [&staff], "params": {"title": "hi"},
-                "expires_at": end.and_utc().to_rfc3339()});
-            let accepted = stage.app.post(&stage.key, "/notifications", body).await.ok(202);
-            let world = stage.world();
-            let calls = world.calls(path, None).unwrap();
-            let tokens = world.calls(STABLE_TOKEN, None).unwrap();
-            let held = world.hold_next(STABLE_TOKEN).unwrap();
-            let bridge = stage.app.bridge.clone();
-            let slow = tokio::spawn(async move { bridge.deliver_step().await.map(drop) });
-            called(world, STABLE_TOKEN, tokens).await;
-            stage.app.advance(Duration::from_secs(31));
-            drop(held);
-            slow.await.unwrap().unwrap();
-            let list = format!("/notifications/{}/deliveries", accepted["id"]);
-            let delivery = stage.delivery(&list).await;
-            assert_eq!(delivery["state"], "expired", "{delivery}");
-            let found = (world.calls(path, None).unwrap(), ways.seen(person), ways.left(&staff).await);
-            assert_eq!(found, (calls, 0, left), "{channel}");
-        }
-    }
-
-    async fn a_token_that_is_refused_costs_no_second_message_either(ways: Ways) {
-        ways.member("s1", 1).await;
-        ways.allow(MP, 1).await;
-        ways.routes(&["mp_subscribe"]).await;
-        assert_eq!(ways.sent("s1").await["state"], "delivered");
-        ways.stage.pass(60, 60).await;
-        ways.allow(MP, 1).await;
+        ways.routes(&[channel]).await;
+        let left = ways.left(&staff).await;
+        // The token has run out by then.
+        ways.stage.app.advance(Duration::from_secs(7_200));
+        let list = ways.stage.notify(&staff).await;
         let world = ways.stage.world();
-        world.invalidate_tokens(MP).unwrap();
-        let list = ways.stage.notify("s1").await;
-        let (tokens, calls) = (world.calls(STABLE_TOKEN, None).unwrap(), world.calls(MP_SEND, None).unwrap());
+        let calls = world.calls(path, None).unwrap();
+        let tokens = world.calls(STABLE_TOKEN, None).unwrap();
         let held = world.hold_next(STABLE_TOKEN).unwrap();
         let bridge = ways.stage.app.bridge.clone();
         let slow = tokio::spawn(async move { bridge.deliver_step().await.map(drop) });
@@ -144,63 +100,187 @@ both_engines! {
         ways.stage.app.advance(Duration::from_secs(121));
         drop(held);
         slow.await.unwrap().unwrap();
-        assert_eq!(world.calls(MP_SEND, None).unwrap() - calls, 1, "only the one that was refused");
+        assert_eq!(
+            (world.calls(path, None).unwrap(), ways.left(&staff).await),
+            (calls, left),
+            "{channel}"
+        );
+        let waiting = ways.stage.delivery(&list).await;
+        assert_eq!(
+            (&waiting["state"], &waiting["sent_at"]),
+            (&json!("queued"), &json!(null)),
+            "{waiting}"
+        );
         ways.stage.pass(4, 1).await;
         let delivery = ways.stage.delivery(&list).await;
-        assert_eq!((&delivery["state"], ways.seen(1)), (&json!("delivered"), 2), "{delivery}");
+        assert_eq!(
+            (&delivery["state"], ways.seen(person)),
+            (&json!("delivered"), 1),
+            "{delivery}"
+        );
+        assert_eq!(
+            delivery["attempts"].as_array().unwrap().len(),
+            1,
+            "{delivery}"
+        );
     }
+}
 
-    async fn a_refusal_after_silence_says_nothing_of_the_first_try(ways: Ways) {
-        let (impatient, _server) = ways.stage.impatient();
-        let mut person = 0;
-        for id_before_person in [false, true] {
-            ways.stage.world().change_account(crate::invariants::OA, |own| own.id_before_person = id_before_person).unwrap();
-            for (kind, shown) in [(FaultKind::TimeOutAfter, 1), (FaultKind::TimeOutBefore, 0)] {
-                person += 1;
-                let staff = format!("s{person}");
-                ways.member(&staff, person).await;
-                ways.routes(&["template"]).await;
-                let world = ways.stage.world();
-                world.add_fault(Fault::at(TEMPLATE_SEND, kind).times(1)).unwrap();
-                let list = ways.stage.notify(&staff).await;
-                ways.stage.app.drain_by(&impatient).await;
-                // They leave, and nothing of that is heard.
-                world.remove_followers(crate::invariants::OA, person..person + 1).unwrap();
-                ways.stage.pass(30, 5).await;
-                let delivery = ways.stage.delivery(&list).await;
-                let which = format!("{kind:?}, id first: {id_before_person}: {delivery}");
-                match (shown, id_before_person) {
-                    // WeChat knows it again, and its receipt counts.
-                    (1, true) => assert_eq!(delivery["state"], "delivered", "{which}"),
-                    _ => assert_eq!((&delivery["state"], &delivery["reason"]), (&json!("unknown"), &json!("not_following")), "{which}"),
-                }
-                assert_eq!(ways.seen(person), shown, "{which}");
-                // They come back: nothing is shown twice unless that is wanted.
-                world.add_followers(crate::invariants::OA, person..person + 1, &queqiao::simulator::Origin::search()).unwrap();
-                let retry = format!("/deliveries/{}/retry", delivery["id"]);
-                let stage = &ways.stage;
-                stage.app.post(&stage.key, &retry, json!({})).await.refused(409, "not_retryable", "");
-                stage.pass(30, 5).await;
-                assert_eq!(ways.seen(person), shown, "{which}");
-            }
+async fn what_expires_while_it_waits_is_not_sent(ways: Ways) {
+    for (person, (channel, account, path)) in (1..).zip(CHANNELS) {
+        let staff = format!("s{person}");
+        ways.member(&staff, person).await;
+        if channel != "template" {
+            ways.allow(account, person).await;
         }
+        ways.routes(&[channel]).await;
+        let left = ways.left(&staff).await;
+        let stage = &ways.stage;
+        stage.app.advance(Duration::from_secs(7_200));
+        let end = stage.app.clock.now() + chrono::TimeDelta::seconds(30);
+        let body = json!({"message_type": "ping", "staff_ids": [&staff], "params": {"title": "hi"},
+                "expires_at": end.and_utc().to_rfc3339()});
+        let accepted = stage
+            .app
+            .post(&stage.key, "/notifications", body)
+            .await
+            .ok(202);
+        let world = stage.world();
+        let calls = world.calls(path, None).unwrap();
+        let tokens = world.calls(STABLE_TOKEN, None).unwrap();
+        let held = world.hold_next(STABLE_TOKEN).unwrap();
+        let bridge = stage.app.bridge.clone();
+        let slow = tokio::spawn(async move { bridge.deliver_step().await.map(drop) });
+        called(world, STABLE_TOKEN, tokens).await;
+        stage.app.advance(Duration::from_secs(31));
+        drop(held);
+        slow.await.unwrap().unwrap();
+        let list = format!("/notifications/{}/deliveries", accepted["id"]);
+        let delivery = stage.delivery(&list).await;
+        assert_eq!(delivery["state"], "expired", "{delivery}");
+        let found = (
+            world.calls(path, None).unwrap(),
+            ways.seen(person),
+            ways.left(&staff).await,
+        );
+        assert_eq!(found, (calls, 0, left), "{channel}");
     }
+}
 
-    async fn whatever_refuses_a_repetition_leaves_the_first_try_open(ways: Ways) {
-        let (impatient, _server) = ways.stage.impatient();
-        for (person, errcode) in (1..).zip([43004, 43019, 43101, 40003, 40037, 47003]) {
+async fn a_token_that_is_refused_costs_no_second_message_either(ways: Ways) {
+    ways.member("s1", 1).await;
+    ways.allow(MP, 1).await;
+    ways.routes(&["mp_subscribe"]).await;
+    assert_eq!(ways.sent("s1").await["state"], "delivered");
+    ways.stage.pass(60, 60).await;
+    ways.allow(MP, 1).await;
+    let world = ways.stage.world();
+    world.invalidate_tokens(MP).unwrap();
+    let list = ways.stage.notify("s1").await;
+    let (tokens, calls) = (
+        world.calls(STABLE_TOKEN, None).unwrap(),
+        world.calls(MP_SEND, None).unwrap(),
+    );
+    let held = world.hold_next(STABLE_TOKEN).unwrap();
+    let bridge = ways.stage.app.bridge.clone();
+    let slow = tokio::spawn(async move { bridge.deliver_step().await.map(drop) });
+    called(world, STABLE_TOKEN, tokens).await;
+    ways.stage.app.advance(Duration::from_secs(121));
+    drop(held);
+    slow.await.unwrap().unwrap();
+    assert_eq!(
+        world.calls(MP_SEND, None).unwrap() - calls,
+        1,
+        "only the one that was refused"
+    );
+    ways.stage.pass(4, 1).await;
+    let delivery = ways.stage.delivery(&list).await;
+    assert_eq!(
+        (&delivery["state"], ways.seen(1)),
+        (&json!("delivered"), 2),
+        "{delivery}"
+    );
+}
+
+async fn a_refusal_after_silence_says_nothing_of_the_first_try(ways: Ways) {
+    let (impatient, _server) = ways.stage.impatient();
+    let mut person = 0;
+    for id_before_person in [false, true] {
+        ways.stage
+            .world()
+            .change_account(crate::invariants::OA, |own| {
+                own.id_before_person = id_before_person;
+            })
+            .unwrap();
+        for (kind, shown) in [(FaultKind::TimeOutAfter, 1), (FaultKind::TimeOutBefore, 0)] {
+            person += 1;
             let staff = format!("s{person}");
             ways.member(&staff, person).await;
             ways.routes(&["template"]).await;
             let world = ways.stage.world();
-            world.add_fault(Fault::at(TEMPLATE_SEND, FaultKind::TimeOutAfter).times(1)).unwrap();
+            world
+                .add_fault(Fault::at(TEMPLATE_SEND, kind).times(1))
+                .unwrap();
             let list = ways.stage.notify(&staff).await;
             ways.stage.app.drain_by(&impatient).await;
-            ways.refuse(SEND, errcode);
+            // They leave, and nothing of that is heard.
+            world
+                .remove_followers(crate::invariants::OA, person..person + 1)
+                .unwrap();
             ways.stage.pass(30, 5).await;
             let delivery = ways.stage.delivery(&list).await;
-            assert_eq!((&delivery["state"], ways.seen(person)), (&json!("unknown"), 1), "{errcode}: {delivery}");
-            assert_eq!(delivery["attempts"][1]["errcode"], errcode, "{delivery}");
+            let which = format!("{kind:?}, id first: {id_before_person}: {delivery}");
+            match (shown, id_before_person) {
+                // WeChat knows it again, and its receipt counts.
+                (1, true) => assert_eq!(delivery["state"], "delivered", "{which}"),
+                _ => assert_eq!(
+                    (&delivery["state"], &delivery["reason"]),
+                    (&json!("unknown"), &json!("not_following")),
+                    "{which}"
+                ),
+            }
+            assert_eq!(ways.seen(person), shown, "{which}");
+            // They come back: nothing is shown twice unless that is wanted.
+            world
+                .add_followers(
+                    crate::invariants::OA,
+                    person..person + 1,
+                    &queqiao::simulator::Origin::search(),
+                )
+                .unwrap();
+            let retry = format!("/deliveries/{}/retry", delivery["id"]);
+            let stage = &ways.stage;
+            stage
+                .app
+                .post(&stage.key, &retry, json!({}))
+                .await
+                .refused(409, "not_retryable", "");
+            stage.pass(30, 5).await;
+            assert_eq!(ways.seen(person), shown, "{which}");
         }
+    }
+}
+
+async fn whatever_refuses_a_repetition_leaves_the_first_try_open(ways: Ways) {
+    let (impatient, _server) = ways.stage.impatient();
+    for (person, errcode) in (1..).zip([43004, 43019, 43101, 40003, 40037, 47003]) {
+        let staff = format!("s{person}");
+        ways.member(&staff, person).await;
+        ways.routes(&["template"]).await;
+        let world = ways.stage.world();
+        world
+            .add_fault(Fault::at(TEMPLATE_SEND, FaultKind::TimeOutAfter).times(1))
+            .unwrap();
+        let list = ways.stage.notify(&staff).await;
+        ways.stage.app.drain_by(&impatient).await;
+        ways.refuse(SEND, errcode);
+        ways.stage.pass(30, 5).await;
+        let delivery = ways.stage.delivery(&list).await;
+        assert_eq!(
+            (&delivery["state"], ways.seen(person)),
+            (&json!("unknown"), 1),
+            "{errcode}: {delivery}"
+        );
+        assert_eq!(delivery["attempts"][1]["errcode"], errcode, "{delivery}");
     }
 }

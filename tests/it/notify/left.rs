@@ -22,173 +22,243 @@ async fn noted(rig: &Rig) -> usize {
 }
 
 both_engines! {
-    async fn a_process_that_lifts_a_pause_and_ends_leaves_the_rest_to_others(engine: Engine) {
-        for errcode in [45009, 48001] {
-            let rig = Rig::with(engine, |config| config.deliver.batch_rows = 4).await;
-            let crowd = rig.crowd(0, 12).await;
-            rig.world().add_fault(Fault::at(SEND, FaultKind::Errcode { errcode }).times(4)).unwrap();
-            let id = rig.notify_as("normal", &crowd).await;
-            rig.settle().await;
-            assert_eq!((rig.sends(), rig.write(pause::all).await.len()), (4, 1));
-            // What a process leaves that has found out that it is over, and ends.
-            let (account, now) = (rig.accounts[0], rig.clock.now());
-            rig.write(move |conn| {
-                let lifted = pause::of_account(conn, account)?;
-                pause::clear(conn, account)?;
-                resumption::note(conn, account, lifted.iter().map(|pause| pause.reason), now)
-            }).await;
-            rig.settle().await;
-            assert_eq!((rig.sends(), noted(&rig).await), (4, 1), "{errcode}");
-            rig.advance(2);
-            rig.settle().await;
-            assert_eq!((rig.count(id, DeliveryState::Sent).await, noted(&rig).await), (12, 0), "{errcode}");
-        }
-    }
+    a_process_that_lifts_a_pause_and_ends_leaves_the_rest_to_others,
+    what_cannot_be_made_due_at_once_is_made_due_later,
+    a_call_of_which_little_waits_is_tried_beside_one_of_which_much_does,
+    what_waits_for_a_budget_waits_for_wechats_quota_after_it,
+    what_is_over_is_no_try,
+    a_budget_that_is_raised_is_found_out_before_midnight,
+    places_of_what_is_cancelled_are_given_to_others,
+}
 
-    async fn what_cannot_be_made_due_at_once_is_made_due_later(engine: Engine) {
+async fn a_process_that_lifts_a_pause_and_ends_leaves_the_rest_to_others(engine: Engine) {
+    for errcode in [45009, 48001] {
         let rig = Rig::with(engine, |config| config.deliver.batch_rows = 4).await;
-        let crowd = rig.crowd(0, 8).await;
-        rig.world().add_fault(Fault::at(SEND, FaultKind::Errcode { errcode: 48001 }).times(4)).unwrap();
+        let crowd = rig.crowd(0, 12).await;
+        rig.world()
+            .add_fault(Fault::at(SEND, FaultKind::Errcode { errcode }).times(4))
+            .unwrap();
         let id = rig.notify_as("normal", &crowd).await;
         rig.settle().await;
-        rig.advance(130);
-        let refuse = match engine {
-            Engine::Sqlite => "CREATE TRIGGER refuse BEFORE UPDATE OF due_at ON deliveries \
+        assert_eq!((rig.sends(), rig.write(pause::all).await.len()), (4, 1));
+        // What a process leaves that has found out that it is over, and ends.
+        let (account, now) = (rig.accounts[0], rig.clock.now());
+        rig.write(move |conn| {
+            let lifted = pause::of_account(conn, account)?;
+            pause::clear(conn, account)?;
+            resumption::note(conn, account, lifted.iter().map(|pause| pause.reason), now)
+        })
+        .await;
+        rig.settle().await;
+        assert_eq!((rig.sends(), noted(&rig).await), (4, 1), "{errcode}");
+        rig.advance(2);
+        rig.settle().await;
+        assert_eq!(
+            (rig.count(id, DeliveryState::Sent).await, noted(&rig).await),
+            (12, 0),
+            "{errcode}"
+        );
+    }
+}
+
+async fn what_cannot_be_made_due_at_once_is_made_due_later(engine: Engine) {
+    let rig = Rig::with(engine, |config| config.deliver.batch_rows = 4).await;
+    let crowd = rig.crowd(0, 8).await;
+    rig.world()
+        .add_fault(Fault::at(SEND, FaultKind::Errcode { errcode: 48001 }).times(4))
+        .unwrap();
+    let id = rig.notify_as("normal", &crowd).await;
+    rig.settle().await;
+    rig.advance(130);
+    let refuse = match engine {
+        Engine::Sqlite => {
+            "CREATE TRIGGER refuse BEFORE UPDATE OF due_at ON deliveries \
                 WHEN OLD.leased_until IS NULL AND NEW.due_at < OLD.due_at \
-                BEGIN SELECT RAISE(FAIL, 'not now'); END",
-            Engine::Postgres => "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS \
+                BEGIN SELECT RAISE(FAIL, 'not now'); END"
+        }
+        Engine::Postgres => {
+            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS \
                 $$ BEGIN RAISE 'not now'; END $$; \
                 CREATE TRIGGER refuse BEFORE UPDATE ON deliveries FOR EACH ROW \
-                WHEN (OLD.leased_until IS NULL AND NEW.due_at < OLD.due_at) EXECUTE FUNCTION refuse()",
-        };
-        let again = match engine {
-            Engine::Sqlite => "DROP TRIGGER refuse",
-            Engine::Postgres => "DROP TRIGGER refuse ON deliveries",
-        };
-        rig.write(move |conn| Ok(conn.batch_execute(refuse)?)).await;
-        rig.settle().await;
-        assert_eq!((rig.count(id, DeliveryState::Sent).await, noted(&rig).await), (1, 1));
-        // By hand as well.
-        rig.bridge.resume_account(rig.project, APPS[0]).await.unwrap_err();
-        assert_eq!(noted(&rig).await, 6);
-        rig.write(move |conn| Ok(conn.batch_execute(again)?)).await;
-        rig.advance(10);
-        rig.settle().await;
-        assert_eq!((rig.count(id, DeliveryState::Sent).await, noted(&rig).await), (8, 0));
-    }
+                WHEN (OLD.leased_until IS NULL AND NEW.due_at < OLD.due_at) EXECUTE FUNCTION refuse()"
+        }
+    };
+    let again = match engine {
+        Engine::Sqlite => "DROP TRIGGER refuse",
+        Engine::Postgres => "DROP TRIGGER refuse ON deliveries",
+    };
+    rig.write(move |conn| Ok(conn.batch_execute(refuse)?)).await;
+    rig.settle().await;
+    assert_eq!(
+        (rig.count(id, DeliveryState::Sent).await, noted(&rig).await),
+        (1, 1)
+    );
+    // By hand as well.
+    rig.bridge
+        .resume_account(rig.project, APPS[0])
+        .await
+        .unwrap_err();
+    assert_eq!(noted(&rig).await, 6);
+    rig.write(move |conn| Ok(conn.batch_execute(again)?)).await;
+    rig.advance(10);
+    rig.settle().await;
+    assert_eq!(
+        (rig.count(id, DeliveryState::Sent).await, noted(&rig).await),
+        (8, 0)
+    );
+}
 
-    async fn a_call_of_which_little_waits_is_tried_beside_one_of_which_much_does(engine: Engine) {
-        let ways = Ways::with(engine, |config| config.deliver.batch_rows = 20).await;
-        let stage = &ways.stage;
-        for person in 1..=41 {
-            ways.member(&format!("s{person}"), person).await;
-        }
-        ways.allow(OA, 41).await;
-        for path in [TEMPLATE_SEND, OA_SEND] {
-            stage.world().add_fault(Fault::at(path, FaultKind::Errcode { errcode: 45009 })).unwrap();
-        }
-        ways.routes(&["template"]).await;
-        let staff: Vec<String> = (1..=40).map(|person| format!("s{person}")).collect();
-        let body = json!({"message_type": "ping", "staff_ids": staff, "params": {"title": "x"}});
-        stage.app.post(&stage.key, "/notifications", body).await.ok(202);
+async fn a_call_of_which_little_waits_is_tried_beside_one_of_which_much_does(engine: Engine) {
+    let ways = Ways::with(engine, |config| config.deliver.batch_rows = 20).await;
+    let stage = &ways.stage;
+    for person in 1..=41 {
+        ways.member(&format!("s{person}"), person).await;
+    }
+    ways.allow(OA, 41).await;
+    for path in [TEMPLATE_SEND, OA_SEND] {
+        stage
+            .world()
+            .add_fault(Fault::at(path, FaultKind::Errcode { errcode: 45009 }))
+            .unwrap();
+    }
+    ways.routes(&["template"]).await;
+    let staff: Vec<String> = (1..=40).map(|person| format!("s{person}")).collect();
+    let body = json!({"message_type": "ping", "staff_ids": staff, "params": {"title": "x"}});
+    stage
+        .app
+        .post(&stage.key, "/notifications", body)
+        .await
+        .ok(202);
+    stage.app.drain().await;
+    ways.routes(&["oa_subscribe"]).await;
+    let one = ways.sent("s41").await;
+    assert_eq!(one["reason"], "quota_used_up");
+    stage.world().clear_faults();
+    stage
+        .world()
+        .add_fault(Fault::at(
+            TEMPLATE_SEND,
+            FaultKind::Errcode { errcode: 45009 },
+        ))
+        .unwrap();
+    for _ in 0..12 {
+        stage.app.clock.advance(Duration::from_secs(60));
+        stage.app.bridge.due_step().await.unwrap();
         stage.app.drain().await;
-        ways.routes(&["oa_subscribe"]).await;
-        let one = ways.sent("s41").await;
-        assert_eq!(one["reason"], "quota_used_up");
-        stage.world().clear_faults();
-        stage.world().add_fault(Fault::at(TEMPLATE_SEND, FaultKind::Errcode { errcode: 45009 })).unwrap();
-        for _ in 0..12 {
-            stage.app.clock.advance(Duration::from_secs(60));
-            stage.app.bridge.due_step().await.unwrap();
-            stage.app.drain().await;
-        }
-        assert_eq!((ways.seen(41), ways.seen(1)), (1, 0));
     }
+    assert_eq!((ways.seen(41), ways.seen(1)), (1, 0));
+}
 
-    async fn what_waits_for_a_budget_waits_for_wechats_quota_after_it(engine: Engine) {
-        let rig = Rig::with(engine, |config| config.budgets.template_send.per_day = 2).await;
-        let crowd = rig.crowd(0, 8).await;
-        let bulk = rig.notify_as("bulk", &crowd[..6]).await;
-        rig.settle().await;
-        assert_eq!((rig.sends(), rig.count(bulk, DeliveryState::Queued).await), (2, 4));
-        // There is room again, and then WeChat has none.
-        let raised = rig.replica_with(|config| config.budgets.template_send.per_day = 100);
-        rig.world().add_fault(Fault::at(SEND, FaultKind::Errcode { errcode: 45009 }).times(1)).unwrap();
-        let step = async |seconds| {
-            rig.advance(seconds);
-            for _ in 0..3 {
-                while raised.deliver_step().await.unwrap() == Step::Worked {}
-                raised.hastened().await;
-            }
-        };
-        rig.advance(300);
-        let urgent = rig.notify_as("urgent", &crowd[6..7]).await;
-        step(0).await;
-        let pauses = rig.write(pause::all).await;
-        assert_eq!((pauses.len(), pauses[0].reason), (1, PauseReason::QuotaUsedUp));
-        step(2).await;
-        let waiting = rig.deliveries(bulk).await.into_iter().filter_map(|one| one.reason);
-        assert_eq!(waiting.collect::<Vec<_>>(), ["quota_used_up"; 4]);
-        // The second try in a row is ten minutes after the first at the most.
-        for _ in 0..12 {
-            step(60).await;
-        }
-        let sent = (rig.count(bulk, DeliveryState::Sent).await, rig.count(urgent, DeliveryState::Sent).await);
-        assert_eq!(sent, (6, 1));
-    }
-
-    async fn what_is_over_is_no_try(engine: Engine) {
-        let rig = Rig::with(engine, |config| config.deliver.batch_rows = 10).await;
-        let crowd = rig.crowd(0, 8).await;
-        rig.world().add_fault(Fault::at(SEND, FaultKind::Errcode { errcode: 48001 })).unwrap();
-        let mut asked = request(&[crowd[0].as_str()], json!({"title": "hi"}), None);
-        let end = rig.clock.now() + TimeDelta::seconds(40);
-        asked.expires_at = Some(end.and_utc().to_rfc3339());
-        rig.bridge.notify(rig.project, asked).await.unwrap();
-        let id = rig.notify_as("normal", &crowd[1..]).await;
-        rig.settle().await;
-        rig.world().clear_faults();
-        let tried = rig.sends();
-        rig.advance(700);
-        rig.settle().await;
-        assert_eq!((rig.count(id, DeliveryState::Sent).await, rig.sends()), (7, tried + 7));
-    }
-
-    async fn a_budget_that_is_raised_is_found_out_before_midnight(engine: Engine) {
-        let rig = Rig::with(engine, |config| config.budgets.template_send.per_day = 2).await;
-        let crowd = rig.crowd(0, 6).await;
-        let id = rig.notify_as("normal", &crowd).await;
-        rig.settle().await;
-        assert_eq!(rig.sends(), 2);
-        // Nothing is sent by a try as long as it is used up.
-        for _ in 0..60 {
-            rig.advance(60);
-            rig.settle().await;
-        }
-        assert_eq!(rig.sends(), 2);
-        let raised = rig.replica_with(|config| config.budgets.template_send.per_day = 10);
-        for _ in 0..62 {
-            rig.advance(60);
-            raised.due_step().await.unwrap();
+async fn what_waits_for_a_budget_waits_for_wechats_quota_after_it(engine: Engine) {
+    let rig = Rig::with(engine, |config| config.budgets.template_send.per_day = 2).await;
+    let crowd = rig.crowd(0, 8).await;
+    let bulk = rig.notify_as("bulk", &crowd[..6]).await;
+    rig.settle().await;
+    assert_eq!(
+        (rig.sends(), rig.count(bulk, DeliveryState::Queued).await),
+        (2, 4)
+    );
+    // There is room again, and then WeChat has none.
+    let raised = rig.replica_with(|config| config.budgets.template_send.per_day = 100);
+    rig.world()
+        .add_fault(Fault::at(SEND, FaultKind::Errcode { errcode: 45009 }).times(1))
+        .unwrap();
+    let step = async |seconds| {
+        rig.advance(seconds);
+        for _ in 0..3 {
             while raised.deliver_step().await.unwrap() == Step::Worked {}
             raised.hastened().await;
         }
-        assert_eq!((rig.count(id, DeliveryState::Sent).await, rig.sends()), (6, 6));
+    };
+    rig.advance(300);
+    let urgent = rig.notify_as("urgent", &crowd[6..7]).await;
+    step(0).await;
+    let pauses = rig.write(pause::all).await;
+    assert_eq!(
+        (pauses.len(), pauses[0].reason),
+        (1, PauseReason::QuotaUsedUp)
+    );
+    step(2).await;
+    let waiting = rig
+        .deliveries(bulk)
+        .await
+        .into_iter()
+        .filter_map(|one| one.reason);
+    assert_eq!(waiting.collect::<Vec<_>>(), ["quota_used_up"; 4]);
+    // The second try in a row is ten minutes after the first at the most.
+    for _ in 0..12 {
+        step(60).await;
     }
+    let sent = (
+        rig.count(bulk, DeliveryState::Sent).await,
+        rig.count(urgent, DeliveryState::Sent).await,
+    );
+    assert_eq!(sent, (6, 1));
+}
 
-    async fn places_of_what_is_cancelled_are_given_to_others(engine: Engine) {
-        let rig = Rig::with(engine, |config| config.budgets.template_send.per_minute = 2).await;
-        let crowd = rig.crowd(0, 25).await;
-        let cancelled = rig.notify_as("normal", &crowd[..22]).await;
+async fn what_is_over_is_no_try(engine: Engine) {
+    let rig = Rig::with(engine, |config| config.deliver.batch_rows = 10).await;
+    let crowd = rig.crowd(0, 8).await;
+    rig.world()
+        .add_fault(Fault::at(SEND, FaultKind::Errcode { errcode: 48001 }))
+        .unwrap();
+    let mut asked = request(&[crowd[0].as_str()], json!({"title": "hi"}), None);
+    let end = rig.clock.now() + TimeDelta::seconds(40);
+    asked.expires_at = Some(end.and_utc().to_rfc3339());
+    rig.bridge.notify(rig.project, asked).await.unwrap();
+    let id = rig.notify_as("normal", &crowd[1..]).await;
+    rig.settle().await;
+    rig.world().clear_faults();
+    let tried = rig.sends();
+    rig.advance(700);
+    rig.settle().await;
+    assert_eq!(
+        (rig.count(id, DeliveryState::Sent).await, rig.sends()),
+        (7, tried + 7)
+    );
+}
+
+async fn a_budget_that_is_raised_is_found_out_before_midnight(engine: Engine) {
+    let rig = Rig::with(engine, |config| config.budgets.template_send.per_day = 2).await;
+    let crowd = rig.crowd(0, 6).await;
+    let id = rig.notify_as("normal", &crowd).await;
+    rig.settle().await;
+    assert_eq!(rig.sends(), 2);
+    // Nothing is sent by a try as long as it is used up.
+    for _ in 0..60 {
+        rig.advance(60);
         rig.settle().await;
-        assert_eq!(rig.sends(), 2);
-        rig.bridge.cancel_notification(rig.project, cancelled).await.unwrap().unwrap();
-        let id = rig.notify_as("normal", &crowd[22..]).await;
-        rig.settle().await;
-        for _ in 0..2 {
-            rig.advance(60);
-            rig.settle().await;
-        }
-        assert_eq!(rig.count(id, DeliveryState::Sent).await, 3);
     }
+    assert_eq!(rig.sends(), 2);
+    let raised = rig.replica_with(|config| config.budgets.template_send.per_day = 10);
+    for _ in 0..62 {
+        rig.advance(60);
+        raised.due_step().await.unwrap();
+        while raised.deliver_step().await.unwrap() == Step::Worked {}
+        raised.hastened().await;
+    }
+    assert_eq!(
+        (rig.count(id, DeliveryState::Sent).await, rig.sends()),
+        (6, 6)
+    );
+}
+
+async fn places_of_what_is_cancelled_are_given_to_others(engine: Engine) {
+    let rig = Rig::with(engine, |config| config.budgets.template_send.per_minute = 2).await;
+    let crowd = rig.crowd(0, 25).await;
+    let cancelled = rig.notify_as("normal", &crowd[..22]).await;
+    rig.settle().await;
+    assert_eq!(rig.sends(), 2);
+    rig.bridge
+        .cancel_notification(rig.project, cancelled)
+        .await
+        .unwrap()
+        .unwrap();
+    let id = rig.notify_as("normal", &crowd[22..]).await;
+    rig.settle().await;
+    for _ in 0..2 {
+        rig.advance(60);
+        rig.settle().await;
+    }
+    assert_eq!(rig.count(id, DeliveryState::Sent).await, 3);
 }

@@ -11,31 +11,43 @@ use crate::support::Fixture;
 const PEOPLE: u32 = 12;
 
 both_engines! {
-    async fn the_older_message_takes_the_last_permission(engine: Engine) {
-        let ways = Ways::on(engine).await;
-        let staff: Vec<String> = (1..=PEOPLE).map(|person| format!("s{person}")).collect();
-        for (person, staff_id) in (1..).zip(&staff) {
-            ways.member(staff_id, person).await;
-            ways.allow(MP, person).await;
-        }
-        ways.routes(&["mp_subscribe"]).await;
-        let stage = &ways.stage;
-        let mut asked = Vec::new();
-        // The second asks for the same people the other way round.
-        for order in [staff.clone(), staff.iter().rev().cloned().collect()] {
-            let body = json!({"message_type": "ping", "staff_ids": order, "params": {"title": "hi"}});
-            let accepted = stage.app.post(&stage.key, "/notifications", body).await.ok(202);
-            assert_eq!(accepted["counts"]["queued"], PEOPLE, "{accepted}");
-            asked.push(accepted["id"].clone());
-        }
-        stage.app.drain().await;
-        let states = async |id: &Value| {
-            let path = format!("/notifications/{id}/deliveries");
-            let page = stage.app.get(&stage.key, &path).await.ok(200);
-            let items = page["items"].as_array().unwrap().iter();
-            items.map(|one| one["state"].as_str().unwrap().to_owned()).collect::<Vec<String>>()
-        };
-        assert_eq!(states(&asked[0]).await, vec!["delivered"; PEOPLE as usize]);
-        assert_eq!(states(&asked[1]).await, vec!["queued"; PEOPLE as usize], "they wait for consent");
+    the_older_message_takes_the_last_permission,
+}
+
+async fn the_older_message_takes_the_last_permission(engine: Engine) {
+    let ways = Ways::on(engine).await;
+    let staff: Vec<String> = (1..=PEOPLE).map(|person| format!("s{person}")).collect();
+    for (person, staff_id) in (1..).zip(&staff) {
+        ways.member(staff_id, person).await;
+        ways.allow(MP, person).await;
     }
+    ways.routes(&["mp_subscribe"]).await;
+    let stage = &ways.stage;
+    let mut asked = Vec::new();
+    // The second asks for the same people the other way round.
+    for order in [staff.clone(), staff.iter().rev().cloned().collect()] {
+        let body = json!({"message_type": "ping", "staff_ids": order, "params": {"title": "hi"}});
+        let accepted = stage
+            .app
+            .post(&stage.key, "/notifications", body)
+            .await
+            .ok(202);
+        assert_eq!(accepted["counts"]["queued"], PEOPLE, "{accepted}");
+        asked.push(accepted["id"].clone());
+    }
+    stage.app.drain().await;
+    let states = async |id: &Value| {
+        let path = format!("/notifications/{id}/deliveries");
+        let page = stage.app.get(&stage.key, &path).await.ok(200);
+        let items = page["items"].as_array().unwrap().iter();
+        items
+            .map(|one| one["state"].as_str().unwrap().to_owned())
+            .collect::<Vec<String>>()
+    };
+    assert_eq!(states(&asked[0]).await, vec!["delivered"; PEOPLE as usize]);
+    assert_eq!(
+        states(&asked[1]).await,
+        vec!["queued"; PEOPLE as usize],
+        "they wait for consent"
+    );
 }

@@ -47,147 +47,275 @@ async fn retried(ways: &Ways, delivery: &Value) -> Value {
 }
 
 both_engines! {
-    async fn a_person_without_staff_id_goes_on_to_the_next_route(ways: Ways) {
-        ways.routes(&["mp_subscribe", "template", "oa_subscribe"]).await;
-        for (person, by_openid) in [(1, false), (2, true)] {
-            let mut whom = passer_by(&ways, person).await;
-            if by_openid {
-                whom = json!({"app_id": MP, "openid": population::openid(MP, person)});
-            }
-            ways.allow(OA, person).await;
-            ways.refuse(TEMPLATE_SEND, 43004);
-            let delivery = sent(&ways, &whom).await;
-            assert_eq!((&delivery["recipient"], &delivery["staff_id"]), (&whom, &json!(null)));
-            assert_eq!(delivery["state"], "delivered", "{delivery}");
-            let expected = [("mp_subscribe", "no_credit"), ("template", "not_following"), ("oa_subscribe", "taken")];
-            assert_eq!(verdicts(&delivery), expected);
-            assert_eq!(ways.seen(person), 1);
-        }
-    }
+    a_person_without_staff_id_goes_on_to_the_next_route,
+    an_endpoint_is_told_who_they_are,
+    a_customer_message_takes_the_window_of_their_identity,
+    a_credit_of_theirs_is_used_and_counted,
+    what_a_template_says_of_staff_needs_a_default,
+    by_hand_they_are_planned_anew,
+    what_waits_for_a_person_is_cancelled,
+}
 
-    async fn an_endpoint_is_told_who_they_are(ways: Ways) {
-        let (receiver, webhook) = endpoint(&ways).await;
-        ways.set_routes(json!([route("template"), webhook])).await;
-        // Known in the mini-program only, and planned for the endpoint at once.
-        ways.stage.logs_in(1).await;
-        ways.stage.app.drain().await;
-        let whom = json!({"app_id": MP, "openid": population::openid(MP, 1)});
+async fn a_person_without_staff_id_goes_on_to_the_next_route(ways: Ways) {
+    ways.routes(&["mp_subscribe", "template", "oa_subscribe"])
+        .await;
+    for (person, by_openid) in [(1, false), (2, true)] {
+        let mut whom = passer_by(&ways, person).await;
+        if by_openid {
+            whom = json!({"app_id": MP, "openid": population::openid(MP, person)});
+        }
+        ways.allow(OA, person).await;
+        ways.refuse(TEMPLATE_SEND, 43004);
         let delivery = sent(&ways, &whom).await;
+        assert_eq!(
+            (&delivery["recipient"], &delivery["staff_id"]),
+            (&whom, &json!(null))
+        );
         assert_eq!(delivery["state"], "delivered", "{delivery}");
-        assert_eq!(verdicts(&delivery), [("template", "no_identity_in_account"), ("webhook", "taken")]);
-        let own = (&delivery["app_id"], &delivery["openid"], &delivery["identity_id"], &delivery["recipient"]);
-        assert_eq!(own, (&Value::Null, &Value::Null, &Value::Null, &whom));
-        let data = receiver.posts()[0].json()["data"].clone();
-        assert_eq!((&data["recipient"], &data["staff_id"], &data["staff_name"]), (&whom, &Value::Null, &Value::Null));
-        assert_eq!(data["fields"], json!({"title": "hi", "for": "-"}));
-        // Refused at WeChat, and then posted; bound meanwhile, so the staff member is named, too.
-        let whom = passer_by(&ways, 2).await;
-        ways.stage.app.put(&ways.stage.key, "/staff/e2", json!({"name": "Li"})).await.ok(201);
-        ways.stage.app.post(&ways.stage.key, "/staff/e2/bindings", whom.clone()).await.ok(201);
-        ways.refuse(TEMPLATE_SEND, 43019);
-        let delivery = sent(&ways, &whom).await;
-        assert_eq!(verdicts(&delivery), [("template", "blocked"), ("webhook", "taken")]);
-        let data = receiver.posts()[1].json()["data"].clone();
-        assert_eq!((&data["recipient"], &data["staff_id"], &data["staff_name"]), (&whom, &json!("e2"), &json!("Li")));
-        assert_eq!(data["fields"]["for"], "e2");
-        // Nobody is nobody at the endpoint, too.
-        let delivery = sent(&ways, &json!({"unionid": "nobody"})).await;
-        assert_eq!((&delivery["state"], &delivery["reason"]), (&json!("unreachable"), &json!("unknown_person")));
-        assert_eq!((receiver.posts().len(), ways.seen(1), ways.seen(2)), (2, 0, 0));
+        let expected = [
+            ("mp_subscribe", "no_credit"),
+            ("template", "not_following"),
+            ("oa_subscribe", "taken"),
+        ];
+        assert_eq!(verdicts(&delivery), expected);
+        assert_eq!(ways.seen(person), 1);
     }
+}
 
-    async fn a_customer_message_takes_the_window_of_their_identity(ways: Ways) {
-        let (_receiver, webhook) = endpoint(&ways).await;
-        let customer = json!({"channel": "customer", "account": OA, "text": "{{ params.title }}"});
-        ways.set_routes(json!([customer, webhook])).await;
-        passer_by(&ways, 1).await;
-        ways.stage.pass(120, 60).await;
-        // By their openid in another account.
-        let whom = json!({"app_id": MP, "openid": population::openid(MP, 1)});
-        let delivery = sent(&ways, &whom).await;
-        assert_eq!(verdicts(&delivery), [("customer", "window_closed"), ("webhook", "taken")]);
-        ways.writes(1).await;
-        for _ in 0..5 {
-            let delivery = sent(&ways, &whom).await;
-            assert_eq!((verdicts(&delivery), &delivery["app_id"]), (vec![("customer", "taken")], &json!(OA)));
-        }
-        let delivery = sent(&ways, &whom).await;
-        assert_eq!(verdicts(&delivery), [("customer", "allowance_used"), ("webhook", "taken")]);
-        assert_eq!((ways.seen(1), ways.window(1).await), (5, Value::Null));
-    }
+async fn an_endpoint_is_told_who_they_are(ways: Ways) {
+    let (receiver, webhook) = endpoint(&ways).await;
+    ways.set_routes(json!([route("template"), webhook])).await;
+    // Known in the mini-program only, and planned for the endpoint at once.
+    ways.stage.logs_in(1).await;
+    ways.stage.app.drain().await;
+    let whom = json!({"app_id": MP, "openid": population::openid(MP, 1)});
+    let delivery = sent(&ways, &whom).await;
+    assert_eq!(delivery["state"], "delivered", "{delivery}");
+    assert_eq!(
+        verdicts(&delivery),
+        [("template", "no_identity_in_account"), ("webhook", "taken")]
+    );
+    let own = (
+        &delivery["app_id"],
+        &delivery["openid"],
+        &delivery["identity_id"],
+        &delivery["recipient"],
+    );
+    assert_eq!(own, (&Value::Null, &Value::Null, &Value::Null, &whom));
+    let data = receiver.posts()[0].json()["data"].clone();
+    assert_eq!(
+        (&data["recipient"], &data["staff_id"], &data["staff_name"]),
+        (&whom, &Value::Null, &Value::Null)
+    );
+    assert_eq!(data["fields"], json!({"title": "hi", "for": "-"}));
+    // Refused at WeChat, and then posted; bound meanwhile, so the staff member is named, too.
+    let whom = passer_by(&ways, 2).await;
+    ways.stage
+        .app
+        .put(&ways.stage.key, "/staff/e2", json!({"name": "Li"}))
+        .await
+        .ok(201);
+    ways.stage
+        .app
+        .post(&ways.stage.key, "/staff/e2/bindings", whom.clone())
+        .await
+        .ok(201);
+    ways.refuse(TEMPLATE_SEND, 43019);
+    let delivery = sent(&ways, &whom).await;
+    assert_eq!(
+        verdicts(&delivery),
+        [("template", "blocked"), ("webhook", "taken")]
+    );
+    let data = receiver.posts()[1].json()["data"].clone();
+    assert_eq!(
+        (&data["recipient"], &data["staff_id"], &data["staff_name"]),
+        (&whom, &json!("e2"), &json!("Li"))
+    );
+    assert_eq!(data["fields"]["for"], "e2");
+    // Nobody is nobody at the endpoint, too.
+    let delivery = sent(&ways, &json!({"unionid": "nobody"})).await;
+    assert_eq!(
+        (&delivery["state"], &delivery["reason"]),
+        (&json!("unreachable"), &json!("unknown_person"))
+    );
+    assert_eq!(
+        (receiver.posts().len(), ways.seen(1), ways.seen(2)),
+        (2, 0, 0)
+    );
+}
 
-    async fn a_credit_of_theirs_is_used_and_counted(ways: Ways) {
-        ways.routes(&["mp_subscribe"]).await;
-        let whom = passer_by(&ways, 1).await;
-        ways.allow(MP, 1).await;
-        assert_eq!(sent(&ways, &whom).await["state"], "delivered");
+async fn a_customer_message_takes_the_window_of_their_identity(ways: Ways) {
+    let (_receiver, webhook) = endpoint(&ways).await;
+    let customer = json!({"channel": "customer", "account": OA, "text": "{{ params.title }}"});
+    ways.set_routes(json!([customer, webhook])).await;
+    passer_by(&ways, 1).await;
+    ways.stage.pass(120, 60).await;
+    // By their openid in another account.
+    let whom = json!({"app_id": MP, "openid": population::openid(MP, 1)});
+    let delivery = sent(&ways, &whom).await;
+    assert_eq!(
+        verdicts(&delivery),
+        [("customer", "window_closed"), ("webhook", "taken")]
+    );
+    ways.writes(1).await;
+    for _ in 0..5 {
         let delivery = sent(&ways, &whom).await;
-        assert_eq!((&delivery["state"], &delivery["reason"]), (&json!("queued"), &json!("waiting_for_consent")));
-        ways.stage.pass(40, 10).await;
-        let path = format!("/deliveries/{}", delivery["id"]);
-        let delivery = ways.stage.app.get(&ways.stage.key, &path).await.ok(200);
-        assert_eq!((&delivery["state"], &delivery["reason"]), (&json!("unreachable"), &json!("no_credit")));
-        assert_eq!(ways.seen(1), 1);
+        assert_eq!(
+            (verdicts(&delivery), &delivery["app_id"]),
+            (vec![("customer", "taken")], &json!(OA))
+        );
     }
+    let delivery = sent(&ways, &whom).await;
+    assert_eq!(
+        verdicts(&delivery),
+        [("customer", "allowance_used"), ("webhook", "taken")]
+    );
+    assert_eq!((ways.seen(1), ways.window(1).await), (5, Value::Null));
+}
 
-    async fn what_a_template_says_of_staff_needs_a_default(ways: Ways) {
-        let whom = passer_by(&ways, 1).await;
-        let says = |text: &str| json!([{"account": OA, "template_id": "TPL", "fields": {"thing1": text}}]);
-        for text in ["{{ staff.id }}", "{{ staff.name }}"] {
-            ways.set_routes(says(text)).await;
-            let delivery = sent(&ways, &whom).await;
-            assert_eq!((&delivery["state"], &delivery["reason"]), (&json!("unreachable"), &json!("not_renderable")));
-            assert!(delivery["detail"].as_str().unwrap().contains("default"), "{delivery}");
-        }
-        let defaults = "{{ staff.name | default('there') }} {{ staff.id | default('-') }}";
-        ways.set_routes(says(defaults)).await;
-        assert_eq!(sent(&ways, &whom).await["state"], "delivered");
-        // Bound meanwhile, they are that staff member.
-        ways.stage.app.put(&ways.stage.key, "/staff/e1", json!({"name": "Li"})).await.ok(201);
-        ways.stage.app.post(&ways.stage.key, "/staff/e1/bindings", whom.clone()).await.ok(201);
-        let delivery = sent(&ways, &whom).await;
-        assert_eq!((&delivery["staff_id"], &delivery["recipient"]), (&json!("e1"), &whom));
-        let seen: Vec<String> = ways.stage.world().messages().iter().map(|one| one.data["thing1"].clone()).collect();
-        assert_eq!(seen, ["there -", "Li e1"]);
-    }
+async fn a_credit_of_theirs_is_used_and_counted(ways: Ways) {
+    ways.routes(&["mp_subscribe"]).await;
+    let whom = passer_by(&ways, 1).await;
+    ways.allow(MP, 1).await;
+    assert_eq!(sent(&ways, &whom).await["state"], "delivered");
+    let delivery = sent(&ways, &whom).await;
+    assert_eq!(
+        (&delivery["state"], &delivery["reason"]),
+        (&json!("queued"), &json!("waiting_for_consent"))
+    );
+    ways.stage.pass(40, 10).await;
+    let path = format!("/deliveries/{}", delivery["id"]);
+    let delivery = ways.stage.app.get(&ways.stage.key, &path).await.ok(200);
+    assert_eq!(
+        (&delivery["state"], &delivery["reason"]),
+        (&json!("unreachable"), &json!("no_credit"))
+    );
+    assert_eq!(ways.seen(1), 1);
+}
 
-    async fn by_hand_they_are_planned_anew(ways: Ways) {
-        ways.set_routes(json!([{"account": OA, "template_id": "TPL", "fields": {"thing1": "{{ staff.id | default('-') }}"}}])).await;
-        let whom = json!({"unionid": population::unionid(1)});
+async fn what_a_template_says_of_staff_needs_a_default(ways: Ways) {
+    let whom = passer_by(&ways, 1).await;
+    let says =
+        |text: &str| json!([{"account": OA, "template_id": "TPL", "fields": {"thing1": text}}]);
+    for text in ["{{ staff.id }}", "{{ staff.name }}"] {
+        ways.set_routes(says(text)).await;
         let delivery = sent(&ways, &whom).await;
-        assert_eq!((&delivery["state"], &delivery["reason"]), (&json!("unreachable"), &json!("unknown_person")));
-        assert_eq!(delivery["routes"], json!([]));
-        let path = format!("/deliveries/{}/retry", delivery["id"]);
-        let refused = ways.stage.app.post(&ways.stage.key, &path, json!({})).await;
-        let problem = refused.refused(409, "not_retryable", "");
-        assert!(problem["detail"].as_str().unwrap().contains("unknown_person"), "{problem}");
-        // They follow, and are staff by now: the text knows it.
-        passer_by(&ways, 1).await;
-        ways.stage.app.put(&ways.stage.key, "/staff/e1", json!({})).await.ok(201);
-        ways.stage.app.post(&ways.stage.key, "/staff/e1/bindings", whom.clone()).await.ok(201);
-        let again = retried(&ways, &delivery).await;
-        assert_eq!((&again["state"], &again["staff_id"], &again["recipient"]), (&json!("delivered"), &json!("e1"), &whom));
-        assert_eq!(ways.stage.world().messages()[0].data["thing1"], "e1");
-        // One that failed, too.
-        ways.refuse(TEMPLATE_SEND, 43019);
-        let whom = passer_by(&ways, 2).await;
-        let delivery = sent(&ways, &whom).await;
-        assert_eq!((&delivery["state"], &delivery["reason"]), (&json!("failed"), &json!("blocked")));
-        let again = retried(&ways, &delivery).await;
-        assert_eq!((&again["state"], &again["staff_id"]), (&json!("delivered"), &json!(null)));
-        assert_eq!(ways.seen(2), 1);
+        assert_eq!(
+            (&delivery["state"], &delivery["reason"]),
+            (&json!("unreachable"), &json!("not_renderable"))
+        );
+        assert!(
+            delivery["detail"].as_str().unwrap().contains("default"),
+            "{delivery}"
+        );
     }
+    let defaults = "{{ staff.name | default('there') }} {{ staff.id | default('-') }}";
+    ways.set_routes(says(defaults)).await;
+    assert_eq!(sent(&ways, &whom).await["state"], "delivered");
+    // Bound meanwhile, they are that staff member.
+    ways.stage
+        .app
+        .put(&ways.stage.key, "/staff/e1", json!({"name": "Li"}))
+        .await
+        .ok(201);
+    ways.stage
+        .app
+        .post(&ways.stage.key, "/staff/e1/bindings", whom.clone())
+        .await
+        .ok(201);
+    let delivery = sent(&ways, &whom).await;
+    assert_eq!(
+        (&delivery["staff_id"], &delivery["recipient"]),
+        (&json!("e1"), &whom)
+    );
+    let seen: Vec<String> = ways
+        .stage
+        .world()
+        .messages()
+        .iter()
+        .map(|one| one.data["thing1"].clone())
+        .collect();
+    assert_eq!(seen, ["there -", "Li e1"]);
+}
 
-    async fn what_waits_for_a_person_is_cancelled(ways: Ways) {
-        ways.routes(&["template", "mp_subscribe"]).await;
-        let whom = passer_by(&ways, 1).await;
-        let at = (ways.stage.app.clock.now() + chrono::TimeDelta::hours(1)).and_utc();
-        let body = json!({"message_type": "ping", "people": [whom], "params": {"title": "hi"}, "send_at": at.to_rfc3339()});
-        let (app, key) = (&ways.stage.app, &ways.stage.key);
-        let accepted = app.post(key, "/notifications", body).await.ok(202);
-        let cancelled = app.post(key, &format!("/notifications/{}/cancel", accepted["id"]), json!({})).await.ok(200);
-        assert_eq!((&cancelled["cancelled"], &cancelled["too_late"]), (&json!(1), &json!(0)));
-        ways.stage.pass(7_200, 3_600).await;
-        assert_eq!((ways.seen(1), ways.stage.world().calls(MP_SEND, None).unwrap()), (0, 0));
-    }
+async fn by_hand_they_are_planned_anew(ways: Ways) {
+    ways.set_routes(json!([{"account": OA, "template_id": "TPL", "fields": {"thing1": "{{ staff.id | default('-') }}"}}])).await;
+    let whom = json!({"unionid": population::unionid(1)});
+    let delivery = sent(&ways, &whom).await;
+    assert_eq!(
+        (&delivery["state"], &delivery["reason"]),
+        (&json!("unreachable"), &json!("unknown_person"))
+    );
+    assert_eq!(delivery["routes"], json!([]));
+    let path = format!("/deliveries/{}/retry", delivery["id"]);
+    let refused = ways.stage.app.post(&ways.stage.key, &path, json!({})).await;
+    let problem = refused.refused(409, "not_retryable", "");
+    assert!(
+        problem["detail"]
+            .as_str()
+            .unwrap()
+            .contains("unknown_person"),
+        "{problem}"
+    );
+    // They follow, and are staff by now: the text knows it.
+    passer_by(&ways, 1).await;
+    ways.stage
+        .app
+        .put(&ways.stage.key, "/staff/e1", json!({}))
+        .await
+        .ok(201);
+    ways.stage
+        .app
+        .post(&ways.stage.key, "/staff/e1/bindings", whom.clone())
+        .await
+        .ok(201);
+    let again = retried(&ways, &delivery).await;
+    assert_eq!(
+        (&again["state"], &again["staff_id"], &again["recipient"]),
+        (&json!("delivered"), &json!("e1"), &whom)
+    );
+    assert_eq!(ways.stage.world().messages()[0].data["thing1"], "e1");
+    // One that failed, too.
+    ways.refuse(TEMPLATE_SEND, 43019);
+    let whom = passer_by(&ways, 2).await;
+    let delivery = sent(&ways, &whom).await;
+    assert_eq!(
+        (&delivery["state"], &delivery["reason"]),
+        (&json!("failed"), &json!("blocked"))
+    );
+    let again = retried(&ways, &delivery).await;
+    assert_eq!(
+        (&again["state"], &again["staff_id"]),
+        (&json!("delivered"), &json!(null))
+    );
+    assert_eq!(ways.seen(2), 1);
+}
+
+async fn what_waits_for_a_person_is_cancelled(ways: Ways) {
+    ways.routes(&["template", "mp_subscribe"]).await;
+    let whom = passer_by(&ways, 1).await;
+    let at = (ways.stage.app.clock.now() + chrono::TimeDelta::hours(1)).and_utc();
+    let body = json!({"message_type": "ping", "people": [whom], "params": {"title": "hi"}, "send_at": at.to_rfc3339()});
+    let (app, key) = (&ways.stage.app, &ways.stage.key);
+    let accepted = app.post(key, "/notifications", body).await.ok(202);
+    let cancelled = app
+        .post(
+            key,
+            &format!("/notifications/{}/cancel", accepted["id"]),
+            json!({}),
+        )
+        .await
+        .ok(200);
+    assert_eq!(
+        (&cancelled["cancelled"], &cancelled["too_late"]),
+        (&json!(1), &json!(0))
+    );
+    ways.stage.pass(7_200, 3_600).await;
+    assert_eq!(
+        (
+            ways.seen(1),
+            ways.stage.world().calls(MP_SEND, None).unwrap()
+        ),
+        (0, 0)
+    );
 }

@@ -42,57 +42,102 @@ fn to(staff_ids: &[&str]) -> Value {
 }
 
 both_engines! {
-    async fn the_answer_has_wechat_s_code_for_each_person(ways: Ways) {
-        for (person, staff_id) in (1..).zip(["s1", "s2"]) {
-            ways.stage.staff(staff_id, person).await;
-        }
-        ways.refuse(TEMPLATE_SEND, 43019);
-        let body = to(&["s1", "s2", "s9"]);
-        let (answer, ()) = join(ways.prefer("respond-async, wait=30", &body), ways.once_accepted()).await;
-        assert_eq!(applied(&answer), Some("wait=10"), "no longer than the limit");
-        let first = answer.ok(202);
-        let outcomes: Vec<Value> = first["verdicts"].as_array().unwrap().iter().map(|one| one["outcome"].clone()).collect();
-        let mut codes: Vec<_> = outcomes[..2].iter().map(|one| one["errcode"].as_i64().unwrap()).collect();
-        codes.sort_unstable();
-        assert_eq!(codes, [0, 43019]);
-        for outcome in &outcomes[..2] {
-            let is_taken = outcome["errcode"] == 0;
-            assert_eq!(outcome["msgid"].is_string(), is_taken, "{outcome}");
-            assert!(outcome["errmsg"].is_string(), "{outcome}");
-            let state = if is_taken { ["sent", "delivered"] } else { ["failed"; 2] };
-            assert!(state.contains(&outcome["state"].as_str().unwrap()), "{outcome}");
-        }
-        assert_eq!((&outcomes[2]["state"], &outcomes[2]["reason"]), (&json!("unreachable"), &json!("unknown_staff")));
-        assert_eq!(outcomes[2]["errcode"], Value::Null);
-        // A repetition gets the first verdicts, and waits as well: here there is nothing to wait for.
-        let again = ways.prefer("wait=5", &body).await;
-        assert_eq!(applied(&again), Some("wait=5"));
-        let again = again.ok(202);
-        assert_eq!(again["replayed"], true);
-        assert_eq!(again["verdicts"][0]["outcome"]["errcode"], outcomes[0]["errcode"]);
-    }
+    the_answer_has_wechat_s_code_for_each_person,
+    what_is_not_known_in_time_is_still_queued,
+    what_is_for_later_or_many_is_not_waited_for,
+}
 
-    async fn what_is_not_known_in_time_is_still_queued(ways: Ways) {
-        ways.stage.staff("s1", 1).await;
-        let answer = ways.prefer("wait=0", &to(&["s1"])).await;
-        assert_eq!(applied(&answer), Some("wait=0"));
-        let outcome = answer.ok(202)["verdicts"][0]["outcome"].clone();
-        assert_eq!((&outcome["state"], &outcome["errcode"]), (&json!("queued"), &Value::Null));
+async fn the_answer_has_wechat_s_code_for_each_person(ways: Ways) {
+    for (person, staff_id) in (1..).zip(["s1", "s2"]) {
+        ways.stage.staff(staff_id, person).await;
     }
+    ways.refuse(TEMPLATE_SEND, 43019);
+    let body = to(&["s1", "s2", "s9"]);
+    let (answer, ()) = join(
+        ways.prefer("respond-async, wait=30", &body),
+        ways.once_accepted(),
+    )
+    .await;
+    assert_eq!(
+        applied(&answer),
+        Some("wait=10"),
+        "no longer than the limit"
+    );
+    let first = answer.ok(202);
+    let outcomes: Vec<Value> = first["verdicts"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["outcome"].clone())
+        .collect();
+    let mut codes: Vec<_> = outcomes[..2]
+        .iter()
+        .map(|one| one["errcode"].as_i64().unwrap())
+        .collect();
+    codes.sort_unstable();
+    assert_eq!(codes, [0, 43019]);
+    for outcome in &outcomes[..2] {
+        let is_taken = outcome["errcode"] == 0;
+        assert_eq!(outcome["msgid"].is_string(), is_taken, "{outcome}");
+        assert!(outcome["errmsg"].is_string(), "{outcome}");
+        let state = if is_taken {
+            ["sent", "delivered"]
+        } else {
+            ["failed"; 2]
+        };
+        assert!(
+            state.contains(&outcome["state"].as_str().unwrap()),
+            "{outcome}"
+        );
+    }
+    assert_eq!(
+        (&outcomes[2]["state"], &outcomes[2]["reason"]),
+        (&json!("unreachable"), &json!("unknown_staff"))
+    );
+    assert_eq!(outcomes[2]["errcode"], Value::Null);
+    // A repetition gets the first verdicts, and waits as well: here there is nothing to wait for.
+    let again = ways.prefer("wait=5", &body).await;
+    assert_eq!(applied(&again), Some("wait=5"));
+    let again = again.ok(202);
+    assert_eq!(again["replayed"], true);
+    assert_eq!(
+        again["verdicts"][0]["outcome"]["errcode"],
+        outcomes[0]["errcode"]
+    );
+}
 
-    async fn what_is_for_later_or_many_is_not_waited_for(ways: Ways) {
-        ways.stage.staff("s1", 1).await;
-        let send_at = (ways.stage.app.clock.now() + chrono::TimeDelta::hours(1)).and_utc();
-        let mut later = to(&["s1"]);
-        later["send_at"] = json!(send_at.to_rfc3339());
-        let outcome = ways.prefer("wait=10", &later).await.ok(202)["verdicts"][0]["outcome"].clone();
-        assert_eq!(outcome["state"], "queued");
-        let people: Vec<Value> = (1..=101).map(|person| json!({"unionid": population::unionid(person)})).collect();
-        let body = json!({"message_type": "ping", "people": people, "params": {"title": "hi"}});
-        let app = &ways.stage.app;
-        let request = app.request(reqwest::Method::POST, "/api/v1/notifications");
-        let answer = app.send(request.bearer_auth(&ways.stage.key).header("Prefer", "wait=10").json(&body)).await;
-        assert_eq!(applied(&answer), None);
-        assert_eq!(answer.ok(202)["verdicts"][0].get("outcome"), None);
-    }
+async fn what_is_not_known_in_time_is_still_queued(ways: Ways) {
+    ways.stage.staff("s1", 1).await;
+    let answer = ways.prefer("wait=0", &to(&["s1"])).await;
+    assert_eq!(applied(&answer), Some("wait=0"));
+    let outcome = answer.ok(202)["verdicts"][0]["outcome"].clone();
+    assert_eq!(
+        (&outcome["state"], &outcome["errcode"]),
+        (&json!("queued"), &Value::Null)
+    );
+}
+
+async fn what_is_for_later_or_many_is_not_waited_for(ways: Ways) {
+    ways.stage.staff("s1", 1).await;
+    let send_at = (ways.stage.app.clock.now() + chrono::TimeDelta::hours(1)).and_utc();
+    let mut later = to(&["s1"]);
+    later["send_at"] = json!(send_at.to_rfc3339());
+    let outcome = ways.prefer("wait=10", &later).await.ok(202)["verdicts"][0]["outcome"].clone();
+    assert_eq!(outcome["state"], "queued");
+    let people: Vec<Value> = (1..=101)
+        .map(|person| json!({"unionid": population::unionid(person)}))
+        .collect();
+    let body = json!({"message_type": "ping", "people": people, "params": {"title": "hi"}});
+    let app = &ways.stage.app;
+    let request = app.request(reqwest::Method::POST, "/api/v1/notifications");
+    let answer = app
+        .send(
+            request
+                .bearer_auth(&ways.stage.key)
+                .header("Prefer", "wait=10")
+                .json(&body),
+        )
+        .await;
+    assert_eq!(applied(&answer), None);
+    assert_eq!(answer.ok(202)["verdicts"][0].get("outcome"), None);
 }

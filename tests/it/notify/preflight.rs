@@ -104,179 +104,291 @@ fn as_delivered(verdict: &Value) -> Value {
 }
 
 both_engines! {
-    async fn what_would_be_decided_is_what_is_decided(ways: Ways) {
-        let seed = rand::random();
-        println!("seed {seed}");
-        let mut lot = Lot(seed);
-        let ids: Vec<String> = (1..=16).map(|person| format!("s{person}")).collect();
-        for (person, staff_id) in (1..).zip(&ids) {
-            ways.anybody(staff_id, person, &mut lot).await;
-        }
-        let receiver = Receiver::start();
-        let hook = json!({"url": receiver.url, "events": ["account.alert"]});
-        let hook = ways.stage.app.post(&ways.stage.key, "/webhooks", hook).await.ok(201);
-        let person = |app_id: &str, person| json!({"app_id": app_id, "openid": population::openid(app_id, person)});
-        for round in 0..12 {
-            ways.any_routes(&mut lot, &hook["id"]).await;
-            let mut body = json!({"message_type": "ping", "params": {"title": "hi"}});
-            // Staff in one round; in the other people however they are named, and those never seen.
-            match round % 2 {
-                0 => body["staff_ids"] = json!(ids),
-                _ => body["people"] = json!([
+    what_would_be_decided_is_what_is_decided,
+    nothing_is_stored_or_sent,
+    people_who_are_not_staff_are_decided_for_as_they_would_be,
+    a_login_code_is_not_used_up,
+    it_refuses_what_a_notification_is_refused_for,
+    it_warns_of_what_concerns_everybody,
+}
+
+async fn what_would_be_decided_is_what_is_decided(ways: Ways) {
+    let seed = rand::random();
+    println!("seed {seed}");
+    let mut lot = Lot(seed);
+    let ids: Vec<String> = (1..=16).map(|person| format!("s{person}")).collect();
+    for (person, staff_id) in (1..).zip(&ids) {
+        ways.anybody(staff_id, person, &mut lot).await;
+    }
+    let receiver = Receiver::start();
+    let hook = json!({"url": receiver.url, "events": ["account.alert"]});
+    let hook = ways
+        .stage
+        .app
+        .post(&ways.stage.key, "/webhooks", hook)
+        .await
+        .ok(201);
+    let person = |app_id: &str, person| json!({"app_id": app_id, "openid": population::openid(app_id, person)});
+    for round in 0..12 {
+        ways.any_routes(&mut lot, &hook["id"]).await;
+        let mut body = json!({"message_type": "ping", "params": {"title": "hi"}});
+        // Staff in one round; in the other people however they are named, and those never seen.
+        match round % 2 {
+            0 => body["staff_ids"] = json!(ids),
+            _ => {
+                body["people"] = json!([
                     person(OA, 1 + lot.below(16) as u32), person(MP, 1 + lot.below(16) as u32),
                     {"unionid": population::unionid(1 + lot.below(16) as u32)}, {"unionid": "nobody"},
                     person(OA, 40 + round), person(OA, 60 + round), person(MP, 80 + round), person(OA, 40 + round),
-                ]),
+                ]);
             }
-            let before = ways.preflight(&body).await;
-            let accepted = ways.stage.app.post(&ways.stage.key, "/notifications", body).await.ok(202);
-            let counts = &accepted["counts"];
-            let count = |name: &str| before["counts"][name].as_u64().unwrap();
-            assert_eq!(counts["queued"], count("would_send") + count("would_wait"));
-            assert_eq!(counts["unreachable"], count("unreachable"));
-            let path = format!("/notifications/{}/deliveries?limit=200", accepted["id"]);
-            let stored = ways.stage.app.get(&ways.stage.key, &path).await.ok(200);
-            let stored = stored["items"].as_array().unwrap();
-            let verdicts = before["verdicts"].as_array().unwrap();
-            assert_eq!(verdicts.len(), stored.len());
-            for (verdict, delivery) in verdicts.iter().zip(stored) {
-                let expected = as_delivered(verdict);
-                for (member, told) in expected.as_object().unwrap() {
-                    assert_eq!(&delivery[member], told, "{member}: {verdict} {delivery}");
-                }
-                assert_eq!(delivery.get("recipient"), verdict.get("recipient"), "{verdict} {delivery}");
-            }
-            // Permissions are used up, so the next round differs.
-            ways.stage.app.drain().await;
         }
+        let before = ways.preflight(&body).await;
+        let accepted = ways
+            .stage
+            .app
+            .post(&ways.stage.key, "/notifications", body)
+            .await
+            .ok(202);
+        let counts = &accepted["counts"];
+        let count = |name: &str| before["counts"][name].as_u64().unwrap();
+        assert_eq!(counts["queued"], count("would_send") + count("would_wait"));
+        assert_eq!(counts["unreachable"], count("unreachable"));
+        let path = format!("/notifications/{}/deliveries?limit=200", accepted["id"]);
+        let stored = ways.stage.app.get(&ways.stage.key, &path).await.ok(200);
+        let stored = stored["items"].as_array().unwrap();
+        let verdicts = before["verdicts"].as_array().unwrap();
+        assert_eq!(verdicts.len(), stored.len());
+        for (verdict, delivery) in verdicts.iter().zip(stored) {
+            let expected = as_delivered(verdict);
+            for (member, told) in expected.as_object().unwrap() {
+                assert_eq!(&delivery[member], told, "{member}: {verdict} {delivery}");
+            }
+            assert_eq!(
+                delivery.get("recipient"),
+                verdict.get("recipient"),
+                "{verdict} {delivery}"
+            );
+        }
+        // Permissions are used up, so the next round differs.
+        ways.stage.app.drain().await;
     }
+}
 
-    async fn nothing_is_stored_or_sent(ways: Ways) {
-        ways.member("s1", 1).await;
-        ways.allow(OA, 1).await;
-        ways.routes(&["oa_subscribe", "template"]).await;
-        for recipients in [json!({"staff_ids": ["s1", "s1"]}), json!({"all_staff": true})] {
-            let mut body = json!({"message_type": "ping", "params": {"title": "hi"}});
-            body.as_object_mut().unwrap().extend(recipients.as_object().unwrap().clone());
-            let answer = ways.preflight(&body).await;
-            assert_eq!(answer["counts"], json!({"would_send": 1, "would_wait": 0, "unreachable": 0}));
-            assert_eq!(answer["verdicts"], json!([{
+async fn nothing_is_stored_or_sent(ways: Ways) {
+    ways.member("s1", 1).await;
+    ways.allow(OA, 1).await;
+    ways.routes(&["oa_subscribe", "template"]).await;
+    for recipients in [
+        json!({"staff_ids": ["s1", "s1"]}),
+        json!({"all_staff": true}),
+    ] {
+        let mut body = json!({"message_type": "ping", "params": {"title": "hi"}});
+        body.as_object_mut()
+            .unwrap()
+            .extend(recipients.as_object().unwrap().clone());
+        let answer = ways.preflight(&body).await;
+        assert_eq!(
+            answer["counts"],
+            json!({"would_send": 1, "would_wait": 0, "unreachable": 0})
+        );
+        assert_eq!(
+            answer["verdicts"],
+            json!([{
                 "staff_id": "s1", "verdict": "would_send", "reason": null, "detail": null,
                 "route": 0, "channel": "oa_subscribe", "account": OA,
                 "routes": [{"route": 0, "channel": "oa_subscribe", "account": OA, "verdict": "taken", "detail": null}],
-            }]));
-            assert_eq!(answer["warnings"], json!([]));
-        }
-        ways.stage.app.drain().await;
-        let stored = ways.stage.app.get(&ways.stage.key, "/notifications").await.ok(200);
-        assert_eq!((&stored["items"], ways.left("s1").await), (&json!([]), 1));
-        let calls = |path| ways.stage.world().calls(path, None).unwrap();
-        assert_eq!((calls(TEMPLATE_SEND), calls(OA_SEND)), (0, 0));
+            }])
+        );
+        assert_eq!(answer["warnings"], json!([]));
     }
+    ways.stage.app.drain().await;
+    let stored = ways
+        .stage
+        .app
+        .get(&ways.stage.key, "/notifications")
+        .await
+        .ok(200);
+    assert_eq!((&stored["items"], ways.left("s1").await), (&json!([]), 1));
+    let calls = |path| ways.stage.world().calls(path, None).unwrap();
+    assert_eq!((calls(TEMPLATE_SEND), calls(OA_SEND)), (0, 0));
+}
 
-    async fn people_who_are_not_staff_are_decided_for_as_they_would_be(ways: Ways) {
-        let (app, key) = (&ways.stage.app, &ways.stage.key);
-        ways.member("s1", 1).await;
-        ways.stage.follows(2).await;
-        app.drain().await;
-        ways.routes(&["template", "mp_subscribe"]).await;
-        let person = |app_id: &str, person| json!({"app_id": app_id, "openid": population::openid(app_id, person)});
-        let people = json!([
-            {"unionid": population::unionid(1)}, person(OA, 1), {"unionid": population::unionid(2)}, person(OA, 2),
-            {"unionid": "nobody"}, person(OA, 3), person(OA, 3), person(OA, 4), person(MP, 9),
-        ]);
-        let body = json!({"message_type": "ping", "people": people, "params": {"title": "hi"}});
-        let before = ways.preflight(&body).await;
-        let known = async || app.get(key, "/people").await.ok(200)["items"].as_array().unwrap().len();
-        let was_known = known().await;
-        assert_eq!(before, ways.preflight(&body).await);
-        let accepted = app.post(key, "/notifications", body).await.ok(202);
-        assert_eq!(was_known + 2, known().await, "only accepting stores an openid that was not seen");
-        assert_eq!(before["counts"], json!({"would_send": 4, "would_wait": 0, "unreachable": 2}), "{before:#}");
-        assert_eq!(before["counts"]["would_send"], accepted["counts"]["queued"]);
-        let (before, accepted) = (before["verdicts"].as_array().unwrap(), accepted["verdicts"].as_array().unwrap());
-        assert_eq!(before.len(), accepted.len());
-        for (before, accepted) in before.iter().zip(accepted) {
-            for member in ["staff_id", "recipient", "reason", "detail"] {
-                assert_eq!(before[member], accepted[member], "{member}: {before} {accepted}");
-            }
-        }
-        assert_eq!((&before[0]["staff_id"], &before[0]["recipient"]), (&json!("s1"), &json!({"unionid": population::unionid(1)})));
-    }
-
-    async fn a_login_code_is_not_used_up(ways: Ways) {
-        let (app, key) = (&ways.stage.app, &ways.stage.key);
-        ways.routes(&["mp_subscribe"]).await;
-        let code = ways.stage.world().log_in(MP, 1).unwrap();
-        let body = json!({"message_type": "ping", "people": [{"app_id": MP, "code": code}], "params": {"title": "hi"}});
-        let refused = app.post(key, "/notifications/preflight", body.clone()).await;
-        let refused = refused.refused(422, "invalid_field", "people[0].code");
-        assert!(refused["detail"].as_str().unwrap().contains("without using it up"), "{refused}");
-        app.post(key, "/notifications", body).await.ok(202);
-    }
-
-    async fn it_refuses_what_a_notification_is_refused_for(ways: Ways) {
-        ways.member("s1", 1).await;
-        let long = "x".repeat(30);
-        let mut bodies: Vec<Value> = [
-            json!({"message_type": "nope", "staff_ids": ["s1"]}),
-            json!({"staff_ids": []}), json!({"staff_ids": ["s1"], "tag": "x"}), json!({"tag": "nobody"}), json!({}),
-            json!({"staff_ids": ["s1"], "params": {"title": long}}), json!({"staff_ids": ["s1"], "params": {}}),
-            json!({"staff_ids": ["s1"], "send_at": "soon"}), json!({"staff_ids": ["s1"], "expires_at": "2020-01-01T00:00:00Z"}),
-            json!({"staff_ids": ["s1"], "colour": "red"}), json!({"staff_ids": ["s1"], "priority": "high"}),
-            json!({"people": []}), json!({"people": [{}]}), json!({"people": [{"app_id": "wx0", "openid": "o"}]}),
-        ].into();
-        for body in &mut bodies {
-            let body = body.as_object_mut().unwrap();
-            body.entry("message_type").or_insert(json!("ping"));
-            body.entry("params").or_insert(json!({"title": "hi"}));
-        }
-        let (app, key) = (&ways.stage.app, &ways.stage.key);
-        for body in bodies {
-            let refused = app.post(key, "/notifications/preflight", body.clone()).await;
-            let accepting = app.post(key, "/notifications", body.clone()).await;
-            assert_eq!(refused.status, 422, "{body} {refused:?}");
-            assert_eq!((refused.status, refused.json()), (accepting.status, accepting.json()), "{body}");
+async fn people_who_are_not_staff_are_decided_for_as_they_would_be(ways: Ways) {
+    let (app, key) = (&ways.stage.app, &ways.stage.key);
+    ways.member("s1", 1).await;
+    ways.stage.follows(2).await;
+    app.drain().await;
+    ways.routes(&["template", "mp_subscribe"]).await;
+    let person = |app_id: &str, person| json!({"app_id": app_id, "openid": population::openid(app_id, person)});
+    let people = json!([
+        {"unionid": population::unionid(1)}, person(OA, 1), {"unionid": population::unionid(2)}, person(OA, 2),
+        {"unionid": "nobody"}, person(OA, 3), person(OA, 3), person(OA, 4), person(MP, 9),
+    ]);
+    let body = json!({"message_type": "ping", "people": people, "params": {"title": "hi"}});
+    let before = ways.preflight(&body).await;
+    let known = async || {
+        app.get(key, "/people").await.ok(200)["items"]
+            .as_array()
+            .unwrap()
+            .len()
+    };
+    let was_known = known().await;
+    assert_eq!(before, ways.preflight(&body).await);
+    let accepted = app.post(key, "/notifications", body).await.ok(202);
+    assert_eq!(
+        was_known + 2,
+        known().await,
+        "only accepting stores an openid that was not seen"
+    );
+    assert_eq!(
+        before["counts"],
+        json!({"would_send": 4, "would_wait": 0, "unreachable": 2}),
+        "{before:#}"
+    );
+    assert_eq!(before["counts"]["would_send"], accepted["counts"]["queued"]);
+    let (before, accepted) = (
+        before["verdicts"].as_array().unwrap(),
+        accepted["verdicts"].as_array().unwrap(),
+    );
+    assert_eq!(before.len(), accepted.len());
+    for (before, accepted) in before.iter().zip(accepted) {
+        for member in ["staff_id", "recipient", "reason", "detail"] {
+            assert_eq!(
+                before[member], accepted[member],
+                "{member}: {before} {accepted}"
+            );
         }
     }
+    assert_eq!(
+        (&before[0]["staff_id"], &before[0]["recipient"]),
+        (&json!("s1"), &json!({"unionid": population::unionid(1)}))
+    );
+}
 
-    async fn it_warns_of_what_concerns_everybody(ways: Ways) {
-        use queqiao::simulator::TemplateSettings;
-        ways.member("s1", 1).await;
-        ways.routes(&["template"]).await;
-        let (app, key) = (&ways.stage.app, &ways.stage.key);
-        let sync = format!("/accounts/{OA}/templates/sync");
-        assert_eq!(app.call("POST", key, &sync, None).await.status, 200);
-        let template = TemplateSettings {
-            template_id: "TPL".to_owned(),
-            title: "Notice".to_owned(),
-            content: "{{thing1.DATA}}{{time2.DATA}}".to_owned(),
-            ..TemplateSettings::default()
-        };
-        ways.stage.world().change_template(OA, "TPL", &template).unwrap();
-        assert_eq!(app.call("POST", key, &sync, None).await.status, 200);
-        // The quota of the day is used up: the account waits.
-        ways.refuse(TEMPLATE_SEND, 45009);
-        ways.stage.notify("s1").await;
-        app.bridge.deliver_step().await.unwrap();
-        ways.refuse("/cgi-bin/template/get_all_private_template", 40164);
-        assert_eq!(app.call("POST", key, &sync, None).await.status, 502);
-        let body = json!({"message_type": "ping", "staff_ids": ["s1"], "params": {"title": "hi"}});
-        let answer = ways.preflight(&body).await;
-        assert_eq!(answer["verdicts"][0]["verdict"], "would_send");
-        let warnings = answer["warnings"].as_array().unwrap();
-        let told: Vec<_> = warnings.iter().map(|one| (one["field"].as_str().unwrap(), one["code"].as_str().unwrap())).collect();
-        assert_eq!(told, [
-            ("routes[0].account", "account_problem"), ("routes[0].account", "account_used_up"),
+async fn a_login_code_is_not_used_up(ways: Ways) {
+    let (app, key) = (&ways.stage.app, &ways.stage.key);
+    ways.routes(&["mp_subscribe"]).await;
+    let code = ways.stage.world().log_in(MP, 1).unwrap();
+    let body = json!({"message_type": "ping", "people": [{"app_id": MP, "code": code}], "params": {"title": "hi"}});
+    let refused = app
+        .post(key, "/notifications/preflight", body.clone())
+        .await;
+    let refused = refused.refused(422, "invalid_field", "people[0].code");
+    assert!(
+        refused["detail"]
+            .as_str()
+            .unwrap()
+            .contains("without using it up"),
+        "{refused}"
+    );
+    app.post(key, "/notifications", body).await.ok(202);
+}
+
+async fn it_refuses_what_a_notification_is_refused_for(ways: Ways) {
+    ways.member("s1", 1).await;
+    let long = "x".repeat(30);
+    let mut bodies: Vec<Value> = [
+        json!({"message_type": "nope", "staff_ids": ["s1"]}),
+        json!({"staff_ids": []}),
+        json!({"staff_ids": ["s1"], "tag": "x"}),
+        json!({"tag": "nobody"}),
+        json!({}),
+        json!({"staff_ids": ["s1"], "params": {"title": long}}),
+        json!({"staff_ids": ["s1"], "params": {}}),
+        json!({"staff_ids": ["s1"], "send_at": "soon"}),
+        json!({"staff_ids": ["s1"], "expires_at": "2020-01-01T00:00:00Z"}),
+        json!({"staff_ids": ["s1"], "colour": "red"}),
+        json!({"staff_ids": ["s1"], "priority": "high"}),
+        json!({"people": []}),
+        json!({"people": [{}]}),
+        json!({"people": [{"app_id": "wx0", "openid": "o"}]}),
+    ]
+    .into();
+    for body in &mut bodies {
+        let body = body.as_object_mut().unwrap();
+        body.entry("message_type").or_insert(json!("ping"));
+        body.entry("params").or_insert(json!({"title": "hi"}));
+    }
+    let (app, key) = (&ways.stage.app, &ways.stage.key);
+    for body in bodies {
+        let refused = app
+            .post(key, "/notifications/preflight", body.clone())
+            .await;
+        let accepting = app.post(key, "/notifications", body.clone()).await;
+        assert_eq!(refused.status, 422, "{body} {refused:?}");
+        assert_eq!(
+            (refused.status, refused.json()),
+            (accepting.status, accepting.json()),
+            "{body}"
+        );
+    }
+}
+
+async fn it_warns_of_what_concerns_everybody(ways: Ways) {
+    use queqiao::simulator::TemplateSettings;
+    ways.member("s1", 1).await;
+    ways.routes(&["template"]).await;
+    let (app, key) = (&ways.stage.app, &ways.stage.key);
+    let sync = format!("/accounts/{OA}/templates/sync");
+    assert_eq!(app.call("POST", key, &sync, None).await.status, 200);
+    let template = TemplateSettings {
+        template_id: "TPL".to_owned(),
+        title: "Notice".to_owned(),
+        content: "{{thing1.DATA}}{{time2.DATA}}".to_owned(),
+        ..TemplateSettings::default()
+    };
+    ways.stage
+        .world()
+        .change_template(OA, "TPL", &template)
+        .unwrap();
+    assert_eq!(app.call("POST", key, &sync, None).await.status, 200);
+    // The quota of the day is used up: the account waits.
+    ways.refuse(TEMPLATE_SEND, 45009);
+    ways.stage.notify("s1").await;
+    app.bridge.deliver_step().await.unwrap();
+    ways.refuse("/cgi-bin/template/get_all_private_template", 40164);
+    assert_eq!(app.call("POST", key, &sync, None).await.status, 502);
+    let body = json!({"message_type": "ping", "staff_ids": ["s1"], "params": {"title": "hi"}});
+    let answer = ways.preflight(&body).await;
+    assert_eq!(answer["verdicts"][0]["verdict"], "would_send");
+    let warnings = answer["warnings"].as_array().unwrap();
+    let told: Vec<_> = warnings
+        .iter()
+        .map(|one| {
+            (
+                one["field"].as_str().unwrap(),
+                one["code"].as_str().unwrap(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("routes[0].account", "account_problem"),
+            ("routes[0].account", "account_used_up"),
             ("routes[0].fields", "key_missing"),
-        ]);
-        let detail = |at: usize| warnings[at]["detail"].as_str().unwrap();
-        assert!(detail(0).contains("40164"), "{warnings:?}");
-        assert!(detail(1).starts_with("45009") && detail(1).contains("Messages wait until ") && detail(1).contains("16:00:00 UTC"), "{warnings:?}");
-        // A quota is counted call by call.
-        ways.routes(&["oa_subscribe"]).await;
-        let answer = ways.preflight(&body).await;
-        let told: Vec<_> = answer["warnings"].as_array().unwrap().iter().map(|one| one["code"].as_str().unwrap()).collect();
-        assert!(told.contains(&"account_problem") && !told.contains(&"account_used_up"), "{answer}");
-    }
+        ]
+    );
+    let detail = |at: usize| warnings[at]["detail"].as_str().unwrap();
+    assert!(detail(0).contains("40164"), "{warnings:?}");
+    assert!(
+        detail(1).starts_with("45009")
+            && detail(1).contains("Messages wait until ")
+            && detail(1).contains("16:00:00 UTC"),
+        "{warnings:?}"
+    );
+    // A quota is counted call by call.
+    ways.routes(&["oa_subscribe"]).await;
+    let answer = ways.preflight(&body).await;
+    let told: Vec<_> = answer["warnings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["code"].as_str().unwrap())
+        .collect();
+    assert!(
+        told.contains(&"account_problem") && !told.contains(&"account_used_up"),
+        "{answer}"
+    );
 }

@@ -55,166 +55,226 @@ impl Ways {
 }
 
 both_engines! {
-    async fn silence_is_never_answered_with_a_second_message(ways: Ways) {
-        let (impatient, _server) = ways.stage.impatient();
-        let mut person = 0;
-        for (channel, account, path) in CHANNELS {
-            for (kind, shown) in SILENCE {
-                person += 1;
-                let staff = format!("s{person}");
-                ways.at_channel(&staff, person, channel, account).await;
-                let world = ways.stage.world();
-                let before = world.calls(path, None).unwrap();
-                world.add_fault(Fault::at(path, kind).times(1)).unwrap();
-                let deliveries = ways.stage.notify(&staff).await;
-                ways.stage.app.drain_by(&impatient).await;
-                ways.stage.pass(30, 5).await;
-                let delivery = ways.stage.delivery(&deliveries).await;
-                let calls = world.calls(path, None).unwrap() - before;
-                if channel == "template" {
-                    assert_eq!((&delivery["state"], calls), (&json!("delivered"), 2), "{kind:?}");
-                    assert_eq!(ways.seen(person), 1, "{channel} {kind:?}");
-                } else {
-                    assert_eq!((&delivery["state"], &delivery["reason"]), (&json!("unknown"), &json!("unsettled")), "{kind:?}");
-                    assert_eq!((ways.seen(person), calls), (shown, 1), "{channel} {kind:?}");
-                }
-                assert_eq!(verdicts(&delivery), [(channel, "taken")], "it may have been seen: {kind:?}");
-            }
-        }
-    }
+    silence_is_never_answered_with_a_second_message,
+    what_certainly_was_not_sent_is_sent_again,
+    a_crash_after_sending_shows_no_second_message,
+    one_permission_is_used_once,
+    nothing_is_sent_under_a_lease_that_may_run_out,
+    messages_to_one_openid_go_one_after_another,
+}
 
-    async fn what_certainly_was_not_sent_is_sent_again(ways: Ways) {
-        // Nobody listens there.
-        let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}", closed.local_addr().unwrap());
-        drop(closed);
-        let lost = Client::new(ClientOptions::new(url.parse().unwrap())).unwrap();
-        for (person, (channel, account, _)) in (1..).zip(CHANNELS) {
-            let staff = format!("s{person}");
-            ways.at_channel(&staff, person, channel, account).await;
-            let left = ways.left(&staff).await;
-            let path = ways.stage.notify(&staff).await;
-            let mut bridge = ways.stage.app.bridge.clone();
-            bridge.wechat = lost.clone();
-            // The token is known, and only the send is lost.
-            bridge.deliver_step().await.unwrap();
-            let delivery = ways.stage.delivery(&path).await;
-            assert_eq!((&delivery["state"], ways.left(&staff).await), (&json!("queued"), left), "{delivery}");
-            assert_eq!(delivery["attempts"][0]["outcome"], "not_sent");
-            ways.stage.pass(100, 20).await;
-            let delivery = ways.stage.delivery(&path).await;
-            assert_eq!((&delivery["state"], ways.seen(person)), (&json!("delivered"), 1), "{delivery}");
-        }
-    }
-
-    async fn a_crash_after_sending_shows_no_second_message(ways: Ways) {
-        for (person, (channel, account, path)) in (1..).zip(CHANNELS) {
+async fn silence_is_never_answered_with_a_second_message(ways: Ways) {
+    let (impatient, _server) = ways.stage.impatient();
+    let mut person = 0;
+    for (channel, account, path) in CHANNELS {
+        for (kind, shown) in SILENCE {
+            person += 1;
             let staff = format!("s{person}");
             ways.at_channel(&staff, person, channel, account).await;
             let world = ways.stage.world();
-            world.add_fault(Fault::at(path, FaultKind::TimeOutAfter).times(1)).unwrap();
-            let left = ways.left(&staff).await;
+            let before = world.calls(path, None).unwrap();
+            world.add_fault(Fault::at(path, kind).times(1)).unwrap();
             let deliveries = ways.stage.notify(&staff).await;
-            let bridge = ways.stage.app.bridge.clone();
-            let doomed = tokio::spawn(async move { bridge.deliver_step().await.map(drop) });
-            while ways.seen(person) == 0 {
-                tokio::task::yield_now().await;
-            }
-            doomed.abort();
-            assert!(doomed.await.unwrap_err().is_cancelled());
-            ways.stage.pass(130, 10).await;
+            ways.stage.app.drain_by(&impatient).await;
+            ways.stage.pass(30, 5).await;
             let delivery = ways.stage.delivery(&deliveries).await;
-            assert_eq!(delivery["attempts"][0]["outcome"], "interrupted");
-            assert_eq!(ways.seen(person), 1, "{delivery}");
-            match channel {
-                "template" => assert_eq!(delivery["state"], "delivered"),
-                _ => {
-                    assert_eq!((&delivery["state"], &delivery["reason"]), (&json!("unknown"), &json!("unsettled")));
-                    assert_eq!(ways.left(&staff).await, left - 1, "the permission is used");
-                }
+            let calls = world.calls(path, None).unwrap() - before;
+            if channel == "template" {
+                assert_eq!(
+                    (&delivery["state"], calls),
+                    (&json!("delivered"), 2),
+                    "{kind:?}"
+                );
+                assert_eq!(ways.seen(person), 1, "{channel} {kind:?}");
+            } else {
+                assert_eq!(
+                    (&delivery["state"], &delivery["reason"]),
+                    (&json!("unknown"), &json!("unsettled")),
+                    "{kind:?}"
+                );
+                assert_eq!((ways.seen(person), calls), (shown, 1), "{channel} {kind:?}");
             }
+            assert_eq!(
+                verdicts(&delivery),
+                [(channel, "taken")],
+                "it may have been seen: {kind:?}"
+            );
         }
     }
+}
 
-    async fn one_permission_is_used_once(ways: Ways) {
-        ways.member("s1", 1).await;
-        ways.allow(MP, 1).await;
-        ways.routes(&["mp_subscribe"]).await;
-        let paths = [ways.stage.notify("s1").await, ways.stage.notify("s1").await];
-        ways.stage.pass(32, 1).await;
-        let mut ends: Vec<(Value, Value)> = Vec::new();
-        for delivery in ways.all_of(&paths).await {
-            ends.push((delivery["state"].clone(), delivery["reason"].clone()));
-        }
-        ends.sort_by_key(|(state, _)| state.to_string());
-        assert_eq!(ends, [(json!("delivered"), Value::Null), (json!("unreachable"), json!("no_credit"))]);
-        let world = ways.stage.world();
-        assert_eq!((ways.seen(1), world.calls(MP_SEND, None).unwrap()), (1, 1), "the other was not even tried");
+async fn what_certainly_was_not_sent_is_sent_again(ways: Ways) {
+    // Nobody listens there.
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", closed.local_addr().unwrap());
+    drop(closed);
+    let lost = Client::new(ClientOptions::new(url.parse().unwrap())).unwrap();
+    for (person, (channel, account, _)) in (1..).zip(CHANNELS) {
+        let staff = format!("s{person}");
+        ways.at_channel(&staff, person, channel, account).await;
+        let left = ways.left(&staff).await;
+        let path = ways.stage.notify(&staff).await;
+        let mut bridge = ways.stage.app.bridge.clone();
+        bridge.wechat = lost.clone();
+        // The token is known, and only the send is lost.
+        bridge.deliver_step().await.unwrap();
+        let delivery = ways.stage.delivery(&path).await;
+        assert_eq!(
+            (&delivery["state"], ways.left(&staff).await),
+            (&json!("queued"), left),
+            "{delivery}"
+        );
+        assert_eq!(delivery["attempts"][0]["outcome"], "not_sent");
+        ways.stage.pass(100, 20).await;
+        let delivery = ways.stage.delivery(&path).await;
+        assert_eq!(
+            (&delivery["state"], ways.seen(person)),
+            (&json!("delivered"), 1),
+            "{delivery}"
+        );
     }
+}
 
-    async fn nothing_is_sent_under_a_lease_that_may_run_out(ways: Ways) {
-        ways.member("s1", 1).await;
-        ways.routes(&["mp_subscribe"]).await;
-        for _ in 0..2 {
-            ways.stage.pass(60, 60).await;
-            ways.allow(MP, 1).await;
-        }
+async fn a_crash_after_sending_shows_no_second_message(ways: Ways) {
+    for (person, (channel, account, path)) in (1..).zip(CHANNELS) {
+        let staff = format!("s{person}");
+        ways.at_channel(&staff, person, channel, account).await;
         let world = ways.stage.world();
-        world.set_latency(MP_SEND, Duration::from_millis(300)).unwrap();
-        let before = world.calls(MP_SEND, None).unwrap();
-        let paths = [ways.stage.notify("s1").await, ways.stage.notify("s1").await];
+        world
+            .add_fault(Fault::at(path, FaultKind::TimeOutAfter).times(1))
+            .unwrap();
+        let left = ways.left(&staff).await;
+        let deliveries = ways.stage.notify(&staff).await;
         let bridge = ways.stage.app.bridge.clone();
-        let batch = tokio::spawn(async move { bridge.deliver_step().await.map(drop) });
-        while world.calls(MP_SEND, None).unwrap() == before {
+        let doomed = tokio::spawn(async move { bridge.deliver_step().await.map(drop) });
+        while ways.seen(person) == 0 {
             tokio::task::yield_now().await;
         }
-        // The first takes so long that another process may soon claim the second.
-        ways.stage.app.advance(Duration::from_secs(60));
-        batch.await.unwrap().unwrap();
-        assert_eq!((ways.seen(1), ways.left("s1").await), (1, 1), "its permission is given back");
-        ways.stage.pass(2, 1).await;
-        assert_eq!((ways.seen(1), ways.left("s1").await), (2, 0));
-        for delivery in ways.all_of(&paths).await {
-            assert_eq!(delivery["state"], "delivered", "{delivery}");
-            assert_eq!(delivery["attempts"].as_array().unwrap().len(), 1, "{delivery}");
+        doomed.abort();
+        assert!(doomed.await.unwrap_err().is_cancelled());
+        ways.stage.pass(130, 10).await;
+        let delivery = ways.stage.delivery(&deliveries).await;
+        assert_eq!(delivery["attempts"][0]["outcome"], "interrupted");
+        assert_eq!(ways.seen(person), 1, "{delivery}");
+        match channel {
+            "template" => assert_eq!(delivery["state"], "delivered"),
+            _ => {
+                assert_eq!(
+                    (&delivery["state"], &delivery["reason"]),
+                    (&json!("unknown"), &json!("unsettled"))
+                );
+                assert_eq!(ways.left(&staff).await, left - 1, "the permission is used");
+            }
         }
     }
+}
 
-    async fn messages_to_one_openid_go_one_after_another(ways: Ways) {
-        ways.member("s1", 1).await;
-        ways.routes(&["mp_subscribe"]).await;
-        for _ in 0..8 {
-            ways.stage.pass(60, 60).await;
-            ways.allow(MP, 1).await;
-        }
-        let world = ways.stage.world();
-        world.set_latency(MP_SEND, Duration::from_millis(30)).unwrap();
-        let mut paths = Vec::new();
-        for _ in 0..4 {
-            paths.push(ways.stage.notify("s1").await);
-        }
-        ways.stage.app.drain().await;
-        assert_eq!(ways.seen(1), 4, "in one batch");
-        let bridge = ways.one_by_one();
-        for _ in 0..4 {
-            paths.push(ways.stage.notify("s1").await);
-        }
-        let steps = (0..4).map(|_| bridge.deliver_step());
-        assert!(join_all(steps).await.into_iter().all(|step| step.is_ok()), "in four at once");
-        ways.stage.pass(3, 1).await;
-        assert_eq!(ways.seen(1), 8);
-        for delivery in ways.all_of(&paths).await {
-            assert_eq!(delivery["state"], "delivered", "{delivery}");
-            let attempts = delivery["attempts"].as_array().unwrap();
-            assert_eq!(attempts.len(), 1, "waiting is no try: {delivery}");
-        }
-        // Another replica's call is in the way.
-        ways.allow(MP, 1).await;
-        ways.refuse(MP_SEND, 43108);
-        let path = ways.stage.notify("s1").await;
-        ways.stage.pass(6, 1).await;
-        let delivery = ways.stage.delivery(&path).await;
-        assert_eq!((&delivery["state"], &delivery["attempts"][0]["errcode"]), (&json!("delivered"), &json!(43108)));
-        assert_eq!((ways.seen(1), ways.left("s1").await), (9, 0));
+async fn one_permission_is_used_once(ways: Ways) {
+    ways.member("s1", 1).await;
+    ways.allow(MP, 1).await;
+    ways.routes(&["mp_subscribe"]).await;
+    let paths = [ways.stage.notify("s1").await, ways.stage.notify("s1").await];
+    ways.stage.pass(32, 1).await;
+    let mut ends: Vec<(Value, Value)> = Vec::new();
+    for delivery in ways.all_of(&paths).await {
+        ends.push((delivery["state"].clone(), delivery["reason"].clone()));
     }
+    ends.sort_by_key(|(state, _)| state.to_string());
+    assert_eq!(
+        ends,
+        [
+            (json!("delivered"), Value::Null),
+            (json!("unreachable"), json!("no_credit"))
+        ]
+    );
+    let world = ways.stage.world();
+    assert_eq!(
+        (ways.seen(1), world.calls(MP_SEND, None).unwrap()),
+        (1, 1),
+        "the other was not even tried"
+    );
+}
+
+async fn nothing_is_sent_under_a_lease_that_may_run_out(ways: Ways) {
+    ways.member("s1", 1).await;
+    ways.routes(&["mp_subscribe"]).await;
+    for _ in 0..2 {
+        ways.stage.pass(60, 60).await;
+        ways.allow(MP, 1).await;
+    }
+    let world = ways.stage.world();
+    world
+        .set_latency(MP_SEND, Duration::from_millis(300))
+        .unwrap();
+    let before = world.calls(MP_SEND, None).unwrap();
+    let paths = [ways.stage.notify("s1").await, ways.stage.notify("s1").await];
+    let bridge = ways.stage.app.bridge.clone();
+    let batch = tokio::spawn(async move { bridge.deliver_step().await.map(drop) });
+    while world.calls(MP_SEND, None).unwrap() == before {
+        tokio::task::yield_now().await;
+    }
+    // The first takes so long that another process may soon claim the second.
+    ways.stage.app.advance(Duration::from_secs(60));
+    batch.await.unwrap().unwrap();
+    assert_eq!(
+        (ways.seen(1), ways.left("s1").await),
+        (1, 1),
+        "its permission is given back"
+    );
+    ways.stage.pass(2, 1).await;
+    assert_eq!((ways.seen(1), ways.left("s1").await), (2, 0));
+    for delivery in ways.all_of(&paths).await {
+        assert_eq!(delivery["state"], "delivered", "{delivery}");
+        assert_eq!(
+            delivery["attempts"].as_array().unwrap().len(),
+            1,
+            "{delivery}"
+        );
+    }
+}
+
+async fn messages_to_one_openid_go_one_after_another(ways: Ways) {
+    ways.member("s1", 1).await;
+    ways.routes(&["mp_subscribe"]).await;
+    for _ in 0..8 {
+        ways.stage.pass(60, 60).await;
+        ways.allow(MP, 1).await;
+    }
+    let world = ways.stage.world();
+    world
+        .set_latency(MP_SEND, Duration::from_millis(30))
+        .unwrap();
+    let mut paths = Vec::new();
+    for _ in 0..4 {
+        paths.push(ways.stage.notify("s1").await);
+    }
+    ways.stage.app.drain().await;
+    assert_eq!(ways.seen(1), 4, "in one batch");
+    let bridge = ways.one_by_one();
+    for _ in 0..4 {
+        paths.push(ways.stage.notify("s1").await);
+    }
+    let steps = (0..4).map(|_| bridge.deliver_step());
+    assert!(
+        join_all(steps).await.into_iter().all(|step| step.is_ok()),
+        "in four at once"
+    );
+    ways.stage.pass(3, 1).await;
+    assert_eq!(ways.seen(1), 8);
+    for delivery in ways.all_of(&paths).await {
+        assert_eq!(delivery["state"], "delivered", "{delivery}");
+        let attempts = delivery["attempts"].as_array().unwrap();
+        assert_eq!(attempts.len(), 1, "waiting is no try: {delivery}");
+    }
+    // Another replica's call is in the way.
+    ways.allow(MP, 1).await;
+    ways.refuse(MP_SEND, 43108);
+    let path = ways.stage.notify("s1").await;
+    ways.stage.pass(6, 1).await;
+    let delivery = ways.stage.delivery(&path).await;
+    assert_eq!(
+        (&delivery["state"], &delivery["attempts"][0]["errcode"]),
+        (&json!("delivered"), &json!(43108))
+    );
+    assert_eq!((ways.seen(1), ways.left("s1").await), (9, 0));
 }

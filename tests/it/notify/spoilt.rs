@@ -10,57 +10,89 @@ use crate::invariants::STABLE_TOKEN;
 const MOST: usize = 12;
 
 both_engines! {
-    async fn hours_in_which_wechat_refuses_the_account_cost_its_message_no_try(rig: Rig) {
-        let mut person = 0;
-        for (path, errcode) in [(SEND, 40164), (SEND, 48001), (SEND, 40001), (STABLE_TOKEN, 40125), (STABLE_TOKEN, -1)] {
-            for last in [FaultKind::Errcode { errcode: -1 }, FaultKind::Reset] {
-                person += 1;
-                let staff = format!("s{person}");
-                rig.bound(&staff, 0, person, true).await;
-                // The token has run out by then.
-                rig.advance(7_200);
-                rig.world().add_fault(Fault::at(path, FaultKind::Errcode { errcode })).unwrap();
-                let accepted = rig.notify(&[staff.as_str()]).await;
-                for _ in 0..180 {
-                    rig.advance(60);
-                    rig.settle().await;
-                }
-                let what = format!("{path} {errcode}, then {last:?}");
-                let (delivery, attempts) = rig.only(accepted.notification_id).await;
-                assert_eq!(delivery.state, DeliveryState::Queued, "{what}: {delivery:?}");
-                assert!(attempts.len() >= MOST, "{what}: {attempts:?}");
-                rig.world().clear_faults();
-                rig.world().add_fault(Fault::at(SEND, last).times(1)).unwrap();
-                let tried = attempts.len();
-                // Ten minutes of the pause at the most, and ten more where it came due just before its end.
-                for _ in 0..25 {
-                    rig.advance(60);
-                    rig.settle().await;
-                }
-                let (delivery, attempts) = rig.only(accepted.notification_id).await;
-                assert_eq!((delivery.state, attempts.len()), (DeliveryState::Sent, tried + 2), "{what}: {delivery:?} {attempts:?}");
-            }
-        }
-    }
+    hours_in_which_wechat_refuses_the_account_cost_its_message_no_try,
+    the_failures_of_a_message_end_it_also_between_those_of_the_account,
+}
 
-    async fn the_failures_of_a_message_end_it_also_between_those_of_the_account(rig: Rig) {
-        rig.bound("a", 0, 1, true).await;
-        let accepted = rig.notify(&["a"]).await;
-        let mut own = 0;
-        for _ in 0..2 * MOST {
-            for (errcode, is_own) in [(40164, false), (-1, true)] {
-                let before = rig.sends();
-                rig.world().add_fault(Fault::at(SEND, FaultKind::Errcode { errcode })).unwrap();
-                while rig.sends() == before && rig.count(accepted.notification_id, DeliveryState::Queued).await == 1 {
-                    rig.advance(30);
-                    rig.deliver().await;
-                }
-                rig.world().clear_faults();
-                own += usize::from(is_own && rig.sends() > before);
+async fn hours_in_which_wechat_refuses_the_account_cost_its_message_no_try(rig: Rig) {
+    let mut person = 0;
+    for (path, errcode) in [
+        (SEND, 40164),
+        (SEND, 48001),
+        (SEND, 40001),
+        (STABLE_TOKEN, 40125),
+        (STABLE_TOKEN, -1),
+    ] {
+        for last in [FaultKind::Errcode { errcode: -1 }, FaultKind::Reset] {
+            person += 1;
+            let staff = format!("s{person}");
+            rig.bound(&staff, 0, person, true).await;
+            // The token has run out by then.
+            rig.advance(7_200);
+            rig.world()
+                .add_fault(Fault::at(path, FaultKind::Errcode { errcode }))
+                .unwrap();
+            let accepted = rig.notify(&[staff.as_str()]).await;
+            for _ in 0..180 {
+                rig.advance(60);
+                rig.settle().await;
             }
+            let what = format!("{path} {errcode}, then {last:?}");
+            let (delivery, attempts) = rig.only(accepted.notification_id).await;
+            assert_eq!(
+                delivery.state,
+                DeliveryState::Queued,
+                "{what}: {delivery:?}"
+            );
+            assert!(attempts.len() >= MOST, "{what}: {attempts:?}");
+            rig.world().clear_faults();
+            rig.world()
+                .add_fault(Fault::at(SEND, last).times(1))
+                .unwrap();
+            let tried = attempts.len();
+            // Ten minutes of the pause at the most, and ten more where it came due just before its end.
+            for _ in 0..25 {
+                rig.advance(60);
+                rig.settle().await;
+            }
+            let (delivery, attempts) = rig.only(accepted.notification_id).await;
+            assert_eq!(
+                (delivery.state, attempts.len()),
+                (DeliveryState::Sent, tried + 2),
+                "{what}: {delivery:?} {attempts:?}"
+            );
         }
-        let (delivery, attempts) = rig.only(accepted.notification_id).await;
-        assert_eq!((delivery.state, delivery.reason.as_deref()), (DeliveryState::Failed, Some("gave_up")), "{delivery:?}");
-        assert_eq!((own, attempts.len()), (MOST, 2 * MOST), "{attempts:?}");
     }
+}
+
+async fn the_failures_of_a_message_end_it_also_between_those_of_the_account(rig: Rig) {
+    rig.bound("a", 0, 1, true).await;
+    let accepted = rig.notify(&["a"]).await;
+    let mut own = 0;
+    for _ in 0..2 * MOST {
+        for (errcode, is_own) in [(40164, false), (-1, true)] {
+            let before = rig.sends();
+            rig.world()
+                .add_fault(Fault::at(SEND, FaultKind::Errcode { errcode }))
+                .unwrap();
+            while rig.sends() == before
+                && rig
+                    .count(accepted.notification_id, DeliveryState::Queued)
+                    .await
+                    == 1
+            {
+                rig.advance(30);
+                rig.deliver().await;
+            }
+            rig.world().clear_faults();
+            own += usize::from(is_own && rig.sends() > before);
+        }
+    }
+    let (delivery, attempts) = rig.only(accepted.notification_id).await;
+    assert_eq!(
+        (delivery.state, delivery.reason.as_deref()),
+        (DeliveryState::Failed, Some("gave_up")),
+        "{delivery:?}"
+    );
+    assert_eq!((own, attempts.len()), (MOST, 2 * MOST), "{attempts:?}");
 }

@@ -312,60 +312,79 @@ async fn after_every_wait(all: &Waits, cause: Cause) {
 }
 
 both_engines! {
-    async fn what_expires_while_it_waits_for_anything(all: Waits) {
-        after_every_wait(&all, Cause::Expires).await;
-    }
+    what_expires_while_it_waits_for_anything,
+    what_is_cancelled_while_it_waits,
+    what_is_for_somebody_who_was_deleted_meanwhile,
+    what_is_for_somebody_who_was_bound_anew_meanwhile,
+    what_waits_for_an_endpoint_goes_to_where_that_is_by_then,
+    what_the_database_cannot_be_asked_about_waits,
+}
 
-    async fn what_is_cancelled_while_it_waits(all: Waits) {
-        after_every_wait(&all, Cause::IsCancelled).await;
-    }
+async fn what_expires_while_it_waits_for_anything(all: Waits) {
+    after_every_wait(&all, Cause::Expires).await;
+}
 
-    async fn what_is_for_somebody_who_was_deleted_meanwhile(all: Waits) {
-        after_every_wait(&all, Cause::Leaves).await;
-    }
+async fn what_is_cancelled_while_it_waits(all: Waits) {
+    after_every_wait(&all, Cause::IsCancelled).await;
+}
 
-    async fn what_is_for_somebody_who_was_bound_anew_meanwhile(all: Waits) {
-        after_every_wait(&all, Cause::Moves).await;
-    }
+async fn what_is_for_somebody_who_was_deleted_meanwhile(all: Waits) {
+    after_every_wait(&all, Cause::Leaves).await;
+}
 
-    async fn what_waits_for_an_endpoint_goes_to_where_that_is_by_then(all: Waits) {
-        all.member("webhook", "s1", 1).await;
-        let stage = &all.ways.stage;
-        for _ in 0..3 {
-            all.ask("s1", None).await;
-        }
-        let other = Receiver::start();
-        let moves = async {
-            let body = json!({"url": other.url, "events": ["webhook.disabled"]});
-            let path = format!("/webhooks/{}", all.endpoint);
-            stage.app.put(&stage.key, &path, body).await.ok(200);
-        };
-        all.send_while(Wait::Gate, "webhook", moves).await;
-        stage.app.drain().await;
-        assert_eq!((all.receiver.posts().len(), other.posts().len()), (1, 2));
-    }
+async fn what_is_for_somebody_who_was_bound_anew_meanwhile(all: Waits) {
+    after_every_wait(&all, Cause::Moves).await;
+}
 
-    async fn what_the_database_cannot_be_asked_about_waits(all: Waits) {
-        all.member("webhook", "s1", 1).await;
-        let stage = &all.ways.stage;
+async fn what_waits_for_an_endpoint_goes_to_where_that_is_by_then(all: Waits) {
+    all.member("webhook", "s1", 1).await;
+    let stage = &all.ways.stage;
+    for _ in 0..3 {
         all.ask("s1", None).await;
-        let second = all.ask("s1", None).await;
-        let held = all.receiver.hold().await;
-        let bridge = stage.app.bridge.clone();
-        let step = tokio::spawn(async move { bridge.deliver_step().await.map(drop) });
-        all.receiver.wait_for(1).await;
-        execute(&stage.app.bridge.db, "ALTER TABLE staff RENAME TO staff_away").await;
-        stage.app.advance(Duration::from_secs(2));
-        drop(held);
-        let recorded = step.await.unwrap();
-        execute(&stage.app.bridge.db, "ALTER TABLE staff_away RENAME TO staff").await;
-        recorded.unwrap();
-        let list = format!("/notifications/{second}/deliveries");
-        let delivery = stage.delivery(&list).await;
-        assert_eq!((&delivery["state"], &delivery["attempts"]), (&json!("queued"), &json!([])), "{delivery}");
-        assert_eq!(all.receiver.posts().len(), 1);
-        stage.pass(2, 1).await;
-        assert_eq!(stage.delivery(&list).await["state"], "delivered");
-        assert_eq!(all.receiver.posts().len(), 2);
     }
+    let other = Receiver::start();
+    let moves = async {
+        let body = json!({"url": other.url, "events": ["webhook.disabled"]});
+        let path = format!("/webhooks/{}", all.endpoint);
+        stage.app.put(&stage.key, &path, body).await.ok(200);
+    };
+    all.send_while(Wait::Gate, "webhook", moves).await;
+    stage.app.drain().await;
+    assert_eq!((all.receiver.posts().len(), other.posts().len()), (1, 2));
+}
+
+async fn what_the_database_cannot_be_asked_about_waits(all: Waits) {
+    all.member("webhook", "s1", 1).await;
+    let stage = &all.ways.stage;
+    all.ask("s1", None).await;
+    let second = all.ask("s1", None).await;
+    let held = all.receiver.hold().await;
+    let bridge = stage.app.bridge.clone();
+    let step = tokio::spawn(async move { bridge.deliver_step().await.map(drop) });
+    all.receiver.wait_for(1).await;
+    execute(
+        &stage.app.bridge.db,
+        "ALTER TABLE staff RENAME TO staff_away",
+    )
+    .await;
+    stage.app.advance(Duration::from_secs(2));
+    drop(held);
+    let recorded = step.await.unwrap();
+    execute(
+        &stage.app.bridge.db,
+        "ALTER TABLE staff_away RENAME TO staff",
+    )
+    .await;
+    recorded.unwrap();
+    let list = format!("/notifications/{second}/deliveries");
+    let delivery = stage.delivery(&list).await;
+    assert_eq!(
+        (&delivery["state"], &delivery["attempts"]),
+        (&json!("queued"), &json!([])),
+        "{delivery}"
+    );
+    assert_eq!(all.receiver.posts().len(), 1);
+    stage.pass(2, 1).await;
+    assert_eq!(stage.delivery(&list).await["state"], "delivered");
+    assert_eq!(all.receiver.posts().len(), 2);
 }

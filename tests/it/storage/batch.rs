@@ -40,83 +40,143 @@ fn texts() -> Vec<String> {
 }
 
 both_engines! {
-    async fn any_text_goes_through_a_batch_unchanged(ground: Ground) {
-        let conn = &mut ground.conn();
-        let texts = texts();
-        // The staff id is in an index, whose rows PostgreSQL bounds.
-        let short: Vec<String> = texts.iter().map(|text| text.chars().take(100).collect()).collect();
-        let rows: Vec<NewDelivery<'_>> = texts.iter().zip(&short).map(|(text, short)| NewDelivery {
+    any_text_goes_through_a_batch_unchanged,
+    random_text_finds_its_own_row,
+    extreme_numbers_and_both_booleans_go_through,
+    no_rows_are_no_statement_and_thousands_are_one,
+}
+
+async fn any_text_goes_through_a_batch_unchanged(ground: Ground) {
+    let conn = &mut ground.conn();
+    let texts = texts();
+    // The staff id is in an index, whose rows PostgreSQL bounds.
+    let short: Vec<String> = texts
+        .iter()
+        .map(|text| text.chars().take(100).collect())
+        .collect();
+    let rows: Vec<NewDelivery<'_>> = texts
+        .iter()
+        .zip(&short)
+        .map(|(text, short)| NewDelivery {
             detail: Some(text.as_str().into()),
             staff_name: Some(text),
             ..queued(&ground, ground.notification(&mut ground.conn()), short)
-        }).collect();
-        delivery::insert_many(conn, &rows).unwrap();
-        for row in &rows {
-            let stored = delivery::of_notification(conn, row.notification_id, None, 10).unwrap();
-            assert_eq!(stored.len(), 1);
-            assert_eq!(stored[0].staff_id.as_deref(), row.staff_id);
-            assert_eq!(stored[0].detail.as_deref(), row.detail.as_deref());
-            assert_eq!((&stored[0].reason, stored[0].msgid), (&None, None));
-        }
+        })
+        .collect();
+    delivery::insert_many(conn, &rows).unwrap();
+    for row in &rows {
+        let stored = delivery::of_notification(conn, row.notification_id, None, 10).unwrap();
+        assert_eq!(stored.len(), 1);
+        assert_eq!(stored[0].staff_id.as_deref(), row.staff_id);
+        assert_eq!(stored[0].detail.as_deref(), row.detail.as_deref());
+        assert_eq!((&stored[0].reason, stored[0].msgid), (&None, None));
     }
+}
 
-    async fn random_text_finds_its_own_row(ground: Ground) {
-        let conn = RefCell::new(ground.conn());
-        let mut runner = TestRunner::new(Config::with_cases(40));
-        runner.run(&proptest::collection::btree_set(any::<String>(), 1..6), |openids| {
-            let openids: std::collections::BTreeSet<String> =
-                openids.iter().map(|text| storable(text).into_owned()).collect();
-            let rows: Vec<_> = openids.iter()
-                .map(|openid| sighting(ground.project, ground.official, openid)).collect();
-            identity::record_sightings(&mut conn.borrow_mut(), &rows).unwrap();
-            let spots: Vec<Spot<'_>> = openids.iter()
-                .map(|openid| Spot { account_id: ground.official, openid }).collect();
-            let mut found: Vec<String> = identity::ids_of(&mut conn.borrow_mut(), &spots).unwrap()
-                .into_iter().map(|found| found.openid).collect();
-            found.sort();
-            prop_assert_eq!(found, openids.into_iter().collect::<Vec<_>>());
-            Ok(())
-        }).unwrap();
-    }
+async fn random_text_finds_its_own_row(ground: Ground) {
+    let conn = RefCell::new(ground.conn());
+    let mut runner = TestRunner::new(Config::with_cases(40));
+    runner
+        .run(
+            &proptest::collection::btree_set(any::<String>(), 1..6),
+            |openids| {
+                let openids: std::collections::BTreeSet<String> = openids
+                    .iter()
+                    .map(|text| storable(text).into_owned())
+                    .collect();
+                let rows: Vec<_> = openids
+                    .iter()
+                    .map(|openid| sighting(ground.project, ground.official, openid))
+                    .collect();
+                identity::record_sightings(&mut conn.borrow_mut(), &rows).unwrap();
+                let spots: Vec<Spot<'_>> = openids
+                    .iter()
+                    .map(|openid| Spot {
+                        account_id: ground.official,
+                        openid,
+                    })
+                    .collect();
+                let mut found: Vec<String> = identity::ids_of(&mut conn.borrow_mut(), &spots)
+                    .unwrap()
+                    .into_iter()
+                    .map(|found| found.openid)
+                    .collect();
+                found.sort();
+                prop_assert_eq!(found, openids.into_iter().collect::<Vec<_>>());
+                Ok(())
+            },
+        )
+        .unwrap();
+}
 
-    async fn extreme_numbers_and_both_booleans_go_through(ground: Ground) {
-        let conn = &mut ground.conn();
-        let notification = ground.notification(conn);
-        for (msgid, delivered) in [(i64::MAX, true), (i64::MIN, false), (0, true), (-1, false), (9_007_199_254_740_993, true)] {
-            let mut row = queued(&ground, notification, "s");
-            row.due_at = Some(at(0));
-            delivery::insert_many(conn, &[row]).unwrap();
-            let claim = claiming(conn, 0, 1);
-            let due = delivery::claim_due(conn, &claim).unwrap().remove(0);
-            let sent = sent(&due, msgid);
-            delivery::record(conn, &[sent]).unwrap();
-            let receipt = NewReceipt {
-                account_id: ground.official, msgid, delivered, reason: None, create_time: i64::MIN, now: at(1),
-            };
-            assert_eq!(receipt::insert_many(conn, &[receipt]).unwrap(), 1);
-            assert_eq!(receipt::settle(conn, at(1), chrono::TimeDelta::days(1), 10).unwrap().joined, 1);
-            let stored = delivery::of_notification(conn, notification, None, 100).unwrap();
-            let stored = stored.last().unwrap();
-            assert_eq!(stored.msgid, Some(msgid));
-            let state = if delivered { DeliveryState::Delivered } else { DeliveryState::Failed };
-            assert_eq!(stored.state, state);
-        }
+async fn extreme_numbers_and_both_booleans_go_through(ground: Ground) {
+    let conn = &mut ground.conn();
+    let notification = ground.notification(conn);
+    for (msgid, delivered) in [
+        (i64::MAX, true),
+        (i64::MIN, false),
+        (0, true),
+        (-1, false),
+        (9_007_199_254_740_993, true),
+    ] {
+        let mut row = queued(&ground, notification, "s");
+        row.due_at = Some(at(0));
+        delivery::insert_many(conn, &[row]).unwrap();
+        let claim = claiming(conn, 0, 1);
+        let due = delivery::claim_due(conn, &claim).unwrap().remove(0);
+        let sent = sent(&due, msgid);
+        delivery::record(conn, &[sent]).unwrap();
+        let receipt = NewReceipt {
+            account_id: ground.official,
+            msgid,
+            delivered,
+            reason: None,
+            create_time: i64::MIN,
+            now: at(1),
+        };
+        assert_eq!(receipt::insert_many(conn, &[receipt]).unwrap(), 1);
+        assert_eq!(
+            receipt::settle(conn, at(1), chrono::TimeDelta::days(1), 10)
+                .unwrap()
+                .joined,
+            1
+        );
+        let stored = delivery::of_notification(conn, notification, None, 100).unwrap();
+        let stored = stored.last().unwrap();
+        assert_eq!(stored.msgid, Some(msgid));
+        let state = if delivered {
+            DeliveryState::Delivered
+        } else {
+            DeliveryState::Failed
+        };
+        assert_eq!(stored.state, state);
     }
+}
 
-    async fn no_rows_are_no_statement_and_thousands_are_one(ground: Ground) {
-        let conn = &mut ground.conn();
-        assert_eq!(identity::record_sightings(conn, &[]).unwrap(), 0);
-        assert!(identity::ids_of(conn, &[]).unwrap().is_empty());
-        delivery::insert_many(conn, &[]).unwrap();
-        let openids: Vec<String> = (0..5_000).map(|number| format!("o{number:05}")).collect();
-        let rows: Vec<_> = openids.iter()
-            .map(|openid| sighting(ground.project, ground.official, openid)).collect();
-        assert_eq!(identity::record_sightings(conn, &rows).unwrap(), 5_000);
-        assert_eq!(identity::record_sightings(conn, &rows).unwrap(), 0, "nothing new");
-        let spots: Vec<Spot<'_>> = openids.iter()
-            .map(|openid| Spot { account_id: ground.official, openid }).collect();
-        assert_eq!(identity::ids_of(conn, &spots).unwrap().len(), 5_000);
-    }
+async fn no_rows_are_no_statement_and_thousands_are_one(ground: Ground) {
+    let conn = &mut ground.conn();
+    assert_eq!(identity::record_sightings(conn, &[]).unwrap(), 0);
+    assert!(identity::ids_of(conn, &[]).unwrap().is_empty());
+    delivery::insert_many(conn, &[]).unwrap();
+    let openids: Vec<String> = (0..5_000).map(|number| format!("o{number:05}")).collect();
+    let rows: Vec<_> = openids
+        .iter()
+        .map(|openid| sighting(ground.project, ground.official, openid))
+        .collect();
+    assert_eq!(identity::record_sightings(conn, &rows).unwrap(), 5_000);
+    assert_eq!(
+        identity::record_sightings(conn, &rows).unwrap(),
+        0,
+        "nothing new"
+    );
+    let spots: Vec<Spot<'_>> = openids
+        .iter()
+        .map(|openid| Spot {
+            account_id: ground.official,
+            openid,
+        })
+        .collect();
+    assert_eq!(identity::ids_of(conn, &spots).unwrap().len(), 5_000);
 }
 
 #[test]

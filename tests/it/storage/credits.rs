@@ -77,201 +77,307 @@ impl Somebody<'_> {
 }
 
 both_engines! {
-    async fn whatever_the_order_and_the_batches_the_ledger_ends_the_same(ground: Ground) {
-        let conn = &mut ground.conn();
-        let story = [
-            (Word::Pushed, 1000), (TIMED, 1003), (Word::Pushed, 5000), (TIMED, 9000),
-            (Word::Withdrawn, 4000), (Word::Rejected, 9500), (Word::Sent { msgid: 7 }, 6000),
-            (Word::Banned, 100),
-        ];
-        let mut ends = Vec::new();
-        for turn in 0..story.len() {
-            let somebody = ground.somebody(&format!("turned{turn}"));
-            let mut turned = story;
-            turned.rotate_left(turn);
-            somebody.hear(conn, &turned);
-            somebody.hear(conn, &story);
-            ends.push(somebody.credit(conn));
-            let somebody = ground.somebody(&format!("backwards{turn}"));
-            turned.reverse();
-            somebody.hear(conn, &turned);
-            ends.push(somebody.credit(conn));
-        }
-        let somebody = ground.somebody("at once");
-        let all: Vec<Said> = story.iter().map(|(word, time)| somebody.said(*word, *time)).collect();
-        let twice = [all.clone(), all].concat();
-        conn.transaction(|conn| credit::record(conn, &twice, at(0))).unwrap();
+    whatever_the_order_and_the_batches_the_ledger_ends_the_same,
+    many_at_once_take_no_more_than_there_is,
+    a_consent_that_comes_during_a_take_is_not_lost,
+    what_is_given_back_is_given_back_once,
+    a_refusal_corrects_what_was_and_not_what_comes,
+    a_send_of_ours_and_its_report_are_one,
+    a_long_term_permission_lasts_until_it_is_refused,
+    only_ones_own_are_listed_and_long_term_ones_do_not_run_out,
+}
+
+async fn whatever_the_order_and_the_batches_the_ledger_ends_the_same(ground: Ground) {
+    let conn = &mut ground.conn();
+    let story = [
+        (Word::Pushed, 1000),
+        (TIMED, 1003),
+        (Word::Pushed, 5000),
+        (TIMED, 9000),
+        (Word::Withdrawn, 4000),
+        (Word::Rejected, 9500),
+        (Word::Sent { msgid: 7 }, 6000),
+        (Word::Banned, 100),
+    ];
+    let mut ends = Vec::new();
+    for turn in 0..story.len() {
+        let somebody = ground.somebody(&format!("turned{turn}"));
+        let mut turned = story;
+        turned.rotate_left(turn);
+        somebody.hear(conn, &turned);
+        somebody.hear(conn, &story);
         ends.push(somebody.credit(conn));
-        for end in &ends {
-            assert_eq!(end.one_time_left, 1, "5000 was used, 9000 is left: {end:?}");
-            assert_eq!((end.event_time, end.api_time), (5000, 9000), "{end:?}");
-            assert_eq!((end.rejected_time, end.withdrawn_time, end.banned_time), (9500, 4000, 100));
-            assert!(end.allows() && !end.long_term);
-        }
-        assert_eq!(ends.len(), 17);
+        let somebody = ground.somebody(&format!("backwards{turn}"));
+        turned.reverse();
+        somebody.hear(conn, &turned);
+        ends.push(somebody.credit(conn));
     }
-
-    async fn many_at_once_take_no_more_than_there_is(ground: Ground) {
-        let somebody = ground.somebody("o1");
-        somebody.hear(&mut ground.conn(), &[(Word::Pushed, 1), (Word::Pushed, 2), (Word::Pushed, 3)]);
-        let start = Barrier::new(8);
-        let taken = std::thread::scope(|scope| {
-            let takers: Vec<_> = (0..8).map(|_| scope.spawn(|| {
-                let conn = &mut ground.conn();
-                start.wait();
-                somebody.take(conn, 10).is_some()
-            })).collect();
-            takers.into_iter().map(|taker| taker.join().unwrap()).filter(|taken| *taken).count()
-        });
-        assert_eq!(taken, 3);
-        let conn = &mut ground.conn();
-        assert_eq!(somebody.left(conn), 0);
-        assert_eq!(somebody.take(conn, 11), None);
-        somebody.hear(conn, &[(Word::Pushed, 3)]);
-        assert_eq!(somebody.left(conn), 0, "the same tap again");
-        somebody.hear(conn, &[(Word::Pushed, 12)]);
-        assert_eq!(somebody.left(conn), 1);
+    let somebody = ground.somebody("at once");
+    let all: Vec<Said> = story
+        .iter()
+        .map(|(word, time)| somebody.said(*word, *time))
+        .collect();
+    let twice = [all.clone(), all].concat();
+    conn.transaction(|conn| credit::record(conn, &twice, at(0)))
+        .unwrap();
+    ends.push(somebody.credit(conn));
+    for end in &ends {
+        assert_eq!(end.one_time_left, 1, "5000 was used, 9000 is left: {end:?}");
+        assert_eq!((end.event_time, end.api_time), (5000, 9000), "{end:?}");
+        assert_eq!(
+            (end.rejected_time, end.withdrawn_time, end.banned_time),
+            (9500, 4000, 100)
+        );
+        assert!(end.allows() && !end.long_term);
     }
+    assert_eq!(ends.len(), 17);
+}
 
-    async fn a_consent_that_comes_during_a_take_is_not_lost(ground: Ground) {
-        let somebody = ground.somebody("o1");
-        somebody.hear(&mut ground.conn(), &[(Word::Pushed, 1)]);
-        let start = Barrier::new(2);
-        std::thread::scope(|scope| {
-            scope.spawn(|| {
-                let conn = &mut ground.conn();
-                start.wait();
-                for round in 0..20 {
-                    if let Some(Taken { entry: Some(entry), .. }) = somebody.take(conn, 10 + round) {
-                        conn.transaction(|conn| credit::give_back(conn, &[entry])).unwrap();
-                    }
+async fn many_at_once_take_no_more_than_there_is(ground: Ground) {
+    let somebody = ground.somebody("o1");
+    somebody.hear(
+        &mut ground.conn(),
+        &[(Word::Pushed, 1), (Word::Pushed, 2), (Word::Pushed, 3)],
+    );
+    let start = Barrier::new(8);
+    let taken = std::thread::scope(|scope| {
+        let takers: Vec<_> = (0..8)
+            .map(|_| {
+                scope.spawn(|| {
+                    let conn = &mut ground.conn();
+                    start.wait();
+                    somebody.take(conn, 10).is_some()
+                })
+            })
+            .collect();
+        takers
+            .into_iter()
+            .map(|taker| taker.join().unwrap())
+            .filter(|taken| *taken)
+            .count()
+    });
+    assert_eq!(taken, 3);
+    let conn = &mut ground.conn();
+    assert_eq!(somebody.left(conn), 0);
+    assert_eq!(somebody.take(conn, 11), None);
+    somebody.hear(conn, &[(Word::Pushed, 3)]);
+    assert_eq!(somebody.left(conn), 0, "the same tap again");
+    somebody.hear(conn, &[(Word::Pushed, 12)]);
+    assert_eq!(somebody.left(conn), 1);
+}
+
+async fn a_consent_that_comes_during_a_take_is_not_lost(ground: Ground) {
+    let somebody = ground.somebody("o1");
+    somebody.hear(&mut ground.conn(), &[(Word::Pushed, 1)]);
+    let start = Barrier::new(2);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let conn = &mut ground.conn();
+            start.wait();
+            for round in 0..20 {
+                if let Some(Taken {
+                    entry: Some(entry), ..
+                }) = somebody.take(conn, 10 + round)
+                {
+                    conn.transaction(|conn| credit::give_back(conn, &[entry]))
+                        .unwrap();
                 }
-            });
-            scope.spawn(|| {
-                let conn = &mut ground.conn();
-                start.wait();
-                for time in 2..22 {
-                    somebody.hear(conn, &[(Word::Pushed, time)]);
-                }
-            });
-        });
-        assert_eq!(somebody.left(&mut ground.conn()), 21, "all that was taken was given back");
-    }
-
-    async fn what_is_given_back_is_given_back_once(ground: Ground) {
-        let conn = &mut ground.conn();
-        let somebody = ground.somebody("o1");
-        let other = ground.somebody("o2");
-        assert_eq!(somebody.take(conn, 5), None, "nobody has said anything");
-        somebody.hear(conn, &[(Word::Pushed, 1), (Word::Pushed, 2)]);
-        other.hear(conn, &[(Word::Pushed, 1)]);
-        let wanted = [&somebody, &other].map(|who| Wanted { identity_id: who.id, template_id: TEMPLATE });
-        let taken = conn.transaction(|conn| credit::take(conn, &wanted, 5)).unwrap();
-        assert_eq!(taken.len(), 2);
-        assert_eq!((somebody.left(conn), other.left(conn)), (1, 0));
-        let mine = taken.iter().find(|taken| taken.identity_id == somebody.id).unwrap();
-        assert_eq!(mine.template_id, TEMPLATE);
-        for _ in 0..2 {
-            credit::give_back(conn, &[mine.entry.unwrap()]).unwrap();
-            assert_eq!((somebody.left(conn), other.left(conn)), (2, 0));
-        }
-        let wrong = Wanted { identity_id: somebody.id, template_id: "tplB" };
-        assert_eq!(credit::take(conn, &[wrong], 5).unwrap(), []);
-    }
-
-    async fn a_refusal_corrects_what_was_and_not_what_comes(ground: Ground) {
-        let conn = &mut ground.conn();
-        let somebody = ground.somebody("o1");
-        somebody.hear(conn, &[(Word::Pushed, 1000), (TIMED, 3000)]);
-        let taken = somebody.take(conn, 5000).unwrap();
-        somebody.refuse(conn, 5000);
-        assert_eq!(somebody.left(conn), 0);
-        assert_eq!(somebody.credit(conn).refused_time, 5000);
-        credit::give_back(conn, &[taken.entry.unwrap()]).unwrap();
-        assert_eq!(somebody.left(conn), 0, "nothing is left to give back");
-        somebody.hear(conn, &[(Word::Pushed, 4000)]);
-        assert_eq!(somebody.left(conn), 0, "of before, and late");
-        somebody.hear(conn, &[(Word::Pushed, 5001)]);
-        assert_eq!(somebody.left(conn), 1, "later consents count");
-        somebody.refuse(conn, 100);
-        assert_eq!(somebody.left(conn), 1, "a refusal of long ago is no news");
-        assert_eq!(somebody.take(conn, 5000).map(|taken| taken.entry.is_some()), Some(true));
-        somebody.hear(conn, &[(Word::Pushed, 5002)]);
-        assert_eq!(somebody.left(conn), 1, "ours counted, although WeChat's clock is ahead");
-        let unknown = Refusal { identity_id: somebody.id, template_id: "tplB", at: 5 };
-        credit::refuse(conn, &[unknown]).unwrap();
-        assert_eq!(credit::of_identities(conn, &[somebody.id]).unwrap().len(), 1);
-    }
-
-    async fn a_send_of_ours_and_its_report_are_one(ground: Ground) {
-        let conn = &mut ground.conn();
-        for (settled_first, openid) in [(true, "o1"), (false, "o2")] {
-            let somebody = ground.somebody(openid);
-            somebody.hear(conn, &[(Word::Pushed, 1), (Word::Pushed, 2), (Word::Pushed, 3)]);
-            let entry = somebody.take(conn, 1000).unwrap().entry.unwrap();
-            let settle = |conn: &mut Conn| {
-                conn.transaction(|conn| credit::settle(conn, &[(entry, 77)])).unwrap();
-            };
-            if settled_first {
-                settle(conn);
             }
-            somebody.hear(conn, &[(Word::Sent { msgid: 77 }, 1001)]);
-            assert_eq!(somebody.left(conn), 2);
-            settle(conn);
-            assert_eq!(somebody.left(conn), 2);
-            somebody.hear(conn, &[(Word::Sent { msgid: 78 }, 1002)]);
-            assert_eq!(somebody.left(conn), 1, "another system sent one too");
-        }
+        });
+        scope.spawn(|| {
+            let conn = &mut ground.conn();
+            start.wait();
+            for time in 2..22 {
+                somebody.hear(conn, &[(Word::Pushed, time)]);
+            }
+        });
+    });
+    assert_eq!(
+        somebody.left(&mut ground.conn()),
+        21,
+        "all that was taken was given back"
+    );
+}
+
+async fn what_is_given_back_is_given_back_once(ground: Ground) {
+    let conn = &mut ground.conn();
+    let somebody = ground.somebody("o1");
+    let other = ground.somebody("o2");
+    assert_eq!(somebody.take(conn, 5), None, "nobody has said anything");
+    somebody.hear(conn, &[(Word::Pushed, 1), (Word::Pushed, 2)]);
+    other.hear(conn, &[(Word::Pushed, 1)]);
+    let wanted = [&somebody, &other].map(|who| Wanted {
+        identity_id: who.id,
+        template_id: TEMPLATE,
+    });
+    let taken = conn
+        .transaction(|conn| credit::take(conn, &wanted, 5))
+        .unwrap();
+    assert_eq!(taken.len(), 2);
+    assert_eq!((somebody.left(conn), other.left(conn)), (1, 0));
+    let mine = taken
+        .iter()
+        .find(|taken| taken.identity_id == somebody.id)
+        .unwrap();
+    assert_eq!(mine.template_id, TEMPLATE);
+    for _ in 0..2 {
+        credit::give_back(conn, &[mine.entry.unwrap()]).unwrap();
+        assert_eq!((somebody.left(conn), other.left(conn)), (2, 0));
     }
+    let wrong = Wanted {
+        identity_id: somebody.id,
+        template_id: "tplB",
+    };
+    assert_eq!(credit::take(conn, &[wrong], 5).unwrap(), []);
+}
 
-    async fn a_long_term_permission_lasts_until_it_is_refused(ground: Ground) {
-        let conn = &mut ground.conn();
-        let somebody = ground.somebody("o1");
-        somebody.hear(conn, &[(Word::Pushed, 1000)]);
-        assert_eq!(credit::mark_kind(conn, ground.official, &[TEMPLATE], true, 9).unwrap(), 0);
-        assert_eq!(credit::mark_kind(conn, ground.mini, &[TEMPLATE, "tplB"], true, 9).unwrap(), 1);
-        for now in [2000, 2001, 2002] {
-            let taken = somebody.take(conn, now).unwrap();
-            assert_eq!(taken.entry, None);
-        }
-        somebody.refuse(conn, 2002);
-        assert!(somebody.take(conn, 2003).is_some(), "WeChat refuses in batches, for hours");
-        somebody.hear(conn, &[(Word::Rejected, 3000)]);
-        assert_eq!(somebody.take(conn, 3001), None);
-        somebody.hear(conn, &[(Word::Pushed, 3000)]);
-        assert_eq!(somebody.take(conn, 3001), None, "nobody can tell which came last");
-        somebody.hear(conn, &[(Word::Pushed, 3001)]);
-        assert!(somebody.take(conn, 3002).is_some());
+async fn a_refusal_corrects_what_was_and_not_what_comes(ground: Ground) {
+    let conn = &mut ground.conn();
+    let somebody = ground.somebody("o1");
+    somebody.hear(conn, &[(Word::Pushed, 1000), (TIMED, 3000)]);
+    let taken = somebody.take(conn, 5000).unwrap();
+    somebody.refuse(conn, 5000);
+    assert_eq!(somebody.left(conn), 0);
+    assert_eq!(somebody.credit(conn).refused_time, 5000);
+    credit::give_back(conn, &[taken.entry.unwrap()]).unwrap();
+    assert_eq!(somebody.left(conn), 0, "nothing is left to give back");
+    somebody.hear(conn, &[(Word::Pushed, 4000)]);
+    assert_eq!(somebody.left(conn), 0, "of before, and late");
+    somebody.hear(conn, &[(Word::Pushed, 5001)]);
+    assert_eq!(somebody.left(conn), 1, "later consents count");
+    somebody.refuse(conn, 100);
+    assert_eq!(somebody.left(conn), 1, "a refusal of long ago is no news");
+    assert_eq!(
+        somebody.take(conn, 5000).map(|taken| taken.entry.is_some()),
+        Some(true)
+    );
+    somebody.hear(conn, &[(Word::Pushed, 5002)]);
+    assert_eq!(
+        somebody.left(conn),
+        1,
+        "ours counted, although WeChat's clock is ahead"
+    );
+    let unknown = Refusal {
+        identity_id: somebody.id,
+        template_id: "tplB",
+        at: 5,
+    };
+    credit::refuse(conn, &[unknown]).unwrap();
+    assert_eq!(
+        credit::of_identities(conn, &[somebody.id]).unwrap().len(),
+        1
+    );
+}
 
-        let newcomer = ground.somebody("o2");
-        newcomer.hear(conn, &[(Word::Rejected, 10)]);
-        assert!(newcomer.credit(conn).long_term, "as for everybody");
-        assert_eq!(newcomer.take(conn, 20), None);
-    }
-
-    async fn only_ones_own_are_listed_and_long_term_ones_do_not_run_out(ground: Ground) {
-        let conn = &mut ground.conn();
-        let (one, other) = (ground.somebody("o1"), ground.somebody("o2"));
-        one.hear(conn, &[(Word::Pushed, 1)]);
-        other.hear(conn, &[(Word::Rejected, 1)]);
-        let filter = |below, before| LowFilter { template_id: TEMPLATE.to_owned(), below, before };
-        let low = |conn: &mut Conn, below, before, limit| -> Vec<IdentityId> {
-            let found = credit::low(conn, ground.project, &[ground.mini], &filter(below, before), limit);
-            found.unwrap().found.iter().map(|(credit, ..)| credit.identity_id).collect()
+async fn a_send_of_ours_and_its_report_are_one(ground: Ground) {
+    let conn = &mut ground.conn();
+    for (settled_first, openid) in [(true, "o1"), (false, "o2")] {
+        let somebody = ground.somebody(openid);
+        somebody.hear(
+            conn,
+            &[(Word::Pushed, 1), (Word::Pushed, 2), (Word::Pushed, 3)],
+        );
+        let entry = somebody.take(conn, 1000).unwrap().entry.unwrap();
+        let settle = |conn: &mut Conn| {
+            conn.transaction(|conn| credit::settle(conn, &[(entry, 77)]))
+                .unwrap();
         };
-        assert_eq!(low(conn, 1, None, 10), [other.id]);
-        assert_eq!(low(conn, 2, None, 10), [other.id, one.id]);
-        assert_eq!(low(conn, 2, None, 1), [other.id]);
-        let last = other.credit(conn).id;
-        assert_eq!(low(conn, 2, Some(last), 10), [one.id]);
-        let foreign = credit::low(conn, ground.foreign_project, &[ground.mini], &filter(9, None), 10);
-        assert_eq!(foreign.unwrap().found.len(), 0);
-        credit::mark_kind(conn, ground.mini, &[TEMPLATE], true, 9).unwrap();
-        assert_eq!(low(conn, 9, None, 10), []);
-        // WeChat lists it as a one-time one after all.
-        assert_eq!(credit::mark_kind(conn, ground.mini, &[TEMPLATE], false, 9).unwrap(), 2);
-        assert_eq!(low(conn, 2, None, 10), [other.id, one.id]);
+        if settled_first {
+            settle(conn);
+        }
+        somebody.hear(conn, &[(Word::Sent { msgid: 77 }, 1001)]);
+        assert_eq!(somebody.left(conn), 2);
+        settle(conn);
+        assert_eq!(somebody.left(conn), 2);
+        somebody.hear(conn, &[(Word::Sent { msgid: 78 }, 1002)]);
+        assert_eq!(somebody.left(conn), 1, "another system sent one too");
     }
+}
+
+async fn a_long_term_permission_lasts_until_it_is_refused(ground: Ground) {
+    let conn = &mut ground.conn();
+    let somebody = ground.somebody("o1");
+    somebody.hear(conn, &[(Word::Pushed, 1000)]);
+    assert_eq!(
+        credit::mark_kind(conn, ground.official, &[TEMPLATE], true, 9).unwrap(),
+        0
+    );
+    assert_eq!(
+        credit::mark_kind(conn, ground.mini, &[TEMPLATE, "tplB"], true, 9).unwrap(),
+        1
+    );
+    for now in [2000, 2001, 2002] {
+        let taken = somebody.take(conn, now).unwrap();
+        assert_eq!(taken.entry, None);
+    }
+    somebody.refuse(conn, 2002);
+    assert!(
+        somebody.take(conn, 2003).is_some(),
+        "WeChat refuses in batches, for hours"
+    );
+    somebody.hear(conn, &[(Word::Rejected, 3000)]);
+    assert_eq!(somebody.take(conn, 3001), None);
+    somebody.hear(conn, &[(Word::Pushed, 3000)]);
+    assert_eq!(
+        somebody.take(conn, 3001),
+        None,
+        "nobody can tell which came last"
+    );
+    somebody.hear(conn, &[(Word::Pushed, 3001)]);
+    assert!(somebody.take(conn, 3002).is_some());
+
+    let newcomer = ground.somebody("o2");
+    newcomer.hear(conn, &[(Word::Rejected, 10)]);
+    assert!(newcomer.credit(conn).long_term, "as for everybody");
+    assert_eq!(newcomer.take(conn, 20), None);
+}
+
+async fn only_ones_own_are_listed_and_long_term_ones_do_not_run_out(ground: Ground) {
+    let conn = &mut ground.conn();
+    let (one, other) = (ground.somebody("o1"), ground.somebody("o2"));
+    one.hear(conn, &[(Word::Pushed, 1)]);
+    other.hear(conn, &[(Word::Rejected, 1)]);
+    let filter = |below, before| LowFilter {
+        template_id: TEMPLATE.to_owned(),
+        below,
+        before,
+    };
+    let low = |conn: &mut Conn, below, before, limit| -> Vec<IdentityId> {
+        let found = credit::low(
+            conn,
+            ground.project,
+            &[ground.mini],
+            &filter(below, before),
+            limit,
+        );
+        found
+            .unwrap()
+            .found
+            .iter()
+            .map(|(credit, ..)| credit.identity_id)
+            .collect()
+    };
+    assert_eq!(low(conn, 1, None, 10), [other.id]);
+    assert_eq!(low(conn, 2, None, 10), [other.id, one.id]);
+    assert_eq!(low(conn, 2, None, 1), [other.id]);
+    let last = other.credit(conn).id;
+    assert_eq!(low(conn, 2, Some(last), 10), [one.id]);
+    let foreign = credit::low(
+        conn,
+        ground.foreign_project,
+        &[ground.mini],
+        &filter(9, None),
+        10,
+    );
+    assert_eq!(foreign.unwrap().found.len(), 0);
+    credit::mark_kind(conn, ground.mini, &[TEMPLATE], true, 9).unwrap();
+    assert_eq!(low(conn, 9, None, 10), []);
+    // WeChat lists it as a one-time one after all.
+    assert_eq!(
+        credit::mark_kind(conn, ground.mini, &[TEMPLATE], false, 9).unwrap(),
+        2
+    );
+    assert_eq!(low(conn, 2, None, 10), [other.id, one.id]);
 }
 
 /// Takes, holds, refuses, gives back and records permissions; how many of the transactions met a deadlock.

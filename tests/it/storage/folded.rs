@@ -127,114 +127,148 @@ fn fold_all(conn: &mut Conn, now: i64) -> (usize, Folded) {
 }
 
 both_engines! {
-    async fn what_comes_after_a_fold_comes_out_as_without_it(ground: Ground) {
-        let conn = &mut ground.conn();
-        let (one, twin) = (ground.somebody("o1"), ground.somebody("o2"));
-        let old = story(today() - 700 * DAY, today() - 20 * DAY, 300);
-        let later = story(today() - 20 * DAY, today() + 10 * DAY, 40);
-        one.live(conn, &old);
-        let (before, entries) = (one.credit(conn), one.entries(conn));
-        assert!(entries > 300, "{entries}");
-        fold_all(conn, today());
-        assert!(same(&one.credit(conn), &before), "a fold changes nothing that is seen");
-        let kept = one.entries(conn);
-        assert!(kept <= 200, "{kept} of {entries}");
-        // The same once more, as replayed events and repeated reports are.
-        let again: Vec<_> = old.iter().filter(|(_, what)| matches!(what, Happened::Said(_))).copied().collect();
-        one.live(conn, &again);
-        twin.live(conn, &old);
+    what_comes_after_a_fold_comes_out_as_without_it,
+    a_round_is_bounded_and_passes_each_entry_once,
+    a_clock_that_was_wrong_costs_no_permission,
+    folding_beside_sends_and_consents_loses_nothing,
+}
+
+async fn what_comes_after_a_fold_comes_out_as_without_it(ground: Ground) {
+    let conn = &mut ground.conn();
+    let (one, twin) = (ground.somebody("o1"), ground.somebody("o2"));
+    let old = story(today() - 700 * DAY, today() - 20 * DAY, 300);
+    let later = story(today() - 20 * DAY, today() + 10 * DAY, 40);
+    one.live(conn, &old);
+    let (before, entries) = (one.credit(conn), one.entries(conn));
+    assert!(entries > 300, "{entries}");
+    fold_all(conn, today());
+    assert!(
+        same(&one.credit(conn), &before),
+        "a fold changes nothing that is seen"
+    );
+    let kept = one.entries(conn);
+    assert!(kept <= 200, "{kept} of {entries}");
+    // The same once more, as replayed events and repeated reports are.
+    let again: Vec<_> = old
+        .iter()
+        .filter(|(_, what)| matches!(what, Happened::Said(_)))
+        .copied()
+        .collect();
+    one.live(conn, &again);
+    twin.live(conn, &old);
+    assert!(same(&one.credit(conn), &twin.credit(conn)));
+    for step in later.chunks(5) {
+        one.live(conn, step);
+        twin.live(conn, step);
+        let (one, twin) = (one.credit(conn), twin.credit(conn));
+        assert!(same(&one, &twin), "{step:?}: {one:?} is not {twin:?}");
+    }
+    for refused in [today() - 20 * DAY, today()] {
+        for somebody in [&one, &twin] {
+            somebody.refuse(conn, refused);
+        }
         assert!(same(&one.credit(conn), &twin.credit(conn)));
-        for step in later.chunks(5) {
-            one.live(conn, step);
-            twin.live(conn, step);
-            let (one, twin) = (one.credit(conn), twin.credit(conn));
-            assert!(same(&one, &twin), "{step:?}: {one:?} is not {twin:?}");
-        }
-        for refused in [today() - 20 * DAY, today()] {
-            for somebody in [&one, &twin] {
-                somebody.refuse(conn, refused);
-            }
-            assert!(same(&one.credit(conn), &twin.credit(conn)));
-        }
-        assert!(twin.entries(conn) > 300, "it was not folded");
     }
+    assert!(twin.entries(conn) > 300, "it was not folded");
+}
 
-    async fn a_round_is_bounded_and_passes_each_entry_once(ground: Ground) {
-        let conn = &mut ground.conn();
-        let many = ground.somebody("many");
-        let said = |n: i64| many.said(Word::Pushed, today() - 60 * DAY - n * 3_000);
-        let said: Vec<Said> = (0..9_000).map(said).collect();
-        conn.transaction(|conn| credit::record(conn, &said, at(0))).unwrap();
-        let few: Vec<Somebody<'_>> = (0..20).map(|n| ground.somebody(&format!("few{n}"))).collect();
-        for somebody in &few {
-            let said = |n: i64| somebody.said(Word::Pushed, today() - 40 * DAY - n * 3_000);
-            let said: Vec<Said> = (0..150).map(said).collect();
-            conn.transaction(|conn| credit::record(conn, &said, at(0))).unwrap();
+async fn a_round_is_bounded_and_passes_each_entry_once(ground: Ground) {
+    let conn = &mut ground.conn();
+    let many = ground.somebody("many");
+    let said = |n: i64| many.said(Word::Pushed, today() - 60 * DAY - n * 3_000);
+    let said: Vec<Said> = (0..9_000).map(said).collect();
+    conn.transaction(|conn| credit::record(conn, &said, at(0)))
+        .unwrap();
+    let few: Vec<Somebody<'_>> = (0..20)
+        .map(|n| ground.somebody(&format!("few{n}")))
+        .collect();
+    for somebody in &few {
+        let said = |n: i64| somebody.said(Word::Pushed, today() - 40 * DAY - n * 3_000);
+        let said: Vec<Said> = (0..150).map(said).collect();
+        conn.transaction(|conn| credit::record(conn, &said, at(0)))
+            .unwrap();
+    }
+    let (rounds, most) = fold_all(conn, today());
+    assert!(most.passed <= 1_000 && most.gone <= 8_000, "{most:?}");
+    assert!(
+        rounds <= 12 + 4,
+        "{rounds} rounds for 12,000 entries and three times 4,000 of one"
+    );
+    assert_eq!((many.left(conn), few[0].left(conn)), (9_000, 150));
+    assert!(many.entries(conn) <= 200, "{}", many.entries(conn));
+    assert_eq!(few[0].entries(conn), 150, "a short ledger stays");
+    let wanted = many.take(conn, today()).unwrap();
+    assert!(wanted.entry.is_some());
+    many.hear(conn, &[(TIMED, today() + 1)]);
+    assert_eq!(many.left(conn), 9_000);
+}
+
+async fn a_clock_that_was_wrong_costs_no_permission(ground: Ground) {
+    let conn = &mut ground.conn();
+    let somebody = ground.somebody("o1");
+    let said = |n: i64| somebody.said(Word::Pushed, today() - n * 3_000);
+    let said: Vec<Said> = (0..300).map(said).collect();
+    conn.transaction(|conn| credit::record(conn, &said, at(0)))
+        .unwrap();
+    // The clock is ahead: everything seems old, and a send is dated so.
+    assert!(somebody.take(conn, today() + 70 * DAY).is_some());
+    let (rounds, most) = fold_all(conn, today() + 70 * DAY);
+    assert!(rounds > 0 && most.gone > 0, "{most:?}");
+    somebody.hear(
+        conn,
+        &[(Word::Pushed, today() + 1), (TIMED, today() - 2_000)],
+    );
+    assert_eq!(
+        somebody.left(conn),
+        301,
+        "what comes when it is right again counts"
+    );
+    // What was dated ahead does not hold up what is behind it.
+    let others = ground.somebody("o2");
+    let said = |n: i64| others.said(Word::Pushed, today() + n * 2_000);
+    let said: Vec<Said> = (0..300).map(said).collect();
+    conn.transaction(|conn| credit::record(conn, &said, at(0)))
+        .unwrap();
+    fold_all(conn, today() + 40 * DAY);
+    assert!(others.entries(conn) < 300);
+    assert_eq!(others.left(conn), 300);
+    // It is far behind: what is taken is dated after what was folded.
+    assert!(others.take(conn, today() - 400 * DAY).is_some());
+    others.hear(conn, &[(TIMED, today() + 41 * DAY)]);
+    assert_eq!(others.left(conn), 300);
+}
+
+async fn folding_beside_sends_and_consents_loses_nothing(ground: Ground) {
+    let somebody = ground.somebody("o1");
+    let said = |n: i64| somebody.said(Word::Pushed, today() - 60 * DAY - n * 3_000);
+    let said: Vec<Said> = (0..1_000).map(said).collect();
+    ground
+        .conn()
+        .transaction(|conn| credit::record(conn, &said, at(0)))
+        .unwrap();
+    let (start, runtime) = (Barrier::new(3), Handle::current());
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                start.wait();
+                for _ in 0..4 {
+                    // As a step does: on SQLite it takes the lock before it reads.
+                    runtime.block_on(ground.write(|conn| credit::fold_old(conn, today())));
+                }
+            });
         }
-        let (rounds, most) = fold_all(conn, today());
-        assert!(most.passed <= 1_000 && most.gone <= 8_000, "{most:?}");
-        assert!(rounds <= 12 + 4, "{rounds} rounds for 12,000 entries and three times 4,000 of one");
-        assert_eq!((many.left(conn), few[0].left(conn)), (9_000, 150));
-        assert!(many.entries(conn) <= 200, "{}", many.entries(conn));
-        assert_eq!(few[0].entries(conn), 150, "a short ledger stays");
-        let wanted = many.take(conn, today()).unwrap();
-        assert!(wanted.entry.is_some());
-        many.hear(conn, &[(TIMED, today() + 1)]);
-        assert_eq!(many.left(conn), 9_000);
-    }
-
-    async fn a_clock_that_was_wrong_costs_no_permission(ground: Ground) {
+        start.wait();
         let conn = &mut ground.conn();
-        let somebody = ground.somebody("o1");
-        let said = |n: i64| somebody.said(Word::Pushed, today() - n * 3_000);
-        let said: Vec<Said> = (0..300).map(said).collect();
-        conn.transaction(|conn| credit::record(conn, &said, at(0))).unwrap();
-        // The clock is ahead: everything seems old, and a send is dated so.
-        assert!(somebody.take(conn, today() + 70 * DAY).is_some());
-        let (rounds, most) = fold_all(conn, today() + 70 * DAY);
-        assert!(rounds > 0 && most.gone > 0, "{most:?}");
-        somebody.hear(conn, &[(Word::Pushed, today() + 1), (TIMED, today() - 2_000)]);
-        assert_eq!(somebody.left(conn), 301, "what comes when it is right again counts");
-        // What was dated ahead does not hold up what is behind it.
-        let others = ground.somebody("o2");
-        let said = |n: i64| others.said(Word::Pushed, today() + n * 2_000);
-        let said: Vec<Said> = (0..300).map(said).collect();
-        conn.transaction(|conn| credit::record(conn, &said, at(0))).unwrap();
-        fold_all(conn, today() + 40 * DAY);
-        assert!(others.entries(conn) < 300);
-        assert_eq!(others.left(conn), 300);
-        // It is far behind: what is taken is dated after what was folded.
-        assert!(others.take(conn, today() - 400 * DAY).is_some());
-        others.hear(conn, &[(TIMED, today() + 41 * DAY)]);
-        assert_eq!(others.left(conn), 300);
-    }
-
-    async fn folding_beside_sends_and_consents_loses_nothing(ground: Ground) {
-        let somebody = ground.somebody("o1");
-        let said = |n: i64| somebody.said(Word::Pushed, today() - 60 * DAY - n * 3_000);
-        let said: Vec<Said> = (0..1_000).map(said).collect();
-        ground.conn().transaction(|conn| credit::record(conn, &said, at(0))).unwrap();
-        let (start, runtime) = (Barrier::new(3), Handle::current());
-        std::thread::scope(|scope| {
-            for _ in 0..2 {
-                scope.spawn(|| {
-                    start.wait();
-                    for _ in 0..4 {
-                        // As a step does: on SQLite it takes the lock before it reads.
-                        runtime.block_on(ground.write(|conn| credit::fold_old(conn, today())));
-                    }
-                });
-            }
-            start.wait();
-            let conn = &mut ground.conn();
-            for n in 0..10 {
-                assert!(somebody.take(conn, today() + n).is_some());
-                somebody.hear(conn, &[(TIMED, today() + 10_000 + n), (TIMED, today() + 20_000 + n)]);
-            }
-        });
-        let conn = &mut ground.conn();
-        fold_all(conn, today());
-        assert_eq!(somebody.left(conn), 1_010);
-        assert!(somebody.entries(conn) <= 200);
-    }
+        for n in 0..10 {
+            assert!(somebody.take(conn, today() + n).is_some());
+            somebody.hear(
+                conn,
+                &[(TIMED, today() + 10_000 + n), (TIMED, today() + 20_000 + n)],
+            );
+        }
+    });
+    let conn = &mut ground.conn();
+    fold_all(conn, today());
+    assert_eq!(somebody.left(conn), 1_010);
+    assert!(somebody.entries(conn) <= 200);
 }

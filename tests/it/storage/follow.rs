@@ -131,75 +131,135 @@ fn news() -> impl Strategy<Value = News> {
 }
 
 both_engines! {
-    async fn every_order_of_follow_unfollow_follow_ends_the_same(ground: Ground) {
-        let conn = &mut ground.conn();
-        let stories = [
-            vec![News::Follow(1), News::Unfollow(2), News::Follow(3), News::Follow(3), News::Unfollow(2)],
-            vec![News::Follow(1), News::Unfollow(2), News::Follow(2), News::Message],
-            vec![News::Follow(1), News::Unfollow(3), News::Follow(2), News::Message],
-        ];
-        let mut number = 0;
-        for story in stories {
-            for order in permutations(&story) {
-                number += 1;
-                let singly: Vec<&[News]> = order.chunks(1).collect();
-                let ended = run(&ground, conn, &format!("o{number}"), &singly);
-                assert_eq!(ended, model(&story), "{order:?}");
-            }
+    every_order_of_follow_unfollow_follow_ends_the_same,
+    any_story_in_any_batches_ends_as_the_model_says,
+    news_wakes_the_profile_and_repetition_does_not,
+    who_is_thought_to_follow_is_asked_about_once,
+}
+
+async fn every_order_of_follow_unfollow_follow_ends_the_same(ground: Ground) {
+    let conn = &mut ground.conn();
+    let stories = [
+        vec![
+            News::Follow(1),
+            News::Unfollow(2),
+            News::Follow(3),
+            News::Follow(3),
+            News::Unfollow(2),
+        ],
+        vec![
+            News::Follow(1),
+            News::Unfollow(2),
+            News::Follow(2),
+            News::Message,
+        ],
+        vec![
+            News::Follow(1),
+            News::Unfollow(3),
+            News::Follow(2),
+            News::Message,
+        ],
+    ];
+    let mut number = 0;
+    for story in stories {
+        for order in permutations(&story) {
+            number += 1;
+            let singly: Vec<&[News]> = order.chunks(1).collect();
+            let ended = run(&ground, conn, &format!("o{number}"), &singly);
+            assert_eq!(ended, model(&story), "{order:?}");
         }
     }
+}
 
-    async fn any_story_in_any_batches_ends_as_the_model_says(ground: Ground) {
-        let (conn, number) = (RefCell::new(ground.conn()), Cell::new(0));
-        let stories = proptest::collection::vec(proptest::collection::vec(news(), 1..5), 1..6);
-        let mut runner = TestRunner::new(Config::with_cases(200));
-        runner.run(&stories, |batches| {
+async fn any_story_in_any_batches_ends_as_the_model_says(ground: Ground) {
+    let (conn, number) = (RefCell::new(ground.conn()), Cell::new(0));
+    let stories = proptest::collection::vec(proptest::collection::vec(news(), 1..5), 1..6);
+    let mut runner = TestRunner::new(Config::with_cases(200));
+    runner
+        .run(&stories, |batches| {
             number.set(number.get() + 1);
             let openid = format!("o{}", number.get());
             let all: Vec<News> = batches.concat();
             let slices: Vec<&[News]> = batches.iter().map(Vec::as_slice).collect();
-            prop_assert_eq!(run(&ground, &mut conn.borrow_mut(), &openid, &slices), model(&all));
+            prop_assert_eq!(
+                run(&ground, &mut conn.borrow_mut(), &openid, &slices),
+                model(&all)
+            );
             Ok(())
-        }).unwrap();
-    }
+        })
+        .unwrap();
+}
 
-    async fn news_wakes_the_profile_and_repetition_does_not(ground: Ground) {
-        let conn = &mut ground.conn();
-        let follower = ground.follower(conn, "o1");
-        delay(conn, follower.id, 3, ProfileState::Pending, Some(at(900))).unwrap();
-        let repeated = ground.seen(conn, ground.official, "o1", 100, 50);
-        assert_eq!((repeated.unfollowed_time, repeated.profile_attempts), (50, 0), "an unfollow of long ago is news");
-        delay(conn, follower.id, 3, ProfileState::Pending, Some(at(900))).unwrap();
-        let before = again(conn, &follower);
-        let repeated = ground.seen(conn, ground.official, "o1", 100, 50);
-        assert_eq!((repeated.profile_attempts, repeated.profile_due_at), (3, Some(at(900))));
-        assert_eq!(repeated.updated_at, before.updated_at);
-        let back = ground.seen(conn, ground.official, "o1", 300, 200);
-        assert_eq!((back.profile_attempts, back.profile_due_at), (0, Some(at(0))));
-        assert_eq!((back.profile_error, back.follow_state), (None, FollowState::Following));
-    }
+async fn news_wakes_the_profile_and_repetition_does_not(ground: Ground) {
+    let conn = &mut ground.conn();
+    let follower = ground.follower(conn, "o1");
+    delay(conn, follower.id, 3, ProfileState::Pending, Some(at(900))).unwrap();
+    let repeated = ground.seen(conn, ground.official, "o1", 100, 50);
+    assert_eq!(
+        (repeated.unfollowed_time, repeated.profile_attempts),
+        (50, 0),
+        "an unfollow of long ago is news"
+    );
+    delay(conn, follower.id, 3, ProfileState::Pending, Some(at(900))).unwrap();
+    let before = again(conn, &follower);
+    let repeated = ground.seen(conn, ground.official, "o1", 100, 50);
+    assert_eq!(
+        (repeated.profile_attempts, repeated.profile_due_at),
+        (3, Some(at(900)))
+    );
+    assert_eq!(repeated.updated_at, before.updated_at);
+    let back = ground.seen(conn, ground.official, "o1", 300, 200);
+    assert_eq!(
+        (back.profile_attempts, back.profile_due_at),
+        (0, Some(at(0)))
+    );
+    assert_eq!(
+        (back.profile_error, back.follow_state),
+        (None, FollowState::Following)
+    );
+}
 
-    async fn who_is_thought_to_follow_is_asked_about_once(ground: Ground) {
-        let conn = &mut ground.conn();
-        let follower = ground.follower(conn, "o1");
-        link(conn, &follower, "u1");
-        let gone = ground.seen(conn, ground.official, "o2", 100, 200);
-        let unheard_of = ground.seen(conn, ground.official, "o3", 0, 0);
-        let mini = ground.seen(conn, ground.mini, "m1", 0, 0);
-        delay(conn, gone.id, 0, ProfileState::NotFollowing, None).unwrap();
-        delay(conn, mini.id, 0, ProfileState::LoginNeeded, None).unwrap();
-        let all = [follower.id, gone.id, unheard_of.id, mini.id];
-        let mut thought = identity::thought_to_follow(conn, &all).unwrap();
-        thought.sort_unstable_by_key(|one| one.id);
-        let thought: Vec<_> = thought.iter().map(|one| (one.id, one.followed_time)).collect();
-        assert_eq!(thought, [(follower.id, 100), (unheard_of.id, 0)], "nobody follows a mini-program");
-        assert_eq!(identity::ask_about(conn, &all, at(7)).unwrap(), 2, "one is due already");
-        assert_eq!(identity::ask_about(conn, &all, at(8)).unwrap(), 0);
-        let (follower, gone) = (again(conn, &follower), again(conn, &gone));
-        assert_eq!((follower.profile_due_at, follower.profile_state), (Some(at(7)), ProfileState::Complete));
-        assert_eq!((follower.follow_state, follower.unfollowed_time), (FollowState::Following, 0), "nothing counts yet");
-        assert_eq!((gone.profile_due_at, gone.profile_state), (Some(at(7)), ProfileState::Pending));
-        assert_eq!(again(conn, &unheard_of).profile_due_at, Some(at(0)));
-        assert_eq!(again(conn, &mini).profile_due_at, None);
-    }
+async fn who_is_thought_to_follow_is_asked_about_once(ground: Ground) {
+    let conn = &mut ground.conn();
+    let follower = ground.follower(conn, "o1");
+    link(conn, &follower, "u1");
+    let gone = ground.seen(conn, ground.official, "o2", 100, 200);
+    let unheard_of = ground.seen(conn, ground.official, "o3", 0, 0);
+    let mini = ground.seen(conn, ground.mini, "m1", 0, 0);
+    delay(conn, gone.id, 0, ProfileState::NotFollowing, None).unwrap();
+    delay(conn, mini.id, 0, ProfileState::LoginNeeded, None).unwrap();
+    let all = [follower.id, gone.id, unheard_of.id, mini.id];
+    let mut thought = identity::thought_to_follow(conn, &all).unwrap();
+    thought.sort_unstable_by_key(|one| one.id);
+    let thought: Vec<_> = thought
+        .iter()
+        .map(|one| (one.id, one.followed_time))
+        .collect();
+    assert_eq!(
+        thought,
+        [(follower.id, 100), (unheard_of.id, 0)],
+        "nobody follows a mini-program"
+    );
+    assert_eq!(
+        identity::ask_about(conn, &all, at(7)).unwrap(),
+        2,
+        "one is due already"
+    );
+    assert_eq!(identity::ask_about(conn, &all, at(8)).unwrap(), 0);
+    let (follower, gone) = (again(conn, &follower), again(conn, &gone));
+    assert_eq!(
+        (follower.profile_due_at, follower.profile_state),
+        (Some(at(7)), ProfileState::Complete)
+    );
+    assert_eq!(
+        (follower.follow_state, follower.unfollowed_time),
+        (FollowState::Following, 0),
+        "nothing counts yet"
+    );
+    assert_eq!(
+        (gone.profile_due_at, gone.profile_state),
+        (Some(at(7)), ProfileState::Pending)
+    );
+    assert_eq!(again(conn, &unheard_of).profile_due_at, Some(at(0)));
+    assert_eq!(again(conn, &mini).profile_due_at, None);
 }

@@ -26,69 +26,162 @@ fn progress() -> Progress {
 }
 
 both_engines! {
-    async fn a_running_import_is_joined_and_a_finished_one_is_not(ground: Ground) {
-        let conn = &mut ground.conn();
-        let first = import::start(conn, ground.official, true, false, at(0)).unwrap();
-        assert_eq!((first.state, first.collected, first.due_at), (ImportState::Running, 0, Some(at(0))));
-        assert_eq!(import::start(conn, ground.official, true, false, at(1)).unwrap().id, first.id);
-        assert_ne!(import::start(conn, ground.official, false, false, at(1)).unwrap().id, first.id, "another purpose");
-        assert_ne!(import::start(conn, ground.second, true, false, at(1)).unwrap().id, first.id, "another account");
-        for state in [ImportState::Done, ImportState::Failed] {
-            let running = import::start(conn, ground.official, true, false, at(1)).unwrap();
-            import::advance(conn, &running, &Progress { state, due_at: None, ..progress() }).unwrap();
-            assert_ne!(import::start(conn, ground.official, true, false, at(2)).unwrap().id, running.id);
-        }
-    }
+    a_running_import_is_joined_and_a_finished_one_is_not,
+    a_page_is_leased_to_one,
+    the_one_due_longest_or_the_named_one_is_taken,
+    the_cursor_and_the_counts_are_stored_and_cleared,
+}
 
-    async fn a_page_is_leased_to_one(ground: Ground) {
-        let id = import::start(&mut ground.conn(), ground.official, true, false, at(0)).unwrap().id;
-        let take = |conn: &mut Conn| import::claim_due(conn, None, at(0), at(120));
-        let one = take(&mut ground.conn()).unwrap().unwrap();
-        assert_eq!((one.id, one.due_at), (id, Some(at(120))));
-        assert!(take(&mut ground.conn()).unwrap().is_none());
-        assert!(import::claim_due(&mut ground.conn(), None, at(119), at(300)).unwrap().is_none());
-        let mut tasks = Vec::new();
-        for _ in 0..8 {
-            let db = ground.db().clone();
-            tasks.push(tokio::spawn(async move {
-                db.write(move |conn| {
-                    let claimed = import::claim_due(conn, Some(id), at(120), at(240))?;
-                    Ok::<_, queqiao::db::DbError>(claimed.is_some())
-                }).await.unwrap()
-            }));
-        }
-        let mut winners = 0;
-        for task in tasks {
-            winners += u32::from(task.await.unwrap());
-        }
-        assert_eq!(winners, 1, "after the lease, again one");
+async fn a_running_import_is_joined_and_a_finished_one_is_not(ground: Ground) {
+    let conn = &mut ground.conn();
+    let first = import::start(conn, ground.official, true, false, at(0)).unwrap();
+    assert_eq!(
+        (first.state, first.collected, first.due_at),
+        (ImportState::Running, 0, Some(at(0)))
+    );
+    assert_eq!(
+        import::start(conn, ground.official, true, false, at(1))
+            .unwrap()
+            .id,
+        first.id
+    );
+    assert_ne!(
+        import::start(conn, ground.official, false, false, at(1))
+            .unwrap()
+            .id,
+        first.id,
+        "another purpose"
+    );
+    assert_ne!(
+        import::start(conn, ground.second, true, false, at(1))
+            .unwrap()
+            .id,
+        first.id,
+        "another account"
+    );
+    for state in [ImportState::Done, ImportState::Failed] {
+        let running = import::start(conn, ground.official, true, false, at(1)).unwrap();
+        import::advance(
+            conn,
+            &running,
+            &Progress {
+                state,
+                due_at: None,
+                ..progress()
+            },
+        )
+        .unwrap();
+        assert_ne!(
+            import::start(conn, ground.official, true, false, at(2))
+                .unwrap()
+                .id,
+            running.id
+        );
     }
+}
 
-    async fn the_one_due_longest_or_the_named_one_is_taken(ground: Ground) {
-        let conn = &mut ground.conn();
-        let late = import::start(conn, ground.official, true, false, at(5)).unwrap();
-        let early = import::start(conn, ground.second, true, false, at(3)).unwrap();
-        let named = import::claim_due(conn, Some(late.id), at(9), at(99)).unwrap().unwrap();
-        assert_eq!(named.id, late.id);
-        assert_eq!(import::claim_due(conn, None, at(9), at(99)).unwrap().unwrap().id, early.id);
-        assert!(import::claim_due(conn, Some(late.id), at(9), at(99)).unwrap().is_none());
+async fn a_page_is_leased_to_one(ground: Ground) {
+    let id = import::start(&mut ground.conn(), ground.official, true, false, at(0))
+        .unwrap()
+        .id;
+    let take = |conn: &mut Conn| import::claim_due(conn, None, at(0), at(120));
+    let one = take(&mut ground.conn()).unwrap().unwrap();
+    assert_eq!((one.id, one.due_at), (id, Some(at(120))));
+    assert!(take(&mut ground.conn()).unwrap().is_none());
+    assert!(
+        import::claim_due(&mut ground.conn(), None, at(119), at(300))
+            .unwrap()
+            .is_none()
+    );
+    let mut tasks = Vec::new();
+    for _ in 0..8 {
+        let db = ground.db().clone();
+        tasks.push(tokio::spawn(async move {
+            db.write(move |conn| {
+                let claimed = import::claim_due(conn, Some(id), at(120), at(240))?;
+                Ok::<_, queqiao::db::DbError>(claimed.is_some())
+            })
+            .await
+            .unwrap()
+        }));
     }
+    let mut winners = 0;
+    for task in tasks {
+        winners += u32::from(task.await.unwrap());
+    }
+    assert_eq!(winners, 1, "after the lease, again one");
+}
 
-    async fn the_cursor_and_the_counts_are_stored_and_cleared(ground: Ground) {
-        let conn = &mut ground.conn();
-        let started = import::start(conn, ground.official, true, false, at(0)).unwrap();
-        let id = started.id;
-        assert!(import::advance(conn, &started, &progress()).unwrap());
-        let stored = import::by_id(conn, id).unwrap().unwrap();
-        assert_eq!(stored.next_openid.as_deref(), Some("o\"9'"));
-        assert_eq!((stored.collected, stored.total, stored.created, stored.attempts), (10_000, Some(i64::MAX), 7, 2));
-        assert!(import::claim_due(conn, None, at(29), at(99)).unwrap().is_none());
-        let resumed = import::claim_due(conn, None, at(30), at(99)).unwrap().unwrap();
-        assert_eq!(resumed.next_openid.as_deref(), Some("o\"9'"));
-        let done = Progress { state: ImportState::Done, problem: None, due_at: None, next_openid: None, finished_at: Some(at(31)), ..progress() };
-        assert!(import::advance(conn, &resumed, &done).unwrap());
-        let stored = import::by_id(conn, id).unwrap().unwrap();
-        assert_eq!((stored.state, stored.problem, stored.due_at, stored.next_openid, stored.finished_at), (ImportState::Done, None, None, None, Some(at(31))));
-        assert!(import::claim_due(conn, None, at(999), at(1_000)).unwrap().is_none());
-    }
+async fn the_one_due_longest_or_the_named_one_is_taken(ground: Ground) {
+    let conn = &mut ground.conn();
+    let late = import::start(conn, ground.official, true, false, at(5)).unwrap();
+    let early = import::start(conn, ground.second, true, false, at(3)).unwrap();
+    let named = import::claim_due(conn, Some(late.id), at(9), at(99))
+        .unwrap()
+        .unwrap();
+    assert_eq!(named.id, late.id);
+    assert_eq!(
+        import::claim_due(conn, None, at(9), at(99))
+            .unwrap()
+            .unwrap()
+            .id,
+        early.id
+    );
+    assert!(
+        import::claim_due(conn, Some(late.id), at(9), at(99))
+            .unwrap()
+            .is_none()
+    );
+}
+
+async fn the_cursor_and_the_counts_are_stored_and_cleared(ground: Ground) {
+    let conn = &mut ground.conn();
+    let started = import::start(conn, ground.official, true, false, at(0)).unwrap();
+    let id = started.id;
+    assert!(import::advance(conn, &started, &progress()).unwrap());
+    let stored = import::by_id(conn, id).unwrap().unwrap();
+    assert_eq!(stored.next_openid.as_deref(), Some("o\"9'"));
+    assert_eq!(
+        (
+            stored.collected,
+            stored.total,
+            stored.created,
+            stored.attempts
+        ),
+        (10_000, Some(i64::MAX), 7, 2)
+    );
+    assert!(
+        import::claim_due(conn, None, at(29), at(99))
+            .unwrap()
+            .is_none()
+    );
+    let resumed = import::claim_due(conn, None, at(30), at(99))
+        .unwrap()
+        .unwrap();
+    assert_eq!(resumed.next_openid.as_deref(), Some("o\"9'"));
+    let done = Progress {
+        state: ImportState::Done,
+        problem: None,
+        due_at: None,
+        next_openid: None,
+        finished_at: Some(at(31)),
+        ..progress()
+    };
+    assert!(import::advance(conn, &resumed, &done).unwrap());
+    let stored = import::by_id(conn, id).unwrap().unwrap();
+    assert_eq!(
+        (
+            stored.state,
+            stored.problem,
+            stored.due_at,
+            stored.next_openid,
+            stored.finished_at
+        ),
+        (ImportState::Done, None, None, None, Some(at(31)))
+    );
+    assert!(
+        import::claim_due(conn, None, at(999), at(1_000))
+            .unwrap()
+            .is_none()
+    );
 }

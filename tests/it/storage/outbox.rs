@@ -107,155 +107,275 @@ fn only(conn: &mut Conn, notification: NotificationId) -> Delivery {
 }
 
 both_engines! {
-    async fn twelve_thousand_are_stored_in_the_order_given(ground: Ground) {
-        let other = fill(&ground, 3);
-        let notification = fill(&ground, 12_000);
-        let conn = &mut ground.conn();
-        let stored = delivery::verdicts(conn, notification, DeliveryId(0), 20_000).unwrap();
-        assert_eq!(stored.len(), 12_000);
-        for (number, decided) in stored.iter().enumerate() {
-            assert_eq!(decided.staff_id, Some(format!("s{number:05}")));
-        }
-        let mut after = None;
-        let mut seen = 0;
-        loop {
-            let page = delivery::of_notification(conn, notification, after, 5_000).unwrap();
-            let Some(last) = page.last() else { break };
-            after = Some(last.id);
-            seen += page.len();
-        }
-        assert_eq!(seen, 12_000);
-        assert_eq!(delivery::counts(conn, other).unwrap(), [(DeliveryState::Queued, 3)]);
-        assert_eq!(delivery::counts(conn, notification).unwrap(), [(DeliveryState::Queued, 12_000)]);
-    }
+    twelve_thousand_are_stored_in_the_order_given,
+    a_claim_is_a_lease_and_counts_as_a_try,
+    two_claimers_have_different_deliveries,
+    a_try_whose_lease_is_over_does_not_overwrite_a_later_one,
+    what_was_unknown_may_yet_be_learnt,
+    what_an_endpoint_took_late_counts_though_it_was_claimed_again,
+    a_lease_given_back_was_no_try,
+    only_one_of_two_records_at_once_counts,
+    attempts_are_kept_in_order_and_missing_ones_filled_in,
+}
 
-    async fn a_claim_is_a_lease_and_counts_as_a_try(ground: Ground) {
-        fill(&ground, 5);
-        let conn = &mut ground.conn();
-        let first = claim(conn, 0, 3);
-        assert_eq!(first.iter().map(|due| due.staff_id.as_deref().unwrap()).collect::<Vec<_>>(), ["s00000", "s00001", "s00002"]);
-        assert!(first.iter().all(|due| due.attempts == 1 && due.unsettled_since == at(0)));
-        assert_eq!(claim(conn, 0, 10).len(), 2);
-        assert!(claim(conn, 59, 10).is_empty());
-        assert!(claim(conn, 60, 0).is_empty());
-        let again = claim(conn, 60, 10);
-        assert_eq!(again.len(), 5, "the leases have run out");
-        assert!(again.iter().all(|due| due.attempts == 2 && due.unsettled_since == at(0)));
+async fn twelve_thousand_are_stored_in_the_order_given(ground: Ground) {
+    let other = fill(&ground, 3);
+    let notification = fill(&ground, 12_000);
+    let conn = &mut ground.conn();
+    let stored = delivery::verdicts(conn, notification, DeliveryId(0), 20_000).unwrap();
+    assert_eq!(stored.len(), 12_000);
+    for (number, decided) in stored.iter().enumerate() {
+        assert_eq!(decided.staff_id, Some(format!("s{number:05}")));
     }
-
-    async fn two_claimers_have_different_deliveries(ground: Ground) {
-        fill(&ground, 20);
-        let take = |conn: &mut Conn| Ok(claim(conn, 0, 10));
-        let (first, second) = ground.overlapping(take, take);
-        let mut all: Vec<DeliveryId> = first.iter().chain(&second).map(|due| due.id).collect();
-        all.sort();
-        all.dedup();
-        assert_eq!((first.len(), second.len(), all.len()), (10, 10, 20));
+    let mut after = None;
+    let mut seen = 0;
+    loop {
+        let page = delivery::of_notification(conn, notification, after, 5_000).unwrap();
+        let Some(last) = page.last() else { break };
+        after = Some(last.id);
+        seen += page.len();
     }
+    assert_eq!(seen, 12_000);
+    assert_eq!(
+        delivery::counts(conn, other).unwrap(),
+        [(DeliveryState::Queued, 3)]
+    );
+    assert_eq!(
+        delivery::counts(conn, notification).unwrap(),
+        [(DeliveryState::Queued, 12_000)]
+    );
+}
 
-    async fn a_try_whose_lease_is_over_does_not_overwrite_a_later_one(ground: Ground) {
+async fn a_claim_is_a_lease_and_counts_as_a_try(ground: Ground) {
+    fill(&ground, 5);
+    let conn = &mut ground.conn();
+    let first = claim(conn, 0, 3);
+    assert_eq!(
+        first
+            .iter()
+            .map(|due| due.staff_id.as_deref().unwrap())
+            .collect::<Vec<_>>(),
+        ["s00000", "s00001", "s00002"]
+    );
+    assert!(
+        first
+            .iter()
+            .all(|due| due.attempts == 1 && due.unsettled_since == at(0))
+    );
+    assert_eq!(claim(conn, 0, 10).len(), 2);
+    assert!(claim(conn, 59, 10).is_empty());
+    assert!(claim(conn, 60, 0).is_empty());
+    let again = claim(conn, 60, 10);
+    assert_eq!(again.len(), 5, "the leases have run out");
+    assert!(
+        again
+            .iter()
+            .all(|due| due.attempts == 2 && due.unsettled_since == at(0))
+    );
+}
+
+async fn two_claimers_have_different_deliveries(ground: Ground) {
+    fill(&ground, 20);
+    let take = |conn: &mut Conn| Ok(claim(conn, 0, 10));
+    let (first, second) = ground.overlapping(take, take);
+    let mut all: Vec<DeliveryId> = first.iter().chain(&second).map(|due| due.id).collect();
+    all.sort();
+    all.dedup();
+    assert_eq!((first.len(), second.len(), all.len()), (10, 10, 20));
+}
+
+async fn a_try_whose_lease_is_over_does_not_overwrite_a_later_one(ground: Ground) {
+    let notification = fill(&ground, 1);
+    let conn = &mut ground.conn();
+    let slow = claim(conn, 0, 1).remove(0);
+    let quick = claim(conn, 60, 1).remove(0);
+    delivery::record(conn, &[failed(&slow)]).unwrap();
+    assert_eq!(
+        only(conn, notification).state,
+        DeliveryState::Queued,
+        "not its word any more"
+    );
+    let retry = Outcome {
+        state: DeliveryState::Queued,
+        due_at: Some(at(500)),
+        unsettled_since: Some(at(0)),
+        finished_at: None,
+        ..failed(&quick)
+    };
+    delivery::record(conn, &[retry]).unwrap();
+    assert!(claim(conn, 499, 1).is_empty());
+    delivery::record(conn, &[sent(&slow, 77)]).unwrap();
+    let stored = only(conn, notification);
+    assert_eq!(
+        (stored.state, stored.msgid, stored.due_at),
+        (DeliveryState::Sent, Some(77), None),
+        "that it was sent is true whenever learnt"
+    );
+    delivery::record(conn, &[failed(&quick), sent(&quick, 78)]).unwrap();
+    assert_eq!(
+        only(conn, notification).msgid,
+        Some(77),
+        "and is the last word"
+    );
+}
+
+async fn what_was_unknown_may_yet_be_learnt(ground: Ground) {
+    let notification = fill(&ground, 1);
+    let conn = &mut ground.conn();
+    let due = claim(conn, 0, 1).remove(0);
+    delivery::record(
+        conn,
+        &[Outcome {
+            state: DeliveryState::Unknown,
+            ..failed(&due)
+        }],
+    )
+    .unwrap();
+    delivery::record(conn, &[failed(&due)]).unwrap();
+    assert_eq!(only(conn, notification).state, DeliveryState::Unknown);
+    delivery::record(conn, &[sent(&due, 5)]).unwrap();
+    let stored = only(conn, notification);
+    assert_eq!(
+        (stored.state, stored.reason, stored.msgid),
+        (DeliveryState::Sent, None, Some(5))
+    );
+}
+
+async fn what_an_endpoint_took_late_counts_though_it_was_claimed_again(ground: Ground) {
+    let conn = &mut ground.conn();
+    let delivered = |due: &Due| Outcome {
+        state: DeliveryState::Delivered,
+        msgid: None,
+        finished_at: Some(at(1)),
+        ..sent(due, 0)
+    };
+    let lost = |due: &Due| Outcome {
+        state: DeliveryState::Unknown,
+        ..failed(due)
+    };
+    for again in [false, true] {
         let notification = fill(&ground, 1);
-        let conn = &mut ground.conn();
-        let slow = claim(conn, 0, 1).remove(0);
-        let quick = claim(conn, 60, 1).remove(0);
-        delivery::record(conn, &[failed(&slow)]).unwrap();
-        assert_eq!(only(conn, notification).state, DeliveryState::Queued, "not its word any more");
-        let retry = Outcome { state: DeliveryState::Queued, due_at: Some(at(500)), unsettled_since: Some(at(0)), finished_at: None, ..failed(&quick) };
-        delivery::record(conn, &[retry]).unwrap();
-        assert!(claim(conn, 499, 1).is_empty());
-        delivery::record(conn, &[sent(&slow, 77)]).unwrap();
-        let stored = only(conn, notification);
-        assert_eq!((stored.state, stored.msgid, stored.due_at), (DeliveryState::Sent, Some(77), None), "that it was sent is true whenever learnt");
-        delivery::record(conn, &[failed(&quick), sent(&quick, 78)]).unwrap();
-        assert_eq!(only(conn, notification).msgid, Some(77), "and is the last word");
-    }
-
-    async fn what_was_unknown_may_yet_be_learnt(ground: Ground) {
-        let notification = fill(&ground, 1);
-        let conn = &mut ground.conn();
-        let due = claim(conn, 0, 1).remove(0);
-        delivery::record(conn, &[Outcome { state: DeliveryState::Unknown, ..failed(&due) }]).unwrap();
-        delivery::record(conn, &[failed(&due)]).unwrap();
-        assert_eq!(only(conn, notification).state, DeliveryState::Unknown);
-        delivery::record(conn, &[sent(&due, 5)]).unwrap();
-        let stored = only(conn, notification);
-        assert_eq!((stored.state, stored.reason, stored.msgid), (DeliveryState::Sent, None, Some(5)));
-    }
-
-    async fn what_an_endpoint_took_late_counts_though_it_was_claimed_again(ground: Ground) {
-        let conn = &mut ground.conn();
-        let delivered = |due: &Due| Outcome {
-            state: DeliveryState::Delivered, msgid: None, finished_at: Some(at(1)), ..sent(due, 0)
-        };
-        let lost = |due: &Due| Outcome { state: DeliveryState::Unknown, ..failed(due) };
-        for again in [false, true] {
-            let notification = fill(&ground, 1);
-            let first = claim(conn, 0, 1).remove(0);
-            let second = claim(conn, 61, 1).remove(0);
-            assert_eq!((first.attempts, second.attempts), (1, 2));
-            if again {
-                delivery::record(conn, &[lost(&second)]).unwrap();
-            }
-            delivery::record(conn, &[delivered(&first)]).unwrap();
-            let stored = delivery::of_notification(conn, notification, None, 1).unwrap().remove(0);
-            assert_eq!((stored.state, stored.due_at), (DeliveryState::Delivered, None));
+        let first = claim(conn, 0, 1).remove(0);
+        let second = claim(conn, 61, 1).remove(0);
+        assert_eq!((first.attempts, second.attempts), (1, 2));
+        if again {
+            delivery::record(conn, &[lost(&second)]).unwrap();
         }
+        delivery::record(conn, &[delivered(&first)]).unwrap();
+        let stored = delivery::of_notification(conn, notification, None, 1)
+            .unwrap()
+            .remove(0);
+        assert_eq!(
+            (stored.state, stored.due_at),
+            (DeliveryState::Delivered, None)
+        );
     }
+}
 
-    async fn a_lease_given_back_was_no_try(ground: Ground) {
-        let notification = fill(&ground, 1);
-        let conn = &mut ground.conn();
-        let due = claim(conn, 0, 1).remove(0);
-        delivery::release(conn, &[Postponed { reason: Some("rate"), ..Postponed::new(&due, at(0), at(5)) }]).unwrap();
-        let stored = only(conn, notification);
-        assert_eq!((stored.attempts, stored.due_at, stored.reason.as_deref()), (0, Some(at(5)), Some("rate")));
-        assert!(claim(conn, 4, 1).is_empty());
-        let again = claim(conn, 5, 1).remove(0);
-        assert_eq!((again.attempts, again.unsettled_since), (1, at(5)), "nothing is unsettled");
-        let lost = claim(conn, 65, 1).remove(0);
-        delivery::release(conn, &[Postponed::new(&again, at(5), at(9))]).unwrap();
-        assert_eq!(only(conn, notification).due_at, Some(at(5)), "the lease is not its any more");
-        delivery::release(conn, &[Postponed::new(&lost, at(65), at(70))]).unwrap();
-        let stored = only(conn, notification);
-        assert_eq!((stored.attempts, stored.reason.as_deref()), (1, Some("rate")));
-        assert_eq!(claim(conn, 70, 1)[0].unsettled_since, at(5), "the lost try still is");
-        delivery::release(conn, &[]).unwrap();
-    }
+async fn a_lease_given_back_was_no_try(ground: Ground) {
+    let notification = fill(&ground, 1);
+    let conn = &mut ground.conn();
+    let due = claim(conn, 0, 1).remove(0);
+    delivery::release(
+        conn,
+        &[Postponed {
+            reason: Some("rate"),
+            ..Postponed::new(&due, at(0), at(5))
+        }],
+    )
+    .unwrap();
+    let stored = only(conn, notification);
+    assert_eq!(
+        (stored.attempts, stored.due_at, stored.reason.as_deref()),
+        (0, Some(at(5)), Some("rate"))
+    );
+    assert!(claim(conn, 4, 1).is_empty());
+    let again = claim(conn, 5, 1).remove(0);
+    assert_eq!(
+        (again.attempts, again.unsettled_since),
+        (1, at(5)),
+        "nothing is unsettled"
+    );
+    let lost = claim(conn, 65, 1).remove(0);
+    delivery::release(conn, &[Postponed::new(&again, at(5), at(9))]).unwrap();
+    assert_eq!(
+        only(conn, notification).due_at,
+        Some(at(5)),
+        "the lease is not its any more"
+    );
+    delivery::release(conn, &[Postponed::new(&lost, at(65), at(70))]).unwrap();
+    let stored = only(conn, notification);
+    assert_eq!(
+        (stored.attempts, stored.reason.as_deref()),
+        (1, Some("rate"))
+    );
+    assert_eq!(
+        claim(conn, 70, 1)[0].unsettled_since,
+        at(5),
+        "the lost try still is"
+    );
+    delivery::release(conn, &[]).unwrap();
+}
 
-    async fn only_one_of_two_records_at_once_counts(ground: Ground) {
-        let notification = fill(&ground, 1);
-        let due = claim(&mut ground.conn(), 0, 1).remove(0);
-        let mut tasks = Vec::new();
-        for msgid in 1..=8 {
-            let (db, row) = (ground.db().clone(), sent(&due, msgid));
-            tasks.push(tokio::spawn(async move {
-                db.write_once(move |conn| delivery::record(conn, &[row])).await.unwrap();
-            }));
-        }
-        for task in tasks {
-            task.await.unwrap();
-        }
-        let stored = only(&mut ground.conn(), notification);
-        assert_eq!(stored.state, DeliveryState::Sent);
-        assert!(stored.msgid.is_some());
+async fn only_one_of_two_records_at_once_counts(ground: Ground) {
+    let notification = fill(&ground, 1);
+    let due = claim(&mut ground.conn(), 0, 1).remove(0);
+    let mut tasks = Vec::new();
+    for msgid in 1..=8 {
+        let (db, row) = (ground.db().clone(), sent(&due, msgid));
+        tasks.push(tokio::spawn(async move {
+            db.write_once(move |conn| delivery::record(conn, &[row]))
+                .await
+                .unwrap();
+        }));
     }
+    for task in tasks {
+        task.await.unwrap();
+    }
+    let stored = only(&mut ground.conn(), notification);
+    assert_eq!(stored.state, DeliveryState::Sent);
+    assert!(stored.msgid.is_some());
+}
 
-    async fn attempts_are_kept_in_order_and_missing_ones_filled_in(ground: Ground) {
-        let conn = &mut ground.conn();
-        let row = |number, outcome| NewAttempt {
-            delivery_id: DeliveryId(7), number, started_at: at(0), finished_at: at(1), outcome,
-            errcode: Some(-1), detail: Some("it's \"busy\"".to_owned()),
-            call: Some("template/send"), errmsg: Some("system \"error\"".to_owned()), rid: None,
-        };
-        attempt::insert_many(conn, &[row(2, "refused"), row(1, "not_sent")]).unwrap();
-        attempt::insert_missing(conn, &[row(2, "interrupted"), row(3, "interrupted")]).unwrap();
-        let stored = attempt::of_deliveries(conn, &[DeliveryId(7), DeliveryId(8)]).unwrap();
-        let short: Vec<_> = stored.iter().map(|attempt| (attempt.number, attempt.outcome.as_str())).collect();
-        assert_eq!(short, [(1, "not_sent"), (2, "refused"), (3, "interrupted")]);
-        assert_eq!((stored[0].errcode, stored[0].detail.as_deref(), stored[0].finished_at), (Some(-1), Some("it's \"busy\""), at(1)));
-        let said = (stored[0].call.as_deref(), stored[0].errmsg.as_deref(), stored[0].rid.as_deref());
-        assert_eq!(said, (Some("template/send"), Some("system \"error\""), None));
-        attempt::insert_many(conn, &[]).unwrap();
-        assert!(attempt::of_deliveries(conn, &[]).unwrap().is_empty());
-    }
+async fn attempts_are_kept_in_order_and_missing_ones_filled_in(ground: Ground) {
+    let conn = &mut ground.conn();
+    let row = |number, outcome| NewAttempt {
+        delivery_id: DeliveryId(7),
+        number,
+        started_at: at(0),
+        finished_at: at(1),
+        outcome,
+        errcode: Some(-1),
+        detail: Some("it's \"busy\"".to_owned()),
+        call: Some("template/send"),
+        errmsg: Some("system \"error\"".to_owned()),
+        rid: None,
+    };
+    attempt::insert_many(conn, &[row(2, "refused"), row(1, "not_sent")]).unwrap();
+    attempt::insert_missing(conn, &[row(2, "interrupted"), row(3, "interrupted")]).unwrap();
+    let stored = attempt::of_deliveries(conn, &[DeliveryId(7), DeliveryId(8)]).unwrap();
+    let short: Vec<_> = stored
+        .iter()
+        .map(|attempt| (attempt.number, attempt.outcome.as_str()))
+        .collect();
+    assert_eq!(short, [(1, "not_sent"), (2, "refused"), (3, "interrupted")]);
+    assert_eq!(
+        (
+            stored[0].errcode,
+            stored[0].detail.as_deref(),
+            stored[0].finished_at
+        ),
+        (Some(-1), Some("it's \"busy\""), at(1))
+    );
+    let said = (
+        stored[0].call.as_deref(),
+        stored[0].errmsg.as_deref(),
+        stored[0].rid.as_deref(),
+    );
+    assert_eq!(
+        said,
+        (Some("template/send"), Some("system \"error\""), None)
+    );
+    attempt::insert_many(conn, &[]).unwrap();
+    assert!(attempt::of_deliveries(conn, &[]).unwrap().is_empty());
 }

@@ -60,167 +60,307 @@ fn fill(ground: &Ground) -> HashMap<&'static str, Identity> {
 }
 
 both_engines! {
-    async fn every_filter_alone(ground: Ground) {
-        let people = fill(&ground);
-        let none = PeopleFilter::default();
-        assert_eq!(openids(&ground, &none), ["a4", "b3", "a3", "a2", "a1"], "one row per person");
-        let unionid = |unionid: &str| PeopleFilter { unionid: Some(unionid.to_owned()), ..PeopleFilter::default() };
-        assert_eq!(openids(&ground, &unionid("u1")), ["b1"]);
-        assert_eq!(openids(&ground, &unionid("u9")), [""; 0]);
-        let openid = PeopleFilter { openid: Some("a1".to_owned()), ..none.clone() };
-        assert_eq!(openids(&ground, &openid), ["a1"], "found by the older of two openids");
-        let account = PeopleFilter { account_id: Some(ground.official), ..none.clone() };
-        assert_eq!(openids(&ground, &account), ["a4", "a3", "a2", "a1"]);
-        let account = PeopleFilter { account_id: Some(ground.foreign), ..none.clone() };
-        assert_eq!(openids(&ground, &account), [""; 0]);
-        let following = PeopleFilter { follow_state: Some(FollowState::Following), ..none.clone() };
-        assert_eq!(openids(&ground, &following), ["a4", "a3", "a2", "b1"]);
-        let gone = PeopleFilter { follow_state: Some(FollowState::NotFollowing), ..none.clone() };
-        assert_eq!(openids(&ground, &gone), ["b4", "b3"]);
-        let linked = |state| PeopleFilter { link_state: Some(state), ..PeopleFilter::default() };
-        assert_eq!(openids(&ground, &linked(LinkState::Linked)), ["a4", "a1"]);
-        assert_eq!(openids(&ground, &linked(LinkState::Single)), ["a2"]);
-        assert_eq!(openids(&ground, &linked(LinkState::NoUnionid)), ["b3", "a3"]);
-        let before = PeopleFilter { place: below(people["a3"].id), ..none };
-        assert_eq!(openids(&ground, &before), ["a2", "a1"]);
-    }
+    every_filter_alone,
+    filters_together_mean_one_identity_to_which_all_apply,
+    the_pages_hold_each_of_many_people_once,
+    nobody_is_skipped_who_changes_between_two_pages,
+    a_person_is_all_their_identities,
+    the_same_unionid_in_two_projects_is_two_people,
+}
 
-    async fn filters_together_mean_one_identity_to_which_all_apply(ground: Ground) {
-        let people = fill(&ground);
-        let conn = &mut ground.conn();
-        let row = staff::put(conn, ground.project, "s1", None, at(0)).unwrap().0.id;
-        for identity_id in [people["a1"].id, people["b3"].id] {
-            let new = NewBinding { project_id: ground.project, staff_row_id: row, identity_id: Some(identity_id), unionid: None, created_at: at(0) };
-            binding::create(conn, &new).unwrap().unwrap();
-        }
-        let staff = PeopleFilter { staff_id: Some("s1".to_owned()), ..PeopleFilter::default() };
-        assert_eq!(openids(&ground, &staff), ["b3", "b1"], "through the unionid too");
-        let nobody = PeopleFilter { staff_id: Some("s2".to_owned()), ..staff.clone() };
-        assert_eq!(openids(&ground, &nobody), [""; 0]);
-        let all = PeopleFilter {
-            unionid: Some("u1".to_owned()),
-            openid: Some("a1".to_owned()),
-            account_id: Some(ground.official),
-            follow_state: Some(FollowState::Following),
-            link_state: Some(LinkState::Linked),
-            staff_id: Some("s1".to_owned()),
-            place: below(people["b1"].id),
+async fn every_filter_alone(ground: Ground) {
+    let people = fill(&ground);
+    let none = PeopleFilter::default();
+    assert_eq!(
+        openids(&ground, &none),
+        ["a4", "b3", "a3", "a2", "a1"],
+        "one row per person"
+    );
+    let unionid = |unionid: &str| PeopleFilter {
+        unionid: Some(unionid.to_owned()),
+        ..PeopleFilter::default()
+    };
+    assert_eq!(openids(&ground, &unionid("u1")), ["b1"]);
+    assert_eq!(openids(&ground, &unionid("u9")), [""; 0]);
+    let openid = PeopleFilter {
+        openid: Some("a1".to_owned()),
+        ..none.clone()
+    };
+    assert_eq!(
+        openids(&ground, &openid),
+        ["a1"],
+        "found by the older of two openids"
+    );
+    let account = PeopleFilter {
+        account_id: Some(ground.official),
+        ..none.clone()
+    };
+    assert_eq!(openids(&ground, &account), ["a4", "a3", "a2", "a1"]);
+    let account = PeopleFilter {
+        account_id: Some(ground.foreign),
+        ..none.clone()
+    };
+    assert_eq!(openids(&ground, &account), [""; 0]);
+    let following = PeopleFilter {
+        follow_state: Some(FollowState::Following),
+        ..none.clone()
+    };
+    assert_eq!(openids(&ground, &following), ["a4", "a3", "a2", "b1"]);
+    let gone = PeopleFilter {
+        follow_state: Some(FollowState::NotFollowing),
+        ..none.clone()
+    };
+    assert_eq!(openids(&ground, &gone), ["b4", "b3"]);
+    let linked = |state| PeopleFilter {
+        link_state: Some(state),
+        ..PeopleFilter::default()
+    };
+    assert_eq!(openids(&ground, &linked(LinkState::Linked)), ["a4", "a1"]);
+    assert_eq!(openids(&ground, &linked(LinkState::Single)), ["a2"]);
+    assert_eq!(
+        openids(&ground, &linked(LinkState::NoUnionid)),
+        ["b3", "a3"]
+    );
+    let before = PeopleFilter {
+        place: below(people["a3"].id),
+        ..none
+    };
+    assert_eq!(openids(&ground, &before), ["a2", "a1"]);
+}
+
+async fn filters_together_mean_one_identity_to_which_all_apply(ground: Ground) {
+    let people = fill(&ground);
+    let conn = &mut ground.conn();
+    let row = staff::put(conn, ground.project, "s1", None, at(0))
+        .unwrap()
+        .0
+        .id;
+    for identity_id in [people["a1"].id, people["b3"].id] {
+        let new = NewBinding {
+            project_id: ground.project,
+            staff_row_id: row,
+            identity_id: Some(identity_id),
+            unionid: None,
+            created_at: at(0),
         };
-        assert_eq!(openids(&ground, &all), ["a1"]);
-        for other in [
-            PeopleFilter { unionid: Some("u2".to_owned()), ..all.clone() },
-            PeopleFilter { openid: Some("a2".to_owned()), ..all.clone() },
-            PeopleFilter { account_id: Some(ground.second), ..all.clone() },
-            PeopleFilter { follow_state: Some(FollowState::NotFollowing), ..all.clone() },
-            PeopleFilter { link_state: Some(LinkState::Single), ..all.clone() },
-            PeopleFilter { staff_id: Some("s2".to_owned()), ..all.clone() },
-            PeopleFilter { place: below(people["a1"].id), ..all },
-        ] {
-            assert_eq!(openids(&ground, &other), [""; 0], "{other:?}");
-        }
-        let gone_there = PeopleFilter { account_id: Some(ground.second), follow_state: Some(FollowState::NotFollowing), link_state: Some(LinkState::Linked), ..PeopleFilter::default() };
-        assert_eq!(openids(&ground, &gone_there), ["b4"]);
-        let gone_here = PeopleFilter { account_id: Some(ground.official), ..gone_there };
-        assert_eq!(openids(&ground, &gone_here), [""; 0], "not one identity here and the state of another");
+        binding::create(conn, &new).unwrap().unwrap();
     }
+    let staff = PeopleFilter {
+        staff_id: Some("s1".to_owned()),
+        ..PeopleFilter::default()
+    };
+    assert_eq!(
+        openids(&ground, &staff),
+        ["b3", "b1"],
+        "through the unionid too"
+    );
+    let nobody = PeopleFilter {
+        staff_id: Some("s2".to_owned()),
+        ..staff.clone()
+    };
+    assert_eq!(openids(&ground, &nobody), [""; 0]);
+    let all = PeopleFilter {
+        unionid: Some("u1".to_owned()),
+        openid: Some("a1".to_owned()),
+        account_id: Some(ground.official),
+        follow_state: Some(FollowState::Following),
+        link_state: Some(LinkState::Linked),
+        staff_id: Some("s1".to_owned()),
+        place: below(people["b1"].id),
+    };
+    assert_eq!(openids(&ground, &all), ["a1"]);
+    for other in [
+        PeopleFilter {
+            unionid: Some("u2".to_owned()),
+            ..all.clone()
+        },
+        PeopleFilter {
+            openid: Some("a2".to_owned()),
+            ..all.clone()
+        },
+        PeopleFilter {
+            account_id: Some(ground.second),
+            ..all.clone()
+        },
+        PeopleFilter {
+            follow_state: Some(FollowState::NotFollowing),
+            ..all.clone()
+        },
+        PeopleFilter {
+            link_state: Some(LinkState::Single),
+            ..all.clone()
+        },
+        PeopleFilter {
+            staff_id: Some("s2".to_owned()),
+            ..all.clone()
+        },
+        PeopleFilter {
+            place: below(people["a1"].id),
+            ..all
+        },
+    ] {
+        assert_eq!(openids(&ground, &other), [""; 0], "{other:?}");
+    }
+    let gone_there = PeopleFilter {
+        account_id: Some(ground.second),
+        follow_state: Some(FollowState::NotFollowing),
+        link_state: Some(LinkState::Linked),
+        ..PeopleFilter::default()
+    };
+    assert_eq!(openids(&ground, &gone_there), ["b4"]);
+    let gone_here = PeopleFilter {
+        account_id: Some(ground.official),
+        ..gone_there
+    };
+    assert_eq!(
+        openids(&ground, &gone_here),
+        [""; 0],
+        "not one identity here and the state of another"
+    );
+}
 
-    async fn the_pages_hold_each_of_many_people_once(ground: Ground) {
-        let conn = &mut ground.conn();
-        // Three hundred identities: every third pair shares a unionid.
-        for number in 0..150 {
-            for (account, letter) in [(ground.official, 'a'), (ground.second, 'b')] {
-                let seen = ground.seen(conn, account, &format!("{letter}{number:03}"), 100, 0);
-                if number % 3 == 0 {
-                    link(conn, &seen, &format!("u{number}"));
-                }
+async fn the_pages_hold_each_of_many_people_once(ground: Ground) {
+    let conn = &mut ground.conn();
+    // Three hundred identities: every third pair shares a unionid.
+    for number in 0..150 {
+        for (account, letter) in [(ground.official, 'a'), (ground.second, 'b')] {
+            let seen = ground.seen(conn, account, &format!("{letter}{number:03}"), 100, 0);
+            if number % 3 == 0 {
+                link(conn, &seen, &format!("u{number}"));
             }
         }
-        let whole = ids(&page(&ground, &PeopleFilter::default()));
-        assert_eq!(whole.len(), 250);
-        let mut filter = PeopleFilter::default();
-        let mut seen: Vec<IdentityId> = Vec::new();
+    }
+    let whole = ids(&page(&ground, &PeopleFilter::default()));
+    assert_eq!(whole.len(), 250);
+    let mut filter = PeopleFilter::default();
+    let mut seen: Vec<IdentityId> = Vec::new();
+    loop {
+        let page = people::page(conn, ground.project, &filter, 17, at(2)).unwrap();
+        seen.extend(ids(&page.found));
+        filter.place = page.next;
+        if filter.place.is_none() {
+            break;
+        }
+    }
+    assert_eq!(seen, whole);
+    let linked = PeopleFilter {
+        link_state: Some(LinkState::Linked),
+        ..PeopleFilter::default()
+    };
+    assert_eq!(page(&ground, &linked).len(), 50);
+}
+
+async fn nobody_is_skipped_who_changes_between_two_pages(ground: Ground) {
+    let conn = &mut ground.conn();
+    // Each follows with the older one of two openids only.
+    let mut newer = Vec::new();
+    for (account, letter, unfollowed) in [(ground.official, 'a', 0), (ground.second, 'b', 200)] {
+        for number in 0..11 {
+            let seen = ground.seen(conn, account, &format!("{letter}{number}"), 100, unfollowed);
+            let unionid = format!("u{number}");
+            let row = Fetched {
+                subscribe: unfollowed == 0,
+                ..fetched(&seen, Some(&unionid))
+            };
+            identity::apply(conn, &[row]).unwrap();
+            newer.push(seen);
+        }
+    }
+    let newer = newer.split_off(11);
+    let following = PeopleFilter {
+        follow_state: Some(FollowState::Following),
+        ..PeopleFilter::default()
+    };
+    for (mut filter, back, time) in [(PeopleFilter::default(), 0, 1_000), (following, 2, 2_000)] {
+        let (mut seen, mut pages) = (Vec::new(), 0);
+        let alone = ground.seen(conn, ground.official, &format!("alone{time}"), 100, 0);
         loop {
-            let page = people::page(conn, ground.project, &filter, 17, at(2)).unwrap();
-            seen.extend(ids(&page.found));
+            let page = people::page(conn, ground.project, &filter, 4, at(time)).unwrap();
+            seen.extend(page.found.iter().filter_map(|one| one.unionid.clone()));
+            pages += 1;
+            if pages == 1 {
+                // One is seen in a third account, one follows with the newer openid as well, and one
+                // who was on this page turns out to be somebody who was not yet on one.
+                link(conn, &alone, "u0");
+                let third = ground.seen(conn, ground.mini, &format!("m{time}"), 0, 0);
+                link(conn, &third, "u1");
+                let unionid = format!("u{back}");
+                let known = again(conn, &newer[back]);
+                let row = Fetched {
+                    now: at(time + 5),
+                    ..fetched(&known, Some(&unionid))
+                };
+                identity::apply(conn, &[row]).unwrap();
+            }
             filter.place = page.next;
             if filter.place.is_none() {
                 break;
             }
         }
-        assert_eq!(seen, whole);
-        let linked = PeopleFilter { link_state: Some(LinkState::Linked), ..PeopleFilter::default() };
-        assert_eq!(page(&ground, &linked).len(), 50);
-    }
-
-    async fn nobody_is_skipped_who_changes_between_two_pages(ground: Ground) {
-        let conn = &mut ground.conn();
-        // Each follows with the older one of two openids only.
-        let mut newer = Vec::new();
-        for (account, letter, unfollowed) in [(ground.official, 'a', 0), (ground.second, 'b', 200)] {
-            for number in 0..11 {
-                let seen = ground.seen(conn, account, &format!("{letter}{number}"), 100, unfollowed);
-                let unionid = format!("u{number}");
-                let row = Fetched { subscribe: unfollowed == 0, ..fetched(&seen, Some(&unionid)) };
-                identity::apply(conn, &[row]).unwrap();
-                newer.push(seen);
-            }
+        for number in 0..11 {
+            assert!(seen.contains(&format!("u{number}")), "{number} of {seen:?}");
         }
-        let newer = newer.split_off(11);
-        let following = PeopleFilter { follow_state: Some(FollowState::Following), ..PeopleFilter::default() };
-        for (mut filter, back, time) in [(PeopleFilter::default(), 0, 1_000), (following, 2, 2_000)] {
-            let (mut seen, mut pages) = (Vec::new(), 0);
-            let alone = ground.seen(conn, ground.official, &format!("alone{time}"), 100, 0);
-            loop {
-                let page = people::page(conn, ground.project, &filter, 4, at(time)).unwrap();
-                seen.extend(page.found.iter().filter_map(|one| one.unionid.clone()));
-                pages += 1;
-                if pages == 1 {
-                    // One is seen in a third account, one follows with the newer openid as well, and one
-                    // who was on this page turns out to be somebody who was not yet on one.
-                    link(conn, &alone, "u0");
-                    let third = ground.seen(conn, ground.mini, &format!("m{time}"), 0, 0);
-                    link(conn, &third, "u1");
-                    let unionid = format!("u{back}");
-                    let known = again(conn, &newer[back]);
-                    let row = Fetched { now: at(time + 5), ..fetched(&known, Some(&unionid)) };
-                    identity::apply(conn, &[row]).unwrap();
-                }
-                filter.place = page.next;
-                if filter.place.is_none() {
-                    break;
-                }
-            }
-            for number in 0..11 {
-                assert!(seen.contains(&format!("u{number}")), "{number} of {seen:?}");
-            }
-            assert!(seen.len() <= 12 && pages <= 5, "{pages}: {seen:?}");
-        }
+        assert!(seen.len() <= 12 && pages <= 5, "{pages}: {seen:?}");
     }
+}
 
-    async fn a_person_is_all_their_identities(ground: Ground) {
-        let people = fill(&ground);
-        let conn = &mut ground.conn();
-        for openid in ["a1", "b1"] {
-            let members = members_of(conn, &people[openid]).unwrap();
-            assert_eq!(ids(&members), [people["a1"].id, people["b1"].id]);
-        }
-        assert_eq!(ids(&members_of(conn, &people["a3"]).unwrap()), [people["a3"].id]);
-        let both = people::with_unionids(conn, ground.project, &["u1".to_owned(), "u2".to_owned()]).unwrap();
-        assert_eq!(both.len(), 3);
-        assert!(people::with_unionids(conn, ground.project, &[]).unwrap().is_empty());
+async fn a_person_is_all_their_identities(ground: Ground) {
+    let people = fill(&ground);
+    let conn = &mut ground.conn();
+    for openid in ["a1", "b1"] {
+        let members = members_of(conn, &people[openid]).unwrap();
+        assert_eq!(ids(&members), [people["a1"].id, people["b1"].id]);
     }
+    assert_eq!(
+        ids(&members_of(conn, &people["a3"]).unwrap()),
+        [people["a3"].id]
+    );
+    let both =
+        people::with_unionids(conn, ground.project, &["u1".to_owned(), "u2".to_owned()]).unwrap();
+    assert_eq!(both.len(), 3);
+    assert!(
+        people::with_unionids(conn, ground.project, &[])
+            .unwrap()
+            .is_empty()
+    );
+}
 
-    async fn the_same_unionid_in_two_projects_is_two_people(ground: Ground) {
-        let people = fill(&ground);
-        let conn = &mut ground.conn();
-        let stranger = ground.seen(conn, ground.foreign, "x2", 100, 0);
-        link(conn, &stranger, "u2");
-        assert_eq!(ids(&members_of(conn, &people["a2"]).unwrap()), [people["a2"].id]);
-        let single = PeopleFilter { link_state: Some(LinkState::Single), ..PeopleFilter::default() };
-        assert_eq!(openids(&ground, &single), ["a2"], "not linked across projects");
-        let theirs = people::page(conn, ground.foreign_project, &PeopleFilter::default(), 10, at(2)).unwrap().found;
-        assert_eq!(ids(&theirs), [stranger.id]);
-        assert!(identity::by_id(conn, ground.project, stranger.id).unwrap().is_none());
-        assert!(identity::by_ids(conn, ground.project, &[stranger.id]).unwrap().is_empty());
-    }
+async fn the_same_unionid_in_two_projects_is_two_people(ground: Ground) {
+    let people = fill(&ground);
+    let conn = &mut ground.conn();
+    let stranger = ground.seen(conn, ground.foreign, "x2", 100, 0);
+    link(conn, &stranger, "u2");
+    assert_eq!(
+        ids(&members_of(conn, &people["a2"]).unwrap()),
+        [people["a2"].id]
+    );
+    let single = PeopleFilter {
+        link_state: Some(LinkState::Single),
+        ..PeopleFilter::default()
+    };
+    assert_eq!(
+        openids(&ground, &single),
+        ["a2"],
+        "not linked across projects"
+    );
+    let theirs = people::page(
+        conn,
+        ground.foreign_project,
+        &PeopleFilter::default(),
+        10,
+        at(2),
+    )
+    .unwrap()
+    .found;
+    assert_eq!(ids(&theirs), [stranger.id]);
+    assert!(
+        identity::by_id(conn, ground.project, stranger.id)
+            .unwrap()
+            .is_none()
+    );
+    assert!(
+        identity::by_ids(conn, ground.project, &[stranger.id])
+            .unwrap()
+            .is_empty()
+    );
 }

@@ -44,89 +44,148 @@ fn only(conn: &mut Conn, notification: NotificationId) -> Delivery {
 }
 
 both_engines! {
-    async fn a_receipt_after_the_send_closes_the_delivery(ground: Ground) {
-        let conn = &mut ground.conn();
-        let (notification, due) = claimed(&ground, conn);
-        record(conn, &[sent(&due, 5)]).unwrap();
-        assert_eq!(receipt::insert_many(conn, &[arrived(&ground, 5)]).unwrap(), 1);
-        assert_eq!(receipt::insert_many(conn, &[NewReceipt { delivered: false, ..arrived(&ground, 5) }]).unwrap(), 0);
-        assert_eq!(settle(conn, 0), (1, 1));
-        let closed = only(conn, notification);
-        assert_eq!((closed.state, closed.reason, closed.finished_at), (DeliveryState::Delivered, None, Some(at(0))));
-        assert_eq!(settle(conn, 99), (0, 0));
-    }
+    a_receipt_after_the_send_closes_the_delivery,
+    a_receipt_before_the_send_is_recorded_waits_for_it,
+    a_receipt_belongs_to_its_account,
+    a_stranger_is_looked_for_ever_more_rarely_and_then_let_go,
+    a_receipt_is_not_lost_between_two_transactions,
+    a_round_takes_no_more_than_asked,
+}
 
-    async fn a_receipt_before_the_send_is_recorded_waits_for_it(ground: Ground) {
-        let conn = &mut ground.conn();
-        let (notification, due) = claimed(&ground, conn);
-        let refused = NewReceipt { delivered: false, reason: Some("user block".to_owned()), ..arrived(&ground, 5) };
-        receipt::insert_many(conn, &[refused]).unwrap();
-        assert_eq!(settle(conn, 0), (1, 0));
-        assert_eq!(settle(conn, 0), (0, 0), "looked at again later");
-        assert_eq!(record(conn, &[sent(&due, 5)]).unwrap(), 1, "the send wakes it");
-        assert_eq!(settle(conn, 1), (1, 1));
-        let closed = only(conn, notification);
-        assert_eq!((closed.state, closed.reason.as_deref()), (DeliveryState::Failed, Some("receipt_failed")));
-        assert!(closed.detail.unwrap().contains("user block"));
-    }
+async fn a_receipt_after_the_send_closes_the_delivery(ground: Ground) {
+    let conn = &mut ground.conn();
+    let (notification, due) = claimed(&ground, conn);
+    record(conn, &[sent(&due, 5)]).unwrap();
+    assert_eq!(
+        receipt::insert_many(conn, &[arrived(&ground, 5)]).unwrap(),
+        1
+    );
+    assert_eq!(
+        receipt::insert_many(
+            conn,
+            &[NewReceipt {
+                delivered: false,
+                ..arrived(&ground, 5)
+            }]
+        )
+        .unwrap(),
+        0
+    );
+    assert_eq!(settle(conn, 0), (1, 1));
+    let closed = only(conn, notification);
+    assert_eq!(
+        (closed.state, closed.reason, closed.finished_at),
+        (DeliveryState::Delivered, None, Some(at(0)))
+    );
+    assert_eq!(settle(conn, 99), (0, 0));
+}
 
-    async fn a_receipt_belongs_to_its_account(ground: Ground) {
-        let conn = &mut ground.conn();
-        let (notification, due) = claimed(&ground, conn);
-        receipt::insert_many(conn, &[NewReceipt { account_id: ground.second, ..arrived(&ground, 5) }]).unwrap();
-        assert_eq!(record(conn, &[sent(&due, 5)]).unwrap(), 0);
-        assert_eq!(settle(conn, 0), (1, 0));
-        assert_eq!(only(conn, notification).state, DeliveryState::Sent);
-    }
+async fn a_receipt_before_the_send_is_recorded_waits_for_it(ground: Ground) {
+    let conn = &mut ground.conn();
+    let (notification, due) = claimed(&ground, conn);
+    let refused = NewReceipt {
+        delivered: false,
+        reason: Some("user block".to_owned()),
+        ..arrived(&ground, 5)
+    };
+    receipt::insert_many(conn, &[refused]).unwrap();
+    assert_eq!(settle(conn, 0), (1, 0));
+    assert_eq!(settle(conn, 0), (0, 0), "looked at again later");
+    assert_eq!(
+        record(conn, &[sent(&due, 5)]).unwrap(),
+        1,
+        "the send wakes it"
+    );
+    assert_eq!(settle(conn, 1), (1, 1));
+    let closed = only(conn, notification);
+    assert_eq!(
+        (closed.state, closed.reason.as_deref()),
+        (DeliveryState::Failed, Some("receipt_failed"))
+    );
+    assert!(closed.detail.unwrap().contains("user block"));
+}
 
-    async fn a_stranger_is_looked_for_ever_more_rarely_and_then_let_go(ground: Ground) {
-        let conn = &mut ground.conn();
-        receipt::insert_many(conn, &[arrived(&ground, 5)]).unwrap();
-        let looks: Vec<i64> = (0..1_000).filter(|second| settle(conn, *second).0 == 1).collect();
-        assert_eq!(looks, [0, 1, 3, 7, 15, 31, 63, 127], "doubling, the last one after the limit");
-        let (_, due) = claimed(&ground, conn);
-        assert_eq!(record(conn, &[sent(&due, 5)]).unwrap(), 0, "let go for good");
-    }
+async fn a_receipt_belongs_to_its_account(ground: Ground) {
+    let conn = &mut ground.conn();
+    let (notification, due) = claimed(&ground, conn);
+    receipt::insert_many(
+        conn,
+        &[NewReceipt {
+            account_id: ground.second,
+            ..arrived(&ground, 5)
+        }],
+    )
+    .unwrap();
+    assert_eq!(record(conn, &[sent(&due, 5)]).unwrap(), 0);
+    assert_eq!(settle(conn, 0), (1, 0));
+    assert_eq!(only(conn, notification).state, DeliveryState::Sent);
+}
 
-    async fn a_receipt_is_not_lost_between_two_transactions(ground: Ground) {
-        let conn = &mut ground.conn();
-        let (notification, due) = claimed(&ground, conn);
-        receipt::insert_many(conn, &[arrived(&ground, 5)]).unwrap();
-        // Settled while the recording transaction is open: it cannot see the send yet.
-        let (woken, settled) = ground.overlapping(
-            |conn| record(conn, &[sent(&due, 5)]),
-            |conn| Ok(settle(conn, 1)),
-        );
-        assert_eq!(woken, 1);
-        let expected = match ground.engine() {
-            Engine::Postgres => (0, 0),
-            Engine::Sqlite => (1, 1),
-        };
-        assert_eq!(settled, expected);
-        settle(conn, 1);
-        assert_eq!(only(conn, notification).state, DeliveryState::Delivered);
+async fn a_stranger_is_looked_for_ever_more_rarely_and_then_let_go(ground: Ground) {
+    let conn = &mut ground.conn();
+    receipt::insert_many(conn, &[arrived(&ground, 5)]).unwrap();
+    let looks: Vec<i64> = (0..1_000)
+        .filter(|second| settle(conn, *second).0 == 1)
+        .collect();
+    assert_eq!(
+        looks,
+        [0, 1, 3, 7, 15, 31, 63, 127],
+        "doubling, the last one after the limit"
+    );
+    let (_, due) = claimed(&ground, conn);
+    assert_eq!(
+        record(conn, &[sent(&due, 5)]).unwrap(),
+        0,
+        "let go for good"
+    );
+}
 
-        // The receipt comes while the recording transaction is open, and is looked at at once.
-        let (notification, due) = claimed(&ground, conn);
-        let (_, settled) = ground.overlapping(
-            |conn| record(conn, &[sent(&due, 6)]),
-            |conn| {
-                receipt::insert_many(conn, &[arrived(&ground, 6)])?;
-                Ok(settle(conn, 1))
-            },
-        );
-        assert_eq!(settled.0, 1);
-        settle(conn, 2);
-        assert_eq!(only(conn, notification).state, DeliveryState::Delivered);
-    }
+async fn a_receipt_is_not_lost_between_two_transactions(ground: Ground) {
+    let conn = &mut ground.conn();
+    let (notification, due) = claimed(&ground, conn);
+    receipt::insert_many(conn, &[arrived(&ground, 5)]).unwrap();
+    // Settled while the recording transaction is open: it cannot see the send yet.
+    let (woken, settled) = ground.overlapping(
+        |conn| record(conn, &[sent(&due, 5)]),
+        |conn| Ok(settle(conn, 1)),
+    );
+    assert_eq!(woken, 1);
+    let expected = match ground.engine() {
+        Engine::Postgres => (0, 0),
+        Engine::Sqlite => (1, 1),
+    };
+    assert_eq!(settled, expected);
+    settle(conn, 1);
+    assert_eq!(only(conn, notification).state, DeliveryState::Delivered);
 
-    async fn a_round_takes_no_more_than_asked(ground: Ground) {
-        let conn = &mut ground.conn();
-        let rows: Vec<NewReceipt> = (0..25).map(|msgid| arrived(&ground, msgid)).collect();
-        assert_eq!(receipt::insert_many(conn, &rows).unwrap(), 25);
-        assert_eq!([settle(conn, 0).0, settle(conn, 0).0, settle(conn, 0).0, settle(conn, 0).0], [10, 10, 5, 0]);
-        assert_eq!(receipt::insert_many(conn, &[]).unwrap(), 0);
-    }
+    // The receipt comes while the recording transaction is open, and is looked at at once.
+    let (notification, due) = claimed(&ground, conn);
+    let (_, settled) = ground.overlapping(
+        |conn| record(conn, &[sent(&due, 6)]),
+        |conn| {
+            receipt::insert_many(conn, &[arrived(&ground, 6)])?;
+            Ok(settle(conn, 1))
+        },
+    );
+    assert_eq!(settled.0, 1);
+    settle(conn, 2);
+    assert_eq!(only(conn, notification).state, DeliveryState::Delivered);
+}
+
+async fn a_round_takes_no_more_than_asked(ground: Ground) {
+    let conn = &mut ground.conn();
+    let rows: Vec<NewReceipt> = (0..25).map(|msgid| arrived(&ground, msgid)).collect();
+    assert_eq!(receipt::insert_many(conn, &rows).unwrap(), 25);
+    assert_eq!(
+        [
+            settle(conn, 0).0,
+            settle(conn, 0).0,
+            settle(conn, 0).0,
+            settle(conn, 0).0
+        ],
+        [10, 10, 5, 0]
+    );
+    assert_eq!(receipt::insert_many(conn, &[]).unwrap(), 0);
 }
 
 /// As whoever sends records it.

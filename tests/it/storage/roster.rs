@@ -59,99 +59,164 @@ fn unlisted(ground: &Ground, conn: &mut Conn, import: ImportId) -> Vec<String> {
 }
 
 both_engines! {
-    async fn a_listed_follower_is_stored_once_and_profiled(ground: Ground) {
-        let conn = &mut ground.conn();
-        let known = ground.follower(conn, "known");
-        link(conn, &known, "u1");
-        let import = start(&ground, conn, true);
-        assert_eq!(list(&ground, conn, import, &["known", "new"]), 1);
-        assert_eq!(list(&ground, conn, import, &["known", "new"]), 0, "the page is walked again");
-        let new = identity::by_openid(conn, ground.official, "new").unwrap().unwrap();
-        assert_eq!((new.follow_state, new.followed_time, new.profile_state, new.profile_due_at), (FollowState::Following, 1, ProfileState::Pending, Some(at(10))));
-        assert_eq!(again(conn, &known).profile_due_at, None, "nothing to ask about");
-        assert_eq!(ground.seen(conn, ground.official, "new", 50, 0).followed_time, 50, "any event is newer");
-        assert_eq!(list(&ground, conn, import, &[]), 0);
-    }
+    a_listed_follower_is_stored_once_and_profiled,
+    one_who_is_listed_and_thought_gone_is_asked_about,
+    who_is_not_on_the_list_is_asked_about_but_not_who_came_meanwhile,
+    only_a_follow_of_which_no_profile_told_is_behind_for_all_we_know,
+    a_later_walk_asks_about_those_an_earlier_one_found,
+    two_walks_at_once_take_no_follower_for_gone,
+    a_step_whose_lease_was_taken_changes_nothing,
+}
 
-    async fn one_who_is_listed_and_thought_gone_is_asked_about(ground: Ground) {
-        let conn = &mut ground.conn();
-        let gone = ground.seen(conn, ground.official, "gone", 100, 200);
-        let elsewhere = ground.seen(conn, ground.second, "gone", 100, 200);
-        let import = start(&ground, conn, true);
-        list(&ground, conn, import, &["gone"]);
-        let listed = again(conn, &gone);
-        assert_eq!((listed.follow_state, listed.profile_due_at), (FollowState::NotFollowing, Some(at(10))));
-        assert_eq!(again(conn, &elsewhere).updated_at, elsewhere.updated_at);
-    }
+async fn a_listed_follower_is_stored_once_and_profiled(ground: Ground) {
+    let conn = &mut ground.conn();
+    let known = ground.follower(conn, "known");
+    link(conn, &known, "u1");
+    let import = start(&ground, conn, true);
+    assert_eq!(list(&ground, conn, import, &["known", "new"]), 1);
+    assert_eq!(
+        list(&ground, conn, import, &["known", "new"]),
+        0,
+        "the page is walked again"
+    );
+    let new = identity::by_openid(conn, ground.official, "new")
+        .unwrap()
+        .unwrap();
+    assert_eq!(
+        (
+            new.follow_state,
+            new.followed_time,
+            new.profile_state,
+            new.profile_due_at
+        ),
+        (
+            FollowState::Following,
+            1,
+            ProfileState::Pending,
+            Some(at(10))
+        )
+    );
+    assert_eq!(
+        again(conn, &known).profile_due_at,
+        None,
+        "nothing to ask about"
+    );
+    assert_eq!(
+        ground
+            .seen(conn, ground.official, "new", 50, 0)
+            .followed_time,
+        50,
+        "any event is newer"
+    );
+    assert_eq!(list(&ground, conn, import, &[]), 0);
+}
 
-    async fn who_is_not_on_the_list_is_asked_about_but_not_who_came_meanwhile(ground: Ground) {
-        let conn = &mut ground.conn();
-        for openid in ["gone", "stays", "unknown"] {
-            ground.follower(conn, openid);
-        }
-        ground.seen(conn, ground.official, "left", 100, 200);
-        let other_account = ground.seen(conn, ground.second, "gone", 100, 0);
-        let import = start(&ground, conn, true);
-        list(&ground, conn, import, &["stays"]);
-        ground.seen(conn, ground.official, "came", 1_000, 0);
-        assert_eq!(unlisted(&ground, conn, import), ["gone", "unknown"]);
-        let id = |conn: &mut Conn, openid| {
-            identity::by_openid(conn, ground.official, openid).unwrap().unwrap().id
-        };
-        let ids = [id(conn, "unknown"), id(conn, "came")];
-        assert_eq!(identity::mark_gone(conn, &ids, 1_000, at(20)).unwrap(), 1);
-        assert_eq!(identity::mark_gone(conn, &ids, 1_000, at(20)).unwrap(), 0, "nobody is gone twice");
-        assert_eq!(state(&ground, conn, "unknown"), FollowState::NotFollowing);
-        assert_eq!(state(&ground, conn, "came"), FollowState::Following);
-        assert_eq!(again(conn, &other_account).follow_state, FollowState::Following);
-        let back = ground.seen(conn, ground.official, "unknown", 101, 0);
-        assert_eq!(back.follow_state, FollowState::Following, "a newer follow undoes it");
-    }
+async fn one_who_is_listed_and_thought_gone_is_asked_about(ground: Ground) {
+    let conn = &mut ground.conn();
+    let gone = ground.seen(conn, ground.official, "gone", 100, 200);
+    let elsewhere = ground.seen(conn, ground.second, "gone", 100, 200);
+    let import = start(&ground, conn, true);
+    list(&ground, conn, import, &["gone"]);
+    let listed = again(conn, &gone);
+    assert_eq!(
+        (listed.follow_state, listed.profile_due_at),
+        (FollowState::NotFollowing, Some(at(10)))
+    );
+    assert_eq!(again(conn, &elsewhere).updated_at, elsewhere.updated_at);
+}
 
-    async fn only_a_follow_of_which_no_profile_told_is_behind_for_all_we_know(ground: Ground) {
-        let conn = &mut ground.conn();
-        let told = ground.follower(conn, "told");
-        identity::apply(conn, &[fetched(&told, Some("u1"))]).unwrap();
-        ground.follower(conn, "untold");
-        let import = start(&ground, conn, true);
-        let whose = (ground.project, ground.official);
-        let found = identity::unlisted(conn, whose, import, 1_000, IdentityId(0), 10).unwrap();
-        let doubts: Vec<i32> = found.iter().map(|one| one.profile_doubts).collect();
-        assert_eq!(doubts, [i32::MAX, 0]);
+async fn who_is_not_on_the_list_is_asked_about_but_not_who_came_meanwhile(ground: Ground) {
+    let conn = &mut ground.conn();
+    for openid in ["gone", "stays", "unknown"] {
+        ground.follower(conn, openid);
     }
+    ground.seen(conn, ground.official, "left", 100, 200);
+    let other_account = ground.seen(conn, ground.second, "gone", 100, 0);
+    let import = start(&ground, conn, true);
+    list(&ground, conn, import, &["stays"]);
+    ground.seen(conn, ground.official, "came", 1_000, 0);
+    assert_eq!(unlisted(&ground, conn, import), ["gone", "unknown"]);
+    let id = |conn: &mut Conn, openid| {
+        identity::by_openid(conn, ground.official, openid)
+            .unwrap()
+            .unwrap()
+            .id
+    };
+    let ids = [id(conn, "unknown"), id(conn, "came")];
+    assert_eq!(identity::mark_gone(conn, &ids, 1_000, at(20)).unwrap(), 1);
+    assert_eq!(
+        identity::mark_gone(conn, &ids, 1_000, at(20)).unwrap(),
+        0,
+        "nobody is gone twice"
+    );
+    assert_eq!(state(&ground, conn, "unknown"), FollowState::NotFollowing);
+    assert_eq!(state(&ground, conn, "came"), FollowState::Following);
+    assert_eq!(
+        again(conn, &other_account).follow_state,
+        FollowState::Following
+    );
+    let back = ground.seen(conn, ground.official, "unknown", 101, 0);
+    assert_eq!(
+        back.follow_state,
+        FollowState::Following,
+        "a newer follow undoes it"
+    );
+}
 
-    async fn a_later_walk_asks_about_those_an_earlier_one_found(ground: Ground) {
-        let conn = &mut ground.conn();
-        let earlier = start(&ground, conn, false);
-        list(&ground, conn, earlier, &["o1", "o2"]);
-        let later = start(&ground, conn, true);
-        list(&ground, conn, later, &["o2"]);
-        assert_eq!(unlisted(&ground, conn, later), ["o1"]);
-    }
+async fn only_a_follow_of_which_no_profile_told_is_behind_for_all_we_know(ground: Ground) {
+    let conn = &mut ground.conn();
+    let told = ground.follower(conn, "told");
+    identity::apply(conn, &[fetched(&told, Some("u1"))]).unwrap();
+    ground.follower(conn, "untold");
+    let import = start(&ground, conn, true);
+    let whose = (ground.project, ground.official);
+    let found = identity::unlisted(conn, whose, import, 1_000, IdentityId(0), 10).unwrap();
+    let doubts: Vec<i32> = found.iter().map(|one| one.profile_doubts).collect();
+    assert_eq!(doubts, [i32::MAX, 0]);
+}
 
-    async fn two_walks_at_once_take_no_follower_for_gone(ground: Ground) {
-        let conn = &mut ground.conn();
-        let first = start(&ground, conn, true);
-        let second = start(&ground, conn, false);
-        assert_ne!(first, second);
-        list(&ground, conn, first, &["o1", "o2"]);
-        list(&ground, conn, second, &["o1"]);
-        assert!(unlisted(&ground, conn, first).is_empty(), "the second has its mark on o1");
-        list(&ground, conn, first, &["o1"]);
-        assert_eq!(unlisted(&ground, conn, second), ["o2"], "o1 keeps the later mark");
-    }
+async fn a_later_walk_asks_about_those_an_earlier_one_found(ground: Ground) {
+    let conn = &mut ground.conn();
+    let earlier = start(&ground, conn, false);
+    list(&ground, conn, earlier, &["o1", "o2"]);
+    let later = start(&ground, conn, true);
+    list(&ground, conn, later, &["o2"]);
+    assert_eq!(unlisted(&ground, conn, later), ["o1"]);
+}
 
-    async fn a_step_whose_lease_was_taken_changes_nothing(ground: Ground) {
-        let conn = &mut ground.conn();
-        start(&ground, conn, false);
-        let slow = import::claim_due(conn, None, at(0), at(10)).unwrap().unwrap();
-        let quick = import::claim_due(conn, None, at(10), at(20)).unwrap().unwrap();
-        let mut progress = quick.progress();
-        progress.collected = 7;
-        assert!(!import::advance(conn, &slow, &slow.progress()).unwrap());
-        assert!(import::advance(conn, &quick, &progress).unwrap());
-        assert_eq!(import::by_id(conn, quick.id).unwrap().unwrap().collected, 7);
-    }
+async fn two_walks_at_once_take_no_follower_for_gone(ground: Ground) {
+    let conn = &mut ground.conn();
+    let first = start(&ground, conn, true);
+    let second = start(&ground, conn, false);
+    assert_ne!(first, second);
+    list(&ground, conn, first, &["o1", "o2"]);
+    list(&ground, conn, second, &["o1"]);
+    assert!(
+        unlisted(&ground, conn, first).is_empty(),
+        "the second has its mark on o1"
+    );
+    list(&ground, conn, first, &["o1"]);
+    assert_eq!(
+        unlisted(&ground, conn, second),
+        ["o2"],
+        "o1 keeps the later mark"
+    );
+}
+
+async fn a_step_whose_lease_was_taken_changes_nothing(ground: Ground) {
+    let conn = &mut ground.conn();
+    start(&ground, conn, false);
+    let slow = import::claim_due(conn, None, at(0), at(10))
+        .unwrap()
+        .unwrap();
+    let quick = import::claim_due(conn, None, at(10), at(20))
+        .unwrap()
+        .unwrap();
+    let mut progress = quick.progress();
+    progress.collected = 7;
+    assert!(!import::advance(conn, &slow, &slow.progress()).unwrap());
+    assert!(import::advance(conn, &quick, &progress).unwrap());
+    assert_eq!(import::by_id(conn, quick.id).unwrap().unwrap().collected, 7);
 }
 
 /// A page of the list stores who is new and marks who is known; events meet both kinds in one order.

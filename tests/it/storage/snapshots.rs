@@ -15,43 +15,58 @@ fn names(conn: &mut Conn) -> Result<Vec<String>, DbError> {
 }
 
 both_engines! {
-    async fn what_is_written_between_two_reads_is_not_seen(database: TestDb) {
-        let db = database.db();
-        db.write(|conn| project::create(conn, "before", at(0))).await.unwrap();
-        let mut other = db.connect().unwrap();
-        let seen = db.snapshot(move |conn| {
-            let first = names(conn)?;
-            project::create(&mut other, "between", at(0))?;
-            Ok::<_, DbError>((first, names(conn)?))
-        });
-        let (first, second) = seen.await.unwrap();
-        assert_eq!((first, second), (vec!["before".to_owned()], vec!["before".to_owned()]));
-        let after = db.snapshot(names).await.unwrap();
-        assert_eq!(after, ["before", "between"], "the next one sees it");
-    }
+    what_is_written_between_two_reads_is_not_seen,
+    an_event_that_is_processed_meanwhile_is_there_and_once,
+}
 
-    async fn an_event_that_is_processed_meanwhile_is_there_and_once(ground: Ground) {
-        let id = store(&mut ground.conn(), ground.official, 1)[0];
-        let (mut reader, mut writer, account) = (ground.conn(), ground.conn(), ground.official);
-        let done = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
-        let told = std::sync::Arc::clone(&done);
-        let back_and_forth = std::thread::spawn(move || {
-            for _ in 0..300 {
-                event::finish(&mut writer, &[Processed { id, identity_id: None }]).unwrap();
-                event::requeue(&mut writer, account, id, None).unwrap();
-            }
-            told.store(true, std::sync::atomic::Ordering::SeqCst);
-        });
-        let mut looks = 0;
-        while !done.load(std::sync::atomic::Ordering::SeqCst) || looks < 50 {
-            assert!(event::by_id(&mut reader, &[account], id).unwrap().is_some());
-            let listed = event::list(&mut reader, &[account], &Filter::default(), 10).unwrap();
-            let ids: Vec<EventId> = listed.found.iter().map(|event| event.id).collect();
-            assert_eq!(ids, [id]);
-            looks += 1;
+async fn what_is_written_between_two_reads_is_not_seen(database: TestDb) {
+    let db = database.db();
+    db.write(|conn| project::create(conn, "before", at(0)))
+        .await
+        .unwrap();
+    let mut other = db.connect().unwrap();
+    let seen = db.snapshot(move |conn| {
+        let first = names(conn)?;
+        project::create(&mut other, "between", at(0))?;
+        Ok::<_, DbError>((first, names(conn)?))
+    });
+    let (first, second) = seen.await.unwrap();
+    assert_eq!(
+        (first, second),
+        (vec!["before".to_owned()], vec!["before".to_owned()])
+    );
+    let after = db.snapshot(names).await.unwrap();
+    assert_eq!(after, ["before", "between"], "the next one sees it");
+}
+
+async fn an_event_that_is_processed_meanwhile_is_there_and_once(ground: Ground) {
+    let id = store(&mut ground.conn(), ground.official, 1)[0];
+    let (mut reader, mut writer, account) = (ground.conn(), ground.conn(), ground.official);
+    let done = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let told = std::sync::Arc::clone(&done);
+    let back_and_forth = std::thread::spawn(move || {
+        for _ in 0..300 {
+            event::finish(
+                &mut writer,
+                &[Processed {
+                    id,
+                    identity_id: None,
+                }],
+            )
+            .unwrap();
+            event::requeue(&mut writer, account, id, None).unwrap();
         }
-        back_and_forth.join().unwrap();
+        told.store(true, std::sync::atomic::Ordering::SeqCst);
+    });
+    let mut looks = 0;
+    while !done.load(std::sync::atomic::Ordering::SeqCst) || looks < 50 {
+        assert!(event::by_id(&mut reader, &[account], id).unwrap().is_some());
+        let listed = event::list(&mut reader, &[account], &Filter::default(), 10).unwrap();
+        let ids: Vec<EventId> = listed.found.iter().map(|event| event.id).collect();
+        assert_eq!(ids, [id]);
+        looks += 1;
     }
+    back_and_forth.join().unwrap();
 }
 
 /// The API answers from snapshots alone: what is one query today may be two tomorrow.

@@ -26,60 +26,93 @@ fn row(ground: &Ground, id: &str, content: &str) -> Row {
 }
 
 both_engines! {
-    async fn a_listing_that_was_asked_for_earlier_is_not_recorded_over_a_later_one(ground: Ground) {
-        let conn = &mut ground.conn();
-        let account = ground.official;
-        assert!(template_sync::succeeded(conn, account, at(10)).unwrap());
-        assert!(!template_sync::succeeded(conn, account, at(9)).unwrap());
-        assert!(template_sync::succeeded(conn, account, at(10)).unwrap());
-        assert_eq!(template_sync::failed(conn, account, Some(-1), "busy").unwrap(), 0);
-        assert_eq!(template_sync::failed(conn, account, None, "away").unwrap(), 1);
-        let sync = template_sync::find(conn, account).unwrap().unwrap();
-        assert_eq!((sync.synced_at, sync.attempts, sync.problem_code), (Some(at(10)), 2, None));
-        assert!(template_sync::succeeded(conn, account, at(11)).unwrap());
-        let sync = template_sync::find(conn, account).unwrap().unwrap();
-        assert_eq!((sync.attempts, sync.problem), (0, None));
-    }
+    a_listing_that_was_asked_for_earlier_is_not_recorded_over_a_later_one,
+    a_listing_that_is_due_is_claimed_once,
+    templates_are_replaced_whole_but_for_when_they_were_first_seen,
+}
 
-    async fn a_listing_that_is_due_is_claimed_once(ground: Ground) {
-        let conn = &mut ground.conn();
-        assert!(template_sync::due(conn, at(0)).unwrap().is_none());
-        template_sync::want(conn, ground.second, at(5)).unwrap();
-        template_sync::want(conn, ground.official, at(3)).unwrap();
-        template_sync::want(conn, ground.official, at(4)).unwrap();
-        assert!(template_sync::due(conn, at(2)).unwrap().is_none());
-        let due = template_sync::due(conn, at(9)).unwrap().unwrap();
-        assert_eq!((due.account_id, due.due_at), (ground.official, Some(at(3))), "the oldest");
-        assert!(template_sync::claim(conn, &due, at(60)).unwrap());
-        assert!(!template_sync::claim(conn, &due, at(60)).unwrap());
-        assert_eq!(template_sync::due(conn, at(9)).unwrap().unwrap().account_id, ground.second);
-        template_sync::put_due(conn, ground.second, None).unwrap();
-        assert!(template_sync::due(conn, at(9)).unwrap().is_none());
-    }
+async fn a_listing_that_was_asked_for_earlier_is_not_recorded_over_a_later_one(ground: Ground) {
+    let conn = &mut ground.conn();
+    let account = ground.official;
+    assert!(template_sync::succeeded(conn, account, at(10)).unwrap());
+    assert!(!template_sync::succeeded(conn, account, at(9)).unwrap());
+    assert!(template_sync::succeeded(conn, account, at(10)).unwrap());
+    assert_eq!(
+        template_sync::failed(conn, account, Some(-1), "busy").unwrap(),
+        0
+    );
+    assert_eq!(
+        template_sync::failed(conn, account, None, "away").unwrap(),
+        1
+    );
+    let sync = template_sync::find(conn, account).unwrap().unwrap();
+    assert_eq!(
+        (sync.synced_at, sync.attempts, sync.problem_code),
+        (Some(at(10)), 2, None)
+    );
+    assert!(template_sync::succeeded(conn, account, at(11)).unwrap());
+    let sync = template_sync::find(conn, account).unwrap().unwrap();
+    assert_eq!((sync.attempts, sync.problem), (0, None));
+}
 
-    async fn templates_are_replaced_whole_but_for_when_they_were_first_seen(ground: Ground) {
-        let conn = &mut ground.conn();
-        let account = ground.official;
-        template::store(conn, &[row(&ground, "A", "{{thing1.DATA}}\n"), row(&ground, "B", "")]).unwrap();
-        let changed = Row {
-            first_seen_at: at(7),
-            last_seen_at: at(7),
-            changed_at: Some(at(7)),
-            gone_at: Some(at(8)),
-            previous_title: Some("t".to_owned()),
-            previous_content: Some("{{thing1.DATA}}\n".to_owned()),
-            ..row(&ground, "A", "{{thing2.DATA}}\r\n\t孙")
-        };
-        template::store(conn, &[changed]).unwrap();
-        let stored = template::of_accounts(conn, &[account]).unwrap();
-        assert_eq!(stored.len(), 2);
-        let a = &stored[0];
-        assert_eq!((a.content.as_str(), a.title.as_str()), ("{{thing2.DATA}}\r\n\t孙", "订单 \"提醒\""));
-        assert_eq!((a.first_seen_at, a.last_seen_at), (at(0), at(7)));
-        assert_eq!((a.changed_at, a.gone_at), (Some(at(7)), Some(at(8))));
-        assert_eq!(a.previous_content.as_deref(), Some("{{thing1.DATA}}\n"));
-        let page = template::page(conn, account, Some(stored[1].id), 10).unwrap();
-        assert_eq!(page.len(), 1);
-        assert_eq!(template::of_accounts(conn, &[ground.second]).unwrap().len(), 0);
-    }
+async fn a_listing_that_is_due_is_claimed_once(ground: Ground) {
+    let conn = &mut ground.conn();
+    assert!(template_sync::due(conn, at(0)).unwrap().is_none());
+    template_sync::want(conn, ground.second, at(5)).unwrap();
+    template_sync::want(conn, ground.official, at(3)).unwrap();
+    template_sync::want(conn, ground.official, at(4)).unwrap();
+    assert!(template_sync::due(conn, at(2)).unwrap().is_none());
+    let due = template_sync::due(conn, at(9)).unwrap().unwrap();
+    assert_eq!(
+        (due.account_id, due.due_at),
+        (ground.official, Some(at(3))),
+        "the oldest"
+    );
+    assert!(template_sync::claim(conn, &due, at(60)).unwrap());
+    assert!(!template_sync::claim(conn, &due, at(60)).unwrap());
+    assert_eq!(
+        template_sync::due(conn, at(9)).unwrap().unwrap().account_id,
+        ground.second
+    );
+    template_sync::put_due(conn, ground.second, None).unwrap();
+    assert!(template_sync::due(conn, at(9)).unwrap().is_none());
+}
+
+async fn templates_are_replaced_whole_but_for_when_they_were_first_seen(ground: Ground) {
+    let conn = &mut ground.conn();
+    let account = ground.official;
+    template::store(
+        conn,
+        &[
+            row(&ground, "A", "{{thing1.DATA}}\n"),
+            row(&ground, "B", ""),
+        ],
+    )
+    .unwrap();
+    let changed = Row {
+        first_seen_at: at(7),
+        last_seen_at: at(7),
+        changed_at: Some(at(7)),
+        gone_at: Some(at(8)),
+        previous_title: Some("t".to_owned()),
+        previous_content: Some("{{thing1.DATA}}\n".to_owned()),
+        ..row(&ground, "A", "{{thing2.DATA}}\r\n\t孙")
+    };
+    template::store(conn, &[changed]).unwrap();
+    let stored = template::of_accounts(conn, &[account]).unwrap();
+    assert_eq!(stored.len(), 2);
+    let a = &stored[0];
+    assert_eq!(
+        (a.content.as_str(), a.title.as_str()),
+        ("{{thing2.DATA}}\r\n\t孙", "订单 \"提醒\"")
+    );
+    assert_eq!((a.first_seen_at, a.last_seen_at), (at(0), at(7)));
+    assert_eq!((a.changed_at, a.gone_at), (Some(at(7)), Some(at(8))));
+    assert_eq!(a.previous_content.as_deref(), Some("{{thing1.DATA}}\n"));
+    let page = template::page(conn, account, Some(stored[1].id), 10).unwrap();
+    assert_eq!(page.len(), 1);
+    assert_eq!(
+        template::of_accounts(conn, &[ground.second]).unwrap().len(),
+        0
+    );
 }

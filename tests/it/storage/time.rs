@@ -45,54 +45,65 @@ fn store(ground: &Ground, batched: bool) -> Vec<(IdentityId, NaiveDateTime)> {
 }
 
 both_engines! {
-    async fn a_moment_comes_back_as_it_was_written(ground: Ground) {
-        for batched in [false, true] {
-            for (id, moment) in store(&ground, batched) {
-                let read = identity::by_id(&mut ground.conn(), ground.project, id);
-                assert_eq!(read.unwrap().unwrap().profile_due_at, Some(moment), "{batched}");
-            }
-        }
-        for (number, moment) in moments().into_iter().enumerate() {
-            let made = project::create(&mut ground.conn(), &format!("p{number}"), moment).unwrap();
-            assert_eq!(made.created_at, moment);
+    a_moment_comes_back_as_it_was_written,
+    moments_of_both_writers_compare_alike,
+    a_due_time_is_met_to_the_microsecond,
+}
+
+async fn a_moment_comes_back_as_it_was_written(ground: Ground) {
+    for batched in [false, true] {
+        for (id, moment) in store(&ground, batched) {
+            let read = identity::by_id(&mut ground.conn(), ground.project, id);
+            assert_eq!(
+                read.unwrap().unwrap().profile_due_at,
+                Some(moment),
+                "{batched}"
+            );
         }
     }
-
-    async fn moments_of_both_writers_compare_alike(ground: Ground) {
-        let mut stored = store(&ground, false);
-        stored.extend(store(&ground, true));
-        let conn = &mut ground.conn();
-        for bound in moments() {
-            let mut expected: Vec<_> = stored.iter().filter(|(_, moment)| *moment <= bound)
-                .map(|(id, _)| *id).collect();
-            expected.sort();
-            let typed: Vec<IdentityId> = identities::table
-                .filter(identities::profile_due_at.le(bound))
-                .order(identities::id)
-                .select(identities::id)
-                .load(conn)
-                .unwrap();
-            assert_eq!(typed, expected, "{bound}");
-            let due = identity::due_accounts(conn, bound, 1_000).unwrap();
-            let waiting: i64 = due.iter().map(|account| account.waiting).sum();
-            assert_eq!(waiting, i64::try_from(expected.len()).unwrap(), "{bound}");
-            assert_eq!(due[0].oldest, at(0));
-        }
+    for (number, moment) in moments().into_iter().enumerate() {
+        let made = project::create(&mut ground.conn(), &format!("p{number}"), moment).unwrap();
+        assert_eq!(made.created_at, moment);
     }
+}
 
-    async fn a_due_time_is_met_to_the_microsecond(ground: Ground) {
-        let conn = &mut ground.conn();
-        let due = micros(at(0), 500_000);
-        let started = import::start(conn, ground.official, false, false, due).unwrap();
-        let lease = micros(at(60), 1);
-        for (now, claimed) in [
-            (micros(due, -1), false),
-            (due, true),
-            (at(60), false),
-            (lease, true),
-        ] {
-            let found = import::claim_due(conn, Some(started.id), now, lease).unwrap();
-            assert_eq!(found.is_some(), claimed, "{now}");
-        }
+async fn moments_of_both_writers_compare_alike(ground: Ground) {
+    let mut stored = store(&ground, false);
+    stored.extend(store(&ground, true));
+    let conn = &mut ground.conn();
+    for bound in moments() {
+        let mut expected: Vec<_> = stored
+            .iter()
+            .filter(|(_, moment)| *moment <= bound)
+            .map(|(id, _)| *id)
+            .collect();
+        expected.sort();
+        let typed: Vec<IdentityId> = identities::table
+            .filter(identities::profile_due_at.le(bound))
+            .order(identities::id)
+            .select(identities::id)
+            .load(conn)
+            .unwrap();
+        assert_eq!(typed, expected, "{bound}");
+        let due = identity::due_accounts(conn, bound, 1_000).unwrap();
+        let waiting: i64 = due.iter().map(|account| account.waiting).sum();
+        assert_eq!(waiting, i64::try_from(expected.len()).unwrap(), "{bound}");
+        assert_eq!(due[0].oldest, at(0));
+    }
+}
+
+async fn a_due_time_is_met_to_the_microsecond(ground: Ground) {
+    let conn = &mut ground.conn();
+    let due = micros(at(0), 500_000);
+    let started = import::start(conn, ground.official, false, false, due).unwrap();
+    let lease = micros(at(60), 1);
+    for (now, claimed) in [
+        (micros(due, -1), false),
+        (due, true),
+        (at(60), false),
+        (lease, true),
+    ] {
+        let found = import::claim_due(conn, Some(started.id), now, lease).unwrap();
+        assert_eq!(found.is_some(), claimed, "{now}");
     }
 }

@@ -56,48 +56,62 @@ impl Open {
 }
 
 both_engines! {
-    async fn an_error_undoes_everything(database: TestDb) {
-        let db = database.db();
-        let failed = db.write(|conn| {
+    an_error_undoes_everything,
+    a_panic_undoes_everything_and_leaves_the_pool_usable,
+    readers_see_what_was_there_while_one_writes,
+    writers_all_get_their_turn,
+    a_caller_who_goes_away_leaves_no_gap_in_the_pool,
+}
+
+async fn an_error_undoes_everything(database: TestDb) {
+    let db = database.db();
+    let failed = db
+        .write(|conn| {
             add(conn, "one")?;
             add(conn, "two")?;
             add(conn, "one")
-        }).await;
-        assert!(matches!(failed, Err(DbError::Query(_))), "{failed:?}");
-        assert!(names(db).await.is_empty());
-        db.write(|conn| add(conn, "three")).await.unwrap();
-        assert_eq!(names(db).await, ["three"]);
-    }
+        })
+        .await;
+    assert!(matches!(failed, Err(DbError::Query(_))), "{failed:?}");
+    assert!(names(db).await.is_empty());
+    db.write(|conn| add(conn, "three")).await.unwrap();
+    assert_eq!(names(db).await, ["three"]);
+}
 
-    async fn a_panic_undoes_everything_and_leaves_the_pool_usable(database: TestDb) {
-        let db = database.db();
-        for _ in 0..8 {
-            let panicked = db.write(|conn| {
+async fn a_panic_undoes_everything_and_leaves_the_pool_usable(database: TestDb) {
+    let db = database.db();
+    for _ in 0..8 {
+        let panicked = db
+            .write(|conn| {
                 add(conn, "one")?;
-                if names_in(conn) == 1 { panic!("on purpose") }
+                if names_in(conn) == 1 {
+                    panic!("on purpose")
+                }
                 Ok::<_, DbError>(())
-            }).await;
-            assert!(matches!(panicked, Err(DbError::Panicked)), "{panicked:?}");
-        }
-        assert!(names(db).await.is_empty());
-        db.write(|conn| add(conn, "two")).await.unwrap();
-        assert_eq!(names(db).await, ["two"]);
+            })
+            .await;
+        assert!(matches!(panicked, Err(DbError::Panicked)), "{panicked:?}");
     }
+    assert!(names(db).await.is_empty());
+    db.write(|conn| add(conn, "two")).await.unwrap();
+    assert_eq!(names(db).await, ["two"]);
+}
 
-    async fn readers_see_what_was_there_while_one_writes(database: TestDb) {
-        let db = database.db();
-        db.write(|conn| add(conn, "before")).await.unwrap();
-        let open = Open::begin(db, "during").await;
-        for _ in 0..6 {
-            assert_eq!(names(db).await, ["before"]);
-        }
-        open.end().await;
-        assert_eq!(names(db).await, ["before", "during"]);
+async fn readers_see_what_was_there_while_one_writes(database: TestDb) {
+    let db = database.db();
+    db.write(|conn| add(conn, "before")).await.unwrap();
+    let open = Open::begin(db, "during").await;
+    for _ in 0..6 {
+        assert_eq!(names(db).await, ["before"]);
     }
+    open.end().await;
+    assert_eq!(names(db).await, ["before", "during"]);
+}
 
-    async fn writers_all_get_their_turn(database: TestDb) {
-        let db = database.db().clone();
-        let writers: Vec<_> = (0..40).map(|number| {
+async fn writers_all_get_their_turn(database: TestDb) {
+    let db = database.db().clone();
+    let writers: Vec<_> = (0..40)
+        .map(|number| {
             let db = db.clone();
             tokio::spawn(async move {
                 db.write(move |conn| {
@@ -105,39 +119,50 @@ both_engines! {
                     // lock was taken at once.
                     project::list(conn)?;
                     add(conn, &format!("p{number}"))
-                }).await
+                })
+                .await
             })
-        }).collect();
-        for writer in writers {
-            writer.await.unwrap().unwrap();
-        }
-        assert_eq!(names(&db).await.len(), 40);
+        })
+        .collect();
+    for writer in writers {
+        writer.await.unwrap().unwrap();
     }
+    assert_eq!(names(&db).await.len(), 40);
+}
 
-    async fn a_caller_who_goes_away_leaves_no_gap_in_the_pool(engine: Engine) {
-        // Threads for the abandoned closure and one other: a second closure that waited for a
-        // connection on its thread would leave none for anything else.
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1).max_blocking_threads(2).enable_time().build().unwrap();
-        let database = TestDb::on(engine).await;
-        let db = Db::open(&database.url(), 1).unwrap();
-        let abandoned = {
-            let db = db.clone();
-            runtime.spawn(async move { Open::begin(&db, "abandoned").await }).await.unwrap()
-        };
-        abandoned.task.abort();
-        assert!(abandoned.task.await.unwrap_err().is_cancelled());
-        let (second, third) = (db.clone(), db.clone());
-        let second = runtime.spawn(async move { second.write(|conn| add(conn, "second")).await });
-        runtime.spawn(tokio::task::yield_now()).await.unwrap();
-        let free = runtime.spawn_blocking(|| "free").await.unwrap();
-        assert_eq!(free, "free");
-        abandoned.end.send(()).unwrap();
-        second.await.unwrap().unwrap();
-        let seen = runtime.spawn(async move { names(&third).await }).await.unwrap();
-        assert_eq!(seen, ["abandoned", "second"]);
-        runtime.shutdown_background();
-    }
+async fn a_caller_who_goes_away_leaves_no_gap_in_the_pool(engine: Engine) {
+    // Threads for the abandoned closure and one other: a second closure that waited for a
+    // connection on its thread would leave none for anything else.
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .max_blocking_threads(2)
+        .enable_time()
+        .build()
+        .unwrap();
+    let database = TestDb::on(engine).await;
+    let db = Db::open(&database.url(), 1).unwrap();
+    let abandoned = {
+        let db = db.clone();
+        runtime
+            .spawn(async move { Open::begin(&db, "abandoned").await })
+            .await
+            .unwrap()
+    };
+    abandoned.task.abort();
+    assert!(abandoned.task.await.unwrap_err().is_cancelled());
+    let (second, third) = (db.clone(), db.clone());
+    let second = runtime.spawn(async move { second.write(|conn| add(conn, "second")).await });
+    runtime.spawn(tokio::task::yield_now()).await.unwrap();
+    let free = runtime.spawn_blocking(|| "free").await.unwrap();
+    assert_eq!(free, "free");
+    abandoned.end.send(()).unwrap();
+    second.await.unwrap().unwrap();
+    let seen = runtime
+        .spawn(async move { names(&third).await })
+        .await
+        .unwrap();
+    assert_eq!(seen, ["abandoned", "second"]);
+    runtime.shutdown_background();
 }
 
 fn names_in(conn: &mut Conn) -> usize {

@@ -1,18 +1,15 @@
 //! People who are erased: nothing of them is found afterwards, and everything else is as before.
 
-use std::time::Duration;
+mod later;
 
 use queqiao::bridge::Step;
 use queqiao::simulator::{
-    Arrival, Choice, Fault, FaultKind, Origin, Receipt, Spelling, TemplateKind, TemplateSettings,
-    population,
+    Arrival, Choice, Origin, Receipt, Spelling, TemplateKind, TemplateSettings, population,
 };
 use serde_json::{Value, json};
 
 use super::{FOREIGN, MP, OA, Shop, kinds};
 use crate::support::search::places_of;
-
-const SEND: &str = "/cgi-bin/message/template/send";
 
 /// What names a person.
 fn words(person: u32) -> [String; 3] {
@@ -221,249 +218,188 @@ async fn assert_erased(shop: &Shop, told: &Told, identity: i64) {
 }
 
 both_engines! {
-    async fn who_deletes_their_wechat_account_is_erased_everywhere(shop: Shop) {
-        let (id, _) = shop.listen(&["*"]).await;
-        let told = shop.live().await;
-        let identity = shop.number(1).await;
-        assert!(shop.places(1).len() > 10, "{:?}", shop.places(1));
-        let world = shop.app.simulator.world();
-        world.cancel_wechat(OA, 1, Spelling::Documented).await.unwrap();
-        shop.app.drain().await;
-        assert_erased(&shop, &told, identity).await;
-        let posts = shop.receiver.posts();
-        let erased: Vec<Value> = posts.iter().filter(|post| post.kind() == "person.erased")
-            .map(|post| post.json()["data"].clone()).collect();
-        assert_eq!(erased.len(), 1);
-        let told = &erased[0];
-        assert_eq!((&told["cause"], &told["staff_ids"]), (&json!("cancellation"), &json!(["s1"])));
-        assert_eq!(told["unionid"], population::unionid(1).as_str());
-        let mut named: Vec<(&str, &str)> = told["identities"].as_array().unwrap().iter()
-            .map(|one| (one["app_id"].as_str().unwrap(), one["openid"].as_str().unwrap()))
-            .collect();
-        named.sort_unstable();
-        let (in_oa, in_mp) = (population::openid(OA, 1), population::openid(MP, 1));
-        assert_eq!(named, [(OA, in_oa.as_str()), (MP, in_mp.as_str())]);
-        // What is kept of that event names nobody.
-        let kept = shop.deliveries(id).await;
-        let kept = kept.iter().find(|kept| kept["type"] == "person.erased").unwrap();
-        assert_eq!(kept["payload"]["data"]["identities"][0]["openid"], json!(null), "{kept}");
-        assert_eq!(kept["payload"]["data"]["staff_ids"], json!(["s1"]), "{kept}");
-        let audit = shop.audit_of_erasures().await;
-        assert_eq!(audit.len(), 1);
-        assert_eq!((&audit[0]["by"], &audit[0]["key"], &audit[0]["app_id"]),
-            (&json!("wechat"), &json!(null), &json!(OA)));
-        let path = format!("/erasures/{}", audit[0]["erasure_id"]);
-        let erasure = shop.app.get(&shop.key, &path).await.ok(200);
-        assert_eq!((&erasure["state"], &erasure["cause"]), (&json!("done"), &json!("cancellation")));
-        assert_eq!(erasure["erased"]["identities"], 2, "{erasure}");
-        assert_eq!(erasure["erased"]["bindings"], 1, "{erasure}");
-        assert_eq!(erasure["erased"]["permissions"], 1, "{erasure}");
-        shop.app.get(&shop.other, &path).await.refused(403, "missing_scope", "");
-        // A second look finds nothing new, and is the last.
-        shop.advance(601).await;
-        assert_eq!(shop.app.get(&shop.key, &path).await.ok(200), erasure);
-        assert_eq!(shop.app.bridge.erase_step(None).await.unwrap(), Step::Idle);
-        assert_eq!(shop.places(1), Vec::<String>::new());
-    }
+    who_deletes_their_wechat_account_is_erased_everywhere,
+    who_the_business_names_is_erased_everywhere,
+    another_projects_people_cannot_be_erased,
+    every_spelling_of_the_event_counts,
+}
 
-    async fn who_the_business_names_is_erased_everywhere(shop: Shop) {
-        shop.listen(&["person.erased"]).await;
-        let told = shop.live().await;
-        let identity = shop.number(1).await;
-        let path = format!("/people/{identity}");
-        shop.app.delete(&shop.other, &path).await.refused(403, "missing_scope", "");
-        let erased = shop.app.delete(&shop.key, &path).await.ok(200);
-        assert_eq!((&erased["state"], &erased["by"]), (&json!("done"), &json!("api_key")));
-        assert_eq!(erased["staff_ids"], json!(["s1"]));
-        assert!(erased["identity_ids"].as_array().unwrap().contains(&json!(identity)), "{erased}");
-        shop.app.drain().await;
-        assert_erased(&shop, &told, identity).await;
-        assert_eq!(kinds(&shop.receiver.posts()), ["person.erased"]);
-        assert_eq!(shop.receiver.posts()[0].json()["data"]["cause"], "request");
-        let audit = shop.audit_of_erasures().await;
-        assert_eq!((&audit[0]["by"], &audit[0]["key"]["name"]), (&json!("api_key"), &json!("test")));
-        assert_eq!((&audit[0]["identity_id"], &audit[0]["erasure_id"]), (&json!(identity), &erased["id"]));
-        // Asked for again, it is the same one.
-        assert_eq!(shop.app.delete(&shop.key, &path).await.ok(200), erased);
-        assert_eq!(shop.audit_of_erasures().await.len(), 1);
-        assert_eq!(shop.receiver.posts().len(), 1);
-        shop.app.delete(&shop.key, "/people/999999").await.refused(404, "not_found", "");
-    }
+async fn who_deletes_their_wechat_account_is_erased_everywhere(shop: Shop) {
+    let (id, _) = shop.listen(&["*"]).await;
+    let told = shop.live().await;
+    let identity = shop.number(1).await;
+    assert!(shop.places(1).len() > 10, "{:?}", shop.places(1));
+    let world = shop.app.simulator.world();
+    world
+        .cancel_wechat(OA, 1, Spelling::Documented)
+        .await
+        .unwrap();
+    shop.app.drain().await;
+    assert_erased(&shop, &told, identity).await;
+    let posts = shop.receiver.posts();
+    let erased: Vec<Value> = posts
+        .iter()
+        .filter(|post| post.kind() == "person.erased")
+        .map(|post| post.json()["data"].clone())
+        .collect();
+    assert_eq!(erased.len(), 1);
+    let told = &erased[0];
+    assert_eq!(
+        (&told["cause"], &told["staff_ids"]),
+        (&json!("cancellation"), &json!(["s1"]))
+    );
+    assert_eq!(told["unionid"], population::unionid(1).as_str());
+    let mut named: Vec<(&str, &str)> = told["identities"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| {
+            (
+                one["app_id"].as_str().unwrap(),
+                one["openid"].as_str().unwrap(),
+            )
+        })
+        .collect();
+    named.sort_unstable();
+    let (in_oa, in_mp) = (population::openid(OA, 1), population::openid(MP, 1));
+    assert_eq!(named, [(OA, in_oa.as_str()), (MP, in_mp.as_str())]);
+    // What is kept of that event names nobody.
+    let kept = shop.deliveries(id).await;
+    let kept = kept
+        .iter()
+        .find(|kept| kept["type"] == "person.erased")
+        .unwrap();
+    assert_eq!(
+        kept["payload"]["data"]["identities"][0]["openid"],
+        json!(null),
+        "{kept}"
+    );
+    assert_eq!(
+        kept["payload"]["data"]["staff_ids"],
+        json!(["s1"]),
+        "{kept}"
+    );
+    let audit = shop.audit_of_erasures().await;
+    assert_eq!(audit.len(), 1);
+    assert_eq!(
+        (&audit[0]["by"], &audit[0]["key"], &audit[0]["app_id"]),
+        (&json!("wechat"), &json!(null), &json!(OA))
+    );
+    let path = format!("/erasures/{}", audit[0]["erasure_id"]);
+    let erasure = shop.app.get(&shop.key, &path).await.ok(200);
+    assert_eq!(
+        (&erasure["state"], &erasure["cause"]),
+        (&json!("done"), &json!("cancellation"))
+    );
+    assert_eq!(erasure["erased"]["identities"], 2, "{erasure}");
+    assert_eq!(erasure["erased"]["bindings"], 1, "{erasure}");
+    assert_eq!(erasure["erased"]["permissions"], 1, "{erasure}");
+    shop.app
+        .get(&shop.other, &path)
+        .await
+        .refused(403, "missing_scope", "");
+    // A second look finds nothing new, and is the last.
+    shop.advance(601).await;
+    assert_eq!(shop.app.get(&shop.key, &path).await.ok(200), erasure);
+    assert_eq!(shop.app.bridge.erase_step(None).await.unwrap(), Step::Idle);
+    assert_eq!(shop.places(1), Vec::<String>::new());
+}
 
-    async fn another_projects_people_cannot_be_erased(shop: Shop) {
-        shop.follow(1).await;
-        let world = shop.app.simulator.world();
-        world.follow(FOREIGN, 1, Origin::default()).await.unwrap();
-        shop.app.drain().await;
-        let db = shop.app.database.db();
-        let foreign = population::openid(FOREIGN, 1);
-        let before = places_of(db, &foreign);
-        let identity = shop.number(1).await;
-        for id in [identity + 1, identity + 2] {
-            let answer = shop.app.delete(&shop.key, &format!("/people/{id}")).await;
-            answer.refused(404, "not_found", "");
-        }
-        // The same unionid in another project is another person's data: another owner holds it.
-        shop.app.delete(&shop.key, &format!("/people/{identity}")).await.ok(200);
-        shop.app.drain().await;
-        assert_eq!(places_of(db, &foreign), before);
-    }
+async fn who_the_business_names_is_erased_everywhere(shop: Shop) {
+    shop.listen(&["person.erased"]).await;
+    let told = shop.live().await;
+    let identity = shop.number(1).await;
+    let path = format!("/people/{identity}");
+    shop.app
+        .delete(&shop.other, &path)
+        .await
+        .refused(403, "missing_scope", "");
+    let erased = shop.app.delete(&shop.key, &path).await.ok(200);
+    assert_eq!(
+        (&erased["state"], &erased["by"]),
+        (&json!("done"), &json!("api_key"))
+    );
+    assert_eq!(erased["staff_ids"], json!(["s1"]));
+    assert!(
+        erased["identity_ids"]
+            .as_array()
+            .unwrap()
+            .contains(&json!(identity)),
+        "{erased}"
+    );
+    shop.app.drain().await;
+    assert_erased(&shop, &told, identity).await;
+    assert_eq!(kinds(&shop.receiver.posts()), ["person.erased"]);
+    assert_eq!(shop.receiver.posts()[0].json()["data"]["cause"], "request");
+    let audit = shop.audit_of_erasures().await;
+    assert_eq!(
+        (&audit[0]["by"], &audit[0]["key"]["name"]),
+        (&json!("api_key"), &json!("test"))
+    );
+    assert_eq!(
+        (&audit[0]["identity_id"], &audit[0]["erasure_id"]),
+        (&json!(identity), &erased["id"])
+    );
+    // Asked for again, it is the same one.
+    assert_eq!(shop.app.delete(&shop.key, &path).await.ok(200), erased);
+    assert_eq!(shop.audit_of_erasures().await.len(), 1);
+    assert_eq!(shop.receiver.posts().len(), 1);
+    shop.app
+        .delete(&shop.key, "/people/999999")
+        .await
+        .refused(404, "not_found", "");
+}
 
-    async fn every_spelling_of_the_event_counts(shop: Shop) {
-        let world = shop.app.simulator.world();
-        for (person, spelling) in [(1, Spelling::Lower), (2, Spelling::Blank)] {
-            shop.follow(person).await;
-            world.cancel_wechat(OA, person, spelling).await.unwrap();
-            shop.app.drain().await;
-            assert_eq!(shop.places(person), Vec::<String>::new(), "{spelling:?}");
-        }
-        // By the mini-program, which is told no unionid, and by an event that is broken behind it.
-        shop.follow(3).await;
-        shop.log_in(3).await;
-        world.cancel_wechat(MP, 3, Spelling::Documented).await.unwrap();
+async fn another_projects_people_cannot_be_erased(shop: Shop) {
+    shop.follow(1).await;
+    let world = shop.app.simulator.world();
+    world.follow(FOREIGN, 1, Origin::default()).await.unwrap();
+    shop.app.drain().await;
+    let db = shop.app.database.db();
+    let foreign = population::openid(FOREIGN, 1);
+    let before = places_of(db, &foreign);
+    let identity = shop.number(1).await;
+    for id in [identity + 1, identity + 2] {
+        let answer = shop.app.delete(&shop.key, &format!("/people/{id}")).await;
+        answer.refused(404, "not_found", "");
+    }
+    // The same unionid in another project is another person's data: another owner holds it.
+    shop.app
+        .delete(&shop.key, &format!("/people/{identity}"))
+        .await
+        .ok(200);
+    shop.app.drain().await;
+    assert_eq!(places_of(db, &foreign), before);
+}
+
+async fn every_spelling_of_the_event_counts(shop: Shop) {
+    let world = shop.app.simulator.world();
+    for (person, spelling) in [(1, Spelling::Lower), (2, Spelling::Blank)] {
+        shop.follow(person).await;
+        world.cancel_wechat(OA, person, spelling).await.unwrap();
         shop.app.drain().await;
-        assert_eq!(shop.places(3), Vec::<String>::new());
-        shop.follow(4).await;
-        let body = format!(
-            "<xml><ToUserName>gh_1</ToUserName><FromUserName>oPLATFORM</FromUserName><CreateTime>{}</CreateTime>\
+        assert_eq!(shop.places(person), Vec::<String>::new(), "{spelling:?}");
+    }
+    // By the mini-program, which is told no unionid, and by an event that is broken behind it.
+    shop.follow(3).await;
+    shop.log_in(3).await;
+    world
+        .cancel_wechat(MP, 3, Spelling::Documented)
+        .await
+        .unwrap();
+    shop.app.drain().await;
+    assert_eq!(shop.places(3), Vec::<String>::new());
+    shop.follow(4).await;
+    let body = format!(
+        "<xml><ToUserName>gh_1</ToUserName><FromUserName>oPLATFORM</FromUserName><CreateTime>{}</CreateTime>\
              <MsgType>event</MsgType><Event>user_authorization_cancellation</Event><OpenID> {} </OpenID>\
              <AppID>{OA}</AppID><Broken>]]></Broken></xml>",
-            shop.app.clock.unix_seconds(), population::openid(OA, 4));
-        world.push_raw(OA, "oPLATFORM", &body).await.unwrap();
-        shop.app.drain().await;
-        assert_eq!(shop.places(4), Vec::<String>::new());
-        let people = shop.app.get(&shop.key, "/people").await.ok(200);
-        assert_eq!(people["items"], json!([]));
-    }
-
-    async fn a_push_from_before_brings_nobody_back(shop: Shop) {
-        let world = shop.app.simulator.world();
-        shop.listen(&["*"]).await;
-        shop.message_type().await;
-        shop.follow(1).await;
-        shop.staff("s1", 1).await;
-        let held = Receipt { arrival: Arrival::Held, ..Receipt::default() };
-        world.set_receipt(OA, None, held).unwrap();
-        let notification = shop.notify("s1").await;
-        let old = world.send_text(OA, 1, "old").await.unwrap();
-        shop.app.drain().await;
-        let identity = shop.number(1).await;
-        shop.app.delete(&shop.key, &format!("/people/{identity}")).await.ok(200);
-        shop.app.drain().await;
-        let before = shop.receiver.posts().len();
-        // WeChat repeats one, sends another late, and tells what became of a message.
-        world.push_raw(OA, &population::openid(OA, 1), &old.plaintext).await.unwrap();
-        let late = old.plaintext.replace("old", "late").replace("<MsgId>", "<MsgId>9");
-        world.push_raw(OA, &population::openid(OA, 1), &late).await.unwrap();
-        shop.app.advance(Duration::from_secs(5));
-        world.release_receipts(OA).await.unwrap();
-        world.unfollow(OA, 1).await.unwrap();
-        world.cancel_wechat(OA, 1, Spelling::Documented).await.unwrap();
-        shop.app.drain().await;
-        assert_eq!(shop.places(1), Vec::<String>::new());
-        let people = shop.app.get(&shop.key, "/people").await.ok(200);
-        assert_eq!(people["items"], json!([]));
-        assert_eq!(shop.counts(notification).await["delivered"], 1, "the receipt counted");
-        let later = shop.receiver.posts().split_off(before);
-        let told: Vec<String> = kinds(&later).into_iter().filter(|kind| !kind.starts_with("delivery.")).collect();
-        assert_eq!(told, Vec::<String>::new(), "{later:?}");
-        assert_eq!(shop.audit_of_erasures().await.len(), 1, "it was done already");
-    }
-
-    async fn who_comes_back_is_somebody_new(shop: Shop) {
-        let world = shop.app.simulator.world();
-        shop.follow(1).await;
-        let identity = shop.number(1).await;
-        shop.app.delete(&shop.key, &format!("/people/{identity}")).await.ok(200);
-        // A follower list does not bring them back.
-        let path = format!("/accounts/{OA}/imports");
-        shop.app.post(&shop.key, &path, json!({})).await.ok(202);
-        shop.app.drain().await;
-        assert_eq!(shop.places(1), Vec::<String>::new());
-        shop.app.advance(Duration::from_secs(60));
-        world.follow(OA, 1, Origin::default()).await.unwrap();
-        world.unfollow(OA, 1).await.unwrap();
-        shop.app.drain().await;
-        let again = shop.number(1).await;
-        assert!(again > identity, "{again}");
-        let person = shop.app.get(&shop.key, &format!("/people/{again}")).await.ok(200);
-        assert_eq!(person["identities"][0]["follow_state"], "not_following", "{person}");
-        shop.advance(60).await;
-        world.follow(OA, 1, Origin::default()).await.unwrap();
-        shop.app.drain().await;
-        let path = format!("/accounts/{OA}/imports");
-        shop.app.post(&shop.key, &path, json!({"reconcile": true})).await.ok(202);
-        shop.app.drain().await;
-        let person = shop.app.get(&shop.key, &format!("/people/{again}")).await.ok(200);
-        assert_eq!(person["identities"][0]["follow_state"], "following", "{person}");
-        // And is erased once more.
-        shop.app.delete(&shop.key, &format!("/people/{again}")).await.ok(200);
-        shop.app.drain().await;
-        assert_eq!(shop.places(1), Vec::<String>::new());
-        let first = shop.app.delete(&shop.key, &format!("/people/{identity}")).await.ok(200);
-        let second = shop.app.delete(&shop.key, &format!("/people/{again}")).await.ok(200);
-        assert_ne!(first["id"], second["id"]);
-    }
-
-    async fn an_erasure_goes_on_where_it_was_interrupted(shop: Shop) {
-        shop.follow(1).await;
-        let world = shop.app.simulator.world();
-        for text in 0..30 {
-            world.send_text(OA, 1, &format!("text {text}")).await.unwrap();
-        }
-        shop.app.drain().await;
-        world.cancel_wechat(OA, 1, Spelling::Documented).await.unwrap();
-        let bridge = &shop.app.bridge;
-        bridge.process_step().await.unwrap();
-        // One batch here, the next in another process, until there is none.
-        let (replica, _server) = shop.app.replica();
-        let mut steps = 0;
-        loop {
-            let by = if steps % 2 == 0 { bridge } else { &replica };
-            if by.erase_step(None).await.unwrap() == Step::Idle {
-                break;
-            }
-            steps += 1;
-        }
-        assert!(steps > 4, "{steps}");
-        assert_eq!(shop.places(1), Vec::<String>::new());
-        let erasure = shop.app.get(&shop.key, "/erasures/1").await.ok(200);
-        assert_eq!(erasure["erased"]["events"], 31, "{erasure}");
-    }
-
-    async fn a_message_whose_fate_is_open_is_not_tried_again(shop: Shop) {
-        let world = shop.app.simulator.world();
-        shop.message_type().await;
-        shop.follow(1).await;
-        shop.staff("s1", 1).await;
-        world.add_fault(Fault::at(SEND, FaultKind::ResetAfter)).unwrap();
-        let notification = shop.notify("s1").await;
-        let identity = shop.number(1).await;
-        shop.app.delete(&shop.key, &format!("/people/{identity}")).await.ok(200);
-        assert_eq!(shop.places(1), Vec::<String>::new());
-        assert_eq!(shop.counts(notification).await["queued"], 1, "nobody knows yet");
-        // Its next try would be due, and then the second look is.
-        shop.advance(120).await;
-        shop.advance(600).await;
-        let path = format!("/notifications/{notification}/deliveries");
-        let deliveries = shop.app.get(&shop.key, &path).await.ok(200);
-        let delivery = &deliveries["items"][0];
-        assert_eq!((&delivery["state"], &delivery["identity_id"]), (&json!("unknown"), &json!(null)), "{delivery}");
-        assert_eq!(delivery["attempts"].as_array().unwrap().len(), 1, "{delivery}");
-        assert_eq!(shop.places(1), Vec::<String>::new());
-    }
-
-    async fn what_an_endpoint_was_not_told_yet_is_not_told_any_more(shop: Shop) {
-        shop.receiver.answer(500);
-        let (id, _) = shop.listen(&["message.received", "identity.followed", "push.raw"]).await;
-        shop.follow(1).await;
-        shop.write(1, "hello").await;
-        shop.follow(2).await;
-        assert_eq!(shop.deliveries(id).await.len(), 6);
-        let identity = shop.number(1).await;
-        let erased = shop.app.delete(&shop.key, &format!("/people/{identity}")).await.ok(200);
-        assert_eq!(erased["erased"]["webhook_messages"], 4, "{erased}");
-        assert_eq!(shop.places(1), Vec::<String>::new());
-        assert_eq!(shop.deliveries(id).await.len(), 2, "the other person's");
-    }
+        shop.app.clock.unix_seconds(),
+        population::openid(OA, 4)
+    );
+    world.push_raw(OA, "oPLATFORM", &body).await.unwrap();
+    shop.app.drain().await;
+    assert_eq!(shop.places(4), Vec::<String>::new());
+    let people = shop.app.get(&shop.key, "/people").await.ok(200);
+    assert_eq!(people["items"], json!([]));
 }

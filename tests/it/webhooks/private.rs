@@ -11,99 +11,162 @@ use crate::support::logs;
 use crate::support::receiver::Receiver;
 
 both_engines! {
-    async fn private_addresses_are_refused_unless_allowed(engine: Engine) {
-        let shop = Shop::with(engine, false).await;
-        for url in [
-            "http://127.0.0.1:1/", "http://2130706433/", "http://localhost/", "http://[::1]/",
-            "http://[::ffff:10.0.0.1]/", "https://169.254.169.254/latest/meta-data",
-            "https://10.0.0.8/hook", "https://192.168.1.1/", "http://[fd00::1]/",
-        ] {
-            let body = json!({"url": url, "events": ["*"]});
-            let refused = shop.app.post(&shop.key, "/webhooks", body).await;
-            let problem = refused.refused(422, "invalid_field", "url");
-            assert!(problem["detail"].as_str().unwrap().contains("allow_private_addresses"));
-        }
-        let body = json!({"url": "https://example.com/hook", "events": ["*"]});
-        shop.app.post(&shop.key, "/webhooks", body).await.ok(201);
-    }
+    private_addresses_are_refused_unless_allowed,
+    the_address_is_judged_when_it_is_connected_to,
+    a_name_inside_is_told_by_nothing_from_one_that_nobody_has,
+    the_metadata_of_clouds_is_refused_even_where_private_addresses_are_allowed,
+    a_redirect_is_not_followed,
+}
 
-    /// The endpoint was added while it was allowed, as a name that changes its address would be.
-    async fn the_address_is_judged_when_it_is_connected_to(shop: Shop) {
-        let url = shop.receiver.url.replace("127.0.0.1", "localhost");
-        let (named, _) = shop.listen_at(&url, &["message.received"]).await;
-        let (literal, _) = shop.listen(&["message.received"]).await;
-        shop.follow(1).await;
-        let mut config = (*shop.app.bridge.config).clone();
-        config.webhooks.allow_private_addresses = false;
-        let strict = Bridge::new(
-            Db::open(&shop.app.database.url(), 4).unwrap(),
-            shop.app.clock.clone(),
-            shop.app.bridge.wechat.clone(),
-            shop.app.bridge.vault.clone(),
-            Arc::new(config),
+async fn private_addresses_are_refused_unless_allowed(engine: Engine) {
+    let shop = Shop::with(engine, false).await;
+    for url in [
+        "http://127.0.0.1:1/",
+        "http://2130706433/",
+        "http://localhost/",
+        "http://[::1]/",
+        "http://[::ffff:10.0.0.1]/",
+        "https://169.254.169.254/latest/meta-data",
+        "https://10.0.0.8/hook",
+        "https://192.168.1.1/",
+        "http://[fd00::1]/",
+    ] {
+        let body = json!({"url": url, "events": ["*"]});
+        let refused = shop.app.post(&shop.key, "/webhooks", body).await;
+        let problem = refused.refused(422, "invalid_field", "url");
+        assert!(
+            problem["detail"]
+                .as_str()
+                .unwrap()
+                .contains("allow_private_addresses")
         );
-        shop.app.simulator.world().send_text(OA, 1, "hello").await.unwrap();
-        shop.app.drain_by(&strict).await;
-        assert!(shop.receiver.posts().is_empty());
-        for id in [named, literal] {
-            let shown = shop.deliveries(id).await.swap_remove(0);
-            assert_eq!(shown["state"], "queued");
-            let answer = &shown["last_answer"];
-            assert!(answer["status"].is_null(), "{answer}");
-            assert!(answer["text"].as_str().unwrap().contains("not of the internet"), "{answer}");
-        }
     }
+    let body = json!({"url": "https://example.com/hook", "events": ["*"]});
+    shop.app.post(&shop.key, "/webhooks", body).await.ok(201);
+}
 
-    /// By the difference, whoever may add endpoints would learn the names of the network around this machine.
-    async fn a_name_inside_is_told_by_nothing_from_one_that_nobody_has(engine: Engine) {
-        logs::capture();
-        let shop = Shop::with(engine, false).await;
-        // This machine's own name leads to an address of its own.
-        let inside = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-        let inside = inside.lines().next().filter(|name| !name.is_empty()).unwrap_or("inside.invalid");
-        let unknown = format!("nobody-{:x}.invalid", rand::random::<u64>());
-        let mut said = Vec::new();
-        for name in [inside, &unknown] {
-            let (id, _) = shop.listen_at(&format!("http://{name}:1/hook"), &["message.received"]).await;
-            let path = format!("/webhooks/{id}/test");
-            shop.app.call("POST", &shop.key, &path, None).await.ok(202);
-            shop.app.drain().await;
-            let shown = shop.deliveries(id).await.swap_remove(0);
-            assert_eq!(shown["state"], "queued", "{shown}");
-            said.push((shown["last_answer"]["status"].clone(), shown["last_answer"]["text"].clone()));
-        }
-        assert_eq!(said[0], said[1]);
-        assert!(said[0].1.as_str().unwrap().contains("leads to no address"), "{said:?}");
-        // The operator is told which it is.
-        let lines = logs::lines_with(&unknown);
-        assert!(lines.iter().any(|line| line.contains("leads nowhere") && line.contains("lookup")), "{lines:?}");
-    }
-
-    async fn the_metadata_of_clouds_is_refused_even_where_private_addresses_are_allowed(shop: Shop) {
-        for url in [
-            "http://169.254.169.254/latest/meta-data", "http://[::ffff:a9fe:a9fe]/", "http://2852039166/",
-            "http://169.254.0.23/", "http://100.100.100.200/", "http://[fd00:ec2::254]/",
-            "http://metadata.google.internal/computeMetadata/v1/", "http://metadata.tencentyun.com./",
-        ] {
-            let body = json!({"url": url, "events": ["*"]});
-            let refused = shop.app.post(&shop.key, "/webhooks", body).await;
-            let problem = refused.refused(422, "invalid_field", "url");
-            assert!(problem["detail"].as_str().unwrap().contains("metadata"), "{problem}");
-        }
-        shop.listen_at("http://10.0.0.8/hook", &["message.received"]).await;
-    }
-
-    async fn a_redirect_is_not_followed(shop: Shop) {
-        let inside = Receiver::start();
-        let (id, _) = shop.listen(&["message.received"]).await;
-        shop.follow(1).await;
-        let target = inside.url.clone();
-        shop.receiver.script(move |_| (307, target.clone()));
-        shop.write(1, "hello").await;
-        assert_eq!(shop.receiver.posts().len(), 1);
-        assert!(inside.posts().is_empty());
+/// The endpoint was added while it was allowed, as a name that changes its address would be.
+async fn the_address_is_judged_when_it_is_connected_to(shop: Shop) {
+    let url = shop.receiver.url.replace("127.0.0.1", "localhost");
+    let (named, _) = shop.listen_at(&url, &["message.received"]).await;
+    let (literal, _) = shop.listen(&["message.received"]).await;
+    shop.follow(1).await;
+    let mut config = (*shop.app.bridge.config).clone();
+    config.webhooks.allow_private_addresses = false;
+    let strict = Bridge::new(
+        Db::open(&shop.app.database.url(), 4).unwrap(),
+        shop.app.clock.clone(),
+        shop.app.bridge.wechat.clone(),
+        shop.app.bridge.vault.clone(),
+        Arc::new(config),
+    );
+    shop.app
+        .simulator
+        .world()
+        .send_text(OA, 1, "hello")
+        .await
+        .unwrap();
+    shop.app.drain_by(&strict).await;
+    assert!(shop.receiver.posts().is_empty());
+    for id in [named, literal] {
         let shown = shop.deliveries(id).await.swap_remove(0);
-        assert_eq!((&shown["state"], &shown["last_answer"]["status"]), (&json!("queued"), &json!(307)));
-        assert!(shown["last_answer"]["text"].as_str().unwrap().contains("final URL"), "{shown}");
+        assert_eq!(shown["state"], "queued");
+        let answer = &shown["last_answer"];
+        assert!(answer["status"].is_null(), "{answer}");
+        assert!(
+            answer["text"]
+                .as_str()
+                .unwrap()
+                .contains("not of the internet"),
+            "{answer}"
+        );
     }
+}
+
+/// By the difference, whoever may add endpoints would learn the names of the network around this machine.
+async fn a_name_inside_is_told_by_nothing_from_one_that_nobody_has(engine: Engine) {
+    logs::capture();
+    let shop = Shop::with(engine, false).await;
+    // This machine's own name leads to an address of its own.
+    let inside = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let inside = inside
+        .lines()
+        .next()
+        .filter(|name| !name.is_empty())
+        .unwrap_or("inside.invalid");
+    let unknown = format!("nobody-{:x}.invalid", rand::random::<u64>());
+    let mut said = Vec::new();
+    for name in [inside, &unknown] {
+        let (id, _) = shop
+            .listen_at(&format!("http://{name}:1/hook"), &["message.received"])
+            .await;
+        let path = format!("/webhooks/{id}/test");
+        shop.app.call("POST", &shop.key, &path, None).await.ok(202);
+        shop.app.drain().await;
+        let shown = shop.deliveries(id).await.swap_remove(0);
+        assert_eq!(shown["state"], "queued", "{shown}");
+        said.push((
+            shown["last_answer"]["status"].clone(),
+            shown["last_answer"]["text"].clone(),
+        ));
+    }
+    assert_eq!(said[0], said[1]);
+    assert!(
+        said[0].1.as_str().unwrap().contains("leads to no address"),
+        "{said:?}"
+    );
+    // The operator is told which it is.
+    let lines = logs::lines_with(&unknown);
+    assert!(
+        lines
+            .iter()
+            .any(|line| line.contains("leads nowhere") && line.contains("lookup")),
+        "{lines:?}"
+    );
+}
+
+async fn the_metadata_of_clouds_is_refused_even_where_private_addresses_are_allowed(shop: Shop) {
+    for url in [
+        "http://169.254.169.254/latest/meta-data",
+        "http://[::ffff:a9fe:a9fe]/",
+        "http://2852039166/",
+        "http://169.254.0.23/",
+        "http://100.100.100.200/",
+        "http://[fd00:ec2::254]/",
+        "http://metadata.google.internal/computeMetadata/v1/",
+        "http://metadata.tencentyun.com./",
+    ] {
+        let body = json!({"url": url, "events": ["*"]});
+        let refused = shop.app.post(&shop.key, "/webhooks", body).await;
+        let problem = refused.refused(422, "invalid_field", "url");
+        assert!(
+            problem["detail"].as_str().unwrap().contains("metadata"),
+            "{problem}"
+        );
+    }
+    shop.listen_at("http://10.0.0.8/hook", &["message.received"])
+        .await;
+}
+
+async fn a_redirect_is_not_followed(shop: Shop) {
+    let inside = Receiver::start();
+    let (id, _) = shop.listen(&["message.received"]).await;
+    shop.follow(1).await;
+    let target = inside.url.clone();
+    shop.receiver.script(move |_| (307, target.clone()));
+    shop.write(1, "hello").await;
+    assert_eq!(shop.receiver.posts().len(), 1);
+    assert!(inside.posts().is_empty());
+    let shown = shop.deliveries(id).await.swap_remove(0);
+    assert_eq!(
+        (&shown["state"], &shown["last_answer"]["status"]),
+        (&json!("queued"), &json!(307))
+    );
+    assert!(
+        shown["last_answer"]["text"]
+            .as_str()
+            .unwrap()
+            .contains("final URL"),
+        "{shown}"
+    );
 }

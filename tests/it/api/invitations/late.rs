@@ -42,148 +42,201 @@ impl Two {
 }
 
 both_engines! {
-    async fn who_is_another_staff_member_already_is_not_bound_by_a_scan(two: Two) {
-        two.bind("a1", json!({"app_id": MP, "code": two.code(1)})).await;
-        let invited = two.invite("b1", json!({})).await;
-        assert!(two.scan(1, &invited).await);
-        two.app.drain().await;
-        assert_eq!(two.bound("b1").await, Vec::<String>::new());
-        assert_eq!(two.bound("a1").await, [population::openid(MP, 1)]);
-        assert_eq!(two.staff_ids(1).await, json!(["a1"]));
-        // Nobody else can use what they have seen.
-        assert_eq!(two.last_refusal("b1").await, "person_already_bound");
-        assert_eq!(two.invitations("b1").await[0]["state"], "revoked");
-        two.log_in_with(3, &invited["token"]).await.refused(422, "invitation_revoked", "invitation");
-        let story = two.explain("b1").await;
-        assert_eq!(story["undone"][0]["kept_staff_id"], "a1", "{story}");
-        assert_eq!(story["undone"][0]["openid"], follower(1), "{story}");
-        assert!(story["next_steps"][0].as_str().unwrap().contains("bound to a1 already"), "{story}");
-        assert_eq!(two.explain("a1").await["undone"], json!([]));
-        // The person reads it in the chat, once.
-        let words = two.app.bridge.config.invitations.undone_text.clone();
-        assert_eq!(two.read(1), [words]);
-        two.app.drain().await;
-        assert_eq!(two.read(1).len(), 1);
-        // A push that comes again changes nothing.
-        let events = two.app.get(&two.key, "/events?kind=event.subscribe").await.ok(200);
-        let replay = format!("/events/{}/replay", events["items"][0]["id"]);
-        assert!(two.app.post(&two.key, &replay, json!({})).await.status < 300);
-        two.app.drain().await;
-        assert_eq!(two.bound("b1").await, Vec::<String>::new());
-        // Once the wrong binding is gone, a new invitation binds.
-        let whole = two.app.get(&two.key, "/staff/a1").await.ok(200);
-        let wrong = format!("/staff/a1/bindings/{}", whole["bindings"][0]["id"]);
-        assert_eq!(two.app.delete(&two.key, &wrong).await.status, 200);
-        let again = two.invite("b1", json!({})).await;
-        assert!(two.scan(1, &again).await);
-        two.app.drain().await;
-        assert_eq!(two.bound("b1").await, [follower(1)]);
-        assert_eq!(two.staff_ids(1).await, json!(["b1"]));
-        assert_eq!(two.read(1).len(), 1);
-    }
+    who_is_another_staff_member_already_is_not_bound_by_a_scan,
+    a_rebinding_that_is_undone_gives_back_what_it_replaced,
+    of_two_bindings_of_one_person_the_later_one_is_undone,
+    what_wechat_says_of_somebody_outweighs_what_a_table_says,
+    a_login_or_an_event_that_tells_who_it_is_undoes_the_later_binding_too,
+    who_is_bound_while_their_profile_is_stored_is_one_staff_member_all_the_same,
+}
 
-    async fn a_rebinding_that_is_undone_gives_back_what_it_replaced(two: Two) {
-        two.follow(7).await;
-        two.bind("b1", json!({"app_id": OA, "openid": follower(7)})).await;
-        two.bind("a1", json!({"app_id": MP, "code": two.code(1)})).await;
-        let invited = two.invite("b1", json!({"rebind": true})).await;
-        assert!(two.scan(1, &invited).await);
-        two.app.drain().await;
-        assert_eq!(two.bound("b1").await, [follower(7)]);
-        assert_eq!(two.bound("a1").await, [population::openid(MP, 1)]);
-        // Who is nobody else yet replaces them for good.
-        let invited = two.invite("b1", json!({"rebind": true})).await;
-        assert!(two.scan(2, &invited).await);
-        two.app.drain().await;
-        assert_eq!(two.bound("b1").await, [follower(2)]);
-    }
+async fn who_is_another_staff_member_already_is_not_bound_by_a_scan(two: Two) {
+    two.bind("a1", json!({"app_id": MP, "code": two.code(1)}))
+        .await;
+    let invited = two.invite("b1", json!({})).await;
+    assert!(two.scan(1, &invited).await);
+    two.app.drain().await;
+    assert_eq!(two.bound("b1").await, Vec::<String>::new());
+    assert_eq!(two.bound("a1").await, [population::openid(MP, 1)]);
+    assert_eq!(two.staff_ids(1).await, json!(["a1"]));
+    // Nobody else can use what they have seen.
+    assert_eq!(two.last_refusal("b1").await, "person_already_bound");
+    assert_eq!(two.invitations("b1").await[0]["state"], "revoked");
+    two.log_in_with(3, &invited["token"])
+        .await
+        .refused(422, "invitation_revoked", "invitation");
+    let story = two.explain("b1").await;
+    assert_eq!(story["undone"][0]["kept_staff_id"], "a1", "{story}");
+    assert_eq!(story["undone"][0]["openid"], follower(1), "{story}");
+    assert!(
+        story["next_steps"][0]
+            .as_str()
+            .unwrap()
+            .contains("bound to a1 already"),
+        "{story}"
+    );
+    assert_eq!(two.explain("a1").await["undone"], json!([]));
+    // The person reads it in the chat, once.
+    let words = two.app.bridge.config.invitations.undone_text.clone();
+    assert_eq!(two.read(1), [words]);
+    two.app.drain().await;
+    assert_eq!(two.read(1).len(), 1);
+    // A push that comes again changes nothing.
+    let events = two
+        .app
+        .get(&two.key, "/events?kind=event.subscribe")
+        .await
+        .ok(200);
+    let replay = format!("/events/{}/replay", events["items"][0]["id"]);
+    assert!(two.app.post(&two.key, &replay, json!({})).await.status < 300);
+    two.app.drain().await;
+    assert_eq!(two.bound("b1").await, Vec::<String>::new());
+    // Once the wrong binding is gone, a new invitation binds.
+    let whole = two.app.get(&two.key, "/staff/a1").await.ok(200);
+    let wrong = format!("/staff/a1/bindings/{}", whole["bindings"][0]["id"]);
+    assert_eq!(two.app.delete(&two.key, &wrong).await.status, 200);
+    let again = two.invite("b1", json!({})).await;
+    assert!(two.scan(1, &again).await);
+    two.app.drain().await;
+    assert_eq!(two.bound("b1").await, [follower(1)]);
+    assert_eq!(two.staff_ids(1).await, json!(["b1"]));
+    assert_eq!(two.read(1).len(), 1);
+}
 
-    async fn of_two_bindings_of_one_person_the_later_one_is_undone(two: Two) {
-        let world = two.app.simulator.world();
-        world.add_followers(OA, 1..3, &Origin::search()).unwrap();
-        // By a unionid first, then by an openid whose profile is not known; and the other way round.
-        two.bind("e1", json!({"unionid": population::unionid(1)})).await;
-        two.bind("e2", json!({"app_id": OA, "openid": follower(1)})).await;
-        two.bind("f2", json!({"app_id": OA, "openid": follower(2)})).await;
-        two.bind("f1", json!({"unionid": population::unionid(2)})).await;
-        two.app.drain().await;
-        assert_eq!((two.bindings("e1").await, two.bindings("e2").await), (1, 0));
-        assert_eq!((two.bindings("f2").await, two.bindings("f1").await), (1, 0));
-        assert_eq!(two.explain("e2").await["undone"][0]["kept_staff_id"], "e1");
-        assert_eq!(two.explain("f1").await["undone"][0]["openid"], follower(2));
-        // The business bound them, so the person has nothing to read.
-        assert_eq!((two.read(1), two.read(2)), (vec![], vec![]));
-        // The right one can be bound again, and the wrong one is refused at once.
-        two.bind("e1", json!({"app_id": OA, "openid": follower(1)})).await;
-        let wrong = json!({"app_id": OA, "openid": follower(1)});
-        let refused = two.app.post(&two.key, "/staff/e2/bindings", wrong).await;
-        refused.refused(409, "already_bound", "");
-    }
+async fn a_rebinding_that_is_undone_gives_back_what_it_replaced(two: Two) {
+    two.follow(7).await;
+    two.bind("b1", json!({"app_id": OA, "openid": follower(7)}))
+        .await;
+    two.bind("a1", json!({"app_id": MP, "code": two.code(1)}))
+        .await;
+    let invited = two.invite("b1", json!({"rebind": true})).await;
+    assert!(two.scan(1, &invited).await);
+    two.app.drain().await;
+    assert_eq!(two.bound("b1").await, [follower(7)]);
+    assert_eq!(two.bound("a1").await, [population::openid(MP, 1)]);
+    // Who is nobody else yet replaces them for good.
+    let invited = two.invite("b1", json!({"rebind": true})).await;
+    assert!(two.scan(2, &invited).await);
+    two.app.drain().await;
+    assert_eq!(two.bound("b1").await, [follower(2)]);
+}
 
-    async fn what_wechat_says_of_somebody_outweighs_what_a_table_says(two: Two) {
-        let world = two.app.simulator.world();
-        world.add_followers(OA, 1..2, &Origin::search()).unwrap();
-        let claimed = population::openid(MP, 2);
-        let rows = json!({"rows": [{"openid": claimed, "unionid": population::unionid(1)}]});
-        let path = format!("/miniprogram/{MP}/identities");
-        two.app.post(&two.key, &path, rows).await.ok(200);
-        two.bind("b1", json!({"app_id": MP, "openid": claimed})).await;
-        two.bind("a1", json!({"app_id": OA, "openid": follower(1)})).await;
-        two.app.drain().await;
-        assert_eq!((two.bindings("a1").await, two.bindings("b1").await), (1, 0));
-        assert_eq!(two.explain("b1").await["undone"][0]["kept_staff_id"], "a1");
-    }
+async fn of_two_bindings_of_one_person_the_later_one_is_undone(two: Two) {
+    let world = two.app.simulator.world();
+    world.add_followers(OA, 1..3, &Origin::search()).unwrap();
+    // By a unionid first, then by an openid whose profile is not known; and the other way round.
+    two.bind("e1", json!({"unionid": population::unionid(1)}))
+        .await;
+    two.bind("e2", json!({"app_id": OA, "openid": follower(1)}))
+        .await;
+    two.bind("f2", json!({"app_id": OA, "openid": follower(2)}))
+        .await;
+    two.bind("f1", json!({"unionid": population::unionid(2)}))
+        .await;
+    two.app.drain().await;
+    assert_eq!((two.bindings("e1").await, two.bindings("e2").await), (1, 0));
+    assert_eq!((two.bindings("f2").await, two.bindings("f1").await), (1, 0));
+    assert_eq!(two.explain("e2").await["undone"][0]["kept_staff_id"], "e1");
+    assert_eq!(two.explain("f1").await["undone"][0]["openid"], follower(2));
+    // The business bound them, so the person has nothing to read.
+    assert_eq!((two.read(1), two.read(2)), (vec![], vec![]));
+    // The right one can be bound again, and the wrong one is refused at once.
+    two.bind("e1", json!({"app_id": OA, "openid": follower(1)}))
+        .await;
+    let wrong = json!({"app_id": OA, "openid": follower(1)});
+    let refused = two.app.post(&two.key, "/staff/e2/bindings", wrong).await;
+    refused.refused(409, "already_bound", "");
+}
 
-    async fn a_login_or_an_event_that_tells_who_it_is_undoes_the_later_binding_too(two: Two) {
-        let world = two.app.simulator.world();
-        for (person, by_login) in [(1, true), (2, false)] {
-            let openid = population::openid(MP, person);
-            let (first, second) = (format!("first{person}"), format!("second{person}"));
-            two.follow(person).await;
-            two.bind(&first, json!({"app_id": OA, "openid": follower(person)})).await;
-            world.send_text(MP, person, "hello").await.unwrap();
-            two.app.drain().await;
-            two.bind(&second, json!({"app_id": MP, "openid": openid})).await;
-            assert_eq!(two.bindings(&second).await, 1, "nobody knows yet");
-            if by_login {
-                let path = format!("/miniprogram/{MP}/sessions");
-                let login = two.app.post(&two.key, &path, json!({"code": two.code(person)})).await.ok(200);
-                assert_eq!(login["staff_ids"], json!([first]));
-            } else {
-                let now = world.now() / 1_000;
-                let body = json!({
-                    "ToUserName": "gh_1", "FromUserName": openid, "CreateTime": now, "MsgType": "event",
-                    "Event": "user_info_modified", "OpenID": openid,
-                    "UnionID": population::unionid(person), "RevokeInfo": "1",
-                });
-                world.push_raw(MP, &openid, &body.to_string()).await.unwrap();
-            }
-            two.app.drain().await;
-            assert_eq!((two.bindings(&first).await, two.bindings(&second).await), (1, 0), "{person}");
-            assert_eq!(two.staff_ids(person).await, json!([first]));
+async fn what_wechat_says_of_somebody_outweighs_what_a_table_says(two: Two) {
+    let world = two.app.simulator.world();
+    world.add_followers(OA, 1..2, &Origin::search()).unwrap();
+    let claimed = population::openid(MP, 2);
+    let rows = json!({"rows": [{"openid": claimed, "unionid": population::unionid(1)}]});
+    let path = format!("/miniprogram/{MP}/identities");
+    two.app.post(&two.key, &path, rows).await.ok(200);
+    two.bind("b1", json!({"app_id": MP, "openid": claimed}))
+        .await;
+    two.bind("a1", json!({"app_id": OA, "openid": follower(1)}))
+        .await;
+    two.app.drain().await;
+    assert_eq!((two.bindings("a1").await, two.bindings("b1").await), (1, 0));
+    assert_eq!(two.explain("b1").await["undone"][0]["kept_staff_id"], "a1");
+}
+
+async fn a_login_or_an_event_that_tells_who_it_is_undoes_the_later_binding_too(two: Two) {
+    let world = two.app.simulator.world();
+    for (person, by_login) in [(1, true), (2, false)] {
+        let openid = population::openid(MP, person);
+        let (first, second) = (format!("first{person}"), format!("second{person}"));
+        two.follow(person).await;
+        two.bind(&first, json!({"app_id": OA, "openid": follower(person)}))
+            .await;
+        world.send_text(MP, person, "hello").await.unwrap();
+        two.app.drain().await;
+        two.bind(&second, json!({"app_id": MP, "openid": openid}))
+            .await;
+        assert_eq!(two.bindings(&second).await, 1, "nobody knows yet");
+        if by_login {
+            let path = format!("/miniprogram/{MP}/sessions");
+            let login = two
+                .app
+                .post(&two.key, &path, json!({"code": two.code(person)}))
+                .await
+                .ok(200);
+            assert_eq!(login["staff_ids"], json!([first]));
+        } else {
+            let now = world.now() / 1_000;
+            let body = json!({
+                "ToUserName": "gh_1", "FromUserName": openid, "CreateTime": now, "MsgType": "event",
+                "Event": "user_info_modified", "OpenID": openid,
+                "UnionID": population::unionid(person), "RevokeInfo": "1",
+            });
+            world
+                .push_raw(MP, &openid, &body.to_string())
+                .await
+                .unwrap();
         }
+        two.app.drain().await;
+        assert_eq!(
+            (two.bindings(&first).await, two.bindings(&second).await),
+            (1, 0),
+            "{person}"
+        );
+        assert_eq!(two.staff_ids(person).await, json!([first]));
     }
+}
 
-    async fn who_is_bound_while_their_profile_is_stored_is_one_staff_member_all_the_same(two: Two) {
-        let world = two.app.simulator.world();
-        world.add_followers(OA, 0..8, &Origin::search()).unwrap();
-        let (other, _server) = two.app.replica();
-        for person in 0..8 {
-            two.bind(&format!("u{person}"), json!({"unionid": population::unionid(person)})).await;
-            let openid = json!({"app_id": OA, "openid": follower(person)});
-            // Known, with a profile that is due.
-            two.bind(&format!("v{person}"), openid.clone()).await;
-            let (late, path) = (format!("w{person}"), format!("/staff/v{person}"));
-            assert_eq!(two.app.delete(&two.key, &path).await.status, 200);
-            assert!(two.app.put(&two.key, &format!("/staff/{late}"), json!({})).await.status < 300);
-            two.app.advance(std::time::Duration::from_millis(200));
-            let path = format!("/staff/{late}/bindings");
-            let (bound, step) = tokio::join!(two.app.post(&two.key, &path, openid), other.profile_step());
-            step.unwrap();
-            assert!([201, 409].contains(&bound.status), "{bound:?}");
-            two.app.drain().await;
-            assert_eq!(two.bindings(&late).await, 0, "{person}: {bound:?}");
-            assert_eq!(two.staff_ids(person).await, json!([format!("u{person}")]));
-        }
+async fn who_is_bound_while_their_profile_is_stored_is_one_staff_member_all_the_same(two: Two) {
+    let world = two.app.simulator.world();
+    world.add_followers(OA, 0..8, &Origin::search()).unwrap();
+    let (other, _server) = two.app.replica();
+    for person in 0..8 {
+        two.bind(
+            &format!("u{person}"),
+            json!({"unionid": population::unionid(person)}),
+        )
+        .await;
+        let openid = json!({"app_id": OA, "openid": follower(person)});
+        // Known, with a profile that is due.
+        two.bind(&format!("v{person}"), openid.clone()).await;
+        let (late, path) = (format!("w{person}"), format!("/staff/v{person}"));
+        assert_eq!(two.app.delete(&two.key, &path).await.status, 200);
+        assert!(
+            two.app
+                .put(&two.key, &format!("/staff/{late}"), json!({}))
+                .await
+                .status
+                < 300
+        );
+        two.app.advance(std::time::Duration::from_millis(200));
+        let path = format!("/staff/{late}/bindings");
+        let (bound, step) =
+            tokio::join!(two.app.post(&two.key, &path, openid), other.profile_step());
+        step.unwrap();
+        assert!([201, 409].contains(&bound.status), "{bound:?}");
+        two.app.drain().await;
+        assert_eq!(two.bindings(&late).await, 0, "{person}: {bound:?}");
+        assert_eq!(two.staff_ids(person).await, json!([format!("u{person}")]));
     }
 }

@@ -85,48 +85,69 @@ impl Ways {
 }
 
 both_engines! {
-    async fn the_steps_of_somebody_unbound_work_as_written(ways: Ways) {
-        let (app, key) = (&ways.stage.app, &ways.stage.key);
-        app.put(key, "/staff/a%20b", json!({})).await.ok(201);
-        // Creating an invitation is the first; while it is open, another one is offered.
-        let story = ways.explain("a%20b").await;
-        assert_eq!(ways.follow_steps(&story, &[]).await, 1, "{story}");
-        let code = ways.stage.world().log_in(MP, 1).unwrap();
-        let story = ways.explain("a%20b").await;
-        assert_eq!(ways.follow_steps(&story, &[("CODE", &code)]).await, 2, "{story}");
-        // By now they are bound; what is left is to follow.
-        let story = ways.explain("a%20b").await;
-        assert_eq!(story["bindings"].as_array().unwrap().len(), 1, "{story}");
-        assert!(ways.follow_steps(&story, &[]).await > 0, "{story}");
-    }
+    the_steps_of_somebody_unbound_work_as_written,
+    the_steps_of_a_wrong_openid_work_as_written,
+    the_steps_of_an_unknown_follower_work_as_written,
+    the_steps_after_a_failure_work_as_written,
+}
 
-    async fn the_steps_of_a_wrong_openid_work_as_written(ways: Ways) {
-        ways.bound("s1", json!({"app_id": OA, "openid": "oNobody"})).await;
-        ways.stage.app.drain().await;
-        let story = ways.explain("s1").await;
-        let openid = population::openid(OA, 1);
-        assert_eq!(ways.follow_steps(&story, &[("OPENID", &openid)]).await, 2, "{story}");
-        let story = ways.explain("s1").await;
-        assert_eq!(story["bindings"][0]["openid"], openid.as_str(), "{story}");
-    }
+async fn the_steps_of_somebody_unbound_work_as_written(ways: Ways) {
+    let (app, key) = (&ways.stage.app, &ways.stage.key);
+    app.put(key, "/staff/a%20b", json!({})).await.ok(201);
+    // Creating an invitation is the first; while it is open, another one is offered.
+    let story = ways.explain("a%20b").await;
+    assert_eq!(ways.follow_steps(&story, &[]).await, 1, "{story}");
+    let code = ways.stage.world().log_in(MP, 1).unwrap();
+    let story = ways.explain("a%20b").await;
+    assert_eq!(
+        ways.follow_steps(&story, &[("CODE", &code)]).await,
+        2,
+        "{story}"
+    );
+    // By now they are bound; what is left is to follow.
+    let story = ways.explain("a%20b").await;
+    assert_eq!(story["bindings"].as_array().unwrap().len(), 1, "{story}");
+    assert!(ways.follow_steps(&story, &[]).await > 0, "{story}");
+}
 
-    async fn the_steps_of_an_unknown_follower_work_as_written(ways: Ways) {
-        ways.bound("s1", json!({"unionid": population::unionid(1)})).await;
-        ways.stage.world().add_followers(OA, 1..2, &Origin::search()).unwrap();
-        let story = ways.explain("s1").await;
-        assert!(ways.follow_steps(&story, &[]).await > 0, "{story}");
-        let reach = ways.explain("s1").await;
-        assert_eq!(reach["accounts"][0]["template"]["would_send"], true, "{reach}");
-    }
+async fn the_steps_of_a_wrong_openid_work_as_written(ways: Ways) {
+    ways.bound("s1", json!({"app_id": OA, "openid": "oNobody"}))
+        .await;
+    ways.stage.app.drain().await;
+    let story = ways.explain("s1").await;
+    let openid = population::openid(OA, 1);
+    assert_eq!(
+        ways.follow_steps(&story, &[("OPENID", &openid)]).await,
+        2,
+        "{story}"
+    );
+    let story = ways.explain("s1").await;
+    assert_eq!(story["bindings"][0]["openid"], openid.as_str(), "{story}");
+}
 
-    async fn the_steps_after_a_failure_work_as_written(ways: Ways) {
-        ways.member("s1", 1).await;
-        ways.routes(&["template"]).await;
-        ways.refuse(TEMPLATE_SEND, 43019);
-        let delivery = ways.sent("s1").await;
-        assert_eq!(delivery["state"], "failed", "{delivery}");
-        let story = ways.explain("s1").await;
-        assert_eq!(ways.follow_steps(&story, &[]).await, 1, "{story}");
-        assert_eq!(ways.seen(1), 1);
-    }
+async fn the_steps_of_an_unknown_follower_work_as_written(ways: Ways) {
+    ways.bound("s1", json!({"unionid": population::unionid(1)}))
+        .await;
+    ways.stage
+        .world()
+        .add_followers(OA, 1..2, &Origin::search())
+        .unwrap();
+    let story = ways.explain("s1").await;
+    assert!(ways.follow_steps(&story, &[]).await > 0, "{story}");
+    let reach = ways.explain("s1").await;
+    assert_eq!(
+        reach["accounts"][0]["template"]["would_send"], true,
+        "{reach}"
+    );
+}
+
+async fn the_steps_after_a_failure_work_as_written(ways: Ways) {
+    ways.member("s1", 1).await;
+    ways.routes(&["template"]).await;
+    ways.refuse(TEMPLATE_SEND, 43019);
+    let delivery = ways.sent("s1").await;
+    assert_eq!(delivery["state"], "failed", "{delivery}");
+    let story = ways.explain("s1").await;
+    assert_eq!(ways.follow_steps(&story, &[]).await, 1, "{story}");
+    assert_eq!(ways.seen(1), 1);
 }

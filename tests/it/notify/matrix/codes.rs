@@ -196,19 +196,24 @@ async fn every_code_of(all: &Matrix, channel: &'static str) {
 }
 
 both_engines! {
-    async fn every_code_of_template_messages(all: Matrix) {
-        every_code_of(&all, "template").await;
-    }
+    every_code_of_template_messages,
+    every_code_of_subscription_messages_of_mini_programs,
+    every_code_of_subscription_messages_of_service_accounts,
+    every_code_of_customer_messages,
+}
 
-    async fn every_code_of_subscription_messages_of_mini_programs(all: Matrix) {
-        every_code_of(&all, "mp_subscribe").await;
-    }
+async fn every_code_of_template_messages(all: Matrix) {
+    every_code_of(&all, "template").await;
+}
 
-    async fn every_code_of_subscription_messages_of_service_accounts(all: Matrix) {
-        every_code_of(&all, "oa_subscribe").await;
-    }
+async fn every_code_of_subscription_messages_of_mini_programs(all: Matrix) {
+    every_code_of(&all, "mp_subscribe").await;
+}
 
-    async fn every_code_of_customer_messages(all: Matrix) {
-        every_code_of(&all, "customer").await;
-    }
+async fn every_code_of_subscription_messages_of_service_accounts(all: Matrix) {
+    every_code_of(&all, "oa_subscribe").await;
+}
+
+async fn every_code_of_customer_messages(all: Matrix) {
+    every_code_of(&all, "customer").await;
 }

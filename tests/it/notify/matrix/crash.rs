@@ -74,45 +74,74 @@ impl Matrix {
 }
 
 both_engines! {
-    async fn nobody_sees_a_message_twice_wherever_a_process_stops(all: Matrix) {
-        let mut person = 0;
-        for channel in ALL {
-            for stop in [Stop::Claimed, Stop::Permitted, Stop::Accepted, Stop::Recorded] {
-                person += 1;
-                let staff = all.member(person).await;
-                all.permit(channel, person).await;
-                let second = if channel == "webhook" { "template" } else { "webhook" };
-                all.routes(&[channel, second]).await;
-                let stage = &all.ways.stage;
-                let list = stage.notify(&staff).await;
-                match stop {
-                    Stop::Claimed => all.claim_and_stop().await,
-                    // An endpoint asks for no permission.
-                    Stop::Permitted if channel == "webhook" => all.claim_and_stop().await,
-                    Stop::Permitted => all.send_and_stop(channel, person, FaultKind::TimeOutBefore).await,
-                    Stop::Accepted => all.send_and_stop(channel, person, FaultKind::TimeOutAfter).await,
-                    Stop::Recorded => drop(stage.app.bridge.deliver_step().await.unwrap()),
+    nobody_sees_a_message_twice_wherever_a_process_stops,
+}
+
+async fn nobody_sees_a_message_twice_wherever_a_process_stops(all: Matrix) {
+    let mut person = 0;
+    for channel in ALL {
+        for stop in [
+            Stop::Claimed,
+            Stop::Permitted,
+            Stop::Accepted,
+            Stop::Recorded,
+        ] {
+            person += 1;
+            let staff = all.member(person).await;
+            all.permit(channel, person).await;
+            let second = if channel == "webhook" {
+                "template"
+            } else {
+                "webhook"
+            };
+            all.routes(&[channel, second]).await;
+            let stage = &all.ways.stage;
+            let list = stage.notify(&staff).await;
+            match stop {
+                Stop::Claimed => all.claim_and_stop().await,
+                // An endpoint asks for no permission.
+                Stop::Permitted if channel == "webhook" => all.claim_and_stop().await,
+                Stop::Permitted => {
+                    all.send_and_stop(channel, person, FaultKind::TimeOutBefore)
+                        .await;
                 }
-                let (replica, _server) = stage.app.replica();
-                // The lease holds.
-                stage.app.drain_by(&replica).await;
-                let calls = all.calls(channel);
-                stage.app.advance(Duration::from_secs(130));
-                stage.app.drain_by(&replica).await;
-                let delivery = stage.delivery(&list).await;
-                let repeats = matches!(channel, "template" | "webhook");
-                let (state, reason, shown, more) = match stop {
-                    Stop::Recorded => ("delivered", Value::Null, 1, 0),
-                    _ if repeats => ("delivered", Value::Null, 1, 1),
-                    // Its try had not begun, and it still has its permission.
-                    Stop::Claimed => ("delivered", Value::Null, 1, 1),
-                    Stop::Accepted => ("unknown", json!("unsettled"), 1, 0),
-                    _ => ("unknown", json!("unsettled"), 0, 0),
-                };
-                let found = (delivery["state"].as_str().unwrap(), &delivery["reason"], all.shown(person), all.calls(channel) - calls);
-                assert_eq!(found, (state, &reason, shown, more), "{channel} {stop:?}: {delivery}");
-                assert_eq!(delivery["route"], 0, "it never goes on to another route: {channel} {stop:?}");
+                Stop::Accepted => {
+                    all.send_and_stop(channel, person, FaultKind::TimeOutAfter)
+                        .await;
+                }
+                Stop::Recorded => drop(stage.app.bridge.deliver_step().await.unwrap()),
             }
+            let (replica, _server) = stage.app.replica();
+            // The lease holds.
+            stage.app.drain_by(&replica).await;
+            let calls = all.calls(channel);
+            stage.app.advance(Duration::from_secs(130));
+            stage.app.drain_by(&replica).await;
+            let delivery = stage.delivery(&list).await;
+            let repeats = matches!(channel, "template" | "webhook");
+            let (state, reason, shown, more) = match stop {
+                Stop::Recorded => ("delivered", Value::Null, 1, 0),
+                _ if repeats => ("delivered", Value::Null, 1, 1),
+                // Its try had not begun, and it still has its permission.
+                Stop::Claimed => ("delivered", Value::Null, 1, 1),
+                Stop::Accepted => ("unknown", json!("unsettled"), 1, 0),
+                _ => ("unknown", json!("unsettled"), 0, 0),
+            };
+            let found = (
+                delivery["state"].as_str().unwrap(),
+                &delivery["reason"],
+                all.shown(person),
+                all.calls(channel) - calls,
+            );
+            assert_eq!(
+                found,
+                (state, &reason, shown, more),
+                "{channel} {stop:?}: {delivery}"
+            );
+            assert_eq!(
+                delivery["route"], 0,
+                "it never goes on to another route: {channel} {stop:?}"
+            );
         }
     }
 }

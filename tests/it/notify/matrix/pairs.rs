@@ -6,50 +6,60 @@ use super::{ALL, Matrix, path};
 use crate::notify::ways::verdicts;
 
 both_engines! {
-    async fn every_channel_brings_one_message(all: Matrix) {
-        for (person, channel) in (1..).zip(ALL) {
-            let staff = all.member(person).await;
-            all.permit(channel, person).await;
-            all.routes(&[channel]).await;
-            let calls = all.calls(channel);
-            let delivery = all.ways.sent(&staff).await;
-            assert_eq!(delivery["state"], "delivered", "{delivery}");
-            assert_eq!(verdicts(&delivery), [(channel, "taken")]);
-            assert_eq!((all.shown(person), all.calls(channel) - calls), (1, 1), "{channel}");
-        }
-    }
+    every_channel_brings_one_message,
+    every_channel_gives_way_to_every_other,
+}
 
-    async fn every_channel_gives_way_to_every_other(all: Matrix) {
-        let mut person = 0;
-        for first in ALL {
-            for second in ALL {
-                if first == second {
-                    continue;
-                }
-                person += 1;
-                let staff = all.member(person).await;
-                all.permit(first, person).await;
-                all.permit(second, person).await;
-                all.routes(&[first, second]).await;
-                let reason = match first {
-                    "webhook" => {
-                        all.receiver.answer(404);
-                        "endpoint_refused"
-                    }
-                    _ => {
-                        all.ways.refuse(path(first), 43019);
-                        "blocked"
-                    }
-                };
-                let delivery = all.ways.sent(&staff).await;
-                all.receiver.answer(200);
-                assert_eq!(delivery["state"], "delivered", "{delivery}");
-                assert_eq!(verdicts(&delivery), [(first, reason), (second, "taken")]);
-                assert_eq!(delivery["attempts"].as_array().unwrap().len(), 2);
-                assert_eq!(all.shown(person), 1, "{first} then {second}");
-                let app_id = all.route(second)["account"].clone();
-                assert_eq!((&delivery["app_id"], &delivery["route"]), (&app_id, &json!(1)));
+async fn every_channel_brings_one_message(all: Matrix) {
+    for (person, channel) in (1..).zip(ALL) {
+        let staff = all.member(person).await;
+        all.permit(channel, person).await;
+        all.routes(&[channel]).await;
+        let calls = all.calls(channel);
+        let delivery = all.ways.sent(&staff).await;
+        assert_eq!(delivery["state"], "delivered", "{delivery}");
+        assert_eq!(verdicts(&delivery), [(channel, "taken")]);
+        assert_eq!(
+            (all.shown(person), all.calls(channel) - calls),
+            (1, 1),
+            "{channel}"
+        );
+    }
+}
+
+async fn every_channel_gives_way_to_every_other(all: Matrix) {
+    let mut person = 0;
+    for first in ALL {
+        for second in ALL {
+            if first == second {
+                continue;
             }
+            person += 1;
+            let staff = all.member(person).await;
+            all.permit(first, person).await;
+            all.permit(second, person).await;
+            all.routes(&[first, second]).await;
+            let reason = match first {
+                "webhook" => {
+                    all.receiver.answer(404);
+                    "endpoint_refused"
+                }
+                _ => {
+                    all.ways.refuse(path(first), 43019);
+                    "blocked"
+                }
+            };
+            let delivery = all.ways.sent(&staff).await;
+            all.receiver.answer(200);
+            assert_eq!(delivery["state"], "delivered", "{delivery}");
+            assert_eq!(verdicts(&delivery), [(first, reason), (second, "taken")]);
+            assert_eq!(delivery["attempts"].as_array().unwrap().len(), 2);
+            assert_eq!(all.shown(person), 1, "{first} then {second}");
+            let app_id = all.route(second)["account"].clone();
+            assert_eq!(
+                (&delivery["app_id"], &delivery["route"]),
+                (&app_id, &json!(1))
+            );
         }
     }
 }

@@ -33,61 +33,97 @@ impl Matrix {
 }
 
 both_engines! {
-    async fn silence_of_wechat_is_never_answered_with_a_second_message(all: Matrix) {
-        let (impatient, _server) = all.ways.stage.impatient();
-        let mut person = 0;
-        for channel in WECHAT {
-            for (kind, taken) in [(FaultKind::TimeOutBefore, 0), (FaultKind::TimeOutAfter, 1)] {
-                person += 1;
-                let staff = all.member(person).await;
-                all.permit(channel, person).await;
-                all.routes(&[channel, "webhook"]).await;
-                let world = all.ways.stage.world();
-                let calls = all.calls(channel);
-                world.add_fault(Fault::at(path(channel), kind).times(1)).unwrap();
-                let list = all.ways.stage.notify(&staff).await;
-                all.ways.stage.app.drain_by(&impatient).await;
-                all.ways.stage.pass(70, 10).await;
-                let delivery = all.ways.stage.delivery(&list).await;
-                let found = (&delivery["state"], all.shown(person), all.calls(channel) - calls);
-                match channel {
-                    "template" => assert_eq!(found, (&json!("delivered"), 1, 2), "{kind:?}: {delivery}"),
-                    _ => assert_eq!(found, (&json!("unknown"), taken, 1), "{channel} {kind:?}: {delivery}"),
+    silence_of_wechat_is_never_answered_with_a_second_message,
+    an_endpoint_that_is_silent_is_posted_to_again_under_the_same_id,
+}
+
+async fn silence_of_wechat_is_never_answered_with_a_second_message(all: Matrix) {
+    let (impatient, _server) = all.ways.stage.impatient();
+    let mut person = 0;
+    for channel in WECHAT {
+        for (kind, taken) in [(FaultKind::TimeOutBefore, 0), (FaultKind::TimeOutAfter, 1)] {
+            person += 1;
+            let staff = all.member(person).await;
+            all.permit(channel, person).await;
+            all.routes(&[channel, "webhook"]).await;
+            let world = all.ways.stage.world();
+            let calls = all.calls(channel);
+            world
+                .add_fault(Fault::at(path(channel), kind).times(1))
+                .unwrap();
+            let list = all.ways.stage.notify(&staff).await;
+            all.ways.stage.app.drain_by(&impatient).await;
+            all.ways.stage.pass(70, 10).await;
+            let delivery = all.ways.stage.delivery(&list).await;
+            let found = (
+                &delivery["state"],
+                all.shown(person),
+                all.calls(channel) - calls,
+            );
+            match channel {
+                "template" => {
+                    assert_eq!(found, (&json!("delivered"), 1, 2), "{kind:?}: {delivery}");
                 }
-                assert_eq!(verdicts(&delivery), [(channel, "taken")], "it may have been seen: {kind:?}");
+                _ => assert_eq!(
+                    found,
+                    (&json!("unknown"), taken, 1),
+                    "{channel} {kind:?}: {delivery}"
+                ),
             }
+            assert_eq!(
+                verdicts(&delivery),
+                [(channel, "taken")],
+                "it may have been seen: {kind:?}"
+            );
         }
     }
+}
 
-    async fn an_endpoint_that_is_silent_is_posted_to_again_under_the_same_id(all: Matrix) {
-        let staff = all.member(1).await;
-        all.routes(&["webhook", "template"]).await;
-        let impatient = all.impatient_poster();
-        // It took the message, and its answer is lost.
-        let list = all.ways.stage.notify(&staff).await;
-        let gate = all.receiver.hold().await;
-        impatient.deliver_step().await.unwrap();
-        let waiting = all.ways.stage.delivery(&list).await;
-        assert_eq!((&waiting["state"], &waiting["reason"]), (&json!("queued"), &json!("unsettled")), "{waiting}");
-        assert_eq!(waiting["attempts"][0]["outcome"], "ambiguous");
-        drop(gate);
-        // However long it takes: it knows the id for ever.
-        all.ways.stage.pass(1_200, 600).await;
-        let delivery = all.ways.stage.delivery(&list).await;
-        assert_eq!((&delivery["state"], all.shown(1), all.calls("webhook")), (&json!("delivered"), 1, 2));
-        // It was not there at all.
-        let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let nowhere = format!("http://{}/", closed.local_addr().unwrap());
-        drop(closed);
-        all.move_endpoint(&nowhere).await;
-        let list = all.ways.stage.notify(&staff).await;
-        all.ways.stage.app.drain().await;
-        let waiting = all.ways.stage.delivery(&list).await;
-        assert_eq!((&waiting["state"], &waiting["reason"]), (&json!("queued"), &json!("retrying")), "{waiting}");
-        all.move_endpoint(&all.receiver.url).await;
-        all.ways.stage.pass(120, 20).await;
-        let delivery = all.ways.stage.delivery(&list).await;
-        assert_eq!((&delivery["state"], all.shown(1), all.calls("webhook")), (&json!("delivered"), 2, 3));
-        assert_eq!((verdicts(&delivery), &delivery["reason"]), (vec![("webhook", "taken")], &Value::Null));
-    }
+async fn an_endpoint_that_is_silent_is_posted_to_again_under_the_same_id(all: Matrix) {
+    let staff = all.member(1).await;
+    all.routes(&["webhook", "template"]).await;
+    let impatient = all.impatient_poster();
+    // It took the message, and its answer is lost.
+    let list = all.ways.stage.notify(&staff).await;
+    let gate = all.receiver.hold().await;
+    impatient.deliver_step().await.unwrap();
+    let waiting = all.ways.stage.delivery(&list).await;
+    assert_eq!(
+        (&waiting["state"], &waiting["reason"]),
+        (&json!("queued"), &json!("unsettled")),
+        "{waiting}"
+    );
+    assert_eq!(waiting["attempts"][0]["outcome"], "ambiguous");
+    drop(gate);
+    // However long it takes: it knows the id for ever.
+    all.ways.stage.pass(1_200, 600).await;
+    let delivery = all.ways.stage.delivery(&list).await;
+    assert_eq!(
+        (&delivery["state"], all.shown(1), all.calls("webhook")),
+        (&json!("delivered"), 1, 2)
+    );
+    // It was not there at all.
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let nowhere = format!("http://{}/", closed.local_addr().unwrap());
+    drop(closed);
+    all.move_endpoint(&nowhere).await;
+    let list = all.ways.stage.notify(&staff).await;
+    all.ways.stage.app.drain().await;
+    let waiting = all.ways.stage.delivery(&list).await;
+    assert_eq!(
+        (&waiting["state"], &waiting["reason"]),
+        (&json!("queued"), &json!("retrying")),
+        "{waiting}"
+    );
+    all.move_endpoint(&all.receiver.url).await;
+    all.ways.stage.pass(120, 20).await;
+    let delivery = all.ways.stage.delivery(&list).await;
+    assert_eq!(
+        (&delivery["state"], all.shown(1), all.calls("webhook")),
+        (&json!("delivered"), 2, 3)
+    );
+    assert_eq!(
+        (verdicts(&delivery), &delivery["reason"]),
+        (vec![("webhook", "taken")], &Value::Null)
+    );
 }

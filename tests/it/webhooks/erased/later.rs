@@ -1,0 +1,239 @@
+//! What comes later than an erasure was asked for: late pushes, a second batch, people who are back.
+
+use std::time::Duration;
+
+use queqiao::bridge::Step;
+use queqiao::simulator::{Arrival, Fault, FaultKind, Origin, Receipt, Spelling, population};
+use serde_json::json;
+
+use super::super::{OA, Shop, kinds};
+
+const SEND: &str = "/cgi-bin/message/template/send";
+
+both_engines! {
+    a_push_from_before_brings_nobody_back,
+    who_comes_back_is_somebody_new,
+    an_erasure_goes_on_where_it_was_interrupted,
+    a_message_whose_fate_is_open_is_not_tried_again,
+    what_an_endpoint_was_not_told_yet_is_not_told_any_more,
+}
+
+async fn a_push_from_before_brings_nobody_back(shop: Shop) {
+    let world = shop.app.simulator.world();
+    shop.listen(&["*"]).await;
+    shop.message_type().await;
+    shop.follow(1).await;
+    shop.staff("s1", 1).await;
+    let held = Receipt {
+        arrival: Arrival::Held,
+        ..Receipt::default()
+    };
+    world.set_receipt(OA, None, held).unwrap();
+    let notification = shop.notify("s1").await;
+    let old = world.send_text(OA, 1, "old").await.unwrap();
+    shop.app.drain().await;
+    let identity = shop.number(1).await;
+    shop.app
+        .delete(&shop.key, &format!("/people/{identity}"))
+        .await
+        .ok(200);
+    shop.app.drain().await;
+    let before = shop.receiver.posts().len();
+    // WeChat repeats one, sends another late, and tells what became of a message.
+    world
+        .push_raw(OA, &population::openid(OA, 1), &old.plaintext)
+        .await
+        .unwrap();
+    let late = old
+        .plaintext
+        .replace("old", "late")
+        .replace("<MsgId>", "<MsgId>9");
+    world
+        .push_raw(OA, &population::openid(OA, 1), &late)
+        .await
+        .unwrap();
+    shop.app.advance(Duration::from_secs(5));
+    world.release_receipts(OA).await.unwrap();
+    world.unfollow(OA, 1).await.unwrap();
+    world
+        .cancel_wechat(OA, 1, Spelling::Documented)
+        .await
+        .unwrap();
+    shop.app.drain().await;
+    assert_eq!(shop.places(1), Vec::<String>::new());
+    let people = shop.app.get(&shop.key, "/people").await.ok(200);
+    assert_eq!(people["items"], json!([]));
+    assert_eq!(
+        shop.counts(notification).await["delivered"],
+        1,
+        "the receipt counted"
+    );
+    let later = shop.receiver.posts().split_off(before);
+    let told: Vec<String> = kinds(&later)
+        .into_iter()
+        .filter(|kind| !kind.starts_with("delivery."))
+        .collect();
+    assert_eq!(told, Vec::<String>::new(), "{later:?}");
+    assert_eq!(
+        shop.audit_of_erasures().await.len(),
+        1,
+        "it was done already"
+    );
+}
+
+async fn who_comes_back_is_somebody_new(shop: Shop) {
+    let world = shop.app.simulator.world();
+    shop.follow(1).await;
+    let identity = shop.number(1).await;
+    shop.app
+        .delete(&shop.key, &format!("/people/{identity}"))
+        .await
+        .ok(200);
+    // A follower list does not bring them back.
+    let path = format!("/accounts/{OA}/imports");
+    shop.app.post(&shop.key, &path, json!({})).await.ok(202);
+    shop.app.drain().await;
+    assert_eq!(shop.places(1), Vec::<String>::new());
+    shop.app.advance(Duration::from_secs(60));
+    world.follow(OA, 1, Origin::default()).await.unwrap();
+    world.unfollow(OA, 1).await.unwrap();
+    shop.app.drain().await;
+    let again = shop.number(1).await;
+    assert!(again > identity, "{again}");
+    let person = shop
+        .app
+        .get(&shop.key, &format!("/people/{again}"))
+        .await
+        .ok(200);
+    assert_eq!(
+        person["identities"][0]["follow_state"], "not_following",
+        "{person}"
+    );
+    shop.advance(60).await;
+    world.follow(OA, 1, Origin::default()).await.unwrap();
+    shop.app.drain().await;
+    let path = format!("/accounts/{OA}/imports");
+    shop.app
+        .post(&shop.key, &path, json!({"reconcile": true}))
+        .await
+        .ok(202);
+    shop.app.drain().await;
+    let person = shop
+        .app
+        .get(&shop.key, &format!("/people/{again}"))
+        .await
+        .ok(200);
+    assert_eq!(
+        person["identities"][0]["follow_state"], "following",
+        "{person}"
+    );
+    // And is erased once more.
+    shop.app
+        .delete(&shop.key, &format!("/people/{again}"))
+        .await
+        .ok(200);
+    shop.app.drain().await;
+    assert_eq!(shop.places(1), Vec::<String>::new());
+    let first = shop
+        .app
+        .delete(&shop.key, &format!("/people/{identity}"))
+        .await
+        .ok(200);
+    let second = shop
+        .app
+        .delete(&shop.key, &format!("/people/{again}"))
+        .await
+        .ok(200);
+    assert_ne!(first["id"], second["id"]);
+}
+
+async fn an_erasure_goes_on_where_it_was_interrupted(shop: Shop) {
+    shop.follow(1).await;
+    let world = shop.app.simulator.world();
+    for text in 0..30 {
+        world
+            .send_text(OA, 1, &format!("text {text}"))
+            .await
+            .unwrap();
+    }
+    shop.app.drain().await;
+    world
+        .cancel_wechat(OA, 1, Spelling::Documented)
+        .await
+        .unwrap();
+    let bridge = &shop.app.bridge;
+    bridge.process_step().await.unwrap();
+    // One batch here, the next in another process, until there is none.
+    let (replica, _server) = shop.app.replica();
+    let mut steps = 0;
+    loop {
+        let by = if steps % 2 == 0 { bridge } else { &replica };
+        if by.erase_step(None).await.unwrap() == Step::Idle {
+            break;
+        }
+        steps += 1;
+    }
+    assert!(steps > 4, "{steps}");
+    assert_eq!(shop.places(1), Vec::<String>::new());
+    let erasure = shop.app.get(&shop.key, "/erasures/1").await.ok(200);
+    assert_eq!(erasure["erased"]["events"], 31, "{erasure}");
+}
+
+async fn a_message_whose_fate_is_open_is_not_tried_again(shop: Shop) {
+    let world = shop.app.simulator.world();
+    shop.message_type().await;
+    shop.follow(1).await;
+    shop.staff("s1", 1).await;
+    world
+        .add_fault(Fault::at(SEND, FaultKind::ResetAfter))
+        .unwrap();
+    let notification = shop.notify("s1").await;
+    let identity = shop.number(1).await;
+    shop.app
+        .delete(&shop.key, &format!("/people/{identity}"))
+        .await
+        .ok(200);
+    assert_eq!(shop.places(1), Vec::<String>::new());
+    assert_eq!(
+        shop.counts(notification).await["queued"],
+        1,
+        "nobody knows yet"
+    );
+    // Its next try would be due, and then the second look is.
+    shop.advance(120).await;
+    shop.advance(600).await;
+    let path = format!("/notifications/{notification}/deliveries");
+    let deliveries = shop.app.get(&shop.key, &path).await.ok(200);
+    let delivery = &deliveries["items"][0];
+    assert_eq!(
+        (&delivery["state"], &delivery["identity_id"]),
+        (&json!("unknown"), &json!(null)),
+        "{delivery}"
+    );
+    assert_eq!(
+        delivery["attempts"].as_array().unwrap().len(),
+        1,
+        "{delivery}"
+    );
+    assert_eq!(shop.places(1), Vec::<String>::new());
+}
+
+async fn what_an_endpoint_was_not_told_yet_is_not_told_any_more(shop: Shop) {
+    shop.receiver.answer(500);
+    let (id, _) = shop
+        .listen(&["message.received", "identity.followed", "push.raw"])
+        .await;
+    shop.follow(1).await;
+    shop.write(1, "hello").await;
+    shop.follow(2).await;
+    assert_eq!(shop.deliveries(id).await.len(), 6);
+    let identity = shop.number(1).await;
+    let erased = shop
+        .app
+        .delete(&shop.key, &format!("/people/{identity}"))
+        .await
+        .ok(200);
+    assert_eq!(erased["erased"]["webhook_messages"], 4, "{erased}");
+    assert_eq!(shop.places(1), Vec::<String>::new());
+    assert_eq!(shop.deliveries(id).await.len(), 2, "the other person's");
+}
