@@ -362,7 +362,7 @@ impl Bridge {
         let roused = self.db.write(move |conn| -> Result<_, DeliverError> {
             let mut roused = 0;
             for (pause, most) in &rouse {
-                let lane = (pause.account_id, pause.reason.as_str());
+                let lane = (pause.account_id, pause.reason.into());
                 // What waits for it comes back then, and nothing else is read.
                 let times = (pause.until, pause.until + JUST_AFTER);
                 roused += delivery::rouse(conn, lane, times, now, *most)?;

@@ -39,7 +39,7 @@ pub use claim::{
     Claim, Claimed, Due, Ended, Head, NO_ACCOUNT, Postponed, are_ours, claim_due, heads, make_due,
     release, resume_asked, rouse,
 };
-pub use consent::{WAITING_FOR_CONSENT, consented};
+pub use consent::consented;
 pub use ends::{End, ends, ends_of};
 pub use holds::{MOST_ASTRAY, astray};
 pub use insert::insert_many;
@@ -166,7 +166,8 @@ impl Answered {
     /// What was told of a delivery that has no [`Delivery::first_answer`]: what became of it since
     /// then was not told.
     pub fn of(state: DeliveryState, reason: Option<&str>, detail: Option<&str>) -> Self {
-        let is_waiting = state == DeliveryState::Queued && reason == Some(WAITING_FOR_CONSENT);
+        let is_waiting =
+            state == DeliveryState::Queued && reason == Some(Reason::WaitingForConsent.as_str());
         let is_unreachable = state == DeliveryState::Unreachable;
         let is_told = is_waiting || is_unreachable;
         let told = |text: Option<&str>| text.filter(|_| is_told).map(str::to_owned);
@@ -225,7 +226,7 @@ pub struct NewDelivery<'a> {
     pub state: DeliveryState,
     /// Why it is unreachable, or waits.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub reason: Option<&'a str>,
+    pub reason: Option<Reason>,
     /// The same in a sentence.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<Cow<'a, str>>,

@@ -6,8 +6,9 @@ use super::renewal::{day, end_of};
 use crate::bridge::retry::{Backoff, jitter};
 use crate::db::{Conn, QueryResult};
 use crate::metrics;
-use crate::models::account::pause::{self, Named, NewPause, PauseKind};
+use crate::models::account::pause::{self, Named, NewPause, PauseKind, PauseReason};
 use crate::models::account::resumption;
+use crate::models::delivery::Reason;
 
 /// The first and the longest pause, in seconds, between the tries before midnight where the quota or the
 /// budget of the day is used up: it may
@@ -20,11 +21,12 @@ pub(crate) struct Pause {
     /// When to try again, UTC.
     pub(crate) until: NaiveDateTime,
     /// A stable word for why.
-    pub(crate) reason: &'static str,
+    pub(crate) reason: Reason,
     /// The same in a sentence.
     pub(crate) detail: String,
-    /// The call of the account that is paused, or [`ALL_CALLS`], where that may be over long before.
-    pub(crate) call: Option<String>,
+    /// The call of the account that is paused, or [`ALL_CALLS`], and why, where that may be over long
+    /// before.
+    pub(crate) far: Option<(String, PauseReason)>,
 }
 
 /// When what is used up until midnight is tried before that; not at all, if midnight is near.

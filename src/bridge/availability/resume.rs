@@ -10,7 +10,7 @@ use crate::db::{Conn, DbError, QueryResult, ROUND};
 use crate::ids::{AccountId, ProjectId};
 use crate::models::account::pause::{self, Named, PauseReason, Resumed};
 use crate::models::account::{self, resumption};
-use crate::models::delivery;
+use crate::models::delivery::{self, Reason};
 
 impl Bridge {
     /// Lifts all pauses of an account of a project; none if there is no such account.
@@ -113,7 +113,7 @@ fn round(
     if noted.is_empty() {
         return Ok(0);
     }
-    let reasons: Vec<&'static str> = noted.iter().map(|one| one.reason.as_str()).collect();
+    let reasons: Vec<Reason> = noted.iter().map(|one| one.reason.into()).collect();
     let count = delivery::make_due(conn, account, &reasons, now, ROUND)?;
     if i64::try_from(count).is_ok_and(|count| count < ROUND) {
         resumption::done(conn, &noted)?;

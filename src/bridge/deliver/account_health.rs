@@ -15,6 +15,7 @@ use crate::models::account::pause::{
     ALL_CALLS, AccountPause, NewPause, PauseKind, PauseReason, Worked,
 };
 use crate::models::delivery::Reason;
+use crate::models::delivery::attempt::AttemptOutcome;
 use crate::wechat::error::Concerns;
 
 /// WeChat counts by the minute what comes too fast.
@@ -111,11 +112,13 @@ impl AccountHealth {
             *self.used.entry(call).or_default() += 1;
             return;
         };
-        if failure.outcome != "not_sent" {
+        if failure.outcome != AttemptOutcome::NotSent {
             *self.used.entry(call).or_default() += 1;
         }
         match Finding::of(failure) {
-            None if failure.outcome == "refused" => *self.answered.entry(call).or_default() += 1,
+            None if failure.outcome == AttemptOutcome::Refused => {
+                *self.answered.entry(call).or_default() += 1;
+            }
             None => {}
             Some(trouble) if !trouble.is_certain() => {
                 self.slow += 1;

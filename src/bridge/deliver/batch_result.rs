@@ -16,7 +16,7 @@ use crate::bridge::planning::fallback::FailedRoute;
 use crate::bridge::routes::Route;
 use crate::ids::{DeliveryId, IdentityId};
 use crate::models::account::pause::{AccountPause, PauseReason};
-use crate::models::delivery::attempt::NewAttempt;
+use crate::models::delivery::attempt::{AttemptOutcome, NewAttempt};
 use crate::models::delivery::{DeliveryState, Due, Outcome, Postponed, Reason};
 use crate::models::identity::Thought;
 
@@ -30,7 +30,7 @@ pub(super) struct BatchResult {
     pub(super) postponed: Vec<Postponed>,
     /// The calls and the reasons of the pauses that some of those wait for, where they may be lifted long
     /// before that.
-    far: BTreeSet<(String, &'static str)>,
+    far: BTreeSet<(String, PauseReason)>,
     /// What was refused because the person does not follow.
     pub(super) unfollowed: Vec<Unfollowed>,
     /// What becomes of the permissions that were taken.
@@ -47,7 +47,7 @@ fn given_up(pause: Pause, due: &Due, claimed_at: NaiveDateTime) -> Outcome {
             true => DeliveryState::Unknown,
             false => DeliveryState::Failed,
         },
-        reason: Some(Reason::GaveUp.as_str()),
+        reason: Some(Reason::GaveUp),
         detail: Some(pause.detail),
         finished_at: Some(claimed_at),
         ..blank(due, claimed_at)
@@ -110,13 +110,13 @@ impl BatchResult {
     /// more: it was lifted after they were claimed, and what waited for it made due before they came to
     /// wait.
     pub(super) fn waits_for(&self, pauses: &[AccountPause]) -> HashSet<PauseReason> {
-        let is_there = |call: &str, reason: &str| {
+        let is_there = |call: &str, reason: PauseReason| {
             let mut pauses = pauses.iter();
-            pauses.any(|pause| pause.call == call && pause.reason.as_str() == reason)
+            pauses.any(|pause| pause.call == call && pause.reason == reason)
         };
         let far = self.far.iter();
-        let over = far.filter(|(call, reason)| !is_there(call, reason));
-        over.filter_map(|(_, reason)| reason.parse().ok()).collect()
+        let over = far.filter(|(call, reason)| !is_there(call, *reason));
+        over.map(|(_, reason)| *reason).collect()
     }
 
     /// Whether nothing came of anything.
@@ -180,7 +180,7 @@ impl BatchResult {
     fn untried(&mut self, due: &Due, claimed_at: NaiveDateTime, done: AttemptResult) {
         match done {
             AttemptResult::Postponed { due_at, pause } => {
-                self.far.extend(pause.call.map(|call| (call, pause.reason)));
+                self.far.extend(pause.far);
                 self.postponed.push(Postponed {
                     reason: Some(pause.reason),
                     detail: Some(pause.detail),
@@ -193,7 +193,7 @@ impl BatchResult {
             }),
             AttemptResult::TooLate => self.outcomes.push(Outcome {
                 state: DeliveryState::Unknown,
-                reason: Some(Reason::Unsettled.as_str()),
+                reason: Some(Reason::Unsettled),
                 detail: Some(TOO_LATE.to_owned()),
                 finished_at: Some(claimed_at),
                 ..blank(due, claimed_at)
@@ -286,7 +286,7 @@ fn an_attempt(
         number: due.attempts,
         started_at,
         finished_at,
-        outcome: "accepted",
+        outcome: AttemptOutcome::Accepted,
         errcode: None,
         call: None,
         errmsg: None,
@@ -336,20 +336,20 @@ fn outcome_of(
             due_at,
             unsettled_since,
         } => Outcome {
-            reason: pending.map(Reason::as_str),
+            reason: pending,
             due_at: Some(due_at),
             unsettled_since,
             ..row
         },
         Next::Failed { reason } => Outcome {
             state: DeliveryState::Failed,
-            reason: Some(reason.as_str()),
+            reason: Some(reason),
             finished_at: Some(finished_at),
             ..row
         },
         Next::Unknown { reason } => Outcome {
             state: DeliveryState::Unknown,
-            reason: Some(reason.as_str()),
+            reason: Some(reason),
             finished_at: Some(finished_at),
             ..row
         },
@@ -364,7 +364,7 @@ fn stuck(due: &Due, claimed_at: NaiveDateTime, failure: &Failure) -> Option<Fail
         id: due.id,
         notification_id: due.notification_id,
         attempts: due.attempts,
-        reason: failure.reason.as_str(),
+        reason: failure.reason,
         detail: failure.detail.clone(),
     })
 }
@@ -406,7 +406,7 @@ fn withdrawn(
     };
     Outcome {
         state,
-        reason: Some(reason.as_str()),
+        reason: Some(reason),
         detail: Some(detail.to_owned()),
         finished_at: Some(now),
         ..blank(due, now)
@@ -436,7 +436,7 @@ fn blank(due: &Due, now: NaiveDateTime) -> Outcome {
 pub(super) fn lost(due: &Due, now: NaiveDateTime) -> NewAttempt {
     NewAttempt {
         number: due.attempts - 1,
-        outcome: "interrupted",
+        outcome: AttemptOutcome::Interrupted,
         detail: Some(
             "The process stopped, or took too long, before it recorded the outcome.".to_owned(),
         ),

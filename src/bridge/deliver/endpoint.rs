@@ -294,9 +294,9 @@ fn named(due: &Due) -> Option<Person> {
 fn rest(until: NaiveDateTime) -> Pause {
     Pause {
         until,
-        reason: "endpoint_resting",
+        reason: Reason::EndpointResting,
         detail: "The endpoint did not take what it was last sent, and is left alone for a moment."
             .to_owned(),
-        call: None,
+        far: None,
     }
 }

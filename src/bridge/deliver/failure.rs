@@ -8,6 +8,7 @@ use crate::bridge::webhooks::post::{Answer, PostError};
 use crate::bridge::windows;
 use crate::models::account::AccountKind;
 use crate::models::delivery::Reason;
+use crate::models::delivery::attempt::AttemptOutcome;
 use crate::models::identity::windows::Closed;
 use crate::wechat::error::{ApiError, CallError, Class, Concerns, FOR_NOBODY, Fault, TOKEN_CALL};
 
@@ -72,7 +73,7 @@ impl Said {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Failure {
     /// As in `attempts.outcome`.
-    pub(super) outcome: &'static str,
+    pub(super) outcome: AttemptOutcome,
     /// What WeChat said, if it said anything.
     pub(super) said: Option<Said>,
     pub(super) remedy: Remedy,
@@ -142,7 +143,7 @@ impl Failure {
         let flags = said.fault.flags();
         let (remedy, reason) = verdict(said.fault);
         Self {
-            outcome: "refused",
+            outcome: AttemptOutcome::Refused,
             remedy,
             reason,
             detail: api.explain_on(said.call),
@@ -161,7 +162,7 @@ impl Failure {
             };
         }
         Self {
-            outcome: "ambiguous",
+            outcome: AttemptOutcome::Ambiguous,
             said: None,
             remedy: Remedy::Ambiguous,
             reason: Reason::Unsettled,
@@ -188,7 +189,7 @@ impl Failure {
             (_, excerpt) => format!(" It said: {excerpt}"),
         };
         Self {
-            outcome: "refused",
+            outcome: AttemptOutcome::Refused,
             remedy,
             reason,
             whole_account: false,
@@ -205,7 +206,7 @@ impl Failure {
         };
         match error {
             PostError::TimeOut | PostError::Broken(_) => Self {
-                outcome: "ambiguous",
+                outcome: AttemptOutcome::Ambiguous,
                 remedy: Remedy::Ambiguous,
                 reason: Reason::Unsettled,
                 ..not_sent
@@ -247,7 +248,7 @@ impl Failure {
 
     fn not_sent(detail: String) -> Self {
         Self {
-            outcome: "not_sent",
+            outcome: AttemptOutcome::NotSent,
             said: None,
             remedy: Remedy::Retry,
             reason: Reason::Retrying,
@@ -289,7 +290,10 @@ impl Failure {
 
     /// What WeChat's refusal of the send itself is about.
     pub(super) fn fault(&self) -> Option<Fault> {
-        let said = self.said.as_ref().filter(|_| self.outcome == "refused")?;
+        let said = self
+            .said
+            .as_ref()
+            .filter(|_| self.outcome == AttemptOutcome::Refused)?;
         Some(said.fault)
     }
 

@@ -83,9 +83,9 @@ impl Stop {
             let held = |id| {
                 let held = Pause {
                     until: row.until + after_midnight(),
-                    reason: row.reason.as_str(),
+                    reason: row.reason.into(),
                     detail: row.detail.clone(),
-                    call: Some(row.call.to_owned()),
+                    far: Some((row.call.to_owned(), row.reason)),
                 };
                 (id, held)
             };
@@ -222,10 +222,10 @@ impl Order {
         };
         Pause {
             until,
-            reason: pause.reason.as_str(),
+            reason: pause.reason.into(),
             detail: pause.detail.clone(),
             // What passes by itself is not far.
-            call: (pause.kind != PauseKind::BackingOff).then(|| pause.call.clone()),
+            far: (pause.kind != PauseKind::BackingOff).then(|| (pause.call.clone(), pause.reason)),
         }
     }
 

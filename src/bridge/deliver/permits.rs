@@ -17,7 +17,7 @@ use crate::bridge::windows::rules;
 use crate::db::{Conn, QueryResult};
 use crate::ids::{AccountId, CreditEntryId, DeliveryId, IdentityId};
 use crate::models::credit::{self, Wanted};
-use crate::models::delivery::{self, Begin, Due};
+use crate::models::delivery::{self, Begin, Due, Reason};
 use crate::models::identity::windows::{self, Closed, Rules, Taken};
 
 /// How long a delivery waits for another one to the same person.
@@ -363,11 +363,11 @@ fn take(
 pub(super) fn slow(now: NaiveDateTime) -> Pause {
     Pause {
         until: now + BUSY,
-        reason: "batch_too_slow",
+        reason: Reason::BatchTooSlow,
         detail: "The messages before it took so long that another process might have tried it at \
                  the same time. It is next."
             .to_owned(),
-        call: None,
+        far: None,
     }
 }
 
@@ -375,9 +375,9 @@ pub(super) fn slow(now: NaiveDateTime) -> Pause {
 pub(super) fn busy(now: NaiveDateTime) -> Pause {
     Pause {
         until: now + BUSY,
-        reason: "one_at_a_time",
+        reason: Reason::OneAtATime,
         detail: "Another message is being sent to the person, and WeChat takes one at a time."
             .to_owned(),
-        call: None,
+        far: None,
     }
 }

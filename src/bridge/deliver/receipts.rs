@@ -11,8 +11,8 @@ use crate::bridge::webhooks::outbox;
 use crate::bridge::{Bridge, Step};
 use crate::db::DbError;
 use crate::metrics;
-use crate::models::delivery;
 use crate::models::delivery::receipt::{self, Ended};
+use crate::models::delivery::{self, Reason};
 
 /// Receipts joined in one transaction.
 const BATCH: i64 = 500;
@@ -114,7 +114,7 @@ fn stuck(failed: &Ended) -> FailedRoute {
         id: failed.id,
         notification_id: failed.notification_id,
         attempts: failed.attempts,
-        reason: "receipt_failed",
+        reason: Reason::ReceiptFailed,
         detail: failed.detail.clone().unwrap_or_default(),
     }
 }

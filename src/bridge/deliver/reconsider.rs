@@ -18,7 +18,7 @@ use crate::db::{Conn, QueryResult};
 use crate::ids::{DeliveryId, ProjectId};
 use crate::models::delivery::attempt;
 use crate::models::delivery::{
-    self, Answered, DeliveryState, Due, Edition, End, Parted, Replanned, Told, WAITING_FOR_CONSENT,
+    self, Answered, DeliveryState, Due, Edition, End, Parted, Reason, Replanned, Told,
 };
 
 /// What was done of a batch.
@@ -95,7 +95,7 @@ pub(super) fn reconsider(
             lost_tries.extend((due.attempts > 1).then(|| lost(due, now)));
             parted.push(Parted {
                 state: DeliveryState::Unknown,
-                ..ended(due, "unsettled", unsettled(due).to_owned(), None, now)
+                ..ended(due, Reason::Unsettled, unsettled(due).to_owned(), None, now)
             });
             continue;
         }
@@ -145,7 +145,13 @@ fn in_project(
     let (mut going, mut asked) = (Vec::with_capacity(rows.len()), Vec::new());
     for (due, ready) in rows {
         let (Ok(prepared), Some(senders)) = (&ready.prepared, senders.get(&due.edition())) else {
-            parted.push(ended(due, "route_unusable", UNUSABLE.to_owned(), None, now));
+            parted.push(ended(
+                due,
+                Reason::RouteUnusable,
+                UNUSABLE.to_owned(),
+                None,
+                now,
+            ));
             continue;
         };
         going.push((*due, ready.expires_at));
@@ -182,7 +188,7 @@ fn in_project(
                 ..replanned(due, decision, now)
             }),
             (Err((reason, detail)), None) => {
-                let (reason, detail) = why(due, reason, detail);
+                let (reason, detail) = why(due, *reason, detail);
                 let considered = decision.considered(before(due));
                 parted.push(ended(due, reason, detail, considered, now));
             }
@@ -196,10 +202,10 @@ fn whom(due: &Due) -> RecipientKey<'_> {
 }
 
 /// Why there is nobody to send it to, in the words of somebody for whom it was planned once.
-fn why(due: &Due, reason: &'static str, detail: &str) -> (&'static str, String) {
+fn why(due: &Due, reason: Reason, detail: &str) -> (Reason, String) {
     match (due.recipient.is_none(), reason) {
-        (true, "unknown_staff") => ("not_bound", GONE.to_owned()),
-        (true, "not_bound") => ("not_bound", UNBOUND.to_owned()),
+        (true, Reason::UnknownStaff) => (Reason::NotBound, GONE.to_owned()),
+        (true, Reason::NotBound) => (Reason::NotBound, UNBOUND.to_owned()),
         _ => (reason, detail.to_owned()),
     }
 }
@@ -224,7 +230,10 @@ fn replanned<'a>(due: &Due, decision: &Decision<'a>, now: NaiveDateTime) -> Repl
 
 /// What the app was told of it, if the row will not show that any more.
 fn answered(due: &Due) -> Option<String> {
-    let (reason, detail) = (Some(WAITING_FOR_CONSENT), due.awaits.as_deref());
+    let (reason, detail) = (
+        Some(Reason::WaitingForConsent.as_str()),
+        due.awaits.as_deref(),
+    );
     let answered = Answered::of(DeliveryState::Queued, reason, detail);
     due.awaits.is_some().then(|| answered.to_json())
 }
@@ -263,7 +272,7 @@ fn unsettled(due: &Due) -> &'static str {
 /// Where something was tried, it is the failure of that which is the end.
 fn ended(
     due: &Due,
-    reason: &'static str,
+    reason: Reason,
     detail: String,
     considered: Option<String>,
     now: NaiveDateTime,

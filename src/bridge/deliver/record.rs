@@ -164,7 +164,7 @@ impl Bridge {
             self.resume_waiting(record.lane, changed.over);
         }
         for attempt in &record.book.attempts {
-            metrics::attempt(attempt.outcome);
+            metrics::attempt(attempt.outcome.as_str());
         }
         recorded.refused.log();
         self.ended(recorded.ends);

@@ -10,7 +10,7 @@ use super::facts::Facts;
 use super::steps::Steps;
 use crate::bridge::notify::retry::ROUTE_UNUSABLE;
 use crate::ids::DeliveryId;
-use crate::models::delivery::{AtFault, DeliveryState, Reason, WAITING_FOR_CONSENT};
+use crate::models::delivery::{AtFault, DeliveryState, Reason};
 
 /// Adds what the newest delivery asks for: of the type that was asked about, if one was.
 pub(super) fn follow_up(facts: &Facts, story: &Explanation, steps: &mut Steps) {
@@ -24,7 +24,7 @@ pub(super) fn follow_up(facts: &Facts, story: &Explanation, steps: &mut Steps) {
     let what = last.message_type.as_deref().unwrap_or("its message type");
     match last.state {
         DeliveryState::Delivered | DeliveryState::Cancelled => {}
-        DeliveryState::Queued if last.reason.as_deref() == Some(WAITING_FOR_CONSENT) => steps.add(
+        DeliveryState::Queued if last.reason.as_deref() == Some(Reason::WaitingForConsent.as_str()) => steps.add(
             format!("Wait: delivery {id} ({what}) waits for their consent. {detail}"),
         ),
         DeliveryState::Queued => steps.add(match last.next_attempt_at {

@@ -8,6 +8,7 @@ use crate::bridge::planning::route_views::{RouteView, SWITCHED_OFF};
 use crate::bridge::planning::senders::sender;
 use crate::bridge::routes::Route;
 use crate::bridge::templates::RouteProblem;
+use crate::models::delivery::Reason;
 
 /// What would become of a message of one type.
 #[derive(Clone, Debug, Serialize)]
@@ -58,7 +59,7 @@ pub(super) fn of_type(facts: &Facts) -> Option<TypeStory> {
         match of_route(facts, route) {
             Ok(lead) => {
                 let why = lead.why.as_ref();
-                let why = why.map(|(reason, detail)| (reason.as_str(), detail.as_str()));
+                let why = why.map(|(reason, detail)| (Reason::from(*reason), detail.as_str()));
                 let view = RouteView::judged(at, &lead.sender, why);
                 match lead.why.is_none() && facts.is_switched_off(lead.sender.id, route) {
                     true => view.warned(SWITCHED_OFF),

@@ -11,8 +11,8 @@ use super::NotifyError;
 use crate::bridge::Bridge;
 use crate::db::Conn;
 use crate::ids::{DeliveryId, NotificationId};
-use crate::models::delivery::attempt::{self, Attempt};
-use crate::models::delivery::{self, Delivery, DeliveryState, WAITING_FOR_CONSENT};
+use crate::models::delivery::attempt::{self, Attempt, AttemptOutcome};
+use crate::models::delivery::{self, Delivery, DeliveryState, Reason};
 
 /// The longest wait, seconds.
 pub const MAX_WAIT_SECONDS: u64 = 10;
@@ -65,7 +65,7 @@ impl Bridge {
             let is_open = |one: &Delivery| {
                 let is_soon = one.due_at.is_none_or(|due_at| due_at <= latest);
                 // The consent may come at any moment.
-                let awaits = one.reason.as_deref() == Some(WAITING_FOR_CONSENT);
+                let awaits = one.reason.as_deref() == Some(Reason::WaitingForConsent.as_str());
                 one.state == DeliveryState::Queued && (is_soon || awaits)
             };
             if !deliveries.iter().any(is_open) || Instant::now() >= deadline {
@@ -99,7 +99,7 @@ fn told(deliveries: Vec<Delivery>, attempts: Vec<Attempt>) -> HashMap<DeliveryId
         .collect();
     let outcome = |one: Delivery| {
         let last = last.get(&one.id);
-        let is_taken = last.is_some_and(|last| last.outcome == "accepted");
+        let is_taken = last.is_some_and(|last| last.outcome == AttemptOutcome::Accepted);
         // An endpoint of the business has no such codes.
         let answered = one.account_id.and(last);
         let (errcode, errmsg) = match is_taken {

@@ -25,6 +25,7 @@ use crate::db::{Conn, DbError, QueryResult};
 use crate::ids::{IdentityId, ProjectId};
 use crate::models::account::refusal_mark;
 use crate::models::account::{self, Account};
+use crate::models::delivery::Reason;
 
 /// What would come of a request.
 #[derive(Clone, Debug)]
@@ -47,7 +48,7 @@ pub struct Forecast {
     /// Whether the message would wait for the person's consent, as `why` says.
     pub waits: bool,
     /// Why they are unreachable: a stable word, and the same in a sentence.
-    pub why: Option<(&'static str, String)>,
+    pub why: Option<(Reason, String)>,
     /// Every route that was considered, in order; the last one is taken, if any is.
     pub routes: Vec<RouteView>,
     /// Whether they have switched off the messages of the template that they would be sent.

@@ -427,7 +427,7 @@ impl<'a> Plan<'a> {
                 due_at: ready.due_at,
             }),
             Err((reason, detail)) => {
-                retried.refuse(delivery.id, reason, detail.clone());
+                retried.refuse(delivery.id, reason.as_str(), detail.clone());
                 self.explained.push(StillUnreachable {
                     id: delivery.id,
                     reason,

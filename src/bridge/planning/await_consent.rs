@@ -4,7 +4,7 @@
 use chrono::{NaiveDateTime, TimeDelta};
 
 use super::decide::Decision;
-use crate::models::delivery::WAITING_FOR_CONSENT;
+use crate::models::delivery::Reason;
 use crate::models::staff::ReachRow;
 
 /// How soon after the first look a second one follows: a consent that was committed at the same
@@ -33,7 +33,7 @@ pub(in crate::bridge) struct Waiting<'a> {
     pub(in crate::bridge) route: i32,
     /// Whose consent it is.
     pub(in crate::bridge) to: &'a ReachRow,
-    pub(in crate::bridge) reason: &'static str,
+    pub(in crate::bridge) reason: Reason,
     pub(in crate::bridge) detail: String,
     /// When it ends, if nothing comes.
     until: NaiveDateTime,
@@ -63,7 +63,7 @@ impl<'a> Waiting<'a> {
         Some(Self {
             route,
             to,
-            reason: WAITING_FOR_CONSENT,
+            reason: Reason::WaitingForConsent,
             detail: format!(
                 "{why} The message waits for it until {time}, and is sent if it comes."
             ),

@@ -11,6 +11,7 @@ use crate::bridge::routes::{FieldError, Recipient};
 use crate::db::{Conn, QueryResult};
 use crate::ids::{IdentityId, ProjectId};
 use crate::models::credit::{self, Wanted};
+use crate::models::delivery::Reason;
 use crate::models::identity::windows::{self, Rules};
 use crate::models::staff::{self, Person, PersonRow, ReachRow};
 
@@ -120,9 +121,6 @@ pub(in crate::bridge) struct Asked<'a> {
     pub(in crate::bridge) from: usize,
 }
 
-/// A route leads to the person, and its message has no text for them.
-const NOT_RENDERABLE: &str = "not_renderable";
-
 /// What is decided for one person.
 pub(in crate::bridge) struct Decision<'a> {
     pub(in crate::bridge) whom: RecipientKey<'a>,
@@ -139,7 +137,7 @@ pub(in crate::bridge) struct Decision<'a> {
 impl Decision<'_> {
     /// Whether only the text keeps the message from being sent.
     pub(in crate::bridge) fn is_unrenderable(&self) -> bool {
-        matches!(self.way, Err((NOT_RENDERABLE, _)))
+        matches!(self.way, Err((Reason::NotRenderable, _)))
     }
 
     /// The routes passed over, to store after those before them.
@@ -213,7 +211,7 @@ fn one<'a>(known: &Known<'a>, asked: &Asked<'a>, credits: &Credits) -> Decision<
     }
 }
 
-type Way<'a> = Result<(i32, &'a ReachRow), (&'static str, String)>;
+type Way<'a> = Result<(i32, &'a ReachRow), (Reason, String)>;
 
 fn way<'a>(
     rows: &[&'a ReachRow],
@@ -231,7 +229,7 @@ fn way<'a>(
             let awaiting = awaiting.and_then(|(route, identity)| {
                 Some((sendable(asked.prepared, route, staff).ok()?, identity))
             });
-            (Err((reason.as_str(), detail)), awaiting, passed)
+            (Err((reason.into(), detail)), awaiting, passed)
         }
         Plan::Send { route, to, passed } => {
             let way = sendable(asked.prepared, route, staff);
@@ -241,7 +239,7 @@ fn way<'a>(
                     RecipientKey::Person(_) => "person",
                 };
                 let detail = format!("The message has no text for this {whom}: {error}.");
-                (NOT_RENDERABLE, detail)
+                (Reason::NotRenderable, detail)
             });
             (way, None, passed)
         }
@@ -250,10 +248,10 @@ fn way<'a>(
 }
 
 /// Why nobody is found who is named in this way.
-fn stranger(recipient: &str) -> (&'static str, String) {
+fn stranger(recipient: &str) -> (Reason, String) {
     match serde_json::from_str(recipient) {
         Ok(Person::Openid { app_id, .. }) => (
-            "unknown_openid",
+            Reason::UnknownOpenid,
             format!(
                 "Nobody with this openid is known in account {app_id}. If it is a mini-program, \
                  have them log in through Queqiao, give a login code instead, or bring the openid in \
@@ -261,7 +259,7 @@ fn stranger(recipient: &str) -> (&'static str, String) {
             ),
         ),
         _ => (
-            "unknown_person",
+            Reason::UnknownPerson,
             "Nobody with this unionid is known in the project. Have them follow the account or log \
              in to the mini-program, and check that it is bound to the same Open Platform account."
                 .to_owned(),

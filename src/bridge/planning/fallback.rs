@@ -12,7 +12,7 @@ use super::senders::{known_accounts, senders};
 use crate::db::{Conn, QueryResult};
 use crate::ids::{DeliveryId, NotificationId, ProjectId};
 use crate::models::delivery::{
-    self, DeliveryState, Edition, RerouteCandidate, RetryRow, RoutesExhausted,
+    self, DeliveryState, Edition, Reason, RerouteCandidate, RetryRow, RoutesExhausted,
 };
 use crate::models::notification::{self, Notification};
 
@@ -24,7 +24,7 @@ pub(in crate::bridge) struct FailedRoute {
     /// Its tries when that became known.
     pub(in crate::bridge) attempts: i32,
     /// A stable word for why.
-    pub(in crate::bridge) reason: &'static str,
+    pub(in crate::bridge) reason: Reason,
     /// The same in a sentence.
     pub(in crate::bridge) detail: String,
 }
@@ -132,7 +132,7 @@ fn in_project(
         ) else {
             continue;
         };
-        going.push((halted, considered(halted, route, senders, why)));
+        going.push((halted, considered(halted, route, senders, why), *why));
         asked.push(Asked {
             whom: whom(halted),
             prepared,
@@ -151,12 +151,12 @@ fn whom(halted: &RerouteCandidate) -> RecipientKey<'_> {
 /// Writes where each goes on, or that it has come to its end.
 fn store(
     conn: &mut Conn,
-    going: Vec<(&RerouteCandidate, Vec<Considered>)>,
+    going: Vec<(&RerouteCandidate, Vec<Considered>, &FailedRoute)>,
     decided: Vec<Decision<'_>>,
     (consent_wait, now): (TimeDelta, NaiveDateTime),
 ) -> QueryResult<usize> {
     let (mut rerouted, mut ended) = (Vec::new(), Vec::new());
-    for ((halted, before), decision) in going.into_iter().zip(decided) {
+    for ((halted, before, why), decision) in going.into_iter().zip(decided) {
         let considered = decision.considered(before);
         let is_awaited = consent_wait > TimeDelta::zero() && halted.state != DeliveryState::Queued;
         let awaiting = decision.awaiting.filter(|_| is_awaited);
@@ -178,7 +178,7 @@ fn store(
             }),
             // One that is still queued keeps trying its own route.
             None if halted.state == DeliveryState::Queued => {}
-            None => ended.push(dead_end(halted, decision, considered)),
+            None => ended.push(dead_end(halted, decision, considered, why)),
         }
     }
     delivery::end(conn, &ended)?;
@@ -204,16 +204,15 @@ fn dead_end(
     halted: &RerouteCandidate,
     decision: Decision<'_>,
     considered: Option<String>,
+    why: &FailedRoute,
 ) -> RoutesExhausted {
-    let mut reason = decision.way.err().unwrap_or_default();
-    let mut last = None;
-    if reason.0 != "not_renderable" {
-        last = decision.considered.into_iter().last();
-    }
-    let (reason, detail) = match last {
-        Some(last) => (last.verdict, last.detail),
-        None => (reason.0.to_owned(), std::mem::take(&mut reason.1)),
-    };
+    let is_unrenderable = decision.is_unrenderable();
+    let last = decision.considered.into_iter().last();
+    let last = last.filter(|_| !is_unrenderable);
+    let last = last.map(|last| (last.verdict, last.detail));
+    let (reason, detail) = last
+        .or(decision.way.err())
+        .unwrap_or((why.reason, why.detail.clone()));
     RoutesExhausted {
         id: halted.id,
         attempts: halted.attempts,

@@ -11,6 +11,7 @@ use crate::bridge::routes::{Channel, Permission};
 use crate::ids::{AccountId, IdentityId};
 use crate::models::account::AccountKind;
 use crate::models::credit::{CreditBalance, Wanted};
+use crate::models::delivery::Reason;
 use crate::models::identity::windows::{Closed, Rules, WindowState};
 use crate::models::staff::ReachRow;
 
@@ -79,19 +80,19 @@ pub struct Considered {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub account: String,
     /// A stable word for why it was left.
-    pub verdict: String,
+    pub verdict: Reason,
     /// The same in a sentence.
     pub detail: String,
 }
 
 impl Considered {
     /// A route with its verdict.
-    pub fn new(route: usize, sender: &Sender, verdict: &str, detail: &str) -> Self {
+    pub fn new(route: usize, sender: &Sender, verdict: Reason, detail: &str) -> Self {
         Self {
             route,
             channel: sender.channel,
             account: sender.app_id.clone(),
-            verdict: verdict.to_owned(),
+            verdict,
             detail: detail.to_owned(),
         }
     }
@@ -100,7 +101,7 @@ impl Considered {
     pub fn all(passed: &[Passed], senders: &[Sender]) -> Vec<Self> {
         let numbered = passed.iter().filter_map(|passed| {
             let sender = senders.get(passed.route)?;
-            let verdict = passed.reason.as_str();
+            let verdict = passed.reason.into();
             Some(Self::new(passed.route, sender, verdict, &passed.detail))
         });
         numbered.collect()

@@ -8,7 +8,7 @@ use super::planner::{Considered, Sender};
 use crate::bridge::routes::{Channel, Route};
 use crate::db::{Conn, QueryResult};
 use crate::ids::{NotificationId, VersionId};
-use crate::models::delivery::{Delivery, DeliveryState, Edition};
+use crate::models::delivery::{Delivery, DeliveryState, Edition, Reason};
 use crate::models::notification::{self, message_type};
 
 /// Of a person who has switched the template's messages off. It is not certain: nothing tells when
@@ -114,13 +114,15 @@ impl RouteView {
     pub(in crate::bridge) fn judged(
         route: usize,
         sender: &Sender,
-        why: Option<(&str, &str)>,
+        why: Option<(Reason, &str)>,
     ) -> Self {
-        let (verdict, detail) = why.unwrap_or((TAKEN, ""));
-        let judged = Considered::new(route, sender, verdict, detail);
-        let mut view = Self::from(judged);
-        view.detail = view.detail.filter(|detail| !detail.is_empty());
-        view
+        Self {
+            route,
+            channel: sender.channel,
+            account: Some(sender.app_id.clone()).filter(|account| !account.is_empty()),
+            verdict: why.map_or(TAKEN, |(reason, _)| reason.as_str()).to_owned(),
+            detail: why.map(|(_, detail)| detail.to_owned()),
+        }
     }
 }
 
@@ -130,7 +132,7 @@ impl From<Considered> for RouteView {
             route: left.route,
             channel: left.channel,
             account: Some(left.account).filter(|account| !account.is_empty()),
-            verdict: left.verdict,
+            verdict: left.verdict.as_str().to_owned(),
             detail: Some(left.detail),
         }
     }

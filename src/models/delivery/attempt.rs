@@ -5,8 +5,24 @@ use serde::Serialize;
 
 use crate::db::batch::{Batch, Kind, timestamp};
 use crate::db::prelude::*;
-use crate::db::{Conn, schema::attempts};
+use crate::db::{Conn, schema::attempts, text_enum};
 use crate::ids::{AttemptId, DeliveryId};
+
+text_enum! {
+    /// What came of one try.
+    pub enum AttemptOutcome {
+        /// WeChat, or the endpoint, took the message.
+        Accepted = "accepted",
+        /// It was refused.
+        Refused = "refused",
+        /// It did not leave.
+        NotSent = "not_sent",
+        /// It may have been taken.
+        Ambiguous = "ambiguous",
+        /// The process stopped, or took too long, before it recorded what came of it.
+        Interrupted = "interrupted",
+    }
+}
 
 /// An attempt.
 #[derive(Clone, Debug, Queryable, Selectable)]
@@ -22,8 +38,8 @@ pub struct Attempt {
     pub started_at: NaiveDateTime,
     /// UTC.
     pub finished_at: NaiveDateTime,
-    /// `accepted`, `refused`, `not_sent`, `ambiguous`, `interrupted`.
-    pub outcome: String,
+    /// What came of it.
+    pub outcome: AttemptOutcome,
     /// WeChat's error code, if it gave one.
     pub errcode: Option<i64>,
     /// The call that WeChat refused, as it is counted.
@@ -50,7 +66,7 @@ pub struct NewAttempt {
     #[serde(serialize_with = "timestamp")]
     pub finished_at: NaiveDateTime,
     /// What came of it.
-    pub outcome: &'static str,
+    pub outcome: AttemptOutcome,
     /// WeChat's error code.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub errcode: Option<i64>,

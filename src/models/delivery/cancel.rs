@@ -2,7 +2,7 @@
 
 use chrono::NaiveDateTime;
 
-use super::{Answered, DeliveryState, Told, WAITING_FOR_CONSENT, keep_told};
+use super::{Answered, DeliveryState, Reason, Told, keep_told};
 use crate::db::prelude::*;
 use crate::db::{Conn, schema::deliveries};
 use crate::ids::{AccountId, DeliveryId, NotificationId};
@@ -28,7 +28,7 @@ pub fn cancel(
             .load::<DeliveryId>(conn)?;
     }
     let waiting: Vec<(DeliveryId, Option<String>)> = queued()
-        .filter(deliveries::reason.eq(WAITING_FOR_CONSENT))
+        .filter(deliveries::reason.eq(Reason::WaitingForConsent))
         .filter(deliveries::first_answer.is_null())
         .select((deliveries::id, deliveries::detail))
         .load(conn)?;
@@ -38,7 +38,7 @@ pub fn cancel(
     let cancelled = diesel::update(queued().filter(deliveries::unsettled_since.is_null()))
         .set((
             deliveries::state.eq(DeliveryState::Cancelled),
-            deliveries::reason.eq("cancelled"),
+            deliveries::reason.eq(Reason::Cancelled),
             deliveries::detail.eq("The notification was cancelled before this was sent."),
             deliveries::due_at.eq(None::<NaiveDateTime>),
             deliveries::finished_at.eq(now),
@@ -63,7 +63,7 @@ pub fn accounts_of(conn: &mut Conn, notification: NotificationId) -> QueryResult
 
 /// What the app was told of a delivery that waits for consent.
 fn told((id, detail): (DeliveryId, Option<String>)) -> Told {
-    let (reason, detail) = (Some(WAITING_FOR_CONSENT), detail.as_deref());
+    let (reason, detail) = (Some(Reason::WaitingForConsent.as_str()), detail.as_deref());
     Told {
         id,
         first_answer: Answered::of(DeliveryState::Queued, reason, detail).to_json(),

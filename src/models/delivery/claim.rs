@@ -6,7 +6,7 @@ use diesel::sql_types::{BigInt, Bool, Integer, Nullable, Text, Timestamp};
 use serde::Serialize;
 
 use super::holds::{HOLDS, look_for_people};
-use super::{Answered, DeliveryState, Edition, WAITING_FOR_CONSENT};
+use super::{Answered, DeliveryState, Edition, Reason};
 use crate::db::Conn;
 use crate::db::batch::{Batch, Kind, maybe_timestamp, timestamp};
 use crate::db::prelude::*;
@@ -189,12 +189,13 @@ pub fn claim_due(conn: &mut Conn, claim: &Claim) -> QueryResult<Vec<Due>> {
     let leased_until = (claim.now + claim.lease).format("%F %T%.f");
     let now = claim.now.format("%F %T%.f");
     let (lane, rank, limit) = (claim.lane, claim.priority.rank(), claim.limit.max(0));
+    let waiting = Reason::WaitingForConsent;
     let only = claim.ended.map_or_else(String::new, |ended| {
         let begun = ended.begun_before.format("%F %T%.f");
         let unsettled = ended.unsettled_before.format("%F %T%.f");
         format!(
             "AND (begun_at <= '{begun}' OR unsettled_since <= '{unsettled}' \
-             OR cancelled_at IS NOT NULL OR reason = '{WAITING_FOR_CONSENT}' OR EXISTS ( \
+             OR cancelled_at IS NOT NULL OR reason = '{waiting}' OR EXISTS ( \
                  SELECT 1 FROM notifications n WHERE n.id = deliveries.notification_id \
                  AND n.expires_at <= '{now}'))"
         )
@@ -211,8 +212,8 @@ pub fn claim_due(conn: &mut Conn, claim: &Claim) -> QueryResult<Vec<Due>> {
          unsettled_since = COALESCE(unsettled_since, '{now}') \
          WHERE id IN (SELECT id FROM due) RETURNING id, notification_id, staff_id, recipient, \
          staff_name, account_id, identity_id, openid, route, attempts, leased_until, unsettled_since, spent, spoilt, begun_at, \
-         cancelled_at, routes_id, CASE WHEN reason = '{WAITING_FOR_CONSENT}' THEN detail END AS awaits, \
-         CASE WHEN reason = '{WAITING_FOR_CONSENT}' THEN considered END AS considered, \
+         cancelled_at, routes_id, CASE WHEN reason = '{waiting}' THEN detail END AS awaits, \
+         CASE WHEN reason = '{waiting}' THEN considered END AS considered, \
          (recipient IS NOT NULL OR {HOLDS}) AS holds, sent_at IS NOT NULL AS begun"
     ))
     .load(conn)?;
@@ -280,7 +281,7 @@ pub struct Postponed {
     #[serde(serialize_with = "maybe_timestamp")]
     pub unsettled_since: Option<NaiveDateTime>,
     /// A stable word for why; none leaves what is there.
-    pub reason: Option<&'static str>,
+    pub reason: Option<Reason>,
     /// The same in a sentence.
     pub detail: Option<String>,
     /// What the app was told of it, if the reason does not show that.
@@ -306,7 +307,7 @@ impl Postponed {
     pub fn for_consent(due: &Due, claimed_at: NaiveDateTime, due_at: NaiveDateTime) -> Self {
         let answered = Answered::of(DeliveryState::Queued, None, None);
         Self {
-            reason: Some(WAITING_FOR_CONSENT),
+            reason: Some(Reason::WaitingForConsent),
             first_answer: Some(answered.to_json()),
             ..Self::new(due, claimed_at, due_at)
         }
@@ -330,8 +331,10 @@ pub fn release(conn: &mut Conn, rows: &[Postponed]) -> QueryResult<()> {
               first_answer = COALESCE(deliveries.first_answer, r.first_answer), \
               unsettled_since = r.unsettled_since, \
               sent_at = CASE WHEN r.unsettled_since IS NULL THEN NULL ELSE deliveries.sent_at END, \
-              reason = COALESCE(r.reason, deliveries.reason), \
-              detail = COALESCE(r.detail, deliveries.detail) FROM {rows} \
+              reason = CASE WHEN deliveries.reason = 'erased' THEN 'erased' \
+              ELSE COALESCE(r.reason, deliveries.reason) END, \
+              detail = CASE WHEN deliveries.reason = 'erased' THEN deliveries.detail \
+              ELSE COALESCE(r.detail, deliveries.detail) END FROM {rows} \
               WHERE deliveries.id = r.id AND deliveries.attempts = r.attempt \
               AND deliveries.leased_until = r.leased_until AND deliveries.state = 'queued'",
     };
@@ -367,7 +370,7 @@ pub fn resume_asked(conn: &mut Conn, ids: &[IdentityId], now: NaiveDateTime) -> 
 pub fn make_due(
     conn: &mut Conn,
     account: AccountId,
-    reasons: &[&'static str],
+    reasons: &[Reason],
     now: NaiveDateTime,
     limit: i64,
 ) -> QueryResult<usize> {
@@ -393,7 +396,7 @@ pub fn make_due(
 /// many those are.
 pub fn rouse(
     conn: &mut Conn,
-    (account, reason): (AccountId, &'static str),
+    (account, reason): (AccountId, Reason),
     (from, latest): (NaiveDateTime, NaiveDateTime),
     now: NaiveDateTime,
     most: i64,

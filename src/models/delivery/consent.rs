@@ -8,10 +8,6 @@ use crate::db::batch::{Batch, Kind, timestamp};
 use crate::db::prelude::*;
 use crate::ids::IdentityId;
 
-/// Why a queued delivery is not sent yet: nothing but a permission for a subscription message is
-/// missing, and the person has not refused it.
-pub const WAITING_FOR_CONSENT: &str = "waiting_for_consent";
-
 #[derive(Serialize)]
 struct Heard {
     identity: IdentityId,

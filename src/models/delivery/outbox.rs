@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use chrono::NaiveDateTime;
 use serde::Serialize;
 
-use super::DeliveryState;
+use super::{DeliveryState, Reason};
 use crate::db::Conn;
 use crate::db::batch::{Batch, Kind, maybe_timestamp, timestamp};
 use crate::db::prelude::*;
@@ -23,7 +23,7 @@ pub struct Outcome {
     pub state: DeliveryState,
     /// A stable word for why.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub reason: Option<&'static str>,
+    pub reason: Option<Reason>,
     /// The same in a sentence.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
@@ -94,7 +94,12 @@ pub fn record(conn: &mut Conn, rows: &[Outcome]) -> QueryResult<usize> {
             ("finished_at", Kind::Timestamp),
             ("spoilt", Kind::Integer),
         ],
-        sql: "UPDATE deliveries SET state = r.state, reason = r.reason, detail = r.detail, \
+        // Of somebody who is erased while it is tried, that stays the reason until it was sent after all.
+        sql: "UPDATE deliveries SET state = r.state, \
+              reason = CASE WHEN deliveries.reason = 'erased' AND r.state IN ('queued', 'cancelled') \
+                  THEN 'erased' ELSE r.reason END, \
+              detail = CASE WHEN deliveries.reason = 'erased' AND r.state IN ('queued', 'cancelled') \
+                  THEN deliveries.detail ELSE r.detail END, \
               due_at = r.due_at, leased_until = NULL, \
               unsettled_since = r.unsettled_since, msgid = r.msgid, \
               sent_at = r.sent_at, finished_at = r.finished_at, \

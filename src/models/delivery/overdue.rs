@@ -9,6 +9,7 @@ use diesel::sql_query;
 use diesel::sql_types::BigInt;
 use serde::Serialize;
 
+use super::attempt::AttemptOutcome;
 use crate::db::Conn;
 use crate::db::batch::{Batch, Kind, timestamp};
 use crate::db::prelude::*;
@@ -90,7 +91,7 @@ pub fn close_overdue(
     };
     let accepted: Vec<Closed> = old
         .iter()
-        .filter(|(_, _, outcome, _)| outcome == "accepted")
+        .filter(|(_, _, outcome, _)| *outcome == AttemptOutcome::Accepted)
         .map(|(_, id, _, at)| Closed {
             id: *id,
             sent_before: sent_before.max(*at),
@@ -147,7 +148,7 @@ fn old(
 }
 
 /// Id, delivery, outcome and end of an attempt.
-type Tried = (AttemptId, DeliveryId, String, NaiveDateTime);
+type Tried = (AttemptId, DeliveryId, AttemptOutcome, NaiveDateTime);
 
 fn after(conn: &mut Conn, position: i64, limit: i64) -> QueryResult<Vec<Tried>> {
     attempts::table

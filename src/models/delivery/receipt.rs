@@ -7,6 +7,7 @@ use diesel::sql_query;
 use diesel::sql_types::{BigInt, Bool, Integer, Nullable, Text, Timestamp};
 use serde::Serialize;
 
+use super::DeliveryState;
 use crate::db::Conn;
 use crate::db::batch::{Batch, Kind, maybe_timestamp, timestamp};
 use crate::db::prelude::*;
@@ -111,13 +112,15 @@ pub struct Ended {
     #[diesel(sql_type = Nullable<Text>)]
     pub detail: Option<String>,
     #[diesel(sql_type = Text)]
-    state: String,
+    state: DeliveryState,
 }
 
 impl Settled {
     /// The deliveries whose message did not arrive.
     pub fn failed(&self) -> impl Iterator<Item = &Ended> {
-        self.closed.iter().filter(|ended| ended.state == "failed")
+        self.closed
+            .iter()
+            .filter(|ended| ended.state == DeliveryState::Failed)
     }
 
     /// All that were closed.

@@ -4,7 +4,7 @@
 use chrono::NaiveDateTime;
 use serde::Serialize;
 
-use super::DeliveryState;
+use super::{DeliveryState, Reason};
 use crate::db::Conn;
 use crate::db::batch::{Batch, Kind, maybe_timestamp, timestamp};
 use crate::db::prelude::*;
@@ -32,7 +32,7 @@ pub struct Replanned<'a> {
     /// The routes considered before it, as JSON.
     pub considered: Option<String>,
     /// Why it waits; none: it is sent when it is due.
-    pub reason: Option<&'static str>,
+    pub reason: Option<Reason>,
     /// The same in a sentence.
     pub detail: Option<String>,
     /// When to claim it again.
@@ -84,7 +84,7 @@ pub struct Parted {
     /// Unreachable; or unknown, where an earlier try may have been taken.
     pub state: DeliveryState,
     /// A stable word for why.
-    pub reason: &'static str,
+    pub reason: Reason,
     /// The same in a sentence.
     pub detail: String,
     /// The routes, each with the reason, as JSON.
@@ -115,7 +115,7 @@ pub fn part(conn: &mut Conn, rows: &[Parted]) -> QueryResult<usize> {
               attempts = deliveries.attempts - 1, due_at = NULL, leased_until = NULL, \
               unsettled_since = NULL, sent_at = NULL, finished_at = r.now, \
               first_answer = COALESCE(deliveries.first_answer, r.first_answer) \
-              FROM {rows} WHERE deliveries.id = r.id",
+              FROM {rows} WHERE deliveries.id = r.id AND deliveries.state = 'queued'",
     };
     PART.execute(conn, rows)
 }

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{DeliveryState, Edition};
+use super::{DeliveryState, Edition, Reason};
 use crate::db::batch::{Batch, Kind};
 use crate::db::prelude::*;
 use crate::db::{Conn, schema::deliveries};
@@ -61,7 +61,7 @@ pub struct RoutesExhausted {
     /// As it was when that was decided.
     pub attempts: i32,
     /// A stable word for why the last route did not lead to the person.
-    pub reason: String,
+    pub reason: Reason,
     /// The same in a sentence.
     pub detail: String,
     /// All routes, each with the reason, as JSON.

@@ -4,7 +4,7 @@ use chrono::NaiveDateTime;
 use diesel::sql_types::BigInt;
 use serde::Serialize;
 
-use super::DeliveryState;
+use super::{DeliveryState, Reason};
 use crate::db::Conn;
 use crate::db::batch::{Batch, Kind, timestamp};
 use crate::db::prelude::*;
@@ -75,7 +75,7 @@ pub fn requeue(conn: &mut Conn, rows: &[RetryRow<'_>]) -> QueryResult<Vec<Delive
               considered = r.considered, routes_id = r.routes_id, \
               first_answer = COALESCE(deliveries.first_answer, r.first_answer), spent = deliveries.attempts, spoilt = 0, \
               begun_at = r.due_at, due_at = r.due_at, leased_until = NULL, unsettled_since = NULL, msgid = NULL, \
-              sent_at = NULL, finished_at = NULL FROM {rows} WHERE deliveries.id = r.id \
+              sent_at = NULL, finished_at = NULL, cancelled_at = NULL FROM {rows} WHERE deliveries.id = r.id \
               AND deliveries.state = r.was AND deliveries.attempts = r.attempts \
               RETURNING deliveries.id",
     };
@@ -91,7 +91,7 @@ pub struct StillUnreachable {
     /// The delivery.
     pub id: DeliveryId,
     /// A stable word for why.
-    pub reason: &'static str,
+    pub reason: Reason,
     /// The same in a sentence.
     pub detail: String,
     /// The routes, each with the reason, as JSON.

@@ -201,7 +201,8 @@ fn anonymous(
     let queued = theirs && one.state == DeliveryState::Queued;
     let open = queued && one.unsettled_since.is_some();
     let ends = queued && !open;
-    let (reason, detail) = match ends {
+    // What is open ends later, and then for the same reason.
+    let (reason, detail) = match queued {
         true => (Some(Reason::Erased.to_string()), Some(DETAIL.to_owned())),
         false => (one.reason, subject.clean(one.detail)),
     };

@@ -69,7 +69,7 @@ struct AttemptView {
     number: i32,
     started_at: DateTime<Utc>,
     finished_at: DateTime<Utc>,
-    outcome: String,
+    outcome: &'static str,
     /// WeChat's code.
     errcode: Option<i64>,
     /// The call that WeChat refused.
@@ -95,7 +95,7 @@ impl From<Attempt> for AttemptView {
             number: attempt.number,
             started_at: attempt.started_at.and_utc(),
             finished_at: attempt.finished_at.and_utc(),
-            outcome: attempt.outcome,
+            outcome: attempt.outcome.as_str(),
             errcode: attempt.errcode,
             meaning: advice.map(|advice| advice.meaning),
             what_to_do: advice.map(|advice| advice.what_to_do),

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
+use queqiao::models::delivery::Reason;
 use serde_json::{Map, Value, json};
 
 use super::stage::Stage;
@@ -358,6 +359,28 @@ fn documented_fields(document: &str) -> Vec<(String, String, BTreeSet<String>)> 
 #[test]
 fn both_languages_tell_of_the_same_fields() {
     assert_eq!(documented_fields(API_ZH), documented_fields(API));
+}
+
+/// The tables that say what the reason of a delivery means.
+const REASONS: [(&str, &str); 2] = [
+    (API, "\n| `reason` | state | meaning |"),
+    (API_ZH, "\n| `reason` | 状态 | 含义 |"),
+];
+
+#[test]
+fn every_reason_of_a_delivery_is_explained_once() {
+    let known: BTreeSet<&str> = Reason::ALL.iter().map(|reason| reason.as_str()).collect();
+    for (document, head) in REASONS {
+        let (_, table) = document.split_once(head).unwrap();
+        let table = table.split("\n\n").next().unwrap();
+        let told: Vec<&str> = rows(table)
+            .iter()
+            .flat_map(|cells| coded(cells[0]))
+            .collect();
+        let once: BTreeSet<&str> = told.iter().copied().collect();
+        assert_eq!(once.len(), told.len(), "{told:?}");
+        assert_eq!(once, known);
+    }
 }
 
 both_engines! {

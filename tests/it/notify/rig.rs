@@ -273,7 +273,8 @@ impl Rig {
         let attempts = self
             .write(move |conn| attempt::of_deliveries(conn, &[wanted]))
             .await;
-        let short = |attempt: Attempt| (attempt.number, attempt.outcome, attempt.errcode);
+        let short =
+            |attempt: Attempt| (attempt.number, attempt.outcome.to_string(), attempt.errcode);
         (delivery, attempts.into_iter().map(short).collect())
     }
 

@@ -3,7 +3,7 @@
 use chrono::TimeDelta;
 use queqiao::db::Conn;
 use queqiao::ids::{AccountId, NotificationId};
-use queqiao::models::delivery::{self, Claim, Ended, Head, NewDelivery, Postponed};
+use queqiao::models::delivery::{self, Claim, Ended, Head, NewDelivery, Postponed, Reason};
 use queqiao::models::notification;
 use queqiao::models::notification::Priority;
 
@@ -149,7 +149,7 @@ async fn what_waits_for_a_pause_is_made_due_and_nothing_else(ground: Ground) {
         );
     }
     let claimed = delivery::claim_due(conn, &from(lane, Priority::Normal, 0)).unwrap();
-    let wait = |number: usize, reason: &'static str| Postponed {
+    let wait = |number: usize, reason: Reason| Postponed {
         reason: Some(reason),
         ..Postponed::new(&claimed[number], at(0), at(500))
     };
@@ -157,26 +157,26 @@ async fn what_waits_for_a_pause_is_made_due_and_nothing_else(ground: Ground) {
     delivery::release(
         conn,
         &[
-            wait(0, "account_problem"),
-            wait(1, "too_frequent"),
-            wait(2, "account_problem"),
+            wait(0, Reason::AccountProblem),
+            wait(1, Reason::TooFrequent),
+            wait(2, Reason::AccountProblem),
         ],
     )
     .unwrap();
     assert_eq!(
-        delivery::make_due(conn, ground.second, &["account_problem"], at(1), 9).unwrap(),
+        delivery::make_due(conn, ground.second, &[Reason::AccountProblem], at(1), 9).unwrap(),
         0
     );
     assert_eq!(
-        delivery::make_due(conn, lane, &["account_problem"], at(1), 1).unwrap(),
+        delivery::make_due(conn, lane, &[Reason::AccountProblem], at(1), 1).unwrap(),
         1
     );
     assert_eq!(
-        delivery::make_due(conn, lane, &["account_problem"], at(1), 9).unwrap(),
+        delivery::make_due(conn, lane, &[Reason::AccountProblem], at(1), 9).unwrap(),
         1
     );
     assert_eq!(
-        delivery::make_due(conn, lane, &["account_problem"], at(1), 9).unwrap(),
+        delivery::make_due(conn, lane, &[Reason::AccountProblem], at(1), 9).unwrap(),
         0
     );
     let again = delivery::claim_due(conn, &from(lane, Priority::Normal, 1)).unwrap();
@@ -196,7 +196,7 @@ async fn something_of_each_priority_is_made_due_that_waits_for_a_pause(ground: G
     ] {
         add(&ground, conn, notification, (Some(lane), priority, 0));
     }
-    let mut waits = |priority, reasons: &[(&'static str, i64)]| {
+    let mut waits = |priority, reasons: &[(Reason, i64)]| {
         let claimed = delivery::claim_due(conn, &from(lane, priority, 0)).unwrap();
         assert_eq!(claimed.len(), reasons.len());
         let rows = claimed
@@ -209,13 +209,13 @@ async fn something_of_each_priority_is_made_due_that_waits_for_a_pause(ground: G
         delivery::release(conn, &rows.collect::<Vec<_>>()).unwrap();
         claimed
     };
-    let quota = "quota_used_up";
+    let quota = Reason::QuotaUsedUp;
     let normal = waits(
         Priority::Normal,
         &[(quota, 399), (quota, 501), (quota, 600)],
     );
     waits(Priority::Bulk, &[(quota, 400)]);
-    waits(Priority::Urgent, &[("account_problem", 500)]);
+    waits(Priority::Urgent, &[(Reason::AccountProblem, 500)]);
     let times = (at(400), at(550));
     assert_eq!(
         delivery::rouse(conn, (ground.second, quota), times, at(1), 1).unwrap(),

@@ -3,9 +3,9 @@
 use chrono::TimeDelta;
 use queqiao::db::Conn;
 use queqiao::ids::{AccountId, DeliveryId, NotificationId};
-use queqiao::models::delivery::attempt::{self, NewAttempt};
+use queqiao::models::delivery::attempt::{self, AttemptOutcome, NewAttempt};
 use queqiao::models::delivery::{
-    self, Claim, Delivery, DeliveryState, Due, NewDelivery, Outcome, Postponed,
+    self, Claim, Delivery, DeliveryState, Due, NewDelivery, Outcome, Postponed, Reason,
 };
 use queqiao::models::notification::Priority;
 
@@ -59,7 +59,7 @@ pub(super) fn sent(due: &Due, msgid: i64) -> Outcome {
 fn failed(due: &Due) -> Outcome {
     Outcome {
         state: DeliveryState::Failed,
-        reason: Some("refused"),
+        reason: Some(Reason::RefusedContent),
         msgid: None,
         sent_at: None,
         finished_at: Some(at(1)),
@@ -279,7 +279,7 @@ async fn a_lease_given_back_was_no_try(ground: Ground) {
     delivery::release(
         conn,
         &[Postponed {
-            reason: Some("rate"),
+            reason: Some(Reason::TooFrequent),
             ..Postponed::new(&due, at(0), at(5))
         }],
     )
@@ -287,7 +287,7 @@ async fn a_lease_given_back_was_no_try(ground: Ground) {
     let stored = only(conn, notification);
     assert_eq!(
         (stored.attempts, stored.due_at, stored.reason.as_deref()),
-        (0, Some(at(5)), Some("rate"))
+        (0, Some(at(5)), Some("too_frequent"))
     );
     assert!(claim(conn, 4, 1).is_empty());
     let again = claim(conn, 5, 1).remove(0);
@@ -307,7 +307,7 @@ async fn a_lease_given_back_was_no_try(ground: Ground) {
     let stored = only(conn, notification);
     assert_eq!(
         (stored.attempts, stored.reason.as_deref()),
-        (1, Some("rate"))
+        (1, Some("too_frequent"))
     );
     assert_eq!(
         claim(conn, 70, 1)[0].unsettled_since,
@@ -351,8 +351,22 @@ async fn attempts_are_kept_in_order_and_missing_ones_filled_in(ground: Ground) {
         errmsg: Some("system \"error\"".to_owned()),
         rid: None,
     };
-    attempt::insert_many(conn, &[row(2, "refused"), row(1, "not_sent")]).unwrap();
-    attempt::insert_missing(conn, &[row(2, "interrupted"), row(3, "interrupted")]).unwrap();
+    attempt::insert_many(
+        conn,
+        &[
+            row(2, AttemptOutcome::Refused),
+            row(1, AttemptOutcome::NotSent),
+        ],
+    )
+    .unwrap();
+    attempt::insert_missing(
+        conn,
+        &[
+            row(2, AttemptOutcome::Interrupted),
+            row(3, AttemptOutcome::Interrupted),
+        ],
+    )
+    .unwrap();
     let stored = attempt::of_deliveries(conn, &[DeliveryId(7), DeliveryId(8)]).unwrap();
     let short: Vec<_> = stored
         .iter()

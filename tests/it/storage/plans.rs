@@ -7,7 +7,7 @@ use diesel::{Connection, QueryableByName, RunQueryDsl, sql_query};
 use queqiao::db::{Conn, DbError, Engine, QueryResult};
 use queqiao::ids::{IdentityId, NotificationId};
 use queqiao::models::delivery::{self, receipt};
-use queqiao::models::delivery::{DeliveryState, Filter};
+use queqiao::models::delivery::{DeliveryState, Filter, Reason};
 use queqiao::models::event::{self, Processed};
 use queqiao::models::identity::{self, FollowState, Spot};
 use queqiao::models::people;
@@ -207,7 +207,7 @@ async fn what_is_due_is_found_through_indexes() {
         Ok(())
     });
     reads("deliveries", &|conn| {
-        delivery::make_due(conn, account, &["account_problem"], at(0), 9).map(drop)
+        delivery::make_due(conn, account, &[Reason::AccountProblem], at(0), 9).map(drop)
     });
     for table in ["events", "attempts", "deliveries"] {
         reads(table, &|conn| delivery::is_ahead(conn, at(0)).map(drop));

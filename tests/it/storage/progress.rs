@@ -7,10 +7,11 @@ use diesel::prelude::*;
 use queqiao::db::schema::progress;
 use queqiao::db::{Conn, DbError, QueryResult};
 use queqiao::ids::{DeliveryId, NotificationId};
-use queqiao::models::delivery::attempt::{self, NewAttempt};
+use queqiao::models::delivery::attempt::{self, AttemptOutcome, NewAttempt};
 use queqiao::models::delivery::receipt::{self, NewReceipt};
 use queqiao::models::delivery::{
-    self, Delivery, DeliveryState, Due, NewDelivery, Outcome, Postponed, RetryRow, RoutesExhausted,
+    self, Delivery, DeliveryState, Due, NewDelivery, Outcome, Postponed, Reason, RetryRow,
+    RoutesExhausted,
 };
 
 use super::ground::{Ground, at};
@@ -101,7 +102,7 @@ impl Player {
         }
         Outcome {
             state,
-            reason: Some("played"),
+            reason: Some(Reason::Retrying),
             msgid: None,
             sent_at: None,
             due_at: (state == DeliveryState::Queued).then(|| at(self.now + 5)),
@@ -116,8 +117,8 @@ impl Player {
             started_at: at(self.now),
             finished_at: at(self.now),
             outcome: match state {
-                DeliveryState::Sent => "accepted",
-                _ => "refused",
+                DeliveryState::Sent => AttemptOutcome::Accepted,
+                _ => AttemptOutcome::Refused,
             },
             errcode: None,
             call: None,
@@ -189,7 +190,7 @@ impl Player {
             .map(|halted| RoutesExhausted {
                 id: halted.id,
                 attempts: halted.attempts,
-                reason: "no_route".to_owned(),
+                reason: Reason::NoCredit,
                 detail: "played".to_owned(),
                 considered: None,
             })
@@ -239,7 +240,7 @@ fn accept(ground: &Ground, conn: &mut Conn, count: usize) -> NotificationId {
     }
     for row in rows.iter_mut().skip(6).step_by(7) {
         row.state = DeliveryState::Unreachable;
-        row.reason = Some("not_bound");
+        row.reason = Some(Reason::NotBound);
         row.due_at = None;
     }
     delivery::insert_many(conn, &rows).unwrap();

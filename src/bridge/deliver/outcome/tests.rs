@@ -10,6 +10,7 @@ use super::*;
 use crate::bridge::availability::renewal::next_midnight;
 use crate::bridge::routes::{Channel, FieldError};
 use crate::bridge::token::TokenError;
+use crate::models::delivery::attempt::AttemptOutcome;
 use crate::wechat::error::{ApiError, CallError};
 use crate::wechat::template::CLIENT_MSG_ID_MAX;
 
@@ -167,7 +168,7 @@ fn without_a_token_nothing_was_sent() {
         ),
         (failed(&SendError::NoAccount), 75),
     ] {
-        assert_eq!(failure.outcome, "not_sent");
+        assert_eq!(failure.outcome, AttemptOutcome::NotSent);
         assert_eq!(pause(&failure), seconds, "{}", failure.detail);
         assert!(failure.whole_account, "{}", failure.detail);
     }
@@ -192,7 +193,7 @@ fn silent() -> [Failure; 4] {
 #[test]
 fn silence_is_tried_again_only_while_wechat_knows_the_id() {
     for failure in silent() {
-        assert_eq!(failure.outcome, "ambiguous");
+        assert_eq!(failure.outcome, AttemptOutcome::Ambiguous);
         let mut this = first_try();
         let mut tries = 0;
         loop {

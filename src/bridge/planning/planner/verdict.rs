@@ -4,6 +4,7 @@ use super::{Credits, Sender};
 use crate::bridge::routes::Permission;
 use crate::bridge::windows;
 use crate::models::account::AccountKind;
+use crate::models::delivery::Reason;
 use crate::models::identity::windows::Closed;
 use crate::models::identity::{FollowState, ProfileState};
 use crate::models::staff::ReachRow;
@@ -29,19 +30,25 @@ pub enum Unreachable {
     AllowanceUsed,
 }
 
+impl From<Unreachable> for Reason {
+    fn from(why: Unreachable) -> Self {
+        match why {
+            Unreachable::UnknownStaff => Self::UnknownStaff,
+            Unreachable::NotBound => Self::NotBound,
+            Unreachable::NoIdentityInAccount => Self::NoIdentityInAccount,
+            Unreachable::UnknownOpenid => Self::UnknownOpenid,
+            Unreachable::NotFollowing => Self::NotFollowing,
+            Unreachable::NoCredit => Self::NoCredit,
+            Unreachable::WindowClosed => Self::WindowClosed,
+            Unreachable::AllowanceUsed => Self::AllowanceUsed,
+        }
+    }
+}
+
 impl Unreachable {
     /// The stable word.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::UnknownStaff => "unknown_staff",
-            Self::NotBound => "not_bound",
-            Self::NoIdentityInAccount => "no_identity_in_account",
-            Self::UnknownOpenid => "unknown_openid",
-            Self::NotFollowing => "not_following",
-            Self::NoCredit => "no_credit",
-            Self::WindowClosed => "window_closed",
-            Self::AllowanceUsed => "allowance_used",
-        }
+    pub fn as_str(self) -> &'static str {
+        Reason::from(self).as_str()
     }
 }
 

@@ -10,6 +10,7 @@ use super::{Create, as_json};
 use crate::bridge::notify::{Forecast, Preflight, Warning};
 use crate::bridge::planning::route_views::RouteView;
 use crate::bridge::routes::Channel;
+use crate::models::delivery::Reason;
 use crate::web::api::{Caller, State, large};
 use crate::web::body::Body;
 use crate::web::error::Problem;
@@ -41,7 +42,7 @@ struct VerdictView {
     /// `would_send`, `would_wait` or `unreachable`.
     verdict: &'static str,
     /// A stable word for why nobody can be reached, or what is waited for.
-    reason: Option<&'static str>,
+    reason: Option<Reason>,
     /// The same in a sentence, with what to do.
     detail: Option<String>,
     /// The route that would be taken or waited for, from 0, with its channel and account.

@@ -15,6 +15,7 @@ both_engines! {
     who_comes_back_is_somebody_new,
     an_erasure_goes_on_where_it_was_interrupted,
     a_message_whose_fate_is_open_is_not_tried_again,
+    a_message_that_was_being_tried_ends_for_the_erasure,
     what_an_endpoint_was_not_told_yet_is_not_told_any_more,
 }
 
@@ -216,6 +217,42 @@ async fn a_message_whose_fate_is_open_is_not_tried_again(shop: Shop) {
         "{delivery}"
     );
     assert_eq!(shop.places(1), Vec::<String>::new());
+}
+
+async fn a_message_that_was_being_tried_ends_for_the_erasure(shop: Shop) {
+    let world = shop.app.simulator.world();
+    shop.message_type().await;
+    shop.follow(1).await;
+    shop.staff("s1", 1).await;
+    let identity = shop.number(1).await;
+    // WeChat is busy, and the person is erased before it says so.
+    world
+        .add_fault(Fault::at(SEND, FaultKind::Errcode { errcode: -1 }))
+        .unwrap();
+    let held = world.hold_next(SEND).unwrap();
+    let body = json!({"message_type": "ping", "staff_ids": ["s1"], "params": {"title": "hi"}});
+    let notification = shop.post_notification(body).await;
+    let bridge = shop.app.bridge.clone();
+    let step = tokio::spawn(async move { bridge.deliver_step().await.map(drop) });
+    while world.calls(SEND, None).unwrap() == 0 {
+        tokio::task::yield_now().await;
+    }
+    shop.app
+        .delete(&shop.key, &format!("/people/{identity}"))
+        .await
+        .ok(200);
+    while shop.app.bridge.erase_step(None).await.unwrap() != Step::Idle {}
+    drop(held);
+    step.await.unwrap().unwrap();
+    shop.advance(120).await;
+    let path = format!("/notifications/{notification}/deliveries");
+    let deliveries = shop.app.get(&shop.key, &path).await.ok(200);
+    let delivery = &deliveries["items"][0];
+    assert_eq!(
+        (&delivery["state"], &delivery["reason"]),
+        (&json!("cancelled"), &json!("erased")),
+        "{delivery}"
+    );
 }
 
 async fn what_an_endpoint_was_not_told_yet_is_not_told_any_more(shop: Shop) {
