@@ -209,7 +209,7 @@ fn dead_end(
     let is_unrenderable = decision.is_unrenderable();
     let last = decision.considered.into_iter().last();
     let last = last.filter(|_| !is_unrenderable);
-    let last = last.map(|last| (last.verdict, last.detail));
+    let last = last.and_then(|last| Some((last.verdict.parse().ok()?, last.detail)));
     let (reason, detail) = last
         .or(decision.way.err())
         .unwrap_or((why.reason, why.detail.clone()));

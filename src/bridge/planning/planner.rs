@@ -79,8 +79,8 @@ pub struct Considered {
     /// The app_id of its account, if the channel has one.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub account: String,
-    /// A stable word for why it was left.
-    pub verdict: Reason,
+    /// A stable word for why it was left: a [`Reason`], or one that only a newer version knows.
+    pub verdict: String,
     /// The same in a sentence.
     pub detail: String,
 }
@@ -92,7 +92,7 @@ impl Considered {
             route,
             channel: sender.channel,
             account: sender.app_id.clone(),
-            verdict,
+            verdict: verdict.to_string(),
             detail: detail.to_owned(),
         }
     }

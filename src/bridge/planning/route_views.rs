@@ -132,7 +132,7 @@ impl From<Considered> for RouteView {
             route: left.route,
             channel: left.channel,
             account: Some(left.account).filter(|account| !account.is_empty()),
-            verdict: left.verdict.as_str().to_owned(),
+            verdict: left.verdict,
             detail: Some(left.detail),
         }
     }

@@ -81,11 +81,11 @@ text_enum! {
         Busy = "busy",
         /// WeChat does not answer.
         NoAnswer = "no_answer",
-        /// Its endpoint did not take others, and rests.
+        /// Its endpoint did not take the last post, and is left alone for a moment.
         EndpointResting = "endpoint_resting",
-        /// The messages claimed with it took too long.
+        /// The messages before it took so long that it was put back into the queue.
         BatchTooSlow = "batch_too_slow",
-        /// The account is tried with one message, which is another one.
+        /// Another message is being sent to the same openid, and WeChat takes one at a time.
         OneAtATime = "one_at_a_time",
     }
 }

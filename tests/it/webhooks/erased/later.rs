@@ -7,6 +7,7 @@ use queqiao::simulator::{Arrival, Fault, FaultKind, Origin, Receipt, Spelling, p
 use serde_json::json;
 
 use super::super::{OA, Shop, kinds};
+use crate::invariants::STABLE_TOKEN;
 
 const SEND: &str = "/cgi-bin/message/template/send";
 
@@ -16,6 +17,7 @@ both_engines! {
     an_erasure_goes_on_where_it_was_interrupted,
     a_message_whose_fate_is_open_is_not_tried_again,
     a_message_that_was_being_tried_ends_for_the_erasure,
+    what_is_retried_after_an_erasure_is_sent_to_whom_it_is_for_by_now,
     what_an_endpoint_was_not_told_yet_is_not_told_any_more,
 }
 
@@ -225,26 +227,25 @@ async fn a_message_that_was_being_tried_ends_for_the_erasure(shop: Shop) {
     shop.follow(1).await;
     shop.staff("s1", 1).await;
     let identity = shop.number(1).await;
-    // WeChat is busy, and the person is erased before it says so.
-    world
-        .add_fault(Fault::at(SEND, FaultKind::Errcode { errcode: -1 }))
-        .unwrap();
-    let held = world.hold_next(SEND).unwrap();
+    // It is claimed, and waits for an access token, as the last one is over.
+    shop.advance(2 * 3_600).await;
+    let held = world.hold_next(STABLE_TOKEN).unwrap();
+    let before = world.calls(STABLE_TOKEN, None).unwrap();
     let body = json!({"message_type": "ping", "staff_ids": ["s1"], "params": {"title": "hi"}});
     let notification = shop.post_notification(body).await;
     let bridge = shop.app.bridge.clone();
     let step = tokio::spawn(async move { bridge.deliver_step().await.map(drop) });
-    while world.calls(SEND, None).unwrap() == 0 {
+    while world.calls(STABLE_TOKEN, None).unwrap() == before {
         tokio::task::yield_now().await;
     }
     shop.app
         .delete(&shop.key, &format!("/people/{identity}"))
         .await
         .ok(200);
-    while shop.app.bridge.erase_step(None).await.unwrap() != Step::Idle {}
+    // Long enough for it to be looked at again just before the call.
+    shop.app.advance(Duration::from_secs(2));
     drop(held);
     step.await.unwrap().unwrap();
-    shop.advance(120).await;
     let path = format!("/notifications/{notification}/deliveries");
     let deliveries = shop.app.get(&shop.key, &path).await.ok(200);
     let delivery = &deliveries["items"][0];
@@ -253,6 +254,51 @@ async fn a_message_that_was_being_tried_ends_for_the_erasure(shop: Shop) {
         (&json!("cancelled"), &json!("erased")),
         "{delivery}"
     );
+    assert_eq!(world.messages().len(), 0);
+}
+
+async fn what_is_retried_after_an_erasure_is_sent_to_whom_it_is_for_by_now(shop: Shop) {
+    let world = shop.app.simulator.world();
+    shop.message_type().await;
+    for (staff_id, person) in [("s1", 1), ("s2", 2)] {
+        shop.follow(person).await;
+        shop.staff(staff_id, person).await;
+    }
+    let identity = shop.number(1).await;
+    world
+        .add_fault(Fault::at(SEND, FaultKind::ResetAfter))
+        .unwrap();
+    let body =
+        json!({"message_type": "ping", "staff_ids": ["s1", "s2"], "params": {"title": "hi"}});
+    let notification = shop.post_notification(body).await;
+    shop.app.drain().await;
+    shop.app
+        .delete(&shop.key, &format!("/people/{identity}"))
+        .await
+        .ok(200);
+    world.clear_faults();
+    shop.advance(120).await;
+    shop.advance(600).await;
+    let path = format!("/notifications/{notification}/deliveries");
+    let before = shop.app.get(&shop.key, &path).await.ok(200);
+    let delivery = &before["items"][0];
+    assert_eq!(delivery["state"], "unknown", "{delivery}");
+    let sent = world.messages().len();
+    shop.follow(3).await;
+    let binding = json!({"app_id": OA, "openid": population::openid(OA, 3)});
+    shop.app
+        .post(&shop.key, "/staff/s1/bindings", binding)
+        .await
+        .ok(201);
+    let retry = format!("/deliveries/{}/retry", delivery["id"]);
+    shop.app
+        .post(&shop.key, &retry, json!({"even_if_sent": true}))
+        .await
+        .ok(202);
+    shop.app.drain().await;
+    let after = shop.app.get(&shop.key, &path).await.ok(200);
+    assert_eq!(after["items"][0]["state"], "delivered", "{after}");
+    assert_eq!(world.messages().len(), sent + 1);
 }
 
 async fn what_an_endpoint_was_not_told_yet_is_not_told_any_more(shop: Shop) {
