@@ -77,10 +77,13 @@ pub(super) fn repair(text: &str, end: End) -> Option<String> {
 }
 
 /// The element whose opening tag ends `head`.
+///
+/// Only what WeChat's names are made of is a name: the ends of sections, comments and instructions (`]]>`, `-->`, `?>`)
+/// are no tags, although a `<` may stand somewhere before them.
 fn opened(head: &str) -> Option<&str> {
     let tag = head.trim_ascii_end().strip_suffix('>')?;
     let (_, name) = tag.rsplit_once('<')?;
-    let is_name = !name.is_empty() && !name.contains(['/', '>', ' ', '!', '?']);
+    let is_name = !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || c == '_');
     is_name.then_some(name)
 }
 
