@@ -8,8 +8,6 @@ mod claim;
 mod consent;
 mod ends;
 mod holds;
-mod insert;
-mod outbox;
 mod overdue;
 mod progress;
 mod queue;
@@ -17,20 +15,18 @@ mod reason;
 pub mod receipt;
 mod replan;
 mod reroute;
-mod retry;
 mod search;
+mod still_unreachable;
 mod told;
+pub mod transitions;
 mod withdrawn;
-
-use std::borrow::Cow;
 
 use chrono::NaiveDateTime;
 use serde::{Deserialize, Serialize};
 
-use crate::db::batch::maybe_timestamp;
 use crate::db::prelude::*;
 use crate::db::{Conn, schema::deliveries, text_enum};
-use crate::ids::{AccountId, DeliveryId, IdentityId, NotificationId, ProjectId, VersionId};
+use crate::ids::{AccountId, DeliveryId, IdentityId, NotificationId, VersionId};
 
 pub use ahead::{forget_pauses, is_ahead, make_all_due, shorten_leases};
 pub use begin::{Begin, begin};
@@ -42,16 +38,14 @@ pub use claim::{
 pub use consent::consented;
 pub use ends::{End, ends, ends_of};
 pub use holds::{MOST_ASTRAY, astray};
-pub use insert::insert_many;
-pub use outbox::{Outcome, record, wake_receipts};
-pub use overdue::{Overdue, close_overdue, has_overdue};
+pub use overdue::{OverdueRound, close_overdue, has_overdue};
 pub use progress::{begin_counting, counts};
 pub use queue::{COUNTED, QueueState, queue_lengths};
 pub use reason::{AtFault, Reason};
-pub use replan::{Parted, Replanned, part, replan};
+pub use replan::{Replanned, replan};
 pub use reroute::{RerouteCandidate, RoutesExhausted, end, halted};
-pub use retry::{RetryRow, StillUnreachable, explain_again, requeue};
 pub use search::{Filter, latest_of_staff, search};
+pub use still_unreachable::{StillUnreachable, explain_again};
 pub use told::{Told, keep_told};
 pub use withdrawn::{Going, Withdrawn, withdrawn};
 
@@ -186,66 +180,6 @@ impl Answered {
         // JSON of strings can always be written.
         serde_json::to_string(self).unwrap_or_default()
     }
-}
-
-/// A delivery to store: what is written as JSON is what it has of its own.
-#[derive(Clone, Debug, Serialize)]
-pub struct NewDelivery<'a> {
-    /// The notification.
-    #[serde(skip)]
-    pub notification_id: NotificationId,
-    /// The project.
-    #[serde(skip)]
-    pub project_id: ProjectId,
-    /// The staff member, as the app named them; none for a person who is not one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub staff_id: Option<&'a str>,
-    /// The person, where they were not asked for by staff id.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub recipient: Option<&'a str>,
-    /// Their name, for the template.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub staff_name: Option<&'a str>,
-    /// The account of the route taken.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub account_id: Option<AccountId>,
-    /// The identity it goes to.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub identity_id: Option<IdentityId>,
-    /// That identity's openid.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub openid: Option<&'a str>,
-    /// Which route, from 0.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub route: Option<i32>,
-    /// [`rank`](crate::models::notification::Priority::rank) of the notification.
-    #[serde(skip)]
-    pub priority: i32,
-    /// Queued, or already at its end: unreachable.
-    #[serde(rename = "ended", skip_serializing_if = "is_queued")]
-    pub state: DeliveryState,
-    /// Why it is unreachable, or waits.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub reason: Option<Reason>,
-    /// The same in a sentence.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub detail: Option<Cow<'a, str>>,
-    /// The routes that were passed over, as JSON.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub considered: Option<String>,
-    /// When to send it, if it is queued: now without it.
-    #[serde(
-        serialize_with = "maybe_timestamp",
-        skip_serializing_if = "Option::is_none"
-    )]
-    pub due_at: Option<NaiveDateTime>,
-    /// Now.
-    #[serde(skip)]
-    pub created_at: NaiveDateTime,
-}
-
-fn is_queued(state: &DeliveryState) -> bool {
-    *state == DeliveryState::Queued
 }
 
 /// A page of a notification's deliveries, in the order of acceptance, with ids above `after`.

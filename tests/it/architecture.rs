@@ -9,3 +9,4 @@ mod migrations;
 mod paths;
 mod printing;
 mod schema;
+mod states;

@@ -7,6 +7,7 @@ mod shape;
 mod shell;
 mod simulator;
 mod stage;
+mod states;
 mod tables;
 mod typed;
 

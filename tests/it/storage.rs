@@ -25,4 +25,5 @@ mod templates;
 mod time;
 mod tokens;
 mod transactions;
+mod transitions;
 mod windows;

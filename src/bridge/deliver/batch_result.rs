@@ -17,7 +17,8 @@ use crate::bridge::routes::Route;
 use crate::ids::{DeliveryId, IdentityId};
 use crate::models::account::pause::{AccountPause, PauseReason};
 use crate::models::delivery::attempt::{AttemptOutcome, NewAttempt};
-use crate::models::delivery::{DeliveryState, Due, Outcome, Postponed, Reason};
+use crate::models::delivery::transitions::{self, Outcome, Why};
+use crate::models::delivery::{DeliveryState, Due, Postponed, Reason};
 use crate::models::identity::Thought;
 
 /// What is recorded in one transaction.
@@ -42,15 +43,10 @@ pub(super) struct BatchResult {
 }
 
 fn given_up(pause: Pause, due: &Due, claimed_at: NaiveDateTime) -> Outcome {
-    Outcome {
-        state: match due.is_unsettled(claimed_at) {
-            true => DeliveryState::Unknown,
-            false => DeliveryState::Failed,
-        },
-        reason: Some(Reason::GaveUp),
-        detail: Some(pause.detail),
-        finished_at: Some(claimed_at),
-        ..blank(due, claimed_at)
+    let why = (Reason::GaveUp, pause.detail);
+    match due.is_unsettled(claimed_at) {
+        true => transitions::perhaps_sent(due, why, claimed_at),
+        false => transitions::refused(due, why, claimed_at),
     }
 }
 
@@ -86,17 +82,10 @@ impl BatchResult {
         if doubted.is_empty() {
             return Cow::Borrowed(&self.outcomes);
         }
-        let outcomes = self.outcomes.iter().cloned().map(|outcome| {
-            let Some(&due_at) = doubted.get(&outcome.id) else {
-                return outcome;
-            };
-            Outcome {
-                state: DeliveryState::Queued,
-                due_at: Some(due_at),
-                detail: outcome.detail.map(|said| format!("{said} {ASKED}")),
-                finished_at: None,
-                ..outcome
-            }
+        let outcomes = self.outcomes.iter().cloned();
+        let outcomes = outcomes.map(|outcome| match doubted.get(&outcome.id) {
+            Some(&due_at) => outcome.tried_again_instead(due_at, ASKED),
+            None => outcome,
         });
         Cow::Owned(outcomes.collect())
     }
@@ -191,13 +180,11 @@ impl BatchResult {
                 detail: Some(detail),
                 ..Postponed::for_consent(due, claimed_at, due_at)
             }),
-            AttemptResult::TooLate => self.outcomes.push(Outcome {
-                state: DeliveryState::Unknown,
-                reason: Some(Reason::Unsettled),
-                detail: Some(TOO_LATE.to_owned()),
-                finished_at: Some(claimed_at),
-                ..blank(due, claimed_at)
-            }),
+            AttemptResult::TooLate => {
+                let why = (Reason::Unsettled, TOO_LATE.to_owned());
+                self.outcomes
+                    .push(transitions::perhaps_sent(due, why, claimed_at));
+            }
             AttemptResult::Withdrawn { state, at } => {
                 self.outcomes.push(withdrawn(state, due, (claimed_at, at)));
             }
@@ -225,13 +212,11 @@ impl BatchResult {
             then => return self.enter(due, claimed_at, then, routes),
         };
         // It was a try, and keeps its number.
-        self.outcomes.push(Outcome {
-            reason: pause.as_ref().map(|pause| pause.reason),
-            detail: pause.map(|pause| pause.detail),
-            due_at: Some(due_at),
-            unsettled_since: due.is_unsettled(claimed_at).then_some(due.unsettled_since),
-            ..blank(due, claimed_at)
-        });
+        let unsettled_since = due.is_unsettled(claimed_at).then_some(due.unsettled_since);
+        let why = pause.map(|pause| (pause.reason, pause.detail));
+        let times = (claimed_at, due_at);
+        self.outcomes
+            .push(transitions::tried_again(due, times, unsettled_since, why));
     }
 
     fn tried(
@@ -243,21 +228,16 @@ impl BatchResult {
         msgid: Option<i64>,
         failure: Option<Failure>,
     ) {
-        let pending = failure.as_ref().map(|failure| failure.reason);
         let is_spoilt = failure
             .as_ref()
             .is_some_and(|failure| failure.whole_account);
-        let detail = failure.as_ref().map(|failure| failure.detail.clone());
+        let pending = failure
+            .as_ref()
+            .map(|failure| (failure.reason, failure.detail.clone()));
         let times = (started_at, finished_at);
         self.attempts.push(an_attempt(due, times, failure));
-        let row = Outcome {
-            msgid,
-            detail,
-            spoilt: i32::from(is_spoilt),
-            ..blank(due, finished_at)
-        };
-        self.outcomes
-            .push(outcome_of(next, pending, finished_at, row));
+        let outcome = outcome_of(due, next, (msgid, pending), finished_at);
+        self.outcomes.push(outcome.spoilt_by_account(is_spoilt));
     }
 }
 
@@ -313,46 +293,28 @@ fn an_attempt(
     }
 }
 
-/// The row of a try that was made.
+/// The row of a try that was made: with WeChat's id of the message, or what failed.
 fn outcome_of(
+    due: &Due,
     next: Next,
-    pending: Option<Reason>,
-    finished_at: NaiveDateTime,
-    row: Outcome,
+    (msgid, failure): (Option<i64>, Option<Why>),
+    now: NaiveDateTime,
 ) -> Outcome {
+    let because = |reason| {
+        (
+            reason,
+            failure.clone().map(|(_, said)| said).unwrap_or_default(),
+        )
+    };
     match next {
-        Next::Sent => Outcome {
-            state: DeliveryState::Sent,
-            sent_at: Some(finished_at),
-            ..row
-        },
-        Next::Delivered => Outcome {
-            state: DeliveryState::Delivered,
-            sent_at: Some(finished_at),
-            finished_at: Some(finished_at),
-            ..row
-        },
+        Next::Sent => transitions::taken(due, now, msgid),
+        Next::Delivered => transitions::arrived(due, now, msgid),
         Next::Again {
             due_at,
             unsettled_since,
-        } => Outcome {
-            reason: pending,
-            due_at: Some(due_at),
-            unsettled_since,
-            ..row
-        },
-        Next::Failed { reason } => Outcome {
-            state: DeliveryState::Failed,
-            reason: Some(reason),
-            finished_at: Some(finished_at),
-            ..row
-        },
-        Next::Unknown { reason } => Outcome {
-            state: DeliveryState::Unknown,
-            reason: Some(reason),
-            finished_at: Some(finished_at),
-            ..row
-        },
+        } => transitions::tried_again(due, (now, due_at), unsettled_since, failure),
+        Next::Failed { reason } => transitions::refused(due, because(reason), now),
+        Next::Unknown { reason } => transitions::perhaps_sent(due, because(reason), now),
     }
 }
 
@@ -380,55 +342,26 @@ const ASKED: &str = "As they were thought to follow, WeChat is asked for their p
 const TOO_LATE: &str = "A send was interrupted, and WeChat may have taken the message. It cannot \
                         be tried again without the risk of notifying twice.";
 
+const WITHDRAWN_UNSETTLED: &str = "A send was interrupted or not answered, and the message may have been taken. It \
+                                   was not tried again, because it was cancelled or has expired.";
+const CANCELLED: &str = "The notification was cancelled before this was sent.";
+const EXPIRED: &str = "It could not be sent before the notification's expires_at.";
+
 /// A delivery that is not to be sent any more, unless an earlier try sent it.
 fn withdrawn(
     state: DeliveryState,
     due: &Due,
     (claimed_at, now): (NaiveDateTime, NaiveDateTime),
 ) -> Outcome {
-    let (state, reason, detail) = match state {
-        _ if due.is_unsettled(claimed_at) => (
-            DeliveryState::Unknown,
-            Reason::Unsettled,
-            "A send was interrupted or not answered, and the message may have been taken. It was \
-             not tried again, because it was cancelled or has expired.",
-        ),
-        DeliveryState::Cancelled => (
-            state,
-            Reason::Cancelled,
-            "The notification was cancelled before this was sent.",
-        ),
-        _ => (
-            state,
-            Reason::Expired,
-            "It could not be sent before the notification's expires_at.",
-        ),
-    };
-    Outcome {
-        state,
-        reason: Some(reason),
-        detail: Some(detail.to_owned()),
-        finished_at: Some(now),
-        ..blank(due, now)
-    }
-}
-
-/// A row that says nothing yet.
-fn blank(due: &Due, now: NaiveDateTime) -> Outcome {
-    Outcome {
-        id: due.id,
-        attempt: due.attempts,
-        state: DeliveryState::Queued,
-        reason: None,
-        detail: None,
-        due_at: None,
-        unsettled_since: None,
-        account_id: due.account_id,
-        msgid: None,
-        sent_at: None,
-        finished_at: None,
-        spoilt: 0,
-        now,
+    match state {
+        _ if due.is_unsettled(claimed_at) => {
+            let why = (Reason::Unsettled, WITHDRAWN_UNSETTLED.to_owned());
+            transitions::perhaps_sent(due, why, now)
+        }
+        DeliveryState::Cancelled => {
+            transitions::cancelled_while_tried(due, CANCELLED.to_owned(), now)
+        }
+        _ => transitions::expired(due, EXPIRED.to_owned(), now),
     }
 }
 

@@ -11,7 +11,8 @@ use crate::bridge::webhooks::outbox;
 use crate::bridge::{Bridge, Step};
 use crate::db::DbError;
 use crate::metrics;
-use crate::models::delivery::receipt::{self, Ended};
+use crate::models::delivery::receipt;
+use crate::models::delivery::transitions::ClosedByReceipt;
 use crate::models::delivery::{self, Reason};
 
 /// Receipts joined in one transaction.
@@ -109,7 +110,7 @@ impl Bridge {
     }
 }
 
-fn stuck(failed: &Ended) -> FailedRoute {
+fn stuck(failed: &ClosedByReceipt) -> FailedRoute {
     FailedRoute {
         id: failed.id,
         notification_id: failed.notification_id,

@@ -17,8 +17,9 @@ use crate::bridge::webhooks::outbox;
 use crate::db::{Conn, QueryResult};
 use crate::ids::{DeliveryId, ProjectId};
 use crate::models::delivery::attempt;
+use crate::models::delivery::transitions::{self, Ending, Parted};
 use crate::models::delivery::{
-    self, Answered, DeliveryState, Due, Edition, End, Parted, Reason, Replanned, Told,
+    self, Answered, DeliveryState, Due, Edition, End, Reason, Replanned, Told,
 };
 
 /// What was done of a batch.
@@ -93,10 +94,8 @@ pub(super) fn reconsider(
     for due in &again {
         if due.is_unsettled(now) {
             lost_tries.extend((due.attempts > 1).then(|| lost(due, now)));
-            parted.push(Parted {
-                state: DeliveryState::Unknown,
-                ..ended(due, Reason::Unsettled, unsettled(due).to_owned(), None, now)
-            });
+            let why = (Reason::Unsettled, unsettled(due).to_owned());
+            parted.push(transitions::parted_unknown(ending(due, why, None, now)));
             continue;
         }
         if let Some(ready) = editions.get(&due.edition()) {
@@ -115,8 +114,8 @@ pub(super) fn reconsider(
         });
     }
     attempt::insert_missing(conn, &lost_tries)?;
-    delivery::part(conn, &parted)?;
-    let ended: Vec<DeliveryId> = parted.iter().map(|row| row.id).collect();
+    transitions::part(conn, &parted)?;
+    let ended: Vec<DeliveryId> = parted.iter().map(Parted::id).collect();
     Ok(Reconsidered {
         replanned,
         ends: delivery::ends(conn, &ended)?,
@@ -145,13 +144,8 @@ fn in_project(
     let (mut going, mut asked) = (Vec::with_capacity(rows.len()), Vec::new());
     for (due, ready) in rows {
         let (Ok(prepared), Some(senders)) = (&ready.prepared, senders.get(&due.edition())) else {
-            parted.push(ended(
-                due,
-                Reason::RouteUnusable,
-                UNUSABLE.to_owned(),
-                None,
-                now,
-            ));
+            let why = (Reason::RouteUnusable, UNUSABLE.to_owned());
+            parted.push(parted_by_route(due, ending(due, why, None, now)));
             continue;
         };
         going.push((*due, ready.expires_at));
@@ -188,9 +182,9 @@ fn in_project(
                 ..replanned(due, decision, now)
             }),
             (Err((reason, detail)), None) => {
-                let (reason, detail) = why(due, *reason, detail);
+                let why = why(due, *reason, detail);
                 let considered = decision.considered(before(due));
-                parted.push(ended(due, reason, detail, considered, now));
+                parted.push(parted_by_route(due, ending(due, why, considered, now)));
             }
         }
     }
@@ -270,20 +264,22 @@ fn unsettled(due: &Due) -> &'static str {
 }
 
 /// Where something was tried, it is the failure of that which is the end.
-fn ended(
+fn parted_by_route(due: &Due, ending: Ending) -> Parted {
+    match first_route(due) {
+        0 => transitions::parted_unreachable(ending),
+        _ => transitions::parted_failed(ending),
+    }
+}
+
+fn ending(
     due: &Due,
-    reason: Reason,
-    detail: String,
+    (reason, detail): (Reason, String),
     considered: Option<String>,
     now: NaiveDateTime,
-) -> Parted {
+) -> Ending {
     let queued = || Answered::of(DeliveryState::Queued, None, None).to_json();
-    Parted {
+    Ending {
         id: due.id,
-        state: match first_route(due) {
-            0 => DeliveryState::Unreachable,
-            _ => DeliveryState::Failed,
-        },
         reason,
         detail,
         considered,

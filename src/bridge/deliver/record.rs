@@ -23,8 +23,7 @@ use crate::metrics;
 use crate::models::account::budget::Uses;
 use crate::models::account::pause::{AccountPause, Named, PauseReason};
 use crate::models::account::{self, pause as account_pause, resumption};
-use crate::models::delivery::{self, attempt};
-use crate::models::delivery::{Claimed, End, NO_ACCOUNT};
+use crate::models::delivery::{self, Claimed, End, NO_ACCOUNT, attempt, receipt, transitions};
 use crate::models::identity;
 
 /// How often a batch is recorded at most.
@@ -239,7 +238,7 @@ impl Bridge {
             let asked = identity::ask_about(conn, &refused, now)?;
             book.credits.write(conn)?;
             let held = fallback::hold(conn, &book.stuck)?;
-            delivery::record(conn, &outcomes)?;
+            transitions::record(conn, &outcomes)?;
             attempt::insert_missing(conn, &book.lost)?;
             attempt::insert_many(conn, &book.attempts)?;
             delivery::release(conn, &book.postponed)?;
@@ -282,7 +281,7 @@ fn is_worth_another_try(error: &DbError) -> bool {
 
 /// Lets receipts be looked at that came before their messages were recorded: whoever looked found nothing.
 fn wake_receipts(conn: &mut Conn, record: &Record) -> usize {
-    match delivery::wake_receipts(conn, &record.book.outcomes) {
+    match receipt::wake_receipts(conn, &record.book.outcomes) {
         Ok(receipts) => receipts,
         Err(error) => {
             tracing::warn!(%error, "receipts that came first wait for their time");

@@ -9,7 +9,7 @@ use super::deduplicator::Deduplicator;
 use crate::bridge::planning::await_consent::Waiting;
 use crate::bridge::planning::decide::{Asked, Decision, Known, Reach, RecipientKey, decide};
 use crate::db::{Conn, QueryResult};
-use crate::models::delivery::{self, DeliveryState, NewDelivery};
+use crate::models::delivery::transitions::{self, Addressee, NewDelivery, PlannedRoute};
 use crate::models::notification::Notification;
 
 /// Stores those of some recipients who were never seen before.
@@ -40,7 +40,7 @@ pub(super) fn enqueue(
         .iter()
         .map(|decision| row(decision, notification, usable.consent_wait))
         .collect();
-    delivery::insert_many(conn, &rows)
+    transitions::insert_many(conn, &rows)
 }
 
 /// Decides for those who were not met before, in their order.
@@ -70,40 +70,32 @@ fn row<'a>(
     consent_wait: TimeDelta,
 ) -> NewDelivery<'a> {
     let now = notification.created_at;
+    let to = Addressee {
+        shared: notification.into(),
+        staff_id: decision.staff_id,
+        recipient: decision.whom.recipient(),
+        staff_name: decision.name,
+        considered: decision.considered(Vec::new()),
+    };
     let send_at = notification.send_at.filter(|send_at| *send_at > now);
     let times = (send_at.unwrap_or(now), notification.expires_at);
     let waiting = Waiting::of(decision, consent_wait, times, now);
     let way = match (&decision.way, &waiting) {
-        (Ok((route, to)), _) => Some((*route, *to)),
-        (Err(_), Some(waiting)) => Some((waiting.route, waiting.to)),
-        (Err(_), None) => None,
+        (Ok((route, to)), _) => (*route, *to),
+        (Err(_), Some(waiting)) => (waiting.route, waiting.to),
+        (Err((reason, detail)), None) => {
+            let why = (*reason, Cow::Borrowed(detail.as_str()));
+            return transitions::not_reached(to, why);
+        }
     };
-    let (reason, detail) = match (waiting, &decision.way) {
-        (Some(waiting), _) => (Some(waiting.reason), Some(Cow::Owned(waiting.detail))),
-        (None, Err((reason, detail))) => (Some(*reason), Some(Cow::Borrowed(detail.as_str()))),
-        (None, Ok(_)) => (None, None),
+    let route = PlannedRoute {
+        route: way.0,
+        account_id: way.1.account_id,
+        identity_id: way.1.identity_id,
+        openid: way.1.openid.as_deref(),
+        // One that waits for consent is claimed at once as well: the consent may have come while this was decided.
+        due_at: send_at,
     };
-    NewDelivery {
-        notification_id: notification.id,
-        project_id: notification.project_id,
-        staff_id: decision.staff_id,
-        recipient: decision.whom.recipient(),
-        staff_name: decision.name,
-        account_id: way.and_then(|(_, to)| to.account_id),
-        identity_id: way.and_then(|(_, to)| to.identity_id),
-        openid: way.and_then(|(_, to)| to.openid.as_deref()),
-        route: way.map(|(route, _)| route),
-        priority: notification.priority.rank(),
-        state: match way {
-            Some(_) => DeliveryState::Queued,
-            None => DeliveryState::Unreachable,
-        },
-        reason,
-        detail,
-        considered: decision.considered(Vec::new()),
-        // One that waits for consent is claimed at once as well: the consent may have come
-        // while this was decided.
-        due_at: way.and(send_at),
-        created_at: now,
-    }
+    let waits = waiting.map(|waiting| (waiting.reason, Cow::Owned(waiting.detail)));
+    transitions::accepted(to, route, waits)
 }

@@ -15,7 +15,8 @@ use crate::bridge::routes::{self, FieldError, Manner};
 use crate::config::Customer;
 use crate::db::{Conn, QueryResult};
 use crate::ids::{DeliveryId, NotificationId, ProjectId, VersionId};
-use crate::models::delivery::{self, Delivery, DeliveryState, Filter, RetryRow, StillUnreachable};
+use crate::models::delivery::transitions::{self, RetryRow};
+use crate::models::delivery::{self, Delivery, DeliveryState, Filter, StillUnreachable};
 use crate::models::notification::message_type::{self, Version};
 use crate::models::notification::{self, Notification};
 
@@ -140,7 +141,9 @@ fn retry(
         }
     }
     let plan = plan_all(conn, &known, &usable, &mut retried, now)?;
-    let taken: HashSet<DeliveryId> = delivery::requeue(conn, &plan.again)?.into_iter().collect();
+    let taken: HashSet<DeliveryId> = transitions::retried(conn, &plan.again)?
+        .into_iter()
+        .collect();
     for row in &plan.again {
         match taken.contains(&row.id) {
             true => retried.taken.push(Taken {

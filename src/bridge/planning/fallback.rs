@@ -11,8 +11,9 @@ use super::prepared::{CachedNotification, Editions, Notifications};
 use super::senders::{known_accounts, senders};
 use crate::db::{Conn, QueryResult};
 use crate::ids::{DeliveryId, NotificationId, ProjectId};
+use crate::models::delivery::transitions::{self, RetryRow};
 use crate::models::delivery::{
-    self, DeliveryState, Edition, Reason, RerouteCandidate, RetryRow, RoutesExhausted,
+    self, DeliveryState, Edition, Reason, RerouteCandidate, RoutesExhausted,
 };
 use crate::models::notification::{self, Notification};
 
@@ -182,7 +183,7 @@ fn store(
         }
     }
     delivery::end(conn, &ended)?;
-    Ok(delivery::requeue(conn, &rerouted)?.len())
+    Ok(transitions::moved_on(conn, &rerouted)?.len())
 }
 
 /// The routes before this one, and this one with what became known.

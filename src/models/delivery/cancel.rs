@@ -2,6 +2,7 @@
 
 use chrono::NaiveDateTime;
 
+use super::transitions::cancelled;
 use super::{Answered, DeliveryState, Reason, Told, keep_told};
 use crate::db::prelude::*;
 use crate::db::{Conn, schema::deliveries};
@@ -34,17 +35,7 @@ pub fn cancel(
         .load(conn)?;
     let waiting: Vec<Told> = waiting.into_iter().map(told).collect();
     keep_told(conn, &waiting)?;
-    // A claim sets `unsettled_since` and holds the row meanwhile, so one of the two comes first.
-    let cancelled = diesel::update(queued().filter(deliveries::unsettled_since.is_null()))
-        .set((
-            deliveries::state.eq(DeliveryState::Cancelled),
-            deliveries::reason.eq(Reason::Cancelled),
-            deliveries::detail.eq("The notification was cancelled before this was sent."),
-            deliveries::due_at.eq(None::<NaiveDateTime>),
-            deliveries::finished_at.eq(now),
-            deliveries::cancelled_at.eq(now),
-        ))
-        .execute(conn)?;
+    let cancelled = cancelled(conn, notification, now)?;
     diesel::update(queued().filter(deliveries::cancelled_at.is_null()))
         .set(deliveries::cancelled_at.eq(now))
         .execute(conn)?;

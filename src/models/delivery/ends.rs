@@ -4,7 +4,8 @@ use diesel::QueryableByName;
 use diesel::sql_types::{BigInt, Nullable, Text};
 use serde::Serialize;
 
-use super::{DeliveryState, Outcome};
+use super::DeliveryState;
+use super::transitions::Outcome;
 use crate::db::batch::{Batch, Kind};
 use crate::db::{Conn, QueryResult};
 use crate::ids::{DeliveryId, NotificationId};
@@ -50,7 +51,7 @@ pub fn ends(conn: &mut Conn, ids: &[DeliveryId]) -> QueryResult<Vec<End>> {
 
 /// Of what was recorded, what came to its end by it, and did not go on to another route.
 pub fn ends_of(conn: &mut Conn, outcomes: &[Outcome]) -> QueryResult<Vec<End>> {
-    let ended = outcomes.iter().filter(|row| row.finished_at.is_some());
+    let ended = outcomes.iter().filter(|row| row.is_end());
     let rows = ended.map(|row| Row {
         id: row.id,
         attempt: Some(row.attempt),

@@ -7,11 +7,10 @@
 use chrono::{NaiveDateTime, TimeDelta};
 use diesel::sql_query;
 use diesel::sql_types::BigInt;
-use serde::Serialize;
 
 use super::attempt::AttemptOutcome;
+use super::transitions::{Overdue, receipt_missing};
 use crate::db::Conn;
-use crate::db::batch::{Batch, Kind, timestamp};
 use crate::db::prelude::*;
 use crate::db::schema::{attempts, sweeps};
 use crate::ids::{AttemptId, DeliveryId};
@@ -24,7 +23,7 @@ const AHEAD: TimeDelta = TimeDelta::minutes(1);
 
 /// What one round did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Overdue {
+pub struct OverdueRound {
     /// Attempts looked at.
     pub looked_at: usize,
     /// Deliveries closed.
@@ -35,21 +34,6 @@ pub struct Overdue {
 struct Position {
     #[diesel(sql_type = BigInt)]
     position: i64,
-}
-
-#[derive(QueryableByName)]
-struct Ended {
-    #[diesel(sql_type = BigInt)]
-    id: DeliveryId,
-}
-
-#[derive(Serialize)]
-struct Closed {
-    id: DeliveryId,
-    #[serde(serialize_with = "timestamp")]
-    sent_before: NaiveDateTime,
-    #[serde(serialize_with = "timestamp")]
-    now: NaiveDateTime,
 }
 
 /// Whether a round would find anything to look at.
@@ -74,25 +58,25 @@ pub fn close_overdue(
     sent_before: NaiveDateTime,
     now: NaiveDateTime,
     limit: i64,
-) -> QueryResult<Overdue> {
+) -> QueryResult<OverdueRound> {
     let lock = conn.engine().skip_locked();
     let held: Vec<Position> = sql_query(format!(
         "SELECT position FROM sweeps WHERE name = '{SWEEP}' {lock}"
     ))
     .load(conn)?;
     let Some(Position { position }) = held.first() else {
-        return Ok(Overdue::default());
+        return Ok(OverdueRound::default());
     };
     // Attempts recorded together may end some seconds apart; those behind one that is too young
     // wait with it.
     let old = old(conn, *position, limit, (sent_before, now))?;
     let Some((last, ..)) = old.last() else {
-        return Ok(Overdue::default());
+        return Ok(OverdueRound::default());
     };
-    let accepted: Vec<Closed> = old
+    let accepted: Vec<Overdue> = old
         .iter()
         .filter(|(_, _, outcome, _)| *outcome == AttemptOutcome::Accepted)
-        .map(|(_, id, _, at)| Closed {
+        .map(|(_, id, _, at)| Overdue {
             id: *id,
             sent_before: sent_before.max(*at),
             now,
@@ -101,9 +85,9 @@ pub fn close_overdue(
     diesel::update(sweeps::table.find(SWEEP))
         .set(sweeps::position.eq(last.0))
         .execute(conn)?;
-    Ok(Overdue {
+    Ok(OverdueRound {
         looked_at: old.len(),
-        closed: close(conn, &accepted)?,
+        closed: receipt_missing(conn, &accepted)?,
     })
 }
 
@@ -162,24 +146,4 @@ fn after(conn: &mut Conn, position: i64, limit: i64) -> QueryResult<Vec<Tried>> 
             attempts::finished_at,
         ))
         .load(conn)
-}
-
-/// A delivery that was sent once more since then is left for its newer attempt.
-fn close(conn: &mut Conn, rows: &[Closed]) -> QueryResult<Vec<DeliveryId>> {
-    const CLOSE: Batch = Batch {
-        columns: &[
-            ("id", Kind::BigInt),
-            ("sent_before", Kind::Timestamp),
-            ("now", Kind::Timestamp),
-        ],
-        sql: "UPDATE deliveries SET state = 'no_receipt', reason = 'no_receipt', \
-              detail = 'WeChat accepted the message, and its receipt did not come in time. It may \
-              have arrived. A receipt that comes later still counts.', finished_at = r.now \
-              FROM {rows} WHERE deliveries.id = r.id AND deliveries.state = 'sent' \
-              AND deliveries.sent_at <= r.sent_before RETURNING deliveries.id",
-    };
-    let mut rows: Vec<&Closed> = rows.iter().collect();
-    rows.sort_unstable_by_key(|row| row.id);
-    let ended: Vec<Ended> = CLOSE.load(conn, &rows)?;
-    Ok(ended.into_iter().map(|ended| ended.id).collect())
 }

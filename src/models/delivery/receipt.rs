@@ -7,7 +7,9 @@ use diesel::sql_query;
 use diesel::sql_types::{BigInt, Bool, Integer, Nullable, Text, Timestamp};
 use serde::Serialize;
 
-use super::DeliveryState;
+use super::transitions::{
+    ByReceipt, ClosedByReceipt, Outcome, close_by_receipts, receipt_arrived, receipt_failed,
+};
 use crate::db::Conn;
 use crate::db::batch::{Batch, Kind, maybe_timestamp, timestamp};
 use crate::db::prelude::*;
@@ -69,15 +71,6 @@ struct DueReceipt {
 }
 
 #[derive(Serialize)]
-struct Closed {
-    id: DeliveryId,
-    delivered: bool,
-    detail: Option<String>,
-    #[serde(serialize_with = "timestamp")]
-    now: NaiveDateTime,
-}
-
-#[derive(Serialize)]
 struct Looked {
     id: i64,
     tries: i32,
@@ -93,39 +86,18 @@ pub struct Settled {
     /// Receipts that have a delivery.
     pub joined: usize,
     /// The deliveries that they closed.
-    pub closed: Vec<Ended>,
-}
-
-/// A delivery that a receipt closed.
-#[derive(Clone, Debug, PartialEq, Eq, QueryableByName)]
-pub struct Ended {
-    /// The delivery.
-    #[diesel(sql_type = BigInt)]
-    pub id: DeliveryId,
-    /// Its notification, which cannot be cancelled before the transaction is over.
-    #[diesel(sql_type = BigInt)]
-    pub notification_id: NotificationId,
-    /// Its tries.
-    #[diesel(sql_type = Integer)]
-    pub attempts: i32,
-    /// Why its message did not arrive, in a sentence.
-    #[diesel(sql_type = Nullable<Text>)]
-    pub detail: Option<String>,
-    #[diesel(sql_type = Text)]
-    state: DeliveryState,
+    pub closed: Vec<ClosedByReceipt>,
 }
 
 impl Settled {
     /// The deliveries whose message did not arrive.
-    pub fn failed(&self) -> impl Iterator<Item = &Ended> {
-        self.closed
-            .iter()
-            .filter(|ended| ended.state == DeliveryState::Failed)
+    pub fn failed(&self) -> impl Iterator<Item = &ClosedByReceipt> {
+        self.closed.iter().filter(|closed| closed.has_failed())
     }
 
     /// All that were closed.
     pub fn ids(&self) -> Vec<DeliveryId> {
-        self.closed.iter().map(|ended| ended.id).collect()
+        self.closed.iter().map(|closed| closed.id).collect()
     }
 }
 
@@ -146,14 +118,13 @@ pub fn settle(
         // Before their deliveries are written, as a cancellation takes them in this order.
         notification::hold(conn, &failing.into_iter().collect::<Vec<_>>())?;
     }
-    let closed: Vec<Closed> = receipts
+    let closing: Vec<ByReceipt> = receipts
         .iter()
         .filter_map(|receipt| {
-            Some(Closed {
-                id: receipt.delivery_id?,
-                delivered: receipt.delivered,
-                detail: (!receipt.delivered).then(|| explain(receipt.reason.as_deref())),
-                now,
+            let id = receipt.delivery_id?;
+            Some(match receipt.delivered {
+                true => receipt_arrived(id, now),
+                false => receipt_failed(id, explain(receipt.reason.as_deref()), now),
             })
         })
         .collect();
@@ -168,12 +139,12 @@ pub fn settle(
             },
         })
         .collect();
-    let ended = close(conn, &closed)?;
+    let closed = close_by_receipts(conn, &closing)?;
     look_again(conn, &looked)?;
     Ok(Settled {
         looked_at: receipts.len(),
-        joined: closed.len(),
-        closed: ended,
+        joined: closing.len(),
+        closed,
     })
 }
 
@@ -191,28 +162,6 @@ fn due(conn: &mut Conn, now: NaiveDateTime, limit: i64) -> QueryResult<Vec<DueRe
          WHERE r.due_at IS NOT NULL AND r.due_at <= '{now}' ORDER BY r.due_at LIMIT {limit} {lock}"
     ))
     .load(conn)
-}
-
-/// Returns those that were open.
-fn close(conn: &mut Conn, rows: &[Closed]) -> QueryResult<Vec<Ended>> {
-    const CLOSE: Batch = Batch {
-        columns: &[
-            ("id", Kind::BigInt),
-            ("delivered", Kind::Bool),
-            ("detail", Kind::Text),
-            ("now", Kind::Timestamp),
-        ],
-        sql: "UPDATE deliveries SET \
-              state = CASE WHEN r.delivered THEN 'delivered' ELSE 'failed' END, \
-              reason = CASE WHEN r.delivered THEN NULL ELSE 'receipt_failed' END, \
-              detail = r.detail, finished_at = r.now, due_at = NULL \
-              FROM {rows} WHERE deliveries.id = r.id AND deliveries.state IN ('sent', 'no_receipt') \
-              RETURNING deliveries.id, deliveries.notification_id, deliveries.attempts, \
-              deliveries.detail, deliveries.state",
-    };
-    let mut rows: Vec<&Closed> = rows.iter().collect();
-    rows.sort_unstable_by_key(|row| row.id);
-    CLOSE.load(conn, &rows)
 }
 
 fn look_again(conn: &mut Conn, rows: &[Looked]) -> QueryResult<usize> {
@@ -263,4 +212,41 @@ pub fn make_all_due(conn: &mut Conn, now: NaiveDateTime, limit: i64) -> QueryRes
          ) UPDATE receipts SET due_at = '{time}' WHERE id IN (SELECT id FROM planned)"
     ))
     .execute(conn)
+}
+
+/// A message whose receipt may have come before it was recorded.
+#[derive(Serialize)]
+struct Awaited {
+    account_id: AccountId,
+    msgid: i64,
+    #[serde(serialize_with = "timestamp")]
+    now: NaiveDateTime,
+}
+
+/// Makes the receipts due that wait for the msgids of outcomes, once these are recorded: not in the same
+/// transaction, where it would hold deliveries, as those who join receipts lock them first. Returns how
+/// many those are.
+pub fn wake_receipts(conn: &mut Conn, rows: &[Outcome]) -> QueryResult<usize> {
+    const WAKE_RECEIPTS: Batch = Batch {
+        columns: &[
+            ("account_id", Kind::BigInt),
+            ("msgid", Kind::BigInt),
+            ("now", Kind::Timestamp),
+        ],
+        sql: "UPDATE receipts SET due_at = r.now FROM {rows} \
+              WHERE receipts.account_id = r.account_id AND receipts.msgid = r.msgid \
+              AND receipts.due_at IS NOT NULL AND {unsynced}",
+    };
+    let mut awaited: Vec<Awaited> = rows
+        .iter()
+        .filter_map(|row| {
+            Some(Awaited {
+                account_id: row.account_id?,
+                msgid: row.msgid?,
+                now: row.now,
+            })
+        })
+        .collect();
+    awaited.sort_unstable_by_key(|one| (one.account_id, one.msgid));
+    WAKE_RECEIPTS.execute(conn, &awaited)
 }

@@ -1,10 +1,10 @@
-//! Claimed deliveries that are planned again, or end, in the transaction of their claim: as if they
-//! had not been claimed.
+//! Claimed deliveries that are planned again in the transaction of their claim: as if they had not been
+//! claimed.
 
 use chrono::NaiveDateTime;
 use serde::Serialize;
 
-use super::{DeliveryState, Reason};
+use super::Reason;
 use crate::db::Conn;
 use crate::db::batch::{Batch, Kind, maybe_timestamp, timestamp};
 use crate::db::prelude::*;
@@ -74,48 +74,4 @@ pub fn replan(conn: &mut Conn, rows: &[Replanned<'_>]) -> QueryResult<usize> {
               FROM {rows} WHERE deliveries.id = r.id",
     };
     REPLAN.execute(conn, rows)
-}
-
-/// A claimed delivery that is not sent, as there is nobody to send it to.
-#[derive(Clone, Debug, Serialize)]
-pub struct Parted {
-    /// The delivery.
-    pub id: DeliveryId,
-    /// Unreachable; or unknown, where an earlier try may have been taken.
-    pub state: DeliveryState,
-    /// A stable word for why.
-    pub reason: Reason,
-    /// The same in a sentence.
-    pub detail: String,
-    /// The routes, each with the reason, as JSON.
-    pub considered: Option<String>,
-    /// What the app was told of it.
-    pub first_answer: String,
-    /// Now.
-    #[serde(serialize_with = "timestamp")]
-    pub now: NaiveDateTime,
-}
-
-/// Ends claimed deliveries that were not tried.
-pub fn part(conn: &mut Conn, rows: &[Parted]) -> QueryResult<usize> {
-    const PART: Batch = Batch {
-        columns: &[
-            ("id", Kind::BigInt),
-            ("state", Kind::Text),
-            ("reason", Kind::Text),
-            ("detail", Kind::Text),
-            ("considered", Kind::Text),
-            ("first_answer", Kind::Text),
-            ("now", Kind::Timestamp),
-        ],
-        sql: "UPDATE deliveries SET state = r.state, reason = r.reason, detail = r.detail, \
-              considered = CASE WHEN r.state = 'unreachable' THEN r.considered \
-              ELSE deliveries.considered END, \
-              route = CASE WHEN r.state = 'unreachable' THEN NULL ELSE deliveries.route END, \
-              attempts = deliveries.attempts - 1, due_at = NULL, leased_until = NULL, \
-              unsettled_since = NULL, sent_at = NULL, finished_at = r.now, \
-              first_answer = COALESCE(deliveries.first_answer, r.first_answer) \
-              FROM {rows} WHERE deliveries.id = r.id AND deliveries.state = 'queued'",
-    };
-    PART.execute(conn, rows)
 }

@@ -12,7 +12,7 @@ use crate::db::batch::{Batch, Kind, timestamp};
 use crate::db::prelude::*;
 use crate::db::schema::{attempts, deliveries, notifications};
 use crate::ids::{AttemptId, DeliveryId, IdentityId, NotificationId, ProjectId};
-use crate::models::delivery::{DeliveryState, Reason};
+use crate::models::delivery::{DeliveryState, Reason, transitions};
 
 /// Why a delivery was not sent, in a sentence.
 const DETAIL: &str = "The person was erased before this was sent.";
@@ -125,9 +125,10 @@ fn wipe_found(
         .into_iter()
         .map(|one| anonymous(subject, one, &theirs, now))
         .collect();
-    write(conn, &rows)?;
     let ended = rows.iter().filter(|row| row.ends).map(|row| row.id);
-    let ended = ended.collect();
+    let ended: Vec<DeliveryId> = ended.collect();
+    transitions::erased(conn, &ended, now)?;
+    write(conn, &rows)?;
     let theirs: Vec<DeliveryId> = theirs.into_iter().collect();
     wipe_attempts(conn, subject, &theirs)?;
     Ok(Wiped {
@@ -174,9 +175,12 @@ struct Anonymous {
     id: DeliveryId,
     theirs: bool,
     /// Whether it is not sent, though it was to be.
+    #[serde(skip)]
     ends: bool,
     /// Whether it may be on its way at this moment.
     open: bool,
+    /// Whether nothing is to be sent of it any more.
+    marked: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     recipient: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -211,6 +215,7 @@ fn anonymous(
         theirs,
         ends,
         open,
+        marked: queued,
         recipient: one.recipient.filter(|_| !theirs),
         reason,
         detail,
@@ -226,8 +231,8 @@ fn write(conn: &mut Conn, rows: &[Anonymous]) -> QueryResult<usize> {
         columns: &[
             ("id", Kind::BigInt),
             ("theirs", Kind::Bool),
-            ("ends", Kind::Bool),
             ("open", Kind::Bool),
+            ("marked", Kind::Bool),
             ("recipient", Kind::Text),
             ("reason", Kind::Text),
             ("detail", Kind::Text),
@@ -241,10 +246,7 @@ fn write(conn: &mut Conn, rows: &[Anonymous]) -> QueryResult<usize> {
               staff_name = CASE WHEN r.theirs THEN NULL ELSE staff_name END, \
               identity_id = CASE WHEN r.theirs AND NOT r.open THEN NULL \
                   ELSE deliveries.identity_id END, \
-              state = CASE WHEN r.ends THEN 'cancelled' ELSE state END, \
-              due_at = CASE WHEN r.ends THEN NULL ELSE due_at END, \
-              finished_at = CASE WHEN r.ends THEN r.now ELSE finished_at END, \
-              cancelled_at = CASE WHEN r.ends OR r.open THEN COALESCE(cancelled_at, r.now) \
+              cancelled_at = CASE WHEN r.marked THEN COALESCE(cancelled_at, r.now) \
                   ELSE cancelled_at END \
               FROM {rows} WHERE deliveries.id = r.id",
     };

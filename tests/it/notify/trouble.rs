@@ -2,7 +2,7 @@
 
 use queqiao::bridge::Step;
 use queqiao::db::Engine;
-use queqiao::models::delivery::{self, DeliveryState, Outcome};
+use queqiao::models::delivery::{self, DeliveryState, Reason, transitions};
 use queqiao::simulator::{Fault, FaultKind};
 
 use super::rig::{APPS, Rig, SEND};
@@ -76,44 +76,20 @@ async fn an_acceptance_learnt_late_is_recorded_and_anything_else_is_not(rig: Rig
         rig.advance(120);
     }
     let now = rig.clock.now();
-    let outcome = |attempt: usize, state, msgid| Outcome {
-        id: tries[attempt].id,
-        attempt: tries[attempt].attempts,
-        state,
-        reason: None,
-        detail: None,
-        due_at: None,
-        unsettled_since: None,
-        account_id: tries[attempt].account_id,
-        msgid,
-        sent_at: Some(now),
-        finished_at: None,
-        spoilt: 0,
-        now,
-    };
+    let why = (Reason::RefusedRequest, "no".to_owned());
+    let sent = |attempt: usize, msgid| transitions::taken(&tries[attempt], now, msgid);
     for (row, state, msgid) in [
         (
-            outcome(0, DeliveryState::Failed, None),
+            transitions::refused(&tries[0], why, now),
             DeliveryState::Queued,
             None,
         ),
-        (
-            outcome(1, DeliveryState::Sent, None),
-            DeliveryState::Sent,
-            None,
-        ),
-        (
-            outcome(0, DeliveryState::Sent, Some(7)),
-            DeliveryState::Sent,
-            Some(7),
-        ),
-        (
-            outcome(1, DeliveryState::Sent, Some(8)),
-            DeliveryState::Sent,
-            Some(7),
-        ),
+        (sent(1, None), DeliveryState::Sent, None),
+        (sent(0, Some(7)), DeliveryState::Sent, Some(7)),
+        (sent(1, Some(8)), DeliveryState::Sent, Some(7)),
     ] {
-        rig.write(move |conn| delivery::record(conn, &[row])).await;
+        rig.write(move |conn| transitions::record(conn, &[row]))
+            .await;
         let (delivery, _) = rig.only(accepted.notification_id).await;
         assert_eq!((delivery.state, delivery.msgid), (state, msgid));
     }

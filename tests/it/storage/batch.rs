@@ -4,13 +4,16 @@ use std::cell::RefCell;
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
+use queqiao::ids::NotificationId;
 use queqiao::models::delivery::receipt::{self, NewReceipt};
-use queqiao::models::delivery::{self, DeliveryState, NewDelivery};
+use queqiao::models::delivery::transitions::{self, Addressee, NewDelivery};
+use queqiao::models::delivery::{self, DeliveryState, Reason};
 use queqiao::models::identity::{self, Spot};
+use queqiao::models::notification::Priority;
 use queqiao::models::storable;
 
 use super::ground::{Ground, at, sighting};
-use super::outbox::{claiming, queued, sent};
+use super::outbox::{claiming, over, queued, sent, to};
 
 fn texts() -> Vec<String> {
     [
@@ -54,22 +57,27 @@ async fn any_text_goes_through_a_batch_unchanged(ground: Ground) {
         .iter()
         .map(|text| text.chars().take(100).collect())
         .collect();
-    let rows: Vec<NewDelivery<'_>> = texts
-        .iter()
-        .zip(&short)
-        .map(|(text, short)| NewDelivery {
-            detail: Some(text.as_str().into()),
-            staff_name: Some(text),
-            ..queued(&ground, ground.notification(&mut ground.conn()), short)
+    let notifications: Vec<NotificationId> =
+        texts.iter().map(|_| ground.notification(conn)).collect();
+    let all = texts.iter().zip(&short).zip(&notifications);
+    let rows: Vec<NewDelivery<'_>> = all
+        .clone()
+        .map(|((text, short), notification)| {
+            let to = Addressee {
+                staff_name: Some(text),
+                ..to(&ground, *notification, Priority::Normal, short)
+            };
+            let waits = (Reason::WaitingForConsent, text.as_str().into());
+            transitions::accepted(to, over(&ground), Some(waits))
         })
         .collect();
-    delivery::insert_many(conn, &rows).unwrap();
-    for row in &rows {
-        let stored = delivery::of_notification(conn, row.notification_id, None, 10).unwrap();
+    transitions::insert_many(conn, &rows).unwrap();
+    for ((text, short), notification) in all {
+        let stored = delivery::of_notification(conn, *notification, None, 10).unwrap();
         assert_eq!(stored.len(), 1);
-        assert_eq!(stored[0].staff_id.as_deref(), row.staff_id);
-        assert_eq!(stored[0].detail.as_deref(), row.detail.as_deref());
-        assert_eq!((&stored[0].reason, stored[0].msgid), (&None, None));
+        assert_eq!(stored[0].staff_id.as_ref(), Some(short));
+        assert_eq!(stored[0].detail.as_ref(), Some(text));
+        assert_eq!(stored[0].msgid, None);
     }
 }
 
@@ -119,13 +127,12 @@ async fn extreme_numbers_and_both_booleans_go_through(ground: Ground) {
         (-1, false),
         (9_007_199_254_740_993, true),
     ] {
-        let mut row = queued(&ground, notification, "s");
-        row.due_at = Some(at(0));
-        delivery::insert_many(conn, &[row]).unwrap();
+        let row = queued(&ground, notification, "s");
+        transitions::insert_many(conn, &[row]).unwrap();
         let claim = claiming(conn, 0, 1);
         let due = delivery::claim_due(conn, &claim).unwrap().remove(0);
         let sent = sent(&due, msgid);
-        delivery::record(conn, &[sent]).unwrap();
+        transitions::record(conn, &[sent]).unwrap();
         let receipt = NewReceipt {
             account_id: ground.official,
             msgid,
@@ -157,7 +164,7 @@ async fn no_rows_are_no_statement_and_thousands_are_one(ground: Ground) {
     let conn = &mut ground.conn();
     assert_eq!(identity::record_sightings(conn, &[]).unwrap(), 0);
     assert!(identity::ids_of(conn, &[]).unwrap().is_empty());
-    delivery::insert_many(conn, &[]).unwrap();
+    transitions::insert_many(conn, &[]).unwrap();
     let openids: Vec<String> = (0..5_000).map(|number| format!("o{number:05}")).collect();
     let rows: Vec<_> = openids
         .iter()

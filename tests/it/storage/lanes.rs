@@ -3,12 +3,13 @@
 use chrono::TimeDelta;
 use queqiao::db::Conn;
 use queqiao::ids::{AccountId, NotificationId};
-use queqiao::models::delivery::{self, Claim, Ended, Head, NewDelivery, Postponed, Reason};
+use queqiao::models::delivery::transitions::{self, PlannedRoute};
+use queqiao::models::delivery::{self, Claim, Ended, Head, Postponed, Reason};
 use queqiao::models::notification;
 use queqiao::models::notification::Priority;
 
 use super::ground::{Ground, at, new_notification};
-use super::outbox::queued;
+use super::outbox::{over, to};
 
 fn add(
     ground: &Ground,
@@ -16,13 +17,13 @@ fn add(
     notification: NotificationId,
     (account, priority, due): (Option<AccountId>, Priority, i64),
 ) {
-    let row = NewDelivery {
+    let route = PlannedRoute {
         account_id: account,
-        priority: priority.rank(),
         due_at: Some(at(due)),
-        ..queued(ground, notification, "s")
+        ..over(ground)
     };
-    delivery::insert_many(conn, &[row]).unwrap();
+    let row = transitions::accepted(to(ground, notification, priority, "s"), route, None);
+    transitions::insert_many(conn, &[row]).unwrap();
 }
 
 fn heads(conn: &mut Conn, now: i64) -> Vec<(i64, i32)> {

@@ -4,12 +4,43 @@ use chrono::TimeDelta;
 use queqiao::db::Conn;
 use queqiao::ids::{AccountId, DeliveryId, NotificationId};
 use queqiao::models::delivery::attempt::{self, AttemptOutcome, NewAttempt};
-use queqiao::models::delivery::{
-    self, Claim, Delivery, DeliveryState, Due, NewDelivery, Outcome, Postponed, Reason,
+use queqiao::models::delivery::transitions::{
+    self, Addressee, NewDelivery, Outcome, PlannedRoute, SharedByNotification, Why,
 };
+use queqiao::models::delivery::{self, Claim, Delivery, DeliveryState, Due, Postponed, Reason};
 use queqiao::models::notification::Priority;
 
 use super::ground::{Ground, at};
+
+pub(super) fn to<'a>(
+    ground: &Ground,
+    notification: NotificationId,
+    priority: Priority,
+    staff_id: &'a str,
+) -> Addressee<'a> {
+    Addressee {
+        shared: SharedByNotification {
+            notification_id: notification,
+            project_id: ground.project,
+            priority: priority.rank(),
+            created_at: at(0),
+        },
+        staff_id: Some(staff_id),
+        recipient: None,
+        staff_name: None,
+        considered: None,
+    }
+}
+
+pub(super) fn over(ground: &Ground) -> PlannedRoute<'static> {
+    PlannedRoute {
+        route: 0,
+        account_id: Some(ground.official),
+        identity_id: Some(queqiao::ids::IdentityId(1)),
+        openid: Some("o1"),
+        due_at: Some(at(0)),
+    }
+}
 
 /// A delivery that is due at once.
 pub(super) fn queued<'a>(
@@ -17,54 +48,21 @@ pub(super) fn queued<'a>(
     notification: NotificationId,
     staff_id: &'a str,
 ) -> NewDelivery<'a> {
-    NewDelivery {
-        notification_id: notification,
-        project_id: ground.project,
-        staff_id: Some(staff_id),
-        recipient: None,
-        staff_name: None,
-        account_id: Some(ground.official),
-        identity_id: Some(queqiao::ids::IdentityId(1)),
-        openid: Some("o1"),
-        route: Some(0),
-        priority: Priority::Normal.rank(),
-        state: DeliveryState::Queued,
-        reason: None,
-        detail: None,
-        considered: None,
-        due_at: Some(at(0)),
-        created_at: at(0),
-    }
+    let to = to(ground, notification, Priority::Normal, staff_id);
+    transitions::accepted(to, over(ground), None)
 }
 
 /// WeChat took it.
 pub(super) fn sent(due: &Due, msgid: i64) -> Outcome {
-    Outcome {
-        id: due.id,
-        attempt: due.attempts,
-        state: DeliveryState::Sent,
-        reason: None,
-        detail: None,
-        due_at: None,
-        unsettled_since: None,
-        account_id: due.account_id,
-        msgid: Some(msgid),
-        sent_at: Some(at(1)),
-        finished_at: None,
-        spoilt: 0,
-        now: at(1),
-    }
+    transitions::taken(due, at(1), Some(msgid))
+}
+
+fn because() -> Why {
+    (Reason::RefusedContent, "no".to_owned())
 }
 
 fn failed(due: &Due) -> Outcome {
-    Outcome {
-        state: DeliveryState::Failed,
-        reason: Some(Reason::RefusedContent),
-        msgid: None,
-        sent_at: None,
-        finished_at: Some(at(1)),
-        ..sent(due, 0)
-    }
+    transitions::refused(due, because(), at(1))
 }
 
 /// One notification with deliveries to staff `s0000`, `s0001` …
@@ -76,7 +74,7 @@ fn fill(ground: &Ground, count: usize) -> NotificationId {
         .iter()
         .map(|name| queued(ground, notification, name))
         .collect();
-    delivery::insert_many(conn, &rows).unwrap();
+    transitions::insert_many(conn, &rows).unwrap();
     notification
 }
 
@@ -189,29 +187,24 @@ async fn a_try_whose_lease_is_over_does_not_overwrite_a_later_one(ground: Ground
     let conn = &mut ground.conn();
     let slow = claim(conn, 0, 1).remove(0);
     let quick = claim(conn, 60, 1).remove(0);
-    delivery::record(conn, &[failed(&slow)]).unwrap();
+    transitions::record(conn, &[failed(&slow)]).unwrap();
     assert_eq!(
         only(conn, notification).state,
         DeliveryState::Queued,
         "not its word any more"
     );
-    let retry = Outcome {
-        state: DeliveryState::Queued,
-        due_at: Some(at(500)),
-        unsettled_since: Some(at(0)),
-        finished_at: None,
-        ..failed(&quick)
-    };
-    delivery::record(conn, &[retry]).unwrap();
+    let times = (at(1), at(500));
+    let retry = transitions::tried_again(&quick, times, Some(at(0)), Some(because()));
+    transitions::record(conn, &[retry]).unwrap();
     assert!(claim(conn, 499, 1).is_empty());
-    delivery::record(conn, &[sent(&slow, 77)]).unwrap();
+    transitions::record(conn, &[sent(&slow, 77)]).unwrap();
     let stored = only(conn, notification);
     assert_eq!(
         (stored.state, stored.msgid, stored.due_at),
         (DeliveryState::Sent, Some(77), None),
         "that it was sent is true whenever learnt"
     );
-    delivery::record(conn, &[failed(&quick), sent(&quick, 78)]).unwrap();
+    transitions::record(conn, &[failed(&quick), sent(&quick, 78)]).unwrap();
     assert_eq!(
         only(conn, notification).msgid,
         Some(77),
@@ -223,17 +216,11 @@ async fn what_was_unknown_may_yet_be_learnt(ground: Ground) {
     let notification = fill(&ground, 1);
     let conn = &mut ground.conn();
     let due = claim(conn, 0, 1).remove(0);
-    delivery::record(
-        conn,
-        &[Outcome {
-            state: DeliveryState::Unknown,
-            ..failed(&due)
-        }],
-    )
-    .unwrap();
-    delivery::record(conn, &[failed(&due)]).unwrap();
+    let unknown = transitions::perhaps_sent(&due, because(), at(1));
+    transitions::record(conn, &[unknown]).unwrap();
+    transitions::record(conn, &[failed(&due)]).unwrap();
     assert_eq!(only(conn, notification).state, DeliveryState::Unknown);
-    delivery::record(conn, &[sent(&due, 5)]).unwrap();
+    transitions::record(conn, &[sent(&due, 5)]).unwrap();
     let stored = only(conn, notification);
     assert_eq!(
         (stored.state, stored.reason, stored.msgid),
@@ -243,25 +230,17 @@ async fn what_was_unknown_may_yet_be_learnt(ground: Ground) {
 
 async fn what_an_endpoint_took_late_counts_though_it_was_claimed_again(ground: Ground) {
     let conn = &mut ground.conn();
-    let delivered = |due: &Due| Outcome {
-        state: DeliveryState::Delivered,
-        msgid: None,
-        finished_at: Some(at(1)),
-        ..sent(due, 0)
-    };
-    let lost = |due: &Due| Outcome {
-        state: DeliveryState::Unknown,
-        ..failed(due)
-    };
+    let delivered = |due: &Due| transitions::arrived(due, at(1), None);
+    let lost = |due: &Due| transitions::perhaps_sent(due, because(), at(1));
     for again in [false, true] {
         let notification = fill(&ground, 1);
         let first = claim(conn, 0, 1).remove(0);
         let second = claim(conn, 61, 1).remove(0);
         assert_eq!((first.attempts, second.attempts), (1, 2));
         if again {
-            delivery::record(conn, &[lost(&second)]).unwrap();
+            transitions::record(conn, &[lost(&second)]).unwrap();
         }
-        delivery::record(conn, &[delivered(&first)]).unwrap();
+        transitions::record(conn, &[delivered(&first)]).unwrap();
         let stored = delivery::of_notification(conn, notification, None, 1)
             .unwrap()
             .remove(0);
@@ -324,7 +303,7 @@ async fn only_one_of_two_records_at_once_counts(ground: Ground) {
     for msgid in 1..=8 {
         let (db, row) = (ground.db().clone(), sent(&due, msgid));
         tasks.push(tokio::spawn(async move {
-            db.write_once(move |conn| delivery::record(conn, &[row]))
+            db.write_once(move |conn| transitions::record(conn, &[row]))
                 .await
                 .unwrap();
         }));

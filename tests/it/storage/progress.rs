@@ -9,13 +9,14 @@ use queqiao::db::{Conn, DbError, QueryResult};
 use queqiao::ids::{DeliveryId, NotificationId};
 use queqiao::models::delivery::attempt::{self, AttemptOutcome, NewAttempt};
 use queqiao::models::delivery::receipt::{self, NewReceipt};
+use queqiao::models::delivery::transitions::{self, NewDelivery, Outcome, RetryRow};
 use queqiao::models::delivery::{
-    self, Delivery, DeliveryState, Due, NewDelivery, Outcome, Postponed, Reason, RetryRow,
-    RoutesExhausted,
+    self, Delivery, DeliveryState, Due, Postponed, Reason, RoutesExhausted,
 };
+use queqiao::models::notification::Priority;
 
 use super::ground::{Ground, at};
-use super::outbox::{claiming, queued, sent};
+use super::outbox::{claiming, over, sent, to};
 
 const STATES: [DeliveryState; 6] = [
     DeliveryState::Sent,
@@ -86,27 +87,23 @@ impl Player {
         };
         let state = STATES[self.below(STATES.len())];
         let outcomes: Vec<Outcome> = due.iter().map(|due| self.outcome(due, state)).collect();
-        delivery::record(conn, &outcomes)?;
+        transitions::record(conn, &outcomes)?;
         let tried: Vec<NewAttempt> = due.iter().map(|due| self.tried(due, state)).collect();
         attempt::insert_many(conn, &tried).map(drop)
     }
 
     fn outcome(&mut self, due: &Due, state: DeliveryState) -> Outcome {
         let msgid = due.id.0 * 1_000 + i64::from(due.attempts);
-        if state == DeliveryState::Sent {
-            self.msgids.push(msgid);
-            return Outcome {
-                sent_at: Some(at(self.now)),
-                ..sent(due, msgid)
-            };
-        }
-        Outcome {
-            state,
-            reason: Some(Reason::Retrying),
-            msgid: None,
-            sent_at: None,
-            due_at: (state == DeliveryState::Queued).then(|| at(self.now + 5)),
-            ..sent(due, 0)
+        let (now, why) = (at(self.now), (Reason::Retrying, "played".to_owned()));
+        match state {
+            DeliveryState::Sent => {
+                self.msgids.push(msgid);
+                transitions::taken(due, now, Some(msgid))
+            }
+            DeliveryState::Failed => transitions::refused(due, why, now),
+            DeliveryState::Unknown => transitions::perhaps_sent(due, why, now),
+            DeliveryState::Expired => transitions::expired(due, why.1, now),
+            _ => transitions::tried_again(due, (now, at(self.now + 5)), None, Some(why)),
         }
     }
 
@@ -150,16 +147,9 @@ impl Player {
     fn again(&mut self, conn: &mut Conn, one: NotificationId) -> QueryResult<()> {
         let all = delivery::of_notification(conn, one, None, 1_000)?;
         let start = self.below(all.len());
-        let retried = all.iter().skip(start).take(40).filter(|delivery| {
-            let well = [
-                DeliveryState::Queued,
-                DeliveryState::Sent,
-                DeliveryState::Delivered,
-            ];
-            !well.contains(&delivery.state)
-        });
-        let rows: Vec<RetryRow<'_>> = retried.map(|delivery| self.retry(delivery)).collect();
-        delivery::requeue(conn, &rows).map(drop)
+        let some = all.iter().skip(start).take(40);
+        let rows: Vec<RetryRow<'_>> = some.map(|delivery| self.retry(delivery)).collect();
+        transitions::retried(conn, &rows).map(drop)
     }
 
     fn retry<'a>(&self, delivery: &'a Delivery) -> RetryRow<'a> {
@@ -214,7 +204,7 @@ impl Player {
             })
             .collect();
         delivery::end(conn, &ended)?;
-        delivery::requeue(conn, &going).map(drop)
+        transitions::moved_on(conn, &going).map(drop)
     }
 
     fn release(&mut self, conn: &mut Conn) -> QueryResult<()> {
@@ -231,20 +221,25 @@ impl Player {
 fn accept(ground: &Ground, conn: &mut Conn, count: usize) -> NotificationId {
     let notification = ground.notification(conn);
     let names: Vec<String> = (0..count).map(|number| format!("s{number:05}")).collect();
-    let mut rows: Vec<NewDelivery<'_>> = names
-        .iter()
-        .map(|name| queued(ground, notification, name))
+    let numbered = || names.iter().enumerate();
+    let is_unreachable = |number: usize| number % 7 == 6;
+    let rows: Vec<NewDelivery<'_>> = numbered()
+        .map(|(number, name)| {
+            let mut to = to(ground, notification, Priority::Normal, name);
+            if number % 5 == 0 {
+                to.recipient = to.staff_id.take();
+            }
+            match is_unreachable(number) {
+                true => transitions::not_reached(to, (Reason::NotBound, "played".into())),
+                false => transitions::accepted(to, over(ground), None),
+            }
+        })
         .collect();
-    for row in rows.iter_mut().step_by(5) {
-        row.recipient = row.staff_id.take();
-    }
-    for row in rows.iter_mut().skip(6).step_by(7) {
-        row.state = DeliveryState::Unreachable;
-        row.reason = Some(Reason::NotBound);
-        row.due_at = None;
-    }
-    delivery::insert_many(conn, &rows).unwrap();
-    let states = rows.iter().map(|row| row.state);
+    let states = numbered().map(|(number, _)| match is_unreachable(number) {
+        true => DeliveryState::Unreachable,
+        false => DeliveryState::Queued,
+    });
+    transitions::insert_many(conn, &rows).unwrap();
     delivery::begin_counting(conn, notification, states).unwrap();
     notification
 }
@@ -326,7 +321,7 @@ async fn a_read_meets_few_rows_however_many_changes_there_were(ground: Ground) {
     let large = accept(&ground, conn, 1_000);
     let claim = claiming(conn, 0, 1_000);
     for due in delivery::claim_due(conn, &claim).unwrap() {
-        delivery::record(conn, &[sent(&due, due.id.0)]).unwrap();
+        transitions::record(conn, &[sent(&due, due.id.0)]).unwrap();
     }
     let counts = Counts::from([("sent", 858), ("unreachable", 142)]);
     assert_eq!(

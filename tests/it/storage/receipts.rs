@@ -4,6 +4,7 @@ use chrono::TimeDelta;
 use queqiao::db::{Conn, Engine};
 use queqiao::ids::NotificationId;
 use queqiao::models::delivery::receipt::{self, NewReceipt, Settled};
+use queqiao::models::delivery::transitions::{self, Outcome};
 use queqiao::models::delivery::{self, Delivery, DeliveryState, Due};
 
 use super::ground::{Ground, at};
@@ -24,7 +25,7 @@ fn arrived(ground: &Ground, msgid: i64) -> NewReceipt {
 
 fn claimed(ground: &Ground, conn: &mut Conn) -> (NotificationId, Due) {
     let notification = ground.notification(conn);
-    delivery::insert_many(conn, &[queued(ground, notification, "s1")]).unwrap();
+    transitions::insert_many(conn, &[queued(ground, notification, "s1")]).unwrap();
     let claim = claiming(conn, 0, 1);
     let due = delivery::claim_due(conn, &claim).unwrap().remove(0);
     (notification, due)
@@ -189,8 +190,8 @@ async fn a_round_takes_no_more_than_asked(ground: Ground) {
 }
 
 /// As whoever sends records it.
-fn record(conn: &mut Conn, outcomes: &[delivery::Outcome]) -> queqiao::db::QueryResult<usize> {
-    let woken = delivery::wake_receipts(conn, outcomes)?;
-    delivery::record(conn, outcomes)?;
+fn record(conn: &mut Conn, outcomes: &[Outcome]) -> queqiao::db::QueryResult<usize> {
+    let woken = receipt::wake_receipts(conn, outcomes)?;
+    transitions::record(conn, outcomes)?;
     Ok(woken)
 }

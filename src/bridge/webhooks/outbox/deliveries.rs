@@ -9,7 +9,8 @@ use serde_json::value::RawValue;
 use super::{Event, EventKind, Subscribers};
 use crate::db::{Conn, QueryResult};
 use crate::ids::{DeliveryId, IdentityId, NotificationId};
-use crate::models::delivery::{DeliveryState, Outcome};
+use crate::models::delivery::DeliveryState;
+use crate::models::delivery::transitions::Outcome;
 use crate::models::webhook::{self, DeliveryFact};
 
 /// What the row of a delivery shows if its outcome was recorded, and not another one that came
@@ -67,9 +68,9 @@ pub(crate) fn sends(
     outcomes: &[Outcome],
     now: NaiveDateTime,
 ) -> QueryResult<usize> {
-    let told = outcomes.iter().filter(|row| kind(row.state).is_some());
+    let told = outcomes.iter().filter(|row| kind(row.state()).is_some());
     let shown: HashMap<DeliveryId, Shown> = told
-        .map(|row| (row.id, (row.state, row.attempt, row.msgid)))
+        .map(|row| (row.id, (row.state(), row.attempt, row.msgid)))
         .collect();
     let ids: Vec<DeliveryId> = shown.keys().copied().collect();
     changed(conn, &ids, now, |fact| {

@@ -1,14 +1,15 @@
-//! Deliveries put back into the outbox: by hand, or on another route.
+//! Deliveries that are put back into the queue: by hand, or on another route.
 
 use chrono::NaiveDateTime;
 use diesel::sql_types::BigInt;
 use serde::Serialize;
 
-use super::{DeliveryState, Reason};
+use super::Arrow;
 use crate::db::Conn;
 use crate::db::batch::{Batch, Kind, timestamp};
 use crate::db::prelude::*;
 use crate::ids::{AccountId, DeliveryId, IdentityId, VersionId};
+use crate::models::delivery::DeliveryState;
 
 /// A delivery to send again, on a way that was planned again.
 #[derive(Clone, Debug, Serialize)]
@@ -50,9 +51,19 @@ struct Taken {
     id: DeliveryId,
 }
 
-/// Puts deliveries back, with all tries and all time before them. Returns those that
-/// were still as they had been.
-pub fn requeue(conn: &mut Conn, rows: &[RetryRow<'_>]) -> QueryResult<Vec<DeliveryId>> {
+/// Puts deliveries back whose route failed, or may fail for long, on another one. Returns those that were still as
+/// they had been.
+pub fn moved_on(conn: &mut Conn, rows: &[RetryRow<'_>]) -> QueryResult<Vec<DeliveryId>> {
+    requeue(conn, Arrow::MovedOn, rows)
+}
+
+/// Puts deliveries back that are retried by hand. Returns those that were still as they had been.
+pub fn retried(conn: &mut Conn, rows: &[RetryRow<'_>]) -> QueryResult<Vec<DeliveryId>> {
+    requeue(conn, Arrow::Retried, rows)
+}
+
+/// Puts deliveries back from where the arrow leads, with all tries and all time before them.
+fn requeue(conn: &mut Conn, arrow: Arrow, rows: &[RetryRow<'_>]) -> QueryResult<Vec<DeliveryId>> {
     const REQUEUE: Batch = Batch {
         columns: &[
             ("id", Kind::BigInt),
@@ -79,47 +90,9 @@ pub fn requeue(conn: &mut Conn, rows: &[RetryRow<'_>]) -> QueryResult<Vec<Delive
               AND deliveries.state = r.was AND deliveries.attempts = r.attempts \
               RETURNING deliveries.id",
     };
-    let mut rows: Vec<&RetryRow<'_>> = rows.iter().collect();
+    let leads = |row: &&RetryRow<'_>| arrow.from().contains(&row.was);
+    let mut rows: Vec<&RetryRow<'_>> = rows.iter().filter(leads).collect();
     rows.sort_unstable_by_key(|row| row.id);
     let taken: Vec<Taken> = REQUEUE.load(conn, &rows)?;
     Ok(taken.into_iter().map(|taken| taken.id).collect())
-}
-
-/// A delivery for which there is no way by now either.
-#[derive(Clone, Debug, Serialize)]
-pub struct StillUnreachable {
-    /// The delivery.
-    pub id: DeliveryId,
-    /// A stable word for why.
-    pub reason: Reason,
-    /// The same in a sentence.
-    pub detail: String,
-    /// The routes, each with the reason, as JSON.
-    pub considered: Option<String>,
-    /// What the app was told of it.
-    pub first_answer: String,
-    /// Now.
-    #[serde(serialize_with = "timestamp")]
-    pub now: NaiveDateTime,
-}
-
-/// Writes why deliveries are unreachable now, which may be for another reason than before.
-pub fn explain_again(conn: &mut Conn, rows: &[StillUnreachable]) -> QueryResult<usize> {
-    const EXPLAIN: Batch = Batch {
-        columns: &[
-            ("id", Kind::BigInt),
-            ("reason", Kind::Text),
-            ("detail", Kind::Text),
-            ("considered", Kind::Text),
-            ("first_answer", Kind::Text),
-            ("now", Kind::Timestamp),
-        ],
-        sql: "UPDATE deliveries SET reason = r.reason, detail = r.detail, \
-              considered = r.considered, finished_at = r.now, \
-              first_answer = COALESCE(deliveries.first_answer, r.first_answer) \
-              FROM {rows} WHERE deliveries.id = r.id AND deliveries.state = 'unreachable'",
-    };
-    let mut rows: Vec<&StillUnreachable> = rows.iter().collect();
-    rows.sort_unstable_by_key(|row| row.id);
-    EXPLAIN.execute(conn, &rows)
 }
