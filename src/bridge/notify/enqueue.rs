@@ -9,7 +9,7 @@ use super::deduplicator::Deduplicator;
 use crate::bridge::planning::await_consent::Waiting;
 use crate::bridge::planning::decide::{Asked, Decision, Known, Reach, RecipientKey, decide};
 use crate::db::{Conn, QueryResult};
-use crate::models::delivery::transitions::{self, Addressee, NewDelivery, PlannedRoute};
+use crate::models::delivery::transitions::{self, Recipient, NewDelivery, PlannedRoute};
 use crate::models::notification::Notification;
 
 /// Stores those of some recipients who were never seen before.
@@ -70,7 +70,7 @@ fn row<'a>(
     consent_wait: TimeDelta,
 ) -> NewDelivery<'a> {
     let now = notification.created_at;
-    let to = Addressee {
+    let to = Recipient {
         shared: notification.into(),
         staff_id: decision.staff_id,
         recipient: decision.whom.recipient(),

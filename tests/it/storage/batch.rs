@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use queqiao::ids::NotificationId;
 use queqiao::models::delivery::receipt::{self, NewReceipt};
-use queqiao::models::delivery::transitions::{self, Addressee, NewDelivery};
+use queqiao::models::delivery::transitions::{self, Recipient, NewDelivery};
 use queqiao::models::delivery::{self, DeliveryState, Reason};
 use queqiao::models::identity::{self, Spot};
 use queqiao::models::notification::Priority;
@@ -63,7 +63,7 @@ async fn any_text_goes_through_a_batch_unchanged(ground: Ground) {
     let rows: Vec<NewDelivery<'_>> = all
         .clone()
         .map(|((text, short), notification)| {
-            let to = Addressee {
+            let to = Recipient {
                 staff_name: Some(text),
                 ..to(&ground, *notification, Priority::Normal, short)
             };

@@ -5,7 +5,7 @@ use queqiao::db::Conn;
 use queqiao::ids::{AccountId, DeliveryId, NotificationId};
 use queqiao::models::delivery::attempt::{self, AttemptOutcome, NewAttempt};
 use queqiao::models::delivery::transitions::{
-    self, Addressee, NewDelivery, Outcome, PlannedRoute, SharedByNotification, Why,
+    self, Recipient, NewDelivery, Outcome, PlannedRoute, SharedByNotification, Why,
 };
 use queqiao::models::delivery::{self, Claim, Delivery, DeliveryState, Due, Postponed, Reason};
 use queqiao::models::notification::Priority;
@@ -17,8 +17,8 @@ pub(super) fn to<'a>(
     notification: NotificationId,
     priority: Priority,
     staff_id: &'a str,
-) -> Addressee<'a> {
-    Addressee {
+) -> Recipient<'a> {
+    Recipient {
         shared: SharedByNotification {
             notification_id: notification,
             project_id: ground.project,

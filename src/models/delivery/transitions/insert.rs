@@ -43,7 +43,7 @@ const INSERT: Batch = Batch {
 
 /// To whom a delivery goes, in which notification.
 #[derive(Clone, Debug)]
-pub struct Addressee<'a> {
+pub struct Recipient<'a> {
     /// What the deliveries of its notification have in common.
     pub shared: SharedByNotification,
     /// The staff member, as the app named them; none for a person who is not one.
@@ -111,7 +111,7 @@ fn is_queued(state: &DeliveryState) -> bool {
 
 /// A delivery that is sent, or that waits for what is given as the reason, with the same in a sentence.
 pub fn accepted<'a>(
-    to: Addressee<'a>,
+    to: Recipient<'a>,
     route: PlannedRoute<'a>,
     waits: Option<(Reason, Cow<'a, str>)>,
 ) -> NewDelivery<'a> {
@@ -130,7 +130,7 @@ pub fn accepted<'a>(
 
 /// A delivery that is at its end, as no route leads to the person: why, and the same in a sentence.
 pub fn not_reached<'a>(
-    to: Addressee<'a>,
+    to: Recipient<'a>,
     (reason, detail): (Reason, Cow<'a, str>),
 ) -> NewDelivery<'a> {
     NewDelivery {
@@ -141,7 +141,7 @@ pub fn not_reached<'a>(
 }
 
 impl<'a> NewDelivery<'a> {
-    fn by(arrow: Arrow, to: Addressee<'a>) -> Self {
+    fn by(arrow: Arrow, to: Recipient<'a>) -> Self {
         Self {
             shared: to.shared,
             staff_id: to.staff_id,
