@@ -1,5 +1,13 @@
 //! The steps of the data path. Each meets the next only through a table and a wake signal.
 
+/// Takes parts of the [`Bridge`] under their names: `wire!(bridge => Sender { db, clock; claimer })`, where what stands
+/// behind the semicolon is there already.
+macro_rules! wire {
+    ($bridge:expr => $name:ident { $($part:ident),+ $(; $($own:ident),+)? }) => {
+        $name { $($part: $bridge.$part.clone(),)+ $($($own,)+)? }
+    };
+}
+
 pub mod accounts;
 pub mod availability;
 pub mod deliver;
@@ -15,6 +23,7 @@ pub mod process;
 pub mod retry;
 pub mod routes;
 pub mod signals;
+pub mod steps;
 pub mod templates;
 pub mod token;
 pub mod webhooks;
@@ -32,8 +41,8 @@ use crate::wechat::client::Client;
 
 use accounts::Accounts;
 use accounts::keys::Keys;
-use deliver::ends::Ends;
 use deliver::{Lanes, Restricted, Rests, Turns, Unrecorded};
+use health::ends::Ends;
 use health::loops::Loops;
 use health::readiness::Readiness;
 use notify::awaited::Awaited;

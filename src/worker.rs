@@ -3,6 +3,7 @@
 
 use std::fmt::Display;
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
@@ -11,6 +12,7 @@ use tokio::task::JoinSet;
 
 use crate::bridge::health::loops::{Loops, Running};
 use crate::bridge::intake::spool::Spool;
+use crate::bridge::steps::{StepName, Steps};
 use crate::bridge::{Bridge, Step};
 use crate::db::panics;
 use crate::{logging, metrics};
@@ -18,68 +20,29 @@ use crate::{logging, metrics};
 /// The first pause after a step failed, doubled up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
-/// How often to look for what is due by the minute or the hour.
-const SELDOM: Duration = Duration::from_secs(30);
-/// How often to look for processes that stand still.
-const EACH_SECOND: Duration = Duration::from_secs(1);
 /// How often the accounts beside the spool are brought up to date.
 const ACCOUNTS: Duration = Duration::from_secs(5);
-/// How often those look who are woken by others.
-const WOKEN_ONLY: Duration = Duration::from_secs(600);
-
 /// Starts every step of the bridge. They stop when `shutdown` becomes true; a step that is under
 /// way is finished first.
 pub fn start(bridge: &Bridge, shutdown: &watch::Receiver<bool>) -> JoinSet<()> {
     let mut workers = JoinSet::new();
-    let often = Duration::from_millis(bridge.config.process.poll_ms);
-    let seldom = often.max(SELDOM);
-    let (woken, each_second) = (WOKEN_ONLY, EACH_SECOND);
-    macro_rules! spawn {
-        ($name:literal, $signal:ident, $poll:ident, $step:ident($($argument:expr),*)) => {{
+    let steps = Arc::new(Steps::of(bridge));
+    for &step in StepName::ALL {
+        for _ in 0..step.loops(&bridge.config) {
             let (bridge, shutdown) = (bridge.clone(), shutdown.clone());
+            let steps = Arc::clone(&steps);
             workers.spawn(async move {
-                let wake = &bridge.signals.$signal;
-                let at = At { name: $name, loops: &bridge.loops, wake, poll: $poll };
-                run(at, shutdown, || bridge.$step($($argument),*)).await;
+                let at = At {
+                    name: step.as_str(),
+                    loops: &bridge.loops,
+                    wake: step.signal(&bridge.signals),
+                    poll: step.poll(&bridge.config),
+                };
+                run(at, shutdown, || steps.run(step)).await;
+                steps.finish(step).await;
             });
-        }};
+        }
     }
-    spawn!("process", events, often, process_step());
-    spawn!("profile", profiles, often, profile_step());
-    spawn!("import", imports, often, import_step(None));
-    spawn!("erase", erasures, often, erase_step(None));
-    spawn!("receipts", receipts, often, receipt_step());
-    spawn!("templates", templates, seldom, template_step());
-    spawn!("overdue", overdue, seldom, overdue_step());
-    spawn!("webhooks", webhooks, often, webhook_step());
-    spawn!("prune", kept, seldom, webhook_prune_step());
-    spawn!("ledgers", ledgers, seldom, ledger_step());
-    spawn!("due", due, often, due_step());
-    spawn!("ends", ends, seldom, ends_step());
-    spawn!("undone bindings", due, often, undone_step());
-    spawn!("stopped", due, each_second, stopped_step());
-    let settings = &bridge.config.deliver;
-    for _ in 0..settings.loops.saturating_add(settings.urgent_loops) {
-        let (bridge, shutdown) = (bridge.clone(), shutdown.clone());
-        workers.spawn(async move {
-            // Woken by the one that looks, and by each other.
-            let wake = &bridge.signals.deliveries;
-            let at = At {
-                name: "deliver",
-                loops: &bridge.loops,
-                wake,
-                poll: woken,
-            };
-            run(at, shutdown, || bridge.deliver_step()).await;
-            bridge.record_last().await;
-        });
-    }
-    let (bridge, mut shutdown) = (bridge.clone(), shutdown.clone());
-    // Turns that are under way go on by themselves; a shutdown waits for them as for the steps.
-    workers.spawn(async move {
-        drop(shutdown.wait_for(|stop| *stop).await);
-        bridge.webhooks_settled().await;
-    });
     workers
 }
 

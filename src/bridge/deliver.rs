@@ -17,7 +17,6 @@ mod claim;
 mod clock;
 mod credits;
 mod endpoint;
-pub(super) mod ends;
 mod failure;
 mod kept;
 mod lane;
@@ -41,17 +40,23 @@ use futures_util::future::join_all;
 use thiserror::Error;
 
 use super::accounts::problem;
-use super::accounts::{AccountError, ById};
-use super::availability::budget::Allowances;
-use super::retry::Backoff;
+use super::accounts::{AccountError, Accounts, ById};
+use super::availability::resume::Resumer;
+use super::health::ends::Ends;
+use super::notify::awaited::Awaited;
+use super::planning::prepared::Notifications;
 use super::routes::{Channel, Route};
-use super::token::TokenError;
+use super::signals::Signals;
+use super::token::{TokenError, Tokens};
+use super::webhooks::Webhooks;
 use super::{Bridge, Step};
-use crate::db::DbError;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::db::{Db, DbError};
 use crate::ids::AccountId;
-use crate::models::account::budget::Uses;
-use crate::models::account::{pause as account_pause, resumption};
-use crate::models::delivery::{self, Due, NO_ACCOUNT, Postponed};
+use crate::models::delivery::Due;
+use crate::vault::Vault;
+use crate::wechat::client::Client;
 use crate::wechat::error::FOR_NOBODY;
 
 pub use endpoint::Rests;
@@ -64,8 +69,8 @@ pub use restricted::Restricted;
 use account_health::AccountHealth;
 use batch::Batch;
 use batch_result::BatchResult;
+use claim::Next;
 use endpoint::{Endpoint, Endpoints};
-use lane::Slot;
 use outcome::Limits;
 use permits::{Permit, Permits};
 use second_look::Looks;
@@ -79,19 +84,6 @@ pub enum DeliverError {
     /// The accounts cannot be read.
     #[error(transparent)]
     Account(#[from] AccountError),
-}
-
-/// How long after a pause all come back that wait for it.
-const JUST_AFTER: TimeDelta = TimeDelta::minutes(10);
-
-/// What a step is to do next.
-enum Next {
-    /// To send these.
-    Batch(Box<(Slot, BatchContext)>),
-    /// To look again: what was due goes beyond a rate, and was put off.
-    PutOff,
-    /// Nothing is due.
-    Nothing,
 }
 
 /// What the tries of a batch share.
@@ -138,28 +130,123 @@ impl BatchContext {
     }
 }
 
-impl Bridge {
-    /// Something was enqueued: wakes those who send.
-    pub(super) fn wake_delivery(&self) {
-        self.lanes.look_again();
-        self.signals.deliveries.notify_one();
+/// Claims batches: looks up which account is next, and leases what is due there.
+struct Claimer {
+    db: Db,
+    clock: Clock,
+    config: Arc<Config>,
+    accounts: Arc<Accounts>,
+    notifications: Arc<Notifications>,
+    lanes: Arc<Lanes>,
+    signals: Arc<Signals>,
+    awaited: Arc<Awaited>,
+    ends: Arc<Ends>,
+    resumer: Resumer,
+}
+
+impl Claimer {
+    fn of(bridge: &Bridge) -> Self {
+        let resumer = Resumer::of(bridge);
+        wire!(bridge => Self {
+            db, clock, config, accounts, notifications, lanes, signals, awaited, ends; resumer
+        })
+    }
+}
+
+/// Makes the tries of a batch, and holds no connection meanwhile.
+struct Attempter {
+    db: Db,
+    clock: Clock,
+    config: Arc<Config>,
+    vault: Vault,
+    wechat: Client,
+    tokens: Arc<Tokens>,
+    turns: Arc<Turns>,
+    rests: Arc<Rests>,
+    webhooks: Arc<Webhooks>,
+}
+
+impl Attempter {
+    fn of(bridge: &Bridge) -> Self {
+        wire!(bridge => Self { db, clock, config, vault, wechat, tokens, turns, rests, webhooks })
+    }
+}
+
+/// Records what came of batches, and wakes who goes on with it.
+struct Recorder {
+    db: Db,
+    clock: Clock,
+    config: Arc<Config>,
+    notifications: Arc<Notifications>,
+    lanes: Arc<Lanes>,
+    unrecorded: Arc<Unrecorded>,
+    signals: Arc<Signals>,
+    awaited: Arc<Awaited>,
+    ends: Arc<Ends>,
+    resumer: Resumer,
+}
+
+impl Recorder {
+    fn of(bridge: &Bridge) -> Self {
+        let resumer = Resumer::of(bridge);
+        wire!(bridge => Self {
+            db, clock, config, notifications, lanes, unrecorded, signals, awaited, ends; resumer
+        })
+    }
+}
+
+/// Looks whether something has grown due by time, or came through another process, and wakes
+/// those who send. It never sends itself, so that no slow send keeps it from looking.
+pub struct Scheduler {
+    db: Db,
+    clock: Clock,
+    config: Arc<Config>,
+    lanes: Arc<Lanes>,
+    rests: Arc<Rests>,
+    signals: Arc<Signals>,
+    claimer: Claimer,
+}
+
+impl Scheduler {
+    pub(super) fn of(bridge: &Bridge) -> Self {
+        let claimer = Claimer::of(bridge);
+        wire!(bridge => Self { db, clock, config, lanes, rests, signals; claimer })
     }
 
-    /// Looks whether something has grown due by time, or came through another process, and wakes
-    /// those who send. It never sends itself, so that no slow send keeps it from looking.
+    /// Looks once.
     ///
     /// # Errors
     /// If the database does not answer.
-    pub async fn due_step(&self) -> Result<Step, DeliverError> {
+    pub async fn step(&self) -> Result<Step, DeliverError> {
         let now = self.clock.now();
         self.mind_the_clock(now).await?;
-        if self.lanes.is_stale() {
-            self.look(now).await?;
+        if self.claimer.is_stale() {
+            self.claimer.look(now).await?;
         }
         if self.lanes.has_next(now) {
             self.signals.deliveries.notify_one();
         }
         Ok(Step::Idle)
+    }
+}
+
+/// Sends deliveries: claims a batch, makes its tries, records what came of them.
+pub struct Sender {
+    db: Db,
+    clock: Clock,
+    lanes: Arc<Lanes>,
+    restricted: Arc<Restricted>,
+    claimer: Claimer,
+    attempter: Attempter,
+    recorder: Recorder,
+}
+
+impl Sender {
+    pub(super) fn of(bridge: &Bridge) -> Self {
+        let claimer = Claimer::of(bridge);
+        let attempter = Attempter::of(bridge);
+        let recorder = Recorder::of(bridge);
+        wire!(bridge => Self { db, clock, lanes, restricted; claimer, attempter, recorder })
     }
 
     /// Sends one batch of deliveries that are due, of the account whose turn it is.
@@ -167,10 +254,10 @@ impl Bridge {
     /// # Errors
     /// If the database fails. What was claimed is given back or, if that fails too, due again when
     /// the lease runs out. What came of tries is kept, and recorded by a later step.
-    pub async fn deliver_step(&self) -> Result<Step, DeliverError> {
-        self.record_kept().await?;
+    pub async fn step(&self) -> Result<Step, DeliverError> {
+        self.recorder.record_kept().await?;
         let now = self.clock.now();
-        let (slot, mut gathered) = match self.next_batch(now).await? {
+        let (slot, mut gathered) = match self.claimer.next_batch(now).await? {
             Next::Batch(batch) => *batch,
             Next::PutOff => return Ok(Step::Worked),
             Next::Nothing => return Ok(Step::Idle),
@@ -178,12 +265,14 @@ impl Bridge {
         let permits = match self.prepare(&mut gathered, now).await {
             Ok(permits) => permits,
             Err(error) => {
-                self.give_back(gathered.batch, now).await?;
+                self.claimer.give_back(gathered.batch, now).await?;
                 return Err(error);
             }
         };
         let (book, tally) = self.try_all(&gathered, &permits, (slot.lane, now)).await;
-        self.record(book, tally, &gathered, &slot, now).await?;
+        self.recorder
+            .record(book, tally, &gathered, &slot, now)
+            .await?;
         Ok(Step::Worked)
     }
 
@@ -193,9 +282,11 @@ impl Bridge {
         gathered: &mut BatchContext,
         now: NaiveDateTime,
     ) -> Result<Permits, DeliverError> {
-        self.find_endpoints(gathered, now).await?;
-        gathered.no_token = self.wait_for_token(gathered, now).await;
-        self.permits(&gathered.batch.due, now, gathered).await
+        self.attempter.find_endpoints(gathered, now).await?;
+        gathered.no_token = self.attempter.wait_for_token(gathered, now).await;
+        self.attempter
+            .permits(&gathered.batch.due, now, gathered)
+            .await
     }
 
     /// Tries the deliveries of a batch, all at once but for those that need their turn.
@@ -210,12 +301,19 @@ impl Bridge {
             let mut done = Vec::with_capacity(group.len());
             for due in group {
                 let permit = match permits.of(due) {
-                    Permit::InTurn => self.permit_in_turn(due, claimed_at, gathered).await,
+                    Permit::InTurn => {
+                        self.attempter
+                            .permit_in_turn(due, claimed_at, gathered)
+                            .await
+                    }
                     permit => Ok(permit),
                 };
                 let (permit, tried) = match permit {
                     Ok(permit) => {
-                        let tried = self.attempt(due, claimed_at, gathered, permit).await;
+                        let tried = self
+                            .attempter
+                            .attempt(due, claimed_at, gathered, permit)
+                            .await;
                         (permit, tried)
                     }
                     Err(stopped) => (Permit::InTurn, stopped),
@@ -245,6 +343,11 @@ impl Bridge {
         (book, tally)
     }
 
+    /// Records what is kept for the last time, at the end of the process.
+    pub(super) async fn finish(&self) {
+        self.recorder.record_last().await;
+    }
+
     /// Lays refusals that are said of people on the account where they turn out to concern it.
     async fn lay_on_the_account(
         &self,
@@ -261,147 +364,6 @@ impl Bridge {
         if let (Some((call, error)), Some(account)) = (found, account) {
             let text = error.explain_on(FOR_NOBODY);
             problem::keep(&self.db, &self.clock, account, call, (&error, text)).await;
-        }
-    }
-
-    async fn give_back(&self, batch: Batch, claimed_at: NaiveDateTime) -> Result<(), DeliverError> {
-        let rows: Vec<Postponed> = batch
-            .due
-            .iter()
-            .map(|due| Postponed::new(due, claimed_at, claimed_at))
-            .collect();
-        self.release(rows, batch.counted).await
-    }
-
-    /// Gives back claims and the calls that were counted for them.
-    async fn release(&self, rows: Vec<Postponed>, counted: Vec<Uses>) -> Result<(), DeliverError> {
-        let released = self.db.write(move |conn| delivery::release(conn, &rows));
-        released.await?;
-        let Some(lane) = counted.first().map(|uses| uses.account_id) else {
-            return Ok(());
-        };
-        let accounts = self.accounts.all().await?;
-        let app_id = accounts.get(&lane).map(|one| one.app_id.as_str());
-        let allowances = Allowances::new(self.config.budgets.of(app_id));
-        self.uncount(lane, &allowances, counted).await;
-        Ok(())
-    }
-
-    async fn can_send_of(&self, lane: AccountId) -> Result<bool, DeliverError> {
-        Ok(match lane {
-            NO_ACCOUNT => !self.accounts.is_locked_out().await?,
-            lane => self.accounts.by_id(lane).await?.is_some(),
-        })
-    }
-
-    /// Claims the batch that is next, with what its tries need.
-    async fn next_batch(&self, now: NaiveDateTime) -> Result<Next, DeliverError> {
-        let mut looked = false;
-        loop {
-            if !looked && self.lanes.is_stale() {
-                self.look(now).await?;
-                looked = true;
-            }
-            let Some(mut slot) = self.lanes.take(now) else {
-                if looked {
-                    return Ok(Next::Nothing);
-                }
-                self.look(now).await?;
-                looked = true;
-                continue;
-            };
-            if self.lanes.has_next(now) {
-                self.signals.deliveries.notify_one();
-            }
-            // What this process cannot send is left to those that can: it may have another master key.
-            if self.can_send_of(slot.lane).await? {
-                slot.opened();
-            } else if !slot.shut(now) {
-                continue;
-            }
-            let accounts = self.accounts.all().await?;
-            let app_id = accounts.get(&slot.lane).map(|one| one.app_id.as_str());
-            let batch = self.claim(&slot, app_id, now).await?;
-            if batch.is_replanned {
-                // What was known of the lanes is not all any more.
-                looked = false;
-            }
-            if i64::try_from(batch.claimed).is_ok_and(|count| count < slot.limit) {
-                slot.exhausted(now);
-            } else if self.lanes.has_next(now) {
-                // There is probably more: for another loop.
-                self.signals.deliveries.notify_one();
-            }
-            if !batch.due.is_empty() {
-                let limits = self.limits();
-                let gathered = BatchContext {
-                    accounts,
-                    batch,
-                    endpoints: Endpoints::default(),
-                    limits,
-                    looks: Looks::new(now),
-                    no_token: None,
-                };
-                return Ok(Next::Batch(Box::new((slot, gathered))));
-            }
-            if batch.is_put_off {
-                // There may be any number of them.
-                return Ok(Next::PutOff);
-            }
-        }
-    }
-
-    /// Looks up what is due, and who is paused. Where a pause is to be tried before it is over, something
-    /// that waits for it is made due first.
-    async fn look(&self, now: NaiveDateTime) -> Result<(), DeliverError> {
-        self.read_lanes(now).await?;
-        let rouse = self.lanes.to_rouse(now);
-        if rouse.is_empty() {
-            return Ok(());
-        }
-        let roused = self.db.write(move |conn| -> Result<_, DeliverError> {
-            let mut roused = 0;
-            for (pause, most) in &rouse {
-                let lane = (pause.account_id, pause.reason.into());
-                // What waits for it comes back then, and nothing else is read.
-                let times = (pause.until, pause.until + JUST_AFTER);
-                roused += delivery::rouse(conn, lane, times, now, *most)?;
-            }
-            Ok(roused)
-        });
-        match roused.await? {
-            0 => Ok(()),
-            _ => self.read_lanes(now).await,
-        }
-    }
-
-    async fn read_lanes(&self, now: NaiveDateTime) -> Result<(), DeliverError> {
-        let found = self.db.read(move |conn| -> Result<_, DeliverError> {
-            let (heads, pauses) = (delivery::heads(conn, now)?, account_pause::all(conn)?);
-            Ok((heads, pauses, resumption::all(conn)?))
-        });
-        let (heads, pauses, noted) = found.await?;
-        if !noted.is_empty() {
-            for (account, words) in self.lanes.resumptions().left(noted, now) {
-                self.resume_waiting(account, words);
-            }
-        }
-        if self.lanes.learn(heads, pauses) {
-            // Probably the account was changed: what is known of it would be refused again.
-            self.accounts.forget_all();
-        }
-        Ok(())
-    }
-
-    fn limits(&self) -> Limits {
-        let settings = &self.config.deliver;
-        let (first, longest) = (settings.retry_first_seconds, settings.retry_longest_seconds);
-        Limits {
-            backoff: Backoff::seconds(first, longest),
-            max_attempts: settings.max_attempts,
-            max_age: seconds(settings.max_age_seconds),
-            lease: seconds(settings.lease_seconds),
-            consent_wait: settings.consent_wait(),
         }
     }
 }

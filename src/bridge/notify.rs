@@ -157,8 +157,9 @@ impl Bridge {
                 notification.recipients = accepted.verdicts.len(),
                 "notification accepted"
             );
-            self.ended(unreachable(&accepted));
-            self.wake_delivery();
+            self.ends
+                .count(unreachable(&accepted), self.clock.now(), &self.signals);
+            self.signals.wake_delivery();
             if names_people {
                 self.signals.profiles.notify_one();
             }

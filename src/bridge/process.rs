@@ -11,14 +11,18 @@ mod unionid;
 mod window;
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 use chrono::NaiveDateTime;
 use thiserror::Error;
 
 use super::people::moved::{self, Moved};
+use super::signals::Signals;
 use super::webhooks::outbox::{self, Batch, Pushes};
 use super::{Bridge, Step, invitations};
-use crate::db::{Cause, Conn, DbError, QueryResult};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::db::{Cause, Conn, Db, DbError, QueryResult};
 use crate::ids::{AccountId, EventId, ProjectId};
 use crate::metrics;
 use crate::models::account::Scope;
@@ -84,12 +88,26 @@ impl Done {
     }
 }
 
-impl Bridge {
+/// Processes stored events.
+pub struct EventProcessor {
+    db: Db,
+    clock: Clock,
+    config: Arc<Config>,
+    vault: Vault,
+    signals: Arc<Signals>,
+    stepped_over: Arc<SteppedOver>,
+}
+
+impl EventProcessor {
+    pub(super) fn of(bridge: &Bridge) -> Self {
+        wire!(bridge => Self { db, clock, config, vault, signals, stepped_over })
+    }
+
     /// Processes one batch of waiting events.
     ///
     /// # Errors
     /// If the database fails; the events keep waiting.
-    pub async fn process_step(&self) -> Result<Step, ProcessError> {
+    pub async fn step(&self) -> Result<Step, ProcessError> {
         let batch = self.config.process.batch_rows;
         let but = self.stepped_over.now(self.clock.now());
         let (done, ended) = match self.process(Which::Oldest(batch, but)).await {
@@ -108,7 +126,7 @@ impl Bridge {
             self.signals.receipts.notify_one();
         }
         if done.awaited > 0 {
-            self.wake_delivery();
+            self.signals.wake_delivery();
         }
         if done.told > 0 {
             self.signals.webhooks.notify_one();

@@ -1,6 +1,8 @@
 //! Wake signals: one per step. They save time and carry nothing; what is to be done is in the
 //! tables, where a step also looks now and then by itself.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use tokio::sync::Notify;
 
 /// A signal for each step.
@@ -12,6 +14,8 @@ pub struct Signals {
     pub profiles: Notify,
     /// Deliveries became due.
     pub deliveries: Notify,
+    /// Whether what is known of due deliveries is not all any more.
+    enqueued: AtomicBool,
     /// Never given: what is due by time alone.
     pub due: Notify,
     /// Receipts came in, or the msgids they wait for.
@@ -32,4 +36,17 @@ pub struct Signals {
     pub ends: Notify,
     /// The templates of an account are to be listed.
     pub templates: Notify,
+}
+
+impl Signals {
+    /// Something was enqueued, or may be sent again: wakes those who send, and lets them look first.
+    pub(super) fn wake_delivery(&self) {
+        self.enqueued.store(true, Ordering::Release);
+        self.deliveries.notify_one();
+    }
+
+    /// Whether something was enqueued since this was last asked.
+    pub(super) fn take_enqueued(&self) -> bool {
+        self.enqueued.swap(false, Ordering::AcqRel)
+    }
 }

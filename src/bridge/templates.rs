@@ -5,19 +5,24 @@
 mod diff;
 mod route_problems;
 
+use std::sync::Arc;
+
 use chrono::{NaiveDateTime, TimeDelta};
 use serde::Serialize;
 use thiserror::Error;
 
-use super::accounts::{AccountError, OpenAccount};
+use super::accounts::{AccountError, Accounts, OpenAccount};
 use super::retry::{Backoff, jitter};
-use super::token::TokenError;
+use super::token::{TokenError, Tokens};
 use super::{Bridge, Step};
-use crate::db::{Conn, DbError, QueryResult, ROUND};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::db::{Conn, Db, DbError, QueryResult, ROUND};
 use crate::ids::AccountId;
 use crate::models::account::AccountKind;
 use crate::models::account::{template, template_sync};
 use crate::models::credit;
+use crate::wechat::client::Client;
 use crate::wechat::error::Class;
 use crate::wechat::library::ListedTemplate;
 
@@ -70,14 +75,30 @@ impl Bridge {
     pub async fn sync_templates(&self, app_id: &str) -> Result<Synced, SyncError> {
         let account = self.accounts.get(app_id).await?;
         let account = account.ok_or(SyncError::UnknownAccount)?;
-        self.sync_account(&account).await
+        TemplateLister::of(self).sync_account(&account).await
+    }
+}
+
+/// Lists templates at WeChat, and stores what became of them.
+pub struct TemplateLister {
+    db: Db,
+    clock: Clock,
+    config: Arc<Config>,
+    wechat: Client,
+    accounts: Arc<Accounts>,
+    tokens: Arc<Tokens>,
+}
+
+impl TemplateLister {
+    pub(super) fn of(bridge: &Bridge) -> Self {
+        wire!(bridge => Self { db, clock, config, wechat, accounts, tokens })
     }
 
     /// Lists the templates of one account that is due.
     ///
     /// # Errors
     /// If the database fails; the account is due again after its lease.
-    pub async fn template_step(&self) -> Result<Step, SyncError> {
+    pub async fn step(&self) -> Result<Step, SyncError> {
         let now = self.clock.now();
         if self.config.templates.sync_seconds == 0 {
             return Ok(Step::Idle);

@@ -26,12 +26,14 @@ use futures_util::FutureExt as _;
 use thiserror::Error;
 use tokio::sync::Notify;
 
+use super::signals::Signals;
 use super::{Bridge, Step};
-use crate::config;
-use crate::db::DbError;
+use crate::clock::Clock;
+use crate::config::{self, Config};
+use crate::db::{Db, DbError};
 use crate::ids::WebhookId;
 use crate::models::webhook;
-use crate::vault::VaultError;
+use crate::vault::{Vault, VaultError};
 use crate::{logging, metrics};
 use course::Course;
 use post::Poster;
@@ -105,6 +107,20 @@ impl Webhooks {
         })
     }
 
+    /// Completes when no turn is under way in this process.
+    pub async fn settled(&self) {
+        loop {
+            let freed = self.freed.notified();
+            tokio::pin!(freed);
+            // Registered before looking, so that the last one's end is not missed.
+            freed.as_mut().enable();
+            if self.busy().is_empty() {
+                return;
+            }
+            freed.await;
+        }
+    }
+
     fn sealed(&self) -> MutexGuard<'_, HashMap<WebhookId, Instant>> {
         self.sealed.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -128,14 +144,29 @@ impl Drop for Busy {
     }
 }
 
-impl Bridge {
+/// Posts what endpoints are to be told, a turn with each at a time.
+#[derive(Clone)]
+pub struct WebhookPoster {
+    db: Db,
+    clock: Clock,
+    config: Arc<Config>,
+    vault: Vault,
+    signals: Arc<Signals>,
+    webhooks: Arc<Webhooks>,
+}
+
+impl WebhookPoster {
+    pub(super) fn of(bridge: &Bridge) -> Self {
+        wire!(bridge => Self { db, clock, config, vault, signals, webhooks })
+    }
+
     /// Begins a turn for each endpoint that has something due and none under way here. The turns
     /// go on by themselves, so that a slow endpoint holds up no other; see
-    /// [`Bridge::webhooks_settled`].
+    /// [`Webhooks::settled`].
     ///
     /// # Errors
     /// If the database fails; nothing is lost.
-    pub async fn webhook_step(&self) -> Result<Step, WebhookError> {
+    pub async fn step(&self) -> Result<Step, WebhookError> {
         let now = self.clock.now();
         let due = self.db.read(move |conn| webhook::due(conn, now)).await?;
         let mut step = Step::Idle;
@@ -143,9 +174,9 @@ impl Bridge {
             let Some(busy) = self.webhooks.begin(id) else {
                 continue;
             };
-            let bridge = self.clone();
+            let poster = self.clone();
             tokio::spawn(async move {
-                let turn = AssertUnwindSafe(bridge.webhook_turn(id, &busy.course));
+                let turn = AssertUnwindSafe(poster.webhook_turn(id, &busy.course));
                 let done = turn.catch_unwind().await;
                 drop(busy);
                 let Ok(done) = done else {
@@ -155,10 +186,10 @@ impl Bridge {
                 };
                 match done {
                     // There may be more.
-                    Ok(Step::Worked) => bridge.signals.webhooks.notify_one(),
+                    Ok(Step::Worked) => poster.signals.webhooks.notify_one(),
                     Ok(_) => {}
                     Err(error @ WebhookError::Sealed(_)) => {
-                        bridge.webhooks.sealed().insert(id, Instant::now());
+                        poster.webhooks.sealed().insert(id, Instant::now());
                         let kind = format!("endpoint {id} is sealed");
                         if let Some(unsaid) = logging::now_and_then(&kind) {
                             tracing::error!(webhook.id = %id, %error, unsaid, "endpoint left out");
@@ -174,25 +205,29 @@ impl Bridge {
         Ok(step)
     }
 
-    /// Completes when no turn is under way in this process.
-    pub async fn webhooks_settled(&self) {
-        loop {
-            let freed = self.webhooks.freed.notified();
-            tokio::pin!(freed);
-            // Registered before looking, so that the last one's end is not missed.
-            freed.as_mut().enable();
-            if self.webhooks.busy().is_empty() {
-                return;
-            }
-            freed.await;
-        }
+    /// Turns that are under way go on by themselves: waits for them at the end of the process.
+    pub(super) async fn finish(&self) {
+        self.webhooks.settled().await;
+    }
+}
+
+/// Deletes what was told to endpoints long enough ago.
+pub struct WebhookPruner {
+    db: Db,
+    clock: Clock,
+    config: Arc<Config>,
+}
+
+impl WebhookPruner {
+    pub(super) fn of(bridge: &Bridge) -> Self {
+        wire!(bridge => Self { db, clock, config })
     }
 
     /// Deletes a batch of what an endpoint that was deleted has left, or of what was kept long enough.
     ///
     /// # Errors
     /// If the database fails; it is deleted later.
-    pub async fn webhook_prune_step(&self) -> Result<Step, WebhookError> {
+    pub async fn step(&self) -> Result<Step, WebhookError> {
         let deleted = self.db.read(|conn| -> Result<_, WebhookError> {
             let deleted = webhook::deleted(conn)?;
             Ok(deleted)

@@ -8,6 +8,7 @@ use clap::Subcommand;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::context;
+use crate::bridge::people::import::FollowerImporter;
 use crate::bridge::{Bridge, Step};
 use crate::cli::terminal::{say, tell};
 use crate::config::Config;
@@ -74,9 +75,9 @@ pub(super) async fn run(config: Config, command: Command) -> Result<()> {
 
 /// Drives the import, or watches another process drive it.
 async fn walk(bridge: &Bridge, id: ImportId, bar: &ProgressBar) -> Result<Import> {
-    let mut told = None;
+    let (importer, mut told) = (FollowerImporter::of(bridge), None);
     loop {
-        let step = bridge.import_step(Some(id)).await?;
+        let step = importer.step(Some(id)).await?;
         let import = bridge
             .db
             .read(move |conn| import::by_id(conn, id))

@@ -109,7 +109,7 @@ impl Bridge {
             .await?;
         let resumed = self.resume_after_change(changed.id, lifted).await?;
         self.ask_unlinked(&changed).await?;
-        self.wake_delivery();
+        self.signals.wake_delivery();
         Ok((changed, resumed))
     }
 

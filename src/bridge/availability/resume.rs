@@ -1,12 +1,16 @@
 //! Sending again after a pause: by itself when a call works, or by hand.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use chrono::NaiveDateTime;
 
 use crate::bridge::Bridge;
 use crate::bridge::accounts::AccountError;
-use crate::db::{Conn, DbError, QueryResult, ROUND};
+use crate::bridge::availability::resumptions::Resumptions;
+use crate::bridge::signals::Signals;
+use crate::clock::Clock;
+use crate::db::{Conn, Db, DbError, QueryResult, ROUND};
 use crate::ids::{AccountId, ProjectId};
 use crate::models::account::pause::{self, Named, PauseReason, Resumed};
 use crate::models::account::{self, resumption};
@@ -38,52 +42,78 @@ impl Bridge {
             return Ok(None);
         };
         let words = PauseReason::ALL.iter().copied();
-        let hastened = self.make_due(id, words.collect()).await?;
-        self.wake_delivery();
+        let hastened = Resumer::of(self).make_due(id, words.collect()).await?;
+        self.signals.wake_delivery();
         Ok(Some(Resumed { lifted, hastened }))
     }
 
-    /// Makes due what waited for an account's owner to act, because they have changed the account: the
-    /// pauses are [lifted](forgive).
+    /// Makes due what waited for an account's owner to act, because they have changed the account.
     pub(in crate::bridge) async fn resume_after_change(
         &self,
         account: AccountId,
         lifted: usize,
     ) -> Result<Resumed, DbError> {
+        Resumer::of(self).after_change(account, lifted).await
+    }
+
+    /// Completes when this process makes nothing due any more that waited for a pause.
+    pub async fn hastened(&self) {
+        Resumer::of(self).settled().await;
+    }
+}
+
+/// Makes due what waited for a pause that is over.
+#[derive(Clone)]
+pub(in crate::bridge) struct Resumer {
+    db: Db,
+    clock: Clock,
+    resumptions: Arc<Resumptions>,
+    signals: Arc<Signals>,
+}
+
+impl Resumer {
+    pub(in crate::bridge) fn of(bridge: &Bridge) -> Self {
+        let resumptions = Arc::clone(bridge.lanes.resumptions());
+        wire!(bridge => Self { db, clock, signals; resumptions })
+    }
+
+    /// Makes due what waited for an account's owner to act, because they have changed the account: the
+    /// pauses are [lifted](forgive).
+    async fn after_change(&self, account: AccountId, lifted: usize) -> Result<Resumed, DbError> {
         let words = HashSet::from([PauseReason::AccountProblem]);
         let hastened = self.make_due(account, words).await?;
         Ok(Resumed { lifted, hastened })
     }
 
     /// Makes due what waited for pauses that were lifted, and that waits long.
-    pub(crate) fn resume_lifted(&self, account: AccountId, lifted: &[Named]) {
+    pub(in crate::bridge) fn lifted(&self, account: AccountId, lifted: &[Named]) {
         let now = self.clock.now();
         let far = lifted.iter().filter(|pause| pause.is_far(now));
-        self.resume_waiting(account, far.map(|pause| pause.reason).collect());
+        self.waiting(account, far.map(|pause| pause.reason).collect());
     }
 
     /// The same for what waits for these reasons. Beside the steps: there may be any number, and whoever
-    /// sends holds leases and turns meanwhile. See [`Bridge::hastened`]. What fails, or is not done when
+    /// sends holds leases and turns meanwhile. See [`Resumer::settled`]. What fails, or is not done when
     /// the process ends, is noted, and done later.
-    pub(crate) fn resume_waiting(&self, account: AccountId, words: HashSet<PauseReason>) {
-        let Some(mut turn) = self.lanes.resumptions().begin(account, words) else {
+    pub(in crate::bridge) fn waiting(&self, account: AccountId, words: HashSet<PauseReason>) {
+        let Some(mut turn) = self.resumptions.begin(account, words) else {
             return;
         };
-        let bridge = self.clone();
+        let resumer = self.clone();
         tokio::spawn(async move {
             while let Some(words) = turn.go_on() {
-                if let Err(error) = bridge.make_due(account, words).await {
+                if let Err(error) = resumer.make_due(account, words).await {
                     tracing::warn!(%error, "what waited for a pause that is over waits a little longer");
-                    bridge.lanes.resumptions().failed(bridge.clock.now());
+                    resumer.resumptions.failed(resumer.clock.now());
                 }
-                bridge.wake_delivery();
+                resumer.signals.wake_delivery();
             }
         });
     }
 
     /// Completes when this process makes nothing due any more that waited for a pause.
-    pub async fn hastened(&self) {
-        self.lanes.resumptions().settled().await;
+    pub(in crate::bridge) async fn settled(&self) {
+        self.resumptions.settled().await;
     }
 
     /// Makes due what waits for these reasons, as far as they are noted. After the pause is lifted, and not

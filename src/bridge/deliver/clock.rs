@@ -3,15 +3,14 @@
 use chrono::NaiveDateTime;
 
 use super::outcome::AHEAD;
-use super::{DeliverError, seconds};
-use crate::bridge::Bridge;
+use super::{DeliverError, Scheduler, seconds};
 use crate::bridge::webhooks::lane;
 use crate::db::ROUND;
 use crate::models::account::template_sync;
 use crate::models::delivery::{self, receipt};
 use crate::models::{erasure, identity, import, webhook};
 
-impl Bridge {
+impl Scheduler {
     /// Looks whether the clock went back since it was last looked at or, at first, since the newest
     /// row was stored, and then makes due what was planned for later.
     pub(super) async fn mind_the_clock(&self, now: NaiveDateTime) -> Result<(), DeliverError> {
@@ -73,7 +72,7 @@ impl Bridge {
             rows = hastened,
             "the clock went back: what was planned while it was ahead is due at once"
         );
-        self.wake_delivery();
+        self.signals.wake_delivery();
         for signal in [
             &self.signals.webhooks,
             &self.signals.profiles,

@@ -11,8 +11,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::failure::SendError;
 use super::outcome::client_msg_id;
-use super::{BatchContext, DeliverError};
-use crate::bridge::Bridge;
+use super::{Attempter, BatchContext, DeliverError};
 use crate::bridge::availability::pause::Pause;
 use crate::bridge::planning::prepared::CachedNotification;
 use crate::bridge::retry::{Backoff, jitter};
@@ -171,7 +170,7 @@ struct Data<'a> {
     created_at: DateTime<Utc>,
 }
 
-impl Bridge {
+impl Attempter {
     /// Looks up the endpoints of a batch, in one query, and holds what is for those that rest.
     pub(super) async fn find_endpoints(
         &self,

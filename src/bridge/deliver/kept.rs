@@ -12,9 +12,8 @@ use std::time::Duration;
 use chrono::NaiveDateTime;
 use tokio::time::timeout;
 
-use super::DeliverError;
 use super::record::Record;
-use crate::bridge::Bridge;
+use super::{DeliverError, Recorder};
 use crate::db::{Cause, DbError};
 
 /// How many batches are kept at most, if ever there should be more loops than that.
@@ -53,7 +52,7 @@ impl Unrecorded {
     }
 }
 
-impl Bridge {
+impl Recorder {
     /// Keeps what could not be recorded now.
     pub(super) fn keep_record(&self, record: Arc<Record>, leased_until: NaiveDateTime) {
         let tries = record.tries();
@@ -118,7 +117,7 @@ impl Bridge {
                     tracing::info!(batch.tries = kept.record.tries(), "recorded late");
                     self.follow_up(recorded, &kept.record, None).await;
                     // Its account may have been paused by it.
-                    self.wake_delivery();
+                    self.signals.wake_delivery();
                 }
                 // A batch that fails by itself must not keep the others from being sent.
                 Err(error) if self.clock.now() < kept.leased_until || is_a_wait(&error) => {
@@ -136,7 +135,7 @@ impl Bridge {
 
     /// Records what is kept for the last time, at the end of the process, and waits until nothing is made
     /// due any more: what is not is left to another process, or to the next start.
-    pub async fn record_last(&self) {
+    pub(in crate::bridge) async fn record_last(&self) {
         let _turn = self.unrecorded.recording.lock().await;
         if let Err(error) = self.record_all_kept().await {
             tracing::error!(%error, "what came of batches cannot be recorded");
@@ -148,7 +147,7 @@ impl Bridge {
                 "what came of batches is lost with this process"
             );
         }
-        self.hastened().await;
+        self.resumer.settled().await;
     }
 }
 

@@ -8,8 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use chrono::{NaiveDateTime, TimeDelta};
 
 use super::attempt::AttemptResult;
-use super::{BatchContext, DeliverError};
-use crate::bridge::Bridge;
+use super::{Attempter, BatchContext, DeliverError};
 use crate::bridge::availability::pause::Pause;
 use crate::bridge::routes::{Permission, Repeat, Route};
 use crate::bridge::token::TokenError;
@@ -227,7 +226,7 @@ enum Place {
     None,
 }
 
-impl Bridge {
+impl Attempter {
     /// Waits for the token of a batch whose tries are marked when they begin: they would be marked while
     /// they wait for it, and taken for begun if the process is lost meanwhile. Returns why there is none.
     pub(super) async fn wait_for_token(

@@ -6,10 +6,15 @@ use std::sync::Arc;
 use chrono::TimeDelta;
 use thiserror::Error;
 
+use crate::bridge::health::ends::Ends;
 use crate::bridge::planning::fallback::{self, FailedRoute};
+use crate::bridge::planning::prepared::Notifications;
+use crate::bridge::signals::Signals;
 use crate::bridge::webhooks::outbox;
 use crate::bridge::{Bridge, Step};
-use crate::db::DbError;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::db::{Db, DbError};
 use crate::metrics;
 use crate::models::delivery::receipt;
 use crate::models::delivery::transitions::ClosedByReceipt;
@@ -26,12 +31,26 @@ const OVERDUE_BATCH: i64 = 2_000;
 #[error(transparent)]
 pub struct ReceiptError(#[from] DbError);
 
-impl Bridge {
+/// Joins receipts to the deliveries that they close.
+pub struct ReceiptJoiner {
+    db: Db,
+    clock: Clock,
+    config: Arc<Config>,
+    notifications: Arc<Notifications>,
+    signals: Arc<Signals>,
+    ends: Arc<Ends>,
+}
+
+impl ReceiptJoiner {
+    pub(in crate::bridge) fn of(bridge: &Bridge) -> Self {
+        wire!(bridge => Self { db, clock, config, notifications, signals, ends })
+    }
+
     /// Joins one batch of receipts to their deliveries.
     ///
     /// # Errors
     /// If the database fails; the receipts keep waiting.
-    pub async fn receipt_step(&self) -> Result<Step, ReceiptError> {
+    pub async fn step(&self) -> Result<Step, ReceiptError> {
         let now = self.clock.now();
         let give_up = self.config.deliver.receipt_give_up_seconds;
         let give_up = i64::try_from(give_up)
@@ -54,12 +73,12 @@ impl Bridge {
         let (settled, moved, ends) = settle.await?;
         let arrived = settled.closed.len() - settled.failed().count();
         metrics::delivered(arrived);
-        self.ended(ends);
+        self.ends.count(ends, self.clock.now(), &self.signals);
         if !settled.closed.is_empty() {
             self.signals.webhooks.notify_one();
         }
         if moved > 0 {
-            self.wake_delivery();
+            self.signals.wake_delivery();
         }
         let full = i64::try_from(settled.looked_at).is_ok_and(|count| count >= BATCH);
         // Receipts that stay without a delivery are looked at later, not again at once.
@@ -68,12 +87,27 @@ impl Bridge {
             false => Step::Idle,
         })
     }
+}
+
+/// Closes deliveries whose receipt has not come in time.
+pub struct OverdueCloser {
+    db: Db,
+    clock: Clock,
+    config: Arc<Config>,
+    signals: Arc<Signals>,
+    ends: Arc<Ends>,
+}
+
+impl OverdueCloser {
+    pub(in crate::bridge) fn of(bridge: &Bridge) -> Self {
+        wire!(bridge => Self { db, clock, config, signals, ends })
+    }
 
     /// Closes one batch of deliveries whose receipt has not come in time.
     ///
     /// # Errors
     /// If the database fails; they are closed later.
-    pub async fn overdue_step(&self) -> Result<Step, ReceiptError> {
+    pub async fn step(&self) -> Result<Step, ReceiptError> {
         let now = self.clock.now();
         let patience = self.config.deliver.receipt_seconds;
         let Some(sent_before) = i64::try_from(patience)
@@ -97,7 +131,7 @@ impl Bridge {
             Ok((overdue, ends))
         });
         let (overdue, ends) = overdue.await?;
-        self.ended(ends);
+        self.ends.count(ends, self.clock.now(), &self.signals);
         let closed = overdue.closed.len();
         if closed > 0 {
             self.signals.webhooks.notify_one();

@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use chrono::{NaiveDateTime, TimeDelta};
 
+use super::Claimer;
 use super::batch_result::lost;
-use crate::bridge::Bridge;
 use crate::bridge::planning::await_consent::Waiting;
 use crate::bridge::planning::decide::{Asked, Decision, Reach, RecipientKey, decide};
 use crate::bridge::planning::planner::{Considered, Sender};
@@ -45,18 +45,18 @@ const UNSETTLED_PERSON: &str = "A send to whom the openid or unionid meant then 
 const UNUSABLE: &str = "An account of the routes, or a route, cannot be used any more. Put the \
                         message type right, then retry the delivery.";
 
-impl Bridge {
+impl Claimer {
     /// Says what was done of a batch, and wakes who is to go on with it.
     pub(super) fn tell_reconsidered(&self, done: Reconsidered) {
         if done.replanned > 0 {
-            self.wake_delivery();
+            self.signals.wake_delivery();
         }
         if done.told > 0 {
             self.signals.webhooks.notify_one();
         }
         self.awaited
             .tell(done.ends.iter().map(|end| end.notification_id));
-        self.ended(done.ends);
+        self.ends.count(done.ends, self.clock.now(), &self.signals);
     }
 }
 

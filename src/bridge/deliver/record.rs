@@ -10,8 +10,7 @@ use chrono::NaiveDateTime;
 use super::account_health::{AccountHealth, Verdict};
 use super::batch_result::BatchResult;
 use super::lane::Slot;
-use super::{BatchContext, DeliverError, marks};
-use crate::bridge::Bridge;
+use super::{BatchContext, DeliverError, Recorder, marks};
 use crate::bridge::accounts::OpenAccount;
 use crate::bridge::availability::budget::Allowances;
 use crate::bridge::availability::pause;
@@ -98,7 +97,7 @@ struct Changed {
     pauses: Vec<AccountPause>,
 }
 
-impl Bridge {
+impl Recorder {
     pub(super) async fn record(
         &self,
         book: BatchResult,
@@ -148,7 +147,7 @@ impl Bridge {
     /// Tells what was recorded; the slot is there unless that was late.
     pub(super) async fn follow_up(&self, recorded: Recorded, record: &Record, slot: Option<&Slot>) {
         self.awaited.tell(record.notifications.iter().copied());
-        self.resume_lifted(record.lane, &recorded.roomy);
+        self.resumer.lifted(record.lane, &recorded.roomy);
         if let Some(changed) = recorded.changed {
             let account = record.account.as_ref();
             let app_id = account.map_or("", |account| account.app_id.as_str());
@@ -158,15 +157,16 @@ impl Bridge {
                 slot.learn_pauses(changed.pauses);
             }
             if !changed.lifted.is_empty() {
-                self.wake_delivery();
+                self.signals.wake_delivery();
             }
-            self.resume_waiting(record.lane, changed.over);
+            self.resumer.waiting(record.lane, changed.over);
         }
         for attempt in &record.book.attempts {
             metrics::attempt(attempt.outcome.as_str());
         }
         recorded.refused.log();
-        self.ended(recorded.ends);
+        self.ends
+            .count(recorded.ends, self.clock.now(), &self.signals);
         if let Some(slot) = slot.filter(|_| record.verdict.pauses.is_empty()) {
             slot.went_well();
         }
@@ -180,7 +180,7 @@ impl Bridge {
             self.signals.profiles.notify_one();
         }
         if recorded.moved > 0 {
-            self.wake_delivery();
+            self.signals.wake_delivery();
         }
     }
 

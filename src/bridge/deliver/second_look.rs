@@ -13,8 +13,7 @@ use tokio::sync::Mutex;
 
 use super::attempt::AttemptResult;
 use super::permits;
-use super::{BatchContext, DeliverError};
-use crate::bridge::Bridge;
+use super::{Attempter, BatchContext, DeliverError};
 use crate::ids::DeliveryId;
 use crate::models::delivery::{self, DeliveryState, Due, Withdrawn};
 use crate::models::webhook;
@@ -60,7 +59,7 @@ fn micros(time: NaiveDateTime) -> i64 {
     time.and_utc().timestamp_micros()
 }
 
-impl Bridge {
+impl Attempter {
     /// Why a try is not made after all, looked at just before the call.
     pub(super) async fn stopped(
         &self,

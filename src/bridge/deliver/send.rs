@@ -4,13 +4,12 @@ use std::sync::Arc;
 
 use chrono::{NaiveDateTime, TimeDelta};
 
-use super::BatchContext;
 use super::attempt::AttemptResult;
 use super::failure::{Failure, SendError};
 use super::message::Message;
 use super::outcome::{Next, Stop, Try, client_msg_id};
 use super::permits::{self, Permit};
-use crate::bridge::Bridge;
+use super::{Attempter, BatchContext};
 use crate::bridge::accounts::OpenAccount;
 use crate::bridge::planning::await_consent;
 use crate::bridge::planning::prepared::{CachedNotification, Prepared};
@@ -26,7 +25,7 @@ const AFTER_PAUSE_MS: f64 = 10_000.0;
 /// WeChat's id of a message that it accepted, where it gives one, or why it did not.
 type Sent = Result<Option<i64>, SendError>;
 
-impl Bridge {
+impl Attempter {
     /// Tries one delivery.
     pub(super) async fn attempt(
         &self,

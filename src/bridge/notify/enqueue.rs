@@ -9,7 +9,7 @@ use super::deduplicator::Deduplicator;
 use crate::bridge::planning::await_consent::Waiting;
 use crate::bridge::planning::decide::{Asked, Decision, Known, Reach, RecipientKey, decide};
 use crate::db::{Conn, QueryResult};
-use crate::models::delivery::transitions::{self, Recipient, NewDelivery, PlannedRoute};
+use crate::models::delivery::transitions::{self, NewDelivery, PlannedRoute, Recipient};
 use crate::models::notification::Notification;
 
 /// Stores those of some recipients who were never seen before.

@@ -96,7 +96,7 @@ impl Bridge {
                 deliveries.refused = retried.refused.len(),
                 "deliveries retried by hand"
             );
-            self.wake_delivery();
+            self.signals.wake_delivery();
         }
         Ok(retried)
     }

@@ -119,7 +119,7 @@ impl Bridge {
         });
         let (awaited, credits) = recorded.await?;
         if awaited > 0 {
-            self.wake_delivery();
+            self.signals.wake_delivery();
         }
         Ok((identity, credits))
     }

@@ -7,18 +7,23 @@
 mod ask;
 mod person;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::{NaiveDateTime, TimeDelta};
 use thiserror::Error;
 
+use crate::bridge::health::ends::Ends;
+use crate::bridge::signals::Signals;
 use crate::bridge::webhooks::EventKind;
 use crate::bridge::{Bridge, Step};
-use crate::db::{Conn, DbError, QueryResult};
+use crate::clock::Clock;
+use crate::db::{Conn, Db, DbError, QueryResult};
 use crate::ids::{DeliveryId, ErasureId, IdentityId, ProjectId};
 use crate::models::delivery;
 use crate::models::erasure::{self, Cause, Erasure, ErasureState, Phase, Subject};
 use crate::models::identity;
+use crate::vault::Vault;
 
 pub(in crate::bridge) use ask::{Asked, ask, gone, hashed, is_remembered, subject_of};
 
@@ -90,9 +95,9 @@ impl Bridge {
         });
         let asked = asked.await?;
         self.signals.erasures.notify_one();
-        let until = Instant::now() + AT_ONCE;
+        let (eraser, until) = (Eraser::of(self), Instant::now() + AT_ONCE);
         while Instant::now() < until {
-            if self.erase_step(Some(asked.id)).await? != Step::Worked {
+            if eraser.step(Some(asked.id)).await? != Step::Worked {
                 break;
             }
         }
@@ -101,12 +106,28 @@ impl Bridge {
             .read(move |conn| erasure::by_id(conn, project, asked.id));
         read.await?.ok_or(EraseError::UnknownIdentity)
     }
+}
+
+/// Erases people, a batch of rows at a time.
+pub struct Eraser {
+    db: Db,
+    clock: Clock,
+    vault: Vault,
+    signals: Arc<Signals>,
+    ends: Arc<Ends>,
+}
+
+impl Eraser {
+    /// With what the bridge has.
+    pub fn of(bridge: &Bridge) -> Self {
+        wire!(bridge => Self { db, clock, vault, signals, ends })
+    }
 
     /// Does one batch of an erasure that is due (of that one only, if one is named).
     ///
     /// # Errors
     /// If the database fails; the batch is done later.
-    pub async fn erase_step(&self, only: Option<ErasureId>) -> Result<Step, EraseError> {
+    pub async fn step(&self, only: Option<ErasureId>) -> Result<Step, EraseError> {
         let now = self.clock.now();
         let due = self.db.read(move |conn| erasure::due(conn, only, now));
         let Some(id) = due.await? else {
@@ -129,7 +150,7 @@ impl Bridge {
         match done.await {
             Ok(None) => Ok(Step::Idle),
             Ok(Some((phase, told, ends, erasure))) => {
-                self.ended(ends);
+                self.ends.count(ends, self.clock.now(), &self.signals);
                 if told > 0 {
                     self.signals.webhooks.notify_one();
                 }

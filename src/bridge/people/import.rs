@@ -4,23 +4,29 @@
 mod check;
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use chrono::{NaiveDateTime, TimeDelta};
 use thiserror::Error;
 
 use super::erase;
-use super::profile::ProfileError;
-use crate::bridge::accounts::{AccountError, OpenAccount};
+use super::profile::{ProfileError, ProfileFetcher};
+use crate::bridge::accounts::{AccountError, Accounts, OpenAccount};
 use crate::bridge::availability::renewal::renewed_at;
 use crate::bridge::retry::{Backoff, jitter, turn};
-use crate::bridge::token::TokenError;
+use crate::bridge::signals::Signals;
+use crate::bridge::token::{TokenError, Tokens};
 use crate::bridge::{Bridge, Step};
-use crate::db::DbError;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::db::{Db, DbError};
 use crate::ids::{IdentityId, ImportId};
 use crate::models::account::AccountKind;
 use crate::models::identity::{self, Listed};
 use crate::models::import::{self, Import, ImportState, Progress};
 use crate::models::project;
+use crate::vault::Vault;
+use crate::wechat::client::Client;
 use crate::wechat::error::{CallError, Class, token_call_class};
 use crate::wechat::user::FollowerPage;
 
@@ -93,13 +99,34 @@ impl Bridge {
         self.signals.imports.notify_one();
         Ok(started)
     }
+}
+
+/// Walks over follower lists.
+pub struct FollowerImporter {
+    db: Db,
+    clock: Clock,
+    config: Arc<Config>,
+    vault: Vault,
+    wechat: Client,
+    accounts: Arc<Accounts>,
+    tokens: Arc<Tokens>,
+    signals: Arc<Signals>,
+    profiles: ProfileFetcher,
+}
+
+impl FollowerImporter {
+    /// With what the bridge has.
+    pub fn of(bridge: &Bridge) -> Self {
+        let profiles = ProfileFetcher::of(bridge);
+        wire!(bridge => Self { db, clock, config, vault, wechat, accounts, tokens, signals; profiles })
+    }
 
     /// Fetches and stores one page of an import that is due (of that one only, if one is named), or asks
     /// about some who were not on the list.
     ///
     /// # Errors
     /// If the database fails; the page is fetched again after its lease.
-    pub async fn import_step(&self, only: Option<ImportId>) -> Result<Step, ImportError> {
+    pub async fn step(&self, only: Option<ImportId>) -> Result<Step, ImportError> {
         let now = self.clock.now();
         let claimed = self
             .db

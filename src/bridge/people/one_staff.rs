@@ -5,12 +5,17 @@
 //! chat.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use chrono::{NaiveDateTime, TimeDelta};
 
+use crate::bridge::accounts::Accounts;
+use crate::bridge::token::Tokens;
 use crate::bridge::webhooks::outbox::{self, UndoneAlert};
 use crate::bridge::{Bridge, Step};
-use crate::db::{Conn, DbError, QueryResult, overtaken};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::db::{Conn, Db, DbError, QueryResult, overtaken};
 use crate::ids::{IdentityId, ProjectId};
 use crate::models::identity::{self, Identity};
 use crate::models::people;
@@ -18,6 +23,7 @@ use crate::models::staff::binding::{self, OfPerson, Replaced};
 use crate::models::staff::invitation::{self, Refusal};
 use crate::models::staff::undone_binding::{self, NewUndone};
 use crate::models::{account, project};
+use crate::wechat::client::Client;
 use crate::wechat::custom::{CustomText, RichText};
 
 const CALL: &str = "custom/send";
@@ -177,13 +183,27 @@ pub(in crate::bridge) fn detail(staff_id: &str, kept: Option<&str>) -> String {
     )
 }
 
-impl Bridge {
-    /// Tells one person in the chat that they were not bound after all. At the most once: after an
+/// Tells people in the chat that they were not bound after all.
+pub(in crate::bridge) struct UndoneNotifier {
+    db: Db,
+    clock: Clock,
+    config: Arc<Config>,
+    wechat: Client,
+    accounts: Arc<Accounts>,
+    tokens: Arc<Tokens>,
+}
+
+impl UndoneNotifier {
+    pub(in crate::bridge) fn of(bridge: &Bridge) -> Self {
+        wire!(bridge => Self { db, clock, config, wechat, accounts, tokens })
+    }
+
+    /// Tells one of them. At the most once: after an
     /// answer that did not come, nobody knows whether they have read it.
     ///
     /// # Errors
     /// If the database fails.
-    pub async fn undone_step(&self) -> Result<Step, DbError> {
+    pub(in crate::bridge) async fn step(&self) -> Result<Step, DbError> {
         let text = &self.config.invitations.undone_text;
         let now = self.clock.now();
         let taken = self.db.write(move |conn| -> QueryResult<_> {

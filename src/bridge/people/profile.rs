@@ -1,6 +1,7 @@
 //! Fetching followers' profiles: one call for one, `batchget` when several wait.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::TimeDelta;
@@ -9,14 +10,18 @@ use thiserror::Error;
 
 use super::link;
 use super::moved;
-use crate::bridge::accounts::{AccountError, OpenAccount};
+use crate::bridge::accounts::{AccountError, Accounts, OpenAccount};
 use crate::bridge::retry::{Backoff, jitter};
-use crate::bridge::token::TokenError;
+use crate::bridge::signals::Signals;
+use crate::bridge::token::{TokenError, Tokens};
 use crate::bridge::{Bridge, Step};
-use crate::db::DbError;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::db::{Db, DbError};
 use crate::ids::IdentityId;
 use crate::models::delivery;
 use crate::models::identity::{self, Claimed, Delay, DueAccount, Fetched, ProfileState};
+use crate::wechat::client::Client;
 use crate::wechat::error::{CallError, Class, Fault, TOKEN_CALL};
 use crate::wechat::user::{USER_INFO_BATCH_MAX, UserInfo};
 
@@ -44,13 +49,28 @@ pub enum ProfileError {
     Account(#[from] AccountError),
 }
 
-impl Bridge {
+/// Fetches profiles from WeChat.
+pub struct ProfileFetcher {
+    db: Db,
+    clock: Clock,
+    config: Arc<Config>,
+    wechat: Client,
+    accounts: Arc<Accounts>,
+    tokens: Arc<Tokens>,
+    signals: Arc<Signals>,
+}
+
+impl ProfileFetcher {
+    pub(in crate::bridge) fn of(bridge: &Bridge) -> Self {
+        wire!(bridge => Self { db, clock, config, wechat, accounts, tokens, signals })
+    }
+
     /// Fetches profiles that are due. A profile waits a moment for others, so that followers who
     /// come together are fetched together.
     ///
     /// # Errors
     /// If the database fails; the profiles stay due.
-    pub async fn profile_step(&self) -> Result<Step, ProfileError> {
+    pub async fn step(&self) -> Result<Step, ProfileError> {
         let now = self.clock.now();
         let due = self
             .db
@@ -323,7 +343,7 @@ impl Bridge {
             self.signals.webhooks.notify_one();
         }
         if resumed > 0 {
-            self.wake_delivery();
+            self.signals.wake_delivery();
         }
         Ok(missing)
     }

@@ -12,8 +12,7 @@ use chrono::{NaiveDateTime, TimeDelta};
 
 use super::erased::Sifted;
 use super::fold::Effects;
-use super::{Done, ProcessError, Sorted, apply};
-use crate::bridge::Bridge;
+use super::{Done, EventProcessor, ProcessError, Sorted, apply};
 use crate::db::{Cause, DbError};
 use crate::ids::EventId;
 use crate::metrics;
@@ -59,7 +58,7 @@ struct Failing {
     error: ProcessError,
 }
 
-impl Bridge {
+impl EventProcessor {
     /// One event whose effects cannot be applied must not hold up the others.
     /// What was done counts, whatever ends it.
     pub(super) async fn process_singly(&self, limit: i64) -> (Done, Result<(), ProcessError>) {

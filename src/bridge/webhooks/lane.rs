@@ -10,9 +10,9 @@ use tokio::time::timeout;
 use super::course::Course;
 use super::outcome::{self, Limits, Tried, Verdict};
 use super::post::Parcel;
-use super::{WebhookError, manage, outbox};
+use super::{WebhookError, WebhookPoster, manage, outbox};
+use crate::bridge::Step;
 use crate::bridge::retry::jitter;
-use crate::bridge::{Bridge, Step};
 use crate::ids::{WebhookId, WebhookMessageId};
 use crate::metrics;
 use crate::models::erasure;
@@ -30,7 +30,7 @@ pub(in crate::bridge) fn lease(timeout: Duration) -> TimeDelta {
     TimeDelta::from_std(TURN + timeout + MARGIN).unwrap_or(TimeDelta::MAX)
 }
 
-impl Bridge {
+impl WebhookPoster {
     /// One turn. Idle if another process has the endpoint, or nothing is due after all.
     pub(super) async fn webhook_turn(
         &self,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::bridge::people::erase::By;
+use crate::bridge::people::erase::{By, Eraser};
 use crate::bridge::{Bridge, Step};
 use crate::cli::context;
 use crate::cli::terminal::say;
@@ -98,9 +98,10 @@ impl Args {
 
 /// Drives the erasure to its end, or watches another process drive it.
 async fn finish(bridge: &Bridge, project: ProjectId, mut erasure: Erasure) -> Result<Erasure> {
+    let eraser = Eraser::of(bridge);
     while erasure.state == ErasureState::Running {
         let id = erasure.id;
-        if bridge.erase_step(Some(id)).await? == Step::Idle {
+        if eraser.step(Some(id)).await? == Step::Idle {
             tokio::select! {
                 () = tokio::time::sleep(Duration::from_millis(500)) => {}
                 _ = tokio::signal::ctrl_c() => bail!("interrupted; `queqiao serve` goes on with it"),

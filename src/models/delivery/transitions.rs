@@ -20,7 +20,7 @@ use super::DeliveryState::{
 pub(super) use cancel::cancelled;
 pub(in crate::models) use cancel::erased;
 pub use insert::{
-    Recipient, NewDelivery, PlannedRoute, SharedByNotification, accepted, insert_many, not_reached,
+    NewDelivery, PlannedRoute, Recipient, SharedByNotification, accepted, insert_many, not_reached,
 };
 pub use outcome::{
     Outcome, Why, arrived, cancelled_while_tried, expired, perhaps_sent, record, refused, taken,

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use queqiao::ids::NotificationId;
 use queqiao::models::delivery::receipt::{self, NewReceipt};
-use queqiao::models::delivery::transitions::{self, Recipient, NewDelivery};
+use queqiao::models::delivery::transitions::{self, NewDelivery, Recipient};
 use queqiao::models::delivery::{self, DeliveryState, Reason};
 use queqiao::models::identity::{self, Spot};
 use queqiao::models::notification::Priority;

@@ -5,7 +5,7 @@ use queqiao::db::Conn;
 use queqiao::ids::{AccountId, DeliveryId, NotificationId};
 use queqiao::models::delivery::attempt::{self, AttemptOutcome, NewAttempt};
 use queqiao::models::delivery::transitions::{
-    self, Recipient, NewDelivery, Outcome, PlannedRoute, SharedByNotification, Why,
+    self, NewDelivery, Outcome, PlannedRoute, Recipient, SharedByNotification, Why,
 };
 use queqiao::models::delivery::{self, Claim, Delivery, DeliveryState, Due, Postponed, Reason};
 use queqiao::models::notification::Priority;

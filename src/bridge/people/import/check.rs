@@ -1,8 +1,7 @@
 //! Who is gone: those who were not on the whole list are asked about, since a list is behind while
 //! people come and go.
 
-use super::{ImportError, count, finished, tell};
-use crate::bridge::Bridge;
+use super::{FollowerImporter, ImportError, count, finished, tell};
 use crate::bridge::accounts::OpenAccount;
 use crate::bridge::people::profile::batches;
 use crate::bridge::token::TokenError;
@@ -24,7 +23,7 @@ struct Checked {
     stopped: Option<TokenError>,
 }
 
-impl Bridge {
+impl FollowerImporter {
     /// Asks about the next ones. What WeChat answers is stored like any profile.
     pub(super) async fn check_unlisted(
         &self,
@@ -74,7 +73,7 @@ impl Bridge {
     ) -> Result<Checked, ImportError> {
         let mut checked = Checked::default();
         for part in batches(unlisted) {
-            let round = self.fetch_chunk(account, part).await?;
+            let round = self.profiles.fetch_chunk(account, part).await?;
             checked.gone += round.gone;
             checked.unsettled += round.unsettled;
             checked.unknown.extend(round.unknown);

@@ -2,11 +2,13 @@
 //! log, one line for each notification, reason and minute.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chrono::{NaiveDateTime, TimeDelta};
 
+use crate::bridge::signals::Signals;
 use crate::bridge::{Bridge, Step};
+use crate::clock::Clock;
 use crate::db::DbError;
 use crate::ids::NotificationId;
 use crate::metrics;
@@ -59,6 +61,31 @@ impl Ends {
             group.detail = end.detail.unwrap_or_default();
             let soonest = group.told_at.map_or(now + LINGER, |at| at + BETWEEN);
             group.due_at.get_or_insert(soonest.max(now));
+        }
+    }
+
+    /// Counts deliveries that came to their end, once that is in the database, and has the log tell
+    /// of those that failed.
+    pub(in crate::bridge) fn count(
+        &self,
+        mut ends: Vec<End>,
+        now: NaiveDateTime,
+        signals: &Signals,
+    ) {
+        for end in &ends {
+            let word = end.reason.as_deref().map(str::parse::<Reason>);
+            // A word of a newer version is one of many that must not become labels.
+            let reason = match word {
+                None => "none",
+                Some(Ok(reason)) => reason.as_str(),
+                Some(Err(_)) => "other",
+            };
+            metrics::deliveries(end.state.as_str(), reason, end.count);
+        }
+        ends.retain(|end| is_failure(end.state));
+        if !ends.is_empty() {
+            self.add(ends, now);
+            signals.ends.notify_one();
         }
     }
 
@@ -126,32 +153,22 @@ fn is_failure(state: DeliveryState) -> bool {
     }
 }
 
-impl Bridge {
-    /// Counts deliveries that came to their end, once that is in the database, and has the log tell
-    /// of those that failed.
-    pub(in crate::bridge) fn ended(&self, mut ends: Vec<End>) {
-        for end in &ends {
-            let word = end.reason.as_deref().map(str::parse::<Reason>);
-            // A word of a newer version is one of many that must not become labels.
-            let reason = match word {
-                None => "none",
-                Some(Ok(reason)) => reason.as_str(),
-                Some(Err(_)) => "other",
-            };
-            metrics::deliveries(end.state.as_str(), reason, end.count);
-        }
-        ends.retain(|end| is_failure(end.state));
-        if !ends.is_empty() {
-            self.ends.add(ends, self.clock.now());
-            self.signals.ends.notify_one();
-        }
+/// Writes the lines on what failed.
+pub(in crate::bridge) struct EndLogger {
+    ends: Arc<Ends>,
+    clock: Clock,
+}
+
+impl EndLogger {
+    pub(in crate::bridge) fn of(bridge: &Bridge) -> Self {
+        wire!(bridge => Self { ends, clock })
     }
 
-    /// Writes the lines on what failed that are due.
+    /// Writes the lines that are due.
     ///
     /// # Errors
     /// Never: steps can fail in general.
-    pub async fn ends_step(&self) -> Result<Step, DbError> {
+    pub(in crate::bridge) async fn step(&self) -> Result<Step, DbError> {
         let now = self.clock.now();
         let next = self.ends.tell_due(now);
         Ok(match next.and_then(|at| (at - now).to_std().ok()) {
