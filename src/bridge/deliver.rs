@@ -257,21 +257,21 @@ impl Sender {
     pub async fn step(&self) -> Result<Step, DeliverError> {
         self.recorder.record_kept().await?;
         let now = self.clock.now();
-        let (slot, mut gathered) = match self.claimer.next_batch(now).await? {
+        let (slot, mut context) = match self.claimer.next_batch(now).await? {
             Next::Batch(batch) => *batch,
             Next::PutOff => return Ok(Step::Worked),
             Next::Nothing => return Ok(Step::Idle),
         };
-        let permits = match self.prepare(&mut gathered, now).await {
+        let permits = match self.prepare(&mut context, now).await {
             Ok(permits) => permits,
             Err(error) => {
-                self.claimer.give_back(gathered.batch, now).await?;
+                self.claimer.give_back(context.batch, now).await?;
                 return Err(error);
             }
         };
-        let (book, tally) = self.try_all(&gathered, &permits, (slot.lane, now)).await;
+        let (result, health) = self.try_all(&context, &permits, (slot.lane, now)).await;
         self.recorder
-            .record(book, tally, &gathered, &slot, now)
+            .record(result, health, &context, &slot, now)
             .await?;
         Ok(Step::Worked)
     }
@@ -279,31 +279,31 @@ impl Sender {
     /// What the tries of a batch need besides.
     async fn prepare(
         &self,
-        gathered: &mut BatchContext,
+        context: &mut BatchContext,
         now: NaiveDateTime,
     ) -> Result<Permits, DeliverError> {
-        self.attempter.find_endpoints(gathered, now).await?;
-        gathered.no_token = self.attempter.wait_for_token(gathered, now).await;
+        self.attempter.find_endpoints(context, now).await?;
+        context.no_token = self.attempter.wait_for_token(context, now).await;
         self.attempter
-            .permits(&gathered.batch.due, now, gathered)
+            .permits(&context.batch.due, now, context)
             .await
     }
 
     /// Tries the deliveries of a batch, all at once but for those that need their turn.
     async fn try_all(
         &self,
-        gathered: &BatchContext,
+        context: &BatchContext,
         permits: &Permits,
         (lane, claimed_at): (AccountId, NaiveDateTime),
     ) -> (BatchResult, AccountHealth) {
-        let groups = permits.groups(&gathered.batch.due);
+        let groups = permits.groups(&context.batch.due);
         let tries = groups.into_iter().map(async |group| {
             let mut done = Vec::with_capacity(group.len());
             for due in group {
                 let permit = match permits.of(due) {
                     Permit::InTurn => {
                         self.attempter
-                            .permit_in_turn(due, claimed_at, gathered)
+                            .permit_in_turn(due, claimed_at, context)
                             .await
                     }
                     permit => Ok(permit),
@@ -312,7 +312,7 @@ impl Sender {
                     Ok(permit) => {
                         let tried = self
                             .attempter
-                            .attempt(due, claimed_at, gathered, permit)
+                            .attempt(due, claimed_at, context, permit)
                             .await;
                         (permit, tried)
                     }
@@ -322,25 +322,26 @@ impl Sender {
             }
             done
         });
-        let mut permitted = Vec::with_capacity(gathered.batch.due.len());
-        let mut tried = Vec::with_capacity(gathered.batch.due.len());
+        let mut permitted = Vec::with_capacity(context.batch.due.len());
+        let mut tried = Vec::with_capacity(context.batch.due.len());
         for (due, permit, done) in join_all(tries).await.into_iter().flatten() {
             permitted.push(permit);
             tried.push((due, done));
         }
-        self.lay_on_the_account(gathered, lane, claimed_at, &mut tried)
+        self.lay_on_the_account(context, lane, claimed_at, &mut tried)
             .await;
-        let (mut book, mut tally) = (BatchResult::default(), AccountHealth::default());
+        let (mut result, mut health) = (BatchResult::default(), AccountHealth::default());
         for (permit, (due, done)) in permitted.into_iter().zip(tried) {
-            tally.add(gathered.batch.call(due), &done);
-            let routes = gathered.routes_from(due);
+            health.add(context.batch.call(due), &done);
+            let routes = context.routes_from(due);
             let template_id = routes.first().and_then(|own| own.template_id.as_deref());
-            book.credits
+            result
+                .credits
                 .enter(due, claimed_at, template_id, permit, &done);
-            book.marks.enter(due, routes.first(), &done);
-            book.enter(due, claimed_at, done, routes);
+            result.marks.enter(due, routes.first(), &done);
+            result.enter(due, claimed_at, done, routes);
         }
-        (book, tally)
+        (result, health)
     }
 
     /// Records what is kept for the last time, at the end of the process.
@@ -351,7 +352,7 @@ impl Sender {
     /// Lays refusals that are said of people on the account where they turn out to concern it.
     async fn lay_on_the_account(
         &self,
-        gathered: &BatchContext,
+        context: &BatchContext,
         lane: AccountId,
         claimed_at: NaiveDateTime,
         tried: &mut [(&Due, attempt::AttemptResult)],
@@ -359,8 +360,8 @@ impl Sender {
         let pauses = self.lanes.pauses_of(lane);
         let found = self
             .restricted
-            .judge(lane, gathered, &pauses, claimed_at, tried);
-        let account = gathered.accounts.get(&lane);
+            .judge(lane, context, &pauses, claimed_at, tried);
+        let account = context.accounts.get(&lane);
         if let (Some((call, error)), Some(account)) = (found, account) {
             let text = error.explain_on(FOR_NOBODY);
             problem::keep(&self.db, &self.clock, account, call, (&error, text)).await;

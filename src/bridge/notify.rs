@@ -313,9 +313,9 @@ fn accept(
         })?;
         answers::record(conn, request, &usable.accounts, now)?;
     }
-    let mut met = Deduplicator::default();
+    let mut seen = Deduplicator::default();
     recipients::in_chunks(conn, project, &request.recipients, limits, |conn, whom| {
-        enqueue(conn, &notification, &usable, &mut met, whom).map_err(NotifyError::from)
+        enqueue(conn, &notification, &usable, &mut seen, whom).map_err(NotifyError::from)
     })?;
     let verdicts = verdicts(conn, notification.id)?;
     let states = verdicts.iter().map(|verdict| verdict.state);

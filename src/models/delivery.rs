@@ -43,7 +43,7 @@ pub use progress::{begin_counting, counts};
 pub use queue::{COUNTED, QueueState, queue_lengths};
 pub use reason::{AtFault, Reason};
 pub use replan::{Replanned, replan};
-pub use reroute::{RerouteCandidate, RoutesExhausted, end, halted};
+pub use reroute::{RerouteCandidate, RoutesExhausted, end, reroute_candidates};
 pub use search::{Filter, latest_of_staff, search};
 pub use still_unreachable::{StillUnreachable, explain_again};
 pub use told::{Told, keep_told};

@@ -52,7 +52,7 @@ pub(crate) fn set(
 }
 
 /// Tells of pauses that have begun, each once in all processes.
-pub(crate) fn tell_set(app_id: &str, begun: &[Named], pauses: &[NewPause]) {
+pub(crate) fn log_set(app_id: &str, begun: &[Named], pauses: &[NewPause]) {
     for named in begun {
         metrics::account_paused(named.reason.as_str());
         let found = pauses
@@ -80,7 +80,7 @@ pub(crate) fn tell_set(app_id: &str, begun: &[Named], pauses: &[NewPause]) {
 }
 
 /// Tells of pauses that are over.
-pub(crate) fn tell_lifted(app_id: &str, lifted: &[Named]) {
+pub(crate) fn log_lifted(app_id: &str, lifted: &[Named]) {
     for named in lifted {
         tracing::info!(
             account.app_id = app_id,

@@ -257,12 +257,12 @@ mod tests {
 
     /// Call, kind and reason of each pause, and how many calls worked.
     fn verdict(errors: Vec<Option<CallError>>) -> (Vec<(&'static str, &'static str)>, usize) {
-        let mut tally = AccountHealth::default();
+        let mut health = AccountHealth::default();
         for error in errors {
-            tally.add(CALL, &done(error));
+            health.add(CALL, &done(error));
         }
         let settings = Config::default().deliver;
-        let verdict = tally.verdict(AccountId(1), &[], &settings, (now(), now()));
+        let verdict = health.verdict(AccountId(1), &[], &settings, (now(), now()));
         let pauses = verdict.pauses.iter();
         let short = pauses.map(|pause| (pause.call, pause.reason.as_str()));
         (short.collect(), verdict.worked.len())

@@ -39,7 +39,7 @@ pub(super) struct BatchResult {
     /// What was learnt of templates and pages.
     pub(super) marks: Marks,
     /// Deliveries whose route did not lead to the person, and that have another.
-    pub(super) stuck: Vec<FailedRoute>,
+    pub(super) failed_routes: Vec<FailedRoute>,
 }
 
 fn given_up(pause: Pause, due: &Due, claimed_at: NaiveDateTime) -> Outcome {
@@ -147,7 +147,8 @@ impl BatchResult {
                     });
                 }
                 if let Some(failure) = failure.as_ref().filter(|_| routes.len() > 1) {
-                    self.stuck.extend(stuck(due, claimed_at, failure));
+                    self.failed_routes
+                        .extend(failed_route(due, claimed_at, failure));
                 }
                 let has_receipt = |own: &Route| own.channel.traits().has_receipt;
                 let next = match next {
@@ -320,7 +321,7 @@ fn outcome_of(
 
 /// A delivery that is to go on to the next route. Not while a try may have reached WeChat: then the
 /// person could see two messages.
-fn stuck(due: &Due, claimed_at: NaiveDateTime, failure: &Failure) -> Option<FailedRoute> {
+fn failed_route(due: &Due, claimed_at: NaiveDateTime, failure: &Failure) -> Option<FailedRoute> {
     let is_settled = !due.is_unsettled(claimed_at);
     (failure.moves_on && is_settled).then(|| FailedRoute {
         id: due.id,

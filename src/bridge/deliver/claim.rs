@@ -14,7 +14,7 @@ use super::reconsider::reconsider;
 use super::second_look::Looks;
 use super::{BatchContext, Claimer, DeliverError, seconds};
 use crate::bridge::availability::budget::Allowances;
-use crate::bridge::availability::pause::tell_set;
+use crate::bridge::availability::pause::log_set;
 use crate::bridge::planning::prepared::Editions;
 use crate::bridge::retry::Backoff;
 use crate::bridge::routes::Repeat;
@@ -98,7 +98,7 @@ impl Claimer {
             }
             if !batch.due.is_empty() {
                 let limits = self.limits();
-                let gathered = BatchContext {
+                let context = BatchContext {
                     accounts,
                     batch,
                     endpoints: Endpoints::default(),
@@ -106,7 +106,7 @@ impl Claimer {
                     looks: Looks::new(now),
                     no_token: None,
                 };
-                return Ok(Next::Batch(Box::new((slot, gathered))));
+                return Ok(Next::Batch(Box::new((slot, context))));
             }
             if batch.is_put_off {
                 // There may be any number of them.
@@ -228,7 +228,7 @@ impl Claimer {
             )
             .await?;
         let (mut batch, wanted, order, reconsidered, used) = claimed;
-        self.tell_reconsidered(reconsidered);
+        self.follow_up_reconsidered(reconsidered);
         match used {
             Ok(used) if !wanted.is_empty() => {
                 batch = self.keep_to_budget(order, batch, wanted, used).await?;
@@ -240,7 +240,7 @@ impl Claimer {
             }
         }
         if let Some(used_up) = &batch.used_up {
-            tell_set(app_id.unwrap_or_default(), &used_up.begun, &used_up.set);
+            log_set(app_id.unwrap_or_default(), &used_up.begun, &used_up.set);
             slot.learn_pauses(used_up.now_paused.clone());
         }
         Ok(batch)

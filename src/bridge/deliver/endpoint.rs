@@ -174,12 +174,12 @@ impl Attempter {
     /// Looks up the endpoints of a batch, in one query, and holds what is for those that rest.
     pub(super) async fn find_endpoints(
         &self,
-        gathered: &mut BatchContext,
+        context: &mut BatchContext,
         now: NaiveDateTime,
     ) -> Result<(), DeliverError> {
-        let due = &gathered.batch.due;
+        let due = &context.batch.due;
         let named = due.iter().filter_map(|due| {
-            let route = gathered.routes_from(due).first()?;
+            let route = context.routes_from(due).first()?;
             Some((due.id, route.endpoint?))
         });
         let named: Vec<(DeliveryId, WebhookId)> = named.collect();
@@ -203,11 +203,11 @@ impl Attempter {
                 secrets,
                 gate,
             };
-            gathered.endpoints.0.insert(endpoint.webhook.id, endpoint);
+            context.endpoints.0.insert(endpoint.webhook.id, endpoint);
         }
         for (delivery, id) in named {
             if let Some(until) = self.rests.hold(id, now) {
-                gathered.batch.held.insert(delivery, rest(until));
+                context.batch.held.insert(delivery, rest(until));
             }
         }
         Ok(())
@@ -219,9 +219,9 @@ impl Attempter {
         &self,
         due: &Due,
         claimed_at: NaiveDateTime,
-        gathered: &BatchContext,
+        context: &BatchContext,
     ) -> Result<Option<OwnedSemaphorePermit>, Pause> {
-        let Some(endpoint) = gathered.endpoint_of(due) else {
+        let Some(endpoint) = context.endpoint_of(due) else {
             return Ok(None);
         };
         let turn = Arc::clone(&endpoint.gate).acquire_owned().await.ok();

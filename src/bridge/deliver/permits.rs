@@ -231,15 +231,15 @@ impl Attempter {
     /// they wait for it, and taken for begun if the process is lost meanwhile. Returns why there is none.
     pub(super) async fn wait_for_token(
         &self,
-        gathered: &BatchContext,
+        context: &BatchContext,
         claimed_at: NaiveDateTime,
     ) -> Option<Arc<TokenError>> {
         // A batch is of one account.
-        let marked = gathered.batch.due.iter().find(|due| {
-            gathered.channel_of(due).traits().repeat == Repeat::Never
-                && self.held_back(due, claimed_at, gathered).is_none()
+        let marked = context.batch.due.iter().find(|due| {
+            context.channel_of(due).traits().repeat == Repeat::Never
+                && self.held_back(due, claimed_at, context).is_none()
         });
-        let account = gathered.accounts.get(&marked?.account_id?)?;
+        let account = context.accounts.get(&marked?.account_id?)?;
         self.tokens.get(account).await.err().map(Arc::new)
     }
 
@@ -250,23 +250,23 @@ impl Attempter {
         &self,
         due: &[Due],
         claimed_at: NaiveDateTime,
-        gathered: &BatchContext,
+        context: &BatchContext,
     ) -> Result<Permits, DeliverError> {
         let mut permits = Permits::default();
         let mut needs = Needs::default();
         for due in due {
-            let Some(route) = gathered.routes_from(due).first() else {
+            let Some(route) = context.routes_from(due).first() else {
                 continue;
             };
             let traits = route.channel.traits();
             let is_marked = traits.repeat == Repeat::Never;
             let asks = matches!(traits.permission, Permission::Credit | Permission::Window);
             if !(is_marked || asks || traits.one_at_a_time)
-                || self.held_back(due, claimed_at, gathered).is_some()
+                || self.held_back(due, claimed_at, context).is_some()
             {
                 continue;
             }
-            let permit = if is_marked && gathered.no_token.is_some() {
+            let permit = if is_marked && context.no_token.is_some() {
                 Permit::NoToken
             } else if traits.one_at_a_time {
                 match permits.turn(&self.turns, due) {
@@ -292,12 +292,12 @@ impl Attempter {
         &self,
         due: &Due,
         claimed_at: NaiveDateTime,
-        gathered: &BatchContext,
+        context: &BatchContext,
     ) -> Result<Permit, AttemptResult> {
-        let Some(route) = gathered.routes_from(due).first() else {
+        let Some(route) = context.routes_from(due).first() else {
             return Ok(Permit::NotOurs);
         };
-        if let Some(done) = self.stopped(due, claimed_at, gathered).await {
+        if let Some(done) = self.stopped(due, claimed_at, context).await {
             return Err(done);
         }
         let mut needs = Needs::default();

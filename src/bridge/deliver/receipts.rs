@@ -61,9 +61,10 @@ impl ReceiptJoiner {
         let consent_wait = self.config.deliver.consent_wait();
         let settle = self.db.write(move |conn| -> Result<_, ReceiptError> {
             let settled = receipt::settle(conn, now, give_up, BATCH)?;
-            let stuck: Vec<FailedRoute> = settled.failed().map(stuck).collect();
-            let held = fallback::hold(conn, &stuck)?;
-            let moved = fallback::move_on(conn, &cache, &held, &stuck, (consent_wait, now))?;
+            let failed_routes: Vec<FailedRoute> = settled.failed().map(failed_route).collect();
+            let held = fallback::hold(conn, &failed_routes)?;
+            let moved =
+                fallback::move_on(conn, &cache, &held, &failed_routes, (consent_wait, now))?;
             // After moving on, as a delivery that goes on has not failed.
             outbox::ended(conn, &settled.ids(), now)?;
             let failed: Vec<_> = settled.failed().map(|failed| failed.id).collect();
@@ -144,7 +145,7 @@ impl OverdueCloser {
     }
 }
 
-fn stuck(failed: &ClosedByReceipt) -> FailedRoute {
+fn failed_route(failed: &ClosedByReceipt) -> FailedRoute {
     FailedRoute {
         id: failed.id,
         notification_id: failed.notification_id,

@@ -47,7 +47,7 @@ const UNUSABLE: &str = "An account of the routes, or a route, cannot be used any
 
 impl Claimer {
     /// Says what was done of a batch, and wakes who is to go on with it.
-    pub(super) fn tell_reconsidered(&self, done: Reconsidered) {
+    pub(super) fn follow_up_reconsidered(&self, done: Reconsidered) {
         if done.replanned > 0 {
             self.signals.wake_delivery();
         }
@@ -55,7 +55,7 @@ impl Claimer {
             self.signals.webhooks.notify_one();
         }
         self.awaited
-            .tell(done.ends.iter().map(|end| end.notification_id));
+            .notify(done.ends.iter().map(|end| end.notification_id));
         self.ends.count(done.ends, self.clock.now(), &self.signals);
     }
 }

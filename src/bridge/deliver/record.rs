@@ -31,7 +31,7 @@ const RECORDINGS: u32 = 3;
 /// All that is recorded of a batch.
 #[derive(Debug)]
 pub(super) struct Record {
-    book: BatchResult,
+    result: BatchResult,
     /// The claims of its deliveries.
     claims: Vec<Claimed>,
     /// The notifications of its deliveries.
@@ -48,21 +48,21 @@ pub(super) struct Record {
 
 impl Record {
     fn concerns_pauses(&self) -> bool {
-        self.was_paused || !self.verdict.pauses.is_empty() || self.book.waits()
+        self.was_paused || !self.verdict.pauses.is_empty() || self.result.waits()
     }
 
     /// How many tries it is about.
     pub(super) fn tries(&self) -> usize {
-        self.book.attempts.len()
+        self.result.attempts.len()
     }
 
     /// Whether it is stored already: a commit may have been made whose answer was lost.
     fn is_stored(&self, conn: &mut Conn) -> QueryResult<bool> {
-        match self.book.attempts.first() {
+        match self.result.attempts.first() {
             Some(first) => attempt::is_stored(conn, first),
             // What was not tried leaves its claims: they are there until this is stored, or until
             // another process has them.
-            None => Ok(!self.book.is_empty() && !delivery::are_ours(conn, &self.claims)?),
+            None => Ok(!self.result.is_empty() && !delivery::are_ours(conn, &self.claims)?),
         }
     }
 }
@@ -100,23 +100,23 @@ struct Changed {
 impl Recorder {
     pub(super) async fn record(
         &self,
-        book: BatchResult,
-        tally: AccountHealth,
-        gathered: &BatchContext,
+        result: BatchResult,
+        health: AccountHealth,
+        context: &BatchContext,
         slot: &Slot,
         claimed_at: NaiveDateTime,
     ) -> Result<(), DeliverError> {
         let known = self.lanes.pauses_of(slot.lane);
-        let unused = gathered.batch.counted.iter().map(|counted| Uses {
-            count: counted.count - tally.used(counted.call),
+        let unused = context.batch.counted.iter().map(|counted| Uses {
+            count: counted.count - health.used(counted.call),
             ..counted.clone()
         });
         let unused = unused.filter(|uses| uses.count != 0).collect();
         let times = (claimed_at, self.clock.now());
         let record = Arc::new(Record {
-            book,
-            claims: gathered.batch.due.iter().map(Claimed::of).collect(),
-            notifications: gathered
+            result,
+            claims: context.batch.due.iter().map(Claimed::of).collect(),
+            notifications: context
                 .batch
                 .due
                 .iter()
@@ -125,11 +125,11 @@ impl Recorder {
             verdict: match slot.lane {
                 // What needs no account has none that could be in trouble.
                 NO_ACCOUNT => Verdict::default(),
-                lane => tally.verdict(lane, &known, &self.config.deliver, times),
+                lane => health.verdict(lane, &known, &self.config.deliver, times),
             },
             unused,
             lane: slot.lane,
-            account: gathered.accounts.get(&slot.lane).cloned(),
+            account: context.accounts.get(&slot.lane).cloned(),
             was_paused: !known.is_empty(),
         });
         match self.write_down(&record, false).await {
@@ -138,7 +138,7 @@ impl Recorder {
                 Ok(())
             }
             Err(error) => {
-                self.keep_record(record, claimed_at + gathered.limits.lease);
+                self.keep_record(record, claimed_at + context.limits.lease);
                 Err(error)
             }
         }
@@ -146,13 +146,13 @@ impl Recorder {
 
     /// Tells what was recorded; the slot is there unless that was late.
     pub(super) async fn follow_up(&self, recorded: Recorded, record: &Record, slot: Option<&Slot>) {
-        self.awaited.tell(record.notifications.iter().copied());
+        self.awaited.notify(record.notifications.iter().copied());
         self.resumer.lifted(record.lane, &recorded.roomy);
         if let Some(changed) = recorded.changed {
             let account = record.account.as_ref();
             let app_id = account.map_or("", |account| account.app_id.as_str());
-            pause::tell_set(app_id, &changed.begun, &record.verdict.pauses);
-            pause::tell_lifted(app_id, &changed.lifted);
+            pause::log_set(app_id, &changed.begun, &record.verdict.pauses);
+            pause::log_lifted(app_id, &changed.lifted);
             if let Some(slot) = slot {
                 slot.learn_pauses(changed.pauses);
             }
@@ -161,7 +161,7 @@ impl Recorder {
             }
             self.resumer.waiting(record.lane, changed.over);
         }
-        for attempt in &record.book.attempts {
+        for attempt in &record.result.attempts {
             metrics::attempt(attempt.outcome.as_str());
         }
         recorded.refused.log();
@@ -211,41 +211,42 @@ impl Recorder {
         let cache = Arc::clone(&self.notifications);
         let consent_wait = self.config.deliver.consent_wait();
         let counted = Arc::clone(&record);
-        let account = record.account.as_ref();
-        let budgets = self
-            .config
-            .budgets
-            .of(account.map(|one| one.app_id.as_str()));
-        let allowances = Allowances::new(budgets);
+        let allowances = self.allowances(&record);
         let write = move |conn: &mut Conn| {
-            let book = &record.book;
+            let result = &record.result;
             if again && record.is_stored(conn)? {
-                book.credits.give_back(conn)?;
+                result.credits.give_back(conn)?;
                 return Ok(Recorded::default());
             }
-            let refused: Vec<_> = book.unfollowed.iter().map(|one| one.identity).collect();
+            let refused: Vec<_> = result.unfollowed.iter().map(|one| one.identity).collect();
             let outcomes = match refused.is_empty() {
-                true => Cow::Borrowed(book.outcomes.as_slice()),
-                false => book.outcomes(&identity::thought_to_follow(conn, &refused)?, now),
+                true => Cow::Borrowed(result.outcomes.as_slice()),
+                false => result.outcomes(&identity::thought_to_follow(conn, &refused)?, now),
             };
             // In the order of events and receipts, so that none waits for the other: people, what they
             // allow, notifications, deliveries.
             identity::hold(
                 conn,
-                refused.iter().copied().chain(book.credits.of_windows()),
+                refused.iter().copied().chain(result.credits.of_windows()),
             )?;
             // Whether they follow is for their profile to say: one refusal may be wrong.
             let asked = identity::ask_about(conn, &refused, now)?;
-            book.credits.write(conn)?;
-            let held = fallback::hold(conn, &book.stuck)?;
+            result.credits.write(conn)?;
+            let held = fallback::hold(conn, &result.failed_routes)?;
             transitions::record(conn, &outcomes)?;
-            attempt::insert_missing(conn, &book.lost)?;
-            attempt::insert_many(conn, &book.attempts)?;
-            delivery::release(conn, &book.postponed)?;
-            let moved = fallback::move_on(conn, &cache, &held, &book.stuck, (consent_wait, now))?;
+            attempt::insert_missing(conn, &result.lost)?;
+            attempt::insert_many(conn, &result.attempts)?;
+            delivery::release(conn, &result.postponed)?;
+            let moved = fallback::move_on(
+                conn,
+                &cache,
+                &held,
+                &result.failed_routes,
+                (consent_wait, now),
+            )?;
             // After moving on, as a delivery that goes on has not failed.
             let told = outbox::sends(conn, &outcomes, now)?;
-            let refused = book.marks.write(conn, record.account.as_deref(), now)?;
+            let refused = result.marks.write(conn, record.account.as_deref(), now)?;
             let ends = delivery::ends_of(conn, &outcomes)?;
             let changed = match record.concerns_pauses() {
                 true => Some(pauses(conn, &record, now)?),
@@ -275,13 +276,21 @@ impl Recorder {
     }
 }
 
+impl Recorder {
+    fn allowances(&self, record: &Record) -> Allowances {
+        let account = record.account.as_ref();
+        let app_id = account.map(|one| one.app_id.as_str());
+        Allowances::new(self.config.budgets.of(app_id))
+    }
+}
+
 fn is_worth_another_try(error: &DbError) -> bool {
     matches!(error.cause(), Cause::Data | Cause::Busy | Cause::Unclear)
 }
 
 /// Lets receipts be looked at that came before their messages were recorded: whoever looked found nothing.
 fn wake_receipts(conn: &mut Conn, record: &Record) -> usize {
-    match receipt::wake_receipts(conn, &record.book.outcomes) {
+    match receipt::wake_receipts(conn, &record.result.outcomes) {
         Ok(receipts) => receipts,
         Err(error) => {
             tracing::warn!(%error, "receipts that came first wait for their time");
@@ -295,11 +304,11 @@ fn pauses(conn: &mut Conn, record: &Record, now: NaiveDateTime) -> QueryResult<C
     let verdict = &record.verdict;
     let mut over = HashSet::new();
     // Mostly there is neither, and others need not wait.
-    if record.book.waits() || !verdict.pauses.is_empty() {
+    if record.result.waits() || !verdict.pauses.is_empty() {
         // Until this is over nobody lifts what they wait for. What somebody has lifted already is over for
         // these as well.
         let held = account_pause::hold(conn, record.lane)?;
-        over = record.book.waits_for(&held);
+        over = record.result.waits_for(&held);
     }
     let begun = pause::set(conn, &verdict.pauses, now)?;
     let lifted = account_pause::lift(conn, &verdict.worked)?;

@@ -28,7 +28,7 @@ impl Restricted {
     pub(super) fn judge(
         &self,
         lane: AccountId,
-        gathered: &BatchContext,
+        context: &BatchContext,
         pauses: &[AccountPause],
         claimed_at: NaiveDateTime,
         tried: &mut [(&Due, AttemptResult)],
@@ -64,7 +64,7 @@ impl Restricted {
                 .as_ref()
                 .map(|said| (said.call, said.error.clone()));
             *failure = failure.of_the_account();
-            *follows = next(due, (claimed_at, *finished_at), gathered, failure);
+            *follows = next(due, (claimed_at, *finished_at), context, failure);
         }
         found
     }

@@ -65,18 +65,18 @@ impl Attempter {
         &self,
         due: &Due,
         claimed_at: NaiveDateTime,
-        gathered: &BatchContext,
+        context: &BatchContext,
     ) -> Option<AttemptResult> {
-        let looks = &gathered.looks;
-        if let Some(done) = self.too_late(due, claimed_at, gathered) {
+        let looks = &context.looks;
+        if let Some(done) = self.too_late(due, claimed_at, context) {
             return Some(done);
         }
         if !looks.is_stale(self.clock.now()) && !looks.is_news.load(Ordering::Acquire) {
             return None;
         }
-        let withdrawn = self.withdrawn(due, gathered).await;
+        let withdrawn = self.withdrawn(due, context).await;
         // To ask takes time as well.
-        let late = self.too_late(due, claimed_at, gathered);
+        let late = self.too_late(due, claimed_at, context);
         let now = self.clock.now();
         match withdrawn {
             Ok(None) => late,
@@ -98,13 +98,13 @@ impl Attempter {
     async fn withdrawn(
         &self,
         due: &Due,
-        gathered: &BatchContext,
+        context: &BatchContext,
     ) -> Result<Option<Withdrawn>, Unasked> {
-        let looks = &gathered.looks;
+        let looks = &context.looks;
         // Whoever else is about to call waits for the same answer.
         let mut found = looks.found.lock().await;
         if looks.is_stale(self.clock.now()) {
-            let asked = self.ask_about(gathered).await;
+            let asked = self.ask_about(context).await;
             if let Err(error) = &asked {
                 tracing::warn!(%error, "what waited before it is sent cannot be looked at again");
             }
@@ -124,15 +124,15 @@ impl Attempter {
 
     async fn ask_about(
         &self,
-        gathered: &BatchContext,
+        context: &BatchContext,
     ) -> Result<Vec<(DeliveryId, Withdrawn)>, DeliverError> {
-        let batch = &gathered.batch;
+        let batch = &context.batch;
         let going = batch.due.iter();
         let going: Vec<delivery::Going> = going
             .filter(|due| !batch.held.contains_key(&due.id))
             .map(delivery::Going::of)
             .collect();
-        let endpoints = gathered.endpoints.ids();
+        let endpoints = context.endpoints.ids();
         let look = self.db.snapshot(move |conn| -> Result<_, DeliverError> {
             let withdrawn = delivery::withdrawn(conn, &going)?;
             let endpoints = match endpoints.is_empty() {
@@ -143,7 +143,7 @@ impl Attempter {
         });
         let (withdrawn, endpoints) = look.await?;
         let moved = batch.due.iter().filter(|due| {
-            let endpoint = gathered.endpoint_of(due);
+            let endpoint = context.endpoint_of(due);
             endpoint.is_some_and(|endpoint| !endpoint.is_among(&endpoints))
         });
         let moved = moved.map(|due| (due.id, Withdrawn::Astray));

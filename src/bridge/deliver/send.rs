@@ -31,43 +31,42 @@ impl Attempter {
         &self,
         due: &Due,
         claimed_at: NaiveDateTime,
-        gathered: &BatchContext,
+        context: &BatchContext,
         permit: Permit,
     ) -> AttemptResult {
-        if let Some(done) = self.held_back(due, claimed_at, gathered) {
+        if let Some(done) = self.held_back(due, claimed_at, context) {
             return done;
         }
         match permit {
             Permit::Busy => return AttemptResult::wait(permits::busy(self.clock.now())),
             Permit::NotOurs | Permit::InTurn => {
-                let stopped = self.stopped(due, claimed_at, gathered).await;
+                let stopped = self.stopped(due, claimed_at, context).await;
                 return stopped
                     .unwrap_or_else(|| AttemptResult::wait(permits::slow(self.clock.now())));
             }
             _ => {}
         }
-        let _turn = match self.turn_at_endpoint(due, claimed_at, gathered).await {
+        let _turn = match self.turn_at_endpoint(due, claimed_at, context).await {
             Ok(turn) => turn,
             Err(pause) => return AttemptResult::wait(pause),
         };
-        if let Some(done) = self.stopped(due, claimed_at, gathered).await {
+        if let Some(done) = self.stopped(due, claimed_at, context).await {
             return done;
         }
-        if let (Permit::NoCredit, Some(done)) = (permit, awaits_consent(due, claimed_at, gathered))
-        {
+        if let (Permit::NoCredit, Some(done)) = (permit, awaits_consent(due, claimed_at, context)) {
             return done;
         }
         let (result, with_link) = match permit {
             Permit::NoCredit => (Err(SendError::NoCredit), None),
-            Permit::NoToken => match &gathered.no_token {
+            Permit::NoToken => match &context.no_token {
                 Some(error) => (Err(SendError::NoToken(Arc::clone(error))), None),
                 None => return AttemptResult::wait(permits::slow(self.clock.now())),
             },
-            Permit::Closed(closed) => match account_of(due, gathered) {
+            Permit::Closed(closed) => match account_of(due, context) {
                 Some(account) => (Err(SendError::Closed(account.kind, closed)), None),
                 None => (Err(SendError::NoAccount), None),
             },
-            _ => match self.send_either_way(due, claimed_at, gathered).await {
+            _ => match self.send_either_way(due, claimed_at, context).await {
                 Ok(sent) => sent,
                 Err(stopped) => return stopped,
             },
@@ -77,10 +76,10 @@ impl Attempter {
         let (next, msgid, failure) = match result {
             Ok(msgid) => (Next::Sent, msgid, None),
             Err(error) => {
-                let failure = Failure::of(&error, gathered.channel_of(due));
-                let next = next(due, (claimed_at, finished_at), gathered, &failure);
+                let failure = Failure::of(&error, context.channel_of(due));
+                let next = next(due, (claimed_at, finished_at), context, &failure);
                 if failure.is_unfollowed() {
-                    doubted = asked_again(due, (claimed_at, finished_at), gathered);
+                    doubted = asked_again(due, (claimed_at, finished_at), context);
                 }
                 (next, None, Some(failure))
             }
@@ -101,17 +100,17 @@ impl Attempter {
         &self,
         due: &Due,
         claimed_at: NaiveDateTime,
-        gathered: &BatchContext,
+        context: &BatchContext,
     ) -> Result<(Sent, Option<(NaiveDateTime, Failure)>), AttemptResult> {
-        let error = match self.send(due, claimed_at, gathered, true).await? {
-            Err(error) if goes_without_link(&error, due, gathered) => error,
+        let error = match self.send(due, claimed_at, context, true).await? {
+            Err(error) if goes_without_link(&error, due, context) => error,
             sent => return Ok((sent, None)),
         };
         let refused = (
             self.clock.now(),
-            Failure::of(&error, gathered.channel_of(due)),
+            Failure::of(&error, context.channel_of(due)),
         );
-        match self.send(due, claimed_at, gathered, false).await {
+        match self.send(due, claimed_at, context, false).await {
             Ok(sent) => Ok((sent, Some(refused))),
             Err(stopped) => Err(AttemptResult::Halfway {
                 with_link: refused,
@@ -125,14 +124,14 @@ impl Attempter {
         &self,
         due: &Due,
         claimed_at: NaiveDateTime,
-        gathered: &BatchContext,
+        context: &BatchContext,
     ) -> Option<AttemptResult> {
-        let (channel, end) = (gathered.channel_of(due), gathered.end_of(due));
+        let (channel, end) = (context.channel_of(due), context.end_of(due));
         if let Some(done) = ended(due, claimed_at, channel, end) {
             return Some(done);
         }
-        let pause = gathered.batch.held.get(&due.id).cloned()?;
-        if claimed_at - due.begun_at >= gathered.limits.max_age {
+        let pause = context.batch.held.get(&due.id).cloned()?;
+        if claimed_at - due.begun_at >= context.limits.max_age {
             return Some(AttemptResult::GivenUp { pause });
         }
         let due_at = pause.until + milliseconds(AFTER_PAUSE_MS * jitter());
@@ -147,11 +146,11 @@ impl Attempter {
         &self,
         due: &Due,
         claimed_at: NaiveDateTime,
-        gathered: &BatchContext,
+        context: &BatchContext,
     ) -> Option<AttemptResult> {
         let now = self.clock.now();
-        let this = a_try(due, claimed_at, gathered.channel_of(due));
-        let stop = this.stop(now, gathered.limits.lease, gathered.end_of(due))?;
+        let this = a_try(due, claimed_at, context.channel_of(due));
+        let stop = this.stop(now, context.limits.lease, context.end_of(due))?;
         Some(match stop {
             Stop::Expired => AttemptResult::Withdrawn {
                 state: DeliveryState::Expired,
@@ -167,16 +166,16 @@ impl Attempter {
         &self,
         due: &Due,
         claimed_at: NaiveDateTime,
-        gathered: &BatchContext,
+        context: &BatchContext,
         with_link: bool,
     ) -> Result<Sent, AttemptResult> {
-        let (ready, route, rendered) = match ready_to_send(due, gathered) {
+        let (ready, route, rendered) = match ready_to_send(due, context) {
             Ok(ready) => ready,
             Err(error) => return Ok(Err(SendError::NotRenderable(error))),
         };
-        let stopped = || self.stopped(due, claimed_at, gathered);
+        let stopped = || self.stopped(due, claimed_at, context);
         if route.channel == Channel::Webhook {
-            let endpoint = match gathered.endpoints.of(ready.project_id, route) {
+            let endpoint = match context.endpoints.of(ready.project_id, route) {
                 Ok(endpoint) => (endpoint, claimed_at),
                 Err(error) => return Ok(Err(error)),
             };
@@ -186,7 +185,7 @@ impl Attempter {
             let posted = self.post(due, ready, &rendered, endpoint).await;
             return Ok(posted.map(|()| None));
         }
-        let Some(account) = account_of(due, gathered) else {
+        let Some(account) = account_of(due, context) else {
             return Ok(Err(SendError::NoAccount));
         };
         let id = client_msg_id(ready.nonce, due.id, due.spent);
@@ -231,9 +230,9 @@ pub(super) fn ended(
 /// What is sent, the route and its texts.
 fn ready_to_send<'a>(
     due: &Due,
-    gathered: &'a BatchContext,
+    context: &'a BatchContext,
 ) -> Result<(&'a CachedNotification, &'a Route, Arc<Rendered>), FieldError> {
-    let ready = gathered.batch.notifications.get(&due.edition());
+    let ready = context.batch.notifications.get(&due.edition());
     let ready = ready.ok_or_else(|| FieldError::new("notification", "is not stored any more"))?;
     let prepared = ready.prepared.as_ref().map_err(Clone::clone)?;
     let (route, rendered) = filled_in(due, prepared)?;
@@ -245,9 +244,9 @@ fn ready_to_send<'a>(
 fn awaits_consent(
     due: &Due,
     claimed_at: NaiveDateTime,
-    gathered: &BatchContext,
+    context: &BatchContext,
 ) -> Option<AttemptResult> {
-    let wait = gathered.limits.consent_wait;
+    let wait = context.limits.consent_wait;
     let until = await_consent::until(wait, due.begun_at, claimed_at)?;
     if due.is_unsettled(claimed_at) {
         return None;
@@ -255,7 +254,7 @@ fn awaits_consent(
     let look = await_consent::second_look(claimed_at).min(until);
     let time = until.format("%F %H:%M:%S UTC");
     Some(AttemptResult::AwaitsConsent {
-        due_at: gathered.end_of(due).map_or(look, |end| look.min(end)),
+        due_at: context.end_of(due).map_or(look, |end| look.min(end)),
         detail: format!(
             "Another message has used the person's last permission for this template. The message \
              waits for the next one until {time}, and is sent if it comes."
@@ -268,16 +267,16 @@ fn awaits_consent(
 pub(super) fn next(
     due: &Due,
     (claimed_at, finished_at): (NaiveDateTime, NaiveDateTime),
-    gathered: &BatchContext,
+    context: &BatchContext,
     failure: &Failure,
 ) -> Next {
     let this = Try {
         finished_at,
-        ..a_try(due, claimed_at, gathered.channel_of(due))
+        ..a_try(due, claimed_at, context.channel_of(due))
     };
-    let next = this.after(failure, &gathered.limits, jitter());
+    let next = this.after(failure, &context.limits, jitter());
     // What expires meanwhile is looked at then, to say so.
-    let end = gathered.end_of(due);
+    let end = context.end_of(due);
     next.due_by(|time| end.map_or(time, |end| time.min(end)))
 }
 
@@ -286,24 +285,24 @@ pub(super) fn next(
 fn asked_again(
     due: &Due,
     (claimed_at, finished_at): (NaiveDateTime, NaiveDateTime),
-    gathered: &BatchContext,
+    context: &BatchContext,
 ) -> Option<NaiveDateTime> {
     let this = Try {
         finished_at,
-        ..a_try(due, claimed_at, gathered.channel_of(due))
+        ..a_try(due, claimed_at, context.channel_of(due))
     };
-    let end = gathered.end_of(due);
+    let end = context.end_of(due);
     let time = this.asked_again()?;
     Some(end.map_or(time, |end| time.min(end)))
 }
 
 /// Whether WeChat refuses only the mini-program that the message opens, and there is a web page to
 /// open instead. As WeChat has refused it, nobody has seen it.
-fn goes_without_link(error: &SendError, due: &Due, gathered: &BatchContext) -> bool {
+fn goes_without_link(error: &SendError, due: &Due, context: &BatchContext) -> bool {
     let SendError::Token(TokenError::Call(CallError::Api(api))) = error else {
         return false;
     };
-    let route = gathered.routes_from(due).first();
+    let route = context.routes_from(due).first();
     route.is_some_and(|route| {
         let traits = route.channel.traits();
         api.fault_on(traits.call) == Fault::PageNotReleased
@@ -313,8 +312,8 @@ fn goes_without_link(error: &SendError, due: &Due, gathered: &BatchContext) -> b
     })
 }
 
-fn account_of<'a>(due: &Due, gathered: &'a BatchContext) -> Option<&'a Arc<OpenAccount>> {
-    gathered.accounts.get(&due.account_id?)
+fn account_of<'a>(due: &Due, context: &'a BatchContext) -> Option<&'a Arc<OpenAccount>> {
+    context.accounts.get(&due.account_id?)
 }
 
 fn a_try(due: &Due, claimed_at: NaiveDateTime, channel: Channel) -> Try {

@@ -121,11 +121,11 @@ fn story(facts: &Facts, account: &Account, rules: &Rules) -> AccountStory {
     let there: Vec<&Identity> = identities
         .filter(|one| one.account_id == account.id)
         .collect();
-    let leads = facts.leads.iter();
-    let leads = leads.filter(|lead| lead.sender.id == Some(account.id));
+    let candidates = facts.candidates.iter();
+    let candidates = candidates.filter(|candidate| candidate.sender.id == Some(account.id));
     let of = |wanted: Permission| {
-        let leads = leads.clone();
-        leads.filter(move |lead| lead.sender.channel.traits().permission == wanted)
+        let candidates = candidates.clone();
+        candidates.filter(move |candidate| candidate.sender.channel.traits().permission == wanted)
     };
     AccountStory {
         app_id: account.app_id.clone(),
@@ -136,7 +136,7 @@ fn story(facts: &Facts, account: &Account, rules: &Rules) -> AccountStory {
         template: of(Permission::Follow).next().map(verdict),
         switched_off: switched_off(facts, account),
         subscriptions: of(Permission::Credit)
-            .map(|lead| subscription(facts, lead))
+            .map(|candidate| subscription(facts, candidate))
             .collect(),
         customer: customer(rules, account.kind, &there, facts.now.and_utc().timestamp()),
     }
@@ -172,10 +172,10 @@ fn identity(identity: &Identity) -> IdentityStory {
     }
 }
 
-fn verdict(lead: &CandidateRoute) -> ChannelStory {
-    let (reason, detail) = match &lead.why {
+fn verdict(candidate: &CandidateRoute) -> ChannelStory {
+    let (reason, detail) = match &candidate.why {
         Some((reason, detail)) => (Some(reason.as_str()), Some(detail.clone())),
-        None if lead.is_a_try => {
+        None if candidate.is_a_try => {
             let detail =
                 "It is not known yet whether the person follows. A notification will be tried.";
             (Some("follow_unknown"), Some(detail.to_owned()))
@@ -183,14 +183,14 @@ fn verdict(lead: &CandidateRoute) -> ChannelStory {
         None => (None, None),
     };
     ChannelStory {
-        would_send: lead.why.is_none(),
+        would_send: candidate.why.is_none(),
         reason,
         detail,
     }
 }
 
-fn subscription(facts: &Facts, lead: &CandidateRoute) -> SubscriptionStory {
-    let sender = &lead.sender;
+fn subscription(facts: &Facts, candidate: &CandidateRoute) -> SubscriptionStory {
+    let sender = &candidate.sender;
     let credits = facts.credits.iter().filter(|credit| {
         Some(credit.account_id) == sender.id && credit.template_id == sender.template_id
     });
@@ -204,8 +204,8 @@ fn subscription(facts: &Facts, lead: &CandidateRoute) -> SubscriptionStory {
         long_term: credits.clone().any(|credit| credit.long_term),
         one_time_left: credits.clone().map(|credit| credit.one_time_left).sum(),
         was_asked: credits.clone().next().is_some(),
-        message_types: lead.message_types.clone(),
-        verdict: verdict(lead),
+        message_types: candidate.message_types.clone(),
+        verdict: verdict(candidate),
     }
 }
 

@@ -41,7 +41,7 @@ pub(super) fn all(
     types: &[(String, String)],
     credits: &[Credit],
 ) -> Vec<CandidateRoute> {
-    let mut leads = Vec::new();
+    let mut candidates = Vec::new();
     let of = |account: &Account, channel, template_id: &str| Sender {
         id: Some(account.id),
         app_id: account.app_id.clone(),
@@ -51,14 +51,14 @@ pub(super) fn all(
     };
     for account in accounts {
         if account.kind == AccountKind::OfficialAccount {
-            add(&mut leads, of(account, Channel::Template, ""), None);
+            add(&mut candidates, of(account, Channel::Template, ""), None);
         }
     }
     for (name, routes) in types {
         let routes: Vec<Route> = serde_json::from_str(routes).unwrap_or_default();
         for route in &routes {
             if let Ok(sender) = sender(known, 0, route) {
-                add(&mut leads, general(sender), Some(name));
+                add(&mut candidates, general(sender), Some(name));
             }
         }
     }
@@ -70,47 +70,53 @@ pub(super) fn all(
             AccountKind::OfficialAccount => Channel::OaSubscribe,
             AccountKind::MiniProgram => Channel::MpSubscribe,
         };
-        add(&mut leads, of(account, channel, &credit.template_id), None);
+        add(
+            &mut candidates,
+            of(account, channel, &credit.template_id),
+            None,
+        );
     }
-    leads
+    candidates
 }
 
-fn add(leads: &mut Vec<CandidateRoute>, sender: Sender, named_by: Option<&String>) {
-    let at = leads.iter().position(|lead| lead.sender == sender);
+fn add(candidates: &mut Vec<CandidateRoute>, sender: Sender, named_by: Option<&String>) {
+    let at = candidates
+        .iter()
+        .position(|candidate| candidate.sender == sender);
     let at = at.unwrap_or_else(|| {
-        leads.push(CandidateRoute {
+        candidates.push(CandidateRoute {
             sender,
             message_types: Vec::new(),
             why: None,
             is_a_try: false,
             is_awaited: false,
         });
-        leads.len() - 1
+        candidates.len() - 1
     });
-    if let (Some(lead), Some(name)) = (leads.get_mut(at), named_by)
-        && !lead.message_types.contains(name)
+    if let (Some(candidate), Some(name)) = (candidates.get_mut(at), named_by)
+        && !candidate.message_types.contains(name)
     {
-        lead.message_types.push(name.clone());
+        candidate.message_types.push(name.clone());
     }
 }
 
 /// Has the planner judge each way by itself.
-pub(super) fn judge(leads: &mut [CandidateRoute], reach: &[ReachRow], credits: &Credits) {
+pub(super) fn judge(candidates: &mut [CandidateRoute], reach: &[ReachRow], credits: &Credits) {
     let rows: Vec<&ReachRow> = reach.iter().collect();
-    for lead in leads {
-        match plan(&rows, slice::from_ref(&lead.sender), 0, credits) {
+    for candidate in candidates {
+        match plan(&rows, slice::from_ref(&candidate.sender), 0, credits) {
             Plan::Unreachable {
                 reason,
                 detail,
                 awaiting,
                 ..
             } => {
-                lead.why = Some((reason, detail));
-                lead.is_awaited = awaiting.is_some();
+                candidate.why = Some((reason, detail));
+                candidate.is_awaited = awaiting.is_some();
             }
             Plan::Send { to, .. } => {
-                let by_follow = lead.sender.channel.traits().permission == Permission::Follow;
-                lead.is_a_try = by_follow && to.follow_state != Some(FollowState::Following);
+                let by_follow = candidate.sender.channel.traits().permission == Permission::Follow;
+                candidate.is_a_try = by_follow && to.follow_state != Some(FollowState::Following);
             }
         }
     }

@@ -70,7 +70,7 @@ pub(super) struct Facts {
     /// Whether a message waits for consent that is all it lacks.
     pub(super) waits_for_consent: bool,
     /// Every way to send something, judged for this person.
-    pub(super) leads: Vec<CandidateRoute>,
+    pub(super) candidates: Vec<CandidateRoute>,
     pub(super) asked: Option<AskedType>,
     pub(super) deliveries: Vec<Delivery>,
     /// Templates whose messages they have switched off inside WeChat.
@@ -102,14 +102,14 @@ impl Facts {
         let account_ids: Vec<AccountId> = accounts.iter().map(|account| account.id).collect();
         let titles = template::of_accounts(conn, &account_ids)?.into_iter();
         let types = message_type::routes(conn, project)?;
-        let mut leads = candidate_route::all(&accounts, &known, &types, &credits);
+        let mut candidates = candidate_route::all(&accounts, &known, &types, &credits);
         let allowed = standings(
             conn,
             &reach,
-            &leads,
+            &candidates,
             (&windows::rules(&config.customer), now),
         )?;
-        candidate_route::judge(&mut leads, &reach, &allowed);
+        candidate_route::judge(&mut candidates, &reach, &allowed);
         let deliveries = delivery::latest_of_staff(conn, project, staff_id, DELIVERIES)?;
         let of: Vec<NotificationId> = deliveries.iter().map(|row| row.notification_id).collect();
         let numbers: Vec<DeliveryId> = deliveries.iter().map(|row| row.id).collect();
@@ -148,7 +148,7 @@ impl Facts {
             accounts,
             known,
             credits,
-            leads,
+            candidates,
             deliveries,
         })
     }
@@ -204,12 +204,12 @@ fn last_refusals(oldest_first: Vec<Attempt>) -> HashMap<DeliveryId, Refusal> {
 fn standings(
     conn: &mut Conn,
     reach: &[ReachRow],
-    leads: &[CandidateRoute],
+    candidates: &[CandidateRoute],
     (rules, now): (&Rules, NaiveDateTime),
 ) -> QueryResult<Credits> {
     let rows: Vec<&ReachRow> = reach.iter().collect();
-    let plans = leads
+    let plans = candidates
         .iter()
-        .map(|lead| (rows.as_slice(), std::slice::from_ref(&lead.sender), 0));
+        .map(|candidate| (rows.as_slice(), std::slice::from_ref(&candidate.sender), 0));
     permissions(conn, plans, rules, now)
 }

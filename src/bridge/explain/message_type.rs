@@ -35,12 +35,12 @@ pub(super) fn that_matter(facts: &Facts) -> Vec<&CandidateRoute> {
             .collect();
     }
     let named = facts
-        .leads
+        .candidates
         .iter()
-        .filter(|lead| !lead.message_types.is_empty());
+        .filter(|candidate| !candidate.message_types.is_empty());
     let named: Vec<&CandidateRoute> = named.collect();
     match named.is_empty() {
-        true => facts.leads.iter().collect(),
+        true => facts.candidates.iter().collect(),
         false => named,
     }
 }
@@ -48,7 +48,10 @@ pub(super) fn that_matter(facts: &Facts) -> Vec<&CandidateRoute> {
 /// The way that a route goes, or why it cannot be used at all.
 fn of_route<'a>(facts: &'a Facts, route: &Route) -> Result<&'a CandidateRoute, String> {
     let sender = general(sender(&facts.known, 0, route).map_err(|error| error.problem)?);
-    let found = facts.leads.iter().find(|lead| lead.sender == sender);
+    let found = facts
+        .candidates
+        .iter()
+        .find(|candidate| candidate.sender == sender);
     found.ok_or_else(|| "has just been changed".to_owned())
 }
 
@@ -57,11 +60,11 @@ pub(super) fn of_type(facts: &Facts) -> Option<TypeStory> {
     let asked = facts.asked.as_ref()?;
     let routes = asked.routes.iter().enumerate().map(|(at, route)| {
         match of_route(facts, route) {
-            Ok(lead) => {
-                let why = lead.why.as_ref();
+            Ok(candidate) => {
+                let why = candidate.why.as_ref();
                 let why = why.map(|(reason, detail)| (Reason::from(*reason), detail.as_str()));
-                let view = RouteView::judged(at, &lead.sender, why);
-                match lead.why.is_none() && facts.is_switched_off(lead.sender.id, route) {
+                let view = RouteView::judged(at, &candidate.sender, why);
+                match candidate.why.is_none() && facts.is_switched_off(candidate.sender.id, route) {
                     true => view.warned(SWITCHED_OFF),
                     false => view,
                 }
@@ -79,7 +82,8 @@ pub(super) fn of_type(facts: &Facts) -> Option<TypeStory> {
     let routes: Vec<RouteView> = routes.collect();
     let is_usable = routes.iter().all(|view| view.verdict != "route_unusable");
     let taken = routes.iter().position(|view| view.leads() && is_usable);
-    let is_awaited = |route: &Route| of_route(facts, route).is_ok_and(|lead| lead.is_awaited);
+    let is_awaited =
+        |route: &Route| of_route(facts, route).is_ok_and(|candidate| candidate.is_awaited);
     let mut asks = asked.routes.iter();
     let awaited = asks.position(is_awaited);
     let awaited = awaited.filter(|_| is_usable && facts.waits_for_consent);

@@ -21,10 +21,10 @@ use crate::models::staff::invitation::State;
 /// done about the last message.
 pub(super) fn next(facts: &Facts, story: &Explanation) -> Vec<String> {
     let mut steps = Steps::default();
-    let leads = that_matter(facts);
-    for account in involved(facts, &leads) {
+    let candidates = that_matter(facts);
+    for account in involved(facts, &candidates) {
         let troubles = facts.troubles.get(&account.id).into_iter().flatten();
-        let troubles = troubles.filter(|trouble| matters(facts, &leads, account, trouble));
+        let troubles = troubles.filter(|trouble| matters(facts, &candidates, account, trouble));
         account_steps::fix(account, &troubles.collect::<Vec<_>>(), &mut steps);
     }
     if let Some(asked) = &facts.asked {
@@ -50,7 +50,8 @@ pub(super) fn next(facts: &Facts, story: &Explanation) -> Vec<String> {
         }
     }
     moved::follow_up(facts, &mut steps);
-    let is_reached = facts.asked.is_some() && leads.iter().any(|lead| lead.why.is_none());
+    let is_reached =
+        facts.asked.is_some() && candidates.iter().any(|candidate| candidate.why.is_none());
     if facts.bindings.is_empty() && !is_reached {
         let undone = undone(story);
         if let Some(undone) = undone {
@@ -63,14 +64,14 @@ pub(super) fn next(facts: &Facts, story: &Explanation) -> Vec<String> {
             steps.add(refused);
         }
     } else if !is_reached {
-        for lead in &leads {
-            let Some((reason, _)) = &lead.why else {
+        for candidate in &candidates {
+            let Some((reason, _)) = &candidate.why else {
                 continue;
             };
             // What was said of the new unionid leads there.
             let is_told = *reason == Unreachable::NoIdentityInAccount && moved::concerns(facts);
             if !is_told {
-                steps.add(reach(facts, lead, *reason));
+                steps.add(reach(facts, candidate, *reason));
             }
         }
     }
@@ -81,16 +82,16 @@ pub(super) fn next(facts: &Facts, story: &Explanation) -> Vec<String> {
     }
     last_delivery::follow_up(facts, story, &mut steps);
     if steps.is_empty() {
-        steps.add(nothing(facts, &leads));
+        steps.add(nothing(facts, &candidates));
     }
     steps.into_sentences()
 }
 
 /// The accounts of the ways that matter; of all, where no message type was asked about.
-fn involved<'a>(facts: &'a Facts, leads: &[&CandidateRoute]) -> Vec<&'a Account> {
+fn involved<'a>(facts: &'a Facts, candidates: &[&CandidateRoute]) -> Vec<&'a Account> {
     let accounts = facts.accounts.iter();
     let sends = |account: &&Account| {
-        let mut senders = leads.iter().map(|lead| lead.sender.id);
+        let mut senders = candidates.iter().map(|candidate| candidate.sender.id);
         facts.asked.is_none() || senders.any(|id| id == Some(account.id))
     };
     accounts.filter(sends).collect()
@@ -99,15 +100,15 @@ fn involved<'a>(facts: &'a Facts, leads: &[&CandidateRoute]) -> Vec<&'a Account>
 /// Whether a trouble keeps a call from being made that matters.
 fn matters(
     facts: &Facts,
-    leads: &[&CandidateRoute],
+    candidates: &[&CandidateRoute],
     account: &Account,
     trouble: &AccountProblem,
 ) -> bool {
-    let mut of_account = leads
+    let mut of_account = candidates
         .iter()
-        .filter(|lead| lead.sender.id == Some(account.id));
+        .filter(|candidate| candidate.sender.id == Some(account.id));
     facts.asked.is_none()
-        || of_account.any(|lead| trouble.concerns(lead.sender.channel.traits().call))
+        || of_account.any(|candidate| trouble.concerns(candidate.sender.channel.traits().call))
 }
 
 fn bind(facts: &Facts) -> String {
@@ -195,9 +196,9 @@ fn refusals(story: &Explanation) -> Option<String> {
     ))
 }
 
-/// What would make a way lead to the person.
-fn reach(facts: &Facts, lead: &CandidateRoute, reason: Unreachable) -> String {
-    let (sender, at) = (&lead.sender, path(&facts.staff.staff_id));
+/// What would make a route lead to the person.
+fn reach(facts: &Facts, candidate: &CandidateRoute, reason: Unreachable) -> String {
+    let (sender, at) = (&candidate.sender, path(&facts.staff.staff_id));
     let app_id = &sender.app_id;
     match reason {
         Unreachable::UnknownStaff | Unreachable::NotBound => bind(facts),
@@ -206,7 +207,7 @@ fn reach(facts: &Facts, lead: &CandidateRoute, reason: Unreachable) -> String {
             invite_call(&at, app_id)
         ),
         Unreachable::UnknownOpenid => rebind(facts, sender.id, app_id),
-        Unreachable::NoCredit => consent(facts, lead),
+        Unreachable::NoCredit => consent(facts, candidate),
         Unreachable::WindowClosed | Unreachable::AllowanceUsed => format!(
             "Have them write to account {app_id}: WeChat takes a customer message only after the \
              person has written or acted there. A subscription or template route before it does \
@@ -292,8 +293,8 @@ fn switched_off(facts: &Facts, off: &SwitchedOff) -> Option<String> {
     ))
 }
 
-fn consent(facts: &Facts, lead: &CandidateRoute) -> String {
-    let sender = &lead.sender;
+fn consent(facts: &Facts, candidate: &CandidateRoute) -> String {
+    let sender = &candidate.sender;
     let (app_id, template_id) = (&sender.app_id, &sender.template_id);
     let of_lead = |credit: &&Credit| {
         Some(credit.account_id) == sender.id && credit.template_id == *template_id
@@ -317,23 +318,23 @@ fn consent(facts: &Facts, lead: &CandidateRoute) -> String {
     format!("Ask for consent to template {template_id}{title} in account {app_id}{again}: {why}.")
 }
 
-fn nothing(facts: &Facts, leads: &[&CandidateRoute]) -> String {
-    let open = leads.iter().find(|lead| lead.why.is_none());
+fn nothing(facts: &Facts, candidates: &[&CandidateRoute]) -> String {
+    let open = candidates.iter().find(|candidate| candidate.why.is_none());
     match (open, &facts.asked) {
         (None, _) => {
             "Add an account and a message type: nothing can be sent in this project yet.".to_owned()
         }
-        (Some(lead), _) if lead.is_a_try => format!(
+        (Some(candidate), _) if candidate.is_a_try => format!(
             "Notify them: it is not known yet whether they follow account {}, and a message will be \
              tried.",
-            lead.sender.app_id
+            candidate.sender.app_id
         ),
-        (Some(lead), asked) => {
+        (Some(candidate), asked) => {
             let name = asked
                 .as_ref()
                 .map(|asked| format!(" of type {}", asked.name));
-            let app_id = &lead.sender.app_id;
-            let by = match lead.sender.channel.traits().permission {
+            let app_id = &candidate.sender.app_id;
+            let by = match candidate.sender.channel.traits().permission {
                 Permission::Follow => {
                     format!("reaches them as a template message of account {app_id}")
                 }

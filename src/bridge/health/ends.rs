@@ -36,7 +36,7 @@ struct Group {
     detail: String,
     /// When its line is to be written; none where nothing is to be told.
     due_at: Option<NaiveDateTime>,
-    told_at: Option<NaiveDateTime>,
+    logged_at: Option<NaiveDateTime>,
 }
 
 /// What is still to be told. What is there when the process ends is told then.
@@ -54,17 +54,17 @@ impl Ends {
                 app_id: end.app_id,
             };
             if kinds.len() >= KINDS && !kinds.contains_key(&kind) {
-                tell_all(&std::mem::take(&mut *kinds));
+                log_all(&std::mem::take(&mut *kinds));
             }
             let group = kinds.entry(kind).or_default();
             group.count += end.count;
             group.detail = end.detail.unwrap_or_default();
-            let soonest = group.told_at.map_or(now + LINGER, |at| at + BETWEEN);
+            let soonest = group.logged_at.map_or(now + LINGER, |at| at + BETWEEN);
             group.due_at.get_or_insert(soonest.max(now));
         }
     }
 
-    /// Counts deliveries that came to their end, once that is in the database, and has the log tell
+    /// Counts deliveries that came to their end, once that is in the database, and has the log say
     /// of those that failed.
     pub(in crate::bridge) fn count(
         &self,
@@ -90,19 +90,19 @@ impl Ends {
     }
 
     /// Writes the lines that are due, and forgets what is over. Returns when the next one is due.
-    fn tell_due(&self, now: NaiveDateTime) -> Option<NaiveDateTime> {
+    fn log_due(&self, now: NaiveDateTime) -> Option<NaiveDateTime> {
         let mut kinds = self.lock();
         for (kind, group) in kinds.iter_mut() {
             if group.due_at.is_some_and(|due_at| due_at <= now) {
-                tell(kind, group);
+                log(kind, group);
                 *group = Group {
-                    told_at: Some(now),
+                    logged_at: Some(now),
                     ..Group::default()
                 };
             }
         }
         kinds.retain(|_, group| {
-            group.due_at.is_some() || group.told_at.is_some_and(|at| now - at < BETWEEN)
+            group.due_at.is_some() || group.logged_at.is_some_and(|at| now - at < BETWEEN)
         });
         kinds.values().filter_map(|group| group.due_at).min()
     }
@@ -114,19 +114,19 @@ impl Ends {
 
 impl Drop for Ends {
     fn drop(&mut self) {
-        tell_all(&std::mem::take(&mut *self.lock()));
+        log_all(&std::mem::take(&mut *self.lock()));
     }
 }
 
-fn tell_all(kinds: &BTreeMap<Kind, Group>) {
+fn log_all(kinds: &BTreeMap<Kind, Group>) {
     for (kind, group) in kinds {
         if group.due_at.is_some() {
-            tell(kind, group);
+            log(kind, group);
         }
     }
 }
 
-fn tell(kind: &Kind, group: &Group) {
+fn log(kind: &Kind, group: &Group) {
     tracing::warn!(
         notification.id = %kind.notification_id,
         account.app_id = kind.app_id.as_deref().unwrap_or("-"),
@@ -170,7 +170,7 @@ impl EndLogger {
     /// Never: steps can fail in general.
     pub(in crate::bridge) async fn step(&self) -> Result<Step, DbError> {
         let now = self.clock.now();
-        let next = self.ends.tell_due(now);
+        let next = self.ends.log_due(now);
         Ok(match next.and_then(|at| (at - now).to_std().ok()) {
             Some(rest) => Step::Later(rest),
             None => Step::Idle,
@@ -208,18 +208,15 @@ mod tests {
         let ends = Ends::default();
         ends.add(end(1, 3), at(0));
         ends.add(end(1, 4), at(1));
-        assert_eq!(
-            (ends.tell_due(at(1)), counts(&ends)),
-            (Some(at(2)), vec![7])
-        );
-        assert_eq!((ends.tell_due(at(2)), counts(&ends)), (None, vec![0]));
+        assert_eq!((ends.log_due(at(1)), counts(&ends)), (Some(at(2)), vec![7]));
+        assert_eq!((ends.log_due(at(2)), counts(&ends)), (None, vec![0]));
         ends.add(end(1, 5), at(10));
         assert_eq!(
-            (ends.tell_due(at(61)), counts(&ends)),
+            (ends.log_due(at(61)), counts(&ends)),
             (Some(at(62)), vec![5])
         );
-        assert_eq!((ends.tell_due(at(62)), counts(&ends)), (None, vec![0]));
-        assert_eq!((ends.tell_due(at(122)), counts(&ends)), (None, vec![]));
+        assert_eq!((ends.log_due(at(62)), counts(&ends)), (None, vec![0]));
+        assert_eq!((ends.log_due(at(122)), counts(&ends)), (None, vec![]));
     }
 
     #[test]

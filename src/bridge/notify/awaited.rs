@@ -51,7 +51,7 @@ impl Awaited {
     }
 
     /// Something became known of these notifications.
-    pub(in crate::bridge) fn tell(&self, ids: impl IntoIterator<Item = NotificationId>) {
+    pub(in crate::bridge) fn notify(&self, ids: impl IntoIterator<Item = NotificationId>) {
         let state = self.state();
         if state.waiting == 0 {
             return;
@@ -66,7 +66,7 @@ impl Awaited {
 
 impl Watch {
     /// Something became known since the last time.
-    pub(in crate::bridge) async fn told(&mut self) {
+    pub(in crate::bridge) async fn notified(&mut self) {
         if self.signal.changed().await.is_err() {
             // Never: the sender stays as long as somebody waits.
             std::future::pending::<()>().await;
@@ -112,8 +112,8 @@ mod tests {
         let awaited = Arc::new(Awaited::default());
         let mut one = awaited.watch(NotificationId(1)).unwrap();
         let mut two = awaited.watch(NotificationId(1)).unwrap();
-        awaited.tell([NotificationId(2), NotificationId(1)]);
-        one.told().await;
-        two.told().await;
+        awaited.notify([NotificationId(2), NotificationId(1)]);
+        one.notified().await;
+        two.notified().await;
     }
 }

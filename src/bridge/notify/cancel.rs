@@ -39,7 +39,7 @@ impl Bridge {
         let cancelled_now = i64::try_from(cancelled).unwrap_or_default();
         let (state, reason) = (DeliveryState::Cancelled, Reason::Cancelled);
         metrics::deliveries(state.as_str(), reason.as_str(), cancelled_now);
-        self.awaited.tell([id]);
+        self.awaited.notify([id]);
         tracing::info!(
             notification.id = %id,
             deliveries.cancelled = cancelled,

@@ -28,14 +28,14 @@ pub(super) fn enqueue(
     conn: &mut Conn,
     notification: &Notification,
     usable: &ResolvedRequest,
-    met: &mut Deduplicator,
+    seen: &mut Deduplicator,
     whom: &[RecipientKey<'_>],
 ) -> QueryResult<()> {
     let mut reach = Reach::of(conn, notification.project_id, whom.iter().copied())?;
     Deduplicator::record_unseen(conn, notification, &usable.accounts, whom, &mut reach)?;
     let known = reach.known();
     let at = notification.created_at;
-    let decided = decided(conn, usable, (met, at), whom, &known)?;
+    let decided = decided(conn, usable, (seen, at), whom, &known)?;
     let rows: Vec<NewDelivery<'_>> = decided
         .iter()
         .map(|decision| row(decision, notification, usable.consent_wait))
@@ -43,17 +43,17 @@ pub(super) fn enqueue(
     transitions::insert_many(conn, &rows)
 }
 
-/// Decides for those who were not met before, in their order.
+/// Decides for those who were not seen before, in their order.
 pub(super) fn decided<'a>(
     conn: &mut Conn,
     usable: &'a ResolvedRequest,
-    (met, now): (&mut Deduplicator, NaiveDateTime),
+    (seen, now): (&mut Deduplicator, NaiveDateTime),
     whom: &[RecipientKey<'a>],
     known: &Known<'a>,
 ) -> QueryResult<Vec<Decision<'a>>> {
     let asked: Vec<Asked<'a>> = whom
         .iter()
-        .filter(|whom| met.is_new(**whom, known))
+        .filter(|whom| seen.is_new(**whom, known))
         .map(|whom| Asked {
             whom: *whom,
             prepared: &usable.prepared,

@@ -73,7 +73,7 @@ impl Bridge {
             }
             // A signal or not: it is looked at again, and the last time at the end.
             let until = deadline.min(Instant::now() + LOOK_AGAIN);
-            let _ = timeout_at(until, watch.told()).await;
+            let _ = timeout_at(until, watch.notified()).await;
         }
     }
 }

@@ -118,7 +118,7 @@ fn look(
     if !request.brought.is_empty() {
         answers::record(conn, request, &usable.accounts, now)?;
     }
-    let (mut met, mut verdicts) = (Deduplicator::default(), Vec::new());
+    let (mut seen, mut verdicts) = (Deduplicator::default(), Vec::new());
     let limits = (CHUNK, most);
     recipients::in_chunks(
         conn,
@@ -126,7 +126,13 @@ fn look(
         &request.recipients,
         limits,
         |conn, whom| -> Result<_, NotifyError> {
-            let some = forecasts(conn, project, &usable, (&mut met, request.times, now), whom)?;
+            let some = forecasts(
+                conn,
+                project,
+                &usable,
+                (&mut seen, request.times, now),
+                whom,
+            )?;
             verdicts.extend(some);
             Ok(())
         },
@@ -146,13 +152,13 @@ fn forecasts(
     conn: &mut Conn,
     project: ProjectId,
     usable: &ResolvedRequest,
-    (met, times, now): (&mut Deduplicator, Times, NaiveDateTime),
+    (seen, times, now): (&mut Deduplicator, Times, NaiveDateTime),
     whom: &[RecipientKey<'_>],
 ) -> QueryResult<Vec<Forecast>> {
     let mut reach = Reach::of(conn, project, whom.iter().copied())?;
-    met.imagine(&usable.accounts, whom, &mut reach);
+    seen.imagine(&usable.accounts, whom, &mut reach);
     let known = reach.known();
-    let decided = decided(conn, usable, (met, now), whom, &known)?;
+    let decided = decided(conn, usable, (seen, now), whom, &known)?;
     let off = switched_off(conn, &decided, &usable.senders)?;
     let forecasts = decided.iter().map(|one| {
         let waiting = Waiting::of(one, usable.consent_wait, times.waits(now), now);

@@ -214,7 +214,7 @@ impl FollowerImporter {
                 Ok((import.id, progress))
             })
             .await?;
-        tell(account, done.0, &done.1, "follower page stored");
+        log(account, done.0, &done.1, "follower page stored");
         self.signals.profiles.notify_one();
         Ok(())
     }
@@ -258,7 +258,7 @@ impl FollowerImporter {
 }
 
 /// One line for each step that went well.
-fn tell(account: &OpenAccount, id: ImportId, done: &Progress, what: &str) {
+fn log(account: &OpenAccount, id: ImportId, done: &Progress, what: &str) {
     tracing::info!(
         account.app_id = %account.app_id,
         import.id = %id,

@@ -34,12 +34,12 @@ pub(in crate::bridge) struct FailedRoute {
 /// are written, as a cancellation takes them in this order.
 pub(in crate::bridge) fn hold(
     conn: &mut Conn,
-    stuck: &[FailedRoute],
+    failed: &[FailedRoute],
 ) -> QueryResult<Vec<Notification>> {
-    if stuck.is_empty() {
+    if failed.is_empty() {
         return Ok(Vec::new());
     }
-    let ids: BTreeSet<NotificationId> = stuck.iter().map(|stuck| stuck.notification_id).collect();
+    let ids: BTreeSet<NotificationId> = failed.iter().map(|one| one.notification_id).collect();
     notification::hold(conn, &ids.into_iter().collect::<Vec<_>>())
 }
 
@@ -50,46 +50,54 @@ pub(in crate::bridge) fn move_on(
     conn: &mut Conn,
     cache: &Notifications,
     held: &[Notification],
-    stuck: &[FailedRoute],
+    failed: &[FailedRoute],
     (consent_wait, now): (TimeDelta, NaiveDateTime),
 ) -> QueryResult<usize> {
-    if stuck.is_empty() {
+    if failed.is_empty() {
         return Ok(0);
     }
     let wanted = |notification: &&Notification| {
         notification.cancelled_at.is_none() && notification.expires_at.is_none_or(|end| end > now)
     };
     let wanted: BTreeSet<NotificationId> = held.iter().filter(wanted).map(|one| one.id).collect();
-    let why: HashMap<DeliveryId, &FailedRoute> =
-        stuck.iter().map(|stuck| (stuck.id, stuck)).collect();
-    let ids: Vec<DeliveryId> = stuck.iter().map(|stuck| stuck.id).collect();
-    let mut halted = delivery::halted(conn, &ids)?;
-    halted.retain(|one| {
+    let why: HashMap<DeliveryId, &FailedRoute> = failed.iter().map(|one| (one.id, one)).collect();
+    let ids: Vec<DeliveryId> = failed.iter().map(|one| one.id).collect();
+    let mut candidates = delivery::reroute_candidates(conn, &ids)?;
+    candidates.retain(|one| {
         let why = why.get(&one.id);
         let unchanged = why.is_some_and(|why| why.attempts == one.attempts);
         unchanged && wanted.contains(&one.notification_id)
     });
-    let ready = cache.gather(conn, halted.iter().map(RerouteCandidate::edition))?;
+    let ready = cache.gather(conn, candidates.iter().map(RerouteCandidate::edition))?;
     let mut by_project: HashMap<ProjectId, Vec<RerouteCandidate>> = HashMap::new();
-    for halted in halted {
-        let of_it = ready.get(&halted.edition());
-        if of_it.is_some_and(|ready| has_later(&halted, ready)) {
+    for candidate in candidates {
+        let of_it = ready.get(&candidate.edition());
+        if of_it.is_some_and(|ready| has_later(&candidate, ready)) {
             by_project
-                .entry(halted.project_id)
+                .entry(candidate.project_id)
                 .or_default()
-                .push(halted);
+                .push(candidate);
         }
     }
     let mut moved = 0;
-    for (project, halted) in by_project {
-        moved += in_project(conn, project, &halted, &ready, &why, (consent_wait, now))?;
+    for (project, candidates) in by_project {
+        moved += in_project(
+            conn,
+            project,
+            &candidates,
+            &ready,
+            &why,
+            (consent_wait, now),
+        )?;
     }
     Ok(moved)
 }
 
 /// Whether there are routes behind the one that did not lead to the person.
-fn has_later(halted: &RerouteCandidate, ready: &CachedNotification) -> bool {
-    let route = halted.route.and_then(|route| usize::try_from(route).ok());
+fn has_later(candidate: &RerouteCandidate, ready: &CachedNotification) -> bool {
+    let route = candidate
+        .route
+        .and_then(|route| usize::try_from(route).ok());
     let count = ready
         .prepared
         .as_ref()
@@ -102,12 +110,12 @@ fn has_later(halted: &RerouteCandidate, ready: &CachedNotification) -> bool {
 fn in_project(
     conn: &mut Conn,
     project: ProjectId,
-    halted: &[RerouteCandidate],
+    candidates: &[RerouteCandidate],
     ready: &Editions,
     why: &HashMap<DeliveryId, &FailedRoute>,
     (consent_wait, now): (TimeDelta, NaiveDateTime),
 ) -> QueryResult<usize> {
-    let people: BTreeSet<RecipientKey<'_>> = halted.iter().map(whom).collect();
+    let people: BTreeSet<RecipientKey<'_>> = candidates.iter().map(whom).collect();
     let reach = Reach::of(conn, project, people)?;
     let known = reach.known();
     let accounts = known_accounts(conn, project)?;
@@ -119,23 +127,25 @@ fn in_project(
             Some((*edition, senders(&accounts, routes).ok()?))
         })
         .collect();
-    let mut going = Vec::with_capacity(halted.len());
-    let mut asked = Vec::with_capacity(halted.len());
-    for halted in halted {
-        let prepared = ready.get(&halted.edition());
+    let mut going = Vec::with_capacity(candidates.len());
+    let mut asked = Vec::with_capacity(candidates.len());
+    for candidate in candidates {
+        let prepared = ready.get(&candidate.edition());
         let prepared = prepared.and_then(|ready| ready.prepared.as_ref().ok());
-        let route = halted.route.and_then(|route| usize::try_from(route).ok());
+        let route = candidate
+            .route
+            .and_then(|route| usize::try_from(route).ok());
         let (Some(prepared), Some(route), Some(senders), Some(why)) = (
             prepared,
             route,
-            senders.get(&halted.edition()),
-            why.get(&halted.id),
+            senders.get(&candidate.edition()),
+            why.get(&candidate.id),
         ) else {
             continue;
         };
-        going.push((halted, considered(halted, route, senders, why), *why));
+        going.push((candidate, considered(candidate, route, senders, why), *why));
         asked.push(Asked {
-            whom: whom(halted),
+            whom: whom(candidate),
             prepared,
             senders,
             from: route + 1,
@@ -145,8 +155,11 @@ fn in_project(
     store(conn, going, decided, (consent_wait, now))
 }
 
-fn whom(halted: &RerouteCandidate) -> RecipientKey<'_> {
-    RecipientKey::of(halted.staff_id.as_deref(), halted.recipient.as_deref())
+fn whom(candidate: &RerouteCandidate) -> RecipientKey<'_> {
+    RecipientKey::of(
+        candidate.staff_id.as_deref(),
+        candidate.recipient.as_deref(),
+    )
 }
 
 /// Writes where each goes on, or that it has come to its end.
@@ -157,15 +170,16 @@ fn store(
     (consent_wait, now): (TimeDelta, NaiveDateTime),
 ) -> QueryResult<usize> {
     let (mut rerouted, mut ended) = (Vec::new(), Vec::new());
-    for ((halted, before, why), decision) in going.into_iter().zip(decided) {
+    for ((candidate, before, why), decision) in going.into_iter().zip(decided) {
         let considered = decision.considered(before);
-        let is_awaited = consent_wait > TimeDelta::zero() && halted.state != DeliveryState::Queued;
+        let is_awaited =
+            consent_wait > TimeDelta::zero() && candidate.state != DeliveryState::Queued;
         let awaiting = decision.awaiting.filter(|_| is_awaited);
         match (decision.way.as_ref().ok().copied()).or(awaiting) {
             Some((route, to)) => rerouted.push(RetryRow {
-                id: halted.id,
-                was: halted.state,
-                attempts: halted.attempts,
+                id: candidate.id,
+                was: candidate.state,
+                attempts: candidate.attempts,
                 staff_id: decision.staff_id,
                 staff_name: decision.name,
                 account_id: to.account_id,
@@ -173,13 +187,13 @@ fn store(
                 openid: to.openid.as_deref(),
                 route,
                 considered,
-                routes_id: halted.routes_id,
+                routes_id: candidate.routes_id,
                 first_answer: None,
                 due_at: now,
             }),
             // One that is still queued keeps trying its own route.
-            None if halted.state == DeliveryState::Queued => {}
-            None => ended.push(dead_end(halted, decision, considered, why)),
+            None if candidate.state == DeliveryState::Queued => {}
+            None => ended.push(routes_exhausted(candidate, decision, considered, why)),
         }
     }
     delivery::end(conn, &ended)?;
@@ -188,12 +202,12 @@ fn store(
 
 /// The routes before this one, and this one with what became known.
 fn considered(
-    halted: &RerouteCandidate,
+    candidate: &RerouteCandidate,
     route: usize,
     senders: &[Sender],
     why: &FailedRoute,
 ) -> Vec<Considered> {
-    let before = halted.considered.as_deref().unwrap_or("[]");
+    let before = candidate.considered.as_deref().unwrap_or("[]");
     let mut considered: Vec<Considered> = serde_json::from_str(before).unwrap_or_default();
     let this = senders.get(route);
     considered.extend(this.map(|sender| Considered::new(route, sender, why.reason, &why.detail)));
@@ -201,8 +215,8 @@ fn considered(
 }
 
 /// The last route's reason is the delivery's.
-fn dead_end(
-    halted: &RerouteCandidate,
+fn routes_exhausted(
+    candidate: &RerouteCandidate,
     decision: Decision<'_>,
     considered: Option<String>,
     why: &FailedRoute,
@@ -215,8 +229,8 @@ fn dead_end(
         .or(decision.way.err())
         .unwrap_or((why.reason, why.detail.clone()));
     RoutesExhausted {
-        id: halted.id,
-        attempts: halted.attempts,
+        id: candidate.id,
+        attempts: candidate.attempts,
         reason,
         detail,
         considered,

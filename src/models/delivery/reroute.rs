@@ -42,7 +42,10 @@ impl RerouteCandidate {
 }
 
 /// Those of the deliveries that may go on. Not one that may have been seen, or was cancelled.
-pub fn halted(conn: &mut Conn, ids: &[DeliveryId]) -> QueryResult<Vec<RerouteCandidate>> {
+pub fn reroute_candidates(
+    conn: &mut Conn,
+    ids: &[DeliveryId],
+) -> QueryResult<Vec<RerouteCandidate>> {
     deliveries::table
         .filter(deliveries::id.eq_any(ids))
         .filter(deliveries::state.eq_any([DeliveryState::Failed, DeliveryState::Queued]))

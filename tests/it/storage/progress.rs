@@ -173,13 +173,13 @@ impl Player {
     fn onward(&mut self, conn: &mut Conn, one: NotificationId) -> QueryResult<()> {
         let all = delivery::of_notification(conn, one, None, 1_000)?;
         let ids: Vec<_> = all.iter().map(|delivery| delivery.id).collect();
-        let halted = delivery::halted(conn, &ids)?;
-        let (ended, going) = halted.split_at(halted.len() / 3);
+        let reroute_candidates = delivery::reroute_candidates(conn, &ids)?;
+        let (ended, going) = reroute_candidates.split_at(reroute_candidates.len() / 3);
         let ended: Vec<RoutesExhausted> = ended
             .iter()
-            .map(|halted| RoutesExhausted {
-                id: halted.id,
-                attempts: halted.attempts,
+            .map(|reroute_candidates| RoutesExhausted {
+                id: reroute_candidates.id,
+                attempts: reroute_candidates.attempts,
                 reason: Reason::NoCredit,
                 detail: "played".to_owned(),
                 considered: None,
@@ -187,11 +187,11 @@ impl Player {
             .collect();
         let going: Vec<RetryRow<'_>> = going
             .iter()
-            .map(|halted| RetryRow {
-                id: halted.id,
-                was: halted.state,
-                attempts: halted.attempts,
-                staff_id: halted.staff_id.as_deref(),
+            .map(|reroute_candidates| RetryRow {
+                id: reroute_candidates.id,
+                was: reroute_candidates.state,
+                attempts: reroute_candidates.attempts,
+                staff_id: reroute_candidates.staff_id.as_deref(),
                 staff_name: None,
                 account_id: Some(self.account),
                 identity_id: Some(queqiao::ids::IdentityId(1)),

@@ -1,7 +1,7 @@
 //! Who is gone: those who were not on the whole list are asked about, since a list is behind while
 //! people come and go.
 
-use super::{FollowerImporter, ImportError, count, finished, tell};
+use super::{FollowerImporter, ImportError, count, finished, log};
 use crate::bridge::accounts::OpenAccount;
 use crate::bridge::people::profile::batches;
 use crate::bridge::token::TokenError;
@@ -43,7 +43,7 @@ impl FollowerImporter {
         let now = self.clock.now();
         let Some(last) = unlisted.last().map(|one| one.id) else {
             let progress = finished(import.progress(), now);
-            tell(account, id, &progress, "import finished");
+            log(account, id, &progress, "import finished");
             return self.advance_import(import, progress).await;
         };
         let checked = self.ask_unlisted(account, unlisted).await?;
@@ -57,7 +57,7 @@ impl FollowerImporter {
         progress.unsettled += count(checked.unsettled);
         progress.checked_to = Some(last);
         progress.due_at = Some(now);
-        tell(
+        log(
             account,
             id,
             &progress,
