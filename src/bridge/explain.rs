@@ -29,7 +29,7 @@ pub use account::{
     AccountStory, ChannelStory, CustomerStory, IdentityStory, SubscriptionStory, SwitchStory,
 };
 pub use delivery::DeliveryStory;
-pub use message_type::TypeStory;
+pub use message_type::{TypeStory, TypeVerdict};
 pub use person::{BindingStory, InvitationStory, UndoneStory, UnionidStory};
 pub use refusal::Refusal;
 

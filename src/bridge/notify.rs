@@ -40,7 +40,7 @@ pub use preflight::{Forecast, Preflight, Warning};
 pub use preview::{PreviewRequest, PreviewStaff, RoutePreview};
 pub use recipients::Recipients;
 pub use request::{Brought, MAX_KEY, MAX_NAME, MAX_PARAMS, NotifyRequest};
-pub use retry::{MAX_RETRIED, RETRIABLE, Refused, Retried, Taken};
+pub use retry::{MAX_RETRIED, Refused, Retried, Taken, WhyNotRetried, retriable};
 pub use times::MAX_AHEAD_DAYS;
 
 use deduplicator::Deduplicator;

@@ -8,7 +8,7 @@ use clap::{Args, Subcommand};
 use super::context;
 use super::filter::Common;
 use crate::bridge::Bridge;
-use crate::bridge::notify::{MAX_RETRIED, RETRIABLE};
+use crate::bridge::notify::{MAX_RETRIED, retriable};
 use crate::cli::terminal::{say, tell};
 use crate::config::Config;
 use crate::db::QueryResult;
@@ -93,7 +93,7 @@ impl Filters {
 async fn list(bridge: &Bridge, wanted: Filters, limit: i64) -> Result<()> {
     let (project, mut filter) = wanted.resolve(bridge).await?;
     if filter.states.is_empty() {
-        filter.states = RETRIABLE.to_vec();
+        filter.states = retriable().to_vec();
         // A reason also tells why a delivery waits.
         if filter.reason.is_some() {
             filter.states.push(DeliveryState::Queued);
@@ -156,7 +156,7 @@ async fn retry(
             bail!("say which deliveries: their numbers, or a filter such as --since");
         }
         if filter.states.is_empty() {
-            filter.states = RETRIABLE.to_vec();
+            filter.states = retriable().to_vec();
         }
         while let Some(last) = sum.add(bridge, project.id, &filter, even_if_sent).await? {
             filter.before = Some(last);
@@ -214,7 +214,7 @@ impl Sum {
         self.waiting += retried.waiting;
         self.refused += retried.refused.len();
         for refused in retried.refused {
-            let entry = self.reasons.entry(refused.reason);
+            let entry = self.reasons.entry(refused.reason.as_str());
             entry.or_insert((0, refused.detail)).0 += 1;
         }
         Ok(retried.last)

@@ -41,7 +41,7 @@ pub use holds::{MOST_ASTRAY, astray};
 pub use overdue::{OverdueRound, close_overdue, has_overdue};
 pub use progress::{begin_counting, counts};
 pub use queue::{COUNTED, QueueState, queue_lengths};
-pub use reason::{AtFault, Reason};
+pub use reason::{AtFault, Reason, RetryRefusal};
 pub use replan::{Replanned, replan};
 pub use reroute::{RerouteCandidate, RoutesExhausted, end, reroute_candidates};
 pub use search::{Filter, latest_of_staff, search};

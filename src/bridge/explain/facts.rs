@@ -25,7 +25,7 @@ use crate::models::account::template;
 use crate::models::account::{self, Account};
 use crate::models::credit::{self, Credit};
 use crate::models::delivery::attempt::{self, Attempt};
-use crate::models::delivery::{self, Delivery};
+use crate::models::delivery::{self, Delivery, RetryRefusal};
 use crate::models::identity::unionid_change::{self, Replacement};
 use crate::models::identity::windows::Rules;
 use crate::models::identity::{self, Identity};
@@ -78,7 +78,7 @@ pub(super) struct Facts {
     /// What WeChat refused in the last try of each, if it did.
     pub(super) refusals: HashMap<DeliveryId, Refusal>,
     /// Why a retry by hand would be refused, where it would be whoever the person is.
-    pub(super) hopeless: HashMap<DeliveryId, (&'static str, String)>,
+    pub(super) hopeless: HashMap<DeliveryId, (RetryRefusal, String)>,
     pub(super) types: HashMap<NotificationId, String>,
     pub(super) routes: Routes,
     /// What has become of the unionids of their bindings and openids, if WeChat replaced any.

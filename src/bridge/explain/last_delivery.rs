@@ -8,9 +8,8 @@ use super::Explanation;
 use super::delivery::DeliveryStory;
 use super::facts::Facts;
 use super::steps::Steps;
-use crate::bridge::notify::retry::ROUTE_UNUSABLE;
 use crate::ids::DeliveryId;
-use crate::models::delivery::{AtFault, DeliveryState, Reason};
+use crate::models::delivery::{AtFault, DeliveryState, Reason, RetryRefusal};
 
 /// Adds what the newest delivery asks for: of the type that was asked about, if one was.
 pub(super) fn follow_up(facts: &Facts, story: &Explanation, steps: &mut Steps) {
@@ -92,7 +91,7 @@ fn failed(facts: &Facts, last: &DeliveryStory, what: &str, steps: &mut Steps) {
         }
         Some(AtFault::Route) => {
             let then = match hopeless {
-                Some((word, why)) if *word != ROUTE_UNUSABLE => {
+                Some((word, why)) if *word != RetryRefusal::RouteUnusable => {
                     format!("ask for another notification. {why}")
                 }
                 _ => format!(

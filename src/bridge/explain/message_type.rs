@@ -4,19 +4,32 @@ use serde::Serialize;
 
 use super::candidate_route::{CandidateRoute, general};
 use super::facts::Facts;
-use crate::bridge::planning::route_views::{RouteView, SWITCHED_OFF};
+use crate::bridge::planning::route_views::{RouteVerdict, RouteView, SWITCHED_OFF};
 use crate::bridge::planning::senders::sender;
 use crate::bridge::routes::Route;
 use crate::bridge::templates::RouteProblem;
+use crate::db::text_enum;
 use crate::models::delivery::Reason;
+
+text_enum! {
+    /// What would become of a message.
+    pub enum TypeVerdict {
+        /// A route leads to the person.
+        WouldSend = "would_send",
+        /// It would wait for the person's consent.
+        WouldWait = "would_wait",
+        /// No route leads to the person.
+        Unreachable = "unreachable",
+    }
+}
 
 /// What would become of a message of one type.
 #[derive(Clone, Debug, Serialize)]
 pub struct TypeStory {
     /// Its name.
     pub name: String,
-    /// `would_send`, `would_wait` for the person's consent, or `unreachable`.
-    pub verdict: &'static str,
+    /// What would become of it.
+    pub verdict: TypeVerdict,
     /// Which route would be taken, or waited for, from 0.
     pub route: Option<usize>,
     /// Every route with its own verdict, also those behind the one that would be taken.
@@ -74,13 +87,13 @@ pub(super) fn of_type(facts: &Facts) -> Option<TypeStory> {
                 route: at,
                 channel: route.channel,
                 account: route.account.clone(),
-                verdict: "route_unusable".to_owned(),
+                verdict: RouteVerdict::Left(Reason::RouteUnusable),
                 detail: Some(format!("The account {problem}.")),
             },
         }
     });
     let routes: Vec<RouteView> = routes.collect();
-    let is_usable = routes.iter().all(|view| view.verdict != "route_unusable");
+    let is_usable = !routes.iter().any(is_unusable);
     let taken = routes.iter().position(|view| view.leads() && is_usable);
     let is_awaited =
         |route: &Route| of_route(facts, route).is_ok_and(|candidate| candidate.is_awaited);
@@ -90,12 +103,17 @@ pub(super) fn of_type(facts: &Facts) -> Option<TypeStory> {
     Some(TypeStory {
         name: asked.name.clone(),
         verdict: match (taken, awaited) {
-            (Some(_), _) => "would_send",
-            (None, Some(_)) => "would_wait",
-            (None, None) => "unreachable",
+            (Some(_), _) => TypeVerdict::WouldSend,
+            (None, Some(_)) => TypeVerdict::WouldWait,
+            (None, None) => TypeVerdict::Unreachable,
         },
         route: taken.or(awaited),
         problems: asked.problems.clone(),
         routes,
     })
+}
+
+/// Whether every message of the type is refused for it.
+pub(super) fn is_unusable(view: &RouteView) -> bool {
+    view.verdict == RouteVerdict::Left(Reason::RouteUnusable)
 }

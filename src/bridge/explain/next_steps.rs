@@ -3,7 +3,7 @@
 use super::Explanation;
 use super::candidate_route::CandidateRoute;
 use super::facts::Facts;
-use super::message_type::that_matter;
+use super::message_type::{is_unusable, that_matter};
 use super::person::{UndoneStory, unlinked};
 use super::steps::{Steps, path};
 use super::{account_steps, last_delivery, moved};
@@ -40,7 +40,7 @@ pub(super) fn next(facts: &Facts, story: &Explanation) -> Vec<String> {
             .iter()
             .flat_map(|of_type| &of_type.routes)
         {
-            if view.verdict == "route_unusable" {
+            if is_unusable(view) {
                 let (name, at) = (&asked.name, view.route);
                 let why = view.detail.as_deref().unwrap_or_default();
                 steps.add(format!(

@@ -30,7 +30,7 @@ pub enum NotReady {
     Unwritable,
     /// A step does not go on.
     #[error("the step {0} does not go on: it panics whenever it is tried, see the log")]
-    FailedRoute(&'static str),
+    Stalled(&'static str),
 }
 
 /// Looks, on a connection of its own.
@@ -67,7 +67,7 @@ impl Readiness {
     pub async fn look(&self) -> Result<(), NotReady> {
         self.storage().await?;
         match self.loops.amiss() {
-            Some(name) => Err(NotReady::FailedRoute(name)),
+            Some(name) => Err(NotReady::Stalled(name)),
             None => Ok(()),
         }
     }

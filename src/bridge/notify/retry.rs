@@ -15,8 +15,10 @@ use crate::bridge::routes::{self, FieldError, Manner};
 use crate::config::Customer;
 use crate::db::{Conn, QueryResult};
 use crate::ids::{DeliveryId, NotificationId, ProjectId, VersionId};
-use crate::models::delivery::transitions::{self, RetryRow};
-use crate::models::delivery::{self, Delivery, DeliveryState, Filter, StillUnreachable};
+use crate::models::delivery::transitions::{self, Arrow, RetryRow};
+use crate::models::delivery::{
+    self, Delivery, DeliveryState, Filter, Reason, RetryRefusal, StillUnreachable,
+};
 use crate::models::notification::message_type::{self, Version};
 use crate::models::notification::{self, Notification};
 
@@ -24,12 +26,9 @@ use crate::models::notification::{self, Notification};
 pub const MAX_RETRIED: i64 = 1_000;
 
 /// The states of deliveries that can be retried at all.
-pub const RETRIABLE: &[DeliveryState] = &[
-    DeliveryState::Failed,
-    DeliveryState::Unreachable,
-    DeliveryState::Unknown,
-    DeliveryState::NoReceipt,
-];
+pub fn retriable() -> &'static [DeliveryState] {
+    Arrow::Retried.from()
+}
 
 /// What a retry did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -53,13 +52,32 @@ pub struct Taken {
     pub due_at: NaiveDateTime,
 }
 
-/// Why a delivery is not sent again.
+/// Why a delivery is not retried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum WhyNotRetried {
+    /// Whoever its person is.
+    Refused(RetryRefusal),
+    /// No route leads to the person today.
+    Unreachable(Reason),
+}
+
+impl WhyNotRetried {
+    /// The word that is shown.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Refused(refusal) => refusal.as_str(),
+            Self::Unreachable(reason) => reason.as_str(),
+        }
+    }
+}
+
+/// A delivery that is not sent again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refused {
     /// The delivery.
     pub id: DeliveryId,
     /// A stable word.
-    pub reason: &'static str,
+    pub reason: WhyNotRetried,
     /// The same in a sentence, with what to do.
     pub detail: String,
 }
@@ -113,7 +131,13 @@ fn retry(
     let mut wanted: BTreeMap<NotificationId, Vec<&Delivery>> = BTreeMap::new();
     for delivery in found {
         match refusal(delivery.state, even_if_sent) {
-            Some((reason, detail)) => retried.refuse(delivery.id, reason, detail.to_owned()),
+            Some((reason, detail)) => {
+                retried.refuse(
+                    delivery.id,
+                    WhyNotRetried::Refused(reason),
+                    detail.to_owned(),
+                );
+            }
             None => wanted
                 .entry(delivery.notification_id)
                 .or_default()
@@ -135,7 +159,8 @@ fn retry(
             Ok(ready) => usable.push((ready, deliveries)),
             Err((reason, detail)) => {
                 for delivery in deliveries {
-                    retried.refuse(delivery.id, reason, detail.clone());
+                    let why = WhyNotRetried::Refused(reason);
+                    retried.refuse(delivery.id, why, detail.clone());
                 }
             }
         }
@@ -150,7 +175,10 @@ fn retry(
                 id: row.id,
                 due_at: row.due_at,
             }),
-            false => retried.refuse(row.id, "changed_meanwhile", CHANGED.to_owned()),
+            false => {
+                let why = WhyNotRetried::Refused(RetryRefusal::ChangedMeanwhile);
+                retried.refuse(row.id, why, CHANGED.to_owned());
+            }
         }
     }
     delivery::explain_again(conn, &plan.explained)?;
@@ -169,7 +197,7 @@ pub(in crate::bridge) fn hopeless(
     project: ProjectId,
     deliveries: &[Delivery],
     (now, customer): (NaiveDateTime, &Customer),
-) -> QueryResult<HashMap<DeliveryId, (&'static str, String)>> {
+) -> QueryResult<HashMap<DeliveryId, (RetryRefusal, String)>> {
     let wanted = deliveries.iter();
     let wanted: Vec<&Delivery> = wanted
         .filter(|one| refusal(one.state, true).is_none())
@@ -179,7 +207,7 @@ pub(in crate::bridge) fn hopeless(
     let notifications = notification::by_ids(conn, &ids)?;
     let today = Today::read(conn, project, &notifications)?;
     let accounts = known_accounts(conn, project)?;
-    let refused: HashMap<NotificationId, (&'static str, String)> = notifications
+    let refused: HashMap<NotificationId, (RetryRefusal, String)> = notifications
         .iter()
         .filter_map(|one| Some((one.id, ready(one, &today, &accounts, now, customer).err()?)))
         .collect();
@@ -252,7 +280,7 @@ impl Today {
     fn routes<'t>(
         &'t self,
         notification: &Notification,
-    ) -> Result<(&'t str, Option<VersionId>), (&'static str, String)> {
+    ) -> Result<(&'t str, Option<VersionId>), (RetryRefusal, String)> {
         let name = &notification.message_type;
         let of_today = match self.routes.get(&notification.id) {
             Some(Ok(of_today)) => of_today,
@@ -263,7 +291,7 @@ impl Today {
                      today. Add it again (PUT /message-types/{name}) and retry, or ask for a \
                      notification of another type."
                 );
-                return Err(("message_type_gone", detail));
+                return Err((RetryRefusal::MessageTypeGone, detail));
             }
         };
         let mut versions = self.versions.iter();
@@ -273,15 +301,12 @@ impl Today {
     }
 }
 
-/// The word for a message type that would have to be fixed before a retry.
-pub(in crate::bridge) const ROUTE_UNUSABLE: &str = "route_unusable";
-
 /// Why today's routes cannot be sent over.
-fn unusable(error: &dyn std::fmt::Display) -> (&'static str, String) {
+fn unusable(error: &dyn std::fmt::Display) -> (RetryRefusal, String) {
     let detail = format!(
         "A retry sends what the message type says today, and that cannot be sent: {error}."
     );
-    (ROUTE_UNUSABLE, detail)
+    (RetryRefusal::RouteUnusable, detail)
 }
 
 /// What a notification sends, through what.
@@ -328,37 +353,37 @@ fn plan_all<'a>(
     Ok(plan)
 }
 
-const CANCELLED: (&str, &str) = (
-    "cancelled",
+const CANCELLED: (RetryRefusal, &str) = (
+    RetryRefusal::Cancelled,
     "The notification was cancelled. Ask for another one to send it after all.",
 );
-const EXPIRED: (&str, &str) = (
-    "expired",
+const EXPIRED: (RetryRefusal, &str) = (
+    RetryRefusal::Expired,
     "The notification has expired. Ask for another one to send it after all.",
 );
 const CHANGED: &str = "The delivery changed at the same moment. Look at it again.";
 
 /// Why a delivery in that state is not retried, whatever its route.
-fn refusal(state: DeliveryState, even_if_sent: bool) -> Option<(&'static str, &'static str)> {
+fn refusal(state: DeliveryState, even_if_sent: bool) -> Option<(RetryRefusal, &'static str)> {
     match state {
         DeliveryState::Failed | DeliveryState::Unreachable => None,
         DeliveryState::Unknown | DeliveryState::NoReceipt if even_if_sent => None,
         DeliveryState::Unknown | DeliveryState::NoReceipt => Some((
-            "may_have_been_sent",
+            RetryRefusal::MayHaveBeenSent,
             "The person may have seen the message, and could see it twice. Send even_if_sent: true \
              if that is better than not at all.",
         )),
         DeliveryState::Queued => Some((
-            "still_queued",
+            RetryRefusal::StillQueued,
             "The delivery is still to be sent, or being sent: it is tried again by itself.",
         )),
         DeliveryState::Sent => Some((
-            "waits_for_receipt",
+            RetryRefusal::WaitsForReceipt,
             "WeChat accepted the message, and its receipt may still come.",
         )),
         DeliveryState::Cancelled => Some(CANCELLED),
         DeliveryState::Expired => Some(EXPIRED),
-        DeliveryState::Delivered => Some(("delivered", "The message arrived.")),
+        DeliveryState::Delivered => Some((RetryRefusal::Delivered, "The message arrived.")),
     }
 }
 
@@ -370,7 +395,7 @@ fn ready(
     accounts: &KnownAccounts,
     now: NaiveDateTime,
     customer: &Customer,
-) -> Result<PreparedRetry, (&'static str, String)> {
+) -> Result<PreparedRetry, (RetryRefusal, String)> {
     let owned = |(reason, detail): (_, &str)| (reason, detail.to_owned());
     if notification.cancelled_at.is_some() {
         return Err(owned(CANCELLED));
@@ -430,7 +455,11 @@ impl<'a> Plan<'a> {
                 due_at: ready.due_at,
             }),
             Err((reason, detail)) => {
-                retried.refuse(delivery.id, reason.as_str(), detail.clone());
+                retried.refuse(
+                    delivery.id,
+                    WhyNotRetried::Unreachable(reason),
+                    detail.clone(),
+                );
                 self.explained.push(StillUnreachable {
                     id: delivery.id,
                     reason,
@@ -445,7 +474,7 @@ impl<'a> Plan<'a> {
 }
 
 impl Retried {
-    fn refuse(&mut self, id: DeliveryId, reason: &'static str, detail: String) {
+    fn refuse(&mut self, id: DeliveryId, reason: WhyNotRetried, detail: String) {
         self.refused.push(Refused { id, reason, detail });
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::planner::{Considered, Sender};
 use crate::bridge::routes::{Channel, Route};
@@ -17,8 +17,37 @@ pub(in crate::bridge) const SWITCHED_OFF: &str = "WeChat said that the person ha
                                        messages off inside WeChat. One is tried all the same, as \
                                        nothing tells when they switch them on again.";
 
-/// The verdict on the route that leads to the person.
-const TAKEN: &str = "taken";
+/// What was decided of a route.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RouteVerdict {
+    /// It leads to the person.
+    Taken,
+    /// Why it was left, or failed.
+    Left(Reason),
+    /// The same, by a word of a newer version.
+    Unknown(String),
+}
+
+impl RouteVerdict {
+    /// The word that is shown.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Taken => "taken",
+            Self::Left(reason) => reason.as_str(),
+            Self::Unknown(word) => word,
+        }
+    }
+
+    fn left(word: String) -> Self {
+        word.parse().map_or(Self::Unknown(word), Self::Left)
+    }
+}
+
+impl Serialize for RouteVerdict {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
 
 /// A route with its verdict.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -30,7 +59,7 @@ pub struct RouteView {
     /// The app_id of its account, if the channel has one.
     pub account: Option<String>,
     /// `taken`, or a stable word for why it was left.
-    pub verdict: String,
+    pub verdict: RouteVerdict,
     /// The same in a sentence.
     pub detail: Option<String>,
 }
@@ -87,7 +116,7 @@ impl Routes {
                 route: number,
                 channel: route.channel,
                 account: route.account.clone(),
-                verdict: why.unwrap_or_else(|| TAKEN.to_owned()),
+                verdict: why.map_or(RouteVerdict::Taken, RouteVerdict::left),
                 detail: delivery.detail.clone().filter(|_| failed),
             });
         }
@@ -98,7 +127,7 @@ impl Routes {
 impl RouteView {
     /// Whether it leads to the person.
     pub fn leads(&self) -> bool {
-        self.verdict == TAKEN
+        self.verdict == RouteVerdict::Taken
     }
 
     /// The same, with a sentence of warning; it leads to the person all the same.
@@ -120,7 +149,9 @@ impl RouteView {
             route,
             channel: sender.channel,
             account: Some(sender.app_id.clone()).filter(|account| !account.is_empty()),
-            verdict: why.map_or(TAKEN, |(reason, _)| reason.as_str()).to_owned(),
+            verdict: why.map_or(RouteVerdict::Taken, |(reason, _)| {
+                RouteVerdict::Left(reason)
+            }),
             detail: why.map(|(_, detail)| detail.to_owned()),
         }
     }
@@ -132,7 +163,7 @@ impl From<Considered> for RouteView {
             route: left.route,
             channel: left.channel,
             account: Some(left.account).filter(|account| !account.is_empty()),
-            verdict: left.verdict,
+            verdict: RouteVerdict::left(left.verdict),
             detail: Some(left.detail),
         }
     }

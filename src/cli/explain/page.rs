@@ -5,7 +5,8 @@ mod account;
 use chrono::{DateTime, Utc};
 
 use crate::bridge::explain::{
-    BindingStory, DeliveryStory, Explanation, InvitationStory, TypeStory, UndoneStory, UnionidStory,
+    BindingStory, DeliveryStory, Explanation, InvitationStory, TypeStory, TypeVerdict, UndoneStory,
+    UnionidStory,
 };
 use crate::bridge::planning::route_views::RouteView;
 use crate::cli::terminal::one_line;
@@ -136,7 +137,7 @@ impl Page {
 
     fn message_type(&mut self, of_type: &TypeStory) {
         self.line(match of_type.route {
-            Some(route) if of_type.verdict == "would_wait" => {
+            Some(route) if of_type.verdict == TypeVerdict::WouldWait => {
                 format!("  would wait for their consent, and then be sent over route {route}")
             }
             Some(route) => format!("  would be sent over route {route}"),
@@ -185,6 +186,7 @@ impl Page {
             verdict,
             ..
         } = route;
+        let verdict = verdict.as_str();
         let (channel, account) = (channel.traits().word, route.account.as_deref());
         let (account, detail) = (account.unwrap_or("-"), route.detail.as_deref());
         let detail = detail.unwrap_or_default();

@@ -160,3 +160,27 @@ impl Reason {
         }
     }
 }
+
+text_enum! {
+    /// Why a delivery is not retried by hand, whoever its person is.
+    pub enum RetryRefusal {
+        /// The person may have seen it, and that was not allowed for.
+        MayHaveBeenSent = "may_have_been_sent",
+        /// It is tried again by itself.
+        StillQueued = "still_queued",
+        /// Its receipt may still come.
+        WaitsForReceipt = "waits_for_receipt",
+        /// It arrived.
+        Delivered = "delivered",
+        /// Its notification was cancelled.
+        Cancelled = "cancelled",
+        /// Its notification has expired.
+        Expired = "expired",
+        /// There is no such message type any more.
+        MessageTypeGone = "message_type_gone",
+        /// The routes of its message type cannot be used today.
+        RouteUnusable = "route_unusable",
+        /// Somebody else changed it at the same moment.
+        ChangedMeanwhile = "changed_meanwhile",
+    }
+}

@@ -6,6 +6,7 @@ use crate::bridge::availability::account_problems::{AccountProblem, AccountProbl
 use crate::bridge::explain::{
     AccountStory, ChannelStory, CustomerStory, IdentityStory, Refusal, SubscriptionStory,
 };
+use crate::bridge::planning::route_views::RouteVerdict;
 use crate::bridge::routes::Channel;
 use crate::cli::terminal;
 use crate::ids::{BindingId, DeliveryId, IdentityId, InvitationId, NotificationId};
@@ -24,7 +25,7 @@ fn left(route: usize, channel: Channel, verdict: &str, detail: &str) -> RouteVie
         route,
         channel,
         account: Some("wx0123456789abcdef".to_owned()),
-        verdict: verdict.to_owned(),
+        verdict: RouteVerdict::Left(verdict.parse().unwrap()),
         detail: Some(detail.to_owned()),
     }
 }
@@ -166,7 +167,7 @@ fn story() -> Explanation {
         accounts: vec![official(), mini()],
         message_type: Some(TypeStory {
             name: "order_created".to_owned(),
-            verdict: "unreachable",
+            verdict: TypeVerdict::Unreachable,
             route: None,
             routes: vec![passed.clone()],
             problems: Vec::new(),

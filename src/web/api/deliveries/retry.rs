@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::filter::Filters;
-use crate::bridge::notify::{MAX_RETRIED, RETRIABLE};
+use crate::bridge::notify::{MAX_RETRIED, retriable};
 use crate::ids::{DeliveryId, NotificationId};
 use crate::models::delivery::{DeliveryState, Filter};
 use crate::web::api::check;
@@ -87,7 +87,7 @@ pub(in crate::web::api) async fn one(
         .retry_deliveries(caller.project_id, filter, 1, body.even_if_sent);
     let retried = retry.await?;
     if let Some(refused) = retried.refused.into_iter().next() {
-        let detail = format!("{} ({})", refused.detail, refused.reason);
+        let detail = format!("{} ({})", refused.detail, refused.reason.as_str());
         return Err(Problem::new(Code::NotRetryable, detail));
     }
     let Some(taken) = retried.taken.first() else {
@@ -130,7 +130,7 @@ pub(in crate::web::api) async fn many(
     }
     let mut checked = wanted.check(before.map(DeliveryId))?;
     if checked.filter.states.is_empty() {
-        checked.filter.states = RETRIABLE.to_vec();
+        checked.filter.states = retriable().to_vec();
     }
     let project = caller.project_id;
     let filter = state
@@ -144,7 +144,7 @@ pub(in crate::web::api) async fn many(
     let retried = retry.await?;
     let mut reasons = BTreeMap::new();
     for refused in &retried.refused {
-        *reasons.entry(refused.reason).or_default() += 1;
+        *reasons.entry(refused.reason.as_str()).or_default() += 1;
     }
     let answer = Answer {
         taken: retried.taken.len(),
