@@ -22,6 +22,7 @@ use queqiao::bridge::Bridge;
 use queqiao::bridge::accounts::keys::Scope;
 use queqiao::config::Config;
 use queqiao::db::Engine;
+use queqiao::ids::ProjectId;
 use queqiao::simulator::{
     Kind, Origin, PushRecord, SimulatorOptions, TemplateSettings, World, population,
 };
@@ -31,6 +32,8 @@ use serde_json::{Value, json};
 use crate::support::app::Server;
 use crate::support::{Fixture, TestApp};
 
+/// The project of the stage.
+pub(crate) const ONE: ProjectId = ProjectId(1);
 /// The official account and the mini-program.
 pub(crate) const OA: &str = "wx00000000000000a1";
 pub(crate) const MP: &str = "wx00000000000000b1";

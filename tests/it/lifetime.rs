@@ -3,10 +3,11 @@
 mod details;
 mod migrate;
 mod moved;
+mod unconfirmed;
 
 use serde_json::Value;
 
-use crate::invariants::{MP, OA, Stage};
+use crate::invariants::{MP, OA, ONE, Stage};
 
 /// An account as `GET /accounts` shows it.
 async fn account(stage: &Stage, app_id: &str) -> Value {

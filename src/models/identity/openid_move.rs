@@ -3,7 +3,7 @@
 use chrono::NaiveDateTime;
 use serde::Serialize;
 
-use super::{FollowState, Identity};
+use super::{FollowState, Identity, ProfileState};
 use crate::db::batch::{Batch, Kind, maybe_timestamp, timestamp};
 use crate::db::prelude::*;
 use crate::db::{
@@ -94,7 +94,7 @@ pub struct Successor<'a> {
     qr_scene: Option<&'a str>,
     language: Option<&'a str>,
     remark: Option<&'a str>,
-    profile_state: &'static str,
+    profile_state: ProfileState,
     #[serde(serialize_with = "maybe_timestamp")]
     due_at: Option<NaiveDateTime>,
     #[serde(serialize_with = "timestamp")]
@@ -116,9 +116,11 @@ impl<'a> Successor<'a> {
             qr_scene: old.qr_scene.as_deref(),
             language: old.language.as_deref(),
             remark: old.remark.as_deref(),
-            profile_state: match old.unionid {
-                Some(_) => "complete",
-                None => "pending",
+            // Whoever said it of the old openid has said it of the new one, and nobody else.
+            profile_state: match (&old.unionid, old.profile_state) {
+                (Some(_), ProfileState::Unconfirmed) => ProfileState::Unconfirmed,
+                (Some(_), _) => ProfileState::Complete,
+                (None, _) => ProfileState::Pending,
             },
             // WeChat says what holds in the new account.
             due_at: Some(now),

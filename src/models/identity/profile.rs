@@ -367,7 +367,7 @@ pub struct Login<'a> {
 }
 
 /// Stores unionids that came in another way than with a profile, in the order of ids. Returns those
-/// that had another one.
+/// that had another one. One that the business had brought before is WeChat's word from now on.
 pub fn learn(conn: &mut Conn, heard: &[Heard<'_>]) -> QueryResult<Vec<Changed>> {
     const LEARN: Batch = Batch {
         columns: &[
@@ -377,7 +377,8 @@ pub fn learn(conn: &mut Conn, heard: &[Heard<'_>]) -> QueryResult<Vec<Changed>> 
         ],
         sql: "UPDATE identities SET unionid = r.unionid, profile_state = 'complete', \
               updated_at = r.now FROM {rows} WHERE identities.id = r.id \
-              AND (identities.unionid IS NULL OR identities.unionid <> r.unionid)",
+              AND (identities.unionid IS NULL OR identities.unionid <> r.unionid \
+                  OR identities.profile_state = 'unconfirmed')",
     };
     let changed = unionid_change::record(conn, heard)?;
     LEARN.execute(conn, heard)?;

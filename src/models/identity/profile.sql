@@ -29,8 +29,10 @@ UPDATE identities SET
     language = COALESCE(r.language, identities.language),
     remark = NULLIF(COALESCE(r.remark, identities.remark), ''),
     tag_ids = NULLIF(COALESCE(r.tag_ids, identities.tag_ids), ''),
+    -- A unionid that is only the business's word is confirmed by nothing but a unionid.
     profile_state = CASE
-        WHEN COALESCE(r.unionid, identities.unionid) IS NOT NULL THEN 'complete'
+        WHEN r.unionid IS NOT NULL THEN 'complete'
+        WHEN identities.unionid IS NOT NULL THEN identities.profile_state
         WHEN identities.followed_time <> r.was_followed OR identities.unfollowed_time <> r.was_unfollowed
             THEN identities.profile_state
         ELSE r.profile_state END,

@@ -4,20 +4,17 @@ use std::time::Duration;
 
 use queqiao::bridge::people::migrate::{MigrateStep, Walk};
 use queqiao::db::Engine;
-use queqiao::ids::ProjectId;
 use queqiao::models::identity::migration::{self, Migration, MigrationState};
 use queqiao::models::identity::openid_move;
 use queqiao::simulator::{Fault, FaultKind, Kind, Origin, Settings, population};
 use serde_json::{Value, json};
 
-use super::{MP, OA, Stage};
+use super::{MP, OA, ONE, Stage};
 use crate::support::Fixture;
 
 /// The account that takes the followers over.
 const NEW: &str = "wx00000000000000c1";
 const CHANGE: &str = "/cgi-bin/changeopenid";
-/// The project of the stage.
-const ONE: ProjectId = ProjectId(1);
 
 struct Move {
     stage: Stage,

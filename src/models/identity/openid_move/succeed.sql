@@ -10,7 +10,12 @@ SELECT
 FROM {rows}
 WHERE TRUE
 ON CONFLICT (account_id, openid) DO UPDATE SET
-    unionid = COALESCE(identities.unionid, excluded.unionid),
+    -- WeChat's word on the old openid outweighs the business's on the new one.
+    unionid = CASE
+        WHEN identities.unionid IS NULL
+            OR identities.profile_state = 'unconfirmed' AND excluded.profile_state = 'complete'
+            THEN excluded.unionid
+        ELSE identities.unionid END,
     follow_state = CASE
         WHEN identities.follow_state = 'unknown' THEN excluded.follow_state
         ELSE identities.follow_state END,
@@ -31,7 +36,9 @@ ON CONFLICT (account_id, openid) DO UPDATE SET
     language = COALESCE(identities.language, excluded.language),
     remark = COALESCE(identities.remark, excluded.remark),
     profile_state = CASE
-        WHEN COALESCE(identities.unionid, excluded.unionid) IS NOT NULL THEN 'complete'
+        WHEN excluded.unionid IS NOT NULL AND (identities.unionid IS NULL
+            OR identities.profile_state = 'unconfirmed' AND excluded.profile_state = 'complete')
+            THEN excluded.profile_state
         ELSE identities.profile_state END,
     profile_due_at = excluded.profile_due_at,
     updated_at = excluded.updated_at
