@@ -10,6 +10,7 @@ mod outage;
 mod overdue;
 mod profile;
 mod progress;
+mod reason;
 mod receipt;
 mod send;
 mod strangers;

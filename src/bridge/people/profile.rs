@@ -20,7 +20,7 @@ use crate::config::Config;
 use crate::db::{Db, DbError};
 use crate::ids::IdentityId;
 use crate::models::delivery;
-use crate::models::identity::{self, Claimed, Delay, DueAccount, Fetched, ProfileState};
+use crate::models::identity::{self, Claimed, Delay, DueAccount, Fetched};
 use crate::wechat::client::Client;
 use crate::wechat::error::{CallError, Class, Fault, TOKEN_CALL};
 use crate::wechat::user::{USER_INFO_BATCH_MAX, UserInfo};
@@ -150,8 +150,7 @@ impl ProfileFetcher {
             round.is_cut = round.is_general();
             if round.calls >= CALLS_MAX || round.is_cut {
                 round.unsettled += part.len();
-                self.put_off(&part, ProfileState::Pending, MANY, false)
-                    .await?;
+                self.put_off(&part, MANY, false).await?;
                 continue;
             }
             round.calls += 1;
@@ -195,8 +194,7 @@ impl ProfileFetcher {
         let missing = self.store_profiles(account, part, infos, round).await?;
         if was_alone {
             round.unsettled += missing.len();
-            self.put_off(&missing, ProfileState::Pending, LEFT_OUT, true)
-                .await?;
+            self.put_off(&missing, LEFT_OUT, true).await?;
             return Ok(Vec::new());
         }
         Ok(missing.into_iter().map(|one| vec![one]).collect())
@@ -237,8 +235,7 @@ impl ProfileFetcher {
                     "one profile cannot be fetched, will be tried again without others"
                 );
                 round.unsettled += part.len();
-                let state = ProfileState::Pending;
-                self.put_off(&part, state, &reason(error), true).await
+                self.put_off(&part, &reason(error), true).await
             }
         }
     }
@@ -260,29 +257,31 @@ impl ProfileFetcher {
                         attempts: 0,
                         doubts: Some(one.profile_doubts.saturating_add(1)),
                         due_at: Some(now + pause),
-                        ..self.delay_of(&one, ProfileState::Pending, true)
+                        ..self.delay_of(&one, true)
                     },
                     format!("{reason} {TOO_SOON}"),
                 ),
                 None if is_doubtful && one.profile_attempts < PATIENCE => {
                     // With the others again: if WeChat answers for one of them, its word counts.
-                    (self.delay_of(&one, ProfileState::Pending, false), reason)
+                    (self.delay_of(&one, false), reason)
                 }
                 None => {
                     // A stranger to WeChat stays one, and the answer is on the identity for who asks.
                     tracing::debug!(account.app_id = %account.app_id, reason, "openid not known to WeChat");
                     round.unknown.push(one.id);
-                    let delay = self.delay_of(&one, ProfileState::UnknownOpenid, true);
                     (
                         Delay {
+                            is_unknown: true,
                             doubts: Some(0),
-                            ..delay
+                            // An openid that is not of this account will not become one.
+                            due_at: None,
+                            ..self.delay_of(&one, true)
                         },
                         reason,
                     )
                 }
             };
-            round.unsettled += usize::from(delay.state == ProfileState::Pending);
+            round.unsettled += usize::from(!delay.is_unknown);
             by_reason.entry(reason).or_default().push(delay);
         }
         for (reason, delays) in by_reason {
@@ -361,24 +360,21 @@ impl ProfileFetcher {
             %error,
             "profiles not fetched, will be tried again"
         );
-        self.put_off(part, ProfileState::Pending, &reason(error), false)
-            .await
+        self.put_off(part, &reason(error), false).await
     }
 
     async fn put_off(
         &self,
         part: &[Claimed],
-        state: ProfileState,
         reason: &str,
         alone: bool,
     ) -> Result<(), ProfileError> {
-        let delays = part
-            .iter()
-            .map(|claimed| self.delay_of(claimed, state, alone));
+        let delays = part.iter().map(|claimed| self.delay_of(claimed, alone));
         self.store_delays(delays.collect(), reason.to_owned()).await
     }
 
-    fn delay_of(&self, claimed: &Claimed, state: ProfileState, alone: bool) -> Delay {
+    /// A fetch of which nothing came.
+    fn delay_of(&self, claimed: &Claimed, alone: bool) -> Delay {
         let settings = &self.config.profile;
         let backoff =
             Backoff::seconds(settings.retry_first_seconds, settings.retry_longest_seconds);
@@ -386,14 +382,10 @@ impl ProfileFetcher {
             id: claimed.id,
             was_followed: claimed.followed_time,
             was_unfollowed: claimed.unfollowed_time,
-            state,
+            is_unknown: false,
             attempts: claimed.profile_attempts.saturating_add(1),
             doubts: None,
-            // An openid that is not of this account will not become one.
-            due_at: match state {
-                ProfileState::UnknownOpenid => None,
-                _ => Some(self.clock.now() + backoff.pause(claimed.profile_attempts, jitter())),
-            },
+            due_at: Some(self.clock.now() + backoff.pause(claimed.profile_attempts, jitter())),
             alone,
         }
     }

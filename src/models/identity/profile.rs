@@ -226,8 +226,9 @@ pub struct Delay {
     pub was_followed: i64,
     /// [`Claimed::unfollowed_time`].
     pub was_unfollowed: i64,
-    /// What is known now, unless a unionid is.
-    pub state: ProfileState,
+    /// Whether WeChat said that it does not know them. Otherwise nothing was said of them: what is
+    /// known stays so.
+    pub is_unknown: bool,
     /// Fetches that failed so far, this one among them.
     pub attempts: i32,
     /// Answers in a row that contradicted a recent follow; none: as many as before.
@@ -261,7 +262,7 @@ pub fn delay(
             ("id", Kind::BigInt),
             ("was_followed", Kind::BigInt),
             ("was_unfollowed", Kind::BigInt),
-            ("state", Kind::Text),
+            ("is_unknown", Kind::Bool),
             ("error", Kind::Text),
             ("attempts", Kind::Integer),
             ("doubts", Kind::Integer),
@@ -270,7 +271,8 @@ pub fn delay(
             ("now", Kind::Timestamp),
         ],
         sql: "UPDATE identities SET profile_error = r.error, profile_attempts = r.attempts, \
-              profile_state = CASE WHEN unionid IS NULL THEN r.state ELSE profile_state END, \
+              profile_state = CASE WHEN unionid IS NULL AND r.is_unknown THEN 'unknown_openid' \
+              ELSE profile_state END, \
               profile_doubts = COALESCE(r.doubts, profile_doubts), \
               profile_alone = profile_alone OR r.alone, profile_due_at = r.due_at, \
               updated_at = r.now FROM {rows} WHERE identities.id = r.id \

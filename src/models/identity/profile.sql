@@ -29,10 +29,13 @@ UPDATE identities SET
     language = COALESCE(r.language, identities.language),
     remark = NULLIF(COALESCE(r.remark, identities.remark), ''),
     tag_ids = NULLIF(COALESCE(r.tag_ids, identities.tag_ids), ''),
-    -- A unionid that is only the business's word is confirmed by nothing but a unionid.
+    -- A unionid that is only the business's word is confirmed by nothing but a unionid; and an answer
+    -- in doubt does not hide what the one before it said.
     profile_state = CASE
         WHEN r.unionid IS NOT NULL THEN 'complete'
         WHEN identities.unionid IS NOT NULL THEN identities.profile_state
+        WHEN r.doubts > 0 AND identities.profile_state = 'not_bound_to_open_platform'
+            THEN identities.profile_state
         WHEN identities.followed_time <> r.was_followed OR identities.unfollowed_time <> r.was_unfollowed
             THEN identities.profile_state
         ELSE r.profile_state END,

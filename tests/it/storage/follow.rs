@@ -193,14 +193,14 @@ async fn any_story_in_any_batches_ends_as_the_model_says(ground: Ground) {
 async fn news_wakes_the_profile_and_repetition_does_not(ground: Ground) {
     let conn = &mut ground.conn();
     let follower = ground.follower(conn, "o1");
-    delay(conn, follower.id, 3, ProfileState::Pending, Some(at(900))).unwrap();
+    delay(conn, follower.id, 3, Some(at(900))).unwrap();
     let repeated = ground.seen(conn, ground.official, "o1", 100, 50);
     assert_eq!(
         (repeated.unfollowed_time, repeated.profile_attempts),
         (50, 0),
         "an unfollow of long ago is news"
     );
-    delay(conn, follower.id, 3, ProfileState::Pending, Some(at(900))).unwrap();
+    delay(conn, follower.id, 3, Some(at(900))).unwrap();
     let before = again(conn, &follower);
     let repeated = ground.seen(conn, ground.official, "o1", 100, 50);
     assert_eq!(
@@ -223,11 +223,12 @@ async fn who_is_thought_to_follow_is_asked_about_once(ground: Ground) {
     let conn = &mut ground.conn();
     let follower = ground.follower(conn, "o1");
     link(conn, &follower, "u1");
-    let gone = ground.seen(conn, ground.official, "o2", 100, 200);
+    ground.seen(conn, ground.official, "o2", 100, 0);
+    let gone = ground.seen(conn, ground.official, "o2", 0, 200);
+    assert_eq!(gone.profile_state, ProfileState::NotFollowing);
     let unheard_of = ground.seen(conn, ground.official, "o3", 0, 0);
     let mini = ground.seen(conn, ground.mini, "m1", 0, 0);
-    delay(conn, gone.id, 0, ProfileState::NotFollowing, None).unwrap();
-    delay(conn, mini.id, 0, ProfileState::LoginNeeded, None).unwrap();
+    delay(conn, mini.id, 0, None).unwrap();
     let all = [follower.id, gone.id, unheard_of.id, mini.id];
     let mut thought = identity::thought_to_follow(conn, &all).unwrap();
     thought.sort_unstable_by_key(|one| one.id);

@@ -189,7 +189,6 @@ pub(super) fn delay(
     conn: &mut Conn,
     id: IdentityId,
     attempts: i32,
-    state: ProfileState,
     due_at: Option<NaiveDateTime>,
 ) -> QueryResult<usize> {
     let (was_followed, was_unfollowed) = identities::table
@@ -200,7 +199,7 @@ pub(super) fn delay(
         id,
         was_followed,
         was_unfollowed,
-        state,
+        is_unknown: false,
         attempts,
         doubts: None,
         due_at,

@@ -216,7 +216,7 @@ async fn nobody_waits_crosswise_for_people() {
             id: one.id,
             was_followed: one.followed_time,
             was_unfollowed: one.unfollowed_time,
-            state: ProfileState::Pending,
+            is_unknown: false,
             attempts: 1,
             doubts: None,
             due_at: None,

@@ -232,7 +232,7 @@ async fn a_failure_is_kept_with_its_reason(ground: Ground) {
         id: one.id,
         was_followed: one.followed_time,
         was_unfollowed: one.unfollowed_time,
-        state: ProfileState::UnknownOpenid,
+        is_unknown: true,
         attempts,
         doubts: None,
         due_at: None,
@@ -250,15 +250,20 @@ async fn a_failure_is_kept_with_its_reason(ground: Ground) {
         (ProfileState::UnknownOpenid, None)
     );
     assert_eq!(new.profile_error.as_deref(), Some("it's \"unknown\""));
-    delay(conn, new.id, 2, ProfileState::Pending, Some(at(9))).unwrap();
-    delay(conn, known.id, 5, ProfileState::Pending, Some(at(9))).unwrap();
-    assert_eq!(again(conn, &new).profile_due_at, Some(at(9)));
+    delay(conn, new.id, 2, Some(at(9))).unwrap();
+    delay(conn, known.id, 5, Some(at(9))).unwrap();
+    let stays = again(conn, &new);
+    assert_eq!(
+        (stays.profile_state, stays.profile_due_at),
+        (ProfileState::UnknownOpenid, Some(at(9))),
+        "nothing else was said of them"
+    );
     let mut claimed = identity::claim_due(conn, ground.official, at(9), at(60), 9).unwrap();
     claimed.sort_by_key(|one| one.id);
     let alone: Vec<bool> = claimed.iter().map(|one| one.profile_alone).collect();
     assert_eq!(alone, [false, true], "who spoils an answer stays alone");
     apply(&ground, conn, fetched(&new, Some("u2")));
-    delay(conn, new.id, 0, ProfileState::Pending, Some(at(70))).unwrap();
+    delay(conn, new.id, 0, Some(at(70))).unwrap();
     let claimed = identity::claim_due(conn, ground.official, at(70), at(80), 9).unwrap();
     assert!(
         claimed.iter().all(|one| !one.profile_alone),
