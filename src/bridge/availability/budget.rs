@@ -6,6 +6,7 @@ use chrono::{NaiveDateTime, TimeDelta};
 
 use super::rate::Rate;
 use super::renewal::{day, end_of};
+use crate::bridge::routes::Channel;
 use crate::config::{Budget, CallBudgets};
 use crate::db::{Conn, QueryResult};
 use crate::ids::AccountId;
@@ -47,12 +48,14 @@ impl Allowances {
 
     /// None, if the call has no limit.
     fn of(&self, call: &str) -> Option<Budget> {
-        let budget = match call {
-            "template/send" => self.0.template_send,
-            "subscribe/send" => self.0.subscribe_send,
-            "subscribe/bizsend" => self.0.subscribe_bizsend,
-            "custom/send" => self.0.custom_send,
-            _ => return None,
+        // Other calls than those that send have no budget.
+        let budget = match Channel::of_call(call)? {
+            Channel::Template => self.0.template_send,
+            Channel::MpSubscribe => self.0.subscribe_send,
+            Channel::OaSubscribe => self.0.subscribe_bizsend,
+            Channel::Customer => self.0.custom_send,
+            // It is the business's own endpoint that is called.
+            Channel::Webhook => return None,
         };
         let has_limit = budget.per_day > 0 || budget.per_minute > 0 || budget.per_second > 0;
         has_limit.then_some(budget)
@@ -231,6 +234,35 @@ mod tests {
                 .len(),
             1
         );
+    }
+
+    #[test]
+    fn every_call_that_sends_through_wechat_has_the_budget_of_its_own_settings() {
+        let budget = |per_day| Budget {
+            per_day,
+            ..Budget::default()
+        };
+        let all = Allowances::new(CallBudgets {
+            template_send: budget(1),
+            subscribe_send: budget(2),
+            subscribe_bizsend: budget(3),
+            custom_send: budget(4),
+        });
+        let of_channels = Channel::ALL.iter().map(|channel| channel.traits());
+        for traits in of_channels {
+            let is_wechat = !traits.accounts.is_empty();
+            assert_eq!(all.per_day(traits.call).is_some(), is_wechat, "{}", traits.word);
+        }
+        for (call, per_day) in [
+            ("template/send", Some(1)),
+            ("subscribe/send", Some(2)),
+            ("subscribe/bizsend", Some(3)),
+            ("custom/send", Some(4)),
+            ("user/info", None),
+            ("", None),
+        ] {
+            assert_eq!(all.per_day(call), per_day, "{call}");
+        }
     }
 
     #[test]

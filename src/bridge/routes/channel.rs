@@ -1,26 +1,26 @@
 //! The channels, and what sets each apart from the others. A new one begins here: the compiler then
-//! asks for its call in `deliver::send`.
-
-use serde::{Deserialize, Serialize};
+//! asks for its traits, its call (`deliver::message`) and its budget (`availability::budget`).
 
 use super::{FieldError, Route};
+use crate::db::text_enum;
 use crate::models::account::AccountKind;
 
-/// A kind of message.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Channel {
-    /// A template message of a service account, to who follows it.
-    #[default]
-    Template,
-    /// A subscription message of a mini-program, to who allowed its template.
-    MpSubscribe,
-    /// A subscription message of a service account, to who allowed its template.
-    OaSubscribe,
-    /// A customer message, to who did something in the account lately.
-    Customer,
-    /// A signed POST to an endpoint of the business, for any staff member.
-    Webhook,
+text_enum! {
+    /// A kind of message.
+    #[derive(Default)]
+    pub enum Channel {
+        /// A template message of a service account, to who follows it.
+        #[default]
+        Template = "template",
+        /// A subscription message of a mini-program, to who allowed its template.
+        MpSubscribe = "mp_subscribe",
+        /// A subscription message of a service account, to who allowed its template.
+        OaSubscribe = "oa_subscribe",
+        /// A customer message, to who did something in the account lately.
+        Customer = "customer",
+        /// A signed POST to an endpoint of the business, for any staff member.
+        Webhook = "webhook",
+    }
 }
 
 /// What a person must have done before a message may be sent to them.
@@ -77,7 +77,7 @@ pub struct Traits {
 }
 
 const TEMPLATE: Traits = Traits {
-    word: "template",
+    word: Channel::Template.as_str(),
     call: "template/send",
     accounts: &[AccountKind::OfficialAccount],
     has_template: true,
@@ -92,7 +92,7 @@ const TEMPLATE: Traits = Traits {
 };
 
 const MP_SUBSCRIBE: Traits = Traits {
-    word: "mp_subscribe",
+    word: Channel::MpSubscribe.as_str(),
     call: "subscribe/send",
     accounts: &[AccountKind::MiniProgram],
     has_template: true,
@@ -107,7 +107,7 @@ const MP_SUBSCRIBE: Traits = Traits {
 };
 
 const OA_SUBSCRIBE: Traits = Traits {
-    word: "oa_subscribe",
+    word: Channel::OaSubscribe.as_str(),
     call: "subscribe/bizsend",
     accounts: &[AccountKind::OfficialAccount],
     members: &["url", "mini_program"],
@@ -117,7 +117,7 @@ const OA_SUBSCRIBE: Traits = Traits {
 };
 
 const CUSTOMER: Traits = Traits {
-    word: "customer",
+    word: Channel::Customer.as_str(),
     call: "custom/send",
     accounts: &[AccountKind::OfficialAccount, AccountKind::MiniProgram],
     has_template: false,
@@ -132,7 +132,7 @@ const CUSTOMER: Traits = Traits {
 };
 
 const WEBHOOK: Traits = Traits {
-    word: "webhook",
+    word: Channel::Webhook.as_str(),
     call: "webhook",
     accounts: &[],
     needs: &["endpoint"],
@@ -143,15 +143,6 @@ const WEBHOOK: Traits = Traits {
 };
 
 impl Channel {
-    /// Every channel.
-    pub const ALL: [Self; 5] = [
-        Self::Template,
-        Self::MpSubscribe,
-        Self::OaSubscribe,
-        Self::Customer,
-        Self::Webhook,
-    ];
-
     /// What sets it apart.
     pub const fn traits(self) -> &'static Traits {
         match self {
@@ -161,6 +152,12 @@ impl Channel {
             Self::Customer => &CUSTOMER,
             Self::Webhook => &WEBHOOK,
         }
+    }
+
+    /// The one that sends by this call, if it is such a call.
+    pub fn of_call(call: &str) -> Option<Self> {
+        let mut all = Self::ALL.iter().copied();
+        all.find(|channel| channel.traits().call == call)
     }
 
     /// What is wrong with an account of this kind as a sender; none is no account of the project.
@@ -238,18 +235,33 @@ impl Traits {
 
 /// The members that not every channel has, and whether the route has them.
 fn given(route: &Route) -> [(&'static str, bool); 11] {
+    // Each by name, so that the compiler asks for one that is new.
+    let Route {
+        channel: _,
+        account,
+        endpoint,
+        template_id,
+        fields,
+        text,
+        link_text,
+        url,
+        mini_program,
+        page,
+        miniprogram_state,
+        lang,
+    } = route;
     [
-        ("account", route.account.is_some()),
-        ("endpoint", route.endpoint.is_some()),
-        ("template_id", route.template_id.is_some()),
-        ("fields", !route.fields.is_empty()),
-        ("text", route.text.is_some()),
-        ("link_text", route.link_text.is_some()),
-        ("url", route.url.is_some()),
-        ("mini_program", route.mini_program.is_some()),
-        ("page", route.page.is_some()),
-        ("miniprogram_state", route.miniprogram_state.is_some()),
-        ("lang", route.lang.is_some()),
+        ("account", account.is_some()),
+        ("endpoint", endpoint.is_some()),
+        ("template_id", template_id.is_some()),
+        ("fields", !fields.is_empty()),
+        ("text", text.is_some()),
+        ("link_text", link_text.is_some()),
+        ("url", url.is_some()),
+        ("mini_program", mini_program.is_some()),
+        ("page", page.is_some()),
+        ("miniprogram_state", miniprogram_state.is_some()),
+        ("lang", lang.is_some()),
     ]
 }
 

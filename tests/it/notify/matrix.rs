@@ -8,6 +8,7 @@ mod silence;
 
 use std::collections::BTreeSet;
 
+use queqiao::bridge::routes::Channel;
 use queqiao::db::Engine;
 use serde_json::{Value, json};
 
@@ -53,6 +54,16 @@ impl Fixture for Matrix {
             endpoint,
         }
     }
+}
+
+#[test]
+fn no_channel_is_left_out() {
+    let all: Vec<&str> = Channel::ALL.iter().map(|one| one.as_str()).collect();
+    assert_eq!(all, ALL);
+    let has_account = |one: &&Channel| !one.traits().accounts.is_empty();
+    let wechat = Channel::ALL.iter().filter(has_account);
+    let wechat: Vec<&str> = wechat.map(|one| one.as_str()).collect();
+    assert_eq!(wechat, WECHAT);
 }
 
 fn path(channel: &str) -> &'static str {

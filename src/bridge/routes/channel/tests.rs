@@ -114,6 +114,18 @@ fn what_a_channel_needs_is_named() {
     }
 }
 
+/// 50002 is about the person on calls for people, and about the account on all others.
+#[test]
+fn wechats_restriction_on_a_channels_call_is_about_the_person() {
+    for channel in Channel::ALL {
+        let traits = channel.traits();
+        if !traits.accounts.is_empty() {
+            let fault = crate::wechat::error::fault_on(traits.call, 50002);
+            assert_eq!(fault, crate::wechat::error::Fault::Restricted, "{channel}");
+        }
+    }
+}
+
 #[test]
 fn an_account_of_the_wrong_kind_is_told_with_the_right_one() {
     use AccountKind::{MiniProgram, OfficialAccount};
