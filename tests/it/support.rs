@@ -8,6 +8,7 @@ pub(crate) mod logs;
 pub(crate) mod postgres;
 pub(crate) mod program;
 pub(crate) mod receiver;
+pub(crate) mod routes;
 pub(crate) mod search;
 
 use std::path::PathBuf;

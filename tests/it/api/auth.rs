@@ -1,187 +1,19 @@
-//! Who may do what: each route with no key, a key without the scope, and another project's key.
+//! Who may do what: keys that are unknown, revoked or new, and each route with every kind of key.
+
+mod routes;
 
 use std::time::Duration;
 
 use queqiao::bridge::accounts::keys::Scope;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::{MP, OA, Two};
-
-/// Every route with the scope it needs, and a thing of the first project.
-fn routes() -> Vec<(&'static str, String, Scope, Option<Value>)> {
-    use Scope::{Admin, Notify, Read, Token};
-    let routes = json!([{"account": OA, "template_id": "T", "fields": {"thing1": "x"}}]);
-    let put_type = Some(json!({"routes": routes}));
-    vec![
-        (
-            "POST",
-            format!("/miniprogram/{MP}/sessions"),
-            Notify,
-            Some(json!({"code": "x"})),
-        ),
-        ("GET", "/staff".to_owned(), Read, None),
-        ("PUT", "/staff/s1".to_owned(), Notify, Some(json!({}))),
-        ("GET", "/staff/s1".to_owned(), Read, None),
-        (
-            "POST",
-            "/staff/s1/bindings".to_owned(),
-            Notify,
-            Some(json!({"unionid": "u"})),
-        ),
-        ("GET", "/staff/s1/explain".to_owned(), Read, None),
-        ("DELETE", "/staff/s1/bindings/1".to_owned(), Admin, None),
-        ("DELETE", "/staff/s1".to_owned(), Admin, None),
-        ("GET", "/people".to_owned(), Read, None),
-        ("GET", "/people/1".to_owned(), Read, None),
-        ("GET", "/message-types".to_owned(), Read, None),
-        ("PUT", "/message-types/ping".to_owned(), Admin, put_type),
-        ("GET", "/message-types/ping".to_owned(), Read, None),
-        (
-            "POST",
-            "/notifications".to_owned(),
-            Notify,
-            Some(json!({"message_type": "ping", "staff_ids": ["s1"]})),
-        ),
-        ("GET", "/notifications".to_owned(), Read, None),
-        ("GET", "/notifications/1".to_owned(), Read, None),
-        ("GET", "/notifications/1/deliveries".to_owned(), Read, None),
-        ("DELETE", "/message-types/ping".to_owned(), Admin, None),
-        ("GET", "/events".to_owned(), Read, None),
-        ("GET", "/events/1".to_owned(), Read, None),
-        ("POST", "/events/1/replay".to_owned(), Admin, None),
-        ("GET", "/accounts".to_owned(), Read, None),
-        ("POST", format!("/accounts/{OA}/resume"), Admin, None),
-        (
-            "POST",
-            format!("/accounts/{OA}/imports"),
-            Admin,
-            Some(json!({})),
-        ),
-        ("GET", "/imports/1".to_owned(), Read, None),
-        ("GET", format!("/accounts/{OA}/access-token"), Token, None),
-        (
-            "POST",
-            format!("/accounts/{OA}/access-token/invalid"),
-            Token,
-            Some(json!({"access_token": "x"})),
-        ),
-        ("GET", "/audit".to_owned(), Admin, None),
-        ("GET", format!("/accounts/{OA}/templates"), Read, None),
-        (
-            "POST",
-            format!("/accounts/{OA}/templates/sync"),
-            Admin,
-            None,
-        ),
-    ]
-}
+use super::Two;
 
 both_engines! {
-    every_route_demands_its_scope,
-    another_projects_things_do_not_exist,
     a_revoked_key_is_refused,
     a_revoked_key_stays_revoked_when_the_clock_is_set_back,
     what_is_no_key_is_refused_and_becomes_one_when_it_is_made,
     a_preflight_is_for_those_who_read_and_those_who_notify,
-}
-
-async fn every_route_demands_its_scope(two: Two) {
-    let app = &two.app;
-    two.follow(0).await;
-    for (method, path, scope, body) in routes() {
-        let refused = app.call(method, "", &path, body.as_ref()).await;
-        refused.refused(401, "unauthorized", "");
-        assert_eq!(
-            refused.headers["www-authenticate"],
-            "Bearer realm=\"queqiao\""
-        );
-        let unknown = format!("qq_{}", "A".repeat(43));
-        let refused = app.call(method, &unknown, &path, body.as_ref()).await;
-        refused.refused(401, "unauthorized", "");
-        for has in [Scope::Notify, Scope::Read, Scope::Token] {
-            let key = app.key(two.one, &[has]).await;
-            let answer = app.call(method, &key, &path, body.as_ref()).await;
-            match has == scope {
-                true => assert!(![401, 403].contains(&answer.status), "{path} {answer:?}"),
-                false => drop(answer.refused(403, "missing_scope", "")),
-            }
-        }
-        let answer = app.call(method, &two.key, &path, body.as_ref()).await;
-        assert!(
-            ![401, 403, 500].contains(&answer.status),
-            "{path} {answer:?}"
-        );
-    }
-}
-
-async fn another_projects_things_do_not_exist(two: Two) {
-    let app = &two.app;
-    two.follow(0).await;
-    app.put(&two.key, "/staff/s1", json!({})).await.ok(201);
-    let routes = json!([{"account": OA, "template_id": "T", "fields": {"thing1": "x"}}]);
-    app.put(&two.key, "/message-types/ping", json!({"routes": routes}))
-        .await
-        .ok(201);
-    let asked = json!({"message_type": "ping", "staff_ids": ["s1"]});
-    app.post(&two.key, "/notifications", asked.clone())
-        .await
-        .ok(202);
-    app.post(&two.key, &format!("/accounts/{OA}/imports"), json!({}))
-        .await
-        .ok(202);
-    for path in [
-        "/staff/s1",
-        "/people/1",
-        "/message-types/ping",
-        "/notifications/1",
-        "/notifications/1/deliveries",
-        "/events/1",
-        "/imports/1",
-    ] {
-        app.get(&two.key, path).await.ok(200);
-        app.get(&two.other, path)
-            .await
-            .refused(404, "not_found", "");
-    }
-    for path in ["/staff/s1", "/staff/s1/bindings/1", "/message-types/ping"] {
-        app.delete(&two.other, path)
-            .await
-            .refused(404, "not_found", "");
-    }
-    app.post(&two.other, "/events/1/replay", json!({}))
-        .await
-        .refused(404, "not_found", "");
-    let imports = format!("/accounts/{OA}/imports");
-    app.post(&two.other, &imports, json!({}))
-        .await
-        .refused(404, "not_found", "");
-    let sessions = format!("/miniprogram/{MP}/sessions");
-    let code = json!({"code": two.code(0)});
-    app.post(&two.other, &sessions, code)
-        .await
-        .refused(404, "not_found", "");
-    let refused = app.post(&two.other, "/notifications", asked).await;
-    refused.refused(422, "unknown_message_type", "message_type");
-    for path in [
-        "/staff",
-        "/people",
-        "/message-types",
-        "/notifications",
-        "/events",
-    ] {
-        assert_eq!(
-            app.get(&two.other, path).await.ok(200)["items"],
-            json!([]),
-            "{path}"
-        );
-        assert_eq!(
-            app.get(&two.key, path).await.ok(200)["items"]
-                .as_array()
-                .unwrap()
-                .len(),
-            1
-        );
-    }
 }
 
 async fn a_revoked_key_is_refused(two: Two) {

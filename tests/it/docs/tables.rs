@@ -65,29 +65,13 @@ fn without_names(path: &str) -> String {
 
 #[test]
 fn every_route_has_a_heading_with_its_scope() {
-    let mut routes = BTreeSet::new();
-    let table = source("web/api.rs");
-    for line in table
-        .lines()
-        .filter_map(|line| line.trim().strip_prefix(".service(at(\"/v1"))
-    {
-        let (path, handlers) = line.split_once('"').unwrap();
-        for handler in handlers
-            .split("), ")
-            .map(|one| one.trim_start_matches([',', ' ', '[']))
-        {
-            let (word, rest) = handler.split_once('(').unwrap();
-            let method = match word {
-                "get" | "search" => "GET",
-                "post" | "open" | "look" => "POST",
-                "put" => "PUT",
-                "delete" => "DELETE",
-                word => panic!("{word} in {line}"),
-            };
-            let scope = rest.split(',').next().unwrap().to_lowercase();
-            routes.insert((method.to_owned(), without_names(path), scope));
-        }
-    }
+    let routes: BTreeSet<_> = crate::support::routes::listed()
+        .into_iter()
+        .map(|one| {
+            let scope = one.scopes[0].clone();
+            (one.method.to_owned(), without_names(&one.path), scope)
+        })
+        .collect();
     assert!(routes.len() > 50, "{routes:?}");
     for document in [API, API_ZH] {
         assert_eq!(told_routes(document), routes);
