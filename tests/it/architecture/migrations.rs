@@ -1,13 +1,23 @@
 //! The migrations of the two engines stay side by side, and go both ways.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use diesel_migrations::{FileBasedMigrations, MigrationHarness};
 use queqiao::db::{Conn, Engine};
+use sha2::{Digest, Sha256};
 
 use super::schema::columns;
-use crate::support::TestDb;
+use crate::support::{TestDb, files_below};
+
+/// What was released: each file below `migrations/` with its SHA-256, as `sha256sum` prints it.
+const RELEASED: &str = include_str!("migrations.sha256");
+/// What to do where a file and its line differ.
+const RULE: &str = "Never edit, rename or remove a released migration, not even a comment in it: \
+    databases that have it would never get the change. Put it back as it was (git checkout), and add \
+    a new migration that corrects it. For a new migration, add its lines to \
+    tests/it/architecture/migrations.sha256; this prints the whole file, to be compared with git diff: \
+    (cd migrations && sha256sum */*/*.sql) > tests/it/architecture/migrations.sha256";
 
 fn directory(engine: Engine) -> &'static Path {
     Path::new(match engine {
@@ -49,6 +59,40 @@ fn both_engines_have_the_same_migrations_each_with_a_way_back() {
             }
         }
     }
+}
+
+/// Each file below `migrations/` with its SHA-256.
+fn checksums() -> BTreeMap<String, String> {
+    let files = files_below("migrations", "sql").into_iter();
+    let sums = files.map(|file| {
+        let sum = Sha256::digest(std::fs::read(&file).unwrap());
+        let sum: String = sum.iter().map(|byte| format!("{byte:02x}")).collect();
+        let name = file.strip_prefix("migrations").unwrap().to_str().unwrap();
+        (name.to_owned(), sum)
+    });
+    sums.collect()
+}
+
+#[test]
+fn no_released_migration_is_edited() {
+    let lines = RELEASED.lines().map(|line| {
+        let (sum, name) = line.split_once("  ").unwrap();
+        (name.to_owned(), sum.to_owned())
+    });
+    let released: BTreeMap<String, String> = lines.collect();
+    assert_eq!(released.len(), RELEASED.lines().count(), "one line a file");
+    let found = checksums();
+    let mut wrong = Vec::new();
+    for (name, sum) in &released {
+        match found.get(name) {
+            Some(now) if now == sum => {}
+            Some(_) => wrong.push(format!("{name} was edited")),
+            None => wrong.push(format!("{name} is gone")),
+        }
+    }
+    let new = found.keys().filter(|name| !released.contains_key(*name));
+    wrong.extend(new.map(|name| format!("{name} is new, and has no line yet")));
+    assert!(wrong.is_empty(), "{wrong:#?}\n{RULE}");
 }
 
 /// What another process writes between a count and the triggers that keep it from then on would be
