@@ -15,7 +15,7 @@ pub mod explain;
 pub mod health;
 pub mod intake;
 pub mod invitations;
-mod limits;
+pub mod limits;
 pub mod notify;
 pub mod people;
 pub mod planning;

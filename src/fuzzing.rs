@@ -6,6 +6,7 @@ use std::net::IpAddr;
 
 use url::form_urlencoded;
 
+use crate::bridge::limits::FREE_TEXT_MAX;
 use crate::bridge::routes::{self, Compiled, Params, Recipient};
 use crate::bridge::webhooks::address;
 use crate::bridge::webhooks::post::Poster;
@@ -210,7 +211,7 @@ pub fn render_route(data: &[u8]) {
         if let Ok(rendered) = compiled.render(number, &params, staff) {
             let longest = rendered.data.values().map(String::len).max();
             assert!(
-                longest.unwrap_or_default() <= routes::MAX_FREE * 4,
+                longest.unwrap_or_default() <= FREE_TEXT_MAX * 4,
                 "longer than any field"
             );
         }

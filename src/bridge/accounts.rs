@@ -7,6 +7,7 @@ mod flight;
 pub mod keys;
 mod open;
 pub(super) mod problem;
+pub mod projects;
 pub mod register;
 
 use std::collections::{HashMap, HashSet};

@@ -22,11 +22,12 @@ use chrono::{NaiveDateTime, TimeDelta};
 use thiserror::Error;
 
 use super::Bridge;
+use super::limits::FieldError;
 use super::people::login::LoginError;
 use super::planning::planner::Sender;
 use super::planning::prepared::Prepared;
 use super::planning::senders::{KnownAccounts, known_accounts, senders};
-use super::routes::{self, FieldError};
+use super::routes;
 use crate::config::Config;
 use crate::db::{Conn, DbError};
 use crate::ids::{DeliveryId, NotificationId, ProjectId};
@@ -34,14 +35,12 @@ use crate::models::delivery::{self, DeliveryState, End};
 use crate::models::notification::message_type;
 use crate::models::notification::{self, NewNotification};
 
-pub use outcomes::{MAX_AWAITED, MAX_WAIT_SECONDS, Outcome};
-pub use people::MAX_CODES;
+pub use outcomes::Outcome;
 pub use preflight::{Forecast, Preflight, Warning};
 pub use preview::{PreviewRequest, PreviewStaff, RoutePreview};
 pub use recipients::Recipients;
-pub use request::{Brought, MAX_KEY, MAX_NAME, MAX_PARAMS, NotifyRequest};
-pub use retry::{MAX_RETRIED, Refused, Retried, Taken, WhyNotRetried, retriable};
-pub use times::MAX_AHEAD_DAYS;
+pub use request::{Brought, NotifyRequest};
+pub use retry::{Refused, Retried, Taken, WhyNotRetried, retriable};
 
 use deduplicator::Deduplicator;
 use enqueue::{enqueue, record_unseen};

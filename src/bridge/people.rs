@@ -1,4 +1,4 @@
-//! People: their profiles and the unionids that link their openids, logins, bindings, imports and consent.
+//! People: their profiles and the unionids that link their openids, logins, staff and bindings, imports and consent.
 
 pub mod adopt;
 pub mod bind;
@@ -11,3 +11,4 @@ pub mod migrate;
 pub mod moved;
 pub(super) mod one_staff;
 pub mod profile;
+pub mod staff;

@@ -20,36 +20,20 @@ mod words;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use thiserror::Error;
 
+use super::limits::ROUTES_MAX;
 use crate::ids::WebhookId;
 use crate::wechat::subscribe::{Language, MiniProgramState};
 
 use check::{check_route, check_url};
 
+pub use super::limits::{Broken, FieldError};
 pub use channel::{Channel, Permission, Repeat, Traits};
 pub use compiled::{Compiled, Recipient, Rendered};
 pub use field::{Chosen, Field, OnTooLong};
 pub use manner::Manner;
 pub use params::Params;
 pub use preview::Preview;
-
-/// Routes of one message type.
-pub const MAX_ROUTES: usize = 8;
-/// Fields of one route: more than any template of WeChat has.
-pub const MAX_FIELDS: usize = 30;
-/// Bytes of a template of ours, before it is filled in.
-pub const MAX_SOURCE: usize = 2_000;
-/// Characters of a filled-in field; WeChat shows about 20 of them.
-pub const MAX_TEXT: usize = 500;
-/// Characters of a filled-in field of a message that no template limits.
-pub const MAX_FREE: usize = 2_000;
-/// Bytes of a filled-in URL.
-pub const MAX_URL: usize = 2_048;
-/// Bytes of a filled-in mini-program path.
-pub const MAX_PATH: usize = 1_024;
-/// Bytes of an app_id, a template_id or a field's key.
-const MAX_WORD: usize = 64;
 
 /// One way to send a message type.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -104,55 +88,6 @@ pub struct MiniProgram {
     pub path: Option<String>,
 }
 
-/// Input that cannot be taken: where it is, and what would be right.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("{field} {problem}")]
-pub struct FieldError {
-    /// The path of the field, such as `routes[0].fields.thing1`.
-    pub field: String,
-    /// What is wrong, with the limit and what to do.
-    pub problem: String,
-    /// The rule that the text of a field breaks, where it is one of those.
-    pub broken: Option<Broken>,
-}
-
-/// A rule of WeChat's that a text breaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Broken {
-    /// The type of the keyword (`thing`, `amount`, …), or another stable word.
-    pub rule: &'static str,
-    /// How long the text is, where its length is what is wrong.
-    pub length: Option<usize>,
-    /// How long it may be, in the same unit.
-    pub limit: Option<usize>,
-}
-
-impl Broken {
-    fn of(rule: &'static str) -> Self {
-        Self {
-            rule,
-            length: None,
-            limit: None,
-        }
-    }
-}
-
-impl FieldError {
-    /// Names the field and what is wrong with it.
-    pub fn new(field: impl Into<String>, problem: impl Into<String>) -> Self {
-        Self {
-            field: field.into(),
-            problem: problem.into(),
-            broken: None,
-        }
-    }
-
-    fn with(mut self, broken: Broken) -> Self {
-        self.broken = Some(broken);
-        self
-    }
-}
-
 /// Reads the routes of a message type from JSON, and checks them.
 ///
 /// # Errors
@@ -173,9 +108,9 @@ pub fn parse(json: &str) -> Result<Vec<Route>, FieldError> {
 /// # Errors
 /// Names the first field that cannot be taken.
 pub fn check(routes: &[Route]) -> Result<(), FieldError> {
-    if routes.is_empty() || routes.len() > MAX_ROUTES {
+    if routes.is_empty() || routes.len() > ROUTES_MAX {
         let count = routes.len();
-        let problem = format!("has {count} entries: give 1 to {MAX_ROUTES}");
+        let problem = format!("has {count} entries: give 1 to {ROUTES_MAX}");
         return Err(FieldError::new("routes", problem));
     }
     for (at, route) in routes.iter().enumerate() {

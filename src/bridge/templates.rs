@@ -3,6 +3,7 @@
 //! a message type that it breaks is noticed before anyone sends.
 
 mod diff;
+pub mod message_types;
 mod route_problems;
 
 use std::sync::Arc;

@@ -8,7 +8,8 @@ use clap::{Args, Subcommand};
 use super::context;
 use super::filter::Common;
 use crate::bridge::Bridge;
-use crate::bridge::notify::{MAX_RETRIED, retriable};
+use crate::bridge::limits::RETRIED_MAX;
+use crate::bridge::notify::retriable;
 use crate::cli::terminal::{say, tell};
 use crate::config::Config;
 use crate::db::QueryResult;
@@ -208,7 +209,7 @@ impl Sum {
         filter: &Filter,
         even_if_sent: bool,
     ) -> Result<Option<DeliveryId>> {
-        let retry = bridge.retry_deliveries(project, filter.clone(), MAX_RETRIED, even_if_sent);
+        let retry = bridge.retry_deliveries(project, filter.clone(), RETRIED_MAX, even_if_sent);
         let retried = retry.await?;
         self.taken += retried.taken.len();
         self.waiting += retried.waiting;

@@ -48,6 +48,7 @@ use super::error::{self, Code, Problem};
 use super::stray::Strays;
 use super::{State, cursor, looked_up};
 use crate::bridge::accounts::keys::Scope;
+use crate::bridge::limits::TABLE_ROWS_MAX;
 
 /// Largest body of a preview, bytes: the largest params of a notification fit.
 const PREVIEW_MAX: usize = 128 << 10;
@@ -65,7 +66,7 @@ pub(super) const DOCUMENTED: &str =
 #[rustfmt::skip]
 pub(super) fn scope(max_recipients: usize) -> Routes {
     let notification = BodyLimit { bytes: NOTIFICATION_MAX, entries: max_recipients };
-    let table = BodyLimit { bytes: IDENTITIES_MAX, entries: identities::ROWS_MAX };
+    let table = BodyLimit { bytes: IDENTITIES_MAX, entries: TABLE_ROWS_MAX };
     let preview = BodyLimit { bytes: PREVIEW_MAX, ..BodyLimit::default() };
     web::scope("/api")
         .app_data(BodyLimit::default())

@@ -13,7 +13,7 @@ use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
 
 use crate::bridge::accounts::AccountError;
-use crate::bridge::routes::Broken;
+use crate::bridge::limits::{Broken, FieldError};
 use crate::db::{Cause, DbError};
 use crate::logging;
 
@@ -56,15 +56,6 @@ struct Shown {
     errors: Vec<FieldError>,
     #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<String>,
-}
-
-/// One of several things that are wrong with a body.
-#[derive(Debug, Serialize)]
-pub(super) struct FieldError {
-    /// Where, for example `routes[0].template_id`.
-    pub(super) field: String,
-    /// What is wrong and how to fix it.
-    pub(super) detail: String,
 }
 
 impl Problem {
@@ -231,6 +222,12 @@ impl From<DbError> for Problem {
             ),
         };
         Self::outage(code, detail, &error).retry_after(seconds)
+    }
+}
+
+impl From<FieldError> for Problem {
+    fn from(error: FieldError) -> Self {
+        Self::new(Code::InvalidField, format!("{error}.")).field(error.field)
     }
 }
 

@@ -10,3 +10,4 @@ mod paths;
 mod printing;
 mod schema;
 mod states;
+mod writes;

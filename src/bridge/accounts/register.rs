@@ -5,6 +5,7 @@ use thiserror::Error;
 
 use super::{is_app_id, place};
 use crate::bridge::Bridge;
+use crate::bridge::limits::{ACCOUNT_NAME_MAX, APP_SECRET_MAX, CALLBACK_TOKEN_BYTES};
 use crate::bridge::retry::turn;
 use crate::db::DbError;
 use crate::ids::{IdentityId, ProjectId};
@@ -189,14 +190,23 @@ fn check(draft: &Draft) -> Result<(), RegisterError> {
             "must be wx and 16 hex digits, as in WeChat's console",
         );
     }
-    if draft.name.trim().is_empty() || draft.name.chars().count() > 64 {
-        return refuse("name", "must be 1 to 64 characters");
+    if draft.name.trim().is_empty() || draft.name.chars().count() > ACCOUNT_NAME_MAX {
+        return refuse(
+            "name",
+            &format!("must be 1 to {ACCOUNT_NAME_MAX} characters"),
+        );
     }
     let token = draft.callback_token.expose_secret();
-    if !(3..=32).contains(&token.len()) || !token.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+    if !CALLBACK_TOKEN_BYTES.contains(&token.len())
+        || !token.bytes().all(|byte| byte.is_ascii_alphanumeric())
+    {
         return refuse(
             "token",
-            "must be 3 to 32 letters and digits, the same as in WeChat's console",
+            &format!(
+                "must be {} to {} letters and digits, the same as in WeChat's console",
+                CALLBACK_TOKEN_BYTES.start(),
+                CALLBACK_TOKEN_BYTES.end()
+            ),
         );
     }
     match &draft.aes_key {
@@ -211,8 +221,10 @@ fn check(draft: &Draft) -> Result<(), RegisterError> {
         None => {}
     }
     let secret = draft.secret.as_ref().map(ExposeSecret::expose_secret);
-    if secret.is_some_and(|secret| secret.is_empty() || secret.len() > 128 || !secret.is_ascii()) {
-        return refuse("secret", "must be the AppSecret, 1 to 128 ASCII characters");
+    let is_secret = |text: &str| (1..=APP_SECRET_MAX).contains(&text.len()) && text.is_ascii();
+    if secret.is_some_and(|secret| !is_secret(secret)) {
+        let rule = format!("must be the AppSecret, 1 to {APP_SECRET_MAX} ASCII characters");
+        return refuse("secret", &rule);
     }
     if draft
         .welcome_text

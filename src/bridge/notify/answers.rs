@@ -7,10 +7,10 @@ use chrono::NaiveDateTime;
 
 use super::request::{Brought, ValidRequest};
 use super::{NotifyError, Recipients};
+use crate::bridge::limits::FieldError;
 use crate::bridge::people::bind::PersonRef;
 use crate::bridge::people::consent::Answered;
 use crate::bridge::planning::senders::KnownAccounts;
-use crate::bridge::routes::FieldError;
 use crate::db::{Conn, QueryResult};
 use crate::ids::{AccountId, IdentityId};
 use crate::models::account::AccountKind;

@@ -9,15 +9,12 @@ use tokio::time::{Instant, timeout_at};
 
 use super::NotifyError;
 use crate::bridge::Bridge;
+use crate::bridge::limits::{AWAITED_MAX, WAIT_SECONDS_MAX};
 use crate::db::Conn;
 use crate::ids::{DeliveryId, NotificationId};
 use crate::models::delivery::attempt::{self, Attempt, AttemptOutcome};
 use crate::models::delivery::{self, Delivery, DeliveryState, Reason};
 
-/// The longest wait, seconds.
-pub const MAX_WAIT_SECONDS: u64 = 10;
-/// The largest notification that is waited for.
-pub const MAX_AWAITED: usize = 100;
 /// How often to look without a signal: another process may do the sending.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
@@ -41,7 +38,7 @@ pub struct Outcome {
 impl Bridge {
     /// Waits until something is known of every delivery of a notification that can be known in this
     /// time, and tells what is known by then. None where it is not waited for: the notification has
-    /// more than [`MAX_AWAITED`] deliveries, or too many others wait already.
+    /// more than [`AWAITED_MAX`] deliveries, or too many others wait already.
     ///
     /// # Errors
     /// If the database fails.
@@ -53,7 +50,7 @@ impl Bridge {
         let Some(mut watch) = self.awaited.watch(id) else {
             return Ok(None);
         };
-        let wait = seconds.min(MAX_WAIT_SECONDS);
+        let wait = seconds.min(WAIT_SECONDS_MAX);
         let deadline = Instant::now() + Duration::from_secs(wait);
         // What is due later, since it was asked for or has to be tried again, is not waited for.
         let latest = self.clock.now() + TimeDelta::seconds(wait.cast_signed());
@@ -81,9 +78,9 @@ impl Bridge {
 type Found = (Vec<Delivery>, Vec<Attempt>);
 
 fn look(conn: &mut Conn, id: NotificationId) -> Result<Option<Found>, NotifyError> {
-    let most = i64::try_from(MAX_AWAITED).unwrap_or(i64::MAX);
+    let most = i64::try_from(AWAITED_MAX).unwrap_or(i64::MAX);
     let found = delivery::of_notification(conn, id, None, most + 1)?;
-    if found.len() > MAX_AWAITED {
+    if found.len() > AWAITED_MAX {
         return Ok(None);
     }
     let ids: Vec<DeliveryId> = found.iter().map(|one| one.id).collect();

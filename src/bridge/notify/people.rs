@@ -5,20 +5,16 @@ use std::collections::{HashMap, HashSet};
 
 use super::{NotifyError, Recipients};
 use crate::bridge::Bridge;
-use crate::bridge::limits::{check_id, check_text};
+use crate::bridge::limits::{
+    FieldError, ID_MAX, LOGIN_CODE_MAX, LOGIN_CODES_MAX, check_id, check_text,
+};
 use crate::bridge::people::bind::PersonRef;
 use crate::bridge::people::login::LoginError;
 use crate::bridge::planning::senders::KnownAccounts;
-use crate::bridge::routes::FieldError;
 use crate::ids::ProjectId;
-use crate::ids::text::{TEXT_ID_MAX, TextId};
+use crate::ids::text::TextId;
 use crate::models::account::AccountKind;
 use crate::models::staff::Person;
-
-/// Login codes in one request: each costs a call to WeChat while the app waits.
-pub const MAX_CODES: usize = 20;
-/// Characters of a login code.
-const MAX_CODE: usize = 256;
 
 /// Checks what can be checked without a look at what is stored.
 pub(super) fn check(people: &[PersonRef]) -> Result<(), FieldError> {
@@ -36,19 +32,19 @@ pub(super) fn check(people: &[PersonRef]) -> Result<(), FieldError> {
                 )?;
             }
             PersonRef::Openid { app_id, openid } => {
-                text("app_id", app_id, TEXT_ID_MAX)?;
+                text("app_id", app_id, ID_MAX)?;
                 check_id(&format_args!("people[{at}].openid"), TextId::Openid, openid)?;
             }
             PersonRef::Code { app_id, code } => {
-                text("app_id", app_id, TEXT_ID_MAX)?;
-                text("code", code, MAX_CODE)?;
+                text("app_id", app_id, ID_MAX)?;
+                text("code", code, LOGIN_CODE_MAX)?;
                 codes += 1;
             }
         }
     }
-    if codes > MAX_CODES {
+    if codes > LOGIN_CODES_MAX {
         let problem = format!(
-            "has {codes} login codes: give at most {MAX_CODES}, or log the people in first and \
+            "has {codes} login codes: give at most {LOGIN_CODES_MAX}, or log the people in first and \
              give their openids"
         );
         return Err(FieldError::new("people", problem));
@@ -186,17 +182,17 @@ mod tests {
 
     #[test]
     fn what_is_too_long_or_too_many_is_refused() {
-        let long = "x".repeat(TEXT_ID_MAX + 1);
+        let long = "x".repeat(ID_MAX + 1);
         for (whom, field) in [
             (unionid(&long), "people[1].unionid"),
             (openid("wx1", &long), "people[1].openid"),
             (openid(&long, "o"), "people[1].app_id"),
-            (code(&"x".repeat(MAX_CODE + 1)), "people[1].code"),
+            (code(&"x".repeat(LOGIN_CODE_MAX + 1)), "people[1].code"),
         ] {
             let error = check(&[unionid("a"), whom]).unwrap_err();
             assert_eq!(error.field, field);
         }
-        let codes = vec![code("c"); MAX_CODES];
+        let codes = vec![code("c"); LOGIN_CODES_MAX];
         assert!(check(&codes).is_ok());
         let error = check(&[codes, vec![code("d")]].concat()).unwrap_err();
         assert_eq!(error.field, "people");

@@ -5,17 +5,13 @@ use std::collections::HashSet;
 use serde::Serialize;
 
 use super::people;
-use crate::bridge::limits::{check_id, check_text};
+use crate::bridge::limits::{FieldError, TAG_MAX, check_id, check_text};
 use crate::bridge::people::bind::PersonRef;
 use crate::bridge::planning::decide::RecipientKey;
-use crate::bridge::routes::FieldError;
 use crate::db::{Conn, DbError, QueryResult};
 use crate::ids::text::TextId;
 use crate::ids::{ProjectId, StaffRowId};
 use crate::models::staff::{self, Group};
-
-/// Characters of a tag.
-const MAX_TAG: usize = 64;
 
 /// Whom a request to notify is for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -80,7 +76,7 @@ impl Recipients {
                 Ok(Self::Staff { staff_ids })
             }
             Self::Tagged { tag } => {
-                check_text(&"tag", &tag, MAX_TAG)?;
+                check_text(&"tag", &tag, TAG_MAX)?;
                 Ok(Self::Tagged { tag })
             }
             Self::All { all_staff } => Ok(Self::All { all_staff }),

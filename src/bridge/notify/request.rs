@@ -6,17 +6,12 @@ use sha2::{Digest, Sha256};
 
 use super::recipients::Recipients;
 use super::times::Times;
-use crate::bridge::limits::check_text;
+use crate::bridge::limits::{
+    FieldError, IDEMPOTENCY_KEY_MAX, MESSAGE_TYPE_NAME_MAX, PARAMS_MAX, check_text,
+};
 use crate::bridge::people::consent::Answered;
-use crate::bridge::routes::{FieldError, Manner, Params};
+use crate::bridge::routes::{Manner, Params};
 use crate::models::notification::Priority;
-
-/// Characters of an idempotency key.
-pub const MAX_KEY: usize = 255;
-/// Characters of a message type's name.
-pub const MAX_NAME: usize = 64;
-/// Bytes of the params as JSON.
-pub const MAX_PARAMS: usize = 65_536;
 
 /// What one of the people answered.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -101,9 +96,9 @@ impl std::io::Write for Hash {
 impl NotifyRequest {
     /// Checks the request alone, without a look at what is stored.
     pub(super) fn check(self, max_recipients: usize) -> Result<ValidRequest, FieldError> {
-        check_text(&"message_type", &self.message_type, MAX_NAME)?;
+        check_text(&"message_type", &self.message_type, MESSAGE_TYPE_NAME_MAX)?;
         if let Some(key) = &self.idempotency_key {
-            check_text(&"idempotency_key", key, MAX_KEY)?;
+            check_text(&"idempotency_key", key, IDEMPOTENCY_KEY_MAX)?;
         }
         let params_json = params_json(&self.params)?;
         let priority = priority(self.priority.as_deref())?;
@@ -141,8 +136,8 @@ pub(super) fn params_json(params: &Params) -> Result<String, FieldError> {
     params.check()?;
     let json = params.to_json().map_err(|error| unreadable(&error))?;
     let length = json.len();
-    if length > MAX_PARAMS {
-        let problem = format!("has {length} bytes as JSON: give at most {MAX_PARAMS}");
+    if length > PARAMS_MAX {
+        let problem = format!("has {length} bytes as JSON: give at most {PARAMS_MAX}");
         return Err(FieldError::new("params", problem));
     }
     Ok(json)
@@ -200,7 +195,7 @@ mod tests {
         keyed.idempotency_key = Some("x".repeat(256));
         cases.push((keyed, "idempotency_key", "at most 255"));
         let mut large = request(&["a"]);
-        large.params = params(&format!(r#"{{"x": "{}"}}"#, "x".repeat(MAX_PARAMS)));
+        large.params = params(&format!(r#"{{"x": "{}"}}"#, "x".repeat(PARAMS_MAX)));
         cases.push((large, "params", "at most 65536"));
         let mut hasty = request(&["a"]);
         hasty.priority = Some("fast".to_owned());

@@ -7,11 +7,12 @@ use chrono::NaiveDateTime;
 
 use super::NotifyError;
 use crate::bridge::Bridge;
+use crate::bridge::limits::{FieldError, RETRIED_MAX};
 use crate::bridge::planning::decide::{Asked, Decision, Known, Reach, RecipientKey, decide};
 use crate::bridge::planning::planner::Sender;
 use crate::bridge::planning::prepared::Prepared;
 use crate::bridge::planning::senders::{KnownAccounts, known_accounts, senders};
-use crate::bridge::routes::{self, FieldError, Manner};
+use crate::bridge::routes::{self, Manner};
 use crate::config::Customer;
 use crate::db::{Conn, QueryResult};
 use crate::ids::{DeliveryId, NotificationId, ProjectId, VersionId};
@@ -21,9 +22,6 @@ use crate::models::delivery::{
 };
 use crate::models::notification::message_type::{self, Version};
 use crate::models::notification::{self, Notification};
-
-/// Deliveries retried in one transaction.
-pub const MAX_RETRIED: i64 = 1_000;
 
 /// The states of deliveries that can be retried at all.
 pub fn retriable() -> &'static [DeliveryState] {
@@ -84,7 +82,7 @@ pub struct Refused {
 
 impl Bridge {
     /// Retries the newest deliveries of a project that match a filter, at most `limit` and
-    /// [`MAX_RETRIED`]. Those that the person may have seen only where `even_if_sent` says so.
+    /// [`RETRIED_MAX`]. Those that the person may have seen only where `even_if_sent` says so.
     ///
     /// # Errors
     /// If the database fails; then nothing is changed.
@@ -96,7 +94,7 @@ impl Bridge {
         even_if_sent: bool,
     ) -> Result<Retried, NotifyError> {
         let now = self.clock.now();
-        let limit = limit.clamp(1, MAX_RETRIED);
+        let limit = limit.clamp(1, RETRIED_MAX);
         let customer = self.config.customer.clone();
         let retried = self.db.write(move |conn| -> Result<_, NotifyError> {
             let found = delivery::search(conn, project, &filter, limit)?;

@@ -2,10 +2,7 @@
 
 use chrono::{DateTime, NaiveDateTime, SubsecRound as _, TimeDelta};
 
-use crate::bridge::routes::FieldError;
-
-/// How far ahead a notification may be sent or expire.
-pub const MAX_AHEAD_DAYS: i64 = 90;
+use crate::bridge::limits::{AHEAD_DAYS_MAX, FieldError};
 
 /// The times of a request, UTC.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -41,11 +38,11 @@ impl Times {
     /// Checks them against the time of day. Only for a request that is new: a repetition gets its
     /// answer also when the times have passed.
     pub(super) fn check(&self, now: NaiveDateTime) -> Result<(), FieldError> {
-        let latest = now + TimeDelta::days(MAX_AHEAD_DAYS);
+        let latest = now + TimeDelta::days(AHEAD_DAYS_MAX);
         let fields = [("send_at", self.send_at), ("expires_at", self.expires_at)];
         for (field, time) in fields {
             if time.is_some_and(|time| time > latest) {
-                let problem = format!("is more than {MAX_AHEAD_DAYS} days ahead: ask later");
+                let problem = format!("is more than {AHEAD_DAYS_MAX} days ahead: ask later");
                 return Err(FieldError::new(field, problem));
             }
         }

@@ -22,7 +22,7 @@ use crate::ids::text::TEXT_ID_MAX;
 use crate::ids::{AccountId, IdentityId, ProjectId};
 use crate::models::account::AccountKind;
 
-pub use row::{CONSENTS_MAX, LEFT_MAX, Raw, Row};
+pub use row::{Raw, Row};
 
 /// Rows and consents in one transaction: it holds up whoever binds in the project meanwhile, and on SQLite
 /// all who write.

@@ -7,7 +7,8 @@ use chrono::NaiveDateTime;
 
 use super::planner::{Considered, Credits, Plan, Sender, plan, wanted, windows_wanted};
 use super::prepared::Prepared;
-use crate::bridge::routes::{FieldError, Recipient};
+use crate::bridge::limits::FieldError;
+use crate::bridge::routes::Recipient;
 use crate::db::{Conn, QueryResult};
 use crate::ids::{IdentityId, ProjectId};
 use crate::models::credit::{self, Wanted};

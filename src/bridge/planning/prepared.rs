@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use chrono::NaiveDateTime;
 use minijinja::Value;
 
-use crate::bridge::routes::{self, Compiled, FieldError, Params, Recipient, Rendered, Route};
+use crate::bridge::limits::FieldError;
+use crate::bridge::routes::{self, Compiled, Params, Recipient, Rendered, Route};
 use crate::bridge::windows;
 use crate::config::Customer;
 use crate::db::{Conn, QueryResult};

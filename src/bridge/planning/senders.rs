@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 use super::planner::Sender;
-use crate::bridge::routes::{FieldError, Route};
+use crate::bridge::limits::FieldError;
+use crate::bridge::routes::Route;
 use crate::db::{Conn, QueryResult};
 use crate::ids::{AccountId, ProjectId};
 use crate::models::account::{self, AccountKind};

@@ -7,8 +7,8 @@ use minijinja::machinery::ast::{BinOpKind, CallArg, Expr, Stmt, UnaryOpKind};
 use minijinja::machinery::parse;
 use minijinja::syntax::SyntaxConfig;
 
-/// Texts that one expression may join by `+` or `~` inside of brackets. Elsewhere each is written by itself.
-const JOINS_MAX: usize = 32;
+use crate::bridge::limits::JOINS_MAX;
+
 /// Filters of which a number comes out, whatever goes in.
 pub(super) const NUMBERS: [&str; 5] = ["int", "float", "round", "abs", "length"];
 

@@ -2,7 +2,8 @@
 
 use url::Url;
 
-use super::{FieldError, MAX_FIELDS, MAX_SOURCE, MAX_URL, MAX_WORD, Route};
+use super::{FieldError, Route};
+use crate::bridge::limits::{ROUTE_FIELDS_MAX, ROUTE_WORD_MAX, SOURCE_MAX, URL_MAX};
 
 pub(super) fn check_route(path: &str, route: &Route) -> Result<(), FieldError> {
     route.channel.traits().check(path, route)?;
@@ -13,15 +14,15 @@ pub(super) fn check_route(path: &str, route: &Route) -> Result<(), FieldError> {
         check_word(&format!("{path}.template_id"), template_id)?;
     }
     let count = route.fields.len();
-    if count > MAX_FIELDS {
-        let problem = format!("has {count} entries: give 1 to {MAX_FIELDS}");
+    if count > ROUTE_FIELDS_MAX {
+        let problem = format!("has {count} entries: give 1 to {ROUTE_FIELDS_MAX}");
         return Err(FieldError::new(format!("{path}.fields"), problem));
     }
     for (key, filling) in &route.fields {
         if !is_key(key) {
             let problem = format!(
                 "has the key {key:?}: a key is a letter or _, then letters, digits and _, at most \
-                 {MAX_WORD} in all, as in {{{{thing1.DATA}}}} of the template"
+                 {ROUTE_WORD_MAX} in all, as in {{{{thing1.DATA}}}} of the template"
             );
             return Err(FieldError::new(format!("{path}.fields"), problem));
         }
@@ -57,26 +58,27 @@ pub(super) fn check_route(path: &str, route: &Route) -> Result<(), FieldError> {
 }
 
 fn check_word(field: &str, word: &str) -> Result<(), FieldError> {
-    let sound = (1..=MAX_WORD).contains(&word.len()) && word.chars().all(|c| c.is_ascii_graphic());
+    let sound =
+        (1..=ROUTE_WORD_MAX).contains(&word.len()) && word.chars().all(|c| c.is_ascii_graphic());
     if sound {
         return Ok(());
     }
     let problem = format!(
-        "must be 1 to {MAX_WORD} ASCII characters without spaces: copy it from WeChat's console"
+        "must be 1 to {ROUTE_WORD_MAX} ASCII characters without spaces: copy it from WeChat's console"
     );
     Err(FieldError::new(field, problem))
 }
 
 fn is_key(key: &str) -> bool {
-    key.len() <= MAX_WORD
+    key.len() <= ROUTE_WORD_MAX
         && key.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
         && key.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
 pub(super) fn check_source(field: &str, source: &str) -> Result<(), FieldError> {
     let length = source.len();
-    if !(1..=MAX_SOURCE).contains(&length) {
-        let problem = format!("has {length} bytes: give 1 to {MAX_SOURCE}");
+    if !(1..=SOURCE_MAX).contains(&length) {
+        let problem = format!("has {length} bytes: give 1 to {SOURCE_MAX}");
         return Err(FieldError::new(field, problem));
     }
     match forbidden_statement(source) {
@@ -109,11 +111,11 @@ pub(super) fn check_url(field: &str, url: &str) -> Result<(), FieldError> {
     let sound = Url::parse(url)
         .is_ok_and(|parsed| matches!(parsed.scheme(), "http" | "https") && parsed.has_host())
         && !url.contains(char::is_whitespace);
-    if sound && url.len() <= MAX_URL {
+    if sound && url.len() <= URL_MAX {
         return Ok(());
     }
     let problem = format!(
-        "must be an http:// or https:// address of at most {MAX_URL} bytes, without spaces"
+        "must be an http:// or https:// address of at most {URL_MAX} bytes, without spaces"
     );
     Err(FieldError::new(field, problem))
 }

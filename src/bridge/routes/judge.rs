@@ -2,7 +2,8 @@
 //! cut is a warning.
 
 use super::keyword::{self, Keyword};
-use super::{Broken, Channel, FieldError, MAX_FREE, MAX_PATH, MAX_TEXT, OnTooLong};
+use super::{Broken, Channel, FieldError, OnTooLong};
+use crate::bridge::limits::{FIELD_TEXT_MAX, FREE_TEXT_MAX, PAGE_PATH_MAX};
 
 /// Characters of a field that readers see in a template of the old library (WeChat's announcement
 /// of 2023-05-04).
@@ -66,19 +67,19 @@ impl Judge {
     /// What does not go to WeChat is bounded, and nothing else.
     fn judge_free(&self, path: &str, text: String) -> Result<String, FieldError> {
         let length = text.chars().count();
-        if length <= MAX_FREE {
+        if length <= FREE_TEXT_MAX {
             return Ok(text);
         }
         if self.on_too_long == OnTooLong::Truncate
-            && let Some(cut) = keyword::truncate_plain(&text, MAX_FREE)
+            && let Some(cut) = keyword::truncate_plain(&text, FREE_TEXT_MAX)
         {
             return Ok(cut);
         }
-        let problem = format!("comes out {length} characters long: at most {MAX_FREE}");
+        let problem = format!("comes out {length} characters long: at most {FREE_TEXT_MAX}");
         Err(FieldError::new(path, problem).with(Broken {
             rule: "text",
             length: Some(length),
-            limit: Some(MAX_FREE),
+            limit: Some(FREE_TEXT_MAX),
         }))
     }
 
@@ -171,24 +172,24 @@ fn is_emoji(c: char) -> bool {
 
 fn check_length(path: &str, text: &str) -> Result<(), FieldError> {
     let length = text.chars().count();
-    if length <= MAX_TEXT {
+    if length <= FIELD_TEXT_MAX {
         return Ok(());
     }
     let problem = format!(
-        "comes out {length} characters long: at most {MAX_TEXT}, of which WeChat shows about {SHOWN}"
+        "comes out {length} characters long: at most {FIELD_TEXT_MAX}, of which WeChat shows about {SHOWN}"
     );
     Err(FieldError::new(path, problem).with(Broken {
         rule: "text",
         length: Some(length),
-        limit: Some(MAX_TEXT),
+        limit: Some(FIELD_TEXT_MAX),
     }))
 }
 
 pub(super) fn check_page(path: &str, page: &str) -> Result<(), FieldError> {
     check_one_line(path, page)?;
-    if page.is_empty() || page.len() > MAX_PATH {
+    if page.is_empty() || page.len() > PAGE_PATH_MAX {
         let length = page.len();
-        let problem = format!("comes out {length} bytes long: give 1 to {MAX_PATH}");
+        let problem = format!("comes out {length} bytes long: give 1 to {PAGE_PATH_MAX}");
         return Err(FieldError::new(path, problem));
     }
     Ok(())

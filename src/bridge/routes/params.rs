@@ -10,11 +10,7 @@ use serde_json::value::RawValue;
 
 use super::FieldError;
 use super::numbers;
-
-/// Characters of a number: far more than any field of a message has.
-const DIGITS_MAX: usize = 128;
-/// Lists and objects inside of each other, as serde_json has it.
-const DEPTH_MAX: usize = 128;
+use crate::bridge::limits::{PARAM_DEPTH_MAX, PARAM_DIGITS_MAX};
 
 /// An object of such values, by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -84,9 +80,9 @@ fn object(members: &BTreeMap<String, Param>) -> Value {
 impl Param {
     /// Reads what is JSON.
     fn read(json: &str, depth: usize) -> serde_json::Result<Self> {
-        if depth > DEPTH_MAX {
+        if depth > PARAM_DEPTH_MAX {
             let problem =
-                format!("has more than {DEPTH_MAX} lists and objects inside of each other");
+                format!("has more than {PARAM_DEPTH_MAX} lists and objects inside of each other");
             return Err(de::Error::custom(problem));
         }
         match json.bytes().next() {
@@ -107,10 +103,10 @@ impl Param {
 
     fn check(&self, field: &str) -> Result<(), FieldError> {
         match self {
-            Self::Number(digits) if digits.len() > DIGITS_MAX => {
+            Self::Number(digits) if digits.len() > PARAM_DIGITS_MAX => {
                 let length = digits.len();
                 let problem = format!(
-                    "is a number of {length} characters: give at most {DIGITS_MAX}, or a text, in \
+                    "is a number of {length} characters: give at most {PARAM_DIGITS_MAX}, or a text, in \
                      quotation marks"
                 );
                 Err(FieldError::new(field, problem))

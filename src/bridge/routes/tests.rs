@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
+use crate::bridge::limits::FIELD_TEXT_MAX;
 
 fn from_serialize(value: serde_json::Value) -> Value {
     Value::from(Serde(value))
@@ -188,7 +189,7 @@ fn a_key_of_the_old_library_is_held_to_no_type() {
         let rendered = compiled.try_out(0, &params);
         rendered.map(|mut rendered| rendered.data.remove("keyword1").unwrap())
     };
-    let long = "字".repeat(MAX_TEXT);
+    let long = "字".repeat(FIELD_TEXT_MAX);
     assert_eq!(fill(json!("{{ params.t }}"), &long).unwrap(), long);
     let error = fill(json!("{{ params.t }}x"), &long).unwrap_err();
     assert!(error.problem.contains("501 characters"), "{error}");

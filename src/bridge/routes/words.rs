@@ -6,8 +6,9 @@ use minijinja::machinery::{Instruction, get_compiled_template};
 use minijinja::value::{Value, ValueKind};
 use minijinja::{Environment, Error, ErrorKind, Template, filters, tests};
 
+use super::link;
 use super::numbers::{self, kind};
-use super::{MAX_SOURCE, MAX_URL, link};
+use crate::bridge::limits::{SOURCE_MAX, URL_MAX};
 
 const FILTERS: [&str; 14] = [
     "default",
@@ -82,7 +83,7 @@ fn urlencode(value: Value) -> Result<Value, Error> {
         ValueKind::String | ValueKind::Number => {
             let text = value.to_string();
             // Encoding makes a text up to three times as long, and a chain of filters without end.
-            if text.len() > MAX_URL.max(MAX_SOURCE) {
+            if text.len() > URL_MAX.max(SOURCE_MAX) {
                 let problem = "is too long for an address";
                 return Err(Error::new(ErrorKind::InvalidOperation, problem));
             }

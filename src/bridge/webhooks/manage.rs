@@ -10,13 +10,12 @@ use thiserror::Error;
 use super::event::{self, PING};
 use super::sign;
 use crate::bridge::Bridge;
+use crate::bridge::limits::ENDPOINTS_MAX;
 use crate::db::{Conn, DbError};
 use crate::ids::{ProjectId, WebhookId, WebhookMessageId};
 use crate::models::webhook::{self, NewMessage, Range, Rotation, Webhook, WebhookState, Wish};
 use crate::vault::{Vault, VaultError};
 
-/// Endpoints of one project.
-pub const MOST: i64 = 50;
 /// Events that one transaction touches.
 const ROUND: i64 = 2_000;
 /// How long the secret before signs too.
@@ -28,8 +27,11 @@ pub enum ManageError {
     /// The project has no such endpoint.
     #[error("there is no such endpoint")]
     Unknown,
+    /// The endpoint was told no such event.
+    #[error("the endpoint was told no such event")]
+    UnknownMessage,
     /// The project has enough.
-    #[error("a project has at most {MOST} endpoints")]
+    #[error("a project has at most {ENDPOINTS_MAX} endpoints")]
     TooMany,
     /// Nothing is sent to it now.
     #[error("the endpoint is not enabled")]
@@ -60,7 +62,7 @@ impl Bridge {
         let secret = sign::new_secret();
         self.db
             .write_once(move |conn| {
-                if webhook::count(conn, project)? >= MOST {
+                if webhook::count(conn, project)? >= ENDPOINTS_MAX {
                     return Err(ManageError::TooMany);
                 }
                 let state = match enabled {
@@ -154,6 +156,29 @@ impl Bridge {
         deleted.await?;
         self.webhooks.interrupt(id);
         Ok(())
+    }
+
+    /// Puts one event that an endpoint was told back into its outbox. Returns the endpoint.
+    ///
+    /// # Errors
+    /// If there is no such endpoint, or it was told no such event.
+    pub async fn retry_webhook_message(
+        &self,
+        project: ProjectId,
+        id: WebhookId,
+        message: WebhookMessageId,
+    ) -> Result<Webhook, ManageError> {
+        let now = self.clock.now();
+        let retried = self.db.write(move |conn| {
+            let known = find(conn, project, id)?;
+            match webhook::retry(conn, id, message, now)? {
+                true => Ok(known),
+                false => Err(ManageError::UnknownMessage),
+            }
+        });
+        let known = retried.await?;
+        self.signals.webhooks.notify_one();
+        Ok(known)
     }
 
     /// Puts what an endpoint was told in a time back into its outbox, some at a time, so that nobody

@@ -19,14 +19,13 @@ use url::{Host, Url};
 
 use super::address::{is_metadata, is_metadata_name, is_public};
 use super::sign;
+use crate::bridge::limits::ENDPOINT_URL_MAX;
 use crate::{config, logging};
 
 /// Bytes of an answer that are kept, to be shown.
 const KEPT: usize = 500;
 /// Bytes of an answer that are read, so that the connection can be used again.
 const READ_MAX: usize = 16 << 10;
-/// Characters of a URL, percent-encoded.
-pub const URL_MAX: usize = 2_000;
 
 /// Posts signed bodies. Clones share the connections.
 #[derive(Clone, Debug)]
@@ -84,7 +83,7 @@ pub enum PostError {
 pub enum UrlError {
     /// Not a URL at all, or of another kind.
     #[error(
-        "must be an http:// or https:// URL with a host, of at most {URL_MAX} characters, those that are \
+        "must be an http:// or https:// URL with a host, of at most {ENDPOINT_URL_MAX} characters, those that are \
          not of ASCII as they are written in a URL (鹊 is %E9%B9%8A)"
     )]
     Malformed,
@@ -138,12 +137,12 @@ impl Poster {
     /// # Errors
     /// What is wrong with it.
     pub fn check_url(text: &str, allow_private: bool) -> Result<Url, UrlError> {
-        if text.chars().count() > URL_MAX || text.chars().any(char::is_control) {
+        if text.chars().count() > ENDPOINT_URL_MAX || text.chars().any(char::is_control) {
             return Err(UrlError::Malformed);
         }
         let url: Url = text.parse().map_err(|_| UrlError::Malformed)?;
         // What is stored and posted to is longer than what was given, where that is not ASCII.
-        let is_long = url.as_str().len() > URL_MAX;
+        let is_long = url.as_str().len() > ENDPOINT_URL_MAX;
         if is_long || !matches!(url.scheme(), "http" | "https") || !url.has_host() {
             return Err(UrlError::Malformed);
         }

@@ -22,7 +22,6 @@ use crate::config::Config;
 use crate::db::{DatabaseUrl, Db};
 use crate::files;
 use crate::models::account::{AccountKind, TokenSource};
-use crate::models::project;
 use crate::simulator::{
     Kind, Settings, Simulator, SimulatorOptions, TemplateKind, TemplateSettings, World,
 };
@@ -149,11 +148,7 @@ async fn register(
     address: SocketAddr,
     welcome: &str,
 ) -> Result<SecretString> {
-    let now = bridge.clock.now();
-    let project = bridge
-        .db
-        .write(move |conn| project::create(conn, "demo", now))
-        .await?;
+    let project = bridge.add_project("demo".to_owned()).await?;
     for (app_id, kind) in [(SERVICE, Kind::OfficialAccount), (MINI, Kind::MiniProgram)] {
         let mut settings = Settings::new(app_id, kind);
         settings.mode = Mode::Secure;

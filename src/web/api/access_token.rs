@@ -5,15 +5,13 @@ use actix_web::web::{Data, Json, Path};
 use serde::{Deserialize, Serialize};
 
 use super::{Caller, State, check};
+use crate::bridge::limits::ACCESS_TOKEN_MAX;
 use crate::bridge::token::lend::LendError;
 use crate::bridge::token::{Report, TokenError};
 use crate::web::body::Body;
 use crate::web::error::{Code, Problem};
 use crate::web::rates::{Kind, Rates};
 use crate::wechat::error::{CallError, Class};
-
-/// Characters of an access token; WeChat asks to reserve 512.
-const TOKEN_MAX: usize = 2_048;
 
 /// The names are WeChat's own, so that a client of its token call can be pointed here.
 #[derive(Serialize)]
@@ -60,7 +58,7 @@ pub(super) async fn report(
     app_id: Path<String>,
     body: Body<Bad>,
 ) -> Result<Json<Reported>, Problem> {
-    check::text("access_token", &body.access_token, TOKEN_MAX)?;
+    check::text("access_token", &body.access_token, ACCESS_TOKEN_MAX)?;
     rates.take(&state, &caller, Kind::TokenReport)?;
     let report = state
         .bridge

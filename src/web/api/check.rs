@@ -6,60 +6,50 @@ use actix_web::HttpRequest;
 use chrono::{DateTime, Datelike as _, NaiveDateTime, Utc};
 use serde::de::{self, Deserializer, Visitor};
 
-use crate::ids::text::{TEXT_ID_MAX, TextId, TextIdError};
+use crate::bridge::limits::{self, ID_MAX, IDEMPOTENCY_KEY_MAX, LOGIN_CODE_MAX};
+use crate::ids::text::{TextId, TextIdError};
 use crate::web::error::{Code, Problem};
-
-/// Characters of an id that is a text.
-pub(super) const ID_MAX: usize = TEXT_ID_MAX;
-/// Characters of a name.
-pub(super) const NAME_MAX: usize = 200;
-
-/// Characters of a tag.
-pub(super) const TAG_MAX: usize = 64;
-/// Tags of one staff member.
-pub(super) const TAGS_MAX: usize = 50;
-
-const CODE_MAX: usize = 256;
 
 /// The header that makes a repeated request the same one.
 pub(super) const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
-/// Characters of its value.
-const KEY_MAX: usize = 255;
 
-/// The Idempotency-Key header: at most 255 visible ASCII characters.
+/// The Idempotency-Key header: one, of visible ASCII characters.
 pub(super) fn idempotency_key(request: &HttpRequest) -> Result<Option<String>, Problem> {
     let mut given = request.headers().get_all(IDEMPOTENCY_KEY);
     let Some(value) = given.next() else {
         return Ok(None);
     };
-    let bytes = value.as_bytes();
-    let visible = (1..=KEY_MAX).contains(&bytes.len()) && bytes.iter().all(u8::is_ascii_graphic);
+    let is_key = limits::is_idempotency_key(value.as_bytes());
     match value.to_str() {
-        Ok(key) if visible && given.next().is_none() => Ok(Some(key.to_owned())),
+        Ok(key) if is_key && given.next().is_none() => Ok(Some(key.to_owned())),
         _ => {
-            let detail = "Idempotency-Key must be one header of 1 to 255 visible ASCII characters.";
+            let detail = format!(
+                "{IDEMPOTENCY_KEY} must be one header of 1 to {IDEMPOTENCY_KEY_MAX} visible ASCII \
+                 characters."
+            );
             Err(Problem::new(Code::InvalidHeader, detail)
                 .field(IDEMPOTENCY_KEY)
-                .limit(KEY_MAX))
+                .limit(IDEMPOTENCY_KEY_MAX))
         }
     }
 }
 
 /// A text that is not empty, not too long, and free of control characters.
 pub(super) fn text(field: &str, value: &str, max: usize) -> Result<(), Problem> {
-    if value.is_empty() {
-        let detail = format!("{field} must not be empty.");
-        return Err(Problem::new(Code::InvalidField, detail).field(field));
-    }
-    if value.chars().any(char::is_control) {
-        let detail = format!("{field} contains a control character; send it without.");
-        return Err(Problem::new(Code::ControlCharacter, detail).field(field));
-    }
-    if value.chars().count() > max {
-        let detail = format!("{field} may have at most {max} characters.");
-        return Err(Problem::new(Code::TooLong, detail).field(field).limit(max));
-    }
-    Ok(())
+    limits::text(value, max).map_err(|error| {
+        let problem = |code, what: &str| Problem::new(code, format!("{field} {what}")).field(field);
+        match error.length {
+            0 => problem(Code::InvalidField, "must not be empty."),
+            _ if error.has_control => problem(
+                Code::ControlCharacter,
+                "contains a control character; send it without.",
+            ),
+            _ => {
+                let what = format!("may have at most {max} characters.");
+                problem(Code::TooLong, &what).limit(max)
+            }
+        }
+    })
 }
 
 /// [`text`], where it is given.
@@ -74,7 +64,7 @@ pub(super) fn id(field: &str, kind: TextId, value: &str) -> Result<(), Problem> 
         match error {
             TextIdError::Empty | TextIdError::Misused(_) => problem(Code::InvalidField),
             TextIdError::Control => problem(Code::ControlCharacter),
-            TextIdError::TooLong(_) => problem(Code::TooLong).limit(TEXT_ID_MAX),
+            TextIdError::TooLong(_) => problem(Code::TooLong).limit(ID_MAX),
         }
     })
 }
@@ -188,7 +178,7 @@ pub(super) fn wechat_time(seconds: i64) -> Option<DateTime<Utc>> {
 
 /// A login code, before WeChat is asked.
 pub(super) fn login_code(code: &str) -> Result<(), Problem> {
-    text("code", code, CODE_MAX)
+    text("code", code, LOGIN_CODE_MAX)
 }
 
 #[cfg(test)]

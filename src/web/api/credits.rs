@@ -11,16 +11,14 @@ use super::cursor::{List, Page, Paging};
 use super::people::unknown_app_id;
 use super::person::Accounts;
 use super::{Caller, State};
+use crate::bridge::limits::{BELOW_MAX, TEMPLATE_ID_MAX};
 use crate::db::{Conn, QueryResult};
 use crate::ids::{CreditId, IdentityId, ProjectId};
-use crate::models::credit::{self, Credit, LowFilter, TEMPLATE_ID_MAX};
+use crate::models::credit::{self, Credit, LowFilter};
 use crate::models::people;
 use crate::models::staff;
 use crate::models::staff::binding;
 use crate::web::error::{Code, Problem};
-
-/// The most that `below` may be; nobody taps that often.
-const BELOW_MAX: i32 = 1000;
 
 /// What one person allows one template.
 #[derive(Debug, Serialize)]

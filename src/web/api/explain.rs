@@ -3,9 +3,10 @@
 use actix_web::web::{Data, Json, Path, Query};
 use serde::Deserialize;
 
-use super::check::{self, NAME_MAX};
+use super::check;
 use super::{Caller, State};
 use crate::bridge::explain::{ExplainError, Explanation};
+use crate::bridge::limits::NAME_MAX;
 use crate::web::error::{Code, Problem};
 
 #[derive(Debug, Deserialize)]

@@ -10,15 +10,12 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::{Caller, State, large};
-use crate::bridge::people::adopt::{
-    AdoptError, CONSENTS_MAX, Counts, Fault, Numbered, Options, Outcome, Raw,
-};
+use crate::bridge::limits::{ROW_CONSENTS_MAX, TABLE_ROWS_MAX};
+use crate::bridge::people::adopt::{AdoptError, Counts, Fault, Numbered, Options, Outcome, Raw};
 use crate::ids::IdentityId;
 use crate::web::body::{Body, limits};
 use crate::web::error::{Code, Problem};
 
-/// Rows in one request.
-pub(super) const ROWS_MAX: usize = 10_000;
 /// Bytes of one row: some times what the longest ids and consents need.
 const ROW_MAX: usize = 32 << 10;
 /// About what a row takes in the answer.
@@ -102,13 +99,13 @@ pub(super) async fn create(
         dry_run,
         create_staff,
     } = body.into_inner();
-    if !(1..=ROWS_MAX).contains(&rows.len()) {
+    if !(1..=TABLE_ROWS_MAX).contains(&rows.len()) {
         let detail = format!(
-            "rows has {} entries: give 1 to {ROWS_MAX}, and more in further requests.",
+            "rows has {} entries: give 1 to {TABLE_ROWS_MAX}, and more in further requests.",
             rows.len()
         );
         let problem = Problem::new(Code::InvalidField, detail).field("rows");
-        return Err(problem.limit(ROWS_MAX));
+        return Err(problem.limit(TABLE_ROWS_MAX));
     }
     let rows = rows.into_iter().enumerate();
     let rows: Vec<Numbered> = rows.map(|(at, row)| Numbered::new(at, row.0)).collect();
@@ -194,7 +191,7 @@ fn consents(value: Value) -> Result<BTreeMap<String, String>, Fault> {
         Some((template_id, left))
     });
     // One more than there may be is enough to be refused.
-    Ok(consents.take(CONSENTS_MAX + 1).collect())
+    Ok(consents.take(ROW_CONSENTS_MAX + 1).collect())
 }
 
 impl From<Outcome> for RowView {

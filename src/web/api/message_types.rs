@@ -2,8 +2,6 @@
 
 pub(super) mod preview;
 
-use std::collections::BTreeSet;
-
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Json, Path, Query};
@@ -11,21 +9,17 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::check::{self, NAME_MAX};
+use super::check;
 use super::cursor::{List, Page, Paging};
-use super::person::Accounts;
 use super::{Caller, State};
-use crate::bridge::routes::{self, FieldError, Route};
+use crate::bridge::limits::{self, FieldError, MESSAGE_TYPE_NAME_MAX, NAME_MAX};
+use crate::bridge::routes::Route;
+use crate::bridge::templates::message_types::{MessageTypeDraft, MessageTypeError, Target};
 use crate::bridge::templates::{Library, RouteProblem};
-use crate::db::Conn;
-use crate::ids::{AccountId, MessageTypeId, ProjectId};
-use crate::models::account::template_sync;
+use crate::ids::MessageTypeId;
 use crate::models::notification::message_type::{self, MessageType};
-use crate::models::webhook;
 use crate::web::body::Body;
-use crate::web::error::{Code, FieldError as Wrong, Problem};
-
-const TYPE_NAME_MAX: usize = 64;
+use crate::web::error::{Code, Problem};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -88,28 +82,25 @@ pub(super) async fn put(
 ) -> Result<(Json<MessageTypeView>, StatusCode), Problem> {
     check_name(&name)?;
     check::maybe_text("description", body.description.as_ref(), NAME_MAX)?;
-    routes::check(&body.routes)?;
-    let json = routes::to_json(&body.routes).map_err(|error| Problem::internal(&error))?;
-    let (name, body) = (name.into_inner(), body.into_inner());
-    let (project, now) = (caller.project_id, state.bridge.clock.now());
-    let put = state.bridge.db.write(move |conn| -> Result<_, Problem> {
-        let accounts = check_accounts(conn, project, &body.routes)?;
-        let description = body.description.as_deref();
-        let (stored, is_new) = message_type::put(conn, project, &name, description, &json, now)?;
-        // What is known may be old: it warns and does not refuse, and is soon renewed.
-        let warnings = Some(Library::of(conn, project)?.problems(&body.routes));
-        for account in accounts {
-            template_sync::want(conn, account, now)?;
-        }
-        let view = MessageTypeView {
-            warnings,
-            ..show(stored)
-        };
-        Ok((view, is_new))
-    });
-    let (view, is_new) = put.await?;
-    state.bridge.signals.templates.notify_one();
-    let status = if is_new {
+    let (
+        name,
+        Put {
+            description,
+            routes,
+        },
+    ) = (name.into_inner(), body.into_inner());
+    let draft = MessageTypeDraft {
+        name,
+        description,
+        routes,
+    };
+    let put = state.bridge.put_message_type(caller.project_id, draft);
+    let stored = put.await?;
+    let view = MessageTypeView {
+        warnings: Some(stored.warnings),
+        ..show(stored.message_type)
+    };
+    let status = if stored.is_new {
         StatusCode::CREATED
     } else {
         StatusCode::OK
@@ -117,82 +108,41 @@ pub(super) async fn put(
     Ok((Json(view), status))
 }
 
-/// A letter, then letters, digits and underscores, all lower case.
 fn check_name(name: &str) -> Result<(), Problem> {
-    let mut chars = name.chars();
-    let is_name = chars.next().is_some_and(|first| first.is_ascii_lowercase())
-        && chars.all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
-        && name.len() <= TYPE_NAME_MAX;
-    if is_name {
+    if limits::is_message_type_name(name) {
         return Ok(());
     }
-    let detail = "A name begins with a lower-case letter, then has lower-case letters, digits and \
-                  underscores, at most 64 in all.";
+    let detail = format!(
+        "A name begins with a lower-case letter, then has lower-case letters, digits and \
+         underscores, at most {MESSAGE_TYPE_NAME_MAX} in all."
+    );
     Err(Problem::new(Code::InvalidField, detail)
         .field("name")
-        .limit(TYPE_NAME_MAX))
+        .limit(MESSAGE_TYPE_NAME_MAX))
 }
 
-/// Each route names an account of the project that can send on its channel. Returns those of which a
-/// template is named, each once.
-fn check_accounts(
-    conn: &mut Conn,
-    project: ProjectId,
-    routes: &[Route],
-) -> Result<BTreeSet<AccountId>, Problem> {
-    let accounts = Accounts::of(conn, project)?;
-    let mut named = BTreeSet::new();
-    let mut wrong = Vec::new();
-    for (at, route) in routes.iter().enumerate() {
-        let found = route.account.as_deref();
-        let found = found.and_then(|app_id| accounts.labelled(app_id));
-        let problem = route.channel.account_problem(found.map(|label| label.kind));
-        wrong.extend(problem.map(|detail| Wrong {
-            field: format!("routes[{at}].account"),
-            detail,
-        }));
-        let has_template = route.channel.traits().has_template;
-        wrong.extend(endpoint_problem(conn, project, at, route)?);
-        named.extend(found.filter(|_| has_template).map(|label| label.id));
-    }
-    match wrong.first() {
-        None => Ok(named),
-        Some(first) => {
-            let detail = format!("{} {}.", first.field, first.detail);
-            let field = first.field.clone();
-            let code = match first.field.ends_with("endpoint") {
-                true => Code::InvalidField,
-                false => Code::UnknownAppId,
-            };
-            Err(Problem::new(code, detail).field(field).errors(wrong))
+impl From<MessageTypeError> for Problem {
+    fn from(error: MessageTypeError) -> Self {
+        match error {
+            MessageTypeError::Invalid(error) => error.into(),
+            MessageTypeError::Targets { first, errors } => wrong_targets(first, errors),
+            MessageTypeError::Json(error) => Self::internal(&error),
+            MessageTypeError::Db(error) => error.into(),
         }
     }
 }
 
-/// What is wrong with the endpoint that a route posts to.
-fn endpoint_problem(
-    conn: &mut Conn,
-    project: ProjectId,
-    at: usize,
-    route: &Route,
-) -> Result<Option<Wrong>, Problem> {
-    let Some(id) = route.endpoint else {
-        return Ok(None);
+/// Tells the first error in the words of the answer, and lists all of them.
+fn wrong_targets(first: Target, errors: Vec<FieldError>) -> Problem {
+    let code = match first {
+        Target::Account => Code::UnknownAppId,
+        Target::Endpoint => Code::InvalidField,
     };
-    if webhook::find(conn, project, id)?.is_some() {
-        return Ok(None);
-    }
-    let detail = format!(
-        "({id}) is no endpoint of the project: add it with POST /webhooks, or correct the id"
-    );
-    let field = format!("routes[{at}].endpoint");
-    Ok(Some(Wrong { field, detail }))
-}
-
-impl From<FieldError> for Problem {
-    fn from(error: FieldError) -> Self {
-        Self::new(Code::InvalidField, format!("{error}.")).field(error.field)
-    }
+    let problem = match errors.first() {
+        Some(error) => Problem::new(code, format!("{error}.")).field(&error.field),
+        None => Problem::new(code, "A route names what the project does not have."),
+    };
+    problem.errors(errors)
 }
 
 /// `GET /message-types`: all of them, newest first.
@@ -239,12 +189,10 @@ pub(super) async fn delete(
     caller: Caller,
     name: Path<String>,
 ) -> Result<HttpResponse, Problem> {
-    let (name, project) = (name.into_inner(), caller.project_id);
-    let delete = state
+    let deleted = state
         .bridge
-        .db
-        .write(move |conn| message_type::delete(conn, project, &name));
-    match delete.await? {
+        .delete_message_type(caller.project_id, name.into_inner());
+    match deleted.await? {
         true => Ok(HttpResponse::NoContent().finish()),
         false => Err(Problem::not_found("message type")),
     }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-use crate::bridge::notify::MAX_PARAMS;
+use crate::bridge::limits::PARAMS_MAX;
 use crate::bridge::routes;
 use crate::web::body::limits;
 
@@ -18,8 +18,8 @@ impl<'de> Deserialize<'de> for Params {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let raw = <&RawValue>::deserialize(from)?.get();
         // How long it is as it is stored is looked at later.
-        if raw.len() > MAX_PARAMS * WRITTEN {
-            return Err(limits::too_large(raw.len(), MAX_PARAMS));
+        if raw.len() > PARAMS_MAX * WRITTEN {
+            return Err(limits::too_large(raw.len(), PARAMS_MAX));
         }
         let params = routes::Params::read(raw).map_err(|error| limits::inner(&error))?;
         Ok(Self(params))

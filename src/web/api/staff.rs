@@ -8,21 +8,20 @@ use std::collections::BTreeSet;
 
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Json, Path, Query};
-use chrono::{DateTime, NaiveDateTime, Utc};
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::check::{self, NAME_MAX, TAG_MAX, TAGS_MAX};
+use super::check;
 use super::cursor::{List, Page, Paging};
 use super::person::{Accounts, Beside, IdentityView, WindowRules};
 use super::{Caller, State};
-use crate::bridge::webhooks::outbox;
-use crate::db::{Conn, QueryResult};
+use crate::bridge::limits::{NAME_MAX, TAG_MAX, TAGS_MAX};
+use crate::bridge::people::staff::{StaffDetails, StaffError, Stranded};
 use crate::ids::text::TextId;
-use crate::ids::{IdentityId, ProjectId, StaffRowId};
-use crate::models::delivery::{self, MOST_ASTRAY};
+use crate::ids::{IdentityId, StaffRowId};
+use crate::models::identity;
 use crate::models::staff::binding;
 use crate::models::staff::{self, Staff};
-use crate::models::{identity, project};
 use crate::web::body::Body;
 use crate::web::error::{Code, Problem};
 use bindings::BindingView;
@@ -98,22 +97,15 @@ pub(super) async fn put(
     check::maybe_text("name", body.name.as_ref(), NAME_MAX)?;
     check_tags(body.tags.as_ref())?;
     let (staff_id, Put { name, tags }) = (staff_id.into_inner(), body.into_inner());
-    let (project, now) = (caller.project_id, state.bridge.clock.now());
-    let put = state.bridge.db.write(move |conn| -> Result<_, Problem> {
-        let (stored, is_new) = staff::put(conn, project, &staff_id, name.as_deref(), now)?;
-        if let Some(tags) = &tags {
-            staff::set_tags(conn, &stored, tags)?;
-        }
-        let tags = staff::tags_of(conn, &[stored.id])?.remove(&stored.id);
-        Ok((StaffView::new(stored, tags), is_new))
-    });
-    let (stored, is_new) = put.await?;
-    let status = if is_new {
+    let details = StaffDetails { name, tags };
+    let put = state.bridge.put_staff(caller.project_id, staff_id, details);
+    let stored = put.await?;
+    let status = if stored.is_new {
         StatusCode::CREATED
     } else {
         StatusCode::OK
     };
-    Ok((Json(stored), status))
+    Ok((Json(StaffView::new(stored.staff, stored.tags)), status))
 }
 
 fn check_tags(tags: Option<&BTreeSet<String>>) -> Result<(), Problem> {
@@ -200,19 +192,12 @@ pub(super) struct Removed {
     more: bool,
 }
 
-impl Removed {
-    /// Counts them, after the removal and in its transaction.
-    fn count(
-        conn: &mut Conn,
-        project: ProjectId,
-        staff_id: &str,
-        now: NaiveDateTime,
-    ) -> QueryResult<Self> {
-        let waiting = delivery::astray(conn, project, staff_id, now)?;
-        Ok(Self {
-            deliveries_waiting: waiting.min(MOST_ASTRAY),
-            more: waiting > MOST_ASTRAY,
-        })
+impl From<Stranded> for Removed {
+    fn from(stranded: Stranded) -> Self {
+        Self {
+            deliveries_waiting: stranded.count,
+            more: stranded.more,
+        }
     }
 }
 
@@ -222,19 +207,18 @@ pub(super) async fn delete(
     caller: Caller,
     staff_id: Path<String>,
 ) -> Result<Json<Removed>, Problem> {
-    let (staff_id, project) = (staff_id.into_inner(), caller.project_id);
-    let now = state.bridge.clock.now();
-    let delete = state.bridge.db.write(move |conn| -> Result<_, Problem> {
-        // Nobody binds somebody meanwhile, or says to whom the person is bound instead.
-        project::lock(conn, project)?;
-        let member = staff::find(conn, project, &staff_id)?;
-        let member = member.ok_or_else(|| Problem::not_found("staff member"))?;
-        let bindings = binding::of_staff(conn, member.id)?;
-        outbox::unbound(conn, project, &staff_id, &bindings, now)?;
-        staff::delete(conn, project, &staff_id)?;
-        Ok(Removed::count(conn, project, &staff_id, now)?)
-    });
-    let removed = delete.await?;
-    state.bridge.signals.webhooks.notify_one();
-    Ok(Json(removed))
+    let removed = state
+        .bridge
+        .remove_staff(caller.project_id, staff_id.into_inner());
+    Ok(Json(removed.await?.into()))
+}
+
+impl From<StaffError> for Problem {
+    fn from(error: StaffError) -> Self {
+        match error {
+            StaffError::UnknownStaff => Self::not_found("staff member"),
+            StaffError::UnknownBinding => Self::not_found("binding of this staff member"),
+            StaffError::Db(error) => error.into(),
+        }
+    }
 }

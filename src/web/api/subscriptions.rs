@@ -11,18 +11,16 @@ use serde::{Deserialize, Deserializer, Serialize};
 use super::check;
 use super::credits::CreditView;
 use super::{Caller, State};
+use crate::bridge::limits::{CONSENT_RESULTS_MAX, TEMPLATE_ID_MAX};
 use crate::bridge::people::consent::{Answered, Report, ReportError, Respondent, Verdict};
 use crate::bridge::people::login::LoginError;
 use crate::ids::IdentityId;
 use crate::ids::text::TextId;
-use crate::models::credit::TEMPLATE_ID_MAX;
 use crate::web::body::Body;
 use crate::web::error::{Code, Problem};
 
 /// The key in what wx.requestSubscribeMessage returns that is no template id.
 const ERR_MSG: &str = "errMsg";
-/// Templates of one report. A pop-up asks for five at most.
-const RESULTS_MAX: usize = 20;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -76,7 +74,7 @@ impl<'de> Deserialize<'de> for Told {
                 let (mut text, mut ends) = (String::new(), Vec::new());
                 while let Some((name, word)) = map.next_entry::<Box<str>, Box<str>>()? {
                     // One more than there may be, beside errMsg, is enough to be refused.
-                    if ends.len() / 2 >= RESULTS_MAX + 2 {
+                    if ends.len() / 2 >= CONSENT_RESULTS_MAX + 2 {
                         continue;
                     }
                     for part in [name, word] {
@@ -167,13 +165,13 @@ pub(super) fn results(told: &Told) -> Result<Vec<(String, Verdict)>, Problem> {
         })?;
         results.push((template_id.to_owned(), verdict));
     }
-    if !(1..=RESULTS_MAX).contains(&results.len()) {
+    if !(1..=CONSENT_RESULTS_MAX).contains(&results.len()) {
         let detail = format!(
-            "results must have from 1 to {RESULTS_MAX} template ids. A call that failed \
+            "results must have from 1 to {CONSENT_RESULTS_MAX} template ids. A call that failed \
              (errMsg requestSubscribeMessage:fail) has none, and is not to be reported."
         );
         let problem = Problem::new(Code::InvalidField, detail).field("results");
-        return Err(problem.limit(RESULTS_MAX));
+        return Err(problem.limit(CONSENT_RESULTS_MAX));
     }
     Ok(results)
 }

@@ -112,6 +112,7 @@ impl From<ManageError> for Problem {
     fn from(error: ManageError) -> Self {
         match error {
             ManageError::Unknown => Self::not_found("endpoint"),
+            ManageError::UnknownMessage => Self::not_found("event of this endpoint"),
             ManageError::TooMany => Self::new(Code::TooMany, format!("{error}. Delete one first.")),
             ManageError::NotEnabled => {
                 let detail = "The endpoint is not enabled. Enable it first with PUT.";

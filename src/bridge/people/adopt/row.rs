@@ -3,13 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::Fault;
+use crate::bridge::limits::{self, ROW_CONSENTS_MAX, ROW_PERMISSIONS_MAX, TEMPLATE_ID_MAX};
 use crate::ids::text::TextId;
-use crate::models::credit::TEMPLATE_ID_MAX;
-
-/// Consents in one row.
-pub const CONSENTS_MAX: usize = 20;
-/// One-time permissions of one template that a row can have.
-pub const LEFT_MAX: u32 = 1_000;
 
 /// What stands for a long-term permission.
 const LONG_TERM: &str = "long_term";
@@ -72,16 +67,15 @@ fn check(field: &str, id: TextId, text: Option<&str>) -> Result<(), Fault> {
 }
 
 fn consents(raw: &BTreeMap<String, String>) -> Result<BTreeMap<String, Option<u32>>, Fault> {
-    if raw.len() > CONSENTS_MAX {
+    if raw.len() > ROW_CONSENTS_MAX {
         let detail = format!(
-            "consents has more than {CONSENTS_MAX} templates: give at most {CONSENTS_MAX}."
+            "consents has more than {ROW_CONSENTS_MAX} templates: give at most {ROW_CONSENTS_MAX}."
         );
         return Err(Fault::new(INVALID, "consents", detail));
     }
     let mut consents = BTreeMap::new();
     for (template_id, text) in raw.iter().filter(|(_, text)| !text.is_empty()) {
-        let length = template_id.chars().count();
-        if !(1..=TEMPLATE_ID_MAX).contains(&length) || template_id.contains(char::is_control) {
+        if limits::text(template_id, TEMPLATE_ID_MAX).is_err() {
             let detail = format!(
                 "consents has the template id {template_id:.40?}: give the id from WeChat's \
                  console, 1 to {TEMPLATE_ID_MAX} characters."
@@ -98,12 +92,15 @@ fn consents(raw: &BTreeMap<String, String>) -> Result<BTreeMap<String, Option<u3
 }
 
 fn number(template_id: &str, text: &str) -> Result<u32, Fault> {
-    let number = text.parse().ok().filter(|left| *left <= LEFT_MAX);
+    let number = text
+        .parse()
+        .ok()
+        .filter(|left| *left <= ROW_PERMISSIONS_MAX);
     number.ok_or_else(|| {
         let field = format!("consents.{template_id}");
         let detail = format!(
             "{field} is {text:.40?}: give how many one-time permissions are left, a whole number \
-             up to {LEFT_MAX}, or {LONG_TERM}."
+             up to {ROW_PERMISSIONS_MAX}, or {LONG_TERM}."
         );
         Fault::new(INVALID, &field, detail)
     })
@@ -161,7 +158,7 @@ mod tests {
                 "{fault}"
             );
         }
-        let many: Vec<String> = (0..=CONSENTS_MAX).map(|at| format!("T{at}")).collect();
+        let many: Vec<String> = (0..=ROW_CONSENTS_MAX).map(|at| format!("T{at}")).collect();
         let many: Vec<(&str, &str)> = many.iter().map(|id| (id.as_str(), "1")).collect();
         assert_eq!(
             Row::read(raw("oA", &many)).unwrap_err().field.as_deref(),

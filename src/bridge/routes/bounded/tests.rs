@@ -4,8 +4,9 @@ use minijinja::value::{Serde, Value};
 use proptest::prelude::*;
 use serde_json::json;
 
+use crate::bridge::limits::SOURCE_MAX;
 use crate::bridge::routes::compiled::{Room, scene};
-use crate::bridge::routes::{Compiled, MAX_SOURCE, Route, parse};
+use crate::bridge::routes::{Compiled, Route, parse};
 
 fn routes(source: &str) -> Result<Vec<Route>, String> {
     let route = json!([{
@@ -155,7 +156,7 @@ proptest! {
 
     #[test]
     fn whatever_a_template_is_made_of_it_comes_out_short(source in templates()) {
-        prop_assume!(source.len() <= MAX_SOURCE);
+        prop_assume!(source.len() <= SOURCE_MAX);
         for text in filled(&source).into_iter().flatten() {
             let length = text.map_or_else(|error| error.len(), |text| text.len());
             prop_assert!(length <= Room::FIELD.bytes, "{length} bytes of {source}");
@@ -166,7 +167,7 @@ proptest! {
     fn what_may_be_multiplied_is_a_number(left in expressions(), right in expressions()) {
         let source = format!("{{{{ {left} * {right} }}}}");
         // Most are refused, which is as good.
-        if source.len() > MAX_SOURCE || routes(&source).is_err() {
+        if source.len() > SOURCE_MAX || routes(&source).is_err() {
             return Ok(());
         }
         // Folded or not, what comes out has the length of a number.

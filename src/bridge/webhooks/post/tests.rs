@@ -75,7 +75,7 @@ fn urls_are_read_strictly() {
         assert_eq!(guarded.read_url(url).err(), expected, "{url}");
     }
     assert!(poster(true, 1_000).read_url("http://127.0.0.1:1/").is_ok());
-    let long = format!("https://example.com/{}", "x".repeat(URL_MAX));
+    let long = format!("https://example.com/{}", "x".repeat(ENDPOINT_URL_MAX));
     assert_eq!(guarded.read_url(&long), Err(UrlError::Malformed));
 }
 

@@ -4,11 +4,12 @@ use std::str::FromStr as _;
 
 use serde::Deserialize;
 
+use crate::bridge::limits::ID_MAX;
 use crate::db::Conn;
 use crate::ids::text::TextId;
 use crate::ids::{DeliveryId, NotificationId, ProjectId};
 use crate::models::delivery::{DeliveryState, Filter};
-use crate::web::api::check::{self, ID_MAX};
+use crate::web::api::check;
 use crate::web::api::people::unknown_app_id;
 use crate::web::api::person::Accounts;
 use crate::web::error::{Code, Problem};

@@ -8,7 +8,8 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::filter::Filters;
-use crate::bridge::notify::{MAX_RETRIED, retriable};
+use crate::bridge::limits::RETRIED_MAX;
+use crate::bridge::notify::retriable;
 use crate::ids::{DeliveryId, NotificationId};
 use crate::models::delivery::{DeliveryState, Filter};
 use crate::web::api::check;
@@ -159,13 +160,13 @@ pub(in crate::web::api) async fn many(
 }
 
 fn limit(given: Option<i64>) -> Result<i64, Problem> {
-    let limit = given.unwrap_or(MAX_RETRIED);
-    if (1..=MAX_RETRIED).contains(&limit) {
+    let limit = given.unwrap_or(RETRIED_MAX);
+    if (1..=RETRIED_MAX).contains(&limit) {
         return Ok(limit);
     }
     let detail =
-        format!("limit must be a whole number from 1 to {MAX_RETRIED}; go on with next_cursor.");
+        format!("limit must be a whole number from 1 to {RETRIED_MAX}; go on with next_cursor.");
     Err(Problem::new(Code::InvalidField, detail)
         .field("limit")
-        .limit(usize::try_from(MAX_RETRIED).unwrap_or_default()))
+        .limit(usize::try_from(RETRIED_MAX).unwrap_or_default()))
 }

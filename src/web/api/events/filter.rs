@@ -1,9 +1,10 @@
 //! Which events are meant: the same words in a query string and in a body.
 
+use crate::bridge::limits::ID_MAX;
 use crate::ids::text::TextId;
 use crate::ids::{AccountId, EventId};
 use crate::models::event::Filter;
-use crate::web::api::check::{self, ID_MAX};
+use crate::web::api::check;
 use crate::web::api::person::Accounts;
 use crate::web::error::{Code, Problem};
 

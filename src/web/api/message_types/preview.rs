@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use actix_web::web::{Data, Json, Path};
 use serde::{Deserialize, Serialize};
 
-use super::super::check::{self, NAME_MAX};
+use super::super::check;
 use super::super::params::Params;
 use super::super::{Caller, State};
+use crate::bridge::limits::{FieldError, NAME_MAX};
 use crate::bridge::notify::{NotifyError, PreviewRequest, PreviewStaff, RoutePreview};
-use crate::bridge::routes::{Channel, FieldError, Manner};
+use crate::bridge::routes::{Channel, Manner};
 use crate::bridge::templates::RouteProblem;
 use crate::web::body::MaybeBody;
 use crate::web::error::Problem;

@@ -2,10 +2,10 @@
 
 use serde::Deserialize;
 
+use crate::bridge::limits::FieldError;
 use crate::bridge::notify::Brought;
 use crate::bridge::people::bind::PersonRef;
 use crate::bridge::people::consent::Answered;
-use crate::bridge::routes::FieldError;
 use crate::web::api::person_body::PersonBody;
 use crate::web::api::subscriptions::{self, Told};
 use crate::web::error::Problem;

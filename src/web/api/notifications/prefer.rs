@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use actix_web::HttpRequest;
 use serde::Serialize;
 
-use crate::bridge::notify::{MAX_AWAITED, MAX_WAIT_SECONDS, Outcome};
+use crate::bridge::limits::{AWAITED_MAX, WAIT_SECONDS_MAX};
+use crate::bridge::notify::Outcome;
 use crate::ids::DeliveryId;
 use crate::models::delivery::DeliveryState;
 
@@ -44,12 +45,12 @@ impl<'a> From<&'a Outcome> for OutcomeView<'a> {
 }
 
 /// For how long an answer to that many recipients is to wait, seconds, at most
-/// [`MAX_WAIT_SECONDS`]. What is not understood is ignored, as RFC 7240 wants it.
+/// [`WAIT_SECONDS_MAX`]. What is not understood is ignored, as RFC 7240 wants it.
 pub(super) fn wait(request: &HttpRequest, recipients: usize) -> Option<u64> {
     let given = request.headers().get_all(PREFER);
     let texts = given.filter_map(|value| value.to_str().ok());
     let seconds = texts.flat_map(|text| text.split(',')).find_map(seconds)?;
-    (recipients <= MAX_AWAITED).then_some(seconds.min(MAX_WAIT_SECONDS))
+    (recipients <= AWAITED_MAX).then_some(seconds.min(WAIT_SECONDS_MAX))
 }
 
 /// The seconds of one preference, if it is `wait`.
@@ -86,7 +87,7 @@ mod tests {
             (&["respond-async", "WAIT = \"7\"; x=y"], Some(7)),
             (&["wait=3, wait=9"], Some(3)),
             (&["wait=0"], Some(0)),
-            (&["wait=99999999999999999999999"], Some(MAX_WAIT_SECONDS)),
+            (&["wait=99999999999999999999999"], Some(WAIT_SECONDS_MAX)),
             (&["wait"], None),
             (&["wait=-1"], None),
             (&["wait=soon"], None),
@@ -99,7 +100,7 @@ mod tests {
 
     #[test]
     fn a_large_notification_is_not_waited_for() {
-        assert_eq!(waits(&["wait=5"], MAX_AWAITED), Some(5));
-        assert_eq!(waits(&["wait=5"], MAX_AWAITED + 1), None);
+        assert_eq!(waits(&["wait=5"], AWAITED_MAX), Some(5));
+        assert_eq!(waits(&["wait=5"], AWAITED_MAX + 1), None);
     }
 }

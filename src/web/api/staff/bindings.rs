@@ -5,16 +5,15 @@ use actix_web::web::{Data, Json, Path};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use super::super::check::{self, ID_MAX};
+use super::super::check;
 use super::super::person_body::PersonBody;
 use super::super::{Caller, State};
 use super::Removed;
+use crate::bridge::limits::ID_MAX;
 use crate::bridge::people::bind::{BindError, PersonRef};
-use crate::bridge::webhooks::outbox;
 use crate::ids::text::TextId;
 use crate::ids::{BindingId, IdentityId};
-use crate::models::staff;
-use crate::models::staff::binding::{self, Binding};
+use crate::models::staff::binding::Binding;
 use crate::web::body::Body;
 use crate::web::error::{Code, Problem};
 
@@ -105,20 +104,7 @@ pub(in super::super) async fn delete(
     caller: Caller,
     path: Path<(String, BindingId)>,
 ) -> Result<Json<Removed>, Problem> {
-    let ((staff_id, id), project) = (path.into_inner(), caller.project_id);
-    let now = state.bridge.clock.now();
-    let delete = state.bridge.db.write(move |conn| {
-        let member = staff::find(conn, project, &staff_id)?;
-        let member = member.ok_or_else(|| Problem::not_found("staff member"))?;
-        let mut bindings = binding::of_staff(conn, member.id)?;
-        bindings.retain(|binding| binding.id == id);
-        outbox::unbound(conn, project, &staff_id, &bindings, now)?;
-        if !binding::delete(conn, member.id, id)? {
-            return Err(Problem::not_found("binding of this staff member"));
-        }
-        Ok(Removed::count(conn, project, &staff_id, now)?)
-    });
-    let removed = delete.await?;
-    state.bridge.signals.webhooks.notify_one();
-    Ok(Json(removed))
+    let (staff_id, id) = path.into_inner();
+    let removed = state.bridge.remove_binding(caller.project_id, staff_id, id);
+    Ok(Json(removed.await?.into()))
 }

@@ -10,12 +10,15 @@ use chrono::{DateTime, NaiveDateTime, Utc};
 use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
 
-use super::super::check::{self, ID_MAX};
+use super::super::check;
 use super::super::cursor::{List, Page, Paging};
 use super::super::person::Accounts;
 use super::super::{Caller, State};
 use crate::bridge::accounts::keys::Scope;
 use crate::bridge::invitations::{InvitationRequest, InviteError, Invited, why_refused};
+use crate::bridge::limits::{
+    ID_MAX, INVITATION_PATH_MAX, INVITATION_SECONDS, INVITATION_SECONDS_MIN,
+};
 use crate::ids::{IdentityId, InvitationId};
 use crate::models::staff;
 use crate::models::staff::invitation::{self, Invitation, Refusal};
@@ -24,14 +27,8 @@ use crate::web::error::{Code, Problem};
 use crate::web::rates::{Kind, Rates};
 use crate::wechat::qrcode::LIFE_MAX;
 
-/// Seconds that an invitation is good for unless the caller says otherwise: a week.
-const LIFE_DEFAULT: u64 = 604_800;
-/// Seconds; nobody can scan faster.
-const LIFE_MIN: u64 = 60;
 /// The page that the developer tools make first.
 const PAGE: &str = "pages/index/index";
-/// Characters of a path in a mini-program.
-const PATH_MAX: usize = 512;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -56,7 +53,7 @@ struct MiniProgram {
 }
 
 fn default_life() -> u64 {
-    LIFE_DEFAULT
+    INVITATION_SECONDS
 }
 
 #[derive(Debug, Deserialize)]
@@ -156,7 +153,7 @@ fn wanted(body: &Invite) -> Result<(InvitationRequest, String), Problem> {
     let mut path = PAGE.to_owned();
     if let Some(wish) = &body.mini_program {
         check::text("mini_program.app_id", &wish.app_id, ID_MAX)?;
-        check::maybe_text("mini_program.path", wish.path.as_ref(), PATH_MAX)?;
+        check::maybe_text("mini_program.path", wish.path.as_ref(), INVITATION_PATH_MAX)?;
         path = wish.path.clone().unwrap_or(path);
         if path.starts_with(['/', '?']) || path.contains(['#', ' ']) {
             let detail = "mini_program.path must be a page such as pages/bind or \
@@ -165,8 +162,10 @@ fn wanted(body: &Invite) -> Result<(InvitationRequest, String), Problem> {
         }
     }
     let most = LIFE_MAX.as_secs();
-    if !(LIFE_MIN..=most).contains(&body.expires_in_seconds) {
-        let detail = format!("expires_in_seconds must be from {LIFE_MIN} to {most} (30 days).");
+    if !(INVITATION_SECONDS_MIN..=most).contains(&body.expires_in_seconds) {
+        let detail = format!(
+            "expires_in_seconds must be from {INVITATION_SECONDS_MIN} to {most} (30 days)."
+        );
         return Err(Problem::new(Code::InvalidField, detail)
             .field("expires_in_seconds")
             .limit(usize::try_from(most).unwrap_or(usize::MAX)));

@@ -7,11 +7,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::wish::check_events;
+use crate::bridge::limits::ID_MAX;
 use crate::bridge::webhooks::EVERYTHING;
 use crate::db::Conn;
 use crate::ids::{ProjectId, WebhookId, WebhookMessageId};
 use crate::models::webhook::{self, Filter, Message, MessageState, Webhook, WebhookState};
-use crate::web::api::check::{self, ID_MAX};
+use crate::web::api::check;
 use crate::web::api::cursor::{List, Page, Paging};
 use crate::web::api::{Caller, State};
 use crate::web::body::Body;
@@ -136,17 +137,11 @@ pub(in crate::web::api) async fn retry(
     caller: Caller,
     path: Path<(WebhookId, WebhookMessageId)>,
 ) -> Result<(Json<Retried>, StatusCode), Problem> {
-    let ((webhook, id), project) = (path.into_inner(), caller.project_id);
-    let now = state.bridge.clock.now();
-    let retried = state.bridge.db.write(move |conn| {
-        let endpoint = find(conn, project, webhook)?;
-        match webhook::retry(conn, webhook, id, now)? {
-            true => Ok(endpoint),
-            false => Err(Problem::not_found("event of this endpoint")),
-        }
-    });
+    let (webhook, id) = path.into_inner();
+    let retried = state
+        .bridge
+        .retry_webhook_message(caller.project_id, webhook, id);
     let endpoint = retried.await?.into();
-    state.bridge.signals.webhooks.notify_one();
     let retried = Retried {
         id,
         state: MessageState::Queued,

@@ -3,16 +3,14 @@
 use actix_web::web::Data;
 use serde::Deserialize;
 
+use crate::bridge::limits::{ENDPOINT_LIST_MAX, NAME_MAX};
 use crate::bridge::webhooks::{EVERYTHING, EventKind};
 use crate::ids::ProjectId;
 use crate::models::webhook::Wish;
 use crate::web::api::State;
-use crate::web::api::check::{self, NAME_MAX};
+use crate::web::api::check;
 use crate::web::api::person::Accounts;
 use crate::web::error::{Code, Problem};
-
-/// Entries of a list.
-const LIST_MAX: usize = 100;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -64,7 +62,7 @@ impl Put {
 pub(super) fn check_events(field: &str, events: &[String]) -> Result<(), Problem> {
     let known = |word: &&String| *word == EVERYTHING || word.parse::<EventKind>().is_ok();
     let unknown = events.iter().find(|word| !known(word));
-    if unknown.is_none() && !events.is_empty() && events.len() <= LIST_MAX {
+    if unknown.is_none() && !events.is_empty() && events.len() <= ENDPOINT_LIST_MAX {
         return Ok(());
     }
     let words: Vec<&str> = EventKind::ALL.iter().map(|kind| kind.as_str()).collect();
@@ -80,11 +78,12 @@ async fn check_app_ids(
     project: ProjectId,
     app_ids: Vec<String>,
 ) -> Result<(), Problem> {
-    if app_ids.is_empty() || app_ids.len() > LIST_MAX {
-        let detail =
-            format!("app_ids must have 1 to {LIST_MAX} app ids; leave it out for every account.");
+    if app_ids.is_empty() || app_ids.len() > ENDPOINT_LIST_MAX {
+        let detail = format!(
+            "app_ids must have 1 to {ENDPOINT_LIST_MAX} app ids; leave it out for every account."
+        );
         let problem = Problem::new(Code::InvalidField, detail).field("app_ids");
-        return Err(problem.limit(LIST_MAX));
+        return Err(problem.limit(ENDPOINT_LIST_MAX));
     }
     let checked = state.bridge.db.snapshot(move |conn| {
         let accounts = Accounts::of(conn, project)?;
