@@ -33,6 +33,7 @@ mod sessions;
 mod staff;
 mod subscriptions;
 mod templates;
+mod times;
 mod webhooks;
 
 use Scope::{Admin, Notify, Read, Token, Webhooks};

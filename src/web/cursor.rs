@@ -5,7 +5,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::error::{Code, Problem};
 use crate::models::walk::Walked;
@@ -34,6 +34,21 @@ pub(super) enum List {
     Moved = b'o',
 }
 
+/// The query string of a list that has no filters.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PageQuery {
+    limit: Option<String>,
+    cursor: Option<String>,
+}
+
+impl PageQuery {
+    /// The page of this list that it asks for.
+    pub(super) fn paging(&self, list: List) -> Result<Paging, Problem> {
+        Paging::read(list, &self.limit, &self.cursor)
+    }
+}
+
 /// One page that a caller asks for.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Paging {
@@ -54,11 +69,19 @@ pub(super) struct Page<T> {
 }
 
 impl Paging {
+    /// The page that `limit` and `cursor` of a query string ask for.
     pub(super) fn read(
         list: List,
-        limit: Option<&str>,
-        cursor: Option<&str>,
+        limit: &Option<String>,
+        cursor: &Option<String>,
     ) -> Result<Self, Problem> {
+        let first = Self::first(list, limit)?;
+        let after = read(list, cursor.as_deref())?;
+        Ok(Self { after, ..first })
+    }
+
+    /// The first page, for a list whose cursors hold more than an id.
+    pub(super) fn first(list: List, limit: &Option<String>) -> Result<Self, Problem> {
         let limit = match limit {
             None => DEFAULT_LIMIT,
             Some(text) => text
@@ -72,8 +95,11 @@ impl Paging {
                         .limit(MOST.unsigned_abs() as usize)
                 })?,
         };
-        let after = read(list, cursor)?;
-        Ok(Self { list, limit, after })
+        Ok(Self {
+            list,
+            limit,
+            after: None,
+        })
     }
 
     /// How many items the page may have.
@@ -207,7 +233,7 @@ mod tests {
 
     #[test]
     fn a_page_is_the_last_when_nothing_is_left_over() {
-        let paging = Paging::read(List::Staff, Some("2"), None).unwrap();
+        let paging = Paging::first(List::Staff, &Some("2".to_owned())).unwrap();
         let mut rows = vec![9, 8];
         assert_eq!(paging.cut(&mut rows, |row| *row), None);
         let mut rows = vec![9, 8, 7];
@@ -219,10 +245,8 @@ mod tests {
     #[test]
     fn a_limit_out_of_range_is_refused() {
         for limit in ["0", "201", "-1", "many", "", "1.5"] {
-            assert!(
-                Paging::read(List::Staff, Some(limit), None).is_err(),
-                "{limit}"
-            );
+            let given = Some(limit.to_owned());
+            assert!(Paging::first(List::Staff, &given).is_err(), "{limit}");
         }
     }
 }

@@ -2,21 +2,14 @@
 
 use actix_web::web::{Data, Json, Query};
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-use super::cursor::{List, Page, Paging};
+use super::cursor::{List, Page, PageQuery};
 use super::{Caller, State};
 use crate::ids::{ApiKeyId, AuditId, ErasureId, IdentityId};
 use crate::models::audit::{self, Action, Entry};
 use crate::models::erasure::Actor;
 use crate::web::error::Problem;
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct ListQuery {
-    limit: Option<String>,
-    cursor: Option<String>,
-}
 
 #[derive(Debug, Serialize)]
 pub(super) struct EntryView {
@@ -68,10 +61,9 @@ impl From<Entry> for EntryView {
 pub(super) async fn list(
     state: Data<State>,
     caller: Caller,
-    query: Query<ListQuery>,
+    query: Query<PageQuery>,
 ) -> Result<Json<Page<EntryView>>, Problem> {
-    let (limit, cursor) = (query.limit.as_deref(), query.cursor.as_deref());
-    let paging = Paging::read(List::Audit, limit, cursor)?;
+    let paging = query.paging(List::Audit)?;
     let project = caller.project_id;
     let found = state.bridge.db.snapshot(move |conn| {
         let before = paging.after.map(AuditId);

@@ -1,10 +1,6 @@
 //! Texts from outside, checked before they reach the database.
 
-use std::fmt;
-
 use actix_web::HttpRequest;
-use chrono::{DateTime, Datelike as _, NaiveDateTime, Utc};
-use serde::de::{self, Deserializer, Visitor};
 
 use crate::bridge::limits::{self, ID_MAX, IDEMPOTENCY_KEY_MAX, LOGIN_CODE_MAX};
 use crate::ids::text::{TextId, TextIdError};
@@ -85,118 +81,19 @@ where
         .map_err(|rule| Problem::new(Code::InvalidQuery, format!("{field} {rule}.")).field(field))
 }
 
-/// A time of a query string: RFC 3339, or seconds since 1970. In seconds.
-pub(super) fn time(field: &str, value: Option<&String>) -> Result<Option<i64>, Problem> {
-    let Some(value) = value else {
-        return Ok(None);
-    };
-    let seconds = value.parse().ok().or_else(|| {
-        let time = DateTime::parse_from_rfc3339(value).ok()?;
-        // The first whole second that is not before it, since CreateTime has whole ones.
-        Some(time.timestamp() + i64::from(time.timestamp_subsec_nanos() > 0))
-    });
-    match seconds {
-        Some(seconds) => Ok(Some(seconds)),
-        None => {
-            let detail = format!(
-                "{field} must be a time such as 2026-01-01T00:00:00Z (a + in it is written %2B), \
-                 or seconds since 1970."
-            );
-            Err(Problem::new(Code::InvalidQuery, detail).field(field))
-        }
+/// How many things one request in bulk is to look at; all that it may, unless it says otherwise.
+pub(super) fn bulk_limit(given: Option<i64>, most: i64) -> Result<i64, Problem> {
+    let limit = given.unwrap_or(most);
+    if (1..=most).contains(&limit) {
+        return Ok(limit);
     }
-}
-
-/// A time of a body, for [`time`] and [`instant`]: what a query string has as text, which is a number where it
-/// is seconds since 1970.
-pub(super) fn time_of_body<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Option<String>, D::Error> {
-    struct Time;
-    impl<'de> Visitor<'de> for Time {
-        type Value = Option<String>;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("a time such as 2026-01-01T00:00:00Z, or seconds since 1970")
-        }
-
-        fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
-            Ok(Some(text.to_owned()))
-        }
-
-        fn visit_i64<E: de::Error>(self, seconds: i64) -> Result<Self::Value, E> {
-            Ok(Some(seconds.to_string()))
-        }
-
-        fn visit_u64<E: de::Error>(self, seconds: u64) -> Result<Self::Value, E> {
-            Ok(Some(seconds.to_string()))
-        }
-
-        fn visit_unit<E: de::Error>(self) -> Result<Self::Value, E> {
-            Ok(None)
-        }
-
-        fn visit_none<E: de::Error>(self) -> Result<Self::Value, E> {
-            Ok(None)
-        }
-
-        fn visit_some<D: Deserializer<'de>>(self, inner: D) -> Result<Self::Value, D::Error> {
-            inner.deserialize_any(self)
-        }
-    }
-    deserializer.deserialize_any(Time)
-}
-
-/// A time of a query string: RFC 3339, or seconds since 1970.
-pub(super) fn instant(
-    field: &str,
-    value: Option<&String>,
-) -> Result<Option<NaiveDateTime>, Problem> {
-    let exact = value.and_then(|value| DateTime::parse_from_rfc3339(value).ok());
-    if let Some(exact) = exact {
-        return Ok(Some(exact.naive_utc()));
-    }
-    let Some(seconds) = time(field, value)? else {
-        return Ok(None);
-    };
-    match DateTime::from_timestamp(seconds, 0).filter(|time| (1970..=9999).contains(&time.year())) {
-        Some(time) => Ok(Some(time.naive_utc())),
-        None => {
-            let detail = format!("{field} must be between the years 1970 and 9999.");
-            Err(Problem::new(Code::InvalidQuery, detail).field(field))
-        }
-    }
-}
-
-/// WeChat's seconds since 1970 as a time; 0 and 1 stand for no time.
-pub(super) fn wechat_time(seconds: i64) -> Option<DateTime<Utc>> {
-    match seconds {
-        0 | 1 => None,
-        seconds => DateTime::from_timestamp(seconds, 0),
-    }
+    let detail = format!("limit must be a whole number from 1 to {most}; go on with next_cursor.");
+    Err(Problem::new(Code::InvalidField, detail)
+        .field("limit")
+        .limit(usize::try_from(most).unwrap_or_default()))
 }
 
 /// A login code, before WeChat is asked.
 pub(super) fn login_code(code: &str) -> Result<(), Problem> {
     text("code", code, LOGIN_CODE_MAX)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn seconds(text: &str) -> Option<i64> {
-        time("since", Some(&text.to_owned())).ok().flatten()
-    }
-
-    #[test]
-    fn a_time_is_rfc_3339_or_seconds() {
-        assert_eq!(seconds("1767225600"), Some(1_767_225_600));
-        assert_eq!(seconds("2026-01-01T00:00:00Z"), Some(1_767_225_600));
-        assert_eq!(seconds("2026-01-01T08:00:00+08:00"), Some(1_767_225_600));
-        assert_eq!(seconds("2026-01-01T00:00:00.5Z"), Some(1_767_225_601));
-        for bad in ["", "today", "2026-01-01", "1e9", "99999999999999999999"] {
-            assert_eq!(seconds(bad), None, "{bad}");
-        }
-    }
 }

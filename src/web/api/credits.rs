@@ -6,10 +6,11 @@ use actix_web::web::{Data, Json, Path, Query};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::check::{self, wechat_time};
+use super::check;
 use super::cursor::{List, Page, Paging};
 use super::people::unknown_app_id;
 use super::person::Accounts;
+use super::times::wechat_time;
 use super::{Caller, State};
 use crate::bridge::limits::{BELOW_MAX, TEMPLATE_ID_MAX};
 use crate::db::{Conn, QueryResult};
@@ -137,8 +138,7 @@ pub(super) async fn low(
     query: Query<ListQuery>,
 ) -> Result<Json<Page<LowCredit>>, Problem> {
     let query = query.into_inner();
-    let (limit, cursor) = (query.limit.as_deref(), query.cursor.as_deref());
-    let paging = Paging::read(List::Credits, limit, cursor)?;
+    let paging = Paging::read(List::Credits, &query.limit, &query.cursor)?;
     let filter = filter(&query, &paging)?;
     let project = caller.project_id;
     let page = state.bridge.db.snapshot(move |conn| -> Result<_, Problem> {

@@ -8,10 +8,10 @@ use std::collections::HashMap;
 
 use actix_web::web::{Data, Json, Path, Query};
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::cursor::{List, Page, Paging};
+use super::cursor::{List, Page, PageQuery};
 use super::notifications::as_json;
 use super::person::Accounts;
 use super::{Caller, State};
@@ -25,13 +25,6 @@ use crate::web::error::Problem;
 use crate::wechat::error::{advice_on, rid_hint};
 
 pub(super) use search::{find, search};
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct ListQuery {
-    limit: Option<String>,
-    cursor: Option<String>,
-}
 
 #[derive(Debug, Serialize)]
 pub(super) struct DeliveryView {
@@ -113,10 +106,9 @@ pub(super) async fn list(
     state: Data<State>,
     caller: Caller,
     id: Path<NotificationId>,
-    query: Query<ListQuery>,
+    query: Query<PageQuery>,
 ) -> Result<Json<Page<DeliveryView>>, Problem> {
-    let (limit, cursor) = (query.limit.as_deref(), query.cursor.as_deref());
-    let paging = Paging::read(List::Deliveries, limit, cursor)?;
+    let paging = query.paging(List::Deliveries)?;
     let (id, project) = (id.into_inner(), caller.project_id);
     let page = state.bridge.db.snapshot(move |conn| -> Result<_, Problem> {
         let notification = notification::by_id(conn, project, id)?;

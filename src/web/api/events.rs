@@ -10,11 +10,10 @@ use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::check;
 use super::cursor::{List, Page, Paging};
 use super::people::unknown_app_id;
 use super::person::Accounts;
-use super::{Caller, State};
+use super::{Caller, State, times};
 use crate::ids::{EventId, IdentityId};
 use crate::models::event::{self, Event, FAILED, WAITING};
 use crate::web::error::{Code, Problem};
@@ -79,11 +78,7 @@ pub(super) async fn list(
     query: Query<ListQuery>,
 ) -> Result<Json<Page<Listed>>, Problem> {
     let query = query.into_inner();
-    let paging = Paging::read(
-        List::Events,
-        query.limit.as_deref(),
-        query.cursor.as_deref(),
-    )?;
+    let paging = Paging::read(List::Events, &query.limit, &query.cursor)?;
     let is_failed = filter::only_failed(query.state.as_deref(), Code::InvalidQuery)?;
     let wanted = filter::ListQuery {
         app_id: query.app_id,
@@ -136,7 +131,7 @@ fn show(event: Event, accounts: &Accounts) -> Listed {
         kind: event.kind,
         openid: event.openid,
         identity_id: event.identity_id,
-        create_time: check::wechat_time(event::counted(event.create_time, event.received_at)),
+        create_time: times::wechat_time(event::counted(event.create_time, event.received_at)),
         received_at: event.received_at.and_utc(),
         state: match event.state {
             WAITING => "waiting",

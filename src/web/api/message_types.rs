@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::check;
-use super::cursor::{List, Page, Paging};
+use super::cursor::{List, Page, PageQuery};
 use super::{Caller, State};
 use crate::bridge::limits::{self, FieldError, MESSAGE_TYPE_NAME_MAX, NAME_MAX};
 use crate::bridge::routes::Route;
@@ -29,13 +29,6 @@ pub(super) struct Put {
     description: Option<String>,
     /// The ways to send it, in the order in which they are tried.
     routes: Vec<Route>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct ListQuery {
-    limit: Option<String>,
-    cursor: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -149,10 +142,9 @@ fn wrong_targets(first: Target, errors: Vec<FieldError>) -> Problem {
 pub(super) async fn list(
     state: Data<State>,
     caller: Caller,
-    query: Query<ListQuery>,
+    query: Query<PageQuery>,
 ) -> Result<Json<Page<MessageTypeView>>, Problem> {
-    let (limit, cursor) = (query.limit.as_deref(), query.cursor.as_deref());
-    let paging = Paging::read(List::MessageTypes, limit, cursor)?;
+    let paging = query.paging(List::MessageTypes)?;
     let project = caller.project_id;
     let found = state.bridge.db.snapshot(move |conn| -> Result<_, Problem> {
         let before = paging.after.map(MessageTypeId);

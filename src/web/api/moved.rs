@@ -3,22 +3,15 @@
 
 use actix_web::web::{Data, Json, Path, Query};
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-use super::cursor::{List, Page, Paging};
+use super::cursor::{List, Page, PageQuery};
 use super::person::Accounts;
 use super::{Caller, State};
 use crate::bridge::people::moved::{Kept, MovedStaff, Rebound, moved_staff};
 use crate::ids::BindingId;
 use crate::models::identity::unionid_change::horizon;
 use crate::web::error::Problem;
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct ListQuery {
-    limit: Option<String>,
-    cursor: Option<String>,
-}
 
 /// A staff member who is bound by a unionid that was replaced.
 #[derive(Debug, Serialize)]
@@ -68,9 +61,9 @@ pub(super) async fn list(
     state: Data<State>,
     caller: Caller,
     app_id: Path<String>,
-    query: Query<ListQuery>,
+    query: Query<PageQuery>,
 ) -> Result<Json<Page<MovedView>>, Problem> {
-    let paging = Paging::read(List::Moved, query.limit.as_deref(), query.cursor.as_deref())?;
+    let paging = query.paging(List::Moved)?;
     let project = caller.project_id;
     let page = state.bridge.db.snapshot(move |conn| -> Result<_, Problem> {
         let accounts = Accounts::of(conn, project)?;

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use super::check::{self, IDEMPOTENCY_KEY};
-use super::cursor::{List, Page, Paging};
+use super::cursor::{List, Page, PageQuery};
 use super::params::Params;
 use super::{Caller, State, large};
 use crate::bridge::notify::{Accepted, NotifyError, NotifyRequest, Recipients, Verdict};
@@ -79,13 +79,6 @@ impl Create {
             idempotency_key: None,
         })
     }
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct ListQuery {
-    limit: Option<String>,
-    cursor: Option<String>,
 }
 
 /// The answer to a request that was accepted.
@@ -290,10 +283,9 @@ impl From<Notification> for Listed {
 pub(super) async fn list(
     state: Data<State>,
     caller: Caller,
-    query: Query<ListQuery>,
+    query: Query<PageQuery>,
 ) -> Result<Json<Page<Listed>>, Problem> {
-    let (limit, cursor) = (query.limit.as_deref(), query.cursor.as_deref());
-    let paging = Paging::read(List::Notifications, limit, cursor)?;
+    let paging = query.paging(List::Notifications)?;
     let project = caller.project_id;
     let found = state.bridge.db.snapshot(move |conn| {
         let before = paging.after.map(NotificationId);

@@ -37,7 +37,7 @@ pub(super) async fn list(
     query: Query<ListQuery>,
 ) -> Result<Json<Page<PersonView>>, Problem> {
     let query = query.into_inner();
-    let paging = Paging::read(List::People, query.limit.as_deref(), None)?;
+    let paging = Paging::first(List::People, &query.limit)?;
     let mut filter = filter(&query)?;
     filter.place = match cursor::read_all(List::People, query.cursor.as_deref())? {
         Some(numbers) => Some(place(numbers).ok_or_else(cursor::invalid)?),

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::State;
-use super::check::wechat_time;
+use super::times::wechat_time;
 use crate::bridge::windows::{self, CustomerWindow};
 use crate::db::{Conn, QueryResult};
 use crate::ids::{AccountId, IdentityId, ProjectId};

@@ -129,7 +129,7 @@ pub(super) async fn list(
     caller: Caller,
     query: Query<ListQuery>,
 ) -> Result<Json<Page<Listed>>, Problem> {
-    let paging = Paging::read(List::Staff, query.limit.as_deref(), query.cursor.as_deref())?;
+    let paging = Paging::read(List::Staff, &query.limit, &query.cursor)?;
     let (project, tag) = (caller.project_id, query.into_inner().tag);
     let page = state.bridge.db.snapshot(move |conn| -> Result<_, Problem> {
         let before = paging.after.map(StaffRowId);

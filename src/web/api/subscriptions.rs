@@ -4,13 +4,12 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use actix_web::web::{Data, Json, Path};
-use chrono::DateTime;
 use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::check;
 use super::credits::CreditView;
-use super::{Caller, State};
+use super::{Caller, State, times};
 use crate::bridge::limits::{CONSENT_RESULTS_MAX, TEMPLATE_ID_MAX};
 use crate::bridge::people::consent::{Answered, Report, ReportError, Respondent, Verdict};
 use crate::bridge::people::login::LoginError;
@@ -137,7 +136,11 @@ fn read(body: Reported) -> Result<Report, Problem> {
         }
     };
     let results = results(&body.results)?;
-    let reported_at = body.reported_at.as_deref().map(time).transpose()?;
+    let reported_at = body
+        .reported_at
+        .as_deref()
+        .map(times::reported_at)
+        .transpose()?;
     Ok(Report {
         who,
         answered: Answered {
@@ -174,18 +177,6 @@ pub(super) fn results(told: &Told) -> Result<Vec<(String, Verdict)>, Problem> {
         return Err(problem.limit(CONSENT_RESULTS_MAX));
     }
     Ok(results)
-}
-
-pub(super) fn time(text: &str) -> Result<i64, Problem> {
-    let time = DateTime::parse_from_rfc3339(text).map(|time| time.timestamp());
-    match time {
-        Ok(time) if time > 1 => Ok(time),
-        _ => {
-            let detail = "reported_at must be a time such as 2026-01-01T00:00:00Z; JavaScript's \
-                          toISOString() writes it so.";
-            Err(Problem::new(Code::InvalidField, detail).field("reported_at"))
-        }
-    }
 }
 
 impl From<ReportError> for Problem {

@@ -2,10 +2,10 @@
 
 use actix_web::web::{Data, Json, Path, Query};
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::cursor::{List, Page, Paging};
+use super::cursor::{List, Page, PageQuery};
 use super::person::Accounts;
 use super::{Caller, State};
 use crate::bridge::templates::{Naming, SyncError, Synced};
@@ -13,13 +13,6 @@ use crate::ids::TemplateRowId;
 use crate::models::account::template::{self, Kind, Template};
 use crate::models::account::template_sync;
 use crate::web::error::Problem;
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct ListQuery {
-    limit: Option<String>,
-    cursor: Option<String>,
-}
 
 /// A page, and how old what it says is.
 #[derive(Debug, Serialize)]
@@ -113,10 +106,9 @@ pub(super) async fn list(
     state: Data<State>,
     caller: Caller,
     app_id: Path<String>,
-    query: Query<ListQuery>,
+    query: Query<PageQuery>,
 ) -> Result<Json<Templates>, Problem> {
-    let (limit, cursor) = (query.limit.as_deref(), query.cursor.as_deref());
-    let paging = Paging::read(List::Templates, limit, cursor)?;
+    let paging = query.paging(List::Templates)?;
     let project = caller.project_id;
     let found = state.bridge.db.snapshot(move |conn| -> Result<_, Problem> {
         let account = Accounts::of(conn, project)?.with_app_id(&app_id);

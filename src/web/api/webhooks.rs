@@ -8,11 +8,11 @@ use actix_web::web::{Data, Json, Path, Query};
 use actix_web::{HttpRequest, HttpResponse};
 use chrono::{DateTime, Utc};
 use secrecy::ExposeSecret as _;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::check;
-use super::cursor::{List, Page, Paging};
+use super::cursor::{List, Page, PageQuery};
 use super::{Caller, State};
 use crate::bridge::webhooks::manage::ManageError;
 use crate::db::Conn;
@@ -27,13 +27,6 @@ use wish::Put;
 const COUNT_MAX: i64 = 10_000;
 /// Those of each endpoint of a list up to here.
 const LISTED_COUNT_MAX: i64 = 100;
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct ListQuery {
-    limit: Option<String>,
-    cursor: Option<String>,
-}
 
 #[derive(Debug, Serialize)]
 pub(super) struct WebhookView {
@@ -152,10 +145,9 @@ pub(super) async fn create(
 pub(super) async fn list(
     state: Data<State>,
     caller: Caller,
-    query: Query<ListQuery>,
+    query: Query<PageQuery>,
 ) -> Result<Json<Page<WebhookView>>, Problem> {
-    let (limit, cursor) = (query.limit.as_deref(), query.cursor.as_deref());
-    let paging = Paging::read(List::Webhooks, limit, cursor)?;
+    let paging = query.paging(List::Webhooks)?;
     let project = caller.project_id;
     let page = state.bridge.db.snapshot(move |conn| -> Result<_, Problem> {
         let before = paging.after.map(WebhookId);

@@ -12,6 +12,7 @@ use crate::models::delivery::{DeliveryState, Filter};
 use crate::web::api::check;
 use crate::web::api::people::unknown_app_id;
 use crate::web::api::person::Accounts;
+use crate::web::api::times;
 use crate::web::error::{Code, Problem};
 
 /// The filters as they are given.
@@ -74,8 +75,8 @@ impl Filters {
             openid: self.openid,
             unionid: self.unionid,
             notification_id: self.notification_id,
-            since: check::instant("since", self.since.as_ref())?,
-            until: check::instant("until", self.until.as_ref())?,
+            since: times::instant("since", self.since.as_ref())?,
+            until: times::instant("until", self.until.as_ref())?,
             id: None,
             before,
         };

@@ -12,9 +12,8 @@ use crate::bridge::limits::RETRIED_MAX;
 use crate::bridge::notify::retriable;
 use crate::ids::{DeliveryId, NotificationId};
 use crate::models::delivery::{DeliveryState, Filter};
-use crate::web::api::check;
 use crate::web::api::cursor::{self, List};
-use crate::web::api::{Caller, State};
+use crate::web::api::{Caller, State, check, times};
 use crate::web::body::{Body, MaybeBody};
 use crate::web::error::{Code, Problem};
 
@@ -37,9 +36,9 @@ pub(in crate::web::api) struct Many {
     openid: Option<String>,
     unionid: Option<String>,
     notification_id: Option<NotificationId>,
-    #[serde(default, deserialize_with = "check::time_of_body")]
+    #[serde(default, deserialize_with = "times::filter_of_body")]
     since: Option<String>,
-    #[serde(default, deserialize_with = "check::time_of_body")]
+    #[serde(default, deserialize_with = "times::filter_of_body")]
     until: Option<String>,
     #[serde(default)]
     even_if_sent: bool,
@@ -109,7 +108,7 @@ pub(in crate::web::api) async fn many(
     body: Body<Many>,
 ) -> Result<(Json<Answer>, StatusCode), Problem> {
     let body = body.into_inner();
-    let limit = limit(body.limit)?;
+    let limit = check::bulk_limit(body.limit, RETRIED_MAX)?;
     let before = cursor::read(List::AllDeliveries, body.cursor.as_deref())?;
     let wanted = Filters {
         state: body.state,
@@ -157,16 +156,4 @@ pub(in crate::web::api) async fn many(
             .map(|last| cursor::encode(List::AllDeliveries, last.0)),
     };
     Ok((Json(answer), StatusCode::ACCEPTED))
-}
-
-fn limit(given: Option<i64>) -> Result<i64, Problem> {
-    let limit = given.unwrap_or(RETRIED_MAX);
-    if (1..=RETRIED_MAX).contains(&limit) {
-        return Ok(limit);
-    }
-    let detail =
-        format!("limit must be a whole number from 1 to {RETRIED_MAX}; go on with next_cursor.");
-    Err(Problem::new(Code::InvalidField, detail)
-        .field("limit")
-        .limit(usize::try_from(RETRIED_MAX).unwrap_or_default()))
 }

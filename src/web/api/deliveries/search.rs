@@ -48,8 +48,7 @@ pub(in crate::web::api) async fn search(
     query: Query<SearchQuery>,
 ) -> Result<Json<Page<Found>>, Problem> {
     let query = query.into_inner();
-    let (limit, cursor) = (query.limit.as_deref(), query.cursor.as_deref());
-    let paging = Paging::read(List::AllDeliveries, limit, cursor)?;
+    let paging = Paging::read(List::AllDeliveries, &query.limit, &query.cursor)?;
     let wanted = Filters {
         state: query.state,
         reason: query.reason,

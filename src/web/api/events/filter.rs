@@ -6,6 +6,7 @@ use crate::ids::{AccountId, EventId};
 use crate::models::event::Filter;
 use crate::web::api::check;
 use crate::web::api::person::Accounts;
+use crate::web::api::times;
 use crate::web::error::{Code, Problem};
 
 /// The filters as they are given.
@@ -31,8 +32,8 @@ impl ListQuery {
         let filter = Filter {
             kind: self.kind,
             openid: self.openid,
-            since: check::time("since", self.since.as_ref())?,
-            until: check::time("until", self.until.as_ref())?,
+            since: times::wechat_seconds("since", self.since.as_ref())?,
+            until: times::wechat_seconds("until", self.until.as_ref())?,
             failed,
             before,
         };

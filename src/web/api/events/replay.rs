@@ -7,10 +7,9 @@ use serde::{Deserialize, Serialize};
 use super::filter;
 use crate::bridge::process::MAX_REPLAYED;
 use crate::ids::EventId;
-use crate::web::api::check;
 use crate::web::api::cursor::{self, List};
 use crate::web::api::person::Accounts;
-use crate::web::api::{Caller, State};
+use crate::web::api::{Caller, State, check, times};
 use crate::web::body::MaybeBody;
 use crate::web::error::{Code, Problem};
 
@@ -21,9 +20,9 @@ pub(in crate::web::api) struct Many {
     kind: Option<String>,
     openid: Option<String>,
     state: Option<String>,
-    #[serde(default, deserialize_with = "check::time_of_body")]
+    #[serde(default, deserialize_with = "times::filter_of_body")]
     since: Option<String>,
-    #[serde(default, deserialize_with = "check::time_of_body")]
+    #[serde(default, deserialize_with = "times::filter_of_body")]
     until: Option<String>,
     limit: Option<i64>,
     cursor: Option<String>,
@@ -45,7 +44,7 @@ pub(in crate::web::api) async fn many(
     body: MaybeBody<Many>,
 ) -> Result<(Json<Answer>, StatusCode), Problem> {
     let body = body.into_inner();
-    let limit = limit(body.limit)?;
+    let limit = check::bulk_limit(body.limit, MAX_REPLAYED)?;
     // What is not failed needs no other try, whether that is said or not.
     filter::only_failed(body.state.as_deref(), Code::InvalidField)?;
     let before = cursor::read(List::Events, body.cursor.as_deref())?;
@@ -74,16 +73,4 @@ pub(in crate::web::api) async fn many(
 fn no_such_account(app_id: &str) -> Problem {
     let detail = format!("The project has no account with the app id {app_id}.");
     Problem::new(Code::UnknownAppId, detail).field("app_id")
-}
-
-fn limit(given: Option<i64>) -> Result<i64, Problem> {
-    let limit = given.unwrap_or(MAX_REPLAYED);
-    if (1..=MAX_REPLAYED).contains(&limit) {
-        return Ok(limit);
-    }
-    let detail =
-        format!("limit must be a whole number from 1 to {MAX_REPLAYED}; go on with next_cursor.");
-    Err(Problem::new(Code::InvalidField, detail)
-        .field("limit")
-        .limit(usize::try_from(MAX_REPLAYED).unwrap_or_default()))
 }

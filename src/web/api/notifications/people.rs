@@ -8,6 +8,7 @@ use crate::bridge::people::bind::PersonRef;
 use crate::bridge::people::consent::Answered;
 use crate::web::api::person_body::PersonBody;
 use crate::web::api::subscriptions::{self, Told};
+use crate::web::api::times;
 use crate::web::error::Problem;
 
 /// A person in one of the three forms of [`PersonBody`], and what they answered a consent pop-up.
@@ -62,7 +63,7 @@ fn answered(entry: &mut Addressed) -> Result<Option<Answered>, Problem> {
         reported_at: entry
             .reported_at
             .as_deref()
-            .map(subscriptions::time)
+            .map(times::reported_at)
             .transpose()?,
         long_term: entry.long_term.unwrap_or_default(),
     }))

@@ -11,7 +11,7 @@ use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
 
 use super::super::check;
-use super::super::cursor::{List, Page, Paging};
+use super::super::cursor::{List, Page, PageQuery};
 use super::super::person::Accounts;
 use super::super::{Caller, State};
 use crate::bridge::accounts::keys::Scope;
@@ -54,13 +54,6 @@ struct MiniProgram {
 
 fn default_life() -> u64 {
     INVITATION_SECONDS
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(in super::super) struct Paged {
-    limit: Option<String>,
-    cursor: Option<String>,
 }
 
 /// An invitation and what it is used with, shown this once.
@@ -189,10 +182,9 @@ pub(in super::super) async fn list(
     state: Data<State>,
     caller: Caller,
     staff_id: Path<String>,
-    query: Query<Paged>,
+    query: Query<PageQuery>,
 ) -> Result<Json<Page<InvitationView>>, Problem> {
-    let (limit, cursor) = (query.limit.as_deref(), query.cursor.as_deref());
-    let paging = Paging::read(List::Invitations, limit, cursor)?;
+    let paging = query.paging(List::Invitations)?;
     let (project, now) = (caller.project_id, state.bridge.clock.now());
     let page = state.bridge.db.snapshot(move |conn| -> Result<_, Problem> {
         let member = staff::find(conn, project, &staff_id)?;

@@ -12,9 +12,8 @@ use crate::bridge::webhooks::EVERYTHING;
 use crate::db::Conn;
 use crate::ids::{ProjectId, WebhookId, WebhookMessageId};
 use crate::models::webhook::{self, Filter, Message, MessageState, Webhook, WebhookState};
-use crate::web::api::check;
 use crate::web::api::cursor::{List, Page, Paging};
-use crate::web::api::{Caller, State};
+use crate::web::api::{Caller, State, check, times};
 use crate::web::body::Body;
 use crate::web::error::{Code, Problem};
 
@@ -84,8 +83,7 @@ pub(in crate::web::api) async fn list(
     id: Path<WebhookId>,
     query: Query<ListQuery>,
 ) -> Result<Json<Page<MessageView>>, Problem> {
-    let (limit, cursor) = (query.limit.as_deref(), query.cursor.as_deref());
-    let paging = Paging::read(List::WebhookMessages, limit, cursor)?;
+    let paging = Paging::read(List::WebhookMessages, &query.limit, &query.cursor)?;
     check::maybe_text("type", query.kind.as_ref(), ID_MAX)?;
     let filter = Filter {
         state: check::word("state", query.state.as_ref())?,
@@ -174,8 +172,8 @@ pub(in crate::web::api) async fn replay(
     body: Body<Range>,
 ) -> Result<(Json<Replayed>, StatusCode), Problem> {
     let body = body.into_inner();
-    let since = instant("since", &body.since)?;
-    let until = instant("until", &body.until)?;
+    let since = times::instant_of_body("since", &body.since)?;
+    let until = times::instant_of_body("until", &body.until)?;
     if until <= since {
         let detail = "until must be later than since.";
         return Err(Problem::new(Code::InvalidField, detail).field("until"));
@@ -201,12 +199,4 @@ pub(in crate::web::api) async fn replay(
         endpoint: endpoint.into(),
     };
     Ok((Json(replayed), StatusCode::ACCEPTED))
-}
-
-fn instant(field: &str, text: &str) -> Result<NaiveDateTime, Problem> {
-    let time = DateTime::parse_from_rfc3339(text);
-    time.map(|time| time.naive_utc()).map_err(|_| {
-        let detail = format!("{field} must be a time such as 2026-01-01T00:00:00Z.");
-        Problem::new(Code::InvalidField, detail).field(field)
-    })
 }
