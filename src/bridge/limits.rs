@@ -224,3 +224,55 @@ pub(super) fn check_text(field: &dyn Display, value: &str, most: usize) -> Resul
         FieldError::new(field.to_string(), problem)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_measured_in_characters_and_both_faults_are_seen() {
+        assert_eq!(text("鹊桥", 2), Ok(()));
+        for (value, length, has_control) in [
+            ("", 0, false),
+            ("鹊桥3", 3, false),
+            ("\n", 1, true),
+            ("a\nb", 3, true),
+        ] {
+            let most = 2;
+            let error = TextError {
+                length,
+                most,
+                has_control,
+            };
+            assert_eq!(text(value, most), Err(error), "{value:?}");
+        }
+        let problem = |value| check_text(&"tag", value, 2).unwrap_err().to_string();
+        assert_eq!(problem(""), "tag is empty: give 1 to 2 characters");
+        assert_eq!(problem("a\nb"), "tag has 3 characters: give at most 2");
+        let control = "tag contains a control character: leave it out";
+        assert_eq!(problem("\n"), control);
+    }
+
+    #[test]
+    fn names_of_message_types_and_keys_are_of_ascii() {
+        let longest = "x".repeat(MESSAGE_TYPE_NAME_MAX);
+        for name in ["a", "order_created", "v2_x", &longest] {
+            assert!(is_message_type_name(name), "{name}");
+        }
+        let long = format!("{longest}x");
+        for name in ["", "_a", "1a", "Order", "a-b", "a b", "é", &long] {
+            assert!(!is_message_type_name(name), "{name}");
+        }
+        let longest = "k".repeat(IDEMPOTENCY_KEY_MAX);
+        for (key, expected) in [
+            ("order-1!", true),
+            (&longest, true),
+            (&format!("{longest}k"), false),
+            ("", false),
+            ("a b", false),
+            ("é", false),
+        ] {
+            assert_eq!(is_idempotency_key(key.as_bytes()), expected, "{key}");
+        }
+    }
+}
