@@ -134,5 +134,5 @@ pub async fn run(cli: Cli) -> Result<()> {
 
 /// Says on standard error why a command failed.
 pub fn tell_error(error: &anyhow::Error) {
-    terminal::tell!("queqiao: {error:#}");
+    terminal::note!("queqiao: {error:#}");
 }

@@ -256,7 +256,7 @@ async fn list(bridge: &Bridge, project: Option<&str>) -> Result<()> {
     });
     let (accounts, pauses, moved) = found.await?;
     if accounts.is_empty() {
-        context::tell_empty(bridge, "accounts of this project");
+        context::note_empty(bridge, "accounts of this project");
     }
     for account in accounts {
         say!(

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::bridge::Bridge;
 use crate::bridge::intake::spool::Spool;
-use crate::cli::terminal::tell;
+use crate::cli::terminal::note;
 use crate::clock::Clock;
 use crate::config::{self, Config};
 use crate::db::{DatabaseUrl, Db, DbError, Engine};
@@ -75,7 +75,7 @@ fn open_vault(db: &Db, config: &Config) -> Result<Vault> {
 /// The bridge over the configured database and WeChat.
 pub(super) fn open(config: Config) -> Result<Bridge> {
     let db = open_database(&config)?;
-    over(db, config)
+    bridge_over(db, config)
 }
 
 /// What `serve` works with.
@@ -106,7 +106,7 @@ pub(super) async fn open_service(config: Config, takes_callbacks: bool) -> Resul
         (Err(error), _) => return Err(error),
     };
     Ok(Service {
-        bridge: over(db, config)?,
+        bridge: bridge_over(db, config)?,
         spool,
         is_up,
     })
@@ -138,7 +138,7 @@ async fn open_spool(config: &Config) -> Option<Spool> {
     }
 }
 
-fn over(db: Db, config: Config) -> Result<Bridge> {
+fn bridge_over(db: Db, config: Config) -> Result<Bridge> {
     let vault = open_vault(&db, &config)?;
     let (connect_timeout, timeout) = config.wechat.timeouts();
     let wechat = Client::new(ClientOptions {
@@ -181,6 +181,6 @@ const ELSEWHERE: &str = "If there should be one, run the command with the DATABA
      QUEQIAO_DATA_DIR of `queqiao serve`, or in its directory";
 
 /// Says on standard error that a list is empty, and in which database that is so.
-pub(super) fn tell_empty(bridge: &Bridge, what: &str) {
-    tell!("No {what} in {}.", bridge.db.describe());
+pub(super) fn note_empty(bridge: &Bridge, what: &str) {
+    note!("No {what} in {}.", bridge.db.describe());
 }

@@ -6,11 +6,11 @@ use anyhow::{Result, bail};
 use clap::{Args, Subcommand};
 
 use super::context;
-use super::filter::Common;
+use super::filter::CommonFilters;
 use crate::bridge::Bridge;
 use crate::bridge::limits::RETRIED_MAX;
 use crate::bridge::notify::retriable;
-use crate::cli::terminal::{say, tell};
+use crate::cli::terminal::{note, say};
 use crate::config::Config;
 use crate::db::QueryResult;
 use crate::ids::{DeliveryId, NotificationId, ProjectId};
@@ -22,7 +22,7 @@ pub(super) enum Command {
     /// List deliveries, newest first; without a state, those that did not arrive.
     List {
         #[command(flatten)]
-        wanted: Filters,
+        filters: Filters,
         /// How many at the most.
         #[arg(long, default_value_t = 50)]
         limit: i64,
@@ -32,7 +32,7 @@ pub(super) enum Command {
         /// These deliveries; or give filters.
         ids: Vec<DeliveryId>,
         #[command(flatten)]
-        wanted: Filters,
+        filters: Filters,
         /// Also those that the person may have seen, and could see twice.
         #[arg(long)]
         even_if_sent: bool,
@@ -57,18 +57,18 @@ pub(super) struct Filters {
     #[arg(long, value_name = "ID")]
     notification: Option<NotificationId>,
     #[command(flatten)]
-    common: Common,
+    common: CommonFilters,
 }
 
 pub(super) async fn run(config: Config, command: Command) -> Result<()> {
     let bridge = context::open(config)?;
     match command {
-        Command::List { wanted, limit } => list(&bridge, wanted, limit).await,
+        Command::List { filters, limit } => list(&bridge, filters, limit).await,
         Command::Retry {
             ids,
-            wanted,
+            filters,
             even_if_sent,
-        } => retry(&bridge, &ids, wanted, even_if_sent).await,
+        } => retry(&bridge, &ids, filters, even_if_sent).await,
     }
 }
 
@@ -91,11 +91,11 @@ impl Filters {
     }
 }
 
-async fn list(bridge: &Bridge, wanted: Filters, limit: i64) -> Result<()> {
-    let (project, mut filter) = wanted.resolve(bridge).await?;
+async fn list(bridge: &Bridge, filters: Filters, limit: i64) -> Result<()> {
+    let (project, mut filter) = filters.resolve(bridge).await?;
     if filter.states.is_empty() {
         filter.states = retriable().to_vec();
-        // A reason also tells why a delivery waits.
+        // A reason also says why a delivery waits.
         if filter.reason.is_some() {
             filter.states.push(DeliveryState::Queued);
         }
@@ -116,12 +116,12 @@ async fn list(bridge: &Bridge, wanted: Filters, limit: i64) -> Result<()> {
         if filter.before.is_none() {
             if left == limit {
                 let what = format!("deliveries that match and are {states}");
-                context::tell_empty(bridge, &what);
+                context::note_empty(bridge, &what);
             }
             return Ok(());
         }
         if left <= 0 {
-            tell!("There may be more: give a larger --limit, or filters.");
+            note!("There may be more: give a larger --limit, or filters.");
             return Ok(());
         }
     }
@@ -129,14 +129,14 @@ async fn list(bridge: &Bridge, wanted: Filters, limit: i64) -> Result<()> {
 
 fn show(found: &[Delivery]) {
     for delivery in found {
-        let whom = delivery.staff_id.as_ref().or(delivery.recipient.as_ref());
-        let whom = whom.map(String::as_str);
+        let recipient = delivery.staff_id.as_ref().or(delivery.recipient.as_ref());
+        let recipient = recipient.map(String::as_str);
         say!(
             "{:>8}  {}  notification {:<6}  {:20}  {:11}  {:22}  {}",
             delivery.id.0,
             delivery.created_at.format("%FT%TZ"),
             delivery.notification_id.0,
-            whom.unwrap_or_default(),
+            recipient.unwrap_or_default(),
             delivery.state,
             delivery.reason.as_deref().unwrap_or("-"),
             delivery.detail.as_deref().unwrap_or_default()
@@ -147,11 +147,11 @@ fn show(found: &[Delivery]) {
 async fn retry(
     bridge: &Bridge,
     ids: &[DeliveryId],
-    wanted: Filters,
+    filters: Filters,
     even_if_sent: bool,
 ) -> Result<()> {
-    let (project, mut filter) = wanted.resolve(bridge).await?;
-    let mut sum = Sum::default();
+    let (project, mut filter) = filters.resolve(bridge).await?;
+    let mut summary = RetrySummary::default();
     if ids.is_empty() {
         if filter == Filter::default() {
             bail!("say which deliveries: their numbers, or a filter such as --since");
@@ -159,7 +159,10 @@ async fn retry(
         if filter.states.is_empty() {
             filter.states = retriable().to_vec();
         }
-        while let Some(last) = sum.add(bridge, project.id, &filter, even_if_sent).await? {
+        while let Some(last) = summary
+            .add(bridge, project.id, &filter, even_if_sent)
+            .await?
+        {
             filter.before = Some(last);
         }
     } else if filter != Filter::default() {
@@ -170,21 +173,21 @@ async fn retry(
             id: Some(*id),
             ..Filter::default()
         };
-        let before = sum.taken + sum.refused;
-        sum.add(bridge, project.id, &one, even_if_sent).await?;
-        if sum.taken + sum.refused == before {
+        let before = summary.taken + summary.refused;
+        summary.add(bridge, project.id, &one, even_if_sent).await?;
+        if summary.taken + summary.refused == before {
             bail!("the project has no delivery {id}");
         }
     }
     say!(
         "{} are sent again by `queqiao serve`, {} are not",
-        sum.taken,
-        sum.refused
+        summary.taken,
+        summary.refused
     );
-    if sum.waiting > 0 {
-        say!("{:>8}  wait for their send_at", sum.waiting);
+    if summary.waiting > 0 {
+        say!("{:>8}  wait for their send_at", summary.waiting);
     }
-    for (reason, (count, detail)) in &sum.reasons {
+    for (reason, (count, detail)) in &summary.reasons {
         say!("{count:>8}  {reason}: {detail}");
     }
     Ok(())
@@ -192,7 +195,7 @@ async fn retry(
 
 /// What came of all rounds.
 #[derive(Default)]
-struct Sum {
+struct RetrySummary {
     taken: usize,
     waiting: usize,
     refused: usize,
@@ -200,7 +203,7 @@ struct Sum {
     reasons: BTreeMap<&'static str, (usize, String)>,
 }
 
-impl Sum {
+impl RetrySummary {
     /// One round; where to go on, if there may be more.
     async fn add(
         &mut self,

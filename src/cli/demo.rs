@@ -1,4 +1,4 @@
-//! `queqiao demo`: the whole bridge at work against the built-in WeChat, told as it happens.
+//! `queqiao demo`: the whole bridge at work against the built-in WeChat, shown as it happens.
 
 mod app;
 mod stage;
@@ -23,11 +23,11 @@ pub(super) struct Args {
 pub(super) async fn run(args: Args) -> Result<()> {
     let stop = stop_signal()?;
     let stage = Stage::set(&args.bind).await?;
-    let told = tokio::select! {
-        told = story::tell(&stage) => Some(told),
+    let played = tokio::select! {
+        played = story::play(&stage) => Some(played),
         () = stop => None,
     };
-    let failed = match told {
+    let failed = match played {
         Some(Ok(failed)) => failed,
         Some(Err(error)) => {
             stage.clear().await?;

@@ -4,7 +4,7 @@ use anyhow::{Result, bail};
 use clap::{Args, Subcommand};
 
 use super::context;
-use super::filter::Common;
+use super::filter::CommonFilters;
 use super::terminal::say;
 use crate::bridge::Bridge;
 use crate::bridge::process::MAX_REPLAYED;
@@ -20,7 +20,7 @@ pub(super) enum Command {
         /// These events, whatever their state; or give filters.
         ids: Vec<EventId>,
         #[command(flatten)]
-        wanted: Filters,
+        filters: Filters,
         /// All failed events of the project.
         #[arg(long)]
         all: bool,
@@ -33,36 +33,36 @@ pub(super) struct Filters {
     #[arg(long)]
     kind: Option<String>,
     #[command(flatten)]
-    common: Common,
+    common: CommonFilters,
 }
 
 pub(super) async fn run(config: Config, command: Command) -> Result<()> {
     let bridge = context::open(config)?;
     match command {
-        Command::Replay { ids, wanted, all } => replay(&bridge, ids, wanted, all).await,
+        Command::Replay { ids, filters, all } => replay(&bridge, ids, filters, all).await,
     }
 }
 
-async fn replay(bridge: &Bridge, ids: Vec<EventId>, wanted: Filters, all: bool) -> Result<()> {
+async fn replay(bridge: &Bridge, ids: Vec<EventId>, filters: Filters, all: bool) -> Result<()> {
     let filter = Filter {
-        kind: wanted.kind,
-        since: wanted.common.since.map(|time| time.timestamp()),
-        until: wanted.common.until.map(|time| time.timestamp()),
+        kind: filters.kind,
+        since: filters.common.since.map(|time| time.timestamp()),
+        until: filters.common.until.map(|time| time.timestamp()),
         failed: true,
         ..Filter::default()
     };
     let is_filtered = filter.kind.is_some()
         || filter.since.is_some()
         || filter.until.is_some()
-        || wanted.common.account.is_some();
+        || filters.common.account.is_some();
     if ids.is_empty() && !is_filtered && !all {
         bail!("say which events: their numbers, a filter such as --since, or --all");
     }
     if !ids.is_empty() && (is_filtered || all) {
         bail!("give either the events' numbers or filters, not both");
     }
-    let project = wanted.common.project(bridge).await?;
-    let accounts = match wanted.common.account(bridge, project.id).await? {
+    let project = filters.common.project(bridge).await?;
+    let accounts = match filters.common.account(bridge, project.id).await? {
         Some(account) => vec![account],
         None => all_accounts(bridge, project.id).await?,
     };

@@ -28,8 +28,8 @@ pub(super) struct Args {
 pub(super) async fn run(config: Config, args: Args) -> Result<()> {
     let bridge = context::open(config)?;
     let project = context::find_project(&bridge, args.project.as_deref()).await?;
-    let told = bridge.explain(project.id, args.staff_id.clone(), args.message_type);
-    let story = match told.await {
+    let explained = bridge.explain(project.id, args.staff_id.clone(), args.message_type);
+    let story = match explained.await {
         Ok(story) => story,
         Err(ExplainError::UnknownStaff) => {
             let (name, staff_id) = (project.name, args.staff_id.escape_debug());

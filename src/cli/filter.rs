@@ -11,7 +11,7 @@ use crate::models::account;
 use crate::models::project::Project;
 
 #[derive(Debug, Args)]
-pub(super) struct Common {
+pub(super) struct CommonFilters {
     /// Of the account with this AppID.
     #[arg(long, value_name = "APP_ID")]
     pub(super) account: Option<String>,
@@ -27,7 +27,7 @@ pub(super) struct Common {
     project: Option<String>,
 }
 
-impl Common {
+impl CommonFilters {
     pub(super) async fn project(&self, bridge: &Bridge) -> Result<Project> {
         context::find_project(bridge, self.project.as_deref()).await
     }

@@ -10,7 +10,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::context;
 use crate::bridge::people::import::FollowerImporter;
 use crate::bridge::{Bridge, Step};
-use crate::cli::terminal::{say, tell};
+use crate::cli::terminal::{note, say};
 use crate::config::Config;
 use crate::ids::ImportId;
 use crate::models::import::{self, Import, ImportState};
@@ -75,7 +75,7 @@ pub(super) async fn run(config: Config, command: Command) -> Result<()> {
 
 /// Drives the import, or watches another process drive it.
 async fn walk(bridge: &Bridge, id: ImportId, bar: &ProgressBar) -> Result<Import> {
-    let (importer, mut told) = (FollowerImporter::of(bridge), None);
+    let (importer, mut shown) = (FollowerImporter::of(bridge), None);
     loop {
         let step = importer.step(Some(id)).await?;
         let import = bridge
@@ -91,11 +91,11 @@ async fn walk(bridge: &Bridge, id: ImportId, bar: &ProgressBar) -> Result<Import
         if import.state != ImportState::Running {
             return Ok(import);
         }
-        if import.problem.is_some() && import.problem != told {
-            told.clone_from(&import.problem);
-            let problem = told.as_deref().unwrap_or_default();
+        if import.problem.is_some() && import.problem != shown {
+            shown.clone_from(&import.problem);
+            let problem = shown.as_deref().unwrap_or_default();
             bar.suspend(|| {
-                tell!(
+                note!(
                     "{problem}. This can be left with Ctrl-C: `queqiao serve` goes on with it, and so does \
                      the same command."
                 );

@@ -6,7 +6,7 @@ use secrecy::ExposeSecret;
 
 use super::context;
 use crate::bridge::accounts::keys::Scope;
-use crate::cli::terminal::{say, tell};
+use crate::cli::terminal::{note, say};
 use crate::config::Config;
 use crate::ids::ApiKeyId;
 use crate::models::api_key;
@@ -48,7 +48,7 @@ pub(super) async fn run(config: Config, command: Command) -> Result<()> {
             let project = context::find_project(&bridge, project.as_deref()).await?;
             let (key, _) = bridge.keys.create(project.id, &name, &scopes).await?;
             say!("{}", key.expose_secret());
-            tell!("Keep it: it is stored only as a hash and cannot be shown again.");
+            note!("Keep it: it is stored only as a hash and cannot be shown again.");
         }
         Command::List { project } => {
             let project = context::find_project(&bridge, project.as_deref()).await?;
@@ -57,7 +57,7 @@ pub(super) async fn run(config: Config, command: Command) -> Result<()> {
                 .read(move |conn| api_key::list(conn, project.id))
                 .await?;
             if keys.is_empty() {
-                context::tell_empty(&bridge, "keys of this project");
+                context::note_empty(&bridge, "keys of this project");
             }
             for key in keys {
                 let state = match key.revoked_at {

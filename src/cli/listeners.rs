@@ -12,16 +12,16 @@ use crate::web::{Listener, Routes};
 
 /// An address to listen on, the setting that says so, and what is served there.
 #[derive(Debug, PartialEq, Eq)]
-struct Place<'a> {
+struct ListenAddress<'a> {
     bind: &'a str,
     setting: &'static str,
     routes: Routes,
 }
 
 /// The places of a role; the first is that of `server.bind`.
-fn places<'a>(server: &'a Server, role: Role) -> Vec<Place<'a>> {
+fn addresses<'a>(server: &'a Server, role: Role) -> Vec<ListenAddress<'a>> {
     let takes_requests = role != Role::Worker;
-    let mut places = vec![Place {
+    let mut addresses = vec![ListenAddress {
         bind: &server.bind,
         setting: "server.bind",
         routes: Routes {
@@ -30,15 +30,15 @@ fn places<'a>(server: &'a Server, role: Role) -> Vec<Place<'a>> {
         },
     }];
     let mut add = |bind: &'a str, setting, give: fn(&mut Routes)| {
-        let known = places
+        let known = addresses
             .iter_mut()
-            .find(|place| bind.is_empty() || place.bind == bind);
+            .find(|address| bind.is_empty() || address.bind == bind);
         match known {
-            Some(place) => give(&mut place.routes),
+            Some(address) => give(&mut address.routes),
             None => {
                 let mut routes = Routes::default();
                 give(&mut routes);
-                places.push(Place {
+                addresses.push(ListenAddress {
                     bind,
                     setting,
                     routes,
@@ -54,22 +54,22 @@ fn places<'a>(server: &'a Server, role: Role) -> Vec<Place<'a>> {
     add(&server.metrics_bind, "server.metrics_bind", |routes| {
         routes.metrics = true;
     });
-    places
+    addresses
 }
 
 /// Binds all of them.
 pub(super) fn bind(server: &Server, role: Role) -> Result<Vec<Listener>> {
-    let bind = |place: Place<'_>| {
-        let Place {
+    let bind = |address: ListenAddress<'_>| {
+        let ListenAddress {
             bind,
             setting,
             routes,
-        } = place;
+        } = address;
         let socket =
             TcpListener::bind(bind).with_context(|| format!("listening on {bind} ({setting})"))?;
         Ok(Listener { socket, routes })
     };
-    places(server, role).into_iter().map(bind).collect()
+    addresses(server, role).into_iter().map(bind).collect()
 }
 
 /// Says where they are, and warns of what others can reach. Whoever waits for the line of `server.bind`, which is the
@@ -114,15 +114,15 @@ mod tests {
     fn planned(bind: [&str; 3], role: Role) -> Vec<(String, [bool; 3])> {
         let mut server = Config::default().server;
         [server.bind, server.api_bind, server.metrics_bind] = bind.map(str::to_owned);
-        let places = places(&server, role).into_iter().map(|place| {
+        let addresses = addresses(&server, role).into_iter().map(|address| {
             let Routes {
                 callbacks,
                 api,
                 metrics,
-            } = place.routes;
-            (place.bind.to_owned(), [callbacks, api, metrics])
+            } = address.routes;
+            (address.bind.to_owned(), [callbacks, api, metrics])
         });
-        places.collect()
+        addresses.collect()
     }
 
     #[test]

@@ -29,7 +29,7 @@ pub(super) async fn run(config: Config, command: Command) -> Result<()> {
         Command::List => {
             let projects = bridge.db.read(project::list).await?;
             if projects.is_empty() {
-                context::tell_empty(&bridge, "projects");
+                context::note_empty(&bridge, "projects");
             }
             for project in projects {
                 say!("{}", project.name);

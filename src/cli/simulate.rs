@@ -1,5 +1,5 @@
 //! `queqiao simulate`: a WeChat to develop against, with one service account and one mini-program
-//! of one Open Platform account. More is told to it through its control API, under `/_sim`.
+//! of one Open Platform account. Its control API changes more, under `/_sim`.
 
 use std::net::SocketAddr;
 

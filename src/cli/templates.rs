@@ -10,7 +10,7 @@ use super::context;
 use crate::bridge::Bridge;
 use crate::bridge::accounts::OpenAccount;
 use crate::bridge::templates::{Library, Naming, Synced};
-use crate::cli::terminal::{say, tell};
+use crate::cli::terminal::{note, say};
 use crate::config::Config;
 use crate::db::QueryResult;
 use crate::ids::ProjectId;
@@ -52,7 +52,7 @@ async fn sync(bridge: &Bridge, app_id: Option<&str>) -> Result<()> {
             Ok(synced) => print_synced(&account.app_id, &synced),
             Err(error) => {
                 failed += 1;
-                tell!("{}: {error}", account.app_id);
+                note!("{}: {error}", account.app_id);
             }
         }
     }
@@ -87,10 +87,10 @@ async fn list(bridge: &Bridge, app_id: Option<&str>) -> Result<()> {
             .push(account);
     }
     if projects.is_empty() {
-        context::tell_empty(bridge, "accounts");
+        context::note_empty(bridge, "accounts");
     }
     for (project, accounts) in projects {
-        let told = bridge.db.snapshot(move |conn| -> QueryResult<_> {
+        let lines = bridge.db.snapshot(move |conn| -> QueryResult<_> {
             let naming = Naming::of(conn, project)?;
             let mut lines = Vec::new();
             for account in &accounts {
@@ -109,7 +109,7 @@ async fn list(bridge: &Bridge, app_id: Option<&str>) -> Result<()> {
             }
             Ok(lines)
         });
-        for line in told.await? {
+        for line in lines.await? {
             say!("{line}");
         }
     }

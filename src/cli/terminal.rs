@@ -13,21 +13,21 @@ macro_rules! say {
 }
 
 /// Prints one line to standard error, whatever is in it.
-macro_rules! tell {
+macro_rules! note {
     ($($arguments:tt)*) => {
-        $crate::cli::terminal::error(format_args!($($arguments)*))
+        $crate::cli::terminal::error_line(format_args!($($arguments)*))
     };
 }
 
-pub(crate) use {say, tell};
+pub(crate) use {note, say};
 
 /// For [`say!`].
 pub(crate) fn line(arguments: fmt::Arguments<'_>) {
     println!("{}", one_line(&arguments.to_string()));
 }
 
-/// For [`tell!`].
-pub(crate) fn error(arguments: fmt::Arguments<'_>) {
+/// For [`note!`].
+pub(crate) fn error_line(arguments: fmt::Arguments<'_>) {
     eprintln!("{}", one_line(&arguments.to_string()));
 }
 
@@ -60,7 +60,7 @@ pub(crate) fn json_text(answer: &impl Serialize) -> serde_json::Result<String> {
     for letter in serde_json::to_string_pretty(answer)?.chars() {
         match letter {
             '\n' => shown.push('\n'),
-            // All of them stand in strings, and have four hexadecimal digits.
+            // All of them are in strings, and have four hexadecimal digits.
             letter if is_dangerous(letter) => {
                 let _ = write!(shown, "\\u{:04x}", u32::from(letter));
             }

@@ -58,8 +58,8 @@ const NOTIFICATION_MAX: usize = 16 << 20;
 /// Largest body of a table of identities, bytes: ten thousand rows with consents fit.
 const IDENTITIES_MAX: usize = 16 << 20;
 
-/// Characters of a path that is told back.
-const PATH_SHOWN: usize = 200;
+/// Characters of a path that is repeated in an answer.
+const PATH_SHOWN_MAX: usize = 200;
 /// Where all routes are described.
 pub(super) const DOCUMENTED: &str =
     "All routes are in docs/api.md of Queqiao's source, the first steps in docs/setup.md.";
@@ -159,7 +159,7 @@ async fn no_such_route(
     let path = request.path();
     let detail = match path.strip_suffix('/') {
         Some(without) if path != "/api/" && path != "/api/v1/" => {
-            let without: String = without.chars().take(PATH_SHOWN).collect();
+            let without: String = without.chars().take(PATH_SHOWN_MAX).collect();
             format!("The API's paths have no slash at the end: ask for {without}. {DOCUMENTED}")
         }
         _ => format!("The API's routes begin with /api/v1. {DOCUMENTED}"),

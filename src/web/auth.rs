@@ -21,8 +21,8 @@ use crate::metrics;
 
 /// Characters of a text in a path or a query string: no id or cursor has as many.
 const TEXT_MAX: usize = 512;
-/// Characters of a parameter's name that is told back.
-const NAME_SHOWN: usize = 64;
+/// Characters of a parameter's name that is repeated in an answer.
+const NAME_SHOWN_MAX: usize = 64;
 
 /// The key that a request came with, once [`check`] has let it through, and what its handler made.
 #[derive(Debug)]
@@ -132,20 +132,20 @@ impl Refusals {
 
     /// How many there were since the last line, if another one may be written.
     fn due(&self, cause: &'static str, second: i64) -> Option<u64> {
-        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (last, untold) = told.entry(cause).or_insert((i64::MIN, 0));
-        *untold += 1;
+        let mut causes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (last, unlogged) = causes.entry(cause).or_insert((i64::MIN, 0));
+        *unlogged += 1;
         (*last != second).then(|| {
             *last = second;
-            std::mem::take(untold)
+            std::mem::take(unlogged)
         })
     }
 }
 
 async fn admit(demand: Demand, caller: &Call, request: &mut ServiceRequest) -> Result<(), Problem> {
-    let will_do = [Some(demand.scope), demand.or].into_iter().flatten();
-    if !will_do.clone().any(|scope| caller.may(scope)) {
-        let words: Vec<String> = will_do.map(|scope| scope.to_string()).collect();
+    let sufficient = [Some(demand.scope), demand.or].into_iter().flatten();
+    if !sufficient.clone().any(|scope| caller.may(scope)) {
+        let words: Vec<String> = sufficient.map(|scope| scope.to_string()).collect();
         let scopes = words.join(", ");
         let detail = format!("This route needs a key with the scope {scopes} or admin.");
         return Err(Problem::new(Code::MissingScope, detail));
@@ -167,14 +167,20 @@ fn check_bytes(request: &ServiceRequest) -> Result<(), Problem> {
         if !is_text(part) {
             let name = name.trim_matches(['{', '}']);
             let detail = format!("{name} in the path is not UTF-8 once it is percent-decoded.");
-            return Err(named(Problem::new(Code::InvalidPath, detail), name));
+            return Err(with_parameter(
+                Problem::new(Code::InvalidPath, detail),
+                name,
+            ));
         }
     }
     for pair in request.query_string().split('&') {
         let name = pair.split('=').next().unwrap_or_default();
         if !is_text(pair) {
             let detail = "The query string is not UTF-8 once it is percent-decoded.";
-            return Err(named(Problem::new(Code::InvalidQuery, detail), name));
+            return Err(with_parameter(
+                Problem::new(Code::InvalidQuery, detail),
+                name,
+            ));
         }
     }
     Ok(())
@@ -227,11 +233,14 @@ fn check_query(query: &str) -> Result<(), Problem> {
                 let detail =
                     format!("The query string has a text of more than {TEXT_MAX} characters.");
                 let problem = Problem::new(Code::InvalidQuery, detail).limit(TEXT_MAX);
-                return Err(named(problem, &name));
+                return Err(with_parameter(problem, &name));
             }
             if text.chars().any(char::is_control) {
                 let detail = "The query string contains a control character; send it without.";
-                return Err(named(Problem::new(Code::ControlCharacter, detail), &name));
+                return Err(with_parameter(
+                    Problem::new(Code::ControlCharacter, detail),
+                    &name,
+                ));
             }
         }
     }
@@ -239,8 +248,8 @@ fn check_query(query: &str) -> Result<(), Problem> {
 }
 
 /// With the name of the parameter, if it can be one.
-fn named(problem: Problem, name: &str) -> Problem {
-    let is_name = (1..=NAME_SHOWN).contains(&name.len())
+fn with_parameter(problem: Problem, name: &str) -> Problem {
+    let is_name = (1..=NAME_SHOWN_MAX).contains(&name.len())
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
     match is_name {
         true => problem.field(name),
@@ -291,7 +300,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn refusals_are_told_once_a_second_with_how_many_there_were() {
+    fn refusals_are_logged_once_a_second_with_how_many_there_were() {
         let refusals = Refusals::default();
         assert_eq!(refusals.due("a", 1), Some(1));
         assert_eq!((refusals.due("a", 1), refusals.due("a", 1)), (None, None));

@@ -13,7 +13,7 @@ use futures_util::future::LocalBoxFuture;
 use serde::de::DeserializeOwned;
 
 use super::error::{Code, Problem};
-pub(super) use read::Desk;
+pub(super) use read::LargeBodies;
 
 /// The largest body of the routes that it is given to.
 #[derive(Clone, Copy, Debug)]
@@ -69,7 +69,7 @@ impl<T: DeserializeOwned + Send + 'static> FromRequest for Body<T> {
         let (request, payload) = (request.clone(), payload.take());
         Box::pin(async move {
             check_content_type(&request)?;
-            let body = read::whole(&request, payload).await?;
+            let body = read::receive(&request, payload).await?;
             read::parse(&request, body).await.map(Self)
         })
     }
@@ -82,7 +82,7 @@ impl<T: DeserializeOwned + Default + Send + 'static> FromRequest for MaybeBody<T
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let (request, payload) = (request.clone(), payload.take());
         Box::pin(async move {
-            let body = read::whole(&request, payload).await?;
+            let body = read::receive(&request, payload).await?;
             if body.is_empty() {
                 return Ok(Self(T::default()));
             }

@@ -19,28 +19,28 @@ use crate::wechat::callback::{self, Query, Refusal};
 use crate::wechat::reply::SUCCESS;
 
 pub(super) use refusals::Refusals;
-use refusals::Refused;
+use refusals::RefusedCallback;
 
 /// WeChat itself gives a push up after five seconds.
-const PATIENCE: Duration = Duration::from_secs(5);
+const BODY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Bytes of room that a body takes at a time.
-const STEP: usize = 16 << 10;
+const ROOM_STEP: usize = 16 << 10;
 
 /// Why a callback is not taken in.
-enum Refuse {
+enum CallbackError {
     Receive(ReceiveError),
     TooLarge,
     BrokenOff,
     TooSlow,
 }
 
-impl From<ReceiveError> for Refuse {
+impl From<ReceiveError> for CallbackError {
     fn from(error: ReceiveError) -> Self {
         Self::Receive(error)
     }
 }
 
-impl From<NotStored> for Refuse {
+impl From<NotStored> for CallbackError {
     fn from(error: NotStored) -> Self {
         Self::Receive(error.into())
     }
@@ -82,7 +82,9 @@ pub(super) async fn receive(
         Ok(Answer::Reply(reply)) => HttpResponse::Ok()
             .content_type(ContentType::xml())
             .body(reply),
-        Err(Refuse::Receive(ReceiveError::UnknownAccount)) => unknown(&state, &strays, &request),
+        Err(CallbackError::Receive(ReceiveError::UnknownAccount)) => {
+            unknown(&state, &strays, &request)
+        }
         Err(refused) => refuse(&state, &refusals, &app_id, &refused),
     }
 }
@@ -92,7 +94,7 @@ async fn take(
     app_id: &str,
     request: &HttpRequest,
     mut payload: web::Payload,
-) -> Result<Answer, Refuse> {
+) -> Result<Answer, CallbackError> {
     let since = Instant::now();
     let query = Query::parse(request.query_string());
     let account = state.bridge.account(&state.intake, app_id).await?;
@@ -103,11 +105,11 @@ async fn take(
     let limit = state.bridge.config.intake.max_body_bytes;
     let length = length(request).unwrap_or_default();
     if length > limit {
-        return Err(Refuse::TooLarge);
+        return Err(CallbackError::TooLarge);
     }
     let is_trusted = query.signature.is_some();
     // What is announced and does not come takes no room from others.
-    let covered = length.min(STEP);
+    let covered = length.min(ROOM_STEP);
     let mut room = state.intake.room(covered, is_trusted)?;
     let body = read(&mut payload, covered, limit, Some(&mut room)).await?;
     let received = state
@@ -121,8 +123,8 @@ async fn unsigned(
     state: &State,
     request: &HttpRequest,
     mut payload: web::Payload,
-) -> Result<Answer, Refuse> {
-    let refused = || Refuse::Receive(Refusal::Missing("signature").into());
+) -> Result<Answer, CallbackError> {
+    let refused = || CallbackError::Receive(Refusal::Missing("signature").into());
     let length = length(request).unwrap_or_default();
     if length > callback::CONTAINER_CHECK_LENGTH {
         return Err(refused());
@@ -131,7 +133,7 @@ async fn unsigned(
     let _room = state.intake.room(limit, false)?;
     match read(&mut payload, limit, limit, None).await {
         Ok(body) if callback::is_container_check(&body) => Ok(Answer::Success),
-        Ok(_) | Err(Refuse::TooLarge) => Err(refused()),
+        Ok(_) | Err(CallbackError::TooLarge) => Err(refused()),
         Err(error) => Err(error),
     }
 }
@@ -147,22 +149,22 @@ async fn read(
     mut covered: usize,
     limit: usize,
     mut room: Option<&mut Room>,
-) -> Result<Vec<u8>, Refuse> {
+) -> Result<Vec<u8>, CallbackError> {
     let mut body = Vec::with_capacity(covered);
     let reading = async {
         while let Some(chunk) = payload.next().await {
             let chunk = chunk.map_err(|error| {
                 tracing::debug!(%error, "callback body broken off");
-                Refuse::BrokenOff
+                CallbackError::BrokenOff
             })?;
             let together = body.len() + chunk.len();
             if together > limit {
-                return Err(Refuse::TooLarge);
+                return Err(CallbackError::TooLarge);
             }
             if let Some(room) = &mut room
                 && together > covered
             {
-                let more = (together - covered).max(STEP);
+                let more = (together - covered).max(ROOM_STEP);
                 if !room.grow(more) {
                     return Err(NotStored::Overloaded.into());
                 }
@@ -172,9 +174,9 @@ async fn read(
         }
         Ok(())
     };
-    timeout(PATIENCE, reading)
+    timeout(BODY_TIMEOUT, reading)
         .await
-        .map_err(|_| Refuse::TooSlow)??;
+        .map_err(|_| CallbackError::TooSlow)??;
     Ok(body)
 }
 
@@ -184,16 +186,21 @@ fn unknown(state: &State, strays: &Strays, request: &HttpRequest) -> HttpRespons
 }
 
 /// Log lines that name the cause; WeChat itself reads nothing but the status.
-fn refuse(state: &State, refusals: &Refusals, app_id: &str, refused: &Refuse) -> HttpResponse {
-    let (status, cause, said): (_, _, &dyn std::fmt::Display) = match refused {
-        Refuse::TooLarge => (
+fn refuse(
+    state: &State,
+    refusals: &Refusals,
+    app_id: &str,
+    refused: &CallbackError,
+) -> HttpResponse {
+    let (status, cause, error): (_, _, &dyn std::fmt::Display) = match refused {
+        CallbackError::TooLarge => (
             StatusCode::PAYLOAD_TOO_LARGE,
             "too_large",
             &"body too large",
         ),
-        Refuse::BrokenOff => (StatusCode::BAD_REQUEST, "broken_off", &"body broken off"),
-        Refuse::TooSlow => (StatusCode::REQUEST_TIMEOUT, "too_slow", &"body too slow"),
-        Refuse::Receive(error) => {
+        CallbackError::BrokenOff => (StatusCode::BAD_REQUEST, "broken_off", &"body broken off"),
+        CallbackError::TooSlow => (StatusCode::REQUEST_TIMEOUT, "too_slow", &"body too slow"),
+        CallbackError::Receive(error) => {
             let (status, cause) = match error {
                 ReceiveError::UnknownAccount => (StatusCode::NOT_FOUND, "unknown_account"),
                 ReceiveError::Refused(refusal) => (StatusCode::FORBIDDEN, refusal.code()),
@@ -208,18 +215,18 @@ fn refuse(state: &State, refusals: &Refusals, app_id: &str, refused: &Refuse) ->
     metrics::callback(cause);
     if matches!(
         refused,
-        Refuse::Receive(ReceiveError::NotStored(NotStored::Failed))
+        CallbackError::Receive(ReceiveError::NotStored(NotStored::Failed))
     ) {
-        // The writer has told it, once for all who waited for the same commit.
+        // The writer has logged it, once for all who waited for the same commit.
         tracing::debug!(account.app_id = app_id, cause, "callback not taken");
     } else {
-        let refused = Refused {
+        let refused = RefusedCallback {
             app_id,
             cause,
             status,
-            said,
+            error,
         };
-        refusals.tell(&refused, state.bridge.clock.unix_seconds());
+        refusals.log(&refused, state.bridge.clock.unix_seconds());
     }
     let mut answer = HttpResponse::build(status);
     if status.is_client_error() {

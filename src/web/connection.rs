@@ -20,7 +20,7 @@ use tokio::time::{Instant, sleep_until};
 use crate::logging;
 
 /// Bytes of an answer that have to be taken before the time begins again: one that is taken byte by byte is not taken.
-const TAKEN: usize = 16 << 10;
+const PROGRESS_BYTES: usize = 16 << 10;
 
 /// What a connection is at: shared by its socket, by the service above, which knows when a request is worked on, and by
 /// the watch beside both.
@@ -70,7 +70,7 @@ impl Phase {
     /// So many bytes of an answer were taken.
     fn take(&self, bytes: usize) {
         let taken = self.taken.get().saturating_add(bytes);
-        if taken < TAKEN {
+        if taken < PROGRESS_BYTES {
             self.taken.set(taken);
         } else {
             self.restart(Instant::now());
@@ -107,9 +107,9 @@ pub(super) struct Connections {
     most_of_one: usize,
 }
 
-/// One of them, until it is dropped.
+/// Counts one of them until it is dropped.
 #[derive(Debug)]
-pub(super) struct Counted {
+pub(super) struct ConnectionGuard {
     connections: Connections,
     address: Option<IpAddr>,
 }
@@ -125,7 +125,7 @@ impl Connections {
     }
 
     /// Counts a connection, unless its address has as many as it may.
-    pub(super) fn count(&self, peer: IpAddr) -> Option<Counted> {
+    pub(super) fn count(&self, peer: IpAddr) -> Option<ConnectionGuard> {
         let address = (self.most_of_one > 0).then(|| owner(peer));
         if let Some(address) = address {
             let mut counts = self.counts();
@@ -151,7 +151,7 @@ impl Connections {
                 "as many connections as there may be: others wait"
             );
         }
-        Some(Counted {
+        Some(ConnectionGuard {
             connections: self.clone(),
             address,
         })
@@ -172,7 +172,7 @@ fn owner(address: IpAddr) -> IpAddr {
     }
 }
 
-impl Drop for Counted {
+impl Drop for ConnectionGuard {
     fn drop(&mut self) {
         self.connections.open.fetch_sub(1, Ordering::Relaxed);
         let Some(address) = self.address else {
@@ -195,16 +195,16 @@ pub(super) struct Connection {
     phase: Rc<Phase>,
     /// Who wants to read when answers are taken again.
     reader: Option<Waker>,
-    _counted: Counted,
+    _guard: ConnectionGuard,
 }
 
 impl Connection {
-    pub(super) fn new(stream: TcpStream, counted: Counted) -> Self {
+    pub(super) fn new(stream: TcpStream, guard: ConnectionGuard) -> Self {
         Self {
             stream,
             phase: Phase::new(),
             reader: None,
-            _counted: counted,
+            _guard: guard,
         }
     }
 
@@ -289,7 +289,7 @@ mod tests {
     const LIMIT: Duration = Duration::from_secs(10);
 
     #[test]
-    fn the_time_begins_anew_with_an_answer_and_with_what_is_taken_of_it() {
+    fn the_time_begins_again_with_an_answer_and_with_what_is_taken_of_it() {
         let phase = Phase::new();
         let start = phase.since.get();
         assert_eq!(phase.next_look(start, LIMIT), Some(start + LIMIT));
@@ -300,7 +300,7 @@ mod tests {
         phase.end();
         let since = phase.since.get();
         assert!(since >= start);
-        for _ in 1..TAKEN {
+        for _ in 1..PROGRESS_BYTES {
             phase.take(1);
         }
         assert_eq!(phase.since.get(), since, "byte by byte");

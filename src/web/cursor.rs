@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use super::error::{Code, Problem};
 use crate::models::walk::Walked;
 
-const DEFAULT_LIMIT: i64 = 50;
-const MOST: i64 = 200;
+const LIMIT_DEFAULT: i64 = 50;
+const LIMIT_MAX: i64 = 200;
 
 /// The lists that have pages. The byte goes into the cursor, so that one list's cursor is refused
 /// by the others.
@@ -83,16 +83,16 @@ impl Paging {
     /// The first page, for a list whose cursors hold more than an id.
     pub(super) fn first(list: List, limit: &Option<String>) -> Result<Self, Problem> {
         let limit = match limit {
-            None => DEFAULT_LIMIT,
+            None => LIMIT_DEFAULT,
             Some(text) => text
                 .parse()
                 .ok()
-                .filter(|limit| (1..=MOST).contains(limit))
+                .filter(|limit| (1..=LIMIT_MAX).contains(limit))
                 .ok_or_else(|| {
-                    let detail = format!("limit must be a whole number from 1 to {MOST}.");
+                    let detail = format!("limit must be a whole number from 1 to {LIMIT_MAX}.");
                     Problem::new(Code::InvalidQuery, detail)
                         .field("limit")
-                        .limit(MOST.unsigned_abs() as usize)
+                        .limit(LIMIT_MAX.unsigned_abs() as usize)
                 })?,
         };
         Ok(Self {

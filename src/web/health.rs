@@ -15,11 +15,11 @@ pub(super) async fn alive() -> HttpResponse {
 
 /// `GET /readyz`: the database answers too, and takes a row.
 pub(super) async fn ready(state: web::Data<State>) -> HttpResponse {
-    told(state.bridge.readiness.look().await)
+    answer(state.bridge.readiness.look().await)
 }
 
-fn told(looked: Result<(), NotReady>) -> HttpResponse {
-    let Err(error) = looked else {
+fn answer(readiness: Result<(), NotReady>) -> HttpResponse {
+    let Err(error) = readiness else {
         return HttpResponse::Ok().body("ready");
     };
     if let Some(unsaid) = logging::now_and_then("not ready") {
@@ -35,14 +35,14 @@ pub(super) async fn ready_for_callbacks(state: web::Data<State>) -> HttpResponse
     // A step that does not go on is no reason to turn pushes away.
     let readiness = &state.bridge.readiness;
     let Some(spool) = state.intake.spool() else {
-        return told(readiness.storage().await);
+        return answer(readiness.storage().await);
     };
     if !spool.is_away() && readiness.storage().await.is_ok() {
         return HttpResponse::Ok().body("ready");
     }
     match spool.takes().await {
         true => HttpResponse::Ok().body("ready: callbacks are kept in the spool"),
-        false => told(readiness.storage().await),
+        false => answer(readiness.storage().await),
     }
 }
 

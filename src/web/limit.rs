@@ -6,23 +6,23 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use crate::config::Config;
 
 /// Descriptors beyond which the limit is not raised: no connections need them.
-const ENOUGH: u64 = 1 << 20;
+const DESCRIPTORS_MAX: u64 = 1 << 20;
 /// Connections where the descriptors would do for more: each costs some memory.
-const MOST: u64 = 25_600;
-/// Files of the program itself, its listeners and its log.
-const OWN: u64 = 64;
-/// Of each thread that serves.
-const OF_A_THREAD: u64 = 4;
-/// Of a connection to the database: SQLite's file, its log and what it shares.
-const OF_A_POOLED: u64 = 3;
+const CONNECTIONS_MAX: u64 = 25_600;
+/// Descriptors of the program itself: files, listeners and the log.
+const OWN_DESCRIPTORS: u64 = 64;
+/// Descriptors of each thread that serves.
+const DESCRIPTORS_PER_THREAD: u64 = 4;
+/// Descriptors of a pooled connection to the database: SQLite's file, its log and what it shares.
+const DESCRIPTORS_PER_POOLED: u64 = 3;
 
 /// Raises this process's limit of descriptors as far as it may.
 pub fn raise_descriptors() {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
-    let wanted = maximum.unwrap_or(ENOUGH).min(ENOUGH);
-    if current.is_some_and(|current| current < wanted) {
+    let target = maximum.unwrap_or(DESCRIPTORS_MAX).min(DESCRIPTORS_MAX);
+    if current.is_some_and(|current| current < target) {
         let raised = Rlimit {
-            current: Some(wanted),
+            current: Some(target),
             maximum,
         };
         if let Err(error) = setrlimit(Resource::Nofile, raised) {
@@ -33,18 +33,20 @@ pub fn raise_descriptors() {
 
 /// How many connections each of so many threads takes, and how many that are.
 pub(super) fn connections(config: &Config, threads: usize) -> (usize, usize) {
-    let descriptors = getrlimit(Resource::Nofile).current.unwrap_or(ENOUGH);
+    let descriptors = getrlimit(Resource::Nofile)
+        .current
+        .unwrap_or(DESCRIPTORS_MAX);
     let room = room(config, threads, descriptors);
-    let wanted = config.server.max_connections;
-    let most = match wanted as u64 {
-        0 => room.min(MOST),
-        wanted => wanted.min(room),
+    let configured = config.server.max_connections;
+    let most = match configured as u64 {
+        0 => room.min(CONNECTIONS_MAX),
+        configured => configured.min(room),
     };
     let of_each = usize::try_from(most).unwrap_or(usize::MAX) / threads.max(1);
     let of_each = of_each.max(1);
     let most = of_each * threads;
     tracing::info!(connections = most, descriptors, "limits of this process");
-    if most < wanted && room < wanted as u64 {
+    if most < configured && room < configured as u64 {
         tracing::warn!(
             connections = most,
             "server.max_connections is more than the limit of descriptors allows: raise that (ulimit -n, LimitNOFILE)"
@@ -60,8 +62,8 @@ fn room(config: &Config, threads: usize, descriptors: u64) -> u64 {
     let deliver = &config.deliver;
     let loops = (deliver.loops + deliver.urgent_loops) as u64;
     let calls = loops.saturating_mul(deliver.batch_rows.unsigned_abs());
-    let rest = (OWN + OF_A_POOLED * pooled)
-        .saturating_add(OF_A_THREAD * threads as u64)
+    let rest = (OWN_DESCRIPTORS + DESCRIPTORS_PER_POOLED * pooled)
+        .saturating_add(DESCRIPTORS_PER_THREAD * threads as u64)
         .saturating_add(calls);
     descriptors.saturating_sub(rest).max(descriptors / 2)
 }
@@ -89,7 +91,9 @@ mod tests {
         assert_eq!(connections(&config, 3), (1, 3));
         config.server.max_connections = usize::MAX;
         let (of_each, most) = connections(&config, 2);
-        let descriptors = getrlimit(Resource::Nofile).current.unwrap_or(ENOUGH);
+        let descriptors = getrlimit(Resource::Nofile)
+            .current
+            .unwrap_or(DESCRIPTORS_MAX);
         assert!(of_each * 2 == most && (most as u64) < descriptors);
     }
 }

@@ -29,7 +29,7 @@ const LINGER: Duration = Duration::from_secs(1);
 /// Connections that wait in the system's queue; the standard library asks for 128.
 const BACKLOG: i32 = 2_048;
 /// Threads where their number is not said: the server takes no more.
-const MOST_THREADS: usize = 512;
+const THREADS_MAX: usize = 512;
 
 /// What all threads share.
 #[derive(Clone)]
@@ -39,7 +39,7 @@ struct Shared {
     refused_pushes: web::Data<Refusals>,
     refused_keys: web::Data<auth::Refusals>,
     rates: web::Data<rates::Rates>,
-    desk: web::Data<body::Desk>,
+    large_bodies: web::Data<body::LargeBodies>,
     connections: Connections,
     stalled: Duration,
     stopping: GracefulShutdownSignal,
@@ -50,7 +50,7 @@ impl Shared {
         config
             .app_data(self.state.clone())
             .app_data(self.strays.clone())
-            .app_data(self.desk.clone())
+            .app_data(self.large_bodies.clone())
             .app_data(self.refused_pushes.clone())
             .app_data(self.refused_keys.clone())
             .app_data(self.rates.clone());
@@ -80,7 +80,7 @@ pub fn serve(listeners: Vec<Listener>, state: State) -> std::io::Result<Server> 
         .shutdown_timeout(settings.shutdown_seconds)
         .disable_signals();
     let shared = Shared {
-        desk: web::Data::new(body::Desk::new(&state.bridge.config.api)),
+        large_bodies: web::Data::new(body::LargeBodies::new(&state.bridge.config.api)),
         state: web::Data::from(Arc::new(with_reads_of_its_own(state))),
         strays: web::Data::new(Strays::default()),
         refused_pushes: web::Data::new(Refusals::default()),
@@ -102,8 +102,9 @@ pub fn serve(listeners: Vec<Listener>, state: State) -> std::io::Result<Server> 
 
 fn threads(settings: &config::Server) -> usize {
     match settings.workers {
-        0 => std::thread::available_parallelism()
-            .map_or(2, |threads| threads.get().min(MOST_THREADS)),
+        0 => {
+            std::thread::available_parallelism().map_or(2, |threads| threads.get().min(THREADS_MAX))
+        }
         threads => threads,
     }
 }

@@ -11,40 +11,40 @@ use super::State;
 use crate::metrics;
 use crate::wechat::callback::Query;
 
-/// Paths that are named in one minute; the others are only counted.
-const PATHS: usize = 64;
+/// Paths that are logged in one minute; the others are only counted.
+const PATHS_PER_MINUTE: usize = 64;
 /// Characters of a path in the log.
-const SHOWN: usize = 200;
+const PATH_SHOWN_MAX: usize = 200;
 
-/// The paths that this minute's lines have named.
+/// The paths that this minute's lines have.
 #[derive(Default)]
-pub(super) struct Strays(Mutex<Named>);
+pub(super) struct Strays(Mutex<LoggedPaths>);
 
 #[derive(Default)]
-struct Named {
+struct LoggedPaths {
     minute: i64,
     paths: HashSet<u64>,
 }
 
 impl Strays {
     /// Whether a line about this path may be written: one for each path and minute, and not many in all.
-    fn may_name(&self, path: &str, seconds: i64) -> bool {
+    fn may_log(&self, path: &str, seconds: i64) -> bool {
         let mut hasher = DefaultHasher::new();
         path.hash(&mut hasher);
         let minute = seconds.div_euclid(60);
-        let mut named = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if named.minute != minute {
-            named.minute = minute;
-            named.paths.clear();
+        let mut logged = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if logged.minute != minute {
+            logged.minute = minute;
+            logged.paths.clear();
         }
-        named.paths.len() < PATHS && named.paths.insert(hasher.finish())
+        logged.paths.len() < PATHS_PER_MINUTE && logged.paths.insert(hasher.finish())
     }
 
     /// Counts a callback whose path leads to no account, and logs it if it may be WeChat's.
     pub(super) fn unknown_account(&self, state: &State, request: &HttpRequest) {
         metrics::callback("unknown_account");
         if is_like_wechats(request)
-            && self.may_name(request.path(), state.bridge.clock.unix_seconds())
+            && self.may_log(request.path(), state.bridge.clock.unix_seconds())
         {
             tracing::warn!(
                 path = shown(request.path()),
@@ -60,7 +60,7 @@ impl Strays {
             return;
         }
         metrics::callback("unknown_path");
-        if self.may_name(request.path(), state.bridge.clock.unix_seconds()) {
+        if self.may_log(request.path(), state.bridge.clock.unix_seconds()) {
             tracing::warn!(
                 path = shown(request.path()),
                 method = %request.method(),
@@ -78,7 +78,7 @@ fn is_like_wechats(request: &HttpRequest) -> bool {
 /// A stranger's text, without its query, for a log.
 fn shown(path: &str) -> String {
     path.chars()
-        .take(SHOWN)
+        .take(PATH_SHOWN_MAX)
         .collect::<String>()
         .escape_debug()
         .to_string()
@@ -99,21 +99,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_path_is_named_once_a_minute_and_not_too_many_are() {
+    fn a_path_is_logged_once_a_minute_and_not_too_many_are() {
         let strays = Strays::default();
-        assert!(strays.may_name("/a", 60));
-        assert!(!strays.may_name("/a", 119));
-        assert!(strays.may_name("/b", 61));
-        assert!(strays.may_name("/a", 120));
-        let named = (0..1000)
-            .filter(|n| strays.may_name(&n.to_string(), 130))
+        assert!(strays.may_log("/a", 60));
+        assert!(!strays.may_log("/a", 119));
+        assert!(strays.may_log("/b", 61));
+        assert!(strays.may_log("/a", 120));
+        let logged = (0..1000)
+            .filter(|n| strays.may_log(&n.to_string(), 130))
             .count();
-        assert_eq!(named, PATHS - 1);
+        assert_eq!(logged, PATHS_PER_MINUTE - 1);
     }
 
     #[test]
     fn a_path_in_the_log_is_short_and_has_no_control_characters() {
         assert_eq!(shown("/a\u{1b}[31m\n"), "/a\\u{1b}[31m\\n");
-        assert_eq!(shown(&"x".repeat(9_999)).len(), SHOWN);
+        assert_eq!(shown(&"x".repeat(9_999)).len(), PATH_SHOWN_MAX);
     }
 }

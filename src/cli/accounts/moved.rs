@@ -39,9 +39,9 @@ pub(super) async fn run(
         );
         return Ok(());
     }
-    let wanted = app_id.to_owned();
+    let searched = app_id.to_owned();
     let found = bridge.db.read(move |conn| -> QueryResult<_> {
-        let found = account::by_app_id(conn, &wanted)?;
+        let found = account::by_app_id(conn, &searched)?;
         Ok(found.filter(|account| account.project_id == project.id))
     });
     let Some(account) = found.await? else {

@@ -51,12 +51,16 @@ impl App {
         self.exchange(request.json(body)).await
     }
 
-    /// Looks at a path until it shows what is wanted; returns what it showed last.
-    pub(super) async fn watch(&self, path: &str, wanted: impl Fn(&Value) -> bool) -> Result<Value> {
+    /// Looks at a path until it shows what is expected; returns what it showed last.
+    pub(super) async fn watch(
+        &self,
+        path: &str,
+        is_there: impl Fn(&Value) -> bool,
+    ) -> Result<Value> {
         let started = Instant::now();
         loop {
             let value = self.get(path).await?;
-            if wanted(&value) || started.elapsed() > PATIENCE {
+            if is_there(&value) || started.elapsed() > PATIENCE {
                 return Ok(value);
             }
             tokio::time::sleep(LOOK_AGAIN).await;

@@ -111,7 +111,7 @@ impl Stage {
 
     /// Stops both and removes the temporary directory.
     pub(super) async fn clear(self) -> Result<()> {
-        // If the server has ended by itself, there is nobody to tell.
+        // If the server has ended by itself, nobody waits for the signal.
         let _ = self.stop.send(());
         self.served.await.context("the demo's Queqiao")??;
         self.simulator.stop().await?;

@@ -19,33 +19,34 @@ const LOGS_IN_FIRST: u32 = 0;
 const FOLLOWS_FIRST: u32 = 1;
 const NEVER_FOLLOWS: u32 = 2;
 
-/// Tells all of it; returns how many checks failed.
-pub(super) async fn tell(stage: &Stage) -> Result<u32> {
-    let mut teller = Teller::default();
-    introduce(stage, &mut teller).await?;
-    link(stage, &mut teller).await?;
-    crowd(stage, &mut teller).await?;
-    let notification = notify(stage, &mut teller).await?;
-    receipts(stage, &mut teller, &notification).await?;
-    refuse(stage, &mut teller).await?;
-    invite::act(stage, &mut teller).await?;
-    unfollow(stage, &mut teller).await?;
-    fallback::act(stage, &mut teller).await?;
-    adopt::act(stage, &mut teller).await?;
-    later::act(stage, &mut teller).await?;
+/// Plays all of it; returns how many checks failed.
+pub(super) async fn play(stage: &Stage) -> Result<u32> {
+    let mut report = Report::default();
+    introduce(stage, &mut report).await?;
+    link(stage, &mut report).await?;
+    crowd(stage, &mut report).await?;
+    let notification = notify(stage, &mut report).await?;
+    receipts(stage, &mut report, &notification).await?;
+    refuse(stage, &mut report).await?;
+    invite::act(stage, &mut report).await?;
+    unfollow(stage, &mut report).await?;
+    fallback::act(stage, &mut report).await?;
+    adopt::act(stage, &mut report).await?;
+    later::act(stage, &mut report).await?;
     say!("");
-    say!("{} checks, {} failed", teller.checks, teller.failed);
-    Ok(teller.failed)
+    say!("{} checks, {} failed", report.checks, report.failed);
+    Ok(report.failed)
 }
 
+/// Prints the acts and their checks, and counts them.
 #[derive(Default)]
-struct Teller {
+struct Report {
     acts: u32,
     checks: u32,
     failed: u32,
 }
 
-impl Teller {
+impl Report {
     fn act(&mut self, title: &str) {
         self.acts += 1;
         say!("");
@@ -61,11 +62,11 @@ impl Teller {
     }
 }
 
-async fn introduce(stage: &Stage, teller: &mut Teller) -> Result<()> {
-    teller.act("The owner sets the callback URL in WeChat's console");
+async fn introduce(stage: &Stage, report: &mut Report) -> Result<()> {
+    report.act("The owner sets the callback URL in WeChat's console");
     for app_id in [SERVICE, MINI] {
         let verified = stage.world().verify_callback(app_id).await?;
-        teller.check(
+        report.check(
             &format!("WeChat's check of /callback/{app_id} is answered"),
             verified,
         );
@@ -73,8 +74,8 @@ async fn introduce(stage: &Stage, teller: &mut Teller) -> Result<()> {
     Ok(())
 }
 
-async fn link(stage: &Stage, teller: &mut Teller) -> Result<()> {
-    teller.act("Staff log in to the mini-program and follow the service account, in any order");
+async fn link(stage: &Stage, report: &mut Report) -> Result<()> {
+    report.act("Staff log in to the mini-program and follow the service account, in any order");
     let (world, app) = (stage.world(), &stage.app);
     for (staff_id, person) in [
         ("e1001", LOGS_IN_FIRST),
@@ -92,7 +93,7 @@ async fn link(stage: &Stage, teller: &mut Teller) -> Result<()> {
         if person == LOGS_IN_FIRST {
             let push = world.follow(SERVICE, person, Origin::qr("shop_12")).await?;
             let answer = push.attempts.last().map(|attempt| format!("{attempt:?}"));
-            teller.check(
+            report.check(
                 "the follow event, encrypted, was answered with the welcome text",
                 push.verdict.is_accepted() && answer.is_some() && !stage.welcome.is_empty(),
             );
@@ -101,7 +102,7 @@ async fn link(stage: &Stage, teller: &mut Teller) -> Result<()> {
     for (staff_id, person) in [("e1001", LOGS_IN_FIRST), ("e1002", FOLLOWS_FIRST)] {
         let path = format!("/people?unionid={}", population::unionid(person));
         let people = app.watch(&path, |people| identities(people) == 2).await?;
-        teller.check(
+        report.check(
             &format!("{staff_id}: two openids, one person, linked through the unionid"),
             identities(&people) == 2,
         );
@@ -116,8 +117,8 @@ fn identities(people: &Value) -> usize {
         .map_or(0, Vec::len)
 }
 
-async fn crowd(stage: &Stage, teller: &mut Teller) -> Result<()> {
-    teller.act("A crowd follows at once, and WeChat repeats and reorders its pushes");
+async fn crowd(stage: &Stage, report: &mut Report) -> Result<()> {
+    report.act("A crowd follows at once, and WeChat repeats and reorders its pushes");
     let (world, app) = (stage.world(), &stage.app);
     let before = world.calls("/cgi-bin/user/info/batchget", None)?;
     world.set_push_copies(SERVICE, 2)?;
@@ -127,24 +128,24 @@ async fn crowd(stage: &Stage, teller: &mut Teller) -> Result<()> {
         .follow_many(SERVICE, crowd, &Origin::search(), 32)
         .await?;
     world.set_push_copies(SERVICE, 1)?;
-    teller.check(
+    report.check(
         &format!("{expected} follow events, each sent twice, all answered success"),
         outcome.failed == 0,
     );
     let last = format!("/people?unionid={}", population::unionid(PEOPLE - 1));
     let people = app.watch(&last, |people| identities(people) == 1).await?;
-    teller.check(
+    report.check(
         "their profiles were fetched and their unionids stored",
         identities(&people) == 1,
     );
     let events = app.get("/events?kind=event.subscribe&limit=200").await?;
     let page = items(&events).len();
-    teller.check(
+    report.check(
         "no event was stored twice",
         distinct(&events, "openid") == page && page == 200,
     );
     let calls = world.calls("/cgi-bin/user/info/batchget", None)? - before;
-    teller.check(
+    report.check(
         &format!("{calls} calls of user/info/batchget were enough"),
         calls < expected / 10,
     );
@@ -157,8 +158,8 @@ fn distinct(list: &Value, name: &str) -> usize {
     names.len()
 }
 
-async fn notify(stage: &Stage, teller: &mut Teller) -> Result<String> {
-    teller.act("A business app notifies staff by staff id");
+async fn notify(stage: &Stage, report: &mut Report) -> Result<String> {
+    report.act("A business app notifies staff by staff id");
     let app = &stage.app;
     let routes = json!({ "routes": [{
         "account": SERVICE,
@@ -192,14 +193,14 @@ async fn notify(stage: &Stage, teller: &mut Teller) -> Result<String> {
         .iter()
         .map(|verdict| text(verdict, "state"))
         .collect();
-    teller.check(
+    report.check(
         "a verdict for each at once: two queued, two unreachable, each with its reason",
         states == ["queued", "queued", "unreachable", "unreachable"],
     );
     let again = app
         .post_once("/notifications", "order-A20260101", &request)
         .await?;
-    teller.check(
+    report.check(
         "the same request again, with the same Idempotency-Key, is the same notification",
         again.get("id") == accepted.get("id"),
     );
@@ -207,8 +208,8 @@ async fn notify(stage: &Stage, teller: &mut Teller) -> Result<String> {
     Ok(id.to_string())
 }
 
-async fn receipts(stage: &Stage, teller: &mut Teller, notification: &str) -> Result<()> {
-    teller.act("WeChat delivers, and says so in receipts");
+async fn receipts(stage: &Stage, report: &mut Report, notification: &str) -> Result<()> {
+    report.act("WeChat delivers, and says so in receipts");
     let path = format!("/notifications/{notification}/deliveries");
     let delivered = |list: &Value| {
         let states = items(list).iter().map(|item| text(item, "state"));
@@ -222,14 +223,14 @@ async fn receipts(stage: &Stage, teller: &mut Teller, notification: &str) -> Res
             text(delivery, "state")
         );
     }
-    teller.check(
+    report.check(
         "two deliveries are closed by WeChat's receipts",
         delivered(&deliveries) == 2,
     );
     for person in [LOGS_IN_FIRST, FOLLOWS_FIRST] {
         let openid = population::openid(SERVICE, person);
         let seen = stage.world().messages_to(&openid);
-        teller.check(
+        report.check(
             &format!("person {person} saw exactly one message"),
             seen.len() == 1,
         );
@@ -237,8 +238,8 @@ async fn receipts(stage: &Stage, teller: &mut Teller, notification: &str) -> Res
     Ok(())
 }
 
-async fn refuse(stage: &Stage, teller: &mut Teller) -> Result<()> {
-    teller.act("A text that WeChat would refuse is explained before anything is sent");
+async fn refuse(stage: &Stage, report: &mut Report) -> Result<()> {
+    report.act("A text that WeChat would refuse is explained before anything is sent");
     let title = "一把很长很长很长很长很长很长很长的蓝色自动雨伞";
     let params = json!({ "order": "A20260102", "title": title, "time": "2026年1月6日 15:01" });
     let preview = stage
@@ -252,7 +253,7 @@ async fn refuse(stage: &Stage, teller: &mut Teller) -> Result<()> {
     let error = error.cloned().unwrap_or_default();
     say!("     {}", text(&error, "detail"));
     let number = |name: &str| error.get(name).and_then(Value::as_u64);
-    teller.check(
+    report.check(
         "the field is named, with its rule, its length and the limit",
         text(&error, "field") == "routes[0].fields.thing2"
             && text(&error, "rule") == "thing"
@@ -262,8 +263,8 @@ async fn refuse(stage: &Stage, teller: &mut Teller) -> Result<()> {
     Ok(())
 }
 
-async fn unfollow(stage: &Stage, teller: &mut Teller) -> Result<()> {
-    teller.act("Somebody unfollows, and Queqiao says why they can no longer be reached");
+async fn unfollow(stage: &Stage, report: &mut Report) -> Result<()> {
+    report.act("Somebody unfollows, and Queqiao says why they can no longer be reached");
     stage.world().unfollow(SERVICE, LOGS_IN_FIRST).await?;
     let reachable = |staff: &Value| staff.get("reachable").and_then(Value::as_bool);
     let staff = stage
@@ -278,7 +279,7 @@ async fn unfollow(stage: &Stage, teller: &mut Teller) -> Result<()> {
         .map(|account| text(account, "reason").to_owned())
         .unwrap_or_default();
     say!("     e1001: {reason}");
-    teller.check(
+    report.check(
         "e1001 cannot be reached: not_following",
         reachable(&staff) == Some(false) && reason == "not_following",
     );

@@ -161,20 +161,20 @@ impl Page {
         if let Some(detail) = &delivery.detail {
             self.line(format!("            {detail}"));
         }
-        let told = delivery.detail.as_deref().unwrap_or_default();
+        let shown = delivery.detail.as_deref().unwrap_or_default();
         // The sentence of a refusal has its code and says the same.
-        let untold = |code: i64| !told.starts_with(&format!("{code}:"));
+        let is_new = |code: i64| !shown.starts_with(&format!("{code}:"));
         let error = delivery.error.as_ref();
-        if let Some(error) = error.filter(|error| untold(error.errcode)) {
-            let told = error.sentences();
-            self.line(format!("            WeChat said {told}"));
+        if let Some(error) = error.filter(|error| is_new(error.errcode)) {
+            let sentences = error.sentences();
+            self.line(format!("            WeChat said {sentences}"));
         }
         if let Some(next) = delivery.next_attempt_at {
             self.line(format!("            next try: {}", time(next)));
         }
         for route in &delivery.routes {
             let mut route = route.clone();
-            route.detail.take_if(|detail| detail == told);
+            route.detail.take_if(|detail| detail == shown);
             self.route("            ", &route);
         }
     }

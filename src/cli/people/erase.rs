@@ -40,10 +40,10 @@ pub(in crate::cli) struct Args {
     project: Option<String>,
 }
 
-pub(super) async fn run(config: Config, wanted: Args) -> Result<()> {
+pub(super) async fn run(config: Config, args: Args) -> Result<()> {
     let bridge = context::open(config)?;
-    let project = context::find_project(&bridge, wanted.project.as_deref()).await?;
-    let identity = wanted.identity(&bridge, project.id).await?;
+    let project = context::find_project(&bridge, args.project.as_deref()).await?;
+    let identity = args.identity(&bridge, project.id).await?;
     let asked = bridge.erase(project.id, identity, By::CommandLine).await?;
     let done = finish(&bridge, project.id, asked).await?;
     say!(

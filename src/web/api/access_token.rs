@@ -15,7 +15,7 @@ use crate::wechat::error::{CallError, Class};
 
 /// The names are WeChat's own, so that a client of its token call can be pointed here.
 #[derive(Serialize)]
-struct Lent<'a> {
+struct LentToken<'a> {
     access_token: &'a str,
     /// Seconds.
     expires_in: i64,
@@ -23,13 +23,13 @@ struct Lent<'a> {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Bad {
+pub(super) struct InvalidTokenBody {
     /// The token that WeChat refused.
     access_token: String,
 }
 
 #[derive(Serialize)]
-pub(super) struct Reported {
+pub(super) struct ReportedView {
     /// Whether there is a new token because of this report.
     replaced: bool,
     /// `replaced`, `not_current` or `still_good`.
@@ -44,7 +44,7 @@ pub(super) async fn lend(
     app_id: Path<String>,
 ) -> Result<HttpResponse, Problem> {
     let loan = state.bridge.lend_token(&caller, &app_id).await?;
-    Ok(HttpResponse::Ok().json(Lent {
+    Ok(HttpResponse::Ok().json(LentToken {
         access_token: loan.token.expose(),
         expires_in: loan.expires_in,
     }))
@@ -56,15 +56,15 @@ pub(super) async fn report(
     caller: Caller,
     rates: Data<Rates>,
     app_id: Path<String>,
-    body: Body<Bad>,
-) -> Result<Json<Reported>, Problem> {
+    body: Body<InvalidTokenBody>,
+) -> Result<Json<ReportedView>, Problem> {
     check::text("access_token", &body.access_token, ACCESS_TOKEN_MAX)?;
     rates.take(&state, &caller, Kind::TokenReport)?;
     let report = state
         .bridge
         .report_token(&caller, &app_id, &body.access_token)
         .await?;
-    Ok(Json(Reported {
+    Ok(Json(ReportedView {
         replaced: report == Report::Replaced,
         outcome: report.as_str(),
         detail: match report {

@@ -33,7 +33,7 @@ pub(super) struct CreditView {
     one_time_left: i32,
     /// The newest consent, by WeChat's clock or the report's.
     last_consent_at: Option<DateTime<Utc>>,
-    /// Who told of it: `event`, `api` or both.
+    /// Where it is known from: `event`, `api` or both.
     sources: Vec<&'static str>,
     /// The newest refusal by the person, if there was no consent since.
     rejected_at: Option<DateTime<Utc>>,
@@ -63,7 +63,7 @@ pub(super) struct LowCredit {
 }
 
 #[derive(Debug, Serialize)]
-pub(super) struct OfStaff {
+pub(super) struct StaffCredits {
     staff_id: String,
     items: Vec<OwnedCredit>,
 }
@@ -81,14 +81,14 @@ pub(super) struct ListQuery {
 impl From<Credit> for CreditView {
     fn from(credit: Credit) -> Self {
         let (accepted, declined) = (credit.accepted_time(), credit.declined_time());
-        let told = [("event", credit.event_time), ("api", credit.api_time)];
-        let told = told.into_iter().filter(|(_, time)| *time > 0);
+        let sources = [("event", credit.event_time), ("api", credit.api_time)];
+        let sources = sources.into_iter().filter(|(_, time)| *time > 0);
         Self {
             allowed: credit.allows(),
             long_term: credit.long_term,
             one_time_left: credit.one_time_left,
             last_consent_at: wechat_time(accepted),
-            sources: told.map(|(source, _)| source).collect(),
+            sources: sources.map(|(source, _)| source).collect(),
             rejected_at: wechat_time(declined).filter(|_| declined >= accepted),
             banned_at: wechat_time(credit.banned_time),
             refused_at: wechat_time(credit.refused_time),
@@ -97,7 +97,7 @@ impl From<Credit> for CreditView {
     }
 }
 
-fn owned(accounts: &Accounts, credit: Credit) -> Option<OwnedCredit> {
+fn with_owner(accounts: &Accounts, credit: Credit) -> Option<OwnedCredit> {
     Some(OwnedCredit {
         identity_id: credit.identity_id,
         app_id: accounts.app_id(credit.account_id)?,
@@ -110,7 +110,7 @@ pub(super) async fn of_staff(
     state: Data<State>,
     caller: Caller,
     staff_id: Path<String>,
-) -> Result<Json<OfStaff>, Problem> {
+) -> Result<Json<StaffCredits>, Problem> {
     let (staff_id, project) = (staff_id.into_inner(), caller.project_id);
     let found = state.bridge.db.snapshot(move |conn| {
         let rows = staff::reach(conn, project, &[staff_id.as_str()])?;
@@ -123,9 +123,11 @@ pub(super) async fn of_staff(
         let accounts = Accounts::of(conn, project)?;
         let credits = credit::of_identities(conn, &ids)?;
         let items = credits.into_iter();
-        Ok(OfStaff {
+        Ok(StaffCredits {
             staff_id,
-            items: items.filter_map(|found| owned(&accounts, found)).collect(),
+            items: items
+                .filter_map(|found| with_owner(&accounts, found))
+                .collect(),
         })
     });
     Ok(Json(found.await?))
@@ -224,7 +226,7 @@ fn show(
         .filter_map(|(credit, openid, unionid)| {
             Some(LowCredit {
                 staff_ids: staff_ids(credit.identity_id, unionid.as_deref()),
-                owned: owned(accounts, credit)?,
+                owned: with_owner(accounts, credit)?,
                 openid,
                 unionid,
             })

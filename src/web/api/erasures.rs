@@ -19,7 +19,7 @@ pub(super) struct ErasureView {
     id: ErasureId,
     state: ErasureState,
     cause: Cause,
-    /// By whose wish; the audit trail has the key.
+    /// Who asked for it; the audit trail has the key.
     by: Actor,
     /// The numbers that the person's identities had.
     identity_ids: Vec<IdentityId>,

@@ -19,6 +19,7 @@ use crate::models::event::{self, Event, FAILED, WAITING};
 use crate::web::error::{Code, Problem};
 use crate::wechat::message::{self, Push};
 
+use filter::EventFilters;
 pub(super) use replay::many as replay_many;
 
 #[derive(Debug, Deserialize)]
@@ -37,7 +38,7 @@ pub(super) struct ListQuery {
 
 /// An event in a list.
 #[derive(Debug, Serialize)]
-pub(super) struct Listed {
+pub(super) struct EventSummary {
     id: EventId,
     app_id: Option<String>,
     /// `text`, `event.subscribe`, …
@@ -56,9 +57,9 @@ pub(super) struct Listed {
 
 /// One event with its body, which is text where it is UTF-8 and base64 where it is not.
 #[derive(Debug, Serialize)]
-pub(super) struct Whole {
+pub(super) struct EventView {
     #[serde(flatten)]
-    listed: Listed,
+    summary: EventSummary,
     parsed: Option<Push>,
     raw: String,
     /// `text` or `base64`.
@@ -66,7 +67,7 @@ pub(super) struct Whole {
 }
 
 #[derive(Debug, Serialize)]
-pub(super) struct Queued {
+pub(super) struct QueuedEvent {
     id: EventId,
     state: &'static str,
 }
@@ -76,22 +77,22 @@ pub(super) async fn list(
     state: Data<State>,
     caller: Caller,
     query: Query<ListQuery>,
-) -> Result<Json<Page<Listed>>, Problem> {
+) -> Result<Json<Page<EventSummary>>, Problem> {
     let query = query.into_inner();
     let paging = Paging::read(List::Events, &query.limit, &query.cursor)?;
     let is_failed = filter::only_failed(query.state.as_deref(), Code::InvalidQuery)?;
-    let wanted = filter::ListQuery {
+    let filters = EventFilters {
         app_id: query.app_id,
         kind: query.kind,
         openid: query.openid,
         since: query.since,
         until: query.until,
     };
-    let (filter, of) = wanted.check(is_failed, paging.after.map(EventId))?;
+    let (filter, account) = filters.check(is_failed, paging.after.map(EventId))?;
     let project = caller.project_id;
     let page = state.bridge.db.snapshot(move |conn| -> Result<_, Problem> {
         let accounts = Accounts::of(conn, project)?;
-        let ids = of.resolve(&accounts, unknown_app_id)?;
+        let ids = account.resolve(&accounts, unknown_app_id)?;
         let found = event::list(conn, &ids, &filter, paging.limit())?;
         Ok(paging.page(found, |event| show(event, &accounts)))
     });
@@ -103,7 +104,7 @@ pub(super) async fn find(
     state: Data<State>,
     caller: Caller,
     id: Path<EventId>,
-) -> Result<Json<Whole>, Problem> {
+) -> Result<Json<EventView>, Problem> {
     let (id, project) = (id.into_inner(), caller.project_id);
     let whole = state.bridge.db.snapshot(move |conn| -> Result<_, Problem> {
         let accounts = Accounts::of(conn, project)?;
@@ -114,8 +115,8 @@ pub(super) async fn find(
             Ok(text) => (text, "text"),
             Err(error) => (STANDARD.encode(error.as_bytes()), "base64"),
         };
-        Ok(Whole {
-            listed: show(found, &accounts),
+        Ok(EventView {
+            summary: show(found, &accounts),
             parsed,
             raw,
             raw_encoding,
@@ -124,8 +125,8 @@ pub(super) async fn find(
     Ok(Json(whole.await?))
 }
 
-fn show(event: Event, accounts: &Accounts) -> Listed {
-    Listed {
+fn show(event: Event, accounts: &Accounts) -> EventSummary {
+    EventSummary {
         id: event.id,
         app_id: accounts.app_id(event.account_id),
         kind: event.kind,
@@ -147,7 +148,7 @@ pub(super) async fn replay(
     state: Data<State>,
     caller: Caller,
     id: Path<EventId>,
-) -> Result<(Json<Queued>, StatusCode), Problem> {
+) -> Result<(Json<QueuedEvent>, StatusCode), Problem> {
     let (id, project) = (id.into_inner(), caller.project_id);
     let accounts = state.bridge.db.snapshot(move |conn| -> Result<_, Problem> {
         let accounts = Accounts::of(conn, project)?;
@@ -157,5 +158,5 @@ pub(super) async fn replay(
         return Err(Problem::not_found("event"));
     }
     let state = "waiting";
-    Ok((Json(Queued { id, state }), StatusCode::ACCEPTED))
+    Ok((Json(QueuedEvent { id, state }), StatusCode::ACCEPTED))
 }

@@ -24,10 +24,10 @@ pub(super) async fn find(
 ) -> Result<Json<Explanation>, Problem> {
     let message_type = query.into_inner().message_type;
     check::maybe_text("message_type", message_type.as_ref(), NAME_MAX)?;
-    let told = state
+    let explanation = state
         .bridge
         .explain(caller.project_id, staff_id.into_inner(), message_type);
-    Ok(Json(told.await?))
+    Ok(Json(explanation.await?))
 }
 
 impl From<ExplainError> for Problem {

@@ -17,14 +17,14 @@ use crate::web::body::{Body, limits};
 use crate::web::error::{Code, Problem};
 
 /// Bytes of one row: some times what the longest ids and consents need.
-const ROW_MAX: usize = 32 << 10;
-/// About what a row takes in the answer.
-const ROW_BYTES: usize = 128;
+const ROW_BYTES_MAX: usize = 32 << 10;
+/// About how many bytes a row takes in the answer.
+const ROW_VIEW_BYTES: usize = 128;
 const INVALID: &str = "invalid_field";
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Table {
+pub(super) struct TableBody {
     /// Each an object; one that cannot be read is refused alone.
     rows: Vec<Row>,
     /// Say what would come of it, and store nothing.
@@ -43,8 +43,11 @@ struct Row(Result<Raw, Fault>);
 impl<'de> Deserialize<'de> for Row {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let row = <&RawValue>::deserialize(from)?.get();
-        if row.len() > ROW_MAX {
-            let detail = format!("The row has {} bytes: give at most {ROW_MAX}.", row.len());
+        if row.len() > ROW_BYTES_MAX {
+            let detail = format!(
+                "The row has {} bytes: give at most {ROW_BYTES_MAX}.",
+                row.len()
+            );
             let fault = Fault {
                 code: INVALID,
                 field: None,
@@ -92,9 +95,9 @@ pub(super) async fn create(
     state: Data<State>,
     caller: Caller,
     app_id: Path<String>,
-    body: Body<Table>,
+    body: Body<TableBody>,
 ) -> Result<HttpResponse, Problem> {
-    let Table {
+    let TableBody {
         rows,
         dry_run,
         create_staff,
@@ -117,7 +120,7 @@ pub(super) async fn create(
         .bridge
         .adopt(caller.project_id, &app_id, rows, options, |_| {});
     let outcomes = adopted.await?;
-    let size = (outcomes.len(), ROW_BYTES);
+    let size = (outcomes.len(), ROW_VIEW_BYTES);
     let counts = Counts::of(&outcomes);
     let view = TableView {
         dry_run,

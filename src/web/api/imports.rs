@@ -15,7 +15,7 @@ use crate::web::error::{Code, Problem};
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Create {
+pub(super) struct ImportBody {
     /// Whether those who are gone are marked at the end.
     #[serde(default)]
     reconcile: bool,
@@ -73,7 +73,7 @@ pub(super) async fn create(
     state: Data<State>,
     caller: Caller,
     app_id: Path<String>,
-    body: MaybeBody<Create>,
+    body: MaybeBody<ImportBody>,
 ) -> Result<(Json<ImportView>, StatusCode), Problem> {
     let account = state.bridge.accounts.get(&app_id).await?;
     if account.is_none_or(|account| account.project_id != caller.project_id) {

@@ -13,9 +13,9 @@ use serde::Serialize;
 use crate::web::error::Problem;
 
 /// Bytes handed to the server at a time.
-const PIECE: usize = 65_536;
-/// About what an answer has beside its entries.
-const BESIDE: usize = 256;
+const PIECE_BYTES: usize = 65_536;
+/// About how many bytes an answer has around its entries.
+const FRAME_BYTES: usize = 256;
 
 /// An answer of so many entries of about so many bytes. It is handed over in pieces: in one, the
 /// server would copy all of it into its buffer before it writes any.
@@ -24,13 +24,15 @@ pub(super) fn answer(
     value: &impl Serialize,
     (entries, bytes): (usize, usize),
 ) -> Result<HttpResponse, Problem> {
-    let mut json = Vec::with_capacity(entries.saturating_mul(bytes).saturating_add(BESIDE));
+    let mut json = Vec::with_capacity(entries.saturating_mul(bytes).saturating_add(FRAME_BYTES));
     serde_json::to_writer(&mut json, value).map_err(|error| Problem::internal(&error))?;
     let json = Bytes::from(json);
     let length = json.len();
     let pieces = (0..length)
-        .step_by(PIECE)
-        .map(move |at| -> Result<_, Infallible> { Ok(json.slice(at..length.min(at + PIECE))) });
+        .step_by(PIECE_BYTES)
+        .map(move |at| -> Result<_, Infallible> {
+            Ok(json.slice(at..length.min(at + PIECE_BYTES)))
+        });
     let body = SizedStream::new(length as u64, stream::iter(pieces));
     Ok(HttpResponse::build(status)
         .content_type(ContentType::json())

@@ -23,11 +23,11 @@ use crate::web::error::{Code, Problem};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Put {
+pub(super) struct MessageTypeBody {
     /// What it is for.
     #[serde(default)]
     description: Option<String>,
-    /// The ways to send it, in the order in which they are tried.
+    /// How to send it, in the order in which the routes are tried.
     routes: Vec<Route>,
 }
 
@@ -71,21 +71,15 @@ pub(super) async fn put(
     state: Data<State>,
     caller: Caller,
     name: Path<String>,
-    body: Body<Put>,
+    body: Body<MessageTypeBody>,
 ) -> Result<(Json<MessageTypeView>, StatusCode), Problem> {
     check_name(&name)?;
     check::maybe_text("description", body.description.as_ref(), NAME_MAX)?;
-    let (
-        name,
-        Put {
-            description,
-            routes,
-        },
-    ) = (name.into_inner(), body.into_inner());
+    let body = body.into_inner();
     let draft = MessageTypeDraft {
-        name,
-        description,
-        routes,
+        name: name.into_inner(),
+        description: body.description,
+        routes: body.routes,
     };
     let put = state.bridge.put_message_type(caller.project_id, draft);
     let stored = put.await?;
@@ -125,7 +119,7 @@ impl From<MessageTypeError> for Problem {
     }
 }
 
-/// Tells the first error in the words of the answer, and lists all of them.
+/// The first error is the problem; all of them are listed in it.
 fn wrong_targets(first: Target, errors: Vec<FieldError>) -> Problem {
     let code = match first {
         Target::Account => Code::UnknownAppId,

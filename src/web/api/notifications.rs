@@ -27,7 +27,7 @@ use crate::models::notification::Priority;
 use crate::models::notification::{self, Notification};
 use crate::web::body::Body;
 use crate::web::error::{Code, Problem};
-use people::Addressed;
+use people::PersonEntry;
 use prefer::{OutcomeView, Outcomes, PREFERENCE_APPLIED};
 
 /// About what a verdict takes in the answer.
@@ -35,10 +35,10 @@ const VERDICT_BYTES: usize = 96;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Create {
+pub(super) struct NotificationBody {
     /// The name of a message type.
     message_type: String,
-    /// Whom to notify, by the business's own ids.
+    /// The staff to notify, by the business's own ids.
     staff_ids: Option<Vec<String>>,
     /// Instead of `staff_ids`: the staff who have this tag.
     tag: Option<String>,
@@ -46,7 +46,7 @@ pub(super) struct Create {
     #[serde(default)]
     all_staff: bool,
     /// Instead of `staff_ids`: people, staff or not.
-    people: Option<Vec<Addressed>>,
+    people: Option<Vec<PersonEntry>>,
     /// What fills the message in.
     #[serde(default)]
     params: Params,
@@ -62,9 +62,9 @@ pub(super) struct Create {
     lang: Option<String>,
 }
 
-impl Create {
+impl NotificationBody {
     /// What is asked for, without an idempotency key.
-    fn asked(self) -> Result<NotifyRequest, Problem> {
+    fn into_request(self) -> Result<NotifyRequest, Problem> {
         let (people, brought) = self.people.map(people::read).transpose()?.unzip();
         let lang = self.lang.as_deref();
         Ok(NotifyRequest {
@@ -86,8 +86,8 @@ impl Create {
 pub(super) struct AcceptedView {
     id: NotificationId,
     message_type: String,
-    counts: FirstCounts,
-    #[serde(serialize_with = "in_turn")]
+    counts: VerdictCounts,
+    #[serde(serialize_with = "serialize_verdicts")]
     verdicts: Verdicts,
     /// Whether this is the answer to an earlier request with the same Idempotency-Key.
     replayed: bool,
@@ -96,12 +96,12 @@ pub(super) struct AcceptedView {
 /// What was decided for each recipient, and what became of it, if the answer waited for that.
 #[derive(Debug)]
 struct Verdicts {
-    first: Vec<Verdict>,
+    decided: Vec<Verdict>,
     outcomes: Option<Outcomes>,
 }
 
 #[derive(Debug, Default, Serialize)]
-struct FirstCounts {
+struct VerdictCounts {
     queued: usize,
     unreachable: usize,
 }
@@ -125,9 +125,12 @@ struct VerdictView<'a> {
 }
 
 /// One after the other: there may be many.
-fn in_turn<S: Serializer>(verdicts: &Verdicts, serializer: S) -> Result<S::Ok, S::Error> {
+fn serialize_verdicts<S: Serializer>(
+    verdicts: &Verdicts,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
     let outcomes = verdicts.outcomes.as_ref();
-    serializer.collect_seq(verdicts.first.iter().map(|verdict| {
+    serializer.collect_seq(verdicts.decided.iter().map(|verdict| {
         VerdictView {
             outcome: outcomes
                 .and_then(|outcomes| outcomes.get(&verdict.delivery_id))
@@ -139,7 +142,7 @@ fn in_turn<S: Serializer>(verdicts: &Verdicts, serializer: S) -> Result<S::Ok, S
 
 /// A notification in a list.
 #[derive(Debug, Serialize)]
-pub(super) struct Listed {
+pub(super) struct NotificationSummary {
     id: NotificationId,
     message_type: String,
     idempotency_key: Option<String>,
@@ -152,9 +155,9 @@ pub(super) struct Listed {
 
 /// Everything about one notification but its deliveries, which have pages of their own.
 #[derive(Debug, Serialize)]
-pub(super) struct Whole {
+pub(super) struct NotificationView {
     #[serde(flatten)]
-    listed: Listed,
+    summary: NotificationSummary,
     params: Option<Box<RawValue>>,
     /// The routes as they were when it was accepted.
     routes: Option<Box<RawValue>>,
@@ -167,19 +170,22 @@ pub(super) async fn create(
     state: Data<State>,
     caller: Caller,
     request: HttpRequest,
-    body: Body<Create>,
+    body: Body<NotificationBody>,
 ) -> Result<HttpResponse, Problem> {
     let idempotency_key = check::idempotency_key(&request)?;
-    let mut asked = body.into_inner().asked()?;
-    asked.idempotency_key = idempotency_key;
-    let message_type = asked.message_type.clone();
-    let accepted = state.bridge.notify(caller.project_id, asked).await?;
+    let mut notify_request = body.into_inner().into_request()?;
+    notify_request.idempotency_key = idempotency_key;
+    let message_type = notify_request.message_type.clone();
+    let accepted = state
+        .bridge
+        .notify(caller.project_id, notify_request)
+        .await?;
     caller.made(accepted.notification_id);
     let wait = prefer::wait(&request, accepted.verdicts.len());
     let outcomes = match wait {
         Some(seconds) => {
             let id = accepted.notification_id;
-            // It is accepted: an app that were told of a failure would ask for it once more.
+            // It is accepted: an app that got an error would ask for it once more.
             let outcomes = state.bridge.outcomes(id, seconds).await;
             outcomes.unwrap_or_else(|error| {
                 tracing::warn!(notification.id = %id, %error, "outcomes not read for an app that waits");
@@ -207,7 +213,7 @@ pub(super) fn as_json(stored: String) -> Option<Box<RawValue>> {
 }
 
 fn show(message_type: String, accepted: Accepted, outcomes: Option<Outcomes>) -> AcceptedView {
-    let mut counts = FirstCounts::default();
+    let mut counts = VerdictCounts::default();
     for verdict in &accepted.verdicts {
         match verdict.state {
             DeliveryState::Unreachable => counts.unreachable += 1,
@@ -219,7 +225,7 @@ fn show(message_type: String, accepted: Accepted, outcomes: Option<Outcomes>) ->
         message_type,
         counts,
         verdicts: Verdicts {
-            first: accepted.verdicts,
+            decided: accepted.verdicts,
             outcomes,
         },
         replayed: accepted.replayed,
@@ -264,7 +270,7 @@ impl From<NotifyError> for Problem {
     }
 }
 
-impl From<Notification> for Listed {
+impl From<Notification> for NotificationSummary {
     fn from(stored: Notification) -> Self {
         Self {
             id: stored.id,
@@ -284,7 +290,7 @@ pub(super) async fn list(
     state: Data<State>,
     caller: Caller,
     query: Query<PageQuery>,
-) -> Result<Json<Page<Listed>>, Problem> {
+) -> Result<Json<Page<NotificationSummary>>, Problem> {
     let paging = query.paging(List::Notifications)?;
     let project = caller.project_id;
     let found = state.bridge.db.snapshot(move |conn| {
@@ -304,16 +310,16 @@ pub(super) async fn find(
     state: Data<State>,
     caller: Caller,
     id: Path<NotificationId>,
-) -> Result<Json<Whole>, Problem> {
+) -> Result<Json<NotificationView>, Problem> {
     let (id, project) = (id.into_inner(), caller.project_id);
     let whole = state.bridge.db.snapshot(move |conn| -> Result<_, Problem> {
         let found = notification::by_id(conn, project, id)?;
         let mut found = found.ok_or_else(|| Problem::not_found("notification"))?;
         let counts = in_each_state(delivery::counts(conn, id)?);
-        Ok(Whole {
+        Ok(NotificationView {
             params: as_json(std::mem::take(&mut found.params)),
             routes: as_json(std::mem::take(&mut found.routes)),
-            listed: found.into(),
+            summary: found.into(),
             counts,
         })
     });

@@ -36,7 +36,7 @@ pub(super) struct IdentityView {
     language: Option<String>,
     remark: Option<String>,
     tag_ids: Option<Box<RawValue>>,
-    /// What WeChat tells of the person, under its own names; null where it does not.
+    /// What WeChat says of the person, under its own names; null where it does not.
     nickname: Option<String>,
     headimgurl: Option<String>,
     sex: Option<i32>,
@@ -105,7 +105,7 @@ impl WindowRules {
 /// A person: the identities that share a unionid, and the staff ids bound to them.
 #[derive(Debug, Serialize)]
 pub(super) struct PersonView {
-    /// The identity that stands for the person in this list.
+    /// The identity that represents the person in this list.
     identity_id: IdentityId,
     unionid: Option<String>,
     link_state: LinkState,
@@ -156,12 +156,12 @@ impl Accounts {
     pub(super) fn show(
         &self,
         identities: Vec<Identity>,
-        beside: &mut Beside,
+        extras: &mut IdentityExtras,
         rules: &WindowRules,
     ) -> Vec<IdentityView> {
         let views = identities.into_iter().filter_map(|identity| {
-            let details = beside.details.remove(&identity.id).unwrap_or_default();
-            let moved = beside.moves.remove(&identity.id);
+            let details = extras.details.remove(&identity.id).unwrap_or_default();
+            let moved = extras.moves.remove(&identity.id);
             let account = self.0.get(&identity.account_id)?;
             let mut view = view(account, identity, details, rules);
             view.moved_to = moved.map(|moved| MovedTo {
@@ -176,13 +176,13 @@ impl Accounts {
     }
 }
 
-/// What other tables know of identities.
-pub(super) struct Beside {
+/// What other tables have about identities.
+pub(super) struct IdentityExtras {
     details: HashMap<IdentityId, Details>,
     moves: HashMap<IdentityId, OpenidMove>,
 }
 
-impl Beside {
+impl IdentityExtras {
     pub(super) fn of(conn: &mut Conn, ids: &[IdentityId]) -> QueryResult<Self> {
         Ok(Self {
             details: identity::details_of(conn, ids)?,
@@ -252,7 +252,7 @@ pub(super) fn persons(
         .map(|member| member.id)
         .collect();
     let links = binding::staff_of_people(conn, project, &ids, &unionids)?;
-    let mut beside = Beside::of(conn, &ids)?;
+    let mut extras = IdentityExtras::of(conn, &ids)?;
     let mut by_unionid: HashMap<String, Vec<Identity>> = HashMap::new();
     for member in linked {
         if let Some(unionid) = member.unionid.clone() {
@@ -273,7 +273,7 @@ pub(super) fn persons(
                 link_state: link_state(unionid.as_deref(), &members),
                 staff_ids: staff_ids(&links, unionid.as_deref(), &members),
                 unionid,
-                identities: accounts.show(members, &mut beside, rules),
+                identities: accounts.show(members, &mut extras, rules),
             }
         })
         .collect())

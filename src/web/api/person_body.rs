@@ -20,7 +20,7 @@ pub(super) struct PersonBody {
 
 impl PersonBody {
     /// The person; none if the form is none of the three.
-    pub(super) fn whom(self) -> Option<PersonRef> {
+    pub(super) fn person_ref(self) -> Option<PersonRef> {
         match (self.app_id, self.code, self.openid, self.unionid) {
             (Some(app_id), Some(code), None, None) => Some(PersonRef::Code { app_id, code }),
             (Some(app_id), None, Some(openid), None) => Some(PersonRef::Openid { app_id, openid }),

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::check;
 use super::cursor::{List, Page, Paging};
-use super::person::{Accounts, Beside, IdentityView, WindowRules};
+use super::person::{Accounts, IdentityExtras, IdentityView, WindowRules};
 use super::{Caller, State};
 use crate::bridge::limits::{NAME_MAX, TAG_MAX, TAGS_MAX};
 use crate::bridge::people::staff::{StaffDetails, StaffError, Stranded};
@@ -29,7 +29,7 @@ use reach::Reach;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Put {
+pub(super) struct StaffBody {
     /// A name for people.
     #[serde(default)]
     name: Option<String>,
@@ -57,7 +57,7 @@ pub(super) struct StaffView {
 
 /// A staff member in a list.
 #[derive(Debug, Serialize)]
-pub(super) struct Listed {
+pub(super) struct StaffSummary {
     #[serde(flatten)]
     staff: StaffView,
     #[serde(flatten)]
@@ -66,9 +66,9 @@ pub(super) struct Listed {
 
 /// Everything about one staff member.
 #[derive(Debug, Serialize)]
-pub(super) struct Whole {
+pub(super) struct StaffDetailsView {
     #[serde(flatten)]
-    listed: Listed,
+    summary: StaffSummary,
     bindings: Vec<BindingView>,
     /// Every identity of the person, bound or linked.
     identities: Vec<IdentityView>,
@@ -91,12 +91,12 @@ pub(super) async fn put(
     state: Data<State>,
     caller: Caller,
     staff_id: Path<String>,
-    body: Body<Put>,
+    body: Body<StaffBody>,
 ) -> Result<(Json<StaffView>, StatusCode), Problem> {
     check::id("staff_id", TextId::StaffId, &staff_id)?;
     check::maybe_text("name", body.name.as_ref(), NAME_MAX)?;
     check_tags(body.tags.as_ref())?;
-    let (staff_id, Put { name, tags }) = (staff_id.into_inner(), body.into_inner());
+    let (staff_id, StaffBody { name, tags }) = (staff_id.into_inner(), body.into_inner());
     let details = StaffDetails { name, tags };
     let put = state.bridge.put_staff(caller.project_id, staff_id, details);
     let stored = put.await?;
@@ -128,7 +128,7 @@ pub(super) async fn list(
     state: Data<State>,
     caller: Caller,
     query: Query<ListQuery>,
-) -> Result<Json<Page<Listed>>, Problem> {
+) -> Result<Json<Page<StaffSummary>>, Problem> {
     let paging = Paging::read(List::Staff, &query.limit, &query.cursor)?;
     let (project, tag) = (caller.project_id, query.into_inner().tag);
     let page = state.bridge.db.snapshot(move |conn| -> Result<_, Problem> {
@@ -141,13 +141,16 @@ pub(super) async fn list(
         let reached = reach::of_each(&ids, &rows, &accounts);
         let rows: Vec<StaffRowId> = found.iter().map(|staff| staff.id).collect();
         let mut tags = staff::tags_of(conn, &rows)?;
-        let items = found.into_iter().zip(reached).map(|(staff, reach)| Listed {
-            staff: {
-                let tags = tags.remove(&staff.id);
-                StaffView::new(staff, tags)
-            },
-            reach,
-        });
+        let items = found
+            .into_iter()
+            .zip(reached)
+            .map(|(staff, reach)| StaffSummary {
+                staff: {
+                    let tags = tags.remove(&staff.id);
+                    StaffView::new(staff, tags)
+                },
+                reach,
+            });
         Ok(Page::new(items.collect(), next))
     });
     Ok(Json(page.await?))
@@ -158,7 +161,7 @@ pub(super) async fn find(
     state: Data<State>,
     caller: Caller,
     staff_id: Path<String>,
-) -> Result<Json<Whole>, Problem> {
+) -> Result<Json<StaffDetailsView>, Problem> {
     let (staff_id, project) = (staff_id.into_inner(), caller.project_id);
     let rules = WindowRules::of(&state);
     let whole = state.bridge.db.snapshot(move |conn| -> Result<_, Problem> {
@@ -168,15 +171,15 @@ pub(super) async fn find(
         let rows = staff::reach(conn, project, &[staff_id.as_str()])?;
         let ids: Vec<IdentityId> = rows.iter().filter_map(|row| row.identity_id).collect();
         let bindings = binding::of_staff(conn, found.id)?;
-        let mut beside = Beside::of(conn, &ids)?;
+        let mut extras = IdentityExtras::of(conn, &ids)?;
         let tags = staff::tags_of(conn, &[found.id])?.remove(&found.id);
-        Ok(Whole {
-            listed: Listed {
+        Ok(StaffDetailsView {
+            summary: StaffSummary {
                 staff: StaffView::new(found, tags),
                 reach: reach::of_one(&rows, &accounts),
             },
             bindings: bindings.into_iter().map(BindingView::from).collect(),
-            identities: accounts.show(identity::by_ids(conn, project, &ids)?, &mut beside, &rules),
+            identities: accounts.show(identity::by_ids(conn, project, &ids)?, &mut extras, &rules),
         })
     });
     Ok(Json(whole.await?))
@@ -184,7 +187,7 @@ pub(super) async fn find(
 
 /// The answer to taking a staff member or a binding away.
 #[derive(Debug, Serialize)]
-pub(super) struct Removed {
+pub(super) struct RemovedView {
     /// How many deliveries wait for the staff member and will not go where they were to go: each is
     /// planned again when its turn comes, or ends as `not_bound`.
     deliveries_waiting: i64,
@@ -192,7 +195,7 @@ pub(super) struct Removed {
     more: bool,
 }
 
-impl From<Stranded> for Removed {
+impl From<Stranded> for RemovedView {
     fn from(stranded: Stranded) -> Self {
         Self {
             deliveries_waiting: stranded.count,
@@ -206,7 +209,7 @@ pub(super) async fn delete(
     state: Data<State>,
     caller: Caller,
     staff_id: Path<String>,
-) -> Result<Json<Removed>, Problem> {
+) -> Result<Json<RemovedView>, Problem> {
     let removed = state
         .bridge
         .remove_staff(caller.project_id, staff_id.into_inner());

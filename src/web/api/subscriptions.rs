@@ -23,14 +23,14 @@ const ERR_MSG: &str = "errMsg";
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Reported {
+pub(super) struct ConsentReport {
     /// A fresh code from `wx.login`, or `openid`.
     #[serde(default)]
     code: Option<String>,
     #[serde(default)]
     openid: Option<String>,
     /// What wx.requestSubscribeMessage returned, as it is: by template id, and `errMsg`.
-    results: Told,
+    results: ConsentResults,
     /// When the person answered; the same in every repetition of the report.
     #[serde(default)]
     reported_at: Option<String>,
@@ -42,13 +42,13 @@ pub(super) struct Reported {
 /// By template id, what was answered, and `errMsg`. Kept small, as there may be one for each of very many
 /// people: all texts are one, name and word by turns.
 #[derive(Debug)]
-pub(super) struct Told {
+pub(super) struct ConsentResults {
     text: Box<str>,
     /// Where each of them ends, bytes.
     ends: Box<[u32]>,
 }
 
-impl Told {
+impl ConsentResults {
     /// The parts, in the order of the body.
     fn parts(&self) -> impl Iterator<Item = &str> {
         let ends = self.ends.iter().map(|end| *end as usize);
@@ -58,18 +58,18 @@ impl Told {
     }
 }
 
-impl<'de> Deserialize<'de> for Told {
+impl<'de> Deserialize<'de> for ConsentResults {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        struct Words;
+        struct ResultsVisitor;
 
-        impl<'de> Visitor<'de> for Words {
-            type Value = Told;
+        impl<'de> Visitor<'de> for ResultsVisitor {
+            type Value = ConsentResults;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a map")
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Told, A::Error> {
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<ConsentResults, A::Error> {
                 let (mut text, mut ends) = (String::new(), Vec::new());
                 while let Some((name, word)) = map.next_entry::<Box<str>, Box<str>>()? {
                     // One more than there may be, beside errMsg, is enough to be refused.
@@ -82,19 +82,19 @@ impl<'de> Deserialize<'de> for Told {
                         ends.push(end);
                     }
                 }
-                Ok(Told {
+                Ok(ConsentResults {
                     text: text.into_boxed_str(),
                     ends: ends.into_boxed_slice(),
                 })
             }
         }
 
-        from.deserialize_map(Words)
+        from.deserialize_map(ResultsVisitor)
     }
 }
 
 #[derive(Debug, Serialize)]
-pub(super) struct Recorded {
+pub(super) struct RecordedView {
     identity_id: IdentityId,
     openid: String,
     /// What the person allows these templates now.
@@ -106,21 +106,21 @@ pub(super) async fn create(
     state: Data<State>,
     caller: Caller,
     app_id: Path<String>,
-    body: Body<Reported>,
-) -> Result<Json<Recorded>, Problem> {
+    body: Body<ConsentReport>,
+) -> Result<Json<RecordedView>, Problem> {
     let report = read(body.into_inner())?;
     let recorded = state
         .bridge
         .report_consent(caller.project_id, &app_id, report);
     let (identity, credits) = recorded.await?;
-    Ok(Json(Recorded {
+    Ok(Json(RecordedView {
         identity_id: identity.id,
         openid: identity.openid,
         credits: credits.into_iter().map(CreditView::from).collect(),
     }))
 }
 
-fn read(body: Reported) -> Result<Report, Problem> {
+fn read(body: ConsentReport) -> Result<Report, Problem> {
     let who = match (body.code, body.openid) {
         (Some(code), None) => {
             check::login_code(&code)?;
@@ -152,12 +152,12 @@ fn read(body: Reported) -> Result<Report, Problem> {
 }
 
 /// WeChat's words on templates, without its word on the call.
-pub(super) fn results(told: &Told) -> Result<Vec<(String, Verdict)>, Problem> {
-    let (names, words) = (told.parts().step_by(2), told.parts().skip(1).step_by(2));
-    // Of a template that is named twice the last word counts, as in JSON.parse.
-    let told: BTreeMap<&str, &str> = names.zip(words).collect();
-    let mut results = Vec::with_capacity(told.len());
-    for (template_id, word) in told {
+pub(super) fn results(given: &ConsentResults) -> Result<Vec<(String, Verdict)>, Problem> {
+    let (names, words) = (given.parts().step_by(2), given.parts().skip(1).step_by(2));
+    // Of a template that is given twice the last word counts, as in JSON.parse.
+    let given: BTreeMap<&str, &str> = names.zip(words).collect();
+    let mut results = Vec::with_capacity(given.len());
+    for (template_id, word) in given {
         if template_id == ERR_MSG {
             continue;
         }

@@ -1,7 +1,7 @@
-//! Endpoints of the business that are told what happens.
+//! Endpoints of the business, to which what happens is posted.
 
+mod endpoint_body;
 pub(super) mod messages;
-mod wish;
 
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Json, Path, Query};
@@ -21,12 +21,12 @@ use crate::models::webhook::{self, Webhook, WebhookState};
 use crate::web::body::Body;
 use crate::web::error::{Code, Problem};
 use crate::web::rates::{Kind, Rates};
-use wish::Put;
+use endpoint_body::EndpointBody;
 
-/// Waiting events are counted up to here.
-const COUNT_MAX: i64 = 10_000;
-/// Those of each endpoint of a list up to here.
-const LISTED_COUNT_MAX: i64 = 100;
+/// Waiting events of one endpoint are counted up to here.
+const WAITING_MAX: i64 = 10_000;
+/// Those of each endpoint of a list are counted up to here.
+const LISTED_WAITING_MAX: i64 = 100;
 
 #[derive(Debug, Serialize)]
 pub(super) struct WebhookView {
@@ -57,7 +57,7 @@ pub(super) struct WebhookView {
 }
 
 #[derive(Debug, Serialize)]
-pub(super) struct Rotated {
+pub(super) struct RotatedSecret {
     id: WebhookId,
     secret: String,
     /// Until when the one before signs too.
@@ -65,7 +65,7 @@ pub(super) struct Rotated {
 }
 
 #[derive(Debug, Serialize)]
-pub(super) struct Pinged {
+pub(super) struct PingedView {
     /// Its webhook-id.
     webhook_id: String,
 }
@@ -96,7 +96,7 @@ fn show(stored: Webhook, waiting: i64) -> WebhookView {
 }
 
 fn show_with_waiting(conn: &mut Conn, stored: Webhook) -> Result<WebhookView, Problem> {
-    let waiting = webhook::waiting(conn, &[stored.id], COUNT_MAX)?;
+    let waiting = webhook::waiting(conn, &[stored.id], WAITING_MAX)?;
     let waiting = waiting.get(&stored.id).copied().unwrap_or_default();
     Ok(show(stored, waiting))
 }
@@ -128,10 +128,12 @@ impl From<ManageError> for Problem {
 pub(super) async fn create(
     state: Data<State>,
     caller: Caller,
-    body: Body<Put>,
+    body: Body<EndpointBody>,
 ) -> Result<(Json<WebhookView>, StatusCode), Problem> {
-    let (wish, enabled) = body.into_inner().check(&state, caller.project_id).await?;
-    let added = state.bridge.add_webhook(caller.project_id, wish, enabled);
+    let (settings, enabled) = body.into_inner().check(&state, caller.project_id).await?;
+    let added = state
+        .bridge
+        .add_webhook(caller.project_id, settings, enabled);
     let (stored, secret) = added.await?;
     caller.made(stored.id);
     let view = WebhookView {
@@ -154,7 +156,7 @@ pub(super) async fn list(
         let mut found = webhook::list(conn, project, before, paging.rows())?;
         let next = paging.cut(&mut found, |row| row.id.0);
         let ids: Vec<WebhookId> = found.iter().map(|stored| stored.id).collect();
-        let waiting = webhook::waiting(conn, &ids, LISTED_COUNT_MAX)?;
+        let waiting = webhook::waiting(conn, &ids, LISTED_WAITING_MAX)?;
         let items = found.into_iter().map(|stored| {
             let waiting = waiting.get(&stored.id).copied().unwrap_or_default();
             show(stored, waiting)
@@ -184,14 +186,14 @@ pub(super) async fn put(
     state: Data<State>,
     caller: Caller,
     id: Path<WebhookId>,
-    body: Body<Put>,
+    body: Body<EndpointBody>,
 ) -> Result<Json<WebhookView>, Problem> {
     let (id, project) = (id.into_inner(), caller.project_id);
-    let (wish, enabled) = body.into_inner().check(&state, project).await?;
+    let (settings, enabled) = body.into_inner().check(&state, project).await?;
     let bridge = state.bridge.clone();
     // It comes to its end where the caller does not wait for it.
     let changed =
-        tokio::spawn(async move { bridge.change_webhook(project, id, wish, enabled).await });
+        tokio::spawn(async move { bridge.change_webhook(project, id, settings, enabled).await });
     let changed = changed.await.map_err(|error| Problem::internal(&error))??;
     let shown = state
         .bridge
@@ -219,11 +221,11 @@ pub(super) async fn rotate(
     caller: Caller,
     request: HttpRequest,
     id: Path<WebhookId>,
-) -> Result<Json<Rotated>, Problem> {
+) -> Result<Json<RotatedSecret>, Problem> {
     let (id, key) = (id.into_inner(), check::idempotency_key(&request)?);
     let rotated = state.bridge.rotate_webhook(caller.project_id, id, key);
     let (secret, until) = rotated.await?;
-    Ok(Json(Rotated {
+    Ok(Json(RotatedSecret {
         id,
         secret: secret.expose_secret().to_owned(),
         old_secret_until: until.and_utc(),
@@ -236,12 +238,12 @@ pub(super) async fn test(
     caller: Caller,
     rates: Data<Rates>,
     id: Path<WebhookId>,
-) -> Result<(Json<Pinged>, StatusCode), Problem> {
+) -> Result<(Json<PingedView>, StatusCode), Problem> {
     rates.take(&state, &caller, Kind::WebhookTest)?;
     let pinged = state
         .bridge
         .ping_webhook(caller.project_id, id.into_inner());
     let webhook_id = pinged.await?;
     caller.made(&webhook_id);
-    Ok((Json(Pinged { webhook_id }), StatusCode::ACCEPTED))
+    Ok((Json(PingedView { webhook_id }), StatusCode::ACCEPTED))
 }

@@ -100,7 +100,7 @@ pub(super) fn problem(text: &str, path: &str) -> Option<Problem> {
         "" => "The body",
         path => path,
     };
-    let named = |problem: Problem| match path {
+    let with_field = |problem: Problem| match path {
         "" => problem,
         _ => problem.field(path),
     };
@@ -113,12 +113,14 @@ pub(super) fn problem(text: &str, path: &str) -> Option<Problem> {
         let most = problem
             .rsplit_once("at most ")
             .and_then(|(_, most)| most.parse().ok());
-        let problem = named(Problem::new(Code::InvalidField, detail));
+        let problem = with_field(Problem::new(Code::InvalidField, detail));
         return Some(most.into_iter().fold(problem, Problem::limit));
     }
     let most: usize = text.strip_prefix(TOO_MANY)?.parse().ok()?;
     let detail = format!(
         "{what} has more than {most} entries: give at most {most}, and more in further requests."
     );
-    Some(named(Problem::new(Code::InvalidField, detail).limit(most)))
+    Some(with_field(
+        Problem::new(Code::InvalidField, detail).limit(most),
+    ))
 }

@@ -18,20 +18,20 @@ use crate::web::State;
 use crate::web::error::{Code, Problem};
 
 /// Bytes of a body that is no large one.
-const SMALL: usize = 256 << 10;
+const SMALL_BODY_BYTES: usize = 256 << 10;
 /// Seconds after which large bodies that are being read now have probably been.
-const TRY_AGAIN: u64 = 2;
+const RETRY_AFTER_SECONDS: u64 = 2;
 
 /// Where large bodies are read, for all threads.
 #[derive(Debug)]
-pub(in crate::web) struct Desk {
+pub(in crate::web) struct LargeBodies {
     /// Bytes that may still come.
     bytes: Arc<Semaphore>,
     /// Parses that may still begin.
     parses: Arc<Semaphore>,
 }
 
-impl Desk {
+impl LargeBodies {
     pub(in crate::web) fn new(settings: &Api) -> Self {
         let bytes = settings.large_body_bytes.min(Semaphore::MAX_PERMITS);
         Self {
@@ -41,28 +41,28 @@ impl Desk {
     }
 
     fn of(request: &HttpRequest) -> Result<&web::Data<Self>, Problem> {
-        let desk = request.app_data::<web::Data<Self>>();
-        desk.ok_or_else(|| Problem::internal(&"the server has no desk for large bodies"))
+        let large = request.app_data::<web::Data<Self>>();
+        large.ok_or_else(|| Problem::internal(&"the server has no budget for large bodies"))
     }
 }
 
 /// A body that has arrived, and its part of the budget.
 #[derive(Debug, Default)]
-pub(super) struct Arrived {
+pub(super) struct ReceivedBody {
     bytes: Vec<u8>,
     budget: Option<OwnedSemaphorePermit>,
 }
 
-impl Arrived {
+impl ReceivedBody {
     pub(super) fn is_empty(&self) -> bool {
         self.bytes.is_empty()
     }
 
     /// Makes room for so many bytes more.
-    fn reserve(&mut self, more: usize, limit: usize, desk: &Desk) -> Result<(), Problem> {
+    fn reserve(&mut self, more: usize, limit: usize, large: &LargeBodies) -> Result<(), Problem> {
         let length = self.bytes.len() + more;
-        if length > SMALL {
-            self.pay(length, desk)?;
+        if length > SMALL_BODY_BYTES {
+            self.pay(length, large)?;
         }
         if length > self.bytes.capacity() {
             // Doubled, but never more than the limit: a body of that length is not held twice.
@@ -73,7 +73,7 @@ impl Arrived {
     }
 
     /// Takes of the budget what these bytes cost, as they come: who only announces them holds nothing.
-    fn pay(&mut self, length: usize, desk: &Desk) -> Result<(), Problem> {
+    fn pay(&mut self, length: usize, large: &LargeBodies) -> Result<(), Problem> {
         let paid = self
             .budget
             .as_ref()
@@ -81,12 +81,12 @@ impl Arrived {
         let Some(owed) = length.checked_sub(paid).filter(|owed| *owed > 0) else {
             return Ok(());
         };
-        let owed = u32::try_from(owed.next_multiple_of(SMALL)).unwrap_or(u32::MAX);
-        let taken = Arc::clone(&desk.bytes).try_acquire_many_owned(owed);
+        let owed = u32::try_from(owed.next_multiple_of(SMALL_BODY_BYTES)).unwrap_or(u32::MAX);
+        let taken = Arc::clone(&large.bytes).try_acquire_many_owned(owed);
         let taken = taken.map_err(|_| {
             let detail = "Other large requests are being read. Try again in a moment, or send less \
                           in one request.";
-            Problem::new(Code::Busy, detail).retry_after(TRY_AGAIN)
+            Problem::new(Code::Busy, detail).retry_after(RETRY_AFTER_SECONDS)
         })?;
         match &mut self.budget {
             Some(budget) => budget.merge(taken),
@@ -97,18 +97,24 @@ impl Arrived {
 }
 
 /// The body, if it is not too large and comes in time.
-pub(super) async fn whole(request: &HttpRequest, payload: Payload) -> Result<Arrived, Problem> {
+pub(super) async fn receive(
+    request: &HttpRequest,
+    payload: Payload,
+) -> Result<ReceivedBody, Problem> {
     let state = request.app_data::<web::Data<State>>();
     let state = state.ok_or_else(|| Problem::internal(&"the server has no state"))?;
     let patience = Duration::from_secs(state.bridge.config.server.body_seconds);
-    let arrived = tokio::time::timeout(patience, arriving(request, payload)).await;
-    arrived.map_err(|_| {
+    let received = tokio::time::timeout(patience, read_payload(request, payload)).await;
+    received.map_err(|_| {
         let detail = format!("The body did not arrive within {} s.", patience.as_secs());
         Problem::new(Code::SlowBody, detail)
     })?
 }
 
-async fn arriving(request: &HttpRequest, mut payload: Payload) -> Result<Arrived, Problem> {
+async fn read_payload(
+    request: &HttpRequest,
+    mut payload: Payload,
+) -> Result<ReceivedBody, Problem> {
     let limit = limit(request).bytes;
     let too_large = || {
         let detail = format!("The body may have at most {limit} bytes.");
@@ -119,10 +125,10 @@ async fn arriving(request: &HttpRequest, mut payload: Payload) -> Result<Arrived
     if length.is_some_and(|length| length > limit) {
         return Err(too_large());
     }
-    let desk = Desk::of(request)?;
+    let large = LargeBodies::of(request)?;
     let payload = web::Payload::from_request(request, &mut payload).await;
     let mut payload = payload.map_err(|error| Problem::internal(&error))?;
-    let mut body = Arrived::default();
+    let mut body = ReceivedBody::default();
     // Memory that is announced and not written to costs none.
     body.bytes.reserve_exact(length.unwrap_or_default());
     while let Some(piece) = payload.next().await {
@@ -136,7 +142,7 @@ async fn arriving(request: &HttpRequest, mut payload: Payload) -> Result<Arrived
         if body.bytes.len() + piece.len() > limit {
             return Err(too_large());
         }
-        body.reserve(piece.len(), limit, desk)?;
+        body.reserve(piece.len(), limit, large)?;
         body.bytes.extend_from_slice(&piece);
     }
     Ok(body)
@@ -145,10 +151,10 @@ async fn arriving(request: &HttpRequest, mut payload: Payload) -> Result<Arrived
 /// Reads it as JSON. The bytes are gone when what they say is there.
 pub(super) async fn parse<T: DeserializeOwned + Send + 'static>(
     request: &HttpRequest,
-    body: Arrived,
+    body: ReceivedBody,
 ) -> Result<T, Problem> {
     let entries = limit(request).entries;
-    let is_small = body.bytes.len() <= SMALL;
+    let is_small = body.bytes.len() <= SMALL_BODY_BYTES;
     let read = move || {
         let read = strict::from_slice(&body.bytes, entries);
         drop(body);
@@ -157,7 +163,7 @@ pub(super) async fn parse<T: DeserializeOwned + Send + 'static>(
     if is_small {
         return read();
     }
-    let parses = Arc::clone(&Desk::of(request)?.parses);
+    let parses = Arc::clone(&LargeBodies::of(request)?.parses);
     // Those who wait are few: each has paid for its bytes.
     let turn = parses.acquire_owned().await;
     let turn = turn.map_err(|error| Problem::internal(&error))?;

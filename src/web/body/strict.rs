@@ -24,37 +24,37 @@ pub(super) fn from_slice<T: DeserializeOwned>(
     body: &[u8],
     entries: usize,
 ) -> Result<T, StrictError> {
-    let track = Track {
+    let state = ReadState {
         steps: RefCell::default(),
         limits: Limits::new(entries),
     };
     let mut json = serde_json::Deserializer::from_slice(body);
-    let read = T::deserialize(Strict {
+    let read = T::deserialize(StrictDeserializer {
         inner: &mut json,
-        track: &track,
+        state: &state,
     });
     read.and_then(|value| json.end().map(|()| value))
         .map_err(|error| StrictError {
-            path: track.path(),
+            path: state.path(),
             error,
         })
 }
 
 #[derive(Debug)]
-enum Step {
+enum PathStep {
     Member(String),
     Entry(usize),
 }
 
-/// The way from the body to what is being read, and how much more there may be.
+/// The path from the body to what is being read, and how much more there may be.
 #[derive(Debug)]
-struct Track {
-    steps: RefCell<Vec<Step>>,
+struct ReadState {
+    steps: RefCell<Vec<PathStep>>,
     limits: Limits,
 }
 
-impl Track {
-    fn enter(&self, step: Step) {
+impl ReadState {
+    fn enter(&self, step: PathStep) {
         self.steps.borrow_mut().push(step);
     }
 
@@ -66,7 +66,7 @@ impl Track {
     fn enter_member<E: de::Error>(&self, name: &str) -> Result<(), E> {
         limits::name(name)?;
         self.limits.piece()?;
-        self.enter(Step::Member(name.to_owned()));
+        self.enter(PathStep::Member(name.to_owned()));
         Ok(())
     }
 
@@ -74,8 +74,8 @@ impl Track {
         let mut path = String::new();
         for step in self.steps.borrow().iter() {
             match step {
-                Step::Entry(at) => path.push_str(&format!("[{at}]")),
-                Step::Member(name) => {
+                PathStep::Entry(at) => path.push_str(&format!("[{at}]")),
+                PathStep::Member(name) => {
                     if !path.is_empty() {
                         path.push('.');
                     }
@@ -87,24 +87,24 @@ impl Track {
     }
 }
 
-struct Strict<'t, D> {
+struct StrictDeserializer<'t, D> {
     inner: D,
-    track: &'t Track,
+    state: &'t ReadState,
 }
 
-/// A visitor that sees what is inside through [`Strict`].
-struct Watched<'t, V> {
+/// A visitor that sees what is inside through [`StrictDeserializer`].
+struct StrictVisitor<'t, V> {
     inner: V,
-    track: &'t Track,
+    state: &'t ReadState,
     /// Whether it reads an object, so that a list is none.
     is_object: bool,
 }
 
-impl<'t, D> Strict<'t, D> {
-    fn watch<V>(&self, inner: V) -> Watched<'t, V> {
-        Watched {
+impl<'t, D> StrictDeserializer<'t, D> {
+    fn visitor<V>(&self, inner: V) -> StrictVisitor<'t, V> {
+        StrictVisitor {
             inner,
-            track: self.track,
+            state: self.state,
             is_object: false,
         }
     }
@@ -113,7 +113,7 @@ impl<'t, D> Strict<'t, D> {
 macro_rules! forward {
     ($($method:ident)*) => {$(
         fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
-            let visitor = self.watch(visitor);
+            let visitor = self.visitor(visitor);
             self.inner.$method(visitor)
         }
     )*};
@@ -124,13 +124,13 @@ macro_rules! forward {
 macro_rules! any {
     ($($method:ident)*) => {$(
         fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
-            let visitor = self.watch(visitor);
+            let visitor = self.visitor(visitor);
             self.inner.deserialize_any(visitor)
         }
     )*};
 }
 
-impl<'de, D: Deserializer<'de>> Deserializer<'de> for Strict<'_, D> {
+impl<'de, D: Deserializer<'de>> Deserializer<'de> for StrictDeserializer<'_, D> {
     type Error = D::Error;
 
     forward! {
@@ -149,9 +149,9 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Strict<'_, D> {
         _fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, D::Error> {
-        let visitor = Watched {
+        let visitor = StrictVisitor {
             is_object: true,
-            ..self.watch(visitor)
+            ..self.visitor(visitor)
         };
         self.inner.deserialize_any(visitor)
     }
@@ -178,7 +178,7 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Strict<'_, D> {
         len: usize,
         visitor: V,
     ) -> Result<V::Value, D::Error> {
-        let visitor = self.watch(visitor);
+        let visitor = self.visitor(visitor);
         self.inner.deserialize_tuple(len, visitor)
     }
 
@@ -188,7 +188,7 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Strict<'_, D> {
         len: usize,
         visitor: V,
     ) -> Result<V::Value, D::Error> {
-        let visitor = self.watch(visitor);
+        let visitor = self.visitor(visitor);
         self.inner.deserialize_tuple_struct(name, len, visitor)
     }
 
@@ -227,7 +227,7 @@ macro_rules! visit {
     )*};
 }
 
-impl<'de, V: Visitor<'de>> Visitor<'de> for Watched<'_, V> {
+impl<'de, V: Visitor<'de>> Visitor<'de> for StrictVisitor<'_, V> {
     type Value = V::Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -268,16 +268,16 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Watched<'_, V> {
     }
 
     fn visit_some<D: Deserializer<'de>>(self, inner: D) -> Result<V::Value, D::Error> {
-        self.inner.visit_some(Strict {
+        self.inner.visit_some(StrictDeserializer {
             inner,
-            track: self.track,
+            state: self.state,
         })
     }
 
     fn visit_newtype_struct<D: Deserializer<'de>>(self, inner: D) -> Result<V::Value, D::Error> {
-        self.inner.visit_newtype_struct(Strict {
+        self.inner.visit_newtype_struct(StrictDeserializer {
             inner,
-            track: self.track,
+            state: self.state,
         })
     }
 
@@ -285,47 +285,47 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Watched<'_, V> {
         if self.is_object {
             return Err(de::Error::invalid_type(Unexpected::Seq, &self.inner));
         }
-        self.inner.visit_seq(Entries {
+        self.inner.visit_seq(StrictEntries {
             inner,
-            track: self.track,
+            state: self.state,
             next: 0,
         })
     }
 
     fn visit_map<A: MapAccess<'de>>(self, inner: A) -> Result<V::Value, A::Error> {
-        self.inner.visit_map(Members {
+        self.inner.visit_map(StrictMembers {
             inner,
-            track: self.track,
+            state: self.state,
         })
     }
 }
 
-struct Entries<'t, A> {
+struct StrictEntries<'t, A> {
     inner: A,
-    track: &'t Track,
+    state: &'t ReadState,
     next: usize,
 }
 
-impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for Entries<'_, A> {
+impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for StrictEntries<'_, A> {
     type Error = A::Error;
 
     fn next_element_seed<T: DeserializeSeed<'de>>(
         &mut self,
         seed: T,
     ) -> Result<Option<T::Value>, A::Error> {
-        if self.next >= self.track.limits.entries() {
+        if self.next >= self.state.limits.entries() {
             let beyond = self.inner.next_element::<IgnoredAny>()?;
-            return beyond.map_or(Ok(None), |_| Err(self.track.limits.too_many()));
+            return beyond.map_or(Ok(None), |_| Err(self.state.limits.too_many()));
         }
-        self.track.enter(Step::Entry(self.next));
-        self.track.limits.piece()?;
+        self.state.enter(PathStep::Entry(self.next));
+        self.state.limits.piece()?;
         self.next += 1;
-        let seed = Inside {
+        let seed = StrictSeed {
             seed,
-            track: self.track,
+            state: self.state,
         };
         let element = self.inner.next_element_seed(seed)?;
-        self.track.leave();
+        self.state.leave();
         Ok(element)
     }
 
@@ -334,12 +334,12 @@ impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for Entries<'_, A> {
     }
 }
 
-struct Members<'t, A> {
+struct StrictMembers<'t, A> {
     inner: A,
-    track: &'t Track,
+    state: &'t ReadState,
 }
 
-impl<'de, A: MapAccess<'de>> MapAccess<'de> for Members<'_, A> {
+impl<'de, A: MapAccess<'de>> MapAccess<'de> for StrictMembers<'_, A> {
     type Error = A::Error;
 
     fn next_key_seed<K: DeserializeSeed<'de>>(
@@ -347,18 +347,18 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for Members<'_, A> {
         seed: K,
     ) -> Result<Option<K::Value>, A::Error> {
         // The key is noted when it is read, and stays noted until its value has been.
-        self.inner.next_key_seed(Name {
+        self.inner.next_key_seed(MemberName {
             inner: seed,
-            track: self.track,
+            state: self.state,
         })
     }
 
     fn next_value_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<T::Value, A::Error> {
-        let value = self.inner.next_value_seed(Inside {
+        let value = self.inner.next_value_seed(StrictSeed {
             seed,
-            track: self.track,
+            state: self.state,
         })?;
-        self.track.leave();
+        self.state.leave();
         Ok(value)
     }
 
@@ -367,46 +367,46 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for Members<'_, A> {
     }
 }
 
-struct Inside<'t, T> {
+struct StrictSeed<'t, T> {
     seed: T,
-    track: &'t Track,
+    state: &'t ReadState,
 }
 
-impl<'de, T: DeserializeSeed<'de>> DeserializeSeed<'de> for Inside<'_, T> {
+impl<'de, T: DeserializeSeed<'de>> DeserializeSeed<'de> for StrictSeed<'_, T> {
     type Value = T::Value;
 
     fn deserialize<D: Deserializer<'de>>(self, inner: D) -> Result<T::Value, D::Error> {
-        self.seed.deserialize(Strict {
+        self.seed.deserialize(StrictDeserializer {
             inner,
-            track: self.track,
+            state: self.state,
         })
     }
 }
 
 /// The name of a member, as seed, as deserializer and as visitor.
-struct Name<'t, I> {
+struct MemberName<'t, I> {
     inner: I,
-    track: &'t Track,
+    state: &'t ReadState,
 }
 
-impl<'de, K: DeserializeSeed<'de>> DeserializeSeed<'de> for Name<'_, K> {
+impl<'de, K: DeserializeSeed<'de>> DeserializeSeed<'de> for MemberName<'_, K> {
     type Value = K::Value;
 
     fn deserialize<D: Deserializer<'de>>(self, inner: D) -> Result<K::Value, D::Error> {
-        self.inner.deserialize(Name {
+        self.inner.deserialize(MemberName {
             inner,
-            track: self.track,
+            state: self.state,
         })
     }
 }
 
-impl<'de, D: Deserializer<'de>> Deserializer<'de> for Name<'_, D> {
+impl<'de, D: Deserializer<'de>> Deserializer<'de> for MemberName<'_, D> {
     type Error = D::Error;
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
-        self.inner.deserialize_any(Name {
+        self.inner.deserialize_any(MemberName {
             inner: visitor,
-            track: self.track,
+            state: self.state,
         })
     }
 
@@ -416,7 +416,7 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Name<'_, D> {
     }
 }
 
-impl<'de, V: Visitor<'de>> Visitor<'de> for Name<'_, V> {
+impl<'de, V: Visitor<'de>> Visitor<'de> for MemberName<'_, V> {
     type Value = V::Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -424,17 +424,17 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Name<'_, V> {
     }
 
     fn visit_str<E: de::Error>(self, name: &str) -> Result<V::Value, E> {
-        self.track.enter_member(name)?;
+        self.state.enter_member(name)?;
         self.inner.visit_str(name)
     }
 
     fn visit_borrowed_str<E: de::Error>(self, name: &'de str) -> Result<V::Value, E> {
-        self.track.enter_member(name)?;
+        self.state.enter_member(name)?;
         self.inner.visit_borrowed_str(name)
     }
 
     fn visit_string<E: de::Error>(self, name: String) -> Result<V::Value, E> {
-        self.track.enter_member(&name)?;
+        self.state.enter_member(&name)?;
         self.inner.visit_string(name)
     }
 }

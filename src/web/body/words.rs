@@ -26,12 +26,12 @@ pub(super) fn problem(failed: &StrictError) -> Problem {
     if let Some(problem) = limits::problem(text, &path) {
         return problem;
     }
-    let named = |code, field: String| Problem::new(code, format!("{text}.")).field(field);
+    let with_field = |code, field: String| Problem::new(code, format!("{text}.")).field(field);
     if text.starts_with("unknown field ") {
-        return named(Code::UnknownField, path);
+        return with_field(Code::UnknownField, path);
     }
     if text.starts_with("duplicate field ") {
-        return named(Code::InvalidBody, path);
+        return with_field(Code::InvalidBody, path);
     }
     if let Some(missing) = text
         .strip_prefix("missing field `")
@@ -41,13 +41,13 @@ pub(super) fn problem(failed: &StrictError) -> Problem {
             "" => missing.to_owned(),
             path => format!("{path}.{missing}"),
         };
-        return named(Code::MissingField, field);
+        return with_field(Code::MissingField, field);
     }
     let what = match path.as_str() {
         "" => "The body",
         path => path,
     };
-    let problem = Problem::new(Code::InvalidBody, format!("{what} {}.", said(text)));
+    let problem = Problem::new(Code::InvalidBody, format!("{what} {}.", sentence(text)));
     match path.as_str() {
         "" => problem,
         _ => problem.field(path),
@@ -63,12 +63,16 @@ fn without_place(text: &str) -> &str {
 }
 
 /// The rest of a sentence that begins with the field.
-fn said(text: &str) -> String {
+fn sentence(text: &str) -> String {
     let wrong = text
         .strip_prefix("invalid type: ")
         .or_else(|| text.strip_prefix("invalid value: "));
     if let Some((found, expected)) = wrong.and_then(|wrong| wrong.rsplit_once(", expected ")) {
-        return format!("must be {}, and is {}", wanted(expected), given(found));
+        return format!(
+            "must be {}, and is {}",
+            expected_in_words(expected),
+            found_in_words(found)
+        );
     }
     if let Some((found, expected)) = text
         .strip_prefix("unknown variant ")
@@ -83,12 +87,15 @@ fn said(text: &str) -> String {
         .strip_prefix("invalid length ")
         .and_then(|rest| rest.split_once(", expected "))
     {
-        return format!("has {found} entries, and must be {}", wanted(expected));
+        return format!(
+            "has {found} entries, and must be {}",
+            expected_in_words(expected)
+        );
     }
     format!("is not valid: {text}")
 }
 
-fn wanted(expected: &str) -> &str {
+fn expected_in_words(expected: &str) -> &str {
     match expected {
         "a string" | "a borrowed string" | "str" | "a character" => "a text",
         "a sequence" => "a list",
@@ -108,7 +115,7 @@ fn wanted(expected: &str) -> &str {
     }
 }
 
-fn given(found: &str) -> String {
+fn found_in_words(found: &str) -> String {
     if let Some(number) = found
         .strip_prefix("integer `")
         .or_else(|| found.strip_prefix("floating point `"))

@@ -34,11 +34,11 @@ fn shape(text: &str) -> Problem {
         .map(|c| if c.is_control() { ' ' } else { c })
         .collect();
     let problem = Problem::new(Code::InvalidQuery, format!("{text}."));
-    let named = text.split_once(" field `").and_then(|(word, rest)| {
+    let field = text.split_once(" field `").and_then(|(word, rest)| {
         let (field, _) = rest.split_once('`')?;
         matches!(word, "unknown" | "missing" | "duplicate").then_some(field)
     });
-    match named {
+    match field {
         Some(field) => problem.field(field),
         None => problem,
     }

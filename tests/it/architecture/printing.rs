@@ -21,6 +21,6 @@ fn commands_print_through_the_writer_alone() {
     }
     assert!(
         strays.is_empty(),
-        "use say! and tell! of src/cli/terminal.rs: {strays:?}"
+        "use say! and note! of src/cli/terminal.rs: {strays:?}"
     );
 }

@@ -6,7 +6,7 @@ use url::Url;
 
 use super::super::app::{items, text};
 use super::super::stage::{MINI, NOTICE, Stage};
-use super::Teller;
+use super::Report;
 use crate::cli::terminal::say;
 use crate::simulator::{Choice, PushOrder, population};
 
@@ -15,8 +15,8 @@ const CUSTOMER: u32 = 5;
 const COLLEAGUE: u32 = 6;
 const TAPS_NOW: u32 = 7;
 
-pub(super) async fn act(stage: &Stage, teller: &mut Teller) -> Result<()> {
-    teller.act("An app brings its people and their consents in, and one call notifies them");
+pub(super) async fn act(stage: &Stage, report: &mut Report) -> Result<()> {
+    report.act("An app brings its people and their consents in, and one call notifies them");
     let (world, app) = (stage.world(), &stage.app);
     let choices = [(NOTICE, Choice::Accept)];
     let callback = world.settings(MINI)?.callback_url.clone();
@@ -41,7 +41,7 @@ pub(super) async fn act(stage: &Stage, teller: &mut Teller) -> Result<()> {
         );
     }
     let again = app.post(&path, &table).await?;
-    teller.check(
+    report.check(
         "two of three rows were taken, and the same table again changes nothing",
         outcomes(&taken) == ["created", "created", "refused"]
             && outcomes(&again) == ["unchanged", "unchanged", "refused"],
@@ -71,7 +71,7 @@ pub(super) async fn act(stage: &Stage, teller: &mut Teller) -> Result<()> {
         .await?;
     let seen = [CUSTOMER, COLLEAGUE, TAPS_NOW]
         .map(|person| world.messages_to(&population::openid(MINI, person)).len());
-    teller.check(
+    report.check(
         "all three saw one message; the third one's code and consent came with the call",
         delivered(&list) && seen == [1, 1, 1],
     );

@@ -5,18 +5,18 @@ use serde_json::{Value, json};
 
 use super::super::app::{items, text};
 use super::super::stage::{MINI, NOTICE, SERVICE, Stage, TEMPLATE};
-use super::{LOGS_IN_FIRST, Teller};
+use super::{LOGS_IN_FIRST, Report};
 use crate::cli::terminal::say;
 use crate::simulator::{Choice, population};
 
-pub(super) async fn act(stage: &Stage, teller: &mut Teller) -> Result<()> {
-    teller.act("They allow a subscription message instead, and the next order reaches them there");
+pub(super) async fn act(stage: &Stage, report: &mut Report) -> Result<()> {
+    report.act("They allow a subscription message instead, and the next order reaches them there");
     let (world, app) = (stage.world(), &stage.app);
     let choices = [(NOTICE, Choice::Accept)];
     world.answer_popup(MINI, LOGS_IN_FIRST, &choices).await?;
     let allowed = |credits: &Value| !items(credits).is_empty();
     let credits = app.watch("/staff/e1001/credits", allowed).await?;
-    teller.check("the permission is in the ledger", allowed(&credits));
+    report.check("the permission is in the ledger", allowed(&credits));
     app.put("/message-types/order_shipped", &two_routes())
         .await?;
     let request = json!({
@@ -48,7 +48,7 @@ pub(super) async fn act(stage: &Stage, teller: &mut Teller) -> Result<()> {
         say!("     {channel}: {verdict} {}", text(route, "detail"));
         verdicts.push((channel, verdict));
     }
-    teller.check(
+    report.check(
         "the API shows both routes: the template's was left, the subscription's was taken",
         verdicts == [("template", "not_following"), ("mp_subscribe", "taken")],
     );
@@ -56,7 +56,7 @@ pub(super) async fn act(stage: &Stage, teller: &mut Teller) -> Result<()> {
         world.messages_to(&service).len() - before,
         world.messages_to(&mini).len(),
     );
-    teller.check("they saw one message, in the mini-program", seen == (0, 1));
+    report.check("they saw one message, in the mini-program", seen == (0, 1));
     Ok(())
 }
 

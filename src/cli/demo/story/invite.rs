@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::super::app::{items, text};
 use super::super::stage::{SERVICE, Stage};
-use super::Teller;
+use super::Report;
 use crate::cli::terminal::say;
 use crate::simulator::population;
 
@@ -13,8 +13,8 @@ use crate::simulator::population;
 const SCANS_FIRST: u32 = 3;
 const SCANS_LATER: u32 = 4;
 
-pub(super) async fn act(stage: &Stage, teller: &mut Teller) -> Result<()> {
-    teller.act("A new colleague scans a QR code: it follows and binds at once");
+pub(super) async fn act(stage: &Stage, report: &mut Report) -> Result<()> {
+    report.act("A new colleague scans a QR code: it follows and binds at once");
     let (world, app) = (stage.world(), &stage.app);
     app.put("/staff/e1004", &json!({ "name": "李雷" })).await?;
     let invitation = json!({ "app_id": SERVICE });
@@ -25,7 +25,7 @@ pub(super) async fn act(stage: &Stage, teller: &mut Teller) -> Result<()> {
         .await?;
     let reachable = |staff: &Value| staff.get("reachable") == Some(&json!(true));
     let staff = app.watch("/staff/e1004", reachable).await?;
-    teller.check(
+    report.check(
         "e1004 is bound to who scanned it, and can be reached",
         scanned.is_some() && reachable(&staff),
     );
@@ -43,7 +43,7 @@ pub(super) async fn act(stage: &Stage, teller: &mut Teller) -> Result<()> {
     let path = format!("/notifications/{id}/deliveries");
     app.watch(&path, delivered).await?;
     let seen = world.messages_to(&population::openid(SERVICE, SCANS_FIRST));
-    teller.check("a notification reaches them", seen.len() == 1);
+    report.check("a notification reaches them", seen.len() == 1);
     world
         .scan_code(SERVICE, SCANS_LATER, text(&invited, "url"))
         .await?;
@@ -53,7 +53,7 @@ pub(super) async fn act(stage: &Stage, teller: &mut Teller) -> Result<()> {
     };
     let path = "/staff/e1004/invitations";
     let list = app.watch(path, |list| refusal(list).is_some()).await?;
-    teller.check(
+    report.check(
         "somebody else who scans it is refused: used",
         refusal(&list).as_deref() == Some("used"),
     );

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::super::app::{items, text};
 use super::super::stage::{MINI, NOTICE, SERVICE, Stage};
-use super::{LOGS_IN_FIRST, Teller};
+use super::{LOGS_IN_FIRST, Report};
 use crate::cli::terminal::say;
 use crate::simulator::{Choice, population};
 
@@ -17,13 +17,13 @@ const NEW: u32 = 22;
 /// How long the message waits.
 const AHEAD: TimeDelta = TimeDelta::seconds(2);
 
-pub(super) async fn act(stage: &Stage, teller: &mut Teller) -> Result<()> {
-    teller.act("A message for later goes to who is there by then, and another waits for consent");
-    rebound(stage, teller).await?;
-    consent(stage, teller).await
+pub(super) async fn act(stage: &Stage, report: &mut Report) -> Result<()> {
+    report.act("A message for later goes to who is there by then, and another waits for consent");
+    rebound(stage, report).await?;
+    consent(stage, report).await
 }
 
-async fn rebound(stage: &Stage, teller: &mut Teller) -> Result<()> {
+async fn rebound(stage: &Stage, report: &mut Report) -> Result<()> {
     let (world, app) = (stage.world(), &stage.app);
     for (staff_id, person) in [("e1005", OLD), ("e1006", LEAVES)] {
         app.put(&format!("/staff/{staff_id}"), &json!({})).await?;
@@ -45,7 +45,7 @@ async fn rebound(stage: &Stage, teller: &mut Teller) -> Result<()> {
     let unbound = app
         .delete(&format!("/staff/e1005/bindings/{binding}"))
         .await?;
-    teller.check(
+    report.check(
         "deleting e1006, and e1005's binding, says that one message each still waits",
         waiting(&gone) && waiting(&unbound),
     );
@@ -64,7 +64,7 @@ async fn rebound(stage: &Stage, teller: &mut Teller) -> Result<()> {
         let openid = population::openid(SERVICE, person);
         world.messages_to(&openid).len()
     });
-    teller.check(
+    report.check(
         "it went to the WeChat that e1005 has by then, and to nobody who left",
         seen == [0, 0, 1],
     );
@@ -78,7 +78,7 @@ async fn bind(stage: &Stage, staff_id: &str, person: u32) -> Result<()> {
 }
 
 /// The consent is pushed after the request has come.
-async fn consent(stage: &Stage, teller: &mut Teller) -> Result<()> {
+async fn consent(stage: &Stage, report: &mut Report) -> Result<()> {
     let (world, app) = (stage.world(), &stage.app);
     let request = json!({
         "message_type": "order_shipped",
@@ -90,7 +90,7 @@ async fn consent(stage: &Stage, teller: &mut Teller) -> Result<()> {
     let accepted = app.post("/notifications", &request).await?;
     let verdict = accepted.pointer("/verdicts/0").cloned().unwrap_or_default();
     say!("     e1001: {}", text(&verdict, "detail"));
-    teller.check(
+    report.check(
         "without consent the message waits for it",
         text(&verdict, "reason") == "waiting_for_consent",
     );
@@ -104,6 +104,6 @@ async fn consent(stage: &Stage, teller: &mut Teller) -> Result<()> {
     let path = format!("/notifications/{id}/deliveries");
     app.watch(&path, delivered).await?;
     let seen = world.messages_to(&openid).len() - before;
-    teller.check("and is sent when WeChat's event of it comes", seen == 1);
+    report.check("and is sent when WeChat's event of it comes", seen == 1);
     Ok(())
 }

@@ -67,23 +67,23 @@ impl Page {
             (false, true) => format!("{} left", one.one_time_left),
             (false, false) => "never allowed".to_owned(),
         };
-        let told = verdict(&one.verdict, "would be sent");
+        let verdict_text = verdict(&one.verdict, "would be sent");
         let template_id = &one.template_id;
         self.entry(
             "subscription",
-            &format!("{template_id}  {title}  {left}: {told}"),
+            &format!("{template_id}  {title}  {left}: {verdict_text}"),
         );
     }
 
     fn customer(&mut self, customer: &CustomerStory) {
-        let told = match (customer.open_until, customer.reason) {
+        let window = match (customer.open_until, customer.reason) {
             (Some(until), _) => format!("{} left, open until {}", customer.left, time(until)),
             (None, reason) => {
                 let (reason, detail) = (reason.unwrap_or_default(), customer.detail);
                 format!("closed: {reason}. {}", detail.unwrap_or_default())
             }
         };
-        self.entry("customer", &told);
+        self.entry("customer", &window);
     }
 }
 

@@ -10,7 +10,7 @@ use super::{CELLS_MAX, COLUMNS_MAX, Cell, Lines, ROWS_MAX, too_many, too_many_ce
 /// Bytes of text in all cells together.
 const TEXT_MAX: usize = 64 << 20;
 /// Excel keeps this many digits of a number.
-const EXACT: f64 = 1e15;
+const EXACT_BELOW: f64 = 1e15;
 
 pub(super) fn read(bytes: Vec<u8>, sheet: Option<&str>) -> Result<Lines> {
     unpacked::check(&bytes)?;
@@ -18,9 +18,9 @@ pub(super) fn read(bytes: Vec<u8>, sheet: Option<&str>) -> Result<Lines> {
         Xlsx::new(Cursor::new(bytes)).context("it is no sound XLSX file")?;
     let names = workbook.sheet_names();
     let name = match sheet {
-        Some(wanted) => names.iter().find(|name| *name == wanted).with_context(|| {
+        Some(title) => names.iter().find(|name| *name == title).with_context(|| {
             format!(
-                "there is no sheet {wanted:?}; there are: {}",
+                "there is no sheet {title:?}; there are: {}",
                 names.join(", ")
             )
         })?,
@@ -30,7 +30,7 @@ pub(super) fn read(bytes: Vec<u8>, sheet: Option<&str>) -> Result<Lines> {
     let mut lines = Lines::new();
     let (mut count, mut length) = (0, 0);
     while let Some(cell) = cells.next_cell()? {
-        let value = said(cell.get_value());
+        let value = cell_text(cell.get_value());
         if value.as_ref().is_ok_and(String::is_empty) {
             continue;
         }
@@ -64,13 +64,13 @@ pub(super) fn read(bytes: Vec<u8>, sheet: Option<&str>) -> Result<Lines> {
     Ok(lines)
 }
 
-fn said(value: &DataRef<'_>) -> Cell {
+fn cell_text(value: &DataRef<'_>) -> Cell {
     match value {
         DataRef::Empty => Ok(String::new()),
         DataRef::String(text) => Ok(text.clone()),
         DataRef::SharedString(text) => Ok((*text).to_owned()),
         DataRef::Int(number) => Ok(number.to_string()),
-        DataRef::Float(number) if number.abs() < EXACT => Ok(number.to_string()),
+        DataRef::Float(number) if number.abs() < EXACT_BELOW => Ok(number.to_string()),
         DataRef::Float(_) => Err(
             "is a number of more than 15 digits, of which Excel has lost the last ones: make the \
              column a text, and enter it again"

@@ -22,34 +22,34 @@ fn shown(text: &str) -> Vec<String> {
 
 #[test]
 fn a_table_is_read_as_spreadsheets_write_it() {
-    let told = [
+    let expected = [
         r#"2: oA uA s1 {"T1": Some(2), "T2": None}"#,
         "4: oB - - {}",
         r#"5: oC - 张三 {"T1": Some(0)}"#,
     ];
     let plain = "openid,unionid,staff_id,consents.T1,consents.T2\noA,uA,s1,2,long_term\n,,,,\noB\noC,,张三,0,\n";
-    assert_eq!(shown(plain), told);
-    assert_eq!(shown(&format!("\u{feff}{plain}")), told);
-    assert_eq!(shown(&plain.replace('\n', "\r\n")), told);
-    assert_eq!(shown(&plain.replace(',', ";")), told);
-    assert_eq!(shown(&plain.replace(',', "\t")), told);
-    let named = plain.replacen("openid,unionid,staff_id", "OpenID, Union_Id ,staffId", 1);
-    assert_eq!(shown(&named), told);
+    assert_eq!(shown(plain), expected);
+    assert_eq!(shown(&format!("\u{feff}{plain}")), expected);
+    assert_eq!(shown(&plain.replace('\n', "\r\n")), expected);
+    assert_eq!(shown(&plain.replace(',', ";")), expected);
+    assert_eq!(shown(&plain.replace(',', "\t")), expected);
+    let renamed = plain.replacen("openid,unionid,staff_id", "OpenID, Union_Id ,staffId", 1);
+    assert_eq!(shown(&renamed), expected);
     let quoted = plain.replacen("oA,uA,s1", "\"oA\",\"uA\",\"s1\"", 1);
-    assert_eq!(shown(&quoted), told);
+    assert_eq!(shown(&quoted), expected);
 }
 
 #[test]
 fn a_row_that_does_not_fit_is_refused_alone() {
     let rows = "openid,consents.T\noA,1,more\nundefined,1\n oB ,1\noC,yes\noD,1,\n";
-    let told = [
+    let expected = [
         "2: -",
         "3: openid",
         "4: openid",
         "5: consents.T",
         "6: oD - - {\"T\": Some(1)}",
     ];
-    assert_eq!(shown(rows), told);
+    assert_eq!(shown(rows), expected);
 }
 
 #[test]

@@ -37,7 +37,7 @@ fn check_within(bytes: &[u8], limits: &Limits) -> Result<()> {
     let (mut total, mut block) = (0, vec![0; 64 << 10]);
     for number in 0..archive.len() {
         let mut part = archive.by_index(number).context(unsound)?;
-        let mut texts = Texts::default();
+        let mut texts = TextCounter::default();
         loop {
             // What its directory says of the length is not believed.
             let length = part.read(&mut block).context(unsound)?;
@@ -51,7 +51,7 @@ fn check_within(bytes: &[u8], limits: &Limits) -> Result<()> {
                 limits.unpacked
             );
             let read = block.get(..length).unwrap_or_default();
-            read.iter().for_each(|byte| texts.pass(*byte));
+            read.iter().for_each(|byte| texts.read(*byte));
             ensure!(
                 texts.seen.max(texts.claimed) <= limits.texts,
                 "the file has more than {} texts, or says so; give the rest in further files",
@@ -64,55 +64,56 @@ fn check_within(bytes: &[u8], limits: &Limits) -> Result<()> {
 
 /// How many texts a part has, and how many it says it has: room is made for as many.
 #[derive(Default)]
-struct Texts {
+struct TextCounter {
     seen: u64,
     claimed: u64,
     last: [u8; 2],
-    /// How much of the attribute was just read.
-    named: usize,
-    number: Number,
+    /// How many letters of the attribute's name were just read.
+    matched: usize,
+    claim: Claim,
 }
 
 #[derive(Default, PartialEq, Eq)]
-enum Number {
+enum Claim {
     #[default]
     None,
     /// The name was read.
-    Named,
+    AfterName,
     /// And the sign after it.
-    Given,
+    AfterEquals,
     /// And the first quote.
-    Open(u64),
+    Digits(u64),
 }
 
-const NAME: &[u8] = b"uniqueCount";
+/// The attribute in which a part says how many texts it has.
+const ATTRIBUTE: &[u8] = b"uniqueCount";
 
-impl Texts {
-    fn pass(&mut self, byte: u8) {
+impl TextCounter {
+    fn read(&mut self, byte: u8) {
         if matches!(self.last, [b'<' | b':', b's']) && byte == b'i' {
             self.seen += 1;
         }
         let [_, before] = self.last;
         self.last = [before, byte];
-        self.number = match std::mem::take(&mut self.number) {
-            Number::Named if byte == b'=' => Number::Given,
-            Number::Given if matches!(byte, b'"' | b'\'') => Number::Open(0),
-            Number::Open(number) if byte.is_ascii_digit() => {
+        self.claim = match std::mem::take(&mut self.claim) {
+            Claim::AfterName if byte == b'=' => Claim::AfterEquals,
+            Claim::AfterEquals if matches!(byte, b'"' | b'\'') => Claim::Digits(0),
+            Claim::Digits(number) if byte.is_ascii_digit() => {
                 let number = number
                     .saturating_mul(10)
                     .saturating_add(u64::from(byte - b'0'));
                 self.claimed = self.claimed.max(number);
-                Number::Open(number)
+                Claim::Digits(number)
             }
-            number @ (Number::Named | Number::Given) if byte.is_ascii_whitespace() => number,
-            _ => Number::None,
+            claim @ (Claim::AfterName | Claim::AfterEquals) if byte.is_ascii_whitespace() => claim,
+            _ => Claim::None,
         };
-        self.named = match NAME.get(self.named) {
-            Some(next) if *next == byte => self.named + 1,
+        self.matched = match ATTRIBUTE.get(self.matched) {
+            Some(next) if *next == byte => self.matched + 1,
             _ => usize::from(byte == b'u'),
         };
-        if self.named == NAME.len() {
-            (self.named, self.number) = (0, Number::Named);
+        if self.matched == ATTRIBUTE.len() {
+            (self.matched, self.claim) = (0, Claim::AfterName);
         }
     }
 }

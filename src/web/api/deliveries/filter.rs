@@ -33,7 +33,7 @@ pub(super) struct Filters {
 }
 
 /// The filters, checked; the account is still to be found.
-pub(super) struct Checked {
+pub(super) struct CheckedFilters {
     pub(super) filter: Filter,
     app_id: Option<String>,
 }
@@ -55,7 +55,7 @@ impl Filters {
         self.notification_id.is_none() && texts.iter().all(|text| text.is_none())
     }
 
-    pub(super) fn check(self, before: Option<DeliveryId>) -> Result<Checked, Problem> {
+    pub(super) fn check(self, before: Option<DeliveryId>) -> Result<CheckedFilters, Problem> {
         for (field, text) in [
             ("reason", &self.reason),
             ("app_id", &self.app_id),
@@ -80,14 +80,14 @@ impl Filters {
             id: None,
             before,
         };
-        Ok(Checked {
+        Ok(CheckedFilters {
             filter,
             app_id: self.app_id,
         })
     }
 }
 
-impl Checked {
+impl CheckedFilters {
     /// The filter, with the account it names.
     pub(super) fn resolve(self, conn: &mut Conn, project: ProjectId) -> Result<Filter, Problem> {
         let mut filter = self.filter;

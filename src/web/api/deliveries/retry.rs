@@ -19,7 +19,7 @@ use crate::web::error::{Code, Problem};
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(in crate::web::api) struct One {
+pub(in crate::web::api) struct RetryOneBody {
     /// Also where the person may have seen the message, and could see it twice.
     #[serde(default)]
     even_if_sent: bool,
@@ -27,7 +27,7 @@ pub(in crate::web::api) struct One {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(in crate::web::api) struct Many {
+pub(in crate::web::api) struct RetryManyBody {
     state: Option<String>,
     reason: Option<String>,
     app_id: Option<String>,
@@ -48,7 +48,7 @@ pub(in crate::web::api) struct Many {
 
 /// One delivery that is sent again.
 #[derive(Debug, Serialize)]
-pub(in crate::web::api) struct Queued {
+pub(in crate::web::api) struct QueuedDelivery {
     id: DeliveryId,
     state: DeliveryState,
     /// When it is sent: now, or at the notification's `send_at`.
@@ -57,7 +57,7 @@ pub(in crate::web::api) struct Queued {
 
 /// What became of a retry in bulk.
 #[derive(Debug, Serialize)]
-pub(in crate::web::api) struct Answer {
+pub(in crate::web::api) struct RetriedView {
     /// How many are sent again.
     taken: usize,
     /// How many of those wait for their `send_at`.
@@ -75,8 +75,8 @@ pub(in crate::web::api) async fn one(
     state: Data<State>,
     caller: Caller,
     id: Path<DeliveryId>,
-    body: MaybeBody<One>,
-) -> Result<(Json<Queued>, StatusCode), Problem> {
+    body: MaybeBody<RetryOneBody>,
+) -> Result<(Json<QueuedDelivery>, StatusCode), Problem> {
     let id = id.into_inner();
     let filter = Filter {
         id: Some(id),
@@ -93,7 +93,7 @@ pub(in crate::web::api) async fn one(
     let Some(taken) = retried.taken.first() else {
         return Err(Problem::not_found("delivery"));
     };
-    let queued = Queued {
+    let queued = QueuedDelivery {
         id,
         state: DeliveryState::Queued,
         next_attempt_at: taken.due_at.and_utc(),
@@ -105,12 +105,12 @@ pub(in crate::web::api) async fn one(
 pub(in crate::web::api) async fn many(
     state: Data<State>,
     caller: Caller,
-    body: Body<Many>,
-) -> Result<(Json<Answer>, StatusCode), Problem> {
+    body: Body<RetryManyBody>,
+) -> Result<(Json<RetriedView>, StatusCode), Problem> {
     let body = body.into_inner();
     let limit = check::bulk_limit(body.limit, RETRIED_MAX)?;
     let before = cursor::read(List::AllDeliveries, body.cursor.as_deref())?;
-    let wanted = Filters {
+    let filters = Filters {
         state: body.state,
         reason: body.reason,
         app_id: body.app_id,
@@ -122,13 +122,13 @@ pub(in crate::web::api) async fn many(
         since: body.since,
         until: body.until,
     };
-    if wanted.is_empty() {
+    if filters.is_empty() {
         let detail = "Give at least one filter: state, reason, app_id, message_type, staff_id, \
                       openid, unionid, notification_id, since or until. Without one, everything that ever failed \
                       would be sent.";
         return Err(Problem::new(Code::MissingField, detail));
     }
-    let mut checked = wanted.check(before.map(DeliveryId))?;
+    let mut checked = filters.check(before.map(DeliveryId))?;
     if checked.filter.states.is_empty() {
         checked.filter.states = retriable().to_vec();
     }
@@ -146,7 +146,7 @@ pub(in crate::web::api) async fn many(
     for refused in &retried.refused {
         *reasons.entry(refused.reason.as_str()).or_default() += 1;
     }
-    let answer = Answer {
+    let answer = RetriedView {
         taken: retried.taken.len(),
         waiting: retried.waiting,
         not_taken: retried.refused.len(),

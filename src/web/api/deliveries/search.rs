@@ -34,7 +34,7 @@ pub(in crate::web::api) struct SearchQuery {
 
 /// A delivery, with what it is a delivery of.
 #[derive(Debug, Serialize)]
-pub(in crate::web::api) struct Found {
+pub(in crate::web::api) struct FoundDelivery {
     notification_id: NotificationId,
     message_type: Option<String>,
     #[serde(flatten)]
@@ -46,10 +46,10 @@ pub(in crate::web::api) async fn search(
     state: Data<State>,
     caller: Caller,
     query: Query<SearchQuery>,
-) -> Result<Json<Page<Found>>, Problem> {
+) -> Result<Json<Page<FoundDelivery>>, Problem> {
     let query = query.into_inner();
     let paging = Paging::read(List::AllDeliveries, &query.limit, &query.cursor)?;
-    let wanted = Filters {
+    let filters = Filters {
         state: query.state,
         reason: query.reason,
         app_id: query.app_id,
@@ -61,13 +61,16 @@ pub(in crate::web::api) async fn search(
         since: query.since,
         until: query.until,
     };
-    let checked = wanted.check(paging.after.map(DeliveryId))?;
+    let checked = filters.check(paging.after.map(DeliveryId))?;
     let project = caller.project_id;
     let page = state.bridge.db.snapshot(move |conn| -> Result<_, Problem> {
         let filter = checked.resolve(conn, project)?;
         let found = delivery::search(conn, project, &filter, paging.limit())?;
         let next = paging.cursor(found.next);
-        Ok(Page::new(named(conn, project, found.found)?, next))
+        Ok(Page::new(
+            with_message_types(conn, project, found.found)?,
+            next,
+        ))
     });
     Ok(Json(page.await?))
 }
@@ -77,7 +80,7 @@ pub(in crate::web::api) async fn find(
     state: Data<State>,
     caller: Caller,
     id: Path<DeliveryId>,
-) -> Result<Json<Found>, Problem> {
+) -> Result<Json<FoundDelivery>, Problem> {
     let (id, project) = (id.into_inner(), caller.project_id);
     let found = state.bridge.db.snapshot(move |conn| {
         let filter = Filter {
@@ -85,21 +88,25 @@ pub(in crate::web::api) async fn find(
             ..Filter::default()
         };
         let found = delivery::search(conn, project, &filter, 1)?.found;
-        let found = named(conn, project, found)?.into_iter().next();
+        let found = with_message_types(conn, project, found)?.into_iter().next();
         found.ok_or_else(|| Problem::not_found("delivery"))
     });
     Ok(Json(found.await?))
 }
 
 /// Deliveries as they are shown, with what they are deliveries of.
-fn named(conn: &mut Conn, project: ProjectId, found: Vec<Delivery>) -> QueryResult<Vec<Found>> {
+fn with_message_types(
+    conn: &mut Conn,
+    project: ProjectId,
+    found: Vec<Delivery>,
+) -> QueryResult<Vec<FoundDelivery>> {
     let notifications: Vec<NotificationId> = found.iter().map(|row| row.notification_id).collect();
     let types: HashMap<NotificationId, String> = notification::types_of(conn, &notifications)?
         .into_iter()
         .collect();
     let shown = with_attempts(conn, project, found)?;
     let items = shown.into_iter().zip(notifications);
-    let items = items.map(|(delivery, notification_id)| Found {
+    let items = items.map(|(delivery, notification_id)| FoundDelivery {
         notification_id,
         message_type: types.get(&notification_id).cloned(),
         delivery,

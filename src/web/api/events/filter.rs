@@ -10,7 +10,7 @@ use crate::web::api::times;
 use crate::web::error::{Code, Problem};
 
 /// The filters as they are given.
-pub(super) struct ListQuery {
+pub(super) struct EventFilters {
     pub(super) app_id: Option<String>,
     pub(super) kind: Option<String>,
     pub(super) openid: Option<String>,
@@ -19,14 +19,14 @@ pub(super) struct ListQuery {
 }
 
 /// The account that is meant; without one, all of the project.
-pub(super) struct OfAccount(Option<String>);
+pub(super) struct AccountFilter(Option<String>);
 
-impl ListQuery {
+impl EventFilters {
     pub(super) fn check(
         self,
         failed: bool,
         before: Option<EventId>,
-    ) -> Result<(Filter, OfAccount), Problem> {
+    ) -> Result<(Filter, AccountFilter), Problem> {
         check::maybe_text("kind", self.kind.as_ref(), ID_MAX)?;
         check::maybe_id("openid", TextId::Openid, self.openid.as_ref())?;
         let filter = Filter {
@@ -37,11 +37,11 @@ impl ListQuery {
             failed,
             before,
         };
-        Ok((filter, OfAccount(self.app_id)))
+        Ok((filter, AccountFilter(self.app_id)))
     }
 }
 
-impl OfAccount {
+impl AccountFilter {
     /// The accounts; `unknown` says what is wrong with one that the project does not have.
     pub(super) fn resolve(
         &self,

@@ -4,7 +4,7 @@ use actix_web::http::StatusCode;
 use actix_web::web::{Data, Json};
 use serde::{Deserialize, Serialize};
 
-use super::filter;
+use super::filter::{self, EventFilters};
 use crate::bridge::process::MAX_REPLAYED;
 use crate::ids::EventId;
 use crate::web::api::cursor::{self, List};
@@ -15,7 +15,7 @@ use crate::web::error::{Code, Problem};
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(in crate::web::api) struct Many {
+pub(in crate::web::api) struct ReplayBody {
     app_id: Option<String>,
     kind: Option<String>,
     openid: Option<String>,
@@ -30,7 +30,7 @@ pub(in crate::web::api) struct Many {
 
 /// What became of a replay in bulk.
 #[derive(Debug, Serialize)]
-pub(in crate::web::api) struct Answer {
+pub(in crate::web::api) struct ReplayedView {
     /// How many are processed once more.
     taken: usize,
     /// Where to go on; null when all were looked at.
@@ -41,29 +41,29 @@ pub(in crate::web::api) struct Answer {
 pub(in crate::web::api) async fn many(
     state: Data<State>,
     caller: Caller,
-    body: MaybeBody<Many>,
-) -> Result<(Json<Answer>, StatusCode), Problem> {
+    body: MaybeBody<ReplayBody>,
+) -> Result<(Json<ReplayedView>, StatusCode), Problem> {
     let body = body.into_inner();
     let limit = check::bulk_limit(body.limit, MAX_REPLAYED)?;
     // What is not failed needs no other try, whether that is said or not.
     filter::only_failed(body.state.as_deref(), Code::InvalidField)?;
     let before = cursor::read(List::Events, body.cursor.as_deref())?;
-    let wanted = filter::ListQuery {
+    let filters = EventFilters {
         app_id: body.app_id,
         kind: body.kind,
         openid: body.openid,
         since: body.since,
         until: body.until,
     };
-    let (filter, of) = wanted.check(true, before.map(EventId))?;
+    let (filter, account) = filters.check(true, before.map(EventId))?;
     let project = caller.project_id;
     let accounts = state.bridge.db.snapshot(move |conn| {
         let accounts = Accounts::of(conn, project)?;
-        of.resolve(&accounts, no_such_account)
+        account.resolve(&accounts, no_such_account)
     });
     let accounts = accounts.await?;
     let replayed = state.bridge.replay_events(accounts, filter, limit).await?;
-    let answer = Answer {
+    let answer = ReplayedView {
         taken: replayed.taken,
         next_cursor: replayed.next.map(|next| cursor::encode(List::Events, next)),
     };

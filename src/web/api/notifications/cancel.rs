@@ -13,7 +13,7 @@ use crate::web::error::Problem;
 
 /// What was cancelled, over all times that it was asked for.
 #[derive(Debug, Serialize)]
-pub(in crate::web::api) struct Cancelled {
+pub(in crate::web::api) struct CancelledView {
     id: NotificationId,
     /// Deliveries that are not sent.
     cancelled: i64,
@@ -28,17 +28,17 @@ pub(in crate::web::api) async fn create(
     state: Data<State>,
     caller: Caller,
     id: Path<NotificationId>,
-) -> Result<Json<Cancelled>, Problem> {
+) -> Result<Json<CancelledView>, Problem> {
     let id = id.into_inner();
     let counts = state.bridge.cancel_notification(caller.project_id, id);
     let counts = counts.await?;
     let counts = counts.ok_or_else(|| Problem::not_found("notification"))?;
-    let sum = |wanted: &[DeliveryState]| {
-        let counted = counts.iter().filter(|(state, _)| wanted.contains(state));
+    let sum = |states: &[DeliveryState]| {
+        let counted = counts.iter().filter(|(state, _)| states.contains(state));
         counted.map(|(_, count)| count).sum()
     };
     use DeliveryState::{Delivered, NoReceipt, Queued, Sent, Unknown};
-    Ok(Json(Cancelled {
+    Ok(Json(CancelledView {
         id,
         cancelled: sum(&[DeliveryState::Cancelled]),
         too_late: sum(&[Queued, Sent, Delivered, NoReceipt, Unknown]),

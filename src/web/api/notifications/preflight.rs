@@ -6,7 +6,7 @@ use actix_web::web::Data;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::{Create, as_json};
+use super::{NotificationBody, as_json};
 use crate::bridge::notify::{Forecast, Preflight, Warning};
 use crate::bridge::planning::route_views::RouteView;
 use crate::bridge::routes::Channel;
@@ -65,28 +65,28 @@ struct WarningView {
 pub(in crate::web::api) async fn create(
     state: Data<State>,
     caller: Caller,
-    body: Body<Create>,
+    body: Body<NotificationBody>,
 ) -> Result<HttpResponse, Problem> {
-    let asked = body.into_inner().asked()?;
-    let message_type = asked.message_type.clone();
-    let looked = state.bridge.preflight(caller.project_id, asked).await?;
-    let size = (looked.verdicts.len(), VERDICT_BYTES);
-    large::answer(StatusCode::OK, &show(message_type, looked), size)
+    let request = body.into_inner().into_request()?;
+    let message_type = request.message_type.clone();
+    let preflight = state.bridge.preflight(caller.project_id, request).await?;
+    let size = (preflight.verdicts.len(), VERDICT_BYTES);
+    large::answer(StatusCode::OK, &show(message_type, preflight), size)
 }
 
-fn show(message_type: String, looked: Preflight) -> PreflightView {
-    let would_wait = looked.verdicts.iter().filter(|one| one.waits).count();
-    let reached = looked.verdicts.iter().filter(|one| one.route.is_some());
+fn show(message_type: String, preflight: Preflight) -> PreflightView {
+    let would_wait = preflight.verdicts.iter().filter(|one| one.waits).count();
+    let reached = preflight.verdicts.iter().filter(|one| one.route.is_some());
     let would_send = reached.count() - would_wait;
     PreflightView {
         message_type,
         counts: Counts {
             would_send,
             would_wait,
-            unreachable: looked.verdicts.len() - would_send - would_wait,
+            unreachable: preflight.verdicts.len() - would_send - would_wait,
         },
-        verdicts: looked.verdicts.into_iter().map(Into::into).collect(),
-        warnings: looked.warnings.into_iter().map(Into::into).collect(),
+        verdicts: preflight.verdicts.into_iter().map(Into::into).collect(),
+        warnings: preflight.warnings.into_iter().map(Into::into).collect(),
     }
 }
 

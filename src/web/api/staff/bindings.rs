@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::super::check;
 use super::super::person_body::PersonBody;
 use super::super::{Caller, State};
-use super::Removed;
+use super::RemovedView;
 use crate::bridge::limits::ID_MAX;
 use crate::bridge::people::bind::{BindError, PersonRef};
 use crate::ids::text::TextId;
@@ -45,8 +45,8 @@ pub(in super::super) async fn create(
     staff_id: Path<String>,
     body: Body<PersonBody>,
 ) -> Result<(Json<BindingView>, StatusCode), Problem> {
-    let whom = whom(body.into_inner())?;
-    let bind = state.bridge.bind(caller.project_id, &staff_id, whom);
+    let person = person_ref(body.into_inner())?;
+    let bind = state.bridge.bind(caller.project_id, &staff_id, person);
     let (binding, is_new) = bind.await?;
     caller.made(binding.id);
     let status = if is_new {
@@ -57,14 +57,14 @@ pub(in super::super) async fn create(
     Ok((Json(binding.into()), status))
 }
 
-fn whom(body: PersonBody) -> Result<PersonRef, Problem> {
+fn person_ref(body: PersonBody) -> Result<PersonRef, Problem> {
     check::maybe_text("app_id", body.app_id.as_ref(), ID_MAX)?;
     check::maybe_id("openid", TextId::Openid, body.openid.as_ref())?;
     check::maybe_id("unionid", TextId::Unionid, body.unionid.as_ref())?;
     if let Some(code) = &body.code {
         check::login_code(code)?;
     }
-    body.whom().ok_or_else(|| {
+    body.person_ref().ok_or_else(|| {
         let detail = "Give exactly one of: app_id and code, app_id and openid, or unionid.";
         Problem::new(Code::InvalidBody, detail).field("app_id, code, openid, unionid")
     })
@@ -98,12 +98,12 @@ impl From<BindError> for Problem {
     }
 }
 
-/// `DELETE /staff/{staff_id}/bindings/{id}`: with what waited for whom it named.
+/// `DELETE /staff/{staff_id}/bindings/{id}`: removes it, and says how many deliveries waited for its person.
 pub(in super::super) async fn delete(
     state: Data<State>,
     caller: Caller,
     path: Path<(String, BindingId)>,
-) -> Result<Json<Removed>, Problem> {
+) -> Result<Json<RemovedView>, Problem> {
     let (staff_id, id) = path.into_inner();
     let removed = state.bridge.remove_binding(caller.project_id, staff_id, id);
     Ok(Json(removed.await?.into()))

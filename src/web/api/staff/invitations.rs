@@ -28,11 +28,11 @@ use crate::web::rates::{Kind, Rates};
 use crate::wechat::qrcode::LIFE_MAX;
 
 /// The page that the developer tools make first.
-const PAGE: &str = "pages/index/index";
+const PAGE_DEFAULT: &str = "pages/index/index";
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(in super::super) struct Invite {
+pub(in super::super) struct InvitationBody {
     /// The official account to follow.
     app_id: String,
     #[serde(default)]
@@ -107,24 +107,27 @@ pub(in super::super) async fn create(
     caller: Caller,
     rates: Data<Rates>,
     staff_id: Path<String>,
-    body: Body<Invite>,
+    body: Body<InvitationBody>,
 ) -> Result<(Json<InvitedView>, StatusCode), Problem> {
     let body = body.into_inner();
-    let (wanted, path) = wanted(&body)?;
-    if wanted.rebind && !caller.may(Scope::Admin) {
+    let (request, path) = invitation_request(&body)?;
+    if request.rebind && !caller.may(Scope::Admin) {
         let detail = "rebind removes bindings, which needs a key with the scope admin.";
         return Err(Problem::new(Code::MissingScope, detail).field("rebind"));
     }
     rates.take(&state, &caller, Kind::Invitation)?;
     let project = caller.project_id;
-    let invited = state.bridge.invite(project, &staff_id, wanted).await?;
+    let invited = state.bridge.invite(project, &staff_id, request).await?;
     let Invited {
         invitation,
         token,
         code,
     } = invited;
     let token = token.expose_secret().to_owned();
-    let (app_id, mini_program) = (body.app_id, body.mini_program.map(|wish| wish.app_id));
+    let (app_id, mini_program) = (
+        body.app_id,
+        body.mini_program.map(|mini_program| mini_program.app_id),
+    );
     let names = (Some(app_id), mini_program.clone());
     let view = InvitedView {
         invitation: show(&invitation, names, state.bridge.clock.now()),
@@ -140,14 +143,18 @@ pub(in super::super) async fn create(
     Ok((Json(view), StatusCode::CREATED))
 }
 
-/// What is wanted, and the page of the mini-program.
-fn wanted(body: &Invite) -> Result<(InvitationRequest, String), Problem> {
+/// What the bridge is asked for, and the page of the mini-program.
+fn invitation_request(body: &InvitationBody) -> Result<(InvitationRequest, String), Problem> {
     check::text("app_id", &body.app_id, ID_MAX)?;
-    let mut path = PAGE.to_owned();
-    if let Some(wish) = &body.mini_program {
-        check::text("mini_program.app_id", &wish.app_id, ID_MAX)?;
-        check::maybe_text("mini_program.path", wish.path.as_ref(), INVITATION_PATH_MAX)?;
-        path = wish.path.clone().unwrap_or(path);
+    let mut path = PAGE_DEFAULT.to_owned();
+    if let Some(mini_program) = &body.mini_program {
+        check::text("mini_program.app_id", &mini_program.app_id, ID_MAX)?;
+        check::maybe_text(
+            "mini_program.path",
+            mini_program.path.as_ref(),
+            INVITATION_PATH_MAX,
+        )?;
+        path = mini_program.path.clone().unwrap_or(path);
         if path.starts_with(['/', '?']) || path.contains(['#', ' ']) {
             let detail = "mini_program.path must be a page such as pages/bind or \
                           pages/bind?from=hr, without a slash in front and without a fragment.";
@@ -163,13 +170,16 @@ fn wanted(body: &Invite) -> Result<(InvitationRequest, String), Problem> {
             .field("expires_in_seconds")
             .limit(usize::try_from(most).unwrap_or(usize::MAX)));
     }
-    let wanted = InvitationRequest {
+    let request = InvitationRequest {
         app_id: body.app_id.clone(),
-        mini_program: body.mini_program.as_ref().map(|wish| wish.app_id.clone()),
+        mini_program: body
+            .mini_program
+            .as_ref()
+            .map(|mini_program| mini_program.app_id.clone()),
         life: Duration::from_secs(body.expires_in_seconds),
         rebind: body.rebind,
     };
-    Ok((wanted, path))
+    Ok((request, path))
 }
 
 fn with_token(path: &str, token: &str) -> String {

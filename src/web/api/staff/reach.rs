@@ -16,11 +16,11 @@ use crate::models::staff::ReachRow;
 pub(super) struct Reach {
     /// Through at least one.
     reachable: bool,
-    accounts: Vec<InAccount>,
+    accounts: Vec<AccountReach>,
 }
 
 #[derive(Debug, Serialize)]
-struct InAccount {
+struct AccountReach {
     app_id: String,
     /// Whether a notification through this account would be sent.
     reachable: bool,
@@ -42,13 +42,13 @@ pub(super) fn of_each(staff_ids: &[&str], rows: &[ReachRow], accounts: &Accounts
         .collect()
 }
 
-/// The reach of the staff member whose rows these are.
+/// The reach of one staff member, from their rows.
 pub(super) fn of_one(rows: &[ReachRow], accounts: &Accounts) -> Reach {
     reach(&rows.iter().collect::<Vec<_>>(), accounts)
 }
 
 fn reach(rows: &[&ReachRow], accounts: &Accounts) -> Reach {
-    let accounts: Vec<InAccount> = accounts
+    let accounts: Vec<AccountReach> = accounts
         .official()
         .into_iter()
         .map(|account| {
@@ -59,7 +59,7 @@ fn reach(rows: &[&ReachRow], accounts: &Accounts) -> Reach {
                 channel: Channel::Template,
                 template_id: String::new(),
             };
-            in_account(rows, sender)
+            account_reach(rows, sender)
         })
         .collect();
     Reach {
@@ -68,7 +68,7 @@ fn reach(rows: &[&ReachRow], accounts: &Accounts) -> Reach {
     }
 }
 
-fn in_account(rows: &[&ReachRow], sender: Sender) -> InAccount {
+fn account_reach(rows: &[&ReachRow], sender: Sender) -> AccountReach {
     let senders = [sender];
     let (reachable, reason, detail) = match plan(rows, &senders, 0, &Credits::default()) {
         Plan::Send { to, .. } if to.follow_state == Some(FollowState::Following) => {
@@ -82,7 +82,7 @@ fn in_account(rows: &[&ReachRow], sender: Sender) -> InAccount {
         Plan::Unreachable { reason, detail, .. } => (false, Some(reason.as_str()), Some(detail)),
     };
     let [sender] = senders;
-    InAccount {
+    AccountReach {
         app_id: sender.app_id,
         reachable,
         reason,

@@ -1,4 +1,4 @@
-//! What an endpoint was told, and telling it again.
+//! What was posted to an endpoint, and posting it again.
 
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Json, Path, Query};
@@ -6,7 +6,7 @@ use chrono::{DateTime, NaiveDateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::wish::check_events;
+use super::endpoint_body::check_events;
 use crate::bridge::limits::ID_MAX;
 use crate::bridge::webhooks::EVERYTHING;
 use crate::db::Conn;
@@ -104,22 +104,22 @@ fn find(conn: &mut Conn, project: ProjectId, id: WebhookId) -> Result<Webhook, P
 }
 
 #[derive(Debug, Serialize)]
-pub(in crate::web::api) struct Retried {
+pub(in crate::web::api) struct RetriedMessage {
     id: WebhookMessageId,
     state: MessageState,
-    endpoint: Standing,
+    endpoint: EndpointStatus,
 }
 
 /// When an endpoint is posted to: what is in its outbox waits for that.
 #[derive(Debug, Serialize)]
-struct Standing {
+struct EndpointStatus {
     /// Nothing is posted unless it is `enabled`.
     state: WebhookState,
     /// Nothing is posted before.
     paused_until: Option<DateTime<Utc>>,
 }
 
-impl From<Webhook> for Standing {
+impl From<Webhook> for EndpointStatus {
     fn from(webhook: Webhook) -> Self {
         Self {
             state: webhook.state,
@@ -134,13 +134,13 @@ pub(in crate::web::api) async fn retry(
     state: Data<State>,
     caller: Caller,
     path: Path<(WebhookId, WebhookMessageId)>,
-) -> Result<(Json<Retried>, StatusCode), Problem> {
+) -> Result<(Json<RetriedMessage>, StatusCode), Problem> {
     let (webhook, id) = path.into_inner();
     let retried = state
         .bridge
         .retry_webhook_message(caller.project_id, webhook, id);
     let endpoint = retried.await?.into();
-    let retried = Retried {
+    let retried = RetriedMessage {
         id,
         state: MessageState::Queued,
         endpoint,
@@ -150,7 +150,7 @@ pub(in crate::web::api) async fn retry(
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(in crate::web::api) struct Range {
+pub(in crate::web::api) struct ReplayBody {
     since: String,
     until: String,
     #[serde(default)]
@@ -158,10 +158,10 @@ pub(in crate::web::api) struct Range {
 }
 
 #[derive(Debug, Serialize)]
-pub(in crate::web::api) struct Replayed {
+pub(in crate::web::api) struct ReplayedView {
     /// How many are posted again.
     enqueued: usize,
-    endpoint: Standing,
+    endpoint: EndpointStatus,
 }
 
 /// `POST /webhooks/{id}/replay`: posts again what happened in that time.
@@ -169,8 +169,8 @@ pub(in crate::web::api) async fn replay(
     state: Data<State>,
     caller: Caller,
     id: Path<WebhookId>,
-    body: Body<Range>,
-) -> Result<(Json<Replayed>, StatusCode), Problem> {
+    body: Body<ReplayBody>,
+) -> Result<(Json<ReplayedView>, StatusCode), Problem> {
     let body = body.into_inner();
     let since = times::instant_of_body("since", &body.since)?;
     let until = times::instant_of_body("until", &body.until)?;
@@ -194,7 +194,7 @@ pub(in crate::web::api) async fn replay(
     let (enqueued, endpoint) = replayed
         .await
         .map_err(|error| Problem::internal(&error))??;
-    let replayed = Replayed {
+    let replayed = ReplayedView {
         enqueued,
         endpoint: endpoint.into(),
     };

@@ -1,4 +1,4 @@
-//! What the owner of an endpoint may say of it.
+//! What is given of an endpoint, to add or to change it.
 
 use actix_web::web::Data;
 use serde::Deserialize;
@@ -14,7 +14,7 @@ use crate::web::error::{Code, Problem};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(in crate::web::api) struct Put {
+pub(in crate::web::api) struct EndpointBody {
     url: String,
     events: Vec<String>,
     #[serde(default)]
@@ -29,7 +29,7 @@ fn yes() -> bool {
     true
 }
 
-impl Put {
+impl EndpointBody {
     /// Checks all of it. Returns what to store, and whether it shall be enabled.
     pub(super) async fn check(
         self,
@@ -48,13 +48,13 @@ impl Put {
         let json = |list: &Vec<String>| {
             serde_json::to_string(list).map_err(|error| Problem::internal(&error))
         };
-        let wish = Wish {
+        let settings = Wish {
             url: url.into(),
             events: json(&self.events)?,
             app_ids: self.app_ids.as_ref().map(json).transpose()?,
             description: self.description,
         };
-        Ok((wish, self.enabled))
+        Ok((settings, self.enabled))
     }
 }
 
