@@ -251,7 +251,12 @@ mod tests {
         let of_channels = Channel::ALL.iter().map(|channel| channel.traits());
         for traits in of_channels {
             let is_wechat = !traits.accounts.is_empty();
-            assert_eq!(all.per_day(traits.call).is_some(), is_wechat, "{}", traits.word);
+            assert_eq!(
+                all.per_day(traits.call).is_some(),
+                is_wechat,
+                "{}",
+                traits.word
+            );
         }
         for (call, per_day) in [
             ("template/send", Some(1)),
