@@ -11,7 +11,8 @@ use diesel::{QueryableByName, sql_query};
 use serde::{Serialize, Serializer};
 
 use super::prelude::{QueryResult, RunQueryDsl as _};
-use super::{Backend, Conn, DbError, Engine};
+use super::statement::{json, written};
+use super::{Backend, Conn, Engine};
 
 /// The type of a column of the rows.
 #[derive(Clone, Copy, Debug)]
@@ -23,10 +24,8 @@ pub(crate) enum Kind {
     Timestamp,
 }
 
-/// A batched statement: `{rows}` in its text stands for the rows, under the alias `r`, `{lock_c}` at the
-/// end of a sorted query for a lock on what it finds in the table under the alias `c`, in that order, and
-/// `{hold_c}` for one to which rows of other tables may still refer, `{unsynced}` for a condition that is true
-/// and lets the statement, if it is a transaction by itself, not wait for the disk.
+/// A batched statement: `{rows}` in its text stands for the rows, under the alias `r`. The other words in
+/// braces are those of every [`statement`](super::statement).
 pub(crate) struct Batch {
     pub(crate) columns: &'static [(&'static str, Kind)],
     pub(crate) sql: &'static str,
@@ -71,13 +70,8 @@ impl Batch {
     }
 
     fn text(&self, engine: Engine) -> String {
-        self.sql
-            .replace("{rows}", &source(engine, self.columns, 1, 'r'))
-            .replace("{greatest}", engine.greatest())
-            .replace("{bytewise}", engine.bytewise())
-            .replace("{lock_c}", engine.lock_of_c())
-            .replace("{hold_c}", engine.hold_of_c())
-            .replace("{unsynced}", engine.unsynced())
+        let rows = source(engine, self.columns, 1, 'r');
+        written(engine, &self.sql.replace("{rows}", &rows))
     }
 }
 
@@ -107,10 +101,6 @@ impl Kind {
             Self::Timestamp => "timestamp",
         }
     }
-}
-
-fn json<R: Serialize>(rows: &[R]) -> QueryResult<String> {
-    serde_json::to_string(rows).map_err(DbError::not_json)
 }
 
 /// Writes a timestamp as Diesel stores it in SQLite, so that both ways of writing compare alike.

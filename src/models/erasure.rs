@@ -9,11 +9,11 @@ mod subject;
 mod texts;
 
 use chrono::NaiveDateTime;
-use diesel::sql_query;
-use diesel::sql_types::BigInt;
+use diesel::sql_types::{BigInt, Timestamp};
 
 use crate::db::prelude::*;
-use crate::db::{Conn, Engine, on_engine, schema::erased, schema::erasures, text_enum};
+use crate::db::schema::{erased, erasures};
+use crate::db::{Conn, on_engine, statement, statement_of, text_enum};
 use crate::ids::{ErasureId, IdentityId, ProjectId};
 
 pub use messages::{delete_messages, delete_messages_to, replace_body};
@@ -193,11 +193,12 @@ struct Id {
 
 /// One that is due, kept from other processes until the transaction ends. None if another has it.
 pub fn claim(conn: &mut Conn, id: ErasureId, now: NaiveDateTime) -> QueryResult<Option<Erasure>> {
-    let lock = conn.engine().skip_locked();
-    let now = now.format("%F %T%.f");
-    let free: Vec<Id> = sql_query(format!(
-        "SELECT id FROM erasures WHERE id = {id} AND due_at <= '{now}' {lock}"
-    ))
+    let free: Vec<Id> = statement(
+        conn,
+        "SELECT id FROM erasures WHERE id = $1 AND due_at <= $2 {skip_locked}",
+    )
+    .bind::<BigInt, _>(id)
+    .bind::<Timestamp, _>(now)
     .load(conn)?;
     match free.first() {
         Some(free) => by_id_in_any(conn, free.id).map(Some),
@@ -222,13 +223,15 @@ pub fn save(conn: &mut Conn, erasure: &Erasure) -> QueryResult<()> {
 
 /// Makes due what waits, at most `limit` of it: the clock went back. Returns how many those are.
 pub fn make_all_due(conn: &mut Conn, now: NaiveDateTime, limit: i64) -> QueryResult<usize> {
-    let (lock, time) = (conn.engine().skip_locked(), now.format("%F %T%.f"));
-    sql_query(format!(
+    statement(
+        conn,
         "WITH planned AS MATERIALIZED ( \
-             SELECT id FROM erasures WHERE due_at IS NOT NULL AND due_at > '{time}' \
-             ORDER BY due_at LIMIT {limit} {lock} \
-         ) UPDATE erasures SET due_at = '{time}' WHERE id IN (SELECT id FROM planned)"
-    ))
+             SELECT id FROM erasures WHERE due_at IS NOT NULL AND due_at > $1 \
+             ORDER BY due_at LIMIT $2 {skip_locked} \
+         ) UPDATE erasures SET due_at = $1 WHERE id IN (SELECT id FROM planned)",
+    )
+    .bind::<Timestamp, _>(now)
+    .bind::<BigInt, _>(limit)
     .execute(conn)
 }
 
@@ -283,50 +286,20 @@ pub fn identity_ids(conn: &mut Conn, id: ErasureId) -> QueryResult<Vec<IdentityI
 }
 
 /// The last of the `rows` ids of a table behind `after`; none if there is none.
-fn window(conn: &mut Conn, table: &str, after: i64, rows: i64) -> QueryResult<Option<i64>> {
+fn window(conn: &mut Conn, table: &'static str, after: i64, rows: i64) -> QueryResult<Option<i64>> {
     #[derive(QueryableByName)]
     struct Last {
         #[diesel(sql_type = diesel::sql_types::Nullable<BigInt>)]
         last: Option<i64>,
     }
-    let last: Last = sql_query(format!(
-        "SELECT MAX(w.id) AS last FROM (SELECT id FROM {table} WHERE id > {after} \
-         ORDER BY id LIMIT {rows}) w"
-    ))
+    let last: Last = statement_of(
+        conn,
+        "SELECT MAX(w.id) AS last FROM (SELECT id FROM {table} WHERE id > $1 \
+         ORDER BY id LIMIT $2) w",
+        &[("{table}", table)],
+    )
+    .bind::<BigInt, _>(after)
+    .bind::<BigInt, _>(rows)
     .get_result(conn)?;
     Ok(last.last)
-}
-
-/// What a statement begins with that looks for words: they are its one parameter, a JSON list.
-fn with_words(engine: Engine) -> &'static str {
-    match engine {
-        Engine::Postgres => {
-            "WITH words AS MATERIALIZED \
-             (SELECT value AS word FROM json_array_elements_text($1::json))"
-        }
-        Engine::Sqlite => "WITH words AS MATERIALIZED (SELECT value AS word FROM json_each(?1))",
-    }
-}
-
-/// The condition that a text of a row contains one of the words.
-fn names_one(engine: Engine, text: &str) -> String {
-    let position = engine.position();
-    format!("EXISTS (SELECT 1 FROM words WHERE {position}({text}, words.word) > 0)")
-}
-
-/// Row ids as a statement has them; no row has the id 0.
-fn list<T: std::fmt::Display>(ids: impl IntoIterator<Item = T>) -> String {
-    let mut list = "0".to_owned();
-    for id in ids {
-        list += &format!(",{id}");
-    }
-    list
-}
-
-/// What a `SELECT` ends with whose rows are locked, in the order of their ids.
-fn in_order_and_locked(engine: Engine) -> &'static str {
-    match engine {
-        Engine::Postgres => "ORDER BY id FOR UPDATE",
-        Engine::Sqlite => "ORDER BY id",
-    }
 }

@@ -28,8 +28,10 @@ pub const PROCESSED: i32 = 1;
 /// Its effects could not be applied; `problem` says why. It can be replayed.
 pub const FAILED: i32 = 2;
 
-/// The condition of the index on events that are not waiting, word for word: PostgreSQL uses the
-/// index only for a query that repeats it.
+/// The condition of the index on events that are waiting, word for word: PostgreSQL uses the index only
+/// for a query that repeats it.
+const IS_WAITING: &str = "state = 0";
+/// The same for those that are not waiting.
 const SETTLED: &str = "state <> 0";
 
 /// An event to store.

@@ -8,12 +8,11 @@ mod turn;
 use std::collections::HashMap;
 
 use chrono::NaiveDateTime;
-use diesel::sql_query;
-use diesel::sql_types::BigInt;
+use diesel::sql_types::{BigInt, Text};
 
 use crate::db::prelude::*;
 use crate::db::schema::webhook_messages as m;
-use crate::db::{Conn, on_engine, schema::webhooks, text_enum};
+use crate::db::{Conn, json, on_engine, schema::webhooks, statement, text_enum};
 use crate::ids::{ProjectId, WebhookId, WebhookMessageId};
 
 pub use facts::{
@@ -240,13 +239,14 @@ pub fn waiting(
     if ids.is_empty() {
         return Ok(HashMap::new());
     }
-    let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
-    let counted: Vec<Counted> = sql_query(format!(
+    let counted: Vec<Counted> = statement(
+        conn,
         "SELECT w.id, (SELECT COUNT(*) FROM (SELECT m.id FROM webhook_messages m \
-             WHERE m.webhook_id = w.id AND m.due_at IS NOT NULL LIMIT {cap}) counted) AS waiting \
-         FROM webhooks w WHERE w.id IN ({})",
-        ids.join(", ")
-    ))
+             WHERE m.webhook_id = w.id AND m.due_at IS NOT NULL LIMIT $1) counted) AS waiting \
+         FROM webhooks w WHERE w.id {in_ids_2}",
+    )
+    .bind::<BigInt, _>(cap)
+    .bind::<Text, _>(json(ids)?)
     .load(conn)?;
     Ok(counted
         .into_iter()

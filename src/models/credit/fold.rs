@@ -12,17 +12,16 @@
 
 use chrono::TimeDelta;
 use diesel::dsl::count_star;
-use diesel::sql_query;
-use diesel::sql_types::BigInt;
+use diesel::sql_types::{BigInt, Text};
 use serde::Serialize;
 
 use super::EntryKind;
 use super::balance::{self, EXPLAINS, Entry, Opening};
 use super::record::lock;
-use crate::db::Conn;
 use crate::db::batch::{Batch, Kind};
 use crate::db::prelude::*;
 use crate::db::schema::{credit_entries as e, credits, sweeps};
+use crate::db::{Conn, statement};
 use crate::ids::{CreditEntryId, CreditId};
 
 /// From when on an entry is old.
@@ -87,10 +86,11 @@ pub fn has_old(conn: &mut Conn, now: i64) -> QueryResult<bool> {
 /// One round: looks at the ledgers of the next entries that have become old, and folds those that have many.
 /// While another process is at it, nothing is done. `now` in seconds since 1970.
 pub fn fold_old(conn: &mut Conn, now: i64) -> QueryResult<Folded> {
-    let skip_locked = conn.engine().skip_locked();
-    let held: Vec<Position> = sql_query(format!(
-        "SELECT position FROM sweeps WHERE name = '{SWEEP}' {skip_locked}"
-    ))
+    let held: Vec<Position> = statement(
+        conn,
+        "SELECT position FROM sweeps WHERE name = $1 {skip_locked}",
+    )
+    .bind::<Text, _>(SWEEP)
     .load(conn)?;
     let Some(Position { position }) = held.first() else {
         return Ok(Folded::default());

@@ -2,14 +2,13 @@
 
 use std::collections::HashMap;
 
-use diesel::sql_query;
 use diesel::sql_types::{BigInt, Bool, Text};
 use serde::Serialize;
 
 use super::record::recount;
 use crate::db::batch::{Batch, Kind};
 use crate::db::prelude::*;
-use crate::db::{Backend, Conn, Engine};
+use crate::db::{Conn, Engine, json, statement};
 use crate::ids::{CreditEntryId, CreditId, IdentityId};
 
 /// A send that needs a permission.
@@ -204,32 +203,21 @@ pub fn hold(
     if conn.engine() == Engine::Sqlite || (entries.is_empty() && refusals.is_empty()) {
         return Ok(());
     }
-    let bytewise = conn.engine().bytewise();
-    let mut sets = Vec::new();
-    if !entries.is_empty() {
-        let list: Vec<String> = entries.iter().map(ToString::to_string).collect();
-        let list = list.join(", ");
-        sets.push(format!(
-            "SELECT credit_id FROM credit_entries WHERE id IN ({list})"
-        ));
-    }
-    for refusal in refusals {
-        let identity = refusal.identity_id;
-        let number = sets.len() + 1 - usize::from(!entries.is_empty());
-        sets.push(format!(
-            "SELECT id FROM credits WHERE identity_id = {identity} AND template_id = ${number}"
-        ));
-    }
-    let sets = sets.join(" UNION ALL ");
-    let mut query = sql_query(format!(
-        "SELECT id FROM credits WHERE id IN ({sets}) \
-         ORDER BY identity_id, template_id {bytewise} FOR UPDATE"
-    ))
-    .into_boxed::<Backend>();
-    for refusal in refusals {
-        query = query.bind::<Text, _>(refusal.template_id);
-    }
-    query.execute(conn).map(drop)
+    // An array, and a subquery for each refusal, which no planner turns into a join of the whole table.
+    statement(
+        conn,
+        "SELECT id FROM credits WHERE id = ANY (ARRAY( \
+             SELECT credit_id FROM credit_entries WHERE id {in_ids_1} \
+             UNION ALL \
+             SELECT (SELECT c.id FROM credits c \
+                 WHERE c.identity_id = r.refused_identity AND c.template_id = r.refused_template) \
+             FROM json_to_recordset($2::json) AS r(refused_identity bigint, refused_template text) \
+         )) ORDER BY identity_id, template_id {bytewise} {lock}",
+    )
+    .bind::<Text, _>(json(entries)?)
+    .bind::<Text, _>(json(refusals)?)
+    .execute(conn)
+    .map(drop)
 }
 
 /// Counts again what is left of permissions that are held.

@@ -2,12 +2,11 @@
 
 use chrono::{NaiveDateTime, TimeDelta};
 use diesel::dsl::max;
-use diesel::sql_query;
-use diesel::sql_types::{Nullable, Timestamp};
+use diesel::sql_types::{BigInt, Nullable, Timestamp};
 
-use crate::db::Conn;
 use crate::db::prelude::*;
 use crate::db::schema::{account_pauses, attempts, deliveries, webhook_messages};
+use crate::db::{Conn, statement};
 
 /// Whether the newest of what is stored all the time is dated later than that: of deliveries, tries,
 /// events, events for endpoints and pauses.
@@ -43,7 +42,8 @@ fn newest_event(conn: &mut Conn) -> QueryResult<Option<NaiveDateTime>> {
         #[diesel(sql_type = Nullable<Timestamp>)]
         newest: Option<NaiveDateTime>,
     }
-    let found: Newest = sql_query(
+    let found: Newest = statement(
+        conn,
         "SELECT MAX(received_at) AS newest FROM ( \
              SELECT (SELECT e.received_at FROM events e WHERE e.account_id = a.id \
                  AND e.state <> 0 ORDER BY e.id DESC LIMIT 1) AS received_at FROM accounts a \
@@ -60,17 +60,19 @@ fn newest_event(conn: &mut Conn) -> QueryResult<Option<NaiveDateTime>> {
 /// What really has to wait is found to when it is claimed; how long it has waited, or was tried for, counts
 /// from now where it began later. Returns how many those are.
 pub fn make_all_due(conn: &mut Conn, now: NaiveDateTime, limit: i64) -> QueryResult<usize> {
-    let (lock, time) = (conn.engine().skip_locked(), now.format("%F %T%.f"));
-    sql_query(format!(
+    statement(
+        conn,
         "WITH planned AS MATERIALIZED ( \
-             SELECT id FROM deliveries WHERE due_at IS NOT NULL AND due_at > '{time}' \
+             SELECT id FROM deliveries WHERE due_at IS NOT NULL AND due_at > $1 \
              AND state = 'queued' AND NOT EXISTS ( \
                  SELECT 1 FROM notifications n WHERE n.id = deliveries.notification_id \
-                 AND n.send_at > '{time}') LIMIT {limit} {lock} \
-         ) UPDATE deliveries SET due_at = '{time}', \
-         begun_at = CASE WHEN begun_at > '{time}' THEN '{time}' ELSE begun_at END \
-         WHERE id IN (SELECT id FROM planned)"
-    ))
+                 AND n.send_at > $1) LIMIT $2 {skip_locked} \
+         ) UPDATE deliveries SET due_at = $1, \
+         begun_at = CASE WHEN begun_at > $1 THEN $1 ELSE begun_at END \
+         WHERE id IN (SELECT id FROM planned)",
+    )
+    .bind::<Timestamp, _>(now)
+    .bind::<BigInt, _>(limit)
     .execute(conn)
 }
 
@@ -82,16 +84,15 @@ pub fn shorten_leases(
     lease: TimeDelta,
     limit: i64,
 ) -> QueryResult<usize> {
-    let (lock, longest) = (
-        conn.engine().skip_locked(),
-        (now + lease).format("%F %T%.f"),
-    );
-    sql_query(format!(
+    statement(
+        conn,
         "WITH leased AS MATERIALIZED ( \
-             SELECT id FROM deliveries WHERE due_at IS NOT NULL AND leased_until > '{longest}' \
-             LIMIT {limit} {lock} \
-         ) UPDATE deliveries SET leased_until = '{longest}' WHERE id IN (SELECT id FROM leased)"
-    ))
+             SELECT id FROM deliveries WHERE due_at IS NOT NULL AND leased_until > $1 \
+             LIMIT $2 {skip_locked} \
+         ) UPDATE deliveries SET leased_until = $1 WHERE id IN (SELECT id FROM leased)",
+    )
+    .bind::<Timestamp, _>(now + lease)
+    .bind::<BigInt, _>(limit)
     .execute(conn)
 }
 

@@ -1,15 +1,14 @@
 //! The outbox: claiming what is due, lane by lane, and giving back what was not tried.
 
 use chrono::{NaiveDateTime, TimeDelta};
-use diesel::sql_query;
 use diesel::sql_types::{BigInt, Bool, Integer, Nullable, Text, Timestamp};
 use serde::Serialize;
 
 use super::holds::{HOLDS, look_for_people};
 use super::{Answered, DeliveryState, Edition, Reason};
-use crate::db::Conn;
 use crate::db::batch::{Batch, Kind, maybe_timestamp, timestamp};
 use crate::db::prelude::*;
+use crate::db::{Backend, Conn, json, statement, statement_of};
 use crate::ids::{AccountId, DeliveryId, IdentityId, NotificationId, VersionId};
 use crate::models::notification::Priority;
 
@@ -128,31 +127,9 @@ pub struct Head {
 /// The lanes and priorities in which something is due that nobody has leased. It costs some steps
 /// into the index for each lane, however long its queue is, and one for each delivery under way.
 pub fn heads(conn: &mut Conn, now: NaiveDateTime) -> QueryResult<Vec<Head>> {
-    let now = now.format("%F %T%.f");
-    let ranks: Vec<String> = Priority::ALL
-        .iter()
-        .map(|priority| format!("SELECT {} AS rank", priority.rank()))
-        .collect();
-    let ranks = ranks.join(" UNION ALL ");
-    sql_query(format!(
-        "WITH RECURSIVE lanes (lane) AS ( \
-             SELECT (SELECT COALESCE(d.account_id, 0) FROM deliveries d \
-                 WHERE d.due_at IS NOT NULL ORDER BY COALESCE(d.account_id, 0) LIMIT 1) \
-             UNION ALL \
-             SELECT (SELECT COALESCE(d.account_id, 0) FROM deliveries d \
-                 WHERE d.due_at IS NOT NULL AND COALESCE(d.account_id, 0) > lanes.lane \
-                 ORDER BY COALESCE(d.account_id, 0) LIMIT 1) \
-             FROM lanes WHERE lanes.lane IS NOT NULL \
-         ) SELECT lane, rank, due_at FROM ( \
-             SELECT lanes.lane AS lane, ranks.rank AS rank, \
-                 (SELECT d.due_at FROM deliveries d WHERE d.due_at IS NOT NULL \
-                  AND COALESCE(d.account_id, 0) = lanes.lane AND d.priority = ranks.rank \
-                  AND (d.leased_until IS NULL OR d.leased_until <= '{now}') \
-                  ORDER BY d.due_at LIMIT 1) AS due_at \
-             FROM lanes CROSS JOIN ({ranks}) ranks WHERE lanes.lane IS NOT NULL \
-         ) heads WHERE due_at <= '{now}'"
-    ))
-    .load(conn)
+    statement(conn, include_str!("claim/heads.sql"))
+        .bind::<Timestamp, _>(now)
+        .load(conn)
 }
 
 /// What to claim.
@@ -185,38 +162,28 @@ pub struct Ended {
 /// whether each still [`holds`](Due::holds); of people who were not asked for by staff id, a second
 /// one in the same transaction.
 pub fn claim_due(conn: &mut Conn, claim: &Claim) -> QueryResult<Vec<Due>> {
-    let lock = conn.engine().skip_locked();
-    let leased_until = (claim.now + claim.lease).format("%F %T%.f");
-    let now = claim.now.format("%F %T%.f");
-    let (lane, rank, limit) = (claim.lane, claim.priority.rank(), claim.limit.max(0));
-    let waiting = Reason::WaitingForConsent;
-    let only = claim.ended.map_or_else(String::new, |ended| {
-        let begun = ended.begun_before.format("%F %T%.f");
-        let unsettled = ended.unsettled_before.format("%F %T%.f");
-        format!(
-            "AND (begun_at <= '{begun}' OR unsettled_since <= '{unsettled}' \
-             OR cancelled_at IS NOT NULL OR reason = '{waiting}' OR EXISTS ( \
-                 SELECT 1 FROM notifications n WHERE n.id = deliveries.notification_id \
-                 AND n.expires_at <= '{now}'))"
-        )
-    });
-    // Materialized, so that no plan can run the locking part more than once. `due_at` stays, as it is
-    // in an index: a claim that writes none is half as expensive, and steps over what is under way.
-    let mut due: Vec<Due> = sql_query(format!(
-        "WITH due AS MATERIALIZED ( \
-             SELECT id FROM deliveries WHERE due_at IS NOT NULL \
-             AND COALESCE(account_id, 0) = {lane} AND priority = {rank} \
-             AND due_at <= '{now}' AND (leased_until IS NULL OR leased_until <= '{now}') {only} \
-             ORDER BY due_at LIMIT {limit} {lock} \
-         ) UPDATE deliveries SET leased_until = '{leased_until}', attempts = attempts + 1, \
-         unsettled_since = COALESCE(unsettled_since, '{now}') \
-         WHERE id IN (SELECT id FROM due) RETURNING id, notification_id, staff_id, recipient, \
-         staff_name, account_id, identity_id, openid, route, attempts, leased_until, unsettled_since, spent, spoilt, begun_at, \
-         cancelled_at, routes_id, CASE WHEN reason = '{waiting}' THEN detail END AS awaits, \
-         CASE WHEN reason = '{waiting}' THEN considered END AS considered, \
-         (recipient IS NOT NULL OR {HOLDS}) AS holds, sent_at IS NOT NULL AS begun"
-    ))
-    .load(conn)?;
+    const ENDED: &str = "AND (begun_at <= $6 OR unsettled_since <= $7 OR cancelled_at IS NOT NULL \
+                         OR reason = 'waiting_for_consent' OR EXISTS ( \
+                             SELECT 1 FROM notifications n \
+                             WHERE n.id = deliveries.notification_id AND n.expires_at <= $3))";
+    let only = claim.ended.map_or("", |_| ENDED);
+    let mut query = statement_of(
+        conn,
+        include_str!("claim/claim.sql"),
+        &[("{only}", only), ("{holds}", HOLDS)],
+    )
+    .into_boxed::<Backend>()
+    .bind::<BigInt, _>(claim.lane)
+    .bind::<Integer, _>(claim.priority.rank())
+    .bind::<Timestamp, _>(claim.now)
+    .bind::<BigInt, _>(claim.limit.max(0))
+    .bind::<Timestamp, _>(claim.now + claim.lease);
+    if let Some(ended) = claim.ended {
+        query = query
+            .bind::<Timestamp, _>(ended.begun_before)
+            .bind::<Timestamp, _>(ended.unsettled_before);
+    }
+    let mut due: Vec<Due> = query.load(conn)?;
     // The statement returns them as its plan likes. Of two to one person the older goes first.
     due.sort_unstable_by_key(|one| one.id);
     look_for_people(conn, &mut due)?;
@@ -349,18 +316,18 @@ pub fn resume_asked(conn: &mut Conn, ids: &[IdentityId], now: NaiveDateTime) -> 
     if ids.is_empty() {
         return Ok(0);
     }
-    let lock = conn.engine().skip_locked();
-    let time = now.format("%F %T%.f");
-    let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
-    let ids = ids.join(", ");
     // Whoever has one of them in hand is not waited for.
-    sql_query(format!(
+    statement(
+        conn,
         "WITH waiting AS MATERIALIZED ( \
-             SELECT id FROM deliveries WHERE identity_id IN ({ids}) \
-             AND reason = 'not_following' AND due_at IS NOT NULL AND due_at > '{time}' \
-             AND state = 'queued' AND unsettled_since IS NULL AND attempts <= spent + spoilt + 1 {lock} \
-         ) UPDATE deliveries SET due_at = '{time}' WHERE id IN (SELECT id FROM waiting)"
-    ))
+             SELECT id FROM deliveries WHERE identity_id {in_ids_1} \
+             AND reason = 'not_following' AND due_at IS NOT NULL AND due_at > $2 \
+             AND state = 'queued' AND unsettled_since IS NULL \
+             AND attempts <= spent + spoilt + 1 {skip_locked} \
+         ) UPDATE deliveries SET due_at = $2 WHERE id IN (SELECT id FROM waiting)",
+    )
+    .bind::<Text, _>(json(ids)?)
+    .bind::<Timestamp, _>(now)
     .execute(conn)
 }
 
@@ -374,20 +341,21 @@ pub fn make_due(
     now: NaiveDateTime,
     limit: i64,
 ) -> QueryResult<usize> {
-    let lock = conn.engine().skip_locked();
-    let time = now.format("%F %T%.f");
-    let reasons: Vec<String> = reasons.iter().map(|word| format!("'{word}'")).collect();
-    let reasons = reasons.join(", ");
     // Whoever has one of them in hand is not waited for: it is being dealt with. As nothing is waited
     // for, the order needs not be that of the ids: in that of the index, no round sorts the whole queue.
-    sql_query(format!(
+    statement(
+        conn,
         "WITH waiting AS MATERIALIZED ( \
              SELECT id FROM deliveries WHERE due_at IS NOT NULL \
-             AND COALESCE(account_id, 0) = {account} AND due_at > '{time}' AND state = 'queued' \
-             AND unsettled_since IS NULL AND reason IN ({reasons}) \
-             ORDER BY priority, due_at LIMIT {limit} {lock} \
-         ) UPDATE deliveries SET due_at = '{time}' WHERE id IN (SELECT id FROM waiting)"
-    ))
+             AND COALESCE(account_id, 0) = $1 AND due_at > $2 AND state = 'queued' \
+             AND unsettled_since IS NULL AND reason {in_words_3} \
+             ORDER BY priority, due_at LIMIT $4 {skip_locked} \
+         ) UPDATE deliveries SET due_at = $2 WHERE id IN (SELECT id FROM waiting)",
+    )
+    .bind::<BigInt, _>(account)
+    .bind::<Timestamp, _>(now)
+    .bind::<Text, _>(json(reasons)?)
+    .bind::<BigInt, _>(limit)
     .execute(conn)
 }
 
@@ -401,21 +369,39 @@ pub fn rouse(
     now: NaiveDateTime,
     most: i64,
 ) -> QueryResult<usize> {
-    let lock = conn.engine().skip_locked();
-    let (time, from) = (now.format("%F %T%.f"), from.max(now).format("%F %T%.f"));
-    let latest = latest.format("%F %T%.f");
     let mut roused = 0;
-    for rank in Priority::ALL.iter().map(|priority| priority.rank()) {
-        roused += sql_query(format!(
+    for priority in Priority::ALL {
+        roused += statement(
+            conn,
             "WITH waiting AS MATERIALIZED ( \
                  SELECT id FROM deliveries WHERE due_at IS NOT NULL \
-                 AND COALESCE(account_id, 0) = {account} AND priority = {rank} \
-                 AND due_at >= '{from}' AND due_at <= '{latest}' AND state = 'queued' \
-                 AND unsettled_since IS NULL AND reason = '{reason}' \
-                 ORDER BY due_at DESC LIMIT {most} {lock} \
-             ) UPDATE deliveries SET due_at = '{time}' WHERE id IN (SELECT id FROM waiting)"
-        ))
+                 AND COALESCE(account_id, 0) = $1 AND priority = $2 \
+                 AND due_at >= $3 AND due_at <= $4 AND state = 'queued' \
+                 AND unsettled_since IS NULL AND reason = $5 \
+                 ORDER BY due_at DESC LIMIT $6 {skip_locked} \
+             ) UPDATE deliveries SET due_at = $7 WHERE id IN (SELECT id FROM waiting)",
+        )
+        .bind::<BigInt, _>(account)
+        .bind::<Integer, _>(priority.rank())
+        .bind::<Timestamp, _>(from.max(now))
+        .bind::<Timestamp, _>(latest)
+        .bind::<Text, _>(reason)
+        .bind::<BigInt, _>(most)
+        .bind::<Timestamp, _>(now)
         .execute(conn)?;
     }
     Ok(roused)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn heads_are_looked_for_in_every_priority() {
+        let ranks: Vec<i32> = Priority::ALL.iter().map(|one| one.rank()).collect();
+        assert_eq!(ranks, [0, 1, 2]);
+        let all = "(SELECT 0 AS rank UNION ALL SELECT 1 UNION ALL SELECT 2) ranks";
+        assert!(include_str!("claim/heads.sql").contains(all));
+    }
 }

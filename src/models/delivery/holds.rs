@@ -4,14 +4,13 @@
 use std::collections::HashSet;
 
 use chrono::NaiveDateTime;
-use diesel::sql_query;
-use diesel::sql_types::{BigInt, Text};
+use diesel::sql_types::{BigInt, Text, Timestamp};
 use serde::Serialize;
 
 use super::Due;
-use crate::db::Conn;
 use crate::db::batch::{Batch, Kind};
 use crate::db::prelude::*;
+use crate::db::{Conn, statement_of};
 use crate::ids::{DeliveryId, ProjectId};
 use crate::models::staff::Person;
 
@@ -90,15 +89,19 @@ pub fn astray(
     staff_id: &str,
     now: NaiveDateTime,
 ) -> QueryResult<i64> {
-    let (now, most) = (now.format("%F %T%.f"), MOST_ASTRAY + 1);
-    let counted: Counted = sql_query(format!(
+    let counted: Counted = statement_of(
+        conn,
         "SELECT COUNT(*) AS count FROM ( \
-             SELECT 1 FROM deliveries WHERE project_id = {project} AND staff_id = $1 \
+             SELECT 1 FROM deliveries WHERE project_id = $1 AND staff_id = $2 \
              AND due_at IS NOT NULL AND recipient IS NULL AND state = 'queued' \
-             AND (leased_until IS NULL OR leased_until <= '{now}') AND NOT {HOLDS} LIMIT {most} \
-         ) waiting"
-    ))
+             AND (leased_until IS NULL OR leased_until <= $3) AND NOT {holds} LIMIT $4 \
+         ) waiting",
+        &[("{holds}", HOLDS)],
+    )
+    .bind::<BigInt, _>(project)
     .bind::<Text, _>(staff_id)
+    .bind::<Timestamp, _>(now)
+    .bind::<BigInt, _>(MOST_ASTRAY + 1)
     .get_result(conn)?;
     Ok(counted.count)
 }

@@ -5,14 +5,13 @@
 //! written for every message, and one over the state would have a receipt write all the others too.
 
 use chrono::{NaiveDateTime, TimeDelta};
-use diesel::sql_query;
-use diesel::sql_types::BigInt;
+use diesel::sql_types::{BigInt, Text};
 
 use super::attempt::AttemptOutcome;
 use super::transitions::{Overdue, receipt_missing};
-use crate::db::Conn;
 use crate::db::prelude::*;
 use crate::db::schema::{attempts, sweeps};
+use crate::db::{Conn, statement};
 use crate::ids::{AttemptId, DeliveryId};
 
 /// The walk's name in `sweeps`.
@@ -59,10 +58,11 @@ pub fn close_overdue(
     now: NaiveDateTime,
     limit: i64,
 ) -> QueryResult<OverdueRound> {
-    let lock = conn.engine().skip_locked();
-    let held: Vec<Position> = sql_query(format!(
-        "SELECT position FROM sweeps WHERE name = '{SWEEP}' {lock}"
-    ))
+    let held: Vec<Position> = statement(
+        conn,
+        "SELECT position FROM sweeps WHERE name = $1 {skip_locked}",
+    )
+    .bind::<Text, _>(SWEEP)
     .load(conn)?;
     let Some(Position { position }) = held.first() else {
         return Ok(OverdueRound::default());

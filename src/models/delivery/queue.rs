@@ -1,11 +1,10 @@
 //! How long the outbox is, for those who watch it.
 
 use chrono::NaiveDateTime;
-use diesel::sql_query;
 use diesel::sql_types::{BigInt, Text, Timestamp};
 
 use crate::db::prelude::*;
-use crate::db::{Conn, text_enum};
+use crate::db::{Conn, statement, text_enum};
 
 /// How many rows are counted at the most: a look at the queue must not cost what the queue does.
 pub const COUNTED: i64 = 100_000;
@@ -33,7 +32,8 @@ struct Counted {
 /// How many queued deliveries are in each state, all that there are. Of a queue longer than
 /// [`COUNTED`], that many are counted.
 pub fn queue_lengths(conn: &mut Conn, now: NaiveDateTime) -> QueryResult<Vec<(QueueState, i64)>> {
-    let found: Vec<Counted> = sql_query(
+    let found: Vec<Counted> = statement(
+        conn,
         "SELECT state, COUNT(*) AS count FROM (SELECT CASE \
              WHEN leased_until > $1 THEN 'sending' \
              WHEN due_at <= $1 THEN 'due' ELSE 'waiting' END AS state \

@@ -3,16 +3,15 @@
 use std::collections::BTreeSet;
 
 use chrono::{NaiveDateTime, TimeDelta};
-use diesel::sql_query;
 use diesel::sql_types::{BigInt, Bool, Integer, Nullable, Text, Timestamp};
 use serde::Serialize;
 
 use super::transitions::{
     ByReceipt, ClosedByReceipt, Outcome, close_by_receipts, receipt_arrived, receipt_failed,
 };
-use crate::db::Conn;
 use crate::db::batch::{Batch, Kind, maybe_timestamp, timestamp};
 use crate::db::prelude::*;
+use crate::db::{Conn, statement};
 use crate::ids::{AccountId, DeliveryId, NotificationId};
 use crate::models::notification;
 
@@ -149,18 +148,15 @@ pub fn settle(
 }
 
 fn due(conn: &mut Conn, now: NaiveDateTime, limit: i64) -> QueryResult<Vec<DueReceipt>> {
-    let lock = match conn.engine().skip_locked() {
-        "" => "",
-        _ => "FOR UPDATE OF r SKIP LOCKED",
-    };
-    let now = now.format("%F %T%.f");
-    let limit = limit.max(0);
-    sql_query(format!(
+    statement(
+        conn,
         "SELECT r.id, r.delivered, r.reason, r.tries, r.created_at, d.id AS delivery_id, d.notification_id \
          FROM receipts r LEFT JOIN deliveries d \
          ON d.account_id = r.account_id AND d.msgid = r.msgid \
-         WHERE r.due_at IS NOT NULL AND r.due_at <= '{now}' ORDER BY r.due_at LIMIT {limit} {lock}"
-    ))
+         WHERE r.due_at IS NOT NULL AND r.due_at <= $1 ORDER BY r.due_at LIMIT $2 {skip_locked_r}",
+    )
+    .bind::<Timestamp, _>(now)
+    .bind::<BigInt, _>(limit.max(0))
     .load(conn)
 }
 
@@ -203,14 +199,16 @@ fn next_look(
 /// Makes receipts due that are to be looked at later, at most `limit` of them: the clock went back.
 /// Returns how many those are.
 pub fn make_all_due(conn: &mut Conn, now: NaiveDateTime, limit: i64) -> QueryResult<usize> {
-    let (lock, time) = (conn.engine().skip_locked(), now.format("%F %T%.f"));
     // One that is being looked at gets its next time by that.
-    sql_query(format!(
+    statement(
+        conn,
         "WITH planned AS MATERIALIZED ( \
-             SELECT id FROM receipts WHERE due_at IS NOT NULL AND due_at > '{time}' \
-             ORDER BY due_at LIMIT {limit} {lock} \
-         ) UPDATE receipts SET due_at = '{time}' WHERE id IN (SELECT id FROM planned)"
-    ))
+             SELECT id FROM receipts WHERE due_at IS NOT NULL AND due_at > $1 \
+             ORDER BY due_at LIMIT $2 {skip_locked} \
+         ) UPDATE receipts SET due_at = $1 WHERE id IN (SELECT id FROM planned)",
+    )
+    .bind::<Timestamp, _>(now)
+    .bind::<BigInt, _>(limit)
     .execute(conn)
 }
 

@@ -1,12 +1,11 @@
 //! What endpoints are told of the person.
 
-use diesel::sql_query;
-use diesel::sql_types::Text;
+use diesel::sql_types::{BigInt, Text};
 
-use super::{Subject, names_one, window, with_words};
-use crate::db::Conn;
+use super::{Subject, window};
 use crate::db::prelude::*;
 use crate::db::schema::webhook_messages as m;
+use crate::db::{Conn, json, statement};
 use crate::ids::{IdentityId, ProjectId, WebhookMessageId};
 
 /// Deletes the next `rows` messages behind `after` that name the person, except those of one kind:
@@ -21,18 +20,21 @@ pub fn delete_messages(
     let Some(upto) = window(conn, "webhook_messages", after, rows)? else {
         return Ok((None, 0));
     };
-    let engine = conn.engine();
-    let sql = format!(
-        "{words} DELETE FROM webhook_messages WHERE id > {after} AND id <= {upto} \
-         AND webhook_id IN (SELECT id FROM webhooks WHERE project_id = {project}) \
-         AND kind <> '{spared}' AND ({of_them} OR {named})",
-        words = with_words(engine),
-        of_them = of_identities(&subject.identity_ids()),
-        named = names_one(engine, "webhook_messages.body"),
-    );
-    let deleted = sql_query(sql)
-        .bind::<Text, _>(subject.words_json())
-        .execute(conn)?;
+    let deleted = statement(
+        conn,
+        "WITH words AS MATERIALIZED (SELECT value AS word FROM {list_1}) \
+         DELETE FROM webhook_messages WHERE id > $2 AND id <= $3 \
+         AND webhook_id IN (SELECT id FROM webhooks WHERE project_id = $4) AND kind <> $5 \
+         AND (COALESCE(person, '') {in_words_6} AND person IS NOT NULL OR EXISTS ( \
+             SELECT 1 FROM words WHERE {position}(webhook_messages.body, words.word) > 0))",
+    )
+    .bind::<Text, _>(subject.words_json())
+    .bind::<BigInt, _>(after)
+    .bind::<BigInt, _>(upto)
+    .bind::<BigInt, _>(project)
+    .bind::<Text, _>(spared)
+    .bind::<Text, _>(json(&people(&subject.identity_ids()))?)
+    .execute(conn)?;
     Ok((Some(upto), deleted))
 }
 
@@ -47,22 +49,24 @@ pub fn delete_messages_to(
     let Some(upto) = window(conn, "webhook_messages", after, rows)? else {
         return Ok((None, 0));
     };
-    let sql = format!(
-        "DELETE FROM webhook_messages WHERE id > {after} AND id <= {upto} \
-         AND webhook_id IN (SELECT id FROM webhooks WHERE project_id = {project}) \
-         AND kind <> '{spared}' AND {of_them}",
-        of_them = of_identities(ids),
-    );
-    Ok((Some(upto), sql_query(sql).execute(conn)?))
+    let deleted = statement(
+        conn,
+        "DELETE FROM webhook_messages WHERE id > $1 AND id <= $2 \
+         AND webhook_id IN (SELECT id FROM webhooks WHERE project_id = $3) AND kind <> $4 \
+         AND COALESCE(person, '') {in_words_5} AND person IS NOT NULL",
+    )
+    .bind::<BigInt, _>(after)
+    .bind::<BigInt, _>(upto)
+    .bind::<BigInt, _>(project)
+    .bind::<Text, _>(spared)
+    .bind::<Text, _>(json(&people(ids))?)
+    .execute(conn)?;
+    Ok((Some(upto), deleted))
 }
 
-/// The condition that a message is kept in order with those of one of the identities.
-fn of_identities(ids: &[IdentityId]) -> String {
-    let mut people = "''".to_owned();
-    for id in ids {
-        people += &format!(",'i{id}'");
-    }
-    format!("COALESCE(person, '') IN ({people}) AND person IS NOT NULL")
+/// The persons with whose messages those of one of the identities are kept in order.
+fn people(ids: &[IdentityId]) -> Vec<String> {
+    ids.iter().map(|id| format!("i{id}")).collect()
 }
 
 /// Puts another body in the place of a message's, and forgets what the endpoint said to it.

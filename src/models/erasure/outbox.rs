@@ -2,15 +2,14 @@
 //! their ids: no index names a person, as it would be written for each message.
 
 use chrono::NaiveDateTime;
-use diesel::sql_query;
 use diesel::sql_types::{BigInt, Bool, Text};
 use serde::Serialize;
 
-use super::{Subject, in_order_and_locked, list, names_one, window, with_words};
-use crate::db::Conn;
+use super::{Subject, window};
 use crate::db::batch::{Batch, Kind, timestamp};
 use crate::db::prelude::*;
 use crate::db::schema::{attempts, deliveries, notifications};
+use crate::db::{Conn, json, statement};
 use crate::ids::{AttemptId, DeliveryId, IdentityId, NotificationId, ProjectId};
 use crate::models::delivery::{DeliveryState, Reason, transitions};
 
@@ -54,25 +53,25 @@ pub fn wipe_deliveries(
     let Some(upto) = window(conn, "deliveries", after, rows)? else {
         return Ok(Wiped::default());
     };
-    let engine = conn.engine();
-    let theirs = format!(
-        "(d.identity_id IN ({ids}) AND d.identity_id IS NOT NULL \
-          OR d.openid IN (SELECT word FROM words) AND d.openid IS NOT NULL OR {recipient})",
-        ids = list(subject.identity_ids()),
-        recipient = names_one(engine, "COALESCE(d.recipient, '')"),
-    );
-    let texts = "COALESCE(d.detail, '') || ' ' || COALESCE(d.considered, '') || ' ' || \
-                 COALESCE(d.first_answer, '')";
-    let sql = format!(
-        "{words} SELECT d.id, d.notification_id, COALESCE({theirs}, FALSE) AS theirs \
-         FROM deliveries d WHERE d.id > {after} AND d.id <= {upto} AND d.project_id = {project} \
-         AND (COALESCE({theirs}, FALSE) OR {named}) ORDER BY d.id",
-        words = with_words(engine),
-        named = names_one(engine, texts),
-    );
-    let found: Vec<Found> = sql_query(sql)
-        .bind::<Text, _>(subject.words_json())
-        .load(conn)?;
+    let found: Vec<Found> = statement(
+        conn,
+        "WITH words AS MATERIALIZED (SELECT value AS word FROM {list_1}) \
+         SELECT id, notification_id, theirs FROM ( \
+             SELECT d.*, COALESCE(d.identity_id {in_ids_2} AND d.identity_id IS NOT NULL \
+                 OR d.openid IN (SELECT word FROM words) AND d.openid IS NOT NULL OR EXISTS ( \
+                     SELECT 1 FROM words WHERE {position}(COALESCE(d.recipient, ''), words.word) > 0 \
+                 ), FALSE) AS theirs \
+             FROM deliveries d WHERE d.id > $3 AND d.id <= $4 AND d.project_id = $5 \
+         ) d WHERE theirs OR EXISTS (SELECT 1 FROM words WHERE {position}(COALESCE(d.detail, '') || ' ' || \
+             COALESCE(d.considered, '') || ' ' || COALESCE(d.first_answer, ''), words.word) > 0) \
+         ORDER BY id",
+    )
+    .bind::<Text, _>(subject.words_json())
+    .bind::<Text, _>(json(&subject.identity_ids())?)
+    .bind::<BigInt, _>(after)
+    .bind::<BigInt, _>(upto)
+    .bind::<BigInt, _>(project)
+    .load(conn)?;
     wipe_found(conn, subject, &found, Some(upto), now)
 }
 
@@ -87,13 +86,16 @@ pub fn wipe_deliveries_of(
     let Some(upto) = window(conn, "deliveries", after, rows)? else {
         return Ok(Wiped::default());
     };
-    let sql = format!(
+    let found: Vec<Found> = statement(
+        conn,
         "SELECT id, notification_id, TRUE AS theirs FROM deliveries \
-         WHERE id > {after} AND id <= {upto} AND project_id = {project} \
-         AND identity_id IN ({ids}) ORDER BY id",
-        ids = list(ids),
-    );
-    let found: Vec<Found> = sql_query(sql).load(conn)?;
+         WHERE id > $1 AND id <= $2 AND project_id = $3 AND identity_id {in_ids_4} ORDER BY id",
+    )
+    .bind::<BigInt, _>(after)
+    .bind::<BigInt, _>(upto)
+    .bind::<BigInt, _>(project)
+    .bind::<Text, _>(json(ids)?)
+    .load(conn)?;
     wipe_found(conn, &Subject::default(), &found, Some(upto), now)
 }
 
@@ -108,12 +110,12 @@ fn wipe_found(
     // A notification is held before its deliveries, as a cancellation does.
     let notifications = wipe_params(conn, &theirs)?;
     let ids: Vec<DeliveryId> = found.iter().map(|found| found.id).collect();
-    let lock = in_order_and_locked(conn.engine());
-    let sql = format!(
-        "SELECT id FROM deliveries WHERE id IN ({}) {lock}",
-        list(&ids)
-    );
-    sql_query(sql).execute(conn)?;
+    statement(
+        conn,
+        "SELECT id FROM deliveries WHERE id {in_ids_1} ORDER BY id {lock}",
+    )
+    .bind::<Text, _>(json(&ids)?)
+    .execute(conn)?;
     let standing: Vec<Standing> = deliveries::table
         .filter(deliveries::id.eq_any(&ids))
         .order(deliveries::id)
@@ -144,16 +146,24 @@ fn wipe_params(conn: &mut Conn, theirs: &[&Found]) -> QueryResult<usize> {
     if theirs.is_empty() {
         return Ok(0);
     }
-    let notifications = list(theirs.iter().map(|found| found.notification_id));
-    let deliveries = list(theirs.iter().map(|found| found.id));
-    let lock = in_order_and_locked(conn.engine());
-    let sql = format!("SELECT id FROM notifications WHERE id IN ({notifications}) {lock}");
-    sql_query(sql).execute(conn)?;
-    sql_query(format!(
-        "UPDATE notifications SET params = '{{}}' WHERE id IN ({notifications}) \
-         AND params <> '{{}}' AND NOT EXISTS (SELECT 1 FROM deliveries o \
-         WHERE o.notification_id = notifications.id AND o.id NOT IN ({deliveries}))"
-    ))
+    let notifications: Vec<NotificationId> =
+        theirs.iter().map(|found| found.notification_id).collect();
+    let deliveries: Vec<DeliveryId> = theirs.iter().map(|found| found.id).collect();
+    let notifications = json(&notifications)?;
+    statement(
+        conn,
+        "SELECT id FROM notifications WHERE id {in_ids_1} ORDER BY id {lock}",
+    )
+    .bind::<Text, _>(&notifications)
+    .execute(conn)?;
+    statement(
+        conn,
+        "UPDATE notifications SET params = '{}' WHERE id {in_ids_1} \
+         AND params <> '{}' AND NOT EXISTS (SELECT 1 FROM deliveries o \
+         WHERE o.notification_id = notifications.id AND o.id {not_in_ids_2})",
+    )
+    .bind::<Text, _>(&notifications)
+    .bind::<Text, _>(json(&deliveries)?)
     .execute(conn)
 }
 
@@ -333,18 +343,18 @@ pub fn wipe_notifications(
     let Some(upto) = window(conn, "notifications", after, rows)? else {
         return Ok(Wiped::default());
     };
-    let engine = conn.engine();
-    let texts = "n.params || ' ' || n.routes || ' ' || COALESCE(n.idempotency_key, '')";
-    let sql = format!(
-        "{words} SELECT n.id FROM notifications n WHERE n.id > {after} AND n.id <= {upto} \
-         AND n.project_id = {project} AND {named} {lock}",
-        words = with_words(engine),
-        named = names_one(engine, texts),
-        lock = in_order_and_locked(engine),
-    );
-    let found: Vec<Naming> = sql_query(sql)
-        .bind::<Text, _>(subject.words_json())
-        .load(conn)?;
+    let found: Vec<Naming> = statement(
+        conn,
+        "WITH words AS MATERIALIZED (SELECT value AS word FROM {list_1}) \
+         SELECT n.id FROM notifications n WHERE n.id > $2 AND n.id <= $3 AND n.project_id = $4 \
+         AND EXISTS (SELECT 1 FROM words WHERE {position}(n.params || ' ' || n.routes || ' ' || \
+             COALESCE(n.idempotency_key, ''), words.word) > 0) ORDER BY id {lock}",
+    )
+    .bind::<Text, _>(subject.words_json())
+    .bind::<BigInt, _>(after)
+    .bind::<BigInt, _>(upto)
+    .bind::<BigInt, _>(project)
+    .load(conn)?;
     let ids: Vec<NotificationId> = found.iter().map(|naming| naming.id).collect();
     let named: Vec<(NotificationId, String, String, Option<String>)> = notifications::table
         .filter(notifications::id.eq_any(&ids))

@@ -4,14 +4,13 @@ use std::collections::HashMap;
 
 use chrono::NaiveDateTime;
 use diesel::dsl::{exists, select, sql};
-use diesel::sql_query;
 use diesel::sql_types::{BigInt, Binary, Bool, Integer, Nullable, Text, Timestamp};
 use serde::Serialize;
 
-use super::{FAILED, SETTLED, WAITING, counted};
+use super::{FAILED, IS_WAITING, SETTLED, WAITING, counted};
 use crate::db::batch::{Batch, Kind};
 use crate::db::prelude::*;
-use crate::db::{Conn, Engine, schema::events};
+use crate::db::{Backend, Conn, json, schema::events, statement, statement_of};
 use crate::ids::{AccountId, EventId, IdentityId};
 use crate::models::walk::fitting;
 
@@ -80,26 +79,28 @@ pub enum Which {
 
 /// Locks waiting events for the current transaction; replicas get different ones.
 pub fn claim_waiting(conn: &mut Conn, which: &Which) -> QueryResult<Vec<Waiting>> {
-    let lock = conn.engine().skip_locked();
     let (only, limit) = match which {
-        Which::Oldest(limit, but) if but.is_empty() => (String::new(), *limit),
-        Which::Oldest(limit, but) => {
-            let but: Vec<String> = but.iter().map(ToString::to_string).collect();
-            (format!("AND id NOT IN ({})", but.join(", ")), *limit)
-        }
-        Which::One(id) => (format!("AND id = {id}"), 1),
+        Which::Oldest(limit, but) if but.is_empty() => ("", *limit),
+        Which::Oldest(limit, _) => ("AND id {not_in_ids_4}", *limit),
+        Which::One(_) => ("AND id = $4", 1),
     };
-    let limit = limit.max(0);
-    let (size, empty) = match conn.engine() {
-        Engine::Postgres => ("octet_length(body)", "''::bytea"),
-        Engine::Sqlite => ("length(body)", "x''"),
-    };
-    let mut claimed: Vec<Claimed> = sql_query(format!(
-        "SELECT id, account_id, create_time, received_at, kind, openid, {size} AS size, \
-         CASE WHEN {size} <= {USUAL} THEN body ELSE {empty} END AS body, problem FROM events \
-         WHERE state = {WAITING} {only} ORDER BY id LIMIT {limit} {lock}"
-    ))
-    .load(conn)?;
+    let mut query = statement_of(
+        conn,
+        "SELECT id, account_id, create_time, received_at, kind, openid, octet_length(body) AS size, \
+         CASE WHEN octet_length(body) <= $1 THEN body ELSE $2 END AS body, problem FROM events \
+         WHERE {waiting} {only} ORDER BY id LIMIT $3 {skip_locked}",
+        &[("{waiting}", IS_WAITING), ("{only}", only)],
+    )
+    .into_boxed::<Backend>()
+    .bind::<Integer, _>(USUAL)
+    .bind::<Binary, _>(Vec::<u8>::new())
+    .bind::<BigInt, _>(limit.max(0));
+    match which {
+        Which::Oldest(_, but) if but.is_empty() => {}
+        Which::Oldest(_, but) => query = query.bind::<Text, _>(json(but)?),
+        Which::One(id) => query = query.bind::<BigInt, _>(id),
+    }
+    let mut claimed: Vec<Claimed> = query.load(conn)?;
     let sizes = claimed.iter().map(|one| one.size);
     claimed.truncate(fitting(sizes, BATCH));
     read_long(conn, &mut claimed)?;
@@ -202,16 +203,13 @@ pub fn requeue_failed(conn: &mut Conn, ids: &[EventId]) -> QueryResult<usize> {
     if ids.is_empty() {
         return Ok(0);
     }
-    let mut ids = ids.to_vec();
-    ids.sort_unstable();
-    let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
-    let ids = ids.join(", ");
-    let lock = conn.engine().in_order();
-    sql_query(format!(
+    statement(
+        conn,
         "WITH failed AS MATERIALIZED ( \
-             SELECT id FROM events WHERE id IN ({ids}) AND state = {FAILED} ORDER BY id {lock} \
-         ) UPDATE events SET state = {WAITING}, problem = NULL WHERE id IN (SELECT id FROM failed)"
-    ))
+             SELECT id FROM events WHERE id {in_ids_1} AND state = 2 ORDER BY id {lock} \
+         ) UPDATE events SET state = 0, problem = NULL WHERE id IN (SELECT id FROM failed)",
+    )
+    .bind::<Text, _>(json(ids)?)
     .execute(conn)
 }
 

@@ -2,10 +2,10 @@
 //! and the bytes of their openid, in which events store them: so two transactions over the same ones wait
 //! for each other and never crosswise.
 
-use diesel::sql_query;
+use diesel::sql_types::Text;
 
 use crate::db::prelude::*;
-use crate::db::{Conn, Engine};
+use crate::db::{Conn, Engine, json, statement_of};
 use crate::ids::IdentityId;
 
 /// Waits until nobody changes these identities, and lets nobody do so until the transaction ends. What is
@@ -25,20 +25,22 @@ pub fn hold_to_remove(
 fn lock(
     conn: &mut Conn,
     ids: impl IntoIterator<Item = IdentityId>,
-    words: &str,
+    words: &'static str,
 ) -> QueryResult<()> {
     if conn.engine() == Engine::Sqlite {
         return Ok(());
     }
-    let ids: Vec<String> = ids.into_iter().map(|id| id.to_string()).collect();
+    let ids: Vec<IdentityId> = ids.into_iter().collect();
     if ids.is_empty() {
         return Ok(());
     }
-    let (ids, bytewise) = (ids.join(", "), conn.engine().bytewise());
-    sql_query(format!(
-        "SELECT id FROM identities WHERE id IN ({ids}) \
-         ORDER BY account_id, openid {bytewise} {words}"
-    ))
+    statement_of(
+        conn,
+        "SELECT id FROM identities WHERE id {in_ids_1} \
+         ORDER BY account_id, openid {bytewise} {words}",
+        &[("{words}", words)],
+    )
+    .bind::<Text, _>(json(&ids)?)
     .execute(conn)
     .map(drop)
 }

@@ -2,7 +2,6 @@
 
 use chrono::{NaiveDateTime, TimeDelta};
 use diesel::dsl::sql;
-use diesel::sql_query;
 use diesel::sql_types::{BigInt, Bool, Integer, Nullable, Text, Timestamp};
 use serde::Serialize;
 
@@ -11,7 +10,7 @@ use super::unionid_change::{self, Changed, Heard};
 use super::{Identity, ProfileState};
 use crate::db::batch::{Batch, Kind, maybe_timestamp, timestamp};
 use crate::db::prelude::*;
-use crate::db::{Conn, on_engine, schema::identities};
+use crate::db::{Conn, on_engine, schema::identities, statement};
 use crate::ids::{AccountId, IdentityId, ProjectId};
 
 /// An identity whose profile is to be fetched now.
@@ -67,19 +66,20 @@ pub struct DueAccount {
 /// The accounts that have profiles due, with how many (counted up to `cap` for each, so that a
 /// long queue of one account does not hide the others).
 pub fn due_accounts(conn: &mut Conn, now: NaiveDateTime, cap: i64) -> QueryResult<Vec<DueAccount>> {
-    let now = now.format("%F %T%.f");
-    let cap = cap.max(0);
-    sql_query(format!(
+    statement(
+        conn,
         "SELECT account_id, waiting, oldest FROM ( \
              SELECT a.id AS account_id, \
                  (SELECT MIN(i.profile_due_at) FROM identities i \
                   WHERE i.account_id = a.id AND i.profile_due_at IS NOT NULL) AS oldest, \
                  (SELECT COUNT(*) FROM ( \
                      SELECT 1 FROM identities i WHERE i.account_id = a.id \
-                     AND i.profile_due_at IS NOT NULL AND i.profile_due_at <= '{now}' LIMIT {cap} \
+                     AND i.profile_due_at IS NOT NULL AND i.profile_due_at <= $1 LIMIT $2 \
                  ) counted) AS waiting FROM accounts a \
-         ) due WHERE oldest <= '{now}'"
-    ))
+         ) due WHERE oldest <= $1",
+    )
+    .bind::<Timestamp, _>(now)
+    .bind::<BigInt, _>(cap.max(0))
     .load(conn)
 }
 
@@ -91,34 +91,36 @@ pub fn claim_due(
     lease_until: NaiveDateTime,
     limit: i64,
 ) -> QueryResult<Vec<Claimed>> {
-    let lock = conn.engine().skip_locked();
-    let now = now.format("%F %T%.f");
-    let lease_until = lease_until.format("%F %T%.f");
-    let limit = limit.max(0);
     // Materialized, so that no plan can run the locking part more than once.
-    sql_query(format!(
+    statement(
+        conn,
         "WITH due AS MATERIALIZED ( \
-             SELECT id FROM identities WHERE account_id = {account} \
-             AND profile_due_at IS NOT NULL AND profile_due_at <= '{now}' \
-             ORDER BY profile_due_at LIMIT {limit} {lock} \
-         ) UPDATE identities SET profile_due_at = '{lease_until}' \
+             SELECT id FROM identities WHERE account_id = $1 \
+             AND profile_due_at IS NOT NULL AND profile_due_at <= $2 \
+             ORDER BY profile_due_at LIMIT $3 {skip_locked} \
+         ) UPDATE identities SET profile_due_at = $4 \
          WHERE id IN (SELECT id FROM due) RETURNING id, openid, followed_time, unfollowed_time, profile_attempts, \
-         profile_doubts, profile_alone"
-    ))
+         profile_doubts, profile_alone",
+    )
+    .bind::<BigInt, _>(account)
+    .bind::<Timestamp, _>(now)
+    .bind::<BigInt, _>(limit.max(0))
+    .bind::<Timestamp, _>(lease_until)
     .load(conn)
 }
 
 /// Makes due what waits for a later time, leases of processes that are gone among it, at most `limit` of
 /// it: the clock went back. Returns how many profiles those are.
 pub fn make_all_due(conn: &mut Conn, now: NaiveDateTime, limit: i64) -> QueryResult<usize> {
-    let lock = conn.engine().skip_locked();
-    let now = now.format("%F %T%.f");
-    sql_query(format!(
+    statement(
+        conn,
         "WITH planned AS MATERIALIZED ( \
              SELECT id FROM identities WHERE account_id IN (SELECT id FROM accounts) \
-             AND profile_due_at IS NOT NULL AND profile_due_at > '{now}' LIMIT {limit} {lock} \
-         ) UPDATE identities SET profile_due_at = '{now}' WHERE id IN (SELECT id FROM planned)"
-    ))
+             AND profile_due_at IS NOT NULL AND profile_due_at > $1 LIMIT $2 {skip_locked} \
+         ) UPDATE identities SET profile_due_at = $1 WHERE id IN (SELECT id FROM planned)",
+    )
+    .bind::<Timestamp, _>(now)
+    .bind::<BigInt, _>(limit)
     .execute(conn)
 }
 

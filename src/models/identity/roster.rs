@@ -3,14 +3,13 @@
 use std::collections::HashSet;
 
 use chrono::NaiveDateTime;
-use diesel::sql_query;
-use diesel::sql_types::Bool;
+use diesel::sql_types::{BigInt, Bool};
 use serde::Serialize;
 
 use super::Claimed;
 use crate::db::batch::{Batch, Kind, maybe_timestamp, timestamp};
 use crate::db::prelude::*;
-use crate::db::{Conn, schema::identities};
+use crate::db::{Conn, schema::identities, statement};
 use crate::ids::{AccountId, IdentityId, ImportId, ProjectId};
 
 /// One openid on a page of the follower list.
@@ -164,15 +163,21 @@ pub fn unlisted(
     after: IdentityId,
     limit: i64,
 ) -> QueryResult<Vec<Claimed>> {
-    let limit = limit.max(0);
-    let rows: Vec<Unlisted> = sql_query(format!(
+    let rows: Vec<Unlisted> = statement(
+        conn,
         "SELECT id, openid, followed_time, unfollowed_time, profile_attempts, profile_doubts, \
          profile_alone, profile_fetched_at IS NOT NULL AND (profile_due_at IS NULL \
          OR profile_state = 'not_bound_to_open_platform') AS is_told FROM identities \
-         WHERE project_id = {project} AND id > {after} AND account_id = {account} \
-         AND follow_state = 'following' AND followed_time < {started} \
-         AND (seen_import IS NULL OR seen_import < {import}) ORDER BY id LIMIT {limit}"
-    ))
+         WHERE project_id = $1 AND id > $2 AND account_id = $3 \
+         AND follow_state = 'following' AND followed_time < $4 \
+         AND (seen_import IS NULL OR seen_import < $5) ORDER BY id LIMIT $6",
+    )
+    .bind::<BigInt, _>(project)
+    .bind::<BigInt, _>(after)
+    .bind::<BigInt, _>(account)
+    .bind::<BigInt, _>(started)
+    .bind::<BigInt, _>(import)
+    .bind::<BigInt, _>(limit.max(0))
     .load(conn)?;
     let claimed = rows.into_iter().map(|row| {
         // If WeChat has told of this follow before, it is not behind.

@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 
 use chrono::NaiveDateTime;
-use diesel::sql_query;
 use diesel::sql_types::{BigInt, Text};
 use serde::Serialize;
 
@@ -12,6 +11,7 @@ use crate::db::prelude::*;
 use crate::db::{
     Conn,
     schema::{identities, unionid_changes},
+    statement, statement_of,
 };
 use crate::ids::{AccountId, BindingId, IdentityId, ProjectId, StaffRowId};
 
@@ -143,13 +143,15 @@ pub fn horizon(
     project: ProjectId,
     after: BindingId,
 ) -> QueryResult<Option<BindingId>> {
-    let index = conn.engine().by_index("bindings_by_project");
-    let skipped = ROWS - 1;
-    let last: Option<Horizon> = sql_query(format!(
-        "SELECT id FROM bindings {index} \
-         WHERE project_id = {project} AND unionid IS NOT NULL AND id > {after} \
-         ORDER BY id LIMIT 1 OFFSET {skipped}"
-    ))
+    let last: Option<Horizon> = statement(
+        conn,
+        "SELECT id FROM bindings {by_index bindings_by_project} \
+         WHERE project_id = $1 AND unionid IS NOT NULL AND id > $2 \
+         ORDER BY id LIMIT 1 OFFSET $3",
+    )
+    .bind::<BigInt, _>(project)
+    .bind::<BigInt, _>(after)
+    .bind::<BigInt, _>(ROWS - 1)
     .get_result(conn)
     .optional()?;
     Ok(last.map(|last| last.id))
@@ -165,19 +167,23 @@ pub fn stale_bindings(
     until: Option<BindingId>,
     limit: i64,
 ) -> QueryResult<Vec<Stale>> {
-    let limit = limit.max(0);
-    let until = until.map_or(i64::MAX, |until| until.0);
-    let index = conn.engine().by_index("bindings_by_project");
     // From the first that there is, so that those bound by an identity are not read on the way.
-    sql_query(format!(
+    statement_of(
+        conn,
         "SELECT b.id AS binding_id, b.staff_row_id, s.staff_id, b.unionid \
-         FROM bindings b {index} JOIN staff s ON s.id = b.staff_row_id \
-         WHERE b.project_id = {project} AND b.unionid IS NOT NULL AND b.id <= {until} \
-         AND b.id >= (SELECT MIN(f.id) FROM bindings f {index} \
-             WHERE f.project_id = {project} AND f.unionid IS NOT NULL AND f.id > {after}) \
-         AND (SELECT 1 FROM {REPLACED} AND c.account_id = {account} LIMIT 1) IS NOT NULL \
-         ORDER BY b.id LIMIT {limit}"
-    ))
+         FROM bindings b {by_index bindings_by_project} JOIN staff s ON s.id = b.staff_row_id \
+         WHERE b.project_id = $1 AND b.unionid IS NOT NULL AND b.id <= $2 \
+         AND b.id >= (SELECT MIN(f.id) FROM bindings f {by_index bindings_by_project} \
+             WHERE f.project_id = $1 AND f.unionid IS NOT NULL AND f.id > $3) \
+         AND (SELECT 1 FROM {replaced} AND c.account_id = $4 LIMIT 1) IS NOT NULL \
+         ORDER BY b.id LIMIT $5",
+        &[("{replaced}", REPLACED)],
+    )
+    .bind::<BigInt, _>(project)
+    .bind::<BigInt, _>(until.map_or(i64::MAX, |until| until.0))
+    .bind::<BigInt, _>(after)
+    .bind::<BigInt, _>(account)
+    .bind::<BigInt, _>(limit.max(0))
     .load(conn)
 }
 
@@ -199,12 +205,16 @@ pub fn staff_by_account(
     conn: &mut Conn,
     project: ProjectId,
 ) -> QueryResult<HashMap<AccountId, i64>> {
-    let rows: Vec<Counted> = sql_query(format!(
+    let rows: Vec<Counted> = statement_of(
+        conn,
         "SELECT c.account_id, COUNT(DISTINCT b.staff_row_id) AS staff FROM ( \
              SELECT project_id, unionid, staff_row_id FROM bindings \
-             WHERE project_id = {project} AND unionid IS NOT NULL ORDER BY id LIMIT {COUNTED_ROWS} \
-         ) b, {REPLACED} GROUP BY c.account_id"
-    ))
+             WHERE project_id = $1 AND unionid IS NOT NULL ORDER BY id LIMIT $2 \
+         ) b, {replaced} GROUP BY c.account_id",
+        &[("{replaced}", REPLACED)],
+    )
+    .bind::<BigInt, _>(project)
+    .bind::<BigInt, _>(COUNTED_ROWS)
     .load(conn)?;
     Ok(rows
         .into_iter()

@@ -1,11 +1,10 @@
 //! Bindings that were undone, since their person turned out to be another staff member already.
 
 use chrono::NaiveDateTime;
-use diesel::sql_query;
 use diesel::sql_types::{BigInt, Timestamp};
 
 use crate::db::prelude::*;
-use crate::db::{Conn, schema::identities, schema::staff, schema::undone_bindings};
+use crate::db::{Conn, schema::identities, schema::staff, schema::undone_bindings, statement};
 use crate::ids::{AccountId, IdentityId, StaffRowId, UndoneBindingId};
 
 /// A binding that was undone.
@@ -79,15 +78,15 @@ pub struct Untold {
 
 /// Takes one of whom nobody has been told, so that no other process does.
 pub fn take_untold(conn: &mut Conn, now: NaiveDateTime) -> QueryResult<Option<Untold>> {
-    let lock = conn.engine().skip_locked();
-    let now = now.format("%F %T%.f");
-    sql_query(format!(
+    statement(
+        conn,
         "WITH due AS MATERIALIZED ( \
-             SELECT id FROM undone_bindings WHERE tell_at IS NOT NULL AND tell_at <= '{now}' \
-             ORDER BY tell_at LIMIT 1 {lock} \
+             SELECT id FROM undone_bindings WHERE tell_at IS NOT NULL AND tell_at <= $1 \
+             ORDER BY tell_at LIMIT 1 {skip_locked} \
          ) UPDATE undone_bindings SET tell_at = NULL WHERE id IN (SELECT id FROM due) \
-         RETURNING identity_id, undone_at"
-    ))
+         RETURNING identity_id, undone_at",
+    )
+    .bind::<Timestamp, _>(now)
     .get_result(conn)
     .optional()
 }

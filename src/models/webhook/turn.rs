@@ -5,8 +5,7 @@ use std::collections::HashSet;
 
 use chrono::{NaiveDateTime, TimeDelta};
 use diesel::dsl::{exists, sql};
-use diesel::sql_query;
-use diesel::sql_types::{BigInt, Integer};
+use diesel::sql_types::{BigInt, Integer, Timestamp};
 use serde::Serialize;
 
 use super::message::size_of_body;
@@ -14,7 +13,7 @@ use super::{MessageState, Webhook, WebhookState};
 use crate::db::batch::{Batch, Kind, maybe_timestamp, timestamp};
 use crate::db::prelude::*;
 use crate::db::schema::{webhook_messages as m, webhooks as w};
-use crate::db::{Conn, on_engine};
+use crate::db::{Conn, on_engine, statement};
 use crate::ids::{WebhookId, WebhookMessageId};
 use crate::models::walk::fitting;
 
@@ -27,17 +26,18 @@ struct Found {
 /// The endpoints that may be posted to now and have something due that does not have to wait for
 /// an earlier event of the same person.
 pub fn due(conn: &mut Conn, now: NaiveDateTime) -> QueryResult<Vec<WebhookId>> {
-    let now = now.format("%F %T%.f");
-    let found: Vec<Found> = sql_query(format!(
+    let found: Vec<Found> = statement(
+        conn,
         "SELECT w.id FROM webhooks w WHERE w.state = 'enabled' \
-         AND (w.paused_until IS NULL OR w.paused_until <= '{now}') \
-         AND (w.leased_until IS NULL OR w.leased_until <= '{now}') \
+         AND (w.paused_until IS NULL OR w.paused_until <= $1) \
+         AND (w.leased_until IS NULL OR w.leased_until <= $1) \
          AND EXISTS (SELECT 1 FROM webhook_messages m WHERE m.webhook_id = w.id \
-             AND m.due_at IS NOT NULL AND m.due_at <= '{now}' \
+             AND m.due_at IS NOT NULL AND m.due_at <= $1 \
              AND NOT EXISTS (SELECT 1 FROM webhook_messages e WHERE e.webhook_id = m.webhook_id \
                  AND e.person = m.person AND e.id < m.id \
-                 AND e.due_at IS NOT NULL AND e.due_at > '{now}')) ORDER BY w.id"
-    ))
+                 AND e.due_at IS NOT NULL AND e.due_at > $1)) ORDER BY w.id",
+    )
+    .bind::<Timestamp, _>(now)
     .load(conn)?;
     Ok(found.into_iter().map(|found| found.id).collect())
 }
@@ -45,13 +45,15 @@ pub fn due(conn: &mut Conn, now: NaiveDateTime) -> QueryResult<Vec<WebhookId>> {
 /// Makes due what waits for a later time, at most `limit` of it: the clock went back. Returns how many
 /// events those are.
 pub fn make_all_due(conn: &mut Conn, now: NaiveDateTime, limit: i64) -> QueryResult<usize> {
-    let (lock, time) = (conn.engine().skip_locked(), now.format("%F %T%.f"));
-    sql_query(format!(
+    statement(
+        conn,
         "WITH planned AS MATERIALIZED ( \
-             SELECT id FROM webhook_messages WHERE due_at IS NOT NULL AND due_at > '{time}' \
-             LIMIT {limit} {lock} \
-         ) UPDATE webhook_messages SET due_at = '{time}' WHERE id IN (SELECT id FROM planned)"
-    ))
+             SELECT id FROM webhook_messages WHERE due_at IS NOT NULL AND due_at > $1 \
+             LIMIT $2 {skip_locked} \
+         ) UPDATE webhook_messages SET due_at = $1 WHERE id IN (SELECT id FROM planned)",
+    )
+    .bind::<Timestamp, _>(now)
+    .bind::<BigInt, _>(limit)
     .execute(conn)
 }
 

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use diesel::sql_query;
+use diesel::sql_types::BigInt;
 
 use super::{Filter, ROWS, filtered};
-use crate::db::Conn;
 use crate::db::prelude::*;
+use crate::db::{Conn, statement};
 use crate::ids::ProjectId;
 use crate::models::walk::{Row, Walked};
 
@@ -19,10 +19,12 @@ pub(super) fn ids(
     limit: i64,
 ) -> QueryResult<Option<Walked<i64>>> {
     // In the order of the index, so that it is what is read.
-    let queued: Vec<Row> = sql_query(format!(
+    let queued: Vec<Row> = statement(
+        conn,
         "SELECT id FROM deliveries WHERE due_at IS NOT NULL \
-         ORDER BY COALESCE(account_id, 0), priority, due_at LIMIT {ROWS}"
-    ))
+         ORDER BY COALESCE(account_id, 0), priority, due_at LIMIT $1",
+    )
+    .bind::<BigInt, _>(ROWS)
     .load(conn)?;
     if i64::try_from(queued.len()).is_ok_and(|count| count == ROWS) {
         return Ok(None);
