@@ -15,6 +15,7 @@ mod migrate;
 pub(crate) mod panics;
 pub(crate) mod prelude;
 pub mod schema;
+mod sql;
 mod statement;
 mod stopped;
 mod text_enum;
@@ -30,6 +31,7 @@ pub(crate) use engine::on_engine;
 pub use engine::{DatabaseUrl, DatabaseUrlError, Engine};
 pub use error::{Cause, DbError};
 pub use prelude::QueryResult;
+pub(crate) use sql::Sql;
 pub(crate) use statement::{json, statement, statement_of};
 pub(crate) use text_enum::text_enum;
 

@@ -15,7 +15,7 @@ mod stated;
 use chrono::NaiveDateTime;
 
 use crate::db::prelude::*;
-use crate::db::{Conn, schema::credits, schema::identities, text_enum};
+use crate::db::{Conn, Sql, schema::credits, schema::identities, text_enum};
 use crate::ids::{AccountId, CreditId, IdentityId, ProjectId};
 use crate::models::walk::{Walk, Walked};
 
@@ -132,15 +132,13 @@ pub fn low(
     filter: &LowFilter,
     limit: i64,
 ) -> QueryResult<Walked<Owned>> {
-    let mut walk = Walk::new(conn, "credits", ROWS, filter.before.map(|id| id.0));
-    let template = walk.text(&filter.template_id);
+    let mut walk = Walk::new("credits", ROWS, filter.before.map(|id| id.0));
     for account in accounts {
-        walk.branch(format!(
-            "account_id = {account} AND template_id = {template}"
-        ));
+        let of_account = Sql::new("account_id = ? AND template_id = ?").bind(account.0);
+        walk.branch(of_account.bind(filter.template_id.as_str()));
     }
-    walk.only(format!("one_time_left < {}", filter.below));
-    walk.only("NOT long_term".to_owned());
+    walk.only(Sql::new("one_time_left < ?").bind(i64::from(filter.below)));
+    walk.only("NOT long_term");
     let ids = walk.ids(conn, limit)?;
     let rows = credits::table
         .inner_join(identities::table)

@@ -31,6 +31,8 @@ pub const FAILED: i32 = 2;
 /// The condition of the index on events that are waiting, word for word: PostgreSQL uses the index only
 /// for a query that repeats it.
 const IS_WAITING: &str = "state = 0";
+/// The same for those that failed.
+const HAS_FAILED: &str = "state = 2";
 /// The same for those that are not waiting.
 const SETTLED: &str = "state <> 0";
 

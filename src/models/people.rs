@@ -2,17 +2,14 @@
 //! triggers on `identities`, has what lists of them need.
 
 use chrono::{DateTime, NaiveDateTime, TimeDelta};
-use diesel::dsl::sql;
 use diesel::dsl::{exists, max, not};
-use diesel::sql_query;
-use diesel::sql_types::Bool;
 
 use super::identity::{FollowState, Identity};
 use super::staff;
 use super::walk::{Row, Walk, Walked};
 use crate::db::prelude::*;
 use crate::db::{
-    Conn,
+    Conn, Sql,
     schema::{accounts, identities},
     text_enum,
 };
@@ -156,39 +153,46 @@ fn of_project(
     let mut branches = Vec::new();
     for (state, linked) in [(LinkState::Linked, "TRUE"), (LinkState::Single, "FALSE")] {
         if filter.link_state.is_none_or(|wanted| wanted == state) {
-            let before = before(filter, "oldest_id");
-            branches.push(format!(
-                "SELECT * FROM (SELECT oldest_id AS id FROM people WHERE project_id = {project} \
-                 AND linked = {linked}{before} ORDER BY oldest_id DESC LIMIT {rows}) {state}"
-            ));
+            let people = Sql::new(
+                "SELECT * FROM (SELECT oldest_id AS id FROM people WHERE project_id = ? \
+                 AND linked = {linked}{before} ORDER BY oldest_id DESC LIMIT ?) {state}",
+            );
+            branches.push(
+                people
+                    .bind(project.0)
+                    .bind(rows)
+                    .put("{before}", before(filter, " AND oldest_id < ?"))
+                    .put("{linked}", linked)
+                    .put("{state}", state.as_str()),
+            );
         }
     }
     let is_alone = filter
         .link_state
         .is_none_or(|wanted| wanted == LinkState::NoUnionid);
     if is_alone {
-        let before = before(filter, "id");
-        branches.push(format!(
-            "SELECT * FROM (SELECT id FROM identities WHERE project_id = {project} \
-             AND unionid IS NULL{before} ORDER BY id DESC LIMIT {rows}) alone"
-        ));
+        let alone = Sql::new(
+            "SELECT * FROM (SELECT id FROM identities WHERE project_id = ? \
+             AND unionid IS NULL{before} ORDER BY id DESC LIMIT ?) alone",
+        );
+        let alone = alone.bind(project.0).bind(rows);
+        branches.push(alone.put("{before}", before(filter, " AND id < ?")));
     }
     if branches.is_empty() {
         return Ok(Walked::cut(Vec::new(), limit, |id| *id));
     }
-    let found: Vec<Row> = sql_query(format!(
-        "SELECT id FROM ({}) people ORDER BY id DESC LIMIT {rows}",
-        branches.join(" UNION ALL ")
-    ))
-    .load(conn)?;
+    let found: Vec<Row> = Sql::new("SELECT id FROM ({branches}) people ORDER BY id DESC LIMIT ?")
+        .bind(rows)
+        .put("{branches}", Sql::joined(branches, " UNION ALL "))
+        .load(conn)?;
     let found = found.iter().map(|row| row.id).collect();
     Ok(Walked::cut(found, limit, |id| *id))
 }
 
-fn before(filter: &PeopleFilter, column: &str) -> String {
+fn before(filter: &PeopleFilter, below: &'static str) -> Sql {
     match filter.place {
-        Some(place) => format!(" AND {column} < {}", place.before),
-        None => String::new(),
+        Some(place) => Sql::new(below).bind(place.before.0),
+        None => Sql::default(),
     }
 }
 
@@ -204,15 +208,14 @@ fn of_accounts(
         .select(accounts::id)
         .load(conn)?;
     let before = filter.place.map(|place| place.before.0);
-    let mut walk = Walk::new(conn, "identities", ROWS, before);
+    let mut walk = Walk::new("identities", ROWS, before);
     for account in of_project {
         for state in FollowState::ALL {
             let wanted = filter.account_id.is_none_or(|wanted| wanted == account)
                 && filter.follow_state.is_none_or(|wanted| wanted == *state);
             if wanted {
-                walk.branch(format!(
-                    "account_id = {account} AND follow_state = '{state}'"
-                ));
+                let of_account = Sql::new("account_id = ? AND follow_state = ?").bind(account.0);
+                walk.branch(of_account.bind(state.as_str()));
             }
         }
     }
@@ -221,9 +224,11 @@ fn of_accounts(
                   WHERE people.project_id = identities.project_id \
                   AND people.unionid = identities.unionid), FALSE)";
     match filter.link_state {
-        Some(LinkState::NoUnionid) => walk.only("unionid IS NULL".to_owned()),
-        Some(LinkState::Linked) => walk.only(linked.to_owned()),
-        Some(LinkState::Single) => walk.only(format!("unionid IS NOT NULL AND NOT {linked}")),
+        Some(LinkState::NoUnionid) => walk.only("unionid IS NULL"),
+        Some(LinkState::Linked) => walk.only(linked),
+        Some(LinkState::Single) => {
+            walk.only(Sql::new("unionid IS NOT NULL AND NOT ").and(linked));
+        }
         None => {}
     }
     walk.ids(conn, limit)
@@ -266,7 +271,7 @@ fn of_few(
     }
     query = match &filter.openid {
         Some(openid) => query.filter(identities::openid.eq(openid)),
-        None => query.filter(sql::<Bool>(&newest_match(filter))),
+        None => query.filter(newest_match(filter)),
     };
     if let Some(unionid) = &filter.unionid {
         query = query.filter(identities::unionid.eq(unionid));
@@ -295,30 +300,28 @@ fn of_few(
 }
 
 /// Of several matching identities with one unionid, the newest stands for the person. Only the
-/// account and the follow state tell identities of one person apart; both are words of our own.
-fn newest_match(filter: &PeopleFilter) -> String {
+/// account and the follow state tell identities of one person apart.
+fn newest_match(filter: &PeopleFilter) -> Sql {
     // A subquery for each row, which no planner turns into a join of whole tables.
-    let mut newer = "(SELECT 1 FROM identities newer \
+    let mut newer = Sql::new(
+        "(SELECT 1 FROM identities newer \
         WHERE newer.project_id = identities.project_id AND newer.unionid = identities.unionid \
-        AND newer.id > identities.id"
-        .to_owned();
+        AND newer.id > identities.id",
+    );
     if let Some(account) = filter.account_id {
-        newer += &format!(" AND newer.account_id = {account}");
+        newer = newer.and(Sql::new(" AND newer.account_id = ?").bind(account.0));
     }
     if let Some(state) = filter.follow_state {
-        newer += &format!(" AND newer.follow_state = '{state}'");
+        newer = newer.and(Sql::new(" AND newer.follow_state = ?").bind(state.as_str()));
     }
     // What has come or changed since the walk began may have been no match when it passed there.
     if let Some(place) = filter.place
         && let Some(began) = DateTime::from_timestamp_micros(place.began)
     {
-        let began = began.naive_utc().format("%F %T%.f");
-        newer += &format!(
-            " AND newer.id <= {} AND newer.updated_at <= '{began}'",
-            place.newest
-        );
+        let unchanged = Sql::new(" AND newer.id <= ? AND newer.updated_at <= ?");
+        newer = newer.and(unchanged.bind(place.newest.0).bind(began.naive_utc()));
     }
-    newer + " LIMIT 1) IS NULL"
+    newer.and(" LIMIT 1) IS NULL")
 }
 
 /// All identities of a project with one of the given unionids.

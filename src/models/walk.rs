@@ -8,12 +8,10 @@
 use std::collections::HashMap;
 
 use diesel::QueryableByName;
-use diesel::query_builder::{BoxedSqlQuery, SqlQuery};
-use diesel::sql_query;
-use diesel::sql_types::{BigInt, Nullable, Text};
+use diesel::sql_types::{BigInt, Nullable};
 
 use crate::db::prelude::*;
-use crate::db::{Backend, Conn, Engine};
+use crate::db::{Backend, Conn, Sql};
 
 /// A page of a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,14 +65,12 @@ pub(crate) fn fitting(sizes: impl IntoIterator<Item = i32>, most: usize) -> usiz
 
 /// A list to be read back.
 pub(crate) struct Walk {
-    engine: Engine,
     table: &'static str,
     /// Conditions of which no two find the same row, each with an index that holds what it finds in
     /// the order of ids.
-    branches: Vec<String>,
+    branches: Vec<Sql>,
     /// Conditions that are looked at row by row.
-    rest: Vec<String>,
-    texts: Vec<String>,
+    rest: Vec<Sql>,
     /// Only ids below this one.
     before: Option<i64>,
     /// So many rows are looked at.
@@ -100,39 +96,24 @@ struct Span {
 }
 
 impl Walk {
-    pub(crate) fn new(conn: &Conn, table: &'static str, rows: i64, before: Option<i64>) -> Self {
+    pub(crate) fn new(table: &'static str, rows: i64, before: Option<i64>) -> Self {
         Self {
-            engine: conn.engine(),
             table,
             branches: Vec::new(),
             rest: Vec::new(),
-            texts: Vec::new(),
             before,
             rows,
         }
     }
 
-    /// A text for a condition, bound to the statement; returns what stands for it.
-    pub(crate) fn text(&mut self, text: &str) -> String {
-        self.texts.push(text.to_owned());
-        self.stand_in(self.texts.len())
-    }
-
-    fn stand_in(&self, number: usize) -> String {
-        match self.engine {
-            Engine::Postgres => format!("${number}"),
-            Engine::Sqlite => format!("?{number}"),
-        }
-    }
-
     /// Rows that an index holds in the order of their ids.
-    pub(crate) fn branch(&mut self, condition: String) {
+    pub(crate) fn branch(&mut self, condition: Sql) {
         self.branches.push(condition);
     }
 
     /// What has to be true of each row as well.
-    pub(crate) fn only(&mut self, condition: String) {
-        self.rest.push(condition);
+    pub(crate) fn only(&mut self, condition: impl Into<Sql>) {
+        self.rest.push(condition.into());
     }
 
     /// The page. The table's columns are read by their names.
@@ -160,7 +141,7 @@ impl Walk {
     fn go<T>(
         &self,
         conn: &mut Conn,
-        columns: &str,
+        columns: &'static str,
         limit: i64,
         id: impl Fn(&T) -> i64,
     ) -> QueryResult<Walked<T>>
@@ -185,76 +166,78 @@ impl Walk {
         if self.rest.is_empty() {
             return Ok(None);
         }
-        let sql = format!(
-            "SELECT MAX(id) AS first, MIN(id) AS last, COUNT(*) AS rows FROM ({} LIMIT {}) looked_at",
-            self.union("id", "", self.rows),
-            self.rows
-        );
-        self.bound(sql).get_result(conn).map(Some)
+        let looked_at = self.union("id", &Sql::default(), self.rows);
+        Sql::new(
+            "SELECT MAX(id) AS first, MIN(id) AS last, COUNT(*) AS rows \
+             FROM ({looked_at} LIMIT ?) looked_at",
+        )
+        .bind(self.rows)
+        .put("{looked_at}", looked_at)
+        .get_result(conn)
+        .map(Some)
     }
 
     fn load<T>(
         &self,
         conn: &mut Conn,
-        columns: &str,
+        columns: &'static str,
         limit: i64,
         span: Option<Span>,
     ) -> QueryResult<Vec<T>>
     where
         T: QueryableByName<Backend> + 'static,
     {
-        let mut rest = String::new();
+        let mut rest = Sql::default();
         for condition in &self.rest {
-            rest += &format!(" AND ({condition})");
+            rest = rest.and(" AND (").and(condition.clone()).and(")");
         }
         // Both ends, so that through whatever index it is read, what lies outside is not.
         if let Some((first, last)) = span.and_then(|span| span.first.zip(span.last)) {
-            rest += &format!(" AND {}.id BETWEEN {last} AND {first}", self.table);
+            let within = Sql::new(" AND {table}.id BETWEEN ? AND ?");
+            let within = within.bind(last).bind(first);
+            rest = rest.and(within.put("{table}", self.table));
         }
-        let sql = format!("{} LIMIT {limit}", self.union(columns, &rest, limit));
-        self.bound(sql).load(conn)
+        let found = self.union(columns, &rest, limit);
+        found.and(Sql::new(" LIMIT ?").bind(limit)).load(conn)
     }
 
     /// The newest of all branches, of each so many at the most.
-    fn union(&self, columns: &str, rest: &str, limit: i64) -> String {
-        let table = self.table;
-        let before = match self.before {
-            Some(before) => format!(" AND {table}.id < {before}"),
-            None => String::new(),
-        };
-        let branches = self.branches.iter().enumerate().map(|(at, branch)| {
-            format!(
-                "SELECT * FROM (SELECT {columns} FROM {table} WHERE ({branch}){before}{rest} \
-                 ORDER BY {table}.id DESC LIMIT {limit}) b{at}"
-            )
+    fn union(&self, columns: &'static str, rest: &Sql, limit: i64) -> Sql {
+        let before = self.before.map_or_else(Sql::default, |before| {
+            Sql::new(" AND {table}.id < ?").bind(before)
         });
-        let branches: Vec<String> = branches.collect();
-        format!(
-            "SELECT * FROM ({}) walked ORDER BY id DESC",
-            branches.join(" UNION ALL ")
-        )
+        let branches = self.branches.iter().map(|branch| {
+            Sql::new(
+                "SELECT * FROM (SELECT {columns} FROM {table} WHERE ({branch}){before}{rest} \
+                 ORDER BY {table}.id DESC LIMIT ?) branch",
+            )
+            .bind(limit)
+            .put("{branch}", branch.clone())
+            .put("{before}", before.clone())
+            .put("{rest}", rest.clone())
+            .put("{columns}", columns)
+            .put("{table}", self.table)
+        });
+        Sql::new("SELECT * FROM ({branches}) walked ORDER BY id DESC")
+            .put("{branches}", Sql::joined(branches, " UNION ALL "))
     }
+}
 
-    /// Never prepared for later: each plan is made for these very values.
-    fn bound(&self, sql: String) -> BoxedSqlQuery<'_, Backend, SqlQuery> {
-        // SQLite takes no more texts than the statement names.
-        let numbers = 1..=self.texts.len();
-        let named = numbers
-            .rev()
-            .find(|number| sql.contains(&self.stand_in(*number)));
-        let mut query = sql_query(sql).into_boxed::<Backend>();
-        for text in self.texts.iter().take(named.unwrap_or_default()) {
-            query = query.bind::<Text, _>(text);
+/// Words of our own, and the same as a list for `IN`.
+pub(crate) struct Words {
+    pub(crate) all: &'static [&'static str],
+    pub(crate) list: &'static str,
+}
+
+macro_rules! words {
+    ($first:literal $(, $word:literal)* $(,)?) => {
+        $crate::models::walk::Words {
+            all: &[$first $(, $word)*],
+            list: concat!("('", $first, "'" $(, ", '", $word, "'")*, ")"),
         }
-        query
-    }
+    };
 }
-
-/// Texts of our own as a list for `IN`.
-pub(crate) fn list(words: &[&str]) -> String {
-    let quoted: Vec<String> = words.iter().map(|word| format!("'{word}'")).collect();
-    quoted.join(", ")
-}
+pub(crate) use words;
 
 #[cfg(test)]
 mod tests {

@@ -6,16 +6,14 @@ mod queue;
 use std::collections::HashSet;
 
 use chrono::NaiveDateTime;
-use diesel::sql_query;
-use diesel::sql_types::Text;
 
 use super::{Delivery, DeliveryState};
 use crate::db::prelude::*;
 use crate::db::schema::{deliveries, identities};
-use crate::db::{Backend, Conn, Engine};
+use crate::db::{Conn, Sql};
 use crate::ids::{AccountId, DeliveryId, IdentityId, NotificationId, ProjectId};
 use crate::models::staff::Person;
-use crate::models::walk::{Row, Walk, Walked, list as words};
+use crate::models::walk::{Row, Walk, Walked};
 
 /// Which deliveries to list. Empty fields do not filter.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -67,16 +65,16 @@ pub fn search(
     filter: &Filter,
     limit: i64,
 ) -> QueryResult<Walked<Delivery>> {
-    let ids = match way(filter) {
+    let ids = match way(project, filter) {
         Way::One(id) => Walked {
             found: vec![id.0],
             next: None,
         },
         Way::Queued => match queue::ids(conn, project, filter, limit)? {
             Some(ids) => ids,
-            None => walk(conn, project, filter, "TRUE", limit)?,
+            None => walk(conn, project, filter, "TRUE".into(), limit)?,
         },
-        Way::Index(condition) => walk(conn, project, filter, &condition, limit)?,
+        Way::Index(condition) => walk(conn, project, filter, condition, limit)?,
         Way::Notifications => notifications::ids(conn, project, filter, limit)?,
     };
     let rows = deliveries::table
@@ -93,25 +91,28 @@ enum Way {
     One(DeliveryId),
     /// The outbox, if there is little in it.
     Queued,
-    /// An index in the order of ids, by its condition; `$reason` stands for the reason.
-    Index(String),
+    /// An index in the order of ids, by its condition.
+    Index(Sql),
     /// Their notifications.
     Notifications,
 }
 
-fn way(filter: &Filter) -> Way {
+fn way(project: ProjectId, filter: &Filter) -> Way {
     let by_person = [&filter.staff_id, &filter.openid, &filter.unionid];
     if let Some(id) = filter.id {
         return Way::One(id);
     }
     if let Some(notification) = filter.notification_id {
-        return Way::Index(format!("notification_id = {notification}"));
+        return Way::Index(Sql::new("notification_id = ?").bind(notification.0));
     }
-    if filter.reason.is_some() {
-        return Way::Index("reason IS NOT NULL AND reason = $reason".to_owned());
+    // The indexes by project begin with it.
+    if let Some(reason) = filter.reason.as_deref() {
+        let with_reason = Sql::new("project_id = ? AND reason IS NOT NULL AND reason = ?");
+        return Way::Index(with_reason.bind(project.0).bind(reason));
     }
     if filter.is_troubled() {
-        return Way::Index("reason IS NOT NULL".to_owned());
+        let with_any = Sql::new("project_id = ? AND reason IS NOT NULL");
+        return Way::Index(with_any.bind(project.0));
     }
     if filter.states == [DeliveryState::Queued] {
         return Way::Queued;
@@ -123,7 +124,7 @@ fn way(filter: &Filter) -> Way {
     if filter.message_type.is_some() || is_timed || is_plain {
         return Way::Notifications;
     }
-    Way::Index("TRUE".to_owned())
+    Way::Index("TRUE".into())
 }
 
 /// Back from the newest, through an index in the order of ids.
@@ -131,64 +132,51 @@ fn walk(
     conn: &mut Conn,
     project: ProjectId,
     filter: &Filter,
-    way: &str,
+    way: Sql,
     limit: i64,
 ) -> QueryResult<Walked<i64>> {
-    let mut walk = Walk::new(conn, "deliveries", ROWS, filter.before.map(|id| id.0));
-    let mut way = way.to_owned();
-    if let Some(reason) = &filter.reason {
-        let reason = walk.text(reason);
-        way = way.replace("$reason", &reason);
-        walk.only(format!("reason = {reason}"));
+    let mut walk = Walk::new("deliveries", ROWS, filter.before.map(|id| id.0));
+    walk.branch(way);
+    if let Some(reason) = filter.reason.as_deref() {
+        walk.only(Sql::new("reason = ?").bind(reason));
     }
-    // The indexes by project begin with it.
-    walk.branch(match way.starts_with("reason") {
-        true => format!("project_id = {project} AND {way}"),
-        false => way,
-    });
-    for condition in conditions(conn, project, filter, &mut |text| walk.text(text))? {
+    for condition in conditions(conn, project, filter)? {
         walk.only(condition);
     }
     walk.ids(conn, limit)
 }
 
-/// What has to be true of each delivery; texts are bound by `bind`, which returns what stands for one.
-fn conditions(
-    conn: &mut Conn,
-    project: ProjectId,
-    filter: &Filter,
-    bind: &mut dyn FnMut(&str) -> String,
-) -> QueryResult<Vec<String>> {
-    let mut all = vec![format!("project_id = {project}")];
+/// What has to be true of each delivery.
+fn conditions(conn: &mut Conn, project: ProjectId, filter: &Filter) -> QueryResult<Vec<Sql>> {
+    let mut all = vec![Sql::new("project_id = ?").bind(project.0)];
     if !filter.states.is_empty() {
-        let states: Vec<&str> = filter.states.iter().map(|state| state.as_str()).collect();
-        all.push(format!("state IN ({})", words(&states)));
+        let states = filter.states.iter().map(|state| state.as_str());
+        all.push(Sql::new("state IN ").and(Sql::list(states)));
     }
     if let Some(account) = filter.account_id {
-        all.push(format!("account_id = {account}"));
+        all.push(Sql::new("account_id = ?").bind(account.0));
     }
-    if let Some(message_type) = &filter.message_type {
-        let message_type = bind(message_type);
-        all.push(format!(
-            "(SELECT n.message_type FROM notifications n \
-             WHERE n.id = deliveries.notification_id) = {message_type}"
-        ));
-    }
-    for (column, text) in [("staff_id", &filter.staff_id), ("openid", &filter.openid)] {
-        all.extend(
-            text.as_ref()
-                .map(|text| format!("{column} = {}", bind(text))),
-        );
+    let of_type = "(SELECT n.message_type FROM notifications n \
+                   WHERE n.id = deliveries.notification_id) = ?";
+    for (condition, text) in [
+        (of_type, &filter.message_type),
+        ("staff_id = ?", &filter.staff_id),
+        ("openid = ?", &filter.openid),
+    ] {
+        let text = text.as_deref();
+        all.extend(text.map(|text| Sql::new(condition).bind(text)));
     }
     if let Some(unionid) = &filter.unionid {
-        all.push(of_person(conn, project, unionid, bind)?);
+        all.push(of_person(conn, project, unionid)?);
     }
     if let Some(notification) = filter.notification_id {
-        all.push(format!("notification_id = {notification}"));
+        all.push(Sql::new("notification_id = ?").bind(notification.0));
     }
-    for (comparison, time) in [(">=", filter.since), ("<", filter.until)] {
-        // As Diesel writes a time on SQLite, and as PostgreSQL reads it.
-        all.extend(time.map(|time| format!("created_at {comparison} '{time}'")));
+    for (condition, time) in [
+        ("created_at >= ?", filter.since),
+        ("created_at < ?", filter.until),
+    ] {
+        all.extend(time.map(|time| Sql::new(condition).bind(time)));
     }
     Ok(all)
 }
@@ -203,37 +191,17 @@ fn filtered(
     if ids.is_empty() {
         return Ok(ids);
     }
-    let engine = conn.engine();
-    let mut texts: Vec<String> = Vec::new();
-    let conditions = conditions(conn, project, filter, &mut |text| {
-        texts.push(text.to_owned());
-        match engine {
-            Engine::Postgres => format!("${}", texts.len()),
-            Engine::Sqlite => format!("?{}", texts.len()),
-        }
-    })?;
-    let among: Vec<String> = ids.iter().map(ToString::to_string).collect();
-    let mut query = sql_query(format!(
-        "SELECT id FROM deliveries WHERE id IN ({}) AND ({})",
-        among.join(", "),
-        conditions.join(") AND (")
-    ))
-    .into_boxed::<Backend>();
-    for text in &texts {
-        query = query.bind::<Text, _>(text);
-    }
-    let met: Vec<Row> = query.load(conn)?;
+    let conditions = conditions(conn, project, filter)?;
+    let met: Vec<Row> = Sql::new("SELECT id FROM deliveries WHERE id {among} AND ({conditions})")
+        .put("{among}", Sql::in_ids(conn, &ids)?)
+        .put("{conditions}", Sql::joined(conditions, ") AND ("))
+        .load(conn)?;
     let met: HashSet<i64> = met.iter().map(|row| row.id).collect();
     Ok(ids.into_iter().filter(|id| met.contains(id)).collect())
 }
 
 /// Named by this unionid, or by an identity that has it by now.
-fn of_person(
-    conn: &mut Conn,
-    project: ProjectId,
-    unionid: &str,
-    bind: &mut dyn FnMut(&str) -> String,
-) -> QueryResult<String> {
+fn of_person(conn: &mut Conn, project: ProjectId, unionid: &str) -> QueryResult<Sql> {
     let theirs: Vec<IdentityId> = identities::table
         .filter(identities::project_id.eq(project))
         .filter(identities::unionid.eq(unionid))
@@ -242,12 +210,12 @@ fn of_person(
     let named = Person::Unionid {
         unionid: unionid.to_owned(),
     };
-    let mut either = vec![format!("recipient = {}", bind(&named.to_json()))];
-    if !theirs.is_empty() {
-        let theirs: Vec<String> = theirs.iter().map(ToString::to_string).collect();
-        either.push(format!("identity_id IN ({})", theirs.join(", ")));
+    let named = Sql::new("recipient = ?").bind(named.to_json().as_str());
+    if theirs.is_empty() {
+        return Ok(named);
     }
-    Ok(either.join(" OR "))
+    let theirs = Sql::list(theirs.iter().map(|identity| identity.0));
+    Ok(named.and(" OR identity_id IN ").and(theirs))
 }
 
 /// How far back a staff member's deliveries are looked for where none of them went wrong.

@@ -5,13 +5,11 @@
 
 mod time;
 
-use diesel::sql_query;
-
-use super::{Event, FAILED, SETTLED, WAITING};
+use super::{Event, HAS_FAILED, IS_WAITING, SETTLED};
 use crate::db::prelude::*;
-use crate::db::{Conn, schema::identities};
+use crate::db::{Conn, Sql, schema::identities};
 use crate::ids::{AccountId, EventId, IdentityId};
-use crate::models::walk::{Walk, Walked, list as words};
+use crate::models::walk::{Walk, Walked, Words, words};
 
 /// Which events to list. Empty fields do not filter.
 #[derive(Clone, Debug, Default)]
@@ -34,7 +32,7 @@ pub struct Filter {
 const ROWS: i64 = 4_000;
 
 /// Kinds that come in masses: all others are in an index by kind.
-const FREQUENT: [&str; 9] = [
+const FREQUENT: Words = words![
     "text",
     "event.subscribe",
     "event.scan",
@@ -64,56 +62,55 @@ pub fn list(
     if is_timed && filter.openid.is_none() && !is_rare && !filter.failed {
         return time::list(conn, accounts, filter, limit);
     }
-    let mut walk = Walk::new(conn, "events", ROWS, filter.before.map(|id| id.0));
+    let mut walk = Walk::new("events", ROWS, filter.before.map(|id| id.0));
     if filter.failed {
         // Few, and in an index of their own.
-        walk.branch(format!("state = {FAILED}"));
-        if let Some(openid) = &filter.openid {
-            let openid = walk.text(openid);
-            walk.only(format!("openid = {openid}"));
+        walk.branch(HAS_FAILED.into());
+        if let Some(openid) = filter.openid.as_deref() {
+            walk.only(Sql::new("openid = ?").bind(openid));
         }
     } else {
-        walk.branch(format!("state = {WAITING}"));
+        walk.branch(IS_WAITING.into());
         match &filter.openid {
             Some(openid) => of_person(conn, &mut walk, accounts, openid)?,
             None => of_accounts(&mut walk, accounts, filter.kind.as_deref()),
         }
     }
-    walk.only(format!("account_id IN ({})", ids(accounts)));
-    if let Some(kind) = &filter.kind {
-        let kind = walk.text(kind);
-        walk.only(format!("kind = {kind}"));
+    walk.only(of_any(accounts));
+    if let Some(kind) = filter.kind.as_deref() {
+        walk.only(Sql::new("kind = ?").bind(kind));
     }
     if let Some(since) = filter.since {
-        walk.only(format!("create_time >= {since}"));
+        walk.only(Sql::new("create_time >= ?").bind(since));
     }
     if let Some(until) = filter.until {
-        walk.only(format!("create_time < {until}"));
+        walk.only(Sql::new("create_time < ?").bind(until));
     }
     walk.page(conn, limit, |event: &Event| event.id.0)
 }
 
 fn of_accounts(walk: &mut Walk, accounts: &[AccountId], kind: Option<&str>) {
     let rare = kind.filter(|kind| is_rare(kind));
-    let rare = rare.map(|kind| walk.text(kind));
     for account in accounts {
-        walk.branch(match &rare {
-            Some(kind) => format!(
-                "account_id = {account} AND {SETTLED} AND kind NOT IN ({}) AND kind = {kind}",
-                words(&FREQUENT)
+        let of_account = Sql::new("account_id = ? AND ").bind(account.0).and(SETTLED);
+        walk.branch(match rare {
+            Some(kind) => of_account.and(
+                Sql::new(" AND kind NOT IN {frequent} AND kind = ?")
+                    .bind(kind)
+                    .put("{frequent}", FREQUENT.list),
             ),
-            None => format!("account_id = {account} AND {SETTLED}"),
+            None => of_account,
         });
     }
 }
 
 fn is_rare(kind: &str) -> bool {
-    !FREQUENT.contains(&kind)
+    !FREQUENT.all.contains(&kind)
 }
 
-fn ids(accounts: &[AccountId]) -> String {
-    let accounts: Vec<String> = accounts.iter().map(ToString::to_string).collect();
-    accounts.join(", ")
+fn of_any(accounts: &[AccountId]) -> Sql {
+    let accounts = accounts.iter().map(|account| account.0);
+    Sql::new("account_id IN ").and(Sql::list(accounts))
 }
 
 /// Processed events have an index by identity, and those of which no identity was made by openid.
@@ -128,18 +125,23 @@ fn of_person(
         .filter(identities::openid.eq(openid))
         .select(identities::id)
         .load(conn)?;
-    let openid = walk.text(openid);
     for identity in identities {
-        walk.branch(format!("identity_id = {identity} AND {SETTLED}"));
+        let of_identity = Sql::new("identity_id = ? AND ").bind(identity.0);
+        walk.branch(of_identity.and(SETTLED));
     }
     for account in accounts {
-        walk.branch(format!(
-            "account_id = {account} AND {SETTLED} AND identity_id IS NULL AND openid IS NOT NULL \
-             AND openid = {openid}"
-        ));
+        walk.branch(
+            Sql::new(
+                "account_id = ? AND {settled} AND identity_id IS NULL AND openid IS NOT NULL \
+                 AND openid = ?",
+            )
+            .bind(account.0)
+            .bind(openid)
+            .put("{settled}", SETTLED),
+        );
     }
     // An event that waits has no identity yet, and one that is replayed still has it.
-    walk.only(format!("openid = {openid}"));
+    walk.only(Sql::new("openid = ?").bind(openid));
     Ok(())
 }
 
@@ -148,12 +150,16 @@ pub fn by_id(conn: &mut Conn, accounts: &[AccountId], id: EventId) -> QueryResul
     if accounts.is_empty() {
         return Ok(None);
     }
-    let accounts = ids(accounts);
-    let found = sql_query(format!(
-        "SELECT * FROM events WHERE id = {id} AND state = {WAITING} AND account_id IN ({accounts}) \
+    let found = Sql::new(
+        "SELECT * FROM events WHERE id = ? AND {waiting} AND {of_any} \
          UNION ALL \
-         SELECT * FROM events WHERE id = {id} AND {SETTLED} AND account_id IN ({accounts})"
-    ))
+         SELECT * FROM events WHERE id = ? AND {settled} AND {of_any}",
+    )
+    .bind(id.0)
+    .bind(id.0)
+    .put("{waiting}", IS_WAITING)
+    .put("{settled}", SETTLED)
+    .put("{of_any}", of_any(accounts))
     .load(conn)?;
     Ok(found.into_iter().next())
 }

@@ -8,11 +8,11 @@ use diesel::sql_types::Integer;
 
 use super::MessageState;
 use super::message::size_of_body;
-use crate::db::Conn;
 use crate::db::prelude::*;
 use crate::db::schema::webhook_messages as m;
+use crate::db::{Conn, Sql};
 use crate::ids::{WebhookId, WebhookMessageId};
-use crate::models::walk::{Walk, Walked, fitting, list as words};
+use crate::models::walk::{Walk, Walked, Words, fitting, words};
 
 /// An event for an endpoint, and what became of it.
 #[derive(Clone, Debug, Queryable, Selectable)]
@@ -63,7 +63,7 @@ const ROWS: i64 = 4_000;
 const BYTES: usize = 4 << 20;
 
 /// Types that come in masses: all others are in an index by type.
-const FREQUENT: [&str; 8] = [
+const FREQUENT: Words = words![
     "identity.followed",
     "identity.unfollowed",
     "person.linked",
@@ -81,23 +81,23 @@ pub fn page(
     filter: &Filter,
     limit: i64,
 ) -> QueryResult<Walked<Message>> {
-    let mut walk = Walk::new(conn, "webhook_messages", ROWS, filter.before.map(|id| id.0));
-    let kind = filter.kind.as_ref().map(|kind| (kind, walk.text(kind)));
-    let mut of = format!("webhook_id = {webhook}");
-    match (filter.state, &kind) {
-        (Some(MessageState::Queued), _) => of += " AND due_at IS NOT NULL",
-        (Some(MessageState::Failed), _) => of += " AND state = 'failed'",
-        (_, Some((kind, bound))) if !FREQUENT.contains(&kind.as_str()) => {
-            of += &format!(" AND kind NOT IN ({}) AND kind = {bound}", words(&FREQUENT));
+    let mut walk = Walk::new("webhook_messages", ROWS, filter.before.map(|id| id.0));
+    let mut of = Sql::new("webhook_id = ?").bind(webhook.0);
+    match (filter.state, filter.kind.as_deref()) {
+        (Some(MessageState::Queued), _) => of = of.and(" AND due_at IS NOT NULL"),
+        (Some(MessageState::Failed), _) => of = of.and(" AND state = 'failed'"),
+        (_, Some(kind)) if !FREQUENT.all.contains(&kind) => {
+            let rare = Sql::new(" AND kind NOT IN {frequent} AND kind = ?").bind(kind);
+            of = of.and(rare.put("{frequent}", FREQUENT.list));
         }
         _ => {}
     }
     walk.branch(of);
-    if let Some((_, bound)) = &kind {
-        walk.only(format!("kind = {bound}"));
+    if let Some(kind) = filter.kind.as_deref() {
+        walk.only(Sql::new("kind = ?").bind(kind));
     }
     if let Some(state) = filter.state {
-        walk.only(format!("state = '{state}'"));
+        walk.only(Sql::new("state = ?").bind(state.as_str()));
     }
     let ids = walk.ids(conn, limit)?;
     let ids = within_bytes(conn, ids)?;

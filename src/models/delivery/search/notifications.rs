@@ -2,13 +2,11 @@
 //! newest first, and of each the newest delivery first.
 
 use chrono::NaiveDateTime;
-use diesel::sql_query;
-use diesel::sql_types::Text;
 
 use super::{Filter, filtered};
 use crate::db::prelude::*;
 use crate::db::schema::{deliveries, notifications};
-use crate::db::{Backend, Conn, Engine};
+use crate::db::{Conn, Engine, Sql};
 use crate::ids::{DeliveryId, NotificationId, ProjectId};
 use crate::models::walk::{Row, Walked};
 
@@ -34,11 +32,7 @@ pub(super) fn ids(
     let Some(sql) = statement(conn, project, filter, looked_at)? else {
         return Ok(Walked::cut(Vec::new(), limit, |id| *id));
     };
-    let mut query = sql_query(sql).into_boxed::<Backend>();
-    if let Some(message_type) = &filter.message_type {
-        query = query.bind::<Text, _>(message_type);
-    }
-    let rows: Vec<Row> = query.load(conn)?;
+    let rows: Vec<Row> = sql.load(conn)?;
     let ids: Vec<i64> = rows.iter().map(|row| row.id).collect();
     if is_exact {
         return Ok(Walked::cut(ids, limit, |id| *id));
@@ -74,7 +68,7 @@ fn statement(
     project: ProjectId,
     filter: &Filter,
     rows: i64,
-) -> QueryResult<Option<String>> {
+) -> QueryResult<Option<Sql>> {
     let is_timed = filter.since.is_some() || filter.until.is_some();
     let place = match filter.before {
         Some(before) => match place_of(conn, before)? {
@@ -89,48 +83,53 @@ fn statement(
         let is_below = |(_, place): &(_, Place)| place.created_at < *until;
         !place.as_ref().is_some_and(is_below)
     });
-    let mut which = format!("n.project_id = {project}");
-    if filter.message_type.is_some() {
-        which += match conn.engine() {
-            Engine::Postgres => " AND n.message_type = $1",
-            Engine::Sqlite => " AND n.message_type = ?1",
-        };
+    let mut which = Sql::new("n.project_id = ?").bind(project.0);
+    if let Some(message_type) = filter.message_type.as_deref() {
+        which = which.and(Sql::new(" AND n.message_type = ?").bind(message_type));
     }
-    for (comparison, time) in [(">=", filter.since), ("<", until)] {
+    for (condition, time) in [
+        (" AND n.created_at >= ?", filter.since),
+        (" AND n.created_at < ?", until),
+    ] {
         if let Some(time) = time {
-            which += &format!(" AND n.created_at {comparison} '{time}'");
+            which = which.and(Sql::new(condition).bind(time));
         }
     }
-    let mut rest = String::new();
+    let mut rest = Sql::default();
     if let Some((before, place)) = place {
-        let of = place.notification;
-        which += &match is_timed {
-            true => format!(
-                " AND (n.created_at, n.id) <= ('{}', {of})",
-                place.created_at
-            ),
-            false => format!(" AND n.id <= {of}"),
-        };
-        rest = format!(
-            " AND d.id < CASE WHEN n.id = {of} THEN {before} ELSE {} END",
-            i64::MAX
-        );
+        let of = place.notification.0;
+        which = which.and(match is_timed {
+            true => Sql::new(" AND (n.created_at, n.id) <= (?, ?)")
+                .bind(place.created_at)
+                .bind(of),
+            false => Sql::new(" AND n.id <= ?").bind(of),
+        });
+        rest = Sql::new(" AND d.id < CASE WHEN n.id = ? THEN ? ELSE ? END")
+            .bind(of)
+            .bind(before.0)
+            .bind(i64::MAX);
     }
     let order = match is_timed {
         true => "n.created_at DESC, n.id DESC",
         false => "n.id DESC",
     };
     // The same, each so that its engine reads both indexes in this order and stops at the limit.
-    Ok(Some(match conn.engine() {
-        Engine::Postgres => format!(
+    let sql = match conn.engine() {
+        Engine::Postgres => Sql::new(
             "SELECT d.id FROM (SELECT n.id, n.created_at FROM notifications n WHERE {which} \
-             ORDER BY {order} LIMIT {rows}) n CROSS JOIN LATERAL (SELECT d.id FROM deliveries d \
-             WHERE d.notification_id = n.id{rest} ORDER BY d.id DESC LIMIT {rows}) d \
-             ORDER BY {order}, d.id DESC LIMIT {rows}"
-        ),
-        Engine::Sqlite => format!(
+             ORDER BY {order} LIMIT ?) n CROSS JOIN LATERAL (SELECT d.id FROM deliveries d \
+             WHERE d.notification_id = n.id{rest} ORDER BY d.id DESC LIMIT ?) d \
+             ORDER BY {order}, d.id DESC LIMIT ?",
+        )
+        .bind(rows)
+        .bind(rows)
+        .bind(rows),
+        Engine::Sqlite => Sql::new(
             "SELECT d.id AS id FROM notifications n CROSS JOIN deliveries d \
-             ON d.notification_id = n.id{rest} WHERE {which} ORDER BY {order}, d.id DESC LIMIT {rows}"
-        ),
-    }))
+             ON d.notification_id = n.id{rest} WHERE {which} ORDER BY {order}, d.id DESC LIMIT ?",
+        )
+        .bind(rows),
+    };
+    let sql = sql.put("{which}", which).put("{rest}", rest);
+    Ok(Some(sql.put("{order}", order)))
 }

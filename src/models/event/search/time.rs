@@ -1,11 +1,10 @@
 //! Events of a time, through the index by WeChat's time, which has those that wait and all others.
 
-use diesel::sql_query;
-use diesel::sql_types::{BigInt, Text};
+use diesel::sql_types::BigInt;
 
-use super::{Event, Filter, ROWS, by_id, ids};
+use super::{Event, Filter, ROWS, by_id, of_any};
 use crate::db::prelude::*;
-use crate::db::{Backend, Conn, Engine, schema::accounts};
+use crate::db::{Conn, Sql, schema::accounts};
 use crate::ids::AccountId;
 use crate::models::walk::Walked;
 
@@ -25,15 +24,6 @@ struct Place {
     account_id: i64,
 }
 
-impl Place {
-    fn key(&self) -> String {
-        format!(
-            "({}, {}, {})",
-            self.create_time, self.dedup_key, self.account_id
-        )
-    }
-}
-
 /// A page of the events from `since` to before `until`, by WeChat's time, newest first.
 pub(super) fn list(
     conn: &mut Conn,
@@ -41,9 +31,14 @@ pub(super) fn list(
     filter: &Filter,
     limit: i64,
 ) -> QueryResult<Walked<Event>> {
-    let mut range = vec!["TRUE".to_owned()];
-    range.extend(filter.since.map(|since| format!("create_time >= {since}")));
-    range.extend(filter.until.map(|until| format!("create_time < {until}")));
+    let mut range = vec![Sql::new("TRUE")];
+    let since = filter
+        .since
+        .map(|since| Sql::new("create_time >= ?").bind(since));
+    let until = filter
+        .until
+        .map(|until| Sql::new("create_time < ?").bind(until));
+    range.extend(since.into_iter().chain(until));
     if let Some(before) = filter.before {
         // The last one that was looked at may be of anybody. What is gone has nothing older behind it:
         // events are deleted from the oldest on.
@@ -51,39 +46,47 @@ pub(super) fn list(
         let Some(event) = by_id(conn, &all, before)? else {
             return Ok(Walked::cut(Vec::new(), limit, |event: &Event| event.id.0));
         };
-        range.push(format!(
-            "(create_time, dedup_key, account_id) < ({}, {}, {})",
-            event.create_time, event.dedup_key, event.account_id
-        ));
+        range.push(
+            Sql::new("(create_time, dedup_key, account_id) < (?, ?, ?)")
+                .bind(event.create_time)
+                .bind(event.dedup_key)
+                .bind(event.account_id.0),
+        );
     }
-    let range = range.join(" AND ");
-    let floor: Vec<Place> = sql_query(format!(
-        "SELECT id, create_time, dedup_key, account_id FROM events WHERE {range} {NEWEST_FIRST} \
-         LIMIT 1 OFFSET {}",
-        ROWS - 1
-    ))
+    let range = Sql::joined(range, " AND ");
+    let floor: Vec<Place> = Sql::new(
+        "SELECT id, create_time, dedup_key, account_id FROM events WHERE {range} {newest_first} \
+         LIMIT 1 OFFSET ?",
+    )
+    .bind(ROWS - 1)
+    .put("{range}", range.clone())
+    .put("{newest_first}", NEWEST_FIRST)
     .load(conn)?;
     let floor = floor.first();
-    let down_to = match floor {
-        Some(floor) => format!("(create_time, dedup_key, account_id) >= {}", floor.key()),
-        None => "TRUE".to_owned(),
-    };
-    let kind = match (&filter.kind, conn.engine()) {
-        (None, _) => "TRUE",
-        (Some(_), Engine::Postgres) => "kind = $1",
-        (Some(_), Engine::Sqlite) => "kind = ?1",
-    };
-    let mut query = sql_query(format!(
-        "SELECT * FROM events WHERE {range} AND {down_to} AND account_id IN ({}) AND {kind} \
-         {NEWEST_FIRST} LIMIT {}",
-        ids(of),
-        limit.max(0) + 1
-    ))
-    .into_boxed::<Backend>();
-    if let Some(kind) = &filter.kind {
-        query = query.bind::<Text, _>(kind);
-    }
-    let page = Walked::cut(query.load(conn)?, limit, |event: &Event| event.id.0);
+    let down_to = floor.map_or_else(
+        || Sql::new("TRUE"),
+        |floor| {
+            Sql::new("(create_time, dedup_key, account_id) >= (?, ?, ?)")
+                .bind(floor.create_time)
+                .bind(floor.dedup_key)
+                .bind(floor.account_id)
+        },
+    );
+    let kind = filter
+        .kind
+        .as_deref()
+        .map_or_else(|| Sql::new("TRUE"), |kind| Sql::new("kind = ?").bind(kind));
+    let found = Sql::new(
+        "SELECT * FROM events WHERE {range} AND {down_to} AND {of_any} AND {kind} {newest_first} LIMIT ?",
+    )
+    .bind(limit.max(0) + 1)
+    .put("{range}", range)
+    .put("{down_to}", down_to)
+    .put("{of_any}", of_any(of))
+    .put("{kind}", kind)
+    .put("{newest_first}", NEWEST_FIRST)
+    .load(conn)?;
+    let page = Walked::cut(found, limit, |event: &Event| event.id.0);
     Ok(Walked {
         next: page.next.or(floor.map(|floor| floor.id)),
         ..page
