@@ -9,5 +9,6 @@ mod migrations;
 mod paths;
 mod printing;
 mod schema;
+mod statements;
 mod states;
 mod writes;
