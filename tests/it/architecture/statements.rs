@@ -41,12 +41,12 @@ fn literals(source: &str) -> Vec<Literal<'_>> {
         let rest = &source[at..];
         if rest.starts_with("//") {
             at += rest.find('\n').unwrap_or(rest.len());
-        } else if rest.starts_with('"') {
+        } else if let Some(inner) = rest.strip_prefix('"') {
             let hashes = source[..at].chars().rev().take_while(|c| *c == '#').count();
             let is_raw = source[..at - hashes].ends_with('r');
             let end = match is_raw {
-                true => rest[1..].find(&format!("\"{}", "#".repeat(hashes))),
-                false => end_of_plain(&rest[1..]),
+                true => inner.find(&format!("\"{}", "#".repeat(hashes))),
+                false => end_of_plain(inner),
             };
             let end = end.unwrap_or(rest.len() - 1);
             found.push(Literal {
