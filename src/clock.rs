@@ -58,6 +58,11 @@ impl Clock {
     }
 }
 
+/// WeChat's seconds since 1970 as a time; 0 and 1 stand for no time.
+pub fn wechat_time(seconds: i64) -> Option<DateTime<Utc>> {
+    DateTime::from_timestamp(seconds, 0).filter(|_| seconds > 1)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -35,7 +35,7 @@ mod slots;
 
 use std::sync::Arc;
 
-use chrono::{NaiveDateTime, TimeDelta};
+use chrono::NaiveDateTime;
 use futures_util::future::join_all;
 use thiserror::Error;
 
@@ -367,9 +367,4 @@ impl Sender {
             problem::keep(&self.db, &self.clock, account, call, (&error, text)).await;
         }
     }
-}
-
-fn seconds(seconds: u64) -> TimeDelta {
-    // A hundred years is as good as for ever, and cannot overflow a timestamp.
-    TimeDelta::seconds(seconds.min(3_153_600_000).cast_signed())
 }

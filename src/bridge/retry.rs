@@ -2,6 +2,11 @@
 
 use chrono::{NaiveDateTime, TimeDelta};
 
+/// Seconds of a setting. A hundred years is as good as for ever, and cannot overflow a timestamp.
+pub(in crate::bridge) fn seconds(seconds: u64) -> TimeDelta {
+    TimeDelta::seconds(seconds.min(3_153_600_000).cast_signed())
+}
+
 /// Pauses that double from `first` up to `longest`.
 #[derive(Clone, Copy, Debug)]
 pub struct Backoff {
@@ -12,11 +17,9 @@ pub struct Backoff {
 impl Backoff {
     /// From settings, in seconds.
     pub fn seconds(first: u64, longest: u64) -> Self {
-        // A hundred years is as good as for ever, and cannot overflow a timestamp.
-        let delta = |seconds: u64| TimeDelta::seconds(seconds.min(3_153_600_000).cast_signed());
         Self {
-            first: delta(first),
-            longest: delta(longest).max(delta(first)),
+            first: seconds(first),
+            longest: seconds(longest).max(seconds(first)),
         }
     }
 

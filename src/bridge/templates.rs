@@ -250,8 +250,7 @@ impl TemplateLister {
     fn next_sync(&self, now: NaiveDateTime) -> Option<NaiveDateTime> {
         let seconds = self.config.templates.sync_seconds;
         let spread = seconds as f64 * (0.9 + 0.2 * jitter());
-        // A hundred years at most, which no timestamp overflows.
-        let pause = TimeDelta::seconds((spread as i64).min(3_153_600_000));
+        let pause = super::retry::seconds(spread as u64);
         (seconds > 0).then(|| now + pause)
     }
 }

@@ -3,7 +3,8 @@
 use chrono::NaiveDateTime;
 
 use super::outcome::AHEAD;
-use super::{DeliverError, Scheduler, seconds};
+use super::{DeliverError, Scheduler};
+use crate::bridge::retry::seconds;
 use crate::bridge::webhooks::lane;
 use crate::db::ROUND;
 use crate::models::account::template_sync;

@@ -12,6 +12,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use super::event::{Event, EventKind, Subscribers};
+use crate::clock::wechat_time;
 use crate::db::QueryResult;
 use crate::ids::IdentityId;
 use crate::models::identity::Details;
@@ -60,11 +61,6 @@ struct Follow<'a> {
     /// Of a follow, null where there was none; an unfollow has no such field.
     #[serde(skip_serializing_if = "Option::is_none")]
     qr_scene: Option<Option<&'a str>>,
-}
-
-/// WeChat's seconds since 1970.
-fn wechat_time(seconds: i64) -> Option<DateTime<Utc>> {
-    DateTime::from_timestamp(seconds, 0).filter(|_| seconds > 1)
 }
 
 fn follow(

@@ -3,7 +3,7 @@
 use chrono::{NaiveDateTime, TimeDelta};
 
 use super::post::{Answer, PostError, UrlError};
-use crate::bridge::retry::Backoff;
+use crate::bridge::retry::{Backoff, seconds};
 use crate::config;
 use crate::models::webhook::{Done, Leased, MessageState, Turn, Webhook};
 
@@ -24,7 +24,6 @@ pub(super) struct Limits {
 
 impl Limits {
     pub(super) fn of(settings: &config::Webhooks) -> Self {
-        let seconds = |seconds: u64| TimeDelta::seconds(seconds.min(3_153_600_000).cast_signed());
         let (first, longest) = (settings.retry_first_seconds, settings.retry_longest_seconds);
         Self {
             backoff: Backoff::seconds(first, longest),

@@ -13,7 +13,8 @@ use serde::{Deserialize, Serialize};
 use super::cursor::{List, Page, Paging};
 use super::people::unknown_app_id;
 use super::person::Accounts;
-use super::{Caller, State, times};
+use super::{Caller, State};
+use crate::clock::wechat_time;
 use crate::ids::{EventId, IdentityId};
 use crate::models::event::{self, Event, FAILED, WAITING};
 use crate::web::error::{Code, Problem};
@@ -132,7 +133,7 @@ fn show(event: Event, accounts: &Accounts) -> EventSummary {
         kind: event.kind,
         openid: event.openid,
         identity_id: event.identity_id,
-        create_time: times::wechat_time(event::counted(event.create_time, event.received_at)),
+        create_time: wechat_time(event::counted(event.create_time, event.received_at)),
         received_at: event.received_at.and_utc(),
         state: match event.state {
             WAITING => "waiting",

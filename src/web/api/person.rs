@@ -7,8 +7,8 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::State;
-use super::times::wechat_time;
 use crate::bridge::windows::{self, CustomerWindow};
+use crate::clock::wechat_time;
 use crate::db::{Conn, QueryResult};
 use crate::ids::{AccountId, IdentityId, ProjectId};
 use crate::models::account::{self, AccountKind, Label};

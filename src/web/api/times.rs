@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use chrono::{DateTime, Datelike as _, FixedOffset, NaiveDateTime, Utc};
+use chrono::{DateTime, Datelike as _, FixedOffset, NaiveDateTime};
 use serde::de::{self, Deserializer, Visitor};
 
 use crate::web::error::{Code, Problem};
@@ -111,14 +111,6 @@ pub(super) fn reported_at(text: &str) -> Result<i64, Problem> {
                       toISOString() writes it so.";
         Problem::new(Code::InvalidField, detail).field("reported_at")
     })
-}
-
-/// WeChat's seconds since 1970 as a time; 0 and 1 stand for no time.
-pub(super) fn wechat_time(seconds: i64) -> Option<DateTime<Utc>> {
-    match seconds {
-        0 | 1 => None,
-        seconds => DateTime::from_timestamp(seconds, 0),
-    }
 }
 
 #[cfg(test)]

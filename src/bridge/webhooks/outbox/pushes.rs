@@ -7,7 +7,8 @@ use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, NaiveDateTime, Utc};
 use serde::Serialize;
 
-use super::{Event, EventKind, Subscribers, Who, follow, wechat_time};
+use super::{Event, EventKind, Subscribers, Who, follow};
+use crate::clock::wechat_time;
 use crate::db::{Conn, QueryResult};
 use crate::ids::{AccountId, EventId, IdentityId, ProjectId};
 use crate::models::account::{self, Scope};

@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use chrono::{DateTime, NaiveDateTime, Utc};
 use serde::Serialize;
 
-use super::{Event, EventKind, Subscribers, wechat_time};
+use super::{Event, EventKind, Subscribers};
+use crate::clock::wechat_time;
 use crate::db::{Conn, QueryResult};
 use crate::ids::{AccountId, EventId};
 use crate::models::account::{self, Scope};
