@@ -1,4 +1,4 @@
-//! Callbacks through the door: what is let in and stored, what is refused, and what is answered.
+//! Callbacks through the front door: what is let in and stored, what is refused, and what is answered.
 
 mod age;
 mod edges;
@@ -11,12 +11,12 @@ mod reply;
 mod subscription;
 mod trust;
 
-use queqiao::bridge::accounts::keys::Scope;
+use std::ops::Deref;
+
 use queqiao::clock::Clock;
 use queqiao::config::Config;
 use queqiao::db::Engine;
-use queqiao::ids::ProjectId;
-use queqiao::simulator::{Kind, Settings, SimulatorOptions};
+use queqiao::simulator::{Kind, Settings};
 use queqiao::wechat::callback::Mode;
 use queqiao::wechat::crypto::AesKey;
 use queqiao::wechat::fields::{Fields, Format};
@@ -25,36 +25,37 @@ use reqwest::Method;
 use serde_json::Value;
 
 use crate::support::app::Answer;
-use crate::support::{Fixture, TestApp};
+use crate::support::{Fixture, Setup, TestProject};
 
 pub(crate) const USER: &str = "oABCdefGHIjklMNOpqrSTUvwxYZ0";
 pub(crate) const TIME: i64 = 1_767_225_600;
 
-/// An app with one project and a key that reads it. Accounts are added as a test needs them.
-pub(crate) struct Door {
-    pub(crate) app: TestApp,
-    pub(crate) project: ProjectId,
-    pub(crate) key: String,
-}
+/// A project and its key. Accounts are added as a test needs them.
+pub(crate) struct CallbackFixture(TestProject);
 
-impl Fixture for Door {
+impl Fixture for CallbackFixture {
     async fn on(engine: Engine) -> Self {
         Self::with(engine, |_| {}).await
     }
 }
 
-impl Door {
-    /// With settings of its own.
-    async fn with(engine: Engine, settings: impl FnOnce(&mut Config)) -> Self {
-        let app = TestApp::with_settings(engine, SimulatorOptions::default(), settings).await;
-        let project = app.project("one").await;
-        let key = app.key(project, &[Scope::Admin]).await;
-        app.simulator.world().add_people(20);
-        Self { app, project, key }
+impl Deref for CallbackFixture {
+    type Target = TestProject;
+
+    fn deref(&self) -> &TestProject {
+        &self.0
     }
 }
 
-impl Door {
+impl CallbackFixture {
+    /// With settings of its own.
+    async fn with(engine: Engine, settings: impl FnOnce(&mut Config)) -> Self {
+        let setup = Setup::on(engine).settings(settings).people(20);
+        Self(setup.project("one").start().await)
+    }
+}
+
+impl CallbackFixture {
     /// A new account, known to both sides, with an app id that no other test has.
     pub(crate) async fn account(&self, kind: Kind, mode: Mode, format: Format) -> Settings {
         self.welcoming_account(kind, mode, format, None).await
@@ -76,7 +77,7 @@ impl Door {
     }
 
     /// Sends a push as WeChat would.
-    pub(crate) async fn knock(&self, app_id: &str, signed: Signed) -> Answer {
+    pub(crate) async fn push(&self, app_id: &str, signed: Signed) -> Answer {
         let path = format!("/callback/{app_id}");
         let request = self.app.request(Method::POST, &path);
         self.app

@@ -1,48 +1,55 @@
 //! Connections, met through raw sockets: whatever a client does or does not do, on whatever route, the server closes its
 //! connection, and one that is worked for stays.
 
+use std::ops::Deref;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use queqiao::bridge::accounts::keys::Scope;
 use queqiao::config::Config;
 use queqiao::db::Engine;
-use queqiao::simulator::{Kind, Settings, SimulatorOptions};
+use queqiao::simulator::{Kind, Settings};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::{interval, timeout};
 
 use crate::callback::{new_app_id, signed, text};
-use crate::support::TestApp;
 use crate::support::program::eventually;
+use crate::support::setup::MP;
+use crate::support::{Setup, TestProject};
 
 /// How long a slow machine may take for what takes seconds.
 const DEADLINE: Duration = Duration::from_secs(60);
-const MP: &str = "wx00000000000000b1";
 
 /// A server with an account, and a key for all.
-struct Hall {
-    app: TestApp,
-    key: String,
+struct ServerFixture {
+    project: TestProject,
     official: Settings,
 }
 
-impl Hall {
+impl Deref for ServerFixture {
+    type Target = TestProject;
+
+    fn deref(&self) -> &TestProject {
+        &self.project
+    }
+}
+
+impl ServerFixture {
     /// With limits of a second, and settings of its own.
     async fn with(settings: impl FnOnce(&mut Config)) -> Self {
-        let options = SimulatorOptions::default();
-        let app = TestApp::with_settings(Engine::Sqlite, options, |config| {
-            config.server.stalled_seconds = 1;
-            config.server.body_seconds = 1;
-            settings(config);
-        });
-        let app = app.await;
-        let project = app.project("one").await;
-        let key = app.key(project, &[Scope::Admin]).await;
         let official = Settings::new(&new_app_id(), Kind::OfficialAccount);
-        app.account_as(project, official.clone(), None).await;
-        app.account(project, MP, Kind::MiniProgram).await;
-        Self { app, key, official }
+        let project = Setup::on(Engine::Sqlite)
+            .settings(|config| {
+                config.server.stalled_seconds = 1;
+                config.server.body_seconds = 1;
+            })
+            .settings(settings)
+            .project("one")
+            .account(official.clone())
+            .mini_program(MP)
+            .start()
+            .await;
+        Self { project, official }
     }
 
     fn address(&self) -> &str {
@@ -140,18 +147,18 @@ const SLOWLY: Duration = Duration::from_millis(50);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_head_that_does_not_end_is_not_waited_for() {
-    let hall = Hall::with(|_| {}).await;
+    let server = ServerFixture::with(|_| {}).await;
     for begun in ["", "GE", "GET /healthz HTTP/1.1\r\nHost: queqiao\r\n"] {
-        let said = until_closed(&mut hall.send(begun).await).await;
+        let said = until_closed(&mut server.send(begun).await).await;
         assert!(
             said.is_empty() || said.starts_with("HTTP/1.1 408"),
             "{said}"
         );
     }
-    let begun = hall.send("GET /healthz HTTP/1.1\r\nX: ").await;
+    let begun = server.send("GET /healthz HTTP/1.1\r\nX: ").await;
     until_closed_while(begun, b"x", SLOWLY).await;
     // The second head has no timer of the server's own.
-    let mut again = hall
+    let mut again = server
         .send("GET /healthz HTTP/1.1\r\nHost: queqiao\r\n\r\n")
         .await;
     assert!(answer(&mut again).await.starts_with("HTTP/1.1 200"));
@@ -165,7 +172,7 @@ async fn a_head_that_does_not_end_is_not_waited_for() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_body_that_does_not_end_is_not_waited_for_on_any_route() {
-    let hall = Hall::with(|_| {}).await;
+    let server = ServerFixture::with(|_| {}).await;
     let framings = [
         "Transfer-Encoding: chunked\r\n\r\n",
         "Transfer-Encoding: chunked\r\n\r\n5\r\nab",
@@ -177,9 +184,9 @@ async fn a_body_that_does_not_end_is_not_waited_for_on_any_route() {
         "Content-Length: 40\r\nConnection: close\r\n\r\n",
     ];
     let mut all = Vec::new();
-    for request in &hall.requests() {
+    for request in &server.requests() {
         for framing in framings {
-            all.push((format!("{request}{framing}"), hall.connect().await));
+            all.push((format!("{request}{framing}"), server.connect().await));
         }
     }
     let all = all.into_iter().map(async |(request, mut stream)| {
@@ -198,14 +205,14 @@ async fn a_body_that_does_not_end_is_not_waited_for_on_any_route() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_body_that_drips_is_not_waited_for_on_any_route() {
-    let hall = Hall::with(|_| {}).await;
+    let server = ServerFixture::with(|_| {}).await;
     let mut all = Vec::new();
-    for request in hall.requests() {
+    for request in server.requests() {
         for (framing, piece) in [
             ("Transfer-Encoding: chunked\r\n\r\n", "1\r\n \r\n"),
             ("Content-Length: 100000\r\n\r\n", " "),
         ] {
-            let stream = hall.send(format!("{request}{framing}")).await;
+            let stream = server.send(format!("{request}{framing}")).await;
             all.push(until_closed_while(stream, piece.as_bytes(), SLOWLY));
         }
     }
@@ -217,12 +224,12 @@ async fn a_body_that_drips_is_not_waited_for_on_any_route() {
 /// The body is unread, and comes as fast as it can: it is read past, and not for ever.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_body_that_goes_on_after_the_answer_is_not_read_for_ever() {
-    let hall = Hall::with(|_| {}).await;
+    let server = ServerFixture::with(|_| {}).await;
     let chunk = format!("4000\r\n{}\r\n", "x".repeat(0x4000));
     for request in ["GET /healthz", "POST /api/v1/events", "POST /callback/wx1"] {
         let head =
             format!("{request} HTTP/1.1\r\nHost: queqiao\r\nTransfer-Encoding: chunked\r\n\r\n");
-        let stream = hall.send(head).await;
+        let stream = server.send(head).await;
         let said = until_closed_while(stream, chunk.as_bytes(), Duration::from_millis(1)).await;
         assert!(said.starts_with("HTTP/1.1 "), "{said}");
     }
@@ -230,7 +237,7 @@ async fn a_body_that_goes_on_after_the_answer_is_not_read_for_ever() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn other_ways_of_http_hold_no_connection_either() {
-    let hall = Hall::with(|_| {}).await;
+    let server = ServerFixture::with(|_| {}).await;
     for request in [
         "GET /healthz HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
         "POST /callback/wx1 HTTP/1.0\r\nContent-Length: 9\r\n\r\n",
@@ -245,11 +252,11 @@ async fn other_ways_of_http_hold_no_connection_either() {
         "no HTTP at all\r\n\r\n",
         "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
     ] {
-        let said = until_closed(&mut hall.send(request).await).await;
+        let said = until_closed(&mut server.send(request).await).await;
         assert!(said.starts_with("HTTP/1."), "{request}: {said}");
     }
-    for request in hall.requests() {
-        let mut stream = hall.send(format!("{request}\r\n")).await;
+    for request in server.requests() {
+        let mut stream = server.send(format!("{request}\r\n")).await;
         stream.shutdown().await.unwrap();
         let said = until_closed(&mut stream).await;
         assert!(said.starts_with("HTTP/1.1 "), "half-closed: {said}");
@@ -258,10 +265,10 @@ async fn other_ways_of_http_hold_no_connection_either() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_does_not_read_the_answers_is_cut_off() {
-    let hall = Hall::with(|_| {}).await;
+    let server = ServerFixture::with(|_| {}).await;
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4_096).unwrap();
-    let address = hall.address().parse().unwrap();
+    let address = server.address().parse().unwrap();
     let mut stream = socket.connect(address).await.unwrap();
     let asked = "GET /callback/wx1 HTTP/1.1\r\nHost: queqiao\r\n\r\n".repeat(100);
     let mut sent = 0;
@@ -277,18 +284,18 @@ async fn who_does_not_read_the_answers_is_cut_off() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_is_worked_for_is_not_cut_off_and_who_then_does_nothing_is() {
-    let hall = Hall::with(|config| config.server.body_seconds = 3).await;
-    let world = hall.app.simulator.world();
+    let server = ServerFixture::with(|config| config.server.body_seconds = 3).await;
+    let world = server.app.simulator.world();
     let slow = Duration::from_millis(2_500);
     world.set_latency("/sns/jscode2session", slow).unwrap();
     let head = format!(
         "POST /api/v1/miniprogram/{MP}/sessions HTTP/1.1\r\nHost: queqiao\r\nAuthorization: Bearer {}\r\n\
          Content-Type: application/json\r\n",
-        hall.key
+        server.key
     );
     let body = r#"{"code": "071"}"#;
     let length = body.len();
-    let mut stream = hall
+    let mut stream = server
         .send(format!("{head}Content-Length: {length}\r\n\r\n{body}"))
         .await;
     let said = answer(&mut stream).await;
@@ -301,15 +308,15 @@ async fn who_is_worked_for_is_not_cut_off_and_who_then_does_nothing_is() {
     assert!(said.starts_with("HTTP/1.1 200"), "{said}");
     // By the time this is answered, the time of the connection was up long ago.
     let unfinished = format!("{head}Transfer-Encoding: chunked\r\n\r\n{length:x}\r\n{body}\r\n");
-    let said = until_closed(&mut hall.send(unfinished).await).await;
+    let said = until_closed(&mut server.send(unfinished).await).await;
     assert!(said.contains(r#""code":"slow_body""#), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn beyond_the_limit_of_all_connections_others_wait_their_turn() {
-    let hall = Hall::with(|config| config.server.max_connections = 2).await;
-    let mut idle = [hall.connect().await, hall.connect().await];
-    let third = hall.send("GET /healthz HTTP/1.1\r\nHost: queqiao\r\n\r\n");
+    let server = ServerFixture::with(|config| config.server.max_connections = 2).await;
+    let mut idle = [server.connect().await, server.connect().await];
+    let third = server.send("GET /healthz HTTP/1.1\r\nHost: queqiao\r\n\r\n");
     let said = answer(&mut third.await).await;
     assert!(said.starts_with("HTTP/1.1 200"), "{said}");
     // The first of them has made room: its end is there already.
@@ -323,30 +330,30 @@ async fn beyond_the_limit_of_all_connections_others_wait_their_turn() {
 #[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_address_has_so_many_connections_and_others_have_theirs() {
-    let hall = Hall::with(|config| {
+    let server = ServerFixture::with(|config| {
         config.server.stalled_seconds = 60;
         config.server.max_connections_per_address = 2;
     });
-    let hall = hall.await;
+    let server = server.await;
     let asked = "GET /healthz HTTP/1.1\r\nHost: queqiao\r\n\r\n";
     let mut held = Vec::new();
     for _ in 0..2 {
-        let mut stream = hall.send(asked).await;
+        let mut stream = server.send(asked).await;
         assert!(answer(&mut stream).await.starts_with("HTTP/1.1 200"));
         held.push(stream);
     }
-    assert_eq!(until_closed(&mut hall.connect().await).await, "");
+    assert_eq!(until_closed(&mut server.connect().await).await, "");
     let other = TcpSocket::new_v4().unwrap();
     other.bind("127.0.0.2:0".parse().unwrap()).unwrap();
     let mut other = other
-        .connect(hall.address().parse().unwrap())
+        .connect(server.address().parse().unwrap())
         .await
         .unwrap();
     other.write_all(asked.as_bytes()).await.unwrap();
     assert!(answer(&mut other).await.starts_with("HTTP/1.1 200"));
     drop(held.pop());
     eventually("another turn", async || {
-        let mut stream = hall.connect().await;
+        let mut stream = server.connect().await;
         stream.write_all(asked.as_bytes()).await.ok()?;
         let mut bytes = Vec::new();
         (stream.read_buf(&mut bytes).await.ok()? > 0).then_some(())

@@ -1,12 +1,12 @@
 //! The documents, carried out: every command of the API that they show is called as written, and
 //! what they say of its answer is compared with the answer.
 
+mod app;
 mod links;
 mod markdown;
 mod shape;
 mod shell;
 mod simulator;
-mod stage;
 mod states;
 mod tables;
 mod typed;
@@ -14,10 +14,10 @@ mod typed;
 use std::fs;
 use std::path::Path;
 
+use app::DocsApp;
 use markdown::{Block, Example};
 use serde_json::Value;
 use shell::Command;
-use stage::Stage;
 
 use crate::support::files_below;
 
@@ -65,12 +65,12 @@ fn shown(document: &str) -> (Vec<Vec<Command>>, Vec<Option<Value>>) {
 }
 
 /// Calls everything that a document shows, in its order. Returns how many calls those were.
-async fn carry_out(stage: &mut Stage, document: &str) -> usize {
+async fn carry_out(docs: &mut DocsApp, document: &str) -> usize {
     let mut calls = 0;
     for example in markdown::examples(document) {
         let told = example.answer.as_deref().map(shape::read);
         for command in shell::commands(&example.script) {
-            let answer = stage.call(&example.heading, &command).await;
+            let answer = docs.call(&example.heading, &command).await;
             calls += 1;
             if let Some(told) = &told {
                 shape::compare(told, &answer, &format!("{}: {command:?}", example.heading));
@@ -108,22 +108,22 @@ both_engines! {
     the_setup_is_true,
 }
 
-async fn the_api_is_as_documented(stage: Stage) {
-    let mut stage = stage;
-    stage.settle_in().await;
-    let calls = carry_out(&mut stage, API).await;
+async fn the_api_is_as_documented(docs: DocsApp) {
+    let mut docs = docs;
+    docs.settle_in().await;
+    let calls = carry_out(&mut docs, API).await;
     assert!(calls > 30, "{calls} calls");
 }
 
-async fn the_readme_is_true(stage: Stage) {
-    let mut stage = stage;
-    let calls = carry_out(&mut stage, README).await;
+async fn the_readme_is_true(docs: DocsApp) {
+    let mut docs = docs;
+    let calls = carry_out(&mut docs, README).await;
     assert!(calls >= 6, "{calls} calls");
 }
 
-async fn the_setup_is_true(stage: Stage) {
-    let mut stage = stage;
-    assert!(carry_out(&mut stage, SETUP).await > 25);
+async fn the_setup_is_true(docs: DocsApp) {
+    let mut docs = docs;
+    assert!(carry_out(&mut docs, SETUP).await > 25);
 }
 
 #[test]

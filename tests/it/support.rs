@@ -1,5 +1,7 @@
-//! What the tests stand on: a PostgreSQL, a fresh database per test, one body for both engines.
+//! What the tests stand on: a PostgreSQL, a fresh database per test, one body for both engines, and
+//! one builder ([`Setup`]) for what a story begins with.
 
+pub(crate) mod api;
 pub(crate) mod app;
 pub(crate) mod cluster;
 pub(crate) mod database;
@@ -7,9 +9,12 @@ pub(crate) mod lists;
 pub(crate) mod logs;
 pub(crate) mod postgres;
 pub(crate) mod program;
+pub(crate) mod project;
 pub(crate) mod receiver;
 pub(crate) mod routes;
+pub(crate) mod rows;
 pub(crate) mod search;
+pub(crate) mod setup;
 
 use std::path::PathBuf;
 
@@ -17,6 +22,8 @@ use queqiao::db::Engine;
 
 pub(crate) use app::TestApp;
 pub(crate) use database::TestDb;
+pub(crate) use project::{ApiFixture, TestProject};
+pub(crate) use setup::Setup;
 
 /// What a test of [`both_engines`] is given: something fresh on one engine.
 pub(crate) trait Fixture: Sized {

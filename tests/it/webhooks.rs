@@ -9,57 +9,46 @@ mod private;
 mod told;
 mod verification;
 
+use std::ops::Deref;
 use std::time::Duration;
 
 use queqiao::bridge::accounts::keys::Scope;
 use queqiao::db::Engine;
-use queqiao::ids::ProjectId;
-use queqiao::simulator::{Kind, Origin, SimulatorOptions, TemplateSettings, population};
+use queqiao::simulator::population;
 use serde_json::{Value, json};
 
+use crate::support::api::by_openid;
 use crate::support::receiver::{Post, Receiver};
-use crate::support::{Fixture, TestApp};
+use crate::support::setup::{FOREIGN, MP, OA, template, titled};
+use crate::support::{ApiFixture, Fixture};
 
-const OA: &str = "wx00000000000000a1";
-const MP: &str = "wx00000000000000b1";
-const FOREIGN: &str = "wx00000000000000a2";
-
-/// A shop with two accounts and ten people, that may post to this machine, and a receiver.
-struct Shop {
-    app: TestApp,
-    project: ProjectId,
-    key: String,
-    /// The key of another project, with an account of its own.
-    other: String,
+/// Two projects that may post to this machine, and a receiver.
+struct WebhookFixture {
+    api: ApiFixture,
     receiver: Receiver,
 }
 
-impl Fixture for Shop {
+impl Fixture for WebhookFixture {
     async fn on(engine: Engine) -> Self {
         Self::with(engine, true).await
     }
 }
 
-impl Shop {
+impl Deref for WebhookFixture {
+    type Target = ApiFixture;
+
+    fn deref(&self) -> &ApiFixture {
+        &self.api
+    }
+}
+
+impl WebhookFixture {
     async fn with(engine: Engine, allow_private: bool) -> Self {
-        let options = SimulatorOptions::default();
-        let app = TestApp::with_settings(engine, options, |config| {
-            config.webhooks.allow_private_addresses = allow_private;
+        let api = ApiFixture::with_other_key(engine, &[Scope::Webhooks], |first| {
+            first.settings(|config| config.webhooks.allow_private_addresses = allow_private)
         });
-        let app = app.await;
-        let project = app.project("one").await;
-        let two = app.project("two").await;
-        app.account(project, OA, Kind::OfficialAccount).await;
-        app.account(project, MP, Kind::MiniProgram).await;
-        app.account(two, FOREIGN, Kind::OfficialAccount).await;
-        app.simulator.world().add_people(10);
-        let key = app.key(project, &[Scope::Admin]).await;
-        let other = app.key(two, &[Scope::Webhooks]).await;
         Self {
-            app,
-            project,
-            key,
-            other,
+            api: api.await,
             receiver: Receiver::start(),
         }
     }
@@ -100,14 +89,6 @@ impl Shop {
         self.app.put(&self.key, &path, body).await.ok(200)
     }
 
-    /// Lets a person follow, up to the stored profile, and what it entails.
-    async fn follow(&self, person: u32) {
-        let world = self.app.simulator.world();
-        let push = world.follow(OA, person, Origin::default()).await.unwrap();
-        assert!(push.verdict.is_accepted(), "{push:?}");
-        self.app.drain().await;
-    }
-
     async fn write(&self, person: u32, text: &str) {
         let world = self.app.simulator.world();
         world.send_text(OA, person, text).await.unwrap();
@@ -119,33 +100,18 @@ impl Shop {
         self.app.drain().await;
     }
 
-    /// A staff member, bound to a person.
-    async fn staff(&self, staff_id: &str, person: u32) -> i64 {
-        let path = format!("/staff/{staff_id}");
-        self.app.put(&self.key, &path, json!({})).await.ok(201);
-        let path = format!("{path}/bindings");
-        let body = json!({"app_id": OA, "openid": population::openid(OA, person)});
-        let bound = self.app.post(&self.key, &path, body).await.ok(201);
+    /// A staff member, bound to a person; the binding's id.
+    async fn bound(&self, staff_id: &str, person: u32) -> i64 {
+        let bound = self.staff(staff_id).bound_to(by_openid(OA, person)).await;
         self.app.drain().await;
         bound["id"].as_i64().unwrap()
     }
 
     /// A message type whose messages the simulator takes.
-    async fn message_type(&self) {
-        let template = TemplateSettings {
-            template_id: "T".to_owned(),
-            title: "Notice".to_owned(),
-            content: "Title: {{thing1.DATA}}".to_owned(),
-            ..TemplateSettings::default()
-        };
-        let world = self.app.simulator.world();
-        world.add_template(OA, &template).unwrap();
-        let routes = json!([{"account": OA, "template_id": "T", "fields": {"thing1": "{{ params.title }}"}}]);
-        let body = json!({"routes": routes});
-        self.app
-            .put(&self.key, "/message-types/ping", body)
-            .await
-            .ok(201);
+    async fn ping(&self) {
+        let listed = template("T", "Title: {{thing1.DATA}}");
+        self.world().add_template(OA, &listed).unwrap();
+        self.message_type("ping", json!([titled(OA, "T")])).await;
     }
 
     async fn notify(&self, staff_id: &str) -> i64 {

@@ -10,7 +10,7 @@ use queqiao::simulator::{Fault, FaultKind};
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 
-use super::{FOREIGN, OA, Two};
+use super::{ApiFixture, FOREIGN, OA};
 use crate::support::{TestApp, logs};
 
 const STABLE_TOKEN: &str = "/cgi-bin/stable_token";
@@ -46,9 +46,9 @@ both_engines! {
     a_refusal_of_the_token_call_is_told_in_words,
 }
 
-async fn everybody_is_lent_the_same_token_with_its_remaining_life(two: Two) {
-    let app = &two.app;
-    let key = app.key(two.one, &[Scope::Token]).await;
+async fn everybody_is_lent_the_same_token_with_its_remaining_life(api: ApiFixture) {
+    let app = &api.app;
+    let key = app.key(api.project, &[Scope::Token]).await;
     let first = app.get(&key, &lend()).await.ok(200);
     assert_eq!(first["expires_in"], 7200);
     assert_eq!(
@@ -57,7 +57,7 @@ async fn everybody_is_lent_the_same_token_with_its_remaining_life(two: Two) {
         "nothing but WeChat's own members"
     );
     app.advance(Duration::from_secs(100));
-    let second = app.get(&two.key, &lend()).await.ok(200);
+    let second = app.get(&api.key, &lend()).await.ok(200);
     assert_eq!(second["access_token"], first["access_token"]);
     assert_eq!(second["expires_in"], 7100);
     let (bridge, _server) = app.replica();
@@ -84,9 +84,9 @@ async fn everybody_is_lent_the_same_token_with_its_remaining_life(two: Two) {
     assert_eq!(renewed["expires_in"], 7200);
 }
 
-async fn a_bad_token_is_replaced_once_and_an_old_one_changes_nothing(two: Two) {
-    let app = &two.app;
-    let key = app.key(two.one, &[Scope::Token]).await;
+async fn a_bad_token_is_replaced_once_and_an_old_one_changes_nothing(api: ApiFixture) {
+    let app = &api.app;
+    let key = app.key(api.project, &[Scope::Token]).await;
     let (bridge, _server) = app.replica();
     let caller = bridge
         .keys
@@ -120,25 +120,25 @@ async fn a_bad_token_is_replaced_once_and_an_old_one_changes_nothing(two: Two) {
     assert_eq!((borrow(app, &key).await, fetched(app)), (new, 2));
 }
 
-async fn a_report_that_wechat_does_not_bear_out_is_answered_so(two: Two) {
-    let app = &two.app;
-    let token = borrow(app, &two.key).await;
-    let answer = report(app, &two.key, &token).await;
+async fn a_report_that_wechat_does_not_bear_out_is_answered_so(api: ApiFixture) {
+    let app = &api.app;
+    let token = borrow(app, &api.key).await;
+    let answer = report(app, &api.key, &token).await;
     assert_eq!(
         (&answer["replaced"], &answer["outcome"]),
         (&json!(false), &json!("still_good"))
     );
-    assert_eq!((borrow(app, &two.key).await, fetched(app)), (token, 2));
+    assert_eq!((borrow(app, &api.key).await, fetched(app)), (token, 2));
 }
 
-async fn loans_and_reports_are_written_down_without_the_token(two: Two) {
+async fn loans_and_reports_are_written_down_without_the_token(api: ApiFixture) {
     logs::capture();
-    let app = &two.app;
+    let app = &api.app;
     let name = format!("erp {:016x}", rand::random::<u64>());
     let (key, stored) = app
         .bridge
         .keys
-        .create(two.one, &name, &[Scope::Token])
+        .create(api.project, &name, &[Scope::Token])
         .await
         .unwrap();
     let key = key.expose_secret();
@@ -146,7 +146,7 @@ async fn loans_and_reports_are_written_down_without_the_token(two: Two) {
     report(app, key, "stale-1").await;
     app.simulator.world().invalidate_tokens(OA).unwrap();
     report(app, key, &token).await;
-    let entries = app.all_pages(&two.key, "/audit", 2).await;
+    let entries = app.all_pages(&api.key, "/audit", 2).await;
     let said: Vec<_> = entries
         .iter()
         .map(|entry| (&entry["action"], &entry["outcome"]))
@@ -172,7 +172,7 @@ async fn loans_and_reports_are_written_down_without_the_token(two: Two) {
     }
     assert_eq!(logs::lines_with(&name).len(), 3, "one line each");
     assert_eq!(
-        app.get(&two.other, "/audit").await.ok(200)["items"],
+        app.get(&api.other, "/audit").await.ok(200)["items"],
         json!([])
     );
     app.get(key, "/audit")
@@ -180,12 +180,12 @@ async fn loans_and_reports_are_written_down_without_the_token(two: Two) {
         .refused(403, "missing_scope", "");
 }
 
-async fn who_may_not_have_a_token_gets_none_and_leaves_no_entry(two: Two) {
-    let app = &two.app;
+async fn who_may_not_have_a_token_gets_none_and_leaves_no_entry(api: ApiFixture) {
+    let app = &api.app;
     let invalid = format!("/accounts/{OA}/access-token/invalid");
     let body = json!({"access_token": "x"});
     for scope in [Scope::Notify, Scope::Read] {
-        let key = app.key(two.one, &[scope]).await;
+        let key = app.key(api.project, &[scope]).await;
         app.get(&key, &lend())
             .await
             .refused(403, "missing_scope", "");
@@ -193,7 +193,7 @@ async fn who_may_not_have_a_token_gets_none_and_leaves_no_entry(two: Two) {
             .await
             .refused(403, "missing_scope", "");
     }
-    let key = app.key(two.one, &[Scope::Token]).await;
+    let key = app.key(api.project, &[Scope::Token]).await;
     for foreign in [FOREIGN, "wx00000000000000ff", "nonsense"] {
         let path = format!("/accounts/{foreign}/access-token");
         app.get(&key, &path).await.refused(404, "not_found", "");
@@ -212,7 +212,7 @@ async fn who_may_not_have_a_token_gets_none_and_leaves_no_entry(two: Two) {
         .refused(403, "missing_scope", "");
     let bare = "wx00000000000000c1";
     let draft = Draft {
-        project_id: two.one,
+        project_id: api.project,
         name: "bare".to_owned(),
         app_id: bare.to_owned(),
         kind: AccountKind::OfficialAccount,
@@ -229,13 +229,13 @@ async fn who_may_not_have_a_token_gets_none_and_leaves_no_entry(two: Two) {
         .await
         .refused(422, "no_app_secret", "app_id");
     assert_eq!(
-        app.get(&two.key, "/audit").await.ok(200)["items"],
+        app.get(&api.key, "/audit").await.ok(200)["items"],
         json!([])
     );
 }
 
-async fn a_refusal_of_the_token_call_is_told_in_words(two: Two) {
-    let app = &two.app;
+async fn a_refusal_of_the_token_call_is_told_in_words(api: ApiFixture) {
+    let app = &api.app;
     for (errcode, status, code, words) in [
         (40164, 502, "wechat_refused", "whitelist"),
         (45009, 503, "wechat_busy", "limit"),
@@ -245,7 +245,7 @@ async fn a_refusal_of_the_token_call_is_told_in_words(two: Two) {
         world
             .add_fault(Fault::at(STABLE_TOKEN, FaultKind::Errcode { errcode }))
             .unwrap();
-        let problem = app.get(&two.key, &lend()).await.refused(status, code, "");
+        let problem = app.get(&api.key, &lend()).await.refused(status, code, "");
         let detail = problem["detail"].as_str().unwrap();
         assert!(
             detail.contains(words) && detail.contains(&errcode.to_string()),
@@ -253,20 +253,20 @@ async fn a_refusal_of_the_token_call_is_told_in_words(two: Two) {
         );
         world.clear_faults();
     }
-    let token = borrow(app, &two.key).await;
+    let token = borrow(app, &api.key).await;
     app.simulator.world().invalidate_tokens(OA).unwrap();
     let fault = Fault::at(STABLE_TOKEN, FaultKind::Errcode { errcode: 40164 });
     app.simulator.world().add_fault(fault).unwrap();
     let invalid = format!("/accounts/{OA}/access-token/invalid");
     let refused = app
-        .post(&two.key, &invalid, json!({"access_token": token}))
+        .post(&api.key, &invalid, json!({"access_token": token}))
         .await;
     refused.refused(502, "wechat_refused", "");
-    let entries = app.get(&two.key, "/audit").await.ok(200);
+    let entries = app.get(&api.key, "/audit").await.ok(200);
     assert_eq!(entries["items"][0]["outcome"], "not_refreshed", "{entries}");
     app.simulator.world().clear_faults();
     assert_ne!(
-        borrow(app, &two.key).await,
+        borrow(app, &api.key).await,
         token,
         "the bad one was thrown away"
     );

@@ -7,7 +7,8 @@ use std::time::Duration;
 use queqiao::bridge::accounts::keys::Scope;
 use serde_json::json;
 
-use super::Two;
+use super::ApiFixture;
+use crate::support::TestProject;
 
 both_engines! {
     a_revoked_key_is_refused,
@@ -16,12 +17,12 @@ both_engines! {
     a_preflight_is_for_those_who_read_and_those_who_notify,
 }
 
-async fn a_revoked_key_is_refused(two: Two) {
-    let app = &two.app;
+async fn a_revoked_key_is_refused(api: ApiFixture) {
+    let app = &api.app;
     let (key, stored) = app
         .bridge
         .keys
-        .create(two.one, "k", &[Scope::Read])
+        .create(api.project, "k", &[Scope::Read])
         .await
         .unwrap();
     let key = secrecy::ExposeSecret::expose_secret(&key).to_owned();
@@ -42,14 +43,14 @@ async fn a_revoked_key_is_refused(two: Two) {
     }
 }
 
-async fn a_revoked_key_stays_revoked_when_the_clock_is_set_back(two: Two) {
-    let app = &two.app;
+async fn a_revoked_key_stays_revoked_when_the_clock_is_set_back(api: ApiFixture) {
+    let app = &api.app;
     let (other, _server) = app.replica();
     for hours in [1, 24] {
         let (key, stored) = app
             .bridge
             .keys
-            .create(two.one, "k", &[Scope::Read])
+            .create(api.project, "k", &[Scope::Read])
             .await
             .unwrap();
         let key = secrecy::ExposeSecret::expose_secret(&key).to_owned();
@@ -62,8 +63,8 @@ async fn a_revoked_key_stays_revoked_when_the_clock_is_set_back(two: Two) {
     }
 }
 
-async fn what_is_no_key_is_refused_and_becomes_one_when_it_is_made(two: Two) {
-    let app = &two.app;
+async fn what_is_no_key_is_refused_and_becomes_one_when_it_is_made(api: ApiFixture) {
+    let app = &api.app;
     let unknown = |n: u8| {
         format!(
             "qq_{}",
@@ -78,7 +79,7 @@ async fn what_is_no_key_is_refused_and_becomes_one_when_it_is_made(two: Two) {
     let (other, _server) = app.replica();
     let (key, _) = other
         .keys
-        .create(two.one, "new", &[Scope::Read])
+        .create(api.project, "new", &[Scope::Read])
         .await
         .unwrap();
     app.get(secrecy::ExposeSecret::expose_secret(&key), "/staff")
@@ -86,8 +87,8 @@ async fn what_is_no_key_is_refused_and_becomes_one_when_it_is_made(two: Two) {
         .ok(200);
 }
 
-async fn a_preflight_is_for_those_who_read_and_those_who_notify(two: Two) {
-    let app = &two.app;
+async fn a_preflight_is_for_those_who_read_and_those_who_notify(api: ApiFixture) {
+    let app = &api.app;
     let body = json!({"message_type": "ping", "staff_ids": ["s1"]});
     for (scope, allowed) in [
         (Scope::Read, true),
@@ -95,7 +96,7 @@ async fn a_preflight_is_for_those_who_read_and_those_who_notify(two: Two) {
         (Scope::Admin, true),
         (Scope::Token, false),
     ] {
-        let key = app.key(two.one, &[scope]).await;
+        let key = app.key(api.project, &[scope]).await;
         let answer = app
             .post(&key, "/notifications/preflight", body.clone())
             .await;
@@ -112,8 +113,8 @@ async fn a_preflight_is_for_those_who_read_and_those_who_notify(two: Two) {
 #[tokio::test]
 async fn each_change_is_logged_with_its_key_and_each_kind_of_refusal_is_told() {
     crate::support::logs::capture();
-    let two = <Two as crate::support::Fixture>::on(queqiao::db::Engine::Sqlite).await;
-    let (app, key) = (&two.app, &two.key);
+    let api = <ApiFixture as crate::support::Fixture>::on(queqiao::db::Engine::Sqlite).await;
+    let (app, key) = (&api.app, &api.key);
     app.put(key, "/staff/audited-7", serde_json::json!({}))
         .await
         .ok(201);
@@ -147,7 +148,7 @@ async fn each_change_is_logged_with_its_key_and_each_kind_of_refusal_is_told() {
         !crate::support::logs::lines_with(&made).is_empty(),
         "{made}"
     );
-    let reader = app.key(two.one, &[Scope::Read]).await;
+    let reader = app.key(api.project, &[Scope::Read]).await;
     app.delete(&reader, "/staff/audited-9")
         .await
         .refused(403, "missing_scope", "");
@@ -168,9 +169,10 @@ async fn those_with_a_key_do_not_wait_for_those_without() {
     if !crate::support::postgres::is_there() {
         return;
     }
-    let two = <Two as crate::support::Fixture>::on(queqiao::db::Engine::Postgres).await;
-    let app = std::sync::Arc::new(two.app);
-    app.get(&two.key, "/staff").await.ok(200);
+    let api = <ApiFixture as crate::support::Fixture>::on(queqiao::db::Engine::Postgres).await;
+    let TestProject { app, key, .. } = api.first;
+    let app = std::sync::Arc::new(app);
+    app.get(&key, "/staff").await.ok(200);
     let mut holder = PgConnection::establish(app.database.text()).unwrap();
     holder
         .batch_execute("BEGIN; LOCK TABLE api_keys IN ACCESS EXCLUSIVE MODE")
@@ -202,7 +204,7 @@ async fn those_with_a_key_do_not_wait_for_those_without() {
     // While the key is trusted that was read before.
     for n in 0..3 {
         let path = format!("/staff/waits{n}");
-        let put = app.put(&two.key, &path, json!({}));
+        let put = app.put(&key, &path, json!({}));
         let put = tokio::time::timeout(Duration::from_secs(3), put).await;
         put.expect("nobody waits").ok(201);
         assert_eq!(waiting().await, 1, "one statement for all strangers");
@@ -219,7 +221,7 @@ async fn those_with_a_key_do_not_wait_for_those_without() {
     });
     let strangers: Vec<_> = strangers.collect();
     app.advance(Duration::from_secs(4));
-    app.get(&two.key, "/staff").await.ok(200);
+    app.get(&key, "/staff").await.ok(200);
     for stranger in strangers {
         stranger.await.unwrap().refused(401, "unauthorized", "");
     }

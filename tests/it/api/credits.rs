@@ -11,13 +11,14 @@ use queqiao::simulator::{Choice, TemplateKind, TemplateSettings, population};
 use queqiao::wechat::fields::Format;
 use serde_json::{Value, json};
 
-use super::{MP, OA, Two};
+use super::{ApiFixture, MP, OA};
+use crate::support::setup::template;
 
 const ONCE: &str = "tpl-once";
 const OTHER: &str = "tpl-other";
 const LASTING: &str = "tpl-lasting";
 
-impl Two {
+impl ApiFixture {
     /// The mini-program has three subscription templates, and pushes in this format.
     fn subscriptions(&self, format: Format) {
         let world = self.app.simulator.world();
@@ -28,10 +29,8 @@ impl Two {
                 (LASTING, TemplateKind::SubscribeLongTerm),
             ] {
                 let settings = TemplateSettings {
-                    template_id: id.to_owned(),
                     kind,
-                    content: "{{thing1.DATA}}".to_owned(),
-                    ..TemplateSettings::default()
+                    ..template(id, "{{thing1.DATA}}")
                 };
                 world.add_template(app_id, &settings).unwrap();
             }
@@ -49,11 +48,8 @@ impl Two {
 
     /// A staff member who logged in to the mini-program.
     async fn member(&self, staff_id: &str, person: u32) {
-        let path = format!("/staff/{staff_id}");
-        self.app.put(&self.key, &path, json!({})).await.ok(201);
-        let bind = json!({"app_id": MP, "code": self.code(person)});
-        let path = format!("{path}/bindings");
-        self.app.post(&self.key, &path, bind).await.ok(201);
+        let whom = json!({"app_id": MP, "code": self.code(person)});
+        self.staff(staff_id).bound_to(whom).await;
     }
 
     async fn credits(&self, staff_id: &str) -> Vec<Value> {
@@ -110,21 +106,21 @@ both_engines! {
     old_permissions_become_one_and_are_shown_and_erased_as_before,
 }
 
-async fn taps_add_up_in_both_formats_and_a_change_of_mind_ends_them(two: Two) {
+async fn taps_add_up_in_both_formats_and_a_change_of_mind_ends_them(api: ApiFixture) {
     for (format, person, staff) in [(Format::Xml, 1, "s1"), (Format::Json, 2, "s2")] {
-        two.subscriptions(format);
-        two.member(staff, person).await;
-        assert_eq!(two.credits(staff).await, Vec::<Value>::new());
+        api.subscriptions(format);
+        api.member(staff, person).await;
+        assert_eq!(api.credits(staff).await, Vec::<Value>::new());
         for _ in 0..2 {
-            two.wait(30);
-            two.popup(
+            api.wait(30);
+            api.popup(
                 MP,
                 person,
                 &[(ONCE, Choice::Accept), (OTHER, Choice::Reject)],
             )
             .await;
         }
-        let credits = two.credits(staff).await;
+        let credits = api.credits(staff).await;
         let [once, other] = credits.as_slice() else {
             panic!("{credits:?}")
         };
@@ -153,75 +149,75 @@ async fn taps_add_up_in_both_formats_and_a_change_of_mind_ends_them(two: Two) {
             "{other}"
         );
 
-        two.wait(30);
-        two.popup(MP, person, &[(ONCE, Choice::Reject)]).await;
-        let credits = two.credits(staff).await;
+        api.wait(30);
+        api.popup(MP, person, &[(ONCE, Choice::Reject)]).await;
+        let credits = api.credits(staff).await;
         assert_eq!(
             credits[0]["one_time_left"], 2,
             "the pop-up asked for one more"
         );
         assert!(credits[0]["rejected_at"].is_string());
-        two.wait(30);
-        let world = two.app.simulator.world();
+        api.wait(30);
+        let world = api.app.simulator.world();
         let push = world.withdraw_consent(MP, person, &[ONCE]).await.unwrap();
         assert!(push.verdict.is_accepted());
-        two.app.drain().await;
-        assert_eq!(two.left(staff).await, 0);
-        two.wait(30);
-        two.popup(MP, person, &[(ONCE, Choice::Accept)]).await;
-        let credits = two.credits(staff).await;
+        api.app.drain().await;
+        assert_eq!(api.left(staff).await, 0);
+        api.wait(30);
+        api.popup(MP, person, &[(ONCE, Choice::Accept)]).await;
+        let credits = api.credits(staff).await;
         assert_eq!(credits[0]["one_time_left"], 1);
         assert!(credits[0]["rejected_at"].is_null(), "not since then");
     }
 }
 
-async fn one_tap_counts_once_however_often_it_is_told(two: Two) {
-    two.subscriptions(Format::Json);
-    two.member("s1", 1).await;
-    let world = two.app.simulator.world();
+async fn one_tap_counts_once_however_often_it_is_told(api: ApiFixture) {
+    api.subscriptions(Format::Json);
+    api.member("s1", 1).await;
+    let world = api.app.simulator.world();
     world.set_push_copies(MP, 3).unwrap();
-    two.popup(MP, 1, &[(ONCE, Choice::Accept)]).await;
+    api.popup(MP, 1, &[(ONCE, Choice::Accept)]).await;
     let accepted = json!({ONCE: "accept"});
-    let tapped = two.stamp();
-    two.wait(20);
+    let tapped = api.stamp();
+    api.wait(20);
     for _ in 0..2 {
-        let told = two.report(1, accepted.clone(), Some(&tapped)).await;
+        let told = api.report(1, accepted.clone(), Some(&tapped)).await;
         assert_eq!(told["credits"][0]["one_time_left"], 1, "{told}");
     }
-    let credits = two.credits("s1").await;
+    let credits = api.credits("s1").await;
     assert_eq!(credits[0]["sources"], json!(["event", "api"]));
-    let events = two
+    let events = api
         .app
-        .get(&two.key, "/events?kind=event.subscribe_msg_popup_event")
+        .get(&api.key, "/events?kind=event.subscribe_msg_popup_event")
         .await
         .ok(200);
     let replay = format!("/events/{}/replay", events["items"][0]["id"]);
-    two.app.post(&two.key, &replay, json!({})).await;
-    two.app.drain().await;
-    assert_eq!(two.left("s1").await, 1);
+    api.app.post(&api.key, &replay, json!({})).await;
+    api.app.drain().await;
+    assert_eq!(api.left("s1").await, 1);
 
     // The report before the event, and the event late.
-    two.wait(3600);
+    api.wait(3600);
     world.hold_pushes(MP).unwrap();
     world
         .answer_popup(MP, 1, &[(ONCE, Choice::Accept)])
         .await
         .unwrap();
-    let told = two.report(1, accepted.clone(), Some(&two.stamp())).await;
+    let told = api.report(1, accepted.clone(), Some(&api.stamp())).await;
     assert_eq!(told["credits"][0]["one_time_left"], 2);
-    two.wait(1800);
+    api.wait(1800);
     world
         .release_pushes(MP, queqiao::simulator::PushOrder::Given)
         .await
         .unwrap();
-    two.app.drain().await;
-    assert_eq!(two.left("s1").await, 2);
+    api.app.drain().await;
+    assert_eq!(api.left("s1").await, 2);
 
     // Without a time of its own, a repetition is one that comes soon.
-    two.wait(3600);
+    api.wait(3600);
     for (seconds, expected) in [(0, 3), (30, 3), (61, 4)] {
-        two.wait(seconds);
-        let told = two.report(1, accepted.clone(), None).await;
+        api.wait(seconds);
+        let told = api.report(1, accepted.clone(), None).await;
         assert_eq!(
             told["credits"][0]["one_time_left"], expected,
             "after {seconds} s"
@@ -229,13 +225,13 @@ async fn one_tap_counts_once_however_often_it_is_told(two: Two) {
     }
 }
 
-async fn a_template_is_long_term_where_wechat_lists_it_so(two: Two) {
-    two.subscriptions(Format::Xml);
+async fn a_template_is_long_term_where_wechat_lists_it_so(api: ApiFixture) {
+    api.subscriptions(Format::Xml);
     for (staff_id, person) in [("s1", 1), ("s2", 2)] {
-        two.member(staff_id, person).await;
+        api.member(staff_id, person).await;
     }
     for template in [LASTING, ONCE] {
-        two.popup(MP, 1, &[(template, Choice::Accept)]).await;
+        api.popup(MP, 1, &[(template, Choice::Accept)]).await;
     }
     let kinds = |credits: &[Value]| -> Vec<(Value, Value)> {
         credits
@@ -243,18 +239,18 @@ async fn a_template_is_long_term_where_wechat_lists_it_so(two: Two) {
             .map(|credit| (credit["template_id"].clone(), credit["long_term"].clone()))
             .collect()
     };
-    let before = two.credits("s1").await;
+    let before = api.credits("s1").await;
     assert_eq!(
         kinds(&before),
         [(json!(LASTING), json!(false)), (json!(ONCE), json!(false))]
     );
     let sync = format!("/accounts/{MP}/templates/sync");
-    two.app.call("POST", &two.key, &sync, None).await.ok(200);
+    api.app.call("POST", &api.key, &sync, None).await.ok(200);
     for template in [LASTING, ONCE] {
-        two.popup(MP, 2, &[(template, Choice::Accept)]).await;
+        api.popup(MP, 2, &[(template, Choice::Accept)]).await;
     }
     for staff_id in ["s1", "s2"] {
-        let credits = two.credits(staff_id).await;
+        let credits = api.credits(staff_id).await;
         assert_eq!(
             kinds(&credits),
             [(json!(LASTING), json!(true)), (json!(ONCE), json!(false))],
@@ -263,25 +259,25 @@ async fn a_template_is_long_term_where_wechat_lists_it_so(two: Two) {
     }
 }
 
-async fn who_runs_out_is_listed(two: Two) {
-    two.subscriptions(Format::Xml);
+async fn who_runs_out_is_listed(api: ApiFixture) {
+    api.subscriptions(Format::Xml);
     for person in 1..4 {
-        two.member(&format!("s{person}"), person).await;
+        api.member(&format!("s{person}"), person).await;
     }
     for person in [1, 2, 3, 3] {
-        two.wait(30);
-        two.popup(
+        api.wait(30);
+        api.popup(
             MP,
             person,
             &[(ONCE, Choice::Accept), (OTHER, Choice::Reject)],
         )
         .await;
     }
-    two.popup(OA, 4, &[(ONCE, Choice::Accept)]).await;
+    api.popup(OA, 4, &[(ONCE, Choice::Accept)]).await;
     let low = async |query: &str| -> Vec<String> {
-        let page = two
+        let page = api
             .app
-            .get(&two.key, &format!("/credits/low?{query}"))
+            .get(&api.key, &format!("/credits/low?{query}"))
             .await
             .ok(200);
         let items = page["items"].as_array().unwrap().clone();
@@ -311,7 +307,7 @@ async fn who_runs_out_is_listed(two: Two) {
         Vec::<String>::new()
     );
     let first = format!("/credits/low?template_id={ONCE}&below=3&limit=3");
-    let page = two.app.get(&two.key, &first).await.ok(200);
+    let page = api.app.get(&api.key, &first).await.ok(200);
     let item = &page["items"][1];
     assert_eq!(
         (&item["staff_ids"], &item["one_time_left"]),
@@ -322,7 +318,7 @@ async fn who_runs_out_is_listed(two: Two) {
         (&json!(population::openid(MP, 3)), &json!(MP))
     );
     let next = format!("{first}&cursor={}", page["next_cursor"].as_str().unwrap());
-    let page = two.app.get(&two.key, &next).await.ok(200);
+    let page = api.app.get(&api.key, &next).await.ok(200);
     assert_eq!(
         (&page["items"][0]["staff_ids"], &page["next_cursor"]),
         (&json!(["s1"]), &json!(null))
@@ -338,25 +334,25 @@ async fn who_runs_out_is_listed(two: Two) {
             "app_id",
         ),
     ] {
-        let refused = two
+        let refused = api
             .app
-            .get(&two.key, &format!("/credits/low?{query}"))
+            .get(&api.key, &format!("/credits/low?{query}"))
             .await;
         refused.refused(400, code, field);
     }
-    let theirs = two.app.get(&two.other, &first).await.ok(200);
+    let theirs = api.app.get(&api.other, &first).await.ok(200);
     assert_eq!(theirs["items"], json!([]));
 }
 
-async fn old_permissions_become_one_and_are_shown_and_erased_as_before(two: Two) {
-    two.subscriptions(Format::Json);
-    two.member("s1", 1).await;
-    two.popup(MP, 1, &[(ONCE, Choice::Accept)]).await;
-    let before = two.credits("s1").await;
-    two.wait(31 * 86_400);
-    let explained = two.app.get(&two.key, "/staff/s1/explain").await.ok(200);
+async fn old_permissions_become_one_and_are_shown_and_erased_as_before(api: ApiFixture) {
+    api.subscriptions(Format::Json);
+    api.member("s1", 1).await;
+    api.popup(MP, 1, &[(ONCE, Choice::Accept)]).await;
+    let before = api.credits("s1").await;
+    api.wait(31 * 86_400);
+    let explained = api.app.get(&api.key, "/staff/s1/explain").await.ok(200);
     // A consent, a send and its report for each of 1,000 days.
-    let now = two.app.clock.now().and_utc().timestamp();
+    let now = api.app.clock.now().and_utc().timestamp();
     for (kind, later) in [("event", 0), ("taken", 100), ("sent", 101)] {
         let sql = format!(
             "WITH RECURSIVE day(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM day WHERE n < 1000) \
@@ -364,24 +360,24 @@ async fn old_permissions_become_one_and_are_shown_and_erased_as_before(two: Two)
                  SELECT c.id, '{kind}', {now} - (1001 - n) * 86400 - 500 + {later}, \
                  CASE WHEN '{kind}' = 'event' THEN 0 ELSE n END FROM day, credits c"
         );
-        two.execute(&sql);
+        api.execute(&sql);
     }
-    while two.app.bridge.ledger_step().await.unwrap() == Step::Worked {}
-    assert_eq!(two.credits("s1").await, before);
+    while api.app.bridge.ledger_step().await.unwrap() == Step::Worked {}
+    assert_eq!(api.credits("s1").await, before);
     assert_eq!(
-        two.app.get(&two.key, "/staff/s1/explain").await.ok(200),
+        api.app.get(&api.key, "/staff/s1/explain").await.ok(200),
         explained
     );
     assert!(
-        two.count("credit_entries") < 300,
+        api.count("credit_entries") < 300,
         "{}",
-        two.count("credit_entries")
+        api.count("credit_entries")
     );
-    two.wait(30);
-    two.popup(MP, 1, &[(ONCE, Choice::Accept)]).await;
-    assert_eq!(two.left("s1").await, 2);
+    api.wait(30);
+    api.popup(MP, 1, &[(ONCE, Choice::Accept)]).await;
+    assert_eq!(api.left("s1").await, 2);
     let person = before[0]["identity_id"].clone();
-    two.app.delete(&two.key, &format!("/people/{person}")).await;
-    two.app.drain().await;
-    assert_eq!((two.count("credits"), two.count("credit_entries")), (0, 0));
+    api.app.delete(&api.key, &format!("/people/{person}")).await;
+    api.app.drain().await;
+    assert_eq!((api.count("credits"), api.count("credit_entries")), (0, 0));
 }

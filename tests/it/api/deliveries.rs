@@ -1,60 +1,48 @@
 //! Deliveries across notifications: found by filters, and sent once more where that is safe.
 
+use std::ops::Deref;
+
 use queqiao::bridge::accounts::keys::Scope;
 use queqiao::db::Engine;
-use queqiao::simulator::{Arrival, Fault, FaultKind, Receipt, population};
+use queqiao::simulator::{Arrival, Fault, FaultKind, Receipt};
 use serde_json::{Value, json};
 
-use super::{OA, Two};
-use crate::support::Fixture;
+use super::OA;
+use crate::support::api::by_unionid;
+use crate::support::setup::{template, titled};
+use crate::support::{ApiFixture, Fixture};
 
 pub(super) const SEND: &str = "/cgi-bin/message/template/send";
 
-/// [`Two`] with a message type, and staff s1 to s4, of whom s4 is bound to nobody.
-pub(super) struct Shop(pub(super) Two);
+/// [`ApiFixture`] with a message type, and staff s1 to s4, of whom s4 is bound to nobody.
+pub(super) struct StaffFixture(ApiFixture);
 
-impl Fixture for Shop {
+impl Fixture for StaffFixture {
     async fn on(engine: Engine) -> Self {
-        let two = Two::on(engine).await;
-        let template = queqiao::simulator::TemplateSettings {
-            template_id: "T".to_owned(),
-            title: "Notice".to_owned(),
-            content: "Title: {{thing1.DATA}}".to_owned(),
-            ..Default::default()
-        };
-        two.app
-            .simulator
-            .world()
-            .add_template(OA, &template)
-            .unwrap();
-        two.app
-            .simulator
-            .world()
-            .set_receipt(OA, None, prompt())
-            .unwrap();
-        let routes = json!([{"account": OA, "template_id": "T", "fields": {"thing1": "{{ params.title }}"}}]);
-        two.app
-            .put(&two.key, "/message-types/ping", json!({"routes": routes}))
-            .await
-            .ok(201);
-        for person in 1..=4 {
-            two.app
-                .put(&two.key, &format!("/staff/s{person}"), json!({}))
-                .await
-                .ok(201);
-        }
-        for person in 1..=3 {
-            two.follow(person).await;
-            bind(&two, person).await;
-        }
-        Self(two)
+        let api = ApiFixture::with(engine, |first| {
+            first
+                .template(OA, template("T", "Title: {{thing1.DATA}}"))
+                .receipts(OA, prompt())
+                .followers(OA, 1..=3)
+                .message_type("ping", json!([titled(OA, "T")]))
+                .staff("s1")
+                .bound_to(by_unionid(1))
+                .staff("s2")
+                .bound_to(by_unionid(2))
+                .staff("s3")
+                .bound_to(by_unionid(3))
+                .staff("s4")
+        });
+        Self(api.await)
     }
 }
 
-pub(super) async fn bind(two: &Two, person: u32) {
-    let body = json!({"unionid": population::unionid(person)});
-    let path = format!("/staff/s{person}/bindings");
-    two.app.post(&two.key, &path, body).await.ok(201);
+impl Deref for StaffFixture {
+    type Target = ApiFixture;
+
+    fn deref(&self) -> &ApiFixture {
+        &self.0
+    }
 }
 
 /// A receipt that is there as soon as the message is.
@@ -66,30 +54,30 @@ fn prompt() -> Receipt {
 }
 
 /// Notifies them, and lets what comes of it happen. Returns the notification's id.
-pub(super) async fn notify(two: &Two, staff_ids: &[&str]) -> i64 {
+pub(super) async fn notify(api: &ApiFixture, staff_ids: &[&str]) -> i64 {
     let body = json!({"message_type": "ping", "staff_ids": staff_ids, "params": {"title": "hi"}});
-    let accepted = two.app.post(&two.key, "/notifications", body).await.ok(202);
-    two.app.drain().await;
+    let accepted = api.app.post(&api.key, "/notifications", body).await.ok(202);
+    api.app.drain().await;
     accepted["id"].as_i64().unwrap()
 }
 
 /// Makes WeChat refuse what is sent, with this code.
-pub(super) fn refuse(two: &Two, errcode: i64) {
+pub(super) fn refuse(api: &ApiFixture, errcode: i64) {
     let fault = Fault::at(SEND, FaultKind::Errcode { errcode });
-    two.app.simulator.world().add_fault(fault).unwrap();
+    api.app.simulator.world().add_fault(fault).unwrap();
 }
 
-async fn found(two: &Two, query: &str) -> Vec<Value> {
-    let page = two
+async fn found(api: &ApiFixture, query: &str) -> Vec<Value> {
+    let page = api
         .app
-        .get(&two.key, &format!("/deliveries?{query}"))
+        .get(&api.key, &format!("/deliveries?{query}"))
         .await
         .ok(200);
     page["items"].as_array().unwrap().clone()
 }
 
 /// Staff ids and states of what is found.
-pub(super) async fn short(two: &Two, query: &str) -> Vec<String> {
+pub(super) async fn short(api: &ApiFixture, query: &str) -> Vec<String> {
     let word = |item: &Value| {
         format!(
             "{} {}",
@@ -97,7 +85,7 @@ pub(super) async fn short(two: &Two, query: &str) -> Vec<String> {
             item["state"].as_str().unwrap()
         )
     };
-    found(two, query).await.iter().map(word).collect()
+    found(api, query).await.iter().map(word).collect()
 }
 
 both_engines! {
@@ -108,17 +96,16 @@ both_engines! {
     dead_letters_are_retried_in_bulk_page_by_page,
 }
 
-async fn deliveries_are_found_by_what_became_of_them(shop: Shop) {
-    let two = &shop.0;
+async fn deliveries_are_found_by_what_became_of_them(api: StaffFixture) {
     // Long after they followed.
-    two.app.advance(std::time::Duration::from_secs(700));
-    refuse(two, 43004);
-    let first = notify(two, &["s1", "s4"]).await;
-    two.app.simulator.world().clear_faults();
-    two.app.advance(std::time::Duration::from_secs(60));
-    let second = notify(two, &["s2", "s3"]).await;
+    api.app.advance(std::time::Duration::from_secs(700));
+    refuse(&api, 43004);
+    let first = notify(&api, &["s1", "s4"]).await;
+    api.app.simulator.world().clear_faults();
+    api.app.advance(std::time::Duration::from_secs(60));
+    let second = notify(&api, &["s2", "s3"]).await;
     assert_eq!(
-        short(two, "").await,
+        short(&api, "").await,
         [
             "s3 delivered",
             "s2 delivered",
@@ -127,24 +114,24 @@ async fn deliveries_are_found_by_what_became_of_them(shop: Shop) {
         ]
     );
     assert_eq!(
-        short(two, "state=failed,unreachable").await,
+        short(&api, "state=failed,unreachable").await,
         ["s4 unreachable", "s1 failed"]
     );
     assert_eq!(
-        short(two, "state=delivered&staff_id=s2").await,
+        short(&api, "state=delivered&staff_id=s2").await,
         ["s2 delivered"]
     );
-    assert_eq!(short(two, "reason=not_bound").await, ["s4 unreachable"]);
+    assert_eq!(short(&api, "reason=not_bound").await, ["s4 unreachable"]);
     assert_eq!(
-        short(two, &format!("notification_id={first}&app_id={OA}")).await,
+        short(&api, &format!("notification_id={first}&app_id={OA}")).await,
         ["s1 failed"]
     );
     assert_eq!(
-        short(two, "message_type=ping&state=failed").await,
+        short(&api, "message_type=ping&state=failed").await,
         ["s1 failed"]
     );
-    assert_eq!(short(two, "message_type=pong").await, Vec::<String>::new());
-    let all = two.app.all_pages(&two.key, "/deliveries", 1).await;
+    assert_eq!(short(&api, "message_type=pong").await, Vec::<String>::new());
+    let all = api.app.all_pages(&api.key, "/deliveries", 1).await;
     assert_eq!(all.len(), 4);
     assert_eq!(
         (&all[0]["notification_id"], &all[0]["message_type"]),
@@ -152,10 +139,10 @@ async fn deliveries_are_found_by_what_became_of_them(shop: Shop) {
     );
     assert_eq!(all[3]["attempts"][0]["errcode"], 43004);
     let between = all[0]["created_at"].as_str().unwrap();
-    assert_eq!(short(two, &format!("since={between}")).await.len(), 2);
-    assert_eq!(short(two, &format!("until={between}")).await.len(), 2);
+    assert_eq!(short(&api, &format!("since={between}")).await.len(), 2);
+    assert_eq!(short(&api, &format!("until={between}")).await.len(), 2);
     assert_eq!(
-        two.app.get(&two.other, "/deliveries").await.ok(200)["items"],
+        api.app.get(&api.other, "/deliveries").await.ok(200)["items"],
         json!([]),
         "another project"
     );
@@ -170,51 +157,50 @@ async fn deliveries_are_found_by_what_became_of_them(shop: Shop) {
         ("limit=0", "invalid_query", "limit"),
         ("stat=failed", "invalid_query", "stat"),
     ] {
-        two.app
-            .get(&two.key, &format!("/deliveries?{query}"))
+        api.app
+            .get(&api.key, &format!("/deliveries?{query}"))
             .await
             .refused(400, code, field);
     }
 }
 
-async fn a_failed_delivery_is_sent_once_more(shop: Shop) {
-    let two = &shop.0;
-    let world = two.app.simulator.world();
+async fn a_failed_delivery_is_sent_once_more(api: StaffFixture) {
+    let world = api.app.simulator.world();
     let blocked = Receipt {
         status: "failed:user block".to_owned(),
         ..prompt()
     };
     world.set_receipt(OA, None, blocked).unwrap();
-    notify(two, &["s1"]).await;
-    let failed = found(two, "state=failed").await.remove(0);
+    notify(&api, &["s1"]).await;
+    let failed = found(&api, "state=failed").await.remove(0);
     assert_eq!(failed["reason"], "receipt_failed");
     let path = format!("/deliveries/{}/retry", failed["id"]);
-    let reader = two.app.key(two.one, &[Scope::Read]).await;
-    two.app
+    let reader = api.app.key(api.project, &[Scope::Read]).await;
+    api.app
         .post(&reader, &path, json!({}))
         .await
         .refused(403, "missing_scope", "");
-    two.app
-        .post(&two.other, &path, json!({}))
+    api.app
+        .post(&api.other, &path, json!({}))
         .await
         .refused(404, "not_found", "");
     world.set_receipt(OA, None, prompt()).unwrap();
-    let taken = two.app.post(&two.key, &path, json!({})).await.ok(202);
+    let taken = api.app.post(&api.key, &path, json!({})).await.ok(202);
     assert_eq!(
         taken,
-        json!({"id": failed["id"], "state": "queued", "next_attempt_at": two.app.clock.now().and_utc()})
+        json!({"id": failed["id"], "state": "queued", "next_attempt_at": api.app.clock.now().and_utc()})
     );
-    let again = two
+    let again = api
         .app
-        .post(&two.key, &path, json!({}))
+        .post(&api.key, &path, json!({}))
         .await
         .refused(409, "not_retryable", "");
     assert!(
         again["detail"].as_str().unwrap().contains("still_queued"),
         "{again}"
     );
-    two.app.drain().await;
-    let arrived = found(two, "").await.remove(0);
+    api.app.drain().await;
+    let arrived = found(&api, "").await.remove(0);
     assert_eq!(
         (&arrived["state"], &arrived["reason"]),
         (&json!("delivered"), &json!(null))
@@ -229,53 +215,51 @@ async fn a_failed_delivery_is_sent_once_more(shop: Shop) {
         1,
         "WeChat did not take it for a repetition"
     );
-    two.app
-        .post(&two.key, &path, json!({"even_if_sent": true}))
+    api.app
+        .post(&api.key, &path, json!({"even_if_sent": true}))
         .await
         .refused(409, "not_retryable", "");
-    two.app
-        .post(&two.key, "/deliveries/999/retry", json!({}))
+    api.app
+        .post(&api.key, "/deliveries/999/retry", json!({}))
         .await
         .refused(404, "not_found", "");
-    two.app
-        .post(&two.key, &path, json!({"force": true}))
+    api.app
+        .post(&api.key, &path, json!({"force": true}))
         .await
         .refused(422, "unknown_field", "force");
 }
 
-async fn whoever_became_reachable_is_reached(shop: Shop) {
-    let two = &shop.0;
-    notify(two, &["s4"]).await;
-    let id = found(two, "").await.remove(0)["id"].clone();
+async fn whoever_became_reachable_is_reached(api: StaffFixture) {
+    notify(&api, &["s4"]).await;
+    let id = found(&api, "").await.remove(0)["id"].clone();
     let path = format!("/deliveries/{id}/retry");
-    let still = two
+    let still = api
         .app
-        .post(&two.key, &path, json!({}))
+        .post(&api.key, &path, json!({}))
         .await
         .refused(409, "not_retryable", "");
     assert!(
         still["detail"].as_str().unwrap().contains("not_bound"),
         "{still}"
     );
-    bind(two, 4).await;
-    two.app
-        .post(&two.key, &path, json!({}))
+    api.bind("s4", by_unionid(4)).await;
+    api.app
+        .post(&api.key, &path, json!({}))
         .await
         .refused(409, "not_retryable", "");
     assert_eq!(
-        found(two, "").await[0]["reason"],
+        found(&api, "").await[0]["reason"],
         "no_identity_in_account",
         "the reason of today"
     );
-    two.follow(4).await;
-    two.app.post(&two.key, &path, json!({})).await.ok(202);
-    two.app.drain().await;
-    assert_eq!(short(two, "").await, ["s4 delivered"]);
+    api.new_follower(4).await;
+    api.app.post(&api.key, &path, json!({})).await.ok(202);
+    api.app.drain().await;
+    assert_eq!(short(&api, "").await, ["s4 delivered"]);
 }
 
-async fn what_may_have_been_seen_is_sent_again_only_if_that_is_wanted(shop: Shop) {
-    let two = &shop.0;
-    let world = two.app.simulator.world();
+async fn what_may_have_been_seen_is_sent_again_only_if_that_is_wanted(api: StaffFixture) {
+    let world = api.app.simulator.world();
     world
         .set_receipt(
             OA,
@@ -286,60 +270,59 @@ async fn what_may_have_been_seen_is_sent_again_only_if_that_is_wanted(shop: Shop
             },
         )
         .unwrap();
-    notify(two, &["s1"]).await;
-    two.app.advance(std::time::Duration::from_secs(3_600));
-    two.app.drain().await;
-    let id = found(two, "state=no_receipt").await.remove(0)["id"].clone();
+    notify(&api, &["s1"]).await;
+    api.app.advance(std::time::Duration::from_secs(3_600));
+    api.app.drain().await;
+    let id = found(&api, "state=no_receipt").await.remove(0)["id"].clone();
     let path = format!("/deliveries/{id}/retry");
-    let refused = two
+    let refused = api
         .app
-        .post(&two.key, &path, json!({}))
+        .post(&api.key, &path, json!({}))
         .await
         .refused(409, "not_retryable", "");
     assert!(
         refused["detail"].as_str().unwrap().contains("even_if_sent"),
         "{refused}"
     );
-    let bulk = two
+    let bulk = api
         .app
-        .post(&two.key, "/deliveries/retry", json!({"staff_id": "s1"}))
+        .post(&api.key, "/deliveries/retry", json!({"staff_id": "s1"}))
         .await
         .ok(202);
     assert_eq!(
         bulk,
         json!({"taken": 0, "waiting": 0, "not_taken": 1, "reasons": {"may_have_been_sent": 1}, "next_cursor": null})
     );
-    two.app.drain().await;
+    api.app.drain().await;
     assert_eq!(world.messages().len(), 1);
     world.set_receipt(OA, None, prompt()).unwrap();
-    two.app
-        .post(&two.key, &path, json!({"even_if_sent": true}))
+    api.app
+        .post(&api.key, &path, json!({"even_if_sent": true}))
         .await
         .ok(202);
-    two.app.drain().await;
+    api.app.drain().await;
     assert_eq!(
-        (short(two, "").await, world.messages().len()),
+        (short(&api, "").await, world.messages().len()),
         (vec!["s1 delivered".to_owned()], 2)
     );
 }
 
-async fn dead_letters_are_retried_in_bulk_page_by_page(shop: Shop) {
-    let two = &shop.0;
+async fn dead_letters_are_retried_in_bulk_page_by_page(api: StaffFixture) {
     // Long after they followed.
-    two.app.advance(std::time::Duration::from_secs(700));
-    refuse(two, 43004);
+    api.app.advance(std::time::Duration::from_secs(700));
+    refuse(&api, 43004);
     for _ in 0..2 {
-        notify(two, &["s1", "s2", "s3", "s4"]).await;
+        notify(&api, &["s1", "s2", "s3", "s4"]).await;
     }
-    two.app.simulator.world().clear_faults();
-    let nothing = two.app.post(&two.key, "/deliveries/retry", json!({})).await;
+    api.app.simulator.world().clear_faults();
+    let nothing = api.app.post(&api.key, "/deliveries/retry", json!({})).await;
     nothing.refused(422, "missing_field", "");
     let (mut taken, mut not_taken, mut rounds) = (0, 0, 0);
     let mut body = json!({"message_type": "ping", "limit": 3});
     loop {
-        let answer = two
+        let answer = api
             .app
-            .post(&two.key, "/deliveries/retry", body.clone())
+            .post(&api.key, "/deliveries/retry", body.clone())
             .await
             .ok(202);
         taken += answer["taken"].as_i64().unwrap();
@@ -356,10 +339,13 @@ async fn dead_letters_are_retried_in_bulk_page_by_page(shop: Shop) {
         body["cursor"] = answer["next_cursor"].clone();
     }
     assert_eq!((taken, not_taken, rounds), (6, 2, 3));
-    two.app.drain().await;
-    assert_eq!(found(two, "state=delivered").await.len(), 6);
-    assert_eq!(two.app.simulator.world().messages().len(), 6);
-    assert_eq!(short(two, "state=unreachable").await, ["s4 unreachable"; 2]);
+    api.app.drain().await;
+    assert_eq!(found(&api, "state=delivered").await.len(), 6);
+    assert_eq!(api.app.simulator.world().messages().len(), 6);
+    assert_eq!(
+        short(&api, "state=unreachable").await,
+        ["s4 unreachable"; 2]
+    );
     for (body, code, field) in [
         (json!({"state": "lost"}), "invalid_query", "state"),
         (
@@ -368,7 +354,7 @@ async fn dead_letters_are_retried_in_bulk_page_by_page(shop: Shop) {
             "limit",
         ),
     ] {
-        let refused = two.app.post(&two.key, "/deliveries/retry", body).await;
+        let refused = api.app.post(&api.key, "/deliveries/retry", body).await;
         assert_eq!(
             (&refused.json()["code"], &refused.json()["field"]),
             (&json!(code), &json!(field))

@@ -5,16 +5,16 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::{MP, Two};
+use super::{ApiFixture, MP};
 use crate::support::lists::LISTS;
 
 /// The status of a request whose target goes over the wire as it is.
-async fn raw(two: &Two, target: &str) -> String {
-    let address = two.app.url.strip_prefix("http://").unwrap();
+async fn raw(api: &ApiFixture, target: &str) -> String {
+    let address = api.app.url.strip_prefix("http://").unwrap();
     let mut stream = TcpStream::connect(address).await.unwrap();
     let head = format!(
         "GET {target} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\nConnection: close\r\n\r\n",
-        two.key
+        api.key
     );
     stream.write_all(head.as_bytes()).await.unwrap();
     let mut answer = String::new();
@@ -33,38 +33,38 @@ both_engines! {
     large_bodies_have_their_limit_and_strangers_send_none,
 }
 
-async fn no_text_of_a_query_string_or_path_goes_unchecked(two: Two) {
+async fn no_text_of_a_query_string_or_path_goes_unchecked(api: ApiFixture) {
     let lists = LISTS
         .iter()
         .map(|list| (list, list.filters.iter().map(|(name, _)| *name)));
     for (list, filters) in lists {
         for name in filters.chain(["limit", "cursor"]) {
             let path = list.path.replace("{notification}", "1");
-            let control = two.app.get(&two.key, &format!("{path}?{name}=a%00b")).await;
+            let control = api.app.get(&api.key, &format!("{path}?{name}=a%00b")).await;
             control.refused(400, "control_character", name);
-            let long = two
+            let long = api
                 .app
-                .get(&two.key, &format!("{path}?{name}={}", "x".repeat(513)))
+                .get(&api.key, &format!("{path}?{name}={}", "x".repeat(513)))
                 .await;
             assert_eq!(long.refused(400, "invalid_query", name)["limit"], 512);
         }
     }
-    two.app
-        .get(&two.key, "/staff/a%00b")
+    api.app
+        .get(&api.key, "/staff/a%00b")
         .await
         .refused(400, "control_character", "staff_id");
     let long = format!("/staff/{}", "x".repeat(513));
-    two.app
-        .get(&two.key, &long)
+    api.app
+        .get(&api.key, &long)
         .await
         .refused(400, "invalid_path", "staff_id");
 }
 
-async fn bodies_that_do_not_fit_are_explained(two: Two) {
-    let app = &two.app;
+async fn bodies_that_do_not_fit_are_explained(api: ApiFixture) {
+    let app = &api.app;
     let put = |body: String, kind: &str| {
         let request = app.request(Method::PUT, "/api/v1/staff/s1");
-        let request = request.bearer_auth(&two.key).header("Content-Type", kind);
+        let request = request.bearer_auth(&api.key).header("Content-Type", kind);
         app.send(request.body(body))
     };
     let json = "application/json";
@@ -105,13 +105,13 @@ async fn bodies_that_do_not_fit_are_explained(two: Two) {
     let problem = put(large, json).await.refused(413, "body_too_large", "");
     assert_eq!(problem["limit"], 64 << 10);
     let missing = app
-        .post(&two.key, &format!("/miniprogram/{MP}/sessions"), json!({}))
+        .post(&api.key, &format!("/miniprogram/{MP}/sessions"), json!({}))
         .await;
     missing.refused(422, "missing_field", "code");
 }
 
-async fn what_does_not_fit_is_said_in_words_of_json_with_its_field(two: Two) {
-    let app = &two.app;
+async fn what_does_not_fit_is_said_in_words_of_json_with_its_field(api: ApiFixture) {
+    let app = &api.app;
     let path = "/notifications";
     for (body, field, detail) in [
         (
@@ -151,14 +151,14 @@ async fn what_does_not_fit_is_said_in_words_of_json_with_its_field(two: Two) {
         ),
     ] {
         let problem = app
-            .post(&two.key, path, body)
+            .post(&api.key, path, body)
             .await
             .refused(422, "invalid_body", field);
         assert_eq!(problem["detail"], detail);
     }
     for word in [json!(5), json!(true), json!([]), json!({})] {
         let body = json!({"routes": [{"account": MP, "template_id": "T", "channel": word}]});
-        let answer = app.put(&two.key, "/message-types/a", body).await;
+        let answer = app.put(&api.key, "/message-types/a", body).await;
         let problem = answer.refused(422, "invalid_body", "routes[0].channel");
         assert!(
             problem["detail"]
@@ -175,7 +175,7 @@ async fn what_does_not_fit_is_said_in_words_of_json_with_its_field(two: Two) {
     ] {
         let request = app.request(Method::POST, "/api/v1/notifications");
         let request = request
-            .bearer_auth(&two.key)
+            .bearer_auth(&api.key)
             .header("Content-Type", "application/json");
         app.send(request.body(broken.to_owned()))
             .await
@@ -237,7 +237,7 @@ async fn what_does_not_fit_is_said_in_words_of_json_with_its_field(two: Two) {
             ];
             let bodies = member.map(|name| json!({name: value}));
             for body in bodies.iter().chain([value]) {
-                let answer = app.call(method, &two.key, path, Some(body)).await;
+                let answer = app.call(method, &api.key, path, Some(body)).await;
                 assert!(
                     (200..500).contains(&answer.status),
                     "{method} {path} {body}: {answer:?}"
@@ -258,12 +258,12 @@ async fn what_does_not_fit_is_said_in_words_of_json_with_its_field(two: Two) {
     }
 }
 
-async fn where_a_body_says_nothing_it_may_be_left_out(two: Two) {
-    let app = &two.app;
+async fn where_a_body_says_nothing_it_may_be_left_out(api: ApiFixture) {
+    let app = &api.app;
     let bare = async |path: &str| {
         app.send(
             app.request(Method::POST, &format!("/api/v1{path}"))
-                .bearer_auth(&two.key),
+                .bearer_auth(&api.key),
         )
         .await
     };
@@ -271,7 +271,7 @@ async fn where_a_body_says_nothing_it_may_be_left_out(two: Two) {
         .await
         .refused(404, "not_found", "");
     assert_eq!(
-        bare(&format!("/accounts/{}/imports", crate::invariants::OA))
+        bare(&format!("/accounts/{}/imports", crate::support::setup::OA))
             .await
             .status,
         202
@@ -288,8 +288,8 @@ async fn where_a_body_says_nothing_it_may_be_left_out(two: Two) {
         .refused(415, "unsupported_media_type", "");
 }
 
-async fn strangers_are_told_where_the_documentation_is(two: Two) {
-    let app = &two.app;
+async fn strangers_are_told_where_the_documentation_is(api: ApiFixture) {
+    let app = &api.app;
     let welcome = app.send(app.request(Method::GET, "/")).await;
     assert_eq!(welcome.status, 200, "{welcome:?}");
     assert!(welcome.text.contains("docs/api.md"), "{welcome:?}");
@@ -304,7 +304,7 @@ async fn strangers_are_told_where_the_documentation_is(two: Two) {
         );
     }
     let problem = app
-        .get(&two.key, "/staff/")
+        .get(&api.key, "/staff/")
         .await
         .refused(404, "no_such_route", "");
     assert!(
@@ -316,8 +316,8 @@ async fn strangers_are_told_where_the_documentation_is(two: Two) {
     );
 }
 
-async fn query_strings_that_do_not_fit_are_explained(two: Two) {
-    let app = &two.app;
+async fn query_strings_that_do_not_fit_are_explained(api: ApiFixture) {
+    let app = &api.app;
     for (path, code, field) in [
         ("/staff?limit=0", "invalid_query", "limit"),
         ("/staff?limit=201", "invalid_query", "limit"),
@@ -344,24 +344,24 @@ async fn query_strings_that_do_not_fit_are_explained(two: Two) {
         ("/accounts?limit=1", "invalid_query", ""),
         ("/staff/s1?x=1", "invalid_query", ""),
     ] {
-        app.get(&two.key, path).await.refused(400, code, field);
+        app.get(&api.key, path).await.refused(400, code, field);
     }
     for n in 0..3 {
-        app.put(&two.key, &format!("/staff/s{n}"), json!({}))
+        app.put(&api.key, &format!("/staff/s{n}"), json!({}))
             .await
             .ok(201);
     }
-    let page = app.get(&two.key, "/staff?limit=1").await.ok(200);
+    let page = app.get(&api.key, "/staff?limit=1").await.ok(200);
     let cursor = page["next_cursor"].as_str().unwrap();
     let wrong = format!("/events?cursor={cursor}");
-    app.get(&two.key, &wrong)
+    app.get(&api.key, &wrong)
         .await
         .refused(400, "invalid_cursor", "cursor");
 }
 
-async fn paths_that_lead_nowhere_are_explained(two: Two) {
-    let app = &two.app;
-    app.get(&two.key, "/nothing")
+async fn paths_that_lead_nowhere_are_explained(api: ApiFixture) {
+    let app = &api.app;
+    app.get(&api.key, "/nothing")
         .await
         .refused(404, "no_such_route", "");
     app.get("", "/nothing")
@@ -369,7 +369,7 @@ async fn paths_that_lead_nowhere_are_explained(two: Two) {
         .refused(404, "no_such_route", "");
     let answer = app.send(app.request(Method::GET, "/api")).await;
     answer.refused(404, "no_such_route", "");
-    let answer = app.call("PATCH", &two.key, "/staff/s1", None).await;
+    let answer = app.call("PATCH", &api.key, "/staff/s1", None).await;
     answer.refused(405, "method_not_allowed", "");
     assert_eq!(answer.headers["allow"], "PUT, GET, HEAD, DELETE");
     for path in [
@@ -377,21 +377,21 @@ async fn paths_that_lead_nowhere_are_explained(two: Two) {
         "/notifications/1.5",
         "/imports/99999999999999999999",
     ] {
-        app.get(&two.key, path)
+        app.get(&api.key, path)
             .await
             .refused(400, "invalid_path", "");
     }
     for path in ["/events/-1", "/people/9223372036854775807"] {
-        app.get(&two.key, path).await.refused(404, "not_found", "");
+        app.get(&api.key, path).await.refused(404, "not_found", "");
     }
-    app.get(&two.key, "/staff/a%00b")
+    app.get(&api.key, "/staff/a%00b")
         .await
         .refused(400, "control_character", "staff_id");
-    app.get(&two.key, "/message-types/%0d%0a")
+    app.get(&api.key, "/message-types/%0d%0a")
         .await
         .refused(400, "control_character", "name");
     let imports = app
-        .post(&two.key, "/accounts/wx%00/imports", json!({}))
+        .post(&api.key, "/accounts/wx%00/imports", json!({}))
         .await;
     imports.refused(400, "control_character", "app_id");
     for (target, status) in [
@@ -403,21 +403,21 @@ async fn paths_that_lead_nowhere_are_explained(two: Two) {
         ("/api/v1/staff/%ff%fe", "400"),
         ("/api/v1/staff", "200"),
     ] {
-        assert_eq!(raw(&two, target).await, status, "{target}");
+        assert_eq!(raw(&api, target).await, status, "{target}");
     }
 }
 
-async fn large_bodies_have_their_limit_and_strangers_send_none(two: Two) {
-    let app = &two.app;
+async fn large_bodies_have_their_limit_and_strangers_send_none(api: ApiFixture) {
+    let app = &api.app;
     let ids: Vec<String> = (0..700_000).map(|n| format!("staff-{n:010}")).collect();
     let body = json!({"message_type": "ping", "staff_ids": ids});
     assert!(body.to_string().len() > 10 << 20);
-    let refused = app.post(&two.key, "/notifications", body).await;
+    let refused = app.post(&api.key, "/notifications", body).await;
     refused.refused(422, "invalid_field", "staff_ids");
     let huge = format!("{{\"message_type\": \"{}\"}}", "a".repeat(16 << 20));
     let request = app
         .request(Method::POST, "/api/v1/notifications")
-        .bearer_auth(&two.key);
+        .bearer_auth(&api.key);
     let request = request
         .header("Content-Type", "application/json")
         .body(huge);

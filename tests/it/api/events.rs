@@ -4,7 +4,7 @@ use queqiao::models::event;
 use queqiao::simulator::{Origin, population};
 use serde_json::json;
 
-use super::{MP, OA, Two};
+use super::{ApiFixture, MP, OA};
 
 both_engines! {
     events_are_found_shown_and_replayed,
@@ -12,10 +12,10 @@ both_engines! {
     followers_from_before_are_imported,
 }
 
-async fn events_are_found_shown_and_replayed(two: Two) {
-    let app = &two.app;
+async fn events_are_found_shown_and_replayed(api: ApiFixture) {
+    let app = &api.app;
     for person in [1, 2] {
-        two.follow(person).await;
+        api.new_follower(person).await;
     }
     app.simulator
         .world()
@@ -23,7 +23,7 @@ async fn events_are_found_shown_and_replayed(two: Two) {
         .await
         .unwrap();
     let count = async |query: String| {
-        let page = app.get(&two.key, &format!("/events?{query}")).await.ok(200);
+        let page = app.get(&api.key, &format!("/events?{query}")).await.ok(200);
         page["items"].as_array().unwrap().len()
     };
     let openid = population::openid(OA, 1);
@@ -44,10 +44,10 @@ async fn events_are_found_shown_and_replayed(two: Two) {
         count("since=2020-01-01T00:00:00Z&until=4000000000".to_owned()).await,
         3
     );
-    let all = app.all_pages(&two.key, "/events", 2).await;
+    let all = app.all_pages(&api.key, "/events", 2).await;
     assert_eq!(all.len(), 3);
     let text = app
-        .get(&two.key, &format!("/events/{}", all[0]["id"]))
+        .get(&api.key, &format!("/events/{}", all[0]["id"]))
         .await
         .ok(200);
     assert_eq!(text["kind"], "text");
@@ -60,24 +60,24 @@ async fn events_are_found_shown_and_replayed(two: Two) {
         "{text}"
     );
     let replay = format!("/events/{}/replay", all[0]["id"]);
-    let queued = app.post(&two.key, &replay, json!({})).await.ok(202);
+    let queued = app.post(&api.key, &replay, json!({})).await.ok(202);
     assert_eq!(queued["state"], "waiting");
     app.drain().await;
     let text = app
-        .get(&two.key, &format!("/events/{}", all[0]["id"]))
+        .get(&api.key, &format!("/events/{}", all[0]["id"]))
         .await
         .ok(200);
     assert_eq!(text["state"], "processed");
-    app.post(&two.key, "/events/999/replay", json!({}))
+    app.post(&api.key, "/events/999/replay", json!({}))
         .await
         .refused(404, "not_found", "");
 }
 
-async fn a_failed_event_that_is_replayed_has_its_effects(two: Two) {
-    let app = &two.app;
+async fn a_failed_event_that_is_replayed_has_its_effects(api: ApiFixture) {
+    let app = &api.app;
     let world = app.simulator.world();
     world.follow(OA, 1, Origin::default()).await.unwrap();
-    let id = app.get(&two.key, "/events").await.ok(200)["items"][0]["id"].clone();
+    let id = app.get(&api.key, "/events").await.ok(200)["items"][0]["id"].clone();
     let row = queqiao::ids::EventId(id.as_i64().unwrap());
     let fail = app
         .bridge
@@ -85,20 +85,20 @@ async fn a_failed_event_that_is_replayed_has_its_effects(two: Two) {
         .write(move |conn| event::fail(conn, row, "the disk was full"));
     fail.await.unwrap();
     app.drain().await;
-    let failed = app.get(&two.key, &format!("/events/{id}")).await.ok(200);
+    let failed = app.get(&api.key, &format!("/events/{id}")).await.ok(200);
     assert_eq!(
         (&failed["state"], &failed["problem"]),
         (&json!("failed"), &json!("the disk was full"))
     );
     assert_eq!(
-        app.get(&two.key, "/people").await.ok(200)["items"],
+        app.get(&api.key, "/people").await.ok(200)["items"],
         json!([])
     );
-    app.post(&two.key, &format!("/events/{id}/replay"), json!({}))
+    app.post(&api.key, &format!("/events/{id}/replay"), json!({}))
         .await
         .ok(202);
     app.drain().await;
-    let people = app.get(&two.key, "/people").await.ok(200);
+    let people = app.get(&api.key, "/people").await.ok(200);
     assert_eq!(
         people["items"][0]["identities"][0]["follow_state"],
         "following"
@@ -109,36 +109,36 @@ async fn a_failed_event_that_is_replayed_has_its_effects(two: Two) {
     );
 }
 
-async fn followers_from_before_are_imported(two: Two) {
-    let app = &two.app;
+async fn followers_from_before_are_imported(api: ApiFixture) {
+    let app = &api.app;
     app.simulator
         .world()
         .add_followers(OA, 0..10, &Origin::default())
         .unwrap();
     let path = format!("/accounts/{OA}/imports");
     let started = app
-        .post(&two.key, &path, json!({"reconcile": true}))
+        .post(&api.key, &path, json!({"reconcile": true}))
         .await
         .ok(202);
     assert_eq!(started["state"], "running");
     let again = app
-        .post(&two.key, &path, json!({"reconcile": true}))
+        .post(&api.key, &path, json!({"reconcile": true}))
         .await
         .ok(202);
     assert_eq!(again["id"], started["id"]);
     app.drain().await;
     let done = app
-        .get(&two.key, &format!("/imports/{}", started["id"]))
+        .get(&api.key, &format!("/imports/{}", started["id"]))
         .await
         .ok(200);
     assert_eq!(done["state"], "done");
     assert_eq!((&done["created"], &done["total"]), (&json!(10), &json!(10)));
-    assert_eq!(app.all_pages(&two.key, "/people", 3).await.len(), 10);
+    assert_eq!(app.all_pages(&api.key, "/people", 3).await.len(), 10);
     let refused = app
-        .post(&two.key, &format!("/accounts/{MP}/imports"), json!({}))
+        .post(&api.key, &format!("/accounts/{MP}/imports"), json!({}))
         .await;
     refused.refused(422, "wrong_account_kind", "app_id");
-    let accounts = app.get(&two.key, "/accounts").await.ok(200);
+    let accounts = app.get(&api.key, "/accounts").await.ok(200);
     assert_eq!(
         accounts["items"][0]["callback_path"],
         format!("/callback/{OA}")

@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::json;
 
-use super::{OA, Two};
+use super::{ApiFixture, OA};
 
 both_engines! {
     head_is_answered_where_get_is_and_has_no_body,
@@ -11,8 +11,8 @@ both_engines! {
     a_body_takes_the_times_that_a_query_string_takes,
 }
 
-async fn head_is_answered_where_get_is_and_has_no_body(two: Two) {
-    let app = &two.app;
+async fn head_is_answered_where_get_is_and_has_no_body(api: ApiFixture) {
+    let app = &api.app;
     for path in [
         "/healthz",
         "/readyz",
@@ -25,7 +25,7 @@ async fn head_is_answered_where_get_is_and_has_no_body(two: Two) {
         "/callback/wx00000000000000ff",
     ] {
         let ask = async |method| {
-            app.send(app.request(method, path).bearer_auth(&two.key))
+            app.send(app.request(method, path).bearer_auth(&api.key))
                 .await
         };
         let (get, head) = (ask(Method::GET).await, ask(Method::HEAD).await);
@@ -40,44 +40,44 @@ async fn head_is_answered_where_get_is_and_has_no_body(two: Two) {
     let head = app
         .send(
             app.request(Method::HEAD, "/api/v1/deliveries/retry")
-                .bearer_auth(&two.key),
+                .bearer_auth(&api.key),
         )
         .await;
     assert_eq!(head.status, 405);
 }
 
-async fn bytes_that_are_no_text_are_refused_with_the_field(two: Two) {
-    let app = &two.app;
-    app.put(&two.key, "/staff/%E6%9D%8E", json!({}))
+async fn bytes_that_are_no_text_are_refused_with_the_field(api: ApiFixture) {
+    let app = &api.app;
+    app.put(&api.key, "/staff/%E6%9D%8E", json!({}))
         .await
         .ok(201);
-    app.get(&two.key, "/staff/%e6%9d%8E").await.ok(200);
+    app.get(&api.key, "/staff/%e6%9d%8E").await.ok(200);
     for bytes in ["%FF", "%fe", "a%C3", "%ED%A0%80", "%E6%9D"] {
         let path = format!("/staff/{bytes}");
-        app.put(&two.key, &path, json!({}))
+        app.put(&api.key, &path, json!({}))
             .await
             .refused(400, "invalid_path", "staff_id");
-        app.get(&two.key, &format!("{path}/credits")).await.refused(
+        app.get(&api.key, &format!("{path}/credits")).await.refused(
             400,
             "invalid_path",
             "staff_id",
         );
         let path = format!("/people?limit=1&openid={bytes}");
-        app.get(&two.key, &path)
+        app.get(&api.key, &path)
             .await
             .refused(400, "invalid_query", "openid");
-        app.get(&two.key, &format!("/people?{bytes}=1"))
+        app.get(&api.key, &format!("/people?{bytes}=1"))
             .await
             .refused(400, "invalid_query", "");
     }
     // No digits: then it is a sign like others.
-    app.get(&two.key, "/staff/%zz")
+    app.get(&api.key, "/staff/%zz")
         .await
         .refused(404, "not_found", "");
 }
 
-async fn a_body_takes_the_times_that_a_query_string_takes(two: Two) {
-    let app = &two.app;
+async fn a_body_takes_the_times_that_a_query_string_takes(api: ApiFixture) {
+    let app = &api.app;
     for path in ["/deliveries/retry", "/events/replay"] {
         for (since, until) in [
             (json!(1_767_225_600), json!(1_767_225_601)),
@@ -85,12 +85,12 @@ async fn a_body_takes_the_times_that_a_query_string_takes(two: Two) {
             (json!(0), json!(null)),
         ] {
             let body = json!({"app_id": OA, "since": since, "until": until});
-            let answer = app.post(&two.key, path, body).await.ok(202);
+            let answer = app.post(&api.key, path, body).await.ok(202);
             assert_eq!(answer["taken"], 0, "{answer}");
         }
         for wrong in [json!(true), json!([1]), json!({}), json!(1.5)] {
             let refused = app
-                .post(&two.key, path, json!({"app_id": OA, "until": wrong}))
+                .post(&api.key, path, json!({"app_id": OA, "until": wrong}))
                 .await;
             assert_eq!(
                 (refused.status, &refused.json()["field"]),

@@ -4,46 +4,49 @@
 mod known;
 mod moving;
 
+use std::ops::Deref;
+
 use queqiao::bridge::accounts::keys::Scope;
 use queqiao::db::Engine;
-use queqiao::simulator::{Choice, Settings, TemplateKind, TemplateSettings, World, population};
+use queqiao::simulator::{Choice, Settings, TemplateKind, TemplateSettings, population};
 use serde_json::{Value, json};
 
-use super::{FOREIGN, MP, OA, Two};
-use crate::support::Fixture;
+use super::{FOREIGN, MP, OA};
 use crate::support::app::Answer;
+use crate::support::setup::{template, titled};
+use crate::support::{ApiFixture, Fixture};
 
 const ONCE: &str = "tpl-once";
 const LASTING: &str = "tpl-lasting";
 
-/// [`Two`] with a mini-program that has templates, a message type for it, and people who use it, of
-/// whom Queqiao knows nothing.
-struct Moving(Two);
+/// [`ApiFixture`] with a mini-program that has templates, a message type for it, and people who use
+/// it, of whom Queqiao knows nothing.
+struct MovingInFixture(ApiFixture);
 
-impl Fixture for Moving {
+impl Fixture for MovingInFixture {
     async fn on(engine: Engine) -> Self {
-        let two = Two::on(engine).await;
-        let world = two.app.simulator.world();
-        for (id, kind) in [
-            (ONCE, TemplateKind::SubscribeOnce),
-            (LASTING, TemplateKind::SubscribeLongTerm),
-        ] {
-            let template = TemplateSettings {
-                template_id: id.to_owned(),
-                kind,
-                content: "{{thing1.DATA}}".to_owned(),
-                ..TemplateSettings::default()
-            };
-            world.add_template(MP, &template).unwrap();
-        }
-        let routes = json!([{
-            "channel": "mp_subscribe", "account": MP, "template_id": ONCE,
-            "fields": {"thing1": "{{ params.title }}"}, "page": "pages/index",
-        }]);
-        let path = "/message-types/ping";
-        let put = two.app.put(&two.key, path, json!({"routes": routes}));
-        put.await.ok(201);
-        Self(two)
+        let subscription = |template_id, kind| TemplateSettings {
+            kind,
+            ..template(template_id, "{{thing1.DATA}}")
+        };
+        let mut route = titled(MP, ONCE);
+        route["channel"] = json!("mp_subscribe");
+        route["page"] = json!("pages/index");
+        let api = ApiFixture::with(engine, |first| {
+            first
+                .template(MP, subscription(ONCE, TemplateKind::SubscribeOnce))
+                .template(MP, subscription(LASTING, TemplateKind::SubscribeLongTerm))
+                .message_type("ping", json!([route]))
+        });
+        Self(api.await)
+    }
+}
+
+impl Deref for MovingInFixture {
+    type Target = ApiFixture;
+
+    fn deref(&self) -> &ApiFixture {
+        &self.0
     }
 }
 
@@ -67,14 +70,10 @@ fn with(person: u32, more: Value) -> Value {
     row
 }
 
-impl Moving {
-    fn world(&self) -> &World {
-        self.0.app.simulator.world()
-    }
-
+impl MovingInFixture {
     async fn post(&self, body: Value) -> Answer {
         let path = format!("/miniprogram/{MP}/identities");
-        self.0.app.post(&self.0.key, &path, body).await
+        self.app.post(&self.key, &path, body).await
     }
 
     async fn bring(&self, rows: Value) -> Value {
@@ -102,9 +101,9 @@ impl Moving {
         for (name, value) in whom.as_object().unwrap() {
             body[name] = value.clone();
         }
-        let accepted = self.0.app.post(&self.0.key, "/notifications", body).await;
+        let accepted = self.app.post(&self.key, "/notifications", body).await;
         let accepted = accepted.ok(202);
-        self.0.app.drain().await;
+        self.app.drain().await;
         accepted
     }
 
@@ -114,7 +113,7 @@ impl Moving {
 
     async fn person(&self, person: u32) -> Value {
         let path = format!("/people?openid={}", openid(person));
-        let page = self.0.app.get(&self.0.key, &path).await.ok(200);
+        let page = self.app.get(&self.key, &path).await.ok(200);
         let people = page["items"].as_array().unwrap().clone();
         assert!(people.len() <= 1, "{people:?}");
         people.into_iter().next().unwrap_or_default()
@@ -122,7 +121,7 @@ impl Moving {
 
     async fn left(&self, staff_id: &str) -> Vec<(Value, Value)> {
         let path = format!("/staff/{staff_id}/credits");
-        let credits = self.0.app.get(&self.0.key, &path).await.ok(200);
+        let credits = self.app.get(&self.key, &path).await.ok(200);
         let items = credits["items"].as_array().unwrap().iter();
         items
             .map(|credit| (credit["one_time_left"].clone(), credit["allowed"].clone()))
@@ -151,7 +150,7 @@ both_engines! {
     only_a_mini_program_of_the_project_takes_them,
 }
 
-async fn a_table_is_taken_in_once_however_often_it_comes(moving: Moving) {
+async fn a_table_is_taken_in_once_however_often_it_comes(moving: MovingInFixture) {
     let rows = json!([
         with(
             1,
@@ -177,9 +176,8 @@ async fn a_table_is_taken_in_once_however_often_it_comes(moving: Moving) {
     );
     assert_eq!(moving.person(1).await, json!(null));
     moving
-        .0
         .app
-        .get(&moving.0.key, "/staff/s1")
+        .get(&moving.key, "/staff/s1")
         .await
         .refused(404, "not_found", "");
 
@@ -206,30 +204,24 @@ async fn a_table_is_taken_in_once_however_often_it_comes(moving: Moving) {
     ]);
     assert_eq!(told(&moving.bring(more).await), ["updated", "updated"]);
     assert_eq!(moving.left("s1").await, [(json!(3), json!(true))]);
-    let audit = moving.0.app.get(&moving.0.key, "/staff/s1").await.ok(200);
+    let audit = moving.app.get(&moving.key, "/staff/s1").await.ok(200);
     assert_eq!(audit["bindings"].as_array().unwrap().len(), 1, "{audit}");
 }
 
-async fn a_row_is_taken_whole_or_refused_in_words(moving: Moving) {
-    let two = &moving.0;
+async fn a_row_is_taken_whole_or_refused_in_words(moving: MovingInFixture) {
     for staff in ["s1", "s2"] {
-        two.app
-            .put(&two.key, &format!("/staff/{staff}"), json!({}))
+        moving
+            .app
+            .put(&moving.key, &format!("/staff/{staff}"), json!({}))
             .await
             .ok(201);
     }
     // Person 8 is known through WeChat, and is staff member s2.
-    let bind = json!({"app_id": MP, "code": two.code(8)});
-    two.app
-        .post(&two.key, "/staff/s2/bindings", bind)
-        .await
-        .ok(201);
-    two.follow(9).await;
+    let bind = json!({"app_id": MP, "code": moving.code(8)});
+    moving.bind("s2", bind).await;
+    moving.new_follower(9).await;
     let bind = json!({"app_id": OA, "openid": population::openid(OA, 9)});
-    two.app
-        .post(&two.key, "/staff/s2/bindings", bind)
-        .await
-        .ok(201);
+    moving.bind("s2", bind).await;
     let union = |person| json!({"unionid": population::unionid(person)});
     let cases = [
         (json!({"openid": "undefined"}), "invalid_field", "openid"),
@@ -354,7 +346,7 @@ async fn a_row_is_taken_whole_or_refused_in_words(moving: Moving) {
     );
 }
 
-async fn ten_thousand_rows_are_one_request(moving: Moving) {
+async fn ten_thousand_rows_are_one_request(moving: MovingInFixture) {
     let row = |at: u32| json!({"openid": format!("oOld{at:05}"), "unionid": format!("uOld{at:05}"), "staff_id": format!("e{at}"), "consents": {ONCE: 1}});
     let rows: Vec<Value> = (0..10_000).map(row).collect();
     let table = json!({"rows": rows, "create_staff": true});
@@ -376,11 +368,11 @@ async fn ten_thousand_rows_are_one_request(moving: Moving) {
     assert_eq!(problem["limit"], 10_000);
 }
 
-async fn only_a_mini_program_of_the_project_takes_them(moving: Moving) {
-    let two = &moving.0;
+async fn only_a_mini_program_of_the_project_takes_them(moving: MovingInFixture) {
     let body = json!({"rows": [row(1)]});
     let post = async |key: &str, app_id: &str| {
-        two.app
+        moving
+            .app
             .post(
                 key,
                 &format!("/miniprogram/{app_id}/identities"),
@@ -388,7 +380,7 @@ async fn only_a_mini_program_of_the_project_takes_them(moving: Moving) {
             )
             .await
     };
-    let problem = post(&two.key, OA)
+    let problem = post(&moving.key, OA)
         .await
         .refused(422, "wrong_account_kind", "app_id");
     assert!(
@@ -398,11 +390,16 @@ async fn only_a_mini_program_of_the_project_takes_them(moving: Moving) {
             .contains("followers import"),
         "{problem}"
     );
-    post(&two.key, FOREIGN).await.refused(404, "not_found", "");
-    post(&two.other, MP).await.refused(404, "not_found", "");
-    let read = two.app.key(two.one, &[Scope::Read, Scope::Token]).await;
+    post(&moving.key, FOREIGN)
+        .await
+        .refused(404, "not_found", "");
+    post(&moving.other, MP).await.refused(404, "not_found", "");
+    let read = moving
+        .app
+        .key(moving.project, &[Scope::Read, Scope::Token])
+        .await;
     post(&read, MP).await.refused(403, "missing_scope", "");
-    let notify = two.app.key(two.one, &[Scope::Notify]).await;
+    let notify = moving.app.key(moving.project, &[Scope::Notify]).await;
     post(&notify, MP).await.ok(200);
     moving
         .post(json!({"rows": []}))

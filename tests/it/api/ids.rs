@@ -3,7 +3,7 @@
 use queqiao::simulator::population;
 use serde_json::{Value, json};
 
-use super::{MP, OA, Two};
+use super::{ApiFixture, MP, OA};
 
 /// What no id is, and a word of what is said about it.
 const NO_ID: [(&str, &str); 8] = [
@@ -34,9 +34,9 @@ both_engines! {
     a_staff_id_that_is_none_is_refused_in_words,
 }
 
-async fn an_openid_or_unionid_that_is_none_is_refused_in_words(two: Two) {
-    let app = &two.app;
-    app.put(&two.key, "/staff/s1", json!({})).await.ok(201);
+async fn an_openid_or_unionid_that_is_none_is_refused_in_words(api: ApiFixture) {
+    let app = &api.app;
+    api.staff("s1").await;
     for (text, word) in NO_ID.iter().chain(&NOT_OF_WECHAT) {
         for (path, body, field) in [
             (
@@ -64,7 +64,7 @@ async fn an_openid_or_unionid_that_is_none_is_refused_in_words(two: Two) {
             ("/deliveries/retry", json!({"unionid": text}), "unionid"),
         ] {
             let problem = app
-                .post(&two.key, path, body)
+                .post(&api.key, path, body)
                 .await
                 .refused(422, "invalid_field", field);
             said(&problem, text, word);
@@ -75,27 +75,25 @@ async fn an_openid_or_unionid_that_is_none_is_refused_in_words(two: Two) {
         "/deliveries?openid=undefined",
         "/events?openid=undefined",
     ] {
-        app.get(&two.key, path)
+        app.get(&api.key, path)
             .await
             .refused(422, "invalid_field", "openid");
     }
-    app.get(&two.key, "/people?unionid=gh_1")
+    app.get(&api.key, "/people?unionid=gh_1")
         .await
         .refused(422, "invalid_field", "unionid");
-    let member = app.get(&two.key, "/staff/s1").await.ok(200);
+    let member = app.get(&api.key, "/staff/s1").await.ok(200);
     assert_eq!(member["bindings"], json!([]));
     let binding = json!({"unionid": population::unionid(1)});
-    app.post(&two.key, "/staff/s1/bindings", binding)
-        .await
-        .ok(201);
+    api.bind("s1", binding).await;
 }
 
-async fn a_staff_id_that_is_none_is_refused_in_words(two: Two) {
-    let app = &two.app;
+async fn a_staff_id_that_is_none_is_refused_in_words(api: ApiFixture) {
+    let app = &api.app;
     for (text, word) in NO_ID {
         let body = json!({"message_type": "ping", "staff_ids": ["s1", text]});
         for path in ["/notifications", "/notifications/preflight"] {
-            let answer = app.post(&two.key, path, body.clone()).await;
+            let answer = app.post(&api.key, path, body.clone()).await;
             said(
                 &answer.refused(422, "invalid_field", "staff_ids[1]"),
                 text,
@@ -107,7 +105,7 @@ async fn a_staff_id_that_is_none_is_refused_in_words(two: Two) {
         }
         let path: String = text.bytes().map(|byte| format!("%{byte:02x}")).collect();
         let answer = app
-            .put(&two.key, &format!("/staff/{path}"), json!({}))
+            .put(&api.key, &format!("/staff/{path}"), json!({}))
             .await;
         said(
             &answer.refused(422, "invalid_field", "staff_id"),
@@ -116,21 +114,21 @@ async fn a_staff_id_that_is_none_is_refused_in_words(two: Two) {
         );
     }
     assert_eq!(
-        app.get(&two.key, "/staff").await.ok(200)["items"],
+        app.get(&api.key, "/staff").await.ok(200)["items"],
         json!([])
     );
-    let original = app.put(&two.key, "/staff/gh_0a1b2c3d4e5f", json!({})).await;
+    let original = app.put(&api.key, "/staff/gh_0a1b2c3d4e5f", json!({})).await;
     said(
         &original.refused(422, "invalid_field", "staff_id"),
         "gh_0a1b2c3d4e5f",
         "original id",
     );
-    app.get(&two.key, "/people?staff_id=null")
+    app.get(&api.key, "/people?staff_id=null")
         .await
         .refused(422, "invalid_field", "staff_id");
     // The business makes its own ids: only WeChat's are known to look otherwise.
     for id in ["ghost_1", "e%201001", "nullo", "...", OA] {
-        app.put(&two.key, &format!("/staff/{id}"), json!({}))
+        app.put(&api.key, &format!("/staff/{id}"), json!({}))
             .await
             .ok(201);
     }

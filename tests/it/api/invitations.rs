@@ -10,10 +10,10 @@ use queqiao::simulator::{Fault, FaultKind, population};
 use serde_json::{Value, json};
 use url::Url;
 
-use super::{FOREIGN, MP, OA, Two};
+use super::{ApiFixture, FOREIGN, MP, OA};
 use crate::support::app::Answer;
 
-impl Two {
+impl ApiFixture {
     /// Makes an invitation for a staff member, who is put first.
     async fn invite(&self, staff_id: &str, more: Value) -> Value {
         let path = format!("/staff/{staff_id}");
@@ -106,8 +106,8 @@ both_engines! {
     what_cannot_be_an_invitation_is_refused,
 }
 
-async fn one_scan_follows_and_binds(two: Two) {
-    let invited = two.invite("s1", json!({})).await;
+async fn one_scan_follows_and_binds(api: ApiFixture) {
+    let invited = api.invite("s1", json!({})).await;
     let token = invited["token"].as_str().unwrap();
     assert!(token.len() == 47 && token.starts_with("qqi_"), "{token}");
     assert_eq!(
@@ -129,19 +129,19 @@ async fn one_scan_follows_and_binds(two: Two) {
             .unwrap()
             .starts_with("http://weixin.qq.com/q/")
     );
-    let shown = two.app.get(&two.key, "/staff/s1/invitations").await;
+    let shown = api.app.get(&api.key, "/staff/s1/invitations").await;
     for secret in [token, invited["url"].as_str().unwrap(), "ticket", "pages/"] {
         assert!(!shown.text.contains(secret), "{shown:?}");
     }
-    assert!(two.scan(1, &invited).await);
-    two.app.drain().await;
-    assert_eq!(two.bound("s1").await, [follower(1)]);
-    let used = two.invitations("s1").await.remove(0);
+    assert!(api.scan(1, &invited).await);
+    api.app.drain().await;
+    assert_eq!(api.bound("s1").await, [follower(1)]);
+    let used = api.invitations("s1").await.remove(0);
     assert_eq!(
         (&used["state"], &used["last_refusal"]),
         (&json!("used"), &json!(null))
     );
-    let whole = two.app.get(&two.key, "/staff/s1").await.ok(200);
+    let whole = api.app.get(&api.key, "/staff/s1").await.ok(200);
     assert_eq!(
         used["used_by_identity_id"],
         whole["bindings"][0]["identity_id"]
@@ -153,85 +153,85 @@ async fn one_scan_follows_and_binds(two: Two) {
     assert_eq!(person["unionid"], population::unionid(1));
 }
 
-async fn who_follows_already_is_bound_by_a_scan_of_the_picture_or_its_text(two: Two) {
-    two.follow(1).await;
-    let invited = two.invite("s1", json!({})).await;
+async fn who_follows_already_is_bound_by_a_scan_of_the_picture_or_its_text(api: ApiFixture) {
+    api.new_follower(1).await;
+    let invited = api.invite("s1", json!({})).await;
     let text = invited["url"].as_str().unwrap();
-    let world = two.app.simulator.world();
+    let world = api.app.simulator.world();
     assert!(world.scan_code(OA, 1, text).await.unwrap().is_some());
-    two.app.drain().await;
-    assert_eq!(two.bound("s1").await, [follower(1)]);
-    let events = two
+    api.app.drain().await;
+    assert_eq!(api.bound("s1").await, [follower(1)]);
+    let events = api
         .app
-        .get(&two.key, "/events?kind=event.scan")
+        .get(&api.key, "/events?kind=event.scan")
         .await
         .ok(200);
     assert_eq!(events["items"].as_array().unwrap().len(), 1);
 }
 
-async fn a_login_from_the_page_binds(two: Two) {
-    let invited = two.invite("s1", json!({})).await;
-    let session = two.log_in_with(1, &invited["token"]).await.ok(200);
+async fn a_login_from_the_page_binds(api: ApiFixture) {
+    let invited = api.invite("s1", json!({})).await;
+    let session = api.log_in_with(1, &invited["token"]).await.ok(200);
     assert_eq!(session["staff_ids"], json!(["s1"]));
     let accepted = json!({"id": invited["id"], "staff_id": "s1", "bound_now": true});
     assert_eq!(session["invitation"], accepted);
-    assert_eq!(two.bound("s1").await, [population::openid(MP, 1)]);
+    assert_eq!(api.bound("s1").await, [population::openid(MP, 1)]);
     // Once more by the same person, here and by a scan, changes nothing.
-    let again = two.log_in_with(1, &invited["token"]).await.ok(200);
+    let again = api.log_in_with(1, &invited["token"]).await.ok(200);
     assert_eq!(again["invitation"]["bound_now"], false);
-    two.follow(1).await;
-    assert!(two.scan(1, &invited).await);
-    two.app.drain().await;
-    assert_eq!(two.bound("s1").await, [population::openid(MP, 1)]);
-    assert_eq!(two.last_refusal("s1").await, "");
+    api.new_follower(1).await;
+    assert!(api.scan(1, &invited).await);
+    api.app.drain().await;
+    assert_eq!(api.bound("s1").await, [population::openid(MP, 1)]);
+    assert_eq!(api.last_refusal("s1").await, "");
     // A login without an invitation says nothing of one.
     let path = format!("/miniprogram/{MP}/sessions");
-    let plain = two
+    let plain = api
         .app
-        .post(&two.key, &path, json!({"code": two.code(1)}))
+        .post(&api.key, &path, json!({"code": api.code(1)}))
         .await
         .ok(200);
     assert!(plain.get("invitation").is_none(), "{plain}");
 }
 
-async fn of_two_who_scan_at_once_one_wins(two: Two) {
-    let (other, _server) = two.app.replica();
+async fn of_two_who_scan_at_once_one_wins(api: ApiFixture) {
+    let (other, _server) = api.app.replica();
     for round in 0..4_u32 {
         let staff_id = format!("s{round}");
-        let invited = two.invite(&staff_id, json!({})).await;
+        let invited = api.invite(&staff_id, json!({})).await;
         let (first, second) = (round * 2, round * 2 + 1);
-        assert!(two.scan(first, &invited).await);
+        assert!(api.scan(first, &invited).await);
         if round % 2 == 0 {
             // In one batch; else in two, by two processes at once.
-            assert!(two.scan(second, &invited).await);
-            two.app.bridge.process_step().await.unwrap();
+            assert!(api.scan(second, &invited).await);
+            api.app.bridge.process_step().await.unwrap();
         } else {
-            let login = two.log_in_with(second, &invited["token"]);
+            let login = api.log_in_with(second, &invited["token"]);
             let (login, step) = tokio::join!(login, other.process_step());
             step.unwrap();
             assert!([200, 409].contains(&login.status), "{login:?}");
         }
-        two.app.drain().await;
-        let bound = two.bound(&staff_id).await;
+        api.app.drain().await;
+        let bound = api.bound(&staff_id).await;
         assert_eq!(bound.len(), 1, "{bound:?}");
-        assert_eq!(two.last_refusal(&staff_id).await, "used");
+        assert_eq!(api.last_refusal(&staff_id).await, "used");
     }
 }
 
-async fn who_uses_two_invitations_at_once_becomes_one_staff_member(two: Two) {
-    let (other, _server) = two.app.replica();
+async fn who_uses_two_invitations_at_once_becomes_one_staff_member(api: ApiFixture) {
+    let (other, _server) = api.app.replica();
     for person in 0..4_u32 {
         // So that it is known that both openids are one person's.
-        two.follow(person).await;
+        api.new_follower(person).await;
         let (left, right) = (format!("left{person}"), format!("right{person}"));
-        let scanned = two.invite(&left, json!({})).await;
-        let opened = two.invite(&right, json!({})).await;
-        assert!(two.scan(person, &scanned).await);
-        let login = two.log_in_with(person, &opened["token"]);
+        let scanned = api.invite(&left, json!({})).await;
+        let opened = api.invite(&right, json!({})).await;
+        assert!(api.scan(person, &scanned).await);
+        let login = api.log_in_with(person, &opened["token"]);
         let (login, step) = tokio::join!(login, other.process_step());
         step.unwrap();
-        two.app.drain().await;
-        let (left, right) = (two.bound(&left).await, two.bound(&right).await);
+        api.app.drain().await;
+        let (left, right) = (api.bound(&left).await, api.bound(&right).await);
         assert_eq!(left.len() + right.len(), 1, "{left:?} {right:?}");
         match right.len() {
             1 => login.ok(200),
@@ -240,53 +240,53 @@ async fn who_uses_two_invitations_at_once_becomes_one_staff_member(two: Two) {
     }
 }
 
-async fn a_push_that_is_repeated_or_replayed_changes_nothing(two: Two) {
-    let world = two.app.simulator.world();
+async fn a_push_that_is_repeated_or_replayed_changes_nothing(api: ApiFixture) {
+    let world = api.app.simulator.world();
     world.set_push_copies(OA, 3).unwrap();
-    let invited = two.invite("s1", json!({})).await;
-    assert!(two.scan(1, &invited).await);
-    two.app.drain().await;
-    let events = two
+    let invited = api.invite("s1", json!({})).await;
+    assert!(api.scan(1, &invited).await);
+    api.app.drain().await;
+    let events = api
         .app
-        .get(&two.key, "/events?kind=event.subscribe")
+        .get(&api.key, "/events?kind=event.subscribe")
         .await
         .ok(200);
     assert_eq!(events["items"].as_array().unwrap().len(), 1);
     let replay = format!("/events/{}/replay", events["items"][0]["id"]);
-    let before = two.invitations("s1").await;
-    assert!(two.app.post(&two.key, &replay, json!({})).await.status < 300);
-    two.app.drain().await;
-    assert_eq!(two.invitations("s1").await, before);
-    assert_eq!(two.bound("s1").await, [follower(1)]);
+    let before = api.invitations("s1").await;
+    assert!(api.app.post(&api.key, &replay, json!({})).await.status < 300);
+    api.app.drain().await;
+    assert_eq!(api.invitations("s1").await, before);
+    assert_eq!(api.bound("s1").await, [follower(1)]);
 }
 
-async fn a_newer_invitation_takes_the_place_of_the_open_one(two: Two) {
-    let first = two.invite("s1", json!({})).await;
-    let second = two.invite("s1", json!({})).await;
+async fn a_newer_invitation_takes_the_place_of_the_open_one(api: ApiFixture) {
+    let first = api.invite("s1", json!({})).await;
+    let second = api.invite("s1", json!({})).await;
     assert_ne!(first["token"], second["token"]);
-    let states: Vec<Value> = two
+    let states: Vec<Value> = api
         .invitations("s1")
         .await
         .iter()
         .map(|one| one["state"].clone())
         .collect();
     assert_eq!(states, ["open", "revoked"]);
-    two.log_in_with(1, &first["token"])
+    api.log_in_with(1, &first["token"])
         .await
         .refused(422, "invitation_revoked", "invitation");
-    assert!(two.scan(1, &second).await);
-    two.app.drain().await;
-    assert_eq!(two.bound("s1").await, [follower(1)]);
-    let pages = two
+    assert!(api.scan(1, &second).await);
+    api.app.drain().await;
+    assert_eq!(api.bound("s1").await, [follower(1)]);
+    let pages = api
         .app
-        .all_pages(&two.key, "/staff/s1/invitations", 1)
+        .all_pages(&api.key, "/staff/s1/invitations", 1)
         .await;
     assert_eq!(pages.len(), 2);
 }
 
-async fn wechats_trouble_is_told_apart_and_leaves_nothing_behind(two: Two) {
-    let world = two.app.simulator.world();
-    two.app.put(&two.key, "/staff/s1", json!({})).await.ok(201);
+async fn wechats_trouble_is_told_apart_and_leaves_nothing_behind(api: ApiFixture) {
+    let world = api.app.simulator.world();
+    api.staff("s1").await;
     let path = "/staff/s1/invitations";
     for (at, errcode, status, code, said) in [
         (
@@ -329,25 +329,25 @@ async fn wechats_trouble_is_told_apart_and_leaves_nothing_behind(two: Two) {
         world
             .add_fault(Fault::at(at, FaultKind::Errcode { errcode }))
             .unwrap();
-        let answer = two.app.post(&two.key, path, json!({"app_id": OA})).await;
+        let answer = api.app.post(&api.key, path, json!({"app_id": OA})).await;
         let problem = answer.refused(status, code, "");
         assert!(
             problem["detail"].as_str().unwrap().contains(said),
             "{problem}"
         );
         world.clear_faults();
-        two.app.advance(Duration::from_secs(7200));
+        api.app.advance(Duration::from_secs(7200));
     }
-    assert_eq!(two.invitations("s1").await, Vec::<Value>::new());
+    assert_eq!(api.invitations("s1").await, Vec::<Value>::new());
     // A token that WeChat has ended is replaced, and the call made once more.
-    two.invite("s1", json!({})).await;
+    api.invite("s1", json!({})).await;
     world.invalidate_tokens(OA).unwrap();
-    two.invite("s1", json!({})).await;
-    assert_eq!(two.invitations("s1").await.len(), 2);
+    api.invite("s1", json!({})).await;
+    assert_eq!(api.invitations("s1").await.len(), 2);
 }
 
-async fn what_cannot_be_an_invitation_is_refused(two: Two) {
-    two.app.put(&two.key, "/staff/s1", json!({})).await.ok(201);
+async fn what_cannot_be_an_invitation_is_refused(api: ApiFixture) {
+    api.staff("s1").await;
     let path = "/staff/s1/invitations";
     let mini = |value: Value| json!({"app_id": OA, "mini_program": value});
     let life = |seconds: Value| json!({"app_id": OA, "expires_in_seconds": seconds});
@@ -398,27 +398,27 @@ async fn what_cannot_be_an_invitation_is_refused(two: Two) {
             "colour",
         ),
     ] {
-        let answer = two.app.post(&two.key, path, body.clone()).await;
+        let answer = api.app.post(&api.key, path, body.clone()).await;
         assert_eq!(answer.status, 422, "{body}: {answer:?}");
         answer.refused(422, code, field);
     }
     let body = json!({"app_id": OA});
-    let app = &two.app;
-    app.post(&two.key, "/staff/nobody/invitations", body.clone())
+    let app = &api.app;
+    app.post(&api.key, "/staff/nobody/invitations", body.clone())
         .await
         .refused(404, "not_found", "");
-    app.post(&two.other, path, body.clone())
+    app.post(&api.other, path, body.clone())
         .await
         .refused(422, "unknown_app_id", "app_id");
-    app.get(&two.other, path)
+    app.get(&api.other, path)
         .await
         .refused(404, "not_found", "");
-    let reader = app.key(two.one, &[Scope::Read]).await;
+    let reader = app.key(api.project, &[Scope::Read]).await;
     app.post(&reader, path, body.clone())
         .await
         .refused(403, "missing_scope", "");
     app.get(&reader, path).await.ok(200);
-    let notifier = app.key(two.one, &[Scope::Notify]).await;
+    let notifier = app.key(api.project, &[Scope::Notify]).await;
     let rebind = json!({"app_id": OA, "rebind": true});
     app.post(&notifier, path, rebind)
         .await
@@ -426,5 +426,5 @@ async fn what_cannot_be_an_invitation_is_refused(two: Two) {
     let made = app.post(&notifier, path, body).await;
     assert_eq!(made.headers["cache-control"], "no-store");
     assert_eq!(made.ok(201)["mini_program"], json!(null));
-    assert_eq!(two.invitations("s1").await.len(), 1);
+    assert_eq!(api.invitations("s1").await.len(), 1);
 }

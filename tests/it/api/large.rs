@@ -1,21 +1,19 @@
 //! Large bodies: what is too much is refused by its place while it is read, and not too many come at once.
 
-use queqiao::bridge::accounts::keys::Scope;
 use queqiao::db::Engine;
-use queqiao::simulator::SimulatorOptions;
 use reqwest::Method;
 use serde_json::json;
 
-use super::{MP, Two};
-use crate::support::TestApp;
+use super::{ApiFixture, MP};
+use crate::support::{Setup, TestProject};
 
 both_engines! {
     what_is_too_much_is_named_before_the_rest_is_read,
     a_row_that_is_too_much_is_refused_alone,
 }
 
-async fn what_is_too_much_is_named_before_the_rest_is_read(two: Two) {
-    let most = two.app.bridge.config.deliver.max_recipients;
+async fn what_is_too_much_is_named_before_the_rest_is_read(api: ApiFixture) {
+    let most = api.app.bridge.config.deliver.max_recipients;
     let cases = [
         // None of them is whole: what is behind the limit is not looked at.
         (
@@ -56,11 +54,11 @@ async fn what_is_too_much_is_named_before_the_rest_is_read(two: Two) {
         ),
     ];
     let send = async |path: &str, body: String| {
-        let request = two
+        let request = api
             .app
             .request(Method::POST, &format!("/api/v1{path}"))
-            .bearer_auth(&two.key);
-        two.app
+            .bearer_auth(&api.key);
+        api.app
             .send(
                 request
                     .header("content-type", "application/json")
@@ -94,7 +92,7 @@ async fn what_is_too_much_is_named_before_the_rest_is_read(two: Two) {
         .refused(422, "invalid_field", "people[5882].results");
 }
 
-async fn a_row_that_is_too_much_is_refused_alone(two: Two) {
+async fn a_row_that_is_too_much_is_refused_alone(api: ApiFixture) {
     let consents: serde_json::Map<_, _> = (0..30).map(|at| (format!("T{at}"), json!(1))).collect();
     let rows = json!([
         {"openid": "oRow1"},
@@ -103,9 +101,9 @@ async fn a_row_that_is_too_much_is_refused_alone(two: Two) {
         {"openid": "oRow4", "consents": {"T": [[[[{"deep": []}]]]]}},
     ]);
     let path = format!("/miniprogram/{MP}/identities");
-    let answer = two
+    let answer = api
         .app
-        .post(&two.key, &path, json!({"rows": rows}))
+        .post(&api.key, &path, json!({"rows": rows}))
         .await
         .ok(200);
     assert_eq!(answer["rows"][0]["outcome"], "created");
@@ -119,9 +117,8 @@ async fn a_row_that_is_too_much_is_refused_alone(two: Two) {
 #[tokio::test]
 async fn large_bodies_share_a_budget_and_give_it_back() {
     let small = |config: &mut queqiao::config::Config| config.api.large_body_bytes = 1 << 20;
-    let app = TestApp::with_settings(Engine::Sqlite, SimulatorOptions::default(), small).await;
-    let project = app.project("one").await;
-    let key = app.key(project, &[Scope::Admin]).await;
+    let setup = Setup::on(Engine::Sqlite).settings(small).project("one");
+    let TestProject { app, key, .. } = setup.start().await;
     let ids =
         |count: usize| json!({"message_type": "none", "staff_ids": vec!["x".repeat(100); count]});
     for _ in 0..3 {
@@ -139,9 +136,8 @@ async fn a_key_may_not_test_endpoints_without_end_and_answers_are_sealed() {
         config.api.webhook_tests_per_minute = 2;
         config.webhooks.allow_private_addresses = true;
     };
-    let app = TestApp::with_settings(Engine::Sqlite, SimulatorOptions::default(), few).await;
-    let project = app.project("one").await;
-    let key = app.key(project, &[Scope::Admin]).await;
+    let setup = Setup::on(Engine::Sqlite).settings(few).project("one");
+    let TestProject { app, key, .. } = setup.start().await;
     let endpoint = json!({"url": "http://127.0.0.1:9/", "events": ["*"]});
     let made = app.post(&key, "/webhooks", endpoint).await.ok(201);
     let path = format!("/webhooks/{}/test", made["id"]);

@@ -2,38 +2,24 @@
 
 use serde_json::{Value, json};
 
-use super::{MP, OA, Two};
+use super::{ApiFixture, MP, OA};
+use crate::support::api::by_unionid;
+use crate::support::setup::template;
 
 const TYPE: &str = "/message-types/order_created";
 const TYPED: &str = "伞&role=admin#x";
 
-impl Two {
+impl ApiFixture {
     async fn linked(&self, url: &str, path: &str) {
-        let template = queqiao::simulator::TemplateSettings {
-            template_id: "TPL".to_owned(),
-            content: "{{thing1.DATA}}\n".to_owned(),
-            ..queqiao::simulator::TemplateSettings::default()
-        };
-        let world = self.app.simulator.world();
-        world.add_template(OA, &template).unwrap();
-        self.follow(1).await;
+        let listed = template("TPL", "{{thing1.DATA}}\n");
+        self.world().add_template(OA, &listed).unwrap();
+        self.new_follower(1).await;
         let routes = json!([{
             "account": OA, "template_id": "TPL", "fields": {"thing1": "{{ params.title | default('伞') }}"},
             "url": url, "mini_program": {"app_id": MP, "path": path},
         }]);
-        self.app
-            .put(&self.key, TYPE, json!({"routes": routes}))
-            .await
-            .ok(201);
-        self.app
-            .put(&self.key, "/staff/s1", json!({}))
-            .await
-            .ok(201);
-        let bind = json!({"unionid": queqiao::simulator::population::unionid(1)});
-        self.app
-            .post(&self.key, "/staff/s1/bindings", bind)
-            .await
-            .ok(201);
+        self.message_type("order_created", routes).await;
+        self.staff("s1").bound_to(by_unionid(1)).await;
     }
 
     async fn order(&self, params: Value) -> crate::support::app::Answer {
@@ -48,16 +34,16 @@ both_engines! {
     a_param_that_is_no_text_is_refused_by_name,
 }
 
-async fn a_param_in_a_query_stays_one_value(two: Two) {
-    let app = &two.app;
-    two.linked(
+async fn a_param_in_a_query_stays_one_value(api: ApiFixture) {
+    let app = &api.app;
+    api.linked(
         "https://example.com/o?t={{ params.t }}&ref=wx",
         "pages/a?t={{ params.t }}&role=staff",
     )
     .await;
     let shown = app
         .post(
-            &two.key,
+            &api.key,
             &format!("{TYPE}/preview"),
             json!({"params": {"t": TYPED}}),
         )
@@ -83,7 +69,7 @@ async fn a_param_in_a_query_stays_one_value(two: Two) {
         rules.contains(&(&json!("routes[0].mini_program.path"), &json!("encoded"))),
         "{route}"
     );
-    two.order(json!({"t": TYPED})).await.ok(202);
+    api.order(json!({"t": TYPED})).await.ok(202);
     app.drain().await;
     let seen = app.simulator.world().messages();
     assert_eq!(seen.len(), 1);
@@ -92,7 +78,7 @@ async fn a_param_in_a_query_stays_one_value(two: Two) {
     // What needs no encoding is told of in no warning.
     let shown = app
         .post(
-            &two.key,
+            &api.key,
             &format!("{TYPE}/preview"),
             json!({"params": {"t": "A-1"}}),
         )
@@ -101,9 +87,9 @@ async fn a_param_in_a_query_stays_one_value(two: Two) {
     assert_eq!(shown["routes"][0]["warnings"], json!([]));
 }
 
-async fn whoever_wants_a_param_raw_says_so(two: Two) {
-    let app = &two.app;
-    two.linked(
+async fn whoever_wants_a_param_raw_says_so(api: ApiFixture) {
+    let app = &api.app;
+    api.linked(
         "{{ params.url }}",
         "{{ params.page | raw }}?{{ params.query | raw }}",
     )
@@ -112,7 +98,7 @@ async fn whoever_wants_a_param_raw_says_so(two: Two) {
         json!({"url": "https://example.com/a?b=1&c=%20", "page": "pages/a", "query": "x=1&y=2"});
     let shown = app
         .post(
-            &two.key,
+            &api.key,
             &format!("{TYPE}/preview"),
             json!({"params": params}),
         )
@@ -126,9 +112,9 @@ async fn whoever_wants_a_param_raw_says_so(two: Two) {
     );
 }
 
-async fn a_param_that_is_no_text_is_refused_by_name(two: Two) {
-    let app = &two.app;
-    two.linked(
+async fn a_param_that_is_no_text_is_refused_by_name(api: ApiFixture) {
+    let app = &api.app;
+    api.linked(
         "https://example.com/",
         "pages/a{% if params.vip %}?vip={{ params.vip }}{% endif %}",
     )
@@ -155,7 +141,7 @@ async fn a_param_that_is_no_text_is_refused_by_name(two: Two) {
             "params.vip",
         ),
     ] {
-        let problem = two
+        let problem = api
             .order(params.clone())
             .await
             .refused(422, "invalid_field", field);
@@ -165,7 +151,7 @@ async fn a_param_that_is_no_text_is_refused_by_name(two: Two) {
         );
         let shown = app
             .post(
-                &two.key,
+                &api.key,
                 &format!("{TYPE}/preview"),
                 json!({"params": params}),
             )
@@ -174,6 +160,6 @@ async fn a_param_that_is_no_text_is_refused_by_name(two: Two) {
         assert_eq!(shown["routes"][0]["errors"][0]["field"], field, "{shown}");
     }
     // In a condition it may be anything.
-    two.order(json!({"vip": false})).await.ok(202);
-    two.order(json!({"title": 7, "vip": "gold"})).await.ok(202);
+    api.order(json!({"vip": false})).await.ok(202);
+    api.order(json!({"title": 7, "vip": "gold"})).await.ok(202);
 }

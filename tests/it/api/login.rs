@@ -12,7 +12,7 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
-use super::{MP, Two};
+use super::{ApiFixture, MP};
 
 const SESSION_KEY: &str = "c2Vzc2lvbi1rZXktc2VjcmV0IQ==";
 
@@ -42,16 +42,16 @@ struct Dump {
 }
 
 /// Everything that the database holds of identities and accounts.
-async fn stored(two: &Two) -> Vec<u8> {
-    match two.app.bridge.db.engine() {
+async fn stored(api: &ApiFixture) -> Vec<u8> {
+    match api.app.bridge.db.engine() {
         Engine::Sqlite => {
-            let file = format!("{:?}", two.app.database.url());
+            let file = format!("{:?}", api.app.database.url());
             let mut bytes = std::fs::read(&file).unwrap();
             bytes.extend(std::fs::read(format!("{file}-wal")).unwrap_or_default());
             bytes
         }
         Engine::Postgres => {
-            let dump = two.app.bridge.db.read(|conn| {
+            let dump = api.app.bridge.db.read(|conn| {
                 let query = "SELECT (SELECT string_agg(i::text, '') FROM identities i) || \
                              (SELECT string_agg(a::text, '') FROM accounts a) AS text";
                 Ok::<_, DbError>(sql_query(query).get_result::<Dump>(conn)?)
@@ -72,23 +72,23 @@ both_engines! {
     wechats_trouble_is_told_apart,
 }
 
-async fn the_session_key_is_stored_nowhere(two: Two) {
-    let (app, bridge) = (&two.app, &two.app.bridge);
+async fn the_session_key_is_stored_nowhere(api: ApiFixture) {
+    let (app, bridge) = (&api.app, &api.app.bridge);
     let wechat = known_session_key().await;
     let (vault, config) = (bridge.vault.clone(), bridge.config.clone());
     let bridge = Bridge::new(bridge.db.clone(), app.clock.clone(), wechat, vault, config);
-    let identity = bridge.log_in(two.one, MP, "code").await.unwrap();
+    let identity = bridge.log_in(api.project, MP, "code").await.unwrap();
     assert!(!format!("{identity:?}").contains(SESSION_KEY));
-    let stored = stored(&two).await;
+    let stored = stored(&api).await;
     assert!(contains(&stored, "oOne") && contains(&stored, "uOne"));
     assert!(!contains(&stored, SESSION_KEY));
-    let person = app.get(&two.key, &format!("/people/{}", identity.id)).await;
+    let person = app.get(&api.key, &format!("/people/{}", identity.id)).await;
     assert_eq!(person.ok(200)["unionid"], "uOne");
     assert!(!person.text.contains(SESSION_KEY));
 }
 
-async fn wechats_trouble_is_told_apart(two: Two) {
-    let app = &two.app;
+async fn wechats_trouble_is_told_apart(api: ApiFixture) {
+    let app = &api.app;
     let world = app.simulator.world();
     let path = format!("/miniprogram/{MP}/sessions");
     let cases = [
@@ -112,7 +112,7 @@ async fn wechats_trouble_is_told_apart(two: Two) {
             .add_fault(Fault::at("/sns/jscode2session", kind))
             .unwrap();
         let answer = app
-            .post(&two.key, &path, json!({"code": two.code(1)}))
+            .post(&api.key, &path, json!({"code": api.code(1)}))
             .await;
         answer.refused(status, code, "");
         assert_eq!(answer.headers.contains_key("retry-after"), status == 503);
@@ -122,7 +122,7 @@ async fn wechats_trouble_is_told_apart(two: Two) {
         world.clear_faults();
     }
     app.advance(Duration::from_secs(1));
-    app.post(&two.key, &path, json!({"code": two.code(1)}))
+    app.post(&api.key, &path, json!({"code": api.code(1)}))
         .await
         .ok(200);
 }

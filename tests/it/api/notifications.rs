@@ -1,10 +1,11 @@
 //! Message types, notifications and their deliveries.
 
-use queqiao::simulator::{TemplateSettings, population};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::{MP, OA, Two};
+use super::{ApiFixture, MP, OA};
+use crate::support::api::by_unionid;
+use crate::support::setup::template;
 
 fn routes(template: &str) -> Value {
     json!([{"account": OA, "template_id": template, "fields": {"thing1": "{{ params.title }}"}}])
@@ -16,38 +17,38 @@ both_engines! {
     a_message_wechat_refuses_says_what_to_do,
 }
 
-async fn message_types_are_put_found_listed_and_deleted(two: Two) {
-    let app = &two.app;
+async fn message_types_are_put_found_listed_and_deleted(api: ApiFixture) {
+    let app = &api.app;
     let body = json!({"description": "订单", "routes": routes("T")});
     let created = app
-        .put(&two.key, "/message-types/order_created", body.clone())
+        .put(&api.key, "/message-types/order_created", body.clone())
         .await
         .ok(201);
     assert_eq!(created["routes"][0]["account"], OA);
-    app.put(&two.key, "/message-types/order_created", body.clone())
+    app.put(&api.key, "/message-types/order_created", body.clone())
         .await
         .ok(200);
-    app.put(&two.key, "/message-types/b2", body.clone())
+    app.put(&api.key, "/message-types/b2", body.clone())
         .await
         .ok(201);
-    let all = app.all_pages(&two.key, "/message-types", 1).await;
+    let all = app.all_pages(&api.key, "/message-types", 1).await;
     assert_eq!(all.len(), 2);
     let found = app
-        .get(&two.key, "/message-types/order_created")
+        .get(&api.key, "/message-types/order_created")
         .await
         .ok(200);
     assert_eq!(found["description"], "订单");
-    assert_eq!(app.delete(&two.key, "/message-types/b2").await.status, 204);
-    app.delete(&two.key, "/message-types/b2")
+    assert_eq!(app.delete(&api.key, "/message-types/b2").await.status, 204);
+    app.delete(&api.key, "/message-types/b2")
         .await
         .refused(404, "not_found", "");
     for name in ["1a", "A", "a-b", "%25", &"a".repeat(65)] {
         let refused = app
-            .put(&two.key, &format!("/message-types/{name}"), body.clone())
+            .put(&api.key, &format!("/message-types/{name}"), body.clone())
             .await;
         refused.refused(422, "invalid_field", "name");
     }
-    let put = async |body| app.put(&two.key, "/message-types/x", body).await;
+    let put = async |body| app.put(&api.key, "/message-types/x", body).await;
     put(json!({})).await.refused(422, "missing_field", "routes");
     put(json!({"routes": []}))
         .await
@@ -68,37 +69,21 @@ async fn message_types_are_put_found_listed_and_deleted(two: Two) {
         .refused(422, "unknown_field", "routes[0].colour");
 }
 
-async fn a_notification_is_accepted_sent_and_followed_up(two: Two) {
-    let app = &two.app;
-    let template = TemplateSettings {
-        template_id: "TPL".to_owned(),
-        title: "Notice".to_owned(),
-        content: "Title: {{thing1.DATA}}".to_owned(),
-        ..TemplateSettings::default()
-    };
-    app.simulator.world().add_template(OA, &template).unwrap();
-    two.follow(1).await;
-    app.put(
-        &two.key,
-        "/message-types/ping",
-        json!({"routes": routes("TPL")}),
-    )
-    .await
-    .ok(201);
-    for staff in ["s1", "s2"] {
-        app.put(&two.key, &format!("/staff/{staff}"), json!({}))
-            .await
-            .ok(201);
-    }
-    let bind = json!({"unionid": population::unionid(1)});
-    app.post(&two.key, "/staff/s1/bindings", bind).await.ok(201);
+async fn a_notification_is_accepted_sent_and_followed_up(api: ApiFixture) {
+    let app = &api.app;
+    let listed = template("TPL", "Title: {{thing1.DATA}}");
+    api.world().add_template(OA, &listed).unwrap();
+    api.new_follower(1).await;
+    api.message_type("ping", routes("TPL")).await;
+    api.staff("s1").bound_to(by_unionid(1)).await;
+    api.staff("s2").await;
     let asked = json!({
         "message_type": "ping", "staff_ids": ["s1", "s2", "nobody", "s1"], "params": {"title": "hi"}
     });
     let ask = |body: &Value, key: &str| {
         let request = app
             .request(Method::POST, "/api/v1/notifications")
-            .bearer_auth(&two.key);
+            .bearer_auth(&api.key);
         app.send(request.header("Idempotency-Key", key).json(body))
     };
     let first = ask(&asked, "k1").await.ok(202);
@@ -132,11 +117,11 @@ async fn a_notification_is_accepted_sent_and_followed_up(two: Two) {
     }
     assert_eq!(app.simulator.world().messages().len(), 1);
     let path = format!("/notifications/{}", first["id"]);
-    let found = app.get(&two.key, &path).await.ok(200);
+    let found = app.get(&api.key, &path).await.ok(200);
     assert_eq!(found["counts"]["unreachable"], 2);
     assert_eq!(found["params"]["title"], "hi");
     let deliveries = app
-        .all_pages(&two.key, &format!("{path}/deliveries"), 1)
+        .all_pages(&api.key, &format!("{path}/deliveries"), 1)
         .await;
     assert_eq!(deliveries.len(), 3);
     assert_eq!(deliveries[0]["staff_id"], "s1");
@@ -145,12 +130,12 @@ async fn a_notification_is_accepted_sent_and_followed_up(two: Two) {
     assert_eq!(deliveries[0]["attempts"][0]["outcome"], "accepted");
     assert_eq!(deliveries[2]["attempts"], json!([]));
     assert_eq!(
-        app.get(&two.key, "/notifications").await.ok(200)["items"][0]["id"],
+        app.get(&api.key, "/notifications").await.ok(200)["items"][0]["id"],
         first["id"]
     );
     let refused = app
         .post(
-            &two.key,
+            &api.key,
             "/notifications",
             json!({"message_type": "ping", "staff_ids": ["a\u{0}"]}),
         )
@@ -159,24 +144,16 @@ async fn a_notification_is_accepted_sent_and_followed_up(two: Two) {
     assert_eq!(refused.json()["field"], "staff_ids[0]");
 }
 
-async fn a_message_wechat_refuses_says_what_to_do(two: Two) {
-    let app = &two.app;
-    two.follow(1).await;
-    app.put(
-        &two.key,
-        "/message-types/ping",
-        json!({"routes": routes("NONE")}),
-    )
-    .await
-    .ok(201);
-    app.put(&two.key, "/staff/s1", json!({})).await.ok(201);
-    let bind = json!({"unionid": population::unionid(1)});
-    app.post(&two.key, "/staff/s1/bindings", bind).await.ok(201);
+async fn a_message_wechat_refuses_says_what_to_do(api: ApiFixture) {
+    let app = &api.app;
+    api.new_follower(1).await;
+    api.message_type("ping", routes("NONE")).await;
+    api.staff("s1").bound_to(by_unionid(1)).await;
     let asked = json!({"message_type": "ping", "staff_ids": ["s1"], "params": {"title": "hi"}});
-    let id = app.post(&two.key, "/notifications", asked).await.ok(202)["id"].clone();
+    let id = app.post(&api.key, "/notifications", asked).await.ok(202)["id"].clone();
     app.drain().await;
     let page = app
-        .get(&two.key, &format!("/notifications/{id}/deliveries"))
+        .get(&api.key, &format!("/notifications/{id}/deliveries"))
         .await
         .ok(200);
     let attempt = &page["items"][0]["attempts"][0];

@@ -1,11 +1,12 @@
 //! Numbers of params reach the person as the app wrote them, or are refused in words.
 
-use queqiao::simulator::{TemplateSettings, population};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::{OA, Two};
+use super::{ApiFixture, OA};
+use crate::support::api::by_unionid;
 use crate::support::app::Answer;
+use crate::support::setup::template;
 
 /// Numbers that a double does not hold, or shows otherwise.
 const NUMBERS: [&str; 7] = [
@@ -18,7 +19,7 @@ const NUMBERS: [&str; 7] = [
     "1234567890123456789012345678901234567890123",
 ];
 
-impl Two {
+impl ApiFixture {
     /// As it is written, which serde_json would not leave alone.
     async fn raw(&self, path: &str, body: String, key: Option<&str>) -> Answer {
         let request = self.app.request(Method::POST, &format!("/api/v1{path}"));
@@ -33,15 +34,10 @@ impl Two {
     }
 
     async fn numbered(&self) {
-        let app = &self.app;
-        let template = TemplateSettings {
-            template_id: "TPL".to_owned(),
-            title: "Notice".to_owned(),
-            content: "{{keyword1.DATA}} {{keyword2.DATA}} {{keyword3.DATA}}".to_owned(),
-            ..TemplateSettings::default()
-        };
-        app.simulator.world().add_template(OA, &template).unwrap();
-        self.follow(1).await;
+        let content = "{{keyword1.DATA}} {{keyword2.DATA}} {{keyword3.DATA}}";
+        let listed = template("TPL", content);
+        self.world().add_template(OA, &listed).unwrap();
+        self.new_follower(1).await;
         let routes = json!([{
             "account": OA, "template_id": "TPL", "url": "https://example.com/?n={{ params.n }}",
             "fields": {
@@ -50,14 +46,8 @@ impl Two {
                 "keyword3": "{% if params.n > 99.5 %}more{% else %}less{% endif %}",
             },
         }]);
-        app.put(&self.key, "/message-types/bill", json!({"routes": routes}))
-            .await
-            .ok(201);
-        app.put(&self.key, "/staff/s1", json!({})).await.ok(201);
-        let bind = json!({"unionid": population::unionid(1)});
-        app.post(&self.key, "/staff/s1/bindings", bind)
-            .await
-            .ok(201);
+        self.message_type("bill", routes).await;
+        self.staff("s1").bound_to(by_unionid(1)).await;
     }
 }
 
@@ -66,12 +56,12 @@ both_engines! {
     a_number_that_is_too_long_is_refused_in_words,
 }
 
-async fn the_digits_of_a_number_stay_as_they_were_written(two: Two) {
-    two.numbered().await;
+async fn the_digits_of_a_number_stay_as_they_were_written(api: ApiFixture) {
+    api.numbered().await;
     for (at, number) in NUMBERS.into_iter().enumerate() {
         let params = format!(r#"{{"list":[{number}],"n":{number}}}"#);
         let body = format!(r#"{{"params": {params}}}"#);
-        let preview = two
+        let preview = api
             .raw("/message-types/bill/preview", body, None)
             .await
             .ok(200);
@@ -86,11 +76,11 @@ async fn the_digits_of_a_number_stay_as_they_were_written(two: Two) {
             )
         };
         let key = format!("k{at}");
-        let first = two
+        let first = api
             .raw("/notifications", ask(number), Some(&key))
             .await
             .ok(202);
-        let again = two
+        let again = api
             .raw("/notifications", ask(number), Some(&key))
             .await
             .ok(202);
@@ -98,17 +88,17 @@ async fn the_digits_of_a_number_stay_as_they_were_written(two: Two) {
             (&again["id"], &again["replayed"]),
             (&first["id"], &json!(true))
         );
-        let refused = two.raw("/notifications", ask("100.0"), Some(&key)).await;
+        let refused = api.raw("/notifications", ask("100.0"), Some(&key)).await;
         refused.refused(409, "idempotency_conflict", "Idempotency-Key");
         let path = format!("/notifications/{}", first["id"]);
-        let stored = two.app.get(&two.key, &path).await;
+        let stored = api.app.get(&api.key, &path).await;
         assert!(
             stored.text.contains(&format!("\"params\":{params}")),
             "{}",
             stored.text
         );
-        two.app.drain().await;
-        let messages = two.app.simulator.world().messages();
+        api.app.drain().await;
+        let messages = api.app.simulator.world().messages();
         let seen = messages.last().unwrap();
         // WeChat shows twenty characters.
         let shown: String = format!("{number}元").chars().take(20).collect();
@@ -121,8 +111,8 @@ async fn the_digits_of_a_number_stay_as_they_were_written(two: Two) {
     }
 }
 
-async fn a_number_that_is_too_long_is_refused_in_words(two: Two) {
-    two.numbered().await;
+async fn a_number_that_is_too_long_is_refused_in_words(api: ApiFixture) {
+    api.numbered().await;
     for (length, refused) in [(128, false), (129, true), (10_000, true)] {
         let number = "9".repeat(length);
         let params = format!(r#""params": {{"n": 1, "list": [1, {number}]}}"#);
@@ -133,7 +123,7 @@ async fn a_number_that_is_too_long_is_refused_in_words(two: Two) {
                 r#""message_type": "bill", "staff_ids": ["s1"], "#,
             ),
         ] {
-            let answer = two.raw(path, format!("{{{more}{params}}}"), None).await;
+            let answer = api.raw(path, format!("{{{more}{params}}}"), None).await;
             if !refused {
                 assert!(answer.status < 300, "{answer:?}");
                 continue;
@@ -144,8 +134,8 @@ async fn a_number_that_is_too_long_is_refused_in_words(two: Two) {
         }
     }
     let broken: Value = json!({"params": [1]});
-    two.app
-        .post(&two.key, "/message-types/bill/preview", broken)
+    api.app
+        .post(&api.key, "/message-types/bill/preview", broken)
         .await
         .refused(422, "invalid_body", "params");
 }

@@ -2,21 +2,21 @@
 
 use serde_json::{Value, json};
 
-use super::deliveries::{Shop, refuse, short};
-use super::{OA, Two};
+use super::deliveries::{StaffFixture, refuse, short};
+use super::{ApiFixture, OA};
 
-async fn account(two: &Two) -> Value {
-    let page = two.app.get(&two.key, "/accounts").await.ok(200);
+async fn account(api: &ApiFixture) -> Value {
+    let page = api.app.get(&api.key, "/accounts").await.ok(200);
     let items = page["items"].as_array().unwrap();
     let found = items.iter().find(|item| item["app_id"] == OA);
     found.unwrap().clone()
 }
 
-async fn ask(two: &Two, more: Value) -> Value {
+async fn ask(api: &ApiFixture, more: Value) -> Value {
     let mut body = json!({"message_type": "ping", "staff_ids": ["s1"], "params": {"title": "hi"}});
     let fields = body.as_object_mut().unwrap();
     fields.extend(more.as_object().unwrap().clone());
-    two.app.post(&two.key, "/notifications", body).await.ok(202)
+    api.app.post(&api.key, "/notifications", body).await.ok(202)
 }
 
 both_engines! {
@@ -24,13 +24,12 @@ both_engines! {
     a_priority_is_taken_and_shown,
 }
 
-async fn a_stopped_account_says_why_and_is_resumed(shop: Shop) {
-    let two = &shop.0;
-    assert_eq!(account(two).await["pauses"], json!([]));
-    refuse(two, 40164);
-    ask(two, json!({})).await;
-    two.app.drain().await;
-    let stopped = account(two).await;
+async fn a_stopped_account_says_why_and_is_resumed(api: StaffFixture) {
+    assert_eq!(account(&api).await["pauses"], json!([]));
+    refuse(&api, 40164);
+    ask(&api, json!({})).await;
+    api.app.drain().await;
+    let stopped = account(&api).await;
     let pause = &stopped["pauses"][0];
     assert_eq!(pause["call"], Value::Null);
     assert_eq!(
@@ -43,24 +42,24 @@ async fn a_stopped_account_says_why_and_is_resumed(shop: Shop) {
     );
     assert!(pause["since"].as_str() < pause["until"].as_str(), "{pause}");
     assert_eq!(stopped["problem"]["code"], 40164);
-    two.app.simulator.world().clear_faults();
+    api.app.simulator.world().clear_faults();
     let path = format!("/accounts/{OA}/resume");
-    let resumed = two.app.call("POST", &two.key, &path, None).await.ok(200);
+    let resumed = api.app.call("POST", &api.key, &path, None).await.ok(200);
     assert_eq!(resumed, json!({"app_id": OA, "lifted": 1, "hastened": 1}));
-    two.app.drain().await;
-    assert_eq!(short(two, "").await, ["s1 delivered"]);
-    let well = account(two).await;
+    api.app.drain().await;
+    assert_eq!(short(&api, "").await, ["s1 delivered"]);
+    let well = account(&api).await;
     assert_eq!(
         (&well["pauses"], &well["problem"]),
         (&json!([]), &Value::Null)
     );
-    let nothing = two.app.call("POST", &two.key, &path, None).await.ok(200);
+    let nothing = api.app.call("POST", &api.key, &path, None).await.ok(200);
     assert_eq!(nothing["lifted"], 0);
-    let unknown = two
+    let unknown = api
         .app
         .call(
             "POST",
-            &two.key,
+            &api.key,
             "/accounts/wx00000000000000ff/resume",
             None,
         )
@@ -68,25 +67,24 @@ async fn a_stopped_account_says_why_and_is_resumed(shop: Shop) {
     unknown.refused(404, "not_found", "");
 }
 
-async fn a_priority_is_taken_and_shown(shop: Shop) {
-    let two = &shop.0;
+async fn a_priority_is_taken_and_shown(api: StaffFixture) {
     for (more, shown) in [
         (json!({}), "normal"),
         (json!({"priority": "bulk"}), "bulk"),
         (json!({"priority": "urgent"}), "urgent"),
     ] {
-        let id = ask(two, more).await["id"].clone();
-        let found = two
+        let id = ask(&api, more).await["id"].clone();
+        let found = api
             .app
-            .get(&two.key, &format!("/notifications/{id}"))
+            .get(&api.key, &format!("/notifications/{id}"))
             .await
             .ok(200);
         assert_eq!(found["priority"], shown);
     }
-    let newest = two.app.get(&two.key, "/notifications").await.ok(200);
+    let newest = api.app.get(&api.key, "/notifications").await.ok(200);
     assert_eq!(newest["items"][0]["priority"], "urgent");
     let body = json!({"message_type": "ping", "staff_ids": ["s1"], "priority": "fast"});
-    let refused = two.app.post(&two.key, "/notifications", body).await;
+    let refused = api.app.post(&api.key, "/notifications", body).await;
     let problem = refused.refused(422, "invalid_field", "priority");
     assert!(
         problem["detail"]

@@ -3,12 +3,13 @@
 use queqiao::simulator::population;
 use serde_json::{Value, json};
 
-use super::{MP, OA, Two};
+use super::{ApiFixture, MP, OA};
+use crate::support::api::{by_openid, by_unionid};
 
-async fn unionids(two: &Two, query: &str) -> Vec<Value> {
-    let page = two
+async fn unionids(api: &ApiFixture, query: &str) -> Vec<Value> {
+    let page = api
         .app
-        .get(&two.key, &format!("/people?{query}"))
+        .get(&api.key, &format!("/people?{query}"))
         .await
         .ok(200);
     let items = page["items"].as_array().unwrap();
@@ -24,54 +25,50 @@ both_engines! {
     people_without_a_unionid_say_why,
 }
 
-async fn people_are_found_by_every_word(two: Two) {
-    let app = &two.app;
+async fn people_are_found_by_every_word(api: ApiFixture) {
+    let app = &api.app;
     for person in [1, 2, 3] {
-        two.follow(person).await;
+        api.new_follower(person).await;
     }
     let login = format!("/miniprogram/{MP}/sessions");
     for person in [1, 4] {
-        app.post(&two.key, &login, json!({"code": two.code(person)}))
+        app.post(&api.key, &login, json!({"code": api.code(person)}))
             .await
             .ok(200);
     }
     app.simulator.world().unfollow(OA, 3).await.unwrap();
     app.drain().await;
-    app.put(&two.key, "/staff/s1", json!({})).await.ok(201);
     let openid = population::openid(OA, 1);
-    let bind = json!({"app_id": OA, "openid": openid});
-    app.post(&two.key, "/staff/s1/bindings", bind).await.ok(201);
-    app.put(&two.key, "/staff/s2", json!({})).await.ok(201);
-    let bind = json!({"unionid": population::unionid(4)});
-    app.post(&two.key, "/staff/s2/bindings", bind).await.ok(201);
+    api.staff("s1").bound_to(by_openid(OA, 1)).await;
+    api.staff("s2").bound_to(by_unionid(4)).await;
     let is = |people: &[u32]| -> Vec<Value> {
         people
             .iter()
             .map(|person| json!(population::unionid(*person)))
             .collect()
     };
-    assert_eq!(unionids(&two, "").await, is(&[4, 3, 2, 1]));
-    assert_eq!(unionids(&two, "staff_id=s1").await, is(&[1]));
-    assert_eq!(unionids(&two, "staff_id=s2").await, is(&[4]));
-    assert_eq!(unionids(&two, "staff_id=%25").await, is(&[]));
+    assert_eq!(unionids(&api, "").await, is(&[4, 3, 2, 1]));
+    assert_eq!(unionids(&api, "staff_id=s1").await, is(&[1]));
+    assert_eq!(unionids(&api, "staff_id=s2").await, is(&[4]));
+    assert_eq!(unionids(&api, "staff_id=%25").await, is(&[]));
     assert_eq!(
-        unionids(&two, &format!("unionid={}", population::unionid(2))).await,
+        unionids(&api, &format!("unionid={}", population::unionid(2))).await,
         is(&[2])
     );
-    assert_eq!(unionids(&two, &format!("openid={openid}")).await, is(&[1]));
+    assert_eq!(unionids(&api, &format!("openid={openid}")).await, is(&[1]));
     assert_eq!(
-        unionids(&two, &format!("app_id={OA}")).await,
+        unionids(&api, &format!("app_id={OA}")).await,
         is(&[3, 2, 1])
     );
-    assert_eq!(unionids(&two, &format!("app_id={MP}")).await, is(&[4, 1]));
-    assert_eq!(unionids(&two, "follow_state=following").await, is(&[2, 1]));
-    assert_eq!(unionids(&two, "follow_state=not_following").await, is(&[3]));
-    assert_eq!(unionids(&two, "link_state=linked").await, is(&[1]));
-    assert_eq!(unionids(&two, "link_state=single").await, is(&[4, 3, 2]));
-    assert_eq!(unionids(&two, "link_state=no_unionid").await, is(&[]));
+    assert_eq!(unionids(&api, &format!("app_id={MP}")).await, is(&[4, 1]));
+    assert_eq!(unionids(&api, "follow_state=following").await, is(&[2, 1]));
+    assert_eq!(unionids(&api, "follow_state=not_following").await, is(&[3]));
+    assert_eq!(unionids(&api, "link_state=linked").await, is(&[1]));
+    assert_eq!(unionids(&api, "link_state=single").await, is(&[4, 3, 2]));
+    assert_eq!(unionids(&api, "link_state=no_unionid").await, is(&[]));
     let both = format!("link_state=linked&app_id={MP}&staff_id=s1");
-    assert_eq!(unionids(&two, &both).await, is(&[1]));
-    let pages = app.all_pages(&two.key, "/people", 1).await;
+    assert_eq!(unionids(&api, &both).await, is(&[1]));
+    let pages = app.all_pages(&api.key, "/people", 1).await;
     assert_eq!(pages.len(), 4);
     let person = &pages[3];
     assert_eq!(person["staff_ids"], json!(["s1"]));
@@ -79,25 +76,25 @@ async fn people_are_found_by_every_word(two: Two) {
     assert_eq!(person["identities"].as_array().unwrap().len(), 2);
     for identity in person["identities"].as_array().unwrap() {
         let found = app
-            .get(&two.key, &format!("/people/{}", identity["id"]))
+            .get(&api.key, &format!("/people/{}", identity["id"]))
             .await
             .ok(200);
         assert_eq!(found["identities"], person["identities"]);
     }
-    app.get(&two.key, "/people/999")
+    app.get(&api.key, "/people/999")
         .await
         .refused(404, "not_found", "");
 }
 
-async fn nobody_is_skipped_who_comes_in_through_another_account_meanwhile(two: Two) {
+async fn nobody_is_skipped_who_comes_in_through_another_account_meanwhile(api: ApiFixture) {
     for person in 0..10 {
-        two.follow(person).await;
+        api.new_follower(person).await;
     }
     let mut seen = Vec::new();
     let mut cursor = String::new();
     loop {
         let path = format!("/people?limit=3{cursor}");
-        let page = two.app.get(&two.key, &path).await.ok(200);
+        let page = api.app.get(&api.key, &path).await.ok(200);
         seen.extend(
             page["items"]
                 .as_array()
@@ -108,10 +105,10 @@ async fn nobody_is_skipped_who_comes_in_through_another_account_meanwhile(two: T
         if cursor.is_empty() {
             // Of the last page, and of this one.
             for person in [0, 9] {
-                two.app.advance(std::time::Duration::from_secs(1));
+                api.app.advance(std::time::Duration::from_secs(1));
                 let path = format!("/miniprogram/{MP}/sessions");
-                two.app
-                    .post(&two.key, &path, json!({"code": two.code(person)}))
+                api.app
+                    .post(&api.key, &path, json!({"code": api.code(person)}))
                     .await
                     .ok(200);
             }
@@ -130,15 +127,15 @@ async fn nobody_is_skipped_who_comes_in_through_another_account_meanwhile(two: T
     assert!(seen.len() <= 12, "{seen:?}");
 }
 
-async fn people_without_a_unionid_say_why(two: Two) {
-    let world = two.app.simulator.world();
+async fn people_without_a_unionid_say_why(api: ApiFixture) {
+    let world = api.app.simulator.world();
     world
         .change_account(OA, |settings| settings.bound_to_open_platform = false)
         .unwrap();
-    two.follow(1).await;
-    let people = two
+    api.new_follower(1).await;
+    let people = api
         .app
-        .get(&two.key, "/people?link_state=no_unionid")
+        .get(&api.key, "/people?link_state=no_unionid")
         .await
         .ok(200);
     let identity = &people["items"][0]["identities"][0];

@@ -4,15 +4,15 @@ mod people;
 
 use serde_json::{Value, json};
 
-use super::Two;
-use super::deliveries::Shop;
+use super::ApiFixture;
+use super::deliveries::StaffFixture;
 
-async fn ask(two: &Two, whom: Value) -> crate::support::app::Answer {
+async fn ask(api: &ApiFixture, whom: Value) -> crate::support::app::Answer {
     let mut body = json!({"message_type": "ping", "params": {"title": "hi"}});
     for (name, value) in whom.as_object().unwrap() {
         body[name] = value.clone();
     }
-    two.app.post(&two.key, "/notifications", body).await
+    api.app.post(&api.key, "/notifications", body).await
 }
 
 /// Staff ids and states of the verdicts.
@@ -29,47 +29,45 @@ both_engines! {
     exactly_one_way_to_name_recipients_is_taken,
 }
 
-async fn a_tag_or_everybody_stands_for_the_staff_ids(shop: Shop) {
-    let two = &shop.0;
+async fn a_tag_or_everybody_stands_for_the_staff_ids(api: StaffFixture) {
     let tags = json!({"tags": ["night"]});
     for staff in ["s2", "s4"] {
-        two.app
-            .put(&two.key, &format!("/staff/{staff}"), tags.clone())
+        api.app
+            .put(&api.key, &format!("/staff/{staff}"), tags.clone())
             .await
             .ok(200);
     }
-    two.app.put(&two.other, "/staff/s9", tags).await.ok(201);
-    let tagged = ask(two, json!({"tag": "night"})).await.ok(202);
+    api.app.put(&api.other, "/staff/s9", tags).await.ok(201);
+    let tagged = ask(&api, json!({"tag": "night"})).await.ok(202);
     assert_eq!(verdicts(&tagged), ["s2 queued", "s4 unreachable"]);
-    let all = ask(two, json!({"all_staff": true})).await.ok(202);
+    let all = ask(&api, json!({"all_staff": true})).await.ok(202);
     assert_eq!(
         verdicts(&all),
         ["s1 queued", "s2 queued", "s3 queued", "s4 unreachable"]
     );
-    two.app.drain().await;
-    assert_eq!(two.app.simulator.world().messages().len(), 4);
+    api.app.drain().await;
+    assert_eq!(api.app.simulator.world().messages().len(), 4);
 }
 
-async fn a_group_is_taken_as_it_is_then_and_once_per_key(shop: Shop) {
-    let two = &shop.0;
+async fn a_group_is_taken_as_it_is_then_and_once_per_key(api: StaffFixture) {
     let night = json!({"tags": ["night"]});
-    two.app
-        .put(&two.key, "/staff/s1", night.clone())
+    api.app
+        .put(&api.key, "/staff/s1", night.clone())
         .await
         .ok(200);
     let keyed = async |body: Value| {
-        let request = two
+        let request = api
             .app
             .request(reqwest::Method::POST, "/api/v1/notifications");
         let request = request
-            .bearer_auth(&two.key)
+            .bearer_auth(&api.key)
             .header("Idempotency-Key", "k1")
             .json(&body);
-        two.app.send(request).await
+        api.app.send(request).await
     };
     let body = json!({"message_type": "ping", "params": {"title": "hi"}, "tag": "night"});
     let first = keyed(body.clone()).await.ok(202);
-    two.app.put(&two.key, "/staff/s2", night).await.ok(200);
+    api.app.put(&api.key, "/staff/s2", night).await.ok(200);
     let again = keyed(body).await.ok(202);
     assert_eq!(
         (&again["id"], &again["replayed"]),
@@ -82,8 +80,7 @@ async fn a_group_is_taken_as_it_is_then_and_once_per_key(shop: Shop) {
         .refused(409, "idempotency_conflict", "Idempotency-Key");
 }
 
-async fn exactly_one_way_to_name_recipients_is_taken(shop: Shop) {
-    let two = &shop.0;
+async fn exactly_one_way_to_name_recipients_is_taken(api: StaffFixture) {
     for whom in [
         json!({}),
         json!({"all_staff": false}),
@@ -93,7 +90,7 @@ async fn exactly_one_way_to_name_recipients_is_taken(shop: Shop) {
         json!({"staff_ids": ["s1"], "people": [{"unionid": "o1"}]}),
         json!({"people": [{"unionid": "o1"}], "all_staff": true}),
     ] {
-        let problem = ask(two, whom)
+        let problem = ask(&api, whom)
             .await
             .refused(422, "invalid_field", "staff_ids");
         assert!(
@@ -101,15 +98,15 @@ async fn exactly_one_way_to_name_recipients_is_taken(shop: Shop) {
             "{problem}"
         );
     }
-    ask(two, json!({"tag": ""}))
+    ask(&api, json!({"tag": ""}))
         .await
         .refused(422, "invalid_field", "tag");
-    ask(two, json!({"tag": "nobody"}))
+    ask(&api, json!({"tag": "nobody"}))
         .await
         .refused(422, "invalid_field", "tag");
-    ask(two, json!({"staff_ids": []}))
+    ask(&api, json!({"staff_ids": []}))
         .await
         .refused(422, "invalid_field", "staff_ids");
-    let none = two.app.get(&two.key, "/notifications").await.ok(200);
+    let none = api.app.get(&api.key, "/notifications").await.ok(200);
     assert_eq!(none["items"], json!([]));
 }

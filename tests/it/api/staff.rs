@@ -3,7 +3,7 @@
 use queqiao::simulator::population;
 use serde_json::json;
 
-use super::{FOREIGN, MP, OA, Two};
+use super::{ApiFixture, FOREIGN, MP, OA};
 
 both_engines! {
     staff_are_put_found_listed_and_deleted,
@@ -14,11 +14,11 @@ both_engines! {
     a_login_stores_the_identity_and_no_session_key,
 }
 
-async fn staff_are_put_found_listed_and_deleted(two: Two) {
-    let app = &two.app;
+async fn staff_are_put_found_listed_and_deleted(api: ApiFixture) {
+    let app = &api.app;
     let created = app
         .put(
-            &two.key,
+            &api.key,
             "/staff/%E6%9D%8E%F0%9F%A6%9C",
             json!({"name": "李"}),
         )
@@ -30,50 +30,50 @@ async fn staff_are_put_found_listed_and_deleted(two: Two) {
         "{created}"
     );
     let replaced = app
-        .put(&two.key, "/staff/%E6%9D%8E%F0%9F%A6%9C", json!({}))
+        .put(&api.key, "/staff/%E6%9D%8E%F0%9F%A6%9C", json!({}))
         .await
         .ok(200);
     assert_eq!(replaced["name"], json!(null));
     for n in 0..5 {
-        app.put(&two.key, &format!("/staff/s{n}"), json!({}))
+        app.put(&api.key, &format!("/staff/s{n}"), json!({}))
             .await
             .ok(201);
     }
-    let ids: Vec<_> = app.all_pages(&two.key, "/staff", 2).await;
+    let ids: Vec<_> = app.all_pages(&api.key, "/staff", 2).await;
     let ids: Vec<_> = ids
         .iter()
         .map(|staff| staff["staff_id"].as_str().unwrap())
         .collect();
     assert_eq!(ids, ["s4", "s3", "s2", "s1", "s0", "李🦜"]);
-    assert_eq!(app.delete(&two.key, "/staff/s3").await.status, 200);
-    app.get(&two.key, "/staff/s3")
+    assert_eq!(app.delete(&api.key, "/staff/s3").await.status, 200);
+    app.get(&api.key, "/staff/s3")
         .await
         .refused(404, "not_found", "");
-    app.delete(&two.key, "/staff/s3")
+    app.delete(&api.key, "/staff/s3")
         .await
         .refused(404, "not_found", "");
     for wild in ["%25", "s_", "*"] {
-        app.get(&two.key, &format!("/staff/{wild}"))
+        app.get(&api.key, &format!("/staff/{wild}"))
             .await
             .refused(404, "not_found", "");
     }
 }
 
-async fn staff_are_grouped_by_tags(two: Two) {
-    let app = &two.app;
+async fn staff_are_grouped_by_tags(api: ApiFixture) {
+    let app = &api.app;
     let tags = json!({"name": "李雷", "tags": ["仓库", "night", "仓库"]});
-    let created = app.put(&two.key, "/staff/s1", tags).await.ok(201);
+    let created = app.put(&api.key, "/staff/s1", tags).await.ok(201);
     assert_eq!(created["tags"], json!(["night", "仓库"]));
-    app.put(&two.key, "/staff/s2", json!({"tags": ["night"]}))
+    app.put(&api.key, "/staff/s2", json!({"tags": ["night"]}))
         .await
         .ok(201);
-    app.put(&two.key, "/staff/s3", json!({})).await.ok(201);
-    app.put(&two.other, "/staff/s9", json!({"tags": ["night"]}))
+    app.put(&api.key, "/staff/s3", json!({})).await.ok(201);
+    app.put(&api.other, "/staff/s9", json!({"tags": ["night"]}))
         .await
         .ok(201);
     let tagged = async |tag: &str| {
         let page = app
-            .get(&two.key, &format!("/staff?tag={tag}"))
+            .get(&api.key, &format!("/staff?tag={tag}"))
             .await
             .ok(200);
         let items = page["items"].as_array().unwrap().iter();
@@ -86,21 +86,21 @@ async fn staff_are_grouped_by_tags(two: Two) {
     assert_eq!(tagged("nobody").await, Vec::<String>::new());
     // Left out, they stay; given, they are replaced.
     let kept = app
-        .put(&two.key, "/staff/s1", json!({"name": "x"}))
+        .put(&api.key, "/staff/s1", json!({"name": "x"}))
         .await
         .ok(200);
     assert_eq!(kept["tags"], json!(["night", "仓库"]));
     let replaced = app
-        .put(&two.key, "/staff/s1", json!({"tags": ["day"]}))
+        .put(&api.key, "/staff/s1", json!({"tags": ["day"]}))
         .await
         .ok(200);
     assert_eq!(replaced["tags"], json!(["day"]));
     assert_eq!(
-        app.get(&two.key, "/staff/s1").await.ok(200)["tags"],
+        app.get(&api.key, "/staff/s1").await.ok(200)["tags"],
         json!(["day"])
     );
     assert_eq!(tagged("night").await, ["s2"]);
-    assert_eq!(app.delete(&two.key, "/staff/s2").await.status, 200);
+    assert_eq!(app.delete(&api.key, "/staff/s2").await.status, 200);
     assert_eq!(tagged("night").await, Vec::<String>::new());
     for (tags, code) in [
         (json!([""]), "invalid_field"),
@@ -111,30 +111,30 @@ async fn staff_are_grouped_by_tags(two: Two) {
         ),
     ] {
         let body = json!({"tags": tags});
-        app.put(&two.key, "/staff/s3", body)
+        app.put(&api.key, "/staff/s3", body)
             .await
             .refused(422, code, "tags");
     }
     let body = json!({"tags": ["a\n"]});
-    app.put(&two.key, "/staff/s3", body)
+    app.put(&api.key, "/staff/s3", body)
         .await
         .refused(400, "control_character", "tags");
     assert_eq!(
-        app.get(&two.key, "/staff/s3").await.ok(200)["tags"],
+        app.get(&api.key, "/staff/s3").await.ok(200)["tags"],
         json!([])
     );
 }
 
-async fn a_person_is_bound_once_whichever_way(two: Two) {
-    let app = &two.app;
-    two.follow(1).await;
+async fn a_person_is_bound_once_whichever_way(api: ApiFixture) {
+    let app = &api.app;
+    api.new_follower(1).await;
     for staff in ["s1", "s2"] {
-        app.put(&two.key, &format!("/staff/{staff}"), json!({}))
+        app.put(&api.key, &format!("/staff/{staff}"), json!({}))
             .await
             .ok(201);
     }
     let bind = async |staff: &str, body| {
-        app.post(&two.key, &format!("/staff/{staff}/bindings"), body)
+        app.post(&api.key, &format!("/staff/{staff}/bindings"), body)
             .await
     };
     let openid = population::openid(OA, 1);
@@ -148,7 +148,7 @@ async fn a_person_is_bound_once_whichever_way(two: Two) {
     for body in [
         by_openid,
         by_unionid.clone(),
-        json!({"app_id": MP, "code": two.code(1)}),
+        json!({"app_id": MP, "code": api.code(1)}),
     ] {
         let problem = bind("s2", body).await.refused(409, "already_bound", "");
         assert!(
@@ -157,24 +157,24 @@ async fn a_person_is_bound_once_whichever_way(two: Two) {
         );
     }
     bind("s1", by_unionid.clone()).await.ok(201);
-    let found = app.get(&two.key, "/staff/s1").await.ok(200);
+    let found = app.get(&api.key, "/staff/s1").await.ok(200);
     assert_eq!(found["bindings"].as_array().unwrap().len(), 2);
     assert_eq!(found["identities"].as_array().unwrap().len(), 2, "{found}");
     assert_eq!(found["reachable"], true);
     for binding in found["bindings"].as_array().unwrap() {
         let path = format!("/staff/s1/bindings/{}", binding["id"]);
         let foreign = format!("/staff/s2/bindings/{}", binding["id"]);
-        app.delete(&two.key, &foreign)
+        app.delete(&api.key, &foreign)
             .await
             .refused(404, "not_found", "");
-        assert_eq!(app.delete(&two.key, &path).await.status, 200);
+        assert_eq!(app.delete(&api.key, &path).await.status, 200);
     }
     bind("s2", by_unionid).await.ok(201);
 }
 
-async fn a_binding_is_refused_with_what_to_do(two: Two) {
-    let app = &two.app;
-    app.put(&two.key, "/staff/s1", json!({})).await.ok(201);
+async fn a_binding_is_refused_with_what_to_do(api: ApiFixture) {
+    let app = &api.app;
+    app.put(&api.key, "/staff/s1", json!({})).await.ok(201);
     let path = "/staff/s1/bindings";
     for body in [
         json!({}),
@@ -183,7 +183,7 @@ async fn a_binding_is_refused_with_what_to_do(two: Two) {
         json!({"app_id": OA, "openid": "o", "code": "c"}),
         json!({"app_id": OA, "unionid": "u"}),
     ] {
-        let refused = app.post(&two.key, path, body).await;
+        let refused = app.post(&api.key, path, body).await;
         refused.refused(422, "invalid_body", "app_id, code, openid, unionid");
     }
     for (body, status, code, field) in [
@@ -231,35 +231,35 @@ async fn a_binding_is_refused_with_what_to_do(two: Two) {
         ),
         (json!({"unionid": ""}), 422, "invalid_field", "unionid"),
     ] {
-        app.post(&two.key, path, body)
+        app.post(&api.key, path, body)
             .await
             .refused(status, code, field);
     }
-    let code = two.code(2);
+    let code = api.code(2);
     let nobody = app
         .post(
-            &two.key,
+            &api.key,
             "/staff/no/bindings",
             json!({"app_id": MP, "code": code}),
         )
         .await;
     nobody.refused(404, "not_found", "");
     // The code was not spent on a staff member who does not exist.
-    app.post(&two.key, path, json!({"app_id": MP, "code": code}))
+    app.post(&api.key, path, json!({"app_id": MP, "code": code}))
         .await
         .ok(201);
     let again = app
-        .post(&two.key, path, json!({"app_id": MP, "code": code}))
+        .post(&api.key, path, json!({"app_id": MP, "code": code}))
         .await;
     again.refused(422, "code_used", "code");
 }
 
-async fn reach_is_told_account_by_account(two: Two) {
-    let app = &two.app;
-    app.put(&two.key, "/staff/s1", json!({})).await.ok(201);
+async fn reach_is_told_account_by_account(api: ApiFixture) {
+    let app = &api.app;
+    app.put(&api.key, "/staff/s1", json!({})).await.ok(201);
     let reach = async || {
-        let staff = app.get(&two.key, "/staff/s1").await.ok(200);
-        let listed = app.get(&two.key, "/staff").await.ok(200)["items"][0].clone();
+        let staff = app.get(&api.key, "/staff/s1").await.ok(200);
+        let listed = app.get(&api.key, "/staff").await.ok(200)["items"][0].clone();
         assert_eq!(listed["accounts"], staff["accounts"]);
         let account = &staff["accounts"][0];
         assert_eq!(account["app_id"], OA);
@@ -267,10 +267,10 @@ async fn reach_is_told_account_by_account(two: Two) {
         account["reason"].as_str().unwrap_or("none").to_owned()
     };
     assert_eq!(reach().await, "not_bound");
-    let code = json!({"app_id": MP, "code": two.code(3)});
-    app.post(&two.key, "/staff/s1/bindings", code).await.ok(201);
+    let code = json!({"app_id": MP, "code": api.code(3)});
+    app.post(&api.key, "/staff/s1/bindings", code).await.ok(201);
     assert_eq!(reach().await, "no_identity_in_account");
-    two.follow(3).await;
+    api.new_follower(3).await;
     assert_eq!(reach().await, "none");
     let push = app.simulator.world().unfollow(OA, 3).await.unwrap();
     assert!(push.verdict.is_accepted());
@@ -278,32 +278,32 @@ async fn reach_is_told_account_by_account(two: Two) {
     app.drain().await;
     assert_eq!(reach().await, "not_following");
     // An openid that nobody has seen: it is asked about.
-    app.put(&two.key, "/staff/s2", json!({})).await.ok(201);
+    app.put(&api.key, "/staff/s2", json!({})).await.ok(201);
     let unseen = json!({"app_id": OA, "openid": population::openid(OA, 4)});
-    app.post(&two.key, "/staff/s2/bindings", unseen)
+    app.post(&api.key, "/staff/s2/bindings", unseen)
         .await
         .ok(201);
-    let staff = app.get(&two.key, "/staff/s2").await.ok(200);
+    let staff = app.get(&api.key, "/staff/s2").await.ok(200);
     assert_eq!(staff["accounts"][0]["reason"], "follow_unknown");
     assert_eq!(staff["identities"][0]["profile_state"], "pending");
     app.drain().await;
-    let staff = app.get(&two.key, "/staff/s2").await.ok(200);
+    let staff = app.get(&api.key, "/staff/s2").await.ok(200);
     assert_eq!(
         staff["identities"][0]["follow_state"], "not_following",
         "{staff}"
     );
 }
 
-async fn a_login_stores_the_identity_and_no_session_key(two: Two) {
-    let app = &two.app;
+async fn a_login_stores_the_identity_and_no_session_key(api: ApiFixture) {
+    let app = &api.app;
     let path = format!("/miniprogram/{MP}/sessions");
-    let login = async |code: String| app.post(&two.key, &path, json!({"code": code})).await;
-    app.put(&two.key, "/staff/s1", json!({})).await.ok(201);
+    let login = async |code: String| app.post(&api.key, &path, json!({"code": code})).await;
+    app.put(&api.key, "/staff/s1", json!({})).await.ok(201);
     let unionid = population::unionid(5);
-    app.post(&two.key, "/staff/s1/bindings", json!({"unionid": unionid}))
+    app.post(&api.key, "/staff/s1/bindings", json!({"unionid": unionid}))
         .await
         .ok(201);
-    let answer = login(two.code(5)).await;
+    let answer = login(api.code(5)).await;
     assert!(!answer.text.contains("session_key"), "{answer:?}");
     let answer = answer.ok(200);
     assert_eq!(answer["unionid"], json!(unionid));
@@ -311,27 +311,27 @@ async fn a_login_stores_the_identity_and_no_session_key(two: Two) {
     assert_eq!(answer["staff_ids"], json!(["s1"]));
     assert_eq!(answer["profile_state"], "complete");
     assert_eq!(
-        login(two.code(5)).await.ok(200)["identity_id"],
+        login(api.code(5)).await.ok(200)["identity_id"],
         answer["identity_id"]
     );
     let world = app.simulator.world();
     world
         .change_account(MP, |settings| settings.bound_to_open_platform = false)
         .unwrap();
-    let unbound = login(two.code(6)).await.ok(200);
+    let unbound = login(api.code(6)).await.ok(200);
     assert_eq!(unbound["unionid"], json!(null));
     assert_eq!(unbound["profile_state"], "not_bound_to_open_platform");
     login("x".repeat(257))
         .await
         .refused(422, "too_long", "code");
     let oa = format!("/miniprogram/{OA}/sessions");
-    let refused = app.post(&two.key, &oa, json!({"code": "c"})).await;
+    let refused = app.post(&api.key, &oa, json!({"code": "c"})).await;
     refused.refused(422, "wrong_account_kind", "app_id");
     world
         .change_account(MP, |settings| settings.secret = "changed".to_owned())
         .unwrap();
-    login(two.code(7)).await.refused(502, "wechat_refused", "");
-    let accounts = app.get(&two.key, "/accounts").await.ok(200);
+    login(api.code(7)).await.refused(502, "wechat_refused", "");
+    let accounts = app.get(&api.key, "/accounts").await.ok(200);
     assert_eq!(accounts["items"][1]["problem"]["code"], 40125, "{accounts}");
     for secret in ["session_key", "sealed", "callback_token"] {
         assert!(!accounts.to_string().contains(secret), "{accounts}");

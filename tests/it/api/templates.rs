@@ -5,10 +5,10 @@ mod listing;
 
 use std::time::Duration;
 
-use queqiao::simulator::{TemplateKind, TemplateSettings, World};
+use queqiao::simulator::{TemplateKind, TemplateSettings};
 use serde_json::{Value, json};
 
-use super::{FOREIGN, MP, OA, Two};
+use super::{ApiFixture, FOREIGN, MP, OA};
 use crate::support::logs;
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -47,11 +47,7 @@ fn owned(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
     pairs.iter().map(own).collect()
 }
 
-impl Two {
-    fn world(&self) -> &World {
-        self.app.simulator.world()
-    }
-
+impl ApiFixture {
     async fn sync(&self, app_id: &str) -> Value {
         let path = format!("/accounts/{app_id}/templates/sync");
         self.app.call("POST", &self.key, &path, None).await.ok(200)
@@ -94,8 +90,8 @@ both_engines! {
     another_projects_templates_do_not_exist,
 }
 
-async fn both_kinds_of_templates_are_listed_with_their_keys(two: Two) {
-    two.world()
+async fn both_kinds_of_templates_are_listed_with_their_keys(api: ApiFixture) {
+    api.world()
         .add_template(
             OA,
             &template("A", "单号:{{character_string1.DATA}}\n{{keyword2.DATA}}"),
@@ -106,27 +102,27 @@ async fn both_kinds_of_templates_are_listed_with_their_keys(two: Two) {
         values: [("enum_string2".to_owned(), vec!["客厅".to_owned()])].into(),
         ..template("L", "{{thing1.DATA}}{{enum_string2.DATA}}")
     };
-    two.world().add_template(MP, &long_term).unwrap();
-    two.world()
+    api.world().add_template(MP, &long_term).unwrap();
+    api.world()
         .add_template(MP, &template("S", "{{thing1.DATA}}"))
         .unwrap();
-    let never = two.templates(OA).await;
+    let never = api.templates(OA).await;
     assert_eq!(
         never,
         json!({
             "sync": {"synced_at": null, "next_at": null, "problem": null}, "items": [], "next_cursor": null,
         })
     );
-    let now = json!(two.app.clock.now().and_utc());
+    let now = json!(api.app.clock.now().and_utc());
     assert_eq!(
-        two.sync(OA).await,
+        api.sync(OA).await,
         json!({
             "app_id": OA, "synced_at": now, "total": 1, "added": ["A"], "changed": [], "gone": [], "returned": [],
         })
     );
-    assert_eq!(two.sync(MP).await["added"], json!(["L", "S"]));
+    assert_eq!(api.sync(MP).await["added"], json!(["L", "S"]));
     assert_eq!(
-        two.templates(OA).await,
+        api.templates(OA).await,
         json!({
             "sync": {"synced_at": now, "next_at": null, "problem": null}, "next_cursor": null,
             "items": [{
@@ -138,9 +134,9 @@ async fn both_kinds_of_templates_are_listed_with_their_keys(two: Two) {
             }],
         })
     );
-    let mini = two
+    let mini = api
         .app
-        .all_pages(&two.key, &format!("/accounts/{MP}/templates"), 1)
+        .all_pages(&api.key, &format!("/accounts/{MP}/templates"), 1)
         .await;
     assert_eq!(
         (&mini[0]["template_id"], &mini[0]["kind"]),
@@ -154,24 +150,24 @@ async fn both_kinds_of_templates_are_listed_with_their_keys(two: Two) {
     assert_eq!(mini[1]["keys"][1], key);
 }
 
-async fn what_changes_or_goes_away_is_kept_and_shown(two: Two) {
+async fn what_changes_or_goes_away_is_kept_and_shown(api: ApiFixture) {
     logs::capture();
     let (a, b) = (format!("A{:016x}", rand::random::<u64>()), "B");
     for id in [a.as_str(), b] {
-        two.world()
+        api.world()
             .add_template(OA, &template(id, "{{thing1.DATA}}"))
             .unwrap();
     }
-    two.put_type("named", route(&a, &["thing1"])).await;
-    two.sync(OA).await;
-    let first = two.app.clock.now().and_utc();
-    two.app.advance(HOUR);
-    let second = two.app.clock.now().and_utc();
-    two.world()
+    api.put_type("named", route(&a, &["thing1"])).await;
+    api.sync(OA).await;
+    let first = api.app.clock.now().and_utc();
+    api.app.advance(HOUR);
+    let second = api.app.clock.now().and_utc();
+    api.world()
         .change_template(OA, &a, &template(&a, "{{thing2.DATA}}"))
         .unwrap();
-    two.world().remove_template(OA, b).unwrap();
-    let synced = two.sync(OA).await;
+    api.world().remove_template(OA, b).unwrap();
+    let synced = api.sync(OA).await;
     assert_eq!(
         (&synced["changed"], &synced["gone"]),
         (&json!([a]), &json!([b]))
@@ -180,7 +176,7 @@ async fn what_changes_or_goes_away_is_kept_and_shown(two: Two) {
         (&synced["total"], &synced["added"]),
         (&json!(1), &json!([]))
     );
-    let items = two.templates(OA).await["items"].clone();
+    let items = api.templates(OA).await["items"].clone();
     let (gone, changed) = (&items[0], &items[1]);
     assert_eq!(
         (&gone["drift"], &gone["gone_at"]),
@@ -208,18 +204,18 @@ async fn what_changes_or_goes_away_is_kept_and_shown(two: Two) {
         1,
         "a named template that drifts is worth a line"
     );
-    two.world()
+    api.world()
         .add_template(OA, &template(b, "{{thing1.DATA}}"))
         .unwrap();
-    let synced = two.sync(OA).await;
+    let synced = api.sync(OA).await;
     assert_eq!(
         (&synced["returned"], &synced["changed"]),
         (&json!([b]), &json!([]))
     );
-    assert_eq!(two.templates(OA).await["items"][0]["drift"], Value::Null);
+    assert_eq!(api.templates(OA).await["items"][0]["drift"], Value::Null);
 }
 
-async fn a_template_that_is_as_it_was_at_first_has_not_drifted(two: Two) {
+async fn a_template_that_is_as_it_was_at_first_has_not_drifted(api: ApiFixture) {
     let listed = |content: &str, rooms: &[&str]| TemplateSettings {
         kind: TemplateKind::SubscribeOnce,
         values: [(
@@ -234,10 +230,10 @@ async fn a_template_that_is_as_it_was_at_first_has_not_drifted(two: Two) {
         "{{thing3.DATA}}{{enum_string2.DATA}}",
         "{{thing4.DATA}}{{enum_string2.DATA}}",
     );
-    two.world()
+    api.world()
         .add_template(MP, &listed(first, &["客厅"]))
         .unwrap();
-    two.sync(MP).await;
+    api.sync(MP).await;
     let steps: [(&str, &[&str], Value, &str); 7] = [
         (second, &["客厅"], json!("changed"), first),
         (first, &["客厅"], Value::Null, second),
@@ -248,135 +244,132 @@ async fn a_template_that_is_as_it_was_at_first_has_not_drifted(two: Two) {
         (first, &["客厅"], Value::Null, third),
     ];
     for (content, rooms, drift, before) in steps {
-        two.app.advance(HOUR);
-        two.world()
+        api.app.advance(HOUR);
+        api.world()
             .change_template(MP, "S", &listed(content, rooms))
             .unwrap();
         assert_eq!(
-            two.sync(MP).await["changed"],
+            api.sync(MP).await["changed"],
             json!(["S"]),
             "each change is told"
         );
-        let found = two.templates(MP).await["items"][0].clone();
+        let found = api.templates(MP).await["items"][0].clone();
         assert_eq!(
             (&found["drift"], &found["previous"]["content"]),
             (&drift, &json!(before)),
             "{found}"
         );
-        assert_eq!(found["changed_at"], json!(two.app.clock.now().and_utc()));
+        assert_eq!(found["changed_at"], json!(api.app.clock.now().and_utc()));
     }
     // What is gone and comes back is measured by what it was at first, too.
-    two.world().remove_template(MP, "S").unwrap();
-    two.sync(MP).await;
-    assert_eq!(two.templates(MP).await["items"][0]["drift"], "gone");
+    api.world().remove_template(MP, "S").unwrap();
+    api.sync(MP).await;
+    assert_eq!(api.templates(MP).await["items"][0]["drift"], "gone");
     for (content, drift) in [(second, json!("changed")), (first, Value::Null)] {
-        two.world()
+        api.world()
             .add_template(MP, &listed(content, &["客厅"]))
             .unwrap();
-        two.sync(MP).await;
-        assert_eq!(two.templates(MP).await["items"][0]["drift"], drift);
-        two.world().remove_template(MP, "S").unwrap();
+        api.sync(MP).await;
+        assert_eq!(api.templates(MP).await["items"][0]["drift"], drift);
+        api.world().remove_template(MP, "S").unwrap();
     }
 }
 
-async fn message_types_that_a_template_breaks_are_flagged_before_anyone_sends(two: Two) {
-    two.world()
+async fn message_types_that_a_template_breaks_are_flagged_before_anyone_sends(api: ApiFixture) {
+    api.world()
         .add_template(
             OA,
             &template("A", "{{first.DATA}}{{thing1.DATA}}{{remark.DATA}}"),
         )
         .unwrap();
     assert_eq!(
-        two.put_type("ping", route("A", &["thing9"])).await,
+        api.put_type("ping", route("A", &["thing9"])).await,
         json!([]),
         "nothing is known yet"
     );
-    assert_eq!(two.problems("ping").await, []);
-    two.sync(OA).await;
+    assert_eq!(api.problems("ping").await, []);
+    api.sync(OA).await;
     let wrong = owned(&[
         ("key_missing", "routes[0].fields"),
         ("key_unknown", "routes[0].fields.thing9"),
     ]);
-    assert_eq!(two.problems("ping").await, wrong);
+    assert_eq!(api.problems("ping").await, wrong);
     assert_eq!(
-        two.put_type("ping", route("A", &["thing1"])).await,
+        api.put_type("ping", route("A", &["thing1"])).await,
         json!([])
     );
-    assert_eq!(two.problems("ping").await, []);
+    assert_eq!(api.problems("ping").await, []);
     // It is warned of when it is put, and not refused: what is known may be old.
     let unknown = owned(&[("template_unknown", "routes[0].template_id")]);
     assert_eq!(
-        brief(&two.put_type("pong", route("Z", &["thing1"])).await),
+        brief(&api.put_type("pong", route("Z", &["thing1"])).await),
         unknown
     );
-    assert_eq!(two.problems("pong").await, unknown);
-    two.world()
+    assert_eq!(api.problems("pong").await, unknown);
+    api.world()
         .change_template(OA, "A", &template("A", "{{thing1.DATA}}{{time2.DATA}}"))
         .unwrap();
-    two.sync(OA).await;
+    api.sync(OA).await;
     assert_eq!(
-        two.problems("ping").await,
+        api.problems("ping").await,
         owned(&[("key_missing", "routes[0].fields")])
     );
-    let found = two.app.get(&two.key, "/message-types/ping").await.ok(200);
+    let found = api.app.get(&api.key, "/message-types/ping").await.ok(200);
     let detail = found["problems"][0]["detail"].as_str().unwrap();
     assert!(
         detail.contains("time2") && detail.contains("47003"),
         "{detail}"
     );
     // WeChat does what was said.
-    two.follow(0).await;
-    two.app.put(&two.key, "/staff/s1", json!({})).await.ok(201);
+    api.new_follower(0).await;
+    api.staff("s1").await;
     let unionid = queqiao::simulator::population::unionid(0);
-    two.app
-        .post(&two.key, "/staff/s1/bindings", json!({"unionid": unionid}))
-        .await
-        .ok(201);
+    api.bind("s1", json!({"unionid": unionid})).await;
     let asked = json!({"message_type": "ping", "staff_ids": ["s1"]});
-    let id = two
+    let id = api
         .app
-        .post(&two.key, "/notifications", asked)
+        .post(&api.key, "/notifications", asked)
         .await
         .ok(202)["id"]
         .clone();
-    two.app.drain().await;
-    let sent = two
+    api.app.drain().await;
+    let sent = api
         .app
-        .get(&two.key, &format!("/notifications/{id}/deliveries"))
+        .get(&api.key, &format!("/notifications/{id}/deliveries"))
         .await
         .ok(200);
     assert_eq!(sent["items"][0]["attempts"][0]["errcode"], 47003, "{sent}");
-    two.world().remove_template(OA, "A").unwrap();
-    two.sync(OA).await;
+    api.world().remove_template(OA, "A").unwrap();
+    api.sync(OA).await;
     let gone = owned(&[("template_gone", "routes[0].template_id")]);
-    assert_eq!(two.problems("ping").await, gone);
+    assert_eq!(api.problems("ping").await, gone);
     assert_eq!(
-        brief(&two.put_type("ping", route("A", &["thing1"])).await),
+        brief(&api.put_type("ping", route("A", &["thing1"])).await),
         gone
     );
 }
 
-async fn a_preview_knows_the_keys_and_the_listed_texts_of_a_subscription_template(two: Two) {
+async fn a_preview_knows_the_keys_and_the_listed_texts_of_a_subscription_template(api: ApiFixture) {
     let listed = TemplateSettings {
         kind: TemplateKind::SubscribeOnce,
         values: [("enum_string3".to_owned(), vec!["客厅".to_owned()])].into(),
         ..template("S", "{{thing1.DATA}}{{time2.DATA}}{{enum_string3.DATA}}")
     };
-    two.world().add_template(MP, &listed).unwrap();
-    two.sync(MP).await;
+    api.world().add_template(MP, &listed).unwrap();
+    api.sync(MP).await;
     let fields = json!({"thing1": "x", "enum_string3": "{{ params.room }}"});
     let route =
         json!({"channel": "mp_subscribe", "account": MP, "template_id": "S", "fields": fields});
     let missing = owned(&[("key_missing", "routes[0].fields")]);
     assert_eq!(
-        brief(&two.put_type("ping", json!({"routes": [route]})).await),
+        brief(&api.put_type("ping", json!({"routes": [route]})).await),
         missing
     );
     for (room, unlisted) in [("客厅", false), ("车库", true)] {
         let body = json!({"params": {"room": room}});
-        let shown = two
+        let shown = api
             .app
-            .post(&two.key, "/message-types/ping/preview", body)
+            .post(&api.key, "/message-types/ping/preview", body)
             .await
             .ok(200);
         let warnings = shown["routes"][0]["warnings"].as_array().unwrap();
@@ -388,39 +381,39 @@ async fn a_preview_knows_the_keys_and_the_listed_texts_of_a_subscription_templat
         assert_eq!(rules.contains(&"value_unlisted"), unlisted, "{shown}");
     }
     // The templates of bizsend are not listed with the account's others.
-    two.sync(OA).await;
+    api.sync(OA).await;
     let route = json!({"channel": "oa_subscribe", "account": OA, "template_id": "S", "fields": {"thing1": "x"}});
     assert_eq!(
-        two.put_type("pong", json!({"routes": [route]})).await,
+        api.put_type("pong", json!({"routes": [route]})).await,
         json!([])
     );
 }
 
-async fn another_projects_templates_do_not_exist(two: Two) {
-    two.world()
+async fn another_projects_templates_do_not_exist(api: ApiFixture) {
+    api.world()
         .add_template(FOREIGN, &template("F", "{{thing1.DATA}}"))
         .unwrap();
     let path = format!("/accounts/{FOREIGN}/templates");
-    two.app
-        .call("POST", &two.other, &format!("{path}/sync"), None)
+    api.app
+        .call("POST", &api.other, &format!("{path}/sync"), None)
         .await
         .ok(200);
     assert_eq!(
-        two.app.get(&two.other, &path).await.ok(200)["items"][0]["template_id"],
+        api.app.get(&api.other, &path).await.ok(200)["items"][0]["template_id"],
         "F"
     );
-    two.app
-        .get(&two.key, &path)
+    api.app
+        .get(&api.key, &path)
         .await
         .refused(404, "not_found", "");
-    let sync = two
+    let sync = api
         .app
-        .call("POST", &two.key, &format!("{path}/sync"), None)
+        .call("POST", &api.key, &format!("{path}/sync"), None)
         .await;
     sync.refused(404, "not_found", "");
-    let unknown = two
+    let unknown = api
         .app
-        .get(&two.key, "/accounts/wx00000000000000ff/templates")
+        .get(&api.key, "/accounts/wx00000000000000ff/templates")
         .await;
     unknown.refused(404, "not_found", "");
 }

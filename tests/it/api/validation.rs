@@ -1,10 +1,11 @@
 //! Texts that WeChat would refuse are refused here first, with a reason; a preview shows them
 //! before anybody is notified.
 
-use queqiao::simulator::{TemplateSettings, population};
 use serde_json::{Value, json};
 
-use super::{MP, OA, Two};
+use super::{ApiFixture, MP, OA};
+use crate::support::api::by_unionid;
+use crate::support::setup::template;
 
 const TYPE: &str = "/message-types/order_created";
 const LONG: &str = "一二三四五六七八九十一二三四五六七八九十一二三";
@@ -13,35 +14,15 @@ fn asked(params: &Value) -> Value {
     json!({"message_type": "order_created", "staff_ids": ["s1"], "params": params})
 }
 
-impl Two {
+impl ApiFixture {
     /// One staff member who follows, a template of WeChat's, and a message type that uses it.
     async fn order_created(&self, fields: &Value) {
-        let content = "What: {{thing1.DATA}}\nPaid: {{amount2.DATA}}\n".to_owned();
-        let template = TemplateSettings {
-            template_id: "TPL".to_owned(),
-            content,
-            ..TemplateSettings::default()
-        };
-        self.app
-            .simulator
-            .world()
-            .add_template(OA, &template)
-            .unwrap();
-        self.follow(1).await;
+        let listed = template("TPL", "What: {{thing1.DATA}}\nPaid: {{amount2.DATA}}\n");
+        self.world().add_template(OA, &listed).unwrap();
+        self.new_follower(1).await;
         let routes = json!([{"account": OA, "template_id": "TPL", "fields": fields}]);
-        self.app
-            .put(&self.key, TYPE, json!({"routes": routes}))
-            .await
-            .ok(201);
-        self.app
-            .put(&self.key, "/staff/s1", json!({}))
-            .await
-            .ok(201);
-        let bind = json!({"unionid": population::unionid(1)});
-        self.app
-            .post(&self.key, "/staff/s1/bindings", bind)
-            .await
-            .ok(201);
+        self.message_type("order_created", routes).await;
+        self.staff("s1").bound_to(by_unionid(1)).await;
     }
 }
 
@@ -53,13 +34,13 @@ both_engines! {
     a_text_that_only_one_person_has_too_long_concerns_that_person_alone,
 }
 
-async fn a_refused_field_is_explained(two: Two) {
-    let app = &two.app;
-    two.order_created(&json!({"thing1": "{{ params.title }}", "amount2": "{{ params.paid }}"}))
+async fn a_refused_field_is_explained(api: ApiFixture) {
+    let app = &api.app;
+    api.order_created(&json!({"thing1": "{{ params.title }}", "amount2": "{{ params.paid }}"}))
         .await;
     let refused = app
         .post(
-            &two.key,
+            &api.key,
             "/notifications",
             asked(&json!({"title": LONG, "paid": "￥5"})),
         )
@@ -77,7 +58,7 @@ async fn a_refused_field_is_explained(two: Two) {
     );
     let refused = app
         .post(
-            &two.key,
+            &api.key,
             "/notifications",
             asked(&json!({"title": "伞", "paid": "five"})),
         )
@@ -88,11 +69,11 @@ async fn a_refused_field_is_explained(two: Two) {
         (&json!("amount"), &json!(null))
     );
     assert_eq!(
-        app.get(&two.key, "/notifications").await.ok(200)["items"],
+        app.get(&api.key, "/notifications").await.ok(200)["items"],
         json!([])
     );
     app.post(
-        &two.key,
+        &api.key,
         "/notifications",
         asked(&json!({"title": "伞", "paid": "￥5"})),
     )
@@ -102,25 +83,25 @@ async fn a_refused_field_is_explained(two: Two) {
     assert_eq!(app.simulator.world().messages().len(), 1);
 }
 
-async fn a_text_that_is_too_long_is_cut_where_that_was_chosen(two: Two) {
-    let app = &two.app;
+async fn a_text_that_is_too_long_is_cut_where_that_was_chosen(api: ApiFixture) {
+    let app = &api.app;
     let fields = json!({
         "thing1": {"text": "{{ params.title }}", "on_too_long": "truncate"},
         "amount2": {"text": "{{ params.paid }}", "on_too_long": "truncate"},
     });
-    two.order_created(&fields).await;
+    api.order_created(&fields).await;
     assert_eq!(
-        app.get(&two.key, TYPE).await.ok(200)["routes"][0]["fields"],
+        app.get(&api.key, TYPE).await.ok(200)["routes"][0]["fields"],
         fields
     );
     let params = json!({"title": LONG, "paid": "￥5"});
     let id = app
-        .post(&two.key, "/notifications", asked(&params))
+        .post(&api.key, "/notifications", asked(&params))
         .await
         .ok(202)["id"]
         .clone();
     let stored = app
-        .get(&two.key, &format!("/notifications/{id}"))
+        .get(&api.key, &format!("/notifications/{id}"))
         .await
         .ok(200);
     assert_eq!(stored["routes"][0]["fields"], fields);
@@ -132,7 +113,7 @@ async fn a_text_that_is_too_long_is_cut_where_that_was_chosen(two: Two) {
         "一二三四五六七八九十一二三四五六七八九…"
     );
     let params = json!({"title": LONG, "paid": "￥12345678901"});
-    let refused = app.post(&two.key, "/notifications", asked(&params)).await;
+    let refused = app.post(&api.key, "/notifications", asked(&params)).await;
     let problem = refused.refused(422, "invalid_field", "routes[0].fields.amount2");
     assert!(
         problem["detail"]
@@ -143,7 +124,7 @@ async fn a_text_that_is_too_long_is_cut_where_that_was_chosen(two: Two) {
     );
     let put = async |field: Value| {
         let routes = json!([{"account": OA, "template_id": "TPL", "fields": {"thing1": field}}]);
-        app.put(&two.key, "/message-types/other", json!({"routes": routes}))
+        app.put(&api.key, "/message-types/other", json!({"routes": routes}))
             .await
     };
     put(json!({"text": "x"})).await.ok(201);
@@ -172,8 +153,8 @@ async fn a_text_that_is_too_long_is_cut_where_that_was_chosen(two: Two) {
     );
 }
 
-async fn a_preview_shows_every_route_and_what_is_wrong_with_it(two: Two) {
-    let app = &two.app;
+async fn a_preview_shows_every_route_and_what_is_wrong_with_it(api: ApiFixture) {
+    let app = &api.app;
     let routes = json!([
         {
             "account": OA, "template_id": "T1",
@@ -186,14 +167,14 @@ async fn a_preview_shows_every_route_and_what_is_wrong_with_it(two: Two) {
         },
         {"account": OA, "template_id": "T2", "fields": {"first": "👋", "keyword1": "{{ params.title }}", "keyword2": "✅"}},
     ]);
-    app.put(&two.key, TYPE, json!({"routes": routes}))
+    app.put(&api.key, TYPE, json!({"routes": routes}))
         .await
         .ok(201);
     let body = json!({
         "params": {"title": LONG, "state": "shipped"}, "staff": {"id": "s7", "name": "王芳2"}
     });
     let shown = app
-        .post(&two.key, &format!("{TYPE}/preview"), body)
+        .post(&api.key, &format!("{TYPE}/preview"), body)
         .await
         .ok(200);
     let rules = |route: &Value, kind: &str| -> Vec<Value> {
@@ -247,7 +228,7 @@ async fn a_preview_shows_every_route_and_what_is_wrong_with_it(two: Two) {
     );
     let body = json!({"params": {"title": "伞", "state": "已发货", "n": 7}});
     let shown = app
-        .post(&two.key, &format!("{TYPE}/preview"), body)
+        .post(&api.key, &format!("{TYPE}/preview"), body)
         .await
         .ok(200);
     let first = &shown["routes"][0];
@@ -257,13 +238,13 @@ async fn a_preview_shows_every_route_and_what_is_wrong_with_it(two: Two) {
     );
     assert_eq!(first["warnings"][0]["rule"], "staff");
     assert_eq!(
-        app.get(&two.key, "/notifications").await.ok(200)["items"],
+        app.get(&api.key, "/notifications").await.ok(200)["items"],
         json!([])
     );
     let nameless =
         json!({"params": {"title": "伞", "state": "已发货", "n": 7}, "staff": {"id": "s7"}});
     let shown = app
-        .post(&two.key, &format!("{TYPE}/preview"), nameless)
+        .post(&api.key, &format!("{TYPE}/preview"), nameless)
         .await
         .ok(200);
     assert_eq!(
@@ -272,14 +253,14 @@ async fn a_preview_shows_every_route_and_what_is_wrong_with_it(two: Two) {
     );
 }
 
-async fn a_preview_refuses_only_what_is_no_request(two: Two) {
-    let app = &two.app;
-    app.post(&two.key, "/message-types/none/preview", json!({}))
+async fn a_preview_refuses_only_what_is_no_request(api: ApiFixture) {
+    let app = &api.app;
+    app.post(&api.key, "/message-types/none/preview", json!({}))
         .await
         .refused(404, "not_found", "");
-    two.order_created(&json!({"thing1": "{{ params.title }}"}))
+    api.order_created(&json!({"thing1": "{{ params.title }}"}))
         .await;
-    let preview = async |body: Value| app.post(&two.key, &format!("{TYPE}/preview"), body).await;
+    let preview = async |body: Value| app.post(&api.key, &format!("{TYPE}/preview"), body).await;
     preview(json!({"staff": {"id": ""}}))
         .await
         .refused(422, "invalid_field", "staff.id");
@@ -292,7 +273,7 @@ async fn a_preview_refuses_only_what_is_no_request(two: Two) {
     let large = json!({"params": {"x": "x".repeat(70_000)}});
     preview(large).await.refused(422, "invalid_field", "params");
     let path = format!("{TYPE}/preview");
-    app.post(&two.other, &path, json!({}))
+    app.post(&api.other, &path, json!({}))
         .await
         .refused(404, "not_found", "");
     let missing = preview(json!({})).await.ok(200);
@@ -303,15 +284,15 @@ async fn a_preview_refuses_only_what_is_no_request(two: Two) {
     );
 }
 
-async fn a_text_that_only_one_person_has_too_long_concerns_that_person_alone(two: Two) {
-    let app = &two.app;
-    two.order_created(&json!({"thing1": "{{ staff.name }}你好", "amount2": "5"}))
+async fn a_text_that_only_one_person_has_too_long_concerns_that_person_alone(api: ApiFixture) {
+    let app = &api.app;
+    api.order_created(&json!({"thing1": "{{ staff.name }}你好", "amount2": "5"}))
         .await;
-    app.put(&two.key, "/staff/s1", json!({"name": LONG}))
+    app.put(&api.key, "/staff/s1", json!({"name": LONG}))
         .await
         .ok(200);
     let answer = app
-        .post(&two.key, "/notifications", asked(&json!({})))
+        .post(&api.key, "/notifications", asked(&json!({})))
         .await
         .ok(202);
     let verdict = &answer["verdicts"][0];
@@ -323,11 +304,11 @@ async fn a_text_that_only_one_person_has_too_long_concerns_that_person_alone(two
             .contains("25 characters"),
         "{answer}"
     );
-    app.put(&two.key, "/staff/s1", json!({"name": "王芳"}))
+    app.put(&api.key, "/staff/s1", json!({"name": "王芳"}))
         .await
         .ok(200);
     let answer = app
-        .post(&two.key, "/notifications", asked(&json!({})))
+        .post(&api.key, "/notifications", asked(&json!({})))
         .await
         .ok(202);
     assert_eq!(answer["counts"]["queued"], 1, "{answer}");

@@ -10,11 +10,11 @@ use queqiao::simulator::{Origin, Verdict, population};
 use queqiao::wechat::custom::{CustomText, RichText};
 use serde_json::{Value, json};
 
-use super::{MP, OA, Two};
+use super::{ApiFixture, MP, OA};
 
 const HOURS_48: i64 = 48 * 3600;
 
-impl Two {
+impl ApiFixture {
     /// What the API says of customer messages to this person in this account.
     async fn window(&self, app_id: &str, person: u32) -> Value {
         self.app.drain().await;
@@ -71,7 +71,7 @@ enum Act {
     Enter,
 }
 
-impl Two {
+impl ApiFixture {
     async fn act(&self, act: Act, person: u32) {
         let world = self.app.simulator.world();
         let pushed = match act {
@@ -128,16 +128,16 @@ both_engines! {
     wechat_takes_what_is_taken_and_no_more,
 }
 
-async fn what_a_person_does_opens_a_window(two: Two) {
-    let world = two.app.simulator.world();
+async fn what_a_person_does_opens_a_window(api: ApiFixture) {
+    let world = api.app.simulator.world();
     world.add_followers(OA, 0..10, &Origin::default()).unwrap();
     for person in 0..10 {
-        two.push(OA, person, 1, &event("VIEW")).await;
+        api.push(OA, person, 1, &event("VIEW")).await;
     }
-    two.app.drain().await;
+    api.app.drain().await;
     // Their follow was long ago.
-    two.app.advance(Duration::from_secs(100));
-    let now = two.app.clock.unix_seconds();
+    api.app.advance(Duration::from_secs(100));
+    let now = api.app.clock.unix_seconds();
     for (person, (rest, expected)) in [
         (event("CLICK"), open(now + 60, 3)),
         (event("SCAN"), open(now + 60, 3)),
@@ -160,66 +160,63 @@ async fn what_a_person_does_opens_a_window(two: Two) {
     .enumerate()
     {
         let person = u32::try_from(person).unwrap();
-        two.push(OA, person, now, &rest).await;
-        assert_eq!(two.window(OA, person).await, expected, "{rest}");
+        api.push(OA, person, now, &rest).await;
+        assert_eq!(api.window(OA, person).await, expected, "{rest}");
     }
     for (person, rest, expected) in [
         (0, text(11), open(now + HOURS_48, 5)),
         (1, event("user_enter_tempsession"), open(now + 60, 2)),
         (2, event("CLICK"), json!(null)),
     ] {
-        two.push(MP, person, now, &rest).await;
-        assert_eq!(two.window(MP, person).await, expected, "{rest}");
+        api.push(MP, person, now, &rest).await;
+        assert_eq!(api.window(MP, person).await, expected, "{rest}");
     }
-    two.app.advance(Duration::from_secs(61));
-    assert_eq!(two.window(OA, 0).await, json!(null));
-    assert_eq!(two.window(OA, 5).await, open(now + HOURS_48, 5));
-    two.app.advance(Duration::from_secs(48 * 3600));
-    assert_eq!(two.window(OA, 5).await, json!(null));
+    api.app.advance(Duration::from_secs(61));
+    assert_eq!(api.window(OA, 0).await, json!(null));
+    assert_eq!(api.window(OA, 5).await, open(now + HOURS_48, 5));
+    api.app.advance(Duration::from_secs(48 * 3600));
+    assert_eq!(api.window(OA, 5).await, json!(null));
 }
 
-async fn a_window_is_shown_wherever_the_identity_is(two: Two) {
-    two.follow(1).await;
+async fn a_window_is_shown_wherever_the_identity_is(api: ApiFixture) {
+    api.new_follower(1).await;
     let staff = json!({"app_id": OA, "openid": population::openid(OA, 1)});
-    two.app.put(&two.key, "/staff/s1", json!({})).await.ok(201);
-    two.app
-        .post(&two.key, "/staff/s1/bindings", staff)
-        .await
-        .ok(201);
-    let window = two.window(OA, 1).await;
+    api.staff("s1").await;
+    api.bind("s1", staff).await;
+    let window = api.window(OA, 1).await;
     assert_eq!(window["left"], 3);
-    let staff = two.app.get(&two.key, "/staff/s1").await.ok(200);
+    let staff = api.app.get(&api.key, "/staff/s1").await.ok(200);
     assert_eq!(staff["identities"][0]["customer_window"], window);
     let id = &staff["identities"][0]["id"];
-    let person = two
+    let person = api
         .app
-        .get(&two.key, &format!("/people/{id}"))
+        .get(&api.key, &format!("/people/{id}"))
         .await
         .ok(200);
     assert_eq!(person["identities"][0]["customer_window"], window);
 }
 
-async fn only_something_newer_opens_a_window_anew(two: Two) {
-    let now = two.app.clock.unix_seconds();
-    two.follow(1).await;
-    two.app.advance(Duration::from_secs(100));
-    two.push(OA, 1, now + 50, &text(1)).await;
-    assert_eq!(two.window(OA, 1).await, open(now + 50 + HOURS_48, 5));
-    assert_eq!(two.take(OA, 1, 2).await, 2);
+async fn only_something_newer_opens_a_window_anew(api: ApiFixture) {
+    let now = api.app.clock.unix_seconds();
+    api.new_follower(1).await;
+    api.app.advance(Duration::from_secs(100));
+    api.push(OA, 1, now + 50, &text(1)).await;
+    assert_eq!(api.window(OA, 1).await, open(now + 50 + HOURS_48, 5));
+    assert_eq!(api.take(OA, 1, 2).await, 2);
     let used = open(now + 50 + HOURS_48, 3);
-    assert_eq!(two.window(OA, 1).await, used);
-    two.push(OA, 1, now + 50, &text(1)).await;
-    assert_eq!(two.window(OA, 1).await, used, "the same push again");
-    two.push(OA, 1, now + 40, &text(2)).await;
-    assert_eq!(two.window(OA, 1).await, used, "an older one, late");
-    two.push(OA, 1, now + 60, &text(3)).await;
-    assert_eq!(two.window(OA, 1).await, open(now + 60 + HOURS_48, 5));
-    assert_eq!(two.take(OA, 1, 9).await, 5);
-    assert_eq!(two.window(OA, 1).await, json!(null));
-    two.push(OA, 1, now + 95, &event("CLICK")).await;
-    assert_eq!(two.window(OA, 1).await, open(now + 155, 3));
+    assert_eq!(api.window(OA, 1).await, used);
+    api.push(OA, 1, now + 50, &text(1)).await;
+    assert_eq!(api.window(OA, 1).await, used, "the same push again");
+    api.push(OA, 1, now + 40, &text(2)).await;
+    assert_eq!(api.window(OA, 1).await, used, "an older one, late");
+    api.push(OA, 1, now + 60, &text(3)).await;
+    assert_eq!(api.window(OA, 1).await, open(now + 60 + HOURS_48, 5));
+    assert_eq!(api.take(OA, 1, 9).await, 5);
+    assert_eq!(api.window(OA, 1).await, json!(null));
+    api.push(OA, 1, now + 95, &event("CLICK")).await;
+    assert_eq!(api.window(OA, 1).await, open(now + 155, 3));
 }
-async fn wechat_takes_what_is_taken_and_no_more(two: Two) {
+async fn wechat_takes_what_is_taken_and_no_more(api: ApiFixture) {
     for (person, (app_id, act, messages)) in [
         (OA, Act::Text, 5),
         (OA, Act::Click, 3),
@@ -233,29 +230,29 @@ async fn wechat_takes_what_is_taken_and_no_more(two: Two) {
     .enumerate()
     {
         let person = u32::try_from(person).unwrap();
-        two.app
+        api.app
             .simulator
             .world()
             .add_followers(OA, person..person + 1, &Origin::default())
             .unwrap();
-        two.act(act, person).await;
-        let taken = two.take(app_id, person, 9).await;
+        api.act(act, person).await;
+        let taken = api.take(app_id, person, 9).await;
         assert!(taken >= messages, "{act:?}");
         for _ in 0..messages {
             assert_eq!(
-                two.say(app_id, person, "<a href=\"x\">").await,
+                api.say(app_id, person, "<a href=\"x\">").await,
                 0,
                 "{act:?}"
             );
         }
-        assert_eq!(two.say(app_id, person, "more").await, 45047, "{act:?}");
-        let seen = two
+        assert_eq!(api.say(app_id, person, "more").await, 45047, "{act:?}");
+        let seen = api
             .app
             .simulator
             .world()
             .messages_to(&population::openid(app_id, person));
         assert_eq!(seen.len(), messages);
         assert_eq!(seen[0].text.as_deref(), Some("＜a href=\"x\"＞"));
-        two.app.advance(Duration::from_secs(60));
+        api.app.advance(Duration::from_secs(60));
     }
 }

@@ -11,14 +11,14 @@ use queqiao::wechat::{push, signature};
 use reqwest::Method;
 use serde_json::Value;
 
-use super::{Door, USER, assert_success, signed_at, stamp, text};
+use super::{CallbackFixture, USER, assert_success, signed_at, stamp, text};
 use crate::support::logs;
 
 const MODES: [Mode; 3] = [Mode::Plain, Mode::Compatible, Mode::Secure];
 /// The last second of the year 9999.
 const FAR: i64 = 253_402_300_799;
 
-impl Door {
+impl CallbackFixture {
     async fn check_of_url(&self, settings: &Settings, time: i64) -> u16 {
         let time = time.to_string();
         let signature = signature::sign(&[&settings.token, &time, "88412"]);
@@ -34,14 +34,14 @@ impl Door {
 
     async fn sent_at(&self, settings: &Settings, time: i64) -> u16 {
         let push = signed_at(settings, &text(settings, "hi"), time);
-        self.knock(&settings.app_id, push).await.status
+        self.push(&settings.app_id, push).await.status
     }
 
     /// An event of [`USER`] with this CreateTime, sent now.
     async fn happened_at(&self, settings: &Settings, name: &str, time: i64) {
         let fields = push::event(&settings.original_id, USER, time, name);
         let push = signed_at(settings, &fields, self.app.clock.unix_seconds());
-        assert_success(&self.knock(&settings.app_id, push).await);
+        assert_success(&self.push(&settings.app_id, push).await);
         self.app.drain().await;
     }
 
@@ -53,13 +53,19 @@ impl Door {
 }
 
 async fn any_time(engine: Engine) {
-    let door = Door::with(engine, |config| config.intake.max_age_seconds = 0).await;
+    let callback = CallbackFixture::with(engine, |config| config.intake.max_age_seconds = 0).await;
     for mode in MODES {
-        let settings = door.account(Kind::OfficialAccount, mode, Format::Xml).await;
+        let settings = callback
+            .account(Kind::OfficialAccount, mode, Format::Xml)
+            .await;
         for time in [1, 1_600_000_000, FAR] {
-            assert_eq!(door.sent_at(&settings, time).await, 200, "{mode} {time}");
             assert_eq!(
-                door.check_of_url(&settings, time).await,
+                callback.sent_at(&settings, time).await,
+                200,
+                "{mode} {time}"
+            );
+            assert_eq!(
+                callback.check_of_url(&settings, time).await,
                 200,
                 "{mode} {time}"
             );
@@ -74,17 +80,17 @@ both_engines! {
     nothing_dated_in_the_year_9999_holds_a_state,
 }
 
-async fn what_is_not_of_now_is_refused_in_every_mode(door: Door) {
+async fn what_is_not_of_now_is_refused_in_every_mode(callback: CallbackFixture) {
     logs::capture();
     let now = stamp();
     for mode in MODES {
         for format in [Format::Xml, Format::Json] {
-            let settings = door.account(Kind::MiniProgram, mode, format).await;
+            let settings = callback.account(Kind::MiniProgram, mode, format).await;
             for time in [now - 590, now + 590] {
-                assert_eq!(door.sent_at(&settings, time).await, 200, "{mode}");
-                assert_eq!(door.check_of_url(&settings, time).await, 200, "{mode}");
+                assert_eq!(callback.sent_at(&settings, time).await, 200, "{mode}");
+                assert_eq!(callback.check_of_url(&settings, time).await, 200, "{mode}");
             }
-            assert_eq!(door.events(&settings.app_id).await.len(), 1);
+            assert_eq!(callback.events(&settings.app_id).await.len(), 1);
             assert_eq!(logs::lines_with(&settings.app_id), Vec::<String>::new());
             for (time, cause) in [
                 (now - 630, "too_old"),
@@ -92,58 +98,60 @@ async fn what_is_not_of_now_is_refused_in_every_mode(door: Door) {
                 (now + 630, "too_new"),
                 (FAR, "too_new"),
             ] {
-                assert_eq!(door.sent_at(&settings, time).await, 403, "{mode}");
-                assert_eq!(door.check_of_url(&settings, time).await, 403, "{mode}");
+                assert_eq!(callback.sent_at(&settings, time).await, 403, "{mode}");
+                assert_eq!(callback.check_of_url(&settings, time).await, 403, "{mode}");
                 let lines = logs::lines_with(&settings.app_id);
                 assert!(lines.last().unwrap().contains(cause), "{lines:?}");
                 assert!(lines.last().unwrap().contains("clock"), "{lines:?}");
             }
-            assert_eq!(door.events(&settings.app_id).await.len(), 1);
+            assert_eq!(callback.events(&settings.app_id).await.len(), 1);
         }
     }
 }
 
-async fn a_push_that_was_seen_cannot_be_sent_again_once_its_event_may_be_gone(door: Door) {
-    let settings = door
+async fn a_push_that_was_seen_cannot_be_sent_again_once_its_event_may_be_gone(
+    callback: CallbackFixture,
+) {
+    let settings = callback
         .account(Kind::OfficialAccount, Mode::Plain, Format::Xml)
         .await;
     let seen = signed_at(&settings, &text(&settings, "hi"), stamp());
-    assert_success(&door.knock(&settings.app_id, seen.clone()).await);
-    assert_success(&door.knock(&settings.app_id, seen.clone()).await);
-    assert_eq!(door.events(&settings.app_id).await.len(), 1);
-    door.app.advance(Duration::from_secs(11 * 60));
-    assert_eq!(door.knock(&settings.app_id, seen).await.status, 403);
+    assert_success(&callback.push(&settings.app_id, seen.clone()).await);
+    assert_success(&callback.push(&settings.app_id, seen.clone()).await);
+    assert_eq!(callback.events(&settings.app_id).await.len(), 1);
+    callback.app.advance(Duration::from_secs(11 * 60));
+    assert_eq!(callback.push(&settings.app_id, seen).await.status, 403);
 }
 
 async fn zero_takes_any_time(engine: Engine) {
     any_time(engine).await;
 }
 
-async fn nothing_dated_in_the_year_9999_holds_a_state(door: Door) {
-    let settings = door
+async fn nothing_dated_in_the_year_9999_holds_a_state(callback: CallbackFixture) {
+    let settings = callback
         .account(Kind::OfficialAccount, Mode::Plain, Format::Xml)
         .await;
     for far in [FAR, i64::MAX] {
-        door.happened_at(&settings, "unsubscribe", far).await;
-        door.app.advance(Duration::from_secs(60));
-        let now = door.app.clock.unix_seconds();
-        door.happened_at(&settings, "subscribe", now).await;
-        let identity = door.identity().await;
+        callback.happened_at(&settings, "unsubscribe", far).await;
+        callback.app.advance(Duration::from_secs(60));
+        let now = callback.app.clock.unix_seconds();
+        callback.happened_at(&settings, "subscribe", now).await;
+        let identity = callback.identity().await;
         assert_eq!(identity["follow_state"], "following", "{identity}");
-        door.app.advance(Duration::from_secs(60));
+        callback.app.advance(Duration::from_secs(60));
         // A tap opens a window for a minute, not until the year 10000.
-        door.happened_at(&settings, "CLICK", far).await;
-        door.app.advance(Duration::from_secs(3_600));
-        let identity = door.identity().await;
+        callback.happened_at(&settings, "CLICK", far).await;
+        callback.app.advance(Duration::from_secs(3_600));
+        let identity = callback.identity().await;
         assert_ne!(identity["customer_window"]["state"], "open", "{identity}");
         assert!(!identity.to_string().contains("+1"), "{identity}");
         // Nor does it hide what comes later.
-        let now = door.app.clock.unix_seconds();
-        door.happened_at(&settings, "unsubscribe", now).await;
-        assert_ne!(door.identity().await["follow_state"], "following");
-        door.app.advance(Duration::from_secs(60));
+        let now = callback.app.clock.unix_seconds();
+        callback.happened_at(&settings, "unsubscribe", now).await;
+        assert_ne!(callback.identity().await["follow_state"], "following");
+        callback.app.advance(Duration::from_secs(60));
     }
-    for event in door.events(&settings.app_id).await {
+    for event in callback.events(&settings.app_id).await {
         // What is no number of seconds at all has no time.
         let Some(time) = event["create_time"].as_str() else {
             continue;

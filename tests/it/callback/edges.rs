@@ -9,11 +9,11 @@ use queqiao::wechat::signature;
 use reqwest::Method;
 use serde_json::json;
 
-use super::{Door, USER, assert_success, new_app_id, signed, stamp, text};
+use super::{CallbackFixture, USER, assert_success, new_app_id, signed, stamp, text};
 use crate::support::app::Answer;
 use crate::support::logs;
 
-impl Door {
+impl CallbackFixture {
     async fn ask(&self, path: &str, query: &[(&str, &str)]) -> Answer {
         let request = self.app.request(Method::GET, path);
         self.app.send(request.query(query)).await
@@ -52,14 +52,15 @@ both_engines! {
     what_leads_nowhere_is_logged_with_its_path_and_nothing_else,
 }
 
-async fn a_test_account_works_in_plain_mode_without_a_key(door: Door) {
+async fn a_test_account_works_in_plain_mode_without_a_key(callback: CallbackFixture) {
     let mut settings = Settings::new(&new_app_id(), Kind::OfficialAccount);
     settings.test_account = true;
     let app_id = settings.app_id.clone();
-    door.app
-        .account_as(door.project, settings, Some("welcome"))
+    callback
+        .app
+        .account_as(callback.project, settings, Some("welcome"))
         .await;
-    let world = door.app.simulator.world();
+    let world = callback.app.simulator.world();
     let push = world.follow(&app_id, 1, Origin::default()).await.unwrap();
     assert!(push.verdict.is_accepted(), "{push:?}");
     let push = world.send_text(&app_id, 1, "hi").await.unwrap();
@@ -68,10 +69,10 @@ async fn a_test_account_works_in_plain_mode_without_a_key(door: Door) {
         push.plaintext.contains("<Content><![CDATA[hi]]></Content>"),
         "{push:?}"
     );
-    door.app.drain().await;
-    let people = door
+    callback.app.drain().await;
+    let people = callback
         .app
-        .get(&door.key, &format!("/people?app_id={app_id}"))
+        .get(&callback.key, &format!("/people?app_id={app_id}"))
         .await
         .ok(200);
     assert_eq!(
@@ -80,33 +81,38 @@ async fn a_test_account_works_in_plain_mode_without_a_key(door: Door) {
     );
 }
 
-async fn one_slash_at_the_end_of_the_url_is_taken(door: Door) {
+async fn one_slash_at_the_end_of_the_url_is_taken(callback: CallbackFixture) {
     for mode in [Mode::Plain, Mode::Secure] {
-        let settings = door.account(Kind::OfficialAccount, mode, Format::Xml).await;
+        let settings = callback
+            .account(Kind::OfficialAccount, mode, Format::Xml)
+            .await;
         let (query, path) = (
             check(&settings.token),
             format!("/callback/{}/", settings.app_id),
         );
-        let answer = door.ask(&path, &pairs(&query)).await;
+        let answer = callback.ask(&path, &pairs(&query)).await;
         assert_eq!(
             (answer.status, answer.text.as_str()),
             (200, "7700112233445566"),
             "{answer:?}"
         );
         let push = signed(&settings, &text(&settings, "hi"));
-        assert_success(&door.post_to(&path, push.clone()).await);
-        assert_success(&door.knock(&settings.app_id, push.clone()).await);
+        assert_success(&callback.post_to(&path, push.clone()).await);
+        assert_success(&callback.push(&settings.app_id, push.clone()).await);
         assert_eq!(
-            door.events(&settings.app_id).await.len(),
+            callback.events(&settings.app_id).await.len(),
             1,
             "the same push"
         );
-        assert_eq!(door.post_to(&format!("{path}/"), push).await.status, 404);
+        assert_eq!(
+            callback.post_to(&format!("{path}/"), push).await.status,
+            404
+        );
     }
 }
 
-async fn of_doubled_parameters_the_first_counts(door: Door) {
-    let settings = door
+async fn of_doubled_parameters_the_first_counts(callback: CallbackFixture) {
+    let settings = callback
         .account(Kind::OfficialAccount, Mode::Secure, Format::Xml)
         .await;
     let path = format!("/callback/{}", settings.app_id);
@@ -114,7 +120,7 @@ async fn of_doubled_parameters_the_first_counts(door: Door) {
     for again in ["timestamp", "nonce", "signature", "echostr", "openid"] {
         let mut doubled = pairs(&query);
         doubled.extend([(again, "1"), ("id", "7"), ("id", "8")]);
-        let answer = door.ask(&path, &doubled).await;
+        let answer = callback.ask(&path, &doubled).await;
         assert_eq!(
             (answer.status, answer.text.as_str()),
             (200, "7700112233445566"),
@@ -123,17 +129,17 @@ async fn of_doubled_parameters_the_first_counts(door: Door) {
     }
     let mut first = vec![("timestamp", "1")];
     first.extend(pairs(&query));
-    assert_eq!(door.ask(&path, &first).await.status, 403);
+    assert_eq!(callback.ask(&path, &first).await.status, 403);
     let mut push = signed(&settings, &text(&settings, "hi"));
     push.query.extend([
         ("msg_signature", "x".to_owned()),
         ("timestamp", "1".to_owned()),
     ]);
-    assert_success(&door.knock(&settings.app_id, push).await);
-    assert_eq!(door.only_event(&settings.app_id).await["kind"], "text");
+    assert_success(&callback.push(&settings.app_id, push).await);
+    assert_eq!(callback.only_event(&settings.app_id).await["kind"], "text");
 }
 
-async fn white_space_inside_the_encrypted_text_does_not_matter(door: Door) {
+async fn white_space_inside_the_encrypted_text_does_not_matter(callback: CallbackFixture) {
     for format in [Format::Xml, Format::Json] {
         for (wrap, is_signed_wrapped) in [
             ("\n", false),
@@ -142,7 +148,9 @@ async fn white_space_inside_the_encrypted_text_does_not_matter(door: Door) {
             ("\n", true),
             ("\t ", true),
         ] {
-            let settings = door.account(Kind::MiniProgram, Mode::Secure, format).await;
+            let settings = callback
+                .account(Kind::MiniProgram, Mode::Secure, format)
+                .await;
             let clear = queqiao::wechat::push::render(&text(&settings, "hi"), format);
             let key = AesKey::parse(&settings.encoding_aes_key).unwrap();
             let encrypt = crypto::encrypt(&key, &settings.app_id, clear.as_bytes());
@@ -177,22 +185,22 @@ async fn white_space_inside_the_encrypted_text_does_not_matter(door: Door) {
                 query: query.clone(),
                 body: body.clone().into_bytes(),
             };
-            assert_success(&door.knock(&settings.app_id, push).await);
-            assert_eq!(door.only_event(&settings.app_id).await["openid"], USER);
+            assert_success(&callback.push(&settings.app_id, push).await);
+            assert_eq!(callback.only_event(&settings.app_id).await["openid"], USER);
             // Only white space is left out.
             let spoilt = body.replacen(lines[0].get(..8).unwrap(), "AAAAAAAA", 1);
             let push = Signed {
                 query,
                 body: spoilt.into_bytes(),
             };
-            assert_eq!(door.knock(&settings.app_id, push).await.status, 403);
+            assert_eq!(callback.push(&settings.app_id, push).await.status, 403);
         }
     }
 }
 
-async fn wecoms_check_of_the_url_is_known_and_said(door: Door) {
+async fn wecoms_check_of_the_url_is_known_and_said(callback: CallbackFixture) {
     logs::capture();
-    let settings = door
+    let settings = callback
         .account(Kind::OfficialAccount, Mode::Secure, Format::Xml)
         .await;
     let key = AesKey::parse(&settings.encoding_aes_key).unwrap();
@@ -207,7 +215,7 @@ async fn wecoms_check_of_the_url_is_known_and_said(door: Door) {
         ("nonce", "88412".to_owned()),
         ("echostr", echo.clone()),
     ];
-    let answer = door
+    let answer = callback
         .ask(&format!("/callback/{}", settings.app_id), &pairs(&query))
         .await;
     assert_eq!(
@@ -224,9 +232,9 @@ async fn wecoms_check_of_the_url_is_known_and_said(door: Door) {
     assert!(!lines[0].contains(&echo), "{lines:?}");
 }
 
-async fn what_leads_nowhere_is_logged_with_its_path_and_nothing_else(door: Door) {
+async fn what_leads_nowhere_is_logged_with_its_path_and_nothing_else(callback: CallbackFixture) {
     logs::capture();
-    let settings = door
+    let settings = callback
         .account(Kind::OfficialAccount, Mode::Plain, Format::Xml)
         .await;
     let (here, nowhere) = (&settings.app_id, new_app_id());
@@ -240,9 +248,10 @@ async fn what_leads_nowhere_is_logged_with_its_path_and_nothing_else(door: Door)
     ] {
         for _ in 0..3 {
             let push = signed(&settings, &text(&settings, "said in confidence"));
-            assert_eq!(door.post_to(&path, push).await.status, 404, "{path}");
+            assert_eq!(callback.post_to(&path, push).await.status, 404, "{path}");
             assert_eq!(
-                door.ask(&path, &pairs(&check(&settings.token)))
+                callback
+                    .ask(&path, &pairs(&check(&settings.token)))
                     .await
                     .status,
                 404,
@@ -258,8 +267,9 @@ async fn what_leads_nowhere_is_logged_with_its_path_and_nothing_else(door: Door)
         }
     }
     let lines = logs::lines_with(&format!("path=\"/wechat/{here}\"")).len();
-    door.app.advance(std::time::Duration::from_secs(60));
-    door.ask(&format!("/wechat/{here}"), &pairs(&check(&settings.token)))
+    callback.app.advance(std::time::Duration::from_secs(60));
+    callback
+        .ask(&format!("/wechat/{here}"), &pairs(&check(&settings.token)))
         .await;
     assert_eq!(
         logs::lines_with(&format!("path=\"/wechat/{here}\"")).len(),
@@ -267,12 +277,13 @@ async fn what_leads_nowhere_is_logged_with_its_path_and_nothing_else(door: Door)
     );
     // Without WeChat's parameters it is anybody.
     assert_eq!(
-        door.ask(
-            &format!("/quiet/{here}"),
-            &[("timestamp", "1"), ("nonce", "2")]
-        )
-        .await
-        .status,
+        callback
+            .ask(
+                &format!("/quiet/{here}"),
+                &[("timestamp", "1"), ("nonce", "2")]
+            )
+            .await
+            .status,
         404
     );
     assert_eq!(logs::lines_with(&format!("/quiet/{here}")).len(), 0);

@@ -5,7 +5,7 @@ use queqiao::wechat::callback::Mode;
 use queqiao::wechat::fields::Format;
 use serde_json::{Value, json};
 
-use super::{Door, USER};
+use super::{CallbackFixture, USER};
 
 /// `MsgType`, what follows it, and the content that it means.
 fn messages() -> Vec<(&'static str, &'static str, Value)> {
@@ -206,8 +206,8 @@ both_engines! {
     what_is_unknown_is_kept_whole,
 }
 
-async fn every_kind_is_stored_under_its_name_and_shown_parsed(door: Door) {
-    let settings = door
+async fn every_kind_is_stored_under_its_name_and_shown_parsed(callback: CallbackFixture) {
+    let settings = callback
         .account(Kind::OfficialAccount, Mode::Secure, Format::Xml)
         .await;
     let mut expected = Vec::new();
@@ -222,16 +222,16 @@ async fn every_kind_is_stored_under_its_name_and_shown_parsed(door: Door) {
         let kind = format!("event.{}", name.to_ascii_lowercase());
         expected.push((push(expected.len(), &body), kind, content));
     }
-    let world = door.app.simulator.world();
+    let world = callback.app.simulator.world();
     for (body, kind, _) in &expected {
         let record = world.push_raw(&settings.app_id, USER, body).await.unwrap();
         assert_eq!(record.verdict, Verdict::Success, "{kind}");
     }
-    let mut stored = door.events(&settings.app_id).await;
+    let mut stored = callback.events(&settings.app_id).await;
     stored.reverse();
     assert_eq!(stored.len(), expected.len());
     for (listed, (body, kind, content)) in stored.iter().zip(&expected) {
-        let event = door.event(listed).await;
+        let event = callback.event(listed).await;
         // Of a code that was scanned the ticket is not kept: it is the picture of the code.
         let kept = body
             .replace("<Ticket>gQ==", "<Ticket>")
@@ -243,9 +243,9 @@ async fn every_kind_is_stored_under_its_name_and_shown_parsed(door: Door) {
         );
         assert_eq!(&event["parsed"]["content"], content, "{kind}");
         assert_eq!(event["problem"], json!(null), "{kind}");
-        let found = door
+        let found = callback
             .app
-            .get(&door.key, &format!("/events?kind={kind}&limit=200"))
+            .get(&callback.key, &format!("/events?kind={kind}&limit=200"))
             .await
             .ok(200);
         assert!(
@@ -253,17 +253,17 @@ async fn every_kind_is_stored_under_its_name_and_shown_parsed(door: Door) {
             "{kind}"
         );
     }
-    door.app.drain().await;
-    for event in door.events(&settings.app_id).await {
+    callback.app.drain().await;
+    for event in callback.events(&settings.app_id).await {
         assert_eq!(event["state"], "processed", "{event}");
     }
 }
 
-async fn what_is_unknown_is_kept_whole(door: Door) {
-    let settings = door
+async fn what_is_unknown_is_kept_whole(callback: CallbackFixture) {
+    let settings = callback
         .account(Kind::OfficialAccount, Mode::Plain, Format::Xml)
         .await;
-    let world = door.app.simulator.world();
+    let world = callback.app.simulator.world();
     for (second, (rest, kind)) in [
         (
             "<MsgType>event</MsgType><Event>Brand New/Thing</Event><Deep><A>1</A><A>2</A></Deep>",
@@ -280,8 +280,8 @@ async fn what_is_unknown_is_kept_whole(door: Door) {
         let body = push(second, rest);
         let record = world.push_raw(&settings.app_id, USER, &body).await.unwrap();
         assert_eq!(record.verdict, Verdict::Success);
-        let listed = door.events(&settings.app_id).await.remove(0);
-        let event = door.event(&listed).await;
+        let listed = callback.events(&settings.app_id).await.remove(0);
+        let event = callback.event(&listed).await;
         assert_eq!(
             (&event["kind"], &event["openid"]),
             (&json!(kind), &json!(USER))
@@ -294,8 +294,8 @@ async fn what_is_unknown_is_kept_whole(door: Door) {
             "{fields}"
         );
     }
-    door.app.drain().await;
-    let events = door.events(&settings.app_id).await;
+    callback.app.drain().await;
+    let events = callback.events(&settings.app_id).await;
     assert!(
         events.iter().all(|event| event["state"] == "processed"),
         "{events:?}"

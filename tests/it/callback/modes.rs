@@ -5,7 +5,7 @@ use queqiao::wechat::callback::Mode;
 use queqiao::wechat::fields::Format;
 use reqwest::Method;
 
-use super::{Door, USER, assert_success, new_app_id, signed, stamp, text};
+use super::{CallbackFixture, USER, assert_success, new_app_id, signed, stamp, text};
 use crate::support::logs;
 
 const MODES: [Mode; 3] = [Mode::Plain, Mode::Compatible, Mode::Secure];
@@ -17,12 +17,12 @@ both_engines! {
     the_check_of_the_url_is_echoed_if_it_is_wechats,
 }
 
-async fn every_mode_and_format_is_taken_in_and_answered_success(door: Door) {
-    let world = door.app.simulator.world();
+async fn every_mode_and_format_is_taken_in_and_answered_success(callback: CallbackFixture) {
+    let world = callback.app.simulator.world();
     for kind in [Kind::OfficialAccount, Kind::MiniProgram] {
         for mode in MODES {
             for format in [Format::Xml, Format::Json] {
-                let settings = door.account(kind, mode, format).await;
+                let settings = callback.account(kind, mode, format).await;
                 let push = world
                     .send_text(&settings.app_id, 3, "余额? <&> ]] \" \\")
                     .await
@@ -32,7 +32,7 @@ async fn every_mode_and_format_is_taken_in_and_answered_success(door: Door) {
                     (push.attempts.len(), push.attempts[0].answer.as_str()),
                     (1, "success")
                 );
-                let event = door.only_event(&settings.app_id).await;
+                let event = callback.only_event(&settings.app_id).await;
                 let openid = population::openid(&settings.app_id, 3);
                 assert_eq!(
                     (&event["kind"], &event["openid"]),
@@ -47,9 +47,9 @@ async fn every_mode_and_format_is_taken_in_and_answered_success(door: Door) {
     }
 }
 
-async fn in_compatible_mode_the_encrypted_part_is_the_one_that_counts(door: Door) {
+async fn in_compatible_mode_the_encrypted_part_is_the_one_that_counts(callback: CallbackFixture) {
     for format in [Format::Xml, Format::Json] {
-        let settings = door
+        let settings = callback
             .account(Kind::MiniProgram, Mode::Compatible, format)
             .await;
         let mut push = signed(&settings, &text(&settings, "the sealed text"));
@@ -61,8 +61,8 @@ async fn in_compatible_mode_the_encrypted_part_is_the_one_that_counts(door: Door
         push.body = body
             .replace("the sealed text", "a forged text!!")
             .into_bytes();
-        assert_success(&door.knock(&settings.app_id, push).await);
-        let event = door.only_event(&settings.app_id).await;
+        assert_success(&callback.push(&settings.app_id, push).await);
+        let event = callback.only_event(&settings.app_id).await;
         assert_eq!(event["parsed"]["content"]["content"], "the sealed text");
         assert!(
             !event["raw"].as_str().unwrap().contains("forged"),
@@ -71,8 +71,8 @@ async fn in_compatible_mode_the_encrypted_part_is_the_one_that_counts(door: Door
     }
 }
 
-async fn the_openid_of_the_query_is_not_believed(door: Door) {
-    let settings = door
+async fn the_openid_of_the_query_is_not_believed(callback: CallbackFixture) {
+    let settings = callback
         .account(Kind::OfficialAccount, Mode::Plain, Format::Xml)
         .await;
     let mut push = signed(&settings, &text(&settings, "hi"));
@@ -81,15 +81,17 @@ async fn the_openid_of_the_query_is_not_believed(door: Door) {
             *value = "oSomebodyElse".to_owned();
         }
     }
-    assert_success(&door.knock(&settings.app_id, push).await);
-    assert_eq!(door.only_event(&settings.app_id).await["openid"], USER);
+    assert_success(&callback.push(&settings.app_id, push).await);
+    assert_eq!(callback.only_event(&settings.app_id).await["openid"], USER);
 }
 
-async fn the_check_of_the_url_is_echoed_if_it_is_wechats(door: Door) {
+async fn the_check_of_the_url_is_echoed_if_it_is_wechats(callback: CallbackFixture) {
     logs::capture();
-    let world = door.app.simulator.world();
+    let world = callback.app.simulator.world();
     for mode in MODES {
-        let settings = door.account(Kind::OfficialAccount, mode, Format::Xml).await;
+        let settings = callback
+            .account(Kind::OfficialAccount, mode, Format::Xml)
+            .await;
         let app_id = &settings.app_id;
         assert!(world.verify_callback(app_id).await.unwrap());
         let check = async |token: &str, echo: Option<&str>| {
@@ -101,10 +103,10 @@ async fn the_check_of_the_url_is_echoed_if_it_is_wechats(door: Door) {
                 ("nonce", nonce),
             ];
             query.extend(echo.map(|echo| ("echostr", echo)));
-            let request = door
+            let request = callback
                 .app
                 .request(Method::GET, &format!("/callback/{app_id}"));
-            door.app.send(request.query(&query)).await
+            callback.app.send(request.query(&query)).await
         };
         let echoed = check(&settings.token, Some("<b>7700112233445566</b>")).await;
         assert_eq!(
@@ -129,8 +131,9 @@ async fn the_check_of_the_url_is_echoed_if_it_is_wechats(door: Door) {
     let unknown = new_app_id();
     let path = format!("/callback/{unknown}?signature=x&timestamp=1&nonce=2&echostr=3");
     assert_eq!(
-        door.app
-            .send(door.app.request(Method::GET, &path))
+        callback
+            .app
+            .send(callback.app.request(Method::GET, &path))
             .await
             .status,
         404

@@ -12,13 +12,13 @@ use queqiao::wechat::push;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::{Door, TIME, USER, assert_success, signed, text};
+use super::{CallbackFixture, TIME, USER, assert_success, signed, text};
 use crate::support::{Fixture, logs, postgres};
 
 const DEADLINE: std::time::Duration = std::time::Duration::from_secs(30);
 
-async fn execute(door: &Door, sql: &'static str) {
-    let done = door.app.bridge.db.write(move |conn| {
+async fn execute(callback: &CallbackFixture, sql: &'static str) {
+    let done = callback.app.bridge.db.write(move |conn| {
         match conn {
             queqiao::db::Conn::Postgres(conn) => conn.batch_execute(sql)?,
             queqiao::db::Conn::Sqlite(conn) => conn.batch_execute(sql)?,
@@ -29,9 +29,9 @@ async fn execute(door: &Door, sql: &'static str) {
 }
 
 /// The operator's change, made by another process.
-async fn change(door: &Door, settings: &Settings) {
+async fn change(callback: &CallbackFixture, settings: &Settings) {
     let draft = Draft {
-        project_id: door.project,
+        project_id: callback.project,
         app_id: settings.app_id.clone(),
         kind: AccountKind::OfficialAccount,
         name: settings.app_id.clone(),
@@ -42,7 +42,7 @@ async fn change(door: &Door, settings: &Settings) {
         token_source: TokenSource::StableToken,
         welcome_text: None,
     };
-    let (operator, _server) = door.app.replica();
+    let (operator, _server) = callback.app.replica();
     operator.change_account(draft).await.unwrap();
 }
 
@@ -81,14 +81,18 @@ both_engines! {
     callbacks_on_their_way_at_shutdown_are_answered_and_stored,
 }
 
-async fn what_cannot_be_stored_is_not_acknowledged_and_the_retry_is_stored(door: Door) {
+async fn what_cannot_be_stored_is_not_acknowledged_and_the_retry_is_stored(
+    callback: CallbackFixture,
+) {
     logs::capture();
     for mode in [Mode::Plain, Mode::Secure] {
-        let settings = door.account(Kind::OfficialAccount, mode, Format::Xml).await;
+        let settings = callback
+            .account(Kind::OfficialAccount, mode, Format::Xml)
+            .await;
         let push = signed(&settings, &text(&settings, "hi"));
-        execute(&door, "ALTER TABLE events RENAME TO events_away").await;
-        let answer = door.knock(&settings.app_id, push.clone()).await;
-        execute(&door, "ALTER TABLE events_away RENAME TO events").await;
+        execute(&callback, "ALTER TABLE events RENAME TO events_away").await;
+        let answer = callback.push(&settings.app_id, push.clone()).await;
+        execute(&callback, "ALTER TABLE events_away RENAME TO events").await;
         assert_eq!((answer.status, answer.text.as_str()), (503, ""));
         let lines = logs::lines_with(&settings.app_id);
         assert!(
@@ -97,37 +101,43 @@ async fn what_cannot_be_stored_is_not_acknowledged_and_the_retry_is_stored(door:
         );
         // A commit that was under way when the caller was answered may store it all the same: the
         // retry is then the event that is there.
-        assert_success(&door.knock(&settings.app_id, push).await);
-        assert_eq!(door.only_event(&settings.app_id).await["kind"], "text");
+        assert_success(&callback.push(&settings.app_id, push).await);
+        assert_eq!(callback.only_event(&settings.app_id).await["kind"], "text");
     }
 }
 
-async fn a_changed_token_is_seen_without_a_restart(door: Door) {
+async fn a_changed_token_is_seen_without_a_restart(callback: CallbackFixture) {
     for mode in [Mode::Plain, Mode::Secure] {
-        let mut settings = door.account(Kind::OfficialAccount, mode, Format::Xml).await;
+        let mut settings = callback
+            .account(Kind::OfficialAccount, mode, Format::Xml)
+            .await;
         let old = signed(&settings, &text(&settings, "old"));
-        assert_success(&door.knock(&settings.app_id, old.clone()).await);
+        assert_success(&callback.push(&settings.app_id, old.clone()).await);
         settings.token = "anothertoken7".to_owned();
         settings.encoding_aes_key = "Zx1Cv2Bn3Mm4As5Df6Gh7Jk8Lq9We0RtYuIoPaSdFgH".to_owned();
-        change(&door, &settings).await;
-        door.app.advance(std::time::Duration::from_secs(1));
+        change(&callback, &settings).await;
+        callback.app.advance(std::time::Duration::from_secs(1));
         let new = push::text(&settings.original_id, USER, TIME, "new", 2);
-        assert_success(&door.knock(&settings.app_id, signed(&settings, &new)).await);
-        assert_eq!(door.events(&settings.app_id).await.len(), 2);
-        assert_eq!(door.knock(&settings.app_id, old).await.status, 403);
+        assert_success(
+            &callback
+                .push(&settings.app_id, signed(&settings, &new))
+                .await,
+        );
+        assert_eq!(callback.events(&settings.app_id).await.len(), 2);
+        assert_eq!(callback.push(&settings.app_id, old).await.status, 403);
     }
 }
 
-async fn callbacks_on_their_way_at_shutdown_are_answered_and_stored(door: Door) {
-    let settings = door
+async fn callbacks_on_their_way_at_shutdown_are_answered_and_stored(callback: CallbackFixture) {
+    let settings = callback
         .account(Kind::OfficialAccount, Mode::Secure, Format::Xml)
         .await;
     let mut begun = Vec::new();
     for number in 0..8 {
-        begun.push(begin(&door.app.url, &settings, number).await);
+        begun.push(begin(&callback.app.url, &settings, number).await);
     }
-    let stopped = tokio::spawn(door.app.server.handle.stop(true));
-    let address = door.app.url.strip_prefix("http://").unwrap();
+    let stopped = tokio::spawn(callback.app.server.handle.stop(true));
+    let address = callback.app.url.strip_prefix("http://").unwrap();
     // Once nobody is let in any more, the shutdown is under way.
     let refused = async { while TcpStream::connect(address).await.is_ok() {} };
     tokio::time::timeout(DEADLINE, refused).await.unwrap();
@@ -137,12 +147,12 @@ async fn callbacks_on_their_way_at_shutdown_are_answered_and_stored(door: Door) 
         assert!(answer.ends_with("\r\n\r\nsuccess"), "{answer}");
     }
     stopped.await.unwrap();
-    let (_bridge, again) = door.app.replica();
+    let (_bridge, again) = callback.app.replica();
     let path = format!("{}/api/v1/events?app_id={}", again.url, settings.app_id);
     let page = reqwest::Client::builder().no_proxy().build().unwrap();
-    let page = door
+    let page = callback
         .app
-        .send(page.get(path).bearer_auth(&door.key))
+        .send(page.get(path).bearer_auth(&callback.key))
         .await
         .ok(200);
     assert_eq!(page["items"].as_array().unwrap().len(), 8);
@@ -154,16 +164,16 @@ async fn lost_connections_cost_no_callback() {
     if !postgres::is_there() {
         return;
     }
-    let door = Door::on(Engine::Postgres).await;
-    let settings = door
+    let callback = CallbackFixture::on(Engine::Postgres).await;
+    let settings = callback
         .account(Kind::OfficialAccount, Mode::Secure, Format::Xml)
         .await;
-    let other = Db::open(&door.app.database.url(), 1).unwrap();
+    let other = Db::open(&callback.app.database.url(), 1).unwrap();
     for number in 0..3 {
         let fields = push::text(&settings.original_id, USER, TIME, "hi", number);
         assert_success(
-            &door
-                .knock(&settings.app_id, signed(&settings, &fields))
+            &callback
+                .push(&settings.app_id, signed(&settings, &fields))
                 .await,
         );
         let end_all = other.read(|conn| {
@@ -177,5 +187,5 @@ async fn lost_connections_cost_no_callback() {
         });
         end_all.await.unwrap();
     }
-    assert_eq!(door.events(&settings.app_id).await.len(), 3);
+    assert_eq!(callback.events(&settings.app_id).await.len(), 3);
 }

@@ -11,7 +11,7 @@ use queqiao::wechat::push::Signed;
 use queqiao::wechat::signature;
 use serde_json::json;
 
-use super::{Door, USER, assert_success, event, signed, stamp};
+use super::{CallbackFixture, USER, assert_success, event, signed, stamp};
 use crate::support::logs;
 
 const HEAD: &str = "<xml><ToUserName><![CDATA[gh_0a1b2c3d4e5f]]></ToUserName>\
@@ -70,24 +70,26 @@ both_engines! {
     the_consoles_test_push_and_the_container_check_are_answered,
 }
 
-async fn what_does_not_parse_is_kept_byte_for_byte(door: Door) {
+async fn what_does_not_parse_is_kept_byte_for_byte(callback: CallbackFixture) {
     logs::capture();
     for mode in [Mode::Plain, Mode::Secure] {
         for (body, is_known) in broken() {
-            let settings = door.account(Kind::OfficialAccount, mode, Format::Xml).await;
+            let settings = callback
+                .account(Kind::OfficialAccount, mode, Format::Xml)
+                .await;
             let shown = String::from_utf8_lossy(&body).into_owned();
             assert_success(
-                &door
-                    .knock(&settings.app_id, sign_bytes(&settings, &body))
+                &callback
+                    .push(&settings.app_id, sign_bytes(&settings, &body))
                     .await,
             );
             // A retry is the same push.
             assert_success(
-                &door
-                    .knock(&settings.app_id, sign_bytes(&settings, &body))
+                &callback
+                    .push(&settings.app_id, sign_bytes(&settings, &body))
                     .await,
             );
-            let event = door.only_event(&settings.app_id).await;
+            let event = callback.only_event(&settings.app_id).await;
             let raw = event["raw"].as_str().unwrap();
             let raw = match event["raw_encoding"].as_str().unwrap() {
                 "text" => raw.as_bytes().to_vec(),
@@ -109,10 +111,10 @@ async fn what_does_not_parse_is_kept_byte_for_byte(door: Door) {
             assert!(!lines[0].contains("Content"), "{lines:?}");
         }
     }
-    door.app.drain().await;
-    let found = door
+    callback.app.drain().await;
+    let found = callback
         .app
-        .get(&door.key, &format!("/people?openid={USER}"))
+        .get(&callback.key, &format!("/people?openid={USER}"))
         .await
         .ok(200);
     assert!(
@@ -121,7 +123,7 @@ async fn what_does_not_parse_is_kept_byte_for_byte(door: Door) {
     );
 }
 
-async fn a_text_with_the_end_of_cdata_in_it_is_read(door: Door) {
+async fn a_text_with_the_end_of_cdata_in_it_is_read(callback: CallbackFixture) {
     for (mode, kind) in [
         (Mode::Plain, Kind::OfficialAccount),
         (Mode::Secure, Kind::MiniProgram),
@@ -132,14 +134,14 @@ async fn a_text_with_the_end_of_cdata_in_it_is_read(door: Door) {
             "a]]></Content><MsgId>1</MsgId><Content><![CDATA[b",
             "]]><![CDATA[ ]]>\u{2}\u{0}",
         ] {
-            let settings = door.account(kind, mode, Format::Xml).await;
+            let settings = callback.account(kind, mode, Format::Xml).await;
             let body = format!("{HEAD}{content}{TAIL}");
             assert_success(
-                &door
-                    .knock(&settings.app_id, sign_bytes(&settings, body.as_bytes()))
+                &callback
+                    .push(&settings.app_id, sign_bytes(&settings, body.as_bytes()))
                     .await,
             );
-            let event = door.only_event(&settings.app_id).await;
+            let event = callback.only_event(&settings.app_id).await;
             assert_eq!(
                 (&event["problem"], &event["kind"]),
                 (&json!(null), &json!("text")),
@@ -156,14 +158,16 @@ async fn a_text_with_the_end_of_cdata_in_it_is_read(door: Door) {
     }
 }
 
-async fn a_control_character_does_not_hide_a_push(door: Door) {
+async fn a_control_character_does_not_hide_a_push(callback: CallbackFixture) {
     for mode in [Mode::Plain, Mode::Secure] {
-        let settings = door.account(Kind::OfficialAccount, mode, Format::Xml).await;
+        let settings = callback
+            .account(Kind::OfficialAccount, mode, Format::Xml)
+            .await;
         let body = format!("{HEAD}a\u{2}b{TAIL}");
-        let world = door.app.simulator.world();
+        let world = callback.app.simulator.world();
         let push = world.push_raw(&settings.app_id, USER, &body).await.unwrap();
         assert_eq!((push.verdict, push.attempts.len()), (Verdict::Success, 1));
-        let event = door.only_event(&settings.app_id).await;
+        let event = callback.only_event(&settings.app_id).await;
         assert_eq!(
             (&event["raw"], &event["kind"], &event["openid"]),
             (&json!(body), &json!("text"), &json!(USER))
@@ -171,12 +175,16 @@ async fn a_control_character_does_not_hide_a_push(door: Door) {
     }
 }
 
-async fn the_consoles_test_push_and_the_container_check_are_answered(door: Door) {
+async fn the_consoles_test_push_and_the_container_check_are_answered(callback: CallbackFixture) {
     for (mode, format) in [(Mode::Plain, Format::Xml), (Mode::Secure, Format::Json)] {
-        let settings = door.account(Kind::MiniProgram, mode, format).await;
+        let settings = callback.account(Kind::MiniProgram, mode, format).await;
         let test = event(&settings, "debug_demo").with("debug_str", "ping");
-        assert_success(&door.knock(&settings.app_id, signed(&settings, &test)).await);
-        let stored = door.only_event(&settings.app_id).await;
+        assert_success(
+            &callback
+                .push(&settings.app_id, signed(&settings, &test))
+                .await,
+        );
+        let stored = callback.only_event(&settings.app_id).await;
         assert_eq!(stored["kind"], "event.debug_demo");
         assert_eq!(
             stored["parsed"]["content"],
@@ -187,15 +195,15 @@ async fn the_consoles_test_push_and_the_container_check_are_answered(door: Door)
             "<xml><action>CheckContainerPath</action></xml>",
         ] {
             let push = sign_bytes(&settings, check.as_bytes());
-            assert_success(&door.knock(&settings.app_id, push).await);
+            assert_success(&callback.push(&settings.app_id, push).await);
             let unsigned = Signed {
                 query: Vec::new(),
                 body: check.as_bytes().to_vec(),
             };
-            assert_success(&door.knock(&settings.app_id, unsigned).await);
+            assert_success(&callback.push(&settings.app_id, unsigned).await);
         }
         assert_eq!(
-            door.events(&settings.app_id).await.len(),
+            callback.events(&settings.app_id).await.len(),
             1,
             "the check is no event"
         );

@@ -10,7 +10,7 @@ use queqiao::wechat::signature;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::{Door, assert_success, new_app_id, signed, text};
+use super::{CallbackFixture, assert_success, new_app_id, signed, text};
 use crate::support::{Fixture, logs};
 
 const SAID: &str = "said in confidence";
@@ -98,10 +98,10 @@ const CASES: [(Mode, u16, &str, Spoil); 14] = [
 
 async fn refuse_all(engine: Engine) {
     logs::capture();
-    let door = Door::on(engine).await;
+    let callback = CallbackFixture::on(engine).await;
     for (mode, status, cause, spoil) in CASES {
         for format in [Format::Xml, Format::Json] {
-            let settings = door.account(Kind::MiniProgram, mode, format).await;
+            let settings = callback.account(Kind::MiniProgram, mode, format).await;
             let good = signed(&settings, &text(&settings, SAID));
             let mut bad = good.clone();
             spoil(&mut bad, &settings);
@@ -120,21 +120,21 @@ async fn refuse_all(engine: Engine) {
                     .filter(|(name, _)| name.ends_with("signature"));
                 secrets.extend(signatures.map(|(_, value)| value.clone()));
             }
-            let answer = door.knock(&settings.app_id, bad).await;
+            let answer = callback.push(&settings.app_id, bad).await;
             assert_eq!(
                 (answer.status, answer.text.as_str()),
                 (status, ""),
                 "{cause}"
             );
-            assert_eq!(door.events(&settings.app_id).await.len(), 0, "{cause}");
+            assert_eq!(callback.events(&settings.app_id).await.len(), 0, "{cause}");
             let lines = logs::lines_with(&settings.app_id);
             assert_eq!(lines.len(), 1, "{lines:?}");
             assert!(lines[0].contains(cause), "{cause}: {lines:?}");
             for secret in secrets {
                 assert!(!lines[0].contains(&secret), "{secret} in {lines:?}");
             }
-            assert_success(&door.knock(&settings.app_id, good).await);
-            assert_eq!(door.events(&settings.app_id).await.len(), 1, "{cause}");
+            assert_success(&callback.push(&settings.app_id, good).await);
+            assert_eq!(callback.events(&settings.app_id).await.len(), 1, "{cause}");
         }
     }
 }
@@ -150,25 +150,25 @@ async fn what_cannot_be_trusted_is_refused_and_not_stored(engine: Engine) {
     refuse_all(engine).await;
 }
 
-async fn a_body_of_one_mebibyte_is_the_longest(door: Door) {
-    let settings = door
+async fn a_body_of_one_mebibyte_is_the_longest(callback: CallbackFixture) {
+    let settings = callback
         .account(Kind::OfficialAccount, Mode::Plain, Format::Xml)
         .await;
     let around = signed(&settings, &text(&settings, "")).body.len();
     let content = "x".repeat((1 << 20) - around);
     let longest = signed(&settings, &text(&settings, &content));
     assert_eq!(longest.body.len(), 1 << 20);
-    assert_success(&door.knock(&settings.app_id, longest).await);
-    let event = door.only_event(&settings.app_id).await;
+    assert_success(&callback.push(&settings.app_id, longest).await);
+    let event = callback.only_event(&settings.app_id).await;
     assert_eq!(event["raw"].as_str().unwrap().len(), 1 << 20);
     let content = "y".repeat((1 << 20) - around + 1);
     let longer = signed(&settings, &text(&settings, &content));
-    assert_eq!(door.knock(&settings.app_id, longer).await.status, 413);
-    assert_eq!(door.events(&settings.app_id).await.len(), 1);
+    assert_eq!(callback.push(&settings.app_id, longer).await.status, 413);
+    assert_eq!(callback.events(&settings.app_id).await.len(), 1);
 }
 
-async fn a_body_that_does_not_say_its_length_is_cut_off_as_well(door: Door) {
-    let settings = door
+async fn a_body_that_does_not_say_its_length_is_cut_off_as_well(callback: CallbackFixture) {
+    let settings = callback
         .account(Kind::OfficialAccount, Mode::Plain, Format::Xml)
         .await;
     let push = signed(&settings, &text(&settings, "hi"));
@@ -182,7 +182,7 @@ async fn a_body_that_does_not_say_its_length_is_cut_off_as_well(door: Door) {
         settings.app_id,
         query.join("&")
     );
-    let address = door.app.url.strip_prefix("http://").unwrap();
+    let address = callback.app.url.strip_prefix("http://").unwrap();
     let stream = TcpStream::connect(address).await.unwrap();
     let (mut answer, mut request) = stream.into_split();
     let sending = tokio::spawn(async move {
@@ -195,14 +195,14 @@ async fn a_body_that_does_not_say_its_length_is_cut_off_as_well(door: Door) {
     answer.read_exact(&mut status).await.unwrap();
     assert_eq!(&status, b"HTTP/1.1 413");
     sending.abort();
-    assert_eq!(door.events(&settings.app_id).await.len(), 0);
+    assert_eq!(callback.events(&settings.app_id).await.len(), 0);
 }
 
-async fn an_account_that_is_not_here_is_404(door: Door) {
+async fn an_account_that_is_not_here_is_404(callback: CallbackFixture) {
     logs::capture();
     let settings = Settings::new(&new_app_id(), Kind::OfficialAccount);
     let push = signed(&settings, &text(&settings, SAID));
-    assert_eq!(door.knock(&settings.app_id, push).await.status, 404);
+    assert_eq!(callback.push(&settings.app_id, push).await.status, 404);
     let lines = logs::lines_with(&settings.app_id);
     assert_eq!(lines.len(), 1, "{lines:?}");
     assert!(
@@ -211,7 +211,7 @@ async fn an_account_that_is_not_here_is_404(door: Door) {
     );
     let strange = "wx%0Aforged log line%1b[31m";
     let push = signed(&settings, &text(&settings, SAID));
-    assert_eq!(door.knock(strange, push).await.status, 404);
+    assert_eq!(callback.push(strange, push).await.status, 404);
     let lines = logs::lines_with("forged log line");
     assert!(
         lines.iter().all(|line| line.contains("unknown_account")),
@@ -222,7 +222,7 @@ async fn an_account_that_is_not_here_is_404(door: Door) {
         "{lines:?}"
     );
     assert_eq!(
-        door.app.get(&door.key, "/events").await.ok(200)["items"],
+        callback.app.get(&callback.key, "/events").await.ok(200)["items"],
         serde_json::json!([])
     );
 }

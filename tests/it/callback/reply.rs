@@ -7,7 +7,7 @@ use queqiao::wechat::fields::{Fields, Format};
 use queqiao::wechat::reply::mini_program_link;
 use queqiao::wechat::signature;
 
-use super::{Door, USER, assert_success, event, signed, text};
+use super::{CallbackFixture, USER, assert_success, event, signed, text};
 
 fn check_reply(settings: &Settings, clear: &[u8], welcome: &str) {
     let reply = Fields::parse(clear).unwrap();
@@ -26,7 +26,7 @@ both_engines! {
     a_retry_is_welcomed_again_and_stored_once,
 }
 
-async fn a_new_follower_is_welcomed_in_clear_or_sealed_as_the_push_was(door: Door) {
+async fn a_new_follower_is_welcomed_in_clear_or_sealed_as_the_push_was(callback: CallbackFixture) {
     let link = mini_program_link(
         "wx00000000000000b2",
         "pages/a?b=1&c=2",
@@ -35,12 +35,12 @@ async fn a_new_follower_is_welcomed_in_clear_or_sealed_as_the_push_was(door: Doo
     );
     let welcome = format!("欢迎!\n{link}");
     for mode in [Mode::Plain, Mode::Compatible, Mode::Secure] {
-        let settings = door
+        let settings = callback
             .welcoming_account(Kind::OfficialAccount, mode, Format::Xml, Some(&welcome))
             .await;
         let follow = event(&settings, "subscribe").with("EventKey", "");
-        let answer = door
-            .knock(&settings.app_id, signed(&settings, &follow))
+        let answer = callback
+            .push(&settings.app_id, signed(&settings, &follow))
             .await;
         assert_eq!(answer.status, 200, "{answer:?}");
         if mode == Mode::Plain {
@@ -62,10 +62,10 @@ async fn a_new_follower_is_welcomed_in_clear_or_sealed_as_the_push_was(door: Doo
             assert!(!answer.text.contains("欢迎"));
         }
         assert_eq!(
-            door.only_event(&settings.app_id).await["kind"],
+            callback.only_event(&settings.app_id).await["kind"],
             "event.subscribe"
         );
-        let world = door.app.simulator.world();
+        let world = callback.app.simulator.world();
         let push = world
             .follow(&settings.app_id, 2, Origin::qr("shop_12"))
             .await
@@ -77,23 +77,23 @@ async fn a_new_follower_is_welcomed_in_clear_or_sealed_as_the_push_was(door: Doo
         let push = world.unfollow(&settings.app_id, 2).await.unwrap();
         assert_eq!(push.verdict, Verdict::Success);
         assert_success(
-            &door
-                .knock(&settings.app_id, signed(&settings, &text(&settings, "hi")))
+            &callback
+                .push(&settings.app_id, signed(&settings, &text(&settings, "hi")))
                 .await,
         );
     }
 }
 
-async fn a_retry_is_welcomed_again_and_stored_once(door: Door) {
-    let settings = door
+async fn a_retry_is_welcomed_again_and_stored_once(callback: CallbackFixture) {
+    let settings = callback
         .welcoming_account(Kind::OfficialAccount, Mode::Plain, Format::Xml, Some("hi"))
         .await;
     for _ in 0..4 {
         let follow = event(&settings, "subscribe").with("EventKey", "");
-        let answer = door
-            .knock(&settings.app_id, signed(&settings, &follow))
+        let answer = callback
+            .push(&settings.app_id, signed(&settings, &follow))
             .await;
         check_reply(&settings, answer.text.as_bytes(), "hi");
     }
-    door.only_event(&settings.app_id).await;
+    callback.only_event(&settings.app_id).await;
 }

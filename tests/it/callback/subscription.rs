@@ -5,7 +5,7 @@ use queqiao::wechat::callback::Mode;
 use queqiao::wechat::fields::Format;
 use serde_json::{Value, json};
 
-use super::{Door, USER};
+use super::{CallbackFixture, USER};
 
 /// The consent of one template, as it is shown.
 fn entry(template: &str, status: &str, scene: Option<&str>) -> Value {
@@ -65,12 +65,12 @@ fn json_shapes() -> Vec<(Value, &'static str, Value)> {
 const XML_LIST: &str = "<List><TemplateId><![CDATA[tplA]]></TemplateId>\
     <SubscribeStatusString><![CDATA[accept]]></SubscribeStatusString><PopupScene>0</PopupScene></List>";
 
-async fn push(door: &Door, app_id: &str, body: &str) -> Value {
-    let world = door.app.simulator.world();
+async fn push(callback: &CallbackFixture, app_id: &str, body: &str) -> Value {
+    let world = callback.app.simulator.world();
     let record = world.push_raw(app_id, USER, body).await.unwrap();
     assert_eq!(record.verdict, Verdict::Success, "{body}");
-    let listed = door.events(app_id).await.remove(0);
-    let event = door.event(&listed).await;
+    let listed = callback.events(app_id).await.remove(0);
+    let event = callback.event(&listed).await;
     assert_eq!(event["raw"], body);
     assert_eq!(event["problem"], json!(null), "{event}");
     event
@@ -82,9 +82,11 @@ both_engines! {
     an_authorization_event_names_its_user_inside,
 }
 
-async fn every_shape_of_a_json_list_is_read(door: Door) {
+async fn every_shape_of_a_json_list_is_read(callback: CallbackFixture) {
     for mode in [Mode::Plain, Mode::Secure] {
-        let settings = door.account(Kind::MiniProgram, mode, Format::Json).await;
+        let settings = callback
+            .account(Kind::MiniProgram, mode, Format::Json)
+            .await;
         for (second, (rest, event, content)) in json_shapes().into_iter().enumerate() {
             let second = 1_767_225_600 + second;
             for time in [json!(second), json!(second.to_string())] {
@@ -95,7 +97,7 @@ async fn every_shape_of_a_json_list_is_read(door: Door) {
                 body.as_object_mut()
                     .unwrap()
                     .extend(rest.as_object().unwrap().clone());
-                let stored = push(&door, &settings.app_id, &body.to_string()).await;
+                let stored = push(&callback, &settings.app_id, &body.to_string()).await;
                 assert_eq!(stored["kind"], format!("event.{event}"));
                 assert_eq!(stored["openid"], USER);
                 assert_eq!(stored["parsed"]["content"], content, "{body}");
@@ -105,8 +107,8 @@ async fn every_shape_of_a_json_list_is_read(door: Door) {
     }
 }
 
-async fn any_wrapper_of_an_xml_list_is_read(door: Door) {
-    let settings = door
+async fn any_wrapper_of_an_xml_list_is_read(callback: CallbackFixture) {
+    let settings = callback
         .account(Kind::OfficialAccount, Mode::Secure, Format::Xml)
         .await;
     let wrappers = [
@@ -123,7 +125,7 @@ async fn any_wrapper_of_an_xml_list_is_read(door: Door) {
                 "<xml><ToUserName>gh_1</ToUserName><FromUserName>{USER}</FromUserName><CreateTime>{second}</CreateTime>\
                      <MsgType>event</MsgType><Event>{event}</Event><{wrapper}>{XML_LIST}{XML_LIST}</{wrapper}></xml>"
             );
-            let stored = push(&door, &settings.app_id, &body).await;
+            let stored = push(&callback, &settings.app_id, &body).await;
             let entries = [
                 entry("tplA", "accept", Some("0")),
                 entry("tplA", "accept", Some("0")),
@@ -140,15 +142,15 @@ async fn any_wrapper_of_an_xml_list_is_read(door: Door) {
              <MsgType>event</MsgType><Event>subscribe_msg_sent_event</Event><SubscribeMsgSentEvent><List><TemplateId>tplA</TemplateId>\
              <MsgID>3990000000000000010</MsgID><ErrorCode>0</ErrorCode><ErrorStatus>success</ErrorStatus></List></SubscribeMsgSentEvent></xml>"
     );
-    let stored = push(&door, &settings.app_id, &body).await;
+    let stored = push(&callback, &settings.app_id, &body).await;
     assert_eq!(
         stored["parsed"]["content"]["entries"],
         json!([sent("3990000000000000010")])
     );
 }
 
-async fn an_authorization_event_names_its_user_inside(door: Door) {
-    let settings = door
+async fn an_authorization_event_names_its_user_inside(callback: CallbackFixture) {
+    let settings = callback
         .account(Kind::MiniProgram, Mode::Secure, Format::Json)
         .await;
     let user = "oTheUserInside00000000000000";
@@ -172,7 +174,7 @@ async fn an_authorization_event_names_its_user_inside(door: Door) {
         body.as_object_mut()
             .unwrap()
             .extend(rest.as_object().unwrap().clone());
-        let stored = push(&door, &settings.app_id, &body.to_string()).await;
+        let stored = push(&callback, &settings.app_id, &body.to_string()).await;
         assert_eq!(stored["kind"], format!("event.{event}"));
         assert_eq!(stored["openid"], user, "not the platform account: {stored}");
         let content = &stored["parsed"]["content"];
@@ -185,13 +187,13 @@ async fn an_authorization_event_names_its_user_inside(door: Door) {
         "ToUserName": "gh_1", "FromUserName": USER, "CreateTime": 1_767_225_700, "MsgType": "event", "Event": "user_info_modified",
     });
     assert_eq!(
-        push(&door, &settings.app_id, &body.to_string()).await["openid"],
+        push(&callback, &settings.app_id, &body.to_string()).await["openid"],
         json!(null)
     );
-    door.app.drain().await;
-    let people = door
+    callback.app.drain().await;
+    let people = callback
         .app
-        .get(&door.key, &format!("/people?openid={USER}"))
+        .get(&callback.key, &format!("/people?openid={USER}"))
         .await
         .ok(200);
     assert_eq!(people["items"], json!([]), "the platform account is nobody");

@@ -12,13 +12,13 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::{Door, TIME, assert_success, signed, signed_at, text};
+use super::{CallbackFixture, TIME, assert_success, signed, signed_at, text};
 use crate::support::logs;
 
 /// Far beyond what anything here takes, and below the five seconds after which a slow body is given up.
 const SOON: Duration = Duration::from_secs(4);
 
-impl Door {
+impl CallbackFixture {
     /// Sends a head, and what of the body is given.
     async fn begin(
         &self,
@@ -61,15 +61,16 @@ async fn status(stream: &mut TcpStream) -> Option<u16> {
 }
 
 async fn one_budget(engine: Engine) {
-    let door = Door::with(engine, |config| config.intake.queue_bytes = 100_000).await;
-    let settings = door
+    let callback =
+        CallbackFixture::with(engine, |config| config.intake.queue_bytes = 100_000).await;
+    let settings = callback
         .account(Kind::OfficialAccount, Mode::Plain, Format::Xml)
         .await;
     let push = signed(&settings, &text(&settings, "hi"));
-    let mut held = door
+    let mut held = callback
         .begin(&settings, &push, "Content-Length: 90000", &[b' '; 80_000])
         .await;
-    let mut beside = door
+    let mut beside = callback
         .begin(&settings, &push, "Content-Length: 50000", &[b' '; 40_000])
         .await;
     // The two may come in either order; one of them has no room.
@@ -81,17 +82,17 @@ async fn one_budget(engine: Engine) {
     drop((held, beside));
     // The room is given back with the connection.
     let accepted = async {
-        while door.knock(&settings.app_id, push.clone()).await.status != 200 {
+        while callback.push(&settings.app_id, push.clone()).await.status != 200 {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
     timeout(Duration::from_secs(20), accepted).await.unwrap();
     // A body that does not say its length takes its room as it comes.
-    let mut held = door
+    let mut held = callback
         .begin(&settings, &push, "Content-Length: 80000", &[b' '; 70_000])
         .await;
     let chunk = [b"8000\r\n".as_slice(), &[b' '; 0x8000], b"\r\n"].concat();
-    let mut beside = door
+    let mut beside = callback
         .begin(&settings, &push, "Transfer-Encoding: chunked", &chunk)
         .await;
     let refused = tokio::select! {
@@ -104,8 +105,8 @@ async fn one_budget(engine: Engine) {
     let accepted = async {
         let large = "x".repeat(200_000);
         let fields = push::text(&settings.original_id, super::USER, TIME, &large, 2);
-        while door
-            .knock(&settings.app_id, signed(&settings, &fields))
+        while callback
+            .push(&settings.app_id, signed(&settings, &fields))
             .await
             .status
             != 200
@@ -114,7 +115,7 @@ async fn one_budget(engine: Engine) {
         }
     };
     timeout(Duration::from_secs(20), accepted).await.unwrap();
-    assert_eq!(door.events(&settings.app_id).await.len(), 2);
+    assert_eq!(callback.events(&settings.app_id).await.len(), 2);
 }
 
 both_engines! {
@@ -126,8 +127,9 @@ both_engines! {
 }
 
 async fn bodies_of_which_the_query_says_nothing_leave_room_for_wechats(engine: Engine) {
-    let door = Door::with(engine, |config| config.intake.queue_bytes = 100_000).await;
-    let settings = door
+    let callback =
+        CallbackFixture::with(engine, |config| config.intake.queue_bytes = 100_000).await;
+    let settings = callback
         .account(Kind::OfficialAccount, Mode::Secure, Format::Xml)
         .await;
     let push = signed(&settings, &text(&settings, "hi"));
@@ -136,7 +138,8 @@ async fn bodies_of_which_the_query_says_nothing_leave_room_for_wechats(engine: E
     let mut held = Vec::new();
     // Nor does what is only announced, with a query that somebody has seen.
     held.push(
-        door.begin(&settings, &push, "Content-Length: 90000", b"")
+        callback
+            .begin(&settings, &push, "Content-Length: 90000", b"")
             .await,
     );
     for framing in [
@@ -145,23 +148,30 @@ async fn bodies_of_which_the_query_says_nothing_leave_room_for_wechats(engine: E
         "Transfer-Encoding: chunked",
     ] {
         for _ in 0..4 {
-            held.push(door.begin(&settings, &doubtful, framing, b"").await);
+            held.push(callback.begin(&settings, &doubtful, framing, b"").await);
         }
     }
-    assert_success(&door.knock(&settings.app_id, push).await);
+    assert_success(&callback.push(&settings.app_id, push).await);
     drop(held);
     // It is taken, if there is room for it.
     let accepted = async {
-        while door.knock(&settings.app_id, doubtful.clone()).await.status != 200 {
+        while callback
+            .push(&settings.app_id, doubtful.clone())
+            .await
+            .status
+            != 200
+        {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
     timeout(Duration::from_secs(20), accepted).await.unwrap();
 }
 
-async fn nothing_of_a_body_is_awaited_whose_query_is_not_trusted(door: Door) {
+async fn nothing_of_a_body_is_awaited_whose_query_is_not_trusted(callback: CallbackFixture) {
     for mode in [Mode::Plain, Mode::Compatible, Mode::Secure] {
-        let settings = door.account(Kind::OfficialAccount, mode, Format::Xml).await;
+        let settings = callback
+            .account(Kind::OfficialAccount, mode, Format::Xml)
+            .await;
         let good = signed(&settings, &text(&settings, "hi"));
         let mut wrong = good.clone();
         wrong.query[0].1 = "0".repeat(40);
@@ -176,7 +186,7 @@ async fn nothing_of_a_body_is_awaited_whose_query_is_not_trusted(door: Door) {
                 if push.query.is_empty() && framing.starts_with("Transfer") {
                     continue;
                 }
-                let mut stream = door.begin(&settings, &push, framing, b"").await;
+                let mut stream = callback.begin(&settings, &push, framing, b"").await;
                 assert_eq!(
                     status(&mut stream).await,
                     Some(403),
@@ -184,7 +194,7 @@ async fn nothing_of_a_body_is_awaited_whose_query_is_not_trusted(door: Door) {
                 );
             }
         }
-        assert_success(&door.knock(&settings.app_id, good).await);
+        assert_success(&callback.push(&settings.app_id, good).await);
     }
 }
 
@@ -192,19 +202,22 @@ async fn bodies_that_are_read_and_those_that_wait_share_one_budget(engine: Engin
     one_budget(engine).await;
 }
 
-async fn refusals_are_one_line_for_an_account_a_cause_and_a_second(door: Door) {
+async fn refusals_are_one_line_for_an_account_a_cause_and_a_second(callback: CallbackFixture) {
     logs::capture();
-    let settings = door
+    let settings = callback
         .account(Kind::OfficialAccount, Mode::Plain, Format::Xml)
         .await;
     let mut push = signed(&settings, &text(&settings, "hi"));
     push.query[0].1 = "0".repeat(40);
     for _ in 0..20 {
-        assert_eq!(door.knock(&settings.app_id, push.clone()).await.status, 403);
+        assert_eq!(
+            callback.push(&settings.app_id, push.clone()).await.status,
+            403
+        );
     }
     assert_eq!(logs::lines_with(&settings.app_id).len(), 1);
-    door.app.advance(Duration::from_secs(1));
-    assert_eq!(door.knock(&settings.app_id, push).await.status, 403);
+    callback.app.advance(Duration::from_secs(1));
+    assert_eq!(callback.push(&settings.app_id, push).await.status, 403);
     let lines = logs::lines_with(&settings.app_id);
     assert_eq!(lines.len(), 3, "{lines:?}");
     assert!(
@@ -213,28 +226,28 @@ async fn refusals_are_one_line_for_an_account_a_cause_and_a_second(door: Door) {
     );
 }
 
-async fn an_openid_that_no_index_takes_is_kept_raw(door: Door) {
-    let settings = door
+async fn an_openid_that_no_index_takes_is_kept_raw(callback: CallbackFixture) {
+    let settings = callback
         .account(Kind::OfficialAccount, Mode::Plain, Format::Xml)
         .await;
     for length in [129, 700_000] {
         let openid = "o".repeat(length);
         let fields = push::text(&settings.original_id, &openid, TIME, "hi", length as i64);
         assert_success(
-            &door
-                .knock(&settings.app_id, signed(&settings, &fields))
+            &callback
+                .push(&settings.app_id, signed(&settings, &fields))
                 .await,
         );
     }
     let longest = "o".repeat(128);
     let fields = push::text(&settings.original_id, &longest, TIME, "hi", 1);
     assert_success(
-        &door
-            .knock(&settings.app_id, signed(&settings, &fields))
+        &callback
+            .push(&settings.app_id, signed(&settings, &fields))
             .await,
     );
-    door.app.drain().await;
-    let events = door.events(&settings.app_id).await;
+    callback.app.drain().await;
+    let events = callback.events(&settings.app_id).await;
     assert_eq!(events.len(), 3);
     for event in events {
         assert_eq!(
@@ -248,7 +261,7 @@ async fn an_openid_that_no_index_takes_is_kept_raw(door: Door) {
                 event["problem"].as_str().unwrap().contains("characters"),
                 "{event}"
             );
-            let whole = door.event(&event).await;
+            let whole = callback.event(&event).await;
             assert!(whole["raw"].as_str().unwrap().contains(&"o".repeat(129)));
         }
     }

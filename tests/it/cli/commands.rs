@@ -4,7 +4,8 @@ use queqiao::db::Engine;
 use queqiao::simulator::{Origin, population};
 use serde_json::json;
 
-use super::{MP, OA, Shop};
+use super::{CliFixture, MP, OA};
+use crate::support::api::by_openid;
 use crate::support::program::{Program, eventually};
 
 /// The value of a counter in Prometheus' text.
@@ -23,12 +24,12 @@ both_engines! {
     no_secret_is_ever_said,
 }
 
-async fn a_load_is_stored_to_the_last_event(shop: Shop) {
-    let serve = shop.program.serve(&["serve", "--role", "web"]);
+async fn a_load_is_stored_to_the_last_event(cli: CliFixture) {
+    let serve = cli.program.serve(&["serve", "--role", "web"]);
     let url = format!("{}/callback/{OA}", serve.url);
-    let (token, key) = (&shop.official.token, &shop.official.encoding_aes_key);
+    let (token, key) = (&cli.official.token, &cli.official.encoding_aes_key);
     let load = |first: &str| {
-        let said = shop.program.run(&[
+        let said = cli.program.run(&[
             "load",
             "--url",
             &url,
@@ -47,7 +48,7 @@ async fn a_load_is_stored_to_the_last_event(shop: Shop) {
         serde_json::from_str::<serde_json::Value>(&said.ok()).unwrap()
     };
     let stored = async || {
-        let metrics = shop
+        let metrics = cli
             .http
             .get(format!("{}/metrics", serve.url))
             .send()
@@ -66,21 +67,21 @@ async fn a_load_is_stored_to_the_last_event(shop: Shop) {
     assert_eq!(stored().await, 1000);
 }
 
-async fn what_is_not_understood_is_counted(shop: Shop) {
-    let serve = shop.program.serve(&["serve"]);
-    shop.point_to(&serve);
+async fn what_is_not_understood_is_counted(cli: CliFixture) {
+    let serve = cli.program.serve(&["serve"]);
+    cli.point_to(&serve);
     let push = async |rest: &str| {
         let body = format!(
             "<xml><ToUserName>gh_1</ToUserName><FromUserName>oX</FromUserName>{rest}</xml>"
         );
-        let push = shop.world().push_raw(OA, "oX", &body).await.unwrap();
+        let push = cli.world().push_raw(OA, "oX", &body).await.unwrap();
         assert!(push.verdict.is_accepted(), "{push:?}");
     };
     push("<CreateTime>1767225600</CreateTime><MsgType>event</MsgType><Event>brand_new</Event>")
         .await;
     push("<CreateTime>1767225601</CreateTime><MsgType>hologram</MsgType>").await;
     push("<CreateTime>1767225602</CreateTime><MsgType>text</MsgType><Content>a</Wrong>").await;
-    let forged = shop
+    let forged = cli
         .http
         .post(format!("{}/callback/{OA}", serve.url))
         .body("<xml/>")
@@ -89,13 +90,13 @@ async fn what_is_not_understood_is_counted(shop: Shop) {
         .unwrap();
     assert_eq!(forged.status(), 403);
     eventually("the end of the work", async || {
-        let events = shop.get(&serve, "/events").await;
+        let events = cli.get(&serve, "/events").await;
         let events = events["items"].as_array().unwrap();
         (events.len() == 3 && events.iter().all(|event| event["state"] == "processed"))
             .then_some(())
     })
     .await;
-    let metrics = shop
+    let metrics = cli
         .http
         .get(format!("{}/metrics", serve.url))
         .send()
@@ -119,21 +120,21 @@ async fn what_is_not_understood_is_counted(shop: Shop) {
     );
 }
 
-async fn followers_are_imported_once(shop: Shop) {
-    shop.world()
+async fn followers_are_imported_once(cli: CliFixture) {
+    cli.world()
         .add_followers(OA, 0..25, &Origin::search())
         .unwrap();
     let import = || {
-        shop.program
+        cli.program
             .run(&["followers", "import", "--account", OA])
             .ok()
     };
     assert!(import().contains("25 followers seen, 25 of them new"));
     assert!(import().contains("25 followers seen, 0 of them new"));
-    let url = shop.world().settings(OA).unwrap().callback_url.clone();
+    let url = cli.world().settings(OA).unwrap().callback_url.clone();
     assert_eq!(url, None, "nobody hears of this");
-    shop.world().unfollow(OA, 3).await.unwrap();
-    let reconciled = shop
+    cli.world().unfollow(OA, 3).await.unwrap();
+    let reconciled = cli
         .program
         .run(&["followers", "import", "--account", OA, "--reconcile"])
         .ok();
@@ -142,7 +143,7 @@ async fn followers_are_imported_once(shop: Shop) {
         "{reconciled}"
     );
     for (account, reason) in [(MP, "mini-program"), ("wx0000000000000bad", "no account")] {
-        let refused = shop
+        let refused = cli
             .program
             .run(&["followers", "import", "--account", account]);
         assert_eq!(refused.status.code(), Some(1));
@@ -150,36 +151,15 @@ async fn followers_are_imported_once(shop: Shop) {
     }
 }
 
-async fn dead_letters_are_listed_and_retried(shop: Shop) {
-    let serve = shop.program.serve(&["serve", "--role", "web"]);
-    let put = async |method: reqwest::Method, path: &str, body: serde_json::Value| {
-        let request = shop
-            .http
-            .request(method, format!("{}/api/v1{path}", serve.url));
-        let status = request
-            .bearer_auth(&shop.key)
-            .json(&body)
-            .send()
-            .await
-            .unwrap()
-            .status();
-        assert!(status.is_success(), "{path}: {status}");
-    };
+async fn dead_letters_are_listed_and_retried(cli: CliFixture) {
+    let serve = cli.program.serve(&["serve", "--role", "web"]);
+    let api = cli.api(&serve);
     let routes = json!([{"account": OA, "template_id": "T", "fields": {"thing1": "hi"}}]);
-    put(
-        reqwest::Method::PUT,
-        "/message-types/ping",
-        json!({"routes": routes}),
-    )
-    .await;
-    put(reqwest::Method::PUT, "/staff/s1", json!({})).await;
-    put(
-        reqwest::Method::POST,
-        "/notifications",
-        json!({"message_type": "ping", "staff_ids": ["s1"]}),
-    )
-    .await;
-    let run = |arguments: &[&str]| shop.program.run(&[&["deliveries"], arguments].concat());
+    api.message_type("ping", routes).await;
+    api.staff("s1").await;
+    let asked = json!({"message_type": "ping", "staff_ids": ["s1"]});
+    api.post("/notifications", asked).await.ok(202);
+    let run = |arguments: &[&str]| cli.program.run(&[&["deliveries"], arguments].concat());
     let listed = run(&["list"]).ok();
     assert!(
         listed.contains("s1") && listed.contains("unreachable") && listed.contains("not_bound"),
@@ -196,12 +176,7 @@ async fn dead_letters_are_listed_and_retried(shop: Shop) {
         refused.contains("0 are sent again") && refused.contains("1  not_bound"),
         "{refused}"
     );
-    put(
-        reqwest::Method::POST,
-        "/staff/s1/bindings",
-        json!({"app_id": OA, "openid": population::openid(OA, 1)}),
-    )
-    .await;
+    api.bind("s1", by_openid(OA, 1)).await;
     assert!(run(&["retry", "1"]).ok().contains("1 are sent again"));
     assert!(run(&["list", "--state", "queued"]).ok().contains("s1"));
     for (arguments, said) in [
@@ -223,17 +198,17 @@ async fn migrating_twice_is_migrating_once(engine: Engine) {
     }
 }
 
-async fn no_secret_is_ever_said(shop: Shop) {
-    let serve = shop.program.serve(&["serve"]);
-    shop.point_to(&serve);
-    shop.world().follow(OA, 1, Origin::search()).await.unwrap();
-    let code = shop.world().log_in(MP, 2).unwrap();
-    let login = shop
+async fn no_secret_is_ever_said(cli: CliFixture) {
+    let serve = cli.program.serve(&["serve"]);
+    cli.point_to(&serve);
+    cli.world().follow(OA, 1, Origin::search()).await.unwrap();
+    let code = cli.world().log_in(MP, 2).unwrap();
+    let login = cli
         .http
         .post(format!("{}/api/v1/miniprogram/{MP}/sessions", serve.url));
     assert_eq!(
         login
-            .bearer_auth(&shop.key)
+            .bearer_auth(&cli.key)
             .json(&json!({"code": code}))
             .send()
             .await
@@ -242,7 +217,7 @@ async fn no_secret_is_ever_said(shop: Shop) {
         200
     );
     eventually("the profile", async || {
-        let people = shop
+        let people = cli
             .get(
                 &serve,
                 &format!("/people?unionid={}", population::unionid(1)),
@@ -252,31 +227,31 @@ async fn no_secret_is_ever_said(shop: Shop) {
     })
     .await;
     // Trouble is logged with its cause, so there it matters most.
-    shop.world().invalidate_tokens(OA).unwrap();
-    shop.world()
+    cli.world().invalidate_tokens(OA).unwrap();
+    cli.world()
         .change_account(OA, |settings| settings.secret = "changed".to_owned())
         .unwrap();
-    shop.world().follow(OA, 3, Origin::search()).await.unwrap();
-    shop.http
+    cli.world().follow(OA, 3, Origin::search()).await.unwrap();
+    cli.http
         .post(format!("{}/callback/{OA}?signature=f0f0f0", serve.url))
         .body("hush")
         .send()
         .await
         .unwrap();
     eventually("the trouble", async || {
-        let accounts = shop.get(&serve, "/accounts").await;
+        let accounts = cli.get(&serve, "/accounts").await;
         accounts["items"][0]["problem"].is_object().then_some(())
     })
     .await;
     let said = [
-        shop.program.run(&["accounts", "list"]),
-        shop.program.run(&["keys", "list"]),
-        shop.program.run(&["projects", "list"]),
+        cli.program.run(&["accounts", "list"]),
+        cli.program.run(&["keys", "list"]),
+        cli.program.run(&["projects", "list"]),
         {
             serve.terminate();
             serve.ended()
         },
-        shop.program.run(&["accounts", "resume", OA]),
+        cli.program.run(&["accounts", "resume", OA]),
     ];
     assert!(said[4].out.contains("resumed"), "{said:?}");
     assert!(
@@ -294,10 +269,10 @@ async fn no_secret_is_ever_said(shop: Shop) {
         "94_",
         "hush",
         "f0f0f0",
-        &shop.key,
+        &cli.key,
         &code,
     ];
-    for settings in [&shop.official, &shop.mini] {
+    for settings in [&cli.official, &cli.mini] {
         secrets.extend([
             settings.token.as_str(),
             &settings.encoding_aes_key,

@@ -2,23 +2,25 @@
 
 use queqiao::db::Engine;
 use queqiao::models::event;
-use queqiao::simulator::{Fault, FaultKind, Origin, TemplateSettings, population};
+use queqiao::simulator::{Fault, FaultKind, Origin, population};
 use queqiao::wechat::crypto::AesKey;
 use queqiao::wechat::push::{self, Sender, Signed};
-use reqwest::{Method, Response};
-use serde_json::{Value, json};
+use reqwest::Response;
+use serde_json::json;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
-use super::{MP, OA, Shop};
+use super::{CliFixture, MP, OA};
 use crate::invariants::SEND;
 use crate::support::Fixture;
+use crate::support::api::by_openid;
 use crate::support::program::{Running, eventually};
+use crate::support::setup::template;
 
-pub(super) fn follow(shop: &Shop, person: u32) -> Signed {
-    let settings = &shop.official;
+pub(super) fn follow(cli: &CliFixture, person: u32) -> Signed {
+    let settings = &cli.official;
     let openid = population::openid(OA, person);
-    let now = shop.world().now() / 1000;
+    let now = cli.world().now() / 1000;
     let key = AesKey::parse(&settings.encoding_aes_key).unwrap();
     let fields = push::event(&settings.original_id, &openid, now, "subscribe").with("EventKey", "");
     let sender = Sender {
@@ -51,8 +53,8 @@ async fn send_blindly(running: &Running, push: &Signed) -> TcpStream {
     stream
 }
 
-pub(super) async fn send_again(shop: &Shop, running: &Running, push: &Signed) -> Response {
-    let request = shop.http.post(format!("{}/callback/{OA}", running.url));
+pub(super) async fn send_again(cli: &CliFixture, running: &Running, push: &Signed) -> Response {
+    let request = cli.http.post(format!("{}/callback/{OA}", running.url));
     request
         .query(&push.query)
         .body(push.body.clone())
@@ -66,34 +68,34 @@ both_engines! {
     a_message_that_was_accepted_and_not_recorded_is_seen_once,
 }
 
-async fn a_callback_that_was_committed_and_not_answered_has_its_effect_once(shop: Shop) {
-    let mut first = shop.program.serve(&["serve", "--role", "web"]);
-    let code = shop.world().log_in(MP, 1).unwrap();
-    let login = shop
+async fn a_callback_that_was_committed_and_not_answered_has_its_effect_once(cli: CliFixture) {
+    let mut first = cli.program.serve(&["serve", "--role", "web"]);
+    let code = cli.world().log_in(MP, 1).unwrap();
+    let login = cli
         .http
         .post(format!("{}/api/v1/miniprogram/{MP}/sessions", first.url));
     let login = login
-        .bearer_auth(&shop.key)
+        .bearer_auth(&cli.key)
         .json(&json!({"code": code}))
         .send()
         .await
         .unwrap();
     assert_eq!(login.status(), 200);
-    shop.world()
+    cli.world()
         .add_followers(OA, 1..2, &Origin::search())
         .unwrap();
-    let push = follow(&shop, 1);
+    let push = follow(&cli, 1);
     let _unread = send_blindly(&first, &push).await;
-    let db = shop.program.database.db();
+    let db = cli.program.database.db();
     eventually("the row", async || {
         let count = db.read(event::waiting_count).await.unwrap();
         (count == 1).then_some(())
     })
     .await;
     first.kill();
-    let second = shop.program.serve(&["serve"]);
+    let second = cli.program.serve(&["serve"]);
     for _ in 0..3 {
-        let answer = send_again(&shop, &second, &push).await;
+        let answer = send_again(&cli, &second, &push).await;
         assert_eq!(
             (
                 answer.status().as_u16(),
@@ -103,7 +105,7 @@ async fn a_callback_that_was_committed_and_not_answered_has_its_effect_once(shop
         );
     }
     let people = eventually("the link", async || {
-        let people = shop.get(&second, "/people?link_state=linked").await;
+        let people = cli.get(&second, "/people?link_state=linked").await;
         (people["items"] != json!([])).then_some(people)
     })
     .await;
@@ -113,12 +115,12 @@ async fn a_callback_that_was_committed_and_not_answered_has_its_effect_once(shop
         people["items"][0]["identities"].as_array().unwrap().len(),
         2
     );
-    let events = shop.get(&second, "/events").await;
+    let events = cli.get(&second, "/events").await;
     assert_eq!(events["items"].as_array().unwrap().len(), 1, "{events}");
     assert_eq!(events["items"][0]["state"], "processed");
-    assert_eq!(shop.world().calls("/cgi-bin/user/info", None).unwrap(), 1);
+    assert_eq!(cli.world().calls("/cgi-bin/user/info", None).unwrap(), 1);
     assert_eq!(
-        shop.get(&second, "/people").await["items"]
+        cli.get(&second, "/people").await["items"]
             .as_array()
             .unwrap()
             .len(),
@@ -127,68 +129,44 @@ async fn a_callback_that_was_committed_and_not_answered_has_its_effect_once(shop
 }
 
 async fn a_message_that_was_accepted_and_not_recorded_is_seen_once(engine: Engine) {
-    let mut shop = Shop::on(engine).await;
-    shop.program
+    let mut cli = CliFixture::on(engine).await;
+    cli.program
         .settings
         .push(("QUEQIAO_DELIVER__LEASE_SECONDS", "1"));
-    shop.program
+    cli.program
         .settings
         .push(("QUEQIAO_WECHAT__TIMEOUT_MS", "500"));
-    let template = TemplateSettings {
-        template_id: "TPL".to_owned(),
-        title: "Notice".to_owned(),
-        content: "Title: {{thing1.DATA}}".to_owned(),
-        ..TemplateSettings::default()
-    };
-    shop.world().add_template(OA, &template).unwrap();
-    let mut first = shop.program.serve(&["serve"]);
-    shop.point_to(&first);
-    shop.world().follow(OA, 1, Origin::search()).await.unwrap();
-    let call = async |method: Method, path: &str, body: Value| {
-        let request = shop
-            .http
-            .request(method, format!("{}/api/v1{path}", first.url));
-        let answer = request
-            .bearer_auth(&shop.key)
-            .json(&body)
-            .send()
-            .await
-            .unwrap();
-        assert!(answer.status().is_success(), "{path}: {answer:?}");
-        serde_json::from_str::<Value>(&answer.text().await.unwrap()).unwrap()
-    };
+    let listed = template("TPL", "Title: {{thing1.DATA}}");
+    cli.world().add_template(OA, &listed).unwrap();
+    let mut first = cli.program.serve(&["serve"]);
+    cli.point_to(&first);
+    cli.world().follow(OA, 1, Origin::search()).await.unwrap();
+    let api = cli.api(&first);
     let routes = json!([{"account": OA, "template_id": "TPL", "fields": {"thing1": "hi"}}]);
-    call(
-        Method::PUT,
-        "/message-types/ping",
-        json!({"routes": routes}),
-    )
-    .await;
-    call(Method::PUT, "/staff/s1", json!({})).await;
-    let bind = json!({"app_id": OA, "openid": population::openid(OA, 1)});
-    call(Method::POST, "/staff/s1/bindings", bind).await;
-    shop.world()
+    api.message_type("ping", routes).await;
+    api.staff("s1").bound_to(by_openid(OA, 1)).await;
+    cli.world()
         .add_fault(Fault::at(SEND, FaultKind::TimeOutAfter).times(1))
         .unwrap();
     let asked = json!({"message_type": "ping", "staff_ids": ["s1"], "params": {}});
-    let asked = call(Method::POST, "/notifications", asked).await;
+    let asked = api.post("/notifications", asked).await.ok(202);
     eventually("the message", async || {
-        (shop.world().messages().len() == 1).then_some(())
+        (cli.world().messages().len() == 1).then_some(())
     })
     .await;
     first.kill();
-    let second = shop.program.serve(&["serve"]);
+    let second = cli.program.serve(&["serve"]);
     let path = format!("/notifications/{}/deliveries", asked["id"]);
     let delivery = eventually("the end of the delivery", async || {
-        let page = shop.get(&second, &path).await;
+        let page = cli.get(&second, &path).await;
         let delivery = page["items"][0].clone();
         (delivery["state"] == "sent" || delivery["state"] == "delivered").then_some(delivery)
     })
     .await;
-    let seen = shop.world().messages();
+    let seen = cli.world().messages();
     assert_eq!(seen.len(), 1, "{seen:?}");
     assert_eq!(delivery["msgid"], seen[0].msgid.to_string());
-    assert_eq!(shop.world().stats().repeats, 1);
+    assert_eq!(cli.world().stats().repeats, 1);
     let outcomes: Vec<_> = delivery["attempts"]
         .as_array()
         .unwrap()

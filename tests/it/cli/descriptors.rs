@@ -3,7 +3,7 @@
 use queqiao::db::Engine;
 use tokio::net::TcpStream;
 
-use super::{OA, Shop};
+use super::{CliFixture, OA};
 use crate::callback::{signed, text};
 use crate::support::Fixture as _;
 
@@ -12,20 +12,20 @@ const IDLE: usize = 300;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn more_connections_than_descriptors_keep_no_callback_out() {
-    let mut shop = Shop::on(Engine::Sqlite).await;
-    shop.program.descriptors = Some((64, 256));
-    shop.program.settings = vec![
+    let mut cli = CliFixture::on(Engine::Sqlite).await;
+    cli.program.descriptors = Some((64, 256));
+    cli.program.settings = vec![
         ("QUEQIAO_SERVER__STALLED_SECONDS", "1"),
         ("QUEQIAO_SERVER__MAX_CONNECTIONS", "5000"),
     ];
-    let serve = shop.program.serve(&["serve"]);
+    let serve = cli.program.serve(&["serve"]);
     let address = serve.url.strip_prefix("http://").unwrap();
     let mut idle = Vec::new();
     for _ in 0..IDLE {
         idle.push(TcpStream::connect(address).await.unwrap());
     }
-    let push = signed(&shop.official, &text(&shop.official, "hi"));
-    let callback = shop.http.post(format!("{}/callback/{OA}", serve.url));
+    let push = signed(&cli.official, &text(&cli.official, "hi"));
+    let callback = cli.http.post(format!("{}/callback/{OA}", serve.url));
     let callback = callback.query(&push.query).body(push.body);
     let answer = callback.send().await.unwrap();
     assert_eq!(answer.status(), 200);

@@ -2,26 +2,23 @@
 
 use queqiao::simulator::{Origin, population};
 
-use super::{MP, OA, Shop};
+use super::{CliFixture, MP, OA};
 
 both_engines! {
     somebody_is_erased_by_openid_and_by_number,
 }
 
-async fn somebody_is_erased_by_openid_and_by_number(shop: Shop) {
-    shop.world()
+async fn somebody_is_erased_by_openid_and_by_number(cli: CliFixture) {
+    cli.world()
         .add_followers(OA, 0..3, &Origin::search())
         .unwrap();
     let import = || {
-        shop.program
+        cli.program
             .run(&["followers", "import", "--account", OA])
             .ok()
     };
     assert!(import().contains("3 followers seen, 3 of them new"));
-    let erase = |arguments: &[&str]| {
-        shop.program
-            .run(&[&["people", "erase"], arguments].concat())
-    };
+    let erase = |arguments: &[&str]| cli.program.run(&[&["people", "erase"], arguments].concat());
     let openid = population::openid(OA, 1);
     let by_openid = ["--account", OA, "--openid", openid.as_str()];
     let said = erase(&by_openid).ok();

@@ -6,13 +6,13 @@ use queqiao::simulator::Origin;
 use serde_json::json;
 
 use super::crash::{follow, send_again};
-use super::{OA, Shop};
+use super::{CliFixture, OA};
 use crate::support::Fixture as _;
 use crate::support::program::eventually;
 
 /// As a fault puts them aside that was fixed meanwhile.
-async fn put_aside(shop: &Shop) {
-    let done = shop.program.database.db().write(|conn| {
+async fn put_aside(cli: &CliFixture) {
+    let done = cli.program.database.db().write(|conn| {
         let sql = "UPDATE events SET state = 2, problem = 'the moon is full'";
         match conn {
             Conn::Postgres(conn) => conn.batch_execute(sql)?,
@@ -28,14 +28,14 @@ both_engines! {
 }
 
 async fn failed_events_are_replayed_by_number_and_by_filter(engine: Engine) {
-    let shop = Shop::on(engine).await;
-    shop.world()
+    let cli = CliFixture::on(engine).await;
+    cli.world()
         .add_followers(OA, 1..9, &Origin::search())
         .unwrap();
-    let running = shop.program.serve(&["serve"]);
+    let running = cli.program.serve(&["serve"]);
     for person in 1..=3 {
         assert_eq!(
-            send_again(&shop, &running, &follow(&shop, person))
+            send_again(&cli, &running, &follow(&cli, person))
                 .await
                 .status(),
             200
@@ -43,7 +43,7 @@ async fn failed_events_are_replayed_by_number_and_by_filter(engine: Engine) {
     }
     let in_state = async |state: &str, count: usize| {
         eventually(state, async || {
-            let events = shop.get(&running, "/events").await;
+            let events = cli.get(&running, "/events").await;
             let mut found = events["items"].as_array().unwrap().clone();
             found.retain(|event| event["state"] == state);
             (found.len() == count).then_some(found)
@@ -51,11 +51,11 @@ async fn failed_events_are_replayed_by_number_and_by_filter(engine: Engine) {
         .await
     };
     in_state("processed", 3).await;
-    put_aside(&shop).await;
+    put_aside(&cli).await;
     let failed = in_state("failed", 3).await;
     assert_ne!(failed[0]["problem"], json!(null));
     let replay = |arguments: &[&str]| {
-        shop.program
+        cli.program
             .run(&[&["events", "replay"], arguments].concat())
     };
     for (arguments, said) in [

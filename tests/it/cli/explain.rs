@@ -1,47 +1,26 @@
 //! `queqiao explain`, beside what the API answers.
 
 use queqiao::simulator::{Origin, population};
-use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::{MP, OA, Shop};
+use super::{CliFixture, MP, OA};
+use crate::support::api::by_openid;
 
 both_engines! {
     a_person_is_explained_on_the_command_line,
 }
 
-async fn a_person_is_explained_on_the_command_line(shop: Shop) {
-    let serve = shop.program.serve(&["serve", "--role", "web"]);
-    let send = async |method: Method, path: &str, body: Value| {
-        let request = shop
-            .http
-            .request(method, format!("{}/api/v1{path}", serve.url));
-        let status = request
-            .bearer_auth(&shop.key)
-            .json(&body)
-            .send()
-            .await
-            .unwrap()
-            .status();
-        assert!(status.is_success(), "{path}: {status}");
-    };
-    shop.world()
+async fn a_person_is_explained_on_the_command_line(cli: CliFixture) {
+    let serve = cli.program.serve(&["serve", "--role", "web"]);
+    let api = cli.api(&serve);
+    cli.world()
         .add_followers(OA, 1..2, &Origin::search())
         .unwrap();
     let routes = json!([{"channel": "mp_subscribe", "account": MP, "template_id": "T", "fields": {"thing1": "hi"}}]);
-    send(
-        Method::PUT,
-        "/message-types/ping",
-        json!({"routes": routes}),
-    )
-    .await;
-    send(
-        Method::PUT,
-        "/staff/s1",
-        json!({"name": "王芳", "tags": ["night"]}),
-    )
-    .await;
-    let explain = |more: &[&str]| shop.program.run(&[&["explain"], more].concat());
+    api.message_type("ping", routes).await;
+    let member = json!({"name": "王芳", "tags": ["night"]});
+    api.put("/staff/s1", member).await.ok(201);
+    let explain = |more: &[&str]| cli.program.run(&[&["explain"], more].concat());
     let text = explain(&["s1"]).ok();
     for said in [
         "s1  王芳  tags: night\n",
@@ -54,18 +33,9 @@ async fn a_person_is_explained_on_the_command_line(shop: Shop) {
         assert!(text.contains(said), "{said:?} in {text}");
     }
     assert!(!text.contains('\u{1b}'), "{text}");
-    send(
-        Method::POST,
-        "/staff/s1/bindings",
-        json!({"app_id": OA, "openid": population::openid(OA, 1)}),
-    )
-    .await;
-    send(
-        Method::POST,
-        "/notifications",
-        json!({"message_type": "ping", "staff_ids": ["s1"]}),
-    )
-    .await;
+    api.bind("s1", by_openid(OA, 1)).await;
+    let asked = json!({"message_type": "ping", "staff_ids": ["s1"]});
+    api.post("/notifications", asked).await.ok(202);
     let text = explain(&["s1", "--project", "shop", "--message-type", "ping"]).ok();
     for said in [
         &format!("openid {} in {OA}", population::openid(OA, 1)),
@@ -76,7 +46,7 @@ async fn a_person_is_explained_on_the_command_line(shop: Shop) {
         assert!(text.contains(said), "{said:?} in {text}");
     }
     let mut told: Value = serde_json::from_str(&explain(&["s1", "--json"]).ok()).unwrap();
-    let mut answered = shop.get(&serve, "/staff/s1/explain").await;
+    let mut answered = cli.get(&serve, "/staff/s1/explain").await;
     for story in [&mut told, &mut answered] {
         assert!(story.as_object_mut().unwrap().remove("now").is_some());
     }

@@ -2,7 +2,7 @@
 
 use queqiao::db::Engine;
 
-use super::{OA, Shop};
+use super::{CliFixture, OA};
 use crate::callback::{signed, text};
 use crate::support::Fixture as _;
 use crate::support::program::Running;
@@ -12,18 +12,18 @@ const METRICS: &str = "QUEQIAO_SERVER__METRICS_BIND";
 const PUBLIC: &str = "QUEQIAO_SERVER__PUBLIC_URL";
 
 /// Whether callbacks, the API and metrics are answered there; health always is.
-async fn served(shop: &Shop, url: &str) -> [bool; 3] {
-    let push = signed(&shop.official, &text(&shop.official, "hi"));
-    let callback = shop.http.post(format!("{url}/callback/{OA}"));
+async fn served(cli: &CliFixture, url: &str) -> [bool; 3] {
+    let push = signed(&cli.official, &text(&cli.official, "hi"));
+    let callback = cli.http.post(format!("{url}/callback/{OA}"));
     let requests = [
         callback.query(&push.query).body(push.body),
-        shop.http
+        cli.http
             .get(format!("{url}/api/v1/events"))
-            .bearer_auth(&shop.key),
-        shop.http.get(format!("{url}/metrics")),
-        shop.http.get(format!("{url}/")),
-        shop.http.get(format!("{url}/healthz")),
-        shop.http.get(format!("{url}/readyz")),
+            .bearer_auth(&cli.key),
+        cli.http.get(format!("{url}/metrics")),
+        cli.http.get(format!("{url}/")),
+        cli.http.get(format!("{url}/healthz")),
+        cli.http.get(format!("{url}/readyz")),
     ];
     let mut statuses = Vec::new();
     for request in requests {
@@ -50,7 +50,7 @@ fn stopped(running: Running) -> String {
 async fn the_api_and_the_metrics_answer_at_their_own_addresses_and_nowhere_else() {
     const ONE: &str = "127.0.0.2:0";
     const OTHER: &str = "127.0.0.3:0";
-    let mut shop = Shop::on(Engine::Sqlite).await;
+    let mut cli = CliFixture::on(Engine::Sqlite).await;
     let (both, api, metrics) = ("the API and /metrics", "the API", "/metrics");
     for (role, settings, at_bind, others) in [
         ("all", vec![], [true; 3], vec![]),
@@ -86,15 +86,15 @@ async fn the_api_and_the_metrics_answer_at_their_own_addresses_and_nowhere_else(
             vec![(metrics, [false, false, true])],
         ),
     ] {
-        shop.program.settings = settings;
-        let running = shop.program.serve(&["serve", "--role", role]);
-        assert_eq!(served(&shop, &running.url).await, at_bind, "{role}");
+        cli.program.settings = settings;
+        let running = cli.program.serve(&["serve", "--role", role]);
+        assert_eq!(served(&cli, &running.url).await, at_bind, "{role}");
         for what in [both, api, metrics] {
             let expected = others.iter().find(|(other, _)| *other == what);
             let url = running.url_for(what);
             assert_eq!(url.is_some(), expected.is_some(), "{role} {what}");
             if let (Some(url), Some((_, expected))) = (url, expected) {
-                assert_eq!(served(&shop, url).await, *expected, "{role} {what}");
+                assert_eq!(served(&cli, url).await, *expected, "{role} {what}");
             }
         }
         stopped(running);
@@ -103,10 +103,10 @@ async fn the_api_and_the_metrics_answer_at_their_own_addresses_and_nowhere_else(
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_address_that_is_none_is_named_with_its_setting() {
-    let mut shop = Shop::on(Engine::Sqlite).await;
+    let mut cli = CliFixture::on(Engine::Sqlite).await;
     for setting in [API, METRICS] {
-        shop.program.settings = vec![(setting, "inside")];
-        let said = shop.program.run(&["serve", "--bind", "127.0.0.1:0"]);
+        cli.program.settings = vec![(setting, "inside")];
+        let said = cli.program.run(&["serve", "--bind", "127.0.0.1:0"]);
         assert!(!said.status.success(), "{said:?}");
         let name = setting.strip_prefix("QUEQIAO_SERVER__").unwrap();
         let name = format!("inside (server.{})", name.to_lowercase());
@@ -118,7 +118,7 @@ async fn an_address_that_is_none_is_named_with_its_setting() {
 async fn what_others_can_reach_is_warned_of_unless_it_is_said_to_be_meant() {
     const INSIDE: &str = "127.0.0.1:0";
     const OUTSIDE: &str = "0.0.0.0:0";
-    let mut shop = Shop::on(Engine::Sqlite).await;
+    let mut cli = CliFixture::on(Engine::Sqlite).await;
     for (role, bind, settings, exposed) in [
         ("all", INSIDE, vec![], None),
         ("all", OUTSIDE, vec![], Some("the API and /metrics")),
@@ -134,8 +134,8 @@ async fn what_others_can_reach_is_warned_of_unless_it_is_said_to_be_meant() {
         ("all", OUTSIDE, vec![(API, INSIDE), (METRICS, INSIDE)], None),
         ("all", INSIDE, vec![(API, OUTSIDE)], Some("the API")),
     ] {
-        shop.program.settings = settings;
-        let running = shop
+        cli.program.settings = settings;
+        let running = cli
             .program
             .serve(&["serve", "--role", role, "--bind", bind]);
         let err = stopped(running);

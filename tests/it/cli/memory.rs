@@ -2,7 +2,7 @@
 
 use queqiao::db::Engine;
 
-use super::Shop;
+use super::CliFixture;
 use crate::support::Fixture as _;
 
 /// The largest body.
@@ -146,16 +146,16 @@ fn numbered_row() -> String {
 
 #[tokio::test]
 async fn no_body_takes_much_more_memory_than_its_bytes() {
-    let shop = Shop::on(Engine::Sqlite).await;
+    let cli = CliFixture::on(Engine::Sqlite).await;
     let mut costs = Vec::new();
     for (what, body, path) in BODIES {
         // A process of its own: what the allocator keeps of the body before is no cost of this one.
-        let serve = shop.program.serve(&["serve", "--role", "web"]);
+        let serve = cli.program.serve(&["serve", "--role", "web"]);
         let send = async |path: &str, body: String| {
             let url = format!("{}/api/v1{path}", serve.url);
             // A connection of its own: the last one may have been closed while the body was made.
             let http = reqwest::Client::builder().no_proxy().build().unwrap();
-            let request = http.post(url).bearer_auth(&shop.key);
+            let request = http.post(url).bearer_auth(&cli.key);
             let request = request.header("content-type", "application/json");
             let answer = request.body(body).send().await.unwrap();
             (answer.status().as_u16(), answer.text().await.unwrap())

@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use super::{MP, OA, Shop};
+use super::{CliFixture, MP, OA};
 
 /// A sheet with a shared text, a number as staff id, an empty row, a boolean, and a number that
 /// Excel has rounded.
@@ -15,14 +15,13 @@ both_engines! {
     an_excel_file_is_brought_in,
 }
 
-async fn a_csv_file_is_brought_in_once(shop: Shop) {
-    let serve = shop.program.serve(&["serve", "--role", "web"]);
+async fn a_csv_file_is_brought_in_once(cli: CliFixture) {
+    let serve = cli.program.serve(&["serve", "--role", "web"]);
     let import = |file: &str, more: &[&str]| {
         let arguments = [&["people", "import", "--account", MP, file], more].concat();
-        shop.program.run(&arguments)
+        cli.program.run(&arguments)
     };
-    let write =
-        |name: &str, text: &str| fs::write(shop.program.directory.join(name), text).unwrap();
+    let write = |name: &str, text: &str| fs::write(cli.program.directory.join(name), text).unwrap();
     write(
         "people.csv",
         "openid,unionid,staff_id,consents.tpl-once\noOne,uOne,e1,2\noTwo,,,long_term\n",
@@ -33,7 +32,7 @@ async fn a_csv_file_is_brought_in_once(shop: Shop) {
             && dry.contains("nothing is stored"),
         "{dry}"
     );
-    assert_eq!(shop.get(&serve, "/people").await["items"], json!([]));
+    assert_eq!(cli.get(&serve, "/people").await["items"], json!([]));
     let unknown = import("people.csv", &[]);
     assert_eq!(unknown.status.code(), Some(1), "{unknown:?}");
     assert!(
@@ -56,9 +55,9 @@ async fn a_csv_file_is_brought_in_once(shop: Shop) {
         again.trim(),
         "2 rows: 0 created, 0 updated, 2 unchanged, 0 refused"
     );
-    let people = shop.get(&serve, "/people?staff_id=e1").await;
+    let people = cli.get(&serve, "/people?staff_id=e1").await;
     assert_eq!(people["items"][0]["unionid"], "uOne");
-    let credits = shop.get(&serve, "/staff/e1/credits").await;
+    let credits = cli.get(&serve, "/staff/e1/credits").await;
     assert_eq!(credits["items"][0]["one_time_left"], 2);
 
     write("bad.csv", "openid,nickname\noOne,x\n");
@@ -70,7 +69,7 @@ async fn a_csv_file_is_brought_in_once(shop: Shop) {
         ("people.csv", OA, "followers import"),
         ("people.csv", "wx0000000000000bad", "no account"),
     ] {
-        let refused = shop
+        let refused = cli
             .program
             .run(&["people", "import", "--account", account, file]);
         assert_eq!(refused.status.code(), Some(1), "{refused:?}");
@@ -78,9 +77,9 @@ async fn a_csv_file_is_brought_in_once(shop: Shop) {
     }
 }
 
-async fn an_excel_file_is_brought_in(shop: Shop) {
-    let serve = shop.program.serve(&["serve", "--role", "web"]);
-    fs::write(shop.program.directory.join("people.xlsx"), XLSX).unwrap();
+async fn an_excel_file_is_brought_in(cli: CliFixture) {
+    let serve = cli.program.serve(&["serve", "--role", "web"]);
+    fs::write(cli.program.directory.join("people.xlsx"), XLSX).unwrap();
     let import = |more: &[&str]| {
         let arguments = [
             &[
@@ -94,7 +93,7 @@ async fn an_excel_file_is_brought_in(shop: Shop) {
             more,
         ]
         .concat();
-        shop.program.run(&arguments)
+        cli.program.run(&arguments)
     };
     let other = import(&[]);
     assert!(
@@ -119,7 +118,7 @@ async fn an_excel_file_is_brought_in(shop: Shop) {
     );
     let staff: Vec<Value> = ["1001", "张三"].iter().map(|id| json!([id])).collect();
     for (openid, staff) in ["oSheet1", "oSheet2"].iter().zip(staff) {
-        let people = shop.get(&serve, &format!("/people?openid={openid}")).await;
+        let people = cli.get(&serve, &format!("/people?openid={openid}")).await;
         assert_eq!(people["items"][0]["staff_ids"], staff);
     }
 }

@@ -5,7 +5,7 @@ use queqiao::simulator::{Origin, population};
 use serde_json::json;
 use tokio::net::TcpStream;
 
-use super::{OA, Shop};
+use super::{CliFixture, OA};
 use crate::callback::outage::{begin, end};
 use crate::support::program::eventually;
 use crate::support::{Fixture, postgres};
@@ -15,22 +15,22 @@ async fn one_process_takes_in_what_another_works_on() {
     if !postgres::is_there() {
         return;
     }
-    let shop = Shop::on(Engine::Postgres).await;
-    let web = shop.program.serve(&["serve", "--role", "web"]);
-    shop.point_to(&web);
-    let push = shop.world().follow(OA, 1, Origin::search()).await.unwrap();
+    let cli = CliFixture::on(Engine::Postgres).await;
+    let web = cli.program.serve(&["serve", "--role", "web"]);
+    cli.point_to(&web);
+    let push = cli.world().follow(OA, 1, Origin::search()).await.unwrap();
     assert!(push.verdict.is_accepted(), "{push:?}");
-    let events = shop.get(&web, "/events").await;
+    let events = cli.get(&web, "/events").await;
     assert_eq!(events["items"][0]["state"], "waiting", "nobody works yet");
-    let worker = shop.program.serve(&["serve", "--role", "worker"]);
+    let worker = cli.program.serve(&["serve", "--role", "worker"]);
     let people = eventually("the profile", async || {
-        let people = shop.get(&web, "/people?link_state=single").await;
+        let people = cli.get(&web, "/people?link_state=single").await;
         (people["items"] != json!([])).then_some(people)
     })
     .await;
     assert_eq!(people["items"][0]["unionid"], population::unionid(1));
     let status = async |path: &str| {
-        let request = shop.http.get(format!("{}{path}", worker.url));
+        let request = cli.http.get(format!("{}{path}", worker.url));
         request.send().await.unwrap().status().as_u16()
     };
     assert_eq!(status("/healthz").await, 200);
@@ -48,11 +48,11 @@ both_engines! {
     what_is_on_its_way_at_sigterm_is_answered_and_the_exit_code_is_0,
 }
 
-async fn what_is_on_its_way_at_sigterm_is_answered_and_the_exit_code_is_0(shop: Shop) {
-    let running = shop.program.serve(&["serve"]);
+async fn what_is_on_its_way_at_sigterm_is_answered_and_the_exit_code_is_0(cli: CliFixture) {
+    let running = cli.program.serve(&["serve"]);
     let mut begun = Vec::new();
     for number in 0..8 {
-        begun.push(begin(&running.url, &shop.official, number).await);
+        begun.push(begin(&running.url, &cli.official, number).await);
     }
     running.terminate();
     let address = running.url.strip_prefix("http://").unwrap();
@@ -68,8 +68,8 @@ async fn what_is_on_its_way_at_sigterm_is_answered_and_the_exit_code_is_0(shop: 
     let said = running.ended();
     assert_eq!(said.status.code(), Some(0), "{said:?}");
     assert!(said.err.contains("stopped"), "{said:?}");
-    let again = shop.program.serve(&["serve", "--role", "web"]);
-    let events = shop.get(&again, "/events").await;
+    let again = cli.program.serve(&["serve", "--role", "web"]);
+    let events = cli.get(&again, "/events").await;
     assert_eq!(events["items"].as_array().unwrap().len(), 8);
 }
 
@@ -81,20 +81,20 @@ async fn a_process_that_has_stopped_is_gone_whatever_the_database_does() {
     if !postgres::is_there() {
         return;
     }
-    let mut shop = Shop::on(Engine::Postgres).await;
-    shop.program.settings.extend([
+    let mut cli = CliFixture::on(Engine::Postgres).await;
+    cli.program.settings.extend([
         ("QUEQIAO_SERVER__SHUTDOWN_SECONDS", "1"),
         ("QUEQIAO_DATABASE__LOCK_TIMEOUT_MS", "600000"),
         ("QUEQIAO_DATABASE__STATEMENT_TIMEOUT_MS", "3600000"),
     ]);
-    let running = shop.program.serve(&["serve"]);
-    let database = shop.program.database.text();
+    let running = cli.program.serve(&["serve"]);
+    let database = cli.program.database.text();
     let mut holder = PgConnection::establish(database).unwrap();
     holder
         .batch_execute("BEGIN; LOCK TABLE staff IN ACCESS EXCLUSIVE MODE")
         .unwrap();
-    let put = shop.http.put(format!("{}/api/v1/staff/s1", running.url));
-    let put = put.bearer_auth(&shop.key).json(&json!({}));
+    let put = cli.http.put(format!("{}/api/v1/staff/s1", running.url));
+    let put = put.bearer_auth(&cli.key).json(&json!({}));
     let put = tokio::spawn(put.send());
     eventually("the statement", async || {
         postgres::waits_for_a_lock(database).then_some(())
@@ -113,11 +113,11 @@ both_engines! {
     an_empty_rust_log_silences_nothing,
 }
 
-async fn what_is_no_text_in_the_environment_does_no_harm_or_is_named(shop: Shop) {
+async fn what_is_no_text_in_the_environment_does_no_harm_or_is_named(cli: CliFixture) {
     use std::os::unix::ffi::OsStringExt as _;
     let bad = || std::ffi::OsString::from_vec(b"\xd6\xd0".to_vec());
     let run = |name: &str, value: std::ffi::OsString| {
-        let mut command = shop.program.command(&["projects", "list"]);
+        let mut command = cli.program.command(&["projects", "list"]);
         let done = command.env(name, value).output().unwrap();
         (
             done.status.code(),
@@ -140,10 +140,10 @@ async fn what_is_no_text_in_the_environment_does_no_harm_or_is_named(shop: Shop)
     );
 }
 
-async fn an_empty_rust_log_silences_nothing(mut shop: Shop) {
+async fn an_empty_rust_log_silences_nothing(mut cli: CliFixture) {
     // Compose files make empty ones of what they do not know.
-    shop.program.settings.push(("RUST_LOG", ""));
-    let running = shop.program.serve(&["serve"]);
+    cli.program.settings.push(("RUST_LOG", ""));
+    let running = cli.program.serve(&["serve"]);
     running.terminate();
     let said = running.ended();
     assert!(said.err.contains("stopped"), "{said:?}");

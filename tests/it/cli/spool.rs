@@ -10,7 +10,7 @@ use queqiao::simulator::{Origin, population};
 use serde_json::{Value, json};
 
 use super::crash::{follow, send_again};
-use super::{OA, Shop};
+use super::{CliFixture, OA};
 use crate::support::Fixture;
 use crate::support::program::{Running, eventually};
 use crate::support::{TestDb, postgres};
@@ -58,8 +58,8 @@ impl Held {
 const SMALLEST: &str = "1048576";
 
 /// … is full with this.
-fn fill(shop: &Shop) {
-    let directory = shop.program.directory.join("data");
+fn fill(cli: &CliFixture) {
+    let directory = cli.program.directory.join("data");
     std::fs::create_dir_all(&directory).unwrap();
     let url = DatabaseUrl::sqlite_file(&directory.join("spool.db"));
     let mut conn = Db::open(&url, 1).unwrap().connect().unwrap();
@@ -71,15 +71,15 @@ fn fill(shop: &Shop) {
 }
 
 /// How many events a spool holds, by `queqiao spool show`.
-fn waiting(shop: &Shop) -> u64 {
-    let shown = shop.program.run(&["spool", "show"]).ok();
+fn waiting(cli: &CliFixture) -> u64 {
+    let shown = cli.program.run(&["spool", "show"]).ok();
     let line = shown.lines().find_map(|line| line.strip_prefix("waiting"));
     line.unwrap().trim().parse().unwrap()
 }
 
-async fn events(shop: &Shop, running: &Running, count: usize) -> Value {
+async fn events(cli: &CliFixture, running: &Running, count: usize) -> Value {
     eventually("the events", async || {
-        let events = shop.get(running, "/events").await;
+        let events = cli.get(running, "/events").await;
         let found = events["items"].as_array().unwrap();
         let done = found.iter().all(|event| event["state"] == "processed");
         (found.len() == count && done).then_some(events)
@@ -87,20 +87,20 @@ async fn events(shop: &Shop, running: &Running, count: usize) -> Value {
     .await
 }
 
-async fn shop_that_holds_for_200_ms(engine: Engine) -> Shop {
-    let mut shop = Shop::on(engine).await;
-    shop.program
+async fn shop_that_holds_for_200_ms(engine: Engine) -> CliFixture {
+    let mut cli = CliFixture::on(engine).await;
+    cli.program
         .settings
         .push(("QUEQIAO_INTAKE__HOLD_MS", "200"));
-    shop.world()
+    cli.world()
         .add_followers(OA, 1..9, &Origin::search())
         .unwrap();
-    shop
+    cli
 }
 
 /// Ends once the program keeps the accounts beside its spool.
-async fn accounts_are_known(shop: &Shop) {
-    let path = shop.program.directory.join("data/spool.db");
+async fn accounts_are_known(cli: &CliFixture) {
+    let path = cli.program.directory.join("data/spool.db");
     let db = Db::open(&DatabaseUrl::sqlite_file(&path), 1).unwrap();
     eventually("the accounts", async || {
         let known = db.read(queqiao::models::spool::accounts);
@@ -116,21 +116,21 @@ async fn callbacks_are_welcome_in_an_outage_as_long_as_they_can_be_kept() {
         return;
     }
     for (bytes, status) in [("1000000000", 200), (SMALLEST, 503), ("0", 503)] {
-        let mut shop = shop_that_holds_for_200_ms(Engine::Postgres).await;
+        let mut cli = shop_that_holds_for_200_ms(Engine::Postgres).await;
         if bytes == SMALLEST {
-            fill(&shop);
+            fill(&cli);
         }
-        let settings = &mut shop.program.settings;
+        let settings = &mut cli.program.settings;
         settings.push(("QUEQIAO_INTAKE__SPOOL_BYTES", bytes));
-        let running = shop.program.serve(&["serve"]);
+        let running = cli.program.serve(&["serve"]);
         if bytes != "0" {
-            accounts_are_known(&shop).await;
+            accounts_are_known(&cli).await;
         }
         let server = postgres::server().unwrap();
-        let away = server.lock_out(shop.program.database.text());
+        let away = server.lock_out(cli.program.database.text());
         let asked = async |path: &str| {
             let url = format!("{}{path}", running.url);
-            shop.http.get(url).send().await.unwrap().status().as_u16()
+            cli.http.get(url).send().await.unwrap().status().as_u16()
         };
         eventually("the outage", async || {
             (asked("/readyz").await == 503).then_some(())
@@ -152,12 +152,12 @@ async fn a_start_with_a_database_that_is_read_only_keeps_callbacks_until_it_is_n
     if !postgres::is_there() {
         return;
     }
-    let shop = shop_that_holds_for_200_ms(Engine::Postgres).await;
-    let mut running = shop.program.serve(&["serve"]);
-    accounts_are_known(&shop).await;
+    let cli = shop_that_holds_for_200_ms(Engine::Postgres).await;
+    let mut running = cli.program.serve(&["serve"]);
+    accounts_are_known(&cli).await;
     running.kill();
     let set = |what: &str| {
-        let mut conn = shop.program.database.db().connect().unwrap();
+        let mut conn = cli.program.database.db().connect().unwrap();
         let Conn::Postgres(conn) = &mut conn else {
             panic!("this is PostgreSQL");
         };
@@ -171,15 +171,15 @@ async fn a_start_with_a_database_that_is_read_only_keeps_callbacks_until_it_is_n
         conn.batch_execute(&alter).unwrap();
     };
     set("on");
-    let running = shop.program.serve(&["serve"]);
-    let answer = send_again(&shop, &running, &follow(&shop, 1)).await;
+    let running = cli.program.serve(&["serve"]);
+    let answer = send_again(&cli, &running, &follow(&cli, 1)).await;
     assert_eq!(answer.status(), 200);
-    assert_eq!(waiting(&shop), 1);
+    assert_eq!(waiting(&cli), 1);
     set("off");
     // Connections that are open stay as they are.
     let server = postgres::server().unwrap();
-    drop(server.lock_out(shop.program.database.text()));
-    events(&shop, &running, 1).await;
+    drop(server.lock_out(cli.program.database.text()));
+    events(&cli, &running, 1).await;
 }
 
 both_engines! {
@@ -193,15 +193,15 @@ both_engines! {
 }
 
 async fn a_push_that_the_database_does_not_take_is_kept_and_stored_once(engine: Engine) {
-    let shop = shop_that_holds_for_200_ms(engine).await;
-    let running = shop.program.serve(&["serve"]);
-    let first = follow(&shop, 1);
-    let (second, third) = (follow(&shop, 2), follow(&shop, 3));
-    assert_eq!(send_again(&shop, &running, &first).await.status(), 200);
-    events(&shop, &running, 1).await;
-    let held = Held::events(&shop.program.database);
+    let cli = shop_that_holds_for_200_ms(engine).await;
+    let running = cli.program.serve(&["serve"]);
+    let first = follow(&cli, 1);
+    let (second, third) = (follow(&cli, 2), follow(&cli, 3));
+    assert_eq!(send_again(&cli, &running, &first).await.status(), 200);
+    events(&cli, &running, 1).await;
+    let held = Held::events(&cli.program.database);
     for push in [&second, &third, &second, &first] {
-        let answer = send_again(&shop, &running, push).await;
+        let answer = send_again(&cli, &running, push).await;
         assert_eq!(
             (
                 answer.status().as_u16(),
@@ -211,11 +211,11 @@ async fn a_push_that_the_database_does_not_take_is_kept_and_stored_once(engine: 
         );
     }
     assert_eq!(
-        waiting(&shop),
+        waiting(&cli),
         3,
         "the second of two equal pushes is none of its own"
     );
-    let ready = shop
+    let ready = cli
         .http
         .get(format!("{}/readyz/callbacks", running.url))
         .send()
@@ -223,7 +223,7 @@ async fn a_push_that_the_database_does_not_take_is_kept_and_stored_once(engine: 
         .unwrap();
     assert_eq!(ready.status(), 200);
     held.release();
-    let stored = events(&shop, &running, 3).await;
+    let stored = events(&cli, &running, 3).await;
     let mut openids: Vec<&str> = stored["items"]
         .as_array()
         .unwrap()
@@ -235,13 +235,13 @@ async fn a_push_that_the_database_does_not_take_is_kept_and_stored_once(engine: 
     expected.sort_unstable();
     assert_eq!(openids, expected);
     eventually("an empty spool", async || {
-        (waiting(&shop) == 0).then_some(())
+        (waiting(&cli) == 0).then_some(())
     })
     .await;
     // Nothing of it stays on the disk, not even in room that is free.
     let person = population::openid(OA, 2);
     let is_there = |file: &str| {
-        let path = shop.program.directory.join("data").join(file);
+        let path = cli.program.directory.join("data").join(file);
         let bytes = std::fs::read(path).unwrap_or_default();
         bytes
             .windows(person.len())
@@ -252,13 +252,11 @@ async fn a_push_that_the_database_does_not_take_is_kept_and_stored_once(engine: 
     })
     .await;
     assert_eq!(
-        send_again(&shop, &running, &follow(&shop, 4))
-            .await
-            .status(),
+        send_again(&cli, &running, &follow(&cli, 4)).await.status(),
         200
     );
-    events(&shop, &running, 4).await;
-    let metrics = shop
+    events(&cli, &running, 4).await;
+    let metrics = cli
         .http
         .get(format!("{}/metrics", running.url))
         .send()
@@ -273,44 +271,44 @@ async fn a_push_that_the_database_does_not_take_is_kept_and_stored_once(engine: 
 }
 
 async fn kills_and_a_start_without_a_database_lose_no_push(engine: Engine) {
-    let mut shop = shop_that_holds_for_200_ms(engine).await;
-    let mut running = shop.program.serve(&["serve"]);
-    accounts_are_known(&shop).await;
+    let mut cli = shop_that_holds_for_200_ms(engine).await;
+    let mut running = cli.program.serve(&["serve"]);
+    accounts_are_known(&cli).await;
     running.kill();
     let away = match engine {
         Engine::Postgres => "postgres://queqiao@127.0.0.1:9/queqiao",
         Engine::Sqlite => "sqlite:///nonexistent/queqiao.db",
     };
-    shop.program.settings.push(("DATABASE_URL", away));
+    cli.program.settings.push(("DATABASE_URL", away));
     for person in [1, 2] {
-        let mut running = shop.program.serve(&["serve"]);
-        let answer = send_again(&shop, &running, &follow(&shop, person)).await;
+        let mut running = cli.program.serve(&["serve"]);
+        let answer = send_again(&cli, &running, &follow(&cli, person)).await;
         assert_eq!(answer.status(), 200);
-        let mut forged = follow(&shop, 3);
+        let mut forged = follow(&cli, 3);
         forged.query.retain(|(name, _)| *name != "msg_signature");
-        assert_eq!(send_again(&shop, &running, &forged).await.status(), 403);
+        assert_eq!(send_again(&cli, &running, &forged).await.status(), 403);
         running.kill();
     }
-    assert_eq!(waiting(&shop), 2);
-    shop.program.settings.pop();
-    let running = shop.program.serve(&["serve"]);
-    events(&shop, &running, 2).await;
-    let people = shop.get(&running, "/people").await;
+    assert_eq!(waiting(&cli), 2);
+    cli.program.settings.pop();
+    let running = cli.program.serve(&["serve"]);
+    events(&cli, &running, 2).await;
+    let people = cli.get(&running, "/people").await;
     assert_eq!(people["items"].as_array().unwrap().len(), 2);
     eventually("an empty spool", async || {
-        (waiting(&shop) == 0).then_some(())
+        (waiting(&cli) == 0).then_some(())
     })
     .await;
 }
 
 async fn a_first_start_without_a_database_is_refused(engine: Engine) {
-    let mut shop = Shop::on(engine).await;
+    let mut cli = CliFixture::on(engine).await;
     let away = match engine {
         Engine::Postgres => "postgres://queqiao@127.0.0.1:9/queqiao",
         Engine::Sqlite => "sqlite:///nonexistent/queqiao.db",
     };
-    shop.program.settings.push(("DATABASE_URL", away));
-    let said = shop.program.run(&["serve", "--bind", "127.0.0.1:0"]);
+    cli.program.settings.push(("DATABASE_URL", away));
+    let said = cli.program.run(&["serve", "--bind", "127.0.0.1:0"]);
     assert_eq!(said.status.code(), Some(1), "{said:?}");
     assert!(said.err.contains("opening the database"), "{said:?}");
 }
@@ -320,11 +318,11 @@ async fn a_push_that_came_slowly_sends_no_others_to_the_spool(engine: Engine) {
     use queqiao::bridge::intake::{Intake, Place};
     use queqiao::ids::AccountId;
     use queqiao::models::event::{NewEvent, WAITING};
-    let shop = Shop::on(engine).await;
-    let directory = shop.program.directory.join("slow");
+    let cli = CliFixture::on(engine).await;
+    let directory = cli.program.directory.join("slow");
     std::fs::create_dir_all(&directory).unwrap();
     let spool = Spool::open(&directory, 1 << 30).await.unwrap();
-    let db = Db::open(&shop.program.database.url(), 2).unwrap();
+    let db = Db::open(&cli.program.database.url(), 2).unwrap();
     let settings = queqiao::config::Config::default().intake;
     let (intake, _writer) = Intake::start(db, &settings, Some(spool.clone())).unwrap();
     let now = queqiao::clock::Clock::system();
@@ -339,7 +337,7 @@ async fn a_push_that_came_slowly_sends_no_others_to_the_spool(engine: Engine) {
         body: b"<xml/>".to_vec(),
         problem: None,
     };
-    let held = Held::events(&shop.program.database);
+    let held = Held::events(&cli.program.database);
     let room = intake.room(6, true).unwrap();
     let since = std::time::Instant::now()
         .checked_sub(std::time::Duration::from_millis(3_800))
@@ -351,59 +349,57 @@ async fn a_push_that_came_slowly_sends_no_others_to_the_spool(engine: Engine) {
 
 async fn a_full_spool_and_none_at_all_acknowledge_nothing(engine: Engine) {
     for bytes in [SMALLEST, "0"] {
-        let mut shop = shop_that_holds_for_200_ms(engine).await;
-        fill(&shop);
-        shop.program
+        let mut cli = shop_that_holds_for_200_ms(engine).await;
+        fill(&cli);
+        cli.program
             .settings
             .push(("QUEQIAO_INTAKE__SPOOL_BYTES", bytes));
-        let running = shop.program.serve(&["serve"]);
+        let running = cli.program.serve(&["serve"]);
         assert_eq!(
-            send_again(&shop, &running, &follow(&shop, 1))
-                .await
-                .status(),
+            send_again(&cli, &running, &follow(&cli, 1)).await.status(),
             200
         );
-        let second = follow(&shop, 2);
-        let held = Held::events(&shop.program.database);
-        assert_eq!(send_again(&shop, &running, &second).await.status(), 503);
-        assert_eq!(send_again(&shop, &running, &second).await.status(), 503);
+        let second = follow(&cli, 2);
+        let held = Held::events(&cli.program.database);
+        assert_eq!(send_again(&cli, &running, &second).await.status(), 503);
+        assert_eq!(send_again(&cli, &running, &second).await.status(), 503);
         held.release();
         eventually("the database", async || {
-            let answer = send_again(&shop, &running, &second).await;
+            let answer = send_again(&cli, &running, &second).await;
             (answer.status() == 200).then_some(())
         })
         .await;
-        events(&shop, &running, 2).await;
+        events(&cli, &running, 2).await;
     }
 }
 
 async fn a_spool_that_fails_keeps_no_callback_from_a_database_that_is_back(engine: Engine) {
-    let shop = shop_that_holds_for_200_ms(engine).await;
-    let running = shop.program.serve(&["serve"]);
-    accounts_are_known(&shop).await;
-    let path = shop.program.directory.join("data/spool.db");
-    let database = Held::events(&shop.program.database);
+    let cli = shop_that_holds_for_200_ms(engine).await;
+    let running = cli.program.serve(&["serve"]);
+    accounts_are_known(&cli).await;
+    let path = cli.program.directory.join("data/spool.db");
+    let database = Held::events(&cli.program.database);
     let spool = Held::all_of(&DatabaseUrl::sqlite_file(&path));
-    let push = follow(&shop, 1);
-    assert_eq!(send_again(&shop, &running, &push).await.status(), 503);
+    let push = follow(&cli, 1);
+    assert_eq!(send_again(&cli, &running, &push).await.status(), 503);
     database.release();
     eventually("the database", async || {
-        let answer = send_again(&shop, &running, &push).await;
+        let answer = send_again(&cli, &running, &push).await;
         (answer.status() == 200).then_some(())
     })
     .await;
-    events(&shop, &running, 1).await;
+    events(&cli, &running, 1).await;
     spool.release();
 }
 
 async fn the_spool_of_a_replica_that_is_gone_is_drained_by_hand(engine: Engine) {
-    let mut shop = shop_that_holds_for_200_ms(engine).await;
-    let mut running = shop.program.serve(&["serve", "--role", "web"]);
-    accounts_are_known(&shop).await;
-    let held = Held::events(&shop.program.database);
+    let mut cli = shop_that_holds_for_200_ms(engine).await;
+    let mut running = cli.program.serve(&["serve", "--role", "web"]);
+    accounts_are_known(&cli).await;
+    let held = Held::events(&cli.program.database);
     for person in [1, 2] {
         assert_eq!(
-            send_again(&shop, &running, &follow(&shop, person))
+            send_again(&cli, &running, &follow(&cli, person))
                 .await
                 .status(),
             200
@@ -411,42 +407,42 @@ async fn the_spool_of_a_replica_that_is_gone_is_drained_by_hand(engine: Engine) 
     }
     running.kill();
     held.release();
-    let gone = shop.program.directory.join("gone");
-    std::fs::rename(shop.program.directory.join("data/spool.db"), {
+    let gone = cli.program.directory.join("gone");
+    std::fs::rename(cli.program.directory.join("data/spool.db"), {
         std::fs::create_dir(&gone).unwrap();
         gone.join("spool.db")
     })
     .unwrap();
     for end in ["-wal", "-shm"] {
-        let from = shop.program.directory.join(format!("data/spool.db{end}"));
+        let from = cli.program.directory.join(format!("data/spool.db{end}"));
         std::fs::rename(from, gone.join(format!("spool.db{end}"))).unwrap();
     }
     // Another database, which does not have the account, takes none of it.
     let other = TestDb::new(engine);
-    shop.program.settings.push((
+    cli.program.settings.push((
         "DATABASE_URL",
         Box::leak(other.text().to_owned().into_boxed_str()),
     ));
-    let said = shop.program.run(&["spool", "drain", "gone"]);
+    let said = cli.program.run(&["spool", "drain", "gone"]);
     assert!(said.err.contains("2 events are refused"), "{said:?}");
-    shop.program.settings.pop();
-    let said = shop.program.run(&["spool", "drain", "gone"]).ok();
+    cli.program.settings.pop();
+    let said = cli.program.run(&["spool", "drain", "gone"]).ok();
     assert!(said.starts_with("2 events are in "), "{said}");
-    let said = shop.program.run(&["spool", "drain", "gone"]).ok();
+    let said = cli.program.run(&["spool", "drain", "gone"]).ok();
     assert!(said.starts_with("0 events are in "), "{said}");
-    let running = shop.program.serve(&["serve"]);
-    events(&shop, &running, 2).await;
-    let said = shop.program.run(&["spool", "drain", "nowhere"]);
+    let running = cli.program.serve(&["serve"]);
+    events(&cli, &running, 2).await;
+    let said = cli.program.run(&["spool", "drain", "nowhere"]);
     assert!(
         said.err.contains("there is no spool at nowhere/spool.db"),
         "{said:?}"
     );
     assert_eq!(
-        shop.get(&running, "/events").await["items"]
+        cli.get(&running, "/events").await["items"]
             .as_array()
             .unwrap()
             .len(),
         2
     );
-    assert_ne!(shop.get(&running, "/people").await["items"], json!([]));
+    assert_ne!(cli.get(&running, "/people").await["items"], json!([]));
 }

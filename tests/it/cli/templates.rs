@@ -3,23 +3,23 @@
 use queqiao::simulator::{Fault, FaultKind, TemplateKind, TemplateSettings};
 use serde_json::json;
 
-use super::{MP, OA, Shop};
+use super::{CliFixture, MP, OA};
 
 both_engines! {
     templates_are_listed_with_what_they_break,
 }
 
-async fn templates_are_listed_with_what_they_break(shop: Shop) {
+async fn templates_are_listed_with_what_they_break(cli: CliFixture) {
     let template = |content: &str| TemplateSettings {
         template_id: "TPL".to_owned(),
         title: "Order\nplaced".to_owned(),
         content: content.to_owned(),
         ..TemplateSettings::default()
     };
-    shop.world()
+    cli.world()
         .add_template(OA, &template("{{thing1.DATA}}"))
         .unwrap();
-    shop.world()
+    cli.world()
         .add_template(
             MP,
             &TemplateSettings {
@@ -28,16 +28,16 @@ async fn templates_are_listed_with_what_they_break(shop: Shop) {
             },
         )
         .unwrap();
-    let list = || shop.program.run(&["templates", "list"]).ok();
+    let list = || cli.program.run(&["templates", "list"]).ok();
     assert!(list().contains("never listed"), "{}", list());
-    let serve = shop.program.serve(&["serve", "--role", "web"]);
-    let put = shop
+    let serve = cli.program.serve(&["serve", "--role", "web"]);
+    let put = cli
         .http
         .put(format!("{}/api/v1/message-types/ping", serve.url));
     let routes = json!([{"account": OA, "template_id": "TPL", "fields": {"thing1": "x"}}]);
-    let put = put.bearer_auth(&shop.key).json(&json!({"routes": routes}));
+    let put = put.bearer_auth(&cli.key).json(&json!({"routes": routes}));
     assert_eq!(put.send().await.unwrap().status(), 201);
-    let synced = shop.program.run(&["templates", "sync"]).ok();
+    let synced = cli.program.run(&["templates", "sync"]).ok();
     for app_id in [OA, MP] {
         assert!(
             synced.contains(&format!("{app_id}: 1 templates, 1 new, 0 changed, 0 gone")),
@@ -50,10 +50,10 @@ async fn templates_are_listed_with_what_they_break(shop: Shop) {
         "{listed}"
     );
     assert!(!listed.contains("routes[0]"), "{listed}");
-    shop.world()
+    cli.world()
         .change_template(OA, "TPL", &template("{{thing1.DATA}}{{time2.DATA}}"))
         .unwrap();
-    let synced = shop
+    let synced = cli
         .program
         .run(&["templates", "sync", "--account", OA])
         .ok();
@@ -61,7 +61,7 @@ async fn templates_are_listed_with_what_they_break(shop: Shop) {
         synced.contains("1 changed") && synced.contains("changed: TPL"),
         "{synced}"
     );
-    let listed = shop
+    let listed = cli
         .program
         .run(&["templates", "list", "--account", OA])
         .ok();
@@ -71,10 +71,10 @@ async fn templates_are_listed_with_what_they_break(shop: Shop) {
     );
     assert!(!listed.contains(MP), "{listed}");
     let path = "/cgi-bin/template/get_all_private_template";
-    shop.world()
+    cli.world()
         .add_fault(Fault::at(path, FaultKind::Errcode { errcode: 48001 }))
         .unwrap();
-    let refused = shop.program.run(&["templates", "sync"]);
+    let refused = cli.program.run(&["templates", "sync"]);
     assert_eq!(refused.status.code(), Some(1));
     assert!(
         refused.err.contains("48001: The account has no permission"),
@@ -85,7 +85,7 @@ async fn templates_are_listed_with_what_they_break(shop: Shop) {
         "the others are listed: {refused:?}"
     );
     assert!(list().contains("48001"), "{}", list());
-    let unknown = shop
+    let unknown = cli
         .program
         .run(&["templates", "sync", "--account", "wx00000000000000ff"]);
     assert!(unknown.err.contains("there is no account"), "{unknown:?}");

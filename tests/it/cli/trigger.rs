@@ -5,10 +5,11 @@ use queqiao::simulator::{Kind, Settings, population};
 use queqiao::wechat::callback::Mode;
 use serde_json::{Value, json};
 
-use super::{OA, Shop, add_account};
+use super::{CliFixture, OA};
 use crate::callback::new_app_id;
 use crate::support::Fixture;
 use crate::support::program::Running;
+use crate::support::setup::add_account;
 
 const ACTIONS: [(&str, &str, &str, &str); 5] = [
     ("subscribe", "", "follow", "{}"),
@@ -25,13 +26,13 @@ const ACTIONS: [(&str, &str, &str, &str); 5] = [
 
 /// Tells the simulator's own process something; what it answers.
 async fn tell(
-    shop: &Shop,
+    cli: &CliFixture,
     simulate: &Running,
     method: reqwest::Method,
     path: &str,
     body: &Value,
 ) -> Value {
-    let request = shop
+    let request = cli
         .http
         .request(method, format!("{}/_sim{path}", simulate.url));
     let response = request.json(body).send().await.unwrap();
@@ -44,11 +45,11 @@ async fn tell(
 }
 
 /// What is stored newest, with everything that is different in each push made equal.
-async fn newest(shop: &Shop, serve: &Running, app_id: &str, person: u32) -> Value {
-    let listed = shop
+async fn newest(cli: &CliFixture, serve: &Running, app_id: &str, person: u32) -> Value {
+    let listed = cli
         .get(serve, &format!("/events?app_id={app_id}&limit=1"))
         .await;
-    let event = shop
+    let event = cli
         .get(serve, &format!("/events/{}", listed["items"][0]["id"]))
         .await;
     let openid = population::openid(app_id, person);
@@ -74,17 +75,17 @@ both_engines! {
     a_trigger_with_the_wrong_secret_fails_and_says_so,
 }
 
-async fn a_triggered_event_is_the_same_as_the_simulators(shop: Shop) {
-    let simulate = shop.program.serve(&["simulate", "--people", "50"]);
-    let serve = shop.program.serve(&["serve", "--role", "web"]);
+async fn a_triggered_event_is_the_same_as_the_simulators(cli: CliFixture) {
+    let simulate = cli.program.serve(&["simulate", "--people", "50"]);
+    let serve = cli.program.serve(&["serve", "--role", "web"]);
     for mode in [Mode::Plain, Mode::Compatible, Mode::Secure] {
         let mut settings = Settings::new(&new_app_id(), Kind::OfficialAccount);
         settings.mode = mode;
         let url = format!("{}/callback/{}", serve.url, settings.app_id);
         settings.callback_url = Some(url.parse().unwrap());
-        add_account(&shop.program, &settings);
+        add_account(&cli.program, &settings);
         tell(
-            &shop,
+            &cli,
             &simulate,
             reqwest::Method::POST,
             "/accounts",
@@ -94,7 +95,7 @@ async fn a_triggered_event_is_the_same_as_the_simulators(shop: Shop) {
         for format in ["xml", "json"] {
             let account = format!("/accounts/{}", settings.app_id);
             tell(
-                &shop,
+                &cli,
                 &simulate,
                 reqwest::Method::PATCH,
                 &account,
@@ -103,7 +104,7 @@ async fn a_triggered_event_is_the_same_as_the_simulators(shop: Shop) {
             .await;
             for (kind, key, action, body) in ACTIONS {
                 let openid = population::openid(&settings.app_id, 7);
-                let triggered = shop.program.run(&[
+                let triggered = cli.program.run(&[
                     "trigger",
                     kind,
                     "--url",
@@ -126,10 +127,10 @@ async fn a_triggered_event_is_the_same_as_the_simulators(shop: Shop) {
                 let out = triggered.ok();
                 assert!(out.starts_with("200 OK"), "{out}");
                 assert_eq!(out.lines().nth(1), Some("success"), "{out}");
-                let ours = newest(&shop, &serve, &settings.app_id, 7).await;
+                let ours = newest(&cli, &serve, &settings.app_id, 7).await;
                 let act = format!("{account}/people/8/{action}");
                 let record = tell(
-                    &shop,
+                    &cli,
                     &simulate,
                     reqwest::Method::POST,
                     &act,
@@ -139,7 +140,7 @@ async fn a_triggered_event_is_the_same_as_the_simulators(shop: Shop) {
                 assert_eq!(record["verdict"]["kind"], "success", "{record}");
                 assert_eq!(
                     ours,
-                    newest(&shop, &serve, &settings.app_id, 8).await,
+                    newest(&cli, &serve, &settings.app_id, 8).await,
                     "{mode} {format} {kind}"
                 );
             }
@@ -150,11 +151,11 @@ async fn a_triggered_event_is_the_same_as_the_simulators(shop: Shop) {
 }
 
 async fn a_trigger_with_the_wrong_secret_fails_and_says_so(engine: Engine) {
-    let shop = Shop::on(engine).await;
-    let serve = shop.program.serve(&["serve", "--role", "web"]);
+    let cli = CliFixture::on(engine).await;
+    let serve = cli.program.serve(&["serve", "--role", "web"]);
     let url = format!("{}/callback/{}", serve.url, OA);
-    let key = &shop.official.encoding_aes_key;
-    let refused = shop.program.run(&[
+    let key = &cli.official.encoding_aes_key;
+    let refused = cli.program.run(&[
         "trigger",
         "subscribe",
         "--url",

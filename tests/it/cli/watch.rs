@@ -1,23 +1,14 @@
 //! What a monitor and an operator see of an account that WeChat refuses, and how it comes back.
 
-use queqiao::simulator::{Origin, TemplateSettings, population};
-use reqwest::Method;
-use serde_json::{Value, json};
+use queqiao::simulator::{Origin, population};
+use serde_json::json;
 
-use super::{MP, OA, Shop};
+use super::{CliFixture, MP, OA};
+use crate::support::api::by_openid;
 use crate::support::program::{Running, eventually};
+use crate::support::setup::template;
 
-impl Shop {
-    async fn call(&self, running: &Running, method: Method, path: &str, body: Value) -> Value {
-        let request = self
-            .http
-            .request(method, format!("{}/api/v1{path}", running.url));
-        let response = request.bearer_auth(&self.key).json(&body).send().await;
-        let response = response.unwrap();
-        assert!(response.status().is_success(), "{path}: {response:?}");
-        response.json().await.unwrap()
-    }
-
+impl CliFixture {
     async fn metrics(&self, running: &Running) -> String {
         let request = self.http.get(format!("{}/metrics", running.url));
         request.send().await.unwrap().text().await.unwrap()
@@ -26,26 +17,17 @@ impl Shop {
     /// Staff member `s1`, who follows, and a message type for them.
     async fn prepare(&self, running: &Running) {
         self.world().follow(OA, 1, Origin::search()).await.unwrap();
-        let template = TemplateSettings {
-            template_id: "TPL".to_owned(),
-            content: "{{thing1.DATA}}".to_owned(),
-            ..TemplateSettings::default()
-        };
-        self.world().add_template(OA, &template).unwrap();
-        let put = async |path, body| self.call(running, Method::PUT, path, body).await;
+        let listed = template("TPL", "{{thing1.DATA}}");
+        self.world().add_template(OA, &listed).unwrap();
+        let api = self.api(running);
         let routes = json!([{"account": OA, "template_id": "TPL", "fields": {"thing1": "hi"}}]);
-        put("/message-types/ping", json!({"routes": routes})).await;
-        put("/staff/s1", json!({})).await;
-        let openid = population::openid(OA, 1);
-        let to = json!({"app_id": OA, "openid": openid});
-        self.call(running, Method::POST, "/staff/s1/bindings", to)
-            .await;
+        api.message_type("ping", routes).await;
+        api.staff("s1").bound_to(by_openid(OA, 1)).await;
     }
 
     async fn notify(&self, running: &Running) {
         let body = json!({"message_type": "ping", "staff_ids": ["s1"]});
-        self.call(running, Method::POST, "/notifications", body)
-            .await;
+        self.api(running).post("/notifications", body).await.ok(202);
     }
 }
 
@@ -53,41 +35,40 @@ both_engines! {
     deliveries_are_counted_by_how_they_end,
 }
 
-async fn deliveries_are_counted_by_how_they_end(shop: Shop) {
-    let serve = shop.program.serve(&["serve"]);
-    shop.point_to(&serve);
-    shop.prepare(&serve).await;
-    shop.notify(&serve).await;
+async fn deliveries_are_counted_by_how_they_end(cli: CliFixture) {
+    let serve = cli.program.serve(&["serve"]);
+    cli.point_to(&serve);
+    cli.prepare(&serve).await;
+    cli.notify(&serve).await;
     let counted = |state: &str, reason: &str, count: u32| {
         format!("queqiao_deliveries_total{{state=\"{state}\",reason=\"{reason}\"}} {count}")
     };
     let wait_for = async |lines: Vec<String>| {
         eventually("the count of ends", async || {
-            shows(&shop.metrics(&serve).await, &lines).then_some(())
+            shows(&cli.metrics(&serve).await, &lines).then_some(())
         })
         .await;
     };
     wait_for(vec![counted("delivered", "none", 1)]).await;
-    shop.world().remove_template(OA, "TPL").unwrap();
-    shop.notify(&serve).await;
+    cli.world().remove_template(OA, "TPL").unwrap();
+    cli.notify(&serve).await;
     let both = vec![
         counted("delivered", "none", 1),
         counted("failed", "template_unknown", 1),
     ];
     wait_for(both).await;
     let body = json!({"message_type": "ping", "staff_ids": ["s9"]});
-    shop.call(&serve, Method::POST, "/notifications", body)
-        .await;
+    cli.api(&serve).post("/notifications", body).await.ok(202);
     wait_for(vec![counted("unreachable", "unknown_staff", 1)]).await;
     // What an erasure ends is an end like any other.
     let tomorrow = (chrono::Utc::now() + chrono::TimeDelta::days(1)).to_rfc3339();
     let body = json!({"message_type": "ping", "staff_ids": ["s1"], "send_at": tomorrow});
-    shop.call(&serve, Method::POST, "/notifications", body)
-        .await;
+    cli.api(&serve).post("/notifications", body).await.ok(202);
     let path = format!("/people?openid={}", population::openid(OA, 1));
-    let found = shop.call(&serve, Method::GET, &path, json!({})).await;
+    let found = cli.get(&serve, &path).await;
     let path = format!("/people/{}", found["items"][0]["identity_id"]);
-    shop.call(&serve, Method::DELETE, &path, json!({})).await;
+    let erased = cli.api(&serve).call("DELETE", &path, None).await;
+    assert!((200..300).contains(&erased.status), "{erased:?}");
     wait_for(vec![counted("cancelled", "erased", 1)]).await;
     // What was not told yet is told when the process ends.
     serve.terminate();
@@ -120,15 +101,15 @@ both_engines! {
     an_account_that_is_refused_is_seen_and_resumes_when_it_is_changed,
 }
 
-async fn an_account_that_is_refused_is_seen_and_resumes_when_it_is_changed(shop: Shop) {
-    let mut shop = shop;
+async fn an_account_that_is_refused_is_seen_and_resumes_when_it_is_changed(cli: CliFixture) {
+    let mut cli = cli;
     // No try by itself within this test.
-    shop.program
+    cli.program
         .settings
         .push(("QUEQIAO_DELIVER__PROBE_SECONDS", "3000"));
-    let serve = shop.program.serve(&["serve"]);
-    shop.point_to(&serve);
-    shop.prepare(&serve).await;
+    let serve = cli.program.serve(&["serve"]);
+    cli.point_to(&serve);
+    cli.prepare(&serve).await;
     let calm = [
         "queqiao_deliveries_queued{state=\"waiting\"} 0".to_owned(),
         "queqiao_deliveries_oldest_due_seconds{app_id=\"none\"} 0".to_owned(),
@@ -138,14 +119,14 @@ async fn an_account_that_is_refused_is_seen_and_resumes_when_it_is_changed(shop:
         format!("queqiao_budget_limit{{app_id=\"{OA}\",call=\"template/send\"}} 100000"),
         format!("queqiao_budget_limit{{app_id=\"{MP}\",call=\"subscribe/send\"}} 10000000"),
     ];
-    let metrics = shop.metrics(&serve).await;
+    let metrics = cli.metrics(&serve).await;
     assert!(shows(&metrics, &calm), "{metrics}");
-    shop.world().invalidate_tokens(OA).unwrap();
+    cli.world().invalidate_tokens(OA).unwrap();
     let reset = "another-secret-of-the-account";
-    shop.world()
+    cli.world()
         .change_account(OA, |settings| settings.secret = reset.to_owned())
         .unwrap();
-    shop.notify(&serve).await;
+    cli.notify(&serve).await;
     let stopped = [
         "queqiao_deliveries_queued{state=\"waiting\"} 1".to_owned(),
         "queqiao_accounts_paused{kind=\"stopped\"} 1".to_owned(),
@@ -153,10 +134,10 @@ async fn an_account_that_is_refused_is_seen_and_resumes_when_it_is_changed(shop:
         format!("queqiao_account_stopped{{app_id=\"{MP}\"}} 0"),
     ];
     eventually("the pause in the gauges", async || {
-        shows(&shop.metrics(&serve).await, &stopped).then_some(())
+        shows(&cli.metrics(&serve).await, &stopped).then_some(())
     })
     .await;
-    let waiting = shop
+    let waiting = cli
         .program
         .run(&["deliveries", "list", "--reason", "account_problem"])
         .ok();
@@ -164,14 +145,14 @@ async fn an_account_that_is_refused_is_seen_and_resumes_when_it_is_changed(shop:
         waiting.contains("s1") && waiting.contains("queued"),
         "{waiting}"
     );
-    std::fs::write(shop.program.directory.join("secret"), reset).unwrap();
-    let set = shop
+    std::fs::write(cli.program.directory.join("secret"), reset).unwrap();
+    let set = cli
         .program
         .run(&["accounts", "set", OA, "--secret", "@secret"])
         .ok();
     assert!(set.contains("1 deliveries due at once"), "{set}");
     eventually("the message", async || {
-        let messages = shop.world().messages_to(&population::openid(OA, 1));
+        let messages = cli.world().messages_to(&population::openid(OA, 1));
         (messages.len() == 1).then_some(())
     })
     .await;
@@ -179,7 +160,7 @@ async fn an_account_that_is_refused_is_seen_and_resumes_when_it_is_changed(shop:
         "queqiao_budget_used{{app_id=\"{OA}\",call=\"template/send\"}} 1"
     )];
     eventually("the budget and the end of the pause", async || {
-        let metrics = shop.metrics(&serve).await;
+        let metrics = cli.metrics(&serve).await;
         (shows(&metrics, &calm[..4]) && shows(&metrics, &used)).then_some(())
     })
     .await;

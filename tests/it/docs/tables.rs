@@ -9,7 +9,7 @@ use std::path::Path;
 use queqiao::models::delivery::Reason;
 use serde_json::{Map, Value, json};
 
-use super::stage::Stage;
+use super::app::DocsApp;
 use super::{API, API_ZH, PAIRS, read, shell};
 
 const OPERATIONS: &str = include_str!("../../../docs/operations.md");
@@ -371,9 +371,9 @@ both_engines! {
     every_field_that_is_told_is_taken,
 }
 
-async fn every_field_that_is_told_is_taken(stage: Stage) {
-    let mut stage = stage;
-    stage.settle_in().await;
+async fn every_field_that_is_told_is_taken(docs: DocsApp) {
+    let mut docs = docs;
+    docs.settle_in().await;
     let fields = documented_fields(API);
     assert!(fields.len() >= 3, "{fields:?}");
     for (method, path, fields) in fields {
@@ -386,7 +386,7 @@ async fn every_field_that_is_told_is_taken(stage: Stage) {
             } else {
                 body
             };
-            let answer = stage.try_out(&method, &path, &body).await;
+            let answer = docs.try_out(&method, &path, &body).await;
             let answer: Value = serde_json::from_str(&answer).unwrap_or_default();
             if of_rows {
                 answer["rows"][0].clone()

@@ -5,8 +5,8 @@ use std::process::{Command, Stdio};
 
 use queqiao::db::Engine;
 
+use super::app::DocsApp;
 use super::markdown::{self, Block};
-use super::stage::Stage;
 use super::{README, README_ZH, SETUP, SETUP_ZH};
 use crate::support::Fixture;
 
@@ -88,12 +88,12 @@ fn typed(shell: &[&str], script: &str) -> String {
 
 /// Types all of a document, and returns how many blocks and answers that were.
 async fn type_all(document: &str, shell: &'static [&'static str]) -> (usize, usize) {
-    let mut stage = Stage::on(Engine::Sqlite).await;
+    let mut docs = DocsApp::on(Engine::Sqlite).await;
     // What defines the functions is typed again before each block, as every block has a shell.
     let mut definitions = String::new();
     let (mut answers, mut blocks) = (0, 0);
     for script in scripts(document) {
-        let filled = stage.filled(&script).await;
+        let filled = docs.filled(&script).await;
         let whole = format!("{definitions}{filled}");
         let told = tokio::task::spawn_blocking(move || typed(shell, &whole));
         let told = told.await.unwrap();
@@ -110,7 +110,7 @@ async fn type_all(document: &str, shell: &'static [&'static str]) -> (usize, usi
                 definitions.push('\n');
             }
         }
-        stage.settle().await;
+        docs.settle().await;
     }
     (blocks, answers)
 }

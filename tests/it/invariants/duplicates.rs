@@ -9,8 +9,8 @@ use queqiao::simulator::{Kind, Origin, PushOrder, Verdict, population};
 use queqiao::wechat::callback::Mode;
 use queqiao::wechat::fields::Format;
 
-use super::{BATCH, INFO, OA, Stage};
-use crate::callback::{Door, USER, assert_success, event, signed};
+use super::{BATCH, INFO, OA, TestProject};
+use crate::callback::{CallbackFixture, USER, assert_success, event, signed};
 use crate::support::{Fixture, postgres};
 
 both_engines! {
@@ -21,22 +21,22 @@ both_engines! {
     an_old_event_in_a_later_batch_changes_nothing,
 }
 
-async fn a_push_that_comes_three_times_has_its_effect_once(stage: Stage) {
-    let world = stage.world();
+async fn a_push_that_comes_three_times_has_its_effect_once(project: TestProject) {
+    let world = project.world();
     world.set_push_copies(OA, 3).unwrap();
     for person in [1, 2] {
-        stage.follows(person).await;
+        project.follows(person).await;
     }
     assert_eq!(world.stats().pushes, 6);
     assert_eq!(world.stats().failed_pushes, 0);
-    assert_eq!(stage.events().await.len(), 2);
-    stage.app.drain().await;
+    assert_eq!(project.events().await.len(), 2);
+    project.app.drain().await;
     // And once more, after its effect.
-    let page = stage.events().await;
+    let page = project.events().await;
     world.set_push_copies(OA, 1).unwrap();
     world.hold_pushes(OA).unwrap();
     // Not in the second of the follow, where only WeChat can say which came last.
-    stage.app.advance(Duration::from_secs(5));
+    project.app.advance(Duration::from_secs(5));
     world.unfollow(OA, 1).await.unwrap();
     let records = world
         .release_pushes(OA, PushOrder::Indices(vec![0, 0, 0]))
@@ -47,34 +47,34 @@ async fn a_push_that_comes_three_times_has_its_effect_once(stage: Stage) {
             .iter()
             .all(|record| record.verdict == Verdict::Success)
     );
-    stage.app.drain().await;
-    assert_eq!(stage.events().await.len(), page.len() + 1);
+    project.app.drain().await;
+    assert_eq!(project.events().await.len(), page.len() + 1);
     assert_eq!(
-        stage.calls(BATCH) + stage.calls(INFO),
+        project.calls(BATCH) + project.calls(INFO),
         1,
         "both were fetched together, once"
     );
-    assert_eq!(stage.people("").await.len(), 2);
-    assert_eq!(stage.identity(2).await["profile_state"], "complete");
+    assert_eq!(project.people("").await.len(), 2);
+    assert_eq!(project.identity(2).await["profile_state"], "complete");
 }
 
-async fn different_events_of_one_second_are_all_kept(door: Door) {
-    let settings = door
+async fn different_events_of_one_second_are_all_kept(callback: CallbackFixture) {
+    let settings = callback
         .account(Kind::OfficialAccount, Mode::Secure, Format::Xml)
         .await;
     for key in ["menu_1", "menu_2", "menu_3"] {
         let click = event(&settings, "CLICK").with("EventKey", key);
         assert_success(
-            &door
-                .knock(&settings.app_id, signed(&settings, &click))
+            &callback
+                .push(&settings.app_id, signed(&settings, &click))
                 .await,
         );
     }
-    assert_eq!(door.events(&settings.app_id).await.len(), 3);
+    assert_eq!(callback.events(&settings.app_id).await.len(), 3);
 }
 
-async fn the_order_of_arrival_does_not_matter(stage: Stage) {
-    let world = stage.world();
+async fn the_order_of_arrival_does_not_matter(project: TestProject) {
+    let world = project.world();
     for (person, follows_last) in [(1, false), (2, true)] {
         world.hold_pushes(OA).unwrap();
         for follows in [!follows_last, follows_last] {
@@ -86,7 +86,7 @@ async fn the_order_of_arrival_does_not_matter(stage: Stage) {
             } else {
                 world.unfollow(OA, person).await.unwrap();
             }
-            stage.app.advance(Duration::from_secs(5));
+            project.app.advance(Duration::from_secs(5));
         }
         let records = world.release_pushes(OA, PushOrder::Reverse).await.unwrap();
         assert!(
@@ -95,25 +95,25 @@ async fn the_order_of_arrival_does_not_matter(stage: Stage) {
                 .all(|record| record.verdict == Verdict::Success)
         );
         // In one batch, and once more in one batch each.
-        stage.app.drain().await;
-        let first = stage.identity(person).await;
+        project.app.drain().await;
+        let first = project.identity(person).await;
         let expected = if follows_last {
             "following"
         } else {
             "not_following"
         };
         assert_eq!(first["follow_state"], expected, "{first}");
-        for event in stage.events().await {
+        for event in project.events().await {
             let path = format!("/events/{}/replay", event["id"]);
-            stage
+            project
                 .app
-                .post(&stage.key, &path, serde_json::json!({}))
+                .post(&project.key, &path, serde_json::json!({}))
                 .await
                 .ok(202);
-            stage.app.drain().await;
-            assert_eq!(stage.identity(person).await["follow_state"], expected);
+            project.app.drain().await;
+            assert_eq!(project.identity(person).await["follow_state"], expected);
         }
-        let last = stage.identity(person).await;
+        let last = project.identity(person).await;
         assert_eq!(
             (&last["followed_at"], &last["unfollowed_at"]),
             (&first["followed_at"], &first["unfollowed_at"])
@@ -121,18 +121,21 @@ async fn the_order_of_arrival_does_not_matter(stage: Stage) {
     }
 }
 
-async fn of_two_follows_in_one_batch_the_newer_one_counts(stage: Stage) {
-    let world = stage.world();
+async fn of_two_follows_in_one_batch_the_newer_one_counts(project: TestProject) {
+    let world = project.world();
     world.hold_pushes(OA).unwrap();
     for scene in ["shop_1", "shop_2"] {
-        stage.app.advance(Duration::from_secs(5));
+        project.app.advance(Duration::from_secs(5));
         world.follow(OA, 1, Origin::qr(scene)).await.unwrap();
     }
     world.release_pushes(OA, PushOrder::Reverse).await.unwrap();
     let newest = world.now() / 1000;
     // Before WeChat is asked, so that nothing but the events can say so.
-    assert_eq!(stage.app.bridge.process_step().await.unwrap(), Step::Worked);
-    let identity = stage.identity(1).await;
+    assert_eq!(
+        project.app.bridge.process_step().await.unwrap(),
+        Step::Worked
+    );
+    let identity = project.identity(1).await;
     assert_eq!(identity["qr_scene"], "shop_2", "{identity}");
     let followed = identity["followed_at"].as_str().unwrap();
     let followed = chrono::DateTime::parse_from_rfc3339(followed)
@@ -141,19 +144,19 @@ async fn of_two_follows_in_one_batch_the_newer_one_counts(stage: Stage) {
     assert!((newest - followed).abs() <= 2, "{newest} {followed}");
 }
 
-async fn an_old_event_in_a_later_batch_changes_nothing(stage: Stage) {
-    let world = stage.world();
+async fn an_old_event_in_a_later_batch_changes_nothing(project: TestProject) {
+    let world = project.world();
     world.hold_pushes(OA).unwrap();
     world.follow(OA, 1, Origin::search()).await.unwrap();
-    stage.app.advance(Duration::from_secs(5));
+    project.app.advance(Duration::from_secs(5));
     world.unfollow(OA, 1).await.unwrap();
     world
         .release_pushes(OA, PushOrder::Indices(vec![1]))
         .await
         .unwrap();
-    stage.app.drain().await;
-    assert_eq!(stage.identity(1).await["follow_state"], "not_following");
-    let event = stage.events().await.remove(0);
+    project.app.drain().await;
+    assert_eq!(project.identity(1).await["follow_state"], "not_following");
+    let event = project.events().await.remove(0);
     let unfollowed = event["create_time"].clone();
     // The follow of five seconds before comes only now.
     let raw = world.pushes().remove(0).plaintext;
@@ -169,11 +172,11 @@ async fn an_old_event_in_a_later_batch_changes_nothing(stage: Stage) {
         .await
         .unwrap();
     assert_eq!(push.verdict, Verdict::Success);
-    stage.app.drain().await;
-    let identity = stage.identity(1).await;
+    project.app.drain().await;
+    let identity = project.identity(1).await;
     assert_eq!(identity["follow_state"], "not_following", "{identity}");
     assert!(identity["followed_at"].is_string(), "{identity}");
-    assert_eq!(stage.events().await.len(), 2);
+    assert_eq!(project.events().await.len(), 2);
 }
 
 /// Replicas share a PostgreSQL; SQLite has one process.
@@ -182,10 +185,10 @@ async fn four_deliveries_at_once_to_two_replicas_are_one_event_with_one_effect()
     if !postgres::is_there() {
         return;
     }
-    let door = Door::on(Engine::Postgres).await;
-    let (other, server) = door.app.replica();
+    let callback = CallbackFixture::on(Engine::Postgres).await;
+    let (other, server) = callback.app.replica();
     for _ in 0..5 {
-        let settings = door
+        let settings = callback
             .account(Kind::OfficialAccount, Mode::Secure, Format::Xml)
             .await;
         let push = signed(
@@ -193,24 +196,29 @@ async fn four_deliveries_at_once_to_two_replicas_are_one_event_with_one_effect()
             &event(&settings, "subscribe").with("EventKey", ""),
         );
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
-        let urls = [&door.app.url, &server.url, &door.app.url, &server.url];
+        let urls = [
+            &callback.app.url,
+            &server.url,
+            &callback.app.url,
+            &server.url,
+        ];
         let answers = urls.map(|url| {
             let request = http.post(format!("{url}/callback/{}", settings.app_id));
             let request = request.query(&push.query).body(push.body.clone());
-            door.app.send(request)
+            callback.app.send(request)
         });
         for answer in join_all(answers).await {
             assert_success(&answer);
         }
-        assert_eq!(door.events(&settings.app_id).await.len(), 1);
-        let (one, two) = tokio::join!(door.app.bridge.process_step(), other.process_step());
+        assert_eq!(callback.events(&settings.app_id).await.len(), 1);
+        let (one, two) = tokio::join!(callback.app.bridge.process_step(), other.process_step());
         let worked = [one.unwrap(), two.unwrap()];
         assert_eq!(
             worked.iter().filter(|step| **step == Step::Worked).count(),
             1
         );
         let path = format!("/people?app_id={}&openid={USER}", settings.app_id);
-        let people = door.app.get(&door.key, &path).await.ok(200);
+        let people = callback.app.get(&callback.key, &path).await.ok(200);
         assert_eq!(people["items"].as_array().unwrap().len(), 1);
     }
 }

@@ -10,15 +10,15 @@ use queqiao::db::{Conn, Db, DbError, Engine, Limits, Options};
 use queqiao::simulator::population;
 use serde_json::{Value, json};
 
-use super::{MP, OA, SEND, Stage};
+use super::{MP, OA, SEND, TestProject};
 use crate::support::postgres;
 use crate::support::program::eventually;
 
 const FULL: &str = "could not extend file: No space left on device, database or disk is full";
 const UNKNOWN: &str = "the moon is full";
 
-async fn execute(stage: &Stage, sql: String) {
-    let done = stage.app.database.db().write(move |conn| {
+async fn execute(project: &TestProject, sql: String) {
+    let done = project.app.database.db().write(move |conn| {
         match conn {
             Conn::Postgres(conn) => conn.batch_execute(&sql)?,
             Conn::Sqlite(conn) => conn.batch_execute(&sql)?,
@@ -29,8 +29,8 @@ async fn execute(stage: &Stage, sql: String) {
 }
 
 /// Rows of the table are refused with this text, where that is so.
-async fn refuse(stage: &Stage, table: &str, text: &str, when: &str) {
-    let sql = match stage.app.bridge.db.engine() {
+async fn refuse(project: &TestProject, table: &str, text: &str, when: &str) {
+    let sql = match project.app.bridge.db.engine() {
         Engine::Postgres => format!(
             "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS \
              $$ BEGIN RAISE EXCEPTION '{text}' USING ERRCODE = '53100'; END $$; \
@@ -42,19 +42,19 @@ async fn refuse(stage: &Stage, table: &str, text: &str, when: &str) {
              BEGIN SELECT RAISE(ABORT, '{text}'); END"
         ),
     };
-    execute(stage, sql).await;
+    execute(project, sql).await;
 }
 
-async fn take_again(stage: &Stage, table: &str) {
-    let sql = match stage.app.bridge.db.engine() {
+async fn take_again(project: &TestProject, table: &str) {
+    let sql = match project.app.bridge.db.engine() {
         Engine::Postgres => format!("DROP TRIGGER refuse ON {table}; DROP FUNCTION refuse()"),
         Engine::Sqlite => "DROP TRIGGER refuse".to_owned(),
     };
-    execute(stage, sql).await;
+    execute(project, sql).await;
 }
 
-async fn states(stage: &Stage) -> Vec<Value> {
-    let events = stage.app.all_pages(&stage.key, "/events", 50).await;
+async fn states(project: &TestProject) -> Vec<Value> {
+    let events = project.app.all_pages(&project.key, "/events", 50).await;
     events.iter().map(|event| event["state"].clone()).collect()
 }
 
@@ -65,90 +65,92 @@ both_engines! {
     a_full_disk_is_told_by_its_own_code_and_by_readyz,
 }
 
-async fn a_full_disk_puts_no_event_aside(stage: Stage) {
+async fn a_full_disk_puts_no_event_aside(project: TestProject) {
     for text in [FULL, UNKNOWN] {
-        stage.follows(1).await;
-        stage.follows(2).await;
-        refuse(&stage, "identities", text, "TRUE").await;
+        project.follows(1).await;
+        project.follows(2).await;
+        refuse(&project, "identities", text, "TRUE").await;
         for _ in 0..4 {
-            stage.app.bridge.process_step().await.unwrap_err();
+            project.app.bridge.process_step().await.unwrap_err();
         }
-        assert!(states(&stage).await.contains(&json!("waiting")));
-        assert!(!states(&stage).await.contains(&json!("failed")), "{text}");
-        take_again(&stage, "identities").await;
-        stage.app.drain().await;
+        assert!(states(&project).await.contains(&json!("waiting")));
+        assert!(!states(&project).await.contains(&json!("failed")), "{text}");
+        take_again(&project, "identities").await;
+        project.app.drain().await;
         assert!(
-            states(&stage)
+            states(&project)
                 .await
                 .iter()
                 .all(|state| state == "processed")
         );
         let gone = "DELETE FROM events; DELETE FROM identities";
-        execute(&stage, gone.to_owned()).await;
+        execute(&project, gone.to_owned()).await;
     }
 }
 
-async fn a_batch_ends_by_bytes_too(stage: Stage) {
-    stage.follows(1).await;
+async fn a_batch_ends_by_bytes_too(project: TestProject) {
+    project.follows(1).await;
     for number in 0..7 {
         let text = format!("{number}{}", "x".repeat(900_000));
-        stage.world().send_text(OA, 1, &text).await.unwrap();
+        project.world().send_text(OA, 1, &text).await.unwrap();
     }
-    stage.follows(2).await;
+    project.follows(2).await;
     let waiting = async || {
-        states(&stage)
+        states(&project)
             .await
             .iter()
             .filter(|state| **state == "waiting")
             .count()
     };
     assert_eq!(waiting().await, 9);
-    stage.app.bridge.process_step().await.unwrap();
+    project.app.bridge.process_step().await.unwrap();
     assert_eq!(
         waiting().await,
         4,
         "the follow and four of these in one transaction"
     );
-    stage.app.bridge.process_step().await.unwrap();
+    project.app.bridge.process_step().await.unwrap();
     assert_eq!(waiting().await, 0);
-    let last = stage
+    let last = project
         .app
-        .all_pages(&stage.key, "/events", 50)
+        .all_pages(&project.key, "/events", 50)
         .await
         .remove(1);
-    let whole = stage
+    let whole = project
         .app
-        .get(&stage.key, &format!("/events/{}", last["id"]))
+        .get(&project.key, &format!("/events/{}", last["id"]))
         .await
         .ok(200);
     assert!(whole["raw"].as_str().unwrap().len() > 900_000);
     assert_eq!(whole["openid"], json!(population::openid(OA, 1)));
 }
 
-async fn an_event_at_fault_is_put_aside_and_replayed_with_others_of_its_filter(stage: Stage) {
+async fn an_event_at_fault_is_put_aside_and_replayed_with_others_of_its_filter(
+    project: TestProject,
+) {
     let bad = population::openid(OA, 1);
     refuse(
-        &stage,
+        &project,
         "identities",
         UNKNOWN,
         &format!("NEW.openid = '{bad}'"),
     )
     .await;
-    stage.follows(1).await;
-    stage.follows(2).await;
-    stage.app.bridge.process_step().await.unwrap();
-    let failed = stage
+    project.follows(1).await;
+    project.follows(2).await;
+    project.app.bridge.process_step().await.unwrap();
+    let failed = project
         .app
-        .get(&stage.key, "/events?state=failed")
+        .get(&project.key, "/events?state=failed")
         .await
         .ok(200);
     assert_eq!(failed["items"].as_array().unwrap().len(), 1);
     assert_eq!(failed["items"][0]["openid"], json!(bad));
     // The made-up followers have left nothing.
-    let people = stage.app.all_pages(&stage.key, "/people", 50).await;
+    let people = project.app.all_pages(&project.key, "/people", 50).await;
     assert_eq!(people.len(), 1, "{people:?}");
-    take_again(&stage, "identities").await;
-    let replay = async |body: Value| stage.app.post(&stage.key, "/events/replay", body).await;
+    take_again(&project, "identities").await;
+    let replay = async |body: Value| project.app.post(&project.key, "/events/replay", body).await;
     for other in [
         json!({"app_id": MP}),
         json!({"kind": "text"}),
@@ -172,54 +174,58 @@ async fn an_event_at_fault_is_put_aside_and_replayed_with_others_of_its_filter(s
         (&answer["taken"], &answer["next_cursor"]),
         (&json!(1), &json!(null))
     );
-    stage.app.drain().await;
+    project.app.drain().await;
     assert!(
-        states(&stage)
+        states(&project)
             .await
             .iter()
             .all(|state| state == "processed")
     );
     assert_eq!(
-        stage.app.all_pages(&stage.key, "/people", 50).await.len(),
+        project
+            .app
+            .all_pages(&project.key, "/people", 50)
+            .await
+            .len(),
         2
     );
 }
 
-async fn a_full_disk_is_told_by_its_own_code_and_by_readyz(stage: Stage) {
+async fn a_full_disk_is_told_by_its_own_code_and_by_readyz(project: TestProject) {
     let ready = async || {
-        let request = stage.app.request(reqwest::Method::GET, "/readyz");
-        stage.app.send(request).await
+        let request = project.app.request(reqwest::Method::GET, "/readyz");
+        project.app.send(request).await
     };
     assert_eq!(ready().await.status, 200);
-    refuse(&stage, "staff", FULL, "TRUE").await;
-    let put = stage
+    refuse(&project, "staff", FULL, "TRUE").await;
+    let put = project
         .app
-        .put(&stage.key, "/staff/full1", json!({"name": "x"}))
+        .put(&project.key, "/staff/full1", json!({"name": "x"}))
         .await;
     put.refused(503, "not_writable", "");
     assert!(put.headers.contains_key("retry-after"));
     // A full SQLite file refuses the row of readyz itself; a trigger does not.
-    if stage.app.bridge.db.engine() == Engine::Postgres {
+    if project.app.bridge.db.engine() == Engine::Postgres {
         let answer = ready().await;
         assert_eq!(answer.status, 503, "{answer:?}");
         assert!(answer.text.contains("store"), "{answer:?}");
     }
     // Other rows still find room: that says nothing of this kind.
-    stage.follows(1).await;
-    take_again(&stage, "staff").await;
-    if stage.app.bridge.db.engine() == Engine::Postgres {
+    project.follows(1).await;
+    take_again(&project, "staff").await;
+    if project.app.bridge.db.engine() == Engine::Postgres {
         assert_eq!(ready().await.status, 503);
     }
-    stage
+    project
         .app
-        .put(&stage.key, "/staff/full1", json!({"name": "x"}))
+        .put(&project.key, "/staff/full1", json!({"name": "x"}))
         .await
         .ok(201);
     assert_eq!(ready().await.status, 200, "there is room again");
 }
 
 /// Another process, whose connections wait no longer than this.
-async fn impatient(stage: &Stage) -> Bridge {
+async fn impatient(project: &TestProject) -> Bridge {
     let short = Duration::from_millis(400);
     let limits = Limits {
         lock: short,
@@ -230,13 +236,13 @@ async fn impatient(stage: &Stage) -> Bridge {
         pool_size: 4,
         limits,
     };
-    let mut config = (*stage.app.bridge.config).clone();
+    let mut config = (*project.app.bridge.config).clone();
     config.database.lock_timeout_ms = 400;
     Bridge::new(
-        Db::open(&stage.app.database.url(), options).unwrap(),
-        stage.app.clock.clone(),
-        stage.app.bridge.wechat.clone(),
-        stage.app.bridge.vault.clone(),
+        Db::open(&project.app.database.url(), options).unwrap(),
+        project.app.clock.clone(),
+        project.app.bridge.wechat.clone(),
+        project.app.bridge.vault.clone(),
         Arc::new(config),
     )
 }
@@ -253,8 +259,8 @@ fn stopped_in_a_transaction(process: &Bridge, rows: &str) -> Conn {
 }
 
 /// The same on a connection that is not this program's: no limit ends it.
-fn frozen(stage: &Stage, rows: &str) -> PgConnection {
-    let mut connection = PgConnection::establish(stage.app.database.text()).unwrap();
+fn frozen(project: &TestProject, rows: &str) -> PgConnection {
+    let mut connection = PgConnection::establish(project.app.database.text()).unwrap();
     let sql = format!("BEGIN; SELECT 1 FROM {rows} FOR UPDATE");
     connection.batch_execute(&sql).unwrap();
     connection
@@ -265,25 +271,25 @@ async fn events_of_others_go_on_while_a_frozen_process_holds_one_of_them() {
     if !postgres::is_there() {
         return;
     }
-    let stage = Stage::with(Engine::Postgres, Default::default()).await;
-    stage.follows(1).await;
-    stage.app.drain().await;
+    let project = TestProject::with(Engine::Postgres, Default::default()).await;
+    project.follows(1).await;
+    project.app.drain().await;
     let held = population::openid(OA, 1);
-    let _frozen = frozen(&stage, &format!("identities WHERE openid = '{held}'"));
-    let other = impatient(&stage).await;
-    stage.app.simulator.world().unfollow(OA, 1).await.unwrap();
-    stage.follows(2).await;
-    stage.follows(3).await;
+    let _frozen = frozen(&project, &format!("identities WHERE openid = '{held}'"));
+    let other = impatient(&project).await;
+    project.app.simulator.world().unfollow(OA, 1).await.unwrap();
+    project.follows(2).await;
+    project.follows(3).await;
     other.process_step().await.unwrap();
-    let waiting = states(&stage).await;
+    let waiting = states(&project).await;
     let waiting = waiting.iter().filter(|state| *state == "waiting").count();
     assert_eq!(waiting, 1, "only the one that is held");
     // It is stepped over, so nobody waits for it again.
-    stage.follows(4).await;
+    project.follows(4).await;
     let begun = std::time::Instant::now();
     other.process_step().await.unwrap();
     assert!(begun.elapsed() < Duration::from_millis(400));
-    assert!(!states(&stage).await.contains(&json!("failed")));
+    assert!(!states(&project).await.contains(&json!("failed")));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -291,15 +297,15 @@ async fn a_transaction_that_does_nothing_is_ended_by_the_server() {
     if !postgres::is_there() {
         return;
     }
-    let stage = Stage::with(Engine::Postgres, Default::default()).await;
-    stage.follows(1).await;
-    stage.app.drain().await;
-    let _stopped = stopped_in_a_transaction(&impatient(&stage).await, "identities");
-    stage.app.simulator.world().unfollow(OA, 1).await.unwrap();
+    let project = TestProject::with(Engine::Postgres, Default::default()).await;
+    project.follows(1).await;
+    project.app.drain().await;
+    let _stopped = stopped_in_a_transaction(&impatient(&project).await, "identities");
+    project.app.simulator.world().unfollow(OA, 1).await.unwrap();
     // Patient connections, whose own limits are seconds, get on as soon as the other has lost its lock.
-    stage.app.bridge.process_step().await.unwrap();
+    project.app.bridge.process_step().await.unwrap();
     assert!(
-        states(&stage)
+        states(&project)
             .await
             .iter()
             .all(|state| state == "processed")
@@ -312,10 +318,10 @@ async fn a_process_that_was_stopped_in_the_middle_of_a_statement_holds_up_nobody
     if !postgres::is_there() {
         return;
     }
-    let stage = Stage::with(Engine::Postgres, Default::default()).await;
-    stage.follows(1).await;
-    stage.app.drain().await;
-    let mut connection = stage.app.bridge.db.connect().unwrap();
+    let project = TestProject::with(Engine::Postgres, Default::default()).await;
+    project.follows(1).await;
+    project.app.drain().await;
+    let mut connection = project.app.bridge.db.connect().unwrap();
     let (go_on, gone_on) = std::sync::mpsc::channel::<()>();
     let (stop, mut stopped) = tokio::sync::mpsc::unbounded_channel();
     let process = std::thread::spawn(move || {
@@ -336,12 +342,12 @@ async fn a_process_that_was_stopped_in_the_middle_of_a_statement_holds_up_nobody
     });
     stopped.recv().await.unwrap();
     // Nobody needs what it holds yet.
-    let bridge = stage.app.bridge.clone();
+    let bridge = project.app.bridge.clone();
     assert_eq!(bridge.db.end_stopped(Duration::ZERO).await.unwrap(), 0);
-    stage.app.simulator.world().unfollow(OA, 1).await.unwrap();
+    project.app.simulator.world().unfollow(OA, 1).await.unwrap();
     let waiting = tokio::spawn(async move { bridge.process_step().await });
     eventually("a session that was ended", async || {
-        let db = &stage.app.bridge.db;
+        let db = &project.app.bridge.db;
         assert_eq!(
             db.end_stopped(Duration::from_secs(60)).await.unwrap(),
             0,
@@ -352,7 +358,7 @@ async fn a_process_that_was_stopped_in_the_middle_of_a_statement_holds_up_nobody
     .await;
     waiting.await.unwrap().unwrap();
     assert!(
-        states(&stage)
+        states(&project)
             .await
             .iter()
             .all(|state| state == "processed")
@@ -366,17 +372,17 @@ async fn messages_go_on_after_a_process_was_stopped_while_it_counted_them() {
     if !postgres::is_there() {
         return;
     }
-    let stage = Stage::with(Engine::Postgres, Default::default()).await;
-    stage.staff("s1", 1).await;
-    stage.notify("s1").await;
-    stage.app.drain().await;
-    let stopped = stopped_in_a_transaction(&impatient(&stage).await, "budgets");
-    let list = stage.notify("s1").await;
-    stage.app.bridge.deliver_step().await.unwrap();
-    assert_eq!(stage.calls(SEND), 2, "without a step more");
+    let project = TestProject::with(Engine::Postgres, Default::default()).await;
+    project.reachable("s1", 1).await;
+    project.notify("s1").await;
+    project.app.drain().await;
+    let stopped = stopped_in_a_transaction(&impatient(&project).await, "budgets");
+    let list = project.notify("s1").await;
+    project.app.bridge.deliver_step().await.unwrap();
+    assert_eq!(project.calls(SEND), 2, "without a step more");
     drop(stopped);
-    stage.app.drain().await;
-    assert_eq!(stage.delivery(&list).await["state"], "delivered");
+    project.app.drain().await;
+    assert_eq!(project.delivery(&list).await["state"], "delivered");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -384,22 +390,22 @@ async fn what_could_not_be_counted_is_given_back_and_sent_once() {
     if !postgres::is_there() {
         return;
     }
-    let stage = Stage::with(Engine::Postgres, Default::default()).await;
-    stage.staff("s1", 1).await;
-    stage.notify("s1").await;
-    stage.app.drain().await;
-    let list = stage.notify("s1").await;
-    let frozen = frozen(&stage, "budgets");
-    let other = impatient(&stage).await;
+    let project = TestProject::with(Engine::Postgres, Default::default()).await;
+    project.reachable("s1", 1).await;
+    project.notify("s1").await;
+    project.app.drain().await;
+    let list = project.notify("s1").await;
+    let frozen = frozen(&project, "budgets");
+    let other = impatient(&project).await;
     other.deliver_step().await.unwrap_err();
-    assert_eq!(stage.calls(SEND), 1);
+    assert_eq!(project.calls(SEND), 1);
     drop(frozen);
-    let before = stage.app.clock.now();
-    stage.app.bridge.deliver_step().await.unwrap();
-    assert_eq!(stage.calls(SEND), 2, "no lease has to run out first");
-    assert_eq!(stage.app.clock.now(), before);
-    stage.app.drain().await;
-    let delivery = stage.delivery(&list).await;
+    let before = project.app.clock.now();
+    project.app.bridge.deliver_step().await.unwrap();
+    assert_eq!(project.calls(SEND), 2, "no lease has to run out first");
+    assert_eq!(project.app.clock.now(), before);
+    project.app.drain().await;
+    let delivery = project.delivery(&list).await;
     assert_eq!(delivery["state"], "delivered", "{delivery}");
     assert_eq!(
         delivery["attempts"].as_array().unwrap().len(),
@@ -413,22 +419,22 @@ async fn callbacks_are_answered_while_every_read_of_the_api_is_stuck() {
     if !postgres::is_there() {
         return;
     }
-    let stage = Stage::with_settings(Engine::Postgres, Default::default(), |config| {
+    let project = TestProject::with_settings(Engine::Postgres, Default::default(), |config| {
         config.database.api_connections = 2;
         config.database.api_timeout_ms = 1_500;
     })
     .await;
-    let mut holder = PgConnection::establish(stage.app.database.text()).unwrap();
+    let mut holder = PgConnection::establish(project.app.database.text()).unwrap();
     holder
         .batch_execute("BEGIN; LOCK TABLE staff IN ACCESS EXCLUSIVE MODE")
         .unwrap();
-    let reads = (0..12).map(|_| stage.app.get(&stage.key, "/staff"));
+    let reads = (0..12).map(|_| project.app.get(&project.key, "/staff"));
     let reads = futures_util::future::join_all(reads);
     let pushes = async {
         for person in 1..=10 {
-            stage.follows(person).await;
+            project.follows(person).await;
         }
-        let accounts = stage.app.bridge.accounts.reload(OA).await.unwrap();
+        let accounts = project.app.bridge.accounts.reload(OA).await.unwrap();
         assert!(accounts.is_some());
         std::time::Instant::now()
     };
@@ -445,5 +451,5 @@ async fn callbacks_are_answered_while_every_read_of_the_api_is_stuck() {
         assert!(answer.headers.contains_key("retry-after"));
     }
     drop(holder);
-    assert_eq!(states(&stage).await.len(), 10);
+    assert_eq!(states(&project).await.len(), 10);
 }

@@ -8,36 +8,36 @@ use queqiao::simulator::{Fault, FaultKind, ListRule, Origin, SimulatorOptions, p
 use queqiao::wechat::push;
 use serde_json::{Value, json};
 
-use super::{BATCH, INFO, OA, Stage};
+use super::{BATCH, INFO, OA, TestProject};
 use crate::support::search::places_of;
 
 const LIST: &str = "/cgi-bin/user/get";
 
-async fn stage(engine: Engine, followers: u32) -> Stage {
+async fn project(engine: Engine, followers: u32) -> TestProject {
     let options = SimulatorOptions {
         page_size: 3,
         ..SimulatorOptions::default()
     };
-    let stage = Stage::with(engine, options).await;
+    let project = TestProject::with(engine, options).await;
     let people = 0..followers;
-    stage
+    project
         .world()
         .add_followers(OA, people, &Origin::search())
         .unwrap();
-    stage
+    project
 }
 
-async fn start(stage: &Stage, reconcile: bool) -> String {
+async fn start(project: &TestProject, reconcile: bool) -> String {
     let path = format!("/accounts/{OA}/imports");
-    let started = stage
+    let started = project
         .app
-        .post(&stage.key, &path, json!({"reconcile": reconcile}))
+        .post(&project.key, &path, json!({"reconcile": reconcile}))
         .await;
     format!("/imports/{}", started.ok(202)["id"])
 }
 
-async fn progress(stage: &Stage, path: &str) -> Value {
-    stage.app.get(&stage.key, path).await.ok(200)
+async fn progress(project: &TestProject, path: &str) -> Value {
+    project.app.get(&project.key, path).await.ok(200)
 }
 
 fn counts(import: &Value) -> [i64; 4] {
@@ -59,26 +59,26 @@ both_engines! {
 async fn every_follower_is_imported_and_given_a_profile(engine: Engine) {
     // Whole pages, a broken last page, less than a page, and nobody.
     for (followers, pages) in [(9, 4), (10, 5), (2, 2), (0, 1)] {
-        let stage = stage(engine, followers).await;
-        let path = start(&stage, true).await;
+        let project = project(engine, followers).await;
+        let path = start(&project, true).await;
         assert_eq!(
-            start(&stage, true).await,
+            start(&project, true).await,
             path,
             "the one that runs is joined"
         );
-        stage.app.drain().await;
-        let import = progress(&stage, &path).await;
+        project.app.drain().await;
+        let import = progress(&project, &path).await;
         assert_eq!(import["state"], "done", "{import}");
         let all = i64::from(followers);
         assert_eq!(counts(&import), [all, all, all, 0]);
         assert_eq!(
-            stage.calls(LIST),
+            project.calls(LIST),
             pages,
             "{followers}: it ends at an empty page"
         );
-        assert_eq!(stage.people("limit=200").await.len(), followers as usize);
+        assert_eq!(project.people("limit=200").await.len(), followers as usize);
         for person in 0..followers {
-            let identity = stage.identity(person).await;
+            let identity = project.identity(person).await;
             assert_eq!(identity["follow_state"], "following", "{identity}");
             assert_eq!(identity["unionid"], population::unionid(person));
         }
@@ -86,57 +86,57 @@ async fn every_follower_is_imported_and_given_a_profile(engine: Engine) {
 }
 
 async fn an_import_goes_on_where_it_was_interrupted(engine: Engine) {
-    let stage = stage(engine, 10).await;
-    let path = start(&stage, false).await;
-    let (first, first_server) = stage.app.replica();
+    let project = project(engine, 10).await;
+    let path = start(&project, false).await;
+    let (first, first_server) = project.app.replica();
     for _ in 0..2 {
         assert_eq!(first.import_step(None).await.unwrap(), Step::Worked);
     }
-    assert_eq!(counts(&progress(&stage, &path).await), [6, 10, 6, 0]);
+    assert_eq!(counts(&progress(&project, &path).await), [6, 10, 6, 0]);
     // The process ends in the middle of the third page.
-    stage
+    project
         .world()
         .add_fault(Fault::at(LIST, FaultKind::TimeOutBefore).times(1))
         .unwrap();
     let step = tokio::spawn(async move { first.import_step(None).await.map(drop) });
-    while stage.calls(LIST) < 3 {
+    while project.calls(LIST) < 3 {
         tokio::task::yield_now().await;
     }
     step.abort();
     drop(first_server);
     assert!(step.await.unwrap_err().is_cancelled());
-    let (second, _server) = stage.app.replica();
+    let (second, _server) = project.app.replica();
     assert_eq!(
         second.import_step(None).await.unwrap(),
         Step::Idle,
         "the lease still holds"
     );
-    stage.app.advance(Duration::from_secs(300));
-    stage.app.drain_by(&second).await;
-    let import = progress(&stage, &path).await;
+    project.app.advance(Duration::from_secs(300));
+    project.app.drain_by(&second).await;
+    let import = progress(&project, &path).await;
     assert_eq!(import["state"], "done", "{import}");
     assert_eq!(counts(&import), [10, 10, 10, 0]);
     assert_eq!(
-        stage.calls(LIST),
+        project.calls(LIST),
         6,
         "two pages, one lost, two more and the end: none is fetched twice"
     );
 }
 
 async fn an_import_again_changes_nothing_and_reconciling_marks_who_is_gone(engine: Engine) {
-    let stage = stage(engine, 10).await;
-    let path = start(&stage, true).await;
-    stage.app.drain().await;
-    assert_eq!(counts(&progress(&stage, &path).await), [10, 10, 10, 0]);
-    let before = stage.people("limit=200").await;
-    stage.app.advance(Duration::from_secs(60));
-    let again = start(&stage, true).await;
+    let project = project(engine, 10).await;
+    let path = start(&project, true).await;
+    project.app.drain().await;
+    assert_eq!(counts(&progress(&project, &path).await), [10, 10, 10, 0]);
+    let before = project.people("limit=200").await;
+    project.app.advance(Duration::from_secs(60));
+    let again = start(&project, true).await;
     assert_ne!(again, path);
-    stage.app.drain().await;
-    assert_eq!(counts(&progress(&stage, &again).await), [10, 10, 0, 0]);
-    assert_eq!(stage.people("limit=200").await.len(), before.len());
+    project.app.drain().await;
+    assert_eq!(counts(&progress(&project, &again).await), [10, 10, 0, 0]);
+    assert_eq!(project.people("limit=200").await.len(), before.len());
     // Three leave while the callbacks of the account go nowhere.
-    let world = stage.world();
+    let world = project.world();
     let url = world.settings(OA).unwrap().callback_url.clone();
     world
         .change_account(OA, |settings| settings.callback_url = None)
@@ -147,21 +147,21 @@ async fn an_import_again_changes_nothing_and_reconciling_marks_who_is_gone(engin
     world
         .change_account(OA, |settings| settings.callback_url = url)
         .unwrap();
-    stage.app.advance(Duration::from_secs(60));
-    let plain = start(&stage, false).await;
-    stage.app.drain().await;
-    assert_eq!(counts(&progress(&stage, &plain).await), [7, 7, 0, 0]);
+    project.app.advance(Duration::from_secs(60));
+    let plain = start(&project, false).await;
+    project.app.drain().await;
+    assert_eq!(counts(&progress(&project, &plain).await), [7, 7, 0, 0]);
     assert_eq!(
-        stage.identity(4).await["follow_state"],
+        project.identity(4).await["follow_state"],
         "following",
         "nobody asked"
     );
-    stage.app.advance(Duration::from_secs(60));
-    let reconciled = start(&stage, true).await;
+    project.app.advance(Duration::from_secs(60));
+    let reconciled = start(&project, true).await;
     // Somebody follows while it runs: they are not on the list, and not gone.
-    stage.follows(50).await;
-    stage.app.drain().await;
-    assert_eq!(counts(&progress(&stage, &reconciled).await)[3], 3);
+    project.follows(50).await;
+    project.app.drain().await;
+    assert_eq!(counts(&progress(&project, &reconciled).await)[3], 3);
     for person in 0..10 {
         let expected = if [0, 4, 9].contains(&person) {
             "not_following"
@@ -169,16 +169,16 @@ async fn an_import_again_changes_nothing_and_reconciling_marks_who_is_gone(engin
             "following"
         };
         assert_eq!(
-            stage.identity(person).await["follow_state"],
+            project.identity(person).await["follow_state"],
             expected,
             "{person}"
         );
     }
-    assert_eq!(stage.identity(50).await["follow_state"], "following");
+    assert_eq!(project.identity(50).await["follow_state"], "following");
 }
 
 async fn the_walk_ends_at_an_empty_page_whatever_total_says(engine: Engine) {
-    let stage = stage(engine, 10).await;
+    let project = project(engine, 10).await;
     for (rule, seen) in [
         (
             ListRule {
@@ -224,11 +224,11 @@ async fn the_walk_ends_at_an_empty_page_whatever_total_says(engine: Engine) {
             8,
         ),
     ] {
-        stage.world().set_list_rule(OA, rule.clone()).unwrap();
-        stage.app.advance(Duration::from_secs(60));
-        let path = start(&stage, false).await;
-        stage.app.drain().await;
-        let import = progress(&stage, &path).await;
+        project.world().set_list_rule(OA, rule.clone()).unwrap();
+        project.app.advance(Duration::from_secs(60));
+        let path = start(&project, false).await;
+        project.app.drain().await;
+        let import = progress(&project, &path).await;
         assert_eq!(
             (&import["state"], &import["collected"]),
             (&json!("done"), &json!(seen)),
@@ -236,15 +236,15 @@ async fn the_walk_ends_at_an_empty_page_whatever_total_says(engine: Engine) {
         );
     }
     assert_eq!(
-        stage.people("limit=200").await.len(),
+        project.people("limit=200").await.len(),
         10,
         "an empty openid is nobody"
     );
 }
 
 async fn a_list_without_end_is_left(engine: Engine) {
-    let stage = stage(engine, 10).await;
-    stage
+    let project = project(engine, 10).await;
+    project
         .world()
         .set_list_rule(
             OA,
@@ -254,36 +254,39 @@ async fn a_list_without_end_is_left(engine: Engine) {
             },
         )
         .unwrap();
-    let path = start(&stage, true).await;
-    stage.app.drain().await;
-    let import = progress(&stage, &path).await;
+    let path = start(&project, true).await;
+    project.app.drain().await;
+    let import = progress(&project, &path).await;
     assert_eq!(import["state"], "failed", "{import}");
     assert!(
         import["problem"].as_str().unwrap().contains("no end"),
         "{import}"
     );
-    assert!(stage.calls(LIST) < 30);
+    assert!(project.calls(LIST) < 30);
     assert_eq!(
-        stage.people("follow_state=following&limit=200").await.len(),
+        project
+            .people("follow_state=following&limit=200")
+            .await
+            .len(),
         10,
         "and nobody is gone"
     );
 }
 
 async fn who_is_not_on_the_list_is_gone_only_if_wechat_says_so(engine: Engine) {
-    let stage = stage(engine, 200).await;
-    start(&stage, false).await;
-    stage.app.drain().await;
+    let project = project(engine, 200).await;
+    start(&project, false).await;
+    project.app.drain().await;
     let foreign = "oSomebodyOfAnotherAccount000";
-    let fields = push::event("gh_1", foreign, stage.world().now() / 1_000, "subscribe");
-    stage.world().push(OA, fields.into_owned()).await.unwrap();
-    stage.app.drain().await;
-    stage.app.advance(Duration::from_secs(3_600));
+    let fields = push::event("gh_1", foreign, project.world().now() / 1_000, "subscribe");
+    project.world().push(OA, fields.into_owned()).await.unwrap();
+    project.app.drain().await;
+    project.app.advance(Duration::from_secs(3_600));
     // Nobody is listed any more, but only some have left; of two WeChat says nothing that can be read.
-    let world = stage.world();
+    let world = project.world();
     world.remove_followers(OA, 0..200).unwrap();
-    let path = start(&stage, true).await;
-    stage.app.bridge.import_step(None).await.unwrap();
+    let path = start(&project, true).await;
+    project.app.bridge.import_step(None).await.unwrap();
     world.add_followers(OA, 20..200, &Origin::search()).unwrap();
     for (person, kind) in [
         (30, FaultKind::UnescapedQuote),
@@ -297,16 +300,16 @@ async fn who_is_not_on_the_list_is_gone_only_if_wechat_says_so(engine: Engine) {
     world
         .add_fault(Fault::at(BATCH, FaultKind::Errcode { errcode: 45009 }).times(1))
         .unwrap();
-    stage.app.drain().await;
-    let waiting = progress(&stage, &path).await;
+    project.app.drain().await;
+    let waiting = progress(&project, &path).await;
     assert_eq!(
         (&waiting["state"], waiting["waits_until"].is_string()),
         (&json!("running"), true),
         "{waiting}"
     );
-    stage.app.advance(Duration::from_secs(25 * 3_600));
-    stage.app.drain().await;
-    let import = progress(&stage, &path).await;
+    project.app.advance(Duration::from_secs(25 * 3_600));
+    project.app.drain().await;
+    let import = progress(&project, &path).await;
     assert_eq!(
         (&import["state"], &import["gone"], &import["unsettled"]),
         (&json!("done"), &json!(21), &json!(2)),
@@ -321,12 +324,12 @@ async fn who_is_not_on_the_list_is_gone_only_if_wechat_says_so(engine: Engine) {
         (199, "following"),
     ] {
         assert_eq!(
-            stage.identity(person).await["follow_state"],
+            project.identity(person).await["follow_state"],
             expected,
             "{person}"
         );
     }
-    let unknown = &stage.people(&format!("openid={foreign}")).await[0]["identities"][0];
+    let unknown = &project.people(&format!("openid={foreign}")).await[0]["identities"][0];
     assert_eq!(
         unknown["follow_state"], "not_following",
         "neither listed nor known"
@@ -334,17 +337,17 @@ async fn who_is_not_on_the_list_is_gone_only_if_wechat_says_so(engine: Engine) {
 }
 
 async fn a_daily_limit_is_waited_for_until_midnight_in_beijing(engine: Engine) {
-    let stage = stage(engine, 10).await;
-    stage
+    let project = project(engine, 10).await;
+    project
         .world()
         .add_fault(Fault::at(LIST, FaultKind::Errcode { errcode: 45009 }))
         .unwrap();
-    let path = start(&stage, false).await;
+    let path = start(&project, false).await;
     for _ in 0..12 {
-        stage.app.drain().await;
-        stage.app.bridge.import_step(None).await.unwrap();
+        project.app.drain().await;
+        project.app.bridge.import_step(None).await.unwrap();
     }
-    let import = progress(&stage, &path).await;
+    let import = progress(&project, &path).await;
     assert_eq!(import["state"], "running", "{import}");
     let problem = import["problem"].as_str().unwrap();
     assert!(
@@ -355,12 +358,12 @@ async fn a_daily_limit_is_waited_for_until_midnight_in_beijing(engine: Engine) {
         import["waits_until"].as_str().unwrap().parse().unwrap();
     let in_beijing = until.naive_utc() + chrono::TimeDelta::hours(8);
     assert_eq!(in_beijing.format("%H").to_string(), "00", "{until}");
-    assert_eq!(stage.calls(LIST), 1, "and not asked before");
-    stage.world().clear_faults();
-    let rest = until.naive_utc() - stage.app.clock.now();
-    stage.app.advance(rest.to_std().unwrap());
-    stage.app.drain().await;
-    let import = progress(&stage, &path).await;
+    assert_eq!(project.calls(LIST), 1, "and not asked before");
+    project.world().clear_faults();
+    let rest = until.naive_utc() - project.app.clock.now();
+    project.app.advance(rest.to_std().unwrap());
+    project.app.drain().await;
+    let import = progress(&project, &path).await;
     assert_eq!(
         (&import["state"], &import["problem"], &import["waits_until"]),
         (&json!("done"), &json!(null), &json!(null))
@@ -369,34 +372,34 @@ async fn a_daily_limit_is_waited_for_until_midnight_in_beijing(engine: Engine) {
 }
 
 async fn a_page_that_fails_is_fetched_again(engine: Engine) {
-    let stage = stage(engine, 10).await;
+    let project = project(engine, 10).await;
     for kind in [
         FaultKind::Errcode { errcode: -1 },
         FaultKind::HttpError { status: 502 },
         FaultKind::Reset,
         FaultKind::Errcode { errcode: 40001 },
     ] {
-        stage
+        project
             .world()
             .add_fault(Fault::at(LIST, kind).times(1))
             .unwrap();
     }
-    let path = start(&stage, false).await;
-    stage.pass(60, 5).await;
-    let import = progress(&stage, &path).await;
+    let path = start(&project, false).await;
+    project.pass(60, 5).await;
+    let import = progress(&project, &path).await;
     assert_eq!(
         (&import["state"], &import["problem"]),
         (&json!("done"), &json!(null))
     );
     assert_eq!(counts(&import), [10, 10, 10, 0]);
     // What only the owner can fix ends it, and says so.
-    stage
+    project
         .world()
         .add_fault(Fault::at(LIST, FaultKind::Errcode { errcode: 48001 }))
         .unwrap();
-    let path = start(&stage, false).await;
-    stage.app.drain().await;
-    let import = progress(&stage, &path).await;
+    let path = start(&project, false).await;
+    project.app.drain().await;
+    let import = progress(&project, &path).await;
     assert_eq!(import["state"], "failed", "{import}");
     assert!(
         import["problem"].as_str().unwrap().contains("48001"),
@@ -405,18 +408,18 @@ async fn a_page_that_fails_is_fetched_again(engine: Engine) {
 }
 
 async fn an_erasure_takes_the_mark_of_a_walk(engine: Engine) {
-    let stage = stage(engine, 12).await;
-    start(&stage, false).await;
+    let project = project(engine, 12).await;
+    start(&project, false).await;
     for _ in 0..3 {
-        stage.app.bridge.import_step(None).await.unwrap();
+        project.app.bridge.import_step(None).await.unwrap();
     }
     // The walk waits for a day, with a mark that is no cursor any more.
-    stage
+    project
         .world()
         .add_fault(Fault::at(LIST, FaultKind::Errcode { errcode: 45009 }))
         .unwrap();
-    stage.app.drain().await;
-    let places = |person| places_of(stage.app.database.db(), &population::openid(OA, person));
+    project.app.drain().await;
+    let places = |person| places_of(project.app.database.db(), &population::openid(OA, person));
     let is_mark = |person: &u32| {
         places(*person)
             .iter()
@@ -424,12 +427,12 @@ async fn an_erasure_takes_the_mark_of_a_walk(engine: Engine) {
     };
     let marked: Vec<u32> = (0..12).filter(is_mark).collect();
     assert_eq!(marked.len(), 1, "{marked:?}");
-    let id = stage.identity(marked[0]).await["id"].clone();
-    stage
+    let id = project.identity(marked[0]).await["id"].clone();
+    project
         .app
-        .delete(&stage.key, &format!("/people/{id}"))
+        .delete(&project.key, &format!("/people/{id}"))
         .await
         .ok(200);
-    stage.app.drain().await;
+    project.app.drain().await;
     assert_eq!(places(marked[0]), Vec::<String>::new());
 }

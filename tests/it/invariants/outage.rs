@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use queqiao::db::Engine;
 use reqwest::Method;
 
-use super::Stage;
+use super::TestProject;
 use crate::support::program::eventually;
 use crate::support::{logs, postgres};
 
@@ -18,12 +18,12 @@ async fn an_outage_is_told_soon_and_with_one_line_a_second() {
         return;
     }
     logs::capture();
-    let stage = Stage::with_settings(Engine::Postgres, Default::default(), |config| {
+    let project = TestProject::with_settings(Engine::Postgres, Default::default(), |config| {
         config.intake.hold_ms = 300;
     })
     .await;
-    let app = &stage.app;
-    stage.follows(1).await;
+    let app = &project.app;
+    project.follows(1).await;
     app.drain().await;
     let server = postgres::server().unwrap();
     let away = server.lock_out(app.database.text());
@@ -37,7 +37,7 @@ async fn an_outage_is_told_soon_and_with_one_line_a_second() {
     };
     for _ in 0..5 {
         let asked = Instant::now();
-        let answers = (0..10).map(|_| app.get(&stage.key, "/staff"));
+        let answers = (0..10).map(|_| app.get(&project.key, "/staff"));
         for answer in futures_util::future::join_all(answers).await {
             answer.refused(503, "unavailable", "");
         }
@@ -54,7 +54,7 @@ async fn an_outage_is_told_soon_and_with_one_line_a_second() {
         "{lines} lines in {seconds} s"
     );
     let asked = Instant::now();
-    let push = stage
+    let push = project
         .world()
         .follow(super::OA, 2, queqiao::simulator::Origin::search());
     let push = push.await.unwrap();
@@ -62,8 +62,8 @@ async fn an_outage_is_told_soon_and_with_one_line_a_second() {
     // WeChat tries four times.
     in_time(asked, 4);
     drop(away);
-    stage.follows(3).await;
-    app.get(&stage.key, "/staff").await.ok(200);
+    project.follows(3).await;
+    app.get(&project.key, "/staff").await.ok(200);
     // Its connection is tried again after some seconds at the most.
     eventually("a service that is ready", async || {
         let ready = app.send(app.request(Method::GET, "/readyz")).await;
@@ -78,22 +78,22 @@ both_engines! {
 
 async fn a_step_that_panics_stops_no_other_and_readyz_names_it(engine: Engine) {
     // No date is so far away.
-    let stage = Stage::with_settings(engine, Default::default(), |config| {
+    let project = TestProject::with_settings(engine, Default::default(), |config| {
         config.profile.lease_seconds = i64::MAX.cast_unsigned();
     })
     .await;
     let (shutdown, stopping) = tokio::sync::watch::channel(false);
-    let mut workers = queqiao::worker::start(&stage.app.bridge, &stopping);
+    let mut workers = queqiao::worker::start(&project.app.bridge, &stopping);
     let ready = async || {
-        stage
+        project
             .app
-            .send(stage.app.request(Method::GET, "/readyz"))
+            .send(project.app.request(Method::GET, "/readyz"))
             .await
     };
     assert_eq!(ready().await.status, 200);
-    stage.follows(1).await;
+    project.follows(1).await;
     let answer = eventually("a step that does not go on", async || {
-        stage.app.advance(Duration::from_secs(1));
+        project.app.advance(Duration::from_secs(1));
         let answer = ready().await;
         (answer.status == 503).then_some(answer)
     })
@@ -102,9 +102,9 @@ async fn a_step_that_panics_stops_no_other_and_readyz_names_it(engine: Engine) {
         answer.text.contains("the step profile does not go on"),
         "{answer:?}"
     );
-    stage.follows(2).await;
+    project.follows(2).await;
     eventually("the events", async || {
-        let events = stage.events().await;
+        let events = project.events().await;
         events
             .iter()
             .all(|event| event["state"] == "processed")

@@ -7,7 +7,7 @@ use queqiao::simulator::{Fault, FaultKind, Origin, Verdict, population};
 use queqiao::wechat::push;
 use serde_json::json;
 
-use super::{BATCH, INFO, OA, Stage};
+use super::{BATCH, INFO, OA, TestProject};
 
 const FOREIGN: &str = "oSomebodyOfAnotherAccount000";
 
@@ -23,8 +23,8 @@ both_engines! {
     an_address_that_is_not_in_the_whitelist_is_shown_to_the_admin,
 }
 
-async fn a_failed_fetch_keeps_the_follower_and_the_reason(stage: Stage) {
-    let (impatient, _server) = stage.impatient();
+async fn a_failed_fetch_keeps_the_follower_and_the_reason(project: TestProject) {
+    let (impatient, _server) = project.impatient();
     let faults = [
         (FaultKind::Errcode { errcode: -1 }, "-1"),
         (FaultKind::Errcode { errcode: 45009 }, "45009"),
@@ -37,10 +37,10 @@ async fn a_failed_fetch_keeps_the_follower_and_the_reason(stage: Stage) {
         ),
     ];
     for (person, (kind, said)) in (1..).zip(faults) {
-        stage.world().add_fault(Fault::at(INFO, kind)).unwrap();
-        stage.follows(person).await;
-        stage.app.drain_by(&impatient).await;
-        let identity = stage.identity(person).await;
+        project.world().add_fault(Fault::at(INFO, kind)).unwrap();
+        project.follows(person).await;
+        project.app.drain_by(&impatient).await;
+        let identity = project.identity(person).await;
         assert_eq!(
             identity["follow_state"], "following",
             "{kind:?}: {identity}"
@@ -53,9 +53,9 @@ async fn a_failed_fetch_keeps_the_follower_and_the_reason(stage: Stage) {
             "{error}"
         );
         assert!(identity["profile_due_at"].is_string(), "{identity}");
-        stage.world().clear_faults();
-        stage.pass(10, 5).await;
-        let identity = stage.identity(person).await;
+        project.world().clear_faults();
+        project.pass(10, 5).await;
+        let identity = project.identity(person).await;
         assert_eq!(
             identity["profile_state"], "complete",
             "{kind:?}: {identity}"
@@ -65,12 +65,12 @@ async fn a_failed_fetch_keeps_the_follower_and_the_reason(stage: Stage) {
     }
 }
 
-async fn what_a_clock_planned_that_was_ahead_does_not_wait_for_it(stage: Stage) {
-    let app = &stage.app;
-    stage.follows(1).await;
+async fn what_a_clock_planned_that_was_ahead_does_not_wait_for_it(project: TestProject) {
+    let app = &project.app;
+    project.follows(1).await;
     app.clock.advance(Duration::from_secs(86_400));
     app.bridge.due_step().await.unwrap();
-    stage
+    project
         .world()
         .add_fault(Fault::at(INFO, FaultKind::Errcode { errcode: -1 }))
         .unwrap();
@@ -78,35 +78,35 @@ async fn what_a_clock_planned_that_was_ahead_does_not_wait_for_it(stage: Stage) 
     while app.bridge.profile_step().await.unwrap() != Step::Worked {
         app.clock.advance(Duration::from_secs(1));
     }
-    stage.world().clear_faults();
-    let planned = stage.identity(1).await;
+    project.world().clear_faults();
+    let planned = project.identity(1).await;
     assert_eq!(planned["profile_state"], "pending", "{planned}");
     app.clock.turn_back(Duration::from_secs(86_400));
     app.bridge.due_step().await.unwrap();
     let before = app.clock.now();
     app.drain().await;
-    assert_eq!(stage.identity(1).await["profile_state"], "complete");
+    assert_eq!(project.identity(1).await["profile_state"], "complete");
     assert!(app.clock.now() - before < chrono::TimeDelta::minutes(1));
 }
 
-async fn one_foreign_openid_does_not_keep_the_others_from_their_profiles(stage: Stage) {
+async fn one_foreign_openid_does_not_keep_the_others_from_their_profiles(project: TestProject) {
     for person in 1..8 {
-        stage.follows(person).await;
+        project.follows(person).await;
     }
-    let fields = push::event("gh_1", FOREIGN, stage.world().now() / 1000, "subscribe");
-    let push = stage.world().push(OA, fields.into_owned()).await.unwrap();
+    let fields = push::event("gh_1", FOREIGN, project.world().now() / 1000, "subscribe");
+    let push = project.world().push(OA, fields.into_owned()).await.unwrap();
     assert_eq!(push.verdict, Verdict::Success);
-    stage.app.drain().await;
+    project.app.drain().await;
     for person in 1..8 {
-        assert_eq!(stage.identity(person).await["profile_state"], "complete");
+        assert_eq!(project.identity(person).await["profile_state"], "complete");
     }
     assert!(
-        stage.calls(BATCH) > 1,
+        project.calls(BATCH) > 1,
         "the first batch was refused as a whole"
     );
     // It has just followed, so the answer is asked for again before it counts.
-    stage.pass(720, 10).await;
-    let people = stage.people(&format!("openid={FOREIGN}")).await;
+    project.pass(720, 10).await;
+    let people = project.people(&format!("openid={FOREIGN}")).await;
     let identity = &people[0]["identities"][0];
     assert_eq!(identity["profile_state"], "unknown_openid", "{identity}");
     assert_eq!(identity["follow_state"], "following", "{identity}");
@@ -117,17 +117,17 @@ async fn one_foreign_openid_does_not_keep_the_others_from_their_profiles(stage: 
             .contains("40003"),
         "{identity}"
     );
-    let calls = stage.calls(BATCH) + stage.calls(INFO);
-    stage.pass(7200, 3600).await;
+    let calls = project.calls(BATCH) + project.calls(INFO);
+    project.pass(7200, 3600).await;
     assert_eq!(
-        stage.calls(BATCH) + stage.calls(INFO),
+        project.calls(BATCH) + project.calls(INFO),
         calls,
         "it is not asked for again"
     );
 }
 
-async fn one_person_never_holds_up_the_others(stage: Stage) {
-    let world = stage.world();
+async fn one_person_never_holds_up_the_others(project: TestProject) {
+    let world = project.world();
     let spoilt = population::openid(OA, 60);
     let at_both = |kind: FaultKind| {
         for path in [INFO, BATCH] {
@@ -149,27 +149,27 @@ async fn one_person_never_holds_up_the_others(stage: Stage) {
         for person in 0..100 {
             world.unfollow(OA, person).await.unwrap();
         }
-        stage.app.advance(Duration::from_secs(1));
-        stage.app.drain().await;
+        project.app.advance(Duration::from_secs(1));
+        project.app.drain().await;
         at_both(kind);
         for person in 0..100 {
-            stage.follows(person).await;
+            project.follows(person).await;
         }
-        let before = stage.calls(BATCH) + stage.calls(INFO);
-        stage.app.drain().await;
-        let calls = stage.calls(BATCH) + stage.calls(INFO) - before;
+        let before = project.calls(BATCH) + project.calls(INFO);
+        project.app.drain().await;
+        let calls = project.calls(BATCH) + project.calls(INFO) - before;
         assert!(
             calls <= 15,
             "{kind:?}: {calls} calls to find one among a hundred"
         );
-        let people = stage.people("follow_state=following&limit=200").await;
+        let people = project.people("follow_state=following&limit=200").await;
         assert_eq!(people.len(), 100);
         let mut pending = 0;
         for person in &people {
             pending += usize::from(!person["identities"][0]["profile_due_at"].is_null());
         }
         assert!(pending <= 1, "{kind:?}: {pending} wait");
-        let identity = stage.identity(60).await;
+        let identity = project.identity(60).await;
         let error = identity["profile_error"].as_str().unwrap();
         assert!(error.contains(said), "{kind:?}: {error}");
         // A unionid that was known stays, whatever becomes of the profile.
@@ -179,25 +179,25 @@ async fn one_person_never_holds_up_the_others(stage: Stage) {
         );
         if state == "pending" {
             // It comes again, and alone: it does not spoil the batch of others.
-            stage.app.advance(Duration::from_secs(5));
+            project.app.advance(Duration::from_secs(5));
             for person in 100..110 {
-                stage.follows(person).await;
+                project.follows(person).await;
             }
-            let (batches, alone) = (stage.calls(BATCH), stage.calls(INFO));
-            stage.app.drain().await;
+            let (batches, alone) = (project.calls(BATCH), project.calls(INFO));
+            project.app.drain().await;
             assert_eq!(
-                (stage.calls(BATCH), stage.calls(INFO)),
+                (project.calls(BATCH), project.calls(INFO)),
                 (batches + 1, alone + 1),
                 "{kind:?}"
             );
             for person in 100..110 {
                 world.unfollow(OA, person).await.unwrap();
             }
-            stage.app.drain().await;
+            project.app.drain().await;
         }
         world.clear_faults();
-        stage.pass(8_000, 1_000).await;
-        let due = stage.identity(60).await["profile_due_at"].clone();
+        project.pass(8_000, 1_000).await;
+        let due = project.identity(60).await["profile_due_at"].clone();
         assert_eq!(
             due,
             json!(null),
@@ -206,26 +206,26 @@ async fn one_person_never_holds_up_the_others(stage: Stage) {
     }
 }
 
-async fn half_a_character_costs_nobody_anything(stage: Stage) {
+async fn half_a_character_costs_nobody_anything(project: TestProject) {
     for person in 0..20 {
-        stage.follows(person).await;
+        project.follows(person).await;
     }
     let spoilt = population::openid(OA, 7);
-    stage
+    project
         .world()
         .add_fault(Fault::at(BATCH, FaultKind::BrokenUtf8).of(&spoilt))
         .unwrap();
-    stage.app.drain().await;
+    project.app.drain().await;
     for person in 0..20 {
         assert_eq!(
-            stage.identity(person).await["unionid"],
+            project.identity(person).await["unionid"],
             population::unionid(person)
         );
     }
-    assert_eq!(stage.calls(BATCH), 1);
+    assert_eq!(project.calls(BATCH), 1);
 }
 
-async fn what_is_nobodys_fault_is_not_asked_for_person_by_person(stage: Stage) {
+async fn what_is_nobodys_fault_is_not_asked_for_person_by_person(project: TestProject) {
     for (kind, most) in [
         (FaultKind::Errcode { errcode: 45009 }, 1),
         (FaultKind::Errcode { errcode: 48001 }, 1),
@@ -235,55 +235,55 @@ async fn what_is_nobodys_fault_is_not_asked_for_person_by_person(stage: Stage) {
         (FaultKind::Errcode { errcode: 40035 }, 20),
     ] {
         for path in [INFO, BATCH] {
-            stage.world().add_fault(Fault::at(path, kind)).unwrap();
+            project.world().add_fault(Fault::at(path, kind)).unwrap();
         }
         for person in 0..100 {
-            stage.world().unfollow(OA, person).await.unwrap();
+            project.world().unfollow(OA, person).await.unwrap();
         }
-        stage.app.advance(Duration::from_secs(1));
-        stage.app.drain().await;
+        project.app.advance(Duration::from_secs(1));
+        project.app.drain().await;
         for person in 0..100 {
-            stage.follows(person).await;
+            project.follows(person).await;
         }
-        let before = stage.calls(BATCH) + stage.calls(INFO);
-        stage.app.drain().await;
-        let calls = stage.calls(BATCH) + stage.calls(INFO) - before;
+        let before = project.calls(BATCH) + project.calls(INFO);
+        project.app.drain().await;
+        let calls = project.calls(BATCH) + project.calls(INFO) - before;
         assert!((1..=most).contains(&calls), "{kind:?}: {calls}");
-        let one = stage.identity(50).await;
+        let one = project.identity(50).await;
         assert!(
             one["profile_due_at"].is_string() && one["profile_error"].is_string(),
             "{one}"
         );
-        stage.world().clear_faults();
+        project.world().clear_faults();
         let resume = format!("/accounts/{OA}/resume");
-        stage
+        project
             .app
-            .call("POST", &stage.key, &resume, None)
+            .call("POST", &project.key, &resume, None)
             .await
             .ok(200);
-        stage.pass(8_000, 1_000).await;
+        project.pass(8_000, 1_000).await;
         assert_eq!(
-            stage.identity(50).await["profile_error"],
+            project.identity(50).await["profile_error"],
             json!(null),
             "{kind:?}"
         );
     }
 }
 
-async fn each_waits_by_its_own_failures(stage: Stage) {
+async fn each_waits_by_its_own_failures(project: TestProject) {
     let fail = || {
-        stage
+        project
             .world()
             .add_fault(Fault::at(BATCH, FaultKind::Errcode { errcode: -1 }))
             .unwrap();
     };
     fail();
-    stage
+    project
         .world()
         .add_fault(Fault::at(INFO, FaultKind::Errcode { errcode: -1 }))
         .unwrap();
-    stage.follows(1).await;
-    stage.pass(600, 60).await;
+    project.follows(1).await;
+    project.pass(600, 60).await;
     // Somebody who has failed often is asked for together with somebody new.
     let due = |identity: &serde_json::Value| -> chrono::DateTime<chrono::Utc> {
         identity["profile_due_at"]
@@ -292,15 +292,15 @@ async fn each_waits_by_its_own_failures(stage: Stage) {
             .parse()
             .unwrap()
     };
-    let old = due(&stage.identity(1).await);
-    let now = stage.app.clock.now().and_utc();
-    stage.app.advance((old - now).to_std().unwrap());
-    stage.follows(2).await;
-    stage.app.drain().await;
-    let now = stage.app.clock.now().and_utc();
+    let old = due(&project.identity(1).await);
+    let now = project.app.clock.now().and_utc();
+    project.app.advance((old - now).to_std().unwrap());
+    project.follows(2).await;
+    project.app.drain().await;
+    let now = project.app.clock.now().and_utc();
     let (first, second) = (
-        due(&stage.identity(1).await) - now,
-        due(&stage.identity(2).await) - now,
+        due(&project.identity(1).await) - now,
+        due(&project.identity(2).await) - now,
     );
     assert!(
         second.num_seconds() <= 4 && first.num_seconds() > 30,
@@ -308,17 +308,17 @@ async fn each_waits_by_its_own_failures(stage: Stage) {
     );
 }
 
-async fn an_account_that_is_bound_later_gives_the_unionids_then(stage: Stage) {
+async fn an_account_that_is_bound_later_gives_the_unionids_then(project: TestProject) {
     let bind = |bound| {
-        stage
+        project
             .world()
             .change_account(OA, |settings| settings.bound_to_open_platform = bound)
             .unwrap();
     };
     bind(false);
-    stage.follows(1).await;
-    stage.app.drain().await;
-    let identity = stage.identity(1).await;
+    project.follows(1).await;
+    project.app.drain().await;
+    let identity = project.identity(1).await;
     assert_eq!(
         identity["profile_state"], "not_bound_to_open_platform",
         "{identity}"
@@ -329,32 +329,36 @@ async fn an_account_that_is_bound_later_gives_the_unionids_then(stage: Stage) {
         "the rest of the profile is there"
     );
     bind(true);
-    stage.app.drain().await;
+    project.app.drain().await;
     assert_eq!(
-        stage.identity(1).await["profile_state"],
+        project.identity(1).await["profile_state"],
         "not_bound_to_open_platform",
         "not asked at once"
     );
-    stage.app.advance(Duration::from_secs(2 * 3600));
-    stage.app.drain().await;
-    let identity = stage.identity(1).await;
+    project.app.advance(Duration::from_secs(2 * 3600));
+    project.app.drain().await;
+    let identity = project.identity(1).await;
     assert_eq!(identity["profile_state"], "complete", "{identity}");
     assert_eq!(identity["unionid"], population::unionid(1));
 }
 
-async fn an_address_that_is_not_in_the_whitelist_is_shown_to_the_admin(stage: Stage) {
+async fn an_address_that_is_not_in_the_whitelist_is_shown_to_the_admin(project: TestProject) {
     let refuse = |ip: Option<&str>| {
         let ip = ip.map(str::to_owned);
-        stage
+        project
             .world()
             .change_account(OA, |settings| settings.refused_ip = ip)
             .unwrap();
     };
     refuse(Some("203.0.113.7"));
-    stage.world().follow(OA, 1, Origin::search()).await.unwrap();
-    stage.app.drain().await;
+    project
+        .world()
+        .follow(OA, 1, Origin::search())
+        .await
+        .unwrap();
+    project.app.drain().await;
     let problem = async || {
-        let accounts = stage.app.get(&stage.key, "/accounts").await.ok(200);
+        let accounts = project.app.get(&project.key, "/accounts").await.ok(200);
         accounts["items"][0]["problem"].clone()
     };
     let shown = problem().await;
@@ -363,7 +367,7 @@ async fn an_address_that_is_not_in_the_whitelist_is_shown_to_the_admin(stage: St
         shown["text"].as_str().unwrap().contains("203.0.113.7"),
         "{shown}"
     );
-    let identity = stage.identity(1).await;
+    let identity = project.identity(1).await;
     assert_eq!(identity["profile_state"], "pending");
     assert!(
         identity["profile_error"]
@@ -373,8 +377,8 @@ async fn an_address_that_is_not_in_the_whitelist_is_shown_to_the_admin(stage: St
         "{identity}"
     );
     refuse(None);
-    stage.pass(60, 10).await;
-    assert_eq!(stage.identity(1).await["profile_state"], "complete");
+    project.pass(60, 10).await;
+    assert_eq!(project.identity(1).await["profile_state"], "complete");
     assert_eq!(
         problem().await,
         json!(null),

@@ -2,11 +2,11 @@
 
 use serde_json::{Value, json};
 
-use super::Stage;
+use super::TestProject;
 
-async fn counts(stage: &Stage, id: &Value) -> Value {
+async fn counts(project: &TestProject, id: &Value) -> Value {
     let path = format!("/notifications/{id}");
-    let whole = stage.app.get(&stage.key, &path).await.ok(200);
+    let whole = project.app.get(&project.key, &path).await.ok(200);
     let counts = whole["counts"].as_object().unwrap().iter();
     counts
         .filter(|(_, count)| **count != json!(0))
@@ -18,9 +18,9 @@ both_engines! {
     a_large_notification_is_followed_from_the_request_to_its_end,
 }
 
-async fn a_large_notification_is_followed_from_the_request_to_its_end(stage: Stage) {
+async fn a_large_notification_is_followed_from_the_request_to_its_end(project: TestProject) {
     for (staff_id, person) in [("s1", 1), ("s2", 2), ("s3", 3)] {
-        stage.staff(staff_id, person).await;
+        project.reachable(staff_id, person).await;
     }
     let nobody = (0..500).map(|number| format!("nobody-{number}"));
     let staff_ids: Vec<String> = ["s1", "s2", "s3"]
@@ -29,44 +29,48 @@ async fn a_large_notification_is_followed_from_the_request_to_its_end(stage: Sta
         .chain(nobody)
         .collect();
     let body = json!({"message_type": "ping", "staff_ids": staff_ids, "params": {"title": "hi"}});
-    let accepted = stage
+    let accepted = project
         .app
-        .post(&stage.key, "/notifications", body.clone())
+        .post(&project.key, "/notifications", body.clone())
         .await
         .ok(202);
     let id = &accepted["id"];
     assert_eq!(
-        counts(&stage, id).await,
+        counts(&project, id).await,
         json!({"queued": 3, "unreachable": 500})
     );
-    stage.app.drain().await;
+    project.app.drain().await;
     assert_eq!(
-        counts(&stage, id).await,
+        counts(&project, id).await,
         json!({"delivered": 3, "unreachable": 500})
     );
     // One of those who could not be reached can be by now.
-    stage.staff("nobody-7", 7).await;
+    project.reachable("nobody-7", 7).await;
     let retry = json!({"notification_id": id, "state": "unreachable", "limit": 1000});
-    stage
+    project
         .app
-        .post(&stage.key, "/deliveries/retry", retry)
+        .post(&project.key, "/deliveries/retry", retry)
         .await
         .ok(202);
-    stage.app.drain().await;
+    project.app.drain().await;
     assert_eq!(
-        counts(&stage, id).await,
+        counts(&project, id).await,
         json!({"delivered": 4, "unreachable": 499})
     );
-    let second = stage
+    let second = project
         .app
-        .post(&stage.key, "/notifications", body)
+        .post(&project.key, "/notifications", body)
         .await
         .ok(202);
     let cancel = format!("/notifications/{}/cancel", second["id"]);
-    let cancelled = stage.app.post(&stage.key, &cancel, json!({})).await.ok(200);
+    let cancelled = project
+        .app
+        .post(&project.key, &cancel, json!({}))
+        .await
+        .ok(200);
     assert_eq!(cancelled["counts"]["cancelled"], 4, "{cancelled}");
     assert_eq!(
-        counts(&stage, &second["id"]).await,
+        counts(&project, &second["id"]).await,
         json!({"cancelled": 4, "unreachable": 499})
     );
 }

@@ -6,7 +6,7 @@ use queqiao::simulator::{Arrival, Fault, FaultKind, Receipt, Verdict, population
 use queqiao::wechat::push;
 use serde_json::json;
 
-use super::{OA, SEND, Stage};
+use super::{OA, SEND, TestProject};
 
 fn arriving(arrival: Arrival) -> Receipt {
     Receipt {
@@ -23,9 +23,9 @@ both_engines! {
     a_failed_receipt_says_why,
 }
 
-async fn a_receipt_that_comes_before_the_sends_answer_waits_for_it(stage: Stage) {
-    stage.staff("s1", 1).await;
-    let world = stage.world();
+async fn a_receipt_that_comes_before_the_sends_answer_waits_for_it(project: TestProject) {
+    project.reachable("s1", 1).await;
+    let world = project.world();
     world
         .set_receipt(OA, None, arriving(Arrival::BeforeAnswer))
         .unwrap();
@@ -33,26 +33,26 @@ async fn a_receipt_that_comes_before_the_sends_answer_waits_for_it(stage: Stage)
     world
         .add_fault(Fault::at(SEND, FaultKind::ResetAfter).times(1))
         .unwrap();
-    let path = stage.notify("s1").await;
-    let bridge = &stage.app.bridge;
+    let path = project.notify("s1").await;
+    let bridge = &project.app.bridge;
     bridge.deliver_step().await.unwrap();
     bridge.process_step().await.unwrap();
     bridge.receipt_step().await.unwrap();
-    let kinds: Vec<_> = stage
+    let kinds: Vec<_> = project
         .events()
         .await
         .iter()
         .map(|event| event["kind"].clone())
         .collect();
     assert_eq!(kinds[0], "event.templatesendjobfinish");
-    assert_eq!(stage.events().await[0]["state"], "processed");
+    assert_eq!(project.events().await[0]["state"], "processed");
     assert_eq!(
-        stage.delivery(&path).await["state"],
+        project.delivery(&path).await["state"],
         "queued",
         "the answer is not known yet"
     );
-    stage.pass(30, 1).await;
-    let delivery = stage.delivery(&path).await;
+    project.pass(30, 1).await;
+    let delivery = project.delivery(&path).await;
     assert_eq!(delivery["state"], "delivered", "{delivery}");
     let seen = world.messages();
     assert_eq!(seen.len(), 1);
@@ -60,87 +60,91 @@ async fn a_receipt_that_comes_before_the_sends_answer_waits_for_it(stage: Stage)
     assert_eq!(world.stats().repeats, 1);
 }
 
-async fn a_receipt_before_the_answer_in_one_breath(stage: Stage) {
-    stage.staff("s1", 1).await;
-    stage
+async fn a_receipt_before_the_answer_in_one_breath(project: TestProject) {
+    project.reachable("s1", 1).await;
+    project
         .world()
         .set_receipt(OA, None, arriving(Arrival::BeforeAnswer))
         .unwrap();
-    let path = stage.notify("s1").await;
-    stage.app.bridge.deliver_step().await.unwrap();
+    let path = project.notify("s1").await;
+    project.app.bridge.deliver_step().await.unwrap();
     assert_eq!(
-        stage.events().await[0]["kind"],
+        project.events().await[0]["kind"],
         "event.templatesendjobfinish",
         "it was there first"
     );
-    stage.app.drain().await;
-    assert_eq!(stage.delivery(&path).await["state"], "delivered");
+    project.app.drain().await;
+    assert_eq!(project.delivery(&path).await["state"], "delivered");
 }
 
-async fn a_receipt_that_comes_twice_closes_once(stage: Stage) {
-    stage.staff("s1", 1).await;
-    stage
+async fn a_receipt_that_comes_twice_closes_once(project: TestProject) {
+    project.reachable("s1", 1).await;
+    project
         .world()
         .set_receipt(OA, None, arriving(Arrival::Lost))
         .unwrap();
-    let path = stage.notify("s1").await;
-    stage.app.drain().await;
-    let delivery = stage.delivery(&path).await;
+    let path = project.notify("s1").await;
+    project.app.drain().await;
+    let delivery = project.delivery(&path).await;
     assert_eq!(delivery["state"], "sent", "{delivery}");
     let msgid: i64 = delivery["msgid"].as_str().unwrap().parse().unwrap();
     let tell = async |status: &'static str, seconds: i64| {
         let openid = population::openid(OA, 1);
-        let now = stage.world().now() / 1000 + seconds;
+        let now = project.world().now() / 1000 + seconds;
         let fields = push::event("gh_1", &openid, now, "TEMPLATESENDJOBFINISH");
         let fields = fields.with("MsgID", msgid).with("Status", status);
-        let push = stage.world().push(OA, fields.into_owned()).await.unwrap();
+        let push = project.world().push(OA, fields.into_owned()).await.unwrap();
         assert_eq!(push.verdict, Verdict::Success);
-        stage.app.drain().await;
+        project.app.drain().await;
     };
     tell("success", 0).await;
-    let closed = stage.delivery(&path).await;
+    let closed = project.delivery(&path).await;
     assert_eq!(closed["state"], "delivered", "{closed}");
     tell("success", 0).await;
     tell("success", 5).await;
     tell("failed:user block", 6).await;
-    assert_eq!(stage.delivery(&path).await, closed, "the first word counts");
+    assert_eq!(
+        project.delivery(&path).await,
+        closed,
+        "the first word counts"
+    );
 }
 
-async fn a_receipt_of_an_unknown_message_does_no_harm(stage: Stage) {
-    stage.staff("s1", 1).await;
+async fn a_receipt_of_an_unknown_message_does_no_harm(project: TestProject) {
+    project.reachable("s1", 1).await;
     let fields = push::event(
         "gh_1",
         "oX",
-        stage.world().now() / 1000,
+        project.world().now() / 1000,
         "TEMPLATESENDJOBFINISH",
     );
     let fields = fields.with("MsgID", 42_i64).with("Status", "success");
-    stage.world().push(OA, fields.into_owned()).await.unwrap();
-    stage.pass(20, 5).await;
-    let path = stage.notify("s1").await;
-    stage.app.drain().await;
-    stage.pass(5, 1).await;
-    let state = stage.delivery(&path).await["state"].clone();
+    project.world().push(OA, fields.into_owned()).await.unwrap();
+    project.pass(20, 5).await;
+    let path = project.notify("s1").await;
+    project.app.drain().await;
+    project.pass(5, 1).await;
+    let state = project.delivery(&path).await["state"].clone();
     assert!(
         ["sent", "delivered"].contains(&state.as_str().unwrap()),
         "{state}"
     );
     // Two days later it is not looked at any more.
-    stage.app.advance(Duration::from_secs(2 * 86_400));
-    stage.app.drain().await;
-    assert_eq!(stage.world().messages().len(), 1);
+    project.app.advance(Duration::from_secs(2 * 86_400));
+    project.app.drain().await;
+    assert_eq!(project.world().messages().len(), 1);
 }
 
-async fn a_failed_receipt_says_why(stage: Stage) {
-    stage.staff("s1", 1).await;
+async fn a_failed_receipt_says_why(project: TestProject) {
+    project.reachable("s1", 1).await;
     let receipt = Receipt {
         status: "failed:user block".to_owned(),
         arrival: Arrival::BeforeAnswer,
     };
-    stage.world().set_receipt(OA, None, receipt).unwrap();
-    let path = stage.notify("s1").await;
-    stage.app.drain().await;
-    let delivery = stage.delivery(&path).await;
+    project.world().set_receipt(OA, None, receipt).unwrap();
+    let path = project.notify("s1").await;
+    project.app.drain().await;
+    let delivery = project.delivery(&path).await;
     assert_eq!(
         (&delivery["state"], &delivery["reason"]),
         (&json!("failed"), &json!("receipt_failed"))
@@ -149,5 +153,5 @@ async fn a_failed_receipt_says_why(stage: Stage) {
         delivery["detail"].as_str().unwrap().contains("user block"),
         "{delivery}"
     );
-    assert_eq!(stage.world().messages().len(), 0);
+    assert_eq!(project.world().messages().len(), 0);
 }

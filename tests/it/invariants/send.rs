@@ -3,7 +3,7 @@
 use queqiao::simulator::{Fault, FaultKind};
 use serde_json::json;
 
-use super::{SEND, Stage};
+use super::{SEND, TestProject};
 
 /// What goes wrong, how often WeChat sees the message again, and what the first attempt was.
 const TROUBLE: [(FaultKind, u64, &str); 6] = [
@@ -19,17 +19,17 @@ both_engines! {
     the_person_sees_a_message_once_whatever_becomes_of_the_call,
 }
 
-async fn the_person_sees_a_message_once_whatever_becomes_of_the_call(stage: Stage) {
-    stage.staff("s1", 1).await;
-    let (impatient, _server) = stage.impatient();
+async fn the_person_sees_a_message_once_whatever_becomes_of_the_call(project: TestProject) {
+    project.reachable("s1", 1).await;
+    let (impatient, _server) = project.impatient();
     for (number, (kind, repeats, outcome)) in (1..).zip(TROUBLE) {
-        let world = stage.world();
+        let world = project.world();
         let before = world.stats().repeats;
         world.add_fault(Fault::at(SEND, kind).times(1)).unwrap();
-        let path = stage.notify("s1").await;
-        stage.app.drain_by(&impatient).await;
-        stage.pass(30, 1).await;
-        let delivery = stage.delivery(&path).await;
+        let path = project.notify("s1").await;
+        project.app.drain_by(&impatient).await;
+        project.pass(30, 1).await;
+        let delivery = project.delivery(&path).await;
         assert_eq!(delivery["state"], "delivered", "{kind:?}: {delivery}");
         let outcomes: Vec<_> = delivery["attempts"]
             .as_array()
@@ -45,7 +45,7 @@ async fn the_person_sees_a_message_once_whatever_becomes_of_the_call(stage: Stag
         assert_eq!(world.messages().len(), number, "{kind:?}");
         assert_eq!(world.stats().repeats - before, repeats, "{kind:?}");
     }
-    let ids: std::collections::BTreeSet<_> = stage
+    let ids: std::collections::BTreeSet<_> = project
         .world()
         .messages()
         .into_iter()

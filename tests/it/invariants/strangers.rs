@@ -5,18 +5,18 @@ use std::time::Duration;
 use queqiao::simulator::{Fault, FaultKind, Origin, population};
 use serde_json::json;
 
-use super::{BATCH, INFO, OA, Stage};
+use super::{BATCH, INFO, OA, TestProject};
 
 const FOLLOWERS: u32 = 100;
 
-fn refuse(stage: &Stage, errcode: i64, openid: Option<&str>) {
+fn refuse(project: &TestProject, errcode: i64, openid: Option<&str>) {
     for path in [INFO, BATCH] {
         let fault = Fault::at(path, FaultKind::Errcode { errcode });
         let fault = match openid {
             Some(openid) => fault.of(openid),
             None => fault,
         };
-        stage.world().add_fault(fault).unwrap();
+        project.world().add_fault(fault).unwrap();
     }
 }
 
@@ -26,25 +26,25 @@ both_engines! {
     that_wechat_does_not_know_a_new_follower_is_doubted,
 }
 
-async fn who_cannot_be_served_now_is_asked_for_again(stage: Stage) {
+async fn who_cannot_be_served_now_is_asked_for_again(project: TestProject) {
     let codes = [50002, 43019, 70000, 42007, 48002];
     for (person, errcode) in (0..).step_by(10).zip(codes) {
         let refused = population::openid(OA, person + 3);
-        refuse(&stage, errcode, Some(&refused));
+        refuse(&project, errcode, Some(&refused));
         for other in person..person + 10 {
-            stage.follows(other).await;
+            project.follows(other).await;
         }
-        stage.app.drain().await;
+        project.app.drain().await;
         for other in person..person + 10 {
             let expected = if other == person + 3 {
                 "pending"
             } else {
                 "complete"
             };
-            let identity = stage.identity(other).await;
+            let identity = project.identity(other).await;
             assert_eq!(identity["profile_state"], expected, "{errcode}: {identity}");
         }
-        let identity = stage.identity(person + 3).await;
+        let identity = project.identity(person + 3).await;
         assert!(
             identity["profile_error"]
                 .as_str()
@@ -56,9 +56,9 @@ async fn who_cannot_be_served_now_is_asked_for_again(stage: Stage) {
             identity["profile_due_at"].is_string(),
             "{errcode}: {identity}"
         );
-        stage.world().clear_faults();
-        stage.pass(10, 5).await;
-        let identity = stage.identity(person + 3).await;
+        project.world().clear_faults();
+        project.pass(10, 5).await;
+        let identity = project.identity(person + 3).await;
         assert_eq!(
             identity["profile_state"], "complete",
             "{errcode}: {identity}"
@@ -66,35 +66,35 @@ async fn who_cannot_be_served_now_is_asked_for_again(stage: Stage) {
     }
 }
 
-async fn what_is_said_of_everybody_writes_nobody_off(stage: Stage) {
+async fn what_is_said_of_everybody_writes_nobody_off(project: TestProject) {
     for (errcode, hours) in [(50002, 24), (40003, 1)] {
-        stage
+        project
             .world()
             .add_followers(OA, 0..FOLLOWERS, &Origin::search())
             .unwrap();
         let path = format!("/accounts/{OA}/imports");
         let walk = json!({"reconcile": true, "refresh": true});
-        stage.app.post(&stage.key, &path, walk).await.ok(202);
-        stage.app.drain().await;
-        stage.pass(3_600, 600).await;
+        project.app.post(&project.key, &path, walk).await.ok(202);
+        project.app.drain().await;
+        project.pass(3_600, 600).await;
         // The list is empty for a moment, and then everybody is refused.
-        stage.world().remove_followers(OA, 0..FOLLOWERS).unwrap();
-        let started = stage
+        project.world().remove_followers(OA, 0..FOLLOWERS).unwrap();
+        let started = project
             .app
-            .post(&stage.key, &path, json!({"reconcile": true}))
+            .post(&project.key, &path, json!({"reconcile": true}))
             .await
             .ok(202);
-        stage.app.bridge.import_step(None).await.unwrap();
-        stage
+        project.app.bridge.import_step(None).await.unwrap();
+        project
             .world()
             .add_followers(OA, 0..FOLLOWERS, &Origin::search())
             .unwrap();
-        refuse(&stage, errcode, None);
-        stage.app.drain().await;
-        stage.pass(hours * 3_600, 1_800).await;
-        let import = stage
+        refuse(&project, errcode, None);
+        project.app.drain().await;
+        project.pass(hours * 3_600, 1_800).await;
+        let import = project
             .app
-            .get(&stage.key, &format!("/imports/{}", started["id"]))
+            .get(&project.key, &format!("/imports/{}", started["id"]))
             .await
             .ok(200);
         assert_eq!(
@@ -102,9 +102,9 @@ async fn what_is_said_of_everybody_writes_nobody_off(stage: Stage) {
             (&json!("done"), &json!(0)),
             "{errcode}: {import}"
         );
-        stage.world().clear_faults();
-        stage.pass(10_000, 2_000).await;
-        let following = stage.people("follow_state=following&limit=200").await;
+        project.world().clear_faults();
+        project.pass(10_000, 2_000).await;
+        let following = project.people("follow_state=following&limit=200").await;
         assert_eq!(following.len(), FOLLOWERS as usize, "{errcode}");
         for person in &following {
             let identity = &person["identities"][0];
@@ -121,14 +121,14 @@ async fn what_is_said_of_everybody_writes_nobody_off(stage: Stage) {
     }
 }
 
-async fn that_wechat_does_not_know_a_new_follower_is_doubted(stage: Stage) {
+async fn that_wechat_does_not_know_a_new_follower_is_doubted(project: TestProject) {
     for (person, errcode) in [(1, 40003), (2, 46004), (3, 49003)] {
-        refuse(&stage, errcode, Some(&population::openid(OA, person)));
-        stage.follows(person).await;
+        refuse(&project, errcode, Some(&population::openid(OA, person)));
+        project.follows(person).await;
         for seconds in [0, 5, 60] {
-            stage.app.advance(Duration::from_secs(seconds));
-            stage.app.drain().await;
-            let identity = stage.identity(person).await;
+            project.app.advance(Duration::from_secs(seconds));
+            project.app.drain().await;
+            let identity = project.identity(person).await;
             assert_eq!(
                 identity["profile_state"], "pending",
                 "{errcode}: {identity}"
@@ -141,10 +141,10 @@ async fn that_wechat_does_not_know_a_new_follower_is_doubted(stage: Stage) {
                 "{identity}"
             );
         }
-        stage.world().clear_faults();
-        stage.app.advance(Duration::from_secs(600));
-        stage.app.drain().await;
-        let identity = stage.identity(person).await;
+        project.world().clear_faults();
+        project.app.advance(Duration::from_secs(600));
+        project.app.drain().await;
+        let identity = project.identity(person).await;
         assert_eq!(
             identity["profile_state"], "complete",
             "{errcode}: {identity}"

@@ -3,7 +3,7 @@
 use queqiao::simulator::{ProfileDetails, population};
 use serde_json::{Value, json};
 
-use super::{OA, Stage, comes_back};
+use super::{OA, TestProject, comes_back};
 
 const NAMES: [&str; 6] = [
     "nickname",
@@ -36,11 +36,13 @@ both_engines! {
     a_batch_of_profiles_has_them_too_and_nobody_has_another_ones,
 }
 
-async fn what_wechat_tells_of_a_person_is_kept_and_never_overwritten_by_nothing(stage: Stage) {
-    let world = stage.world();
+async fn what_wechat_tells_of_a_person_is_kept_and_never_overwritten_by_nothing(
+    project: TestProject,
+) {
+    let world = project.world();
     world.set_details(1, wang()).unwrap();
-    stage.follows(1).await;
-    stage.app.drain().await;
+    project.follows(1).await;
+    project.app.drain().await;
     let told = json!([
         "<b>王\u{202e}\"芳\"</b>",
         "https://thirdwx.qlogo.cn/mmopen/abc/132",
@@ -49,15 +51,15 @@ async fn what_wechat_tells_of_a_person_is_kept_and_never_overwritten_by_nothing(
         "广东",
         "广州"
     ]);
-    let identity = stage.identity(1).await;
+    let identity = project.identity(1).await;
     assert_eq!(json!(shown(&identity)), told);
     let path = format!("/people/{}", identity["id"]);
-    let person = stage.app.get(&stage.key, &path).await.ok(200);
+    let person = project.app.get(&project.key, &path).await.ok(200);
     assert_eq!(json!(shown(&person["identities"][0])), told);
     // Empty ones are what WeChat tells today.
     world.set_details(1, ProfileDetails::default()).unwrap();
-    comes_back(&stage, 1).await;
-    assert_eq!(json!(shown(&stage.identity(1).await)), told);
+    comes_back(&project, 1).await;
+    assert_eq!(json!(shown(&project.identity(1).await)), told);
     // What is new replaces what it is news of, and nothing else.
     let moved = ProfileDetails {
         city: "深圳".to_owned(),
@@ -65,8 +67,8 @@ async fn what_wechat_tells_of_a_person_is_kept_and_never_overwritten_by_nothing(
         ..ProfileDetails::default()
     };
     world.set_details(1, moved).unwrap();
-    comes_back(&stage, 1).await;
-    let identity = stage.identity(1).await;
+    comes_back(&project, 1).await;
+    let identity = project.identity(1).await;
     assert_eq!(
         (&identity["city"], &identity["sex"]),
         (&json!("深圳"), &json!(1))
@@ -77,25 +79,25 @@ async fn what_wechat_tells_of_a_person_is_kept_and_never_overwritten_by_nothing(
     );
 }
 
-async fn a_remark_and_tags_that_the_account_took_away_are_gone(stage: Stage) {
-    let world = stage.world();
+async fn a_remark_and_tags_that_the_account_took_away_are_gone(project: TestProject) {
+    let world = project.world();
     let noted = ProfileDetails {
         remark: "VIP".to_owned(),
         tagid_list: vec![2, 101],
         ..ProfileDetails::default()
     };
     world.set_details(1, noted).unwrap();
-    stage.follows(1).await;
-    stage.app.drain().await;
-    let identity = stage.identity(1).await;
+    project.follows(1).await;
+    project.app.drain().await;
+    let identity = project.identity(1).await;
     assert_eq!(
         (&identity["remark"], &identity["tag_ids"]),
         (&json!("VIP"), &json!([2, 101])),
         "{identity}"
     );
     world.set_details(1, ProfileDetails::default()).unwrap();
-    comes_back(&stage, 1).await;
-    let identity = stage.identity(1).await;
+    comes_back(&project, 1).await;
+    let identity = project.identity(1).await;
     assert_eq!(
         (&identity["remark"], &identity["tag_ids"]),
         (&Value::Null, &Value::Null),
@@ -103,8 +105,8 @@ async fn a_remark_and_tags_that_the_account_took_away_are_gone(stage: Stage) {
     );
 }
 
-async fn a_batch_of_profiles_has_them_too_and_nobody_has_another_ones(stage: Stage) {
-    let world = stage.world();
+async fn a_batch_of_profiles_has_them_too_and_nobody_has_another_ones(project: TestProject) {
+    let world = project.world();
     world.set_details(3, wang()).unwrap();
     world
         .set_details(
@@ -116,35 +118,28 @@ async fn a_batch_of_profiles_has_them_too_and_nobody_has_another_ones(stage: Sta
         )
         .unwrap();
     for person in 1..=5 {
-        stage.follows(person).await;
+        project.follows(person).await;
     }
-    stage.app.drain().await;
-    assert_eq!(stage.calls(crate::invariants::BATCH), 1);
-    assert_eq!(stage.identity(3).await["city"], "广州");
-    let li = stage.identity(4).await;
+    project.app.drain().await;
+    assert_eq!(project.calls(crate::invariants::BATCH), 1);
+    assert_eq!(project.identity(3).await["city"], "广州");
+    let li = project.identity(4).await;
     assert_eq!(
         json!(shown(&li)),
         json!(["李", null, null, null, null, null])
     );
     for person in [1, 2, 5] {
         assert_eq!(
-            shown(&stage.identity(person).await),
+            shown(&project.identity(person).await),
             vec![Value::Null; 6],
             "{person}"
         );
     }
     // Also where staff are looked up.
-    stage
-        .app
-        .put(&stage.key, "/staff/s4", json!({}))
-        .await
-        .ok(201);
-    let bind = json!({"app_id": OA, "openid": population::openid(OA, 4)});
-    stage
-        .app
-        .post(&stage.key, "/staff/s4/bindings", bind)
-        .await
-        .ok(201);
-    let staff = stage.app.get(&stage.key, "/staff/s4").await.ok(200);
+    project
+        .staff("s4")
+        .bound_to(json!({"app_id": OA, "openid": population::openid(OA, 4)}))
+        .await;
+    let staff = project.app.get(&project.key, "/staff/s4").await.ok(200);
     assert_eq!(staff["identities"][0]["nickname"], "李");
 }

@@ -8,33 +8,33 @@ use queqiao::db::Engine;
 use queqiao::simulator::{Fault, FaultKind, SimulatorOptions, population};
 use serde_json::{Value, json};
 
-use super::{MP, OA, Stage, account};
+use super::{MP, OA, TestProject, account};
 
 /// Where unionids come from next.
 const SECOND: &str = "second";
 
-fn move_all(stage: &Stage) {
+fn move_all(project: &TestProject) {
     for app_id in [OA, MP] {
-        let moved = stage.world().change_account(app_id, |settings| {
+        let moved = project.world().change_account(app_id, |settings| {
             SECOND.clone_into(&mut settings.open_platform);
         });
         moved.unwrap();
     }
 }
 
-fn new(stage: &Stage, person: u32) -> String {
-    stage.world().unionid(OA, person).unwrap()
+fn new(project: &TestProject, person: u32) -> String {
+    project.world().unionid(OA, person).unwrap()
 }
 
-async fn refresh(stage: &Stage) -> Value {
+async fn refresh(project: &TestProject) -> Value {
     let path = format!("/accounts/{OA}/imports");
     let body = json!({"refresh": true});
-    let started = stage.app.post(&stage.key, &path, body).await.ok(202);
+    let started = project.app.post(&project.key, &path, body).await.ok(202);
     assert_eq!(started["refresh"], true);
-    stage.app.drain().await;
-    stage.pass(3, 1).await;
+    project.app.drain().await;
+    project.pass(3, 1).await;
     let path = format!("/imports/{}", started["id"]);
-    let import = stage.app.get(&stage.key, &path).await.ok(200);
+    let import = project.app.get(&project.key, &path).await.ok(200);
     assert_eq!(import["state"], "done", "{import}");
     import
 }
@@ -46,11 +46,11 @@ both_engines! {
     a_refresh_is_paced_after_a_pause_too,
 }
 
-async fn an_event_that_brings_another_unionid_tells_it(stage: Stage) {
-    stage.staff("m1", 1).await;
-    stage.app.advance(Duration::from_secs(60));
+async fn an_event_that_brings_another_unionid_tells_it(project: TestProject) {
+    project.reachable("m1", 1).await;
+    project.app.advance(Duration::from_secs(60));
     let openid = population::openid(OA, 1);
-    let now = stage.app.clock.unix_seconds();
+    let now = project.app.clock.unix_seconds();
     let event = |time: i64, unionid: &str| {
         format!(
             "<xml><ToUserName><![CDATA[gh_1]]></ToUserName><FromUserName><![CDATA[oPLATFORM]]></FromUserName>\
@@ -59,21 +59,21 @@ async fn an_event_that_brings_another_unionid_tells_it(stage: Stage) {
         )
     };
     // Older than the profile: it is not news.
-    stage
+    project
         .world()
         .push_raw(OA, "oPLATFORM", &event(now - 3_600, "oStale"))
         .await
         .unwrap();
-    stage.app.drain().await;
-    assert_eq!(stage.identity(1).await["unionid"], population::unionid(1));
-    stage
+    project.app.drain().await;
+    assert_eq!(project.identity(1).await["unionid"], population::unionid(1));
+    project
         .world()
         .push_raw(OA, "oPLATFORM", &event(now, "oNEW"))
         .await
         .unwrap();
-    stage.app.drain().await;
-    assert_eq!(stage.identity(1).await["unionid"], "oNEW");
-    let moved = account(&stage, OA).await["moved"].clone();
+    project.app.drain().await;
+    assert_eq!(project.identity(1).await["unionid"], "oNEW");
+    let moved = account(&project, OA).await["moved"].clone();
     assert_eq!(
         (&moved["changed"], &moved["staff"]),
         (&json!(1), &json!(1)),
@@ -82,13 +82,13 @@ async fn an_event_that_brings_another_unionid_tells_it(stage: Stage) {
     // A mini-program has no profiles to ask for: an event may be the only one to tell.
     let body = json!({"ToUserName": "gh_2", "FromUserName": "oM", "CreateTime": now, "MsgType": "event",
             "Event": "some_new_event", "UnionID": "oNEW"});
-    stage
+    project
         .world()
         .push_raw(MP, "oM", &body.to_string())
         .await
         .unwrap();
-    stage.app.drain().await;
-    let people = stage.people("unionid=oNEW").await;
+    project.app.drain().await;
+    let people = project.people("unionid=oNEW").await;
     assert_eq!(
         (people.len(), &people[0]["link_state"]),
         (1, &json!("linked")),
@@ -97,70 +97,74 @@ async fn an_event_that_brings_another_unionid_tells_it(stage: Stage) {
 }
 
 async fn a_refresh_is_paced_so_that_new_followers_do_not_wait(engine: Engine) {
-    let stage = Stage::with_settings(engine, SimulatorOptions::default(), |config| {
+    let project = TestProject::with_settings(engine, SimulatorOptions::default(), |config| {
         config.profile.refresh_per_second = 4;
     })
     .await;
     for person in 0..10 {
-        stage.follows(person).await;
+        project.follows(person).await;
     }
-    stage.app.drain().await;
-    move_all(&stage);
+    project.app.drain().await;
+    move_all(&project);
     let path = format!("/accounts/{OA}/imports");
-    let plain = stage.app.post(&stage.key, &path, json!({})).await.ok(202);
-    stage.app.drain().await;
+    let plain = project
+        .app
+        .post(&project.key, &path, json!({}))
+        .await
+        .ok(202);
+    project.app.drain().await;
     assert_eq!(
-        stage
-            .people(&format!("unionid={}", new(&stage, 0)))
+        project
+            .people(&format!("unionid={}", new(&project, 0)))
             .await
             .len(),
         0,
         "a plain import asks nobody again"
     );
     let body = json!({"refresh": true});
-    let started = stage.app.post(&stage.key, &path, body).await.ok(202);
+    let started = project.app.post(&project.key, &path, body).await.ok(202);
     assert_ne!(started["id"], plain["id"]);
     let changed = async || {
-        account(&stage, OA).await["moved"]["changed"]
+        account(&project, OA).await["moved"]["changed"]
             .as_i64()
             .unwrap_or_default()
     };
-    stage.app.drain().await;
+    project.app.drain().await;
     assert_eq!(changed().await, 4);
-    stage.pass(1, 1).await;
+    project.pass(1, 1).await;
     assert_eq!(changed().await, 8);
-    stage.pass(2, 1).await;
+    project.pass(2, 1).await;
     assert_eq!(changed().await, 10);
 }
 
-async fn whoever_is_erased_is_erased_under_the_unionid_they_had_before(stage: Stage) {
+async fn whoever_is_erased_is_erased_under_the_unionid_they_had_before(project: TestProject) {
     for person in [1, 2] {
-        stage.follows(person).await;
-        stage.app.drain().await;
-        stage.logs_in(person).await;
+        project.follows(person).await;
+        project.app.drain().await;
+        project.logs_in(person).await;
     }
-    stage
+    project
         .world()
         .change_account(OA, |settings| {
             SECOND.clone_into(&mut settings.open_platform);
         })
         .unwrap();
-    refresh(&stage).await;
+    refresh(&project).await;
     // One is named by the identity that kept the old unionid, one by the one that has a new one.
     for (person, app_id) in [(1, MP), (2, OA)] {
         let openid = population::openid(app_id, person);
-        let people = stage.people(&format!("openid={openid}")).await;
+        let people = project.people(&format!("openid={openid}")).await;
         let id = &people[0]["identity_id"];
-        let erased = stage
+        let erased = project
             .app
-            .delete(&stage.key, &format!("/people/{id}"))
+            .delete(&project.key, &format!("/people/{id}"))
             .await
             .ok(200);
         assert_eq!(erased["erased"]["identities"], 2, "{person}: {erased}");
         for app_id in [OA, MP] {
             let openid = population::openid(app_id, person);
             assert_eq!(
-                stage.people(&format!("openid={openid}")).await.len(),
+                project.people(&format!("openid={openid}")).await.len(),
                 0,
                 "{person} in {app_id}"
             );
@@ -173,45 +177,45 @@ async fn a_refresh_is_paced_after_a_pause_too(engine: Engine) {
         page_size: 3,
         ..SimulatorOptions::default()
     };
-    let stage = Stage::with_settings(engine, options, |config| {
+    let project = TestProject::with_settings(engine, options, |config| {
         config.profile.refresh_per_second = 1;
     })
     .await;
     for person in 0..12 {
-        stage.follows(person).await;
+        project.follows(person).await;
     }
-    stage.app.drain().await;
-    move_all(&stage);
+    project.app.drain().await;
+    move_all(&project);
     let path = format!("/accounts/{OA}/imports");
-    stage
+    project
         .app
-        .post(&stage.key, &path, json!({"refresh": true}))
+        .post(&project.key, &path, json!({"refresh": true}))
         .await
         .ok(202);
-    stage.app.bridge.import_step(None).await.unwrap();
+    project.app.bridge.import_step(None).await.unwrap();
     // Used up behind the first page: the walk goes on the next day.
-    stage
+    project
         .world()
         .add_fault(Fault::at("/cgi-bin/user/get", FaultKind::Errcode { errcode: 45009 }).times(1))
         .unwrap();
-    stage.app.drain().await;
-    stage.pass(5, 1).await;
+    project.app.drain().await;
+    project.pass(5, 1).await;
     let changed = async || {
-        account(&stage, OA).await["moved"]["changed"]
+        account(&project, OA).await["moved"]["changed"]
             .as_i64()
             .unwrap_or_default()
     };
     assert_eq!(changed().await, 3);
-    stage.app.advance(Duration::from_secs(25 * 3_600));
-    stage.app.drain().await;
+    project.app.advance(Duration::from_secs(25 * 3_600));
+    project.app.drain().await;
     let at_once = changed().await;
     assert!(at_once <= 5, "{at_once} at once");
-    stage.pass(3, 1).await;
+    project.pass(3, 1).await;
     let soon = changed().await;
     assert!(
         (at_once + 2..=at_once + 4).contains(&soon),
         "{at_once}, then {soon}"
     );
-    stage.pass(12, 1).await;
+    project.pass(12, 1).await;
     assert_eq!(changed().await, 12);
 }

@@ -7,7 +7,7 @@ use queqiao::models::notification::{self, message_type};
 use queqiao::models::staff;
 use serde_json::json;
 
-use super::rig::{APPS, Rig, TYPE, request, route};
+use super::outbox::{APPS, OutboxFixture, TYPE, request, route};
 
 both_engines! {
     the_first_route_that_reaches_somebody_is_taken,
@@ -17,16 +17,17 @@ both_engines! {
     a_name_that_is_missing_concerns_that_person_alone,
 }
 
-async fn the_first_route_that_reaches_somebody_is_taken(rig: Rig) {
-    rig.bound("both", 0, 1, true).await;
-    rig.bound("both", 1, 1, true).await;
-    rig.bound("second", 0, 2, false).await;
-    rig.bound("second", 1, 2, true).await;
-    rig.bound("gone", 0, 3, false).await;
-    let (project, now) = (rig.project, rig.clock.now());
-    rig.write(move |conn| staff::put(conn, project, "unbound", None, now))
+async fn the_first_route_that_reaches_somebody_is_taken(outbox: OutboxFixture) {
+    outbox.bound("both", 0, 1, true).await;
+    outbox.bound("both", 1, 1, true).await;
+    outbox.bound("second", 0, 2, false).await;
+    outbox.bound("second", 1, 2, true).await;
+    outbox.bound("gone", 0, 3, false).await;
+    let (project, now) = (outbox.project, outbox.clock.now());
+    outbox
+        .write(move |conn| staff::put(conn, project, "unbound", None, now))
         .await;
-    let accepted = rig
+    let accepted = outbox
         .notify(&["both", "second", "gone", "unbound", "nobody", "both"])
         .await;
     let verdicts: Vec<_> = accepted
@@ -50,11 +51,11 @@ async fn the_first_route_that_reaches_somebody_is_taken(rig: Rig) {
             ("nobody", DeliveryState::Unreachable, Some("unknown_staff")),
         ]
     );
-    let stored = rig.deliveries(accepted.notification_id).await;
+    let stored = outbox.deliveries(accepted.notification_id).await;
     let routes: Vec<_> = stored.iter().map(|delivery| delivery.route).collect();
     assert_eq!(routes, [Some(0), Some(1), None, None, None]);
     let accounts: Vec<_> = stored.iter().map(|delivery| delivery.account_id).collect();
-    assert_eq!(accounts[..2], rig.accounts.map(Some));
+    assert_eq!(accounts[..2], outbox.accounts.map(Some));
     for verdict in &accepted.verdicts[2..] {
         assert!(
             verdict
@@ -65,42 +66,43 @@ async fn the_first_route_that_reaches_somebody_is_taken(rig: Rig) {
     }
 }
 
-async fn the_same_key_gets_the_first_answer_again(rig: Rig) {
-    rig.bound("a", 0, 1, true).await;
+async fn the_same_key_gets_the_first_answer_again(outbox: OutboxFixture) {
+    outbox.bound("a", 0, 1, true).await;
     let params = || json!({"title": "x"});
-    let first = rig
+    let first = outbox
         .try_notify(&["a", "b"], params(), Some("k1"))
         .await
         .unwrap();
     assert!(!first.replayed);
-    rig.deliver().await;
-    let project = rig.project;
-    rig.write(move |conn| message_type::delete(conn, project, TYPE))
+    outbox.deliver().await;
+    let project = outbox.project;
+    outbox
+        .write(move |conn| message_type::delete(conn, project, TYPE))
         .await;
-    let again = rig
+    let again = outbox
         .try_notify(&["a", "b"], params(), Some("k1"))
         .await
         .unwrap();
     assert!(again.replayed);
     assert_eq!(again.notification_id, first.notification_id);
     assert_eq!(again.verdicts, first.verdicts);
-    let other = rig.try_notify(&["a"], params(), Some("k1")).await;
+    let other = outbox.try_notify(&["a"], params(), Some("k1")).await;
     assert!(
         matches!(other, Err(NotifyError::IdempotencyMismatch)),
         "{other:?}"
     );
-    let unknown = rig.try_notify(&["a"], params(), Some("k2")).await;
+    let unknown = outbox.try_notify(&["a"], params(), Some("k2")).await;
     assert!(
         matches!(unknown, Err(NotifyError::UnknownMessageType(_))),
         "{unknown:?}"
     );
 }
 
-async fn one_key_makes_one_notification_however_many_ask_at_once(rig: Rig) {
-    rig.bound("a", 0, 1, true).await;
+async fn one_key_makes_one_notification_however_many_ask_at_once(outbox: OutboxFixture) {
+    outbox.bound("a", 0, 1, true).await;
     let asks = (0..8).map(|_| {
         let request = request(&["a"], json!({"title": "x"}), Some("k"));
-        rig.bridge.notify(rig.project, request)
+        outbox.bridge.notify(outbox.project, request)
     });
     let answers: Vec<_> = join_all(asks)
         .await
@@ -111,33 +113,37 @@ async fn one_key_makes_one_notification_however_many_ask_at_once(rig: Rig) {
     for answer in &answers {
         assert_eq!(answer.verdicts, answers[0].verdicts);
     }
-    let project = rig.project;
-    let stored = rig
+    let project = outbox.project;
+    let stored = outbox
         .write(move |conn| notification::list(conn, project, None, 10))
         .await;
     assert_eq!(stored.len(), 1);
 }
 
-async fn what_cannot_be_taken_names_its_field_and_stores_nothing(rig: Rig) {
-    rig.bound("a", 0, 1, true).await;
-    let missing = rig.try_notify(&["a"], json!({}), None).await.unwrap_err();
+async fn what_cannot_be_taken_names_its_field_and_stores_nothing(outbox: OutboxFixture) {
+    outbox.bound("a", 0, 1, true).await;
+    let missing = outbox
+        .try_notify(&["a"], json!({}), None)
+        .await
+        .unwrap_err();
     assert!(
         missing.to_string().contains("routes[0].fields.thing1"),
         "{missing}"
     );
-    let broken = rig
+    let broken = outbox
         .try_notify(&["a"], json!({"title": "a\nb"}), None)
         .await
         .unwrap_err();
     assert!(broken.to_string().contains("line break"), "{broken}");
-    let empty = rig
+    let empty = outbox
         .try_notify(&[], json!({"title": "x"}), None)
         .await
         .unwrap_err();
     assert!(matches!(empty, NotifyError::Invalid(_)), "{empty}");
-    rig.set_routes(json!([route(APPS[0]), route("wx00000000000000c3")]))
+    outbox
+        .set_routes(json!([route(APPS[0]), route("wx00000000000000c3")]))
         .await;
-    let foreign = rig
+    let foreign = outbox
         .try_notify(&["a"], json!({"title": "x"}), None)
         .await
         .unwrap_err();
@@ -145,30 +151,31 @@ async fn what_cannot_be_taken_names_its_field_and_stores_nothing(rig: Rig) {
         foreign.to_string().contains("routes[1].account"),
         "{foreign}"
     );
-    let project = rig.project;
-    let stored = rig
+    let project = outbox.project;
+    let stored = outbox
         .write(move |conn| notification::list(conn, project, None, 10))
         .await;
     assert_eq!(stored.len(), 0);
 }
 
-async fn a_name_that_is_missing_concerns_that_person_alone(rig: Rig) {
+async fn a_name_that_is_missing_concerns_that_person_alone(outbox: OutboxFixture) {
     let mut named = route(APPS[0]);
     named["fields"]["thing1"] = json!("{{ staff.name }}: {{ params.title }}");
-    rig.set_routes(json!([named])).await;
-    rig.bound("named", 0, 1, true).await;
-    rig.bound("nameless", 0, 2, true).await;
-    let (project, now) = (rig.project, rig.clock.now());
-    rig.write(move |conn| staff::put(conn, project, "named", Some("Li"), now))
+    outbox.set_routes(json!([named])).await;
+    outbox.bound("named", 0, 1, true).await;
+    outbox.bound("nameless", 0, 2, true).await;
+    let (project, now) = (outbox.project, outbox.clock.now());
+    outbox
+        .write(move |conn| staff::put(conn, project, "named", Some("Li"), now))
         .await;
-    let accepted = rig.notify(&["named", "nameless"]).await;
+    let accepted = outbox.notify(&["named", "nameless"]).await;
     assert_eq!(accepted.verdicts[0].state, DeliveryState::Queued);
     assert_eq!(
         accepted.verdicts[1].reason.as_deref(),
         Some("not_renderable")
     );
-    rig.deliver().await;
-    let seen = rig.world().messages();
+    outbox.deliver().await;
+    let seen = outbox.world().messages();
     assert_eq!(seen.len(), 1);
     assert_eq!(seen[0].data["thing1"], "Li: 已发货");
 }

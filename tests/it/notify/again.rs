@@ -3,14 +3,15 @@
 use queqiao::models::delivery::DeliveryState;
 use serde_json::{Value, json};
 
-use super::ways::Ways;
+use super::routes::RouteFixture;
+use crate::support::api::by_unionid;
 
 const HOURS: i64 = 20;
 
-impl Ways {
+impl RouteFixture {
     /// Asks under the key `k` for what is sent in some hours; with the request.
     async fn in_hours(&self, staff: &[&str], expires_in: Option<i64>) -> (Value, Value) {
-        let at = |hours| (self.stage.app.clock.now() + chrono::TimeDelta::hours(hours)).and_utc();
+        let at = |hours| (self.app.clock.now() + chrono::TimeDelta::hours(hours)).and_utc();
         let mut body = json!({
             "message_type": "ping", "staff_ids": staff, "params": {"title": "hi"}, "send_at": at(HOURS),
         });
@@ -23,26 +24,15 @@ impl Ways {
     /// Adds staff members who are bound to nobody.
     async fn strangers(&self, staff: &[&str]) {
         for staff_id in staff {
-            let path = format!("/staff/{staff_id}");
-            self.stage
-                .app
-                .put(&self.stage.key, &path, json!({}))
-                .await
-                .ok(201);
+            self.staff(staff_id).await;
         }
     }
 
     async fn bind_all(&self, staff: &[&str], from: u32) {
         for (person, staff_id) in (from..).zip(staff) {
-            self.stage.follows(person).await;
-            self.stage.app.drain().await;
-            let whom = json!({"unionid": queqiao::simulator::population::unionid(person)});
-            let path = format!("/staff/{staff_id}/bindings");
-            self.stage
-                .app
-                .post(&self.stage.key, &path, whom)
-                .await
-                .ok(201);
+            self.follows(person).await;
+            self.app.drain().await;
+            self.bind(staff_id, by_unionid(person)).await;
         }
     }
 
@@ -55,7 +45,7 @@ impl Ways {
 
     async fn every_one_of(&self, accepted: &Value) -> Vec<Value> {
         let path = format!("/notifications/{}/deliveries", accepted["id"]);
-        let page = self.stage.app.get(&self.stage.key, &path).await.ok(200);
+        let page = self.app.get(&self.key, &path).await.ok(200);
         page["items"].as_array().unwrap().clone()
     }
 }
@@ -67,15 +57,15 @@ both_engines! {
     the_first_answer_outlives_that_what_waited_for_consent_is_cancelled_or_expires,
 }
 
-async fn a_retry_waits_for_the_time_at_which_the_message_is_to_be_sent(ways: Ways) {
-    ways.stage.staff("s0", 9).await;
+async fn a_retry_waits_for_the_time_at_which_the_message_is_to_be_sent(routes: RouteFixture) {
+    routes.reachable("s0", 9).await;
     let staff = ["s1", "s2", "s3"];
-    ways.strangers(&staff).await;
-    let (body, first) = ways.in_hours(&staff, Some(HOURS + 1)).await;
+    routes.strangers(&staff).await;
+    let (body, first) = routes.in_hours(&staff, Some(HOURS + 1)).await;
     assert_eq!(first["counts"], json!({"queued": 0, "unreachable": 3}));
-    ways.bind_all(&staff, 1).await;
-    let (app, key) = (&ways.stage.app, &ways.stage.key);
-    let found = ways.every_one_of(&first).await;
+    routes.bind_all(&staff, 1).await;
+    let (app, key) = (&routes.app, &routes.key);
+    let found = routes.every_one_of(&first).await;
     let one = format!("/deliveries/{}/retry", found[0]["id"]);
     let taken = app.post(key, &one, json!({})).await.ok(202);
     assert_eq!(
@@ -96,42 +86,42 @@ async fn a_retry_waits_for_the_time_at_which_the_message_is_to_be_sent(ways: Way
         (&json!(2), &json!(2)),
         "{rest}"
     );
-    ways.stage.pass(4 * 3_600, 3_600).await;
+    routes.pass(4 * 3_600, 3_600).await;
     assert_eq!(
-        ways.stage.world().messages().len(),
+        routes.world().messages().len(),
         0,
         "nothing is sent before its time"
     );
-    for delivery in ways.every_one_of(&first).await {
+    for delivery in routes.every_one_of(&first).await {
         assert_eq!(
             (&delivery["state"], &delivery["next_attempt_at"]),
             (&json!("queued"), &body["send_at"]),
             "{delivery}"
         );
     }
-    ways.same_answer(&body, &first, "while it waits").await;
-    ways.stage.pass(17 * 3_600, 3_600).await;
-    for delivery in ways.every_one_of(&first).await {
+    routes.same_answer(&body, &first, "while it waits").await;
+    routes.pass(17 * 3_600, 3_600).await;
+    for delivery in routes.every_one_of(&first).await {
         assert_eq!(delivery["state"], "delivered", "{delivery}");
     }
     assert_eq!(
-        (1..=3).map(|person| ways.seen(person)).collect::<Vec<_>>(),
+        (1..=3)
+            .map(|person| routes.seen(person))
+            .collect::<Vec<_>>(),
         [1, 1, 1]
     );
-    ways.same_answer(&body, &first, "after it was sent").await;
+    routes.same_answer(&body, &first, "after it was sent").await;
 }
 
-async fn a_retry_after_that_time_is_sent_at_once(ways: Ways) {
-    ways.stage.staff("s0", 9).await;
-    ways.strangers(&["s1"]).await;
-    let (body, first) = ways.in_hours(&["s1"], None).await;
-    ways.bind_all(&["s1"], 1).await;
+async fn a_retry_after_that_time_is_sent_at_once(routes: RouteFixture) {
+    routes.reachable("s0", 9).await;
+    routes.strangers(&["s1"]).await;
+    let (body, first) = routes.in_hours(&["s1"], None).await;
+    routes.bind_all(&["s1"], 1).await;
     // The time that a message may be tried for counts from the retry.
-    ways.stage
-        .pass((HOURS as u64 + 40) * 3_600, 10 * 3_600)
-        .await;
-    let (app, key) = (&ways.stage.app, &ways.stage.key);
-    let found = ways.every_one_of(&first).await.remove(0);
+    routes.pass((HOURS as u64 + 40) * 3_600, 10 * 3_600).await;
+    let (app, key) = (&routes.app, &routes.key);
+    let found = routes.every_one_of(&first).await.remove(0);
     let taken = app
         .post(
             key,
@@ -147,17 +137,20 @@ async fn a_retry_after_that_time_is_sent_at_once(ways: Ways) {
     );
     app.drain().await;
     assert_eq!(
-        (&ways.every_one_of(&first).await[0]["state"], ways.seen(1)),
+        (
+            &routes.every_one_of(&first).await[0]["state"],
+            routes.seen(1)
+        ),
         (&json!("delivered"), 1)
     );
-    ways.same_answer(&body, &first, "after it was sent").await;
+    routes.same_answer(&body, &first, "after it was sent").await;
 }
 
-async fn the_first_answer_outlives_a_retry_in_vain(ways: Ways) {
-    ways.stage.staff("s0", 9).await;
-    ways.strangers(&["s1", "s2"]).await;
-    let (body, first) = ways.in_hours(&["s1", "s2", "nobody"], None).await;
-    let (app, key) = (&ways.stage.app, &ways.stage.key);
+async fn the_first_answer_outlives_a_retry_in_vain(routes: RouteFixture) {
+    routes.reachable("s0", 9).await;
+    routes.strangers(&["s1", "s2"]).await;
+    let (body, first) = routes.in_hours(&["s1", "s2", "nobody"], None).await;
+    let (app, key) = (&routes.app, &routes.key);
     // Bound to somebody who is not known: unreachable for another reason.
     let whom = json!({"unionid": queqiao::simulator::population::unionid(50)});
     app.post(key, "/staff/s1/bindings", whom).await.ok(201);
@@ -174,25 +167,25 @@ async fn the_first_answer_outlives_a_retry_in_vain(ways: Ways) {
         (&json!(0), &json!(0), &json!(3)),
         "{rest}"
     );
-    let found = ways.every_one_of(&first).await;
+    let found = routes.every_one_of(&first).await;
     assert_eq!(found[0]["reason"], "no_identity_in_account", "{found:?}");
-    ways.same_answer(&body, &first, "another reason").await;
+    routes.same_answer(&body, &first, "another reason").await;
 }
 
 async fn the_first_answer_outlives_that_what_waited_for_consent_is_cancelled_or_expires(
-    ways: Ways,
+    routes: RouteFixture,
 ) {
     for (person, (cancelled, leased)) in (1..).zip([(true, false), (true, true), (false, true)]) {
         let staff = format!("s{person}");
-        ways.member(&staff, person).await;
-        ways.routes(&["mp_subscribe"]).await;
-        let app = &ways.stage.app;
+        routes.member(&staff, person).await;
+        routes.channels(&["mp_subscribe"]).await;
+        let app = &routes.app;
         let end = (app.clock.now() + chrono::TimeDelta::seconds(20)).and_utc();
         let mut body = json!({"message_type": "ping", "staff_ids": [staff], "params": {"title": person}, "expires_at": end});
         let keyed = async |body: &Value| {
             let request = app.request(reqwest::Method::POST, "/api/v1/notifications");
             let request = request
-                .bearer_auth(&ways.stage.key)
+                .bearer_auth(&routes.key)
                 .header("Idempotency-Key", staff.as_str())
                 .json(body);
             app.send(request).await.ok(202)
@@ -222,13 +215,13 @@ async fn the_first_answer_outlives_that_what_waited_for_consent_is_cancelled_or_
         }
         if cancelled {
             let path = format!("/notifications/{}/cancel", first["id"]);
-            app.call("POST", &ways.stage.key, &path, None).await.ok(200);
+            app.call("POST", &routes.key, &path, None).await.ok(200);
         }
-        ways.stage.pass(25, 5).await;
-        let delivery = ways.every_one_of(&first).await.remove(0);
+        routes.pass(25, 5).await;
+        let delivery = routes.every_one_of(&first).await.remove(0);
         let what = format!("{delivery}");
         assert_ne!(delivery["state"], json!(DeliveryState::Queued), "{what}");
-        assert_eq!(ways.seen(person), 0);
+        assert_eq!(routes.seen(person), 0);
         let mut again = keyed(&body).await;
         again["replayed"] = json!(false);
         assert_eq!(again, first, "{what}");

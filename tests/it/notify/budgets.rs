@@ -9,9 +9,9 @@ use queqiao::simulator::{Fault, FaultKind};
 
 use serde_json::json;
 
-use super::rig::{APPS, Rig, SEND, request};
-use super::ways::{TEMPLATE_SEND, Ways};
-use crate::invariants::OA;
+use super::outbox::{APPS, OutboxFixture, SEND, request};
+use super::routes::{RouteFixture, TEMPLATE_SEND};
+use crate::support::setup::OA;
 
 fn a_day(per_day: u64) -> impl FnOnce(&mut Config) {
     move |config| {
@@ -35,13 +35,13 @@ both_engines! {
 }
 
 async fn a_budget_of_the_day_is_used_up_and_renewed_at_midnight(engine: Engine) {
-    let rig = Rig::with(engine, a_day(10)).await;
-    let crowd = rig.crowd(0, 23).await;
-    rig.bound("other", 1, 99, true).await;
-    let id = rig.notify_as("normal", &crowd).await;
-    rig.settle().await;
-    assert_eq!(rig.sends(), 10);
-    let waiting = rig.deliveries(id).await;
+    let outbox = OutboxFixture::with(engine, a_day(10)).await;
+    let crowd = outbox.crowd(0, 23).await;
+    outbox.bound("other", 1, 99, true).await;
+    let id = outbox.notify_as("normal", &crowd).await;
+    outbox.settle().await;
+    assert_eq!(outbox.sends(), 10);
+    let waiting = outbox.deliveries(id).await;
     for delivery in waiting
         .iter()
         .filter(|one| one.state == DeliveryState::Queued)
@@ -53,29 +53,33 @@ async fn a_budget_of_the_day_is_used_up_and_renewed_at_midnight(engine: Engine) 
                 .as_ref()
                 .is_some_and(|text| text.contains("[budgets]"))
         );
-        assert!(delivery.due_at >= Some(rig.clock.now() + chrono::TimeDelta::hours(12)));
+        assert!(delivery.due_at >= Some(outbox.clock.now() + chrono::TimeDelta::hours(12)));
         assert_eq!(delivery.attempts, 0);
     }
-    rig.notify(&["other"]).await;
-    rig.settle().await;
-    assert_eq!(rig.sends(), 11, "each account has its own");
+    outbox.notify(&["other"]).await;
+    outbox.settle().await;
+    assert_eq!(outbox.sends(), 11, "each account has its own");
     for (hours, sends) in [(11, 11), (1, 21), (24, 24)] {
-        rig.advance(hours * 3600 + 200);
-        rig.settle().await;
-        rig.advance(130);
-        rig.settle().await;
-        assert_eq!(rig.sends(), sends);
+        outbox.advance(hours * 3600 + 200);
+        outbox.settle().await;
+        outbox.advance(130);
+        outbox.settle().await;
+        assert_eq!(outbox.sends(), sends);
     }
-    assert_eq!(rig.count(id, DeliveryState::Sent).await, 23);
+    assert_eq!(outbox.count(id, DeliveryState::Sent).await, 23);
 }
 
 async fn that_a_budget_is_short_is_told_before_and_that_it_is_used_up_after(engine: Engine) {
-    let rig = Rig::with(engine, a_day(10)).await;
-    let crowd = rig.crowd(0, 12).await;
+    let outbox = OutboxFixture::with(engine, a_day(10)).await;
+    let crowd = outbox.crowd(0, 12).await;
     let warned = async |count: usize| {
         let ids: Vec<&str> = crowd.iter().take(count).map(String::as_str).collect();
         let asked = request(&ids, json!({"title": "hi"}), None);
-        let told = rig.bridge.preflight(rig.project, asked).await.unwrap();
+        let told = outbox
+            .bridge
+            .preflight(outbox.project, asked)
+            .await
+            .unwrap();
         assert_eq!(
             told.verdicts
                 .iter()
@@ -94,9 +98,9 @@ async fn that_a_budget_is_short_is_told_before_and_that_it_is_used_up_after(engi
         "{short:?}"
     );
     let trouble = async || {
-        let told = rig
+        let told = outbox
             .bridge
-            .explain(rig.project, crowd[0].clone(), None)
+            .explain(outbox.project, crowd[0].clone(), None)
             .await
             .unwrap();
         let account = told
@@ -111,8 +115,8 @@ async fn that_a_budget_is_short_is_told_before_and_that_it_is_used_up_after(engi
         (troubles.collect::<Vec<_>>(), told.next_steps)
     };
     assert_eq!(trouble().await.0, []);
-    rig.notify_as("normal", &crowd[..10]).await;
-    rig.settle().await;
+    outbox.notify_as("normal", &crowd[..10]).await;
+    outbox.settle().await;
     // Nothing waits for it yet.
     let (used_up, steps) = trouble().await;
     assert_eq!(
@@ -132,18 +136,18 @@ async fn that_a_budget_is_short_is_told_before_and_that_it_is_used_up_after(engi
         ["account_used_up"]
     );
     // And then something does.
-    rig.notify_as("normal", &crowd[10..]).await;
-    rig.settle().await;
+    outbox.notify_as("normal", &crowd[10..]).await;
+    outbox.settle().await;
     assert_eq!(trouble().await.0, used_up);
-    rig.advance(13 * 3600);
+    outbox.advance(13 * 3600);
     assert_eq!((trouble().await.0, warned(12).await.len()), (vec![], 1));
 }
 
 async fn processes_share_a_budget(engine: Engine) {
-    let rig = Rig::with(engine, a_day(17)).await;
-    let crowd = rig.crowd(0, 40).await;
-    rig.notify_as("normal", &crowd).await;
-    let replica = rig.replica();
+    let outbox = OutboxFixture::with(engine, a_day(17)).await;
+    let crowd = outbox.crowd(0, 40).await;
+    outbox.notify_as("normal", &crowd).await;
+    let replica = outbox.replica();
     let run = |bridge: queqiao::bridge::Bridge| async move {
         // What one of them has made due last is seen as well.
         for _ in 0..2 {
@@ -152,46 +156,48 @@ async fn processes_share_a_budget(engine: Engine) {
         }
     };
     tokio::join!(
-        run(rig.bridge.clone()),
+        run(outbox.bridge.clone()),
         run(replica),
-        run(rig.bridge.clone())
+        run(outbox.bridge.clone())
     );
-    assert_eq!(rig.sends(), 17);
+    assert_eq!(outbox.sends(), 17);
 }
 
 async fn a_call_that_was_not_made_is_not_counted(engine: Engine) {
-    let rig = Rig::with(engine, a_day(6)).await;
-    let crowd = rig.crowd(0, 9).await;
+    let outbox = OutboxFixture::with(engine, a_day(6)).await;
+    let crowd = outbox.crowd(0, 9).await;
     let token = "/cgi-bin/stable_token";
-    rig.world()
+    outbox
+        .world()
         .add_fault(Fault::at(token, FaultKind::Errcode { errcode: -1 }).times(1))
         .unwrap();
-    rig.notify_as("normal", &crowd).await;
+    outbox.notify_as("normal", &crowd).await;
     for _ in 0..60 {
-        rig.settle().await;
-        rig.advance(2);
+        outbox.settle().await;
+        outbox.advance(2);
     }
-    assert_eq!(rig.sends(), 6);
+    assert_eq!(outbox.sends(), 6);
 }
 
 async fn what_was_counted_and_not_sent_stops_nothing_until_midnight(engine: Engine) {
-    let rig = Rig::with(engine, |config| {
+    let outbox = OutboxFixture::with(engine, |config| {
         a_day(6)(config);
         config.deliver.batch_rows = 10;
     })
     .await;
-    let crowd = rig.crowd(0, 9).await;
+    let crowd = outbox.crowd(0, 9).await;
     let token = "/cgi-bin/stable_token";
-    rig.world()
+    outbox
+        .world()
         .add_fault(Fault::at(token, FaultKind::Errcode { errcode: -1 }).times(1))
         .unwrap();
-    let id = rig.notify_as("normal", &crowd).await;
+    let id = outbox.notify_as("normal", &crowd).await;
     for _ in 0..60 {
-        rig.settle().await;
-        rig.advance(2);
+        outbox.settle().await;
+        outbox.advance(2);
     }
-    assert_eq!(rig.sends(), 6, "the calls that were not made are left");
-    let waiting = rig
+    assert_eq!(outbox.sends(), 6, "the calls that were not made are left");
+    let waiting = outbox
         .deliveries(id)
         .await
         .into_iter()
@@ -201,39 +207,39 @@ async fn what_was_counted_and_not_sent_stops_nothing_until_midnight(engine: Engi
 }
 
 async fn what_has_expired_is_not_counted(engine: Engine) {
-    let rig = Rig::with(engine, |config| {
+    let outbox = OutboxFixture::with(engine, |config| {
         a_day(4)(config);
         config.deliver.batch_rows = 10;
     })
     .await;
-    let crowd = rig.crowd(0, 4).await;
+    let crowd = outbox.crowd(0, 4).await;
     let ids: Vec<&str> = crowd.iter().map(String::as_str).collect();
     let mut asked = request(&ids, json!({"title": "brief"}), None);
     asked.expires_at = Some(
-        (rig.clock.now() + chrono::TimeDelta::seconds(60))
+        (outbox.clock.now() + chrono::TimeDelta::seconds(60))
             .and_utc()
             .to_rfc3339(),
     );
-    let brief = rig
+    let brief = outbox
         .bridge
-        .notify(rig.project, asked)
+        .notify(outbox.project, asked)
         .await
         .unwrap()
         .notification_id;
-    rig.advance(60);
-    let lasting = rig.notify_as("normal", &crowd).await;
-    rig.deliver().await;
-    assert_eq!(rig.count(brief, DeliveryState::Expired).await, 4);
-    assert_eq!(rig.count(lasting, DeliveryState::Sent).await, 4);
-    let account = rig.accounts[0];
-    let pauses = rig
+    outbox.advance(60);
+    let lasting = outbox.notify_as("normal", &crowd).await;
+    outbox.deliver().await;
+    assert_eq!(outbox.count(brief, DeliveryState::Expired).await, 4);
+    assert_eq!(outbox.count(lasting, DeliveryState::Sent).await, 4);
+    let account = outbox.accounts[0];
+    let pauses = outbox
         .write(move |conn| pause::of_account(conn, account))
         .await;
     assert!(pauses.is_empty(), "{pauses:?}");
 }
 
 async fn a_rate_for_all_holds_for_an_account_with_a_day_of_its_own(engine: Engine) {
-    let rig = Rig::with(engine, |config| {
+    let outbox = OutboxFixture::with(engine, |config| {
         config.budgets.template_send.per_minute = 3;
         let own = AccountBudgets {
             template_send: OwnBudget {
@@ -245,14 +251,14 @@ async fn a_rate_for_all_holds_for_an_account_with_a_day_of_its_own(engine: Engin
         config.budgets.accounts.insert(APPS[0].to_owned(), own);
     })
     .await;
-    let crowd = rig.crowd(0, 9).await;
-    rig.notify_as("normal", &crowd).await;
-    rig.settle().await;
-    assert_eq!(rig.sends(), 3);
+    let crowd = outbox.crowd(0, 9).await;
+    outbox.notify_as("normal", &crowd).await;
+    outbox.settle().await;
+    assert_eq!(outbox.sends(), 3);
 }
 
 async fn an_account_may_have_a_budget_of_its_own(engine: Engine) {
-    let rig = Rig::with(engine, |config| {
+    let outbox = OutboxFixture::with(engine, |config| {
         config.budgets.template_send.per_day = 2;
         let own = AccountBudgets {
             template_send: OwnBudget {
@@ -264,79 +270,78 @@ async fn an_account_may_have_a_budget_of_its_own(engine: Engine) {
         config.budgets.accounts.insert(APPS[0].to_owned(), own);
     })
     .await;
-    let crowd = rig.crowd(0, 9).await;
-    rig.notify_as("normal", &crowd).await;
-    rig.settle().await;
-    assert_eq!(rig.sends(), 5);
+    let crowd = outbox.crowd(0, 9).await;
+    outbox.notify_as("normal", &crowd).await;
+    outbox.settle().await;
+    assert_eq!(outbox.sends(), 5);
 }
 
 async fn a_rate_of_one_call_holds_up_no_other_one(engine: Engine) {
-    let ways = Ways::with(engine, |config| {
+    let routes = RouteFixture::with(engine, |config| {
         config.deliver.batch_rows = 5;
         config.budgets.template_send.per_minute = 2;
     })
     .await;
-    let stage = &ways.stage;
     for person in 1..=12 {
-        ways.member(&format!("s{person}"), person).await;
+        routes.member(&format!("s{person}"), person).await;
     }
-    ways.allow(OA, 12).await;
+    routes.allow(OA, 12).await;
     // The beginning of a minute.
-    let passed = u64::try_from(stage.app.clock.unix_seconds() % 60).unwrap();
-    stage
+    let passed = u64::try_from(routes.app.clock.unix_seconds() % 60).unwrap();
+    routes
         .app
         .advance(std::time::Duration::from_secs(60 - passed));
-    let settle = async || while stage.app.bridge.deliver_step().await.unwrap() == Step::Worked {};
-    ways.routes(&["template"]).await;
+    let settle = async || while routes.app.bridge.deliver_step().await.unwrap() == Step::Worked {};
+    routes.channels(&["template"]).await;
     for person in 1..=11 {
-        stage.notify(&format!("s{person}")).await;
+        routes.notify(&format!("s{person}")).await;
     }
     settle().await;
-    assert_eq!(stage.calls(TEMPLATE_SEND), 2);
-    ways.routes(&["oa_subscribe"]).await;
-    let other = stage.notify("s12").await;
+    assert_eq!(routes.calls(TEMPLATE_SEND), 2);
+    routes.channels(&["oa_subscribe"]).await;
+    let other = routes.notify("s12").await;
     settle().await;
     assert_eq!(
-        stage.delivery(&other).await["state"],
+        routes.delivery(&other).await["state"],
         "sent",
         "its call has no rate"
     );
     // And an urgent one of the same call is before the others in the next minute.
-    ways.routes(&["template"]).await;
+    routes.channels(&["template"]).await;
     let body = json!({"message_type": "ping", "staff_ids": ["s12"], "params": {"title": "now"}, "priority": "urgent"});
-    stage
+    routes
         .app
-        .post(&stage.key, "/notifications", body)
+        .post(&routes.key, "/notifications", body)
         .await
         .ok(202);
     settle().await;
-    assert_eq!(stage.calls(TEMPLATE_SEND), 2);
-    stage.app.advance(std::time::Duration::from_secs(60));
+    assert_eq!(routes.calls(TEMPLATE_SEND), 2);
+    routes.app.advance(std::time::Duration::from_secs(60));
     settle().await;
-    assert_eq!(stage.calls(TEMPLATE_SEND), 4);
-    assert_eq!(ways.seen(12), 2);
+    assert_eq!(routes.calls(TEMPLATE_SEND), 4);
+    assert_eq!(routes.seen(12), 2);
 }
 
 async fn what_goes_beyond_a_rate_is_not_claimed_before_its_time(engine: Engine) {
-    let rig = Rig::with(engine, |config| {
+    let outbox = OutboxFixture::with(engine, |config| {
         config.deliver.batch_rows = 5;
         config.budgets.template_send.per_minute = 2;
     })
     .await;
-    let crowd = rig.crowd(0, 14).await;
-    let id = rig.notify_as("normal", &crowd).await;
+    let crowd = outbox.crowd(0, 14).await;
+    let id = outbox.notify_as("normal", &crowd).await;
     for minute in 1..=7 {
         let mut steps = 0;
-        while rig.deliver().await == Step::Worked {
+        while outbox.deliver().await == Step::Worked {
             steps += 1;
         }
         assert!(steps <= 4, "{minute}: {steps}");
-        assert_eq!(rig.sends(), 2 * minute);
-        rig.advance(59);
-        assert_eq!(rig.deliver().await, Step::Idle, "{minute}");
-        rig.advance(1);
+        assert_eq!(outbox.sends(), 2 * minute);
+        outbox.advance(59);
+        assert_eq!(outbox.deliver().await, Step::Idle, "{minute}");
+        outbox.advance(1);
     }
-    for delivery in rig.deliveries(id).await {
+    for delivery in outbox.deliveries(id).await {
         assert_eq!(
             (delivery.state, delivery.attempts),
             (DeliveryState::Sent, 1)
@@ -346,7 +351,7 @@ async fn what_goes_beyond_a_rate_is_not_claimed_before_its_time(engine: Engine) 
 
 async fn a_rate_spreads_what_is_sent(engine: Engine) {
     for (second, minute, sends) in [(5, 0, [5, 10, 12]), (0, 7, [7, 7, 7]), (4, 6, [4, 6, 6])] {
-        let rig = Rig::with(engine, |config| {
+        let outbox = OutboxFixture::with(engine, |config| {
             config.budgets.template_send = Budget {
                 per_day: 0,
                 per_minute: minute,
@@ -354,17 +359,17 @@ async fn a_rate_spreads_what_is_sent(engine: Engine) {
             };
         })
         .await;
-        let crowd = rig.crowd(0, 12).await;
-        rig.notify_as("normal", &crowd).await;
+        let crowd = outbox.crowd(0, 12).await;
+        outbox.notify_as("normal", &crowd).await;
         for sends in sends {
-            rig.settle().await;
-            assert_eq!(rig.sends(), sends, "{second} {minute}");
-            rig.advance(1);
+            outbox.settle().await;
+            assert_eq!(outbox.sends(), sends, "{second} {minute}");
+            outbox.advance(1);
         }
-        rig.advance(60);
-        rig.settle().await;
-        rig.advance(1);
-        rig.settle().await;
-        assert_eq!(rig.world().calls(SEND, None).unwrap(), 12);
+        outbox.advance(60);
+        outbox.settle().await;
+        outbox.advance(1);
+        outbox.settle().await;
+        assert_eq!(outbox.world().calls(SEND, None).unwrap(), 12);
     }
 }

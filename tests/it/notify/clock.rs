@@ -7,7 +7,7 @@ use queqiao::models::delivery::{self, DeliveryState, Postponed};
 use queqiao::simulator::{Fault, FaultKind};
 use serde_json::json;
 
-use super::rig::{APPS, Rig, SEND, request};
+use super::outbox::{APPS, OutboxFixture, SEND, request};
 
 const DAY: u64 = 86_400;
 
@@ -21,160 +21,176 @@ both_engines! {
     the_age_of_what_began_while_the_clock_was_ahead_counts_from_now,
 }
 
-async fn what_was_planned_by_a_clock_that_was_ahead_does_not_wait_for_it(rig: Rig) {
-    rig.bound("a", 0, 1, true).await;
-    rig.bound("b", 1, 2, true).await;
-    rig.clock.advance(Duration::from_secs(DAY));
-    rig.bridge.due_step().await.unwrap();
+async fn what_was_planned_by_a_clock_that_was_ahead_does_not_wait_for_it(outbox: OutboxFixture) {
+    outbox.bound("a", 0, 1, true).await;
+    outbox.bound("b", 1, 2, true).await;
+    outbox.clock.advance(Duration::from_secs(DAY));
+    outbox.bridge.due_step().await.unwrap();
     // One account is stopped, the other is slow.
     let fault = |errcode, app: usize| Fault {
         app_id: Some(APPS[app].to_owned()),
         ..Fault::at(SEND, FaultKind::Errcode { errcode }).times(1)
     };
-    rig.world().add_fault(fault(40164, 0)).unwrap();
-    rig.world().add_fault(fault(-1, 1)).unwrap();
-    let (one, other) = (rig.notify(&["a"]).await, rig.notify(&["b"]).await);
-    rig.settle().await;
+    outbox.world().add_fault(fault(40164, 0)).unwrap();
+    outbox.world().add_fault(fault(-1, 1)).unwrap();
+    let (one, other) = (outbox.notify(&["a"]).await, outbox.notify(&["b"]).await);
+    outbox.settle().await;
     let mut later = request(&["a"], json!({"title": "x"}), None);
     later.send_at = Some(
-        (rig.clock.now() + TimeDelta::days(2))
+        (outbox.clock.now() + TimeDelta::days(2))
             .and_utc()
             .to_rfc3339(),
     );
-    let later = rig.bridge.notify(rig.project, later).await.unwrap();
+    let later = outbox.bridge.notify(outbox.project, later).await.unwrap();
     for id in [one.notification_id, other.notification_id] {
-        assert_eq!(rig.count(id, DeliveryState::Queued).await, 1);
+        assert_eq!(outbox.count(id, DeliveryState::Queued).await, 1);
     }
-    rig.clock.turn_back(Duration::from_secs(DAY));
-    rig.bridge.due_step().await.unwrap();
-    rig.settle().await;
+    outbox.clock.turn_back(Duration::from_secs(DAY));
+    outbox.bridge.due_step().await.unwrap();
+    outbox.settle().await;
     for id in [one.notification_id, other.notification_id] {
         assert_eq!(
-            rig.count(id, DeliveryState::Sent).await,
+            outbox.count(id, DeliveryState::Sent).await,
             1,
             "long before its time"
         );
     }
     assert_eq!(
-        rig.count(later.notification_id, DeliveryState::Queued)
+        outbox
+            .count(later.notification_id, DeliveryState::Queued)
             .await,
         1
     );
-    assert_eq!(rig.world().messages().len(), 2);
+    assert_eq!(outbox.world().messages().len(), 2);
 }
 
-async fn a_lease_that_a_clock_gave_that_was_ahead_lasts_no_longer_than_a_lease(rig: Rig) {
-    rig.bound("a", 0, 1, true).await;
-    rig.clock.advance(Duration::from_secs(DAY));
-    rig.bridge.due_step().await.unwrap();
-    let one = rig.notify(&["a"]).await;
-    let claim = rig.claim(rig.clock.now());
-    let lost = rig
+async fn a_lease_that_a_clock_gave_that_was_ahead_lasts_no_longer_than_a_lease(
+    outbox: OutboxFixture,
+) {
+    outbox.bound("a", 0, 1, true).await;
+    outbox.clock.advance(Duration::from_secs(DAY));
+    outbox.bridge.due_step().await.unwrap();
+    let one = outbox.notify(&["a"]).await;
+    let claim = outbox.claim(outbox.clock.now());
+    let lost = outbox
         .write(move |conn| delivery::claim_due(conn, &claim))
         .await;
     assert_eq!(lost.len(), 1);
-    rig.clock.turn_back(Duration::from_secs(DAY));
-    rig.bridge.due_step().await.unwrap();
-    rig.settle().await;
+    outbox.clock.turn_back(Duration::from_secs(DAY));
+    outbox.bridge.due_step().await.unwrap();
+    outbox.settle().await;
     assert_eq!(
-        rig.count(one.notification_id, DeliveryState::Queued).await,
+        outbox
+            .count(one.notification_id, DeliveryState::Queued)
+            .await,
         1,
         "it may be in hand"
     );
-    rig.clock.advance(Duration::from_secs(130));
-    rig.bridge.due_step().await.unwrap();
-    rig.settle().await;
+    outbox.clock.advance(Duration::from_secs(130));
+    outbox.bridge.due_step().await.unwrap();
+    outbox.settle().await;
     assert_eq!(
-        rig.count(one.notification_id, DeliveryState::Queued).await,
+        outbox
+            .count(one.notification_id, DeliveryState::Queued)
+            .await,
         0
     );
 }
 
-async fn a_claim_that_is_given_back_twice_leaves_the_next_one_alone(rig: Rig) {
-    rig.bound("a", 0, 1, true).await;
-    let one = rig.notify(&["a"]).await;
-    let now = rig.clock.now();
+async fn a_claim_that_is_given_back_twice_leaves_the_next_one_alone(outbox: OutboxFixture) {
+    outbox.bound("a", 0, 1, true).await;
+    let one = outbox.notify(&["a"]).await;
+    let now = outbox.clock.now();
     let claim = async |at| {
-        let claim = rig.claim(at);
-        rig.write(move |conn| delivery::claim_due(conn, &claim))
+        let claim = outbox.claim(at);
+        outbox
+            .write(move |conn| delivery::claim_due(conn, &claim))
             .await
             .remove(0)
     };
     let first = Postponed::new(&claim(now).await, now, now);
     let back = first.clone();
-    rig.write(move |conn| delivery::release(conn, &[back]))
+    outbox
+        .write(move |conn| delivery::release(conn, &[back]))
         .await;
     let again = claim(now + TimeDelta::seconds(1)).await;
     assert_eq!(again.attempts, 1);
-    rig.write(move |conn| delivery::release(conn, &[first]))
+    outbox
+        .write(move |conn| delivery::release(conn, &[first]))
         .await;
-    let later = rig.claim(now + TimeDelta::seconds(2));
-    let free = rig
+    let later = outbox.claim(now + TimeDelta::seconds(2));
+    let free = outbox
         .write(move |conn| delivery::claim_due(conn, &later))
         .await;
     assert_eq!(free.len(), 0, "it is in hand still");
-    assert_eq!(rig.only(one.notification_id).await.0.attempts, 1);
+    assert_eq!(outbox.only(one.notification_id).await.0.attempts, 1);
 }
 
-async fn a_process_that_starts_after_that_finds_it_too(rig: Rig) {
-    rig.bound("a", 0, 1, true).await;
-    rig.clock.advance(Duration::from_secs(DAY));
-    rig.world()
+async fn a_process_that_starts_after_that_finds_it_too(outbox: OutboxFixture) {
+    outbox.bound("a", 0, 1, true).await;
+    outbox.clock.advance(Duration::from_secs(DAY));
+    outbox
+        .world()
         .add_fault(Fault::at(SEND, FaultKind::Errcode { errcode: -1 }).times(1))
         .unwrap();
-    let one = rig.notify(&["a"]).await;
-    rig.settle().await;
-    rig.clock.turn_back(Duration::from_secs(DAY));
-    let started = rig.replica();
+    let one = outbox.notify(&["a"]).await;
+    outbox.settle().await;
+    outbox.clock.turn_back(Duration::from_secs(DAY));
+    let started = outbox.replica();
     started.due_step().await.unwrap();
     while started.deliver_step().await.unwrap() == queqiao::bridge::Step::Worked {}
-    assert_eq!(rig.count(one.notification_id, DeliveryState::Sent).await, 1);
+    assert_eq!(
+        outbox.count(one.notification_id, DeliveryState::Sent).await,
+        1
+    );
 }
 
-async fn what_a_replica_sent_whose_clock_is_ahead_waits_for_its_receipt_all_the_same(rig: Rig) {
-    rig.bound("a", 0, 1, true).await;
-    rig.bound("b", 0, 2, true).await;
+async fn what_a_replica_sent_whose_clock_is_ahead_waits_for_its_receipt_all_the_same(
+    outbox: OutboxFixture,
+) {
+    outbox.bound("a", 0, 1, true).await;
+    outbox.bound("b", 0, 2, true).await;
     // Further ahead than a receipt is waited for: its date is not to be believed even then.
-    let patience = rig.bridge.config.deliver.receipt_seconds;
-    rig.clock.advance(Duration::from_secs(2 * patience));
-    let one = rig.notify(&["a"]).await.notification_id;
-    rig.settle().await;
-    rig.clock.turn_back(Duration::from_secs(2 * patience));
-    rig.bridge.overdue_step().await.unwrap();
+    let patience = outbox.bridge.config.deliver.receipt_seconds;
+    outbox.clock.advance(Duration::from_secs(2 * patience));
+    let one = outbox.notify(&["a"]).await.notification_id;
+    outbox.settle().await;
+    outbox.clock.turn_back(Duration::from_secs(2 * patience));
+    outbox.bridge.overdue_step().await.unwrap();
     assert_eq!(
-        rig.count(one, DeliveryState::Sent).await,
+        outbox.count(one, DeliveryState::Sent).await,
         1,
         "it was sent just now"
     );
-    let other = rig.notify(&["b"]).await.notification_id;
-    rig.settle().await;
-    rig.bridge.overdue_step().await.unwrap();
-    assert_eq!(rig.count(one, DeliveryState::Sent).await, 1);
+    let other = outbox.notify(&["b"]).await.notification_id;
+    outbox.settle().await;
+    outbox.bridge.overdue_step().await.unwrap();
+    assert_eq!(outbox.count(one, DeliveryState::Sent).await, 1);
     // It is as old as what was sent after it.
-    rig.clock.advance(Duration::from_secs(patience));
-    rig.bridge.overdue_step().await.unwrap();
-    assert_eq!(rig.count(one, DeliveryState::NoReceipt).await, 1);
-    assert_eq!(rig.count(other, DeliveryState::NoReceipt).await, 1);
+    outbox.clock.advance(Duration::from_secs(patience));
+    outbox.bridge.overdue_step().await.unwrap();
+    assert_eq!(outbox.count(one, DeliveryState::NoReceipt).await, 1);
+    assert_eq!(outbox.count(other, DeliveryState::NoReceipt).await, 1);
 }
 
 async fn what_was_sent_by_a_clock_a_little_ahead_waits_as_long_longer_with_what_is_behind_it(
-    rig: Rig,
+    outbox: OutboxFixture,
 ) {
-    rig.bound("a", 0, 1, true).await;
-    rig.bound("b", 0, 2, true).await;
-    let patience = rig.bridge.config.deliver.receipt_seconds;
-    rig.clock.advance(Duration::from_secs(300));
-    let one = rig.notify(&["a"]).await.notification_id;
-    rig.settle().await;
-    rig.clock.turn_back(Duration::from_secs(300));
-    let other = rig.notify(&["b"]).await.notification_id;
-    rig.settle().await;
+    outbox.bound("a", 0, 1, true).await;
+    outbox.bound("b", 0, 2, true).await;
+    let patience = outbox.bridge.config.deliver.receipt_seconds;
+    outbox.clock.advance(Duration::from_secs(300));
+    let one = outbox.notify(&["a"]).await.notification_id;
+    outbox.settle().await;
+    outbox.clock.turn_back(Duration::from_secs(300));
+    let other = outbox.notify(&["b"]).await.notification_id;
+    outbox.settle().await;
     for (seconds, closed) in [(patience, 0), (299, 0), (1, 1)] {
-        rig.clock.advance(Duration::from_secs(seconds));
-        rig.bridge.overdue_step().await.unwrap();
+        outbox.clock.advance(Duration::from_secs(seconds));
+        outbox.bridge.overdue_step().await.unwrap();
         for id in [one, other] {
             assert_eq!(
-                rig.count(id, DeliveryState::NoReceipt).await,
+                outbox.count(id, DeliveryState::NoReceipt).await,
                 closed,
                 "{seconds}"
             );
@@ -182,24 +198,25 @@ async fn what_was_sent_by_a_clock_a_little_ahead_waits_as_long_longer_with_what_
     }
 }
 
-async fn the_age_of_what_began_while_the_clock_was_ahead_counts_from_now(rig: Rig) {
-    rig.bound("a", 0, 1, true).await;
-    rig.clock.advance(Duration::from_secs(DAY));
-    rig.bridge.due_step().await.unwrap();
-    rig.world()
+async fn the_age_of_what_began_while_the_clock_was_ahead_counts_from_now(outbox: OutboxFixture) {
+    outbox.bound("a", 0, 1, true).await;
+    outbox.clock.advance(Duration::from_secs(DAY));
+    outbox.bridge.due_step().await.unwrap();
+    outbox
+        .world()
         .add_fault(Fault::at(SEND, FaultKind::Errcode { errcode: -1 }).times(1))
         .unwrap();
-    let one = rig.notify(&["a"]).await.notification_id;
-    rig.settle().await;
-    rig.clock.turn_back(Duration::from_secs(DAY));
-    rig.bridge.due_step().await.unwrap();
-    let now = rig.clock.now();
-    let lane = rig.accounts[0];
+    let one = outbox.notify(&["a"]).await.notification_id;
+    outbox.settle().await;
+    outbox.clock.turn_back(Duration::from_secs(DAY));
+    outbox.bridge.due_step().await.unwrap();
+    let now = outbox.clock.now();
+    let lane = outbox.accounts[0];
     let claim = delivery::Claim {
         lane,
-        ..rig.claim(now)
+        ..outbox.claim(now)
     };
-    let due = rig
+    let due = outbox
         .write(move |conn| delivery::claim_due(conn, &claim))
         .await;
     assert_eq!(due.len(), 1);

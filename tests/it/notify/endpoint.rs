@@ -1,53 +1,59 @@
 //! Notifications that are posted to an endpoint of the business.
 
+use std::ops::Deref;
 use std::time::Duration;
 
+use queqiao::config::Config;
 use queqiao::db::Engine;
 use serde_json::{Value, json};
 
-use super::ways::{Ways, route, verdicts};
+use super::routes::{RouteFixture, route, verdicts};
 use crate::support::Fixture;
 use crate::support::receiver::Receiver;
 
-struct Hook {
-    ways: Ways,
-    receiver: Receiver,
-    id: i64,
+/// A project with an endpoint, beside what [`RouteFixture`] has.
+pub(super) struct EndpointFixture {
+    pub(super) routes: RouteFixture,
+    pub(super) receiver: Receiver,
+    pub(super) id: i64,
     secret: String,
 }
 
-impl Fixture for Hook {
+/// It wants no events, so that all that it is sent are notifications.
+const NOTHING_ELSE: &[&str] = &["webhook.disabled"];
+
+impl Fixture for EndpointFixture {
     async fn on(engine: Engine) -> Self {
-        let ways = Ways::on(engine).await;
+        Self::with(engine, |_| {}).await
+    }
+}
+
+impl Deref for EndpointFixture {
+    type Target = RouteFixture;
+
+    fn deref(&self) -> &RouteFixture {
+        &self.routes
+    }
+}
+
+impl EndpointFixture {
+    /// With settings of its own.
+    pub(super) async fn with(engine: Engine, settings: impl FnOnce(&mut Config)) -> Self {
+        let routes = RouteFixture::with(engine, settings).await;
         let receiver = Receiver::start();
-        let made = add(&ways, &receiver.url).await;
+        let made = routes.endpoint(&receiver.url, NOTHING_ELSE).await;
         Self {
             id: made["id"].as_i64().unwrap(),
             secret: made["secret"].as_str().unwrap().to_owned(),
-            ways,
+            routes,
             receiver,
         }
     }
 }
 
-async fn add(ways: &Ways, url: &str) -> Value {
-    let body = json!({"url": url, "events": ["webhook.disabled"]});
-    let made = ways.stage.app.post(&ways.stage.key, "/webhooks", body);
-    made.await.ok(201)
-}
-
 fn to(id: i64) -> Value {
     let fields = json!({"thing1": "{{ params.title }}", "for": "{{ staff.name | default('?') }}"});
     json!({"channel": "webhook", "endpoint": id, "fields": fields})
-}
-
-impl Hook {
-    async fn staff(&self, staff_id: &str) {
-        let stage = &self.ways.stage;
-        let path = format!("/staff/{staff_id}");
-        let body = json!({"name": "王芳"});
-        stage.app.put(&stage.key, &path, body).await.ok(201);
-    }
 }
 
 both_engines! {
@@ -57,13 +63,13 @@ both_engines! {
     the_trouble_of_one_endpoint_delays_no_other,
 }
 
-async fn a_staff_member_whom_wechat_does_not_know_is_reached(hook: Hook) {
-    hook.ways.member("s1", 1).await;
-    hook.staff("s2").await;
-    hook.ways
-        .set_routes(json!([route("template"), to(hook.id)]))
+async fn a_staff_member_whom_wechat_does_not_know_is_reached(endpoint: EndpointFixture) {
+    endpoint.member("s1", 1).await;
+    endpoint.staff("s2").named("王芳").await;
+    endpoint
+        .set(json!([route("template"), to(endpoint.id)]))
         .await;
-    let delivery = hook.ways.sent("s2").await;
+    let delivery = endpoint.sent("s2").await;
     assert_eq!(delivery["state"], "delivered", "{delivery}");
     assert_eq!(
         verdicts(&delivery),
@@ -77,9 +83,9 @@ async fn a_staff_member_whom_wechat_does_not_know_is_reached(hook: Hook) {
         ),
         (&Value::Null, &Value::Null, &Value::Null)
     );
-    let posts = hook.receiver.posts();
+    let posts = endpoint.receiver.posts();
     assert_eq!(
-        (posts.len(), posts[0].signed_by(&hook.secret)),
+        (posts.len(), posts[0].signed_by(&endpoint.secret)),
         (1, Some(0))
     );
     assert!(posts[0].id.starts_with("msg_q"), "{:?}", posts[0]);
@@ -99,20 +105,21 @@ async fn a_staff_member_whom_wechat_does_not_know_is_reached(hook: Hook) {
         (&json!("s2"), &json!("王芳"))
     );
     // Who can be reached at WeChat is reached there.
-    let delivery = hook.ways.sent("s1").await;
+    let delivery = endpoint.sent("s1").await;
     assert_eq!(
-        (verdicts(&delivery), hook.receiver.posts().len()),
+        (verdicts(&delivery), endpoint.receiver.posts().len()),
         (vec![("template", "taken")], 1)
     );
 }
 
-async fn what_an_endpoint_answers_decides(hook: Hook) {
-    hook.ways.member("s1", 1).await;
-    hook.ways.set_routes(json!([to(hook.id)])).await;
+async fn what_an_endpoint_answers_decides(endpoint: EndpointFixture) {
+    endpoint.member("s1", 1).await;
+    endpoint.set(json!([to(endpoint.id)])).await;
     for status in [400, 404, 410, 301] {
-        hook.receiver
+        endpoint
+            .receiver
             .script(move |_| (status, format!("/status/{status}")));
-        let delivery = hook.ways.sent("s1").await;
+        let delivery = endpoint.sent("s1").await;
         assert_eq!(
             (&delivery["state"], &delivery["reason"]),
             (&json!("failed"), &json!("endpoint_refused")),
@@ -132,34 +139,34 @@ async fn what_an_endpoint_answers_decides(hook: Hook) {
         );
     }
     for status in [500, 503, 429] {
-        hook.receiver.answer(status);
-        let before = hook.receiver.posts().len();
-        let path = hook.ways.stage.notify("s1").await;
-        hook.ways.stage.app.drain().await;
-        let waiting = hook.ways.stage.delivery(&path).await;
+        endpoint.receiver.answer(status);
+        let before = endpoint.receiver.posts().len();
+        let path = endpoint.notify("s1").await;
+        endpoint.app.drain().await;
+        let waiting = endpoint.delivery(&path).await;
         assert_eq!(
             (&waiting["state"], &waiting["reason"]),
             (&json!("queued"), &json!("retrying")),
             "{status}"
         );
-        hook.receiver.answer(200);
-        hook.ways.stage.pass(120, 20).await;
+        endpoint.receiver.answer(200);
+        endpoint.pass(120, 20).await;
         assert_eq!(
-            hook.ways.stage.delivery(&path).await["state"],
+            endpoint.delivery(&path).await["state"],
             "delivered",
             "{status}"
         );
-        let posts = hook.receiver.posts().split_off(before);
+        let posts = endpoint.receiver.posts().split_off(before);
         assert_eq!(
             (posts.len(), &posts[0].id, &posts[0].body),
             (2, &posts[1].id, &posts[1].body),
             "the very same"
         );
     }
-    hook.receiver.answer(500);
-    let path = hook.ways.stage.notify("s1").await;
-    hook.ways.stage.pass(4 * 86_400, 3_600).await;
-    let delivery = hook.ways.stage.delivery(&path).await;
+    endpoint.receiver.answer(500);
+    let path = endpoint.notify("s1").await;
+    endpoint.pass(4 * 86_400, 3_600).await;
+    let delivery = endpoint.delivery(&path).await;
     assert_eq!(
         (&delivery["state"], &delivery["reason"]),
         (&json!("failed"), &json!("gave_up")),
@@ -167,20 +174,23 @@ async fn what_an_endpoint_answers_decides(hook: Hook) {
     );
 }
 
-async fn an_endpoint_that_is_not_there_is_said(hook: Hook) {
-    hook.ways.member("s1", 1).await;
-    let stage = &hook.ways.stage;
-    let body = json!({"routes": [to(hook.id + 1)]});
-    let refused = stage.app.put(&stage.key, "/message-types/ping", body).await;
-    refused.refused(422, "invalid_field", "routes[0].endpoint");
-    hook.ways.set_routes(json!([to(hook.id)])).await;
-    let path = format!("/webhooks/{}", hook.id);
-    let off = json!({"url": hook.receiver.url, "events": ["webhook.disabled"], "enabled": false});
-    stage.app.put(&stage.key, &path, off).await.ok(200);
-    let asked = json!({"message_type": "ping", "staff_ids": ["s1"], "params": {"title": "hi"}});
-    let looked = stage
+async fn an_endpoint_that_is_not_there_is_said(endpoint: EndpointFixture) {
+    endpoint.member("s1", 1).await;
+    let body = json!({"routes": [to(endpoint.id + 1)]});
+    let refused = endpoint
         .app
-        .post(&stage.key, "/notifications/preflight", asked)
+        .put(&endpoint.key, "/message-types/ping", body)
+        .await;
+    refused.refused(422, "invalid_field", "routes[0].endpoint");
+    endpoint.set(json!([to(endpoint.id)])).await;
+    let path = format!("/webhooks/{}", endpoint.id);
+    let off =
+        json!({"url": endpoint.receiver.url, "events": ["webhook.disabled"], "enabled": false});
+    endpoint.app.put(&endpoint.key, &path, off).await.ok(200);
+    let asked = json!({"message_type": "ping", "staff_ids": ["s1"], "params": {"title": "hi"}});
+    let looked = endpoint
+        .app
+        .post(&endpoint.key, "/notifications/preflight", asked)
         .await
         .ok(200);
     let warning = &looked["warnings"][0];
@@ -189,9 +199,9 @@ async fn an_endpoint_that_is_not_there_is_said(hook: Hook) {
         (&json!("endpoint_disabled"), &json!("routes[0].endpoint")),
         "{looked}"
     );
-    let told = stage
+    let told = endpoint
         .app
-        .get(&stage.key, "/staff/s1/explain?message_type=ping")
+        .get(&endpoint.key, "/staff/s1/explain?message_type=ping")
         .await
         .ok(200);
     assert!(
@@ -200,43 +210,45 @@ async fn an_endpoint_that_is_not_there_is_said(hook: Hook) {
             .contains("Enable it again with PUT"),
         "{told}"
     );
-    let delivery = hook.ways.sent("s1").await;
+    let delivery = endpoint.sent("s1").await;
     assert_eq!(
         (&delivery["state"], &delivery["reason"]),
         (&json!("failed"), &json!("endpoint_disabled")),
         "{delivery}"
     );
-    stage.app.delete(&stage.key, &path).await;
-    hook.ways
-        .set_routes_unchecked(json!([to(hook.id), route("template")]))
+    endpoint.app.delete(&endpoint.key, &path).await;
+    endpoint
+        .set_unchecked(json!([to(endpoint.id), route("template")]))
         .await;
-    let delivery = hook.ways.sent("s1").await;
+    let delivery = endpoint.sent("s1").await;
     assert_eq!(
         verdicts(&delivery),
         [("webhook", "endpoint_gone"), ("template", "taken")]
     );
-    assert_eq!(hook.receiver.posts().len(), 0);
+    assert_eq!(endpoint.receiver.posts().len(), 0);
 }
 
-async fn the_trouble_of_one_endpoint_delays_no_other(hook: Hook) {
+async fn the_trouble_of_one_endpoint_delays_no_other(endpoint: EndpointFixture) {
     let well = Receiver::start();
-    let other = add(&hook.ways, &well.url).await["id"].as_i64().unwrap();
-    hook.ways.member("s1", 1).await;
-    hook.receiver.answer(503);
-    hook.ways.set_routes(json!([to(hook.id)])).await;
-    let mut ill = vec![hook.ways.stage.notify("s1").await];
-    hook.ways.stage.app.drain().await;
+    let other = endpoint.endpoint(&well.url, NOTHING_ELSE).await["id"]
+        .as_i64()
+        .unwrap();
+    endpoint.member("s1", 1).await;
+    endpoint.receiver.answer(503);
+    endpoint.set(json!([to(endpoint.id)])).await;
+    let mut ill = vec![endpoint.notify("s1").await];
+    endpoint.app.drain().await;
     for _ in 0..5 {
-        ill.push(hook.ways.stage.notify("s1").await);
+        ill.push(endpoint.notify("s1").await);
     }
-    hook.ways.set_routes(json!([to(other)])).await;
-    let delivery = hook.ways.sent("s1").await;
+    endpoint.set(json!([to(other)])).await;
+    let delivery = endpoint.sent("s1").await;
     assert_eq!(
         (&delivery["state"], well.posts().len()),
         (&json!("delivered"), 1)
     );
-    assert_eq!(hook.receiver.posts().len(), 1, "it is left alone");
-    let waiting = hook.ways.stage.delivery(&ill[1]).await;
+    assert_eq!(endpoint.receiver.posts().len(), 1, "it is left alone");
+    let waiting = endpoint.delivery(&ill[1]).await;
     assert_eq!(
         (
             &waiting["reason"],
@@ -244,22 +256,22 @@ async fn the_trouble_of_one_endpoint_delays_no_other(hook: Hook) {
         ),
         (&json!("endpoint_resting"), 0)
     );
-    hook.receiver.answer(200);
+    endpoint.receiver.answer(200);
     for _ in 0..12 {
-        hook.ways.stage.app.advance(Duration::from_secs(20));
-        hook.ways.stage.app.drain().await;
+        endpoint.app.advance(Duration::from_secs(20));
+        endpoint.app.drain().await;
     }
     for path in &ill {
-        assert_eq!(hook.ways.stage.delivery(path).await["state"], "delivered");
+        assert_eq!(endpoint.delivery(path).await["state"], "delivered");
     }
-    assert_eq!(hook.receiver.posts().len(), 7);
+    assert_eq!(endpoint.receiver.posts().len(), 7);
 }
 
-impl Ways {
+impl RouteFixture {
     /// As a message type that was put while its endpoint was there.
-    async fn set_routes_unchecked(&self, routes: Value) {
-        let now = self.stage.app.clock.now();
-        let put = self.stage.app.bridge.db.write(move |conn| {
+    async fn set_unchecked(&self, routes: Value) {
+        let now = self.app.clock.now();
+        let put = self.app.bridge.db.write(move |conn| {
             let project = queqiao::ids::ProjectId(1);
             let routes = routes.to_string();
             queqiao::models::notification::message_type::put(

@@ -6,28 +6,25 @@ use std::time::Duration;
 use queqiao::simulator::{Arrival, Receipt, TemplateSettings};
 use serde_json::{Value, json};
 
-use super::ways::{TEMPLATE_SEND, Ways, route};
-use crate::invariants::{MP, OA};
+use super::routes::{RouteFixture, TEMPLATE_SEND, route};
+use crate::support::setup::{MP, OA};
 use crate::support::{logs, receiver::Receiver};
 
-impl Ways {
+impl RouteFixture {
     /// Notifies several, sends all that is due, and returns the notification's id.
     async fn notify_all(&self, staff_ids: &[&str]) -> i64 {
         let body =
             json!({"message_type": "ping", "staff_ids": staff_ids, "params": {"title": "hi"}});
-        let app = &self.stage.app;
-        let accepted = app
-            .post(&self.stage.key, "/notifications", body)
-            .await
-            .ok(202);
+        let app = &self.app;
+        let accepted = app.post(&self.key, "/notifications", body).await.ok(202);
         app.drain().await;
         accepted["id"].as_i64().unwrap()
     }
 
     /// The lines on what did not arrive of a notification, once they are due.
     pub(super) async fn lines(&self, notification: i64) -> Vec<String> {
-        self.stage.app.advance(Duration::from_secs(3));
-        self.stage.app.bridge.ends_step().await.unwrap();
+        self.app.advance(Duration::from_secs(3));
+        self.app.bridge.ends_step().await.unwrap();
         // Ids are the same in every database, and so are the lines of other tests.
         let lines = logs::lines_with(&format!("notification.id={notification} "));
         lines
@@ -37,7 +34,7 @@ impl Ways {
     }
 
     async fn alerts(&self, receiver: &Receiver) -> Vec<Value> {
-        self.stage.app.drain().await;
+        self.app.drain().await;
         let posts = receiver.posts().into_iter().map(|post| post.json());
         let alerts = posts.filter(|body| body["type"] == "account.alert");
         alerts.map(|body| body["data"].clone()).collect()
@@ -46,14 +43,14 @@ impl Ways {
     async fn forecast(&self, staff_id: &str) -> Value {
         let body =
             json!({"message_type": "ping", "staff_ids": [staff_id], "params": {"title": "hi"}});
-        let app = &self.stage.app;
-        app.post(&self.stage.key, "/notifications/preflight", body)
+        let app = &self.app;
+        app.post(&self.key, "/notifications/preflight", body)
             .await
             .ok(200)
     }
 
     async fn story(&self, path: &str) -> Value {
-        self.stage.app.get(&self.stage.key, path).await.ok(200)
+        self.app.get(&self.key, path).await.ok(200)
     }
 }
 
@@ -65,17 +62,17 @@ both_engines! {
     who_switched_a_template_off_is_warned_of_until_a_message_is_taken,
 }
 
-async fn what_fails_for_good_is_one_line_with_the_count_and_the_app_id(ways: Ways) {
+async fn what_fails_for_good_is_one_line_with_the_count_and_the_app_id(routes: RouteFixture) {
     logs::capture();
     let staff: Vec<String> = (1..=5).map(|person| format!("s{person}")).collect();
     for (person, staff_id) in (1..).zip(&staff) {
-        ways.member(staff_id, person).await;
+        routes.member(staff_id, person).await;
     }
     let staff: Vec<&str> = staff.iter().map(String::as_str).collect();
-    ways.routes(&["template"]).await;
-    ways.stage.world().remove_template(OA, "TPL").unwrap();
-    let id = ways.notify_all(&staff).await;
-    let lines = ways.lines(id).await;
+    routes.channels(&["template"]).await;
+    routes.world().remove_template(OA, "TPL").unwrap();
+    let id = routes.notify_all(&staff).await;
+    let lines = routes.lines(id).await;
     // All tests share the log, and their notifications have the same ids.
     let texts = [
         "deliveries.count=5",
@@ -89,15 +86,14 @@ async fn what_fails_for_good_is_one_line_with_the_count_and_the_app_id(ways: Way
     assert!(lines.iter().any(|line| is_it(&line)), "{lines:?}");
 }
 
-async fn one_banned_template_is_told_once_while_another_works(ways: Ways) {
+async fn one_banned_template_is_told_once_while_another_works(routes: RouteFixture) {
     let receiver = Receiver::start();
-    let wanted = json!({"url": receiver.url, "events": ["account.alert"]});
-    let (app, key) = (&ways.stage.app, &ways.stage.key);
-    app.post(key, "/webhooks", wanted).await.ok(201);
-    ways.member("s1", 1).await;
-    ways.routes(&["template"]).await;
+    let (app, key) = (&routes.app, &routes.key);
+    routes.endpoint(&receiver.url, &["account.alert"]).await;
+    routes.member("s1", 1).await;
+    routes.channels(&["template"]).await;
     let other = {
-        let all = ways.stage.world().templates(OA).unwrap();
+        let all = routes.world().templates(OA).unwrap();
         let known = all
             .into_iter()
             .find(|one| one.template_id == "TPL")
@@ -107,27 +103,27 @@ async fn one_banned_template_is_told_once_while_another_works(ways: Ways) {
             ..known
         }
     };
-    ways.stage.world().add_template(OA, &other).unwrap();
+    routes.world().add_template(OA, &other).unwrap();
     let mut pong = route("template");
     pong["template_id"] = json!("TPL-2");
     app.put(key, "/message-types/pong", json!({"routes": [pong]}))
         .await
         .ok(201);
     for _ in 0..3 {
-        ways.refuse(TEMPLATE_SEND, 43116);
-        ways.notify_all(&["s1"]).await;
+        routes.refuse(TEMPLATE_SEND, 43116);
+        routes.notify_all(&["s1"]).await;
         let works = json!({"message_type": "pong", "staff_ids": ["s1"], "params": {"title": "hi"}});
         app.post(key, "/notifications", works).await.ok(202);
         app.drain().await;
     }
-    assert_eq!(ways.seen(1), 3);
-    let alerts = ways.alerts(&receiver).await;
+    assert_eq!(routes.seen(1), 3);
+    let alerts = routes.alerts(&receiver).await;
     let codes: Vec<_> = alerts
         .iter()
         .map(|one| (&one["errcode"], &one["template_id"]))
         .collect();
     assert_eq!(codes, [(&json!(43116), &json!("TPL"))]);
-    let accounts = ways.story("/accounts").await;
+    let accounts = routes.story("/accounts").await;
     let account = accounts["items"]
         .as_array()
         .unwrap()
@@ -140,25 +136,18 @@ async fn one_banned_template_is_told_once_while_another_works(ways: Ways) {
     );
 }
 
-async fn a_receipt_that_says_no_and_whom_nothing_leads_to_are_told_too(ways: Ways) {
+async fn a_receipt_that_says_no_and_whom_nothing_leads_to_are_told_too(routes: RouteFixture) {
     logs::capture();
-    ways.member("s1", 1).await;
-    ways.stage
-        .app
-        .put(&ways.stage.key, "/staff/nobody", json!({}))
-        .await
-        .ok(201);
-    ways.routes(&["template"]).await;
+    routes.member("s1", 1).await;
+    routes.staff("nobody").await;
+    routes.channels(&["template"]).await;
     let blocked = Receipt {
         status: "failed:user block".to_owned(),
         arrival: Arrival::Normal,
     };
-    ways.stage
-        .world()
-        .set_receipt(OA, Some(1), blocked)
-        .unwrap();
-    let id = ways.notify_all(&["s1", "nobody"]).await;
-    let lines = ways.lines(id).await;
+    routes.world().set_receipt(OA, Some(1), blocked).unwrap();
+    let id = routes.notify_all(&["s1", "nobody"]).await;
+    let lines = routes.lines(id).await;
     for reason in ["receipt_failed", "not_bound"] {
         let reason = format!("delivery.reason={reason} ");
         assert!(
@@ -168,32 +157,24 @@ async fn a_receipt_that_says_no_and_whom_nothing_leads_to_are_told_too(ways: Way
     }
 }
 
-async fn a_template_and_a_page_at_fault_are_told_once_until_they_work_again(ways: Ways) {
+async fn a_template_and_a_page_at_fault_are_told_once_until_they_work_again(routes: RouteFixture) {
     let receiver = Receiver::start();
-    let wanted = json!({"url": receiver.url, "events": ["account.alert"]});
-    ways.stage
-        .app
-        .post(&ways.stage.key, "/webhooks", wanted)
-        .await
-        .ok(201);
-    ways.member("s1", 1).await;
-    ways.member("s2", 2).await;
-    ways.routes(&["template"]).await;
+    routes.endpoint(&receiver.url, &["account.alert"]).await;
+    routes.member("s1", 1).await;
+    routes.member("s2", 2).await;
+    routes.channels(&["template"]).await;
     let template = {
-        let all = ways.stage.world().templates(OA).unwrap();
+        let all = routes.world().templates(OA).unwrap();
         all.into_iter()
             .find(|one| one.template_id == "TPL")
             .unwrap()
     };
-    ways.stage.world().remove_template(OA, "TPL").unwrap();
-    let calls = || {
-        ways.stage
-            .calls("/cgi-bin/template/get_all_private_template")
-    };
+    routes.world().remove_template(OA, "TPL").unwrap();
+    let calls = || routes.calls("/cgi-bin/template/get_all_private_template");
     let listed = calls();
-    ways.notify_all(&["s1", "s2"]).await;
-    ways.notify_all(&["s1"]).await;
-    let alerts = ways.alerts(&receiver).await;
+    routes.notify_all(&["s1", "s2"]).await;
+    routes.notify_all(&["s1"]).await;
+    let alerts = routes.alerts(&receiver).await;
     assert_eq!(alerts.len(), 1, "{alerts:?}");
     let alert = &alerts[0];
     assert_eq!(
@@ -215,34 +196,34 @@ async fn a_template_and_a_page_at_fault_are_told_once_until_they_work_again(ways
             && alert["problem"].as_str().unwrap().starts_with("40037: ")
     );
     // The account's templates are listed again at once, and once.
-    while ways.stage.app.bridge.template_step().await.unwrap() == queqiao::bridge::Step::Worked {}
+    while routes.app.bridge.template_step().await.unwrap() == queqiao::bridge::Step::Worked {}
     assert_eq!(calls() - listed, 1);
-    let kept = ways.story("/message-types/ping").await;
+    let kept = routes.story("/message-types/ping").await;
     // It was never listed before, so it is unknown rather than gone.
     assert!(
         kept["problems"].to_string().contains("template_unknown"),
         "{kept}"
     );
     // It works, and fails again.
-    ways.stage.world().add_template(OA, &template).unwrap();
-    ways.notify_all(&["s1"]).await;
-    ways.stage.world().remove_template(OA, "TPL").unwrap();
-    ways.notify_all(&["s1"]).await;
-    assert_eq!(ways.alerts(&receiver).await.len(), 2);
-    ways.stage.world().add_template(OA, &template).unwrap();
+    routes.world().add_template(OA, &template).unwrap();
+    routes.notify_all(&["s1"]).await;
+    routes.world().remove_template(OA, "TPL").unwrap();
+    routes.notify_all(&["s1"]).await;
+    assert_eq!(routes.alerts(&receiver).await.len(), 2);
+    routes.world().add_template(OA, &template).unwrap();
     // A page, although the message arrived without it.
     let mut opening = route("template");
     opening["mini_program"] = json!({"app_id": MP, "path": "pages/gone?to={{ staff.id }}"});
     opening["url"] = json!("https://example.com/1");
-    ways.set_routes(json!([opening])).await;
-    ways.stage
+    routes.set(json!([opening])).await;
+    routes
         .world()
         .change_account(MP, |settings| {
             settings.pages = vec!["pages/there".to_owned()];
         })
         .unwrap();
-    ways.notify_all(&["s1", "s2"]).await;
-    let alerts = ways.alerts(&receiver).await;
+    routes.notify_all(&["s1", "s2"]).await;
+    let alerts = routes.alerts(&receiver).await;
     assert_eq!(alerts.len(), 3, "{alerts:?}");
     assert_eq!(
         (
@@ -254,25 +235,22 @@ async fn a_template_and_a_page_at_fault_are_told_once_until_they_work_again(ways
     );
     assert_eq!(alerts[2].get("template_id"), None);
     // And once more after some hours.
-    ways.stage.app.advance(Duration::from_secs(7 * 3_600));
-    ways.notify_all(&["s1"]).await;
-    assert_eq!(ways.alerts(&receiver).await.len(), 4);
+    routes.app.advance(Duration::from_secs(7 * 3_600));
+    routes.notify_all(&["s1"]).await;
+    assert_eq!(routes.alerts(&receiver).await.len(), 4);
 }
 
-async fn who_switched_a_template_off_is_warned_of_until_a_message_is_taken(ways: Ways) {
-    ways.member("s1", 1).await;
-    ways.routes(&["template"]).await;
+async fn who_switched_a_template_off_is_warned_of_until_a_message_is_taken(routes: RouteFixture) {
+    routes.member("s1", 1).await;
+    routes.channels(&["template"]).await;
     let switch = |on| {
-        ways.stage
-            .world()
-            .switch_template(OA, 1, "TPL", on)
-            .unwrap();
+        routes.world().switch_template(OA, 1, "TPL", on).unwrap();
     };
     let explain = "/staff/s1/explain?message_type=ping";
-    assert_eq!(ways.forecast("s1").await["warnings"], json!([]));
+    assert_eq!(routes.forecast("s1").await["warnings"], json!([]));
     switch(false);
-    assert_eq!(ways.sent("s1").await["reason"], "refused_by_person");
-    let looked = ways.forecast("s1").await;
+    assert_eq!(routes.sent("s1").await["reason"], "refused_by_person");
+    let looked = routes.forecast("s1").await;
     assert_eq!(
         (
             &looked["warnings"][0]["code"],
@@ -287,7 +265,7 @@ async fn who_switched_a_template_off_is_warned_of_until_a_message_is_taken(ways:
         detail.contains("switched") && detail.contains("inside WeChat"),
         "{detail}"
     );
-    let story = ways.story(explain).await;
+    let story = routes.story(explain).await;
     let mut accounts = story["accounts"].as_array().unwrap().iter();
     let account = accounts.find(|one| one["app_id"] == OA).unwrap();
     assert_eq!(account["switched_off"][0]["template_id"], "TPL");
@@ -301,10 +279,10 @@ async fn who_switched_a_template_off_is_warned_of_until_a_message_is_taken(ways:
     let put = async |name: &str, template: &str| {
         let mut route = route("template");
         route["template_id"] = json!(template);
-        ways.stage
+        routes
             .app
             .put(
-                &ways.stage.key,
+                &routes.key,
                 &format!("/message-types/{name}"),
                 json!({"routes": [route]}),
             )
@@ -313,16 +291,17 @@ async fn who_switched_a_template_off_is_warned_of_until_a_message_is_taken(ways:
     };
     put("same", "TPL").await;
     put("other", "OTHER").await;
-    let steps = ways.story("/staff/s1/explain?message_type=same").await["next_steps"].to_string();
+    let steps = routes.story("/staff/s1/explain?message_type=same").await["next_steps"].to_string();
     assert!(steps.contains("template TPL"), "{steps}");
-    let steps = ways.story("/staff/s1/explain?message_type=other").await["next_steps"].to_string();
+    let steps =
+        routes.story("/staff/s1/explain?message_type=other").await["next_steps"].to_string();
     assert!(!steps.contains("template TPL"), "{steps}");
     // It blocks nothing: the next one is tried.
-    let calls = ways.stage.calls(TEMPLATE_SEND);
+    let calls = routes.calls(TEMPLATE_SEND);
     switch(true);
-    assert_eq!(ways.sent("s1").await["state"], "delivered");
-    assert_eq!(ways.stage.calls(TEMPLATE_SEND) - calls, 1);
-    assert_eq!(ways.forecast("s1").await["warnings"], json!([]));
-    let steps = ways.story(explain).await["next_steps"].to_string();
+    assert_eq!(routes.sent("s1").await["state"], "delivered");
+    assert_eq!(routes.calls(TEMPLATE_SEND) - calls, 1);
+    assert_eq!(routes.forecast("s1").await["warnings"], json!([]));
+    let steps = routes.story(explain).await["next_steps"].to_string();
     assert!(!steps.contains("switch"), "{steps}");
 }

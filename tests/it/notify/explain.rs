@@ -7,25 +7,18 @@ mod trail;
 use queqiao::simulator::population;
 use serde_json::{Value, json};
 
-use super::ways::Ways;
-use crate::invariants::{MP, OA};
+use super::routes::RouteFixture;
+use crate::support::api::{by_openid, by_unionid};
+use crate::support::setup::{MP, OA};
 
-impl Ways {
+impl RouteFixture {
     async fn explain(&self, staff_id: &str) -> Value {
         self.explain_with(staff_id, "").await
     }
 
     async fn explain_with(&self, staff_id: &str, query: &str) -> Value {
         let path = format!("/staff/{staff_id}/explain{query}");
-        self.stage.app.get(&self.stage.key, &path).await.ok(200)
-    }
-
-    /// A staff member of that id, bound so.
-    async fn bound(&self, staff_id: &str, to: Value) {
-        let (app, key) = (&self.stage.app, &self.stage.key);
-        let path = format!("/staff/{staff_id}");
-        app.put(key, &path, json!({})).await.ok(201);
-        app.post(key, &format!("{path}/bindings"), to).await.ok(201);
+        self.app.get(&self.key, &path).await.ok(200)
     }
 }
 
@@ -56,9 +49,9 @@ both_engines! {
     whoever_unfollowed_is_asked_to_follow,
 }
 
-async fn whoever_is_reached_needs_nothing(ways: Ways) {
-    ways.member("s1", 1).await;
-    let story = ways.explain("s1").await;
+async fn whoever_is_reached_needs_nothing(routes: RouteFixture) {
+    routes.member("s1", 1).await;
+    let story = routes.explain("s1").await;
     assert_eq!(
         steps(&story),
         [format!(
@@ -103,11 +96,12 @@ async fn whoever_is_reached_needs_nothing(ways: Ways) {
     );
 }
 
-async fn the_routes_of_a_message_type_are_judged_one_by_one(ways: Ways) {
-    ways.member("s1", 1).await;
-    ways.routes(&["mp_subscribe", "template", "oa_subscribe"])
+async fn the_routes_of_a_message_type_are_judged_one_by_one(routes: RouteFixture) {
+    routes.member("s1", 1).await;
+    routes
+        .channels(&["mp_subscribe", "template", "oa_subscribe"])
         .await;
-    let story = ways.explain_with("s1", "?message_type=ping").await;
+    let story = routes.explain_with("s1", "?message_type=ping").await;
     let of_type = &story["message_type"];
     assert_eq!(
         (&of_type["verdict"], &of_type["route"]),
@@ -126,9 +120,9 @@ async fn the_routes_of_a_message_type_are_judged_one_by_one(ways: Ways) {
             "Nothing: a notification of type ping reaches them as a template message of account {OA}."
         )]
     );
-    ways.stage.world().unfollow(OA, 1).await.unwrap();
-    ways.stage.app.drain().await;
-    let story = ways.explain_with("s1", "?message_type=ping").await;
+    routes.world().unfollow(OA, 1).await.unwrap();
+    routes.app.drain().await;
+    let story = routes.explain_with("s1", "?message_type=ping").await;
     assert_eq!(
         (
             &story["message_type"]["verdict"],
@@ -137,7 +131,7 @@ async fn the_routes_of_a_message_type_are_judged_one_by_one(ways: Ways) {
         (&json!("would_wait"), &json!(0))
     );
     says(&story, &["follow account", OA]);
-    let (app, key) = (&ways.stage.app, &ways.stage.key);
+    let (app, key) = (&routes.app, &routes.key);
     app.get(key, "/staff/s1/explain?message_type=pong")
         .await
         .refused(422, "unknown_message_type", "message_type");
@@ -149,13 +143,13 @@ async fn the_routes_of_a_message_type_are_judged_one_by_one(ways: Ways) {
         .refused(404, "not_found", "");
 }
 
-async fn whoever_is_not_bound_is_to_be_bound(ways: Ways) {
-    ways.stage
+async fn whoever_is_not_bound_is_to_be_bound(routes: RouteFixture) {
+    routes
         .app
-        .put(&ways.stage.key, "/staff/a%20b", json!({"name": "Li"}))
+        .put(&routes.key, "/staff/a%20b", json!({"name": "Li"}))
         .await
         .ok(201);
-    let story = ways.explain("a%20b").await;
+    let story = routes.explain("a%20b").await;
     assert_eq!(
         (&story["staff_id"], &story["name"], &story["bindings"]),
         (&json!("a b"), &json!("Li"), &json!([]))
@@ -176,13 +170,12 @@ async fn whoever_is_not_bound_is_to_be_bound(ways: Ways) {
         "no_identity_in_account"
     );
     let invited = json!({"app_id": OA});
-    let invited = ways
-        .stage
+    let invited = routes
         .app
-        .post(&ways.stage.key, "/staff/a%20b/invitations", invited)
+        .post(&routes.key, "/staff/a%20b/invitations", invited)
         .await
         .ok(201);
-    let story = ways.explain("a%20b").await;
+    let story = routes.explain("a%20b").await;
     let open = &story["invitations"][0];
     assert_eq!(
         (
@@ -202,14 +195,14 @@ async fn whoever_is_not_bound_is_to_be_bound(ways: Ways) {
         ],
     );
     // Somebody who is another staff member scans it.
-    ways.member("s1", 1).await;
-    ways.stage
+    routes.member("s1", 1).await;
+    routes
         .world()
         .scan_code(OA, 1, invited["url"].as_str().unwrap())
         .await
         .unwrap();
-    ways.stage.app.drain().await;
-    let story = ways.explain("a%20b").await;
+    routes.app.drain().await;
+    let story = routes.explain("a%20b").await;
     assert_eq!(story["invitations"][0]["refusal"], "person_already_bound");
     says(
         &story,
@@ -221,19 +214,18 @@ async fn whoever_is_not_bound_is_to_be_bound(ways: Ways) {
     // It is in the wrong hands, so it is good for nobody any more.
     assert_eq!(story["invitations"][0]["state"], "revoked");
     let invited = json!({"app_id": OA});
-    let invited = ways
-        .stage
+    let invited = routes
         .app
-        .post(&ways.stage.key, "/staff/a%20b/invitations", invited)
+        .post(&routes.key, "/staff/a%20b/invitations", invited)
         .await
         .ok(201);
-    ways.stage
+    routes
         .world()
         .scan_code(OA, 2, invited["url"].as_str().unwrap())
         .await
         .unwrap();
-    ways.stage.app.drain().await;
-    let story = ways.explain("a%20b").await;
+    routes.app.drain().await;
+    let story = routes.explain("a%20b").await;
     assert_eq!(
         story["bindings"][0]["invitation_id"], invited["id"],
         "{story}"
@@ -241,31 +233,33 @@ async fn whoever_is_not_bound_is_to_be_bound(ways: Ways) {
     assert_eq!(story["bindings"][0]["openid"], population::openid(OA, 2));
 }
 
-async fn a_missing_unionid_is_told_with_its_reason(ways: Ways) {
-    let world = ways.stage.world();
-    ways.routes(&["template", "mp_subscribe"]).await;
-    let in_oa = |person| json!({"app_id": OA, "openid": population::openid(OA, person)});
-    ways.bound("never_followed", in_oa(3)).await;
-    ways.bound("wrong_openid", json!({"app_id": OA, "openid": "oNobody"}))
+async fn a_missing_unionid_is_told_with_its_reason(routes: RouteFixture) {
+    let world = routes.world();
+    routes.channels(&["template", "mp_subscribe"]).await;
+    routes
+        .staff("never_followed")
+        .bound_to(by_openid(OA, 3))
         .await;
-    ways.allow(MP, 6).await;
-    ways.bound(
-        "never_logged_in",
-        json!({"app_id": MP, "openid": population::openid(MP, 6)}),
-    )
-    .await;
-    ways.bound("never_seen", json!({"unionid": population::unionid(7)}))
+    routes
+        .staff("wrong_openid")
+        .bound_to(json!({"app_id": OA, "openid": "oNobody"}))
         .await;
-    ways.stage.app.drain().await;
+    routes.allow(MP, 6).await;
+    routes
+        .staff("never_logged_in")
+        .bound_to(by_openid(MP, 6))
+        .await;
+    routes.staff("never_seen").bound_to(by_unionid(7)).await;
+    routes.app.drain().await;
     world
         .change_account(OA, |settings| settings.bound_to_open_platform = false)
         .unwrap();
-    ways.stage.follows(4).await;
-    ways.stage.app.drain().await;
-    ways.bound("not_bound", in_oa(4)).await;
-    ways.stage.follows(5).await;
-    ways.stage.app.bridge.process_step().await.unwrap();
-    ways.bound("pending", in_oa(5)).await;
+    routes.follows(4).await;
+    routes.app.drain().await;
+    routes.staff("not_bound").bound_to(by_openid(OA, 4)).await;
+    routes.follows(5).await;
+    routes.app.bridge.process_step().await.unwrap();
+    routes.staff("pending").bound_to(by_openid(OA, 5)).await;
     for (staff_id, reason, words) in [
         (
             "never_followed",
@@ -293,7 +287,7 @@ async fn a_missing_unionid_is_told_with_its_reason(ways: Ways) {
         ),
         ("pending", "pending", ["Wait until", OA, "is fetched"]),
     ] {
-        let story = ways.explain(staff_id).await;
+        let story = routes.explain(staff_id).await;
         let unionid = &story["unionid"];
         assert_eq!(
             (&unionid["unionid"], &unionid["reason"]),
@@ -312,7 +306,7 @@ async fn a_missing_unionid_is_told_with_its_reason(ways: Ways) {
         }
         says(&story, &words);
     }
-    let story = ways.explain("never_seen").await;
+    let story = routes.explain("never_seen").await;
     assert_eq!(
         (
             &story["unionid"]["unionid"],
@@ -332,11 +326,11 @@ async fn a_missing_unionid_is_told_with_its_reason(ways: Ways) {
     says(&story, &["open mini-program", MP, "log in"]);
 }
 
-async fn whoever_unfollowed_is_asked_to_follow(ways: Ways) {
-    ways.member("s1", 1).await;
-    ways.stage.world().unfollow(OA, 1).await.unwrap();
-    ways.stage.app.drain().await;
-    let story = ways.explain("s1").await;
+async fn whoever_unfollowed_is_asked_to_follow(routes: RouteFixture) {
+    routes.member("s1", 1).await;
+    routes.world().unfollow(OA, 1).await.unwrap();
+    routes.app.drain().await;
+    let story = routes.explain("s1").await;
     let official = &story["accounts"][0];
     assert_eq!(
         (

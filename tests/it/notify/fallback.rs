@@ -4,8 +4,8 @@ use queqiao::simulator::{Arrival, Receipt, population};
 use queqiao::wechat::push;
 use serde_json::json;
 
-use super::ways::{CHANNELS, MP_SEND, OA_SEND, ONCE, TEMPLATE_SEND, Ways, verdicts};
-use crate::invariants::{MP, OA};
+use super::routes::{CHANNELS, MP_SEND, OA_SEND, ONCE, RouteFixture, TEMPLATE_SEND, verdicts};
+use crate::support::setup::{MP, OA};
 
 both_engines! {
     every_channel_brings_its_message,
@@ -18,8 +18,8 @@ both_engines! {
     what_was_cancelled_does_not_move_on,
 }
 
-async fn every_channel_brings_its_message(ways: Ways) {
-    ways.member("s1", 1).await;
+async fn every_channel_brings_its_message(routes: RouteFixture) {
+    routes.member("s1", 1).await;
     let fields = json!({"thing1": "{{ params.title }}"});
     for (route, account) in [
         (
@@ -37,21 +37,21 @@ async fn every_channel_brings_its_message(ways: Ways) {
             OA,
         ),
     ] {
-        ways.set_routes(json!([route])).await;
+        routes.set(json!([route])).await;
         let channel = route["channel"].as_str().unwrap_or("template");
         if channel != "template" {
-            ways.allow(account, 1).await;
-            assert_eq!(ways.left("s1").await, 1);
+            routes.allow(account, 1).await;
+            assert_eq!(routes.left("s1").await, 1);
         }
-        ways.stage.world().clear_records();
-        let delivery = ways.sent("s1").await;
+        routes.world().clear_records();
+        let delivery = routes.sent("s1").await;
         assert_eq!(delivery["state"], "delivered", "{delivery}");
         assert_eq!(verdicts(&delivery), [(channel, "taken")]);
         assert_eq!(
-            (&delivery["app_id"], ways.left("s1").await),
+            (&delivery["app_id"], routes.left("s1").await),
             (&json!(account), 0)
         );
-        let seen = ways.stage.world().messages();
+        let seen = routes.world().messages();
         assert_eq!(seen.len(), 1);
         assert_eq!(
             (seen[0].app_id.as_str(), seen[0].data["thing1"].as_str()),
@@ -70,11 +70,12 @@ async fn every_channel_brings_its_message(ways: Ways) {
     }
 }
 
-async fn a_route_that_does_not_lead_to_the_person_is_passed_over_at_once(ways: Ways) {
-    ways.member("s1", 1).await;
-    ways.routes(&["oa_subscribe", "mp_subscribe", "template"])
+async fn a_route_that_does_not_lead_to_the_person_is_passed_over_at_once(routes: RouteFixture) {
+    routes.member("s1", 1).await;
+    routes
+        .channels(&["oa_subscribe", "mp_subscribe", "template"])
         .await;
-    let delivery = ways.sent("s1").await;
+    let delivery = routes.sent("s1").await;
     assert_eq!(delivery["state"], "delivered");
     let expected = [
         ("oa_subscribe", "no_credit"),
@@ -84,8 +85,8 @@ async fn a_route_that_does_not_lead_to_the_person_is_passed_over_at_once(ways: W
     assert_eq!(verdicts(&delivery), expected);
     let why = delivery["routes"][1]["detail"].as_str().unwrap();
     assert!(why.contains(MP) && why.contains(ONCE), "{why}");
-    ways.allow(MP, 1).await;
-    let delivery = ways.sent("s1").await;
+    routes.allow(MP, 1).await;
+    let delivery = routes.sent("s1").await;
     assert_eq!(
         verdicts(&delivery),
         expected[..1]
@@ -95,14 +96,14 @@ async fn a_route_that_does_not_lead_to_the_person_is_passed_over_at_once(ways: W
             .collect::<Vec<_>>()
     );
     let id = format!("/deliveries/{}", delivery["id"]);
-    let alone = ways.stage.app.get(&ways.stage.key, &id).await.ok(200);
+    let alone = routes.app.get(&routes.key, &id).await.ok(200);
     assert_eq!(
         (&alone["routes"], &alone["message_type"]),
         (&delivery["routes"], &json!("ping"))
     );
 }
 
-async fn what_is_final_for_a_route_moves_on_to_the_next(ways: Ways) {
+async fn what_is_final_for_a_route_moves_on_to_the_next(routes: RouteFixture) {
     let codes = [
         (43004, "not_following"),
         (43005, "not_following"),
@@ -118,11 +119,11 @@ async fn what_is_final_for_a_route_moves_on_to_the_next(ways: Ways) {
     ];
     for (person, (errcode, reason)) in (1..).zip(codes) {
         let staff = format!("s{person}");
-        ways.member(&staff, person).await;
-        ways.allow(MP, person).await;
-        ways.routes(&["template", "mp_subscribe"]).await;
-        ways.refuse(TEMPLATE_SEND, errcode);
-        let delivery = ways.sent(&staff).await;
+        routes.member(&staff, person).await;
+        routes.allow(MP, person).await;
+        routes.channels(&["template", "mp_subscribe"]).await;
+        routes.refuse(TEMPLATE_SEND, errcode);
+        let delivery = routes.sent(&staff).await;
         assert_eq!(delivery["state"], "delivered", "{errcode}: {delivery}");
         assert_eq!(
             verdicts(&delivery),
@@ -142,37 +143,37 @@ async fn what_is_final_for_a_route_moves_on_to_the_next(ways: Ways) {
             .map(|one| one["outcome"].clone())
             .collect();
         assert_eq!(tries, [json!("refused"), json!("accepted")]);
-        assert_eq!((&delivery["app_id"], ways.seen(person)), (&json!(MP), 1));
+        assert_eq!((&delivery["app_id"], routes.seen(person)), (&json!(MP), 1));
     }
 }
 
-async fn a_refused_subscription_message_moves_on_and_the_ledger_is_corrected(ways: Ways) {
-    ways.member("s1", 1).await;
-    ways.routes(&["mp_subscribe", "template"]).await;
-    ways.believe(1).await;
-    assert_eq!(ways.left("s1").await, 1);
-    let delivery = ways.sent("s1").await;
+async fn a_refused_subscription_message_moves_on_and_the_ledger_is_corrected(routes: RouteFixture) {
+    routes.member("s1", 1).await;
+    routes.channels(&["mp_subscribe", "template"]).await;
+    routes.believe(1).await;
+    assert_eq!(routes.left("s1").await, 1);
+    let delivery = routes.sent("s1").await;
     assert_eq!(delivery["state"], "delivered", "{delivery}");
     assert_eq!(
         verdicts(&delivery),
         [("mp_subscribe", "refused_by_person"), ("template", "taken")]
     );
-    assert_eq!((ways.left("s1").await, ways.seen(1)), (0, 1));
+    assert_eq!((routes.left("s1").await, routes.seen(1)), (0, 1));
     // The ability of the account is banned: nothing that the person can fix, and no permission used.
-    ways.stage.pass(60, 60).await;
-    ways.allow(MP, 1).await;
-    ways.refuse(MP_SEND, 43107);
-    let delivery = ways.sent("s1").await;
+    routes.pass(60, 60).await;
+    routes.allow(MP, 1).await;
+    routes.refuse(MP_SEND, 43107);
+    let delivery = routes.sent("s1").await;
     assert_eq!(
         verdicts(&delivery),
         [("mp_subscribe", "account_problem"), ("template", "taken")]
     );
-    assert_eq!((ways.left("s1").await, ways.seen(1)), (1, 2));
+    assert_eq!((routes.left("s1").await, routes.seen(1)), (1, 2));
 }
 
-async fn what_is_the_requests_fault_does_not_move_on(ways: Ways) {
-    ways.member("s1", 1).await;
-    ways.allow(MP, 1).await;
+async fn what_is_the_requests_fault_does_not_move_on(routes: RouteFixture) {
+    routes.member("s1", 1).await;
+    routes.allow(MP, 1).await;
     for (first, second, path, errcode, reason) in [
         (
             "template",
@@ -189,9 +190,9 @@ async fn what_is_the_requests_fault_does_not_move_on(ways: Ways) {
             "refused_content",
         ),
     ] {
-        ways.routes(&[first, second]).await;
-        ways.refuse(path, errcode);
-        let delivery = ways.sent("s1").await;
+        routes.channels(&[first, second]).await;
+        routes.refuse(path, errcode);
+        let delivery = routes.sent("s1").await;
         assert_eq!(
             (&delivery["state"], &delivery["reason"]),
             (&json!("failed"), &json!(reason)),
@@ -199,20 +200,20 @@ async fn what_is_the_requests_fault_does_not_move_on(ways: Ways) {
         );
         assert_eq!(verdicts(&delivery), [(first, reason)], "{errcode}");
         assert_eq!(
-            (ways.seen(1), ways.left("s1").await),
+            (routes.seen(1), routes.left("s1").await),
             (0, 1),
             "{errcode}: the permission is given back"
         );
     }
 }
 
-async fn with_no_way_left_every_verdict_is_told(ways: Ways) {
-    ways.member("s1", 1).await;
-    ways.believe(1).await;
-    ways.routes(&["template", "mp_subscribe"]).await;
-    ways.refuse(TEMPLATE_SEND, 43019);
-    ways.refuse(MP_SEND, 43101);
-    let delivery = ways.sent("s1").await;
+async fn with_no_way_left_every_verdict_is_told(routes: RouteFixture) {
+    routes.member("s1", 1).await;
+    routes.believe(1).await;
+    routes.channels(&["template", "mp_subscribe"]).await;
+    routes.refuse(TEMPLATE_SEND, 43019);
+    routes.refuse(MP_SEND, 43101);
+    let delivery = routes.sent("s1").await;
     assert_eq!(
         (&delivery["state"], &delivery["reason"]),
         (&json!("failed"), &json!("refused_by_person"))
@@ -225,10 +226,10 @@ async fn with_no_way_left_every_verdict_is_told(ways: Ways) {
         ]
     );
     // By now we know that the person allows nothing more.
-    ways.refuse(TEMPLATE_SEND, 43019);
-    let path = ways.stage.notify("s1").await;
-    ways.stage.pass(32, 1).await;
-    let delivery = ways.stage.delivery(&path).await;
+    routes.refuse(TEMPLATE_SEND, 43019);
+    let path = routes.notify("s1").await;
+    routes.pass(32, 1).await;
+    let delivery = routes.delivery(&path).await;
     assert_eq!(
         (&delivery["state"], &delivery["reason"]),
         (&json!("failed"), &json!("no_credit"))
@@ -237,27 +238,32 @@ async fn with_no_way_left_every_verdict_is_told(ways: Ways) {
         verdicts(&delivery),
         [("template", "blocked"), ("mp_subscribe", "no_credit")]
     );
-    assert_eq!(ways.seen(1), 0);
+    assert_eq!(routes.seen(1), 0);
     // By hand it is planned again, from the first route.
     let retry = format!("/deliveries/{}/retry", delivery["id"]);
-    ways.stage
+    routes
         .app
-        .post(&ways.stage.key, &retry, json!({}))
+        .post(&routes.key, &retry, json!({}))
         .await
         .ok(202);
-    ways.stage.app.drain().await;
+    routes.app.drain().await;
     let path = format!("/deliveries/{}", delivery["id"]);
-    let delivery = ways.stage.app.get(&ways.stage.key, &path).await.ok(200);
-    assert_eq!((&delivery["state"], ways.seen(1)), (&json!("delivered"), 1));
+    let delivery = routes.app.get(&routes.key, &path).await.ok(200);
+    assert_eq!(
+        (&delivery["state"], routes.seen(1)),
+        (&json!("delivered"), 1)
+    );
     assert_eq!(verdicts(&delivery), [("template", "taken")]);
 }
 
-async fn a_message_that_did_not_arrive_goes_on_and_its_receipts_count_no_more(ways: Ways) {
+async fn a_message_that_did_not_arrive_goes_on_and_its_receipts_count_no_more(
+    routes: RouteFixture,
+) {
     for (person, (channel, account, _)) in (1..).zip(CHANNELS) {
         let staff = format!("s{person}");
-        ways.member(&staff, person).await;
+        routes.member(&staff, person).await;
         if channel != "template" {
-            ways.allow(account, person).await;
+            routes.allow(account, person).await;
         }
         let (last, at) = if channel == "template" {
             ("mp_subscribe", MP)
@@ -265,10 +271,10 @@ async fn a_message_that_did_not_arrive_goes_on_and_its_receipts_count_no_more(wa
             ("template", OA)
         };
         if channel == "template" {
-            ways.allow(MP, person).await;
+            routes.allow(MP, person).await;
         }
-        ways.routes(&[channel, last]).await;
-        let world = ways.stage.world();
+        routes.channels(&[channel, last]).await;
+        let world = routes.world();
         let status = if channel == "template" {
             "failed:user block"
         } else {
@@ -279,9 +285,9 @@ async fn a_message_that_did_not_arrive_goes_on_and_its_receipts_count_no_more(wa
             arrival: Arrival::Lost,
         };
         world.set_receipt(account, Some(person), receipt).unwrap();
-        let path = ways.stage.notify(&staff).await;
-        ways.stage.app.drain().await;
-        let waiting = ways.stage.delivery(&path).await;
+        let path = routes.notify(&staff).await;
+        routes.app.drain().await;
+        let waiting = routes.delivery(&path).await;
         assert_eq!(waiting["state"], "sent", "{waiting}");
         world
             .set_receipt(account, Some(person), Receipt::default())
@@ -306,10 +312,10 @@ async fn a_message_that_did_not_arrive_goes_on_and_its_receipts_count_no_more(wa
                 fields.with("SubscribeMsgSentEvent", Value::Fields(list))
             };
             world.push(account, fields.into_owned()).await.unwrap();
-            ways.stage.app.drain().await;
+            routes.app.drain().await;
         };
         tell(false).await;
-        let delivery = ways.stage.delivery(&path).await;
+        let delivery = routes.delivery(&path).await;
         assert_eq!(delivery["state"], "delivered", "{channel}: {delivery}");
         assert_eq!(
             verdicts(&delivery),
@@ -318,38 +324,38 @@ async fn a_message_that_did_not_arrive_goes_on_and_its_receipts_count_no_more(wa
         assert_eq!(delivery["app_id"], at);
         tell(true).await;
         assert_eq!(
-            ways.stage.delivery(&path).await,
+            routes.delivery(&path).await,
             delivery,
             "{channel}: it is another message's"
         );
     }
 }
 
-async fn what_was_cancelled_does_not_move_on(ways: Ways) {
-    ways.member("s1", 1).await;
-    ways.allow(MP, 1).await;
-    ways.routes(&["template", "mp_subscribe"]).await;
-    let world = ways.stage.world();
+async fn what_was_cancelled_does_not_move_on(routes: RouteFixture) {
+    routes.member("s1", 1).await;
+    routes.allow(MP, 1).await;
+    routes.channels(&["template", "mp_subscribe"]).await;
+    let world = routes.world();
     let receipt = Receipt {
         status: "failed:user block".to_owned(),
         arrival: Arrival::BeforeAnswer,
     };
     world.set_receipt(OA, Some(1), receipt).unwrap();
-    let path = ways.stage.notify("s1").await;
-    ways.stage.app.bridge.deliver_step().await.unwrap();
+    let path = routes.notify("s1").await;
+    routes.app.bridge.deliver_step().await.unwrap();
     let cancel = path.replace("/deliveries", "/cancel");
-    ways.stage
+    routes
         .app
-        .post(&ways.stage.key, &cancel, json!({}))
+        .post(&routes.key, &cancel, json!({}))
         .await
         .ok(200);
-    ways.stage.app.drain().await;
-    let delivery = ways.stage.delivery(&path).await;
+    routes.app.drain().await;
+    let delivery = routes.delivery(&path).await;
     assert_eq!(
         (&delivery["state"], &delivery["reason"]),
         (&json!("failed"), &json!("receipt_failed"))
     );
-    assert_eq!((ways.seen(1), ways.left("s1").await), (0, 1));
+    assert_eq!((routes.seen(1), routes.left("s1").await), (0, 1));
     assert_eq!(
         world.calls(MP_SEND, None).unwrap() + world.calls(OA_SEND, None).unwrap(),
         0

@@ -7,9 +7,10 @@ use queqiao::models::delivery::DeliveryState;
 use queqiao::simulator::{Fault, FaultKind};
 use serde_json::json;
 
-use super::rig::{Rig, SEND};
-use super::ways::{CHANNELS, MP_SEND, TEMPLATE_SEND, Ways};
-use crate::invariants::{MP, STABLE_TOKEN};
+use super::outbox::{OutboxFixture, SEND};
+use super::routes::{CHANNELS, MP_SEND, RouteFixture, TEMPLATE_SEND};
+use crate::invariants::STABLE_TOKEN;
+use crate::support::setup::MP;
 
 /// Waits until a call was made.
 async fn called(world: &queqiao::simulator::World, path: &str, before: u64) {
@@ -28,93 +29,94 @@ both_engines! {
     whatever_refuses_a_repetition_leaves_the_first_try_open,
 }
 
-async fn a_frozen_sender_that_goes_on_sends_nothing_a_second_time(rig: Rig) {
-    let staff = rig.crowd(0, 20).await;
-    let id = rig.notify_as("normal", &staff).await;
+async fn a_frozen_sender_that_goes_on_sends_nothing_a_second_time(outbox: OutboxFixture) {
+    let staff = outbox.crowd(0, 20).await;
+    let id = outbox.notify_as("normal", &staff).await;
     // It has claimed all of them, and is frozen while it waits for a token.
-    let held = rig.world().hold_next(STABLE_TOKEN).unwrap();
-    let bridge = rig.bridge.clone();
+    let held = outbox.world().hold_next(STABLE_TOKEN).unwrap();
+    let bridge = outbox.bridge.clone();
     let frozen = tokio::spawn(async move { bridge.deliver_step().await.map(drop) });
-    called(rig.world(), STABLE_TOKEN, 0).await;
-    rig.advance(130);
-    let other = rig.replica();
+    called(outbox.world(), STABLE_TOKEN, 0).await;
+    outbox.advance(130);
+    let other = outbox.replica();
     while other.deliver_step().await.unwrap() == Step::Worked {}
-    assert_eq!((rig.world().messages().len(), rig.sends()), (20, 20));
+    assert_eq!((outbox.world().messages().len(), outbox.sends()), (20, 20));
     // WeChat has forgotten the ids when it goes on.
-    rig.advance(660);
+    outbox.advance(660);
     drop(held);
     frozen.await.unwrap().unwrap();
     assert_eq!(
-        (rig.world().messages().len(), rig.sends()),
+        (outbox.world().messages().len(), outbox.sends()),
         (20, 20),
         "nobody sees it twice"
     );
-    rig.settle().await;
-    assert_eq!(rig.count(id, DeliveryState::Sent).await, 20);
-    assert_eq!(rig.sends(), 20);
+    outbox.settle().await;
+    assert_eq!(outbox.count(id, DeliveryState::Sent).await, 20);
+    assert_eq!(outbox.sends(), 20);
 }
 
-async fn a_repetition_that_waits_too_long_ends_as_unknown(rig: Rig) {
-    rig.bound("a", 0, 1, true).await;
-    let accepted = rig.notify(&["a"]).await;
-    let now = rig.clock.now();
-    let claim = rig.claim(now);
-    rig.write(move |conn| queqiao::models::delivery::claim_due(conn, &claim))
+async fn a_repetition_that_waits_too_long_ends_as_unknown(outbox: OutboxFixture) {
+    outbox.bound("a", 0, 1, true).await;
+    let accepted = outbox.notify(&["a"]).await;
+    let now = outbox.clock.now();
+    let claim = outbox.claim(now);
+    outbox
+        .write(move |conn| queqiao::models::delivery::claim_due(conn, &claim))
         .await;
     // A first try is lost; the second one is claimed in time, and its token comes late.
-    rig.advance(500);
-    let held = rig.world().hold_next(STABLE_TOKEN).unwrap();
-    let bridge = rig.bridge.clone();
+    outbox.advance(500);
+    let held = outbox.world().hold_next(STABLE_TOKEN).unwrap();
+    let bridge = outbox.bridge.clone();
     let slow = tokio::spawn(async move { bridge.deliver_step().await.map(drop) });
-    called(rig.world(), STABLE_TOKEN, 0).await;
-    rig.advance(45);
+    called(outbox.world(), STABLE_TOKEN, 0).await;
+    outbox.advance(45);
     drop(held);
     slow.await.unwrap().unwrap();
-    assert_eq!(rig.sends(), 0, "WeChat may not know it any more");
-    let (delivery, _) = rig.only(accepted.notification_id).await;
+    assert_eq!(outbox.sends(), 0, "WeChat may not know it any more");
+    let (delivery, _) = outbox.only(accepted.notification_id).await;
     assert_eq!(
         (delivery.state, delivery.reason.as_deref()),
         (DeliveryState::Unknown, Some("unsettled"))
     );
 }
 
-async fn nothing_is_sent_under_a_claim_that_has_run_out(ways: Ways) {
+async fn nothing_is_sent_under_a_claim_that_has_run_out(routes: RouteFixture) {
     for (person, (channel, account, path)) in (1..).zip(CHANNELS) {
         let staff = format!("s{person}");
-        ways.member(&staff, person).await;
+        routes.member(&staff, person).await;
         if channel != "template" {
-            ways.allow(account, person).await;
+            routes.allow(account, person).await;
         }
-        ways.routes(&[channel]).await;
-        let left = ways.left(&staff).await;
+        routes.channels(&[channel]).await;
+        let left = routes.left(&staff).await;
         // The token has run out by then.
-        ways.stage.app.advance(Duration::from_secs(7_200));
-        let list = ways.stage.notify(&staff).await;
-        let world = ways.stage.world();
+        routes.app.advance(Duration::from_secs(7_200));
+        let list = routes.notify(&staff).await;
+        let world = routes.world();
         let calls = world.calls(path, None).unwrap();
         let tokens = world.calls(STABLE_TOKEN, None).unwrap();
         let held = world.hold_next(STABLE_TOKEN).unwrap();
-        let bridge = ways.stage.app.bridge.clone();
+        let bridge = routes.app.bridge.clone();
         let slow = tokio::spawn(async move { bridge.deliver_step().await.map(drop) });
         called(world, STABLE_TOKEN, tokens).await;
-        ways.stage.app.advance(Duration::from_secs(121));
+        routes.app.advance(Duration::from_secs(121));
         drop(held);
         slow.await.unwrap().unwrap();
         assert_eq!(
-            (world.calls(path, None).unwrap(), ways.left(&staff).await),
+            (world.calls(path, None).unwrap(), routes.left(&staff).await),
             (calls, left),
             "{channel}"
         );
-        let waiting = ways.stage.delivery(&list).await;
+        let waiting = routes.delivery(&list).await;
         assert_eq!(
             (&waiting["state"], &waiting["sent_at"]),
             (&json!("queued"), &json!(null)),
             "{waiting}"
         );
-        ways.stage.pass(4, 1).await;
-        let delivery = ways.stage.delivery(&list).await;
+        routes.pass(4, 1).await;
+        let delivery = routes.delivery(&list).await;
         assert_eq!(
-            (&delivery["state"], ways.seen(person)),
+            (&delivery["state"], routes.seen(person)),
             (&json!("delivered"), 1),
             "{delivery}"
         );
@@ -126,66 +128,65 @@ async fn nothing_is_sent_under_a_claim_that_has_run_out(ways: Ways) {
     }
 }
 
-async fn what_expires_while_it_waits_is_not_sent(ways: Ways) {
+async fn what_expires_while_it_waits_is_not_sent(routes: RouteFixture) {
     for (person, (channel, account, path)) in (1..).zip(CHANNELS) {
         let staff = format!("s{person}");
-        ways.member(&staff, person).await;
+        routes.member(&staff, person).await;
         if channel != "template" {
-            ways.allow(account, person).await;
+            routes.allow(account, person).await;
         }
-        ways.routes(&[channel]).await;
-        let left = ways.left(&staff).await;
-        let stage = &ways.stage;
-        stage.app.advance(Duration::from_secs(7_200));
-        let end = stage.app.clock.now() + chrono::TimeDelta::seconds(30);
+        routes.channels(&[channel]).await;
+        let left = routes.left(&staff).await;
+        routes.app.advance(Duration::from_secs(7_200));
+        let end = routes.app.clock.now() + chrono::TimeDelta::seconds(30);
         let body = json!({"message_type": "ping", "staff_ids": [&staff], "params": {"title": "hi"},
                 "expires_at": end.and_utc().to_rfc3339()});
-        let accepted = stage
+        let accepted = routes
             .app
-            .post(&stage.key, "/notifications", body)
+            .post(&routes.key, "/notifications", body)
             .await
             .ok(202);
-        let world = stage.world();
+        let world = routes.world();
         let calls = world.calls(path, None).unwrap();
         let tokens = world.calls(STABLE_TOKEN, None).unwrap();
         let held = world.hold_next(STABLE_TOKEN).unwrap();
-        let bridge = stage.app.bridge.clone();
+        let bridge = routes.app.bridge.clone();
         let slow = tokio::spawn(async move { bridge.deliver_step().await.map(drop) });
         called(world, STABLE_TOKEN, tokens).await;
-        stage.app.advance(Duration::from_secs(31));
+        routes.app.advance(Duration::from_secs(31));
         drop(held);
         slow.await.unwrap().unwrap();
         let list = format!("/notifications/{}/deliveries", accepted["id"]);
-        let delivery = stage.delivery(&list).await;
+        let delivery = routes.delivery(&list).await;
         assert_eq!(delivery["state"], "expired", "{delivery}");
         let found = (
             world.calls(path, None).unwrap(),
-            ways.seen(person),
-            ways.left(&staff).await,
+            routes.seen(person),
+            routes.left(&staff).await,
         );
         assert_eq!(found, (calls, 0, left), "{channel}");
     }
 }
 
-async fn a_token_that_is_refused_costs_no_second_message_either(ways: Ways) {
-    ways.member("s1", 1).await;
-    ways.allow(MP, 1).await;
-    ways.routes(&["mp_subscribe"]).await;
-    assert_eq!(ways.sent("s1").await["state"], "delivered");
-    ways.stage.pass(60, 60).await;
-    ways.allow(MP, 1).await;
-    let world = ways.stage.world();
+async fn a_token_that_is_refused_costs_no_second_message_either(routes: RouteFixture) {
+    routes.member("s1", 1).await;
+    routes.allow(MP, 1).await;
+    routes.channels(&["mp_subscribe"]).await;
+    assert_eq!(routes.sent("s1").await["state"], "delivered");
+    routes.pass(60, 60).await;
+    routes.allow(MP, 1).await;
+    let world = routes.world();
     world.invalidate_tokens(MP).unwrap();
-    let list = ways.stage.notify("s1").await;
+    let list = routes.notify("s1").await;
     let (tokens, calls) = (
         world.calls(STABLE_TOKEN, None).unwrap(),
         world.calls(MP_SEND, None).unwrap(),
     );
     let held = world.hold_next(STABLE_TOKEN).unwrap();
-    let bridge = ways.stage.app.bridge.clone();
+    let bridge = routes.app.bridge.clone();
     let slow = tokio::spawn(async move { bridge.deliver_step().await.map(drop) });
     called(world, STABLE_TOKEN, tokens).await;
-    ways.stage.app.advance(Duration::from_secs(121));
+    routes.app.advance(Duration::from_secs(121));
     drop(held);
     slow.await.unwrap().unwrap();
     assert_eq!(
@@ -193,42 +194,42 @@ async fn a_token_that_is_refused_costs_no_second_message_either(ways: Ways) {
         1,
         "only the one that was refused"
     );
-    ways.stage.pass(4, 1).await;
-    let delivery = ways.stage.delivery(&list).await;
+    routes.pass(4, 1).await;
+    let delivery = routes.delivery(&list).await;
     assert_eq!(
-        (&delivery["state"], ways.seen(1)),
+        (&delivery["state"], routes.seen(1)),
         (&json!("delivered"), 2),
         "{delivery}"
     );
 }
 
-async fn a_refusal_after_silence_says_nothing_of_the_first_try(ways: Ways) {
-    let (impatient, _server) = ways.stage.impatient();
+async fn a_refusal_after_silence_says_nothing_of_the_first_try(routes: RouteFixture) {
+    let (impatient, _server) = routes.impatient();
     let mut person = 0;
     for id_before_person in [false, true] {
-        ways.stage
+        routes
             .world()
-            .change_account(crate::invariants::OA, |own| {
+            .change_account(crate::support::setup::OA, |own| {
                 own.id_before_person = id_before_person;
             })
             .unwrap();
         for (kind, shown) in [(FaultKind::TimeOutAfter, 1), (FaultKind::TimeOutBefore, 0)] {
             person += 1;
             let staff = format!("s{person}");
-            ways.member(&staff, person).await;
-            ways.routes(&["template"]).await;
-            let world = ways.stage.world();
+            routes.member(&staff, person).await;
+            routes.channels(&["template"]).await;
+            let world = routes.world();
             world
                 .add_fault(Fault::at(TEMPLATE_SEND, kind).times(1))
                 .unwrap();
-            let list = ways.stage.notify(&staff).await;
-            ways.stage.app.drain_by(&impatient).await;
+            let list = routes.notify(&staff).await;
+            routes.app.drain_by(&impatient).await;
             // They leave, and nothing of that is heard.
             world
-                .remove_followers(crate::invariants::OA, person..person + 1)
+                .remove_followers(crate::support::setup::OA, person..person + 1)
                 .unwrap();
-            ways.stage.pass(30, 5).await;
-            let delivery = ways.stage.delivery(&list).await;
+            routes.pass(30, 5).await;
+            let delivery = routes.delivery(&list).await;
             let which = format!("{kind:?}, id first: {id_before_person}: {delivery}");
             match (shown, id_before_person) {
                 // WeChat knows it again, and its receipt counts.
@@ -239,45 +240,44 @@ async fn a_refusal_after_silence_says_nothing_of_the_first_try(ways: Ways) {
                     "{which}"
                 ),
             }
-            assert_eq!(ways.seen(person), shown, "{which}");
+            assert_eq!(routes.seen(person), shown, "{which}");
             // They come back: nothing is shown twice unless that is wanted.
             world
                 .add_followers(
-                    crate::invariants::OA,
+                    crate::support::setup::OA,
                     person..person + 1,
                     &queqiao::simulator::Origin::search(),
                 )
                 .unwrap();
             let retry = format!("/deliveries/{}/retry", delivery["id"]);
-            let stage = &ways.stage;
-            stage
+            routes
                 .app
-                .post(&stage.key, &retry, json!({}))
+                .post(&routes.key, &retry, json!({}))
                 .await
                 .refused(409, "not_retryable", "");
-            stage.pass(30, 5).await;
-            assert_eq!(ways.seen(person), shown, "{which}");
+            routes.pass(30, 5).await;
+            assert_eq!(routes.seen(person), shown, "{which}");
         }
     }
 }
 
-async fn whatever_refuses_a_repetition_leaves_the_first_try_open(ways: Ways) {
-    let (impatient, _server) = ways.stage.impatient();
+async fn whatever_refuses_a_repetition_leaves_the_first_try_open(routes: RouteFixture) {
+    let (impatient, _server) = routes.impatient();
     for (person, errcode) in (1..).zip([43004, 43019, 43101, 40003, 40037, 47003]) {
         let staff = format!("s{person}");
-        ways.member(&staff, person).await;
-        ways.routes(&["template"]).await;
-        let world = ways.stage.world();
+        routes.member(&staff, person).await;
+        routes.channels(&["template"]).await;
+        let world = routes.world();
         world
             .add_fault(Fault::at(TEMPLATE_SEND, FaultKind::TimeOutAfter).times(1))
             .unwrap();
-        let list = ways.stage.notify(&staff).await;
-        ways.stage.app.drain_by(&impatient).await;
-        ways.refuse(SEND, errcode);
-        ways.stage.pass(30, 5).await;
-        let delivery = ways.stage.delivery(&list).await;
+        let list = routes.notify(&staff).await;
+        routes.app.drain_by(&impatient).await;
+        routes.refuse(SEND, errcode);
+        routes.pass(30, 5).await;
+        let delivery = routes.delivery(&list).await;
         assert_eq!(
-            (&delivery["state"], ways.seen(person)),
+            (&delivery["state"], routes.seen(person)),
             (&json!("unknown"), 1),
             "{errcode}: {delivery}"
         );

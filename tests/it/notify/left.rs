@@ -13,12 +13,12 @@ use queqiao::models::delivery::DeliveryState;
 use queqiao::simulator::{Fault, FaultKind};
 use serde_json::json;
 
-use super::rig::{APPS, Rig, SEND, request};
-use super::ways::{OA_SEND, TEMPLATE_SEND, Ways};
-use crate::invariants::OA;
+use super::outbox::{APPS, OutboxFixture, SEND, request};
+use super::routes::{OA_SEND, RouteFixture, TEMPLATE_SEND};
+use crate::support::setup::OA;
 
-async fn noted(rig: &Rig) -> usize {
-    rig.write(resumption::all).await.len()
+async fn noted(outbox: &OutboxFixture) -> usize {
+    outbox.write(resumption::all).await.len()
 }
 
 both_engines! {
@@ -33,28 +33,36 @@ both_engines! {
 
 async fn a_process_that_lifts_a_pause_and_ends_leaves_the_rest_to_others(engine: Engine) {
     for errcode in [45009, 48001] {
-        let rig = Rig::with(engine, |config| config.deliver.batch_rows = 4).await;
-        let crowd = rig.crowd(0, 12).await;
-        rig.world()
+        let outbox = OutboxFixture::with(engine, |config| config.deliver.batch_rows = 4).await;
+        let crowd = outbox.crowd(0, 12).await;
+        outbox
+            .world()
             .add_fault(Fault::at(SEND, FaultKind::Errcode { errcode }).times(4))
             .unwrap();
-        let id = rig.notify_as("normal", &crowd).await;
-        rig.settle().await;
-        assert_eq!((rig.sends(), rig.write(pause::all).await.len()), (4, 1));
-        // What a process leaves that has found out that it is over, and ends.
-        let (account, now) = (rig.accounts[0], rig.clock.now());
-        rig.write(move |conn| {
-            let lifted = pause::of_account(conn, account)?;
-            pause::clear(conn, account)?;
-            resumption::note(conn, account, lifted.iter().map(|pause| pause.reason), now)
-        })
-        .await;
-        rig.settle().await;
-        assert_eq!((rig.sends(), noted(&rig).await), (4, 1), "{errcode}");
-        rig.advance(2);
-        rig.settle().await;
+        let id = outbox.notify_as("normal", &crowd).await;
+        outbox.settle().await;
         assert_eq!(
-            (rig.count(id, DeliveryState::Sent).await, noted(&rig).await),
+            (outbox.sends(), outbox.write(pause::all).await.len()),
+            (4, 1)
+        );
+        // What a process leaves that has found out that it is over, and ends.
+        let (account, now) = (outbox.accounts[0], outbox.clock.now());
+        outbox
+            .write(move |conn| {
+                let lifted = pause::of_account(conn, account)?;
+                pause::clear(conn, account)?;
+                resumption::note(conn, account, lifted.iter().map(|pause| pause.reason), now)
+            })
+            .await;
+        outbox.settle().await;
+        assert_eq!((outbox.sends(), noted(&outbox).await), (4, 1), "{errcode}");
+        outbox.advance(2);
+        outbox.settle().await;
+        assert_eq!(
+            (
+                outbox.count(id, DeliveryState::Sent).await,
+                noted(&outbox).await
+            ),
             (12, 0),
             "{errcode}"
         );
@@ -62,14 +70,15 @@ async fn a_process_that_lifts_a_pause_and_ends_leaves_the_rest_to_others(engine:
 }
 
 async fn what_cannot_be_made_due_at_once_is_made_due_later(engine: Engine) {
-    let rig = Rig::with(engine, |config| config.deliver.batch_rows = 4).await;
-    let crowd = rig.crowd(0, 8).await;
-    rig.world()
+    let outbox = OutboxFixture::with(engine, |config| config.deliver.batch_rows = 4).await;
+    let crowd = outbox.crowd(0, 8).await;
+    outbox
+        .world()
         .add_fault(Fault::at(SEND, FaultKind::Errcode { errcode: 48001 }).times(4))
         .unwrap();
-    let id = rig.notify_as("normal", &crowd).await;
-    rig.settle().await;
-    rig.advance(130);
+    let id = outbox.notify_as("normal", &crowd).await;
+    outbox.settle().await;
+    outbox.advance(130);
     let refuse = match engine {
         Engine::Sqlite => {
             "CREATE TRIGGER refuse BEFORE UPDATE OF due_at ON deliveries \
@@ -87,54 +96,64 @@ async fn what_cannot_be_made_due_at_once_is_made_due_later(engine: Engine) {
         Engine::Sqlite => "DROP TRIGGER refuse",
         Engine::Postgres => "DROP TRIGGER refuse ON deliveries",
     };
-    rig.write(move |conn| Ok(conn.batch_execute(refuse)?)).await;
-    rig.settle().await;
+    outbox
+        .write(move |conn| Ok(conn.batch_execute(refuse)?))
+        .await;
+    outbox.settle().await;
     assert_eq!(
-        (rig.count(id, DeliveryState::Sent).await, noted(&rig).await),
+        (
+            outbox.count(id, DeliveryState::Sent).await,
+            noted(&outbox).await
+        ),
         (1, 1)
     );
     // By hand as well.
-    rig.bridge
-        .resume_account(rig.project, APPS[0])
+    outbox
+        .bridge
+        .resume_account(outbox.project, APPS[0])
         .await
         .unwrap_err();
-    assert_eq!(noted(&rig).await, 6);
-    rig.write(move |conn| Ok(conn.batch_execute(again)?)).await;
-    rig.advance(10);
-    rig.settle().await;
+    assert_eq!(noted(&outbox).await, 6);
+    outbox
+        .write(move |conn| Ok(conn.batch_execute(again)?))
+        .await;
+    outbox.advance(10);
+    outbox.settle().await;
     assert_eq!(
-        (rig.count(id, DeliveryState::Sent).await, noted(&rig).await),
+        (
+            outbox.count(id, DeliveryState::Sent).await,
+            noted(&outbox).await
+        ),
         (8, 0)
     );
 }
 
 async fn a_call_of_which_little_waits_is_tried_beside_one_of_which_much_does(engine: Engine) {
-    let ways = Ways::with(engine, |config| config.deliver.batch_rows = 20).await;
-    let stage = &ways.stage;
+    let routes = RouteFixture::with(engine, |config| config.deliver.batch_rows = 20).await;
     for person in 1..=41 {
-        ways.member(&format!("s{person}"), person).await;
+        routes.member(&format!("s{person}"), person).await;
     }
-    ways.allow(OA, 41).await;
+    routes.allow(OA, 41).await;
     for path in [TEMPLATE_SEND, OA_SEND] {
-        stage
+        routes
             .world()
             .add_fault(Fault::at(path, FaultKind::Errcode { errcode: 45009 }))
             .unwrap();
     }
-    ways.routes(&["template"]).await;
+    routes.channels(&["template"]).await;
     let staff: Vec<String> = (1..=40).map(|person| format!("s{person}")).collect();
     let body = json!({"message_type": "ping", "staff_ids": staff, "params": {"title": "x"}});
-    stage
+    routes
         .app
-        .post(&stage.key, "/notifications", body)
+        .post(&routes.key, "/notifications", body)
         .await
         .ok(202);
-    stage.app.drain().await;
-    ways.routes(&["oa_subscribe"]).await;
-    let one = ways.sent("s41").await;
+    routes.app.drain().await;
+    routes.channels(&["oa_subscribe"]).await;
+    let one = routes.sent("s41").await;
     assert_eq!(one["reason"], "quota_used_up");
-    stage.world().clear_faults();
-    stage
+    routes.world().clear_faults();
+    routes
         .world()
         .add_fault(Fault::at(
             TEMPLATE_SEND,
@@ -142,44 +161,49 @@ async fn a_call_of_which_little_waits_is_tried_beside_one_of_which_much_does(eng
         ))
         .unwrap();
     for _ in 0..12 {
-        stage.app.clock.advance(Duration::from_secs(60));
-        stage.app.bridge.due_step().await.unwrap();
-        stage.app.drain().await;
+        routes.app.clock.advance(Duration::from_secs(60));
+        routes.app.bridge.due_step().await.unwrap();
+        routes.app.drain().await;
     }
-    assert_eq!((ways.seen(41), ways.seen(1)), (1, 0));
+    assert_eq!((routes.seen(41), routes.seen(1)), (1, 0));
 }
 
 async fn what_waits_for_a_budget_waits_for_wechats_quota_after_it(engine: Engine) {
-    let rig = Rig::with(engine, |config| config.budgets.template_send.per_day = 2).await;
-    let crowd = rig.crowd(0, 8).await;
-    let bulk = rig.notify_as("bulk", &crowd[..6]).await;
-    rig.settle().await;
+    let outbox =
+        OutboxFixture::with(engine, |config| config.budgets.template_send.per_day = 2).await;
+    let crowd = outbox.crowd(0, 8).await;
+    let bulk = outbox.notify_as("bulk", &crowd[..6]).await;
+    outbox.settle().await;
     assert_eq!(
-        (rig.sends(), rig.count(bulk, DeliveryState::Queued).await),
+        (
+            outbox.sends(),
+            outbox.count(bulk, DeliveryState::Queued).await
+        ),
         (2, 4)
     );
     // There is room again, and then WeChat has none.
-    let raised = rig.replica_with(|config| config.budgets.template_send.per_day = 100);
-    rig.world()
+    let raised = outbox.replica_with(|config| config.budgets.template_send.per_day = 100);
+    outbox
+        .world()
         .add_fault(Fault::at(SEND, FaultKind::Errcode { errcode: 45009 }).times(1))
         .unwrap();
     let step = async |seconds| {
-        rig.advance(seconds);
+        outbox.advance(seconds);
         for _ in 0..3 {
             while raised.deliver_step().await.unwrap() == Step::Worked {}
             raised.hastened().await;
         }
     };
-    rig.advance(300);
-    let urgent = rig.notify_as("urgent", &crowd[6..7]).await;
+    outbox.advance(300);
+    let urgent = outbox.notify_as("urgent", &crowd[6..7]).await;
     step(0).await;
-    let pauses = rig.write(pause::all).await;
+    let pauses = outbox.write(pause::all).await;
     assert_eq!(
         (pauses.len(), pauses[0].reason),
         (1, PauseReason::QuotaUsedUp)
     );
     step(2).await;
-    let waiting = rig
+    let waiting = outbox
         .deliveries(bulk)
         .await
         .into_iter()
@@ -190,75 +214,79 @@ async fn what_waits_for_a_budget_waits_for_wechats_quota_after_it(engine: Engine
         step(60).await;
     }
     let sent = (
-        rig.count(bulk, DeliveryState::Sent).await,
-        rig.count(urgent, DeliveryState::Sent).await,
+        outbox.count(bulk, DeliveryState::Sent).await,
+        outbox.count(urgent, DeliveryState::Sent).await,
     );
     assert_eq!(sent, (6, 1));
 }
 
 async fn what_is_over_is_no_try(engine: Engine) {
-    let rig = Rig::with(engine, |config| config.deliver.batch_rows = 10).await;
-    let crowd = rig.crowd(0, 8).await;
-    rig.world()
+    let outbox = OutboxFixture::with(engine, |config| config.deliver.batch_rows = 10).await;
+    let crowd = outbox.crowd(0, 8).await;
+    outbox
+        .world()
         .add_fault(Fault::at(SEND, FaultKind::Errcode { errcode: 48001 }))
         .unwrap();
     let mut asked = request(&[crowd[0].as_str()], json!({"title": "hi"}), None);
-    let end = rig.clock.now() + TimeDelta::seconds(40);
+    let end = outbox.clock.now() + TimeDelta::seconds(40);
     asked.expires_at = Some(end.and_utc().to_rfc3339());
-    rig.bridge.notify(rig.project, asked).await.unwrap();
-    let id = rig.notify_as("normal", &crowd[1..]).await;
-    rig.settle().await;
-    rig.world().clear_faults();
-    let tried = rig.sends();
-    rig.advance(700);
-    rig.settle().await;
+    outbox.bridge.notify(outbox.project, asked).await.unwrap();
+    let id = outbox.notify_as("normal", &crowd[1..]).await;
+    outbox.settle().await;
+    outbox.world().clear_faults();
+    let tried = outbox.sends();
+    outbox.advance(700);
+    outbox.settle().await;
     assert_eq!(
-        (rig.count(id, DeliveryState::Sent).await, rig.sends()),
+        (outbox.count(id, DeliveryState::Sent).await, outbox.sends()),
         (7, tried + 7)
     );
 }
 
 async fn a_budget_that_is_raised_is_found_out_before_midnight(engine: Engine) {
-    let rig = Rig::with(engine, |config| config.budgets.template_send.per_day = 2).await;
-    let crowd = rig.crowd(0, 6).await;
-    let id = rig.notify_as("normal", &crowd).await;
-    rig.settle().await;
-    assert_eq!(rig.sends(), 2);
+    let outbox =
+        OutboxFixture::with(engine, |config| config.budgets.template_send.per_day = 2).await;
+    let crowd = outbox.crowd(0, 6).await;
+    let id = outbox.notify_as("normal", &crowd).await;
+    outbox.settle().await;
+    assert_eq!(outbox.sends(), 2);
     // Nothing is sent by a try as long as it is used up.
     for _ in 0..60 {
-        rig.advance(60);
-        rig.settle().await;
+        outbox.advance(60);
+        outbox.settle().await;
     }
-    assert_eq!(rig.sends(), 2);
-    let raised = rig.replica_with(|config| config.budgets.template_send.per_day = 10);
+    assert_eq!(outbox.sends(), 2);
+    let raised = outbox.replica_with(|config| config.budgets.template_send.per_day = 10);
     for _ in 0..62 {
-        rig.advance(60);
+        outbox.advance(60);
         raised.due_step().await.unwrap();
         while raised.deliver_step().await.unwrap() == Step::Worked {}
         raised.hastened().await;
     }
     assert_eq!(
-        (rig.count(id, DeliveryState::Sent).await, rig.sends()),
+        (outbox.count(id, DeliveryState::Sent).await, outbox.sends()),
         (6, 6)
     );
 }
 
 async fn places_of_what_is_cancelled_are_given_to_others(engine: Engine) {
-    let rig = Rig::with(engine, |config| config.budgets.template_send.per_minute = 2).await;
-    let crowd = rig.crowd(0, 25).await;
-    let cancelled = rig.notify_as("normal", &crowd[..22]).await;
-    rig.settle().await;
-    assert_eq!(rig.sends(), 2);
-    rig.bridge
-        .cancel_notification(rig.project, cancelled)
+    let outbox =
+        OutboxFixture::with(engine, |config| config.budgets.template_send.per_minute = 2).await;
+    let crowd = outbox.crowd(0, 25).await;
+    let cancelled = outbox.notify_as("normal", &crowd[..22]).await;
+    outbox.settle().await;
+    assert_eq!(outbox.sends(), 2);
+    outbox
+        .bridge
+        .cancel_notification(outbox.project, cancelled)
         .await
         .unwrap()
         .unwrap();
-    let id = rig.notify_as("normal", &crowd[22..]).await;
-    rig.settle().await;
+    let id = outbox.notify_as("normal", &crowd[22..]).await;
+    outbox.settle().await;
     for _ in 0..2 {
-        rig.advance(60);
-        rig.settle().await;
+        outbox.advance(60);
+        outbox.settle().await;
     }
-    assert_eq!(rig.count(id, DeliveryState::Sent).await, 3);
+    assert_eq!(outbox.count(id, DeliveryState::Sent).await, 3);
 }

@@ -10,11 +10,11 @@ use queqiao::models::delivery::DeliveryState;
 use queqiao::simulator::{Fault, FaultKind};
 use serde_json::json;
 
-use super::rig::{Rig, SEND};
-use super::ways::{OA_SEND, TEMPLATE_SEND, Ways};
-use crate::invariants::OA;
+use super::outbox::{OutboxFixture, SEND};
+use super::routes::{OA_SEND, RouteFixture, TEMPLATE_SEND};
 use crate::support::postgres;
 use crate::support::program::eventually;
+use crate::support::setup::OA;
 
 /// Whatever makes a delivery due earlier than it was waits until the test goes on.
 const HELD_UP: &str = "CREATE FUNCTION held_up() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
@@ -27,39 +27,40 @@ both_engines! {
     what_comes_to_wait_for_a_pause_that_was_lifted_meanwhile_does_not_wait,
 }
 
-async fn what_comes_to_wait_for_a_pause_that_was_lifted_meanwhile_does_not_wait(ways: Ways) {
-    let stage = &ways.stage;
+async fn what_comes_to_wait_for_a_pause_that_was_lifted_meanwhile_does_not_wait(
+    routes: RouteFixture,
+) {
     for (person, errcode) in [(1, 45009), (4, 48001)] {
         let staff = [0, 1, 2].map(|more| format!("s{}", person + more));
         for (staff, person) in staff.iter().zip(person..) {
-            ways.member(staff, person).await;
+            routes.member(staff, person).await;
         }
-        ways.allow(OA, person + 2).await;
-        ways.routes(&["template"]).await;
-        ways.refuse(TEMPLATE_SEND, errcode);
-        assert_eq!(ways.sent(&staff[0]).await["state"], "queued");
+        routes.allow(OA, person + 2).await;
+        routes.channels(&["template"]).await;
+        routes.refuse(TEMPLATE_SEND, errcode);
+        assert_eq!(routes.sent(&staff[0]).await["state"], "queued");
         // One batch of two calls: one of them is paused, the other one takes its time.
-        let held_back = stage.notify(&staff[1]).await;
-        ways.routes(&["oa_subscribe"]).await;
-        stage.notify(&staff[2]).await;
-        let answer = stage.world().hold_next(OA_SEND).unwrap();
-        let bridge = stage.app.bridge.clone();
+        let held_back = routes.notify(&staff[1]).await;
+        routes.channels(&["oa_subscribe"]).await;
+        routes.notify(&staff[2]).await;
+        let answer = routes.world().hold_next(OA_SEND).unwrap();
+        let bridge = routes.app.bridge.clone();
         let sending = tokio::spawn(async move { bridge.deliver_step().await });
-        while ways.seen(person + 2) == 0 {
+        while routes.seen(person + 2) == 0 {
             tokio::task::yield_now().await;
         }
         let resume = format!("/accounts/{OA}/resume");
-        let resumed = stage
+        let resumed = routes
             .app
-            .call("POST", &stage.key, &resume, None)
+            .call("POST", &routes.key, &resume, None)
             .await
             .ok(200);
         assert_eq!(resumed["lifted"], 1, "{resumed}");
-        stage.app.bridge.due_step().await.unwrap();
+        routes.app.bridge.due_step().await.unwrap();
         drop(answer);
         sending.await.unwrap().unwrap();
-        stage.app.drain().await;
-        let delivery = stage.delivery(&held_back).await;
+        routes.app.drain().await;
+        let delivery = routes.delivery(&held_back).await;
         assert_eq!(
             delivery["state"],
             json!("delivered"),
@@ -74,34 +75,35 @@ async fn what_is_made_due_holds_up_no_step() {
     if !postgres::is_there() {
         return;
     }
-    let rig = Rig::with(Engine::Postgres, |config| config.deliver.batch_rows = 4).await;
-    let crowd = rig.crowd(0, 8).await;
-    rig.bound("other", 0, 99, true).await;
+    let outbox =
+        OutboxFixture::with(Engine::Postgres, |config| config.deliver.batch_rows = 4).await;
+    let crowd = outbox.crowd(0, 8).await;
+    outbox.bound("other", 0, 99, true).await;
     let refused = Fault::at(SEND, FaultKind::Errcode { errcode: 48001 });
-    rig.world().add_fault(refused.times(4)).unwrap();
-    let id = rig.notify_as("normal", &crowd).await;
-    rig.settle().await;
-    assert_eq!(rig.count(id, DeliveryState::Queued).await, 8);
-    rig.advance(130);
-    let mut holder = PgConnection::establish(rig.database.text()).unwrap();
+    outbox.world().add_fault(refused.times(4)).unwrap();
+    let id = outbox.notify_as("normal", &crowd).await;
+    outbox.settle().await;
+    assert_eq!(outbox.count(id, DeliveryState::Queued).await, 8);
+    outbox.advance(130);
+    let mut holder = PgConnection::establish(outbox.database.text()).unwrap();
     holder.batch_execute(HELD_UP).unwrap();
     let step = async || {
-        let step = tokio::time::timeout(Duration::from_secs(5), rig.bridge.deliver_step());
+        let step = tokio::time::timeout(Duration::from_secs(5), outbox.bridge.deliver_step());
         assert_eq!(step.await.expect("it waits").unwrap(), Step::Worked);
     };
     step().await;
     eventually("what is made due", async || {
-        postgres::waits_for_a_lock(rig.database.text()).then_some(())
+        postgres::waits_for_a_lock(outbox.database.text()).then_some(())
     })
     .await;
-    let other = rig.notify(&["other"]).await.notification_id;
+    let other = outbox.notify(&["other"]).await.notification_id;
     step().await;
-    assert_eq!(rig.count(other, DeliveryState::Sent).await, 1);
-    assert_eq!(rig.count(id, DeliveryState::Queued).await, 7);
+    assert_eq!(outbox.count(other, DeliveryState::Sent).await, 1);
+    assert_eq!(outbox.count(id, DeliveryState::Queued).await, 7);
     holder
         .batch_execute("SELECT pg_advisory_unlock(77)")
         .unwrap();
-    rig.bridge.hastened().await;
-    rig.settle().await;
-    assert_eq!(rig.count(id, DeliveryState::Sent).await, 8);
+    outbox.bridge.hastened().await;
+    outbox.settle().await;
+    assert_eq!(outbox.count(id, DeliveryState::Sent).await, 8);
 }

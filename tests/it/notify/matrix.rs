@@ -13,10 +13,10 @@ use queqiao::db::Engine;
 use serde_json::{Value, json};
 
 use super::customer::CUSTOM_SEND;
-use super::ways::{self, MP_SEND, OA_SEND, TEMPLATE_SEND, Ways};
-use crate::invariants::{MP, OA};
+use super::endpoint::EndpointFixture;
+use super::routes::{self, MP_SEND, OA_SEND, TEMPLATE_SEND};
 use crate::support::Fixture;
-use crate::support::receiver::Receiver;
+use crate::support::setup::{MP, OA};
 
 /// All channels.
 const ALL: [&str; 5] = [
@@ -31,28 +31,13 @@ const WECHAT: [&str; 4] = ["template", "mp_subscribe", "oa_subscribe", "customer
 
 /// People with all ways to reach them, and an endpoint of the business.
 pub(super) struct Matrix {
-    ways: Ways,
-    receiver: Receiver,
-    endpoint: i64,
+    endpoint: EndpointFixture,
 }
 
 impl Fixture for Matrix {
     async fn on(engine: Engine) -> Self {
-        let ways = Ways::on(engine).await;
-        let receiver = Receiver::start();
-        // It wants no events, so all that it is sent are notifications.
-        let body = json!({"url": receiver.url, "events": ["webhook.disabled"]});
-        let made = ways
-            .stage
-            .app
-            .post(&ways.stage.key, "/webhooks", body)
-            .await;
-        let endpoint = made.ok(201)["id"].as_i64().unwrap();
-        Self {
-            ways,
-            receiver,
-            endpoint,
-        }
+        let endpoint = EndpointFixture::on(engine).await;
+        Self { endpoint }
     }
 }
 
@@ -79,30 +64,30 @@ impl Matrix {
     fn route(&self, channel: &str) -> Value {
         match channel {
             "customer" => json!({"channel": channel, "account": OA, "text": "{{ params.title }}"}),
-            "webhook" => json!({"channel": channel, "endpoint": self.endpoint,
+            "webhook" => json!({"channel": channel, "endpoint": self.endpoint.id,
                 "fields": {"title": "{{ params.title }}"}}),
-            _ => ways::route(channel),
+            _ => routes::route(channel),
         }
     }
 
-    async fn routes(&self, channels: &[&str]) {
+    async fn channels(&self, channels: &[&str]) {
         let routes: Vec<Value> = channels.iter().map(|one| self.route(one)).collect();
-        self.ways.set_routes(json!(routes)).await;
+        self.endpoint.set(json!(routes)).await;
     }
 
     /// A staff member, by the number of the person.
     async fn member(&self, person: u32) -> String {
         let staff = format!("s{person}");
-        self.ways.member(&staff, person).await;
+        self.endpoint.member(&staff, person).await;
         staff
     }
 
     /// The person does what one message of the channel takes.
     async fn permit(&self, channel: &str, person: u32) {
         match channel {
-            "mp_subscribe" => self.ways.allow(MP, person).await,
-            "oa_subscribe" => self.ways.allow(OA, person).await,
-            "customer" => self.ways.writes(person).await,
+            "mp_subscribe" => self.endpoint.allow(MP, person).await,
+            "oa_subscribe" => self.endpoint.allow(OA, person).await,
+            "customer" => self.endpoint.writes(person).await,
             _ => {}
         }
     }
@@ -111,17 +96,17 @@ impl Matrix {
     /// under the same id is one.
     fn shown(&self, person: u32) -> usize {
         let staff = format!("s{person}");
-        let taken = self.receiver.taken().into_iter();
+        let taken = self.endpoint.receiver.taken().into_iter();
         let own = taken.filter(|post| post.json()["data"]["staff_id"] == staff);
         let ids: BTreeSet<String> = own.map(|post| post.id).collect();
-        self.ways.seen(person) + ids.len()
+        self.endpoint.seen(person) + ids.len()
     }
 
     /// Calls of a channel so far.
     fn calls(&self, channel: &str) -> u64 {
         match channel {
-            "webhook" => self.receiver.posts().len() as u64,
-            _ => self.ways.stage.world().calls(path(channel), None).unwrap(),
+            "webhook" => self.endpoint.receiver.posts().len() as u64,
+            _ => self.endpoint.world().calls(path(channel), None).unwrap(),
         }
     }
 }

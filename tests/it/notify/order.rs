@@ -3,9 +3,9 @@
 use queqiao::db::Engine;
 use serde_json::{Value, json};
 
-use super::ways::Ways;
-use crate::invariants::MP;
+use super::routes::RouteFixture;
 use crate::support::Fixture;
+use crate::support::setup::MP;
 
 /// Enough that no order of the database's own is that of age by chance.
 const PEOPLE: u32 = 12;
@@ -15,30 +15,29 @@ both_engines! {
 }
 
 async fn the_older_message_takes_the_last_permission(engine: Engine) {
-    let ways = Ways::on(engine).await;
+    let routes = RouteFixture::on(engine).await;
     let staff: Vec<String> = (1..=PEOPLE).map(|person| format!("s{person}")).collect();
     for (person, staff_id) in (1..).zip(&staff) {
-        ways.member(staff_id, person).await;
-        ways.allow(MP, person).await;
+        routes.member(staff_id, person).await;
+        routes.allow(MP, person).await;
     }
-    ways.routes(&["mp_subscribe"]).await;
-    let stage = &ways.stage;
+    routes.channels(&["mp_subscribe"]).await;
     let mut asked = Vec::new();
     // The second asks for the same people the other way round.
     for order in [staff.clone(), staff.iter().rev().cloned().collect()] {
         let body = json!({"message_type": "ping", "staff_ids": order, "params": {"title": "hi"}});
-        let accepted = stage
+        let accepted = routes
             .app
-            .post(&stage.key, "/notifications", body)
+            .post(&routes.key, "/notifications", body)
             .await
             .ok(202);
         assert_eq!(accepted["counts"]["queued"], PEOPLE, "{accepted}");
         asked.push(accepted["id"].clone());
     }
-    stage.app.drain().await;
+    routes.app.drain().await;
     let states = async |id: &Value| {
         let path = format!("/notifications/{id}/deliveries");
-        let page = stage.app.get(&stage.key, &path).await.ok(200);
+        let page = routes.app.get(&routes.key, &path).await.ok(200);
         let items = page["items"].as_array().unwrap().iter();
         items
             .map(|one| one["state"].as_str().unwrap().to_owned())

@@ -3,41 +3,40 @@
 use queqiao::simulator::population;
 use serde_json::{Value, json};
 
-use super::ways::{MP_SEND, TEMPLATE_SEND, Ways, route, verdicts};
-use crate::invariants::{MP, OA};
+use super::routes::{MP_SEND, RouteFixture, TEMPLATE_SEND, route, verdicts};
 use crate::support::receiver::Receiver;
+use crate::support::setup::{MP, OA};
 
 /// A person who follows, is known in the mini-program, and is no staff member.
-async fn passer_by(ways: &Ways, person: u32) -> Value {
-    ways.stage.follows(person).await;
-    ways.stage.logs_in(person).await;
-    ways.stage.app.drain().await;
+async fn passer_by(routes: &RouteFixture, person: u32) -> Value {
+    routes.follows(person).await;
+    routes.logs_in(person).await;
+    routes.app.drain().await;
     json!({"unionid": population::unionid(person)})
 }
 
 /// Notifies them, sends all that is due, and returns the delivery.
-async fn sent(ways: &Ways, person: &Value) -> Value {
+async fn sent(routes: &RouteFixture, person: &Value) -> Value {
     let body = json!({"message_type": "ping", "people": [person], "params": {"title": "hi"}});
-    let (app, key) = (&ways.stage.app, &ways.stage.key);
+    let (app, key) = (&routes.app, &routes.key);
     let accepted = app.post(key, "/notifications", body).await.ok(202);
     app.drain().await;
     let path = format!("/notifications/{}/deliveries", accepted["id"]);
-    ways.stage.delivery(&path).await
+    routes.delivery(&path).await
 }
 
 /// An endpoint of the business, and a route to it.
-async fn endpoint(ways: &Ways) -> (Receiver, Value) {
+async fn endpoint(routes: &RouteFixture) -> (Receiver, Value) {
     let receiver = Receiver::start();
-    let body = json!({"url": receiver.url, "events": ["webhook.disabled"]});
-    let made = ways.stage.app.post(&ways.stage.key, "/webhooks", body);
-    let id = made.await.ok(201)["id"].clone();
+    let made = routes.endpoint(&receiver.url, &["webhook.disabled"]).await;
+    let id = made["id"].clone();
     let fields = json!({"title": "{{ params.title }}", "for": "{{ staff.id | default('-') }}"});
     let route = json!({"channel": "webhook", "endpoint": id, "fields": fields});
     (receiver, route)
 }
 
-async fn retried(ways: &Ways, delivery: &Value) -> Value {
-    let (app, key) = (&ways.stage.app, &ways.stage.key);
+async fn retried(routes: &RouteFixture, delivery: &Value) -> Value {
+    let (app, key) = (&routes.app, &routes.key);
     let path = format!("/deliveries/{}", delivery["id"]);
     app.post(key, &format!("{path}/retry"), json!({}))
         .await
@@ -56,17 +55,18 @@ both_engines! {
     what_waits_for_a_person_is_cancelled,
 }
 
-async fn a_person_without_staff_id_goes_on_to_the_next_route(ways: Ways) {
-    ways.routes(&["mp_subscribe", "template", "oa_subscribe"])
+async fn a_person_without_staff_id_goes_on_to_the_next_route(routes: RouteFixture) {
+    routes
+        .channels(&["mp_subscribe", "template", "oa_subscribe"])
         .await;
     for (person, by_openid) in [(1, false), (2, true)] {
-        let mut whom = passer_by(&ways, person).await;
+        let mut whom = passer_by(&routes, person).await;
         if by_openid {
             whom = json!({"app_id": MP, "openid": population::openid(MP, person)});
         }
-        ways.allow(OA, person).await;
-        ways.refuse(TEMPLATE_SEND, 43004);
-        let delivery = sent(&ways, &whom).await;
+        routes.allow(OA, person).await;
+        routes.refuse(TEMPLATE_SEND, 43004);
+        let delivery = sent(&routes, &whom).await;
         assert_eq!(
             (&delivery["recipient"], &delivery["staff_id"]),
             (&whom, &json!(null))
@@ -78,18 +78,18 @@ async fn a_person_without_staff_id_goes_on_to_the_next_route(ways: Ways) {
             ("oa_subscribe", "taken"),
         ];
         assert_eq!(verdicts(&delivery), expected);
-        assert_eq!(ways.seen(person), 1);
+        assert_eq!(routes.seen(person), 1);
     }
 }
 
-async fn an_endpoint_is_told_who_they_are(ways: Ways) {
-    let (receiver, webhook) = endpoint(&ways).await;
-    ways.set_routes(json!([route("template"), webhook])).await;
+async fn an_endpoint_is_told_who_they_are(routes: RouteFixture) {
+    let (receiver, webhook) = endpoint(&routes).await;
+    routes.set(json!([route("template"), webhook])).await;
     // Known in the mini-program only, and planned for the endpoint at once.
-    ways.stage.logs_in(1).await;
-    ways.stage.app.drain().await;
+    routes.logs_in(1).await;
+    routes.app.drain().await;
     let whom = json!({"app_id": MP, "openid": population::openid(MP, 1)});
-    let delivery = sent(&ways, &whom).await;
+    let delivery = sent(&routes, &whom).await;
     assert_eq!(delivery["state"], "delivered", "{delivery}");
     assert_eq!(
         verdicts(&delivery),
@@ -109,19 +109,15 @@ async fn an_endpoint_is_told_who_they_are(ways: Ways) {
     );
     assert_eq!(data["fields"], json!({"title": "hi", "for": "-"}));
     // Refused at WeChat, and then posted; bound meanwhile, so the staff member is named, too.
-    let whom = passer_by(&ways, 2).await;
-    ways.stage
+    let whom = passer_by(&routes, 2).await;
+    routes
         .app
-        .put(&ways.stage.key, "/staff/e2", json!({"name": "Li"}))
+        .put(&routes.key, "/staff/e2", json!({"name": "Li"}))
         .await
         .ok(201);
-    ways.stage
-        .app
-        .post(&ways.stage.key, "/staff/e2/bindings", whom.clone())
-        .await
-        .ok(201);
-    ways.refuse(TEMPLATE_SEND, 43019);
-    let delivery = sent(&ways, &whom).await;
+    routes.bind("e2", whom.clone()).await;
+    routes.refuse(TEMPLATE_SEND, 43019);
+    let delivery = sent(&routes, &whom).await;
     assert_eq!(
         verdicts(&delivery),
         [("template", "blocked"), ("webhook", "taken")]
@@ -133,73 +129,73 @@ async fn an_endpoint_is_told_who_they_are(ways: Ways) {
     );
     assert_eq!(data["fields"]["for"], "e2");
     // Nobody is nobody at the endpoint, too.
-    let delivery = sent(&ways, &json!({"unionid": "nobody"})).await;
+    let delivery = sent(&routes, &json!({"unionid": "nobody"})).await;
     assert_eq!(
         (&delivery["state"], &delivery["reason"]),
         (&json!("unreachable"), &json!("unknown_person"))
     );
     assert_eq!(
-        (receiver.posts().len(), ways.seen(1), ways.seen(2)),
+        (receiver.posts().len(), routes.seen(1), routes.seen(2)),
         (2, 0, 0)
     );
 }
 
-async fn a_customer_message_takes_the_window_of_their_identity(ways: Ways) {
-    let (_receiver, webhook) = endpoint(&ways).await;
+async fn a_customer_message_takes_the_window_of_their_identity(routes: RouteFixture) {
+    let (_receiver, webhook) = endpoint(&routes).await;
     let customer = json!({"channel": "customer", "account": OA, "text": "{{ params.title }}"});
-    ways.set_routes(json!([customer, webhook])).await;
-    passer_by(&ways, 1).await;
-    ways.stage.pass(120, 60).await;
+    routes.set(json!([customer, webhook])).await;
+    passer_by(&routes, 1).await;
+    routes.pass(120, 60).await;
     // By their openid in another account.
     let whom = json!({"app_id": MP, "openid": population::openid(MP, 1)});
-    let delivery = sent(&ways, &whom).await;
+    let delivery = sent(&routes, &whom).await;
     assert_eq!(
         verdicts(&delivery),
         [("customer", "window_closed"), ("webhook", "taken")]
     );
-    ways.writes(1).await;
+    routes.writes(1).await;
     for _ in 0..5 {
-        let delivery = sent(&ways, &whom).await;
+        let delivery = sent(&routes, &whom).await;
         assert_eq!(
             (verdicts(&delivery), &delivery["app_id"]),
             (vec![("customer", "taken")], &json!(OA))
         );
     }
-    let delivery = sent(&ways, &whom).await;
+    let delivery = sent(&routes, &whom).await;
     assert_eq!(
         verdicts(&delivery),
         [("customer", "allowance_used"), ("webhook", "taken")]
     );
-    assert_eq!((ways.seen(1), ways.window(1).await), (5, Value::Null));
+    assert_eq!((routes.seen(1), routes.window(1).await), (5, Value::Null));
 }
 
-async fn a_credit_of_theirs_is_used_and_counted(ways: Ways) {
-    ways.routes(&["mp_subscribe"]).await;
-    let whom = passer_by(&ways, 1).await;
-    ways.allow(MP, 1).await;
-    assert_eq!(sent(&ways, &whom).await["state"], "delivered");
-    let delivery = sent(&ways, &whom).await;
+async fn a_credit_of_theirs_is_used_and_counted(routes: RouteFixture) {
+    routes.channels(&["mp_subscribe"]).await;
+    let whom = passer_by(&routes, 1).await;
+    routes.allow(MP, 1).await;
+    assert_eq!(sent(&routes, &whom).await["state"], "delivered");
+    let delivery = sent(&routes, &whom).await;
     assert_eq!(
         (&delivery["state"], &delivery["reason"]),
         (&json!("queued"), &json!("waiting_for_consent"))
     );
-    ways.stage.pass(40, 10).await;
+    routes.pass(40, 10).await;
     let path = format!("/deliveries/{}", delivery["id"]);
-    let delivery = ways.stage.app.get(&ways.stage.key, &path).await.ok(200);
+    let delivery = routes.app.get(&routes.key, &path).await.ok(200);
     assert_eq!(
         (&delivery["state"], &delivery["reason"]),
         (&json!("unreachable"), &json!("no_credit"))
     );
-    assert_eq!(ways.seen(1), 1);
+    assert_eq!(routes.seen(1), 1);
 }
 
-async fn what_a_template_says_of_staff_needs_a_default(ways: Ways) {
-    let whom = passer_by(&ways, 1).await;
+async fn what_a_template_says_of_staff_needs_a_default(routes: RouteFixture) {
+    let whom = passer_by(&routes, 1).await;
     let says =
         |text: &str| json!([{"account": OA, "template_id": "TPL", "fields": {"thing1": text}}]);
     for text in ["{{ staff.id }}", "{{ staff.name }}"] {
-        ways.set_routes(says(text)).await;
-        let delivery = sent(&ways, &whom).await;
+        routes.set(says(text)).await;
+        let delivery = sent(&routes, &whom).await;
         assert_eq!(
             (&delivery["state"], &delivery["reason"]),
             (&json!("unreachable"), &json!("not_renderable"))
@@ -210,26 +206,21 @@ async fn what_a_template_says_of_staff_needs_a_default(ways: Ways) {
         );
     }
     let defaults = "{{ staff.name | default('there') }} {{ staff.id | default('-') }}";
-    ways.set_routes(says(defaults)).await;
-    assert_eq!(sent(&ways, &whom).await["state"], "delivered");
+    routes.set(says(defaults)).await;
+    assert_eq!(sent(&routes, &whom).await["state"], "delivered");
     // Bound meanwhile, they are that staff member.
-    ways.stage
+    routes
         .app
-        .put(&ways.stage.key, "/staff/e1", json!({"name": "Li"}))
+        .put(&routes.key, "/staff/e1", json!({"name": "Li"}))
         .await
         .ok(201);
-    ways.stage
-        .app
-        .post(&ways.stage.key, "/staff/e1/bindings", whom.clone())
-        .await
-        .ok(201);
-    let delivery = sent(&ways, &whom).await;
+    routes.bind("e1", whom.clone()).await;
+    let delivery = sent(&routes, &whom).await;
     assert_eq!(
         (&delivery["staff_id"], &delivery["recipient"]),
         (&json!("e1"), &whom)
     );
-    let seen: Vec<String> = ways
-        .stage
+    let seen: Vec<String> = routes
         .world()
         .messages()
         .iter()
@@ -238,17 +229,17 @@ async fn what_a_template_says_of_staff_needs_a_default(ways: Ways) {
     assert_eq!(seen, ["there -", "Li e1"]);
 }
 
-async fn by_hand_they_are_planned_anew(ways: Ways) {
-    ways.set_routes(json!([{"account": OA, "template_id": "TPL", "fields": {"thing1": "{{ staff.id | default('-') }}"}}])).await;
+async fn by_hand_they_are_planned_anew(routes: RouteFixture) {
+    routes.set(json!([{"account": OA, "template_id": "TPL", "fields": {"thing1": "{{ staff.id | default('-') }}"}}])).await;
     let whom = json!({"unionid": population::unionid(1)});
-    let delivery = sent(&ways, &whom).await;
+    let delivery = sent(&routes, &whom).await;
     assert_eq!(
         (&delivery["state"], &delivery["reason"]),
         (&json!("unreachable"), &json!("unknown_person"))
     );
     assert_eq!(delivery["routes"], json!([]));
     let path = format!("/deliveries/{}/retry", delivery["id"]);
-    let refused = ways.stage.app.post(&ways.stage.key, &path, json!({})).await;
+    let refused = routes.app.post(&routes.key, &path, json!({})).await;
     let problem = refused.refused(409, "not_retryable", "");
     assert!(
         problem["detail"]
@@ -258,45 +249,37 @@ async fn by_hand_they_are_planned_anew(ways: Ways) {
         "{problem}"
     );
     // They follow, and are staff by now: the text knows it.
-    passer_by(&ways, 1).await;
-    ways.stage
-        .app
-        .put(&ways.stage.key, "/staff/e1", json!({}))
-        .await
-        .ok(201);
-    ways.stage
-        .app
-        .post(&ways.stage.key, "/staff/e1/bindings", whom.clone())
-        .await
-        .ok(201);
-    let again = retried(&ways, &delivery).await;
+    passer_by(&routes, 1).await;
+    routes.staff("e1").await;
+    routes.bind("e1", whom.clone()).await;
+    let again = retried(&routes, &delivery).await;
     assert_eq!(
         (&again["state"], &again["staff_id"], &again["recipient"]),
         (&json!("delivered"), &json!("e1"), &whom)
     );
-    assert_eq!(ways.stage.world().messages()[0].data["thing1"], "e1");
+    assert_eq!(routes.world().messages()[0].data["thing1"], "e1");
     // One that failed, too.
-    ways.refuse(TEMPLATE_SEND, 43019);
-    let whom = passer_by(&ways, 2).await;
-    let delivery = sent(&ways, &whom).await;
+    routes.refuse(TEMPLATE_SEND, 43019);
+    let whom = passer_by(&routes, 2).await;
+    let delivery = sent(&routes, &whom).await;
     assert_eq!(
         (&delivery["state"], &delivery["reason"]),
         (&json!("failed"), &json!("blocked"))
     );
-    let again = retried(&ways, &delivery).await;
+    let again = retried(&routes, &delivery).await;
     assert_eq!(
         (&again["state"], &again["staff_id"]),
         (&json!("delivered"), &json!(null))
     );
-    assert_eq!(ways.seen(2), 1);
+    assert_eq!(routes.seen(2), 1);
 }
 
-async fn what_waits_for_a_person_is_cancelled(ways: Ways) {
-    ways.routes(&["template", "mp_subscribe"]).await;
-    let whom = passer_by(&ways, 1).await;
-    let at = (ways.stage.app.clock.now() + chrono::TimeDelta::hours(1)).and_utc();
+async fn what_waits_for_a_person_is_cancelled(routes: RouteFixture) {
+    routes.channels(&["template", "mp_subscribe"]).await;
+    let whom = passer_by(&routes, 1).await;
+    let at = (routes.app.clock.now() + chrono::TimeDelta::hours(1)).and_utc();
     let body = json!({"message_type": "ping", "people": [whom], "params": {"title": "hi"}, "send_at": at.to_rfc3339()});
-    let (app, key) = (&ways.stage.app, &ways.stage.key);
+    let (app, key) = (&routes.app, &routes.key);
     let accepted = app.post(key, "/notifications", body).await.ok(202);
     let cancelled = app
         .post(
@@ -310,12 +293,9 @@ async fn what_waits_for_a_person_is_cancelled(ways: Ways) {
         (&cancelled["cancelled"], &cancelled["too_late"]),
         (&json!(1), &json!(0))
     );
-    ways.stage.pass(7_200, 3_600).await;
+    routes.pass(7_200, 3_600).await;
     assert_eq!(
-        (
-            ways.seen(1),
-            ways.stage.world().calls(MP_SEND, None).unwrap()
-        ),
+        (routes.seen(1), routes.world().calls(MP_SEND, None).unwrap()),
         (0, 0)
     );
 }

@@ -4,15 +4,15 @@ use futures_util::future::join;
 use queqiao::simulator::population;
 use serde_json::{Value, json};
 
-use super::ways::{TEMPLATE_SEND, Ways};
+use super::routes::{RouteFixture, TEMPLATE_SEND};
 use crate::support::app::Answer;
 
-impl Ways {
+impl RouteFixture {
     async fn prefer(&self, wait: &str, body: &Value) -> Answer {
-        let app = &self.stage.app;
+        let app = &self.app;
         let request = app.request(reqwest::Method::POST, "/api/v1/notifications");
         let request = request
-            .bearer_auth(&self.stage.key)
+            .bearer_auth(&self.key)
             .header("Prefer", wait)
             .header("Idempotency-Key", "k")
             .json(body);
@@ -23,9 +23,9 @@ impl Ways {
     async fn once_accepted(&self) {
         loop {
             let path = "/notifications?limit=1";
-            let page = self.stage.app.get(&self.stage.key, path).await.ok(200);
+            let page = self.app.get(&self.key, path).await.ok(200);
             if page["items"] != json!([]) {
-                return self.stage.app.drain().await;
+                return self.app.drain().await;
             }
             tokio::task::yield_now().await;
         }
@@ -47,15 +47,15 @@ both_engines! {
     what_is_for_later_or_many_is_not_waited_for,
 }
 
-async fn the_answer_has_wechat_s_code_for_each_person(ways: Ways) {
+async fn the_answer_has_wechat_s_code_for_each_person(routes: RouteFixture) {
     for (person, staff_id) in (1..).zip(["s1", "s2"]) {
-        ways.stage.staff(staff_id, person).await;
+        routes.reachable(staff_id, person).await;
     }
-    ways.refuse(TEMPLATE_SEND, 43019);
+    routes.refuse(TEMPLATE_SEND, 43019);
     let body = to(&["s1", "s2", "s9"]);
     let (answer, ()) = join(
-        ways.prefer("respond-async, wait=30", &body),
-        ways.once_accepted(),
+        routes.prefer("respond-async, wait=30", &body),
+        routes.once_accepted(),
     )
     .await;
     assert_eq!(
@@ -96,7 +96,7 @@ async fn the_answer_has_wechat_s_code_for_each_person(ways: Ways) {
     );
     assert_eq!(outcomes[2]["errcode"], Value::Null);
     // A repetition gets the first verdicts, and waits as well: here there is nothing to wait for.
-    let again = ways.prefer("wait=5", &body).await;
+    let again = routes.prefer("wait=5", &body).await;
     assert_eq!(applied(&again), Some("wait=5"));
     let again = again.ok(202);
     assert_eq!(again["replayed"], true);
@@ -106,9 +106,9 @@ async fn the_answer_has_wechat_s_code_for_each_person(ways: Ways) {
     );
 }
 
-async fn what_is_not_known_in_time_is_still_queued(ways: Ways) {
-    ways.stage.staff("s1", 1).await;
-    let answer = ways.prefer("wait=0", &to(&["s1"])).await;
+async fn what_is_not_known_in_time_is_still_queued(routes: RouteFixture) {
+    routes.reachable("s1", 1).await;
+    let answer = routes.prefer("wait=0", &to(&["s1"])).await;
     assert_eq!(applied(&answer), Some("wait=0"));
     let outcome = answer.ok(202)["verdicts"][0]["outcome"].clone();
     assert_eq!(
@@ -117,23 +117,23 @@ async fn what_is_not_known_in_time_is_still_queued(ways: Ways) {
     );
 }
 
-async fn what_is_for_later_or_many_is_not_waited_for(ways: Ways) {
-    ways.stage.staff("s1", 1).await;
-    let send_at = (ways.stage.app.clock.now() + chrono::TimeDelta::hours(1)).and_utc();
+async fn what_is_for_later_or_many_is_not_waited_for(routes: RouteFixture) {
+    routes.reachable("s1", 1).await;
+    let send_at = (routes.app.clock.now() + chrono::TimeDelta::hours(1)).and_utc();
     let mut later = to(&["s1"]);
     later["send_at"] = json!(send_at.to_rfc3339());
-    let outcome = ways.prefer("wait=10", &later).await.ok(202)["verdicts"][0]["outcome"].clone();
+    let outcome = routes.prefer("wait=10", &later).await.ok(202)["verdicts"][0]["outcome"].clone();
     assert_eq!(outcome["state"], "queued");
     let people: Vec<Value> = (1..=101)
         .map(|person| json!({"unionid": population::unionid(person)}))
         .collect();
     let body = json!({"message_type": "ping", "people": people, "params": {"title": "hi"}});
-    let app = &ways.stage.app;
+    let app = &routes.app;
     let request = app.request(reqwest::Method::POST, "/api/v1/notifications");
     let answer = app
         .send(
             request
-                .bearer_auth(&ways.stage.key)
+                .bearer_auth(&routes.key)
                 .header("Prefer", "wait=10")
                 .json(&body),
         )

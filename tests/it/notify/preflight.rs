@@ -3,9 +3,9 @@
 use queqiao::simulator::population;
 use serde_json::{Value, json};
 
-use super::ways::{OA_SEND, TEMPLATE_SEND, Ways, route};
-use crate::invariants::{MP, OA};
+use super::routes::{OA_SEND, RouteFixture, TEMPLATE_SEND, route};
 use crate::support::receiver::Receiver;
+use crate::support::setup::{MP, OA};
 
 /// Small numbers that look drawn by lot, the same ones for the same seed.
 struct Lot(u64);
@@ -24,10 +24,10 @@ impl Lot {
     }
 }
 
-impl Ways {
+impl RouteFixture {
     /// Somebody in any situation.
     async fn anybody(&self, staff_id: &str, person: u32, lot: &mut Lot) {
-        let (app, key) = (&self.stage.app, &self.stage.key);
+        let (app, key) = (&self.app, &self.key);
         match lot.below(5) {
             0 => return,
             1 => {
@@ -36,7 +36,7 @@ impl Ways {
                     .ok(201);
                 return;
             }
-            2 => self.stage.staff(staff_id, person).await,
+            2 => self.reachable(staff_id, person).await,
             _ => self.member(staff_id, person).await,
         }
         if lot.hit() {
@@ -51,7 +51,7 @@ impl Ways {
             }
         }
         if lot.below(3) == 0 {
-            self.stage.world().unfollow(OA, person).await.unwrap();
+            self.world().unfollow(OA, person).await.unwrap();
             app.drain().await;
         }
     }
@@ -77,14 +77,13 @@ impl Ways {
             route
         });
         let routes: Vec<Value> = routes.collect();
-        self.set_routes(json!(routes)).await;
+        self.set(json!(routes)).await;
     }
 
     async fn preflight(&self, body: &Value) -> Value {
         let answer = self
-            .stage
             .app
-            .post(&self.stage.key, "/notifications/preflight", body.clone());
+            .post(&self.key, "/notifications/preflight", body.clone());
         answer.await.ok(200)
     }
 }
@@ -112,25 +111,19 @@ both_engines! {
     it_warns_of_what_concerns_everybody,
 }
 
-async fn what_would_be_decided_is_what_is_decided(ways: Ways) {
+async fn what_would_be_decided_is_what_is_decided(routes: RouteFixture) {
     let seed = rand::random();
     println!("seed {seed}");
     let mut lot = Lot(seed);
     let ids: Vec<String> = (1..=16).map(|person| format!("s{person}")).collect();
     for (person, staff_id) in (1..).zip(&ids) {
-        ways.anybody(staff_id, person, &mut lot).await;
+        routes.anybody(staff_id, person, &mut lot).await;
     }
     let receiver = Receiver::start();
-    let hook = json!({"url": receiver.url, "events": ["account.alert"]});
-    let hook = ways
-        .stage
-        .app
-        .post(&ways.stage.key, "/webhooks", hook)
-        .await
-        .ok(201);
+    let endpoint = routes.endpoint(&receiver.url, &["account.alert"]).await;
     let person = |app_id: &str, person| json!({"app_id": app_id, "openid": population::openid(app_id, person)});
     for round in 0..12 {
-        ways.any_routes(&mut lot, &hook["id"]).await;
+        routes.any_routes(&mut lot, &endpoint["id"]).await;
         let mut body = json!({"message_type": "ping", "params": {"title": "hi"}});
         // Staff in one round; in the other people however they are named, and those never seen.
         match round % 2 {
@@ -143,11 +136,10 @@ async fn what_would_be_decided_is_what_is_decided(ways: Ways) {
                 ]);
             }
         }
-        let before = ways.preflight(&body).await;
-        let accepted = ways
-            .stage
+        let before = routes.preflight(&body).await;
+        let accepted = routes
             .app
-            .post(&ways.stage.key, "/notifications", body)
+            .post(&routes.key, "/notifications", body)
             .await
             .ok(202);
         let counts = &accepted["counts"];
@@ -155,7 +147,7 @@ async fn what_would_be_decided_is_what_is_decided(ways: Ways) {
         assert_eq!(counts["queued"], count("would_send") + count("would_wait"));
         assert_eq!(counts["unreachable"], count("unreachable"));
         let path = format!("/notifications/{}/deliveries?limit=200", accepted["id"]);
-        let stored = ways.stage.app.get(&ways.stage.key, &path).await.ok(200);
+        let stored = routes.app.get(&routes.key, &path).await.ok(200);
         let stored = stored["items"].as_array().unwrap();
         let verdicts = before["verdicts"].as_array().unwrap();
         assert_eq!(verdicts.len(), stored.len());
@@ -171,14 +163,14 @@ async fn what_would_be_decided_is_what_is_decided(ways: Ways) {
             );
         }
         // Permissions are used up, so the next round differs.
-        ways.stage.app.drain().await;
+        routes.app.drain().await;
     }
 }
 
-async fn nothing_is_stored_or_sent(ways: Ways) {
-    ways.member("s1", 1).await;
-    ways.allow(OA, 1).await;
-    ways.routes(&["oa_subscribe", "template"]).await;
+async fn nothing_is_stored_or_sent(routes: RouteFixture) {
+    routes.member("s1", 1).await;
+    routes.allow(OA, 1).await;
+    routes.channels(&["oa_subscribe", "template"]).await;
     for recipients in [
         json!({"staff_ids": ["s1", "s1"]}),
         json!({"all_staff": true}),
@@ -187,7 +179,7 @@ async fn nothing_is_stored_or_sent(ways: Ways) {
         body.as_object_mut()
             .unwrap()
             .extend(recipients.as_object().unwrap().clone());
-        let answer = ways.preflight(&body).await;
+        let answer = routes.preflight(&body).await;
         assert_eq!(
             answer["counts"],
             json!({"would_send": 1, "would_wait": 0, "unreachable": 0})
@@ -202,31 +194,26 @@ async fn nothing_is_stored_or_sent(ways: Ways) {
         );
         assert_eq!(answer["warnings"], json!([]));
     }
-    ways.stage.app.drain().await;
-    let stored = ways
-        .stage
-        .app
-        .get(&ways.stage.key, "/notifications")
-        .await
-        .ok(200);
-    assert_eq!((&stored["items"], ways.left("s1").await), (&json!([]), 1));
-    let calls = |path| ways.stage.world().calls(path, None).unwrap();
+    routes.app.drain().await;
+    let stored = routes.app.get(&routes.key, "/notifications").await.ok(200);
+    assert_eq!((&stored["items"], routes.left("s1").await), (&json!([]), 1));
+    let calls = |path| routes.world().calls(path, None).unwrap();
     assert_eq!((calls(TEMPLATE_SEND), calls(OA_SEND)), (0, 0));
 }
 
-async fn people_who_are_not_staff_are_decided_for_as_they_would_be(ways: Ways) {
-    let (app, key) = (&ways.stage.app, &ways.stage.key);
-    ways.member("s1", 1).await;
-    ways.stage.follows(2).await;
+async fn people_who_are_not_staff_are_decided_for_as_they_would_be(routes: RouteFixture) {
+    let (app, key) = (&routes.app, &routes.key);
+    routes.member("s1", 1).await;
+    routes.follows(2).await;
     app.drain().await;
-    ways.routes(&["template", "mp_subscribe"]).await;
+    routes.channels(&["template", "mp_subscribe"]).await;
     let person = |app_id: &str, person| json!({"app_id": app_id, "openid": population::openid(app_id, person)});
     let people = json!([
         {"unionid": population::unionid(1)}, person(OA, 1), {"unionid": population::unionid(2)}, person(OA, 2),
         {"unionid": "nobody"}, person(OA, 3), person(OA, 3), person(OA, 4), person(MP, 9),
     ]);
     let body = json!({"message_type": "ping", "people": people, "params": {"title": "hi"}});
-    let before = ways.preflight(&body).await;
+    let before = routes.preflight(&body).await;
     let known = async || {
         app.get(key, "/people").await.ok(200)["items"]
             .as_array()
@@ -234,7 +221,7 @@ async fn people_who_are_not_staff_are_decided_for_as_they_would_be(ways: Ways) {
             .len()
     };
     let was_known = known().await;
-    assert_eq!(before, ways.preflight(&body).await);
+    assert_eq!(before, routes.preflight(&body).await);
     let accepted = app.post(key, "/notifications", body).await.ok(202);
     assert_eq!(
         was_known + 2,
@@ -266,10 +253,10 @@ async fn people_who_are_not_staff_are_decided_for_as_they_would_be(ways: Ways) {
     );
 }
 
-async fn a_login_code_is_not_used_up(ways: Ways) {
-    let (app, key) = (&ways.stage.app, &ways.stage.key);
-    ways.routes(&["mp_subscribe"]).await;
-    let code = ways.stage.world().log_in(MP, 1).unwrap();
+async fn a_login_code_is_not_used_up(routes: RouteFixture) {
+    let (app, key) = (&routes.app, &routes.key);
+    routes.channels(&["mp_subscribe"]).await;
+    let code = routes.world().log_in(MP, 1).unwrap();
     let body = json!({"message_type": "ping", "people": [{"app_id": MP, "code": code}], "params": {"title": "hi"}});
     let refused = app
         .post(key, "/notifications/preflight", body.clone())
@@ -285,8 +272,8 @@ async fn a_login_code_is_not_used_up(ways: Ways) {
     app.post(key, "/notifications", body).await.ok(202);
 }
 
-async fn it_refuses_what_a_notification_is_refused_for(ways: Ways) {
-    ways.member("s1", 1).await;
+async fn it_refuses_what_a_notification_is_refused_for(routes: RouteFixture) {
+    routes.member("s1", 1).await;
     let long = "x".repeat(30);
     let mut bodies: Vec<Value> = [
         json!({"message_type": "nope", "staff_ids": ["s1"]}),
@@ -310,7 +297,7 @@ async fn it_refuses_what_a_notification_is_refused_for(ways: Ways) {
         body.entry("message_type").or_insert(json!("ping"));
         body.entry("params").or_insert(json!({"title": "hi"}));
     }
-    let (app, key) = (&ways.stage.app, &ways.stage.key);
+    let (app, key) = (&routes.app, &routes.key);
     for body in bodies {
         let refused = app
             .post(key, "/notifications/preflight", body.clone())
@@ -325,11 +312,11 @@ async fn it_refuses_what_a_notification_is_refused_for(ways: Ways) {
     }
 }
 
-async fn it_warns_of_what_concerns_everybody(ways: Ways) {
+async fn it_warns_of_what_concerns_everybody(routes: RouteFixture) {
     use queqiao::simulator::TemplateSettings;
-    ways.member("s1", 1).await;
-    ways.routes(&["template"]).await;
-    let (app, key) = (&ways.stage.app, &ways.stage.key);
+    routes.member("s1", 1).await;
+    routes.channels(&["template"]).await;
+    let (app, key) = (&routes.app, &routes.key);
     let sync = format!("/accounts/{OA}/templates/sync");
     assert_eq!(app.call("POST", key, &sync, None).await.status, 200);
     let template = TemplateSettings {
@@ -338,19 +325,19 @@ async fn it_warns_of_what_concerns_everybody(ways: Ways) {
         content: "{{thing1.DATA}}{{time2.DATA}}".to_owned(),
         ..TemplateSettings::default()
     };
-    ways.stage
+    routes
         .world()
         .change_template(OA, "TPL", &template)
         .unwrap();
     assert_eq!(app.call("POST", key, &sync, None).await.status, 200);
     // The quota of the day is used up: the account waits.
-    ways.refuse(TEMPLATE_SEND, 45009);
-    ways.stage.notify("s1").await;
+    routes.refuse(TEMPLATE_SEND, 45009);
+    routes.notify("s1").await;
     app.bridge.deliver_step().await.unwrap();
-    ways.refuse("/cgi-bin/template/get_all_private_template", 40164);
+    routes.refuse("/cgi-bin/template/get_all_private_template", 40164);
     assert_eq!(app.call("POST", key, &sync, None).await.status, 502);
     let body = json!({"message_type": "ping", "staff_ids": ["s1"], "params": {"title": "hi"}});
-    let answer = ways.preflight(&body).await;
+    let answer = routes.preflight(&body).await;
     assert_eq!(answer["verdicts"][0]["verdict"], "would_send");
     let warnings = answer["warnings"].as_array().unwrap();
     let told: Vec<_> = warnings
@@ -379,8 +366,8 @@ async fn it_warns_of_what_concerns_everybody(ways: Ways) {
         "{warnings:?}"
     );
     // A quota is counted call by call.
-    ways.routes(&["oa_subscribe"]).await;
-    let answer = ways.preflight(&body).await;
+    routes.channels(&["oa_subscribe"]).await;
+    let answer = routes.preflight(&body).await;
     let told: Vec<_> = answer["warnings"]
         .as_array()
         .unwrap()

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use queqiao::ids::NotificationId;
 
-use super::rig::Rig;
+use super::outbox::OutboxFixture;
 
 /// More than are kept ready.
 const MANY: usize = 80;
@@ -13,13 +13,13 @@ both_engines! {
     what_is_used_all_the_time_is_compiled_once,
 }
 
-async fn what_is_used_all_the_time_is_compiled_once(rig: Rig) {
-    rig.bound("a", 0, 1, true).await;
-    let large = rig.notify(&["a"]).await.notification_id;
-    let cache = Arc::clone(&rig.bridge.notifications);
+async fn what_is_used_all_the_time_is_compiled_once(outbox: OutboxFixture) {
+    outbox.bound("a", 0, 1, true).await;
+    let large = outbox.notify(&["a"]).await.notification_id;
+    let cache = Arc::clone(&outbox.bridge.notifications);
     let ready = async |id: NotificationId| {
         let cache = Arc::clone(&cache);
-        let gathered = rig
+        let gathered = outbox
             .write(move |conn| cache.gather(conn, [(id, None)]))
             .await;
         Arc::clone(&gathered[&(id, None)])
@@ -27,7 +27,7 @@ async fn what_is_used_all_the_time_is_compiled_once(rig: Rig) {
     let first = ready(large).await;
     let mut newer = Vec::new();
     for _ in 0..MANY {
-        newer.push(rig.notify(&["a"]).await.notification_id);
+        newer.push(outbox.notify(&["a"]).await.notification_id);
         ready(newer[newer.len() - 1]).await;
         assert!(
             Arc::ptr_eq(&first, &ready(large).await),

@@ -8,18 +8,18 @@ use queqiao::db::DbError;
 use queqiao::simulator::{Fault, FaultKind, population};
 use serde_json::{Value, json};
 
-use super::ways::{TEMPLATE_SEND, Ways, route, verdicts};
-use crate::invariants::{MP, OA};
+use super::routes::{RouteFixture, TEMPLATE_SEND, route, verdicts};
+use crate::support::setup::{MP, OA};
 use crate::support::{logs, receiver::Receiver};
 
-impl Ways {
+impl RouteFixture {
     /// Asks for what is sent in an hour, with an idempotency key.
     async fn later(&self, whom: &Value) -> Value {
         self.once(&self.for_later(whom)).await
     }
 
     fn for_later(&self, whom: &Value) -> Value {
-        let send_at = (self.stage.app.clock.now() + chrono::TimeDelta::hours(1)).and_utc();
+        let send_at = (self.app.clock.now() + chrono::TimeDelta::hours(1)).and_utc();
         let mut body = json!({
             "message_type": "ping", "params": {"title": "hi"}, "send_at": send_at.to_rfc3339(),
         });
@@ -30,45 +30,39 @@ impl Ways {
 
     /// Asks under the key `k`.
     pub(super) async fn once(&self, body: &Value) -> Value {
-        let app = &self.stage.app;
+        let app = &self.app;
         let request = app.request(reqwest::Method::POST, "/api/v1/notifications");
         let request = request
-            .bearer_auth(&self.stage.key)
+            .bearer_auth(&self.key)
             .header("Idempotency-Key", "k")
             .json(body);
         app.send(request).await.ok(202)
     }
 
     async fn hour_passes(&self) {
-        self.stage.app.advance(Duration::from_secs(3_601));
-        self.stage.app.drain().await;
+        self.app.advance(Duration::from_secs(3_601));
+        self.app.drain().await;
     }
 
     /// Takes the only binding of a staff member away.
     pub(super) async fn unbind(&self, staff_id: &str) -> Value {
-        let (app, key) = (&self.stage.app, &self.stage.key);
+        let (app, key) = (&self.app, &self.key);
         let found = app.get(key, &format!("/staff/{staff_id}")).await.ok(200);
         let id = &found["bindings"][0]["id"];
         let path = format!("/staff/{staff_id}/bindings/{id}");
         app.delete(key, &path).await.ok(200)
     }
 
-    async fn bind(&self, staff_id: &str, whom: Value) {
-        let path = format!("/staff/{staff_id}/bindings");
-        let bound = self.stage.app.post(&self.stage.key, &path, whom).await;
-        bound.ok(201);
-    }
-
     async fn sql(&self, sql: String) {
         let run = move |conn: &mut queqiao::db::Conn| {
             sql_query(&sql).execute(conn).map_err(DbError::from)
         };
-        assert_eq!(self.stage.app.bridge.db.write(run).await.unwrap(), 1);
+        assert_eq!(self.app.bridge.db.write(run).await.unwrap(), 1);
     }
 
     async fn deliveries(&self, accepted: &Value) -> Vec<Value> {
         let path = format!("/notifications/{}/deliveries", accepted["id"]);
-        let page = self.stage.app.get(&self.stage.key, &path).await.ok(200);
+        let page = self.app.get(&self.key, &path).await.ok(200);
         page["items"].as_array().unwrap().clone()
     }
 }
@@ -95,22 +89,22 @@ both_engines! {
     what_was_cancelled_or_has_expired_ends_as_that,
 }
 
-async fn whoever_left_is_told_in_the_log(ways: Ways) {
+async fn whoever_left_is_told_in_the_log(routes: RouteFixture) {
     logs::capture();
     let staff = ["a", "b", "c"];
     for (person, staff_id) in (1..).zip(staff) {
-        ways.stage.staff(staff_id, person).await;
+        routes.reachable(staff_id, person).await;
     }
-    let accepted = ways.later(&json!({"staff_ids": staff})).await;
+    let accepted = routes.later(&json!({"staff_ids": staff})).await;
     for staff_id in staff {
-        ways.stage
+        routes
             .app
-            .delete(&ways.stage.key, &format!("/staff/{staff_id}"))
+            .delete(&routes.key, &format!("/staff/{staff_id}"))
             .await
             .ok(200);
     }
-    ways.hour_passes().await;
-    let lines = ways.lines(accepted["id"].as_i64().unwrap()).await;
+    routes.hour_passes().await;
+    let lines = routes.lines(accepted["id"].as_i64().unwrap()).await;
     let texts = [
         "deliveries.count=3",
         "delivery.state=\"unreachable\"",
@@ -121,36 +115,36 @@ async fn whoever_left_is_told_in_the_log(ways: Ways) {
     assert!(lines.iter().any(|line| is_it(&line)), "{lines:?}");
 }
 
-async fn whoever_left_gets_nothing_and_whoever_is_bound_by_then_gets_it(ways: Ways) {
+async fn whoever_left_gets_nothing_and_whoever_is_bound_by_then_gets_it(routes: RouteFixture) {
     for (person, staff_id) in (1..).zip(["left", "unbound", "rebound", "back", "stays"]) {
-        ways.stage.staff(staff_id, person).await;
+        routes.reachable(staff_id, person).await;
     }
     for person in [6, 7] {
-        ways.stage.follows(person).await;
+        routes.follows(person).await;
     }
-    ways.stage.app.drain().await;
+    routes.app.drain().await;
     let whom = json!({"staff_ids": ["left", "unbound", "rebound", "back", "stays"]});
-    let body = ways.for_later(&whom);
-    let accepted = ways.once(&body).await;
+    let body = routes.for_later(&whom);
+    let accepted = routes.once(&body).await;
     assert_eq!(accepted["counts"]["queued"], 5);
-    let (app, key) = (&ways.stage.app, &ways.stage.key);
+    let (app, key) = (&routes.app, &routes.key);
     let one = json!({"deliveries_waiting": 1, "more": false});
     assert_eq!(app.delete(key, "/staff/left").await.ok(200), one);
-    assert_eq!(ways.unbind("unbound").await, one);
-    assert_eq!(ways.unbind("rebound").await, one);
-    ways.bind("rebound", openid(6)).await;
+    assert_eq!(routes.unbind("unbound").await, one);
+    assert_eq!(routes.unbind("rebound").await, one);
+    routes.bind("rebound", openid(6)).await;
     // Deleted, and added again under the same id.
     assert_eq!(app.delete(key, "/staff/back").await.ok(200), one);
     app.put(key, "/staff/back", json!({"name": "王芳"}))
         .await
         .ok(201);
-    ways.bind("back", openid(7)).await;
+    routes.bind("back", openid(7)).await;
     app.drain().await;
-    assert_eq!(ways.stage.world().messages(), [], "not before its time");
-    ways.hour_passes().await;
-    let seen: Vec<usize> = (1..=7).map(|person| ways.seen(person)).collect();
+    assert_eq!(routes.world().messages(), [], "not before its time");
+    routes.hour_passes().await;
+    let seen: Vec<usize> = (1..=7).map(|person| routes.seen(person)).collect();
     assert_eq!(seen, [0, 0, 0, 0, 1, 1, 1]);
-    let deliveries = ways.deliveries(&accepted).await;
+    let deliveries = routes.deliveries(&accepted).await;
     assert_eq!(
         ends(&deliveries),
         [
@@ -183,7 +177,7 @@ async fn whoever_left_gets_nothing_and_whoever_is_bound_by_then_gets_it(ways: Wa
         ),
         (&json!([]), &Value::Null)
     );
-    let mut again = ways.once(&body).await;
+    let mut again = routes.once(&body).await;
     assert_eq!(again["replayed"], true);
     again["replayed"] = json!(false);
     assert_eq!(again, accepted, "the first answer stays");
@@ -195,48 +189,50 @@ async fn whoever_left_gets_nothing_and_whoever_is_bound_by_then_gets_it(ways: Wa
         .refused(404, "not_found", "");
 }
 
-async fn a_binding_by_unionid_holds_and_only_what_it_led_to_is_astray(ways: Ways) {
+async fn a_binding_by_unionid_holds_and_only_what_it_led_to_is_astray(routes: RouteFixture) {
     // Bound by the openid in the mini-program, and reached through the official account.
-    ways.stage.staff("s1", 1).await;
-    ways.unbind("s1").await;
-    ways.stage.logs_in(1).await;
+    routes.reachable("s1", 1).await;
+    routes.unbind("s1").await;
+    routes.logs_in(1).await;
     let mini = json!({"app_id": MP, "openid": population::openid(MP, 1)});
-    ways.bind("s1", mini).await;
-    ways.bind("s1", json!({"unionid": population::unionid(1)}))
+    routes.bind("s1", mini).await;
+    routes
+        .bind("s1", json!({"unionid": population::unionid(1)}))
         .await;
-    let accepted = ways.later(&json!({"staff_ids": ["s1"]})).await;
+    let accepted = routes.later(&json!({"staff_ids": ["s1"]})).await;
     // The other binding still leads there.
     let none = json!({"deliveries_waiting": 0, "more": false});
-    assert_eq!(ways.unbind("s1").await, none);
-    ways.hour_passes().await;
+    assert_eq!(routes.unbind("s1").await, none);
+    routes.hour_passes().await;
     assert_eq!(
-        ends(&ways.deliveries(&accepted).await),
+        ends(&routes.deliveries(&accepted).await),
         [("delivered", None)]
     );
-    assert_eq!(ways.seen(1), 1);
+    assert_eq!(routes.seen(1), 1);
 }
 
-async fn people_are_looked_for_again_by_the_name_they_were_asked_for(ways: Ways) {
+async fn people_are_looked_for_again_by_the_name_they_were_asked_for(routes: RouteFixture) {
     for person in 1..=4 {
-        ways.member(&format!("s{person}"), person).await;
+        routes.member(&format!("s{person}"), person).await;
     }
     let mini = |person| json!({"app_id": MP, "openid": population::openid(MP, person)});
     let union = |person| json!({"unionid": population::unionid(person)});
     let whom = json!({"people": [mini(1), union(2), openid(3), union(4)]});
-    let accepted = ways.later(&whom).await;
+    let accepted = routes.later(&whom).await;
     assert_eq!(accepted["counts"]["queued"], 4);
     // The official account's openids of 1 and 2 belong to other people by now; 4 keeps theirs.
     for person in [1, 2] {
         let openid = population::openid(OA, person);
-        ways.sql(format!(
-            "UPDATE identities SET unionid = 'moved' WHERE openid = '{openid}'"
-        ))
-        .await;
+        routes
+            .sql(format!(
+                "UPDATE identities SET unionid = 'moved' WHERE openid = '{openid}'"
+            ))
+            .await;
     }
-    ways.hour_passes().await;
-    let seen: Vec<usize> = (1..=4).map(|person| ways.seen(person)).collect();
+    routes.hour_passes().await;
+    let seen: Vec<usize> = (1..=4).map(|person| routes.seen(person)).collect();
     assert_eq!(seen, [0, 0, 1, 1]);
-    let deliveries = ways.deliveries(&accepted).await;
+    let deliveries = routes.deliveries(&accepted).await;
     let states: Vec<_> = ends(&deliveries)
         .into_iter()
         .map(|(state, _)| state)
@@ -247,43 +243,43 @@ async fn people_are_looked_for_again_by_the_name_they_were_asked_for(ways: Ways)
     );
 }
 
-async fn while_a_try_is_open_nobody_else_is_sent_to(ways: Ways) {
-    let (impatient, _server) = ways.stage.impatient();
-    ways.stage.staff("s1", 1).await;
-    ways.stage.follows(2).await;
-    ways.stage.app.drain().await;
-    ways.stage
+async fn while_a_try_is_open_nobody_else_is_sent_to(routes: RouteFixture) {
+    let (impatient, _server) = routes.impatient();
+    routes.reachable("s1", 1).await;
+    routes.follows(2).await;
+    routes.app.drain().await;
+    routes
         .world()
         .add_fault(Fault::at(TEMPLATE_SEND, FaultKind::TimeOutAfter).times(1))
         .unwrap();
-    let path = ways.stage.notify("s1").await;
-    ways.stage.app.drain_by(&impatient).await;
-    assert_eq!(ways.stage.delivery(&path).await["state"], "queued");
-    ways.unbind("s1").await;
-    ways.bind("s1", openid(2)).await;
-    ways.stage.pass(30, 5).await;
-    let delivery = ways.stage.delivery(&path).await;
+    let path = routes.notify("s1").await;
+    routes.app.drain_by(&impatient).await;
+    assert_eq!(routes.delivery(&path).await["state"], "queued");
+    routes.unbind("s1").await;
+    routes.bind("s1", openid(2)).await;
+    routes.pass(30, 5).await;
+    let delivery = routes.delivery(&path).await;
     assert_eq!(
         (&delivery["state"], &delivery["reason"]),
         (&json!("unknown"), &json!("unsettled"))
     );
-    assert_eq!((ways.seen(1), ways.seen(2)), (1, 0));
+    assert_eq!((routes.seen(1), routes.seen(2)), (1, 0));
 }
 
-async fn after_a_refused_try_somebody_else_gets_a_message_of_their_own(ways: Ways) {
-    ways.stage.staff("s1", 1).await;
-    ways.stage.follows(2).await;
-    ways.stage.app.drain().await;
-    ways.refuse(TEMPLATE_SEND, -1);
-    let path = ways.stage.notify("s1").await;
-    ways.stage.app.drain().await;
-    assert_eq!(ways.stage.delivery(&path).await["state"], "queued");
-    ways.unbind("s1").await;
-    ways.bind("s1", openid(2)).await;
-    ways.stage.pass(30, 5).await;
-    let delivery = ways.stage.delivery(&path).await;
+async fn after_a_refused_try_somebody_else_gets_a_message_of_their_own(routes: RouteFixture) {
+    routes.reachable("s1", 1).await;
+    routes.follows(2).await;
+    routes.app.drain().await;
+    routes.refuse(TEMPLATE_SEND, -1);
+    let path = routes.notify("s1").await;
+    routes.app.drain().await;
+    assert_eq!(routes.delivery(&path).await["state"], "queued");
+    routes.unbind("s1").await;
+    routes.bind("s1", openid(2)).await;
+    routes.pass(30, 5).await;
+    let delivery = routes.delivery(&path).await;
     assert_eq!(delivery["state"], "delivered", "{delivery}");
-    assert_eq!((ways.seen(1), ways.seen(2)), (0, 1));
+    assert_eq!((routes.seen(1), routes.seen(2)), (0, 1));
     let numbers: Vec<_> = delivery["attempts"]
         .as_array()
         .unwrap()
@@ -293,31 +289,25 @@ async fn after_a_refused_try_somebody_else_gets_a_message_of_their_own(ways: Way
     assert_eq!(numbers, [1, 2]);
 }
 
-async fn an_endpoint_needs_the_staff_member_and_no_binding(ways: Ways) {
+async fn an_endpoint_needs_the_staff_member_and_no_binding(routes: RouteFixture) {
     let receiver = Receiver::start();
-    let body = json!({"url": receiver.url, "events": ["delivery.failed"]});
-    let made = ways
-        .stage
-        .app
-        .post(&ways.stage.key, "/webhooks", body)
-        .await
-        .ok(201);
-    let hook = json!({"channel": "webhook", "endpoint": made["id"], "fields": {"title": "{{ params.title }}"}});
+    let made = routes.endpoint(&receiver.url, &["delivery.failed"]).await;
+    let webhook = json!({"channel": "webhook", "endpoint": made["id"], "fields": {"title": "{{ params.title }}"}});
     for (person, staff_id) in (1..).zip(["unbound", "deleted"]) {
-        ways.stage.staff(staff_id, person).await;
+        routes.reachable(staff_id, person).await;
     }
-    ways.set_routes(json!([route("template"), hook])).await;
-    let accepted = ways
+    routes.set(json!([route("template"), webhook])).await;
+    let accepted = routes
         .later(&json!({"staff_ids": ["unbound", "deleted"]}))
         .await;
-    ways.unbind("unbound").await;
-    ways.stage
+    routes.unbind("unbound").await;
+    routes
         .app
-        .delete(&ways.stage.key, "/staff/deleted")
+        .delete(&routes.key, "/staff/deleted")
         .await
         .ok(200);
-    ways.hour_passes().await;
-    let deliveries = ways.deliveries(&accepted).await;
+    routes.hour_passes().await;
+    let deliveries = routes.deliveries(&accepted).await;
     assert_eq!(
         ends(&deliveries),
         [("delivered", None), ("unreachable", Some("not_bound"))]
@@ -326,7 +316,7 @@ async fn an_endpoint_needs_the_staff_member_and_no_binding(ways: Ways) {
         verdicts(&deliveries[0]),
         [("template", "not_bound"), ("webhook", "taken")]
     );
-    assert_eq!((ways.seen(1), ways.seen(2)), (0, 0));
+    assert_eq!((routes.seen(1), routes.seen(2)), (0, 0));
     let told: Vec<Value> = receiver
         .posts()
         .iter()
@@ -338,26 +328,22 @@ async fn an_endpoint_needs_the_staff_member_and_no_binding(ways: Ways) {
     );
 }
 
-async fn what_was_cancelled_or_has_expired_ends_as_that(ways: Ways) {
-    ways.stage.staff("s1", 1).await;
-    let accepted = ways.later(&json!({"staff_ids": ["s1"]})).await;
-    ways.stage
-        .app
-        .delete(&ways.stage.key, "/staff/s1")
-        .await
-        .ok(200);
+async fn what_was_cancelled_or_has_expired_ends_as_that(routes: RouteFixture) {
+    routes.reachable("s1", 1).await;
+    let accepted = routes.later(&json!({"staff_ids": ["s1"]})).await;
+    routes.app.delete(&routes.key, "/staff/s1").await.ok(200);
     let cancel = format!("/notifications/{}/cancel", accepted["id"]);
     assert_eq!(
-        ways.stage
+        routes
             .app
-            .call("POST", &ways.stage.key, &cancel, None)
+            .call("POST", &routes.key, &cancel, None)
             .await
             .status,
         200
     );
-    ways.hour_passes().await;
+    routes.hour_passes().await;
     assert_eq!(
-        ends(&ways.deliveries(&accepted).await),
+        ends(&routes.deliveries(&accepted).await),
         [("cancelled", Some("cancelled"))]
     );
 }

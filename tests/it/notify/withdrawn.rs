@@ -4,16 +4,18 @@
 use std::time::Duration;
 
 use queqiao::db::Engine;
-use queqiao::simulator::{Held, SimulatorOptions, TemplateKind, TemplateSettings};
+use queqiao::simulator::Held;
 use serde_json::{Value, json};
 use tokio::sync::MutexGuard;
 
 use super::customer::CUSTOM_SEND;
+use super::endpoint::EndpointFixture;
 use super::kept::execute;
-use super::ways::{MP_SEND, OA_SEND, ONCE, TEMPLATE_SEND, Ways, route};
-use crate::invariants::{MP, OA, STABLE_TOKEN, Stage};
+use super::routes::{MP_SEND, OA_SEND, TEMPLATE_SEND, route};
+use crate::invariants::STABLE_TOKEN;
 use crate::support::Fixture;
 use crate::support::receiver::Receiver;
+use crate::support::setup::{MP, OA};
 
 /// What a message waits for while something is done to it.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -56,11 +58,9 @@ fn path(channel: &str) -> &'static str {
     }
 }
 
-/// An endpoint that takes one post at a time, beside the accounts.
-struct Waits {
-    ways: Ways,
-    receiver: Receiver,
-    endpoint: Value,
+/// An endpoint that takes one post at a time, and calls that are counted.
+struct WaitFixture {
+    endpoint: EndpointFixture,
 }
 
 /// What holds a message up, until it is dropped.
@@ -69,75 +69,58 @@ enum Hold<'r> {
     Endpoint(#[allow(dead_code, reason = "dropped")] MutexGuard<'r, ()>),
 }
 
-impl Fixture for Waits {
+impl Fixture for WaitFixture {
     async fn on(engine: Engine) -> Self {
-        let stage = Stage::with_settings(engine, SimulatorOptions::default(), |config| {
-            config.webhooks.allow_private_addresses = true;
+        let endpoint = EndpointFixture::with(engine, |config| {
             config.webhooks.concurrency = 1;
             config.deliver.consent_wait_seconds = 0;
             // Calls are counted where there is a limit.
             config.budgets.subscribe_bizsend.per_day = 1_000;
             config.budgets.custom_send.per_day = 1_000;
         });
-        let ways = Ways { stage: stage.await };
-        for app_id in [OA, MP] {
-            let settings = TemplateSettings {
-                template_id: ONCE.to_owned(),
-                kind: TemplateKind::SubscribeOnce,
-                content: "{{thing1.DATA}}".to_owned(),
-                ..TemplateSettings::default()
-            };
-            ways.stage.world().add_template(app_id, &settings).unwrap();
-        }
-        let receiver = Receiver::start();
-        let body = json!({"url": receiver.url, "events": ["webhook.disabled"]});
-        let stage = &ways.stage;
-        let made = stage.app.post(&stage.key, "/webhooks", body).await.ok(201);
         Self {
-            endpoint: made["id"].clone(),
-            ways,
-            receiver,
+            endpoint: endpoint.await,
         }
     }
 }
 
-impl Waits {
+impl WaitFixture {
     /// A member who may be sent two messages on that channel.
     async fn member(&self, channel: &str, staff: &str, person: u32) {
-        self.ways.member(staff, person).await;
+        self.endpoint.member(staff, person).await;
         let own = match channel {
-            "webhook" => json!({"channel": "webhook", "endpoint": self.endpoint, "fields": {}}),
+            "webhook" => json!({"channel": "webhook", "endpoint": self.endpoint.id, "fields": {}}),
             "customer" => {
                 json!({"channel": "customer", "account": OA, "text": "{{ params.title }}"})
             }
             other => route(other),
         };
         match channel {
-            "customer" => self.ways.writes(person).await,
+            "customer" => self.endpoint.writes(person).await,
             "mp_subscribe" | "oa_subscribe" => {
                 let account = if channel == "mp_subscribe" { MP } else { OA };
                 for _ in 0..2 {
-                    self.ways.allow(account, person).await;
-                    self.ways.stage.app.advance(Duration::from_secs(1));
+                    self.endpoint.allow(account, person).await;
+                    self.endpoint.app.advance(Duration::from_secs(1));
                 }
             }
             _ => {}
         }
-        self.ways.set_routes(json!([own])).await;
+        self.endpoint.set(json!([own])).await;
     }
 
     /// Asks to notify somebody; the notification's id.
     async fn ask(&self, staff: &str, expires_in: Option<i64>) -> Value {
-        let stage = &self.ways.stage;
+        let routes = &self.endpoint.routes;
         let mut body =
             json!({"message_type": "ping", "staff_ids": [staff], "params": {"title": "hi"}});
         if let Some(seconds) = expires_in {
-            let end = stage.app.clock.now() + chrono::TimeDelta::seconds(seconds);
+            let end = routes.app.clock.now() + chrono::TimeDelta::seconds(seconds);
             body["expires_at"] = json!(end.and_utc().to_rfc3339());
         }
-        let accepted = stage
+        let accepted = routes
             .app
-            .post(&stage.key, "/notifications", body)
+            .post(&routes.key, "/notifications", body)
             .await
             .ok(202);
         assert_eq!(accepted["counts"]["queued"], 1, "{accepted}");
@@ -145,7 +128,7 @@ impl Waits {
     }
 
     async fn happens(&self, cause: Cause, notification: &Value, (staff, person): (&str, u32)) {
-        let (app, key) = (&self.ways.stage.app, &self.ways.stage.key);
+        let (app, key) = (&self.endpoint.app, &self.endpoint.key);
         match cause {
             Cause::Expires => {}
             Cause::IsCancelled => {
@@ -156,27 +139,24 @@ impl Waits {
                 app.delete(key, &format!("/staff/{staff}")).await.ok(200);
             }
             Cause::Moves => {
-                self.ways.unbind(staff).await;
+                self.endpoint.unbind(staff).await;
                 let other = queqiao::simulator::population::unionid(person + 100);
-                let path = format!("/staff/{staff}/bindings");
-                app.post(key, &path, json!({"unionid": other}))
-                    .await
-                    .ok(201);
+                self.endpoint.bind(staff, json!({"unionid": other})).await;
             }
         }
     }
 
     fn calls(&self, channel: &str) -> u64 {
         match channel {
-            "webhook" => self.receiver.posts().len() as u64,
-            _ => self.ways.stage.world().calls(path(channel), None).unwrap(),
+            "webhook" => self.endpoint.receiver.posts().len() as u64,
+            _ => self.endpoint.world().calls(path(channel), None).unwrap(),
         }
     }
 
     async fn hold(&self, wait: Wait, channel: &str) -> Hold<'_> {
-        let world = self.ways.stage.world();
+        let world = self.endpoint.world();
         match wait {
-            Wait::Gate => Hold::Endpoint(self.receiver.hold().await),
+            Wait::Gate => Hold::Endpoint(self.endpoint.receiver.hold().await),
             Wait::Turn => Hold::Wechat(world.hold_next(path(channel)).unwrap()),
             Wait::Token => Hold::Wechat(world.hold_next(STABLE_TOKEN).unwrap()),
         }
@@ -185,16 +165,16 @@ impl Waits {
     /// Permissions and counted messages that are left to a person on that channel.
     async fn left(&self, channel: &str, staff: &str, person: u32) -> Value {
         match channel {
-            "customer" => self.ways.window(person).await,
+            "customer" => self.endpoint.window(person).await,
             // Whoever is no member any more is still allowed it.
             "webhook" | "template" => Value::Null,
-            _ => json!(self.ways.left(staff).await),
+            _ => json!(self.endpoint.left(staff).await),
         }
     }
 
     /// Calls that are counted of an account today.
     async fn counted(&self) -> i64 {
-        let look = self.ways.stage.app.bridge.db.read(|conn| {
+        let look = self.endpoint.app.bridge.db.read(|conn| {
             use diesel::prelude::*;
             let counts = queqiao::db::schema::budgets::table;
             let used: Vec<i64> = counts
@@ -209,10 +189,10 @@ impl Waits {
     async fn run(&self, (wait, channel): (Wait, &str), cause: Cause, person: u32) {
         let what = format!("{wait:?} {channel} {cause:?}");
         let staff = format!("s{person}");
-        let stage = &self.ways.stage;
+        let routes = &self.endpoint.routes;
         self.member(channel, &staff, person).await;
         if wait == Wait::Token {
-            stage.app.advance(Duration::from_secs(7_200));
+            routes.app.advance(Duration::from_secs(7_200));
         }
         let (calls, counted) = (self.calls(channel), self.counted().await);
         let left = self.left(channel, &staff, person).await;
@@ -234,8 +214,8 @@ impl Waits {
         assert_eq!(self.calls(channel) - calls, first + second, "{what}");
         let list = format!("/notifications/{waiting}/deliveries");
         if let Some(end) = end(cause) {
-            let delivery = stage.delivery(&list).await;
-            let finished = json!(stage.app.clock.now().and_utc());
+            let delivery = routes.delivery(&list).await;
+            let finished = json!(routes.app.clock.now().and_utc());
             let found = (&delivery["state"], &delivery["finished_at"]);
             assert_eq!(
                 found,
@@ -243,8 +223,8 @@ impl Waits {
                 "at once: {what}: {delivery}"
             );
         }
-        stage.app.drain().await;
-        let delivery = stage.delivery(&list).await;
+        routes.app.drain().await;
+        let delivery = routes.delivery(&list).await;
         let state = delivery["state"].as_str().unwrap();
         let expected = match end(cause) {
             Some(end) => end,
@@ -276,11 +256,11 @@ impl Waits {
 
     /// Sends what is due, and lets something happen and half a minute pass while that waits.
     async fn send_while(&self, wait: Wait, channel: &str, happens: impl Future<Output = ()>) {
-        let stage = &self.ways.stage;
-        let tokens = || stage.world().calls(STABLE_TOKEN, None).unwrap();
+        let routes = &self.endpoint.routes;
+        let tokens = || routes.world().calls(STABLE_TOKEN, None).unwrap();
         let before = (self.calls(channel), tokens());
         let held = self.hold(wait, channel).await;
-        let bridge = stage.app.bridge.clone();
+        let bridge = routes.app.bridge.clone();
         let step = tokio::spawn(async move { bridge.deliver_step().await.map(drop) });
         let has_begun = || match wait {
             Wait::Token => tokens() > before.1,
@@ -290,7 +270,7 @@ impl Waits {
             tokio::task::yield_now().await;
         }
         happens.await;
-        stage.app.advance(Duration::from_secs(31));
+        routes.app.advance(Duration::from_secs(31));
         drop(held);
         step.await.unwrap().unwrap();
     }
@@ -305,9 +285,9 @@ fn end(cause: Cause) -> Option<&'static str> {
     }
 }
 
-async fn after_every_wait(all: &Waits, cause: Cause) {
+async fn after_every_wait(waits: &WaitFixture, cause: Cause) {
     for (person, wait) in (1..).zip(WAITS) {
-        all.run(wait, cause, person).await;
+        waits.run(wait, cause, person).await;
     }
 }
 
@@ -320,71 +300,74 @@ both_engines! {
     what_the_database_cannot_be_asked_about_waits,
 }
 
-async fn what_expires_while_it_waits_for_anything(all: Waits) {
-    after_every_wait(&all, Cause::Expires).await;
+async fn what_expires_while_it_waits_for_anything(waits: WaitFixture) {
+    after_every_wait(&waits, Cause::Expires).await;
 }
 
-async fn what_is_cancelled_while_it_waits(all: Waits) {
-    after_every_wait(&all, Cause::IsCancelled).await;
+async fn what_is_cancelled_while_it_waits(waits: WaitFixture) {
+    after_every_wait(&waits, Cause::IsCancelled).await;
 }
 
-async fn what_is_for_somebody_who_was_deleted_meanwhile(all: Waits) {
-    after_every_wait(&all, Cause::Leaves).await;
+async fn what_is_for_somebody_who_was_deleted_meanwhile(waits: WaitFixture) {
+    after_every_wait(&waits, Cause::Leaves).await;
 }
 
-async fn what_is_for_somebody_who_was_bound_anew_meanwhile(all: Waits) {
-    after_every_wait(&all, Cause::Moves).await;
+async fn what_is_for_somebody_who_was_bound_anew_meanwhile(waits: WaitFixture) {
+    after_every_wait(&waits, Cause::Moves).await;
 }
 
-async fn what_waits_for_an_endpoint_goes_to_where_that_is_by_then(all: Waits) {
-    all.member("webhook", "s1", 1).await;
-    let stage = &all.ways.stage;
+async fn what_waits_for_an_endpoint_goes_to_where_that_is_by_then(waits: WaitFixture) {
+    waits.member("webhook", "s1", 1).await;
+    let routes = &waits.endpoint.routes;
     for _ in 0..3 {
-        all.ask("s1", None).await;
+        waits.ask("s1", None).await;
     }
     let other = Receiver::start();
     let moves = async {
         let body = json!({"url": other.url, "events": ["webhook.disabled"]});
-        let path = format!("/webhooks/{}", all.endpoint);
-        stage.app.put(&stage.key, &path, body).await.ok(200);
+        let path = format!("/webhooks/{}", waits.endpoint.id);
+        routes.app.put(&routes.key, &path, body).await.ok(200);
     };
-    all.send_while(Wait::Gate, "webhook", moves).await;
-    stage.app.drain().await;
-    assert_eq!((all.receiver.posts().len(), other.posts().len()), (1, 2));
+    waits.send_while(Wait::Gate, "webhook", moves).await;
+    routes.app.drain().await;
+    assert_eq!(
+        (waits.endpoint.receiver.posts().len(), other.posts().len()),
+        (1, 2)
+    );
 }
 
-async fn what_the_database_cannot_be_asked_about_waits(all: Waits) {
-    all.member("webhook", "s1", 1).await;
-    let stage = &all.ways.stage;
-    all.ask("s1", None).await;
-    let second = all.ask("s1", None).await;
-    let held = all.receiver.hold().await;
-    let bridge = stage.app.bridge.clone();
+async fn what_the_database_cannot_be_asked_about_waits(waits: WaitFixture) {
+    waits.member("webhook", "s1", 1).await;
+    let routes = &waits.endpoint.routes;
+    waits.ask("s1", None).await;
+    let second = waits.ask("s1", None).await;
+    let held = waits.endpoint.receiver.hold().await;
+    let bridge = routes.app.bridge.clone();
     let step = tokio::spawn(async move { bridge.deliver_step().await.map(drop) });
-    all.receiver.wait_for(1).await;
+    waits.endpoint.receiver.wait_for(1).await;
     execute(
-        &stage.app.bridge.db,
+        &routes.app.bridge.db,
         "ALTER TABLE staff RENAME TO staff_away",
     )
     .await;
-    stage.app.advance(Duration::from_secs(2));
+    routes.app.advance(Duration::from_secs(2));
     drop(held);
     let recorded = step.await.unwrap();
     execute(
-        &stage.app.bridge.db,
+        &routes.app.bridge.db,
         "ALTER TABLE staff_away RENAME TO staff",
     )
     .await;
     recorded.unwrap();
     let list = format!("/notifications/{second}/deliveries");
-    let delivery = stage.delivery(&list).await;
+    let delivery = routes.delivery(&list).await;
     assert_eq!(
         (&delivery["state"], &delivery["attempts"]),
         (&json!("queued"), &json!([])),
         "{delivery}"
     );
-    assert_eq!(all.receiver.posts().len(), 1);
-    stage.pass(2, 1).await;
-    assert_eq!(stage.delivery(&list).await["state"], "delivered");
-    assert_eq!(all.receiver.posts().len(), 2);
+    assert_eq!(waits.endpoint.receiver.posts().len(), 1);
+    routes.pass(2, 1).await;
+    assert_eq!(routes.delivery(&list).await["state"], "delivered");
+    assert_eq!(waits.endpoint.receiver.posts().len(), 2);
 }

@@ -4,8 +4,8 @@
 use queqiao::simulator::{Fault, FaultKind};
 use serde_json::{Value, json};
 
-use super::ways::{ONCE, TEMPLATE_SEND, Ways, route, verdicts};
-use crate::invariants::{MP, OA};
+use super::routes::{ONCE, RouteFixture, TEMPLATE_SEND, route, verdicts};
+use crate::support::setup::{MP, OA};
 
 /// A template route that opens a page of the mini-program, with a web page besides or without.
 fn opening(page: &str, url: Option<&str>) -> Value {
@@ -26,33 +26,25 @@ fn tries(delivery: &Value) -> Vec<(Option<i64>, &str)> {
     short.collect()
 }
 
-impl Ways {
+impl RouteFixture {
     async fn problem(&self, app_id: &str) -> Value {
-        let page = self
-            .stage
-            .app
-            .get(&self.stage.key, "/accounts")
-            .await
-            .ok(200);
+        let page = self.app.get(&self.key, "/accounts").await.ok(200);
         let mut items = page["items"].as_array().unwrap().iter();
         items.find(|item| item["app_id"] == app_id).unwrap()["problem"].clone()
     }
 
     /// Logs somebody in; the status says whether WeChat let them.
     async fn log_in(&self, person: u32) -> u16 {
-        let code = self.stage.world().log_in(MP, person).unwrap();
+        let code = self.world().log_in(MP, person).unwrap();
         let path = format!("/miniprogram/{MP}/sessions");
-        let answer = self
-            .stage
-            .app
-            .post(&self.stage.key, &path, json!({"code": code}));
+        let answer = self.app.post(&self.key, &path, json!({"code": code}));
         answer.await.status
     }
 
     fn released(&self, pages: &[&str]) {
         let pages: Vec<String> = pages.iter().map(|page| (*page).to_owned()).collect();
         let change = |settings: &mut queqiao::simulator::Settings| settings.pages = pages;
-        self.stage.world().change_account(MP, change).unwrap();
+        self.world().change_account(MP, change).unwrap();
     }
 }
 
@@ -66,12 +58,12 @@ both_engines! {
     who_switched_a_template_off_inside_wechat_is_told_so,
 }
 
-async fn wechats_words_and_the_rid_are_shown_for_known_and_unknown_codes(ways: Ways) {
-    ways.member("s1", 1).await;
-    ways.routes(&["template"]).await;
+async fn wechats_words_and_the_rid_are_shown_for_known_and_unknown_codes(routes: RouteFixture) {
+    routes.member("s1", 1).await;
+    routes.channels(&["template"]).await;
     for (errcode, words) in [(47001, "data format error"), (49999, "simulated error")] {
-        ways.refuse(TEMPLATE_SEND, errcode);
-        let delivery = ways.sent("s1").await;
+        routes.refuse(TEMPLATE_SEND, errcode);
+        let delivery = routes.sent("s1").await;
         let attempt = &delivery["attempts"][0];
         assert_eq!(
             (&attempt["errcode"], &attempt["errmsg"], &attempt["call"]),
@@ -88,10 +80,9 @@ async fn wechats_words_and_the_rid_are_shown_for_known_and_unknown_codes(ways: W
             let detail = detail.as_str().unwrap();
             assert!(detail.contains(words) && detail.contains(rid), "{detail}");
         }
-        let story = ways
-            .stage
+        let story = routes
             .app
-            .get(&ways.stage.key, "/staff/s1/explain")
+            .get(&routes.key, "/staff/s1/explain")
             .await
             .ok(200);
         let error = &story["deliveries"][0]["error"];
@@ -102,31 +93,33 @@ async fn wechats_words_and_the_rid_are_shown_for_known_and_unknown_codes(ways: W
         let steps = story["next_steps"].to_string();
         assert!(steps.contains(words) && steps.contains(rid), "{steps}");
     }
-    let fine = ways.sent("s1").await;
+    let fine = routes.sent("s1").await;
     let attempt = &fine["attempts"][0];
     for field in ["errcode", "call", "errmsg", "rid", "rid_hint", "meaning"] {
         assert_eq!(attempt[field], Value::Null, "{field}");
     }
 }
 
-async fn a_page_that_is_not_released_gives_way_to_the_url_and_then_to_the_next_route(ways: Ways) {
-    ways.member("s1", 1).await;
-    ways.allow(MP, 1).await;
-    ways.released(&["pages/there"]);
+async fn a_page_that_is_not_released_gives_way_to_the_url_and_then_to_the_next_route(
+    routes: RouteFixture,
+) {
+    routes.member("s1", 1).await;
+    routes.allow(MP, 1).await;
+    routes.released(&["pages/there"]);
     let gone = "pages/gone?id=7";
-    ways.set_routes(json!([opening("pages/there?id=7", None)]))
-        .await;
-    let delivery = ways.sent("s1").await;
+    routes.set(json!([opening("pages/there?id=7", None)])).await;
+    let delivery = routes.sent("s1").await;
     assert_eq!(tries(&delivery), [(None, "accepted")]);
     // The web page is opened instead.
-    ways.set_routes(json!([
-        opening(gone, Some("https://example.com/7")),
-        route("mp_subscribe")
-    ]))
-    .await;
-    ways.stage.world().clear_records();
-    let calls = ways.stage.calls(TEMPLATE_SEND);
-    let delivery = ways.sent("s1").await;
+    routes
+        .set(json!([
+            opening(gone, Some("https://example.com/7")),
+            route("mp_subscribe")
+        ]))
+        .await;
+    routes.world().clear_records();
+    let calls = routes.calls(TEMPLATE_SEND);
+    let delivery = routes.sent("s1").await;
     assert_eq!(
         (&delivery["state"], &delivery["route"]),
         (&json!("delivered"), &json!(0)),
@@ -145,8 +138,8 @@ async fn a_page_that_is_not_released_gives_way_to_the_url_and_then_to_the_next_r
             .contains("without the mini-program"),
         "{refused}"
     );
-    assert_eq!(ways.stage.calls(TEMPLATE_SEND) - calls, 2);
-    let seen = ways.stage.world().messages();
+    assert_eq!(routes.calls(TEMPLATE_SEND) - calls, 2);
+    let seen = routes.world().messages();
     assert_eq!(
         (
             seen.len(),
@@ -156,9 +149,10 @@ async fn a_page_that_is_not_released_gives_way_to_the_url_and_then_to_the_next_r
         (1, Some("https://example.com/7"), true)
     );
     // Without one, the next route.
-    ways.set_routes(json!([opening(gone, None), route("mp_subscribe")]))
+    routes
+        .set(json!([opening(gone, None), route("mp_subscribe")]))
         .await;
-    let delivery = ways.sent("s1").await;
+    let delivery = routes.sent("s1").await;
     assert_eq!(
         verdicts(&delivery),
         [("template", "page_not_released"), ("mp_subscribe", "taken")]
@@ -168,12 +162,13 @@ async fn a_page_that_is_not_released_gives_way_to_the_url_and_then_to_the_next_r
         [(Some(40165), "refused"), (None, "accepted")]
     );
     // And what WeChat says of the message without its mini-program counts as ever.
-    ways.set_routes(json!([opening(gone, Some("https://example.com/7"))]))
+    routes
+        .set(json!([opening(gone, Some("https://example.com/7"))]))
         .await;
     for errcode in [40165, 43019] {
-        ways.refuse(TEMPLATE_SEND, errcode);
+        routes.refuse(TEMPLATE_SEND, errcode);
     }
-    let delivery = ways.sent("s1").await;
+    let delivery = routes.sent("s1").await;
     assert_eq!(
         (&delivery["state"], &delivery["reason"]),
         (&json!("failed"), &json!("blocked"))
@@ -185,45 +180,48 @@ async fn a_page_that_is_not_released_gives_way_to_the_url_and_then_to_the_next_r
 }
 
 async fn a_page_of_the_sending_mini_program_that_is_not_released_goes_to_the_next_route(
-    ways: Ways,
+    routes: RouteFixture,
 ) {
-    ways.member("s1", 1).await;
-    ways.allow(MP, 1).await;
+    routes.member("s1", 1).await;
+    routes.allow(MP, 1).await;
     let released = |released| {
-        ways.stage
+        routes
             .world()
             .change_account(MP, |settings| settings.released = released)
             .unwrap();
     };
     let mut first = route("mp_subscribe");
     first["page"] = json!("pages/any");
-    ways.set_routes(json!([first, route("template")])).await;
+    routes.set(json!([first, route("template")])).await;
     released(false);
-    let delivery = ways.sent("s1").await;
+    let delivery = routes.sent("s1").await;
     assert_eq!(
         verdicts(&delivery),
         [("mp_subscribe", "page_not_released"), ("template", "taken")]
     );
     assert_eq!(
-        (tries(&delivery)[0], ways.left("s1").await),
+        (tries(&delivery)[0], routes.left("s1").await),
         ((Some(41030), "refused"), 1)
     );
     released(true);
-    let delivery = ways.sent("s1").await;
-    assert_eq!((&delivery["route"], ways.left("s1").await), (&json!(0), 0));
+    let delivery = routes.sent("s1").await;
+    assert_eq!(
+        (&delivery["route"], routes.left("s1").await),
+        (&json!(0), 0)
+    );
 }
 
-async fn a_template_that_was_deleted_goes_to_the_next_route_on_each_channel(ways: Ways) {
-    ways.member("s1", 1).await;
-    ways.allow(MP, 1).await;
-    ways.allow(OA, 1).await;
+async fn a_template_that_was_deleted_goes_to_the_next_route_on_each_channel(routes: RouteFixture) {
+    routes.member("s1", 1).await;
+    routes.allow(MP, 1).await;
+    routes.allow(OA, 1).await;
     for (channel, account, next) in [
         ("mp_subscribe", MP, "template"),
         ("oa_subscribe", OA, "template"),
         ("template", OA, "webhook"),
     ] {
-        let made = ways.stage.app.post(
-            &ways.stage.key,
+        let made = routes.app.post(
+            &routes.key,
             "/webhooks",
             json!({"url": "http://127.0.0.1:9/", "events": ["webhook.disabled"]}),
         );
@@ -232,10 +230,10 @@ async fn a_template_that_was_deleted_goes_to_the_next_route_on_each_channel(ways
             "webhook" => json!({"channel": "webhook", "endpoint": endpoint, "fields": {}}),
             other => route(other),
         };
-        ways.set_routes(json!([route(channel), second])).await;
+        routes.set(json!([route(channel), second])).await;
         let id = if channel == "template" { "TPL" } else { ONCE };
-        ways.stage.world().remove_template(account, id).unwrap();
-        let delivery = ways.sent("s1").await;
+        routes.world().remove_template(account, id).unwrap();
+        let delivery = routes.sent("s1").await;
         assert_eq!(
             verdicts(&delivery)[0],
             (channel, "template_unknown"),
@@ -248,71 +246,74 @@ async fn a_template_that_was_deleted_goes_to_the_next_route_on_each_channel(ways
     }
 }
 
-async fn one_restricted_person_does_not_stop_the_account_and_three_in_a_row_do(ways: Ways) {
+async fn one_restricted_person_does_not_stop_the_account_and_three_in_a_row_do(
+    routes: RouteFixture,
+) {
     for person in 1..=8 {
-        ways.member(&format!("s{person}"), person).await;
+        routes.member(&format!("s{person}"), person).await;
     }
-    ways.routes(&["template"]).await;
-    let restrict = |person, is| ways.stage.world().restrict(OA, person, is).unwrap();
+    routes.channels(&["template"]).await;
+    let restrict = |person, is| routes.world().restrict(OA, person, is).unwrap();
     for person in 1..=6 {
         restrict(person, true);
     }
     for person in [1, 2] {
-        let delivery = ways.sent(&format!("s{person}")).await;
+        let delivery = routes.sent(&format!("s{person}")).await;
         assert_eq!(
             (&delivery["state"], &delivery["reason"]),
             (&json!("failed"), &json!("recipient_refused"))
         );
     }
-    assert_eq!(ways.problem(OA).await, Value::Null);
+    assert_eq!(routes.problem(OA).await, Value::Null);
     // A message that WeChat takes ends the row.
-    assert_eq!(ways.sent("s7").await["state"], "delivered");
+    assert_eq!(routes.sent("s7").await["state"], "delivered");
     for person in [1, 1, 3] {
-        let delivery = ways.sent(&format!("s{person}")).await;
+        let delivery = routes.sent(&format!("s{person}")).await;
         assert_eq!(delivery["reason"], "recipient_refused");
     }
-    let delivery = ways.sent("s4").await;
+    let delivery = routes.sent("s4").await;
     assert_eq!(
         (&delivery["state"], &delivery["reason"]),
         (&json!("queued"), &json!("account_problem")),
         "{delivery}"
     );
-    let problem = ways.problem(OA).await;
+    let problem = routes.problem(OA).await;
     assert_eq!(
         (&problem["code"], &problem["call"]),
         (&json!(50002), &json!("template/send")),
         "{problem}"
     );
     assert_eq!(
-        ways.sent("s8").await["state"],
+        routes.sent("s8").await["state"],
         "queued",
         "the account is stopped"
     );
     for person in 1..=6 {
         restrict(person, false);
     }
-    ways.stage.pass(900, 60).await;
-    let page = ways
-        .stage
+    routes.pass(900, 60).await;
+    let page = routes
         .app
-        .get(&ways.stage.key, "/deliveries?state=queued")
+        .get(&routes.key, "/deliveries?state=queued")
         .await
         .ok(200);
     assert_eq!(page["items"], json!([]));
-    assert_eq!(ways.problem(OA).await, Value::Null);
+    assert_eq!(routes.problem(OA).await, Value::Null);
 }
 
-async fn a_problem_is_over_when_the_call_that_it_came_from_works_and_no_other(ways: Ways) {
-    ways.member("s1", 1).await;
-    ways.routes(&["template"]).await;
+async fn a_problem_is_over_when_the_call_that_it_came_from_works_and_no_other(
+    routes: RouteFixture,
+) {
+    routes.member("s1", 1).await;
+    routes.channels(&["template"]).await;
     let fails = |path: &str, errcode| {
         let fault = Fault::at(path, FaultKind::Errcode { errcode }).times(1);
-        ways.stage.world().add_fault(fault).unwrap();
+        routes.world().add_fault(fault).unwrap();
     };
     // A mini-program that is used for logins only.
     fails("/sns/jscode2session", 40243);
-    assert_ne!(ways.log_in(1).await, 200);
-    let problem = ways.problem(MP).await;
+    assert_ne!(routes.log_in(1).await, 200);
+    let problem = routes.problem(MP).await;
     assert_eq!(
         (&problem["code"], &problem["call"], &problem["errmsg"]),
         (
@@ -326,28 +327,25 @@ async fn a_problem_is_over_when_the_call_that_it_came_from_works_and_no_other(wa
         "{problem}"
     );
     // Another call of the mini-program says nothing of logins.
-    ways.allow(MP, 1).await;
-    ways.routes(&["mp_subscribe"]).await;
-    assert_eq!(ways.sent("s1").await["state"], "delivered");
-    assert_eq!(ways.problem(MP).await["code"], 40243);
-    assert_eq!(ways.log_in(1).await, 200);
-    assert_eq!(ways.problem(MP).await, Value::Null);
+    routes.allow(MP, 1).await;
+    routes.channels(&["mp_subscribe"]).await;
+    assert_eq!(routes.sent("s1").await["state"], "delivered");
+    assert_eq!(routes.problem(MP).await["code"], 40243);
+    assert_eq!(routes.log_in(1).await, 200);
+    assert_eq!(routes.problem(MP).await, Value::Null);
     // The same of another process that has noted it, and of a process that was restarted.
     fails("/sns/jscode2session", 40243);
-    assert_ne!(ways.log_in(1).await, 200);
-    ways.stage.app.advance(std::time::Duration::from_secs(6));
-    assert_eq!(ways.log_in(1).await, 200);
-    assert_eq!(ways.problem(MP).await, Value::Null);
+    assert_ne!(routes.log_in(1).await, 200);
+    routes.app.advance(std::time::Duration::from_secs(6));
+    assert_eq!(routes.log_in(1).await, 200);
+    assert_eq!(routes.problem(MP).await, Value::Null);
 }
 
-async fn who_switched_a_template_off_inside_wechat_is_told_so(ways: Ways) {
-    ways.member("s1", 1).await;
-    ways.routes(&["template"]).await;
-    ways.stage
-        .world()
-        .switch_template(OA, 1, "TPL", false)
-        .unwrap();
-    let delivery = ways.sent("s1").await;
+async fn who_switched_a_template_off_inside_wechat_is_told_so(routes: RouteFixture) {
+    routes.member("s1", 1).await;
+    routes.channels(&["template"]).await;
+    routes.world().switch_template(OA, 1, "TPL", false).unwrap();
+    let delivery = routes.sent("s1").await;
     assert_eq!(
         (&delivery["state"], &delivery["reason"]),
         (&json!("failed"), &json!("refused_by_person"))
@@ -364,9 +362,9 @@ async fn who_switched_a_template_off_inside_wechat_is_told_so(ways: Ways) {
         );
     }
     // On a subscription message it means what it meant.
-    ways.routes(&["mp_subscribe"]).await;
-    ways.believe(1).await;
-    let delivery = ways.sent("s1").await;
+    routes.channels(&["mp_subscribe"]).await;
+    routes.believe(1).await;
+    let delivery = routes.sent("s1").await;
     assert!(
         delivery["detail"]
             .as_str()

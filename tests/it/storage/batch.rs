@@ -12,7 +12,7 @@ use queqiao::models::identity::{self, Spot};
 use queqiao::models::notification::Priority;
 use queqiao::models::storable;
 
-use super::ground::{Ground, at, sighting};
+use super::fixture::{StorageFixture, at, sighting};
 use super::outbox::{claiming, over, queued, sent, to};
 
 fn texts() -> Vec<String> {
@@ -49,8 +49,8 @@ both_engines! {
     no_rows_are_no_statement_and_thousands_are_one,
 }
 
-async fn any_text_goes_through_a_batch_unchanged(ground: Ground) {
-    let conn = &mut ground.conn();
+async fn any_text_goes_through_a_batch_unchanged(storage: StorageFixture) {
+    let conn = &mut storage.conn();
     let texts = texts();
     // The staff id is in an index, whose rows PostgreSQL bounds.
     let short: Vec<String> = texts
@@ -58,17 +58,17 @@ async fn any_text_goes_through_a_batch_unchanged(ground: Ground) {
         .map(|text| text.chars().take(100).collect())
         .collect();
     let notifications: Vec<NotificationId> =
-        texts.iter().map(|_| ground.notification(conn)).collect();
+        texts.iter().map(|_| storage.notification(conn)).collect();
     let all = texts.iter().zip(&short).zip(&notifications);
     let rows: Vec<NewDelivery<'_>> = all
         .clone()
         .map(|((text, short), notification)| {
             let to = Recipient {
                 staff_name: Some(text),
-                ..to(&ground, *notification, Priority::Normal, short)
+                ..to(&storage, *notification, Priority::Normal, short)
             };
             let waits = (Reason::WaitingForConsent, text.as_str().into());
-            transitions::accepted(to, over(&ground), Some(waits))
+            transitions::accepted(to, over(&storage), Some(waits))
         })
         .collect();
     transitions::insert_many(conn, &rows).unwrap();
@@ -81,8 +81,8 @@ async fn any_text_goes_through_a_batch_unchanged(ground: Ground) {
     }
 }
 
-async fn random_text_finds_its_own_row(ground: Ground) {
-    let conn = RefCell::new(ground.conn());
+async fn random_text_finds_its_own_row(storage: StorageFixture) {
+    let conn = RefCell::new(storage.conn());
     let mut runner = TestRunner::new(Config::with_cases(40));
     runner
         .run(
@@ -94,13 +94,13 @@ async fn random_text_finds_its_own_row(ground: Ground) {
                     .collect();
                 let rows: Vec<_> = openids
                     .iter()
-                    .map(|openid| sighting(ground.project, ground.official, openid))
+                    .map(|openid| sighting(storage.project, storage.official, openid))
                     .collect();
                 identity::record_sightings(&mut conn.borrow_mut(), &rows).unwrap();
                 let spots: Vec<Spot<'_>> = openids
                     .iter()
                     .map(|openid| Spot {
-                        account_id: ground.official,
+                        account_id: storage.official,
                         openid,
                     })
                     .collect();
@@ -117,9 +117,9 @@ async fn random_text_finds_its_own_row(ground: Ground) {
         .unwrap();
 }
 
-async fn extreme_numbers_and_both_booleans_go_through(ground: Ground) {
-    let conn = &mut ground.conn();
-    let notification = ground.notification(conn);
+async fn extreme_numbers_and_both_booleans_go_through(storage: StorageFixture) {
+    let conn = &mut storage.conn();
+    let notification = storage.notification(conn);
     for (msgid, delivered) in [
         (i64::MAX, true),
         (i64::MIN, false),
@@ -127,14 +127,14 @@ async fn extreme_numbers_and_both_booleans_go_through(ground: Ground) {
         (-1, false),
         (9_007_199_254_740_993, true),
     ] {
-        let row = queued(&ground, notification, "s");
+        let row = queued(&storage, notification, "s");
         transitions::insert_many(conn, &[row]).unwrap();
         let claim = claiming(conn, 0, 1);
         let due = delivery::claim_due(conn, &claim).unwrap().remove(0);
         let sent = sent(&due, msgid);
         transitions::record(conn, &[sent]).unwrap();
         let receipt = NewReceipt {
-            account_id: ground.official,
+            account_id: storage.official,
             msgid,
             delivered,
             reason: None,
@@ -160,15 +160,15 @@ async fn extreme_numbers_and_both_booleans_go_through(ground: Ground) {
     }
 }
 
-async fn no_rows_are_no_statement_and_thousands_are_one(ground: Ground) {
-    let conn = &mut ground.conn();
+async fn no_rows_are_no_statement_and_thousands_are_one(storage: StorageFixture) {
+    let conn = &mut storage.conn();
     assert_eq!(identity::record_sightings(conn, &[]).unwrap(), 0);
     assert!(identity::ids_of(conn, &[]).unwrap().is_empty());
     transitions::insert_many(conn, &[]).unwrap();
     let openids: Vec<String> = (0..5_000).map(|number| format!("o{number:05}")).collect();
     let rows: Vec<_> = openids
         .iter()
-        .map(|openid| sighting(ground.project, ground.official, openid))
+        .map(|openid| sighting(storage.project, storage.official, openid))
         .collect();
     assert_eq!(identity::record_sightings(conn, &rows).unwrap(), 5_000);
     assert_eq!(
@@ -179,7 +179,7 @@ async fn no_rows_are_no_statement_and_thousands_are_one(ground: Ground) {
     let spots: Vec<Spot<'_>> = openids
         .iter()
         .map(|openid| Spot {
-            account_id: ground.official,
+            account_id: storage.official,
             openid,
         })
         .collect();

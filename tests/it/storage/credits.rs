@@ -7,7 +7,7 @@ use queqiao::db::Conn;
 use queqiao::ids::IdentityId;
 use queqiao::models::credit::{self, Credit, LowFilter, Refusal, Said, Taken, Wanted, Word};
 
-use super::ground::{Ground, at};
+use super::fixture::{StorageFixture, at};
 use crate::support::Fixture;
 
 pub(super) const TEMPLATE: &str = "tplA";
@@ -15,21 +15,21 @@ pub(super) const TIMED: Word = Word::Reported { timed: true };
 
 /// Somebody in the mini-program.
 pub(super) struct Somebody<'a> {
-    ground: &'a Ground,
+    storage: &'a StorageFixture,
     pub(super) id: IdentityId,
 }
 
-impl Ground {
+impl StorageFixture {
     pub(super) fn somebody(&self, openid: &str) -> Somebody<'_> {
         let id = self.seen(&mut self.conn(), self.mini, openid, 0, 0).id;
-        Somebody { ground: self, id }
+        Somebody { storage: self, id }
     }
 }
 
 impl Somebody<'_> {
     pub(super) fn said(&self, word: Word, time: i64) -> Said {
         Said {
-            account_id: self.ground.mini,
+            account_id: self.storage.mini,
             identity_id: self.id,
             template_id: TEMPLATE.to_owned(),
             word,
@@ -87,8 +87,8 @@ both_engines! {
     only_ones_own_are_listed_and_long_term_ones_do_not_run_out,
 }
 
-async fn whatever_the_order_and_the_batches_the_ledger_ends_the_same(ground: Ground) {
-    let conn = &mut ground.conn();
+async fn whatever_the_order_and_the_batches_the_ledger_ends_the_same(storage: StorageFixture) {
+    let conn = &mut storage.conn();
     let story = [
         (Word::Pushed, 1000),
         (TIMED, 1003),
@@ -101,18 +101,18 @@ async fn whatever_the_order_and_the_batches_the_ledger_ends_the_same(ground: Gro
     ];
     let mut ends = Vec::new();
     for turn in 0..story.len() {
-        let somebody = ground.somebody(&format!("turned{turn}"));
+        let somebody = storage.somebody(&format!("turned{turn}"));
         let mut turned = story;
         turned.rotate_left(turn);
         somebody.hear(conn, &turned);
         somebody.hear(conn, &story);
         ends.push(somebody.credit(conn));
-        let somebody = ground.somebody(&format!("backwards{turn}"));
+        let somebody = storage.somebody(&format!("backwards{turn}"));
         turned.reverse();
         somebody.hear(conn, &turned);
         ends.push(somebody.credit(conn));
     }
-    let somebody = ground.somebody("at once");
+    let somebody = storage.somebody("at once");
     let all: Vec<Said> = story
         .iter()
         .map(|(word, time)| somebody.said(*word, *time))
@@ -133,10 +133,10 @@ async fn whatever_the_order_and_the_batches_the_ledger_ends_the_same(ground: Gro
     assert_eq!(ends.len(), 17);
 }
 
-async fn many_at_once_take_no_more_than_there_is(ground: Ground) {
-    let somebody = ground.somebody("o1");
+async fn many_at_once_take_no_more_than_there_is(storage: StorageFixture) {
+    let somebody = storage.somebody("o1");
     somebody.hear(
-        &mut ground.conn(),
+        &mut storage.conn(),
         &[(Word::Pushed, 1), (Word::Pushed, 2), (Word::Pushed, 3)],
     );
     let start = Barrier::new(8);
@@ -144,7 +144,7 @@ async fn many_at_once_take_no_more_than_there_is(ground: Ground) {
         let takers: Vec<_> = (0..8)
             .map(|_| {
                 scope.spawn(|| {
-                    let conn = &mut ground.conn();
+                    let conn = &mut storage.conn();
                     start.wait();
                     somebody.take(conn, 10).is_some()
                 })
@@ -157,7 +157,7 @@ async fn many_at_once_take_no_more_than_there_is(ground: Ground) {
             .count()
     });
     assert_eq!(taken, 3);
-    let conn = &mut ground.conn();
+    let conn = &mut storage.conn();
     assert_eq!(somebody.left(conn), 0);
     assert_eq!(somebody.take(conn, 11), None);
     somebody.hear(conn, &[(Word::Pushed, 3)]);
@@ -166,13 +166,13 @@ async fn many_at_once_take_no_more_than_there_is(ground: Ground) {
     assert_eq!(somebody.left(conn), 1);
 }
 
-async fn a_consent_that_comes_during_a_take_is_not_lost(ground: Ground) {
-    let somebody = ground.somebody("o1");
-    somebody.hear(&mut ground.conn(), &[(Word::Pushed, 1)]);
+async fn a_consent_that_comes_during_a_take_is_not_lost(storage: StorageFixture) {
+    let somebody = storage.somebody("o1");
+    somebody.hear(&mut storage.conn(), &[(Word::Pushed, 1)]);
     let start = Barrier::new(2);
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            let conn = &mut ground.conn();
+            let conn = &mut storage.conn();
             start.wait();
             for round in 0..20 {
                 if let Some(Taken {
@@ -185,7 +185,7 @@ async fn a_consent_that_comes_during_a_take_is_not_lost(ground: Ground) {
             }
         });
         scope.spawn(|| {
-            let conn = &mut ground.conn();
+            let conn = &mut storage.conn();
             start.wait();
             for time in 2..22 {
                 somebody.hear(conn, &[(Word::Pushed, time)]);
@@ -193,16 +193,16 @@ async fn a_consent_that_comes_during_a_take_is_not_lost(ground: Ground) {
         });
     });
     assert_eq!(
-        somebody.left(&mut ground.conn()),
+        somebody.left(&mut storage.conn()),
         21,
         "all that was taken was given back"
     );
 }
 
-async fn what_is_given_back_is_given_back_once(ground: Ground) {
-    let conn = &mut ground.conn();
-    let somebody = ground.somebody("o1");
-    let other = ground.somebody("o2");
+async fn what_is_given_back_is_given_back_once(storage: StorageFixture) {
+    let conn = &mut storage.conn();
+    let somebody = storage.somebody("o1");
+    let other = storage.somebody("o2");
     assert_eq!(somebody.take(conn, 5), None, "nobody has said anything");
     somebody.hear(conn, &[(Word::Pushed, 1), (Word::Pushed, 2)]);
     other.hear(conn, &[(Word::Pushed, 1)]);
@@ -231,9 +231,9 @@ async fn what_is_given_back_is_given_back_once(ground: Ground) {
     assert_eq!(credit::take(conn, &[wrong], 5).unwrap(), []);
 }
 
-async fn a_refusal_corrects_what_was_and_not_what_comes(ground: Ground) {
-    let conn = &mut ground.conn();
-    let somebody = ground.somebody("o1");
+async fn a_refusal_corrects_what_was_and_not_what_comes(storage: StorageFixture) {
+    let conn = &mut storage.conn();
+    let somebody = storage.somebody("o1");
     somebody.hear(conn, &[(Word::Pushed, 1000), (TIMED, 3000)]);
     let taken = somebody.take(conn, 5000).unwrap();
     somebody.refuse(conn, 5000);
@@ -269,10 +269,10 @@ async fn a_refusal_corrects_what_was_and_not_what_comes(ground: Ground) {
     );
 }
 
-async fn a_send_of_ours_and_its_report_are_one(ground: Ground) {
-    let conn = &mut ground.conn();
+async fn a_send_of_ours_and_its_report_are_one(storage: StorageFixture) {
+    let conn = &mut storage.conn();
     for (settled_first, openid) in [(true, "o1"), (false, "o2")] {
-        let somebody = ground.somebody(openid);
+        let somebody = storage.somebody(openid);
         somebody.hear(
             conn,
             &[(Word::Pushed, 1), (Word::Pushed, 2), (Word::Pushed, 3)],
@@ -294,16 +294,16 @@ async fn a_send_of_ours_and_its_report_are_one(ground: Ground) {
     }
 }
 
-async fn a_long_term_permission_lasts_until_it_is_refused(ground: Ground) {
-    let conn = &mut ground.conn();
-    let somebody = ground.somebody("o1");
+async fn a_long_term_permission_lasts_until_it_is_refused(storage: StorageFixture) {
+    let conn = &mut storage.conn();
+    let somebody = storage.somebody("o1");
     somebody.hear(conn, &[(Word::Pushed, 1000)]);
     assert_eq!(
-        credit::mark_kind(conn, ground.official, &[TEMPLATE], true, 9).unwrap(),
+        credit::mark_kind(conn, storage.official, &[TEMPLATE], true, 9).unwrap(),
         0
     );
     assert_eq!(
-        credit::mark_kind(conn, ground.mini, &[TEMPLATE, "tplB"], true, 9).unwrap(),
+        credit::mark_kind(conn, storage.mini, &[TEMPLATE, "tplB"], true, 9).unwrap(),
         1
     );
     for now in [2000, 2001, 2002] {
@@ -326,15 +326,15 @@ async fn a_long_term_permission_lasts_until_it_is_refused(ground: Ground) {
     somebody.hear(conn, &[(Word::Pushed, 3001)]);
     assert!(somebody.take(conn, 3002).is_some());
 
-    let newcomer = ground.somebody("o2");
+    let newcomer = storage.somebody("o2");
     newcomer.hear(conn, &[(Word::Rejected, 10)]);
     assert!(newcomer.credit(conn).long_term, "as for everybody");
     assert_eq!(newcomer.take(conn, 20), None);
 }
 
-async fn only_ones_own_are_listed_and_long_term_ones_do_not_run_out(ground: Ground) {
-    let conn = &mut ground.conn();
-    let (one, other) = (ground.somebody("o1"), ground.somebody("o2"));
+async fn only_ones_own_are_listed_and_long_term_ones_do_not_run_out(storage: StorageFixture) {
+    let conn = &mut storage.conn();
+    let (one, other) = (storage.somebody("o1"), storage.somebody("o2"));
     one.hear(conn, &[(Word::Pushed, 1)]);
     other.hear(conn, &[(Word::Rejected, 1)]);
     let filter = |below, before| LowFilter {
@@ -345,8 +345,8 @@ async fn only_ones_own_are_listed_and_long_term_ones_do_not_run_out(ground: Grou
     let low = |conn: &mut Conn, below, before, limit| -> Vec<IdentityId> {
         let found = credit::low(
             conn,
-            ground.project,
-            &[ground.mini],
+            storage.project,
+            &[storage.mini],
             &filter(below, before),
             limit,
         );
@@ -364,17 +364,17 @@ async fn only_ones_own_are_listed_and_long_term_ones_do_not_run_out(ground: Grou
     assert_eq!(low(conn, 2, Some(last), 10), [one.id]);
     let foreign = credit::low(
         conn,
-        ground.foreign_project,
-        &[ground.mini],
+        storage.foreign_project,
+        &[storage.mini],
         &filter(9, None),
         10,
     );
     assert_eq!(foreign.unwrap().found.len(), 0);
-    credit::mark_kind(conn, ground.mini, &[TEMPLATE], true, 9).unwrap();
+    credit::mark_kind(conn, storage.mini, &[TEMPLATE], true, 9).unwrap();
     assert_eq!(low(conn, 9, None, 10), []);
     // WeChat lists it as a one-time one after all.
     assert_eq!(
-        credit::mark_kind(conn, ground.mini, &[TEMPLATE], false, 9).unwrap(),
+        credit::mark_kind(conn, storage.mini, &[TEMPLATE], false, 9).unwrap(),
         2
     );
     assert_eq!(low(conn, 2, None, 10), [other.id, one.id]);
@@ -435,18 +435,18 @@ async fn nobody_waits_crosswise_for_permissions() {
         return;
     }
     const ROUNDS: usize = 60;
-    let ground = Ground::on(queqiao::db::Engine::Postgres).await;
+    let storage = StorageFixture::on(queqiao::db::Engine::Postgres).await;
     let people: Vec<Somebody<'_>> = (0..24)
-        .map(|number| ground.somebody(&format!("o{number}")))
+        .map(|number| storage.somebody(&format!("o{number}")))
         .collect();
     let given = (0..4).map(|time| (TIMED, 10 * 60 * time));
     let given: Vec<(Word, i64)> = given.collect();
     for person in &people {
-        person.hear(&mut ground.conn(), &given);
+        person.hear(&mut storage.conn(), &given);
     }
     let barrier = Barrier::new(2);
     let work = |is_reversed: bool| {
-        let mut connection = ground.conn();
+        let mut connection = storage.conn();
         let mut order: Vec<&Somebody<'_>> = people.iter().collect();
         if is_reversed {
             order.reverse();

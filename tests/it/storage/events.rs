@@ -6,7 +6,7 @@ use queqiao::ids::{AccountId, EventId};
 use queqiao::models::delivery;
 use queqiao::models::event::{self, Event, FAILED, NewEvent, PROCESSED, Processed, WAITING};
 
-use super::ground::{Ground, at};
+use super::fixture::{StorageFixture, at};
 
 pub(super) fn new_event(account: AccountId, create_time: i64, key: i64) -> NewEvent {
     NewEvent {
@@ -62,9 +62,9 @@ both_engines! {
     that_the_clock_went_back_is_seen_by_the_newest_event,
 }
 
-async fn an_event_is_stored_once_by_account_time_and_key(ground: Ground) {
-    let conn = &mut ground.conn();
-    let first = new_event(ground.official, 7, 1);
+async fn an_event_is_stored_once_by_account_time_and_key(storage: StorageFixture) {
+    let conn = &mut storage.conn();
+    let first = new_event(storage.official, 7, 1);
     let twice = [
         first.clone(),
         NewEvent {
@@ -79,22 +79,22 @@ async fn an_event_is_stored_once_by_account_time_and_key(ground: Ground) {
         "across batches"
     );
     let different = [
-        new_event(ground.official, 8, 1),
-        new_event(ground.second, 7, 1),
-        new_event(ground.official, 7, 2),
+        new_event(storage.official, 8, 1),
+        new_event(storage.second, 7, 1),
+        new_event(storage.official, 7, 2),
         first.clone(),
     ];
     assert_eq!(event::insert_many(conn, &different).unwrap(), 3);
-    let stored = all(conn, ground.official);
+    let stored = all(conn, storage.official);
     assert_eq!(stored.len(), 3);
     assert_eq!(stored[2].body, first.body, "the first one stays as it is");
     assert_eq!(event::insert_many::<NewEvent>(conn, &[]).unwrap(), 0);
 }
 
-async fn a_large_batch_is_stored_once_whatever_of_it_came_before(ground: Ground) {
-    let conn = &mut ground.conn();
+async fn a_large_batch_is_stored_once_whatever_of_it_came_before(storage: StorageFixture) {
+    let conn = &mut storage.conn();
     let batch: Vec<NewEvent> = (0..40)
-        .map(|time| new_event(ground.official, time, 1))
+        .map(|time| new_event(storage.official, time, 1))
         .collect();
     let (early, late) = (&batch[..20], &batch[10..]);
     let mut inserter = Inserter::default();
@@ -102,30 +102,30 @@ async fn a_large_batch_is_stored_once_whatever_of_it_came_before(ground: Ground)
     // The first meets what was stored in good faith, the second looks before it stores.
     for _ in 0..2 {
         inserter.insert(conn, late).unwrap();
-        assert_eq!(all(conn, ground.official).len(), 40);
+        assert_eq!(all(conn, storage.official).len(), 40);
     }
     let twice: Vec<NewEvent> = (0..40)
-        .map(|number| new_event(ground.second, number / 2, 1))
+        .map(|number| new_event(storage.second, number / 2, 1))
         .collect();
     Inserter::default().insert(conn, &twice).unwrap();
     assert_eq!(
-        all(conn, ground.second).len(),
+        all(conn, storage.second).len(),
         20,
         "repeats within the batch"
     );
 }
 
-async fn what_is_stored_is_not_new(ground: Ground) {
-    let conn = &mut ground.conn();
-    let event = [new_event(ground.official, 1, 1)];
+async fn what_is_stored_is_not_new(storage: StorageFixture) {
+    let conn = &mut storage.conn();
+    let event = [new_event(storage.official, 1, 1)];
     assert_eq!(event::insert_new(conn, &event).unwrap(), 1);
     let refused = event::insert_new(conn, &event).unwrap_err();
     assert!(refused.is_duplicate(), "{refused}");
-    assert_eq!(all(conn, ground.official).len(), 1);
+    assert_eq!(all(conn, storage.official).len(), 1);
 }
 
-async fn every_byte_and_every_field_comes_back(ground: Ground) {
-    let conn = &mut ground.conn();
+async fn every_byte_and_every_field_comes_back(storage: StorageFixture) {
+    let conn = &mut storage.conn();
     let bytes: Vec<u8> = (0..=255).cycle().take(100_000).collect();
     let full = NewEvent {
         create_time: i64::MAX,
@@ -133,15 +133,15 @@ async fn every_byte_and_every_field_comes_back(ground: Ground) {
         openid: Some("o'\"\\ 鹊🐦".to_owned()),
         body: bytes.clone(),
         problem: Some("no {XML}, \"really\"".to_owned()),
-        ..new_event(ground.official, 0, i64::MAX)
+        ..new_event(storage.official, 0, i64::MAX)
     };
     let empty = NewEvent {
         body: Vec::new(),
         openid: Some(String::new()),
-        ..new_event(ground.official, i64::MIN, i64::MIN)
+        ..new_event(storage.official, i64::MIN, i64::MIN)
     };
     assert_eq!(event::insert_many(conn, &[full.clone(), empty]).unwrap(), 2);
-    let stored = all(conn, ground.official);
+    let stored = all(conn, storage.official);
     let (empty, stored) = (&stored[0], &stored[1]);
     assert_eq!(
         (stored.create_time, stored.received_at, stored.state),
@@ -165,9 +165,9 @@ async fn every_byte_and_every_field_comes_back(ground: Ground) {
     );
 }
 
-async fn the_oldest_are_claimed_first_as_many_as_asked(ground: Ground) {
-    let conn = &mut ground.conn();
-    let ids = store(conn, ground.official, 10);
+async fn the_oldest_are_claimed_first_as_many_as_asked(storage: StorageFixture) {
+    let conn = &mut storage.conn();
+    let ids = store(conn, storage.official, 10);
     assert_eq!(claim(conn, 4), ids[..4]);
     assert_eq!(claim(conn, 0), []);
     assert_eq!(claim(conn, -1), []);
@@ -178,27 +178,27 @@ async fn the_oldest_are_claimed_first_as_many_as_asked(ground: Ground) {
     assert_eq!(event::waiting_count(conn).unwrap(), 1);
 }
 
-async fn two_claimers_never_have_the_same_event(ground: Ground) {
-    let ids = store(&mut ground.conn(), ground.official, 10);
+async fn two_claimers_never_have_the_same_event(storage: StorageFixture) {
+    let ids = store(&mut storage.conn(), storage.official, 10);
     let take = |conn: &mut Conn| {
         let mine = claim(conn, 5);
         let done: Vec<Processed> = mine.iter().map(|id| processed(*id)).collect();
         event::finish(conn, &done)?;
         Ok(mine)
     };
-    let (first, second) = ground.overlapping(take, take);
+    let (first, second) = storage.overlapping(take, take);
     assert_eq!(
         (first.as_slice(), second.as_slice()),
         (&ids[..5], &ids[5..])
     );
-    assert_eq!(event::waiting_count(&mut ground.conn()).unwrap(), 0);
+    assert_eq!(event::waiting_count(&mut storage.conn()).unwrap(), 0);
 }
 
-async fn a_finished_event_names_its_identity(ground: Ground) {
-    let conn = &mut ground.conn();
-    let ids = store(conn, ground.official, 3);
-    store(conn, ground.second, 1);
-    let identity = ground.follower(conn, "o1").id;
+async fn a_finished_event_names_its_identity(storage: StorageFixture) {
+    let conn = &mut storage.conn();
+    let ids = store(conn, storage.official, 3);
+    store(conn, storage.second, 1);
+    let identity = storage.follower(conn, "o1").id;
     event::finish(
         conn,
         &[
@@ -210,7 +210,7 @@ async fn a_finished_event_names_its_identity(ground: Ground) {
         ],
     )
     .unwrap();
-    let stored = all(conn, ground.official);
+    let stored = all(conn, storage.official);
     let found: Vec<_> = stored
         .iter()
         .rev()
@@ -224,45 +224,45 @@ async fn a_finished_event_names_its_identity(ground: Ground) {
             (WAITING, None)
         ]
     );
-    assert_eq!(all(conn, ground.second)[0].state, WAITING);
+    assert_eq!(all(conn, storage.second)[0].state, WAITING);
 }
 
-async fn a_failed_event_is_out_of_the_way_until_it_is_replayed(ground: Ground) {
-    let conn = &mut ground.conn();
-    let ids = store(conn, ground.official, 2);
+async fn a_failed_event_is_out_of_the_way_until_it_is_replayed(storage: StorageFixture) {
+    let conn = &mut storage.conn();
+    let ids = store(conn, storage.official, 2);
     event::fail(conn, ids[0], "it's \"broken\"").unwrap();
     assert_eq!(claim(conn, 10), ids[1..]);
-    let failed = event::by_id(conn, &[ground.official], ids[0])
+    let failed = event::by_id(conn, &[storage.official], ids[0])
         .unwrap()
         .unwrap();
     assert_eq!(
         (failed.state, failed.problem.as_deref()),
         (FAILED, Some("it's \"broken\""))
     );
-    assert!(!event::requeue(conn, ground.second, ids[0], None).unwrap());
-    assert!(!event::requeue(conn, ground.official, EventId(0), None).unwrap());
-    assert!(event::requeue(conn, ground.official, ids[0], None).unwrap());
+    assert!(!event::requeue(conn, storage.second, ids[0], None).unwrap());
+    assert!(!event::requeue(conn, storage.official, EventId(0), None).unwrap());
+    assert!(event::requeue(conn, storage.official, ids[0], None).unwrap());
     assert_eq!(claim(conn, 10), ids);
-    let again = event::by_id(conn, &[ground.official], ids[0])
+    let again = event::by_id(conn, &[storage.official], ids[0])
         .unwrap()
         .unwrap();
     assert_eq!((again.state, again.problem), (WAITING, None));
 }
 
-async fn that_the_clock_went_back_is_seen_by_the_newest_event(ground: Ground) {
-    let conn = &mut ground.conn();
+async fn that_the_clock_went_back_is_seen_by_the_newest_event(storage: StorageFixture) {
+    let conn = &mut storage.conn();
     assert!(!delivery::is_ahead(conn, at(0)).unwrap(), "there is none");
-    store(conn, ground.official, 3);
+    store(conn, storage.official, 3);
     let late = NewEvent {
         received_at: at(100),
-        ..new_event(ground.second, 9, 9)
+        ..new_event(storage.second, 9, 9)
     };
     event::insert_many(conn, &[late]).unwrap();
     // Whether it waits or was processed.
     for _ in 0..2 {
         assert!(delivery::is_ahead(conn, at(99)).unwrap());
         assert!(!delivery::is_ahead(conn, at(100)).unwrap());
-        let done: Vec<Processed> = all(conn, ground.second)
+        let done: Vec<Processed> = all(conn, storage.second)
             .iter()
             .map(|event| processed(event.id))
             .collect();

@@ -4,11 +4,11 @@ use queqiao::ids::EventId;
 use queqiao::models::event::{self, Filter, NewEvent, Processed};
 
 use super::events::{new_event, store};
-use super::ground::Ground;
+use super::fixture::StorageFixture;
 
-fn find(ground: &Ground, filter: &Filter) -> Vec<i64> {
-    let accounts = [ground.official, ground.second];
-    let found = event::list(&mut ground.conn(), &accounts, filter, 100)
+fn find(storage: &StorageFixture, filter: &Filter) -> Vec<i64> {
+    let accounts = [storage.official, storage.second];
+    let found = event::list(&mut storage.conn(), &accounts, filter, 100)
         .unwrap()
         .found;
     assert!(found.is_sorted_by(|newer, older| newer.id > older.id));
@@ -16,9 +16,9 @@ fn find(ground: &Ground, filter: &Filter) -> Vec<i64> {
 }
 
 /// Events at 1 to 6, of two accounts, two kinds and two people; those at 1 and 2 are processed.
-fn fill(ground: &Ground) {
-    let conn = &mut ground.conn();
-    let identity = ground.follower(conn, "o1");
+fn fill(storage: &StorageFixture) {
+    let conn = &mut storage.conn();
+    let identity = storage.follower(conn, "o1");
     let rows: Vec<NewEvent> = (1..=6)
         .map(|time| NewEvent {
             kind: if time % 2 == 0 {
@@ -30,9 +30,9 @@ fn fill(ground: &Ground) {
             openid: Some(if time == 3 { "o2" } else { "o1" }.to_owned()),
             ..new_event(
                 if time == 4 {
-                    ground.second
+                    storage.second
                 } else {
-                    ground.official
+                    storage.official
                 },
                 time,
                 1,
@@ -57,31 +57,31 @@ both_engines! {
     the_events_of_other_accounts_are_not_there,
 }
 
-async fn each_filter_alone_and_all_together(ground: Ground) {
-    fill(&ground);
+async fn each_filter_alone_and_all_together(storage: StorageFixture) {
+    fill(&storage);
     let none = Filter::default();
-    assert_eq!(find(&ground, &none), [6, 5, 4, 3, 2, 1]);
+    assert_eq!(find(&storage, &none), [6, 5, 4, 3, 2, 1]);
     let kind = Filter {
         kind: Some("text".to_owned()),
         ..none.clone()
     };
-    assert_eq!(find(&ground, &kind), [5, 3, 1]);
+    assert_eq!(find(&storage, &kind), [5, 3, 1]);
     let person = Filter {
         openid: Some("o1".to_owned()),
         ..none.clone()
     };
-    assert_eq!(find(&ground, &person), [6, 5, 4, 2, 1], "processed or not");
+    assert_eq!(find(&storage, &person), [6, 5, 4, 2, 1], "processed or not");
     let unknown = Filter {
         openid: Some("o2".to_owned()),
         ..none.clone()
     };
-    assert_eq!(find(&ground, &unknown), [3], "no identity yet");
+    assert_eq!(find(&storage, &unknown), [3], "no identity yet");
     let since = Filter {
         since: Some(3),
         until: Some(5),
         ..none.clone()
     };
-    assert_eq!(find(&ground, &since), [4, 3]);
+    assert_eq!(find(&storage, &since), [4, 3]);
     let all = Filter {
         since: Some(2),
         until: Some(6),
@@ -90,22 +90,22 @@ async fn each_filter_alone_and_all_together(ground: Ground) {
             ..person
         }
     };
-    assert_eq!(find(&ground, &all), [4, 2]);
+    assert_eq!(find(&storage, &all), [4, 2]);
     let nobody = Filter {
         openid: Some("o3".to_owned()),
         ..none
     };
-    assert_eq!(find(&ground, &nobody), [0; 0]);
+    assert_eq!(find(&storage, &nobody), [0; 0]);
 }
 
-async fn the_pages_hold_each_event_once(ground: Ground) {
-    store(&mut ground.conn(), ground.official, 25);
-    store(&mut ground.conn(), ground.second, 25);
-    let accounts = [ground.official, ground.second];
+async fn the_pages_hold_each_event_once(storage: StorageFixture) {
+    store(&mut storage.conn(), storage.official, 25);
+    store(&mut storage.conn(), storage.second, 25);
+    let accounts = [storage.official, storage.second];
     let mut filter = Filter::default();
     let mut seen: Vec<EventId> = Vec::new();
     loop {
-        let page = event::list(&mut ground.conn(), &accounts, &filter, 7)
+        let page = event::list(&mut storage.conn(), &accounts, &filter, 7)
             .unwrap()
             .found;
         let Some(last) = page.last() else { break };
@@ -117,14 +117,14 @@ async fn the_pages_hold_each_event_once(ground: Ground) {
     assert!(seen.is_sorted_by(|newer, older| newer > older));
 }
 
-async fn the_events_of_other_accounts_are_not_there(ground: Ground) {
-    let conn = &mut ground.conn();
-    let theirs = store(conn, ground.foreign, 2);
-    let mine = [ground.official, ground.second, ground.mini];
+async fn the_events_of_other_accounts_are_not_there(storage: StorageFixture) {
+    let conn = &mut storage.conn();
+    let theirs = store(conn, storage.foreign, 2);
+    let mine = [storage.official, storage.second, storage.mini];
     assert!(event::by_id(conn, &mine, theirs[0]).unwrap().is_none());
     assert!(event::by_id(conn, &[], theirs[0]).unwrap().is_none());
     assert!(
-        event::by_id(conn, &[ground.foreign], theirs[0])
+        event::by_id(conn, &[storage.foreign], theirs[0])
             .unwrap()
             .is_some()
     );

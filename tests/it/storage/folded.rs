@@ -12,7 +12,7 @@ use queqiao::models::credit::{self, Credit, Folded, Said, Word};
 use tokio::runtime::Handle;
 
 use super::credits::{Somebody, TIMED};
-use super::ground::{Ground, at};
+use super::fixture::{StorageFixture, at};
 
 const DAY: i64 = 86_400;
 
@@ -133,9 +133,9 @@ both_engines! {
     folding_beside_sends_and_consents_loses_nothing,
 }
 
-async fn what_comes_after_a_fold_comes_out_as_without_it(ground: Ground) {
-    let conn = &mut ground.conn();
-    let (one, twin) = (ground.somebody("o1"), ground.somebody("o2"));
+async fn what_comes_after_a_fold_comes_out_as_without_it(storage: StorageFixture) {
+    let conn = &mut storage.conn();
+    let (one, twin) = (storage.somebody("o1"), storage.somebody("o2"));
     let old = story(today() - 700 * DAY, today() - 20 * DAY, 300);
     let later = story(today() - 20 * DAY, today() + 10 * DAY, 40);
     one.live(conn, &old);
@@ -172,15 +172,15 @@ async fn what_comes_after_a_fold_comes_out_as_without_it(ground: Ground) {
     assert!(twin.entries(conn) > 300, "it was not folded");
 }
 
-async fn a_round_is_bounded_and_passes_each_entry_once(ground: Ground) {
-    let conn = &mut ground.conn();
-    let many = ground.somebody("many");
+async fn a_round_is_bounded_and_passes_each_entry_once(storage: StorageFixture) {
+    let conn = &mut storage.conn();
+    let many = storage.somebody("many");
     let said = |n: i64| many.said(Word::Pushed, today() - 60 * DAY - n * 3_000);
     let said: Vec<Said> = (0..9_000).map(said).collect();
     conn.transaction(|conn| credit::record(conn, &said, at(0)))
         .unwrap();
     let few: Vec<Somebody<'_>> = (0..20)
-        .map(|n| ground.somebody(&format!("few{n}")))
+        .map(|n| storage.somebody(&format!("few{n}")))
         .collect();
     for somebody in &few {
         let said = |n: i64| somebody.said(Word::Pushed, today() - 40 * DAY - n * 3_000);
@@ -203,9 +203,9 @@ async fn a_round_is_bounded_and_passes_each_entry_once(ground: Ground) {
     assert_eq!(many.left(conn), 9_000);
 }
 
-async fn a_clock_that_was_wrong_costs_no_permission(ground: Ground) {
-    let conn = &mut ground.conn();
-    let somebody = ground.somebody("o1");
+async fn a_clock_that_was_wrong_costs_no_permission(storage: StorageFixture) {
+    let conn = &mut storage.conn();
+    let somebody = storage.somebody("o1");
     let said = |n: i64| somebody.said(Word::Pushed, today() - n * 3_000);
     let said: Vec<Said> = (0..300).map(said).collect();
     conn.transaction(|conn| credit::record(conn, &said, at(0)))
@@ -224,7 +224,7 @@ async fn a_clock_that_was_wrong_costs_no_permission(ground: Ground) {
         "what comes when it is right again counts"
     );
     // What was dated ahead does not hold up what is behind it.
-    let others = ground.somebody("o2");
+    let others = storage.somebody("o2");
     let said = |n: i64| others.said(Word::Pushed, today() + n * 2_000);
     let said: Vec<Said> = (0..300).map(said).collect();
     conn.transaction(|conn| credit::record(conn, &said, at(0)))
@@ -238,11 +238,11 @@ async fn a_clock_that_was_wrong_costs_no_permission(ground: Ground) {
     assert_eq!(others.left(conn), 300);
 }
 
-async fn folding_beside_sends_and_consents_loses_nothing(ground: Ground) {
-    let somebody = ground.somebody("o1");
+async fn folding_beside_sends_and_consents_loses_nothing(storage: StorageFixture) {
+    let somebody = storage.somebody("o1");
     let said = |n: i64| somebody.said(Word::Pushed, today() - 60 * DAY - n * 3_000);
     let said: Vec<Said> = (0..1_000).map(said).collect();
-    ground
+    storage
         .conn()
         .transaction(|conn| credit::record(conn, &said, at(0)))
         .unwrap();
@@ -253,12 +253,12 @@ async fn folding_beside_sends_and_consents_loses_nothing(ground: Ground) {
                 start.wait();
                 for _ in 0..4 {
                     // As a step does: on SQLite it takes the lock before it reads.
-                    runtime.block_on(ground.write(|conn| credit::fold_old(conn, today())));
+                    runtime.block_on(storage.write(|conn| credit::fold_old(conn, today())));
                 }
             });
         }
         start.wait();
-        let conn = &mut ground.conn();
+        let conn = &mut storage.conn();
         for n in 0..10 {
             assert!(somebody.take(conn, today() + n).is_some());
             somebody.hear(
@@ -267,7 +267,7 @@ async fn folding_beside_sends_and_consents_loses_nothing(ground: Ground) {
             );
         }
     });
-    let conn = &mut ground.conn();
+    let conn = &mut storage.conn();
     fold_all(conn, today());
     assert_eq!(somebody.left(conn), 1_010);
     assert!(somebody.entries(conn) <= 200);

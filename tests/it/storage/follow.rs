@@ -8,7 +8,7 @@ use proptest::test_runner::{Config, TestRunner};
 use queqiao::db::Conn;
 use queqiao::models::identity::{self, FollowState, Identity, ProfileState, Sighting};
 
-use super::ground::{Ground, again, at, delay, link, sighting};
+use super::fixture::{StorageFixture, again, at, delay, link, sighting};
 
 /// One event of one person.
 #[derive(Clone, Copy, Debug)]
@@ -23,8 +23,8 @@ fn scene(followed: i64) -> Option<String> {
 }
 
 /// A batch of events of one person as processing folds it.
-fn fold(ground: &Ground, openid: &str, batch: &[News]) -> Sighting {
-    let mut row = sighting(ground.project, ground.official, openid);
+fn fold(storage: &StorageFixture, openid: &str, batch: &[News]) -> Sighting {
+    let mut row = sighting(storage.project, storage.official, openid);
     for news in batch {
         match news {
             News::Follow(time) => row.followed_time = row.followed_time.max(*time),
@@ -86,13 +86,13 @@ fn model(all: &[News]) -> Ended {
     }
 }
 
-fn run(ground: &Ground, conn: &mut Conn, openid: &str, batches: &[&[News]]) -> Ended {
+fn run(storage: &StorageFixture, conn: &mut Conn, openid: &str, batches: &[&[News]]) -> Ended {
     let stored: Identity = conn
         .transaction(|conn| {
             for batch in batches {
-                identity::record_sightings(conn, &[fold(ground, openid, batch)])?;
+                identity::record_sightings(conn, &[fold(storage, openid, batch)])?;
             }
-            identity::by_openid(conn, ground.official, openid)
+            identity::by_openid(conn, storage.official, openid)
         })
         .unwrap()
         .unwrap();
@@ -137,8 +137,8 @@ both_engines! {
     who_is_thought_to_follow_is_asked_about_once,
 }
 
-async fn every_order_of_follow_unfollow_follow_ends_the_same(ground: Ground) {
-    let conn = &mut ground.conn();
+async fn every_order_of_follow_unfollow_follow_ends_the_same(storage: StorageFixture) {
+    let conn = &mut storage.conn();
     let stories = [
         vec![
             News::Follow(1),
@@ -165,14 +165,14 @@ async fn every_order_of_follow_unfollow_follow_ends_the_same(ground: Ground) {
         for order in permutations(&story) {
             number += 1;
             let singly: Vec<&[News]> = order.chunks(1).collect();
-            let ended = run(&ground, conn, &format!("o{number}"), &singly);
+            let ended = run(&storage, conn, &format!("o{number}"), &singly);
             assert_eq!(ended, model(&story), "{order:?}");
         }
     }
 }
 
-async fn any_story_in_any_batches_ends_as_the_model_says(ground: Ground) {
-    let (conn, number) = (RefCell::new(ground.conn()), Cell::new(0));
+async fn any_story_in_any_batches_ends_as_the_model_says(storage: StorageFixture) {
+    let (conn, number) = (RefCell::new(storage.conn()), Cell::new(0));
     let stories = proptest::collection::vec(proptest::collection::vec(news(), 1..5), 1..6);
     let mut runner = TestRunner::new(Config::with_cases(200));
     runner
@@ -182,7 +182,7 @@ async fn any_story_in_any_batches_ends_as_the_model_says(ground: Ground) {
             let all: Vec<News> = batches.concat();
             let slices: Vec<&[News]> = batches.iter().map(Vec::as_slice).collect();
             prop_assert_eq!(
-                run(&ground, &mut conn.borrow_mut(), &openid, &slices),
+                run(&storage, &mut conn.borrow_mut(), &openid, &slices),
                 model(&all)
             );
             Ok(())
@@ -190,11 +190,11 @@ async fn any_story_in_any_batches_ends_as_the_model_says(ground: Ground) {
         .unwrap();
 }
 
-async fn news_wakes_the_profile_and_repetition_does_not(ground: Ground) {
-    let conn = &mut ground.conn();
-    let follower = ground.follower(conn, "o1");
+async fn news_wakes_the_profile_and_repetition_does_not(storage: StorageFixture) {
+    let conn = &mut storage.conn();
+    let follower = storage.follower(conn, "o1");
     delay(conn, follower.id, 3, Some(at(900))).unwrap();
-    let repeated = ground.seen(conn, ground.official, "o1", 100, 50);
+    let repeated = storage.seen(conn, storage.official, "o1", 100, 50);
     assert_eq!(
         (repeated.unfollowed_time, repeated.profile_attempts),
         (50, 0),
@@ -202,13 +202,13 @@ async fn news_wakes_the_profile_and_repetition_does_not(ground: Ground) {
     );
     delay(conn, follower.id, 3, Some(at(900))).unwrap();
     let before = again(conn, &follower);
-    let repeated = ground.seen(conn, ground.official, "o1", 100, 50);
+    let repeated = storage.seen(conn, storage.official, "o1", 100, 50);
     assert_eq!(
         (repeated.profile_attempts, repeated.profile_due_at),
         (3, Some(at(900)))
     );
     assert_eq!(repeated.updated_at, before.updated_at);
-    let back = ground.seen(conn, ground.official, "o1", 300, 200);
+    let back = storage.seen(conn, storage.official, "o1", 300, 200);
     assert_eq!(
         (back.profile_attempts, back.profile_due_at),
         (0, Some(at(0)))
@@ -219,15 +219,15 @@ async fn news_wakes_the_profile_and_repetition_does_not(ground: Ground) {
     );
 }
 
-async fn who_is_thought_to_follow_is_asked_about_once(ground: Ground) {
-    let conn = &mut ground.conn();
-    let follower = ground.follower(conn, "o1");
+async fn who_is_thought_to_follow_is_asked_about_once(storage: StorageFixture) {
+    let conn = &mut storage.conn();
+    let follower = storage.follower(conn, "o1");
     link(conn, &follower, "u1");
-    ground.seen(conn, ground.official, "o2", 100, 0);
-    let gone = ground.seen(conn, ground.official, "o2", 0, 200);
+    storage.seen(conn, storage.official, "o2", 100, 0);
+    let gone = storage.seen(conn, storage.official, "o2", 0, 200);
     assert_eq!(gone.profile_state, ProfileState::NotFollowing);
-    let unheard_of = ground.seen(conn, ground.official, "o3", 0, 0);
-    let mini = ground.seen(conn, ground.mini, "m1", 0, 0);
+    let unheard_of = storage.seen(conn, storage.official, "o3", 0, 0);
+    let mini = storage.seen(conn, storage.mini, "m1", 0, 0);
     delay(conn, mini.id, 0, None).unwrap();
     let all = [follower.id, gone.id, unheard_of.id, mini.id];
     let mut thought = identity::thought_to_follow(conn, &all).unwrap();

@@ -3,7 +3,7 @@
 use queqiao::db::Conn;
 use queqiao::models::import::{self, ImportState, Progress};
 
-use super::ground::{Ground, at};
+use super::fixture::{StorageFixture, at};
 
 fn progress() -> Progress {
     Progress {
@@ -32,35 +32,35 @@ both_engines! {
     the_cursor_and_the_counts_are_stored_and_cleared,
 }
 
-async fn a_running_import_is_joined_and_a_finished_one_is_not(ground: Ground) {
-    let conn = &mut ground.conn();
-    let first = import::start(conn, ground.official, true, false, at(0)).unwrap();
+async fn a_running_import_is_joined_and_a_finished_one_is_not(storage: StorageFixture) {
+    let conn = &mut storage.conn();
+    let first = import::start(conn, storage.official, true, false, at(0)).unwrap();
     assert_eq!(
         (first.state, first.collected, first.due_at),
         (ImportState::Running, 0, Some(at(0)))
     );
     assert_eq!(
-        import::start(conn, ground.official, true, false, at(1))
+        import::start(conn, storage.official, true, false, at(1))
             .unwrap()
             .id,
         first.id
     );
     assert_ne!(
-        import::start(conn, ground.official, false, false, at(1))
+        import::start(conn, storage.official, false, false, at(1))
             .unwrap()
             .id,
         first.id,
         "another purpose"
     );
     assert_ne!(
-        import::start(conn, ground.second, true, false, at(1))
+        import::start(conn, storage.second, true, false, at(1))
             .unwrap()
             .id,
         first.id,
         "another account"
     );
     for state in [ImportState::Done, ImportState::Failed] {
-        let running = import::start(conn, ground.official, true, false, at(1)).unwrap();
+        let running = import::start(conn, storage.official, true, false, at(1)).unwrap();
         import::advance(
             conn,
             &running,
@@ -72,7 +72,7 @@ async fn a_running_import_is_joined_and_a_finished_one_is_not(ground: Ground) {
         )
         .unwrap();
         assert_ne!(
-            import::start(conn, ground.official, true, false, at(2))
+            import::start(conn, storage.official, true, false, at(2))
                 .unwrap()
                 .id,
             running.id
@@ -80,22 +80,22 @@ async fn a_running_import_is_joined_and_a_finished_one_is_not(ground: Ground) {
     }
 }
 
-async fn a_page_is_leased_to_one(ground: Ground) {
-    let id = import::start(&mut ground.conn(), ground.official, true, false, at(0))
+async fn a_page_is_leased_to_one(storage: StorageFixture) {
+    let id = import::start(&mut storage.conn(), storage.official, true, false, at(0))
         .unwrap()
         .id;
     let take = |conn: &mut Conn| import::claim_due(conn, None, at(0), at(120));
-    let one = take(&mut ground.conn()).unwrap().unwrap();
+    let one = take(&mut storage.conn()).unwrap().unwrap();
     assert_eq!((one.id, one.due_at), (id, Some(at(120))));
-    assert!(take(&mut ground.conn()).unwrap().is_none());
+    assert!(take(&mut storage.conn()).unwrap().is_none());
     assert!(
-        import::claim_due(&mut ground.conn(), None, at(119), at(300))
+        import::claim_due(&mut storage.conn(), None, at(119), at(300))
             .unwrap()
             .is_none()
     );
     let mut tasks = Vec::new();
     for _ in 0..8 {
-        let db = ground.db().clone();
+        let db = storage.db().clone();
         tasks.push(tokio::spawn(async move {
             db.write(move |conn| {
                 let claimed = import::claim_due(conn, Some(id), at(120), at(240))?;
@@ -112,10 +112,10 @@ async fn a_page_is_leased_to_one(ground: Ground) {
     assert_eq!(winners, 1, "after the lease, again one");
 }
 
-async fn the_one_due_longest_or_the_named_one_is_taken(ground: Ground) {
-    let conn = &mut ground.conn();
-    let late = import::start(conn, ground.official, true, false, at(5)).unwrap();
-    let early = import::start(conn, ground.second, true, false, at(3)).unwrap();
+async fn the_one_due_longest_or_the_named_one_is_taken(storage: StorageFixture) {
+    let conn = &mut storage.conn();
+    let late = import::start(conn, storage.official, true, false, at(5)).unwrap();
+    let early = import::start(conn, storage.second, true, false, at(3)).unwrap();
     let named = import::claim_due(conn, Some(late.id), at(9), at(99))
         .unwrap()
         .unwrap();
@@ -134,9 +134,9 @@ async fn the_one_due_longest_or_the_named_one_is_taken(ground: Ground) {
     );
 }
 
-async fn the_cursor_and_the_counts_are_stored_and_cleared(ground: Ground) {
-    let conn = &mut ground.conn();
-    let started = import::start(conn, ground.official, true, false, at(0)).unwrap();
+async fn the_cursor_and_the_counts_are_stored_and_cleared(storage: StorageFixture) {
+    let conn = &mut storage.conn();
+    let started = import::start(conn, storage.official, true, false, at(0)).unwrap();
     let id = started.id;
     assert!(import::advance(conn, &started, &progress()).unwrap());
     let stored = import::by_id(conn, id).unwrap().unwrap();

@@ -8,11 +8,11 @@ use queqiao::models::delivery::{self, Claim, Ended, Head, Postponed, Reason};
 use queqiao::models::notification;
 use queqiao::models::notification::Priority;
 
-use super::ground::{Ground, at, new_notification};
+use super::fixture::{StorageFixture, at, new_notification};
 use super::outbox::{over, to};
 
 fn add(
-    ground: &Ground,
+    storage: &StorageFixture,
     conn: &mut Conn,
     notification: NotificationId,
     (account, priority, due): (Option<AccountId>, Priority, i64),
@@ -20,9 +20,9 @@ fn add(
     let route = PlannedRoute {
         account_id: account,
         due_at: Some(at(due)),
-        ..over(ground)
+        ..over(storage)
     };
-    let row = transitions::accepted(to(ground, notification, priority, "s"), route, None);
+    let row = transitions::accepted(to(storage, notification, priority, "s"), route, None);
     transitions::insert_many(conn, &[row]).unwrap();
 }
 
@@ -54,11 +54,11 @@ both_engines! {
     something_of_each_priority_is_made_due_that_waits_for_a_pause,
 }
 
-async fn what_is_due_is_found_by_lane_and_priority(ground: Ground) {
-    let conn = &mut ground.conn();
+async fn what_is_due_is_found_by_lane_and_priority(storage: StorageFixture) {
+    let conn = &mut storage.conn();
     assert!(heads(conn, 100).is_empty());
-    let notification = ground.notification(conn);
-    let (one, two) = (ground.official, ground.second);
+    let notification = storage.notification(conn);
+    let (one, two) = (storage.official, storage.second);
     for row in [
         (Some(two), Priority::Bulk, 5),
         (Some(two), Priority::Bulk, 3),
@@ -66,7 +66,7 @@ async fn what_is_due_is_found_by_lane_and_priority(ground: Ground) {
         (Some(one), Priority::Normal, 5),
         (None, Priority::Normal, 5),
     ] {
-        add(&ground, conn, notification, row);
+        add(&storage, conn, notification, row);
     }
     assert!(heads(conn, 2).is_empty());
     assert_eq!(heads(conn, 3), [(two.0, 2)]);
@@ -100,15 +100,15 @@ async fn what_is_due_is_found_by_lane_and_priority(ground: Ground) {
     );
 }
 
-async fn what_cannot_wait_is_claimed_alone(ground: Ground) {
-    let conn = &mut ground.conn();
-    let lasting = ground.notification(conn);
-    let mut brief = new_notification(ground.project, None);
+async fn what_cannot_wait_is_claimed_alone(storage: StorageFixture) {
+    let conn = &mut storage.conn();
+    let lasting = storage.notification(conn);
+    let mut brief = new_notification(storage.project, None);
     brief.expires_at = Some(at(50));
     let brief = notification::create(conn, &brief).unwrap().unwrap().id;
-    let lane = ground.official;
+    let lane = storage.official;
     for (id, due) in [(lasting, 0), (brief, 0), (lasting, 30)] {
-        add(&ground, conn, id, (Some(lane), Priority::Normal, due));
+        add(&storage, conn, id, (Some(lane), Priority::Normal, due));
     }
     let ended = |now: i64, begun: i64| Claim {
         ended: Some(Ended {
@@ -137,13 +137,13 @@ async fn what_cannot_wait_is_claimed_alone(ground: Ground) {
     );
 }
 
-async fn what_waits_for_a_pause_is_made_due_and_nothing_else(ground: Ground) {
-    let conn = &mut ground.conn();
-    let notification = ground.notification(conn);
-    let lane = ground.official;
+async fn what_waits_for_a_pause_is_made_due_and_nothing_else(storage: StorageFixture) {
+    let conn = &mut storage.conn();
+    let notification = storage.notification(conn);
+    let lane = storage.official;
     for _ in 0..4 {
         add(
-            &ground,
+            &storage,
             conn,
             notification,
             (Some(lane), Priority::Normal, 0),
@@ -165,7 +165,7 @@ async fn what_waits_for_a_pause_is_made_due_and_nothing_else(ground: Ground) {
     )
     .unwrap();
     assert_eq!(
-        delivery::make_due(conn, ground.second, &[Reason::AccountProblem], at(1), 9).unwrap(),
+        delivery::make_due(conn, storage.second, &[Reason::AccountProblem], at(1), 9).unwrap(),
         0
     );
     assert_eq!(
@@ -184,10 +184,10 @@ async fn what_waits_for_a_pause_is_made_due_and_nothing_else(ground: Ground) {
     assert_eq!(again.len(), 2);
 }
 
-async fn something_of_each_priority_is_made_due_that_waits_for_a_pause(ground: Ground) {
-    let conn = &mut ground.conn();
-    let notification = ground.notification(conn);
-    let lane = ground.official;
+async fn something_of_each_priority_is_made_due_that_waits_for_a_pause(storage: StorageFixture) {
+    let conn = &mut storage.conn();
+    let notification = storage.notification(conn);
+    let lane = storage.official;
     for priority in [
         Priority::Normal,
         Priority::Normal,
@@ -195,7 +195,7 @@ async fn something_of_each_priority_is_made_due_that_waits_for_a_pause(ground: G
         Priority::Bulk,
         Priority::Urgent,
     ] {
-        add(&ground, conn, notification, (Some(lane), priority, 0));
+        add(&storage, conn, notification, (Some(lane), priority, 0));
     }
     let mut waits = |priority, reasons: &[(Reason, i64)]| {
         let claimed = delivery::claim_due(conn, &from(lane, priority, 0)).unwrap();
@@ -219,7 +219,7 @@ async fn something_of_each_priority_is_made_due_that_waits_for_a_pause(ground: G
     waits(Priority::Urgent, &[(Reason::AccountProblem, 500)]);
     let times = (at(400), at(550));
     assert_eq!(
-        delivery::rouse(conn, (ground.second, quota), times, at(1), 1).unwrap(),
+        delivery::rouse(conn, (storage.second, quota), times, at(1), 1).unwrap(),
         0
     );
     assert_eq!(

@@ -4,40 +4,43 @@
 #![allow(clippy::too_many_lines, reason = "tables of cases")]
 
 use std::collections::HashSet;
+use std::ops::Deref;
 
 use diesel::{RunQueryDsl as _, sql_query};
-use queqiao::bridge::accounts::keys::Scope;
 use queqiao::db::{Conn, Engine};
-use queqiao::simulator::Kind;
 
 use crate::support::lists::{LISTS, fill};
-use crate::support::{Fixture, TestApp};
+use crate::support::setup::OA;
+use crate::support::{Fixture, Setup, TestProject};
 
 /// More than one page looks at.
 const ROWS: u32 = 10_000;
 
-struct Filled {
-    app: TestApp,
-    key: String,
-}
+struct ListsFixture(TestProject);
 
-impl Fixture for Filled {
+impl Fixture for ListsFixture {
     async fn on(engine: Engine) -> Self {
-        let app = TestApp::on(engine).await;
-        let project = app.project("one").await;
-        app.account(project, "wx00000000000000a1", Kind::OfficialAccount)
+        let project = Setup::on(engine)
+            .project("one")
+            .official(OA)
+            .mini_program("wx00000000000000b2")
+            .official("wx00000000000000c3")
+            .start()
             .await;
-        app.account(project, "wx00000000000000b2", Kind::MiniProgram)
-            .await;
-        app.account(project, "wx00000000000000c3", Kind::OfficialAccount)
-            .await;
-        let key = app.key(project, &[Scope::Admin]).await;
-        fill(&mut app.database.db().connect().unwrap(), ROWS);
-        Self { app, key }
+        fill(&mut project.app.database.db().connect().unwrap(), ROWS);
+        Self(project)
     }
 }
 
-impl Filled {
+impl Deref for ListsFixture {
+    type Target = TestProject;
+
+    fn deref(&self) -> &TestProject {
+        &self.0
+    }
+}
+
+impl ListsFixture {
     /// All pages of a list: the items in order, and how many pages there were.
     async fn all(&self, path: &str, query: &str) -> (Vec<i64>, usize) {
         let (mut ids, mut pages, mut cursor) = (Vec::new(), 0, String::new());
@@ -75,7 +78,7 @@ both_engines! {
     the_table_of_people_says_what_the_identities_say,
 }
 
-async fn whatever_is_asked_for_is_all_there_and_once(filled: Filled) {
+async fn whatever_is_asked_for_is_all_there_and_once(lists: ListsFixture) {
     let expected: &[(&str, &str, usize)] = &[
         ("/people", "", 9_900),
         ("/people", "link_state=linked", 100),
@@ -145,7 +148,7 @@ async fn whatever_is_asked_for_is_all_there_and_once(filled: Filled) {
         ("/accounts/wx00000000000000a1/moved", "", 100),
     ];
     for (path, query, count) in expected {
-        let (ids, pages) = filled.all(path, query).await;
+        let (ids, pages) = lists.all(path, query).await;
         assert_eq!(ids.len(), *count, "{path}?{query}");
         let different: HashSet<i64> = ids.iter().copied().collect();
         assert_eq!(different.len(), ids.len(), "{path}?{query}: each once");
@@ -164,17 +167,17 @@ async fn whatever_is_asked_for_is_all_there_and_once(filled: Filled) {
     }
 }
 
-async fn everything_that_is_measured_can_be_asked_for(filled: Filled) {
+async fn everything_that_is_measured_can_be_asked_for(lists: ListsFixture) {
     for list in LISTS {
         for query in list.queries() {
             let path = format!("{}?{query}", list.path);
-            filled.app.get(&filled.key, &path).await.ok(200);
+            lists.app.get(&lists.key, &path).await.ok(200);
         }
     }
 }
 
-async fn the_table_of_people_says_what_the_identities_say(filled: Filled) {
-    let conn = &mut filled.app.database.db().connect().unwrap();
+async fn the_table_of_people_says_what_the_identities_say(lists: ListsFixture) {
+    let conn = &mut lists.app.database.db().connect().unwrap();
     assert_people_are_right(conn);
     for change in [
         "UPDATE identities SET unionid = NULL WHERE id = 1",

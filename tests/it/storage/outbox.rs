@@ -10,10 +10,10 @@ use queqiao::models::delivery::transitions::{
 use queqiao::models::delivery::{self, Claim, Delivery, DeliveryState, Due, Postponed, Reason};
 use queqiao::models::notification::Priority;
 
-use super::ground::{Ground, at};
+use super::fixture::{StorageFixture, at};
 
 pub(super) fn to<'a>(
-    ground: &Ground,
+    storage: &StorageFixture,
     notification: NotificationId,
     priority: Priority,
     staff_id: &'a str,
@@ -21,7 +21,7 @@ pub(super) fn to<'a>(
     Recipient {
         shared: SharedByNotification {
             notification_id: notification,
-            project_id: ground.project,
+            project_id: storage.project,
             priority: priority.rank(),
             created_at: at(0),
         },
@@ -32,10 +32,10 @@ pub(super) fn to<'a>(
     }
 }
 
-pub(super) fn over(ground: &Ground) -> PlannedRoute<'static> {
+pub(super) fn over(storage: &StorageFixture) -> PlannedRoute<'static> {
     PlannedRoute {
         route: 0,
-        account_id: Some(ground.official),
+        account_id: Some(storage.official),
         identity_id: Some(queqiao::ids::IdentityId(1)),
         openid: Some("o1"),
         due_at: Some(at(0)),
@@ -44,12 +44,12 @@ pub(super) fn over(ground: &Ground) -> PlannedRoute<'static> {
 
 /// A delivery that is due at once.
 pub(super) fn queued<'a>(
-    ground: &Ground,
+    storage: &StorageFixture,
     notification: NotificationId,
     staff_id: &'a str,
 ) -> NewDelivery<'a> {
-    let to = to(ground, notification, Priority::Normal, staff_id);
-    transitions::accepted(to, over(ground), None)
+    let to = to(storage, notification, Priority::Normal, staff_id);
+    transitions::accepted(to, over(storage), None)
 }
 
 /// WeChat took it.
@@ -66,13 +66,13 @@ fn failed(due: &Due) -> Outcome {
 }
 
 /// One notification with deliveries to staff `s0000`, `s0001` …
-fn fill(ground: &Ground, count: usize) -> NotificationId {
-    let conn = &mut ground.conn();
-    let notification = ground.notification(conn);
+fn fill(storage: &StorageFixture, count: usize) -> NotificationId {
+    let conn = &mut storage.conn();
+    let notification = storage.notification(conn);
     let names: Vec<String> = (0..count).map(|number| format!("s{number:05}")).collect();
     let rows: Vec<_> = names
         .iter()
-        .map(|name| queued(ground, notification, name))
+        .map(|name| queued(storage, notification, name))
         .collect();
     transitions::insert_many(conn, &rows).unwrap();
     notification
@@ -116,10 +116,10 @@ both_engines! {
     attempts_are_kept_in_order_and_missing_ones_filled_in,
 }
 
-async fn twelve_thousand_are_stored_in_the_order_given(ground: Ground) {
-    let other = fill(&ground, 3);
-    let notification = fill(&ground, 12_000);
-    let conn = &mut ground.conn();
+async fn twelve_thousand_are_stored_in_the_order_given(storage: StorageFixture) {
+    let other = fill(&storage, 3);
+    let notification = fill(&storage, 12_000);
+    let conn = &mut storage.conn();
     let stored = delivery::verdicts(conn, notification, DeliveryId(0), 20_000).unwrap();
     assert_eq!(stored.len(), 12_000);
     for (number, decided) in stored.iter().enumerate() {
@@ -144,9 +144,9 @@ async fn twelve_thousand_are_stored_in_the_order_given(ground: Ground) {
     );
 }
 
-async fn a_claim_is_a_lease_and_counts_as_a_try(ground: Ground) {
-    fill(&ground, 5);
-    let conn = &mut ground.conn();
+async fn a_claim_is_a_lease_and_counts_as_a_try(storage: StorageFixture) {
+    fill(&storage, 5);
+    let conn = &mut storage.conn();
     let first = claim(conn, 0, 3);
     assert_eq!(
         first
@@ -172,19 +172,19 @@ async fn a_claim_is_a_lease_and_counts_as_a_try(ground: Ground) {
     );
 }
 
-async fn two_claimers_have_different_deliveries(ground: Ground) {
-    fill(&ground, 20);
+async fn two_claimers_have_different_deliveries(storage: StorageFixture) {
+    fill(&storage, 20);
     let take = |conn: &mut Conn| Ok(claim(conn, 0, 10));
-    let (first, second) = ground.overlapping(take, take);
+    let (first, second) = storage.overlapping(take, take);
     let mut all: Vec<DeliveryId> = first.iter().chain(&second).map(|due| due.id).collect();
     all.sort();
     all.dedup();
     assert_eq!((first.len(), second.len(), all.len()), (10, 10, 20));
 }
 
-async fn a_try_whose_lease_is_over_does_not_overwrite_a_later_one(ground: Ground) {
-    let notification = fill(&ground, 1);
-    let conn = &mut ground.conn();
+async fn a_try_whose_lease_is_over_does_not_overwrite_a_later_one(storage: StorageFixture) {
+    let notification = fill(&storage, 1);
+    let conn = &mut storage.conn();
     let slow = claim(conn, 0, 1).remove(0);
     let quick = claim(conn, 60, 1).remove(0);
     transitions::record(conn, &[failed(&slow)]).unwrap();
@@ -212,9 +212,9 @@ async fn a_try_whose_lease_is_over_does_not_overwrite_a_later_one(ground: Ground
     );
 }
 
-async fn what_was_unknown_may_yet_be_learnt(ground: Ground) {
-    let notification = fill(&ground, 1);
-    let conn = &mut ground.conn();
+async fn what_was_unknown_may_yet_be_learnt(storage: StorageFixture) {
+    let notification = fill(&storage, 1);
+    let conn = &mut storage.conn();
     let due = claim(conn, 0, 1).remove(0);
     let unknown = transitions::perhaps_sent(&due, because(), at(1));
     transitions::record(conn, &[unknown]).unwrap();
@@ -228,12 +228,12 @@ async fn what_was_unknown_may_yet_be_learnt(ground: Ground) {
     );
 }
 
-async fn what_an_endpoint_took_late_counts_though_it_was_claimed_again(ground: Ground) {
-    let conn = &mut ground.conn();
+async fn what_an_endpoint_took_late_counts_though_it_was_claimed_again(storage: StorageFixture) {
+    let conn = &mut storage.conn();
     let delivered = |due: &Due| transitions::arrived(due, at(1), None);
     let lost = |due: &Due| transitions::perhaps_sent(due, because(), at(1));
     for again in [false, true] {
-        let notification = fill(&ground, 1);
+        let notification = fill(&storage, 1);
         let first = claim(conn, 0, 1).remove(0);
         let second = claim(conn, 61, 1).remove(0);
         assert_eq!((first.attempts, second.attempts), (1, 2));
@@ -251,9 +251,9 @@ async fn what_an_endpoint_took_late_counts_though_it_was_claimed_again(ground: G
     }
 }
 
-async fn a_lease_given_back_was_no_try(ground: Ground) {
-    let notification = fill(&ground, 1);
-    let conn = &mut ground.conn();
+async fn a_lease_given_back_was_no_try(storage: StorageFixture) {
+    let notification = fill(&storage, 1);
+    let conn = &mut storage.conn();
     let due = claim(conn, 0, 1).remove(0);
     delivery::release(
         conn,
@@ -296,12 +296,12 @@ async fn a_lease_given_back_was_no_try(ground: Ground) {
     delivery::release(conn, &[]).unwrap();
 }
 
-async fn only_one_of_two_records_at_once_counts(ground: Ground) {
-    let notification = fill(&ground, 1);
-    let due = claim(&mut ground.conn(), 0, 1).remove(0);
+async fn only_one_of_two_records_at_once_counts(storage: StorageFixture) {
+    let notification = fill(&storage, 1);
+    let due = claim(&mut storage.conn(), 0, 1).remove(0);
     let mut tasks = Vec::new();
     for msgid in 1..=8 {
-        let (db, row) = (ground.db().clone(), sent(&due, msgid));
+        let (db, row) = (storage.db().clone(), sent(&due, msgid));
         tasks.push(tokio::spawn(async move {
             db.write_once(move |conn| transitions::record(conn, &[row]))
                 .await
@@ -311,13 +311,13 @@ async fn only_one_of_two_records_at_once_counts(ground: Ground) {
     for task in tasks {
         task.await.unwrap();
     }
-    let stored = only(&mut ground.conn(), notification);
+    let stored = only(&mut storage.conn(), notification);
     assert_eq!(stored.state, DeliveryState::Sent);
     assert!(stored.msgid.is_some());
 }
 
-async fn attempts_are_kept_in_order_and_missing_ones_filled_in(ground: Ground) {
-    let conn = &mut ground.conn();
+async fn attempts_are_kept_in_order_and_missing_ones_filled_in(storage: StorageFixture) {
+    let conn = &mut storage.conn();
     let row = |number, outcome| NewAttempt {
         delivery_id: DeliveryId(7),
         number,

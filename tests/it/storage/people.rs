@@ -6,19 +6,18 @@ use queqiao::ids::IdentityId;
 use queqiao::models::identity::{self, Fetched, FollowState, Identity};
 use queqiao::models::people;
 use queqiao::models::people::{LinkState, PeopleFilter, Place, members_of};
-use queqiao::models::staff;
-use queqiao::models::staff::binding::{self, NewBinding};
 
-use super::ground::{Ground, again, at, fetched, ids, link};
+use super::fixture::{StorageFixture, again, at, fetched, ids, link};
+use crate::support::rows;
 
-fn page(ground: &Ground, filter: &PeopleFilter) -> Vec<Identity> {
-    people::page(&mut ground.conn(), ground.project, filter, 1_000, at(2))
+fn page(storage: &StorageFixture, filter: &PeopleFilter) -> Vec<Identity> {
+    people::page(&mut storage.conn(), storage.project, filter, 1_000, at(2))
         .unwrap()
         .found
 }
 
-fn openids(ground: &Ground, filter: &PeopleFilter) -> Vec<String> {
-    page(ground, filter)
+fn openids(storage: &StorageFixture, filter: &PeopleFilter) -> Vec<String> {
+    page(storage, filter)
         .into_iter()
         .map(|identity| identity.openid)
         .collect()
@@ -35,25 +34,25 @@ fn below(before: IdentityId) -> Option<Place> {
 
 /// In the order of ids: `a1` and `b1` one person, `a2` known alone, `a3` without a unionid, `b3`
 /// gone and without one, `a4` following and `b4` gone, one person.
-fn fill(ground: &Ground) -> HashMap<&'static str, Identity> {
-    let conn = &mut ground.conn();
+fn fill(storage: &StorageFixture) -> HashMap<&'static str, Identity> {
+    let conn = &mut storage.conn();
     let rows = [
-        ("a1", ground.official, Some("u1"), true),
-        ("b1", ground.second, Some("u1"), true),
-        ("a2", ground.official, Some("u2"), true),
-        ("a3", ground.official, None, true),
-        ("b3", ground.second, None, false),
-        ("a4", ground.official, Some("u4"), true),
-        ("b4", ground.second, Some("u4"), false),
+        ("a1", storage.official, Some("u1"), true),
+        ("b1", storage.second, Some("u1"), true),
+        ("a2", storage.official, Some("u2"), true),
+        ("a3", storage.official, None, true),
+        ("b3", storage.second, None, false),
+        ("a4", storage.official, Some("u4"), true),
+        ("b4", storage.second, Some("u4"), false),
     ];
     rows.map(|(openid, account, unionid, follows)| {
-        let seen = ground.seen(conn, account, openid, 100, if follows { 0 } else { 200 });
+        let seen = storage.seen(conn, account, openid, 100, if follows { 0 } else { 200 });
         let row = Fetched {
             subscribe: follows,
             ..fetched(&seen, unionid)
         };
         identity::apply(conn, &[row]).unwrap();
-        let stored = identity::by_id(conn, ground.project, seen.id);
+        let stored = identity::by_id(conn, storage.project, seen.id);
         (openid, stored.unwrap().unwrap())
     })
     .into()
@@ -68,11 +67,11 @@ both_engines! {
     the_same_unionid_in_two_projects_is_two_people,
 }
 
-async fn every_filter_alone(ground: Ground) {
-    let people = fill(&ground);
+async fn every_filter_alone(storage: StorageFixture) {
+    let people = fill(&storage);
     let none = PeopleFilter::default();
     assert_eq!(
-        openids(&ground, &none),
+        openids(&storage, &none),
         ["a4", "b3", "a3", "a2", "a1"],
         "one row per person"
     );
@@ -80,77 +79,66 @@ async fn every_filter_alone(ground: Ground) {
         unionid: Some(unionid.to_owned()),
         ..PeopleFilter::default()
     };
-    assert_eq!(openids(&ground, &unionid("u1")), ["b1"]);
-    assert_eq!(openids(&ground, &unionid("u9")), [""; 0]);
+    assert_eq!(openids(&storage, &unionid("u1")), ["b1"]);
+    assert_eq!(openids(&storage, &unionid("u9")), [""; 0]);
     let openid = PeopleFilter {
         openid: Some("a1".to_owned()),
         ..none.clone()
     };
     assert_eq!(
-        openids(&ground, &openid),
+        openids(&storage, &openid),
         ["a1"],
         "found by the older of two openids"
     );
     let account = PeopleFilter {
-        account_id: Some(ground.official),
+        account_id: Some(storage.official),
         ..none.clone()
     };
-    assert_eq!(openids(&ground, &account), ["a4", "a3", "a2", "a1"]);
+    assert_eq!(openids(&storage, &account), ["a4", "a3", "a2", "a1"]);
     let account = PeopleFilter {
-        account_id: Some(ground.foreign),
+        account_id: Some(storage.foreign),
         ..none.clone()
     };
-    assert_eq!(openids(&ground, &account), [""; 0]);
+    assert_eq!(openids(&storage, &account), [""; 0]);
     let following = PeopleFilter {
         follow_state: Some(FollowState::Following),
         ..none.clone()
     };
-    assert_eq!(openids(&ground, &following), ["a4", "a3", "a2", "b1"]);
+    assert_eq!(openids(&storage, &following), ["a4", "a3", "a2", "b1"]);
     let gone = PeopleFilter {
         follow_state: Some(FollowState::NotFollowing),
         ..none.clone()
     };
-    assert_eq!(openids(&ground, &gone), ["b4", "b3"]);
+    assert_eq!(openids(&storage, &gone), ["b4", "b3"]);
     let linked = |state| PeopleFilter {
         link_state: Some(state),
         ..PeopleFilter::default()
     };
-    assert_eq!(openids(&ground, &linked(LinkState::Linked)), ["a4", "a1"]);
-    assert_eq!(openids(&ground, &linked(LinkState::Single)), ["a2"]);
+    assert_eq!(openids(&storage, &linked(LinkState::Linked)), ["a4", "a1"]);
+    assert_eq!(openids(&storage, &linked(LinkState::Single)), ["a2"]);
     assert_eq!(
-        openids(&ground, &linked(LinkState::NoUnionid)),
+        openids(&storage, &linked(LinkState::NoUnionid)),
         ["b3", "a3"]
     );
     let before = PeopleFilter {
         place: below(people["a3"].id),
         ..none
     };
-    assert_eq!(openids(&ground, &before), ["a2", "a1"]);
+    assert_eq!(openids(&storage, &before), ["a2", "a1"]);
 }
 
-async fn filters_together_mean_one_identity_to_which_all_apply(ground: Ground) {
-    let people = fill(&ground);
-    let conn = &mut ground.conn();
-    let row = staff::put(conn, ground.project, "s1", None, at(0))
-        .unwrap()
-        .0
-        .id;
-    for identity_id in [people["a1"].id, people["b3"].id] {
-        let new = NewBinding {
-            project_id: ground.project,
-            staff_row_id: row,
-            identity_id: Some(identity_id),
-            unionid: None,
-            created_at: at(0),
-        };
-        binding::create(conn, &new).unwrap().unwrap();
+async fn filters_together_mean_one_identity_to_which_all_apply(storage: StorageFixture) {
+    let people = fill(&storage);
+    let conn = &mut storage.conn();
+    for identity in [people["a1"].id, people["b3"].id] {
+        rows::bind(conn, storage.project, "s1", identity, at(0)).unwrap();
     }
     let staff = PeopleFilter {
         staff_id: Some("s1".to_owned()),
         ..PeopleFilter::default()
     };
     assert_eq!(
-        openids(&ground, &staff),
+        openids(&storage, &staff),
         ["b3", "b1"],
         "through the unionid too"
     );
@@ -158,17 +146,17 @@ async fn filters_together_mean_one_identity_to_which_all_apply(ground: Ground) {
         staff_id: Some("s2".to_owned()),
         ..staff.clone()
     };
-    assert_eq!(openids(&ground, &nobody), [""; 0]);
+    assert_eq!(openids(&storage, &nobody), [""; 0]);
     let all = PeopleFilter {
         unionid: Some("u1".to_owned()),
         openid: Some("a1".to_owned()),
-        account_id: Some(ground.official),
+        account_id: Some(storage.official),
         follow_state: Some(FollowState::Following),
         link_state: Some(LinkState::Linked),
         staff_id: Some("s1".to_owned()),
         place: below(people["b1"].id),
     };
-    assert_eq!(openids(&ground, &all), ["a1"]);
+    assert_eq!(openids(&storage, &all), ["a1"]);
     for other in [
         PeopleFilter {
             unionid: Some("u2".to_owned()),
@@ -179,7 +167,7 @@ async fn filters_together_mean_one_identity_to_which_all_apply(ground: Ground) {
             ..all.clone()
         },
         PeopleFilter {
-            account_id: Some(ground.second),
+            account_id: Some(storage.second),
             ..all.clone()
         },
         PeopleFilter {
@@ -199,43 +187,43 @@ async fn filters_together_mean_one_identity_to_which_all_apply(ground: Ground) {
             ..all
         },
     ] {
-        assert_eq!(openids(&ground, &other), [""; 0], "{other:?}");
+        assert_eq!(openids(&storage, &other), [""; 0], "{other:?}");
     }
     let gone_there = PeopleFilter {
-        account_id: Some(ground.second),
+        account_id: Some(storage.second),
         follow_state: Some(FollowState::NotFollowing),
         link_state: Some(LinkState::Linked),
         ..PeopleFilter::default()
     };
-    assert_eq!(openids(&ground, &gone_there), ["b4"]);
+    assert_eq!(openids(&storage, &gone_there), ["b4"]);
     let gone_here = PeopleFilter {
-        account_id: Some(ground.official),
+        account_id: Some(storage.official),
         ..gone_there
     };
     assert_eq!(
-        openids(&ground, &gone_here),
+        openids(&storage, &gone_here),
         [""; 0],
         "not one identity here and the state of another"
     );
 }
 
-async fn the_pages_hold_each_of_many_people_once(ground: Ground) {
-    let conn = &mut ground.conn();
+async fn the_pages_hold_each_of_many_people_once(storage: StorageFixture) {
+    let conn = &mut storage.conn();
     // Three hundred identities: every third pair shares a unionid.
     for number in 0..150 {
-        for (account, letter) in [(ground.official, 'a'), (ground.second, 'b')] {
-            let seen = ground.seen(conn, account, &format!("{letter}{number:03}"), 100, 0);
+        for (account, letter) in [(storage.official, 'a'), (storage.second, 'b')] {
+            let seen = storage.seen(conn, account, &format!("{letter}{number:03}"), 100, 0);
             if number % 3 == 0 {
                 link(conn, &seen, &format!("u{number}"));
             }
         }
     }
-    let whole = ids(&page(&ground, &PeopleFilter::default()));
+    let whole = ids(&page(&storage, &PeopleFilter::default()));
     assert_eq!(whole.len(), 250);
     let mut filter = PeopleFilter::default();
     let mut seen: Vec<IdentityId> = Vec::new();
     loop {
-        let page = people::page(conn, ground.project, &filter, 17, at(2)).unwrap();
+        let page = people::page(conn, storage.project, &filter, 17, at(2)).unwrap();
         seen.extend(ids(&page.found));
         filter.place = page.next;
         if filter.place.is_none() {
@@ -247,16 +235,16 @@ async fn the_pages_hold_each_of_many_people_once(ground: Ground) {
         link_state: Some(LinkState::Linked),
         ..PeopleFilter::default()
     };
-    assert_eq!(page(&ground, &linked).len(), 50);
+    assert_eq!(page(&storage, &linked).len(), 50);
 }
 
-async fn nobody_is_skipped_who_changes_between_two_pages(ground: Ground) {
-    let conn = &mut ground.conn();
+async fn nobody_is_skipped_who_changes_between_two_pages(storage: StorageFixture) {
+    let conn = &mut storage.conn();
     // Each follows with the older one of two openids only.
     let mut newer = Vec::new();
-    for (account, letter, unfollowed) in [(ground.official, 'a', 0), (ground.second, 'b', 200)] {
+    for (account, letter, unfollowed) in [(storage.official, 'a', 0), (storage.second, 'b', 200)] {
         for number in 0..11 {
-            let seen = ground.seen(conn, account, &format!("{letter}{number}"), 100, unfollowed);
+            let seen = storage.seen(conn, account, &format!("{letter}{number}"), 100, unfollowed);
             let unionid = format!("u{number}");
             let row = Fetched {
                 subscribe: unfollowed == 0,
@@ -273,16 +261,16 @@ async fn nobody_is_skipped_who_changes_between_two_pages(ground: Ground) {
     };
     for (mut filter, back, time) in [(PeopleFilter::default(), 0, 1_000), (following, 2, 2_000)] {
         let (mut seen, mut pages) = (Vec::new(), 0);
-        let alone = ground.seen(conn, ground.official, &format!("alone{time}"), 100, 0);
+        let alone = storage.seen(conn, storage.official, &format!("alone{time}"), 100, 0);
         loop {
-            let page = people::page(conn, ground.project, &filter, 4, at(time)).unwrap();
+            let page = people::page(conn, storage.project, &filter, 4, at(time)).unwrap();
             seen.extend(page.found.iter().filter_map(|one| one.unionid.clone()));
             pages += 1;
             if pages == 1 {
                 // One is seen in a third account, one follows with the newer openid as well, and one
                 // who was on this page turns out to be somebody who was not yet on one.
                 link(conn, &alone, "u0");
-                let third = ground.seen(conn, ground.mini, &format!("m{time}"), 0, 0);
+                let third = storage.seen(conn, storage.mini, &format!("m{time}"), 0, 0);
                 link(conn, &third, "u1");
                 let unionid = format!("u{back}");
                 let known = again(conn, &newer[back]);
@@ -304,9 +292,9 @@ async fn nobody_is_skipped_who_changes_between_two_pages(ground: Ground) {
     }
 }
 
-async fn a_person_is_all_their_identities(ground: Ground) {
-    let people = fill(&ground);
-    let conn = &mut ground.conn();
+async fn a_person_is_all_their_identities(storage: StorageFixture) {
+    let people = fill(&storage);
+    let conn = &mut storage.conn();
     for openid in ["a1", "b1"] {
         let members = members_of(conn, &people[openid]).unwrap();
         assert_eq!(ids(&members), [people["a1"].id, people["b1"].id]);
@@ -316,19 +304,19 @@ async fn a_person_is_all_their_identities(ground: Ground) {
         [people["a3"].id]
     );
     let both =
-        people::with_unionids(conn, ground.project, &["u1".to_owned(), "u2".to_owned()]).unwrap();
+        people::with_unionids(conn, storage.project, &["u1".to_owned(), "u2".to_owned()]).unwrap();
     assert_eq!(both.len(), 3);
     assert!(
-        people::with_unionids(conn, ground.project, &[])
+        people::with_unionids(conn, storage.project, &[])
             .unwrap()
             .is_empty()
     );
 }
 
-async fn the_same_unionid_in_two_projects_is_two_people(ground: Ground) {
-    let people = fill(&ground);
-    let conn = &mut ground.conn();
-    let stranger = ground.seen(conn, ground.foreign, "x2", 100, 0);
+async fn the_same_unionid_in_two_projects_is_two_people(storage: StorageFixture) {
+    let people = fill(&storage);
+    let conn = &mut storage.conn();
+    let stranger = storage.seen(conn, storage.foreign, "x2", 100, 0);
     link(conn, &stranger, "u2");
     assert_eq!(
         ids(&members_of(conn, &people["a2"]).unwrap()),
@@ -339,13 +327,13 @@ async fn the_same_unionid_in_two_projects_is_two_people(ground: Ground) {
         ..PeopleFilter::default()
     };
     assert_eq!(
-        openids(&ground, &single),
+        openids(&storage, &single),
         ["a2"],
         "not linked across projects"
     );
     let theirs = people::page(
         conn,
-        ground.foreign_project,
+        storage.foreign_project,
         &PeopleFilter::default(),
         10,
         at(2),
@@ -354,12 +342,12 @@ async fn the_same_unionid_in_two_projects_is_two_people(ground: Ground) {
     .found;
     assert_eq!(ids(&theirs), [stranger.id]);
     assert!(
-        identity::by_id(conn, ground.project, stranger.id)
+        identity::by_id(conn, storage.project, stranger.id)
             .unwrap()
             .is_none()
     );
     assert!(
-        identity::by_ids(conn, ground.project, &[stranger.id])
+        identity::by_ids(conn, storage.project, &[stranger.id])
             .unwrap()
             .is_empty()
     );

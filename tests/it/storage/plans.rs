@@ -15,7 +15,7 @@ use queqiao::models::people::{LinkState, PeopleFilter, Place};
 use queqiao::models::staff;
 
 use super::events::new_event;
-use super::ground::{Ground, at, fetched, sighting};
+use super::fixture::{StorageFixture, at, fetched, sighting};
 use super::outbox::claiming;
 use crate::support::{Fixture, postgres};
 
@@ -42,8 +42,12 @@ fn scans(conn: &mut Conn, table: &str) -> i64 {
 }
 
 /// Runs `work`, several times as a long-lived connection does, and counts the scans of `table`.
-fn whole_reads<T>(ground: &Ground, table: &str, work: impl Fn(&mut Conn) -> QueryResult<T>) -> i64 {
-    let conn = &mut ground.conn();
+fn whole_reads<T>(
+    storage: &StorageFixture,
+    table: &str,
+    work: impl Fn(&mut Conn) -> QueryResult<T>,
+) -> i64 {
+    let conn = &mut storage.conn();
     conn.transaction(|conn| {
         let before = scans(conn, table);
         for _ in 0..7 {
@@ -59,9 +63,9 @@ fn run(conn: &mut Conn, text: &str) {
 }
 
 /// Of each table a hundredth is due or waiting.
-fn fill(ground: &Ground) {
-    let conn = &mut ground.conn();
-    let (project, account) = (ground.project, ground.official);
+fn fill(storage: &StorageFixture) {
+    let conn = &mut storage.conn();
+    let (project, account) = (storage.project, storage.official);
     run(
         conn,
         &format!(
@@ -80,7 +84,7 @@ fn fill(ground: &Ground) {
          FROM generate_series(1, {ROWS}) n"
         ),
     );
-    let notification = ground.notification(conn);
+    let notification = storage.notification(conn);
     run(
         conn,
         &format!(
@@ -137,13 +141,13 @@ fn fill_progress(conn: &mut Conn) {
     run(conn, "ANALYZE progress");
 }
 
-async fn filled() -> Option<Ground> {
+async fn lists() -> Option<StorageFixture> {
     if !postgres::is_there() {
         return None;
     }
-    let ground = Ground::on(Engine::Postgres).await;
-    fill(&ground);
-    Some(ground)
+    let storage = StorageFixture::on(Engine::Postgres).await;
+    fill(&storage);
+    Some(storage)
 }
 
 fn run_scan(conn: &mut Conn) -> QueryResult<()> {
@@ -154,9 +158,9 @@ fn run_scan(conn: &mut Conn) -> QueryResult<()> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn events_are_stored_claimed_and_closed_through_indexes() {
-    let Some(ground) = filled().await else { return };
-    let account = ground.official;
-    let reads = |work: &dyn Fn(&mut Conn) -> QueryResult<()>| whole_reads(&ground, "events", work);
+    let Some(storage) = lists().await else { return };
+    let account = storage.official;
+    let reads = |work: &dyn Fn(&mut Conn) -> QueryResult<()>| whole_reads(&storage, "events", work);
     assert_eq!(reads(&run_scan), 7, "a whole read is counted as one");
     assert_eq!(
         reads(&|conn| event::claim_waiting(conn, &event::Which::Oldest(100, Vec::new())).map(drop)),
@@ -184,10 +188,10 @@ async fn events_are_stored_claimed_and_closed_through_indexes() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_due_is_found_through_indexes() {
-    let Some(ground) = filled().await else { return };
-    let account = ground.official;
+    let Some(storage) = lists().await else { return };
+    let account = storage.official;
     let reads = |table, work: &dyn Fn(&mut Conn) -> QueryResult<()>| {
-        assert_eq!(whole_reads(&ground, table, work), 0, "{table}");
+        assert_eq!(whole_reads(&storage, table, work), 0, "{table}");
     };
     reads("identities", &|conn| {
         identity::due_accounts(conn, at(0), 2_000).map(drop)
@@ -200,7 +204,7 @@ async fn what_is_due_is_found_through_indexes() {
         assert_eq!(heads.len(), 1, "{heads:?}");
         Ok(())
     });
-    let claim = claiming(&mut ground.conn(), 0, 10);
+    let claim = claiming(&mut storage.conn(), 0, 10);
     assert_eq!(claim.lane, account);
     reads("deliveries", &|conn| {
         assert_eq!(delivery::claim_due(conn, &claim)?.len(), 10);
@@ -219,7 +223,7 @@ async fn what_is_due_is_found_through_indexes() {
     for filter in [Filter::default(), dead] {
         reads("deliveries", &|conn| {
             assert_eq!(
-                delivery::search(conn, ground.project, &filter, 50)?
+                delivery::search(conn, storage.project, &filter, 50)?
                     .found
                     .len(),
                 50
@@ -227,7 +231,7 @@ async fn what_is_due_is_found_through_indexes() {
             Ok(())
         });
     }
-    fill_progress(&mut ground.conn());
+    fill_progress(&mut storage.conn());
     reads("progress", &|conn| {
         delivery::counts(conn, NotificationId(77)).map(drop)
     });
@@ -248,10 +252,10 @@ async fn what_is_due_is_found_through_indexes() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn openids_are_found_and_sighted_through_indexes() {
-    let Some(ground) = filled().await else { return };
-    let (project, account) = (ground.project, ground.official);
+    let Some(storage) = lists().await else { return };
+    let (project, account) = (storage.project, storage.official);
     let reads = |work: &dyn Fn(&mut Conn) -> QueryResult<()>| {
-        assert_eq!(whole_reads(&ground, "identities", work), 0);
+        assert_eq!(whole_reads(&storage, "identities", work), 0);
     };
     let openids: Vec<String> = (0..200)
         .map(|number| format!("o{}", number * 7 + 1))
@@ -277,8 +281,8 @@ async fn openids_are_found_and_sighted_through_indexes() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn people_and_whom_staff_reach_are_found_through_indexes() {
-    let Some(ground) = filled().await else { return };
-    let project = ground.project;
+    let Some(storage) = lists().await else { return };
+    let project = storage.project;
     let none = PeopleFilter::default();
     let unionid = PeopleFilter {
         unionid: Some("u77".to_owned()),
@@ -297,7 +301,7 @@ async fn people_and_whom_staff_reach_are_found_through_indexes() {
         ..none.clone()
     };
     let mut filters = vec![none.clone(), unionid, single, openid, staff_id];
-    for account in [None, Some(ground.official), Some(ground.mini)] {
+    for account in [None, Some(storage.official), Some(storage.mini)] {
         for follow_state in FollowState::ALL.iter().map(Some).chain([None]) {
             for link_state in LinkState::ALL.iter().map(Some).chain([None]) {
                 filters.push(PeopleFilter {
@@ -326,7 +330,7 @@ async fn people_and_whom_staff_reach_are_found_through_indexes() {
     for filter in filters {
         let work = |conn: &mut Conn| people::page(conn, project, &filter, 50, at(0));
         for table in ["identities", "people"] {
-            assert_eq!(whole_reads(&ground, table, work), 0, "{table}: {filter:?}");
+            assert_eq!(whole_reads(&storage, table, work), 0, "{table}: {filter:?}");
         }
     }
     let staff_ids: Vec<String> = (0..100)
@@ -335,7 +339,7 @@ async fn people_and_whom_staff_reach_are_found_through_indexes() {
     let staff_ids: Vec<&str> = staff_ids.iter().map(String::as_str).collect();
     for table in ["staff", "bindings", "identities"] {
         let work = |conn: &mut Conn| staff::reach(conn, project, &staff_ids);
-        assert_eq!(whole_reads(&ground, table, work), 0, "{table}");
+        assert_eq!(whole_reads(&storage, table, work), 0, "{table}");
     }
 }
 
@@ -343,8 +347,8 @@ async fn people_and_whom_staff_reach_are_found_through_indexes() {
 #[allow(clippy::too_many_lines, reason = "a table of cases")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn events_and_deliveries_are_listed_through_indexes() {
-    let Some(ground) = filled().await else { return };
-    let accounts = [ground.official, ground.second, ground.mini];
+    let Some(storage) = lists().await else { return };
+    let accounts = [storage.official, storage.second, storage.mini];
     for kind in [None, Some("text"), Some("event.none")] {
         for openid in [None, Some("o77"), Some("nobody")] {
             for since in [None, Some(100)] {
@@ -355,7 +359,7 @@ async fn events_and_deliveries_are_listed_through_indexes() {
                     ..event::Filter::default()
                 };
                 let work = |conn: &mut Conn| event::list(conn, &accounts, &filter, 50);
-                assert_eq!(whole_reads(&ground, "events", work), 0, "{filter:?}");
+                assert_eq!(whole_reads(&storage, "events", work), 0, "{filter:?}");
             }
         }
     }
@@ -378,7 +382,7 @@ async fn events_and_deliveries_are_listed_through_indexes() {
                 ..none.clone()
             },
             Filter {
-                account_id: Some(ground.mini),
+                account_id: Some(storage.mini),
                 ..none.clone()
             },
             Filter {
@@ -409,7 +413,7 @@ async fn events_and_deliveries_are_listed_through_indexes() {
         ]);
     }
     for filter in filters {
-        let work = |conn: &mut Conn| delivery::search(conn, ground.project, &filter, 50);
-        assert_eq!(whole_reads(&ground, "deliveries", work), 0, "{filter:?}");
+        let work = |conn: &mut Conn| delivery::search(conn, storage.project, &filter, 50);
+        assert_eq!(whole_reads(&storage, "deliveries", work), 0, "{filter:?}");
     }
 }

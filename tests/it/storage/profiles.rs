@@ -12,23 +12,23 @@ use queqiao::models::identity::{
     self, Claimed, Delay, Fetched, FollowState, Login, ProfileState, Sighting,
 };
 
-use super::ground::{Ground, at, fetched, sighting};
+use super::fixture::{StorageFixture, at, fetched, sighting};
 use crate::support::{Fixture as _, postgres};
 
-fn due(ground: &Ground, account: AccountId, count: i64) {
+fn due(storage: &StorageFixture, account: AccountId, count: i64) {
     let rows: Vec<Sighting> = (0..count)
         .map(|number| Sighting {
             followed_time: 1,
             // The last one is due first.
             profile_due_at: Some(at(count - number)),
             ..sighting(
-                ground.project_of(account),
+                storage.project_of(account),
                 account,
                 &format!("o{number:04}"),
             )
         })
         .collect();
-    identity::record_sightings(&mut ground.conn(), &rows).unwrap();
+    identity::record_sightings(&mut storage.conn(), &rows).unwrap();
 }
 
 fn openids(mut claimed: Vec<Claimed>) -> Vec<String> {
@@ -64,11 +64,11 @@ both_engines! {
     logins_at_the_same_time_make_one_identity,
 }
 
-async fn a_long_queue_does_not_hide_other_accounts(ground: Ground) {
-    due(&ground, ground.official, 30);
-    due(&ground, ground.second, 30);
-    due(&ground, ground.foreign, 2);
-    let conn = &mut ground.conn();
+async fn a_long_queue_does_not_hide_other_accounts(storage: StorageFixture) {
+    due(&storage, storage.official, 30);
+    due(&storage, storage.second, 30);
+    due(&storage, storage.foreign, 2);
+    let conn = &mut storage.conn();
     let mut found = identity::due_accounts(conn, at(25), 10).unwrap();
     found.sort_by_key(|due| due.account_id);
     let found: Vec<_> = found
@@ -78,9 +78,9 @@ async fn a_long_queue_does_not_hide_other_accounts(ground: Ground) {
     assert_eq!(
         found,
         [
-            (ground.official, 10, at(1)),
-            (ground.second, 10, at(1)),
-            (ground.foreign, 2, at(1)),
+            (storage.official, 10, at(1)),
+            (storage.second, 10, at(1)),
+            (storage.foreign, 2, at(1)),
         ]
     );
     assert!(
@@ -89,13 +89,13 @@ async fn a_long_queue_does_not_hide_other_accounts(ground: Ground) {
     );
 }
 
-async fn a_claim_is_a_lease_of_those_due_longest(ground: Ground) {
-    due(&ground, ground.official, 6);
-    due(&ground, ground.second, 6);
-    let conn = &mut ground.conn();
+async fn a_claim_is_a_lease_of_those_due_longest(storage: StorageFixture) {
+    due(&storage, storage.official, 6);
+    due(&storage, storage.second, 6);
+    let conn = &mut storage.conn();
     let lease = at(3) + TimeDelta::seconds(60);
     let mut claim = |now, limit| {
-        openids(identity::claim_due(conn, ground.official, now, lease, limit).unwrap())
+        openids(identity::claim_due(conn, storage.official, now, lease, limit).unwrap())
     };
     assert_eq!(claim(at(3), 2), ["o0004", "o0005"]);
     assert_eq!(claim(at(3), 2), ["o0003"], "leased, or not due yet");
@@ -105,19 +105,19 @@ async fn a_claim_is_a_lease_of_those_due_longest(ground: Ground) {
     assert_eq!(claim(lease, 10).len(), 6, "the lease has run out");
 }
 
-async fn two_claimers_have_different_profiles(ground: Ground) {
-    due(&ground, ground.official, 20);
-    let take = |conn: &mut Conn| identity::claim_due(conn, ground.official, at(100), at(160), 10);
-    let (first, second) = ground.overlapping(take, take);
+async fn two_claimers_have_different_profiles(storage: StorageFixture) {
+    due(&storage, storage.official, 20);
+    let take = |conn: &mut Conn| identity::claim_due(conn, storage.official, at(100), at(160), 10);
+    let (first, second) = storage.overlapping(take, take);
     assert_eq!((first.len(), second.len()), (10, 10));
     let mut all = openids(first.into_iter().chain(second).collect());
     all.dedup();
     assert_eq!(all.len(), 20);
 }
 
-async fn a_login_makes_an_identity_or_knows_it_again(ground: Ground) {
-    let conn = &mut ground.conn();
-    let app = (ground.project, ground.mini);
+async fn a_login_makes_an_identity_or_knows_it_again(storage: StorageFixture) {
+    let conn = &mut storage.conn();
+    let app = (storage.project, storage.mini);
     let first = identity::log_in(conn, &login(app, None)).unwrap();
     assert_eq!(
         (first.profile_state, first.unionid.as_deref()),
@@ -149,13 +149,13 @@ async fn a_login_makes_an_identity_or_knows_it_again(ground: Ground) {
     );
 }
 
-async fn logins_at_the_same_time_make_one_identity(ground: Ground) {
-    let (ground, mut tasks) = (std::sync::Arc::new(ground), Vec::new());
+async fn logins_at_the_same_time_make_one_identity(storage: StorageFixture) {
+    let (storage, mut tasks) = (std::sync::Arc::new(storage), Vec::new());
     for number in 0..8 {
-        let ground = std::sync::Arc::clone(&ground);
+        let storage = std::sync::Arc::clone(&storage);
         tasks.push(tokio::spawn(async move {
-            let app = (ground.project, ground.mini);
-            ground
+            let app = (storage.project, storage.mini);
+            storage
                 .write(move |conn| {
                     identity::log_in(conn, &login(app, (number == 3).then_some("u1")))
                 })
@@ -169,7 +169,7 @@ async fn logins_at_the_same_time_make_one_identity(ground: Ground) {
     }
     made.dedup();
     assert_eq!(made.len(), 1);
-    let stored = identity::by_openid(&mut ground.conn(), ground.mini, "m1")
+    let stored = identity::by_openid(&mut storage.conn(), storage.mini, "m1")
         .unwrap()
         .unwrap();
     assert_eq!(
@@ -185,22 +185,22 @@ async fn nobody_waits_crosswise_for_people() {
     if !postgres::is_there() {
         return;
     }
-    let ground = Ground::on(Engine::Postgres).await;
+    let storage = StorageFixture::on(Engine::Postgres).await;
     // Ids run against the openids, and a dictionary sorts these in another way than their bytes.
     let mut openids: Vec<String> = (0..12).map(|number| format!("oA{number:02}")).collect();
     openids.extend((0..12).map(|number| format!("oa{number:02}")));
     let mut ids = Vec::new();
     for openid in openids.iter().rev() {
-        let conn = &mut ground.conn();
-        ids.push(ground.follower(conn, openid));
+        let conn = &mut storage.conn();
+        ids.push(storage.follower(conn, openid));
     }
     let seen: Vec<Sighting> = openids
         .iter()
-        .map(|openid| sighting(ground.project, ground.official, openid))
+        .map(|openid| sighting(storage.project, storage.official, openid))
         .collect();
     let barrier = Barrier::new(2);
     let rounds = |work: &(dyn Fn(&mut Conn) -> queqiao::db::QueryResult<usize> + Sync)| {
-        let mut conn = ground.conn();
+        let mut conn = storage.conn();
         let mut failed = Vec::new();
         for _ in 0..ROUNDS {
             barrier.wait();

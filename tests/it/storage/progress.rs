@@ -15,7 +15,7 @@ use queqiao::models::delivery::{
 };
 use queqiao::models::notification::Priority;
 
-use super::ground::{Ground, at};
+use super::fixture::{StorageFixture, at};
 use super::outbox::{claiming, over, sent, to};
 
 const STATES: [DeliveryState; 6] = [
@@ -38,11 +38,11 @@ struct Player {
 }
 
 impl Player {
-    fn new(ground: &Ground, seed: u64) -> Self {
+    fn new(storage: &StorageFixture, seed: u64) -> Self {
         Self {
             random: seed,
             now: 0,
-            account: ground.official,
+            account: storage.official,
             held: Vec::new(),
             msgids: Vec::new(),
         }
@@ -218,20 +218,20 @@ impl Player {
 
 /// A notification with so many deliveries, each fifth of them to somebody who is not staff, and each
 /// seventh unreachable.
-fn accept(ground: &Ground, conn: &mut Conn, count: usize) -> NotificationId {
-    let notification = ground.notification(conn);
+fn accept(storage: &StorageFixture, conn: &mut Conn, count: usize) -> NotificationId {
+    let notification = storage.notification(conn);
     let names: Vec<String> = (0..count).map(|number| format!("s{number:05}")).collect();
     let numbered = || names.iter().enumerate();
     let is_unreachable = |number: usize| number % 7 == 6;
     let rows: Vec<NewDelivery<'_>> = numbered()
         .map(|(number, name)| {
-            let mut to = to(ground, notification, Priority::Normal, name);
+            let mut to = to(storage, notification, Priority::Normal, name);
             if number % 5 == 0 {
                 to.recipient = to.staff_id.take();
             }
             match is_unreachable(number) {
                 true => transitions::not_reached(to, (Reason::NotBound, "played".into())),
-                false => transitions::accepted(to, over(ground), None),
+                false => transitions::accepted(to, over(storage), None),
             }
         })
         .collect();
@@ -267,9 +267,9 @@ fn rows(conn: &mut Conn, one: NotificationId) -> i64 {
 }
 
 /// One step; one that the database refuses, by a deadlock for one, has not happened.
-async fn step(ground: &Ground, player: &mut Player, all: &[NotificationId]) -> bool {
+async fn step(storage: &StorageFixture, player: &mut Player, all: &[NotificationId]) -> bool {
     let (mut next, all) = (player.clone(), all.to_vec());
-    let done = ground.db().write_once(move |conn| {
+    let done = storage.db().write_once(move |conn| {
         next.step(conn, &all)?;
         Ok::<_, DbError>(next)
     });
@@ -285,18 +285,18 @@ both_engines! {
     a_read_meets_few_rows_however_many_changes_there_were,
 }
 
-async fn two_processes_and_chance_are_counted_right_after_every_step(ground: Ground) {
-    let conn = &mut ground.conn();
-    let all = [300, 20, 700].map(|count| accept(&ground, conn, count));
+async fn two_processes_and_chance_are_counted_right_after_every_step(storage: StorageFixture) {
+    let conn = &mut storage.conn();
+    let all = [300, 20, 700].map(|count| accept(&storage, conn, count));
     assert_eq!(all.map(|one| rows(conn, one) > 0), [true, false, true]);
     let seed: u64 = rand::random();
-    let mut one = Player::new(&ground, seed);
-    let mut other = Player::new(&ground, seed.wrapping_add(1));
+    let mut one = Player::new(&storage, seed);
+    let mut other = Player::new(&storage, seed.wrapping_add(1));
     let (mut refused, mut met) = (0, Counts::new());
     for round in 0..200 {
         let (first, second) = tokio::join!(
-            step(&ground, &mut one, &all),
-            step(&ground, &mut other, &all)
+            step(&storage, &mut one, &all),
+            step(&storage, &mut other, &all)
         );
         refused += usize::from(!first) + usize::from(!second);
         for notification in all {
@@ -316,9 +316,9 @@ async fn two_processes_and_chance_are_counted_right_after_every_step(ground: Gro
     );
 }
 
-async fn a_read_meets_few_rows_however_many_changes_there_were(ground: Ground) {
-    let conn = &mut ground.conn();
-    let large = accept(&ground, conn, 1_000);
+async fn a_read_meets_few_rows_however_many_changes_there_were(storage: StorageFixture) {
+    let conn = &mut storage.conn();
+    let large = accept(&storage, conn, 1_000);
     let claim = claiming(conn, 0, 1_000);
     for due in delivery::claim_due(conn, &claim).unwrap() {
         transitions::record(conn, &[sent(&due, due.id.0)]).unwrap();

@@ -7,14 +7,14 @@ use queqiao::models::delivery::receipt::{self, NewReceipt, Settled};
 use queqiao::models::delivery::transitions::{self, Outcome};
 use queqiao::models::delivery::{self, Delivery, DeliveryState, Due};
 
-use super::ground::{Ground, at};
+use super::fixture::{StorageFixture, at};
 use super::outbox::{claiming, queued, sent};
 
 const GIVE_UP: TimeDelta = TimeDelta::seconds(100);
 
-fn arrived(ground: &Ground, msgid: i64) -> NewReceipt {
+fn arrived(storage: &StorageFixture, msgid: i64) -> NewReceipt {
     NewReceipt {
-        account_id: ground.official,
+        account_id: storage.official,
         msgid,
         delivered: true,
         reason: None,
@@ -23,9 +23,9 @@ fn arrived(ground: &Ground, msgid: i64) -> NewReceipt {
     }
 }
 
-fn claimed(ground: &Ground, conn: &mut Conn) -> (NotificationId, Due) {
-    let notification = ground.notification(conn);
-    transitions::insert_many(conn, &[queued(ground, notification, "s1")]).unwrap();
+fn claimed(storage: &StorageFixture, conn: &mut Conn) -> (NotificationId, Due) {
+    let notification = storage.notification(conn);
+    transitions::insert_many(conn, &[queued(storage, notification, "s1")]).unwrap();
     let claim = claiming(conn, 0, 1);
     let due = delivery::claim_due(conn, &claim).unwrap().remove(0);
     (notification, due)
@@ -53,12 +53,12 @@ both_engines! {
     a_round_takes_no_more_than_asked,
 }
 
-async fn a_receipt_after_the_send_closes_the_delivery(ground: Ground) {
-    let conn = &mut ground.conn();
-    let (notification, due) = claimed(&ground, conn);
+async fn a_receipt_after_the_send_closes_the_delivery(storage: StorageFixture) {
+    let conn = &mut storage.conn();
+    let (notification, due) = claimed(&storage, conn);
     record(conn, &[sent(&due, 5)]).unwrap();
     assert_eq!(
-        receipt::insert_many(conn, &[arrived(&ground, 5)]).unwrap(),
+        receipt::insert_many(conn, &[arrived(&storage, 5)]).unwrap(),
         1
     );
     assert_eq!(
@@ -66,7 +66,7 @@ async fn a_receipt_after_the_send_closes_the_delivery(ground: Ground) {
             conn,
             &[NewReceipt {
                 delivered: false,
-                ..arrived(&ground, 5)
+                ..arrived(&storage, 5)
             }]
         )
         .unwrap(),
@@ -81,13 +81,13 @@ async fn a_receipt_after_the_send_closes_the_delivery(ground: Ground) {
     assert_eq!(settle(conn, 99), (0, 0));
 }
 
-async fn a_receipt_before_the_send_is_recorded_waits_for_it(ground: Ground) {
-    let conn = &mut ground.conn();
-    let (notification, due) = claimed(&ground, conn);
+async fn a_receipt_before_the_send_is_recorded_waits_for_it(storage: StorageFixture) {
+    let conn = &mut storage.conn();
+    let (notification, due) = claimed(&storage, conn);
     let refused = NewReceipt {
         delivered: false,
         reason: Some("user block".to_owned()),
-        ..arrived(&ground, 5)
+        ..arrived(&storage, 5)
     };
     receipt::insert_many(conn, &[refused]).unwrap();
     assert_eq!(settle(conn, 0), (1, 0));
@@ -106,14 +106,14 @@ async fn a_receipt_before_the_send_is_recorded_waits_for_it(ground: Ground) {
     assert!(closed.detail.unwrap().contains("user block"));
 }
 
-async fn a_receipt_belongs_to_its_account(ground: Ground) {
-    let conn = &mut ground.conn();
-    let (notification, due) = claimed(&ground, conn);
+async fn a_receipt_belongs_to_its_account(storage: StorageFixture) {
+    let conn = &mut storage.conn();
+    let (notification, due) = claimed(&storage, conn);
     receipt::insert_many(
         conn,
         &[NewReceipt {
-            account_id: ground.second,
-            ..arrived(&ground, 5)
+            account_id: storage.second,
+            ..arrived(&storage, 5)
         }],
     )
     .unwrap();
@@ -122,9 +122,9 @@ async fn a_receipt_belongs_to_its_account(ground: Ground) {
     assert_eq!(only(conn, notification).state, DeliveryState::Sent);
 }
 
-async fn a_stranger_is_looked_for_ever_more_rarely_and_then_let_go(ground: Ground) {
-    let conn = &mut ground.conn();
-    receipt::insert_many(conn, &[arrived(&ground, 5)]).unwrap();
+async fn a_stranger_is_looked_for_ever_more_rarely_and_then_let_go(storage: StorageFixture) {
+    let conn = &mut storage.conn();
+    receipt::insert_many(conn, &[arrived(&storage, 5)]).unwrap();
     let looks: Vec<i64> = (0..1_000)
         .filter(|second| settle(conn, *second).0 == 1)
         .collect();
@@ -133,7 +133,7 @@ async fn a_stranger_is_looked_for_ever_more_rarely_and_then_let_go(ground: Groun
         [0, 1, 3, 7, 15, 31, 63, 127],
         "doubling, the last one after the limit"
     );
-    let (_, due) = claimed(&ground, conn);
+    let (_, due) = claimed(&storage, conn);
     assert_eq!(
         record(conn, &[sent(&due, 5)]).unwrap(),
         0,
@@ -141,17 +141,17 @@ async fn a_stranger_is_looked_for_ever_more_rarely_and_then_let_go(ground: Groun
     );
 }
 
-async fn a_receipt_is_not_lost_between_two_transactions(ground: Ground) {
-    let conn = &mut ground.conn();
-    let (notification, due) = claimed(&ground, conn);
-    receipt::insert_many(conn, &[arrived(&ground, 5)]).unwrap();
+async fn a_receipt_is_not_lost_between_two_transactions(storage: StorageFixture) {
+    let conn = &mut storage.conn();
+    let (notification, due) = claimed(&storage, conn);
+    receipt::insert_many(conn, &[arrived(&storage, 5)]).unwrap();
     // Settled while the recording transaction is open: it cannot see the send yet.
-    let (woken, settled) = ground.overlapping(
+    let (woken, settled) = storage.overlapping(
         |conn| record(conn, &[sent(&due, 5)]),
         |conn| Ok(settle(conn, 1)),
     );
     assert_eq!(woken, 1);
-    let expected = match ground.engine() {
+    let expected = match storage.engine() {
         Engine::Postgres => (0, 0),
         Engine::Sqlite => (1, 1),
     };
@@ -160,11 +160,11 @@ async fn a_receipt_is_not_lost_between_two_transactions(ground: Ground) {
     assert_eq!(only(conn, notification).state, DeliveryState::Delivered);
 
     // The receipt comes while the recording transaction is open, and is looked at at once.
-    let (notification, due) = claimed(&ground, conn);
-    let (_, settled) = ground.overlapping(
+    let (notification, due) = claimed(&storage, conn);
+    let (_, settled) = storage.overlapping(
         |conn| record(conn, &[sent(&due, 6)]),
         |conn| {
-            receipt::insert_many(conn, &[arrived(&ground, 6)])?;
+            receipt::insert_many(conn, &[arrived(&storage, 6)])?;
             Ok(settle(conn, 1))
         },
     );
@@ -173,9 +173,9 @@ async fn a_receipt_is_not_lost_between_two_transactions(ground: Ground) {
     assert_eq!(only(conn, notification).state, DeliveryState::Delivered);
 }
 
-async fn a_round_takes_no_more_than_asked(ground: Ground) {
-    let conn = &mut ground.conn();
-    let rows: Vec<NewReceipt> = (0..25).map(|msgid| arrived(&ground, msgid)).collect();
+async fn a_round_takes_no_more_than_asked(storage: StorageFixture) {
+    let conn = &mut storage.conn();
+    let rows: Vec<NewReceipt> = (0..25).map(|msgid| arrived(&storage, msgid)).collect();
     assert_eq!(receipt::insert_many(conn, &rows).unwrap(), 25);
     assert_eq!(
         [

@@ -8,11 +8,11 @@ use queqiao::ids::{IdentityId, ImportId};
 use queqiao::models::identity::{self, FollowState, Listed, ProfileState};
 use queqiao::models::import;
 
-use super::ground::{Ground, again, at, fetched, link, sighting};
+use super::fixture::{StorageFixture, again, at, fetched, link, sighting};
 use crate::support::{Fixture as _, postgres};
 
 fn try_list(
-    ground: &Ground,
+    storage: &StorageFixture,
     conn: &mut Conn,
     import_id: ImportId,
     openids: &[&str],
@@ -20,8 +20,8 @@ fn try_list(
     let rows: Vec<Listed<'_>> = openids
         .iter()
         .map(|openid| Listed {
-            project_id: ground.project,
-            account_id: ground.official,
+            project_id: storage.project,
+            account_id: storage.official,
             openid,
             import_id,
             refresh_at: None,
@@ -31,24 +31,24 @@ fn try_list(
     identity::list_followers(conn, &rows)
 }
 
-fn list(ground: &Ground, conn: &mut Conn, import_id: ImportId, openids: &[&str]) -> usize {
-    try_list(ground, conn, import_id, openids).unwrap()
+fn list(storage: &StorageFixture, conn: &mut Conn, import_id: ImportId, openids: &[&str]) -> usize {
+    try_list(storage, conn, import_id, openids).unwrap()
 }
 
-fn start(ground: &Ground, conn: &mut Conn, reconcile: bool) -> ImportId {
-    import::start(conn, ground.official, reconcile, false, at(0))
+fn start(storage: &StorageFixture, conn: &mut Conn, reconcile: bool) -> ImportId {
+    import::start(conn, storage.official, reconcile, false, at(0))
         .unwrap()
         .id
 }
 
-fn state(ground: &Ground, conn: &mut Conn, openid: &str) -> FollowState {
-    let found = identity::by_openid(conn, ground.official, openid);
+fn state(storage: &StorageFixture, conn: &mut Conn, openid: &str) -> FollowState {
+    let found = identity::by_openid(conn, storage.official, openid);
     found.unwrap().unwrap().follow_state
 }
 
 /// Whom to ask about after the walk, which began in second 1000.
-fn unlisted(ground: &Ground, conn: &mut Conn, import: ImportId) -> Vec<String> {
-    let whose = (ground.project, ground.official);
+fn unlisted(storage: &StorageFixture, conn: &mut Conn, import: ImportId) -> Vec<String> {
+    let whose = (storage.project, storage.official);
     let all = identity::unlisted(conn, whose, import, 1_000, IdentityId(0), 10).unwrap();
     for (number, one) in all.iter().enumerate() {
         let after = identity::unlisted(conn, whose, import, 1_000, one.id, 1).unwrap();
@@ -68,18 +68,18 @@ both_engines! {
     a_step_whose_lease_was_taken_changes_nothing,
 }
 
-async fn a_listed_follower_is_stored_once_and_profiled(ground: Ground) {
-    let conn = &mut ground.conn();
-    let known = ground.follower(conn, "known");
+async fn a_listed_follower_is_stored_once_and_profiled(storage: StorageFixture) {
+    let conn = &mut storage.conn();
+    let known = storage.follower(conn, "known");
     link(conn, &known, "u1");
-    let import = start(&ground, conn, true);
-    assert_eq!(list(&ground, conn, import, &["known", "new"]), 1);
+    let import = start(&storage, conn, true);
+    assert_eq!(list(&storage, conn, import, &["known", "new"]), 1);
     assert_eq!(
-        list(&ground, conn, import, &["known", "new"]),
+        list(&storage, conn, import, &["known", "new"]),
         0,
         "the page is walked again"
     );
-    let new = identity::by_openid(conn, ground.official, "new")
+    let new = identity::by_openid(conn, storage.official, "new")
         .unwrap()
         .unwrap();
     assert_eq!(
@@ -102,21 +102,21 @@ async fn a_listed_follower_is_stored_once_and_profiled(ground: Ground) {
         "nothing to ask about"
     );
     assert_eq!(
-        ground
-            .seen(conn, ground.official, "new", 50, 0)
+        storage
+            .seen(conn, storage.official, "new", 50, 0)
             .followed_time,
         50,
         "any event is newer"
     );
-    assert_eq!(list(&ground, conn, import, &[]), 0);
+    assert_eq!(list(&storage, conn, import, &[]), 0);
 }
 
-async fn one_who_is_listed_and_thought_gone_is_asked_about(ground: Ground) {
-    let conn = &mut ground.conn();
-    let gone = ground.seen(conn, ground.official, "gone", 100, 200);
-    let elsewhere = ground.seen(conn, ground.second, "gone", 100, 200);
-    let import = start(&ground, conn, true);
-    list(&ground, conn, import, &["gone"]);
+async fn one_who_is_listed_and_thought_gone_is_asked_about(storage: StorageFixture) {
+    let conn = &mut storage.conn();
+    let gone = storage.seen(conn, storage.official, "gone", 100, 200);
+    let elsewhere = storage.seen(conn, storage.second, "gone", 100, 200);
+    let import = start(&storage, conn, true);
+    list(&storage, conn, import, &["gone"]);
     let listed = again(conn, &gone);
     assert_eq!(
         (listed.follow_state, listed.profile_due_at),
@@ -125,19 +125,19 @@ async fn one_who_is_listed_and_thought_gone_is_asked_about(ground: Ground) {
     assert_eq!(again(conn, &elsewhere).updated_at, elsewhere.updated_at);
 }
 
-async fn who_is_not_on_the_list_is_asked_about_but_not_who_came_meanwhile(ground: Ground) {
-    let conn = &mut ground.conn();
+async fn who_is_not_on_the_list_is_asked_about_but_not_who_came_meanwhile(storage: StorageFixture) {
+    let conn = &mut storage.conn();
     for openid in ["gone", "stays", "unknown"] {
-        ground.follower(conn, openid);
+        storage.follower(conn, openid);
     }
-    ground.seen(conn, ground.official, "left", 100, 200);
-    let other_account = ground.seen(conn, ground.second, "gone", 100, 0);
-    let import = start(&ground, conn, true);
-    list(&ground, conn, import, &["stays"]);
-    ground.seen(conn, ground.official, "came", 1_000, 0);
-    assert_eq!(unlisted(&ground, conn, import), ["gone", "unknown"]);
+    storage.seen(conn, storage.official, "left", 100, 200);
+    let other_account = storage.seen(conn, storage.second, "gone", 100, 0);
+    let import = start(&storage, conn, true);
+    list(&storage, conn, import, &["stays"]);
+    storage.seen(conn, storage.official, "came", 1_000, 0);
+    assert_eq!(unlisted(&storage, conn, import), ["gone", "unknown"]);
     let id = |conn: &mut Conn, openid| {
-        identity::by_openid(conn, ground.official, openid)
+        identity::by_openid(conn, storage.official, openid)
             .unwrap()
             .unwrap()
             .id
@@ -149,13 +149,13 @@ async fn who_is_not_on_the_list_is_asked_about_but_not_who_came_meanwhile(ground
         0,
         "nobody is gone twice"
     );
-    assert_eq!(state(&ground, conn, "unknown"), FollowState::NotFollowing);
-    assert_eq!(state(&ground, conn, "came"), FollowState::Following);
+    assert_eq!(state(&storage, conn, "unknown"), FollowState::NotFollowing);
+    assert_eq!(state(&storage, conn, "came"), FollowState::Following);
     assert_eq!(
         again(conn, &other_account).follow_state,
         FollowState::Following
     );
-    let back = ground.seen(conn, ground.official, "unknown", 101, 0);
+    let back = storage.seen(conn, storage.official, "unknown", 101, 0);
     assert_eq!(
         back.follow_state,
         FollowState::Following,
@@ -163,49 +163,49 @@ async fn who_is_not_on_the_list_is_asked_about_but_not_who_came_meanwhile(ground
     );
 }
 
-async fn only_a_follow_of_which_no_profile_told_is_behind_for_all_we_know(ground: Ground) {
-    let conn = &mut ground.conn();
-    let told = ground.follower(conn, "told");
+async fn only_a_follow_of_which_no_profile_told_is_behind_for_all_we_know(storage: StorageFixture) {
+    let conn = &mut storage.conn();
+    let told = storage.follower(conn, "told");
     identity::apply(conn, &[fetched(&told, Some("u1"))]).unwrap();
-    ground.follower(conn, "untold");
-    let import = start(&ground, conn, true);
-    let whose = (ground.project, ground.official);
+    storage.follower(conn, "untold");
+    let import = start(&storage, conn, true);
+    let whose = (storage.project, storage.official);
     let found = identity::unlisted(conn, whose, import, 1_000, IdentityId(0), 10).unwrap();
     let doubts: Vec<i32> = found.iter().map(|one| one.profile_doubts).collect();
     assert_eq!(doubts, [i32::MAX, 0]);
 }
 
-async fn a_later_walk_asks_about_those_an_earlier_one_found(ground: Ground) {
-    let conn = &mut ground.conn();
-    let earlier = start(&ground, conn, false);
-    list(&ground, conn, earlier, &["o1", "o2"]);
-    let later = start(&ground, conn, true);
-    list(&ground, conn, later, &["o2"]);
-    assert_eq!(unlisted(&ground, conn, later), ["o1"]);
+async fn a_later_walk_asks_about_those_an_earlier_one_found(storage: StorageFixture) {
+    let conn = &mut storage.conn();
+    let earlier = start(&storage, conn, false);
+    list(&storage, conn, earlier, &["o1", "o2"]);
+    let later = start(&storage, conn, true);
+    list(&storage, conn, later, &["o2"]);
+    assert_eq!(unlisted(&storage, conn, later), ["o1"]);
 }
 
-async fn two_walks_at_once_take_no_follower_for_gone(ground: Ground) {
-    let conn = &mut ground.conn();
-    let first = start(&ground, conn, true);
-    let second = start(&ground, conn, false);
+async fn two_walks_at_once_take_no_follower_for_gone(storage: StorageFixture) {
+    let conn = &mut storage.conn();
+    let first = start(&storage, conn, true);
+    let second = start(&storage, conn, false);
     assert_ne!(first, second);
-    list(&ground, conn, first, &["o1", "o2"]);
-    list(&ground, conn, second, &["o1"]);
+    list(&storage, conn, first, &["o1", "o2"]);
+    list(&storage, conn, second, &["o1"]);
     assert!(
-        unlisted(&ground, conn, first).is_empty(),
+        unlisted(&storage, conn, first).is_empty(),
         "the second has its mark on o1"
     );
-    list(&ground, conn, first, &["o1"]);
+    list(&storage, conn, first, &["o1"]);
     assert_eq!(
-        unlisted(&ground, conn, second),
+        unlisted(&storage, conn, second),
         ["o2"],
         "o1 keeps the later mark"
     );
 }
 
-async fn a_step_whose_lease_was_taken_changes_nothing(ground: Ground) {
-    let conn = &mut ground.conn();
-    start(&ground, conn, false);
+async fn a_step_whose_lease_was_taken_changes_nothing(storage: StorageFixture) {
+    let conn = &mut storage.conn();
+    start(&storage, conn, false);
     let slow = import::claim_due(conn, None, at(0), at(10))
         .unwrap()
         .unwrap();
@@ -226,14 +226,14 @@ async fn nobody_waits_crosswise_for_who_is_new_and_who_is_known() {
     if !postgres::is_there() {
         return;
     }
-    let ground = Ground::on(Engine::Postgres).await;
+    let storage = StorageFixture::on(Engine::Postgres).await;
     let known: Vec<String> = (0..12).map(|number| format!("o{number:02}")).collect();
     let import = {
-        let conn = &mut ground.conn();
+        let conn = &mut storage.conn();
         for openid in &known {
-            ground.follower(conn, openid);
+            storage.follower(conn, openid);
         }
-        start(&ground, conn, true)
+        start(&storage, conn, true)
     };
     // Between every two who are known is somebody who is new in that round.
     let people = |round: usize| -> Vec<String> {
@@ -245,7 +245,7 @@ async fn nobody_waits_crosswise_for_who_is_new_and_who_is_known() {
     let barrier = Barrier::new(2);
     let rounds =
         |work: &(dyn Fn(&mut Conn, &[String]) -> queqiao::db::QueryResult<usize> + Sync)| {
-            let mut conn = ground.conn();
+            let mut conn = storage.conn();
             let mut failed = Vec::new();
             for round in 0..ROUNDS {
                 let openids = people(round);
@@ -258,12 +258,12 @@ async fn nobody_waits_crosswise_for_who_is_new_and_who_is_known() {
         };
     let events = |conn: &mut Conn, openids: &[String]| {
         let seen = openids.iter();
-        let seen = seen.map(|openid| sighting(ground.project, ground.official, openid));
+        let seen = seen.map(|openid| sighting(storage.project, storage.official, openid));
         identity::record_sightings(conn, &seen.collect::<Vec<_>>())
     };
     let pages = |conn: &mut Conn, openids: &[String]| {
         let openids: Vec<&str> = openids.iter().map(String::as_str).collect();
-        try_list(&ground, conn, import, &openids)
+        try_list(&storage, conn, import, &openids)
     };
     let failed = std::thread::scope(|scope| {
         let other = scope.spawn(|| rounds(&pages));

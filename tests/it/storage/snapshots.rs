@@ -6,7 +6,7 @@ use queqiao::models::event::{self, Filter, Processed};
 use queqiao::models::project;
 
 use super::events::store;
-use super::ground::{Ground, at};
+use super::fixture::{StorageFixture, at};
 use crate::support::{TestDb, files_below};
 
 fn names(conn: &mut Conn) -> Result<Vec<String>, DbError> {
@@ -39,9 +39,9 @@ async fn what_is_written_between_two_reads_is_not_seen(database: TestDb) {
     assert_eq!(after, ["before", "between"], "the next one sees it");
 }
 
-async fn an_event_that_is_processed_meanwhile_is_there_and_once(ground: Ground) {
-    let id = store(&mut ground.conn(), ground.official, 1)[0];
-    let (mut reader, mut writer, account) = (ground.conn(), ground.conn(), ground.official);
+async fn an_event_that_is_processed_meanwhile_is_there_and_once(storage: StorageFixture) {
+    let id = store(&mut storage.conn(), storage.official, 1)[0];
+    let (mut reader, mut writer, account) = (storage.conn(), storage.conn(), storage.official);
     let done = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
     let told = std::sync::Arc::clone(&done);
     let back_and_forth = std::thread::spawn(move || {

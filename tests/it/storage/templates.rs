@@ -3,11 +3,11 @@
 use queqiao::models::account::template::{self, Kind, Row};
 use queqiao::models::account::template_sync;
 
-use super::ground::{Ground, at};
+use super::fixture::{StorageFixture, at};
 
-fn row(ground: &Ground, id: &str, content: &str) -> Row {
+fn row(storage: &StorageFixture, id: &str, content: &str) -> Row {
     Row {
-        account_id: ground.official,
+        account_id: storage.official,
         template_id: id.to_owned(),
         kind: Kind::Template,
         title: "订单 \"提醒\"".to_owned(),
@@ -31,9 +31,11 @@ both_engines! {
     templates_are_replaced_whole_but_for_when_they_were_first_seen,
 }
 
-async fn a_listing_that_was_asked_for_earlier_is_not_recorded_over_a_later_one(ground: Ground) {
-    let conn = &mut ground.conn();
-    let account = ground.official;
+async fn a_listing_that_was_asked_for_earlier_is_not_recorded_over_a_later_one(
+    storage: StorageFixture,
+) {
+    let conn = &mut storage.conn();
+    let account = storage.official;
     assert!(template_sync::succeeded(conn, account, at(10)).unwrap());
     assert!(!template_sync::succeeded(conn, account, at(9)).unwrap());
     assert!(template_sync::succeeded(conn, account, at(10)).unwrap());
@@ -55,37 +57,37 @@ async fn a_listing_that_was_asked_for_earlier_is_not_recorded_over_a_later_one(g
     assert_eq!((sync.attempts, sync.problem), (0, None));
 }
 
-async fn a_listing_that_is_due_is_claimed_once(ground: Ground) {
-    let conn = &mut ground.conn();
+async fn a_listing_that_is_due_is_claimed_once(storage: StorageFixture) {
+    let conn = &mut storage.conn();
     assert!(template_sync::due(conn, at(0)).unwrap().is_none());
-    template_sync::want(conn, ground.second, at(5)).unwrap();
-    template_sync::want(conn, ground.official, at(3)).unwrap();
-    template_sync::want(conn, ground.official, at(4)).unwrap();
+    template_sync::want(conn, storage.second, at(5)).unwrap();
+    template_sync::want(conn, storage.official, at(3)).unwrap();
+    template_sync::want(conn, storage.official, at(4)).unwrap();
     assert!(template_sync::due(conn, at(2)).unwrap().is_none());
     let due = template_sync::due(conn, at(9)).unwrap().unwrap();
     assert_eq!(
         (due.account_id, due.due_at),
-        (ground.official, Some(at(3))),
+        (storage.official, Some(at(3))),
         "the oldest"
     );
     assert!(template_sync::claim(conn, &due, at(60)).unwrap());
     assert!(!template_sync::claim(conn, &due, at(60)).unwrap());
     assert_eq!(
         template_sync::due(conn, at(9)).unwrap().unwrap().account_id,
-        ground.second
+        storage.second
     );
-    template_sync::put_due(conn, ground.second, None).unwrap();
+    template_sync::put_due(conn, storage.second, None).unwrap();
     assert!(template_sync::due(conn, at(9)).unwrap().is_none());
 }
 
-async fn templates_are_replaced_whole_but_for_when_they_were_first_seen(ground: Ground) {
-    let conn = &mut ground.conn();
-    let account = ground.official;
+async fn templates_are_replaced_whole_but_for_when_they_were_first_seen(storage: StorageFixture) {
+    let conn = &mut storage.conn();
+    let account = storage.official;
     template::store(
         conn,
         &[
-            row(&ground, "A", "{{thing1.DATA}}\n"),
-            row(&ground, "B", ""),
+            row(&storage, "A", "{{thing1.DATA}}\n"),
+            row(&storage, "B", ""),
         ],
     )
     .unwrap();
@@ -96,7 +98,7 @@ async fn templates_are_replaced_whole_but_for_when_they_were_first_seen(ground: 
         gone_at: Some(at(8)),
         previous_title: Some("t".to_owned()),
         previous_content: Some("{{thing1.DATA}}\n".to_owned()),
-        ..row(&ground, "A", "{{thing2.DATA}}\r\n\t孙")
+        ..row(&storage, "A", "{{thing2.DATA}}\r\n\t孙")
     };
     template::store(conn, &[changed]).unwrap();
     let stored = template::of_accounts(conn, &[account]).unwrap();
@@ -112,7 +114,9 @@ async fn templates_are_replaced_whole_but_for_when_they_were_first_seen(ground: 
     let page = template::page(conn, account, Some(stored[1].id), 10).unwrap();
     assert_eq!(page.len(), 1);
     assert_eq!(
-        template::of_accounts(conn, &[ground.second]).unwrap().len(),
+        template::of_accounts(conn, &[storage.second])
+            .unwrap()
+            .len(),
         0
     );
 }

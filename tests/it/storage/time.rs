@@ -7,7 +7,7 @@ use queqiao::ids::IdentityId;
 use queqiao::models::identity::{self, Sighting};
 use queqiao::models::{import, project};
 
-use super::ground::{Ground, at, micros, sighting};
+use super::fixture::{StorageFixture, at, micros, sighting};
 
 /// In their order, each side by side with the shortest and the longest way of writing it.
 fn moments() -> Vec<NaiveDateTime> {
@@ -20,18 +20,18 @@ fn moments() -> Vec<NaiveDateTime> {
 }
 
 /// One identity per moment, written by Diesel or by a batched statement.
-fn store(ground: &Ground, batched: bool) -> Vec<(IdentityId, NaiveDateTime)> {
-    let conn = &mut ground.conn();
+fn store(storage: &StorageFixture, batched: bool) -> Vec<(IdentityId, NaiveDateTime)> {
+    let conn = &mut storage.conn();
     let prefix = if batched { "batched" } else { "typed" };
     let mut stored = Vec::new();
     for (number, moment) in moments().into_iter().enumerate() {
         let openid = format!("{prefix}{number}");
         let row = Sighting {
             profile_due_at: batched.then_some(moment),
-            ..sighting(ground.project, ground.official, &openid)
+            ..sighting(storage.project, storage.official, &openid)
         };
         identity::record_sightings(conn, &[row]).unwrap();
-        let found = identity::by_openid(conn, ground.official, &openid);
+        let found = identity::by_openid(conn, storage.official, &openid);
         let id = found.unwrap().unwrap().id;
         if !batched {
             diesel::update(identities::table.find(id))
@@ -50,10 +50,10 @@ both_engines! {
     a_due_time_is_met_to_the_microsecond,
 }
 
-async fn a_moment_comes_back_as_it_was_written(ground: Ground) {
+async fn a_moment_comes_back_as_it_was_written(storage: StorageFixture) {
     for batched in [false, true] {
-        for (id, moment) in store(&ground, batched) {
-            let read = identity::by_id(&mut ground.conn(), ground.project, id);
+        for (id, moment) in store(&storage, batched) {
+            let read = identity::by_id(&mut storage.conn(), storage.project, id);
             assert_eq!(
                 read.unwrap().unwrap().profile_due_at,
                 Some(moment),
@@ -62,15 +62,15 @@ async fn a_moment_comes_back_as_it_was_written(ground: Ground) {
         }
     }
     for (number, moment) in moments().into_iter().enumerate() {
-        let made = project::create(&mut ground.conn(), &format!("p{number}"), moment).unwrap();
+        let made = project::create(&mut storage.conn(), &format!("p{number}"), moment).unwrap();
         assert_eq!(made.created_at, moment);
     }
 }
 
-async fn moments_of_both_writers_compare_alike(ground: Ground) {
-    let mut stored = store(&ground, false);
-    stored.extend(store(&ground, true));
-    let conn = &mut ground.conn();
+async fn moments_of_both_writers_compare_alike(storage: StorageFixture) {
+    let mut stored = store(&storage, false);
+    stored.extend(store(&storage, true));
+    let conn = &mut storage.conn();
     for bound in moments() {
         let mut expected: Vec<_> = stored
             .iter()
@@ -92,10 +92,10 @@ async fn moments_of_both_writers_compare_alike(ground: Ground) {
     }
 }
 
-async fn a_due_time_is_met_to_the_microsecond(ground: Ground) {
-    let conn = &mut ground.conn();
+async fn a_due_time_is_met_to_the_microsecond(storage: StorageFixture) {
+    let conn = &mut storage.conn();
     let due = micros(at(0), 500_000);
-    let started = import::start(conn, ground.official, false, false, due).unwrap();
+    let started = import::start(conn, storage.official, false, false, due).unwrap();
     let lease = micros(at(60), 1);
     for (now, claimed) in [
         (micros(due, -1), false),

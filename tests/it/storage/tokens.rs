@@ -2,7 +2,7 @@
 
 use queqiao::models::account::access_token as token;
 
-use super::ground::{Ground, at};
+use super::fixture::{StorageFixture, at};
 
 both_engines! {
     of_many_who_want_to_refresh_one_may,
@@ -11,11 +11,11 @@ both_engines! {
     only_the_token_that_was_refused_is_thrown_away,
 }
 
-async fn of_many_who_want_to_refresh_one_may(ground: Ground) {
+async fn of_many_who_want_to_refresh_one_may(storage: StorageFixture) {
     for generation in [0, 1] {
         let mut tasks = Vec::new();
         for number in 0..8 {
-            let (db, account) = (ground.db().clone(), ground.official);
+            let (db, account) = (storage.db().clone(), storage.official);
             tasks.push(tokio::spawn(async move {
                 let owner = format!("replica{number}");
                 db.write_once(move |conn| {
@@ -31,17 +31,17 @@ async fn of_many_who_want_to_refresh_one_may(ground: Ground) {
             winners.extend(task.await.unwrap());
         }
         assert_eq!(winners.len(), 1, "generation {generation}");
-        let account = ground.official;
-        let stored = ground
+        let account = storage.official;
+        let stored = storage
             .write(move |conn| token::store(conn, account, &winners[0], b"t", at(7_200)))
             .await;
         assert_eq!(stored, Some(generation + 1));
     }
 }
 
-async fn an_expired_lease_can_be_taken_and_its_old_owner_stores_nothing(ground: Ground) {
-    let conn = &mut ground.conn();
-    let account = ground.official;
+async fn an_expired_lease_can_be_taken_and_its_old_owner_stores_nothing(storage: StorageFixture) {
+    let conn = &mut storage.conn();
+    let account = storage.official;
     assert!(token::take_lease(conn, account, 0, "a", at(0), at(30)).unwrap());
     assert!(!token::take_lease(conn, account, 0, "b", at(29), at(60)).unwrap());
     assert!(token::take_lease(conn, account, 0, "b", at(30), at(60)).unwrap());
@@ -79,20 +79,20 @@ async fn an_expired_lease_can_be_taken_and_its_old_owner_stores_nothing(ground: 
     );
 }
 
-async fn a_lease_given_back_is_free_at_once(ground: Ground) {
-    let conn = &mut ground.conn();
-    assert!(token::take_lease(conn, ground.official, 0, "a", at(0), at(30)).unwrap());
-    token::release_lease(conn, ground.official, "a").unwrap();
-    assert!(token::take_lease(conn, ground.official, 0, "b", at(0), at(30)).unwrap());
+async fn a_lease_given_back_is_free_at_once(storage: StorageFixture) {
+    let conn = &mut storage.conn();
+    assert!(token::take_lease(conn, storage.official, 0, "a", at(0), at(30)).unwrap());
+    token::release_lease(conn, storage.official, "a").unwrap();
+    assert!(token::take_lease(conn, storage.official, 0, "b", at(0), at(30)).unwrap());
     assert!(
-        token::take_lease(conn, ground.second, 0, "a", at(0), at(30)).unwrap(),
+        token::take_lease(conn, storage.second, 0, "a", at(0), at(30)).unwrap(),
         "another account's own"
     );
 }
 
-async fn only_the_token_that_was_refused_is_thrown_away(ground: Ground) {
-    let conn = &mut ground.conn();
-    let account = ground.official;
+async fn only_the_token_that_was_refused_is_thrown_away(storage: StorageFixture) {
+    let conn = &mut storage.conn();
+    let account = storage.official;
     assert!(
         !token::invalidate(conn, account, 0).unwrap(),
         "there is none"

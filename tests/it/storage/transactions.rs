@@ -9,7 +9,7 @@ use queqiao::db::{Conn, Db, DbError, Engine};
 use queqiao::models::project;
 use tokio::sync::oneshot;
 
-use super::ground::at;
+use super::fixture::at;
 use crate::support::{Fixture, TestDb, postgres};
 
 fn add(conn: &mut Conn, name: &str) -> Result<(), DbError> {

@@ -14,14 +14,14 @@ use queqiao::models::delivery::transitions::{self, Arrow, Ending, RetryRow, Why}
 use queqiao::models::delivery::{self, DeliveryState, Due, Reason};
 use queqiao::models::erasure;
 
-use super::ground::{Ground, at};
+use super::fixture::{StorageFixture, at};
 use super::outbox::{claiming, queued};
 
 /// One function, and the arrows that it may make.
 struct Case {
     name: &'static str,
     arrows: &'static [Arrow],
-    act: fn(&mut Conn, &Ground, &Tried),
+    act: fn(&mut Conn, &StorageFixture, &Tried),
 }
 
 /// A delivery that was claimed, and is in some state by now.
@@ -70,10 +70,10 @@ fn again(tried: &Tried) -> RetryRow<'_> {
     }
 }
 
-fn receipt_says(conn: &mut Conn, ground: &Ground, tried: &Tried, delivered: bool) {
+fn receipt_says(conn: &mut Conn, storage: &StorageFixture, tried: &Tried, delivered: bool) {
     set_msgid(conn, tried);
     let receipt = NewReceipt {
-        account_id: ground.official,
+        account_id: storage.official,
         msgid: MSGID + tried.due.id.0,
         delivered,
         reason: None,
@@ -202,12 +202,12 @@ const CASES: &[Case] = &[
     Case {
         name: "receipt_arrived",
         arrows: &[Arrow::ReceiptArrived],
-        act: |conn, ground, tried| receipt_says(conn, ground, tried, true),
+        act: |conn, storage, tried| receipt_says(conn, storage, tried, true),
     },
     Case {
         name: "receipt_failed",
         arrows: &[Arrow::ReceiptFailed],
-        act: |conn, ground, tried| receipt_says(conn, ground, tried, false),
+        act: |conn, storage, tried| receipt_says(conn, storage, tried, false),
     },
     Case {
         name: "receipt_missing",
@@ -225,12 +225,12 @@ const CASES: &[Case] = &[
     Case {
         name: "erased",
         arrows: &[Arrow::Erased],
-        act: |conn, ground, tried| {
+        act: |conn, storage, tried| {
             without_claim(conn, tried);
             let window = (tried.due.id.0 - 1, 1);
             let theirs = [IdentityId(1)];
             let wiped =
-                erasure::wipe_deliveries_of(conn, ground.project, &theirs, window, at(9)).unwrap();
+                erasure::wipe_deliveries_of(conn, storage.project, &theirs, window, at(9)).unwrap();
             assert_eq!(wiped.deliveries, 1);
         },
     },
@@ -241,12 +241,12 @@ both_engines! {
     what_is_claimed_is_not_taken_back,
 }
 
-async fn each_function_leads_where_the_list_says_and_nowhere_else(ground: Ground) {
-    let conn = &mut ground.conn();
+async fn each_function_leads_where_the_list_says_and_nowhere_else(storage: StorageFixture) {
+    let conn = &mut storage.conn();
     for case in CASES {
         for &state in DeliveryState::ALL {
-            let tried = in_state(conn, &ground, state);
-            (case.act)(conn, &ground, &tried);
+            let tried = in_state(conn, &storage, state);
+            (case.act)(conn, &storage, &tried);
             let mut arrows = case.arrows.iter();
             let arrow = arrows.find(|arrow| arrow.from().contains(&state));
             let expected = arrow.map_or(state, |arrow| arrow.to());
@@ -268,25 +268,25 @@ async fn each_function_leads_where_the_list_says_and_nowhere_else(ground: Ground
     assert_eq!(tried, all.map(|arrow| arrow.name()).collect());
 }
 
-async fn what_is_claimed_is_not_taken_back(ground: Ground) {
-    let conn = &mut ground.conn();
-    let tried = in_state(conn, &ground, DeliveryState::Queued);
+async fn what_is_claimed_is_not_taken_back(storage: StorageFixture) {
+    let conn = &mut storage.conn();
+    let tried = in_state(conn, &storage, DeliveryState::Queued);
     delivery::cancel(conn, tried.due.notification_id, at(9)).unwrap();
     assert_eq!(state_of(conn, &tried), DeliveryState::Queued);
     let window = (tried.due.id.0 - 1, 1);
-    erasure::wipe_deliveries_of(conn, ground.project, &[IdentityId(1)], window, at(9)).unwrap();
+    erasure::wipe_deliveries_of(conn, storage.project, &[IdentityId(1)], window, at(9)).unwrap();
     assert_eq!(state_of(conn, &tried), DeliveryState::Queued);
 }
 
 /// A claimed delivery of a notification of its own that was put into that state.
-fn in_state(conn: &mut Conn, ground: &Ground, state: DeliveryState) -> Tried {
+fn in_state(conn: &mut Conn, storage: &StorageFixture, state: DeliveryState) -> Tried {
     // What the last case has left is not claimed.
     diesel::update(deliveries::table)
         .set(deliveries::due_at.eq(None::<chrono::NaiveDateTime>))
         .execute(conn)
         .unwrap();
-    let notification = ground.notification(conn);
-    transitions::insert_many(conn, &[queued(ground, notification, "s1")]).unwrap();
+    let notification = storage.notification(conn);
+    transitions::insert_many(conn, &[queued(storage, notification, "s1")]).unwrap();
     let claim = claiming(conn, 0, 1);
     let due = delivery::claim_due(conn, &claim).unwrap().remove(0);
     diesel::update(deliveries::table.find(due.id))

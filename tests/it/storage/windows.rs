@@ -14,7 +14,7 @@ use queqiao::models::identity::windows::{
 };
 use queqiao::models::identity::{self, Identity, Sighting};
 
-use super::ground::{Ground, again, sighting};
+use super::fixture::{StorageFixture, again, sighting};
 
 fn rules() -> Rules {
     windows::rules(&Config::default().customer)
@@ -65,10 +65,10 @@ both_engines! {
     nobody_takes_the_same_message_twice,
 }
 
-async fn a_message_is_taken_given_back_and_closed(ground: Ground) {
-    let conn = &mut ground.conn();
-    let person = ground.seen(conn, ground.official, "o1", 0, 0);
-    let idle = ground.seen(conn, ground.mini, "m1", 0, 0);
+async fn a_message_is_taken_given_back_and_closed(storage: StorageFixture) {
+    let conn = &mut storage.conn();
+    let person = storage.seen(conn, storage.official, "o1", 0, 0);
+    let idle = storage.seen(conn, storage.mini, "m1", 0, 0);
     assert_eq!(heard(conn, &[spoke(&person, 1000)]), 1);
     let wanted = [person.id, idle.id, person.id, IdentityId(999_999)];
     let answers = taken(conn, &wanted, 1001);
@@ -102,9 +102,9 @@ async fn a_message_is_taken_given_back_and_closed(ground: Ground) {
     assert_eq!(again(conn, &idle).acts, WindowActivity::default());
 }
 
-async fn a_late_answer_does_not_close_what_was_opened_since(ground: Ground) {
-    let conn = &mut ground.conn();
-    let person = ground.seen(conn, ground.official, "o1", 0, 0);
+async fn a_late_answer_does_not_close_what_was_opened_since(storage: StorageFixture) {
+    let conn = &mut storage.conn();
+    let person = storage.seen(conn, storage.official, "o1", 0, 0);
     heard(conn, &[acted(&person, 1000)]);
     let first = taken(conn, &[person.id], 1001)[0].unwrap();
     heard(conn, &[acted(&person, 1002)]);
@@ -116,23 +116,23 @@ async fn a_late_answer_does_not_close_what_was_opened_since(ground: Ground) {
     );
 }
 
-async fn a_follow_counts_without_a_write_of_its_own(ground: Ground) {
-    let conn = &mut ground.conn();
-    let follower = ground.seen(conn, ground.official, "o1", 1000, 0);
+async fn a_follow_counts_without_a_write_of_its_own(storage: StorageFixture) {
+    let conn = &mut storage.conn();
+    let follower = storage.seen(conn, storage.official, "o1", 1000, 0);
     assert_eq!(again(conn, &follower).acts, WindowActivity::default());
     assert_eq!(
         all(conn, &follower, 1001),
         (vec![Window::Acted; 3], Closed::AllowanceUsed)
     );
-    ground.seen(conn, ground.official, "o1", 1000, 0);
+    storage.seen(conn, storage.official, "o1", 1000, 0);
     assert_eq!(
         all(conn, &follower, 1002),
         (vec![], Closed::AllowanceUsed),
         "the same follow again"
     );
-    ground.seen(conn, ground.official, "o1", 0, 1003);
+    storage.seen(conn, storage.official, "o1", 0, 1003);
     assert_eq!(all(conn, &follower, 1004), (vec![], Closed::NotFollowing));
-    ground.seen(conn, ground.official, "o1", 1005, 0);
+    storage.seen(conn, storage.official, "o1", 1005, 0);
     assert_eq!(
         all(conn, &follower, 1006),
         (vec![Window::Acted; 3], Closed::AllowanceUsed)
@@ -140,9 +140,9 @@ async fn a_follow_counts_without_a_write_of_its_own(ground: Ground) {
     assert_eq!(all(conn, &follower, 1065), (vec![], Closed::WindowClosed));
 }
 
-async fn mini_programs_have_an_allowance_of_their_own(ground: Ground) {
-    let conn = &mut ground.conn();
-    let person = ground.seen(conn, ground.mini, "m1", 0, 0);
+async fn mini_programs_have_an_allowance_of_their_own(storage: StorageFixture) {
+    let conn = &mut storage.conn();
+    let person = storage.seen(conn, storage.mini, "m1", 0, 0);
     heard(conn, &[acted(&person, 1000)]);
     assert_eq!(
         all(conn, &person, 1001),
@@ -150,8 +150,8 @@ async fn mini_programs_have_an_allowance_of_their_own(ground: Ground) {
     );
 }
 
-async fn events_may_come_in_any_order_and_number(ground: Ground) {
-    let (conn, number) = (RefCell::new(ground.conn()), Cell::new(0));
+async fn events_may_come_in_any_order_and_number(storage: StorageFixture) {
+    let (conn, number) = (RefCell::new(storage.conn()), Cell::new(0));
     let event = (0_i64..50, 0_i64..50);
     let stories = proptest::collection::vec(event, 1..8);
     let mut runner = TestRunner::new(Runs::with_cases(100));
@@ -159,7 +159,7 @@ async fn events_may_come_in_any_order_and_number(ground: Ground) {
         .run(&stories, |story| {
             number.set(number.get() + 1);
             let conn = &mut conn.borrow_mut();
-            let person = ground.seen(conn, ground.official, &format!("o{}", number.get()), 0, 0);
+            let person = storage.seen(conn, storage.official, &format!("o{}", number.get()), 0, 0);
             let (mut spoke_time, mut acted_time, mut used) = (0, 0, 0);
             for (spoke, acted) in story {
                 let opening = Opening {
@@ -190,19 +190,19 @@ async fn events_may_come_in_any_order_and_number(ground: Ground) {
         .unwrap();
 }
 
-async fn nobody_takes_the_same_message_twice(ground: Ground) {
+async fn nobody_takes_the_same_message_twice(storage: StorageFixture) {
     const PEOPLE: usize = 20;
-    let conn = &mut ground.conn();
+    let conn = &mut storage.conn();
     // Rows and openids in opposite orders: whoever locked by the row ids would meet the events' order head on.
     let people: Vec<Identity> = (0..PEOPLE)
-        .map(|n| ground.seen(conn, ground.official, &format!("o{:02}", PEOPLE - n), 0, 0))
+        .map(|n| storage.seen(conn, storage.official, &format!("o{:02}", PEOPLE - n), 0, 0))
         .collect();
     let openings: Vec<Opening> = people.iter().map(|person| spoke(person, 1000)).collect();
     heard(conn, &openings);
     let ids: Vec<IdentityId> = people.iter().map(|person| person.id).collect();
     let takers: Vec<_> = (0..4)
         .map(|_| {
-            let (db, ids) = (ground.db().clone(), ids.clone());
+            let (db, ids) = (storage.db().clone(), ids.clone());
             tokio::spawn(async move {
                 let mut total = 0;
                 for _ in 0..3 {
@@ -222,10 +222,10 @@ async fn nobody_takes_the_same_message_twice(ground: Ground) {
         let rows: Vec<Sighting> = (1..=PEOPLE)
             .map(|n| Sighting {
                 followed_time: time,
-                ..sighting(ground.project, ground.official, &format!("o{n:02}"))
+                ..sighting(storage.project, storage.official, &format!("o{n:02}"))
             })
             .collect();
-        ground
+        storage
             .write(move |conn| identity::record_sightings(conn, &rows))
             .await;
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
+use chrono::NaiveDateTime;
 use queqiao::bridge::accounts::keys::Scope;
 use queqiao::bridge::accounts::register::Draft;
 use queqiao::bridge::intake::Intake;
@@ -13,10 +14,10 @@ use queqiao::bridge::{Bridge, Step};
 use queqiao::clock::Clock;
 use queqiao::config::Config;
 use queqiao::db::{Db, Engine};
-use queqiao::ids::ProjectId;
+use queqiao::ids::{AccountId, ProjectId};
 use queqiao::models::account::{AccountKind, TokenSource};
 use queqiao::models::project;
-use queqiao::simulator::{Kind, Settings, Simulator, SimulatorOptions};
+use queqiao::simulator::{Kind, Settings, Simulator, SimulatorOptions, World};
 use queqiao::vault::Vault;
 use queqiao::web::{self, Listener, Routes, State};
 use queqiao::wechat::client::{Client, ClientOptions};
@@ -24,10 +25,52 @@ use reqwest::Method;
 use secrecy::ExposeSecret;
 use serde_json::Value;
 
-use super::{Fixture, TestDb};
+use super::TestDb;
+use super::api::{self, Api};
 
 /// Rounds after which a drain that finds ever more to do has gone wrong.
 const ROUNDS: usize = 10_000;
+
+/// A Queqiao that listens nowhere, with a clock that is moved by hand.
+pub(crate) struct TestBridge {
+    pub(crate) bridge: Bridge,
+    pub(crate) clock: Clock,
+    pub(crate) simulator: Simulator,
+    pub(crate) database: TestDb,
+}
+
+impl TestBridge {
+    pub(crate) async fn new(
+        engine: Engine,
+        options: SimulatorOptions,
+        config: Config,
+        now: NaiveDateTime,
+    ) -> Self {
+        let database = TestDb::new(engine);
+        let simulator = Simulator::start(options).await.unwrap();
+        let clock = Clock::manual(now);
+        let bridge = Bridge::new(
+            database.db().clone(),
+            clock.clone(),
+            Client::new(ClientOptions::new(simulator.base_url())).unwrap(),
+            Vault::random(),
+            Arc::new(config),
+        );
+        Self {
+            bridge,
+            clock,
+            simulator,
+            database,
+        }
+    }
+}
+
+/// The settings of a test: the defaults, with one worker.
+pub(crate) fn config() -> Config {
+    let mut config = Config::default();
+    config.server.workers = 1;
+    config
+}
 
 /// A running Queqiao.
 pub(crate) struct TestApp {
@@ -81,12 +124,6 @@ impl Answer {
     }
 }
 
-impl Fixture for TestApp {
-    async fn on(engine: Engine) -> Self {
-        Self::with(engine, SimulatorOptions::default()).await
-    }
-}
-
 /// A server on a free port over a bridge; stopped when dropped.
 pub(crate) struct Server {
     /// Scheme, host and port.
@@ -121,31 +158,14 @@ impl Drop for Server {
 }
 
 impl TestApp {
-    /// With a WeChat that has its own ways.
-    pub(crate) async fn with(engine: Engine, options: SimulatorOptions) -> Self {
-        Self::with_settings(engine, options, |_| {}).await
-    }
-
-    /// With settings of its own as well.
-    pub(crate) async fn with_settings(
-        engine: Engine,
-        options: SimulatorOptions,
-        settings: impl FnOnce(&mut Config),
-    ) -> Self {
-        let database = TestDb::new(engine);
-        let simulator = Simulator::start(options).await.unwrap();
-        let mut config = Config::default();
-        config.server.workers = 1;
-        settings(&mut config);
-        let clock = Clock::manual(Clock::system().now());
-        let wechat = Client::new(ClientOptions::new(simulator.base_url())).unwrap();
-        let bridge = Bridge::new(
-            database.db().clone(),
-            clock.clone(),
-            wechat,
-            Vault::random(),
-            Arc::new(config),
-        );
+    /// Lets it listen.
+    pub(crate) fn over(test: TestBridge) -> Self {
+        let TestBridge {
+            bridge,
+            clock,
+            simulator,
+            database,
+        } = test;
         let server = Server::start(&bridge);
         Self {
             bridge,
@@ -190,12 +210,7 @@ impl TestApp {
 
 impl TestApp {
     pub(crate) async fn project(&self, name: &str) -> ProjectId {
-        let (name, now) = (name.to_owned(), self.clock.now());
-        let create = self
-            .bridge
-            .db
-            .write(move |conn| project::create(conn, &name, now));
-        create.await.unwrap().id
+        add_project(&self.bridge, name).await
     }
 
     pub(crate) async fn key(&self, project: ProjectId, scopes: &[Scope]) -> String {
@@ -223,12 +238,8 @@ impl TestApp {
     ) {
         let callback = format!("{}/callback/{}", self.url, settings.app_id);
         settings.callback_url = Some(callback.parse().unwrap());
-        let draft = Draft {
-            welcome_text: welcome.map(str::to_owned),
-            ..draft(project, &settings)
-        };
-        self.simulator.world().add_account(settings);
-        self.bridge.add_account(draft).await.unwrap();
+        let world = self.simulator.world();
+        add_account(&self.bridge, world, project, settings, welcome).await;
     }
 
     /// Runs all steps until nothing is due, moving the clock where something is due soon.
@@ -274,6 +285,15 @@ impl TestApp {
         self.simulator.world().advance(by);
     }
 
+    /// The API, as whoever has that key meets it.
+    pub(crate) fn api<'a>(&'a self, key: &'a str) -> Api<'a> {
+        Api {
+            http: &self.http,
+            url: &self.url,
+            key,
+        }
+    }
+
     /// Calls the API; `path` is below `/api/v1`.
     pub(crate) async fn call(
         &self,
@@ -282,26 +302,12 @@ impl TestApp {
         path: &str,
         body: Option<&Value>,
     ) -> Answer {
-        let method = Method::from_bytes(method.as_bytes()).unwrap();
-        let url = format!("{}/api/v1{path}", self.url);
-        let mut request = self.http.request(method, url);
-        if !key.is_empty() {
-            request = request.bearer_auth(key);
-        }
-        if let Some(body) = body {
-            request = request.json(body);
-        }
-        self.send(request).await
+        self.api(key).call(method, path, body).await
     }
 
     /// Sends any request.
     pub(crate) async fn send(&self, request: reqwest::RequestBuilder) -> Answer {
-        let response = request.send().await.unwrap();
-        Answer {
-            status: response.status().as_u16(),
-            headers: response.headers().clone(),
-            text: response.text().await.unwrap(),
-        }
+        api::send(request).await
     }
 
     /// A request to build upon; `path` is below the server's root.
@@ -345,16 +351,46 @@ impl TestApp {
     }
 }
 
+/// Adds a project, of the bridge's present moment.
+pub(crate) async fn add_project(bridge: &Bridge, name: &str) -> ProjectId {
+    let (name, now) = (name.to_owned(), bridge.clock.now());
+    let create = bridge
+        .db
+        .write(move |conn| project::create(conn, &name, now));
+    create.await.unwrap().id
+}
+
+/// Adds an account with these settings, on both sides.
+pub(crate) async fn add_account(
+    bridge: &Bridge,
+    world: &World,
+    project: ProjectId,
+    settings: Settings,
+    welcome: Option<&str>,
+) -> AccountId {
+    let draft = Draft {
+        welcome_text: welcome.map(str::to_owned),
+        ..draft(project, &settings)
+    };
+    world.add_account(settings);
+    bridge.add_account(draft).await.unwrap().id
+}
+
+/// What the simulator calls so, as accounts do.
+pub(crate) fn kind(kind: Kind) -> AccountKind {
+    match kind {
+        Kind::OfficialAccount => AccountKind::OfficialAccount,
+        Kind::MiniProgram => AccountKind::MiniProgram,
+    }
+}
+
 /// An account of the simulator, as an operator describes it.
 pub(crate) fn draft(project: ProjectId, settings: &Settings) -> Draft {
     Draft {
         project_id: project,
         name: settings.app_id.clone(),
         app_id: settings.app_id.clone(),
-        kind: match settings.kind {
-            Kind::OfficialAccount => AccountKind::OfficialAccount,
-            Kind::MiniProgram => AccountKind::MiniProgram,
-        },
+        kind: kind(settings.kind),
         mode: settings.mode,
         callback_token: settings.token.clone().into(),
         // A test account has none.

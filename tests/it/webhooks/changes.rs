@@ -8,7 +8,7 @@ use queqiao::simulator::Origin;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::{OA, Shop, texts};
+use super::{OA, WebhookFixture, texts};
 use crate::support::app::Answer;
 use crate::support::receiver::Receiver;
 
@@ -36,7 +36,7 @@ async fn execute(db: &Db, sql: &'static str) {
     done.await.unwrap();
 }
 
-impl Shop {
+impl WebhookFixture {
     /// Lets so many people write, and begins the turn that posts it.
     async fn begin(&self, texts: &[(u32, &str)]) {
         let world = self.app.simulator.world();
@@ -69,24 +69,26 @@ both_engines! {
     a_url_is_measured_as_it_is_stored,
 }
 
-async fn what_the_old_url_answers_is_not_for_the_new_one(shop: Shop) {
-    let (id, _) = shop.listen(MESSAGES).await;
+async fn what_the_old_url_answers_is_not_for_the_new_one(webhooks: WebhookFixture) {
+    let (id, _) = webhooks.listen(MESSAGES).await;
     let new = Receiver::start();
-    shop.follow(1).await;
+    webhooks.new_follower(1).await;
     for (status, word) in [(410, "one"), (500, "two")] {
-        shop.put(id, &shop.receiver.url, MESSAGES, true).await;
-        let before = (shop.receiver.posts().len(), new.posts().len());
-        shop.receiver.answer(status);
-        let held = shop.receiver.hold().await;
-        shop.begin(&[(1, word)]).await;
-        shop.receiver.wait_for(before.0 + 1).await;
-        shop.put(id, &new.url, MESSAGES, true).await;
+        webhooks
+            .put(id, &webhooks.receiver.url, MESSAGES, true)
+            .await;
+        let before = (webhooks.receiver.posts().len(), new.posts().len());
+        webhooks.receiver.answer(status);
+        let held = webhooks.receiver.hold().await;
+        webhooks.begin(&[(1, word)]).await;
+        webhooks.receiver.wait_for(before.0 + 1).await;
+        webhooks.put(id, &new.url, MESSAGES, true).await;
         // The new one has it, though the old one has not answered yet.
-        shop.app.bridge.webhooks_settled().await;
-        shop.app.drain().await;
+        webhooks.app.bridge.webhooks_settled().await;
+        webhooks.app.drain().await;
         assert_eq!(new.posts().len(), before.1 + 1, "{status}");
         drop(held);
-        let shown = shop.webhook(id).await;
+        let shown = webhooks.webhook(id).await;
         assert_eq!(
             (&shown["state"], &shown["failures"]),
             (&json!("enabled"), &json!(0)),
@@ -97,106 +99,125 @@ async fn what_the_old_url_answers_is_not_for_the_new_one(shop: Shop) {
     assert_eq!(texts(&new.posts(), 1), ["one", "two"]);
 }
 
-async fn nothing_is_posted_after_delete_or_disable_was_answered(shop: Shop) {
+async fn nothing_is_posted_after_delete_or_disable_was_answered(webhooks: WebhookFixture) {
     for is_deleted in [false, true] {
-        let (id, _) = shop.listen(MESSAGES).await;
-        shop.follow(1).await;
-        let before = shop.receiver.posts().len();
-        let held = shop.receiver.hold().await;
-        shop.begin(&[(1, "one"), (1, "two"), (1, "three")]).await;
-        shop.receiver.wait_for(before + 1).await;
+        let (id, _) = webhooks.listen(MESSAGES).await;
+        webhooks.new_follower(1).await;
+        let before = webhooks.receiver.posts().len();
+        let held = webhooks.receiver.hold().await;
+        webhooks
+            .begin(&[(1, "one"), (1, "two"), (1, "three")])
+            .await;
+        webhooks.receiver.wait_for(before + 1).await;
         match is_deleted {
             true => assert_eq!(
-                shop.app
-                    .delete(&shop.key, &format!("/webhooks/{id}"))
+                webhooks
+                    .app
+                    .delete(&webhooks.key, &format!("/webhooks/{id}"))
                     .await
                     .status,
                 204
             ),
-            false => drop(shop.put(id, &shop.receiver.url, MESSAGES, false).await),
+            false => drop(
+                webhooks
+                    .put(id, &webhooks.receiver.url, MESSAGES, false)
+                    .await,
+            ),
         }
         drop(held);
-        shop.app.bridge.webhooks_settled().await;
-        shop.app.drain().await;
-        assert_eq!(shop.receiver.posts().len(), before + 1);
+        webhooks.app.bridge.webhooks_settled().await;
+        webhooks.app.drain().await;
+        assert_eq!(webhooks.receiver.posts().len(), before + 1);
     }
 }
 
-async fn another_process_notices_a_change(shop: Shop) {
-    let (id, _) = shop.listen(MESSAGES).await;
-    shop.follow(1).await;
-    let (replica, _server) = shop.app.replica();
-    let held = shop.receiver.hold().await;
-    let world = shop.app.simulator.world();
+async fn another_process_notices_a_change(webhooks: WebhookFixture) {
+    let (id, _) = webhooks.listen(MESSAGES).await;
+    webhooks.new_follower(1).await;
+    let (replica, _server) = webhooks.app.replica();
+    let held = webhooks.receiver.hold().await;
+    let world = webhooks.app.simulator.world();
     world.send_text(OA, 1, "one").await.unwrap();
     world.send_text(OA, 1, "two").await.unwrap();
-    shop.app.bridge.process_step().await.unwrap();
+    webhooks.app.bridge.process_step().await.unwrap();
     assert_eq!(replica.webhook_step().await.unwrap(), Step::Worked);
-    shop.receiver.wait_for(1).await;
-    shop.put(id, &shop.receiver.url, MESSAGES, false).await;
+    webhooks.receiver.wait_for(1).await;
+    webhooks
+        .put(id, &webhooks.receiver.url, MESSAGES, false)
+        .await;
     // Its post is not waited for: the receiver holds the answer back all the time.
     replica.webhooks_settled().await;
     drop(held);
-    assert_eq!(texts(&shop.receiver.posts(), 1), ["one"]);
-    assert_eq!(shop.webhook(id).await["waiting"], 2);
+    assert_eq!(texts(&webhooks.receiver.posts(), 1), ["one"]);
+    assert_eq!(webhooks.webhook(id).await["waiting"], 2);
 }
 
-async fn who_wants_rest_or_is_gone_gets_nothing_more(shop: Shop) {
-    shop.app.simulator.world().add_people(30);
-    let (id, _) = shop.listen(MESSAGES).await;
+async fn who_wants_rest_or_is_gone_gets_nothing_more(webhooks: WebhookFixture) {
+    webhooks.app.simulator.world().add_people(30);
+    let (id, _) = webhooks.listen(MESSAGES).await;
     let people: Vec<(u32, &str)> = (1..=39).map(|person| (person, "hi")).collect();
     for (person, _) in &people {
-        shop.app
+        webhooks
+            .app
             .simulator
             .world()
             .follow(OA, *person, Origin::default())
             .await
             .unwrap();
     }
-    shop.app.drain().await;
+    webhooks.app.drain().await;
     for status in [429, 410] {
-        shop.put(id, &shop.receiver.url, MESSAGES, true).await;
-        let before = shop.receiver.posts().len();
-        shop.receiver.script(move |_| (status, "120".to_owned()));
-        shop.begin(&people).await;
-        shop.app.bridge.webhooks_settled().await;
+        webhooks
+            .put(id, &webhooks.receiver.url, MESSAGES, true)
+            .await;
+        let before = webhooks.receiver.posts().len();
+        webhooks
+            .receiver
+            .script(move |_| (status, "120".to_owned()));
+        webhooks.begin(&people).await;
+        webhooks.app.bridge.webhooks_settled().await;
         // Those that were on their way when the first answer came.
-        let posts = shop.receiver.posts().len() - before;
+        let posts = webhooks.receiver.posts().len() - before;
         assert!((1..=16).contains(&posts), "{posts} posts");
-        shop.receiver.answer(200);
-        shop.put(id, &shop.receiver.url, MESSAGES, true).await;
-        shop.advance(121).await;
-        assert_eq!(shop.webhook(id).await["waiting"], 0);
+        webhooks.receiver.answer(200);
+        webhooks
+            .put(id, &webhooks.receiver.url, MESSAGES, true)
+            .await;
+        webhooks.advance(121).await;
+        assert_eq!(webhooks.webhook(id).await["waiting"], 0);
     }
 }
 
-async fn a_deleted_endpoint_is_cleared_away_by_and_by(shop: Shop) {
-    let (id, _) = shop.listen(MESSAGES).await;
-    shop.follow(1).await;
-    shop.receiver.answer(500);
+async fn a_deleted_endpoint_is_cleared_away_by_and_by(webhooks: WebhookFixture) {
+    let (id, _) = webhooks.listen(MESSAGES).await;
+    webhooks.new_follower(1).await;
+    webhooks.receiver.answer(500);
     for text in ["one", "two", "three"] {
-        shop.write(1, text).await;
+        webhooks.write(1, text).await;
     }
     let path = format!("/webhooks/{id}");
-    assert_eq!(shop.app.delete(&shop.key, &path).await.status, 204);
-    shop.app
-        .delete(&shop.key, &path)
+    assert_eq!(webhooks.app.delete(&webhooks.key, &path).await.status, 204);
+    webhooks
+        .app
+        .delete(&webhooks.key, &path)
         .await
         .refused(404, "not_found", "");
-    shop.app
-        .get(&shop.key, &path)
+    webhooks
+        .app
+        .get(&webhooks.key, &path)
         .await
         .refused(404, "not_found", "");
-    let body = json!({"url": shop.receiver.url, "events": MESSAGES});
-    shop.app
-        .put(&shop.key, &path, body)
+    let body = json!({"url": webhooks.receiver.url, "events": MESSAGES});
+    webhooks
+        .app
+        .put(&webhooks.key, &path, body)
         .await
         .refused(404, "not_found", "");
-    let listed = shop.app.get(&shop.key, "/webhooks").await.ok(200);
+    let listed = webhooks.app.get(&webhooks.key, "/webhooks").await.ok(200);
     assert_eq!(listed["items"], json!([]));
-    let db = &shop.app.bridge.db;
+    let db = &webhooks.app.bridge.db;
     assert_eq!(count(db, "webhook_messages").await, 3);
-    while shop.app.bridge.webhook_prune_step().await.unwrap() == Step::Worked {}
+    while webhooks.app.bridge.webhook_prune_step().await.unwrap() == Step::Worked {}
     assert_eq!(
         (
             count(db, "webhook_messages").await,
@@ -206,22 +227,24 @@ async fn a_deleted_endpoint_is_cleared_away_by_and_by(shop: Shop) {
     );
 }
 
-async fn a_large_outbox_is_put_back_and_hastened_whole(shop: Shop) {
-    let (id, _) = shop.listen(MESSAGES).await;
-    shop.follow(1).await;
-    shop.write(1, "one").await;
+async fn a_large_outbox_is_put_back_and_hastened_whole(webhooks: WebhookFixture) {
+    let (id, _) = webhooks.listen(MESSAGES).await;
+    webhooks.new_follower(1).await;
+    webhooks.write(1, "one").await;
     // More than one transaction takes.
     let many = "INSERT INTO webhook_messages (webhook_id, uid, kind, body, state, attempts, created_at, finished_at) \
                     SELECT webhook_id, uid, kind, body, state, 1, created_at, finished_at FROM webhook_messages";
     for _ in 0..13 {
-        execute(&shop.app.bridge.db, many).await;
+        execute(&webhooks.app.bridge.db, many).await;
     }
-    shop.put(id, &shop.receiver.url, MESSAGES, false).await;
-    let now = shop.app.clock.now().and_utc();
+    webhooks
+        .put(id, &webhooks.receiver.url, MESSAGES, false)
+        .await;
+    let now = webhooks.app.clock.now().and_utc();
     let range = json!({"since": (now - chrono::TimeDelta::days(1)).to_rfc3339(), "until": (now + chrono::TimeDelta::days(1)).to_rfc3339()});
-    let answer = shop
+    let answer = webhooks
         .app
-        .post(&shop.key, &format!("/webhooks/{id}/replay"), range)
+        .post(&webhooks.key, &format!("/webhooks/{id}/replay"), range)
         .await
         .ok(202);
     assert_eq!(
@@ -229,68 +252,87 @@ async fn a_large_outbox_is_put_back_and_hastened_whole(shop: Shop) {
         json!({"enqueued": 8_192, "endpoint": {"state": "disabled", "paused_until": null}})
     );
     let tried = "UPDATE webhook_messages SET attempts = 3, due_at = '2999-01-01 00:00:00'";
-    execute(&shop.app.bridge.db, tried).await;
-    shop.put(id, &shop.receiver.url, MESSAGES, true).await;
+    execute(&webhooks.app.bridge.db, tried).await;
+    webhooks
+        .put(id, &webhooks.receiver.url, MESSAGES, true)
+        .await;
     let late = count(
-        &shop.app.bridge.db,
+        &webhooks.app.bridge.db,
         "webhook_messages WHERE attempts > 0 OR due_at > '2998-01-01 00:00:00'",
     )
     .await;
     assert_eq!(late, 0);
 }
 
-async fn a_retry_says_what_it_waits_for(shop: Shop) {
-    let (id, _) = shop.listen(MESSAGES).await;
-    shop.follow(1).await;
-    shop.write(1, "one").await;
-    let message = shop.deliveries(id).await[0]["id"].clone();
-    shop.put(id, &shop.receiver.url, MESSAGES, false).await;
+async fn a_retry_says_what_it_waits_for(webhooks: WebhookFixture) {
+    let (id, _) = webhooks.listen(MESSAGES).await;
+    webhooks.new_follower(1).await;
+    webhooks.write(1, "one").await;
+    let message = webhooks.deliveries(id).await[0]["id"].clone();
+    webhooks
+        .put(id, &webhooks.receiver.url, MESSAGES, false)
+        .await;
     let path = format!("/webhooks/{id}/deliveries/{message}/retry");
-    let retried = shop.app.call("POST", &shop.key, &path, None).await.ok(202);
+    let retried = webhooks
+        .app
+        .call("POST", &webhooks.key, &path, None)
+        .await
+        .ok(202);
     assert_eq!(
         retried["endpoint"],
         json!({"state": "disabled", "paused_until": null})
     );
 }
 
-async fn each_secret_signs_for_the_day_it_was_promised(shop: Shop) {
-    let (id, receivers) = shop.listen(MESSAGES).await;
-    shop.follow(1).await;
+async fn each_secret_signs_for_the_day_it_was_promised(webhooks: WebhookFixture) {
+    let (id, receivers) = webhooks.listen(MESSAGES).await;
+    webhooks.new_follower(1).await;
     let secret = |answer: Value| answer["secret"].as_str().unwrap().to_owned();
-    let second = secret(shop.rotate(id, Some("k1")).await.ok(200));
+    let second = secret(webhooks.rotate(id, Some("k1")).await.ok(200));
     // A lost answer, asked for again.
-    assert_eq!(secret(shop.rotate(id, Some("k1")).await.ok(200)), second);
-    shop.advance(3_600).await;
-    let third = secret(shop.rotate(id, None).await.ok(200));
+    assert_eq!(
+        secret(webhooks.rotate(id, Some("k1")).await.ok(200)),
+        second
+    );
+    webhooks.advance(3_600).await;
+    let third = secret(webhooks.rotate(id, None).await.ok(200));
     assert_ne!(third, second);
-    shop.rotate(id, Some("k2"))
+    webhooks
+        .rotate(id, Some("k2"))
         .await
         .refused(409, "too_many", "");
-    shop.write(1, "one").await;
-    let post = shop.receiver.posts().pop().unwrap();
+    webhooks.write(1, "one").await;
+    let post = webhooks.receiver.posts().pop().unwrap();
     let signed = [&third, &second, &receivers].map(|secret| post.signed_by(secret));
     assert_eq!(signed, [Some(0), Some(1), Some(2)]);
-    shop.advance(DAY - 1_800).await;
-    shop.write(1, "two").await;
-    let post = shop.receiver.posts().pop().unwrap();
+    webhooks.advance(DAY - 1_800).await;
+    webhooks.write(1, "two").await;
+    let post = webhooks.receiver.posts().pop().unwrap();
     let signed = [&third, &second, &receivers].map(|secret| post.signed_by(secret));
     assert_eq!(signed, [Some(0), Some(1), None]);
-    let fourth = secret(shop.rotate(id, Some("k1")).await.ok(200));
+    let fourth = secret(webhooks.rotate(id, Some("k1")).await.ok(200));
     assert!(
         ![third, second].contains(&fourth),
         "the key of a rotation that is over is a new one"
     );
 }
 
-async fn a_url_is_measured_as_it_is_stored(shop: Shop) {
+async fn a_url_is_measured_as_it_is_stored(webhooks: WebhookFixture) {
     let url = format!("https://example.com/{}", "鹊".repeat(400));
     let body = json!({"url": url, "events": ["*"]});
-    shop.app
-        .post(&shop.key, "/webhooks", body)
+    webhooks
+        .app
+        .post(&webhooks.key, "/webhooks", body)
         .await
         .refused(422, "invalid_field", "url");
     let url = format!("https://example.com/{}", "鹊".repeat(200));
-    let (id, _) = shop.listen_at(&url, MESSAGES).await;
-    let stored = shop.webhook(id).await["url"].as_str().unwrap().to_owned();
-    assert_eq!(shop.put(id, &stored, MESSAGES, true).await["url"], stored);
+    let (id, _) = webhooks.listen_at(&url, MESSAGES).await;
+    let stored = webhooks.webhook(id).await["url"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    assert_eq!(
+        webhooks.put(id, &stored, MESSAGES, true).await["url"],
+        stored
+    );
 }

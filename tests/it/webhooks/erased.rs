@@ -8,7 +8,7 @@ use queqiao::simulator::{
 };
 use serde_json::{Value, json};
 
-use super::{FOREIGN, MP, OA, Shop, kinds};
+use super::{FOREIGN, MP, OA, WebhookFixture, kinds, template};
 use crate::support::search::places_of;
 
 /// What names a person.
@@ -20,7 +20,7 @@ fn words(person: u32) -> [String; 3] {
     ]
 }
 
-impl Shop {
+impl WebhookFixture {
     /// Where a person is found in the database, by any of their ids.
     fn places(&self, person: u32) -> Vec<String> {
         let words = words(person);
@@ -57,19 +57,16 @@ impl Shop {
     /// staff, and are notified in every way. Returns the notifications of person 1.
     async fn live(&self) -> Told {
         let world = self.app.simulator.world();
-        self.message_type().await;
-        let template = TemplateSettings {
-            template_id: "TPL".to_owned(),
-            title: "Notice".to_owned(),
-            content: "Title:{{thing1.DATA}}\n".to_owned(),
+        self.ping().await;
+        let once = TemplateSettings {
             kind: TemplateKind::SubscribeOnce,
-            ..TemplateSettings::default()
+            ..template("TPL", "Title:{{thing1.DATA}}\n")
         };
-        world.add_template(MP, &template).unwrap();
+        world.add_template(MP, &once).unwrap();
         for person in [1, 2] {
-            self.follow(person).await;
+            self.new_follower(person).await;
             self.log_in(person).await;
-            self.staff(&format!("s{person}"), person).await;
+            self.bound(&format!("s{person}"), person).await;
             self.write(person, &format!("I am number {person}")).await;
             world
                 .answer_popup(MP, person, &[("TPL", Choice::Accept)])
@@ -140,34 +137,34 @@ struct Told {
 
 /// What is the same whoever asked for it.
 #[allow(clippy::too_many_lines, reason = "a table of cases")]
-async fn assert_erased(shop: &Shop, told: &Told, identity: i64) {
-    assert_eq!(shop.places(1), Vec::<String>::new());
-    let app = &shop.app;
-    app.get(&shop.key, &format!("/people/{identity}"))
+async fn assert_erased(webhooks: &WebhookFixture, told: &Told, identity: i64) {
+    assert_eq!(webhooks.places(1), Vec::<String>::new());
+    let app = &webhooks.app;
+    app.get(&webhooks.key, &format!("/people/{identity}"))
         .await
         .refused(404, "not_found", "");
-    let staff = app.get(&shop.key, "/staff/s1").await.ok(200);
+    let staff = app.get(&webhooks.key, "/staff/s1").await.ok(200);
     assert_eq!(
         (&staff["bindings"], &staff["identities"]),
         (&json!([]), &json!([]))
     );
     // Whom it was for is gone, what became of it is not.
-    assert_eq!(shop.counts(told.alone).await["delivered"], 1);
-    assert_eq!(shop.counts(told.shared).await["delivered"], 2);
-    assert_eq!(shop.counts(told.named).await["delivered"], 1);
-    let later = shop.counts(told.later).await;
+    assert_eq!(webhooks.counts(told.alone).await["delivered"], 1);
+    assert_eq!(webhooks.counts(told.shared).await["delivered"], 2);
+    assert_eq!(webhooks.counts(told.named).await["delivered"], 1);
+    let later = webhooks.counts(told.later).await;
     assert_eq!(
         (&later["cancelled"], &later["queued"]),
         (&json!(1), &json!(1)),
         "{later}"
     );
     for alone in [told.alone, told.named, told.by_unionid] {
-        assert_eq!(shop.params_of(alone).await, json!({}), "{alone}");
+        assert_eq!(webhooks.params_of(alone).await, json!({}), "{alone}");
     }
-    assert_eq!(shop.params_of(told.shared).await["title"], "for all");
-    assert_eq!(shop.params_of(told.about).await["customer"], "[erased]");
+    assert_eq!(webhooks.params_of(told.shared).await["title"], "for all");
+    assert_eq!(webhooks.params_of(told.about).await["customer"], "[erased]");
     let path = format!("/notifications/{}/deliveries", told.later);
-    let deliveries = app.get(&shop.key, &path).await.ok(200);
+    let deliveries = app.get(&webhooks.key, &path).await.ok(200);
     let cancelled = deliveries["items"]
         .as_array()
         .unwrap()
@@ -183,7 +180,7 @@ async fn assert_erased(shop: &Shop, told: &Told, identity: i64) {
         (&json!(null), &json!(null))
     );
     // Kinds and times of what they did are kept, and nothing of what it was.
-    let texts = app.get(&shop.key, "/events?kind=text").await.ok(200);
+    let texts = app.get(&webhooks.key, "/events?kind=text").await.ok(200);
     let texts = texts["items"].as_array().unwrap();
     assert_eq!(texts.len(), 2);
     let theirs = texts
@@ -191,7 +188,7 @@ async fn assert_erased(shop: &Shop, told: &Told, identity: i64) {
         .find(|event| event["openid"].is_null())
         .unwrap();
     let whole = app
-        .get(&shop.key, &format!("/events/{}", theirs["id"]))
+        .get(&webhooks.key, &format!("/events/{}", theirs["id"]))
         .await
         .ok(200);
     assert_eq!(
@@ -206,14 +203,14 @@ async fn assert_erased(shop: &Shop, told: &Told, identity: i64) {
     // Nobody else lost anything.
     let other = app
         .get(
-            &shop.key,
+            &webhooks.key,
             &format!("/people?unionid={}", population::unionid(2)),
         )
         .await
         .ok(200);
     assert_eq!(other["items"][0]["identities"].as_array().unwrap().len(), 2);
     assert_eq!(other["items"][0]["staff_ids"], json!(["s2"]));
-    let credits = app.get(&shop.key, "/staff/s2/credits").await.ok(200);
+    let credits = app.get(&webhooks.key, "/staff/s2/credits").await.ok(200);
     assert!(credits.to_string().contains("TPL"), "{credits}");
 }
 
@@ -224,19 +221,19 @@ both_engines! {
     every_spelling_of_the_event_counts,
 }
 
-async fn who_deletes_their_wechat_account_is_erased_everywhere(shop: Shop) {
-    let (id, _) = shop.listen(&["*"]).await;
-    let told = shop.live().await;
-    let identity = shop.number(1).await;
-    assert!(shop.places(1).len() > 10, "{:?}", shop.places(1));
-    let world = shop.app.simulator.world();
+async fn who_deletes_their_wechat_account_is_erased_everywhere(webhooks: WebhookFixture) {
+    let (id, _) = webhooks.listen(&["*"]).await;
+    let told = webhooks.live().await;
+    let identity = webhooks.number(1).await;
+    assert!(webhooks.places(1).len() > 10, "{:?}", webhooks.places(1));
+    let world = webhooks.app.simulator.world();
     world
         .cancel_wechat(OA, 1, Spelling::Documented)
         .await
         .unwrap();
-    shop.app.drain().await;
-    assert_erased(&shop, &told, identity).await;
-    let posts = shop.receiver.posts();
+    webhooks.app.drain().await;
+    assert_erased(&webhooks, &told, identity).await;
+    let posts = webhooks.receiver.posts();
     let erased: Vec<Value> = posts
         .iter()
         .filter(|post| post.kind() == "person.erased")
@@ -264,7 +261,7 @@ async fn who_deletes_their_wechat_account_is_erased_everywhere(shop: Shop) {
     let (in_oa, in_mp) = (population::openid(OA, 1), population::openid(MP, 1));
     assert_eq!(named, [(OA, in_oa.as_str()), (MP, in_mp.as_str())]);
     // What is kept of that event names nobody.
-    let kept = shop.deliveries(id).await;
+    let kept = webhooks.deliveries(id).await;
     let kept = kept
         .iter()
         .find(|kept| kept["type"] == "person.erased")
@@ -279,14 +276,14 @@ async fn who_deletes_their_wechat_account_is_erased_everywhere(shop: Shop) {
         json!(["s1"]),
         "{kept}"
     );
-    let audit = shop.audit_of_erasures().await;
+    let audit = webhooks.audit_of_erasures().await;
     assert_eq!(audit.len(), 1);
     assert_eq!(
         (&audit[0]["by"], &audit[0]["key"], &audit[0]["app_id"]),
         (&json!("wechat"), &json!(null), &json!(OA))
     );
     let path = format!("/erasures/{}", audit[0]["erasure_id"]);
-    let erasure = shop.app.get(&shop.key, &path).await.ok(200);
+    let erasure = webhooks.app.get(&webhooks.key, &path).await.ok(200);
     assert_eq!(
         (&erasure["state"], &erasure["cause"]),
         (&json!("done"), &json!("cancellation"))
@@ -294,27 +291,35 @@ async fn who_deletes_their_wechat_account_is_erased_everywhere(shop: Shop) {
     assert_eq!(erasure["erased"]["identities"], 2, "{erasure}");
     assert_eq!(erasure["erased"]["bindings"], 1, "{erasure}");
     assert_eq!(erasure["erased"]["permissions"], 1, "{erasure}");
-    shop.app
-        .get(&shop.other, &path)
+    webhooks
+        .app
+        .get(&webhooks.other, &path)
         .await
         .refused(403, "missing_scope", "");
     // A second look finds nothing new, and is the last.
-    shop.advance(601).await;
-    assert_eq!(shop.app.get(&shop.key, &path).await.ok(200), erasure);
-    assert_eq!(shop.app.bridge.erase_step(None).await.unwrap(), Step::Idle);
-    assert_eq!(shop.places(1), Vec::<String>::new());
+    webhooks.advance(601).await;
+    assert_eq!(
+        webhooks.app.get(&webhooks.key, &path).await.ok(200),
+        erasure
+    );
+    assert_eq!(
+        webhooks.app.bridge.erase_step(None).await.unwrap(),
+        Step::Idle
+    );
+    assert_eq!(webhooks.places(1), Vec::<String>::new());
 }
 
-async fn who_the_business_names_is_erased_everywhere(shop: Shop) {
-    shop.listen(&["person.erased"]).await;
-    let told = shop.live().await;
-    let identity = shop.number(1).await;
+async fn who_the_business_names_is_erased_everywhere(webhooks: WebhookFixture) {
+    webhooks.listen(&["person.erased"]).await;
+    let told = webhooks.live().await;
+    let identity = webhooks.number(1).await;
     let path = format!("/people/{identity}");
-    shop.app
-        .delete(&shop.other, &path)
+    webhooks
+        .app
+        .delete(&webhooks.other, &path)
         .await
         .refused(403, "missing_scope", "");
-    let erased = shop.app.delete(&shop.key, &path).await.ok(200);
+    let erased = webhooks.app.delete(&webhooks.key, &path).await.ok(200);
     assert_eq!(
         (&erased["state"], &erased["by"]),
         (&json!("done"), &json!("api_key"))
@@ -327,11 +332,14 @@ async fn who_the_business_names_is_erased_everywhere(shop: Shop) {
             .contains(&json!(identity)),
         "{erased}"
     );
-    shop.app.drain().await;
-    assert_erased(&shop, &told, identity).await;
-    assert_eq!(kinds(&shop.receiver.posts()), ["person.erased"]);
-    assert_eq!(shop.receiver.posts()[0].json()["data"]["cause"], "request");
-    let audit = shop.audit_of_erasures().await;
+    webhooks.app.drain().await;
+    assert_erased(&webhooks, &told, identity).await;
+    assert_eq!(kinds(&webhooks.receiver.posts()), ["person.erased"]);
+    assert_eq!(
+        webhooks.receiver.posts()[0].json()["data"]["cause"],
+        "request"
+    );
+    let audit = webhooks.audit_of_erasures().await;
     assert_eq!(
         (&audit[0]["by"], &audit[0]["key"]["name"]),
         (&json!("api_key"), &json!("test"))
@@ -341,65 +349,77 @@ async fn who_the_business_names_is_erased_everywhere(shop: Shop) {
         (&json!(identity), &erased["id"])
     );
     // Asked for again, it is the same one.
-    assert_eq!(shop.app.delete(&shop.key, &path).await.ok(200), erased);
-    assert_eq!(shop.audit_of_erasures().await.len(), 1);
-    assert_eq!(shop.receiver.posts().len(), 1);
-    shop.app
-        .delete(&shop.key, "/people/999999")
+    assert_eq!(
+        webhooks.app.delete(&webhooks.key, &path).await.ok(200),
+        erased
+    );
+    assert_eq!(webhooks.audit_of_erasures().await.len(), 1);
+    assert_eq!(webhooks.receiver.posts().len(), 1);
+    webhooks
+        .app
+        .delete(&webhooks.key, "/people/999999")
         .await
         .refused(404, "not_found", "");
 }
 
-async fn another_projects_people_cannot_be_erased(shop: Shop) {
-    shop.follow(1).await;
-    let world = shop.app.simulator.world();
+async fn another_projects_people_cannot_be_erased(webhooks: WebhookFixture) {
+    webhooks.new_follower(1).await;
+    let world = webhooks.app.simulator.world();
     world.follow(FOREIGN, 1, Origin::default()).await.unwrap();
-    shop.app.drain().await;
-    let db = shop.app.database.db();
+    webhooks.app.drain().await;
+    let db = webhooks.app.database.db();
     let foreign = population::openid(FOREIGN, 1);
     let before = places_of(db, &foreign);
-    let identity = shop.number(1).await;
+    let identity = webhooks.number(1).await;
     for id in [identity + 1, identity + 2] {
-        let answer = shop.app.delete(&shop.key, &format!("/people/{id}")).await;
+        let answer = webhooks
+            .app
+            .delete(&webhooks.key, &format!("/people/{id}"))
+            .await;
         answer.refused(404, "not_found", "");
     }
     // The same unionid in another project is another person's data: another owner holds it.
-    shop.app
-        .delete(&shop.key, &format!("/people/{identity}"))
+    webhooks
+        .app
+        .delete(&webhooks.key, &format!("/people/{identity}"))
         .await
         .ok(200);
-    shop.app.drain().await;
+    webhooks.app.drain().await;
     assert_eq!(places_of(db, &foreign), before);
 }
 
-async fn every_spelling_of_the_event_counts(shop: Shop) {
-    let world = shop.app.simulator.world();
+async fn every_spelling_of_the_event_counts(webhooks: WebhookFixture) {
+    let world = webhooks.app.simulator.world();
     for (person, spelling) in [(1, Spelling::Lower), (2, Spelling::Blank)] {
-        shop.follow(person).await;
+        webhooks.new_follower(person).await;
         world.cancel_wechat(OA, person, spelling).await.unwrap();
-        shop.app.drain().await;
-        assert_eq!(shop.places(person), Vec::<String>::new(), "{spelling:?}");
+        webhooks.app.drain().await;
+        assert_eq!(
+            webhooks.places(person),
+            Vec::<String>::new(),
+            "{spelling:?}"
+        );
     }
     // By the mini-program, which is told no unionid, and by an event that is broken behind it.
-    shop.follow(3).await;
-    shop.log_in(3).await;
+    webhooks.new_follower(3).await;
+    webhooks.log_in(3).await;
     world
         .cancel_wechat(MP, 3, Spelling::Documented)
         .await
         .unwrap();
-    shop.app.drain().await;
-    assert_eq!(shop.places(3), Vec::<String>::new());
-    shop.follow(4).await;
+    webhooks.app.drain().await;
+    assert_eq!(webhooks.places(3), Vec::<String>::new());
+    webhooks.new_follower(4).await;
     let body = format!(
         "<xml><ToUserName>gh_1</ToUserName><FromUserName>oPLATFORM</FromUserName><CreateTime>{}</CreateTime>\
              <MsgType>event</MsgType><Event>user_authorization_cancellation</Event><OpenID> {} </OpenID>\
              <AppID>{OA}</AppID><Broken>]]></Broken></xml>",
-        shop.app.clock.unix_seconds(),
+        webhooks.app.clock.unix_seconds(),
         population::openid(OA, 4)
     );
     world.push_raw(OA, "oPLATFORM", &body).await.unwrap();
-    shop.app.drain().await;
-    assert_eq!(shop.places(4), Vec::<String>::new());
-    let people = shop.app.get(&shop.key, "/people").await.ok(200);
+    webhooks.app.drain().await;
+    assert_eq!(webhooks.places(4), Vec::<String>::new());
+    let people = webhooks.app.get(&webhooks.key, "/people").await.ok(200);
     assert_eq!(people["items"], json!([]));
 }

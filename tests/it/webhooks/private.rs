@@ -6,7 +6,7 @@ use queqiao::bridge::Bridge;
 use queqiao::db::{Db, Engine};
 use serde_json::json;
 
-use super::{OA, Shop};
+use super::{OA, WebhookFixture};
 use crate::support::logs;
 use crate::support::receiver::Receiver;
 
@@ -19,7 +19,7 @@ both_engines! {
 }
 
 async fn private_addresses_are_refused_unless_allowed(engine: Engine) {
-    let shop = Shop::with(engine, false).await;
+    let webhooks = WebhookFixture::with(engine, false).await;
     for url in [
         "http://127.0.0.1:1/",
         "http://2130706433/",
@@ -32,7 +32,7 @@ async fn private_addresses_are_refused_unless_allowed(engine: Engine) {
         "http://[fd00::1]/",
     ] {
         let body = json!({"url": url, "events": ["*"]});
-        let refused = shop.app.post(&shop.key, "/webhooks", body).await;
+        let refused = webhooks.app.post(&webhooks.key, "/webhooks", body).await;
         let problem = refused.refused(422, "invalid_field", "url");
         assert!(
             problem["detail"]
@@ -42,34 +42,39 @@ async fn private_addresses_are_refused_unless_allowed(engine: Engine) {
         );
     }
     let body = json!({"url": "https://example.com/hook", "events": ["*"]});
-    shop.app.post(&shop.key, "/webhooks", body).await.ok(201);
+    webhooks
+        .app
+        .post(&webhooks.key, "/webhooks", body)
+        .await
+        .ok(201);
 }
 
 /// The endpoint was added while it was allowed, as a name that changes its address would be.
-async fn the_address_is_judged_when_it_is_connected_to(shop: Shop) {
-    let url = shop.receiver.url.replace("127.0.0.1", "localhost");
-    let (named, _) = shop.listen_at(&url, &["message.received"]).await;
-    let (literal, _) = shop.listen(&["message.received"]).await;
-    shop.follow(1).await;
-    let mut config = (*shop.app.bridge.config).clone();
+async fn the_address_is_judged_when_it_is_connected_to(webhooks: WebhookFixture) {
+    let url = webhooks.receiver.url.replace("127.0.0.1", "localhost");
+    let (named, _) = webhooks.listen_at(&url, &["message.received"]).await;
+    let (literal, _) = webhooks.listen(&["message.received"]).await;
+    webhooks.new_follower(1).await;
+    let mut config = (*webhooks.app.bridge.config).clone();
     config.webhooks.allow_private_addresses = false;
     let strict = Bridge::new(
-        Db::open(&shop.app.database.url(), 4).unwrap(),
-        shop.app.clock.clone(),
-        shop.app.bridge.wechat.clone(),
-        shop.app.bridge.vault.clone(),
+        Db::open(&webhooks.app.database.url(), 4).unwrap(),
+        webhooks.app.clock.clone(),
+        webhooks.app.bridge.wechat.clone(),
+        webhooks.app.bridge.vault.clone(),
         Arc::new(config),
     );
-    shop.app
+    webhooks
+        .app
         .simulator
         .world()
         .send_text(OA, 1, "hello")
         .await
         .unwrap();
-    shop.app.drain_by(&strict).await;
-    assert!(shop.receiver.posts().is_empty());
+    webhooks.app.drain_by(&strict).await;
+    assert!(webhooks.receiver.posts().is_empty());
     for id in [named, literal] {
-        let shown = shop.deliveries(id).await.swap_remove(0);
+        let shown = webhooks.deliveries(id).await.swap_remove(0);
         assert_eq!(shown["state"], "queued");
         let answer = &shown["last_answer"];
         assert!(answer["status"].is_null(), "{answer}");
@@ -86,7 +91,7 @@ async fn the_address_is_judged_when_it_is_connected_to(shop: Shop) {
 /// By the difference, whoever may add endpoints would learn the names of the network around this machine.
 async fn a_name_inside_is_told_by_nothing_from_one_that_nobody_has(engine: Engine) {
     logs::capture();
-    let shop = Shop::with(engine, false).await;
+    let webhooks = WebhookFixture::with(engine, false).await;
     // This machine's own name leads to an address of its own.
     let inside = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let inside = inside
@@ -97,13 +102,17 @@ async fn a_name_inside_is_told_by_nothing_from_one_that_nobody_has(engine: Engin
     let unknown = format!("nobody-{:x}.invalid", rand::random::<u64>());
     let mut said = Vec::new();
     for name in [inside, &unknown] {
-        let (id, _) = shop
+        let (id, _) = webhooks
             .listen_at(&format!("http://{name}:1/hook"), &["message.received"])
             .await;
         let path = format!("/webhooks/{id}/test");
-        shop.app.call("POST", &shop.key, &path, None).await.ok(202);
-        shop.app.drain().await;
-        let shown = shop.deliveries(id).await.swap_remove(0);
+        webhooks
+            .app
+            .call("POST", &webhooks.key, &path, None)
+            .await
+            .ok(202);
+        webhooks.app.drain().await;
+        let shown = webhooks.deliveries(id).await.swap_remove(0);
         assert_eq!(shown["state"], "queued", "{shown}");
         said.push((
             shown["last_answer"]["status"].clone(),
@@ -125,7 +134,9 @@ async fn a_name_inside_is_told_by_nothing_from_one_that_nobody_has(engine: Engin
     );
 }
 
-async fn the_metadata_of_clouds_is_refused_even_where_private_addresses_are_allowed(shop: Shop) {
+async fn the_metadata_of_clouds_is_refused_even_where_private_addresses_are_allowed(
+    webhooks: WebhookFixture,
+) {
     for url in [
         "http://169.254.169.254/latest/meta-data",
         "http://[::ffff:a9fe:a9fe]/",
@@ -137,27 +148,28 @@ async fn the_metadata_of_clouds_is_refused_even_where_private_addresses_are_allo
         "http://metadata.tencentyun.com./",
     ] {
         let body = json!({"url": url, "events": ["*"]});
-        let refused = shop.app.post(&shop.key, "/webhooks", body).await;
+        let refused = webhooks.app.post(&webhooks.key, "/webhooks", body).await;
         let problem = refused.refused(422, "invalid_field", "url");
         assert!(
             problem["detail"].as_str().unwrap().contains("metadata"),
             "{problem}"
         );
     }
-    shop.listen_at("http://10.0.0.8/hook", &["message.received"])
+    webhooks
+        .listen_at("http://10.0.0.8/hook", &["message.received"])
         .await;
 }
 
-async fn a_redirect_is_not_followed(shop: Shop) {
+async fn a_redirect_is_not_followed(webhooks: WebhookFixture) {
     let inside = Receiver::start();
-    let (id, _) = shop.listen(&["message.received"]).await;
-    shop.follow(1).await;
+    let (id, _) = webhooks.listen(&["message.received"]).await;
+    webhooks.new_follower(1).await;
     let target = inside.url.clone();
-    shop.receiver.script(move |_| (307, target.clone()));
-    shop.write(1, "hello").await;
-    assert_eq!(shop.receiver.posts().len(), 1);
+    webhooks.receiver.script(move |_| (307, target.clone()));
+    webhooks.write(1, "hello").await;
+    assert_eq!(webhooks.receiver.posts().len(), 1);
     assert!(inside.posts().is_empty());
-    let shown = shop.deliveries(id).await.swap_remove(0);
+    let shown = webhooks.deliveries(id).await.swap_remove(0);
     assert_eq!(
         (&shown["state"], &shown["last_answer"]["status"]),
         (&json!("queued"), &json!(307))

@@ -6,10 +6,11 @@ use queqiao::simulator::{Origin, ProfileDetails, population};
 use queqiao::wechat::push;
 use serde_json::{Value, json};
 
-use super::{FOREIGN, MP, OA, Shop, kinds};
+use super::{FOREIGN, MP, OA, WebhookFixture, kinds};
+use crate::support::api::by_unionid;
 
-fn data(shop: &Shop, kind: &str) -> Vec<Value> {
-    let posts = shop.receiver.posts();
+fn data(webhooks: &WebhookFixture, kind: &str) -> Vec<Value> {
+    let posts = webhooks.receiver.posts();
     let of_kind = posts.iter().filter(|post| post.kind() == kind);
     of_kind.map(|post| post.json()["data"].clone()).collect()
 }
@@ -25,17 +26,19 @@ both_engines! {
     nothing_is_taken_down_where_nobody_listens,
 }
 
-async fn a_message_with_the_end_of_cdata_in_it_is_told_and_opens_the_window(shop: Shop) {
-    shop.listen(&["*"]).await;
-    shop.follow(1).await;
+async fn a_message_with_the_end_of_cdata_in_it_is_told_and_opens_the_window(
+    webhooks: WebhookFixture,
+) {
+    webhooks.listen(&["*"]).await;
+    webhooks.new_follower(1).await;
     for text in [
         "if (a[b[0]]>1)",
         "a]]></Content><FromUserName>oForged</FromUserName>",
         "\u{2}]]>",
     ] {
-        shop.write(1, text).await;
+        webhooks.write(1, text).await;
     }
-    let told = data(&shop, "message.received");
+    let told = data(&webhooks, "message.received");
     let texts: Vec<_> = told
         .iter()
         .map(|data| data["message"]["content"]["content"].clone())
@@ -53,9 +56,9 @@ async fn a_message_with_the_end_of_cdata_in_it_is_told_and_opens_the_window(shop
         told.iter().all(|data| data["openid"] == openid.as_str()),
         "{told:?}"
     );
-    let people = shop
+    let people = webhooks
         .app
-        .get(&shop.key, &format!("/people?openid={openid}"))
+        .get(&webhooks.key, &format!("/people?openid={openid}"))
         .await
         .ok(200);
     let window = &people["items"][0]["identities"][0]["customer_window"];
@@ -63,7 +66,9 @@ async fn a_message_with_the_end_of_cdata_in_it_is_told_and_opens_the_window(shop
     assert_eq!(window["left"], 8, "{people}");
 }
 
-async fn a_person_is_told_of_from_following_to_unfollowing_in_order_and_signed(shop: Shop) {
+async fn a_person_is_told_of_from_following_to_unfollowing_in_order_and_signed(
+    webhooks: WebhookFixture,
+) {
     let events = [
         "identity.followed",
         "identity.unfollowed",
@@ -72,15 +77,21 @@ async fn a_person_is_told_of_from_following_to_unfollowing_in_order_and_signed(s
         "staff.unbound",
         "message.received",
     ];
-    let (id, secret) = shop.listen(&events).await;
-    shop.follow(1).await;
-    let binding = shop.staff("s1", 1).await;
-    shop.write(1, "hello").await;
+    let (id, secret) = webhooks.listen(&events).await;
+    webhooks.new_follower(1).await;
+    let binding = webhooks.bound("s1", 1).await;
+    webhooks.write(1, "hello").await;
     let path = format!("/staff/s1/bindings/{binding}");
-    assert_eq!(shop.app.delete(&shop.key, &path).await.status, 200);
-    shop.app.simulator.world().unfollow(OA, 1).await.unwrap();
-    shop.app.drain().await;
-    let posts = shop.receiver.posts();
+    assert_eq!(webhooks.app.delete(&webhooks.key, &path).await.status, 200);
+    webhooks
+        .app
+        .simulator
+        .world()
+        .unfollow(OA, 1)
+        .await
+        .unwrap();
+    webhooks.app.drain().await;
+    let posts = webhooks.receiver.posts();
     assert_eq!(
         kinds(&posts),
         [
@@ -95,7 +106,7 @@ async fn a_person_is_told_of_from_following_to_unfollowing_in_order_and_signed(s
     let (openid, unionid) = (population::openid(OA, 1), population::unionid(1));
     for post in &posts {
         assert_eq!(post.signed_by(&secret), Some(0), "{post:?}");
-        let age = shop.app.clock.unix_seconds() - post.timestamp;
+        let age = webhooks.app.clock.unix_seconds() - post.timestamp;
         assert!((0..10).contains(&age), "{age} seconds");
         let body = post.json();
         assert_eq!(body.as_object().unwrap().len(), 3, "{body}");
@@ -129,7 +140,7 @@ async fn a_person_is_told_of_from_following_to_unfollowing_in_order_and_signed(s
         posts[3].json()["data"]["message"]["content"]["content"],
         "hello"
     );
-    let delivered = shop.deliveries(id).await;
+    let delivered = webhooks.deliveries(id).await;
     assert_eq!(delivered.len(), posts.len());
     for (shown, post) in delivered.iter().zip(&posts) {
         assert_eq!(
@@ -144,27 +155,31 @@ async fn a_person_is_told_of_from_following_to_unfollowing_in_order_and_signed(s
     }
 }
 
-async fn a_login_links_and_an_event_seen_twice_or_late_is_told_once(shop: Shop) {
-    shop.listen(&["*"]).await;
-    let world = shop.app.simulator.world();
+async fn a_login_links_and_an_event_seen_twice_or_late_is_told_once(webhooks: WebhookFixture) {
+    webhooks.listen(&["*"]).await;
+    let world = webhooks.app.simulator.world();
     let first = world.follow(OA, 1, Origin::default()).await.unwrap();
-    shop.app.drain().await;
+    webhooks.app.drain().await;
     world.unfollow(OA, 1).await.unwrap();
-    shop.app.drain().await;
+    webhooks.app.drain().await;
     // The follow is processed once more: it is older than what is known.
-    let events = shop
+    let events = webhooks
         .app
-        .get(&shop.key, "/events?kind=event.subscribe")
+        .get(&webhooks.key, "/events?kind=event.subscribe")
         .await
         .ok(200);
     let path = format!("/events/{}/replay", events["items"][0]["id"]);
-    shop.app.call("POST", &shop.key, &path, None).await.ok(202);
-    shop.app.drain().await;
+    webhooks
+        .app
+        .call("POST", &webhooks.key, &path, None)
+        .await
+        .ok(202);
+    webhooks.app.drain().await;
     assert!(first.verdict.is_accepted());
-    assert_eq!(data(&shop, "identity.followed").len(), 1);
-    assert_eq!(data(&shop, "identity.unfollowed").len(), 1);
+    assert_eq!(data(&webhooks, "identity.followed").len(), 1);
+    assert_eq!(data(&webhooks, "identity.unfollowed").len(), 1);
     // The raw push is told again, under the same id.
-    let raw: Vec<String> = shop
+    let raw: Vec<String> = webhooks
         .receiver
         .posts()
         .into_iter()
@@ -177,10 +192,10 @@ async fn a_login_links_and_an_event_seen_twice_or_late_is_told_once(shop: Shop) 
         let code = world.log_in(MP, 1).unwrap();
         let body = json!({"code": code});
         let path = format!("/miniprogram/{MP}/sessions");
-        shop.app.post(&shop.key, &path, body).await.ok(200);
-        shop.app.drain().await;
+        webhooks.app.post(&webhooks.key, &path, body).await.ok(200);
+        webhooks.app.drain().await;
     }
-    let linked = data(&shop, "person.linked");
+    let linked = data(&webhooks, "person.linked");
     assert_eq!(linked.len(), 2, "one for each identity: {linked:?}");
     assert_eq!(linked[1]["app_id"], MP);
     assert_eq!(
@@ -190,41 +205,45 @@ async fn a_login_links_and_an_event_seen_twice_or_late_is_told_once(shop: Shop) 
     );
 }
 
-async fn people_are_told_of_with_what_wechat_tells_of_them(shop: Shop) {
-    shop.listen(&["identity.followed", "person.linked"]).await;
-    let world = shop.app.simulator.world();
+async fn people_are_told_of_with_what_wechat_tells_of_them(webhooks: WebhookFixture) {
+    webhooks
+        .listen(&["identity.followed", "person.linked"])
+        .await;
+    let world = webhooks.app.simulator.world();
     let details = ProfileDetails {
         nickname: "小王".to_owned(),
         sex: 1,
         ..ProfileDetails::default()
     };
     world.set_details(1, details).unwrap();
-    shop.follow(1).await;
-    let linked = data(&shop, "person.linked")[0].clone();
+    webhooks.new_follower(1).await;
+    let linked = data(&webhooks, "person.linked")[0].clone();
     assert_eq!(
         (&linked["nickname"], &linked["sex"], linked.get("city")),
         (&json!("小王"), &json!(1), None)
     );
-    shop.follow(2).await;
-    assert_eq!(data(&shop, "person.linked")[1].get("nickname"), None);
+    webhooks.new_follower(2).await;
+    assert_eq!(data(&webhooks, "person.linked")[1].get("nickname"), None);
 }
 
-async fn an_account_whose_unionids_change_is_told_once_and_not_for_each_person(shop: Shop) {
-    shop.listen(&["account.alert"]).await;
-    let world = shop.app.simulator.world();
+async fn an_account_whose_unionids_change_is_told_once_and_not_for_each_person(
+    webhooks: WebhookFixture,
+) {
+    webhooks.listen(&["account.alert"]).await;
+    let world = webhooks.app.simulator.world();
     for person in 1..=4 {
-        shop.follow(person).await;
+        webhooks.new_follower(person).await;
     }
     world.change_unionids(None).unwrap();
     let again = async |person| {
         world.unfollow(OA, person).await.unwrap();
-        shop.advance(5).await;
-        shop.follow(person).await;
+        webhooks.advance(5).await;
+        webhooks.new_follower(person).await;
     };
     for person in 1..=3 {
         again(person).await;
     }
-    let alerts = data(&shop, "account.alert");
+    let alerts = data(&webhooks, "account.alert");
     assert_eq!(alerts.len(), 1, "{alerts:?}");
     assert_eq!(
         (&alerts[0]["app_id"], &alerts[0]["reason"]),
@@ -241,9 +260,9 @@ async fn an_account_whose_unionids_change_is_told_once_and_not_for_each_person(s
             .contains("Open Platform"),
         "{alerts:?}"
     );
-    shop.advance(12 * 3_600).await;
+    webhooks.advance(12 * 3_600).await;
     again(4).await;
-    let alerts = data(&shop, "account.alert");
+    let alerts = data(&webhooks, "account.alert");
     assert_eq!(
         (alerts.len(), &alerts[1]["changed"]),
         (2, &json!(4)),
@@ -251,23 +270,16 @@ async fn an_account_whose_unionids_change_is_told_once_and_not_for_each_person(s
     );
 }
 
-async fn a_binding_that_is_undone_is_told_with_the_reason(shop: Shop) {
-    shop.listen(&["account.alert", "staff.bound", "staff.unbound"])
+async fn a_binding_that_is_undone_is_told_with_the_reason(webhooks: WebhookFixture) {
+    webhooks
+        .listen(&["account.alert", "staff.bound", "staff.unbound"])
         .await;
-    let world = shop.app.simulator.world();
+    let world = webhooks.app.simulator.world();
     world.add_followers(OA, 1..2, &Origin::search()).unwrap();
-    shop.app
-        .put(&shop.key, "/staff/a1", json!({}))
-        .await
-        .ok(201);
-    let whom = json!({"unionid": population::unionid(1)});
-    shop.app
-        .post(&shop.key, "/staff/a1/bindings", whom)
-        .await
-        .ok(201);
-    shop.staff("b1", 1).await;
+    webhooks.staff("a1").bound_to(by_unionid(1)).await;
+    webhooks.bound("b1", 1).await;
     assert_eq!(
-        kinds(&shop.receiver.posts()),
+        kinds(&webhooks.receiver.posts()),
         [
             "staff.bound",
             "staff.bound",
@@ -275,8 +287,8 @@ async fn a_binding_that_is_undone_is_told_with_the_reason(shop: Shop) {
             "account.alert"
         ]
     );
-    assert_eq!(data(&shop, "staff.unbound")[0]["staff_id"], "b1");
-    let alert = data(&shop, "account.alert").remove(0);
+    assert_eq!(data(&webhooks, "staff.unbound")[0]["staff_id"], "b1");
+    let alert = data(&webhooks, "account.alert").remove(0);
     assert_eq!(
         (&alert["reason"], &alert["app_id"]),
         (&json!("person_already_bound"), &json!(OA)),
@@ -294,10 +306,11 @@ async fn a_binding_that_is_undone_is_told_with_the_reason(shop: Shop) {
     );
 }
 
-async fn a_follow_is_told_once_also_where_something_else_came_first(shop: Shop) {
-    shop.listen(&["identity.followed", "identity.unfollowed"])
+async fn a_follow_is_told_once_also_where_something_else_came_first(webhooks: WebhookFixture) {
+    webhooks
+        .listen(&["identity.followed", "identity.unfollowed"])
         .await;
-    let world = shop.app.simulator.world();
+    let world = webhooks.app.simulator.world();
     let openid = population::openid(OA, 1);
     let url = world.settings(OA).unwrap().callback_url.clone();
     let lost = async |follows: bool| {
@@ -318,27 +331,27 @@ async fn a_follow_is_told_once_also_where_something_else_came_first(shop: Shop) 
             .with("EventKey", "qrscene_shop_12")
             .with("Ticket", "t");
         world.push(OA, push.into_owned()).await.unwrap();
-        shop.app.drain().await;
+        webhooks.app.drain().await;
     };
     let scene = async || {
-        let people = shop
+        let people = webhooks
             .app
-            .get(&shop.key, &format!("/people?openid={openid}"))
+            .get(&webhooks.key, &format!("/people?openid={openid}"))
             .await
             .ok(200);
         people["items"][0]["identities"][0]["qr_scene"].clone()
     };
     let told = || {
-        let posts = shop.receiver.posts();
+        let posts = webhooks.receiver.posts();
         posts
             .iter()
             .filter(|post| post.kind() == "identity.followed")
             .count()
     };
     let followed = lost(true).await;
-    shop.app.advance(std::time::Duration::from_secs(1));
+    webhooks.app.advance(std::time::Duration::from_secs(1));
     world.click(OA, 1, "menu").await.unwrap();
-    shop.app.drain().await;
+    webhooks.app.drain().await;
     assert_eq!(
         (told(), scene().await),
         (0, Value::Null),
@@ -348,56 +361,72 @@ async fn a_follow_is_told_once_also_where_something_else_came_first(shop: Shop) 
         arrives(followed, "subscribe").await;
         assert_eq!((told(), scene().await), (1, json!("shop_12")));
     }
-    assert_eq!(data(&shop, "identity.followed")[0]["qr_scene"], "shop_12");
+    assert_eq!(
+        data(&webhooks, "identity.followed")[0]["qr_scene"],
+        "shop_12"
+    );
     // Somebody who had gone is told of when the profile says that they are back, and not once more.
     world.unfollow(OA, 1).await.unwrap();
-    shop.advance(60).await;
+    webhooks.advance(60).await;
     let followed = lost(true).await;
-    shop.app.advance(std::time::Duration::from_secs(1));
+    webhooks.app.advance(std::time::Duration::from_secs(1));
     world.click(OA, 1, "menu").await.unwrap();
-    shop.app.drain().await;
+    webhooks.app.drain().await;
     assert_eq!(told(), 2);
     arrives(followed, "subscribe").await;
     assert_eq!(told(), 2);
     // An unfollow that only an import found out is told then, and not by its event.
-    shop.app.advance(std::time::Duration::from_secs(60));
+    webhooks.app.advance(std::time::Duration::from_secs(60));
     let left = lost(false).await;
     let body = json!({"reconcile": true});
-    shop.app
-        .post(&shop.key, &format!("/accounts/{OA}/imports"), body)
+    webhooks
+        .app
+        .post(&webhooks.key, &format!("/accounts/{OA}/imports"), body)
         .await
         .ok(202);
-    shop.app.drain().await;
-    assert_eq!(data(&shop, "identity.unfollowed").len(), 2);
+    webhooks.app.drain().await;
+    assert_eq!(data(&webhooks, "identity.unfollowed").len(), 2);
     let push = push::event("gh_1", &openid, left, "unsubscribe").into_owned();
     world.push(OA, push).await.unwrap();
-    shop.app.drain().await;
-    assert_eq!(data(&shop, "identity.unfollowed").len(), 2);
+    webhooks.app.drain().await;
+    assert_eq!(data(&webhooks, "identity.unfollowed").len(), 2);
 }
 
-async fn nothing_is_taken_down_where_nobody_listens(shop: Shop) {
-    let url = shop.receiver.url.clone();
+async fn nothing_is_taken_down_where_nobody_listens(webhooks: WebhookFixture) {
+    let url = webhooks.receiver.url.clone();
     let body = json!({"url": url, "events": ["*"], "enabled": false});
-    let made = shop.app.post(&shop.key, "/webhooks", body).await.ok(201);
+    let made = webhooks
+        .app
+        .post(&webhooks.key, "/webhooks", body)
+        .await
+        .ok(201);
     let disabled = made["id"].as_i64().unwrap();
-    let (of_other_type, _) = shop.listen(&["account.alert"]).await;
+    let (of_other_type, _) = webhooks.listen(&["account.alert"]).await;
     let body = json!({"url": url, "events": ["*"], "app_ids": [MP]});
-    let made = shop.app.post(&shop.key, "/webhooks", body).await.ok(201);
+    let made = webhooks
+        .app
+        .post(&webhooks.key, "/webhooks", body)
+        .await
+        .ok(201);
     let of_other_account = made["id"].as_i64().unwrap();
     let body = json!({"url": url, "events": ["*"], "app_ids": [FOREIGN]});
-    shop.app.post(&shop.other, "/webhooks", body).await.ok(201);
-    shop.follow(1).await;
-    shop.write(1, "hello").await;
+    webhooks
+        .app
+        .post(&webhooks.other, "/webhooks", body)
+        .await
+        .ok(201);
+    webhooks.new_follower(1).await;
+    webhooks.write(1, "hello").await;
     for id in [disabled, of_other_type, of_other_account] {
-        assert_eq!(shop.deliveries(id).await, Vec::<Value>::new());
+        assert_eq!(webhooks.deliveries(id).await, Vec::<Value>::new());
     }
-    assert!(shop.receiver.posts().is_empty());
+    assert!(webhooks.receiver.posts().is_empty());
     // The same endpoints hear what they are for.
-    let world = shop.app.simulator.world();
+    let world = webhooks.app.simulator.world();
     world.follow(FOREIGN, 2, Origin::default()).await.unwrap();
-    shop.app.drain().await;
+    webhooks.app.drain().await;
     assert_eq!(
-        kinds(&shop.receiver.posts()),
+        kinds(&webhooks.receiver.posts()),
         ["identity.followed", "push.raw", "person.linked"]
     );
 }

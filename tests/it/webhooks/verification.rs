@@ -3,7 +3,7 @@
 use queqiao::simulator::{PLATFORM, VerificationPush};
 use serde_json::{Value, json};
 
-use super::{MP, OA, Shop, kinds};
+use super::{MP, OA, WebhookFixture, kinds};
 
 fn news(event: &str) -> VerificationPush {
     VerificationPush {
@@ -18,9 +18,9 @@ both_engines! {
     no_system_account_becomes_a_person,
 }
 
-async fn what_has_to_be_acted_upon_is_an_alert_and_success_is_not(shop: Shop) {
-    shop.listen(&["account.alert"]).await;
-    let world = shop.app.simulator.world();
+async fn what_has_to_be_acted_upon_is_an_alert_and_success_is_not(webhooks: WebhookFixture) {
+    webhooks.listen(&["account.alert"]).await;
+    let world = webhooks.app.simulator.world();
     let until = |event: &str| VerificationPush {
         expired_time: Some(1_767_225_600),
         ..news(event)
@@ -41,9 +41,9 @@ async fn what_has_to_be_acted_upon_is_an_alert_and_success_is_not(shop: Shop) {
     ] {
         let push = world.tell_verification(app_id, &told).await.unwrap();
         assert!(push.verdict.is_accepted(), "{push:?}");
-        shop.app.drain().await;
+        webhooks.app.drain().await;
     }
-    let posts = shop.receiver.posts();
+    let posts = webhooks.receiver.posts();
     assert_eq!(kinds(&posts), ["account.alert"; 5]);
     let told: Vec<Value> = posts
         .iter()
@@ -80,17 +80,17 @@ async fn what_has_to_be_acted_upon_is_an_alert_and_success_is_not(shop: Shop) {
     );
 }
 
-async fn an_alert_that_is_processed_once_more_is_told_under_the_same_id(shop: Shop) {
-    shop.listen(&["account.alert"]).await;
-    let world = shop.app.simulator.world();
+async fn an_alert_that_is_processed_once_more_is_told_under_the_same_id(webhooks: WebhookFixture) {
+    webhooks.listen(&["account.alert"]).await;
+    let world = webhooks.app.simulator.world();
     world
         .tell_verification(OA, &news("annual_renew"))
         .await
         .unwrap();
-    shop.app.drain().await;
-    let events = shop
+    webhooks.app.drain().await;
+    let events = webhooks
         .app
-        .get(&shop.key, "/events?kind=event.annual_renew")
+        .get(&webhooks.key, "/events?kind=event.annual_renew")
         .await
         .ok(200);
     let event = &events["items"][0];
@@ -99,14 +99,18 @@ async fn an_alert_that_is_processed_once_more_is_told_under_the_same_id(shop: Sh
         (&json!(null), &json!(null))
     );
     let path = format!("/events/{}/replay", event["id"]);
-    shop.app.call("POST", &shop.key, &path, None).await.ok(202);
-    shop.app.drain().await;
-    let posts = shop.receiver.posts();
+    webhooks
+        .app
+        .call("POST", &webhooks.key, &path, None)
+        .await
+        .ok(202);
+    webhooks.app.drain().await;
+    let posts = webhooks.receiver.posts();
     assert_eq!((posts.len(), &posts[0].id), (2, &posts[1].id));
 }
 
-async fn no_system_account_becomes_a_person(shop: Shop) {
-    let world = shop.app.simulator.world();
+async fn no_system_account_becomes_a_person(webhooks: WebhookFixture) {
+    let world = webhooks.app.simulator.world();
     for event in [
         "qualification_verify_success",
         "annual_renew",
@@ -148,10 +152,10 @@ async fn no_system_account_becomes_a_person(shop: Shop) {
         let body = push(sender, rest);
         world.push_raw(OA, sender, &body).await.unwrap();
     }
-    shop.app.drain().await;
-    let people = shop.app.get(&shop.key, "/people").await.ok(200);
+    webhooks.app.drain().await;
+    let people = webhooks.app.get(&webhooks.key, "/people").await.ok(200);
     assert_eq!(people["items"], json!([]));
-    let events = shop.app.get(&shop.key, "/events").await.ok(200);
+    let events = webhooks.app.get(&webhooks.key, "/events").await.ok(200);
     let events = events["items"].as_array().unwrap();
     assert_eq!(events.len(), 10);
     assert!(

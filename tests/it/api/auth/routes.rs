@@ -10,7 +10,7 @@ use queqiao::db::{DbError, Engine};
 use queqiao::simulator::population;
 use serde_json::{Value, json};
 
-use super::super::{FOREIGN, MP, OA, Two};
+use super::super::{ApiFixture, FOREIGN, MP, OA};
 use crate::support::Fixture;
 use crate::support::app::Answer;
 use crate::support::routes::listed;
@@ -180,23 +180,23 @@ fn rows() -> Vec<Row> {
     rows
 }
 
-/// [`Two`], whose first project has something for every route.
+/// [`ApiFixture`], whose first project has something for every route.
 struct Full {
-    two: Two,
+    api: ApiFixture,
     /// By the part of a path before an id, or the id's own name.
     ids: Vec<(&'static str, String)>,
 }
 
 impl Fixture for Full {
     async fn on(engine: Engine) -> Self {
-        let two = Two::on(engine).await;
-        let (app, key) = (&two.app, two.key.as_str());
-        two.follow(0).await;
-        two.follow(2).await;
+        let api = ApiFixture::on(engine).await;
+        let (app, key) = (&api.app, api.key.as_str());
+        api.new_follower(0).await;
+        api.new_follower(2).await;
         for path in ["/staff/s1", "/staff/s2"] {
             app.put(key, path, json!({})).await.ok(201);
         }
-        let code = json!({"app_id": MP, "code": two.code(0)});
+        let code = json!({"app_id": MP, "code": api.code(0)});
         let binding = app.post(key, "/staff/s1/bindings", code).await.ok(201);
         let allowed = json!({"openid": population::openid(MP, 0), "results": {"T": "accept"}});
         let path = format!("/miniprogram/{MP}/subscriptions");
@@ -257,7 +257,7 @@ impl Fixture for Full {
             ("{message_id}", message),
             ("imports", import["id"].to_string()),
         ];
-        Self { two, ids }
+        Self { api, ids }
     }
 }
 
@@ -289,7 +289,7 @@ impl Full {
 
     async fn call_with(&self, row: &Row, key: &str, body: Option<&Value>) -> Answer {
         let path = self.path(row);
-        self.two.app.call(row.method, key, &path, body).await
+        self.api.app.call(row.method, key, &path, body).await
     }
 
     /// What the first project sees of everything.
@@ -299,7 +299,7 @@ impl Full {
             let path = self.path(row);
             // A token that is lent again, and that it was.
             if !path.ends_with("/access-token") && path != "/audit" {
-                let answer = self.call(row, &self.two.key).await;
+                let answer = self.call(row, &self.api.key).await;
                 assert_eq!(answer.status, 200, "{path} {answer:?}");
                 seen.push((path, answer.text));
             }
@@ -343,11 +343,11 @@ both_engines! {
 }
 
 async fn every_route_demands_its_scope(full: Full) {
-    let two = &full.two;
+    let api = &full.api;
     let unknown = format!("qq_{}", "A".repeat(43));
     let mut keys = Vec::new();
     for scope in Scope::ALL.iter().filter(|scope| **scope != Admin) {
-        keys.push((*scope, two.app.key(two.one, &[*scope]).await));
+        keys.push((*scope, api.app.key(api.project, &[*scope]).await));
     }
     for row in rows() {
         let what = format!("{} {}", row.method, row.route);
@@ -373,7 +373,7 @@ async fn every_route_demands_its_scope(full: Full) {
                 "{what} {answer:?}"
             );
         }
-        let answer = full.call(&row, &two.key).await;
+        let answer = full.call(&row, &api.key).await;
         assert!(
             ![401, 403, 500].contains(&answer.status),
             "{what} {answer:?}"
@@ -382,14 +382,14 @@ async fn every_route_demands_its_scope(full: Full) {
 }
 
 async fn another_projects_things_do_not_exist(full: Full) {
-    let two = &full.two;
+    let api = &full.api;
     let before = full.seen().await;
     let mut calls = rows();
     // What makes something of their own comes last, so that they have nothing until then.
     calls.sort_by_key(|row| row.foreign == Own);
     for row in calls {
         let what = format!("{} {}", row.method, row.route);
-        let answer = full.call(&row, &two.other).await;
+        let answer = full.call(&row, &api.other).await;
         match row.foreign {
             NotFound => drop(answer.refused(404, "not_found", "")),
             Refused(code) => {
@@ -413,7 +413,7 @@ async fn another_projects_things_do_not_exist(full: Full) {
     // The same calls, by the project whose things these are.
     for row in rows() {
         let what = format!("{} {}", row.method, row.route);
-        let answer = full.call(&row, &two.key).await;
+        let answer = full.call(&row, &api.key).await;
         assert!(
             ![401, 403, 404, 500].contains(&answer.status),
             "{what} {answer:?}"

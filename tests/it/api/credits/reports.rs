@@ -4,7 +4,7 @@ use queqiao::simulator::{Choice, population};
 use queqiao::wechat::fields::Format;
 use serde_json::{Value, json};
 
-use super::super::{FOREIGN, MP, OA, Two};
+use super::super::{ApiFixture, FOREIGN, MP, OA};
 use super::{LASTING, ONCE, OTHER};
 
 both_engines! {
@@ -13,13 +13,13 @@ both_engines! {
     a_report_is_checked,
 }
 
-async fn an_account_without_pushes_is_told_by_the_business(two: Two) {
-    two.subscriptions(Format::Json);
-    two.member("s1", 1).await;
+async fn an_account_without_pushes_is_told_by_the_business(api: ApiFixture) {
+    api.subscriptions(Format::Json);
+    api.member("s1", 1).await;
     let results = json!({"errMsg": "requestSubscribeMessage:ok", ONCE: "acceptWithAudio", OTHER: "ban", "tpl-same-title": "filter", "tpl-no": "reject"});
     let path = format!("/miniprogram/{MP}/subscriptions");
-    let body = json!({"code": two.code(1), "results": results, "reported_at": two.stamp()});
-    let told = two.app.post(&two.key, &path, body.clone()).await.ok(200);
+    let body = json!({"code": api.code(1), "results": results, "reported_at": api.stamp()});
+    let told = api.app.post(&api.key, &path, body.clone()).await.ok(200);
     assert_eq!(told["openid"], population::openid(MP, 1));
     let credits = told["credits"].as_array().unwrap();
     let ids: Vec<_> = credits
@@ -37,62 +37,62 @@ async fn an_account_without_pushes_is_told_by_the_business(two: Two) {
         (&json!(1), &json!(["api"]))
     );
     assert!(credits[2]["banned_at"].is_string() && credits[2]["rejected_at"].is_null());
-    two.app
-        .post(&two.key, &path, body)
+    api.app
+        .post(&api.key, &path, body)
         .await
         .refused(422, "code_used", "code");
 
-    two.wait(5);
-    let body = json!({"code": two.code(1), "results": {LASTING: "accept"}, "long_term": true});
-    let told = two.app.post(&two.key, &path, body).await.ok(200);
+    api.wait(5);
+    let body = json!({"code": api.code(1), "results": {LASTING: "accept"}, "long_term": true});
+    let told = api.app.post(&api.key, &path, body).await.ok(200);
     let lasting = &told["credits"][0];
     assert_eq!(
         (&lasting["long_term"], &lasting["allowed"]),
         (&json!(true), &json!(true))
     );
-    two.member("s2", 2).await;
-    two.popup(MP, 2, &[(LASTING, Choice::Accept)]).await;
+    api.member("s2", 2).await;
+    api.popup(MP, 2, &[(LASTING, Choice::Accept)]).await;
     assert_eq!(
-        two.credits("s2").await[0]["long_term"],
+        api.credits("s2").await[0]["long_term"],
         true,
         "as for everybody"
     );
-    two.wait(5);
-    two.popup(MP, 2, &[(LASTING, Choice::Reject)]).await;
-    assert_eq!(two.credits("s2").await[0]["allowed"], false);
+    api.wait(5);
+    api.popup(MP, 2, &[(LASTING, Choice::Reject)]).await;
+    assert_eq!(api.credits("s2").await[0]["allowed"], false);
 }
 
-async fn what_a_report_says_wrongly_of_a_template_counts_until_wechat_lists_it(two: Two) {
-    two.subscriptions(Format::Xml);
+async fn what_a_report_says_wrongly_of_a_template_counts_until_wechat_lists_it(api: ApiFixture) {
+    api.subscriptions(Format::Xml);
     for (staff_id, person) in [("s1", 1), ("s2", 2)] {
-        two.member(staff_id, person).await;
+        api.member(staff_id, person).await;
     }
     let path = format!("/miniprogram/{MP}/subscriptions");
     let report = async |person: u32| {
         let body =
-            json!({"code": two.code(person), "results": {ONCE: "accept"}, "long_term": true});
-        two.app.post(&two.key, &path, body).await.ok(200)["credits"][0]["long_term"].clone()
+            json!({"code": api.code(person), "results": {ONCE: "accept"}, "long_term": true});
+        api.app.post(&api.key, &path, body).await.ok(200)["credits"][0]["long_term"].clone()
     };
     assert_eq!(report(1).await, true, "nothing else is known");
     let sync = format!("/accounts/{MP}/templates/sync");
-    two.app.call("POST", &two.key, &sync, None).await.ok(200);
-    assert_eq!(two.credits("s1").await[0]["long_term"], false);
-    two.wait(5);
+    api.app.call("POST", &api.key, &sync, None).await.ok(200);
+    assert_eq!(api.credits("s1").await[0]["long_term"], false);
+    api.wait(5);
     assert_eq!(
         (report(1).await, report(2).await),
         (json!(false), json!(false))
     );
     for staff_id in ["s1", "s2"] {
         assert_eq!(
-            two.credits(staff_id).await[0]["long_term"],
+            api.credits(staff_id).await[0]["long_term"],
             false,
             "{staff_id}"
         );
     }
 }
 
-async fn a_report_is_checked(two: Two) {
-    two.member("s1", 1).await;
+async fn a_report_is_checked(api: ApiFixture) {
+    api.member("s1", 1).await;
     let path = format!("/miniprogram/{MP}/subscriptions");
     let good = json!({"openid": population::openid(MP, 1), "results": {ONCE: "accept"}});
     let with = |key: &str, value: Value| {
@@ -100,7 +100,7 @@ async fn a_report_is_checked(two: Two) {
         body[key] = value;
         body
     };
-    let future = (two.app.clock.now() + chrono::TimeDelta::minutes(11))
+    let future = (api.app.clock.now() + chrono::TimeDelta::minutes(11))
         .and_utc()
         .to_rfc3339();
     for (body, status, code, field) in [
@@ -150,7 +150,7 @@ async fn a_report_is_checked(two: Two) {
         ),
         (with("colour", json!("red")), 422, "unknown_field", "colour"),
     ] {
-        let answer = two.app.post(&two.key, &path, body.clone()).await;
+        let answer = api.app.post(&api.key, &path, body.clone()).await;
         assert_eq!(answer.status, status, "{body}: {answer:?}");
         let problem = answer.json();
         assert_eq!(problem["code"], code, "{body}: {problem}");
@@ -160,26 +160,26 @@ async fn a_report_is_checked(two: Two) {
         );
     }
     let official = format!("/miniprogram/{OA}/subscriptions");
-    two.app
-        .post(&two.key, &official, good.clone())
+    api.app
+        .post(&api.key, &official, good.clone())
         .await
         .refused(422, "wrong_account_kind", "app_id");
     let foreign = format!("/miniprogram/{FOREIGN}/subscriptions");
-    two.app
-        .post(&two.key, &foreign, good.clone())
+    api.app
+        .post(&api.key, &foreign, good.clone())
         .await
         .refused(404, "not_found", "");
-    two.app
-        .post(&two.other, &path, good)
+    api.app
+        .post(&api.other, &path, good)
         .await
         .refused(404, "not_found", "");
-    assert_eq!(two.credits("s1").await, Vec::<Value>::new());
-    two.app
-        .get(&two.key, "/staff/nobody/credits")
+    assert_eq!(api.credits("s1").await, Vec::<Value>::new());
+    api.app
+        .get(&api.key, "/staff/nobody/credits")
         .await
         .refused(404, "not_found", "");
-    two.app
-        .get(&two.other, "/staff/s1/credits")
+    api.app
+        .get(&api.other, "/staff/s1/credits")
         .await
         .refused(404, "not_found", "");
 }

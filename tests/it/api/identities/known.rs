@@ -3,8 +3,8 @@
 use queqiao::simulator::{Choice, population};
 use serde_json::json;
 
-use super::super::{MP, Two};
-use super::{LASTING, Moving, ONCE, openid, row, told, with};
+use super::super::MP;
+use super::{LASTING, MovingInFixture, ONCE, openid, row, told, with};
 
 both_engines! {
     wechats_word_stands_over_the_tables,
@@ -14,8 +14,7 @@ both_engines! {
     an_old_table_does_not_bring_back_who_was_erased,
 }
 
-async fn wechats_word_stands_over_the_tables(moving: Moving) {
-    let two = &moving.0;
+async fn wechats_word_stands_over_the_tables(moving: MovingInFixture) {
     moving
         .bring(json!([
             with(1, json!({"unionid": "uWrong"})),
@@ -25,9 +24,9 @@ async fn wechats_word_stands_over_the_tables(moving: Moving) {
         .await;
     assert_eq!(moving.person(1).await["unionid"], "uWrong");
     let sessions = format!("/miniprogram/{MP}/sessions");
-    let told_by = two
+    let told_by = moving
         .app
-        .post(&two.key, &sessions, json!({"code": two.code(1)}))
+        .post(&moving.key, &sessions, json!({"code": moving.code(1)}))
         .await
         .ok(200);
     assert_eq!(
@@ -42,7 +41,7 @@ async fn wechats_word_stands_over_the_tables(moving: Moving) {
     assert!(detail.contains(&population::unionid(1)), "{detail}");
     // An event proves the openid.
     moving.world().enter_chat(MP, 2).await.unwrap();
-    two.app.drain().await;
+    moving.app.drain().await;
     assert_eq!(
         moving.person(2).await["identities"][0]["profile_state"],
         "login_needed"
@@ -65,24 +64,27 @@ async fn wechats_word_stands_over_the_tables(moving: Moving) {
         .bring(json!([with(5, json!({"unionid": "uWrongToo"}))]))
         .await;
     let hook = json!({"url": "https://example.com/hook", "events": ["account.alert"]});
-    let hook = two.app.post(&two.key, "/webhooks", hook).await.ok(201);
-    let told_by = two
+    let hook = moving
         .app
-        .post(&two.key, &sessions, json!({"code": two.code(5)}))
+        .post(&moving.key, "/webhooks", hook)
+        .await
+        .ok(201);
+    let told_by = moving
+        .app
+        .post(&moving.key, &sessions, json!({"code": moving.code(5)}))
         .await
         .ok(200);
     assert_eq!(told_by["unionid"], population::unionid(5));
-    let alerts = two
+    let alerts = moving
         .app
-        .get(&two.key, &format!("/webhooks/{}/deliveries", hook["id"]))
+        .get(&moving.key, &format!("/webhooks/{}/deliveries", hook["id"]))
         .await
         .ok(200);
     assert_eq!(alerts["items"], json!([]));
 }
 
-async fn a_unionid_from_the_table_joins_the_follower(moving: Moving) {
-    let two = &moving.0;
-    two.follow(4).await;
+async fn a_unionid_from_the_table_joins_the_follower(moving: MovingInFixture) {
+    moving.new_follower(4).await;
     let row = with(
         4,
         json!({"unionid": population::unionid(4), "staff_id": "s4"}),
@@ -97,14 +99,17 @@ async fn a_unionid_from_the_table_joins_the_follower(moving: Moving) {
         (&person["link_state"], &person["staff_ids"]),
         (&json!("linked"), &json!(["s4"]))
     );
-    let staff = two.app.get(&two.key, "/staff/s4").await.ok(200);
+    let staff = moving.app.get(&moving.key, "/staff/s4").await.ok(200);
     assert_eq!(staff["reachable"], true, "{staff}");
 }
 
-async fn a_template_is_what_wechat_lists_it_as(moving: Moving) {
-    let two = &moving.0;
+async fn a_template_is_what_wechat_lists_it_as(moving: MovingInFixture) {
     let sync = format!("/accounts/{MP}/templates/sync");
-    two.app.call("POST", &two.key, &sync, None).await.ok(200);
+    moving
+        .app
+        .call("POST", &moving.key, &sync, None)
+        .await
+        .ok(200);
     let row = with(
         1,
         json!({"staff_id": "s1", "consents": {ONCE: "long_term"}}),
@@ -128,16 +133,24 @@ async fn a_template_is_what_wechat_lists_it_as(moving: Moving) {
         .await
         .ok(200);
     let body = json!({"openid": openid(1), "results": {ONCE: "accept"}, "long_term": true});
-    two.app
-        .post(&two.key, &format!("/miniprogram/{MP}/subscriptions"), body)
+    moving
+        .app
+        .post(
+            &moving.key,
+            &format!("/miniprogram/{MP}/subscriptions"),
+            body,
+        )
         .await
         .ok(200);
-    let credits = two.app.get(&two.key, "/staff/s1/credits").await.ok(200);
+    let credits = moving
+        .app
+        .get(&moving.key, "/staff/s1/credits")
+        .await
+        .ok(200);
     assert_eq!(credits["items"][0]["long_term"], false, "{credits}");
 }
 
-async fn consents_that_ended_are_not_brought_back(moving: Moving) {
-    let two = &moving.0;
+async fn consents_that_ended_are_not_brought_back(moving: MovingInFixture) {
     let table = json!([
         with(1, json!({"staff_id": "s1", "consents": {ONCE: 2}})),
         with(
@@ -152,7 +165,7 @@ async fn consents_that_ended_are_not_brought_back(moving: Moving) {
             .await;
     }
     moving.post(table.clone()).await.ok(200);
-    two.app.advance(std::time::Duration::from_secs(60));
+    moving.app.advance(std::time::Duration::from_secs(60));
     moving
         .world()
         .withdraw_consent(MP, 1, &[ONCE])
@@ -163,8 +176,8 @@ async fn consents_that_ended_are_not_brought_back(moving: Moving) {
         .withdraw_consent(MP, 2, &[LASTING])
         .await
         .unwrap();
-    two.app.drain().await;
-    two.app.advance(std::time::Duration::from_secs(60));
+    moving.app.drain().await;
+    moving.app.advance(std::time::Duration::from_secs(60));
     for staff in ["s1", "s2"] {
         assert_eq!(
             moving.left(staff).await,
@@ -189,13 +202,13 @@ async fn consents_that_ended_are_not_brought_back(moving: Moving) {
         .answer_popup(MP, 3, &[(ONCE, Choice::Accept)])
         .await
         .unwrap();
-    two.app.advance(std::time::Duration::from_secs(60));
+    moving.app.advance(std::time::Duration::from_secs(60));
     moving
         .world()
         .withdraw_consent(MP, 3, &[ONCE])
         .await
         .unwrap();
-    two.app.drain().await;
+    moving.app.drain().await;
     let answer = moving
         .bring(json!([with(3, json!({"consents": {ONCE: 5}}))]))
         .await;
@@ -204,8 +217,8 @@ async fn consents_that_ended_are_not_brought_back(moving: Moving) {
     assert!(note.contains(ONCE) && note.contains("refused"), "{note}");
 }
 
-async fn an_old_table_does_not_bring_back_who_was_erased(moving: Moving) {
-    let Moving(Two { app, key, .. }) = &moving;
+async fn an_old_table_does_not_bring_back_who_was_erased(moving: MovingInFixture) {
+    let (app, key) = (&moving.app, &moving.key);
     let rows = json!([
         with(
             1,

@@ -8,10 +8,10 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::super::{MP, OA};
-use super::{LASTING, Moving, ONCE, openid, row, told, with};
+use super::{LASTING, MovingInFixture, ONCE, openid, row, told, with};
 
-impl Moving {
-    async fn people(&self, people: Value) -> Value {
+impl MovingInFixture {
+    async fn notify_people(&self, people: Value) -> Value {
         self.notify(json!({"people": people})).await
     }
 
@@ -26,7 +26,7 @@ impl Moving {
     async fn left_at_all(&self, person: u32) -> Value {
         let body = json!({"openid": openid(person), "results": {ONCE: "filter"}});
         let path = format!("/miniprogram/{MP}/subscriptions");
-        let answer = self.0.app.post(&self.0.key, &path, body).await.ok(200);
+        let answer = self.app.post(&self.key, &path, body).await.ok(200);
         answer["credits"][0]["one_time_left"].clone()
     }
 }
@@ -40,15 +40,14 @@ both_engines! {
     state_and_language_are_said_per_notification,
 }
 
-async fn a_table_of_openids_is_brought_in_and_notified(moving: Moving) {
-    let two = &moving.0;
+async fn a_table_of_openids_is_brought_in_and_notified(moving: MovingInFixture) {
     for _ in 0..2 {
         moving.allowed_before(1, ONCE).await;
     }
     moving.allowed_before(2, ONCE).await;
     let name = |person| json!({"app_id": MP, "openid": openid(person)});
-    let before = moving.people(json!([name(1)])).await;
-    assert_eq!(Moving::verdicts(&before), ["unknown_openid"]);
+    let before = moving.notify_people(json!([name(1)])).await;
+    assert_eq!(MovingInFixture::verdicts(&before), ["unknown_openid"]);
     let table = json!([
         with(1, json!({"consents": {ONCE: 2}})),
         with(2, json!({"consents": {ONCE: 1}})),
@@ -58,48 +57,51 @@ async fn a_table_of_openids_is_brought_in_and_notified(moving: Moving) {
         told(&moving.bring(table.clone()).await),
         ["created", "created", "created"]
     );
-    let accepted = moving.people(json!([name(1), name(2), name(3)])).await;
+    let accepted = moving
+        .notify_people(json!([name(1), name(2), name(3)]))
+        .await;
     assert_eq!(
-        Moving::verdicts(&accepted),
+        MovingInFixture::verdicts(&accepted),
         ["queued", "queued", "waiting_for_consent"]
     );
     assert_eq!([1, 2, 3].map(|person| moving.saw(person)), [1, 1, 0]);
     // What was used is used, also after the table comes again.
     moving.bring(table).await;
-    let accepted = moving.people(json!([name(1), name(2)])).await;
+    let accepted = moving.notify_people(json!([name(1), name(2)])).await;
     assert_eq!(
-        Moving::verdicts(&accepted),
+        MovingInFixture::verdicts(&accepted),
         ["queued", "waiting_for_consent"]
     );
     // Nothing comes of those who were not asked.
-    two.app.advance(Duration::from_secs(31));
-    two.app.drain().await;
+    moving.app.advance(Duration::from_secs(31));
+    moving.app.drain().await;
     assert_eq!([1, 2].map(|person| moving.saw(person)), [2, 1]);
     assert_eq!(moving.left_at_all(1).await, 0);
     // All that takes an openid takes these.
-    two.app.put(&two.key, "/staff/s3", json!({})).await.ok(201);
-    two.app
-        .post(&two.key, "/staff/s3/bindings", name(3))
-        .await
-        .ok(201);
+    moving.staff("s3").await;
+    moving.bind("s3", name(3)).await;
     moving.allowed_before(3, ONCE).await;
     let report = json!({"openid": openid(3), "results": {ONCE: "accept"}});
     let path = format!("/miniprogram/{MP}/subscriptions");
-    two.app.post(&two.key, &path, report).await.ok(200);
+    moving.app.post(&moving.key, &path, report).await.ok(200);
     let accepted = moving.notify(json!({"staff_ids": ["s3"]})).await;
     assert_eq!(
-        (Moving::verdicts(&accepted), moving.saw(3)),
+        (MovingInFixture::verdicts(&accepted), moving.saw(3)),
         (vec!["queued"], 1)
     );
 }
 
-async fn a_long_term_consent_is_brought_along(moving: Moving) {
-    let two = &moving.0;
+async fn a_long_term_consent_is_brought_along(moving: MovingInFixture) {
     let routes = json!([{
         "channel": "mp_subscribe", "account": MP, "template_id": LASTING, "fields": {"thing1": "{{ params.title }}"},
     }]);
-    two.app
-        .put(&two.key, "/message-types/ping", json!({"routes": routes}))
+    moving
+        .app
+        .put(
+            &moving.key,
+            "/message-types/ping",
+            json!({"routes": routes}),
+        )
         .await
         .ok(200);
     moving.allowed_before(1, LASTING).await;
@@ -111,22 +113,24 @@ async fn a_long_term_consent_is_brought_along(moving: Moving) {
         .await;
     for seen in 1..=3 {
         let accepted = moving
-            .people(json!([{"app_id": MP, "openid": openid(1)}]))
+            .notify_people(json!([{"app_id": MP, "openid": openid(1)}]))
             .await;
         assert_eq!(
-            (Moving::verdicts(&accepted), moving.saw(1)),
+            (MovingInFixture::verdicts(&accepted), moving.saw(1)),
             (vec!["queued"], seen)
         );
     }
 }
 
-async fn an_app_that_spends_the_code_itself_gives_the_openid(moving: Moving) {
-    let two = &moving.0;
+async fn an_app_that_spends_the_code_itself_gives_the_openid(moving: MovingInFixture) {
     let sessions = format!("/miniprogram/{MP}/sessions");
-    let app = two.app.key(two.one, &[Scope::Notify, Scope::Token]).await;
+    let app = moving
+        .app
+        .key(moving.project, &[Scope::Notify, Scope::Token])
+        .await;
     // Through Queqiao, with the session_key that it needs.
-    let wanted = |person| json!({"code": two.code(person), "return_session_key": true});
-    let answer = two.app.post(&app, &sessions, wanted(1)).await;
+    let wanted = |person| json!({"code": moving.code(person), "return_session_key": true});
+    let answer = moving.app.post(&app, &sessions, wanted(1)).await;
     assert_eq!(answer.headers["cache-control"], "no-store");
     let session = answer.ok(200);
     let key = session["session_key"].as_str().unwrap();
@@ -134,13 +138,13 @@ async fn an_app_that_spends_the_code_itself_gives_the_openid(moving: Moving) {
         key.len() > 10 && session["openid"] == openid(1),
         "{session}"
     );
-    let plain = two
+    let plain = moving
         .app
-        .post(&app, &sessions, json!({"code": two.code(1)}))
+        .post(&app, &sessions, json!({"code": moving.code(1)}))
         .await
         .ok(200);
     assert!(plain.get("session_key").is_none(), "{plain}");
-    let audit = two.app.get(&two.key, "/audit").await;
+    let audit = moving.app.get(&moving.key, "/audit").await;
     assert!(!audit.text.contains(key), "{audit:?}");
     let entries = audit.ok(200)["items"].as_array().unwrap().clone();
     assert_eq!(entries.len(), 1, "{entries:?}");
@@ -150,18 +154,20 @@ async fn an_app_that_spends_the_code_itself_gives_the_openid(moving: Moving) {
     );
     assert_eq!(entries[0]["key"]["name"], "test");
     // Not to a key without the scope, and the code is not spent on it.
-    let notify = two.app.key(two.one, &[Scope::Notify]).await;
+    let notify = moving.app.key(moving.project, &[Scope::Notify]).await;
     let body = wanted(2);
-    two.app
+    moving
+        .app
         .post(&notify, &sessions, body.clone())
         .await
         .refused(403, "missing_scope", "return_session_key");
-    let token = two.app.key(two.one, &[Scope::Token]).await;
-    two.app
+    let token = moving.app.key(moving.project, &[Scope::Token]).await;
+    moving
+        .app
         .post(&token, &sessions, json!({"code": body["code"]}))
         .await
         .refused(403, "missing_scope", "");
-    assert!(two.app.post(&token, &sessions, body).await.ok(200)["session_key"].is_string());
+    assert!(moving.app.post(&token, &sessions, body).await.ok(200)["session_key"].is_string());
     // Or by itself, past Queqiao.
     moving.allowed_before(3, ONCE).await;
     assert_eq!(
@@ -173,16 +179,15 @@ async fn an_app_that_spends_the_code_itself_gives_the_openid(moving: Moving) {
         ["created"]
     );
     let accepted = moving
-        .people(json!([{"app_id": MP, "openid": openid(3)}]))
+        .notify_people(json!([{"app_id": MP, "openid": openid(3)}]))
         .await;
     assert_eq!(
-        (Moving::verdicts(&accepted), moving.saw(3)),
+        (MovingInFixture::verdicts(&accepted), moving.saw(3)),
         (vec!["queued"], 1)
     );
 }
 
-async fn one_call_goes_from_pop_up_to_message(moving: Moving) {
-    let two = &moving.0;
+async fn one_call_goes_from_pop_up_to_message(moving: MovingInFixture) {
     // WeChat's push comes after the app's call.
     moving.world().hold_pushes(MP).unwrap();
     let popup = moving
@@ -192,29 +197,31 @@ async fn one_call_goes_from_pop_up_to_message(moving: Moving) {
         .unwrap();
     let mut results = json!(popup.results);
     results["errMsg"] = json!("requestSubscribeMessage:ok");
-    let person = json!({"app_id": MP, "code": two.code(1), "results": results});
+    let person = json!({"app_id": MP, "code": moving.code(1), "results": results});
     let body = json!({"message_type": "ping", "params": {"title": "hi"}, "people": [person]});
     let ask = async |key: &str| {
-        let request = two.app.request(Method::POST, "/api/v1/notifications");
-        let request = request.bearer_auth(&two.key).header("Idempotency-Key", key);
-        two.app.send(request.json(&body)).await
+        let request = moving.app.request(Method::POST, "/api/v1/notifications");
+        let request = request
+            .bearer_auth(&moving.key)
+            .header("Idempotency-Key", key);
+        moving.app.send(request.json(&body)).await
     };
     let accepted = ask("k1").await.ok(202);
-    assert_eq!(Moving::verdicts(&accepted), ["queued"]);
+    assert_eq!(MovingInFixture::verdicts(&accepted), ["queued"]);
     let again = ask("k1").await.ok(202);
     assert_eq!(
         (&again["replayed"], &again["id"]),
         (&json!(true), &accepted["id"])
     );
-    two.app.drain().await;
+    moving.app.drain().await;
     assert_eq!(moving.saw(1), 1);
-    two.app.advance(Duration::from_secs(20));
+    moving.app.advance(Duration::from_secs(20));
     moving
         .world()
         .release_pushes(MP, PushOrder::Given)
         .await
         .unwrap();
-    two.app.drain().await;
+    moving.app.drain().await;
     assert_eq!(
         moving.left_at_all(1).await,
         0,
@@ -222,13 +229,14 @@ async fn one_call_goes_from_pop_up_to_message(moving: Moving) {
     );
 
     // By openid, and what was refused is noted.
-    two.app.advance(Duration::from_secs(3600));
+    moving.app.advance(Duration::from_secs(3600));
     moving.allowed_before(1, ONCE).await;
     let named = |results: Value| json!([{"app_id": MP, "openid": openid(1), "results": results}]);
     let preflight = async |people: Value| {
         let body = json!({"message_type": "ping", "params": {"title": "hi"}, "people": people});
-        two.app
-            .post(&two.key, "/notifications/preflight", body)
+        moving
+            .app
+            .post(&moving.key, "/notifications/preflight", body)
             .await
             .ok(200)["verdicts"][0]["verdict"]
             .clone()
@@ -242,26 +250,25 @@ async fn one_call_goes_from_pop_up_to_message(moving: Moving) {
         "would_wait",
         "nothing was stored"
     );
-    let refused = moving.people(named(json!({ONCE: "reject"}))).await;
-    assert_eq!(Moving::verdicts(&refused), ["no_credit"]);
-    let accepted = moving.people(named(json!({ONCE: "accept"}))).await;
+    let refused = moving.notify_people(named(json!({ONCE: "reject"}))).await;
+    assert_eq!(MovingInFixture::verdicts(&refused), ["no_credit"]);
+    let accepted = moving.notify_people(named(json!({ONCE: "accept"}))).await;
     assert_eq!(
-        (Moving::verdicts(&accepted), moving.saw(1)),
+        (MovingInFixture::verdicts(&accepted), moving.saw(1)),
         (vec!["queued"], 2)
     );
     assert_eq!(moving.left_at_all(1).await, 0);
 }
 
-async fn results_are_checked_before_a_code_is_spent(moving: Moving) {
-    let two = &moving.0;
-    let code = json!(two.code(1));
+async fn results_are_checked_before_a_code_is_spent(moving: MovingInFixture) {
+    let code = json!(moving.code(1));
     let good = json!({"app_id": MP, "code": code, "results": {ONCE: "accept"}});
     let but = |name: &str, value: Value| {
         let mut person = good.clone();
         person[name] = value;
         person
     };
-    let future = (two.app.clock.now() + chrono::TimeDelta::minutes(11))
+    let future = (moving.app.clock.now() + chrono::TimeDelta::minutes(11))
         .and_utc()
         .to_rfc3339();
     let official =
@@ -285,27 +292,28 @@ async fn results_are_checked_before_a_code_is_spent(moving: Moving) {
     ] {
         let people = json!([{"unionid": population::unionid(5)}, person]);
         let body = json!({"message_type": "ping", "params": {"title": "hi"}, "people": people});
-        two.app
-            .post(&two.key, "/notifications", body)
+        moving
+            .app
+            .post(&moving.key, "/notifications", body)
             .await
             .refused(422, "invalid_field", field);
     }
     let bound = json!({"app_id": MP, "code": code, "results": {ONCE: "accept"}});
-    two.app.put(&two.key, "/staff/s1", json!({})).await.ok(201);
-    two.app
-        .post(&two.key, "/staff/s1/bindings", bound)
+    moving.staff("s1").await;
+    moving
+        .app
+        .post(&moving.key, "/staff/s1/bindings", bound)
         .await
         .refused(422, "unknown_field", "results");
     assert_eq!(
         moving.world().calls("/sns/jscode2session", None).unwrap(),
         0
     );
-    let accepted = moving.people(json!([good])).await;
-    assert_eq!(Moving::verdicts(&accepted), ["queued"]);
+    let accepted = moving.notify_people(json!([good])).await;
+    assert_eq!(MovingInFixture::verdicts(&accepted), ["queued"]);
 }
 
-async fn state_and_language_are_said_per_notification(moving: Moving) {
-    let two = &moving.0;
+async fn state_and_language_are_said_per_notification(moving: MovingInFixture) {
     for _ in 0..2 {
         moving.allowed_before(1, ONCE).await;
     }
@@ -332,8 +340,9 @@ async fn state_and_language_are_said_per_notification(moving: Moving) {
                 json!({"message_type": "ping", "params": {"title": "hi"}, "people": people});
             body[name] = json!(wrong);
             let problem =
-                two.app
-                    .post(&two.key, path, body)
+                moving
+                    .app
+                    .post(&moving.key, path, body)
                     .await
                     .refused(422, "invalid_field", name);
             assert!(
@@ -348,23 +357,26 @@ async fn state_and_language_are_said_per_notification(moving: Moving) {
     let path = "/message-types/ping/preview";
     let asked =
         json!({"params": {"title": "hi"}, "miniprogram_state": "developer", "lang": "zh_HK"});
-    let shown = two.app.post(&two.key, path, asked).await.ok(200);
+    let shown = moving.app.post(&moving.key, path, asked).await.ok(200);
     let route = &shown["routes"][0];
     assert_eq!(
         (&route["miniprogram_state"], &route["lang"]),
         (&json!("developer"), &json!("zh_HK"))
     );
     let wrong = json!({"params": {"title": "hi"}, "lang": "de"});
-    two.app
-        .post(&two.key, path, wrong)
+    moving
+        .app
+        .post(&moving.key, path, wrong)
         .await
         .refused(422, "invalid_field", "lang");
     // One key is one request, whatever is said otherwise.
     let keyed = async |state: &str| {
-        let request = two.app.request(Method::POST, "/api/v1/notifications");
-        let request = request.bearer_auth(&two.key).header("Idempotency-Key", "k");
+        let request = moving.app.request(Method::POST, "/api/v1/notifications");
+        let request = request
+            .bearer_auth(&moving.key)
+            .header("Idempotency-Key", "k");
         let body = json!({"message_type": "ping", "params": {"title": "hi"}, "people": people, "miniprogram_state": state});
-        two.app.send(request.json(&body)).await
+        moving.app.send(request.json(&body)).await
     };
     keyed("trial").await.ok(202);
     keyed("formal")

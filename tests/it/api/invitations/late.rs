@@ -3,16 +3,15 @@
 use queqiao::simulator::{Origin, population};
 use serde_json::{Value, json};
 
-use super::super::{MP, OA, Two};
+use super::super::{ApiFixture, MP, OA};
 use super::follower;
 
-impl Two {
+impl ApiFixture {
     /// Binds a staff member, who is put first.
-    async fn bind(&self, staff_id: &str, whom: Value) -> Value {
+    async fn put_and_bind(&self, staff_id: &str, whom: Value) -> Value {
         let path = format!("/staff/{staff_id}");
         assert!(self.app.put(&self.key, &path, json!({})).await.status < 300);
-        let path = format!("{path}/bindings");
-        self.app.post(&self.key, &path, whom).await.ok(201)
+        self.bind(staff_id, whom).await
     }
 
     /// The staff ids of a person, by unionid.
@@ -50,22 +49,22 @@ both_engines! {
     who_is_bound_while_their_profile_is_stored_is_one_staff_member_all_the_same,
 }
 
-async fn who_is_another_staff_member_already_is_not_bound_by_a_scan(two: Two) {
-    two.bind("a1", json!({"app_id": MP, "code": two.code(1)}))
+async fn who_is_another_staff_member_already_is_not_bound_by_a_scan(api: ApiFixture) {
+    api.put_and_bind("a1", json!({"app_id": MP, "code": api.code(1)}))
         .await;
-    let invited = two.invite("b1", json!({})).await;
-    assert!(two.scan(1, &invited).await);
-    two.app.drain().await;
-    assert_eq!(two.bound("b1").await, Vec::<String>::new());
-    assert_eq!(two.bound("a1").await, [population::openid(MP, 1)]);
-    assert_eq!(two.staff_ids(1).await, json!(["a1"]));
+    let invited = api.invite("b1", json!({})).await;
+    assert!(api.scan(1, &invited).await);
+    api.app.drain().await;
+    assert_eq!(api.bound("b1").await, Vec::<String>::new());
+    assert_eq!(api.bound("a1").await, [population::openid(MP, 1)]);
+    assert_eq!(api.staff_ids(1).await, json!(["a1"]));
     // Nobody else can use what they have seen.
-    assert_eq!(two.last_refusal("b1").await, "person_already_bound");
-    assert_eq!(two.invitations("b1").await[0]["state"], "revoked");
-    two.log_in_with(3, &invited["token"])
+    assert_eq!(api.last_refusal("b1").await, "person_already_bound");
+    assert_eq!(api.invitations("b1").await[0]["state"], "revoked");
+    api.log_in_with(3, &invited["token"])
         .await
         .refused(422, "invitation_revoked", "invitation");
-    let story = two.explain("b1").await;
+    let story = api.explain("b1").await;
     assert_eq!(story["undone"][0]["kept_staff_id"], "a1", "{story}");
     assert_eq!(story["undone"][0]["openid"], follower(1), "{story}");
     assert!(
@@ -75,113 +74,113 @@ async fn who_is_another_staff_member_already_is_not_bound_by_a_scan(two: Two) {
             .contains("bound to a1 already"),
         "{story}"
     );
-    assert_eq!(two.explain("a1").await["undone"], json!([]));
+    assert_eq!(api.explain("a1").await["undone"], json!([]));
     // The person reads it in the chat, once.
-    let words = two.app.bridge.config.invitations.undone_text.clone();
-    assert_eq!(two.read(1), [words]);
-    two.app.drain().await;
-    assert_eq!(two.read(1).len(), 1);
+    let words = api.app.bridge.config.invitations.undone_text.clone();
+    assert_eq!(api.read(1), [words]);
+    api.app.drain().await;
+    assert_eq!(api.read(1).len(), 1);
     // A push that comes again changes nothing.
-    let events = two
+    let events = api
         .app
-        .get(&two.key, "/events?kind=event.subscribe")
+        .get(&api.key, "/events?kind=event.subscribe")
         .await
         .ok(200);
     let replay = format!("/events/{}/replay", events["items"][0]["id"]);
-    assert!(two.app.post(&two.key, &replay, json!({})).await.status < 300);
-    two.app.drain().await;
-    assert_eq!(two.bound("b1").await, Vec::<String>::new());
+    assert!(api.app.post(&api.key, &replay, json!({})).await.status < 300);
+    api.app.drain().await;
+    assert_eq!(api.bound("b1").await, Vec::<String>::new());
     // Once the wrong binding is gone, a new invitation binds.
-    let whole = two.app.get(&two.key, "/staff/a1").await.ok(200);
+    let whole = api.app.get(&api.key, "/staff/a1").await.ok(200);
     let wrong = format!("/staff/a1/bindings/{}", whole["bindings"][0]["id"]);
-    assert_eq!(two.app.delete(&two.key, &wrong).await.status, 200);
-    let again = two.invite("b1", json!({})).await;
-    assert!(two.scan(1, &again).await);
-    two.app.drain().await;
-    assert_eq!(two.bound("b1").await, [follower(1)]);
-    assert_eq!(two.staff_ids(1).await, json!(["b1"]));
-    assert_eq!(two.read(1).len(), 1);
+    assert_eq!(api.app.delete(&api.key, &wrong).await.status, 200);
+    let again = api.invite("b1", json!({})).await;
+    assert!(api.scan(1, &again).await);
+    api.app.drain().await;
+    assert_eq!(api.bound("b1").await, [follower(1)]);
+    assert_eq!(api.staff_ids(1).await, json!(["b1"]));
+    assert_eq!(api.read(1).len(), 1);
 }
 
-async fn a_rebinding_that_is_undone_gives_back_what_it_replaced(two: Two) {
-    two.follow(7).await;
-    two.bind("b1", json!({"app_id": OA, "openid": follower(7)}))
+async fn a_rebinding_that_is_undone_gives_back_what_it_replaced(api: ApiFixture) {
+    api.new_follower(7).await;
+    api.put_and_bind("b1", json!({"app_id": OA, "openid": follower(7)}))
         .await;
-    two.bind("a1", json!({"app_id": MP, "code": two.code(1)}))
+    api.put_and_bind("a1", json!({"app_id": MP, "code": api.code(1)}))
         .await;
-    let invited = two.invite("b1", json!({"rebind": true})).await;
-    assert!(two.scan(1, &invited).await);
-    two.app.drain().await;
-    assert_eq!(two.bound("b1").await, [follower(7)]);
-    assert_eq!(two.bound("a1").await, [population::openid(MP, 1)]);
+    let invited = api.invite("b1", json!({"rebind": true})).await;
+    assert!(api.scan(1, &invited).await);
+    api.app.drain().await;
+    assert_eq!(api.bound("b1").await, [follower(7)]);
+    assert_eq!(api.bound("a1").await, [population::openid(MP, 1)]);
     // Who is nobody else yet replaces them for good.
-    let invited = two.invite("b1", json!({"rebind": true})).await;
-    assert!(two.scan(2, &invited).await);
-    two.app.drain().await;
-    assert_eq!(two.bound("b1").await, [follower(2)]);
+    let invited = api.invite("b1", json!({"rebind": true})).await;
+    assert!(api.scan(2, &invited).await);
+    api.app.drain().await;
+    assert_eq!(api.bound("b1").await, [follower(2)]);
 }
 
-async fn of_two_bindings_of_one_person_the_later_one_is_undone(two: Two) {
-    let world = two.app.simulator.world();
+async fn of_two_bindings_of_one_person_the_later_one_is_undone(api: ApiFixture) {
+    let world = api.app.simulator.world();
     world.add_followers(OA, 1..3, &Origin::search()).unwrap();
     // By a unionid first, then by an openid whose profile is not known; and the other way round.
-    two.bind("e1", json!({"unionid": population::unionid(1)}))
+    api.put_and_bind("e1", json!({"unionid": population::unionid(1)}))
         .await;
-    two.bind("e2", json!({"app_id": OA, "openid": follower(1)}))
+    api.put_and_bind("e2", json!({"app_id": OA, "openid": follower(1)}))
         .await;
-    two.bind("f2", json!({"app_id": OA, "openid": follower(2)}))
+    api.put_and_bind("f2", json!({"app_id": OA, "openid": follower(2)}))
         .await;
-    two.bind("f1", json!({"unionid": population::unionid(2)}))
+    api.put_and_bind("f1", json!({"unionid": population::unionid(2)}))
         .await;
-    two.app.drain().await;
-    assert_eq!((two.bindings("e1").await, two.bindings("e2").await), (1, 0));
-    assert_eq!((two.bindings("f2").await, two.bindings("f1").await), (1, 0));
-    assert_eq!(two.explain("e2").await["undone"][0]["kept_staff_id"], "e1");
-    assert_eq!(two.explain("f1").await["undone"][0]["openid"], follower(2));
+    api.app.drain().await;
+    assert_eq!((api.bindings("e1").await, api.bindings("e2").await), (1, 0));
+    assert_eq!((api.bindings("f2").await, api.bindings("f1").await), (1, 0));
+    assert_eq!(api.explain("e2").await["undone"][0]["kept_staff_id"], "e1");
+    assert_eq!(api.explain("f1").await["undone"][0]["openid"], follower(2));
     // The business bound them, so the person has nothing to read.
-    assert_eq!((two.read(1), two.read(2)), (vec![], vec![]));
+    assert_eq!((api.read(1), api.read(2)), (vec![], vec![]));
     // The right one can be bound again, and the wrong one is refused at once.
-    two.bind("e1", json!({"app_id": OA, "openid": follower(1)}))
+    api.put_and_bind("e1", json!({"app_id": OA, "openid": follower(1)}))
         .await;
     let wrong = json!({"app_id": OA, "openid": follower(1)});
-    let refused = two.app.post(&two.key, "/staff/e2/bindings", wrong).await;
+    let refused = api.app.post(&api.key, "/staff/e2/bindings", wrong).await;
     refused.refused(409, "already_bound", "");
 }
 
-async fn what_wechat_says_of_somebody_outweighs_what_a_table_says(two: Two) {
-    let world = two.app.simulator.world();
+async fn what_wechat_says_of_somebody_outweighs_what_a_table_says(api: ApiFixture) {
+    let world = api.app.simulator.world();
     world.add_followers(OA, 1..2, &Origin::search()).unwrap();
     let claimed = population::openid(MP, 2);
     let rows = json!({"rows": [{"openid": claimed, "unionid": population::unionid(1)}]});
     let path = format!("/miniprogram/{MP}/identities");
-    two.app.post(&two.key, &path, rows).await.ok(200);
-    two.bind("b1", json!({"app_id": MP, "openid": claimed}))
+    api.app.post(&api.key, &path, rows).await.ok(200);
+    api.put_and_bind("b1", json!({"app_id": MP, "openid": claimed}))
         .await;
-    two.bind("a1", json!({"app_id": OA, "openid": follower(1)}))
+    api.put_and_bind("a1", json!({"app_id": OA, "openid": follower(1)}))
         .await;
-    two.app.drain().await;
-    assert_eq!((two.bindings("a1").await, two.bindings("b1").await), (1, 0));
-    assert_eq!(two.explain("b1").await["undone"][0]["kept_staff_id"], "a1");
+    api.app.drain().await;
+    assert_eq!((api.bindings("a1").await, api.bindings("b1").await), (1, 0));
+    assert_eq!(api.explain("b1").await["undone"][0]["kept_staff_id"], "a1");
 }
 
-async fn a_login_or_an_event_that_tells_who_it_is_undoes_the_later_binding_too(two: Two) {
-    let world = two.app.simulator.world();
+async fn a_login_or_an_event_that_tells_who_it_is_undoes_the_later_binding_too(api: ApiFixture) {
+    let world = api.app.simulator.world();
     for (person, by_login) in [(1, true), (2, false)] {
         let openid = population::openid(MP, person);
         let (first, second) = (format!("first{person}"), format!("second{person}"));
-        two.follow(person).await;
-        two.bind(&first, json!({"app_id": OA, "openid": follower(person)}))
+        api.new_follower(person).await;
+        api.put_and_bind(&first, json!({"app_id": OA, "openid": follower(person)}))
             .await;
         world.send_text(MP, person, "hello").await.unwrap();
-        two.app.drain().await;
-        two.bind(&second, json!({"app_id": MP, "openid": openid}))
+        api.app.drain().await;
+        api.put_and_bind(&second, json!({"app_id": MP, "openid": openid}))
             .await;
-        assert_eq!(two.bindings(&second).await, 1, "nobody knows yet");
+        assert_eq!(api.bindings(&second).await, 1, "nobody knows yet");
         if by_login {
             let path = format!("/miniprogram/{MP}/sessions");
-            let login = two
+            let login = api
                 .app
-                .post(&two.key, &path, json!({"code": two.code(person)}))
+                .post(&api.key, &path, json!({"code": api.code(person)}))
                 .await
                 .ok(200);
             assert_eq!(login["staff_ids"], json!([first]));
@@ -197,46 +196,49 @@ async fn a_login_or_an_event_that_tells_who_it_is_undoes_the_later_binding_too(t
                 .await
                 .unwrap();
         }
-        two.app.drain().await;
+        api.app.drain().await;
         assert_eq!(
-            (two.bindings(&first).await, two.bindings(&second).await),
+            (api.bindings(&first).await, api.bindings(&second).await),
             (1, 0),
             "{person}"
         );
-        assert_eq!(two.staff_ids(person).await, json!([first]));
+        assert_eq!(api.staff_ids(person).await, json!([first]));
     }
 }
 
-async fn who_is_bound_while_their_profile_is_stored_is_one_staff_member_all_the_same(two: Two) {
-    let world = two.app.simulator.world();
+async fn who_is_bound_while_their_profile_is_stored_is_one_staff_member_all_the_same(
+    api: ApiFixture,
+) {
+    let world = api.app.simulator.world();
     world.add_followers(OA, 0..8, &Origin::search()).unwrap();
-    let (other, _server) = two.app.replica();
+    let (other, _server) = api.app.replica();
     for person in 0..8 {
-        two.bind(
+        api.put_and_bind(
             &format!("u{person}"),
             json!({"unionid": population::unionid(person)}),
         )
         .await;
         let openid = json!({"app_id": OA, "openid": follower(person)});
         // Known, with a profile that is due.
-        two.bind(&format!("v{person}"), openid.clone()).await;
+        api.put_and_bind(&format!("v{person}"), openid.clone())
+            .await;
         let (late, path) = (format!("w{person}"), format!("/staff/v{person}"));
-        assert_eq!(two.app.delete(&two.key, &path).await.status, 200);
+        assert_eq!(api.app.delete(&api.key, &path).await.status, 200);
         assert!(
-            two.app
-                .put(&two.key, &format!("/staff/{late}"), json!({}))
+            api.app
+                .put(&api.key, &format!("/staff/{late}"), json!({}))
                 .await
                 .status
                 < 300
         );
-        two.app.advance(std::time::Duration::from_millis(200));
+        api.app.advance(std::time::Duration::from_millis(200));
         let path = format!("/staff/{late}/bindings");
         let (bound, step) =
-            tokio::join!(two.app.post(&two.key, &path, openid), other.profile_step());
+            tokio::join!(api.app.post(&api.key, &path, openid), other.profile_step());
         step.unwrap();
         assert!([201, 409].contains(&bound.status), "{bound:?}");
-        two.app.drain().await;
-        assert_eq!(two.bindings(&late).await, 0, "{person}: {bound:?}");
-        assert_eq!(two.staff_ids(person).await, json!([format!("u{person}")]));
+        api.app.drain().await;
+        assert_eq!(api.bindings(&late).await, 0, "{person}: {bound:?}");
+        assert_eq!(api.staff_ids(person).await, json!([format!("u{person}")]));
     }
 }

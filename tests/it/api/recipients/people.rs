@@ -4,8 +4,8 @@ use queqiao::simulator::{Origin, population};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::super::deliveries::Shop;
-use super::super::{FOREIGN, MP, OA, Two};
+use super::super::deliveries::StaffFixture;
+use super::super::{ApiFixture, FOREIGN, MP, OA};
 use super::ask;
 use crate::support::app::Answer;
 
@@ -19,8 +19,8 @@ fn openid(app_id: &str, person: u32) -> Value {
     json!({"app_id": app_id, "openid": population::openid(app_id, person)})
 }
 
-async fn people(two: &Two, people: Value) -> Answer {
-    ask(two, json!({"people": people})).await
+async fn people(api: &ApiFixture, people: Value) -> Answer {
+    ask(api, json!({"people": people})).await
 }
 
 /// Recipient, staff id, state and reason of the verdicts.
@@ -38,23 +38,23 @@ fn told(accepted: &Value) -> Vec<(Value, &str, &str)> {
 }
 
 /// Whether a person saw so many messages of the official account.
-fn saw(two: &Two, person: u32) -> usize {
+fn saw(api: &ApiFixture, person: u32) -> usize {
     let openid = population::openid(OA, person);
-    two.app.simulator.world().messages_to(&openid).len()
+    api.app.simulator.world().messages_to(&openid).len()
 }
 
 /// Asks with an Idempotency-Key.
-async fn keyed(two: &Two, people: Value) -> Answer {
+async fn keyed(api: &ApiFixture, people: Value) -> Answer {
     let body = json!({"message_type": "ping", "params": {"title": "hi"}, "people": people});
-    let request = two.app.request(Method::POST, "/api/v1/notifications");
+    let request = api.app.request(Method::POST, "/api/v1/notifications");
     let request = request
-        .bearer_auth(&two.key)
+        .bearer_auth(&api.key)
         .header("Idempotency-Key", "k1");
-    two.app.send(request.json(&body)).await
+    api.app.send(request.json(&body)).await
 }
 
-fn logins(two: &Two) -> u64 {
-    two.app.simulator.world().calls(SESSION, None).unwrap()
+fn logins(api: &ApiFixture) -> u64 {
+    api.app.simulator.world().calls(SESSION, None).unwrap()
 }
 
 both_engines! {
@@ -67,23 +67,22 @@ both_engines! {
     their_deliveries_are_found,
 }
 
-async fn each_is_reached_however_they_are_named(shop: Shop) {
-    let two = &shop.0;
+async fn each_is_reached_however_they_are_named(api: StaffFixture) {
     for person in [5, 6, 9] {
-        two.follow(person).await;
+        api.new_follower(person).await;
     }
     // Follows, and no push said so.
-    two.app
+    api.app
         .simulator
         .world()
         .add_followers(OA, 7..8, &Origin::search())
         .unwrap();
-    let code = json!({"app_id": MP, "code": two.code(9)});
+    let code = json!({"app_id": MP, "code": api.code(9)});
     let list = json!([
         unionid(5), openid(OA, 6), openid(OA, 7), openid(MP, 8), {"unionid": "nobody"}, code,
         unionid(1), openid(OA, 2),
     ]);
-    let accepted = people(two, list).await.ok(202);
+    let accepted = people(&api, list).await.ok(202);
     assert_eq!(
         told(&accepted),
         [
@@ -98,17 +97,17 @@ async fn each_is_reached_however_they_are_named(shop: Shop) {
         ]
     );
     assert_eq!(accepted["counts"], json!({"queued": 6, "unreachable": 2}));
-    two.app.drain().await;
+    api.app.drain().await;
     for person in 1..=9 {
         let expected = usize::from([1, 2, 5, 6, 7, 9].contains(&person));
-        assert_eq!(saw(two, person), expected, "person {person}");
+        assert_eq!(saw(&api, person), expected, "person {person}");
     }
     // Whoever was new is known by now.
     let path = format!("/people?openid={}", population::openid(OA, 7));
-    let new = two.app.get(&two.key, &path).await.ok(200);
+    let new = api.app.get(&api.key, &path).await.ok(200);
     assert_eq!(new["items"][0]["unionid"], population::unionid(7));
     let path = format!("/notifications/{}/deliveries", accepted["id"]);
-    let page = two.app.get(&two.key, &path).await.ok(200);
+    let page = api.app.get(&api.key, &path).await.ok(200);
     let delivery = &page["items"][5];
     assert_eq!(
         (&delivery["recipient"], &delivery["staff_id"]),
@@ -120,21 +119,20 @@ async fn each_is_reached_however_they_are_named(shop: Shop) {
     );
 }
 
-async fn nobody_is_notified_twice(shop: Shop) {
-    let two = &shop.0;
-    two.follow(5).await;
+async fn nobody_is_notified_twice(api: StaffFixture) {
+    api.new_follower(5).await;
     // Without an Open Platform account nothing but the openid tells who somebody is.
-    two.app
+    api.app
         .simulator
         .world()
         .add_followers(OA, 6..8, &Origin::search())
         .unwrap();
-    let code = two.code(5);
+    let code = api.code(5);
     let list = json!([
         unionid(5), unionid(5), openid(OA, 5), {"app_id": MP, "code": code}, {"app_id": MP, "code": code},
         openid(OA, 6), openid(OA, 7), openid(OA, 6), {"unionid": "nobody"}, {"unionid": "nobody"},
     ]);
-    let accepted = people(two, list).await.ok(202);
+    let accepted = people(&api, list).await.ok(202);
     assert_eq!(
         told(&accepted),
         [
@@ -144,64 +142,61 @@ async fn nobody_is_notified_twice(shop: Shop) {
             (json!({"unionid": "nobody"}), "-", "unknown_person"),
         ]
     );
-    two.app.drain().await;
-    assert_eq!([5, 6, 7].map(|person| saw(two, person)), [1, 1, 1]);
+    api.app.drain().await;
+    assert_eq!([5, 6, 7].map(|person| saw(&api, person)), [1, 1, 1]);
 }
 
-async fn a_repetition_does_not_use_the_code_again(shop: Shop) {
-    let two = &shop.0;
-    two.follow(5).await;
-    let list = json!([{"app_id": MP, "code": two.code(5)}]);
-    let first = keyed(two, list.clone()).await.ok(202);
+async fn a_repetition_does_not_use_the_code_again(api: StaffFixture) {
+    api.new_follower(5).await;
+    let list = json!([{"app_id": MP, "code": api.code(5)}]);
+    let first = keyed(&api, list.clone()).await.ok(202);
     assert_eq!(told(&first), [(openid(MP, 5), "-", "queued")]);
-    two.app.drain().await;
-    let again = keyed(two, list.clone()).await.ok(202);
+    api.app.drain().await;
+    let again = keyed(&api, list.clone()).await.ok(202);
     assert_eq!(
         (&again["id"], &again["replayed"]),
         (&first["id"], &json!(true))
     );
     assert_eq!(again["verdicts"], first["verdicts"]);
-    assert_eq!((logins(two), saw(two, 5)), (1, 1));
+    assert_eq!((logins(&api), saw(&api, 5)), (1, 1));
     // Without the key it is another request, and WeChat knows that the code was used.
-    people(two, list)
+    people(&api, list)
         .await
         .refused(422, "code_used", "people[0].code");
-    let other = json!([{"app_id": MP, "code": two.code(5)}]);
-    keyed(two, other)
+    let other = json!([{"app_id": MP, "code": api.code(5)}]);
+    keyed(&api, other)
         .await
         .refused(409, "idempotency_conflict", "Idempotency-Key");
-    assert_eq!(logins(two), 2);
+    assert_eq!(logins(&api), 2);
 }
 
-async fn a_code_is_not_spent_on_a_request_that_is_refused(shop: Shop) {
-    let two = &shop.0;
-    two.follow(5).await;
-    let code = json!({"app_id": MP, "code": two.code(5)});
+async fn a_code_is_not_spent_on_a_request_that_is_refused(api: StaffFixture) {
+    api.new_follower(5).await;
+    let code = json!({"app_id": MP, "code": api.code(5)});
     let foreign = json!([code, openid(FOREIGN, 1)]);
-    people(two, foreign)
+    people(&api, foreign)
         .await
         .refused(422, "unknown_app_id", "people[1].app_id");
     let other_kind = json!([code, {"app_id": OA, "code": "c"}]);
-    people(two, other_kind)
+    people(&api, other_kind)
         .await
         .refused(422, "wrong_account_kind", "people[1].app_id");
     let body = json!({"message_type": "none", "people": [code]});
-    let refused = two.app.post(&two.key, "/notifications", body).await;
+    let refused = api.app.post(&api.key, "/notifications", body).await;
     refused.refused(422, "unknown_message_type", "message_type");
     let unfilled = json!({"message_type": "ping", "people": [code]});
-    let refused = two.app.post(&two.key, "/notifications", unfilled).await;
+    let refused = api.app.post(&api.key, "/notifications", unfilled).await;
     refused.refused(422, "invalid_field", "routes[0].fields.thing1");
-    assert_eq!(logins(two), 0);
+    assert_eq!(logins(&api), 0);
     let bad = json!([code, {"app_id": MP, "code": "none"}]);
-    people(two, bad)
+    people(&api, bad)
         .await
         .refused(422, "code_invalid", "people[1].code");
-    let none = two.app.get(&two.key, "/notifications").await.ok(200);
+    let none = api.app.get(&api.key, "/notifications").await.ok(200);
     assert_eq!(none["items"], json!([]));
 }
 
-async fn what_cannot_name_a_person_is_refused_with_its_place(shop: Shop) {
-    let two = &shop.0;
+async fn what_cannot_name_a_person_is_refused_with_its_place(api: StaffFixture) {
     let long = "x".repeat(129);
     for (one, field) in [
         (json!({}), "people[1]"),
@@ -217,44 +212,43 @@ async fn what_cannot_name_a_person_is_refused_with_its_place(shop: Shop) {
         (json!({"app_id": "", "openid": "o"}), "people[1].app_id"),
         (json!({"app_id": MP, "code": ""}), "people[1].code"),
     ] {
-        people(two, json!([unionid(1), one]))
+        people(&api, json!([unionid(1), one]))
             .await
             .refused(422, "invalid_field", field);
     }
-    people(two, json!([]))
+    people(&api, json!([]))
         .await
         .refused(422, "invalid_field", "people");
     let code = |number: u32| json!({"app_id": MP, "code": format!("c{number}")});
     let codes: Vec<Value> = (0..21).map(code).collect();
-    let problem = people(two, json!(codes))
+    let problem = people(&api, json!(codes))
         .await
         .refused(422, "invalid_field", "people");
     assert!(
         problem["detail"].as_str().unwrap().contains("at most 20"),
         "{problem}"
     );
-    people(two, json!([{"staff_id": "s1"}])).await.refused(
+    people(&api, json!([{"staff_id": "s1"}])).await.refused(
         422,
         "unknown_field",
         "people[0].staff_id",
     );
-    assert_eq!(logins(two), 0);
+    assert_eq!(logins(&api), 0);
 }
 
-async fn people_of_another_project_are_not_reached(shop: Shop) {
-    let two = &shop.0;
-    let world = two.app.simulator.world();
+async fn people_of_another_project_are_not_reached(api: StaffFixture) {
+    let world = api.app.simulator.world();
     world.follow(FOREIGN, 8, Origin::default()).await.unwrap();
-    two.app.drain().await;
-    let refused = people(two, json!([openid(FOREIGN, 8)])).await;
+    api.app.drain().await;
+    let refused = people(&api, json!([openid(FOREIGN, 8)])).await;
     refused.refused(422, "unknown_app_id", "people[0].app_id");
     let stolen = json!({"app_id": OA, "openid": population::openid(FOREIGN, 8)});
-    let accepted = people(two, json!([unionid(8), stolen])).await.ok(202);
+    let accepted = people(&api, json!([unionid(8), stolen])).await.ok(202);
     assert_eq!(told(&accepted)[0], (unionid(8), "-", "unknown_person"));
-    two.app.drain().await;
+    api.app.drain().await;
     assert_eq!(world.messages_to(&population::openid(FOREIGN, 8)).len(), 0);
     let path = format!("/deliveries?openid={}", population::openid(FOREIGN, 8));
-    let found = two.app.get(&two.key, &path).await.ok(200);
+    let found = api.app.get(&api.key, &path).await.ok(200);
     // Tried through our own account, where WeChat does not know that openid.
     assert_eq!(
         (&found["items"][0]["state"], &found["items"][0]["reason"]),
@@ -262,10 +256,9 @@ async fn people_of_another_project_are_not_reached(shop: Shop) {
     );
 }
 
-async fn their_deliveries_are_found(shop: Shop) {
-    let two = &shop.0;
-    two.follow(5).await;
-    let accepted = people(two, json!([unionid(5), unionid(6), openid(OA, 2)]))
+async fn their_deliveries_are_found(api: StaffFixture) {
+    api.new_follower(5).await;
+    let accepted = people(&api, json!([unionid(5), unionid(6), openid(OA, 2)]))
         .await
         .ok(202);
     let ids: Vec<&Value> = accepted["verdicts"]
@@ -274,7 +267,7 @@ async fn their_deliveries_are_found(shop: Shop) {
         .iter()
         .map(|one| &one["delivery_id"])
         .collect();
-    two.app.drain().await;
+    api.app.drain().await;
     let by_unionid = |person| format!("unionid={}", population::unionid(person));
     let by_openid = |person| format!("openid={}", population::openid(OA, person));
     for (query, expected) in [
@@ -284,9 +277,9 @@ async fn their_deliveries_are_found(shop: Shop) {
         (by_unionid(2), ids[2]),
         ("staff_id=s2".to_owned(), ids[2]),
     ] {
-        let found = two
+        let found = api
             .app
-            .get(&two.key, &format!("/deliveries?{query}"))
+            .get(&api.key, &format!("/deliveries?{query}"))
             .await
             .ok(200);
         let found: Vec<&Value> = found["items"]
@@ -297,16 +290,16 @@ async fn their_deliveries_are_found(shop: Shop) {
             .collect();
         assert_eq!(found, [expected], "{query}");
     }
-    let none = two
+    let none = api
         .app
-        .get(&two.key, &format!("/deliveries?{}", by_openid(6)))
+        .get(&api.key, &format!("/deliveries?{}", by_openid(6)))
         .await
         .ok(200);
     assert_eq!(none["items"], json!([]));
     // Foreign eyes see nothing.
-    let none = two
+    let none = api
         .app
-        .get(&two.other, &format!("/deliveries?{}", by_unionid(5)))
+        .get(&api.other, &format!("/deliveries?{}", by_unionid(5)))
         .await
         .ok(200);
     assert_eq!(none["items"], json!([]));

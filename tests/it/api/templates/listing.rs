@@ -6,12 +6,12 @@ use queqiao::bridge::Step;
 use queqiao::simulator::{Fault, FaultKind};
 use serde_json::{Value, json};
 
-use super::super::{FOREIGN, OA, Two};
+use super::super::{ApiFixture, FOREIGN, OA};
 use super::{HOUR, route, template};
 
 const PRIVATE: &str = "/cgi-bin/template/get_all_private_template";
 
-impl Two {
+impl ApiFixture {
     fn listings(&self, app_id: &str) -> u64 {
         self.world().calls(PRIVATE, Some(app_id)).unwrap()
     }
@@ -23,20 +23,20 @@ both_engines! {
     an_answer_that_is_no_list_makes_nothing_look_gone,
 }
 
-async fn accounts_that_message_types_name_are_listed_on_a_schedule(two: Two) {
-    let (bridge, clock) = (&two.app.bridge, &two.app.clock);
+async fn accounts_that_message_types_name_are_listed_on_a_schedule(api: ApiFixture) {
+    let (bridge, clock) = (&api.app.bridge, &api.app.clock);
     assert_eq!(bridge.template_step().await.unwrap(), Step::Idle);
-    two.put_type("ping", route("A", &["thing1"])).await;
-    let (other, _server) = two.app.replica();
+    api.put_type("ping", route("A", &["thing1"])).await;
+    let (other, _server) = api.app.replica();
     let steps = tokio::join!(bridge.template_step(), other.template_step());
     assert!(steps.0.is_ok() && steps.1.is_ok());
     assert_eq!(
-        two.listings(OA),
+        api.listings(OA),
         1,
         "once for both replicas, and soon after it was named"
     );
     assert_eq!(bridge.template_step().await.unwrap(), Step::Idle);
-    let sync = two.templates(OA).await["sync"].clone();
+    let sync = api.templates(OA).await["sync"].clone();
     assert_eq!(sync["synced_at"], json!(clock.now().and_utc()));
     let next: chrono::DateTime<chrono::Utc> =
         serde_json::from_value(sync["next_at"].clone()).unwrap();
@@ -45,49 +45,49 @@ async fn accounts_that_message_types_name_are_listed_on_a_schedule(two: Two) {
         (323..=397).contains(&rest),
         "six hours, a tenth to either side: {rest}"
     );
-    two.app.advance(5 * HOUR);
+    api.app.advance(5 * HOUR);
     assert_eq!(bridge.template_step().await.unwrap(), Step::Idle);
     // A new message type is checked soon, and many of them in one listing.
     for name in ["a", "b", "c"] {
-        two.put_type(name, route("A", &["thing1"])).await;
+        api.put_type(name, route("A", &["thing1"])).await;
     }
     assert_eq!(bridge.template_step().await.unwrap(), Step::Worked);
     assert_eq!(bridge.template_step().await.unwrap(), Step::Idle);
-    two.put_type("d", route("A", &["thing1"])).await;
+    api.put_type("d", route("A", &["thing1"])).await;
     assert_eq!(
         bridge.template_step().await.unwrap(),
         Step::Idle,
         "not within the same minute"
     );
-    two.app.advance(Duration::from_secs(61));
+    api.app.advance(Duration::from_secs(61));
     assert_eq!(bridge.template_step().await.unwrap(), Step::Worked);
-    assert_eq!((two.listings(OA), two.listings(FOREIGN)), (3, 0));
+    assert_eq!((api.listings(OA), api.listings(FOREIGN)), (3, 0));
     for name in ["a", "b", "c", "d", "ping"] {
-        two.app
-            .delete(&two.key, &format!("/message-types/{name}"))
+        api.app
+            .delete(&api.key, &format!("/message-types/{name}"))
             .await;
     }
-    two.app.advance(8 * HOUR);
+    api.app.advance(8 * HOUR);
     assert_eq!(bridge.template_step().await.unwrap(), Step::Worked);
     assert_eq!(bridge.template_step().await.unwrap(), Step::Idle);
-    assert_eq!(two.listings(OA), 3, "nobody names it any more");
-    assert_eq!(two.templates(OA).await["sync"]["next_at"], Value::Null);
+    assert_eq!(api.listings(OA), 3, "nobody names it any more");
+    assert_eq!(api.templates(OA).await["sync"]["next_at"], Value::Null);
 }
 
-async fn a_refusal_is_told_in_words_and_kept_until_a_listing_works(two: Two) {
-    two.put_type("ping", route("A", &["thing1"])).await;
+async fn a_refusal_is_told_in_words_and_kept_until_a_listing_works(api: ApiFixture) {
+    api.put_type("ping", route("A", &["thing1"])).await;
     let sync = format!("/accounts/{OA}/templates/sync");
     for (errcode, status, code, words, next) in [
         (48001, 502, "wechat_refused", "no permission", 323..=397),
         (45009, 503, "wechat_busy", "daily limit", 323..=397),
         (-1, 503, "wechat_unreachable", "busy", 0..=5),
     ] {
-        two.world()
+        api.world()
             .add_fault(Fault::at(PRIVATE, FaultKind::Errcode { errcode }))
             .unwrap();
-        let refused = two.app.call("POST", &two.key, &sync, None).await;
+        let refused = api.app.call("POST", &api.key, &sync, None).await;
         let problem = refused.refused(status, code, "");
-        let shown = two.templates(OA).await["sync"].clone();
+        let shown = api.templates(OA).await["sync"].clone();
         for text in [&problem["detail"], &shown["problem"]["text"]] {
             let text = text.as_str().unwrap();
             assert!(
@@ -101,44 +101,44 @@ async fn a_refusal_is_told_in_words_and_kept_until_a_listing_works(two: Two) {
         );
         let at: chrono::DateTime<chrono::Utc> =
             serde_json::from_value(shown["next_at"].clone()).unwrap();
-        let rest = (at - two.app.clock.now().and_utc()).num_minutes();
+        let rest = (at - api.app.clock.now().and_utc()).num_minutes();
         assert!(next.contains(&rest), "{errcode}: {rest}");
-        two.world().clear_faults();
+        api.world().clear_faults();
     }
     assert_eq!(
-        two.problems("ping").await,
+        api.problems("ping").await,
         [],
         "nothing is said of what is not known"
     );
-    two.app.advance(Duration::from_secs(300));
-    assert_eq!(two.app.bridge.template_step().await.unwrap(), Step::Worked);
-    assert_eq!(two.templates(OA).await["sync"]["problem"], Value::Null);
+    api.app.advance(Duration::from_secs(300));
+    assert_eq!(api.app.bridge.template_step().await.unwrap(), Step::Worked);
+    assert_eq!(api.templates(OA).await["sync"]["problem"], Value::Null);
     // The schedule meets a refusal without failing.
-    two.world()
+    api.world()
         .add_fault(Fault::at(PRIVATE, FaultKind::Errcode { errcode: 48001 }))
         .unwrap();
-    two.app.advance(7 * HOUR);
-    assert_eq!(two.app.bridge.template_step().await.unwrap(), Step::Worked);
-    assert_eq!(two.app.bridge.template_step().await.unwrap(), Step::Idle);
-    assert_eq!(two.templates(OA).await["sync"]["problem"]["code"], 48001);
+    api.app.advance(7 * HOUR);
+    assert_eq!(api.app.bridge.template_step().await.unwrap(), Step::Worked);
+    assert_eq!(api.app.bridge.template_step().await.unwrap(), Step::Idle);
+    assert_eq!(api.templates(OA).await["sync"]["problem"]["code"], 48001);
 }
 
-async fn an_answer_that_is_no_list_makes_nothing_look_gone(two: Two) {
-    two.world()
+async fn an_answer_that_is_no_list_makes_nothing_look_gone(api: ApiFixture) {
+    api.world()
         .add_template(OA, &template("A", "{{thing1.DATA}}"))
         .unwrap();
-    two.sync(OA).await;
+    api.sync(OA).await;
     for kind in [
         FaultKind::Errcode { errcode: 0 },
         FaultKind::HttpError { status: 502 },
     ] {
-        two.world().add_fault(Fault::at(PRIVATE, kind)).unwrap();
+        api.world().add_fault(Fault::at(PRIVATE, kind)).unwrap();
         let path = format!("/accounts/{OA}/templates/sync");
-        let refused = two.app.call("POST", &two.key, &path, None).await;
+        let refused = api.app.call("POST", &api.key, &path, None).await;
         refused.refused(503, "wechat_unreachable", "");
-        two.world().clear_faults();
+        api.world().clear_faults();
     }
-    let found = two.templates(OA).await;
+    let found = api.templates(OA).await;
     assert_eq!(
         (&found["items"][0]["drift"], &found["items"][0]["gone_at"]),
         (&Value::Null, &Value::Null)

@@ -5,13 +5,13 @@ use std::time::Duration;
 use queqiao::simulator::population;
 use serde_json::{Value, json};
 
-use super::super::{MP, OA, Stage, account, comes_back};
+use super::super::{MP, OA, TestProject, account, comes_back};
 use super::{SECOND, move_all, new, refresh};
 use crate::invariants::INFO;
 
-async fn explain(stage: &Stage, staff_id: &str) -> Value {
+async fn explain(project: &TestProject, staff_id: &str) -> Value {
     let path = format!("/staff/{staff_id}/explain");
-    stage.app.get(&stage.key, &path).await.ok(200)
+    project.app.get(&project.key, &path).await.ok(200)
 }
 
 fn steps(story: &Value) -> Vec<String> {
@@ -22,9 +22,9 @@ fn steps(story: &Value) -> Vec<String> {
         .collect()
 }
 
-async fn rebind(stage: &Stage, app_id: &str) -> Value {
+async fn rebind(project: &TestProject, app_id: &str) -> Value {
     let path = format!("/accounts/{app_id}/moved/rebind");
-    let answer = stage.app.call("POST", &stage.key, &path, None).await;
+    let answer = project.app.call("POST", &project.key, &path, None).await;
     answer.ok(200)
 }
 
@@ -35,20 +35,20 @@ both_engines! {
     an_account_that_stays_keeps_its_bindings,
 }
 
-async fn staff_bound_by_an_old_unionid_are_found_explained_and_bound_again(stage: Stage) {
-    stage.staff("m1", 1).await;
-    stage.logs_in(1).await;
-    stage.staff("m2", 2).await;
-    assert_eq!(account(&stage, OA).await["moved"], Value::Null);
-    let asked = stage.calls(INFO);
+async fn staff_bound_by_an_old_unionid_are_found_explained_and_bound_again(project: TestProject) {
+    project.reachable("m1", 1).await;
+    project.logs_in(1).await;
+    project.reachable("m2", 2).await;
+    assert_eq!(account(&project, OA).await["moved"], Value::Null);
+    let asked = project.calls(INFO);
     let old = population::unionid(1);
-    move_all(&stage);
-    let new = new(&stage, 1);
+    move_all(&project);
+    let new = new(&project, 1);
     assert_ne!(new, old);
-    stage.app.advance(Duration::from_secs(60));
+    project.app.advance(Duration::from_secs(60));
     // The login tells it: the person is split in two, and somebody is warned.
-    stage.logs_in(1).await;
-    let mini = account(&stage, MP).await["moved"].clone();
+    project.logs_in(1).await;
+    let mini = account(&project, MP).await["moved"].clone();
     assert_eq!(
         (&mini["changed"], &mini["staff"]),
         (&json!(1), &json!(1)),
@@ -59,11 +59,11 @@ async fn staff_bound_by_an_old_unionid_are_found_explained_and_bound_again(stage
         "{mini}"
     );
     assert_eq!(
-        account(&stage, OA).await["moved"],
+        account(&project, OA).await["moved"],
         Value::Null,
         "nothing was heard of it"
     );
-    let story = explain(&stage, "m1").await;
+    let story = explain(&project, "m1").await;
     assert_eq!(
         (
             &story["unionid"]["unionid"],
@@ -91,35 +91,35 @@ async fn staff_bound_by_an_old_unionid_are_found_explained_and_bound_again(stage
         "{told:?}"
     );
     // Whoever has not been heard of yet is as before.
-    assert!(steps(&explain(&stage, "m2").await)[0].starts_with("Nothing"));
-    refresh(&stage).await;
+    assert!(steps(&explain(&project, "m2").await)[0].starts_with("Nothing"));
+    refresh(&project).await;
     assert!(
-        stage.calls(INFO) + stage.calls(crate::invariants::BATCH) > asked,
+        project.calls(INFO) + project.calls(crate::invariants::BATCH) > asked,
         "the profiles were asked for"
     );
-    assert_eq!(stage.identity(1).await["unionid"], new);
-    let people = stage.people(&format!("unionid={new}")).await;
+    assert_eq!(project.identity(1).await["unionid"], new);
+    let people = project.people(&format!("unionid={new}")).await;
     assert_eq!(
         (people.len(), &people[0]["link_state"]),
         (1, &json!("linked")),
         "one person again"
     );
-    let official = account(&stage, OA).await["moved"].clone();
+    let official = account(&project, OA).await["moved"].clone();
     assert_eq!(
         (&official["changed"], &official["staff"]),
         (&json!(2), &json!(2))
     );
     for staff_id in ["m1", "m2"] {
-        let told = steps(&explain(&stage, staff_id).await);
+        let told = steps(&explain(&project, staff_id).await);
         assert_eq!(told.len(), 1, "{told:?}");
         assert!(
             told[0].contains(&format!("POST /accounts/{OA}/moved/rebind")),
             "{told:?}"
         );
     }
-    let moved = stage
+    let moved = project
         .app
-        .all_pages(&stage.key, &format!("/accounts/{OA}/moved"), 1)
+        .all_pages(&project.key, &format!("/accounts/{OA}/moved"), 1)
         .await;
     let shown: Vec<_> = moved
         .iter()
@@ -130,7 +130,7 @@ async fn staff_bound_by_an_old_unionid_are_found_explained_and_bound_again(stage
         (
             json!("m2"),
             json!(population::unionid(2)),
-            json!(stage.world().unionid(OA, 2).unwrap()),
+            json!(project.world().unionid(OA, 2).unwrap()),
         ),
     ];
     assert_eq!(
@@ -141,60 +141,49 @@ async fn staff_bound_by_an_old_unionid_are_found_explained_and_bound_again(stage
             .collect::<Vec<_>>()
     );
     assert_eq!(moved[0]["seen"].as_array().unwrap().len(), 2, "{moved:?}");
-    let done = rebind(&stage, OA).await;
+    let done = rebind(&project, OA).await;
     assert_eq!(
         (&done["rebound"], &done["kept"]),
         (&json!(2), &json!(0)),
         "{done}"
     );
-    assert_eq!(rebind(&stage, OA).await["rebound"], 0, "once is enough");
+    assert_eq!(rebind(&project, OA).await["rebound"], 0, "once is enough");
     for staff_id in ["m1", "m2"] {
-        assert!(steps(&explain(&stage, staff_id).await)[0].starts_with("Nothing"));
+        assert!(steps(&explain(&project, staff_id).await)[0].starts_with("Nothing"));
     }
-    stage.notify("m1").await;
-    stage.app.drain().await;
-    assert_eq!(stage.world().messages().len(), 1);
+    project.notify("m1").await;
+    project.app.drain().await;
+    assert_eq!(project.world().messages().len(), 1);
     // The warning passes when it is long over and nobody is left.
-    assert_eq!(account(&stage, OA).await["moved"]["staff"], 0);
-    stage.app.advance(Duration::from_secs(31 * 86_400));
-    assert_eq!(account(&stage, OA).await["moved"], Value::Null);
+    assert_eq!(account(&project, OA).await["moved"]["staff"], 0);
+    project.app.advance(Duration::from_secs(31 * 86_400));
+    assert_eq!(account(&project, OA).await["moved"], Value::Null);
 }
 
-async fn nobody_is_bound_again_where_it_is_not_certain(stage: Stage) {
-    stage.staff("two", 1).await;
-    stage.logs_in(1).await;
-    stage.staff("taken", 2).await;
-    stage.staff("late", 3).await;
+async fn nobody_is_bound_again_where_it_is_not_certain(project: TestProject) {
+    project.reachable("two", 1).await;
+    project.logs_in(1).await;
+    project.reachable("taken", 2).await;
+    project.reachable("late", 3).await;
     // One account moves here, the other there.
     for (app_id, name) in [(OA, "here"), (MP, "there")] {
-        stage
+        project
             .world()
             .change_account(app_id, |settings| {
                 name.clone_into(&mut settings.open_platform);
             })
             .unwrap();
     }
-    stage
-        .app
-        .put(&stage.key, "/staff/other", json!({}))
-        .await
-        .ok(201);
-    let bind = json!({"unionid": new(&stage, 2)});
-    stage
-        .app
-        .post(&stage.key, "/staff/other/bindings", bind)
-        .await
-        .ok(201);
+    project
+        .staff("other")
+        .bound_to(json!({"unionid": new(&project, 2)}))
+        .await;
     // They have bound themselves already.
-    let bind = json!({"unionid": new(&stage, 3)});
-    stage
-        .app
-        .post(&stage.key, "/staff/late/bindings", bind)
-        .await
-        .ok(201);
-    stage.logs_in(1).await;
-    refresh(&stage).await;
-    let done = rebind(&stage, OA).await;
+    let bind = json!({"unionid": new(&project, 3)});
+    project.bind("late", bind).await;
+    project.logs_in(1).await;
+    refresh(&project).await;
+    let done = rebind(&project, OA).await;
     assert_eq!(
         (&done["rebound"], &done["kept"]),
         (&json!(1), &json!(2)),
@@ -218,19 +207,19 @@ async fn nobody_is_bound_again_where_it_is_not_certain(stage: Stage) {
             ("taken", "person_already_bound")
         ]
     );
-    let late = stage.app.get(&stage.key, "/staff/late").await.ok(200);
+    let late = project.app.get(&project.key, "/staff/late").await.ok(200);
     assert_eq!(late["bindings"].as_array().unwrap().len(), 1, "{late}");
-    assert_eq!(late["bindings"][0]["unionid"], new(&stage, 3));
-    let step = &steps(&explain(&stage, "two").await)[0];
+    assert_eq!(late["bindings"][0]["unionid"], new(&project, 3));
+    let step = &steps(&explain(&project, "two").await)[0];
     assert!(
         step.contains(" or ") && step.contains("DELETE /staff/two/bindings/"),
         "{step}"
     );
-    let unknown = stage
+    let unknown = project
         .app
         .call(
             "POST",
-            &stage.key,
+            &project.key,
             "/accounts/wx00000000000000ff/moved/rebind",
             None,
         )
@@ -238,35 +227,35 @@ async fn nobody_is_bound_again_where_it_is_not_certain(stage: Stage) {
     unknown.refused(404, "not_found", "");
 }
 
-async fn whoever_gets_the_old_unionid_back_is_nobody_to_warn_of(stage: Stage) {
-    stage.staff("m1", 1).await;
-    move_all(&stage);
-    comes_back(&stage, 1).await;
-    assert_eq!(account(&stage, OA).await["moved"]["staff"], 1);
-    stage
+async fn whoever_gets_the_old_unionid_back_is_nobody_to_warn_of(project: TestProject) {
+    project.reachable("m1", 1).await;
+    move_all(&project);
+    comes_back(&project, 1).await;
+    assert_eq!(account(&project, OA).await["moved"]["staff"], 1);
+    project
         .world()
         .change_account(OA, |settings| settings.open_platform.clear())
         .unwrap();
-    comes_back(&stage, 1).await;
-    assert_eq!(account(&stage, OA).await["moved"]["staff"], 0);
-    assert!(steps(&explain(&stage, "m1").await)[0].starts_with("Nothing"));
-    assert_eq!(rebind(&stage, OA).await["rebound"], 0);
+    comes_back(&project, 1).await;
+    assert_eq!(account(&project, OA).await["moved"]["staff"], 0);
+    assert!(steps(&explain(&project, "m1").await)[0].starts_with("Nothing"));
+    assert_eq!(rebind(&project, OA).await["rebound"], 0);
 }
 
-async fn an_account_that_stays_keeps_its_bindings(stage: Stage) {
-    stage.staff("s1", 1).await;
-    stage.logs_in(1).await;
+async fn an_account_that_stays_keeps_its_bindings(project: TestProject) {
+    project.reachable("s1", 1).await;
+    project.logs_in(1).await;
     let old = population::unionid(1);
     // Only the official account moves.
-    stage
+    project
         .world()
         .change_account(OA, |settings| {
             SECOND.clone_into(&mut settings.open_platform);
         })
         .unwrap();
-    refresh(&stage).await;
-    let new = new(&stage, 1);
-    let done = rebind(&stage, OA).await;
+    refresh(&project).await;
+    let new = new(&project, 1);
+    let done = rebind(&project, OA).await;
     assert_eq!(
         (&done["rebound"], &done["kept"]),
         (&json!(0), &json!(1)),
@@ -279,27 +268,23 @@ async fn an_account_that_stays_keeps_its_bindings(stage: Stage) {
         "{kept}"
     );
     assert!(kept["detail"].as_str().unwrap().contains(&new), "{kept}");
-    let staff = stage.app.get(&stage.key, "/staff/s1").await.ok(200);
+    let staff = project.app.get(&project.key, "/staff/s1").await.ok(200);
     assert_eq!(staff["bindings"][0]["unionid"], old, "{staff}");
     // What it says works: both ways lead to them then.
-    stage
-        .app
-        .post(&stage.key, "/staff/s1/bindings", json!({"unionid": new}))
-        .await
-        .ok(201);
-    stage.notify("s1").await;
-    stage.app.drain().await;
-    assert_eq!(stage.world().messages().len(), 1);
+    project.bind("s1", json!({"unionid": new})).await;
+    project.notify("s1").await;
+    project.app.drain().await;
+    assert_eq!(project.world().messages().len(), 1);
     // Once the mini-program has moved as well and tells so, nothing is in the way.
-    stage
+    project
         .world()
         .change_account(MP, |settings| {
             SECOND.clone_into(&mut settings.open_platform);
         })
         .unwrap();
-    stage.logs_in(1).await;
-    rebind(&stage, OA).await;
-    let staff = stage.app.get(&stage.key, "/staff/s1").await.ok(200);
+    project.logs_in(1).await;
+    rebind(&project, OA).await;
+    let staff = project.app.get(&project.key, "/staff/s1").await.ok(200);
     assert_eq!(
         (
             staff["bindings"].as_array().unwrap().len(),

@@ -5,11 +5,11 @@ use std::time::Duration;
 use queqiao::simulator::{TemplateKind, TemplateSettings};
 use serde_json::{Value, json};
 
-use super::super::ways::{ONCE, TEMPLATE_SEND, Ways};
+use super::super::routes::{ONCE, RouteFixture, TEMPLATE_SEND};
 use super::{says, steps};
-use crate::invariants::{MP, OA};
+use crate::support::setup::{MP, OA};
 
-impl Ways {
+impl RouteFixture {
     /// The service account or the mini-program as it is for a staff member.
     async fn account(&self, staff_id: &str, app_id: &str) -> Value {
         let story = self.explain(staff_id).await;
@@ -27,10 +27,10 @@ both_engines! {
     an_account_that_cannot_send_explains_the_silence,
 }
 
-async fn permissions_are_told_by_template(ways: Ways) {
-    ways.member("s1", 1).await;
-    ways.routes(&["mp_subscribe"]).await;
-    let subscription = async || ways.account("s1", MP).await["subscriptions"][0].clone();
+async fn permissions_are_told_by_template(routes: RouteFixture) {
+    routes.member("s1", 1).await;
+    routes.channels(&["mp_subscribe"]).await;
+    let subscription = async || routes.account("s1", MP).await["subscriptions"][0].clone();
     let never = subscription().await;
     assert_eq!(
         (
@@ -41,12 +41,12 @@ async fn permissions_are_told_by_template(ways: Ways) {
         (&json!(false), &json!("no_credit"), &json!(["ping"]))
     );
     assert_eq!(
-        steps(&ways.explain("s1").await),
+        steps(&routes.explain("s1").await),
         [format!(
             "Ask for consent to template {ONCE} in account {MP}: 0 left."
         )]
     );
-    ways.allow(MP, 1).await;
+    routes.allow(MP, 1).await;
     let allowed = subscription().await;
     assert_eq!(
         (
@@ -57,7 +57,7 @@ async fn permissions_are_told_by_template(ways: Ways) {
         (&json!(1), &json!(true), &json!(null))
     );
     says(
-        &ways.explain("s1").await,
+        &routes.explain("s1").await,
         &["Nothing", "subscription message", MP],
     );
     let named = TemplateSettings {
@@ -67,64 +67,61 @@ async fn permissions_are_told_by_template(ways: Ways) {
         kind: TemplateKind::SubscribeOnce,
         ..TemplateSettings::default()
     };
-    ways.stage
-        .world()
-        .change_template(MP, ONCE, &named)
-        .unwrap();
+    routes.world().change_template(MP, ONCE, &named).unwrap();
     let sync = format!("/accounts/{MP}/templates/sync");
     assert_eq!(
-        ways.stage
+        routes
             .app
-            .call("POST", &ways.stage.key, &sync, None)
+            .call("POST", &routes.key, &sync, None)
             .await
             .status,
         200
     );
-    assert_eq!(ways.sent("s1").await["state"], "delivered");
+    assert_eq!(routes.sent("s1").await["state"], "delivered");
     let used = subscription().await;
     assert_eq!(
         (&used["one_time_left"], &used["would_send"], &used["title"]),
         (&json!(0), &json!(false), &json!("Order"))
     );
     assert_eq!(
-        steps(&ways.explain("s1").await),
+        steps(&routes.explain("s1").await),
         [format!(
             "Ask for consent to template {ONCE} (Order) in account {MP} again: 0 left."
         )]
     );
-    ways.stage.app.advance(Duration::from_secs(5));
-    ways.stage
+    routes.app.advance(Duration::from_secs(5));
+    routes
         .world()
         .withdraw_consent(MP, 1, &[ONCE])
         .await
         .unwrap();
-    ways.stage.app.drain().await;
-    says(&ways.explain("s1").await, &["they have refused it"]);
+    routes.app.drain().await;
+    says(&routes.explain("s1").await, &["they have refused it"]);
 }
 
-async fn customer_windows_are_open_or_say_why_not(ways: Ways) {
-    ways.member("s1", 1).await;
-    ways.stage.world().send_text(OA, 1, "hi").await.unwrap();
-    ways.stage.app.drain().await;
-    let open = ways.account("s1", OA).await["customer"].clone();
+async fn customer_windows_are_open_or_say_why_not(routes: RouteFixture) {
+    routes.member("s1", 1).await;
+    routes.world().send_text(OA, 1, "hi").await.unwrap();
+    routes.app.drain().await;
+    let open = routes.account("s1", OA).await["customer"].clone();
     assert!(
         open["left"].as_i64().unwrap() >= 5 && open["open_until"].is_string(),
         "{open}"
     );
-    ways.stage.app.advance(Duration::from_secs(49 * 3600));
-    let closed = ways.account("s1", OA).await["customer"].clone();
+    routes.app.advance(Duration::from_secs(49 * 3600));
+    let closed = routes.account("s1", OA).await["customer"].clone();
     assert_eq!(
         (&closed["open_until"], &closed["left"], &closed["reason"]),
         (&json!(null), &json!(0), &json!("window_closed"))
     );
 }
 
-async fn an_account_that_cannot_send_explains_the_silence(ways: Ways) {
-    ways.member("s1", 1).await;
-    ways.refuse(TEMPLATE_SEND, 40164);
-    ways.stage.notify("s1").await;
-    ways.stage.app.bridge.deliver_step().await.unwrap();
-    let story = ways.explain("s1").await;
+async fn an_account_that_cannot_send_explains_the_silence(routes: RouteFixture) {
+    routes.member("s1", 1).await;
+    routes.refuse(TEMPLATE_SEND, 40164);
+    routes.notify("s1").await;
+    routes.app.bridge.deliver_step().await.unwrap();
+    let story = routes.explain("s1").await;
     let trouble = story["accounts"][0]["trouble"].as_array().unwrap();
     let codes: Vec<&str> = trouble
         .iter()

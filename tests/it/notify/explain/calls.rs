@@ -4,9 +4,10 @@ use queqiao::simulator::{Origin, population};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::super::ways::{TEMPLATE_SEND, Ways};
+use super::super::routes::{RouteFixture, TEMPLATE_SEND};
 use super::steps;
-use crate::invariants::{MP, OA};
+use crate::support::api::by_unionid;
+use crate::support::setup::{MP, OA};
 
 /// A call in a sentence: method, path, and the body where one is written behind it.
 #[derive(Debug)]
@@ -45,13 +46,13 @@ fn calls(step: &str) -> Vec<Call> {
     found.into_iter().map(|(_, call)| call).collect()
 }
 
-impl Ways {
+impl RouteFixture {
     /// Carries out the calls of all steps with these values for what a reader fills in. Returns
     /// how many those were.
     async fn follow_steps(&self, story: &Value, values: &[(&str, &str)]) -> usize {
         let mut count = 0;
         for call in steps(story).into_iter().flat_map(calls) {
-            let (app, key) = (&self.stage.app, &self.stage.key);
+            let (app, key) = (&self.app, &self.key);
             let path = format!("/api/v1{}", call.path);
             let mut request = app.request(call.method.clone(), &path).bearer_auth(key);
             if let Some(body) = &call.body {
@@ -79,7 +80,7 @@ impl Ways {
             assert!((200..300).contains(&answer.status), "{call:?}: {answer:?}");
             count += 1;
         }
-        self.stage.app.drain().await;
+        self.app.drain().await;
         count
     }
 }
@@ -91,63 +92,64 @@ both_engines! {
     the_steps_after_a_failure_work_as_written,
 }
 
-async fn the_steps_of_somebody_unbound_work_as_written(ways: Ways) {
-    let (app, key) = (&ways.stage.app, &ways.stage.key);
+async fn the_steps_of_somebody_unbound_work_as_written(routes: RouteFixture) {
+    let (app, key) = (&routes.app, &routes.key);
     app.put(key, "/staff/a%20b", json!({})).await.ok(201);
     // Creating an invitation is the first; while it is open, another one is offered.
-    let story = ways.explain("a%20b").await;
-    assert_eq!(ways.follow_steps(&story, &[]).await, 1, "{story}");
-    let code = ways.stage.world().log_in(MP, 1).unwrap();
-    let story = ways.explain("a%20b").await;
+    let story = routes.explain("a%20b").await;
+    assert_eq!(routes.follow_steps(&story, &[]).await, 1, "{story}");
+    let code = routes.world().log_in(MP, 1).unwrap();
+    let story = routes.explain("a%20b").await;
     assert_eq!(
-        ways.follow_steps(&story, &[("CODE", &code)]).await,
+        routes.follow_steps(&story, &[("CODE", &code)]).await,
         2,
         "{story}"
     );
     // By now they are bound; what is left is to follow.
-    let story = ways.explain("a%20b").await;
+    let story = routes.explain("a%20b").await;
     assert_eq!(story["bindings"].as_array().unwrap().len(), 1, "{story}");
-    assert!(ways.follow_steps(&story, &[]).await > 0, "{story}");
+    assert!(routes.follow_steps(&story, &[]).await > 0, "{story}");
 }
 
-async fn the_steps_of_a_wrong_openid_work_as_written(ways: Ways) {
-    ways.bound("s1", json!({"app_id": OA, "openid": "oNobody"}))
+async fn the_steps_of_a_wrong_openid_work_as_written(routes: RouteFixture) {
+    routes
+        .staff("s1")
+        .bound_to(json!({"app_id": OA, "openid": "oNobody"}))
         .await;
-    ways.stage.app.drain().await;
-    let story = ways.explain("s1").await;
+    routes.app.drain().await;
+    let story = routes.explain("s1").await;
     let openid = population::openid(OA, 1);
     assert_eq!(
-        ways.follow_steps(&story, &[("OPENID", &openid)]).await,
+        routes.follow_steps(&story, &[("OPENID", &openid)]).await,
         2,
         "{story}"
     );
-    let story = ways.explain("s1").await;
+    let story = routes.explain("s1").await;
     assert_eq!(story["bindings"][0]["openid"], openid.as_str(), "{story}");
 }
 
-async fn the_steps_of_an_unknown_follower_work_as_written(ways: Ways) {
-    ways.bound("s1", json!({"unionid": population::unionid(1)}))
-        .await;
-    ways.stage
+async fn the_steps_of_an_unknown_follower_work_as_written(routes: RouteFixture) {
+    routes.staff("s1").bound_to(by_unionid(1)).await;
+    routes
         .world()
         .add_followers(OA, 1..2, &Origin::search())
         .unwrap();
-    let story = ways.explain("s1").await;
-    assert!(ways.follow_steps(&story, &[]).await > 0, "{story}");
-    let reach = ways.explain("s1").await;
+    let story = routes.explain("s1").await;
+    assert!(routes.follow_steps(&story, &[]).await > 0, "{story}");
+    let reach = routes.explain("s1").await;
     assert_eq!(
         reach["accounts"][0]["template"]["would_send"], true,
         "{reach}"
     );
 }
 
-async fn the_steps_after_a_failure_work_as_written(ways: Ways) {
-    ways.member("s1", 1).await;
-    ways.routes(&["template"]).await;
-    ways.refuse(TEMPLATE_SEND, 43019);
-    let delivery = ways.sent("s1").await;
+async fn the_steps_after_a_failure_work_as_written(routes: RouteFixture) {
+    routes.member("s1", 1).await;
+    routes.channels(&["template"]).await;
+    routes.refuse(TEMPLATE_SEND, 43019);
+    let delivery = routes.sent("s1").await;
     assert_eq!(delivery["state"], "failed", "{delivery}");
-    let story = ways.explain("s1").await;
-    assert_eq!(ways.follow_steps(&story, &[]).await, 1, "{story}");
-    assert_eq!(ways.seen(1), 1);
+    let story = routes.explain("s1").await;
+    assert_eq!(routes.follow_steps(&story, &[]).await, 1, "{story}");
+    assert_eq!(routes.seen(1), 1);
 }

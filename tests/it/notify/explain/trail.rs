@@ -6,8 +6,9 @@ use queqiao::simulator::{Arrival, Fault, FaultKind, Receipt};
 use serde_json::{Value, json};
 
 use super::{says, steps};
-use crate::invariants::{MP, OA};
-use crate::notify::ways::{MP_SEND, TEMPLATE_SEND, Ways};
+use crate::notify::routes::{MP_SEND, RouteFixture, TEMPLATE_SEND};
+use crate::support::api::by_unionid;
+use crate::support::setup::{MP, OA};
 
 fn last(story: &Value) -> &Value {
     &story["deliveries"][0]
@@ -25,7 +26,7 @@ both_engines! {
     the_last_ten_are_told_newest_first,
 }
 
-async fn a_refusal_is_translated_and_answered(ways: Ways) {
+async fn a_refusal_is_translated_and_answered(routes: RouteFixture) {
     for (person, (errcode, reason, words)) in (1..).zip([
         (
             43004,
@@ -49,19 +50,18 @@ async fn a_refusal_is_translated_and_answered(ways: Ways) {
         ),
     ]) {
         let staff = format!("s{person}");
-        ways.member(&staff, person).await;
+        routes.member(&staff, person).await;
         // Whoever is refused in the minutes after their follow may follow all the same.
-        ways.stage.app.advance(Duration::from_secs(700));
+        routes.app.advance(Duration::from_secs(700));
         match errcode {
-            43004 => ways
-                .stage
+            43004 => routes
                 .world()
                 .remove_followers(OA, person..person + 1)
                 .unwrap(),
-            _ => ways.refuse(TEMPLATE_SEND, errcode),
+            _ => routes.refuse(TEMPLATE_SEND, errcode),
         }
-        ways.sent(&staff).await;
-        let story = ways.explain(&staff).await;
+        routes.sent(&staff).await;
+        let story = routes.explain(&staff).await;
         let last = last(&story);
         assert_eq!(
             (&last["state"], &last["reason"]),
@@ -83,12 +83,12 @@ async fn a_refusal_is_translated_and_answered(ways: Ways) {
     }
 }
 
-async fn a_permission_that_wechat_does_not_know_of_is_asked_for(ways: Ways) {
-    ways.member("s1", 1).await;
-    ways.routes(&["mp_subscribe"]).await;
-    ways.believe(1).await;
-    assert_eq!(ways.sent("s1").await["reason"], "refused_by_person");
-    let story = ways.explain("s1").await;
+async fn a_permission_that_wechat_does_not_know_of_is_asked_for(routes: RouteFixture) {
+    routes.member("s1", 1).await;
+    routes.channels(&["mp_subscribe"]).await;
+    routes.believe(1).await;
+    assert_eq!(routes.sent("s1").await["reason"], "refused_by_person");
+    let story = routes.explain("s1").await;
     assert_eq!(last(&story)["error"]["errcode"], 43101);
     let steps = steps(&story);
     assert!(
@@ -104,12 +104,12 @@ async fn a_permission_that_wechat_does_not_know_of_is_asked_for(ways: Ways) {
     );
 }
 
-async fn a_quota_is_waited_for(ways: Ways) {
-    ways.member("s1", 1).await;
-    ways.refuse(TEMPLATE_SEND, 45009);
-    ways.stage.notify("s1").await;
-    ways.stage.app.bridge.deliver_step().await.unwrap();
-    let story = ways.explain("s1").await;
+async fn a_quota_is_waited_for(routes: RouteFixture) {
+    routes.member("s1", 1).await;
+    routes.refuse(TEMPLATE_SEND, 45009);
+    routes.notify("s1").await;
+    routes.app.bridge.deliver_step().await.unwrap();
+    let story = routes.explain("s1").await;
     assert_eq!(
         (&last(&story)["state"], &last(&story)["reason"]),
         (&json!("queued"), &json!("quota_used_up"))
@@ -135,17 +135,17 @@ async fn a_quota_is_waited_for(ways: Ways) {
     );
 }
 
-async fn what_nobody_knows_is_asked_of_the_person(ways: Ways) {
-    ways.member("s1", 1).await;
-    ways.routes(&["mp_subscribe"]).await;
-    ways.allow(MP, 1).await;
-    ways.allow(MP, 1).await;
-    ways.stage
+async fn what_nobody_knows_is_asked_of_the_person(routes: RouteFixture) {
+    routes.member("s1", 1).await;
+    routes.channels(&["mp_subscribe"]).await;
+    routes.allow(MP, 1).await;
+    routes.allow(MP, 1).await;
+    routes
         .world()
         .add_fault(Fault::at(MP_SEND, FaultKind::HttpError { status: 502 }).times(1))
         .unwrap();
-    assert_eq!(ways.sent("s1").await["state"], "unknown");
-    let story = ways.explain("s1").await;
+    assert_eq!(routes.sent("s1").await["state"], "unknown");
+    let story = routes.explain("s1").await;
     says(
         &story,
         &[
@@ -156,20 +156,20 @@ async fn what_nobody_knows_is_asked_of_the_person(ways: Ways) {
     );
 }
 
-async fn a_receipt_that_does_not_come_is_looked_for(ways: Ways) {
+async fn a_receipt_that_does_not_come_is_looked_for(routes: RouteFixture) {
     let lost = Receipt {
         arrival: Arrival::Lost,
         ..Receipt::default()
     };
-    ways.stage.world().set_receipt(OA, None, lost).unwrap();
-    ways.member("s1", 1).await;
-    ways.sent("s1").await;
+    routes.world().set_receipt(OA, None, lost).unwrap();
+    routes.member("s1", 1).await;
+    routes.sent("s1").await;
     says(
-        &ways.explain("s1").await,
+        &routes.explain("s1").await,
         &["Wait: WeChat accepted delivery 1 (ping)", "receipt"],
     );
-    ways.stage.pass(3_600, 3_600).await;
-    let story = ways.explain("s1").await;
+    routes.pass(3_600, 3_600).await;
+    let story = routes.explain("s1").await;
     assert_eq!(last(&story)["state"], "no_receipt");
     says(
         &story,
@@ -182,46 +182,45 @@ async fn a_receipt_that_does_not_come_is_looked_for(ways: Ways) {
     says(&story, &["POST /deliveries/1/retry", "even_if_sent"]);
 }
 
-async fn what_was_unreachable_can_be_sent_once_it_is_not(ways: Ways) {
-    let (app, key) = (&ways.stage.app, &ways.stage.key);
+async fn what_was_unreachable_can_be_sent_once_it_is_not(routes: RouteFixture) {
+    let (app, key) = (&routes.app, &routes.key);
     app.put(key, "/staff/s0", json!({})).await.ok(201);
-    ways.routes(&["template"]).await;
+    routes.channels(&["template"]).await;
     let body = json!({"message_type": "ping", "staff_ids": ["s0"], "params": {"title": "hi"}});
     app.post(key, "/notifications", body).await.ok(202);
-    let story = ways.explain("s0").await;
+    let story = routes.explain("s0").await;
     assert_eq!(last(&story)["routes"], json!([]), "{story}");
     assert!(
         steps(&story)[1].starts_with("Then send delivery 1 (ping) once more"),
         "{story}"
     );
-    ways.stage.follows(1).await;
+    routes.follows(1).await;
     app.drain().await;
-    let to = json!({"unionid": queqiao::simulator::population::unionid(1)});
-    app.post(key, "/staff/s0/bindings", to).await.ok(201);
-    let story = ways.explain("s0").await;
+    routes.bind("s0", by_unionid(1)).await;
+    let story = routes.explain("s0").await;
     assert_eq!(
         steps(&story),
         ["Send delivery 1 (ping) once more: POST /deliveries/1/retry."]
     );
 }
 
-async fn an_error_of_before_is_no_cause(ways: Ways) {
+async fn an_error_of_before_is_no_cause(routes: RouteFixture) {
     let refuses = Receipt {
         status: "failed:user block".to_owned(),
         arrival: Arrival::BeforeAnswer,
     };
-    ways.stage.world().set_receipt(OA, None, refuses).unwrap();
-    ways.member("s1", 1).await;
-    ways.refuse(TEMPLATE_SEND, -1);
-    let path = ways.stage.notify("s1").await;
-    ways.stage.pass(120, 10).await;
-    let delivery = ways.stage.delivery(&path).await;
+    routes.world().set_receipt(OA, None, refuses).unwrap();
+    routes.member("s1", 1).await;
+    routes.refuse(TEMPLATE_SEND, -1);
+    let path = routes.notify("s1").await;
+    routes.pass(120, 10).await;
+    let delivery = routes.delivery(&path).await;
     assert_eq!(
         delivery["attempts"].as_array().unwrap().len(),
         2,
         "{delivery}"
     );
-    let story = ways.explain("s1").await;
+    let story = routes.explain("s1").await;
     assert_eq!(
         (&last(&story)["reason"], &last(&story)["error"]),
         (&json!("receipt_failed"), &Value::Null)
@@ -236,9 +235,9 @@ async fn an_error_of_before_is_no_cause(ways: Ways) {
     );
 }
 
-async fn no_retry_is_advised_that_would_be_refused(ways: Ways) {
-    let (app, key) = (&ways.stage.app, &ways.stage.key);
-    ways.routes(&["template"]).await;
+async fn no_retry_is_advised_that_would_be_refused(routes: RouteFixture) {
+    let (app, key) = (&routes.app, &routes.key);
+    routes.channels(&["template"]).await;
     let retried = async |id: &Value| {
         app.post(
             key,
@@ -275,7 +274,7 @@ async fn no_retry_is_advised_that_would_be_refused(ways: Ways) {
             "expired" => app.advance(Duration::from_secs(3_700)),
             _ => assert_eq!(app.delete(key, "/message-types/ping").await.status, 204),
         }
-        let story = ways.explain(staff).await;
+        let story = routes.explain(staff).await;
         assert_eq!(last(&story)["state"], "unreachable", "{story}");
         let id = &last(&story)["id"];
         let refused = retried(id).await.refused(409, "not_retryable", "");
@@ -301,15 +300,15 @@ async fn no_retry_is_advised_that_would_be_refused(ways: Ways) {
     }
 }
 
-async fn the_last_ten_are_told_newest_first(ways: Ways) {
-    ways.member("s1", 1).await;
-    ways.member("s2", 2).await;
+async fn the_last_ten_are_told_newest_first(routes: RouteFixture) {
+    routes.member("s1", 1).await;
+    routes.member("s2", 2).await;
     for _ in 0..12 {
-        ways.stage.notify("s1").await;
-        ways.stage.notify("s2").await;
+        routes.notify("s1").await;
+        routes.notify("s2").await;
     }
-    ways.stage.app.drain().await;
-    let story = ways.explain("s1").await;
+    routes.app.drain().await;
+    let story = routes.explain("s1").await;
     let told: Vec<i64> = story["deliveries"]
         .as_array()
         .unwrap()

@@ -5,8 +5,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::{Matrix, WECHAT, path};
-use crate::invariants::{MP, OA};
-use crate::notify::ways::verdicts;
+use crate::notify::routes::verdicts;
+use crate::support::setup::{MP, OA};
 
 /// What a code leads to.
 #[derive(Clone, Copy, Debug)]
@@ -90,8 +90,8 @@ impl Case<'_> {
 
     /// What is paused of the account.
     async fn paused(&self) -> Paused {
-        let stage = &self.all.ways.stage;
-        let page = stage.app.get(&stage.key, "/accounts").await.ok(200);
+        let endpoint = &self.all.endpoint;
+        let page = endpoint.app.get(&endpoint.key, "/accounts").await.ok(200);
         let mut items = page["items"].as_array().unwrap().iter();
         let account = items.find(|item| item["app_id"] == self.app_id()).unwrap();
         match account["pauses"].as_array().unwrap().first() {
@@ -103,11 +103,15 @@ impl Case<'_> {
 
     /// Cancels what waits, and ends the pause of the account.
     async fn withdraw(&self, list: &str) {
-        let stage = &self.all.ways.stage;
+        let endpoint = &self.all.endpoint;
         let cancel = list.replace("/deliveries", "/cancel");
-        stage.app.post(&stage.key, &cancel, json!({})).await.ok(200);
+        endpoint
+            .app
+            .post(&endpoint.key, &cancel, json!({}))
+            .await
+            .ok(200);
         let resume = format!("/accounts/{}/resume", self.app_id());
-        let resumed = stage.app.call("POST", &stage.key, &resume, None);
+        let resumed = endpoint.app.call("POST", &endpoint.key, &resume, None);
         resumed.await.ok(200);
     }
 
@@ -119,15 +123,15 @@ impl Case<'_> {
             person,
         } = *self;
         let what = format!("{channel} {code}");
-        let stage = &all.ways.stage;
+        let endpoint = &all.endpoint;
         // What the person does again counts from the next second or minute.
-        stage.app.advance(Duration::from_secs(61));
+        endpoint.app.advance(Duration::from_secs(61));
         all.permit(channel, person).await;
         let (shown, calls) = (all.shown(person), all.calls(channel));
-        all.ways.refuse(path(channel), code);
-        let list = stage.notify(&format!("s{person}")).await;
-        stage.app.drain().await;
-        let mut delivery = stage.delivery(&list).await;
+        all.endpoint.refuse(path(channel), code);
+        let list = endpoint.notify(&format!("s{person}")).await;
+        endpoint.app.drain().await;
+        let mut delivery = endpoint.delivery(&list).await;
         let paused = self.paused().await;
         let expected = match then {
             Moves(reason) => {
@@ -157,8 +161,8 @@ impl Case<'_> {
         match then {
             Waits(..) => self.withdraw(&list).await,
             Again(_) => {
-                stage.pass(130, 65).await;
-                delivery = stage.delivery(&list).await;
+                endpoint.pass(130, 65).await;
+                delivery = endpoint.delivery(&list).await;
                 let expected = (json!("delivered"), Value::Null, 1, 2, Nothing);
                 assert_eq!(
                     seen(&delivery, self.paused().await),
@@ -174,7 +178,7 @@ impl Case<'_> {
 async fn every_code_of(all: &Matrix, channel: &'static str) {
     let mut person = 1;
     all.member(person).await;
-    all.routes(&[channel, "webhook"]).await;
+    all.channels(&[channel, "webhook"]).await;
     for (codes, channels, then) in CODES {
         for &code in codes.iter().filter(|_| channels.contains(&channel)) {
             Case {
@@ -189,7 +193,7 @@ async fn every_code_of(all: &Matrix, channel: &'static str) {
             if matches!(then, Moves(_)) {
                 person += 1;
                 all.member(person).await;
-                all.routes(&[channel, "webhook"]).await;
+                all.channels(&[channel, "webhook"]).await;
             }
         }
     }

@@ -27,7 +27,7 @@ enum Stop {
 impl Matrix {
     /// As a process that claims what is due, and stops.
     async fn claim_and_stop(&self) {
-        let app = &self.ways.stage.app;
+        let app = &self.endpoint.app;
         let now = app.clock.now();
         let claimed = app.bridge.db.write(move |conn| {
             let mut claimed = 0;
@@ -51,14 +51,14 @@ impl Matrix {
     async fn send_and_stop(&self, channel: &str, person: u32, kind: FaultKind) {
         let (calls, shown) = (self.calls(channel), self.shown(person));
         let gate = match channel {
-            "webhook" => Some(self.receiver.hold().await),
+            "webhook" => Some(self.endpoint.receiver.hold().await),
             _ => {
                 let fault = Fault::at(path(channel), kind).times(1);
-                self.ways.stage.world().add_fault(fault).unwrap();
+                self.endpoint.world().add_fault(fault).unwrap();
                 None
             }
         };
-        let bridge = self.ways.stage.app.bridge.clone();
+        let bridge = self.endpoint.app.bridge.clone();
         let doomed = tokio::spawn(async move { bridge.deliver_step().await.map(drop) });
         let there = || match kind {
             FaultKind::TimeOutBefore => self.calls(channel) > calls,
@@ -94,9 +94,9 @@ async fn nobody_sees_a_message_twice_wherever_a_process_stops(all: Matrix) {
             } else {
                 "webhook"
             };
-            all.routes(&[channel, second]).await;
-            let stage = &all.ways.stage;
-            let list = stage.notify(&staff).await;
+            all.channels(&[channel, second]).await;
+            let endpoint = &all.endpoint;
+            let list = endpoint.notify(&staff).await;
             match stop {
                 Stop::Claimed => all.claim_and_stop().await,
                 // An endpoint asks for no permission.
@@ -109,15 +109,15 @@ async fn nobody_sees_a_message_twice_wherever_a_process_stops(all: Matrix) {
                     all.send_and_stop(channel, person, FaultKind::TimeOutAfter)
                         .await;
                 }
-                Stop::Recorded => drop(stage.app.bridge.deliver_step().await.unwrap()),
+                Stop::Recorded => drop(endpoint.app.bridge.deliver_step().await.unwrap()),
             }
-            let (replica, _server) = stage.app.replica();
+            let (replica, _server) = endpoint.app.replica();
             // The lease holds.
-            stage.app.drain_by(&replica).await;
+            endpoint.app.drain_by(&replica).await;
             let calls = all.calls(channel);
-            stage.app.advance(Duration::from_secs(130));
-            stage.app.drain_by(&replica).await;
-            let delivery = stage.delivery(&list).await;
+            endpoint.app.advance(Duration::from_secs(130));
+            endpoint.app.drain_by(&replica).await;
+            let delivery = endpoint.delivery(&list).await;
             let repeats = matches!(channel, "template" | "webhook");
             let (state, reason, shown, more) = match stop {
                 Stop::Recorded => ("delivered", Value::Null, 1, 0),

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::{ALL, Matrix, path};
-use crate::notify::ways::verdicts;
+use crate::notify::routes::verdicts;
 
 both_engines! {
     every_channel_brings_one_message,
@@ -14,9 +14,9 @@ async fn every_channel_brings_one_message(all: Matrix) {
     for (person, channel) in (1..).zip(ALL) {
         let staff = all.member(person).await;
         all.permit(channel, person).await;
-        all.routes(&[channel]).await;
+        all.channels(&[channel]).await;
         let calls = all.calls(channel);
-        let delivery = all.ways.sent(&staff).await;
+        let delivery = all.endpoint.sent(&staff).await;
         assert_eq!(delivery["state"], "delivered", "{delivery}");
         assert_eq!(verdicts(&delivery), [(channel, "taken")]);
         assert_eq!(
@@ -38,19 +38,19 @@ async fn every_channel_gives_way_to_every_other(all: Matrix) {
             let staff = all.member(person).await;
             all.permit(first, person).await;
             all.permit(second, person).await;
-            all.routes(&[first, second]).await;
+            all.channels(&[first, second]).await;
             let reason = match first {
                 "webhook" => {
-                    all.receiver.answer(404);
+                    all.endpoint.receiver.answer(404);
                     "endpoint_refused"
                 }
                 _ => {
-                    all.ways.refuse(path(first), 43019);
+                    all.endpoint.refuse(path(first), 43019);
                     "blocked"
                 }
             };
-            let delivery = all.ways.sent(&staff).await;
-            all.receiver.answer(200);
+            let delivery = all.endpoint.sent(&staff).await;
+            all.endpoint.receiver.answer(200);
             assert_eq!(delivery["state"], "delivered", "{delivery}");
             assert_eq!(verdicts(&delivery), [(first, reason), (second, "taken")]);
             assert_eq!(delivery["attempts"].as_array().unwrap().len(), 2);

@@ -7,12 +7,12 @@ use queqiao::simulator::{Fault, FaultKind};
 use serde_json::{Value, json};
 
 use super::{Matrix, WECHAT, path};
-use crate::notify::ways::verdicts;
+use crate::notify::routes::verdicts;
 
 impl Matrix {
     /// Another process, whose posts to endpoints do not wait long.
     fn impatient_poster(&self) -> Bridge {
-        let known = &self.ways.stage.app.bridge;
+        let known = &self.endpoint.app.bridge;
         let mut config = (*known.config).clone();
         config.webhooks.timeout_ms = 300;
         Bridge::new(
@@ -25,10 +25,10 @@ impl Matrix {
     }
 
     async fn move_endpoint(&self, url: &str) {
-        let stage = &self.ways.stage;
+        let endpoint = &self.endpoint;
         let body = json!({"url": url, "events": ["webhook.disabled"], "enabled": true});
-        let path = format!("/webhooks/{}", self.endpoint);
-        stage.app.put(&stage.key, &path, body).await.ok(200);
+        let path = format!("/webhooks/{}", self.endpoint.id);
+        endpoint.app.put(&endpoint.key, &path, body).await.ok(200);
     }
 }
 
@@ -38,23 +38,23 @@ both_engines! {
 }
 
 async fn silence_of_wechat_is_never_answered_with_a_second_message(all: Matrix) {
-    let (impatient, _server) = all.ways.stage.impatient();
+    let (impatient, _server) = all.endpoint.impatient();
     let mut person = 0;
     for channel in WECHAT {
         for (kind, taken) in [(FaultKind::TimeOutBefore, 0), (FaultKind::TimeOutAfter, 1)] {
             person += 1;
             let staff = all.member(person).await;
             all.permit(channel, person).await;
-            all.routes(&[channel, "webhook"]).await;
-            let world = all.ways.stage.world();
+            all.channels(&[channel, "webhook"]).await;
+            let world = all.endpoint.world();
             let calls = all.calls(channel);
             world
                 .add_fault(Fault::at(path(channel), kind).times(1))
                 .unwrap();
-            let list = all.ways.stage.notify(&staff).await;
-            all.ways.stage.app.drain_by(&impatient).await;
-            all.ways.stage.pass(70, 10).await;
-            let delivery = all.ways.stage.delivery(&list).await;
+            let list = all.endpoint.notify(&staff).await;
+            all.endpoint.app.drain_by(&impatient).await;
+            all.endpoint.pass(70, 10).await;
+            let delivery = all.endpoint.delivery(&list).await;
             let found = (
                 &delivery["state"],
                 all.shown(person),
@@ -81,13 +81,13 @@ async fn silence_of_wechat_is_never_answered_with_a_second_message(all: Matrix) 
 
 async fn an_endpoint_that_is_silent_is_posted_to_again_under_the_same_id(all: Matrix) {
     let staff = all.member(1).await;
-    all.routes(&["webhook", "template"]).await;
+    all.channels(&["webhook", "template"]).await;
     let impatient = all.impatient_poster();
     // It took the message, and its answer is lost.
-    let list = all.ways.stage.notify(&staff).await;
-    let gate = all.receiver.hold().await;
+    let list = all.endpoint.notify(&staff).await;
+    let gate = all.endpoint.receiver.hold().await;
     impatient.deliver_step().await.unwrap();
-    let waiting = all.ways.stage.delivery(&list).await;
+    let waiting = all.endpoint.delivery(&list).await;
     assert_eq!(
         (&waiting["state"], &waiting["reason"]),
         (&json!("queued"), &json!("unsettled")),
@@ -96,8 +96,8 @@ async fn an_endpoint_that_is_silent_is_posted_to_again_under_the_same_id(all: Ma
     assert_eq!(waiting["attempts"][0]["outcome"], "ambiguous");
     drop(gate);
     // However long it takes: it knows the id for ever.
-    all.ways.stage.pass(1_200, 600).await;
-    let delivery = all.ways.stage.delivery(&list).await;
+    all.endpoint.pass(1_200, 600).await;
+    let delivery = all.endpoint.delivery(&list).await;
     assert_eq!(
         (&delivery["state"], all.shown(1), all.calls("webhook")),
         (&json!("delivered"), 1, 2)
@@ -107,17 +107,17 @@ async fn an_endpoint_that_is_silent_is_posted_to_again_under_the_same_id(all: Ma
     let nowhere = format!("http://{}/", closed.local_addr().unwrap());
     drop(closed);
     all.move_endpoint(&nowhere).await;
-    let list = all.ways.stage.notify(&staff).await;
-    all.ways.stage.app.drain().await;
-    let waiting = all.ways.stage.delivery(&list).await;
+    let list = all.endpoint.notify(&staff).await;
+    all.endpoint.app.drain().await;
+    let waiting = all.endpoint.delivery(&list).await;
     assert_eq!(
         (&waiting["state"], &waiting["reason"]),
         (&json!("queued"), &json!("retrying")),
         "{waiting}"
     );
-    all.move_endpoint(&all.receiver.url).await;
-    all.ways.stage.pass(120, 20).await;
-    let delivery = all.ways.stage.delivery(&list).await;
+    all.move_endpoint(&all.endpoint.receiver.url).await;
+    all.endpoint.pass(120, 20).await;
+    let delivery = all.endpoint.delivery(&list).await;
     assert_eq!(
         (&delivery["state"], all.shown(1), all.calls("webhook")),
         (&json!("delivered"), 2, 3)

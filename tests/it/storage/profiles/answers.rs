@@ -3,12 +3,12 @@
 use queqiao::db::Conn;
 use queqiao::models::identity::{self, Delay, Fetched, FollowState, Identity, ProfileState};
 
-use super::super::ground::{Ground, again, at, delay, fetched, link};
+use super::super::fixture::{StorageFixture, again, at, delay, fetched, link};
 
-fn apply(ground: &Ground, conn: &mut Conn, row: Fetched) -> Identity {
+fn apply(storage: &StorageFixture, conn: &mut Conn, row: Fetched) -> Identity {
     let id = row.id;
     identity::apply(conn, &[row]).unwrap();
-    identity::by_id(conn, ground.project, id).unwrap().unwrap()
+    identity::by_id(conn, storage.project, id).unwrap().unwrap()
 }
 
 both_engines! {
@@ -21,9 +21,9 @@ both_engines! {
     an_answer_in_doubt_does_not_count_unless_it_is_overtaken,
 }
 
-async fn an_answer_completes_the_profile(ground: Ground) {
-    let conn = &mut ground.conn();
-    let follower = ground.follower(conn, "o1");
+async fn an_answer_completes_the_profile(storage: StorageFixture) {
+    let conn = &mut storage.conn();
+    let follower = storage.follower(conn, "o1");
     let full = Fetched {
         subscribe_time: 150,
         subscribe_scene: Some("ADD_SCENE_QR_CODE".to_owned()),
@@ -33,7 +33,7 @@ async fn an_answer_completes_the_profile(ground: Ground) {
         tag_ids: Some("[1,2]".to_owned()),
         ..fetched(&follower, Some("u1"))
     };
-    let stored = apply(&ground, conn, full);
+    let stored = apply(&storage, conn, full);
     assert_eq!(
         (stored.profile_state, stored.unionid.as_deref()),
         (ProfileState::Complete, Some("u1"))
@@ -56,7 +56,7 @@ async fn an_answer_completes_the_profile(ground: Ground) {
     );
     // The next answer is poorer: what is known stays, and no unionid is ever erased.
     let poorer = apply(
-        &ground,
+        &storage,
         conn,
         Fetched {
             due_at: Some(at(50)),
@@ -72,7 +72,7 @@ async fn an_answer_completes_the_profile(ground: Ground) {
         ),
         (ProfileState::Complete, Some("u1"), Some("zh_CN"))
     );
-    let moved = apply(&ground, conn, fetched(&poorer, Some("u2")));
+    let moved = apply(&storage, conn, fetched(&poorer, Some("u2")));
     assert_eq!(
         moved.unionid.as_deref(),
         Some("u2"),
@@ -80,11 +80,11 @@ async fn an_answer_completes_the_profile(ground: Ground) {
     );
 }
 
-async fn without_a_unionid_the_state_says_why_and_when_again(ground: Ground) {
-    let conn = &mut ground.conn();
-    let follower = ground.follower(conn, "o1");
+async fn without_a_unionid_the_state_says_why_and_when_again(storage: StorageFixture) {
+    let conn = &mut storage.conn();
+    let follower = storage.follower(conn, "o1");
     let stored = apply(
-        &ground,
+        &storage,
         conn,
         Fetched {
             due_at: Some(at(50)),
@@ -102,9 +102,9 @@ async fn without_a_unionid_the_state_says_why_and_when_again(ground: Ground) {
     );
 }
 
-async fn not_subscribed_means_not_following_until_a_newer_follow(ground: Ground) {
-    let conn = &mut ground.conn();
-    let follower = ground.follower(conn, "o1");
+async fn not_subscribed_means_not_following_until_a_newer_follow(storage: StorageFixture) {
+    let conn = &mut storage.conn();
+    let follower = storage.follower(conn, "o1");
     link(conn, &follower, "u1");
     let gone = Fetched {
         subscribe: false,
@@ -112,7 +112,7 @@ async fn not_subscribed_means_not_following_until_a_newer_follow(ground: Ground)
         profile_state: ProfileState::NotFollowing,
         ..fetched(&follower, None)
     };
-    let gone = apply(&ground, conn, gone);
+    let gone = apply(&storage, conn, gone);
     assert_eq!(
         (
             gone.follow_state,
@@ -122,20 +122,20 @@ async fn not_subscribed_means_not_following_until_a_newer_follow(ground: Ground)
         (FollowState::NotFollowing, 100, Some("u1"))
     );
     assert_eq!(
-        ground
-            .seen(conn, ground.official, "o1", 100, 0)
+        storage
+            .seen(conn, storage.official, "o1", 100, 0)
             .follow_state,
         FollowState::NotFollowing
     );
     assert_eq!(
-        ground
-            .seen(conn, ground.official, "o1", 101, 0)
+        storage
+            .seen(conn, storage.official, "o1", 101, 0)
             .follow_state,
         FollowState::Following
     );
-    let unheard_of = ground.seen(conn, ground.official, "o2", 0, 0);
+    let unheard_of = storage.seen(conn, storage.official, "o2", 0, 0);
     let gone = apply(
-        &ground,
+        &storage,
         conn,
         Fetched {
             subscribe: false,
@@ -149,14 +149,14 @@ async fn not_subscribed_means_not_following_until_a_newer_follow(ground: Ground)
     );
 }
 
-async fn news_that_came_since_the_question_wins(ground: Ground) {
-    let conn = &mut ground.conn();
-    let asked = ground.follower(conn, "o1");
-    identity::claim_due(conn, ground.official, at(0), at(60), 1).unwrap();
-    let left = ground.seen(conn, ground.official, "o1", 0, 200);
+async fn news_that_came_since_the_question_wins(storage: StorageFixture) {
+    let conn = &mut storage.conn();
+    let asked = storage.follower(conn, "o1");
+    identity::claim_due(conn, storage.official, at(0), at(60), 1).unwrap();
+    let left = storage.seen(conn, storage.official, "o1", 0, 200);
     assert_eq!(left.profile_due_at, None);
     let stored = apply(
-        &ground,
+        &storage,
         conn,
         Fetched {
             due_at: Some(at(500)),
@@ -177,10 +177,10 @@ async fn news_that_came_since_the_question_wins(ground: Ground) {
         "who they are is true all the same"
     );
 
-    let asked = ground.seen(conn, ground.official, "o2", 0, 200);
-    ground.seen(conn, ground.official, "o2", 300, 0);
+    let asked = storage.seen(conn, storage.official, "o2", 0, 200);
+    storage.seen(conn, storage.official, "o2", 300, 0);
     let stored = apply(
-        &ground,
+        &storage,
         conn,
         Fetched {
             subscribe: false,
@@ -195,19 +195,19 @@ async fn news_that_came_since_the_question_wins(ground: Ground) {
     assert_eq!(stored.profile_due_at, Some(at(0)), "asked again");
 }
 
-async fn a_tie_within_a_second_is_decided_by_wechat(ground: Ground) {
-    let conn = &mut ground.conn();
-    let tie = ground.seen(conn, ground.official, "o1", 100, 100);
+async fn a_tie_within_a_second_is_decided_by_wechat(storage: StorageFixture) {
+    let conn = &mut storage.conn();
+    let tie = storage.seen(conn, storage.official, "o1", 100, 100);
     assert_eq!(
         (tie.follow_state, tie.profile_due_at),
         (FollowState::NotFollowing, Some(at(0)))
     );
-    let stays = apply(&ground, conn, fetched(&tie, Some("u1")));
+    let stays = apply(&storage, conn, fetched(&tie, Some("u1")));
     assert_eq!(stays.follow_state, FollowState::Following);
     assert!(stays.followed_time > stays.unfollowed_time);
-    let tie = ground.seen(conn, ground.official, "o2", 100, 100);
+    let tie = storage.seen(conn, storage.official, "o2", 100, 100);
     let left = apply(
-        &ground,
+        &storage,
         conn,
         Fetched {
             subscribe: false,
@@ -217,16 +217,16 @@ async fn a_tie_within_a_second_is_decided_by_wechat(ground: Ground) {
     );
     assert_eq!(left.follow_state, FollowState::NotFollowing);
     assert_eq!(
-        ground
-            .seen(conn, ground.official, "o1", 0, 102)
+        storage
+            .seen(conn, storage.official, "o1", 0, 102)
             .follow_state,
         FollowState::NotFollowing
     );
 }
 
-async fn a_failure_is_kept_with_its_reason(ground: Ground) {
-    let conn = &mut ground.conn();
-    let (known, new) = (ground.follower(conn, "o1"), ground.follower(conn, "o2"));
+async fn a_failure_is_kept_with_its_reason(storage: StorageFixture) {
+    let conn = &mut storage.conn();
+    let (known, new) = (storage.follower(conn, "o1"), storage.follower(conn, "o2"));
     link(conn, &known, "u1");
     let late = |one: &Identity, attempts| Delay {
         id: one.id,
@@ -258,22 +258,22 @@ async fn a_failure_is_kept_with_its_reason(ground: Ground) {
         (ProfileState::UnknownOpenid, Some(at(9))),
         "nothing else was said of them"
     );
-    let mut claimed = identity::claim_due(conn, ground.official, at(9), at(60), 9).unwrap();
+    let mut claimed = identity::claim_due(conn, storage.official, at(9), at(60), 9).unwrap();
     claimed.sort_by_key(|one| one.id);
     let alone: Vec<bool> = claimed.iter().map(|one| one.profile_alone).collect();
     assert_eq!(alone, [false, true], "who spoils an answer stays alone");
-    apply(&ground, conn, fetched(&new, Some("u2")));
+    apply(&storage, conn, fetched(&new, Some("u2")));
     delay(conn, new.id, 0, Some(at(70))).unwrap();
-    let claimed = identity::claim_due(conn, ground.official, at(70), at(80), 9).unwrap();
+    let claimed = identity::claim_due(conn, storage.official, at(70), at(80), 9).unwrap();
     assert!(
         claimed.iter().all(|one| !one.profile_alone),
         "until an answer came"
     );
 }
 
-async fn an_answer_in_doubt_does_not_count_unless_it_is_overtaken(ground: Ground) {
-    let conn = &mut ground.conn();
-    let follower = ground.follower(conn, "o1");
+async fn an_answer_in_doubt_does_not_count_unless_it_is_overtaken(storage: StorageFixture) {
+    let conn = &mut storage.conn();
+    let follower = storage.follower(conn, "o1");
     let doubtful = |asked: &Identity| Fetched {
         subscribe: false,
         doubts: 1,
@@ -282,7 +282,7 @@ async fn an_answer_in_doubt_does_not_count_unless_it_is_overtaken(ground: Ground
         profile_state: ProfileState::Pending,
         ..fetched(asked, None)
     };
-    let stored = apply(&ground, conn, doubtful(&follower));
+    let stored = apply(&storage, conn, doubtful(&follower));
     assert_eq!(
         (stored.follow_state, stored.unfollowed_time),
         (FollowState::Following, 0)
@@ -292,12 +292,12 @@ async fn an_answer_in_doubt_does_not_count_unless_it_is_overtaken(ground: Ground
         (ProfileState::Pending, Some(at(6)))
     );
     assert_eq!(stored.profile_error.as_deref(), Some("in doubt"));
-    let claimed = identity::claim_due(conn, ground.official, at(6), at(60), 9).unwrap();
+    let claimed = identity::claim_due(conn, storage.official, at(6), at(60), 9).unwrap();
     assert_eq!(claimed[0].profile_doubts, 1);
     // They follow again while the second question is on its way.
-    ground.seen(conn, ground.official, "o1", 300, 200);
+    storage.seen(conn, storage.official, "o1", 300, 200);
     let stored = apply(
-        &ground,
+        &storage,
         conn,
         Fetched {
             doubts: 2,
@@ -312,7 +312,7 @@ async fn an_answer_in_doubt_does_not_count_unless_it_is_overtaken(ground: Ground
         ),
         (300, Some(at(0)), None)
     );
-    let claimed = identity::claim_due(conn, ground.official, at(1), at(60), 9).unwrap();
+    let claimed = identity::claim_due(conn, storage.official, at(1), at(60), 9).unwrap();
     assert_eq!(
         claimed[0].profile_doubts, 0,
         "the new follow is asked about from the beginning"

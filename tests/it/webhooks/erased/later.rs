@@ -6,7 +6,7 @@ use queqiao::bridge::Step;
 use queqiao::simulator::{Arrival, Fault, FaultKind, Origin, Receipt, Spelling, population};
 use serde_json::json;
 
-use super::super::{OA, Shop, kinds};
+use super::super::{OA, WebhookFixture, kinds};
 use crate::invariants::STABLE_TOKEN;
 
 const SEND: &str = "/cgi-bin/message/template/send";
@@ -21,27 +21,28 @@ both_engines! {
     what_an_endpoint_was_not_told_yet_is_not_told_any_more,
 }
 
-async fn a_push_from_before_brings_nobody_back(shop: Shop) {
-    let world = shop.app.simulator.world();
-    shop.listen(&["*"]).await;
-    shop.message_type().await;
-    shop.follow(1).await;
-    shop.staff("s1", 1).await;
+async fn a_push_from_before_brings_nobody_back(webhooks: WebhookFixture) {
+    let world = webhooks.app.simulator.world();
+    webhooks.listen(&["*"]).await;
+    webhooks.ping().await;
+    webhooks.new_follower(1).await;
+    webhooks.bound("s1", 1).await;
     let held = Receipt {
         arrival: Arrival::Held,
         ..Receipt::default()
     };
     world.set_receipt(OA, None, held).unwrap();
-    let notification = shop.notify("s1").await;
+    let notification = webhooks.notify("s1").await;
     let old = world.send_text(OA, 1, "old").await.unwrap();
-    shop.app.drain().await;
-    let identity = shop.number(1).await;
-    shop.app
-        .delete(&shop.key, &format!("/people/{identity}"))
+    webhooks.app.drain().await;
+    let identity = webhooks.number(1).await;
+    webhooks
+        .app
+        .delete(&webhooks.key, &format!("/people/{identity}"))
         .await
         .ok(200);
-    shop.app.drain().await;
-    let before = shop.receiver.posts().len();
+    webhooks.app.drain().await;
+    let before = webhooks.receiver.posts().len();
     // WeChat repeats one, sends another late, and tells what became of a message.
     world
         .push_raw(OA, &population::openid(OA, 1), &old.plaintext)
@@ -55,75 +56,81 @@ async fn a_push_from_before_brings_nobody_back(shop: Shop) {
         .push_raw(OA, &population::openid(OA, 1), &late)
         .await
         .unwrap();
-    shop.app.advance(Duration::from_secs(5));
+    webhooks.app.advance(Duration::from_secs(5));
     world.release_receipts(OA).await.unwrap();
     world.unfollow(OA, 1).await.unwrap();
     world
         .cancel_wechat(OA, 1, Spelling::Documented)
         .await
         .unwrap();
-    shop.app.drain().await;
-    assert_eq!(shop.places(1), Vec::<String>::new());
-    let people = shop.app.get(&shop.key, "/people").await.ok(200);
+    webhooks.app.drain().await;
+    assert_eq!(webhooks.places(1), Vec::<String>::new());
+    let people = webhooks.app.get(&webhooks.key, "/people").await.ok(200);
     assert_eq!(people["items"], json!([]));
     assert_eq!(
-        shop.counts(notification).await["delivered"],
+        webhooks.counts(notification).await["delivered"],
         1,
         "the receipt counted"
     );
-    let later = shop.receiver.posts().split_off(before);
+    let later = webhooks.receiver.posts().split_off(before);
     let told: Vec<String> = kinds(&later)
         .into_iter()
         .filter(|kind| !kind.starts_with("delivery."))
         .collect();
     assert_eq!(told, Vec::<String>::new(), "{later:?}");
     assert_eq!(
-        shop.audit_of_erasures().await.len(),
+        webhooks.audit_of_erasures().await.len(),
         1,
         "it was done already"
     );
 }
 
-async fn who_comes_back_is_somebody_new(shop: Shop) {
-    let world = shop.app.simulator.world();
-    shop.follow(1).await;
-    let identity = shop.number(1).await;
-    shop.app
-        .delete(&shop.key, &format!("/people/{identity}"))
+async fn who_comes_back_is_somebody_new(webhooks: WebhookFixture) {
+    let world = webhooks.app.simulator.world();
+    webhooks.new_follower(1).await;
+    let identity = webhooks.number(1).await;
+    webhooks
+        .app
+        .delete(&webhooks.key, &format!("/people/{identity}"))
         .await
         .ok(200);
     // A follower list does not bring them back.
     let path = format!("/accounts/{OA}/imports");
-    shop.app.post(&shop.key, &path, json!({})).await.ok(202);
-    shop.app.drain().await;
-    assert_eq!(shop.places(1), Vec::<String>::new());
-    shop.app.advance(Duration::from_secs(60));
+    webhooks
+        .app
+        .post(&webhooks.key, &path, json!({}))
+        .await
+        .ok(202);
+    webhooks.app.drain().await;
+    assert_eq!(webhooks.places(1), Vec::<String>::new());
+    webhooks.app.advance(Duration::from_secs(60));
     world.follow(OA, 1, Origin::default()).await.unwrap();
     world.unfollow(OA, 1).await.unwrap();
-    shop.app.drain().await;
-    let again = shop.number(1).await;
+    webhooks.app.drain().await;
+    let again = webhooks.number(1).await;
     assert!(again > identity, "{again}");
-    let person = shop
+    let person = webhooks
         .app
-        .get(&shop.key, &format!("/people/{again}"))
+        .get(&webhooks.key, &format!("/people/{again}"))
         .await
         .ok(200);
     assert_eq!(
         person["identities"][0]["follow_state"], "not_following",
         "{person}"
     );
-    shop.advance(60).await;
+    webhooks.advance(60).await;
     world.follow(OA, 1, Origin::default()).await.unwrap();
-    shop.app.drain().await;
+    webhooks.app.drain().await;
     let path = format!("/accounts/{OA}/imports");
-    shop.app
-        .post(&shop.key, &path, json!({"reconcile": true}))
+    webhooks
+        .app
+        .post(&webhooks.key, &path, json!({"reconcile": true}))
         .await
         .ok(202);
-    shop.app.drain().await;
-    let person = shop
+    webhooks.app.drain().await;
+    let person = webhooks
         .app
-        .get(&shop.key, &format!("/people/{again}"))
+        .get(&webhooks.key, &format!("/people/{again}"))
         .await
         .ok(200);
     assert_eq!(
@@ -131,43 +138,44 @@ async fn who_comes_back_is_somebody_new(shop: Shop) {
         "{person}"
     );
     // And is erased once more.
-    shop.app
-        .delete(&shop.key, &format!("/people/{again}"))
+    webhooks
+        .app
+        .delete(&webhooks.key, &format!("/people/{again}"))
         .await
         .ok(200);
-    shop.app.drain().await;
-    assert_eq!(shop.places(1), Vec::<String>::new());
-    let first = shop
+    webhooks.app.drain().await;
+    assert_eq!(webhooks.places(1), Vec::<String>::new());
+    let first = webhooks
         .app
-        .delete(&shop.key, &format!("/people/{identity}"))
+        .delete(&webhooks.key, &format!("/people/{identity}"))
         .await
         .ok(200);
-    let second = shop
+    let second = webhooks
         .app
-        .delete(&shop.key, &format!("/people/{again}"))
+        .delete(&webhooks.key, &format!("/people/{again}"))
         .await
         .ok(200);
     assert_ne!(first["id"], second["id"]);
 }
 
-async fn an_erasure_goes_on_where_it_was_interrupted(shop: Shop) {
-    shop.follow(1).await;
-    let world = shop.app.simulator.world();
+async fn an_erasure_goes_on_where_it_was_interrupted(webhooks: WebhookFixture) {
+    webhooks.new_follower(1).await;
+    let world = webhooks.app.simulator.world();
     for text in 0..30 {
         world
             .send_text(OA, 1, &format!("text {text}"))
             .await
             .unwrap();
     }
-    shop.app.drain().await;
+    webhooks.app.drain().await;
     world
         .cancel_wechat(OA, 1, Spelling::Documented)
         .await
         .unwrap();
-    let bridge = &shop.app.bridge;
+    let bridge = &webhooks.app.bridge;
     bridge.process_step().await.unwrap();
     // One batch here, the next in another process, until there is none.
-    let (replica, _server) = shop.app.replica();
+    let (replica, _server) = webhooks.app.replica();
     let mut steps = 0;
     loop {
         let by = if steps % 2 == 0 { bridge } else { &replica };
@@ -177,36 +185,37 @@ async fn an_erasure_goes_on_where_it_was_interrupted(shop: Shop) {
         steps += 1;
     }
     assert!(steps > 4, "{steps}");
-    assert_eq!(shop.places(1), Vec::<String>::new());
-    let erasure = shop.app.get(&shop.key, "/erasures/1").await.ok(200);
+    assert_eq!(webhooks.places(1), Vec::<String>::new());
+    let erasure = webhooks.app.get(&webhooks.key, "/erasures/1").await.ok(200);
     assert_eq!(erasure["erased"]["events"], 31, "{erasure}");
 }
 
-async fn a_message_whose_fate_is_open_is_not_tried_again(shop: Shop) {
-    let world = shop.app.simulator.world();
-    shop.message_type().await;
-    shop.follow(1).await;
-    shop.staff("s1", 1).await;
+async fn a_message_whose_fate_is_open_is_not_tried_again(webhooks: WebhookFixture) {
+    let world = webhooks.app.simulator.world();
+    webhooks.ping().await;
+    webhooks.new_follower(1).await;
+    webhooks.bound("s1", 1).await;
     world
         .add_fault(Fault::at(SEND, FaultKind::ResetAfter))
         .unwrap();
-    let notification = shop.notify("s1").await;
-    let identity = shop.number(1).await;
-    shop.app
-        .delete(&shop.key, &format!("/people/{identity}"))
+    let notification = webhooks.notify("s1").await;
+    let identity = webhooks.number(1).await;
+    webhooks
+        .app
+        .delete(&webhooks.key, &format!("/people/{identity}"))
         .await
         .ok(200);
-    assert_eq!(shop.places(1), Vec::<String>::new());
+    assert_eq!(webhooks.places(1), Vec::<String>::new());
     assert_eq!(
-        shop.counts(notification).await["queued"],
+        webhooks.counts(notification).await["queued"],
         1,
         "nobody knows yet"
     );
     // Its next try would be due, and then the second look is.
-    shop.advance(120).await;
-    shop.advance(600).await;
+    webhooks.advance(120).await;
+    webhooks.advance(600).await;
     let path = format!("/notifications/{notification}/deliveries");
-    let deliveries = shop.app.get(&shop.key, &path).await.ok(200);
+    let deliveries = webhooks.app.get(&webhooks.key, &path).await.ok(200);
     let delivery = &deliveries["items"][0];
     assert_eq!(
         (&delivery["state"], &delivery["identity_id"]),
@@ -218,36 +227,37 @@ async fn a_message_whose_fate_is_open_is_not_tried_again(shop: Shop) {
         1,
         "{delivery}"
     );
-    assert_eq!(shop.places(1), Vec::<String>::new());
+    assert_eq!(webhooks.places(1), Vec::<String>::new());
 }
 
-async fn a_message_that_was_being_tried_ends_for_the_erasure(shop: Shop) {
-    let world = shop.app.simulator.world();
-    shop.message_type().await;
-    shop.follow(1).await;
-    shop.staff("s1", 1).await;
-    let identity = shop.number(1).await;
+async fn a_message_that_was_being_tried_ends_for_the_erasure(webhooks: WebhookFixture) {
+    let world = webhooks.app.simulator.world();
+    webhooks.ping().await;
+    webhooks.new_follower(1).await;
+    webhooks.bound("s1", 1).await;
+    let identity = webhooks.number(1).await;
     // It is claimed, and waits for an access token, as the last one is over.
-    shop.advance(2 * 3_600).await;
+    webhooks.advance(2 * 3_600).await;
     let held = world.hold_next(STABLE_TOKEN).unwrap();
     let before = world.calls(STABLE_TOKEN, None).unwrap();
     let body = json!({"message_type": "ping", "staff_ids": ["s1"], "params": {"title": "hi"}});
-    let notification = shop.post_notification(body).await;
-    let bridge = shop.app.bridge.clone();
+    let notification = webhooks.post_notification(body).await;
+    let bridge = webhooks.app.bridge.clone();
     let step = tokio::spawn(async move { bridge.deliver_step().await.map(drop) });
     while world.calls(STABLE_TOKEN, None).unwrap() == before {
         tokio::task::yield_now().await;
     }
-    shop.app
-        .delete(&shop.key, &format!("/people/{identity}"))
+    webhooks
+        .app
+        .delete(&webhooks.key, &format!("/people/{identity}"))
         .await
         .ok(200);
     // Long enough for it to be looked at again just before the call.
-    shop.app.advance(Duration::from_secs(2));
+    webhooks.app.advance(Duration::from_secs(2));
     drop(held);
     step.await.unwrap().unwrap();
     let path = format!("/notifications/{notification}/deliveries");
-    let deliveries = shop.app.get(&shop.key, &path).await.ok(200);
+    let deliveries = webhooks.app.get(&webhooks.key, &path).await.ok(200);
     let delivery = &deliveries["items"][0];
     assert_eq!(
         (&delivery["state"], &delivery["reason"]),
@@ -257,66 +267,67 @@ async fn a_message_that_was_being_tried_ends_for_the_erasure(shop: Shop) {
     assert_eq!(world.messages().len(), 0);
 }
 
-async fn what_is_retried_after_an_erasure_is_sent_to_whom_it_is_for_by_now(shop: Shop) {
-    let world = shop.app.simulator.world();
-    shop.message_type().await;
+async fn what_is_retried_after_an_erasure_is_sent_to_whom_it_is_for_by_now(
+    webhooks: WebhookFixture,
+) {
+    let world = webhooks.app.simulator.world();
+    webhooks.ping().await;
     for (staff_id, person) in [("s1", 1), ("s2", 2)] {
-        shop.follow(person).await;
-        shop.staff(staff_id, person).await;
+        webhooks.new_follower(person).await;
+        webhooks.bound(staff_id, person).await;
     }
-    let identity = shop.number(1).await;
+    let identity = webhooks.number(1).await;
     world
         .add_fault(Fault::at(SEND, FaultKind::ResetAfter))
         .unwrap();
     let body =
         json!({"message_type": "ping", "staff_ids": ["s1", "s2"], "params": {"title": "hi"}});
-    let notification = shop.post_notification(body).await;
-    shop.app.drain().await;
-    shop.app
-        .delete(&shop.key, &format!("/people/{identity}"))
+    let notification = webhooks.post_notification(body).await;
+    webhooks.app.drain().await;
+    webhooks
+        .app
+        .delete(&webhooks.key, &format!("/people/{identity}"))
         .await
         .ok(200);
     world.clear_faults();
-    shop.advance(120).await;
-    shop.advance(600).await;
+    webhooks.advance(120).await;
+    webhooks.advance(600).await;
     let path = format!("/notifications/{notification}/deliveries");
-    let before = shop.app.get(&shop.key, &path).await.ok(200);
+    let before = webhooks.app.get(&webhooks.key, &path).await.ok(200);
     let delivery = &before["items"][0];
     assert_eq!(delivery["state"], "unknown", "{delivery}");
     let sent = world.messages().len();
-    shop.follow(3).await;
+    webhooks.new_follower(3).await;
     let binding = json!({"app_id": OA, "openid": population::openid(OA, 3)});
-    shop.app
-        .post(&shop.key, "/staff/s1/bindings", binding)
-        .await
-        .ok(201);
+    webhooks.bind("s1", binding).await;
     let retry = format!("/deliveries/{}/retry", delivery["id"]);
-    shop.app
-        .post(&shop.key, &retry, json!({"even_if_sent": true}))
+    webhooks
+        .app
+        .post(&webhooks.key, &retry, json!({"even_if_sent": true}))
         .await
         .ok(202);
-    shop.app.drain().await;
-    let after = shop.app.get(&shop.key, &path).await.ok(200);
+    webhooks.app.drain().await;
+    let after = webhooks.app.get(&webhooks.key, &path).await.ok(200);
     assert_eq!(after["items"][0]["state"], "delivered", "{after}");
     assert_eq!(world.messages().len(), sent + 1);
 }
 
-async fn what_an_endpoint_was_not_told_yet_is_not_told_any_more(shop: Shop) {
-    shop.receiver.answer(500);
-    let (id, _) = shop
+async fn what_an_endpoint_was_not_told_yet_is_not_told_any_more(webhooks: WebhookFixture) {
+    webhooks.receiver.answer(500);
+    let (id, _) = webhooks
         .listen(&["message.received", "identity.followed", "push.raw"])
         .await;
-    shop.follow(1).await;
-    shop.write(1, "hello").await;
-    shop.follow(2).await;
-    assert_eq!(shop.deliveries(id).await.len(), 6);
-    let identity = shop.number(1).await;
-    let erased = shop
+    webhooks.new_follower(1).await;
+    webhooks.write(1, "hello").await;
+    webhooks.new_follower(2).await;
+    assert_eq!(webhooks.deliveries(id).await.len(), 6);
+    let identity = webhooks.number(1).await;
+    let erased = webhooks
         .app
-        .delete(&shop.key, &format!("/people/{identity}"))
+        .delete(&webhooks.key, &format!("/people/{identity}"))
         .await
         .ok(200);
     assert_eq!(erased["erased"]["webhook_messages"], 4, "{erased}");
-    assert_eq!(shop.places(1), Vec::<String>::new());
-    assert_eq!(shop.deliveries(id).await.len(), 2, "the other person's");
+    assert_eq!(webhooks.places(1), Vec::<String>::new());
+    assert_eq!(webhooks.deliveries(id).await.len(), 2, "the other person's");
 }

@@ -3,7 +3,7 @@
 use queqiao::simulator::{Arrival, Fault, FaultKind, Receipt, population};
 use serde_json::{Value, json};
 
-use super::super::{OA, Shop, kinds};
+use super::super::{OA, WebhookFixture, kinds};
 
 const SEND: &str = "/cgi-bin/message/template/send";
 
@@ -13,13 +13,14 @@ both_engines! {
     an_account_that_wechat_refuses_is_told_once,
 }
 
-async fn deliveries_are_told_to_their_end(shop: Shop) {
-    shop.listen(&["delivery.sent", "delivery.delivered", "delivery.failed"])
+async fn deliveries_are_told_to_their_end(webhooks: WebhookFixture) {
+    webhooks
+        .listen(&["delivery.sent", "delivery.delivered", "delivery.failed"])
         .await;
-    let world = shop.app.simulator.world();
-    shop.message_type().await;
-    shop.follow(1).await;
-    shop.staff("s1", 1).await;
+    let world = webhooks.app.simulator.world();
+    webhooks.ping().await;
+    webhooks.new_follower(1).await;
+    webhooks.bound("s1", 1).await;
     let receipt = |status: &str, arrival| Receipt {
         status: status.to_owned(),
         arrival,
@@ -27,7 +28,7 @@ async fn deliveries_are_told_to_their_end(shop: Shop) {
     world
         .set_receipt(OA, None, receipt("success", Arrival::BeforeAnswer))
         .unwrap();
-    let first = shop.notify("s1").await;
+    let first = webhooks.notify("s1").await;
     world
         .set_receipt(
             OA,
@@ -35,17 +36,17 @@ async fn deliveries_are_told_to_their_end(shop: Shop) {
             receipt("failed:user block", Arrival::BeforeAnswer),
         )
         .unwrap();
-    shop.notify("s1").await;
+    webhooks.notify("s1").await;
     world
         .set_receipt(OA, None, receipt("success", Arrival::Lost))
         .unwrap();
-    shop.notify("s1").await;
-    shop.advance(3_700).await;
+    webhooks.notify("s1").await;
+    webhooks.advance(3_700).await;
     world
         .add_fault(Fault::at(SEND, FaultKind::Errcode { errcode: 43004 }))
         .unwrap();
-    shop.notify("s1").await;
-    let posts = shop.receiver.posts();
+    webhooks.notify("s1").await;
+    let posts = webhooks.receiver.posts();
     assert_eq!(
         kinds(&posts),
         [
@@ -95,12 +96,13 @@ async fn deliveries_are_told_to_their_end(shop: Shop) {
     );
 }
 
-async fn deliveries_to_people_who_are_not_staff_are_told_too(shop: Shop) {
-    shop.listen(&["delivery.sent", "delivery.delivered", "delivery.failed"])
+async fn deliveries_to_people_who_are_not_staff_are_told_too(webhooks: WebhookFixture) {
+    webhooks
+        .listen(&["delivery.sent", "delivery.delivered", "delivery.failed"])
         .await;
-    let world = shop.app.simulator.world();
-    shop.message_type().await;
-    shop.follow(1).await;
+    let world = webhooks.app.simulator.world();
+    webhooks.ping().await;
+    webhooks.new_follower(1).await;
     let whom = json!({"app_id": OA, "openid": population::openid(OA, 1)});
     for (status, arrival) in [
         ("success", Arrival::BeforeAnswer),
@@ -117,14 +119,15 @@ async fn deliveries_to_people_who_are_not_staff_are_told_too(shop: Shop) {
             )
             .unwrap();
         let body = json!({"message_type": "ping", "people": [whom], "params": {"title": "hi"}});
-        shop.app
-            .post(&shop.key, "/notifications", body)
+        webhooks
+            .app
+            .post(&webhooks.key, "/notifications", body)
             .await
             .ok(202);
-        shop.app.drain().await;
+        webhooks.app.drain().await;
     }
-    shop.advance(3_700).await;
-    let posts = shop.receiver.posts();
+    webhooks.advance(3_700).await;
+    let posts = webhooks.receiver.posts();
     assert_eq!(
         kinds(&posts),
         [
@@ -145,20 +148,22 @@ async fn deliveries_to_people_who_are_not_staff_are_told_too(shop: Shop) {
     assert_eq!(posts[3].json()["data"]["state"], "no_receipt");
 }
 
-async fn an_account_that_wechat_refuses_is_told_once(shop: Shop) {
-    shop.listen(&["account.alert", "identity.unfollowed"]).await;
-    shop.message_type().await;
-    shop.follow(1).await;
-    shop.staff("s1", 1).await;
-    let world = shop.app.simulator.world();
+async fn an_account_that_wechat_refuses_is_told_once(webhooks: WebhookFixture) {
+    webhooks
+        .listen(&["account.alert", "identity.unfollowed"])
+        .await;
+    webhooks.ping().await;
+    webhooks.new_follower(1).await;
+    webhooks.bound("s1", 1).await;
+    let world = webhooks.app.simulator.world();
     world
         .add_fault(Fault::at(SEND, FaultKind::Errcode { errcode: 48001 }))
         .unwrap();
     for _ in 0..3 {
-        shop.notify("s1").await;
-        shop.advance(120).await;
+        webhooks.notify("s1").await;
+        webhooks.advance(120).await;
     }
-    let posts = shop.receiver.posts();
+    let posts = webhooks.receiver.posts();
     assert_eq!(kinds(&posts), ["account.alert"]);
     let data = posts[0].json()["data"].clone();
     assert_eq!(
@@ -172,8 +177,8 @@ async fn an_account_that_wechat_refuses_is_told_once(shop: Shop) {
     world.clear_faults();
     // They leave, and no event says so.
     world.remove_followers(OA, 1..2).unwrap();
-    shop.advance(700).await;
-    let posts = shop.receiver.posts();
+    webhooks.advance(700).await;
+    let posts = webhooks.receiver.posts();
     assert_eq!(kinds(&posts), ["account.alert", "identity.unfollowed"]);
     assert_eq!(posts[1].json()["data"]["staff_id"], "s1");
 }

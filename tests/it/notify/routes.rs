@@ -1,4 +1,6 @@
-//! A staff member with three ways to reach them, and what they saw.
+//! Staff members with routes to reach them by, and what they saw.
+
+use std::ops::Deref;
 
 use queqiao::config::Config;
 use queqiao::db::Engine;
@@ -7,8 +9,8 @@ use queqiao::simulator::{
 };
 use serde_json::{Value, json};
 
-use crate::invariants::{MP, OA, Stage};
-use crate::support::Fixture;
+use crate::support::setup::{MP, OA, template, titled};
+use crate::support::{Fixture, TestProject};
 
 /// A subscription template, of the same id in both accounts.
 pub(super) const ONCE: &str = "tpl-once";
@@ -23,34 +25,40 @@ pub(super) const CHANNELS: [(&str, &str, &str); 3] = [
     ("oa_subscribe", OA, OA_SEND),
 ];
 
-pub(super) struct Ways {
-    pub(super) stage: Stage,
-}
+/// A project with a template of each kind, whose routes a test chooses.
+pub(super) struct RouteFixture(TestProject);
 
-impl Fixture for Ways {
+impl Fixture for RouteFixture {
     async fn on(engine: Engine) -> Self {
         Self::with(engine, |_| {}).await
     }
 }
 
-impl Ways {
+impl Deref for RouteFixture {
+    type Target = TestProject;
+
+    fn deref(&self) -> &TestProject {
+        &self.0
+    }
+}
+
+impl RouteFixture {
     /// With settings of its own.
     pub(super) async fn with(engine: Engine, settings: impl FnOnce(&mut Config)) -> Self {
-        let stage = Stage::with_settings(engine, SimulatorOptions::default(), |config| {
+        let options = SimulatorOptions::default();
+        let project = TestProject::with_settings(engine, options, |config| {
             config.webhooks.allow_private_addresses = true;
             settings(config);
         });
-        let stage = stage.await;
+        let project = project.await;
+        let once = TemplateSettings {
+            kind: TemplateKind::SubscribeOnce,
+            ..template(ONCE, "{{thing1.DATA}}")
+        };
         for app_id in [OA, MP] {
-            let settings = TemplateSettings {
-                template_id: ONCE.to_owned(),
-                kind: TemplateKind::SubscribeOnce,
-                content: "{{thing1.DATA}}".to_owned(),
-                ..TemplateSettings::default()
-            };
-            stage.world().add_template(app_id, &settings).unwrap();
+            project.world().add_template(app_id, &once).unwrap();
         }
-        Self { stage }
+        Self(project)
     }
 }
 
@@ -60,25 +68,24 @@ pub(super) fn route(channel: &str) -> Value {
         "oa_subscribe" => (OA, ONCE),
         _ => (MP, ONCE),
     };
-    json!({
-        "channel": channel, "account": account, "template_id": template,
-        "fields": {"thing1": "{{ params.title }}"},
-    })
+    let mut route = titled(account, template);
+    route["channel"] = json!(channel);
+    route
 }
 
-impl Ways {
+impl RouteFixture {
     /// A staff member who follows, and is known in the mini-program.
     pub(super) async fn member(&self, staff_id: &str, person: u32) {
-        self.stage.staff(staff_id, person).await;
-        self.stage.logs_in(person).await;
+        self.reachable(staff_id, person).await;
+        self.logs_in(person).await;
     }
 
     /// The person allows one subscription message of the account.
     pub(super) async fn allow(&self, app_id: &str, person: u32) {
         let choices = [(ONCE, Choice::Accept)];
-        let popup = self.stage.world().answer_popup(app_id, person, &choices);
+        let popup = self.world().answer_popup(app_id, person, &choices);
         assert!(popup.await.unwrap().push.unwrap().verdict.is_accepted());
-        self.stage.app.drain().await;
+        self.app.drain().await;
     }
 
     /// We believe that the person allows one more message of the mini-program; WeChat does not.
@@ -86,45 +93,37 @@ impl Ways {
         let openid = population::openid(MP, person);
         let body = json!({"openid": openid, "results": {ONCE: "accept"}});
         let path = format!("/miniprogram/{MP}/subscriptions");
-        self.stage
-            .app
-            .post(&self.stage.key, &path, body)
-            .await
-            .ok(200);
+        self.app.post(&self.key, &path, body).await.ok(200);
     }
 
-    pub(super) async fn routes(&self, channels: &[&str]) {
+    pub(super) async fn channels(&self, channels: &[&str]) {
         let routes: Vec<Value> = channels.iter().map(|channel| route(channel)).collect();
-        self.set_routes(json!(routes)).await;
+        self.set(json!(routes)).await;
     }
 
-    pub(super) async fn set_routes(&self, routes: Value) {
+    pub(super) async fn set(&self, routes: Value) {
         let body = json!({"routes": routes});
-        let put = self
-            .stage
-            .app
-            .put(&self.stage.key, "/message-types/ping", body)
-            .await;
+        let put = self.app.put(&self.key, "/message-types/ping", body).await;
         assert!([200, 201].contains(&put.status), "{put:?}");
     }
 
     pub(super) fn refuse(&self, path: &str, errcode: i64) {
         let fault = Fault::at(path, FaultKind::Errcode { errcode }).times(1);
-        self.stage.world().add_fault(fault).unwrap();
+        self.world().add_fault(fault).unwrap();
     }
 
     /// Notifies, sends all that is due, and returns the delivery.
     pub(super) async fn sent(&self, staff_id: &str) -> Value {
-        let path = self.stage.notify(staff_id).await;
-        self.stage.app.drain().await;
-        self.stage.delivery(&path).await
+        let path = self.notify(staff_id).await;
+        self.app.drain().await;
+        self.delivery(&path).await
     }
 
     /// How many messages a person saw, in both accounts.
     pub(super) fn seen(&self, person: u32) -> usize {
         let seen = |app_id| {
             let openid = population::openid(app_id, person);
-            self.stage.world().messages_to(&openid).len()
+            self.world().messages_to(&openid).len()
         };
         seen(OA) + seen(MP)
     }
@@ -132,7 +131,7 @@ impl Ways {
     /// One-time permissions that we count, in all accounts.
     pub(super) async fn left(&self, staff_id: &str) -> i64 {
         let path = format!("/staff/{staff_id}/credits");
-        let credits = self.stage.app.get(&self.stage.key, &path).await.ok(200);
+        let credits = self.app.get(&self.key, &path).await.ok(200);
         let items = credits["items"].as_array().unwrap();
         items
             .iter()

@@ -5,22 +5,23 @@ use std::time::Duration;
 use queqiao::bridge::accounts::keys::Scope;
 use queqiao::db::Engine;
 use queqiao::simulator::{
-    Arrival, Choice, Kind, Origin, Receipt, SimulatorOptions, TemplateKind, TemplateSettings,
-    population,
+    Arrival, Choice, Origin, Receipt, TemplateKind, TemplateSettings, population,
 };
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::shell::Command;
+use crate::support::api::by_unionid;
 use crate::support::receiver::Receiver;
-use crate::support::{Fixture, TestApp};
+use crate::support::setup::template;
+use crate::support::{Fixture, Setup, TestApp};
 
 const OA: &str = "wx0123456789abcdef";
 const MP: &str = "wxfedcba9876543210";
 const ORDER: &str = "单号:{{character_string1.DATA}}\n物品:{{thing2.DATA}}\n";
 
 /// A Queqiao as the documents assume it.
-pub(super) struct Stage {
+pub(super) struct DocsApp {
     app: TestApp,
     key: String,
     access_token: String,
@@ -28,60 +29,48 @@ pub(super) struct Stage {
     receiver: Receiver,
 }
 
-impl Fixture for Stage {
+impl Fixture for DocsApp {
     async fn on(engine: Engine) -> Self {
         let receiver = Receiver::start();
-        let app = TestApp::with_settings(engine, SimulatorOptions::default(), |config| {
-            config.webhooks.allow_private_addresses = true;
-        });
-        let app = app.await;
-        let project = app.project("acme").await;
-        app.account(project, OA, Kind::OfficialAccount).await;
-        app.account(project, MP, Kind::MiniProgram).await;
-        let key = app.key(project, &[Scope::Admin, Scope::Token]).await;
-        let world = app.simulator.world();
-        world.add_people(10);
-        for (app_id, template_id, kind) in [
-            (OA, "TEMPLATE_ID", TemplateKind::Template),
-            (MP, "TPL", TemplateKind::SubscribeOnce),
-        ] {
-            let template = TemplateSettings {
-                template_id: template_id.to_owned(),
-                title: "订单提醒".to_owned(),
-                content: ORDER.to_owned(),
-                kind,
-                ..TemplateSettings::default()
-            };
-            world.add_template(app_id, &template).unwrap();
-        }
+        let order = |template_id: &str, kind| TemplateSettings {
+            title: "订单提醒".to_owned(),
+            kind,
+            ..template(template_id, ORDER)
+        };
         let prompt = Receipt {
             arrival: Arrival::BeforeAnswer,
             ..Receipt::default()
         };
-        world.set_receipt(OA, None, prompt).unwrap();
-        for person in 1..=3 {
-            world.follow(OA, person, Origin::default()).await.unwrap();
-        }
-        app.drain().await;
+        let project = Setup::on(engine)
+            .settings(|config| config.webhooks.allow_private_addresses = true)
+            .people(10)
+            .project("acme")
+            .scopes(&[Scope::Admin, Scope::Token])
+            .official(OA)
+            .mini_program(MP)
+            .template(OA, order("TEMPLATE_ID", TemplateKind::Template))
+            .template(MP, order("TPL", TemplateKind::SubscribeOnce))
+            .receipts(OA, prompt)
+            .followers(OA, 1..=3)
+            .start()
+            .await;
         Self {
-            app,
-            key,
+            app: project.app,
+            key: project.key,
             access_token: String::new(),
             receiver,
         }
     }
 }
 
-impl Stage {
+impl DocsApp {
     /// What a reader of the API's document has done before: docs/setup.md, steps 6 and 7.
     pub(super) async fn settle_in(&mut self) {
         let (app, key) = (&self.app, &self.key);
-        app.put(key, "/staff/e1001", json!({"name": "王芳"}))
-            .await
-            .ok(201);
         let code = app.simulator.world().log_in(MP, 1).unwrap();
-        let body = json!({"app_id": MP, "code": code});
-        app.post(key, "/staff/e1001/bindings", body).await.ok(201);
+        let whom = json!({"app_id": MP, "code": code});
+        let member = app.api(key).staff("e1001").named("王芳");
+        member.bound_to(whom).await;
         let asked = [("TPL", Choice::Accept)];
         app.simulator
             .world()
@@ -158,7 +147,7 @@ impl Stage {
         }
         if filled.contains("http://weixin.qq.com/q/02…") {
             let (app, key) = (&self.app, &self.key);
-            app.put(key, "/staff/e1009", json!({})).await.ok(201);
+            app.api(key).staff("e1009").await;
             let body = json!({"app_id": OA});
             let invited = app
                 .post(key, "/staff/e1009/invitations", body)
@@ -182,9 +171,8 @@ impl Stage {
         match command.path.as_str() {
             // What is unreachable can be retried once its reason is gone.
             "/deliveries/2/retry" => {
-                app.put(key, "/staff/e1002", json!({})).await.ok(201);
-                let body = json!({"unionid": population::unionid(2)});
-                app.post(key, "/staff/e1002/bindings", body).await.ok(201);
+                let member = app.api(key).staff("e1002");
+                member.bound_to(by_unionid(2)).await;
             }
             // The endpoint to which a route posts.
             "/message-types/order_urgent" => {
@@ -201,11 +189,8 @@ impl Stage {
                     app.drain().await;
                 };
                 let bind = async |staff_id: &str, unionid: String| {
-                    let path = format!("/staff/{staff_id}");
-                    app.put(key, &path, json!({})).await.ok(201);
-                    let path = format!("{path}/bindings");
-                    let body = json!({"unionid": unionid});
-                    app.post(key, &path, body).await.ok(201);
+                    let member = app.api(key).staff(staff_id);
+                    member.bound_to(json!({"unionid": unionid})).await;
                 };
                 follow().await;
                 bind("m7", population::unionid(7)).await;

@@ -4,41 +4,32 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{NaiveDate, NaiveDateTime};
-use queqiao::bridge::accounts::register::Draft;
 use queqiao::bridge::notify::{Accepted, NotifyError, NotifyRequest, Recipients};
 use queqiao::bridge::routes::{Manner, Params};
 use queqiao::bridge::{Bridge, Step};
 use queqiao::clock::Clock;
 use queqiao::config::Config;
-use queqiao::db::{Conn, DbError, Engine};
+use queqiao::db::{Conn, Engine};
 use queqiao::ids::{AccountId, IdentityId, NotificationId, ProjectId};
-use queqiao::models::account::{AccountKind, TokenSource};
 use queqiao::models::delivery::attempt::{self, Attempt};
 use queqiao::models::delivery::receipt::{self, NewReceipt};
 use queqiao::models::delivery::{self, Claim, Delivery, DeliveryState};
-use queqiao::models::identity::{self, ProfileState, Sighting};
+use queqiao::models::identity::{self, Sighting};
 use queqiao::models::notification::Priority;
 use queqiao::models::notification::message_type;
-use queqiao::models::project;
-use queqiao::models::staff;
-use queqiao::models::staff::binding::{self, NewBinding};
-use queqiao::simulator::{
-    Kind, Origin, Settings, Simulator, SimulatorOptions, TemplateSettings, World, population,
-};
-use queqiao::vault::Vault;
-use queqiao::wechat::callback::Mode;
-use queqiao::wechat::client::{Client, ClientOptions};
-use secrecy::SecretString;
+use queqiao::simulator::{Origin, Simulator, SimulatorOptions, World, population};
 use serde_json::{Value, json};
 
-use crate::support::{Fixture, TestDb};
+use crate::support::setup::{Stored, template};
+use crate::support::{Fixture, Setup, TestDb, rows};
 
 /// The two service accounts.
 pub(super) const APPS: [&str; 2] = ["wx00000000000000a1", "wx00000000000000b2"];
 pub(super) const TYPE: &str = "order_created";
 pub(super) const SEND: &str = "/cgi-bin/message/template/send";
 
-pub(super) struct Rig {
+/// Deliveries on their way out: no server, no people who answer.
+pub(super) struct OutboxFixture {
     pub(super) bridge: Bridge,
     pub(super) clock: Clock,
     pub(super) project: ProjectId,
@@ -47,52 +38,41 @@ pub(super) struct Rig {
     pub(super) database: TestDb,
 }
 
-impl Fixture for Rig {
+impl Fixture for OutboxFixture {
     async fn on(engine: Engine) -> Self {
         Self::with(engine, |_| {}).await
     }
 }
 
-impl Rig {
+impl OutboxFixture {
     pub(super) async fn with(engine: Engine, settings: impl FnOnce(&mut Config)) -> Self {
         let options = SimulatorOptions {
             workers: 1,
             ..SimulatorOptions::default()
         };
-        let simulator = Simulator::start(options).await.unwrap();
-        simulator.world().add_people(100);
-        let database = TestDb::new(engine);
-        let clock = Clock::manual(noon());
-        let mut config = Config::default();
-        settings(&mut config);
-        let bridge = Bridge::new(
-            database.db().clone(),
-            clock.clone(),
-            Client::new(ClientOptions::new(simulator.base_url())).unwrap(),
-            Vault::random(),
-            Arc::new(config),
-        );
-        let now = clock.now();
-        let project = database
-            .db()
-            .write(move |conn| Ok::<_, DbError>(project::create(conn, "shop", now)?.id))
-            .await
-            .unwrap();
-        let mut accounts = [AccountId(0); 2];
-        for (app_id, id) in APPS.iter().zip(&mut accounts) {
-            *id = add_account(&bridge, simulator.world(), project, app_id).await;
-        }
-        let rig = Self {
-            bridge,
-            clock,
-            project,
-            accounts,
-            simulator,
-            database,
-        };
-        rig.set_routes(json!([route(APPS[0]), route(APPS[1])]))
+        let listed = || template("TPL", "What:{{thing1.DATA}}");
+        let (test, mut projects) = Setup::on(engine)
+            .wechat(options)
+            .settings(settings)
+            .at(noon())
+            .people(100)
+            .project("shop")
+            .official(APPS[0])
+            .template(APPS[0], listed())
+            .official(APPS[1])
+            .template(APPS[1], listed())
+            .message_type(TYPE, json!([route(APPS[0]), route(APPS[1])]))
+            .bridge()
             .await;
-        rig
+        let Stored { project, accounts } = projects.remove(0);
+        Self {
+            bridge: test.bridge,
+            clock: test.clock,
+            project,
+            accounts: accounts.try_into().unwrap(),
+            simulator: test.simulator,
+            database: test.database,
+        }
     }
 
     pub(super) fn world(&self) -> &World {
@@ -144,27 +124,14 @@ impl Rig {
         }
         self.write(move |conn| {
             let sighting = Sighting {
-                project_id: project,
-                account_id: account,
-                openid: openid.clone(),
                 followed_time: if follows { 1_767_000_000 } else { 0 },
                 unfollowed_time: if follows { 0 } else { 1_767_000_000 },
-                qr_scene: None,
-                profile_state: ProfileState::Pending,
                 profile_due_at: None,
-                now,
+                ..rows::sighting(project, account, &openid, now)
             };
             identity::record_sightings(conn, &[sighting])?;
             let identity = identity::by_openid(conn, account, &openid)?.unwrap();
-            let (member, _) = staff::put(conn, project, &staff_id, None, now)?;
-            let binding = NewBinding {
-                project_id: project,
-                staff_row_id: member.id,
-                identity_id: Some(identity.id),
-                unionid: None,
-                created_at: now,
-            };
-            binding::create(conn, &binding)?.unwrap();
+            rows::bind(conn, project, &staff_id, identity.id, now)?;
             Ok(identity.id)
         })
         .await
@@ -329,34 +296,4 @@ pub(super) fn route(app_id: &str) -> Value {
 fn noon() -> NaiveDateTime {
     let day = NaiveDate::from_ymd_opt(2026, 1, 1).unwrap();
     day.and_hms_opt(4, 0, 0).unwrap()
-}
-
-async fn add_account(
-    bridge: &Bridge,
-    world: &World,
-    project: ProjectId,
-    app_id: &str,
-) -> AccountId {
-    let settings = Settings::new(app_id, Kind::OfficialAccount);
-    let draft = Draft {
-        project_id: project,
-        app_id: app_id.to_owned(),
-        kind: AccountKind::OfficialAccount,
-        name: app_id.to_owned(),
-        mode: Mode::Plain,
-        callback_token: SecretString::from("harbour7"),
-        aes_key: None,
-        secret: Some(SecretString::from(settings.secret.clone())),
-        token_source: TokenSource::StableToken,
-        welcome_text: None,
-    };
-    world.add_account(settings);
-    let template = TemplateSettings {
-        template_id: "TPL".to_owned(),
-        title: "Order".to_owned(),
-        content: "What:{{thing1.DATA}}".to_owned(),
-        ..TemplateSettings::default()
-    };
-    world.add_template(app_id, &template).unwrap();
-    bridge.add_account(draft).await.unwrap().id
 }

@@ -5,12 +5,10 @@ use diesel::prelude::*;
 use queqiao::db::schema::identities;
 use queqiao::db::{Conn, Db, DbError, Engine, QueryResult};
 use queqiao::ids::{AccountId, IdentityId, NotificationId, ProjectId};
-use queqiao::models::account::{self, AccountKind, AccountSettings, TokenSource};
 use queqiao::models::identity::{self, Identity, ProfileState, Sighting};
 use queqiao::models::notification::{self, NewNotification, Priority};
-use queqiao::models::project;
 
-use crate::support::{Fixture, TestDb};
+use crate::support::{Fixture, Setup, TestDb, rows};
 
 /// A moment `seconds` after the beginning of every case.
 pub(super) fn at(seconds: i64) -> NaiveDateTime {
@@ -24,7 +22,7 @@ pub(super) fn micros(time: NaiveDateTime, micros: i64) -> NaiveDateTime {
 }
 
 /// Two projects; the first has two official accounts and a mini-program.
-pub(super) struct Ground {
+pub(super) struct StorageFixture {
     pub(super) database: TestDb,
     pub(super) project: ProjectId,
     pub(super) official: AccountId,
@@ -34,45 +32,33 @@ pub(super) struct Ground {
     pub(super) foreign: AccountId,
 }
 
-impl Fixture for Ground {
+impl Fixture for StorageFixture {
     async fn on(engine: Engine) -> Self {
-        let database = TestDb::new(engine);
-        let conn = &mut database.db().connect().unwrap();
-        let project = project::create(conn, "one", at(0)).unwrap().id;
-        let foreign_project = project::create(conn, "two", at(0)).unwrap().id;
-        let mut add = |project, kind, app_id: &str| {
-            let settings = settings(project, kind, app_id);
-            account::create(conn, &settings).unwrap().id
+        let (database, projects) = Setup::on(engine)
+            .at(at(0))
+            .project("one")
+            .official("wxa1")
+            .official("wxa2")
+            .mini_program("wxb1")
+            .project("two")
+            .official("wxc1")
+            .rows();
+        let [one, two] = &projects[..] else {
+            panic!("two projects");
         };
         Self {
-            official: add(project, AccountKind::OfficialAccount, "wxa1"),
-            second: add(project, AccountKind::OfficialAccount, "wxa2"),
-            mini: add(project, AccountKind::MiniProgram, "wxb1"),
-            foreign: add(foreign_project, AccountKind::OfficialAccount, "wxc1"),
-            project,
-            foreign_project,
+            official: one.accounts[0],
+            second: one.accounts[1],
+            mini: one.accounts[2],
+            foreign: two.accounts[0],
+            project: one.project,
+            foreign_project: two.project,
             database,
         }
     }
 }
 
-pub(super) fn settings(project: ProjectId, kind: AccountKind, app_id: &str) -> AccountSettings {
-    AccountSettings {
-        project_id: project,
-        app_id: app_id.to_owned(),
-        kind,
-        name: app_id.to_owned(),
-        mode: "secure".to_owned(),
-        sealed_callback_token: vec![0, 1, 255],
-        sealed_aes_key: None,
-        sealed_secret: None,
-        token_source: TokenSource::StableToken,
-        welcome_text: None,
-        updated_at: at(0),
-    }
-}
-
-impl Ground {
+impl StorageFixture {
     pub(super) fn db(&self) -> &Db {
         self.database.db()
     }
@@ -154,17 +140,7 @@ impl Ground {
 }
 
 pub(super) fn sighting(project: ProjectId, account: AccountId, openid: &str) -> Sighting {
-    Sighting {
-        project_id: project,
-        account_id: account,
-        openid: openid.to_owned(),
-        followed_time: 0,
-        unfollowed_time: 0,
-        qr_scene: None,
-        profile_state: ProfileState::Pending,
-        profile_due_at: Some(at(0)),
-        now: at(0),
-    }
+    rows::sighting(project, account, openid, at(0))
 }
 
 pub(super) fn new_notification(project: ProjectId, key: Option<&str>) -> NewNotification<'_> {
