@@ -2,6 +2,7 @@
 
 mod reports;
 
+use queqiao::bridge::steps::StepName;
 use std::time::Duration;
 
 use diesel::sql_types::BigInt;
@@ -362,7 +363,7 @@ async fn old_permissions_become_one_and_are_shown_and_erased_as_before(api: ApiF
         );
         api.execute(&sql);
     }
-    while api.app.bridge.ledger_step().await.unwrap() == Step::Worked {}
+    while api.app.bridge.run(StepName::Ledgers).await.unwrap() == Step::Worked {}
     assert_eq!(api.credits("s1").await, before);
     assert_eq!(
         api.app.get(&api.key, "/staff/s1/explain").await.ok(200),

@@ -3,6 +3,7 @@
 mod late;
 mod refused;
 
+use queqiao::bridge::steps::StepName;
 use std::time::Duration;
 
 use queqiao::bridge::accounts::keys::Scope;
@@ -204,10 +205,10 @@ async fn of_two_who_scan_at_once_one_wins(api: ApiFixture) {
         if round % 2 == 0 {
             // In one batch; else in two, by two processes at once.
             assert!(api.scan(second, &invited).await);
-            api.app.bridge.process_step().await.unwrap();
+            api.app.bridge.run(StepName::Process).await.unwrap();
         } else {
             let login = api.log_in_with(second, &invited["token"]);
-            let (login, step) = tokio::join!(login, other.process_step());
+            let (login, step) = tokio::join!(login, other.run(StepName::Process));
             step.unwrap();
             assert!([200, 409].contains(&login.status), "{login:?}");
         }
@@ -228,7 +229,7 @@ async fn who_uses_two_invitations_at_once_becomes_one_staff_member(api: ApiFixtu
         let opened = api.invite(&right, json!({})).await;
         assert!(api.scan(person, &scanned).await);
         let login = api.log_in_with(person, &opened["token"]);
-        let (login, step) = tokio::join!(login, other.process_step());
+        let (login, step) = tokio::join!(login, other.run(StepName::Process));
         step.unwrap();
         api.app.drain().await;
         let (left, right) = (api.bound(&left).await, api.bound(&right).await);

@@ -1,5 +1,6 @@
 //! Sending later, not sending any more, and taking back.
 
+use queqiao::bridge::steps::StepName;
 use std::time::Duration;
 
 use chrono::{NaiveDateTime, TimeDelta};
@@ -253,7 +254,7 @@ async fn what_is_being_sent_is_sent_or_cancelled_and_never_both(api: StaffFixtur
         .unwrap();
     let asked = ask(&api, &["s1"], json!({}), "slow").await.ok(202);
     let bridge = api.app.bridge.clone();
-    let sending = tokio::spawn(async move { bridge.deliver_step().await.map(drop) });
+    let sending = tokio::spawn(async move { bridge.run(StepName::Deliver).await.map(drop) });
     while world.calls(SEND, Some(OA)).unwrap() == 0 {
         tokio::task::yield_now().await;
     }
@@ -310,7 +311,7 @@ async fn cancelling_and_sending_at_once_agree_on_what_was_sent(api: StaffFixture
             .await
             .ok(202);
         let bridge = api.app.bridge.clone();
-        let sending = tokio::spawn(async move { bridge.deliver_step().await.map(drop) });
+        let sending = tokio::spawn(async move { bridge.run(StepName::Deliver).await.map(drop) });
         for _ in 0..round {
             tokio::task::yield_now().await;
         }

@@ -1,5 +1,6 @@
 //! The same push more than once, and pushes in the wrong order.
 
+use queqiao::bridge::steps::StepName;
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -132,7 +133,7 @@ async fn of_two_follows_in_one_batch_the_newer_one_counts(project: TestProject) 
     let newest = world.now() / 1000;
     // Before WeChat is asked, so that nothing but the events can say so.
     assert_eq!(
-        project.app.bridge.process_step().await.unwrap(),
+        project.app.bridge.run(StepName::Process).await.unwrap(),
         Step::Worked
     );
     let identity = project.identity(1).await;
@@ -211,7 +212,10 @@ async fn four_deliveries_at_once_to_two_replicas_are_one_event_with_one_effect()
             assert_success(&answer);
         }
         assert_eq!(callback.events(&settings.app_id).await.len(), 1);
-        let (one, two) = tokio::join!(callback.app.bridge.process_step(), other.process_step());
+        let (one, two) = tokio::join!(
+            callback.app.bridge.run(StepName::Process),
+            other.run(StepName::Process)
+        );
         let worked = [one.unwrap(), two.unwrap()];
         assert_eq!(
             worked.iter().filter(|step| **step == Step::Worked).count(),

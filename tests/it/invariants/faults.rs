@@ -1,5 +1,6 @@
 //! What the database lacks, and what others hold, costs no event and keeps nobody from going on.
 
+use queqiao::bridge::steps::StepName;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -71,7 +72,7 @@ async fn a_full_disk_puts_no_event_aside(project: TestProject) {
         project.follows(2).await;
         refuse(&project, "identities", text, "TRUE").await;
         for _ in 0..4 {
-            project.app.bridge.process_step().await.unwrap_err();
+            project.app.bridge.run(StepName::Process).await.unwrap_err();
         }
         assert!(states(&project).await.contains(&json!("waiting")));
         assert!(!states(&project).await.contains(&json!("failed")), "{text}");
@@ -103,13 +104,13 @@ async fn a_batch_ends_by_bytes_too(project: TestProject) {
             .count()
     };
     assert_eq!(waiting().await, 9);
-    project.app.bridge.process_step().await.unwrap();
+    project.app.bridge.run(StepName::Process).await.unwrap();
     assert_eq!(
         waiting().await,
         4,
         "the follow and four of these in one transaction"
     );
-    project.app.bridge.process_step().await.unwrap();
+    project.app.bridge.run(StepName::Process).await.unwrap();
     assert_eq!(waiting().await, 0);
     let last = project
         .app
@@ -138,7 +139,7 @@ async fn an_event_at_fault_is_put_aside_and_replayed_with_others_of_its_filter(
     .await;
     project.follows(1).await;
     project.follows(2).await;
-    project.app.bridge.process_step().await.unwrap();
+    project.app.bridge.run(StepName::Process).await.unwrap();
     let failed = project
         .app
         .get(&project.key, "/events?state=failed")
@@ -280,14 +281,14 @@ async fn events_of_others_go_on_while_a_frozen_process_holds_one_of_them() {
     project.app.simulator.world().unfollow(OA, 1).await.unwrap();
     project.follows(2).await;
     project.follows(3).await;
-    other.process_step().await.unwrap();
+    other.run(StepName::Process).await.unwrap();
     let waiting = states(&project).await;
     let waiting = waiting.iter().filter(|state| *state == "waiting").count();
     assert_eq!(waiting, 1, "only the one that is held");
     // It is stepped over, so nobody waits for it again.
     project.follows(4).await;
     let begun = std::time::Instant::now();
-    other.process_step().await.unwrap();
+    other.run(StepName::Process).await.unwrap();
     assert!(begun.elapsed() < Duration::from_millis(400));
     assert!(!states(&project).await.contains(&json!("failed")));
 }
@@ -303,7 +304,7 @@ async fn a_transaction_that_does_nothing_is_ended_by_the_server() {
     let _stopped = stopped_in_a_transaction(&impatient(&project).await, "identities");
     project.app.simulator.world().unfollow(OA, 1).await.unwrap();
     // Patient connections, whose own limits are seconds, get on as soon as the other has lost its lock.
-    project.app.bridge.process_step().await.unwrap();
+    project.app.bridge.run(StepName::Process).await.unwrap();
     assert!(
         states(&project)
             .await
@@ -345,7 +346,7 @@ async fn a_process_that_was_stopped_in_the_middle_of_a_statement_holds_up_nobody
     let bridge = project.app.bridge.clone();
     assert_eq!(bridge.db.end_stopped(Duration::ZERO).await.unwrap(), 0);
     project.app.simulator.world().unfollow(OA, 1).await.unwrap();
-    let waiting = tokio::spawn(async move { bridge.process_step().await });
+    let waiting = tokio::spawn(async move { bridge.run(StepName::Process).await });
     eventually("a session that was ended", async || {
         let db = &project.app.bridge.db;
         assert_eq!(
@@ -378,7 +379,7 @@ async fn messages_go_on_after_a_process_was_stopped_while_it_counted_them() {
     project.app.drain().await;
     let stopped = stopped_in_a_transaction(&impatient(&project).await, "budgets");
     let list = project.notify("s1").await;
-    project.app.bridge.deliver_step().await.unwrap();
+    project.app.bridge.run(StepName::Deliver).await.unwrap();
     assert_eq!(project.calls(SEND), 2, "without a step more");
     drop(stopped);
     project.app.drain().await;
@@ -397,11 +398,11 @@ async fn what_could_not_be_counted_is_given_back_and_sent_once() {
     let list = project.notify("s1").await;
     let frozen = frozen(&project, "budgets");
     let other = impatient(&project).await;
-    other.deliver_step().await.unwrap_err();
+    other.run(StepName::Deliver).await.unwrap_err();
     assert_eq!(project.calls(SEND), 1);
     drop(frozen);
     let before = project.app.clock.now();
-    project.app.bridge.deliver_step().await.unwrap();
+    project.app.bridge.run(StepName::Deliver).await.unwrap();
     assert_eq!(project.calls(SEND), 2, "no lease has to run out first");
     assert_eq!(project.app.clock.now(), before);
     project.app.drain().await;

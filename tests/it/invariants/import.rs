@@ -1,5 +1,6 @@
 //! Followers that were there before: walked page by page, resumed where it was interrupted.
 
+use queqiao::bridge::steps::StepName;
 use std::time::Duration;
 
 use queqiao::bridge::Step;
@@ -90,7 +91,7 @@ async fn an_import_goes_on_where_it_was_interrupted(engine: Engine) {
     let path = start(&project, false).await;
     let (first, first_server) = project.app.replica();
     for _ in 0..2 {
-        assert_eq!(first.import_step(None).await.unwrap(), Step::Worked);
+        assert_eq!(first.run(StepName::Import).await.unwrap(), Step::Worked);
     }
     assert_eq!(counts(&progress(&project, &path).await), [6, 10, 6, 0]);
     // The process ends in the middle of the third page.
@@ -98,7 +99,7 @@ async fn an_import_goes_on_where_it_was_interrupted(engine: Engine) {
         .world()
         .add_fault(Fault::at(LIST, FaultKind::TimeOutBefore).times(1))
         .unwrap();
-    let step = tokio::spawn(async move { first.import_step(None).await.map(drop) });
+    let step = tokio::spawn(async move { first.run(StepName::Import).await.map(drop) });
     while project.calls(LIST) < 3 {
         tokio::task::yield_now().await;
     }
@@ -107,7 +108,7 @@ async fn an_import_goes_on_where_it_was_interrupted(engine: Engine) {
     assert!(step.await.unwrap_err().is_cancelled());
     let (second, _server) = project.app.replica();
     assert_eq!(
-        second.import_step(None).await.unwrap(),
+        second.run(StepName::Import).await.unwrap(),
         Step::Idle,
         "the lease still holds"
     );
@@ -286,7 +287,7 @@ async fn who_is_not_on_the_list_is_gone_only_if_wechat_says_so(engine: Engine) {
     let world = project.world();
     world.remove_followers(OA, 0..200).unwrap();
     let path = start(&project, true).await;
-    project.app.bridge.import_step(None).await.unwrap();
+    project.app.bridge.run(StepName::Import).await.unwrap();
     world.add_followers(OA, 20..200, &Origin::search()).unwrap();
     for (person, kind) in [
         (30, FaultKind::UnescapedQuote),
@@ -345,7 +346,7 @@ async fn a_daily_limit_is_waited_for_until_midnight_in_beijing(engine: Engine) {
     let path = start(&project, false).await;
     for _ in 0..12 {
         project.app.drain().await;
-        project.app.bridge.import_step(None).await.unwrap();
+        project.app.bridge.run(StepName::Import).await.unwrap();
     }
     let import = progress(&project, &path).await;
     assert_eq!(import["state"], "running", "{import}");
@@ -411,7 +412,7 @@ async fn an_erasure_takes_the_mark_of_a_walk(engine: Engine) {
     let project = project(engine, 12).await;
     start(&project, false).await;
     for _ in 0..3 {
-        project.app.bridge.import_step(None).await.unwrap();
+        project.app.bridge.run(StepName::Import).await.unwrap();
     }
     // The walk waits for a day, with a mark that is no cursor any more.
     project

@@ -1,5 +1,6 @@
 //! A failed profile fetch never loses a follower, and says why there is no profile yet.
 
+use queqiao::bridge::steps::StepName;
 use std::time::Duration;
 
 use queqiao::bridge::Step;
@@ -69,20 +70,20 @@ async fn what_a_clock_planned_that_was_ahead_does_not_wait_for_it(project: TestP
     let app = &project.app;
     project.follows(1).await;
     app.clock.advance(Duration::from_secs(86_400));
-    app.bridge.due_step().await.unwrap();
+    app.bridge.run(StepName::Due).await.unwrap();
     project
         .world()
         .add_fault(Fault::at(INFO, FaultKind::Errcode { errcode: -1 }))
         .unwrap();
-    app.bridge.process_step().await.unwrap();
-    while app.bridge.profile_step().await.unwrap() != Step::Worked {
+    app.bridge.run(StepName::Process).await.unwrap();
+    while app.bridge.run(StepName::Profile).await.unwrap() != Step::Worked {
         app.clock.advance(Duration::from_secs(1));
     }
     project.world().clear_faults();
     let planned = project.identity(1).await;
     assert_eq!(planned["profile_state"], "pending", "{planned}");
     app.clock.turn_back(Duration::from_secs(86_400));
-    app.bridge.due_step().await.unwrap();
+    app.bridge.run(StepName::Due).await.unwrap();
     let before = app.clock.now();
     app.drain().await;
     assert_eq!(project.identity(1).await["profile_state"], "complete");

@@ -1,5 +1,6 @@
 //! A receipt finds its delivery, whenever and however often it comes.
 
+use queqiao::bridge::steps::StepName;
 use std::time::Duration;
 
 use queqiao::simulator::{Arrival, Fault, FaultKind, Receipt, Verdict, population};
@@ -35,9 +36,9 @@ async fn a_receipt_that_comes_before_the_sends_answer_waits_for_it(project: Test
         .unwrap();
     let path = project.notify("s1").await;
     let bridge = &project.app.bridge;
-    bridge.deliver_step().await.unwrap();
-    bridge.process_step().await.unwrap();
-    bridge.receipt_step().await.unwrap();
+    bridge.run(StepName::Deliver).await.unwrap();
+    bridge.run(StepName::Process).await.unwrap();
+    bridge.run(StepName::Receipts).await.unwrap();
     let kinds: Vec<_> = project
         .events()
         .await
@@ -67,7 +68,7 @@ async fn a_receipt_before_the_answer_in_one_breath(project: TestProject) {
         .set_receipt(OA, None, arriving(Arrival::BeforeAnswer))
         .unwrap();
     let path = project.notify("s1").await;
-    project.app.bridge.deliver_step().await.unwrap();
+    project.app.bridge.run(StepName::Deliver).await.unwrap();
     assert_eq!(
         project.events().await[0]["kind"],
         "event.templatesendjobfinish",

@@ -1,5 +1,6 @@
 //! Only an openid that WeChat does not know is written off, and only when that is certain.
 
+use queqiao::bridge::steps::StepName;
 use std::time::Duration;
 
 use queqiao::simulator::{Fault, FaultKind, Origin, population};
@@ -84,7 +85,7 @@ async fn what_is_said_of_everybody_writes_nobody_off(project: TestProject) {
             .post(&project.key, &path, json!({"reconcile": true}))
             .await
             .ok(202);
-        project.app.bridge.import_step(None).await.unwrap();
+        project.app.bridge.run(StepName::Import).await.unwrap();
         project
             .world()
             .add_followers(OA, 0..FOLLOWERS, &Origin::search())

@@ -1,5 +1,6 @@
 //! Who follows is what WeChat says last, and not one answer that is wrong or late.
 
+use queqiao::bridge::steps::StepName;
 use std::time::Duration;
 
 use queqiao::simulator::{Fault, FaultKind, LateProfile, Origin, World, population};
@@ -385,15 +386,15 @@ async fn an_event_counts_more_than_a_fetch_that_fails_behind_it(project: TestPro
         .add_fault(Fault::at(INFO, FaultKind::TimeOutBefore).times(1))
         .unwrap();
     project.follows(1).await;
-    project.app.bridge.process_step().await.unwrap();
+    project.app.bridge.run(StepName::Process).await.unwrap();
     project.app.advance(Duration::from_secs(1));
-    let step = tokio::spawn(async move { impatient.profile_step().await.map(drop) });
+    let step = tokio::spawn(async move { impatient.run(StepName::Profile).await.map(drop) });
     while project.calls(INFO) < 1 {
         tokio::task::yield_now().await;
     }
     // They leave while the question is open: nothing is to be asked for any more.
     project.world().unfollow(OA, 1).await.unwrap();
-    project.app.bridge.process_step().await.unwrap();
+    project.app.bridge.run(StepName::Process).await.unwrap();
     step.await.unwrap().unwrap();
     let identity = project.identity(1).await;
     assert_eq!(

@@ -2,6 +2,7 @@
 
 mod rebind;
 
+use queqiao::bridge::steps::StepName;
 use std::time::Duration;
 
 use queqiao::db::Engine;
@@ -192,7 +193,7 @@ async fn a_refresh_is_paced_after_a_pause_too(engine: Engine) {
         .post(&project.key, &path, json!({"refresh": true}))
         .await
         .ok(202);
-    project.app.bridge.import_step(None).await.unwrap();
+    project.app.bridge.run(StepName::Import).await.unwrap();
     // Used up behind the first page: the walk goes on the next day.
     project
         .world()

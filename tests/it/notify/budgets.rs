@@ -1,6 +1,7 @@
 //! Budgets: no call too many, whoever makes it.
 
 use queqiao::bridge::Step;
+use queqiao::bridge::steps::StepName;
 use queqiao::config::{AccountBudgets, Budget, Config, OwnBudget};
 use queqiao::db::Engine;
 use queqiao::models::account::pause;
@@ -151,7 +152,7 @@ async fn processes_share_a_budget(engine: Engine) {
     let run = |bridge: queqiao::bridge::Bridge| async move {
         // What one of them has made due last is seen as well.
         for _ in 0..2 {
-            while bridge.deliver_step().await.unwrap() == Step::Worked {}
+            while bridge.run(StepName::Deliver).await.unwrap() == Step::Worked {}
             bridge.hastened().await;
         }
     };
@@ -291,7 +292,8 @@ async fn a_rate_of_one_call_holds_up_no_other_one(engine: Engine) {
     routes
         .app
         .advance(std::time::Duration::from_secs(60 - passed));
-    let settle = async || while routes.app.bridge.deliver_step().await.unwrap() == Step::Worked {};
+    let settle =
+        async || while routes.app.bridge.run(StepName::Deliver).await.unwrap() == Step::Worked {};
     routes.channels(&["template"]).await;
     for person in 1..=11 {
         routes.notify(&format!("s{person}")).await;

@@ -1,5 +1,6 @@
 //! A clock that was ahead and goes back.
 
+use queqiao::bridge::steps::StepName;
 use std::time::Duration;
 
 use chrono::TimeDelta;
@@ -25,7 +26,7 @@ async fn what_was_planned_by_a_clock_that_was_ahead_does_not_wait_for_it(outbox:
     outbox.bound("a", 0, 1, true).await;
     outbox.bound("b", 1, 2, true).await;
     outbox.clock.advance(Duration::from_secs(DAY));
-    outbox.bridge.due_step().await.unwrap();
+    outbox.bridge.run(StepName::Due).await.unwrap();
     // One account is stopped, the other is slow.
     let fault = |errcode, app: usize| Fault {
         app_id: Some(APPS[app].to_owned()),
@@ -46,7 +47,7 @@ async fn what_was_planned_by_a_clock_that_was_ahead_does_not_wait_for_it(outbox:
         assert_eq!(outbox.count(id, DeliveryState::Queued).await, 1);
     }
     outbox.clock.turn_back(Duration::from_secs(DAY));
-    outbox.bridge.due_step().await.unwrap();
+    outbox.bridge.run(StepName::Due).await.unwrap();
     outbox.settle().await;
     for id in [one.notification_id, other.notification_id] {
         assert_eq!(
@@ -69,7 +70,7 @@ async fn a_lease_that_a_clock_gave_that_was_ahead_lasts_no_longer_than_a_lease(
 ) {
     outbox.bound("a", 0, 1, true).await;
     outbox.clock.advance(Duration::from_secs(DAY));
-    outbox.bridge.due_step().await.unwrap();
+    outbox.bridge.run(StepName::Due).await.unwrap();
     let one = outbox.notify(&["a"]).await;
     let claim = outbox.claim(outbox.clock.now());
     let lost = outbox
@@ -77,7 +78,7 @@ async fn a_lease_that_a_clock_gave_that_was_ahead_lasts_no_longer_than_a_lease(
         .await;
     assert_eq!(lost.len(), 1);
     outbox.clock.turn_back(Duration::from_secs(DAY));
-    outbox.bridge.due_step().await.unwrap();
+    outbox.bridge.run(StepName::Due).await.unwrap();
     outbox.settle().await;
     assert_eq!(
         outbox
@@ -87,7 +88,7 @@ async fn a_lease_that_a_clock_gave_that_was_ahead_lasts_no_longer_than_a_lease(
         "it may be in hand"
     );
     outbox.clock.advance(Duration::from_secs(130));
-    outbox.bridge.due_step().await.unwrap();
+    outbox.bridge.run(StepName::Due).await.unwrap();
     outbox.settle().await;
     assert_eq!(
         outbox
@@ -137,8 +138,8 @@ async fn a_process_that_starts_after_that_finds_it_too(outbox: OutboxFixture) {
     outbox.settle().await;
     outbox.clock.turn_back(Duration::from_secs(DAY));
     let started = outbox.replica();
-    started.due_step().await.unwrap();
-    while started.deliver_step().await.unwrap() == queqiao::bridge::Step::Worked {}
+    started.run(StepName::Due).await.unwrap();
+    while started.run(StepName::Deliver).await.unwrap() == queqiao::bridge::Step::Worked {}
     assert_eq!(
         outbox.count(one.notification_id, DeliveryState::Sent).await,
         1
@@ -156,7 +157,7 @@ async fn what_a_replica_sent_whose_clock_is_ahead_waits_for_its_receipt_all_the_
     let one = outbox.notify(&["a"]).await.notification_id;
     outbox.settle().await;
     outbox.clock.turn_back(Duration::from_secs(2 * patience));
-    outbox.bridge.overdue_step().await.unwrap();
+    outbox.bridge.run(StepName::Overdue).await.unwrap();
     assert_eq!(
         outbox.count(one, DeliveryState::Sent).await,
         1,
@@ -164,11 +165,11 @@ async fn what_a_replica_sent_whose_clock_is_ahead_waits_for_its_receipt_all_the_
     );
     let other = outbox.notify(&["b"]).await.notification_id;
     outbox.settle().await;
-    outbox.bridge.overdue_step().await.unwrap();
+    outbox.bridge.run(StepName::Overdue).await.unwrap();
     assert_eq!(outbox.count(one, DeliveryState::Sent).await, 1);
     // It is as old as what was sent after it.
     outbox.clock.advance(Duration::from_secs(patience));
-    outbox.bridge.overdue_step().await.unwrap();
+    outbox.bridge.run(StepName::Overdue).await.unwrap();
     assert_eq!(outbox.count(one, DeliveryState::NoReceipt).await, 1);
     assert_eq!(outbox.count(other, DeliveryState::NoReceipt).await, 1);
 }
@@ -187,7 +188,7 @@ async fn what_was_sent_by_a_clock_a_little_ahead_waits_as_long_longer_with_what_
     outbox.settle().await;
     for (seconds, closed) in [(patience, 0), (299, 0), (1, 1)] {
         outbox.clock.advance(Duration::from_secs(seconds));
-        outbox.bridge.overdue_step().await.unwrap();
+        outbox.bridge.run(StepName::Overdue).await.unwrap();
         for id in [one, other] {
             assert_eq!(
                 outbox.count(id, DeliveryState::NoReceipt).await,
@@ -201,7 +202,7 @@ async fn what_was_sent_by_a_clock_a_little_ahead_waits_as_long_longer_with_what_
 async fn the_age_of_what_began_while_the_clock_was_ahead_counts_from_now(outbox: OutboxFixture) {
     outbox.bound("a", 0, 1, true).await;
     outbox.clock.advance(Duration::from_secs(DAY));
-    outbox.bridge.due_step().await.unwrap();
+    outbox.bridge.run(StepName::Due).await.unwrap();
     outbox
         .world()
         .add_fault(Fault::at(SEND, FaultKind::Errcode { errcode: -1 }).times(1))
@@ -209,7 +210,7 @@ async fn the_age_of_what_began_while_the_clock_was_ahead_counts_from_now(outbox:
     let one = outbox.notify(&["a"]).await.notification_id;
     outbox.settle().await;
     outbox.clock.turn_back(Duration::from_secs(DAY));
-    outbox.bridge.due_step().await.unwrap();
+    outbox.bridge.run(StepName::Due).await.unwrap();
     let now = outbox.clock.now();
     let lane = outbox.accounts[0];
     let claim = delivery::Claim {

@@ -1,6 +1,7 @@
 //! Sending what is due, and closing it with its receipt.
 
 use queqiao::bridge::Step;
+use queqiao::bridge::steps::StepName;
 use queqiao::models::delivery::DeliveryState;
 use queqiao::models::identity::{self, FollowState};
 use queqiao::simulator::{Fault, FaultKind};
@@ -30,8 +31,14 @@ async fn a_message_goes_out_and_its_receipt_closes_it(outbox: OutboxFixture) {
     assert_eq!(seen[0].url.as_deref(), Some("https://example.com/orders"));
     assert_eq!(Some(seen[0].msgid), delivery.msgid);
     outbox.receipt(0, seen[0].msgid, true).await;
-    assert_eq!(outbox.bridge.receipt_step().await.unwrap(), Step::Worked);
-    assert_eq!(outbox.bridge.receipt_step().await.unwrap(), Step::Idle);
+    assert_eq!(
+        outbox.bridge.run(StepName::Receipts).await.unwrap(),
+        Step::Worked
+    );
+    assert_eq!(
+        outbox.bridge.run(StepName::Receipts).await.unwrap(),
+        Step::Idle
+    );
     let (delivery, _) = outbox.only(accepted.notification_id).await;
     assert_eq!(delivery.state, DeliveryState::Delivered);
     assert_eq!(delivery.finished_at, Some(outbox.clock.now()));
@@ -45,9 +52,15 @@ async fn a_receipt_that_says_no_fails_the_delivery(outbox: OutboxFixture) {
     let msgid = outbox.world().messages()[0].msgid;
     // The same number of another account is another message.
     outbox.receipt(1, msgid, true).await;
-    assert_eq!(outbox.bridge.receipt_step().await.unwrap(), Step::Idle);
+    assert_eq!(
+        outbox.bridge.run(StepName::Receipts).await.unwrap(),
+        Step::Idle
+    );
     outbox.receipt(0, msgid, false).await;
-    assert_eq!(outbox.bridge.receipt_step().await.unwrap(), Step::Worked);
+    assert_eq!(
+        outbox.bridge.run(StepName::Receipts).await.unwrap(),
+        Step::Worked
+    );
     let (delivery, _) = outbox.only(accepted.notification_id).await;
     assert_eq!(delivery.state, DeliveryState::Failed);
     assert_eq!(delivery.reason.as_deref(), Some("receipt_failed"));
@@ -69,7 +82,10 @@ async fn a_receipt_may_come_before_the_answer(outbox: OutboxFixture) {
     assert_eq!(attempts, [(1, "ambiguous".to_owned(), None)]);
     let msgid = outbox.world().messages()[0].msgid;
     outbox.receipt(0, msgid, true).await;
-    assert_eq!(outbox.bridge.receipt_step().await.unwrap(), Step::Idle);
+    assert_eq!(
+        outbox.bridge.run(StepName::Receipts).await.unwrap(),
+        Step::Idle
+    );
     outbox.advance(3);
     outbox.deliver().await;
     assert_eq!(
@@ -77,7 +93,10 @@ async fn a_receipt_may_come_before_the_answer(outbox: OutboxFixture) {
         1,
         "the person is not told twice"
     );
-    assert_eq!(outbox.bridge.receipt_step().await.unwrap(), Step::Worked);
+    assert_eq!(
+        outbox.bridge.run(StepName::Receipts).await.unwrap(),
+        Step::Worked
+    );
     let (delivery, attempts) = outbox.only(accepted.notification_id).await;
     assert_eq!(delivery.state, DeliveryState::Delivered);
     assert_eq!(delivery.msgid, Some(msgid));
@@ -110,7 +129,10 @@ async fn a_refusal_for_not_following_is_believed_once_the_profile_says_so(outbox
         (FollowState::Following, Some(outbox.clock.now()))
     );
     outbox.advance(1);
-    assert_eq!(outbox.bridge.profile_step().await.unwrap(), Step::Worked);
+    assert_eq!(
+        outbox.bridge.run(StepName::Profile).await.unwrap(),
+        Step::Worked
+    );
     assert_eq!(read().await.follow_state, FollowState::NotFollowing);
     outbox.deliver().await;
     let (delivery, attempts) = outbox.only(accepted.notification_id).await;

@@ -1,6 +1,7 @@
 //! What fails for good is seen: in the log, by the owner of a template or a page, and where a person
 //! is explained.
 
+use queqiao::bridge::steps::StepName;
 use std::time::Duration;
 
 use queqiao::simulator::{Arrival, Receipt, TemplateSettings};
@@ -24,7 +25,7 @@ impl RouteFixture {
     /// The lines on what did not arrive of a notification, once they are due.
     pub(super) async fn lines(&self, notification: i64) -> Vec<String> {
         self.app.advance(Duration::from_secs(3));
-        self.app.bridge.ends_step().await.unwrap();
+        self.app.bridge.run(StepName::Ends).await.unwrap();
         // Ids are the same in every database, and so are the lines of other tests.
         let lines = logs::lines_with(&format!("notification.id={notification} "));
         lines
@@ -196,7 +197,9 @@ async fn a_template_and_a_page_at_fault_are_told_once_until_they_work_again(rout
             && alert["problem"].as_str().unwrap().starts_with("40037: ")
     );
     // The account's templates are listed again at once, and once.
-    while routes.app.bridge.template_step().await.unwrap() == queqiao::bridge::Step::Worked {}
+    while routes.app.bridge.run(StepName::Templates).await.unwrap() == queqiao::bridge::Step::Worked
+    {
+    }
     assert_eq!(calls() - listed, 1);
     let kept = routes.story("/message-types/ping").await;
     // It was never listed before, so it is unknown rather than gone.

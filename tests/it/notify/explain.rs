@@ -4,6 +4,7 @@ mod accounts;
 mod calls;
 mod trail;
 
+use queqiao::bridge::steps::StepName;
 use queqiao::simulator::population;
 use serde_json::{Value, json};
 
@@ -258,7 +259,7 @@ async fn a_missing_unionid_is_told_with_its_reason(routes: RouteFixture) {
     routes.app.drain().await;
     routes.staff("not_bound").bound_to(by_openid(OA, 4)).await;
     routes.follows(5).await;
-    routes.app.bridge.process_step().await.unwrap();
+    routes.app.bridge.run(StepName::Process).await.unwrap();
     routes.staff("pending").bound_to(by_openid(OA, 5)).await;
     for (staff_id, reason, words) in [
         (

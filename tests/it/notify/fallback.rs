@@ -1,5 +1,6 @@
 //! From one route to the next: what moves a delivery on, what does not, and what is told of it.
 
+use queqiao::bridge::steps::StepName;
 use queqiao::simulator::{Arrival, Receipt, population};
 use queqiao::wechat::push;
 use serde_json::json;
@@ -342,7 +343,7 @@ async fn what_was_cancelled_does_not_move_on(routes: RouteFixture) {
     };
     world.set_receipt(OA, Some(1), receipt).unwrap();
     let path = routes.notify("s1").await;
-    routes.app.bridge.deliver_step().await.unwrap();
+    routes.app.bridge.run(StepName::Deliver).await.unwrap();
     let cancel = path.replace("/deliveries", "/cancel");
     routes
         .app

@@ -1,6 +1,7 @@
 //! What WeChat answered is not lost with the database, and a claim that was lost before its send is
 //! sent again.
 
+use queqiao::bridge::steps::{StepName, Steps};
 use std::time::Duration;
 
 use diesel::connection::SimpleConnection;
@@ -77,7 +78,7 @@ async fn what_was_answered_is_recorded_when_the_database_takes_it(routes: RouteF
         let list = routes.notify(&staff).await;
         let bridge = routes.app.bridge.clone();
         let held = routes.world().hold_next(path).unwrap();
-        let sending = tokio::spawn(async move { bridge.deliver_step().await });
+        let sending = tokio::spawn(async move { bridge.run(StepName::Deliver).await });
         shown(&routes, person).await;
         execute(
             &routes.app.bridge.db,
@@ -94,8 +95,12 @@ async fn what_was_answered_is_recorded_when_the_database_takes_it(routes: RouteF
         assert_eq!(routes.delivery(&list).await["state"], "queued");
         // The next step records it, or the end of the process, long before the lease has run out.
         match channel {
-            "template" => routes.app.bridge.record_last().await,
-            _ => drop(routes.app.bridge.deliver_step().await.unwrap()),
+            "template" => {
+                Steps::of(&routes.app.bridge)
+                    .finish(StepName::Deliver)
+                    .await;
+            }
+            _ => drop(routes.app.bridge.run(StepName::Deliver).await.unwrap()),
         }
         let delivery = routes.delivery(&list).await;
         assert!(is_settled(&delivery), "{channel}: {delivery}");
@@ -137,7 +142,7 @@ async fn a_try_that_ended_halfway_is_not_taken_for_the_one_after_it(routes: Rout
     let list = routes.notify(&staff).await;
     let sending = || {
         let bridge = bridge.clone();
-        tokio::spawn(async move { bridge.deliver_step().await })
+        tokio::spawn(async move { bridge.run(StepName::Deliver).await })
     };
     // WeChat refuses the page so late that the message is not sent without it.
     let calls = routes.calls(TEMPLATE_SEND);
@@ -164,7 +169,7 @@ async fn a_try_that_ended_halfway_is_not_taken_for_the_one_after_it(routes: Rout
     drop(held);
     second.await.unwrap().unwrap_err();
     execute(&bridge.db, "ALTER TABLE attempts_away RENAME TO attempts").await;
-    bridge.deliver_step().await.unwrap();
+    bridge.run(StepName::Deliver).await.unwrap();
     let delivery = routes.delivery(&list).await;
     assert!(is_settled(&delivery), "{delivery}");
     let attempts = delivery["attempts"].as_array().unwrap().iter();
@@ -187,12 +192,12 @@ async fn a_process_with_another_master_key_claims_no_message(routes: RouteFixtur
     let other = routes.app.with_another_master_key();
     for _ in 0..3 {
         assert_eq!(
-            other.deliver_step().await.unwrap(),
+            other.run(StepName::Deliver).await.unwrap(),
             queqiao::bridge::Step::Idle
         );
     }
     let before = routes.app.clock.now();
-    routes.app.bridge.deliver_step().await.unwrap();
+    routes.app.bridge.run(StepName::Deliver).await.unwrap();
     assert_eq!((routes.seen(1), routes.app.clock.now()), (1, before));
     let delivery = routes.delivery(&list).await;
     assert_eq!(
@@ -212,7 +217,7 @@ async fn what_can_never_be_recorded_is_in_nobodys_way(routes: RouteFixture) {
         .find(|(channel, _)| *channel == "mp_subscribe")
         .unwrap();
     let held = routes.world().hold_next(path).unwrap();
-    let sending = tokio::spawn(async move { bridge.deliver_step().await });
+    let sending = tokio::spawn(async move { bridge.run(StepName::Deliver).await });
     shown(&routes, 1).await;
     execute(
         &routes.app.bridge.db,
@@ -221,10 +226,10 @@ async fn what_can_never_be_recorded_is_in_nobodys_way(routes: RouteFixture) {
     .await;
     drop(held);
     sending.await.unwrap().unwrap_err();
-    routes.app.bridge.deliver_step().await.unwrap();
+    routes.app.bridge.run(StepName::Deliver).await.unwrap();
     // The lease has run out, and its rules hold.
     routes.app.advance(Duration::from_secs(130));
-    routes.app.bridge.deliver_step().await.unwrap();
+    routes.app.bridge.run(StepName::Deliver).await.unwrap();
     execute(&routes.app.bridge.db, "DROP INDEX just_one").await;
     routes.pass(240, 60).await;
     let delivery = routes.delivery(&list).await;
@@ -248,16 +253,16 @@ async fn an_outage_while_messages_are_on_their_way_costs_none() {
         let list = routes.notify(&staff).await;
         let bridge = routes.app.bridge.clone();
         let held = routes.world().hold_next(path).unwrap();
-        let sending = tokio::spawn(async move { bridge.deliver_step().await });
+        let sending = tokio::spawn(async move { bridge.run(StepName::Deliver).await });
         shown(&routes, person).await;
         let away = server.lock_out(routes.app.database.text());
         drop(held);
         sending.await.unwrap().unwrap_err();
         if channel == "template" {
-            routes.app.bridge.deliver_step().await.unwrap_err();
+            routes.app.bridge.run(StepName::Deliver).await.unwrap_err();
         }
         drop(away);
-        routes.app.bridge.deliver_step().await.unwrap();
+        routes.app.bridge.run(StepName::Deliver).await.unwrap();
         routes.app.drain().await;
         let delivery = routes.delivery(&list).await;
         assert_eq!(
@@ -289,7 +294,7 @@ async fn what_is_being_recorded_is_claimed_by_nobody() {
     let held = routes.world().hold_next(path).unwrap();
     let sending = tokio::spawn({
         let bridge = bridge.clone();
-        async move { bridge.deliver_step().await }
+        async move { bridge.run(StepName::Deliver).await }
     });
     shown(&routes, 1).await;
     execute(&bridge.db, "ALTER TABLE attempts RENAME TO attempts_away").await;
@@ -303,13 +308,13 @@ async fn what_is_being_recorded_is_claimed_by_nobody() {
         .unwrap();
     let one = tokio::spawn({
         let bridge = bridge.clone();
-        async move { bridge.deliver_step().await }
+        async move { bridge.run(StepName::Deliver).await }
     });
     crate::support::program::eventually("the recording", async || {
         postgres::waits_for_a_lock(routes.app.database.text()).then_some(())
     })
     .await;
-    let two = tokio::spawn(async move { bridge.deliver_step().await });
+    let two = tokio::spawn(async move { bridge.run(StepName::Deliver).await });
     // The other one needs less than that to claim and to send.
     let sent = async {
         while routes.calls(path) < before + 2 {

@@ -1,5 +1,6 @@
 //! Who goes first, and who is in nobody's way.
 
+use queqiao::bridge::steps::StepName;
 use queqiao::bridge::{Bridge, Step};
 use queqiao::db::Engine;
 use queqiao::models::delivery::DeliveryState;
@@ -24,7 +25,7 @@ async fn hanging(outbox: &OutboxFixture, slots: u32, batch: u32) -> Vec<JoinHand
     for number in 1..=slots {
         let bridge: Bridge = outbox.bridge.clone();
         tasks.push(tokio::spawn(async move {
-            bridge.deliver_step().await.unwrap();
+            bridge.run(StepName::Deliver).await.unwrap();
         }));
         while hang() < u64::from(number * batch) {
             tokio::task::yield_now().await;

@@ -1,5 +1,6 @@
 //! What has waited too long just before the call is not sent: WeChat's record is the truth.
 
+use queqiao::bridge::steps::StepName;
 use std::time::Duration;
 
 use queqiao::bridge::Step;
@@ -35,11 +36,11 @@ async fn a_frozen_sender_that_goes_on_sends_nothing_a_second_time(outbox: Outbox
     // It has claimed all of them, and is frozen while it waits for a token.
     let held = outbox.world().hold_next(STABLE_TOKEN).unwrap();
     let bridge = outbox.bridge.clone();
-    let frozen = tokio::spawn(async move { bridge.deliver_step().await.map(drop) });
+    let frozen = tokio::spawn(async move { bridge.run(StepName::Deliver).await.map(drop) });
     called(outbox.world(), STABLE_TOKEN, 0).await;
     outbox.advance(130);
     let other = outbox.replica();
-    while other.deliver_step().await.unwrap() == Step::Worked {}
+    while other.run(StepName::Deliver).await.unwrap() == Step::Worked {}
     assert_eq!((outbox.world().messages().len(), outbox.sends()), (20, 20));
     // WeChat has forgotten the ids when it goes on.
     outbox.advance(660);
@@ -67,7 +68,7 @@ async fn a_repetition_that_waits_too_long_ends_as_unknown(outbox: OutboxFixture)
     outbox.advance(500);
     let held = outbox.world().hold_next(STABLE_TOKEN).unwrap();
     let bridge = outbox.bridge.clone();
-    let slow = tokio::spawn(async move { bridge.deliver_step().await.map(drop) });
+    let slow = tokio::spawn(async move { bridge.run(StepName::Deliver).await.map(drop) });
     called(outbox.world(), STABLE_TOKEN, 0).await;
     outbox.advance(45);
     drop(held);
@@ -97,7 +98,7 @@ async fn nothing_is_sent_under_a_claim_that_has_run_out(routes: RouteFixture) {
         let tokens = world.calls(STABLE_TOKEN, None).unwrap();
         let held = world.hold_next(STABLE_TOKEN).unwrap();
         let bridge = routes.app.bridge.clone();
-        let slow = tokio::spawn(async move { bridge.deliver_step().await.map(drop) });
+        let slow = tokio::spawn(async move { bridge.run(StepName::Deliver).await.map(drop) });
         called(world, STABLE_TOKEN, tokens).await;
         routes.app.advance(Duration::from_secs(121));
         drop(held);
@@ -151,7 +152,7 @@ async fn what_expires_while_it_waits_is_not_sent(routes: RouteFixture) {
         let tokens = world.calls(STABLE_TOKEN, None).unwrap();
         let held = world.hold_next(STABLE_TOKEN).unwrap();
         let bridge = routes.app.bridge.clone();
-        let slow = tokio::spawn(async move { bridge.deliver_step().await.map(drop) });
+        let slow = tokio::spawn(async move { bridge.run(StepName::Deliver).await.map(drop) });
         called(world, STABLE_TOKEN, tokens).await;
         routes.app.advance(Duration::from_secs(31));
         drop(held);
@@ -184,7 +185,7 @@ async fn a_token_that_is_refused_costs_no_second_message_either(routes: RouteFix
     );
     let held = world.hold_next(STABLE_TOKEN).unwrap();
     let bridge = routes.app.bridge.clone();
-    let slow = tokio::spawn(async move { bridge.deliver_step().await.map(drop) });
+    let slow = tokio::spawn(async move { bridge.run(StepName::Deliver).await.map(drop) });
     called(world, STABLE_TOKEN, tokens).await;
     routes.app.advance(Duration::from_secs(121));
     drop(held);

@@ -1,6 +1,7 @@
 //! What waits for a pause that is over is sent, whoever ended it and whatever became of them; and what
 //! waits for a rate in the order in which it came.
 
+use queqiao::bridge::steps::StepName;
 use std::time::Duration;
 
 use chrono::TimeDelta;
@@ -162,7 +163,7 @@ async fn a_call_of_which_little_waits_is_tried_beside_one_of_which_much_does(eng
         .unwrap();
     for _ in 0..12 {
         routes.app.clock.advance(Duration::from_secs(60));
-        routes.app.bridge.due_step().await.unwrap();
+        routes.app.bridge.run(StepName::Due).await.unwrap();
         routes.app.drain().await;
     }
     assert_eq!((routes.seen(41), routes.seen(1)), (1, 0));
@@ -190,7 +191,7 @@ async fn what_waits_for_a_budget_waits_for_wechats_quota_after_it(engine: Engine
     let step = async |seconds| {
         outbox.advance(seconds);
         for _ in 0..3 {
-            while raised.deliver_step().await.unwrap() == Step::Worked {}
+            while raised.run(StepName::Deliver).await.unwrap() == Step::Worked {}
             raised.hastened().await;
         }
     };
@@ -259,8 +260,8 @@ async fn a_budget_that_is_raised_is_found_out_before_midnight(engine: Engine) {
     let raised = outbox.replica_with(|config| config.budgets.template_send.per_day = 10);
     for _ in 0..62 {
         outbox.advance(60);
-        raised.due_step().await.unwrap();
-        while raised.deliver_step().await.unwrap() == Step::Worked {}
+        raised.run(StepName::Due).await.unwrap();
+        while raised.run(StepName::Deliver).await.unwrap() == Step::Worked {}
         raised.hastened().await;
     }
     assert_eq!(

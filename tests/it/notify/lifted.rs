@@ -1,5 +1,6 @@
 //! Pauses that are lifted while something is under way.
 
+use queqiao::bridge::steps::StepName;
 use std::time::Duration;
 
 use diesel::connection::SimpleConnection as _;
@@ -45,7 +46,7 @@ async fn what_comes_to_wait_for_a_pause_that_was_lifted_meanwhile_does_not_wait(
         routes.notify(&staff[2]).await;
         let answer = routes.world().hold_next(OA_SEND).unwrap();
         let bridge = routes.app.bridge.clone();
-        let sending = tokio::spawn(async move { bridge.deliver_step().await });
+        let sending = tokio::spawn(async move { bridge.run(StepName::Deliver).await });
         while routes.seen(person + 2) == 0 {
             tokio::task::yield_now().await;
         }
@@ -56,7 +57,7 @@ async fn what_comes_to_wait_for_a_pause_that_was_lifted_meanwhile_does_not_wait(
             .await
             .ok(200);
         assert_eq!(resumed["lifted"], 1, "{resumed}");
-        routes.app.bridge.due_step().await.unwrap();
+        routes.app.bridge.run(StepName::Due).await.unwrap();
         drop(answer);
         sending.await.unwrap().unwrap();
         routes.app.drain().await;
@@ -88,7 +89,8 @@ async fn what_is_made_due_holds_up_no_step() {
     let mut holder = PgConnection::establish(outbox.database.text()).unwrap();
     holder.batch_execute(HELD_UP).unwrap();
     let step = async || {
-        let step = tokio::time::timeout(Duration::from_secs(5), outbox.bridge.deliver_step());
+        let step =
+            tokio::time::timeout(Duration::from_secs(5), outbox.bridge.run(StepName::Deliver));
         assert_eq!(step.await.expect("it waits").unwrap(), Step::Worked);
     };
     step().await;

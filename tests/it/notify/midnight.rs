@@ -1,5 +1,6 @@
 //! WeChat's quota of the day: of which day it is, and that it is tried before midnight.
 
+use queqiao::bridge::steps::StepName;
 use std::time::Duration;
 
 use chrono::{NaiveDateTime, TimeDelta};
@@ -48,7 +49,7 @@ fn midnight(outbox: &OutboxFixture) -> NaiveDateTime {
 async fn under_way(outbox: &OutboxFixture, calls: u64) -> JoinHandle<()> {
     let bridge: Bridge = outbox.bridge.clone();
     let step = tokio::spawn(async move {
-        bridge.deliver_step().await.unwrap();
+        bridge.run(StepName::Deliver).await.unwrap();
     });
     while outbox.sends() < calls {
         tokio::task::yield_now().await;

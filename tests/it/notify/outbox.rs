@@ -1,5 +1,6 @@
 //! A project with two service accounts, a simulated WeChat, and a clock that stands still.
 
+use queqiao::bridge::steps::StepName;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -211,7 +212,7 @@ impl OutboxFixture {
     }
 
     pub(super) async fn deliver(&self) -> Step {
-        let step = self.bridge.deliver_step().await.unwrap();
+        let step = self.bridge.run(StepName::Deliver).await.unwrap();
         self.bridge.hastened().await;
         step
     }

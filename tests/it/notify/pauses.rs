@@ -2,6 +2,7 @@
 
 use chrono::TimeDelta;
 use queqiao::bridge::Step;
+use queqiao::bridge::steps::StepName;
 use queqiao::db::Engine;
 use queqiao::models::account::pause::{self, AccountPause, PauseKind};
 use queqiao::models::delivery::DeliveryState;
@@ -226,14 +227,14 @@ async fn processes_share_what_they_learn(engine: Engine) {
     let (outbox, id) = refused(engine, 50007).await;
     let replica = outbox.replica();
     outbox.world().clear_faults();
-    assert_eq!(replica.deliver_step().await.unwrap(), Step::Idle);
+    assert_eq!(replica.run(StepName::Deliver).await.unwrap(), Step::Idle);
     outbox
         .bridge
         .resume_account(outbox.project, APPS[0])
         .await
         .unwrap()
         .unwrap();
-    while replica.deliver_step().await.unwrap() == Step::Worked {}
+    while replica.run(StepName::Deliver).await.unwrap() == Step::Worked {}
     assert_eq!(
         outbox.count(id, DeliveryState::Sent).await,
         CROWD as usize + 1

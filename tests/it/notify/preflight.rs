@@ -1,5 +1,6 @@
 //! What would be decided is what is decided.
 
+use queqiao::bridge::steps::StepName;
 use queqiao::simulator::population;
 use serde_json::{Value, json};
 
@@ -333,7 +334,7 @@ async fn it_warns_of_what_concerns_everybody(routes: RouteFixture) {
     // The quota of the day is used up: the account waits.
     routes.refuse(TEMPLATE_SEND, 45009);
     routes.notify("s1").await;
-    app.bridge.deliver_step().await.unwrap();
+    app.bridge.run(StepName::Deliver).await.unwrap();
     routes.refuse("/cgi-bin/template/get_all_private_template", 40164);
     assert_eq!(app.call("POST", key, &sync, None).await.status, 502);
     let body = json!({"message_type": "ping", "staff_ids": ["s1"], "params": {"title": "hi"}});

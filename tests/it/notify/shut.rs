@@ -1,5 +1,6 @@
 //! Accounts whose secrets a process cannot open.
 
+use queqiao::bridge::steps::StepName;
 use std::time::Duration;
 
 use queqiao::bridge::{Bridge, Step};
@@ -8,7 +9,7 @@ use serde_json::json;
 use super::routes::{RouteFixture, TEMPLATE_SEND};
 
 async fn step(bridge: &Bridge) -> Step {
-    let step = tokio::time::timeout(Duration::from_secs(20), bridge.deliver_step()).await;
+    let step = tokio::time::timeout(Duration::from_secs(20), bridge.run(StepName::Deliver)).await;
     step.expect("the step ends").unwrap()
 }
 

@@ -1,5 +1,6 @@
 //! Time-outs, crashes and crowds on each channel: nobody sees a message twice.
 
+use queqiao::bridge::steps::StepName;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -121,7 +122,7 @@ async fn what_certainly_was_not_sent_is_sent_again(routes: RouteFixture) {
         let mut bridge = routes.app.bridge.clone();
         bridge.wechat = lost.clone();
         // The token is known, and only the send is lost.
-        bridge.deliver_step().await.unwrap();
+        bridge.run(StepName::Deliver).await.unwrap();
         let delivery = routes.delivery(&path).await;
         assert_eq!(
             (&delivery["state"], routes.left(&staff).await),
@@ -150,7 +151,7 @@ async fn a_crash_after_sending_shows_no_second_message(routes: RouteFixture) {
         let left = routes.left(&staff).await;
         let deliveries = routes.notify(&staff).await;
         let bridge = routes.app.bridge.clone();
-        let doomed = tokio::spawn(async move { bridge.deliver_step().await.map(drop) });
+        let doomed = tokio::spawn(async move { bridge.run(StepName::Deliver).await.map(drop) });
         while routes.seen(person) == 0 {
             tokio::task::yield_now().await;
         }
@@ -217,7 +218,7 @@ async fn nothing_is_sent_under_a_lease_that_may_run_out(routes: RouteFixture) {
     let before = world.calls(MP_SEND, None).unwrap();
     let paths = [routes.notify("s1").await, routes.notify("s1").await];
     let bridge = routes.app.bridge.clone();
-    let batch = tokio::spawn(async move { bridge.deliver_step().await.map(drop) });
+    let batch = tokio::spawn(async move { bridge.run(StepName::Deliver).await.map(drop) });
     while world.calls(MP_SEND, None).unwrap() == before {
         tokio::task::yield_now().await;
     }
@@ -262,7 +263,7 @@ async fn messages_to_one_openid_go_one_after_another(routes: RouteFixture) {
     for _ in 0..4 {
         paths.push(routes.notify("s1").await);
     }
-    let steps = (0..4).map(|_| bridge.deliver_step());
+    let steps = (0..4).map(|_| bridge.run(StepName::Deliver));
     assert!(
         join_all(steps).await.into_iter().all(|step| step.is_ok()),
         "in four at once"

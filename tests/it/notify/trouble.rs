@@ -1,6 +1,7 @@
 //! Crashes, lost leases, silence and quotas.
 
 use queqiao::bridge::Step;
+use queqiao::bridge::steps::StepName;
 use queqiao::db::Engine;
 use queqiao::models::delivery::{self, DeliveryState, Reason, transitions};
 use queqiao::simulator::{Fault, FaultKind};
@@ -21,7 +22,7 @@ async fn a_crash_after_sending_does_not_notify_twice(outbox: OutboxFixture) {
     let fault = Fault::at(SEND, FaultKind::TimeOutAfter).times(1);
     outbox.world().add_fault(fault).unwrap();
     let bridge = outbox.bridge.clone();
-    let doomed = tokio::spawn(async move { bridge.deliver_step().await.map(drop) });
+    let doomed = tokio::spawn(async move { bridge.run(StepName::Deliver).await.map(drop) });
     while outbox.world().messages().is_empty() {
         tokio::task::yield_now().await;
     }

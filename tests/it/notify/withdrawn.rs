@@ -1,6 +1,7 @@
 //! What is not to be sent any more is not sent, whatever it waited for: its turn, a place at the
 //! endpoint, or the account's token.
 
+use queqiao::bridge::steps::StepName;
 use std::time::Duration;
 
 use queqiao::db::Engine;
@@ -261,7 +262,7 @@ impl WaitFixture {
         let before = (self.calls(channel), tokens());
         let held = self.hold(wait, channel).await;
         let bridge = routes.app.bridge.clone();
-        let step = tokio::spawn(async move { bridge.deliver_step().await.map(drop) });
+        let step = tokio::spawn(async move { bridge.run(StepName::Deliver).await.map(drop) });
         let has_begun = || match wait {
             Wait::Token => tokens() > before.1,
             Wait::Turn | Wait::Gate => self.calls(channel) > before.0,
@@ -343,7 +344,7 @@ async fn what_the_database_cannot_be_asked_about_waits(waits: WaitFixture) {
     let second = waits.ask("s1", None).await;
     let held = waits.endpoint.receiver.hold().await;
     let bridge = routes.app.bridge.clone();
-    let step = tokio::spawn(async move { bridge.deliver_step().await.map(drop) });
+    let step = tokio::spawn(async move { bridge.run(StepName::Deliver).await.map(drop) });
     waits.endpoint.receiver.wait_for(1).await;
     execute(
         &routes.app.bridge.db,

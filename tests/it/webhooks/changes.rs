@@ -3,6 +3,7 @@
 use diesel::RunQueryDsl as _;
 use diesel::sql_types::BigInt;
 use queqiao::bridge::Step;
+use queqiao::bridge::steps::StepName;
 use queqiao::db::{Db, DbError};
 use queqiao::simulator::Origin;
 use reqwest::Method;
@@ -43,8 +44,11 @@ impl WebhookFixture {
         for (person, text) in texts {
             world.send_text(OA, *person, text).await.unwrap();
         }
-        self.app.bridge.process_step().await.unwrap();
-        assert_eq!(self.app.bridge.webhook_step().await.unwrap(), Step::Worked);
+        self.app.bridge.run(StepName::Process).await.unwrap();
+        assert_eq!(
+            self.app.bridge.run(StepName::Webhooks).await.unwrap(),
+            Step::Worked
+        );
     }
 
     async fn rotate(&self, id: i64, key: Option<&str>) -> Answer {
@@ -84,7 +88,7 @@ async fn what_the_old_url_answers_is_not_for_the_new_one(webhooks: WebhookFixtur
         webhooks.receiver.wait_for(before.0 + 1).await;
         webhooks.put(id, &new.url, MESSAGES, true).await;
         // The new one has it, though the old one has not answered yet.
-        webhooks.app.bridge.webhooks_settled().await;
+        webhooks.app.bridge.webhooks.settled().await;
         webhooks.app.drain().await;
         assert_eq!(new.posts().len(), before.1 + 1, "{status}");
         drop(held);
@@ -125,7 +129,7 @@ async fn nothing_is_posted_after_delete_or_disable_was_answered(webhooks: Webhoo
             ),
         }
         drop(held);
-        webhooks.app.bridge.webhooks_settled().await;
+        webhooks.app.bridge.webhooks.settled().await;
         webhooks.app.drain().await;
         assert_eq!(webhooks.receiver.posts().len(), before + 1);
     }
@@ -139,14 +143,14 @@ async fn another_process_notices_a_change(webhooks: WebhookFixture) {
     let world = webhooks.app.simulator.world();
     world.send_text(OA, 1, "one").await.unwrap();
     world.send_text(OA, 1, "two").await.unwrap();
-    webhooks.app.bridge.process_step().await.unwrap();
-    assert_eq!(replica.webhook_step().await.unwrap(), Step::Worked);
+    webhooks.app.bridge.run(StepName::Process).await.unwrap();
+    assert_eq!(replica.run(StepName::Webhooks).await.unwrap(), Step::Worked);
     webhooks.receiver.wait_for(1).await;
     webhooks
         .put(id, &webhooks.receiver.url, MESSAGES, false)
         .await;
     // Its post is not waited for: the receiver holds the answer back all the time.
-    replica.webhooks_settled().await;
+    replica.webhooks.settled().await;
     drop(held);
     assert_eq!(texts(&webhooks.receiver.posts(), 1), ["one"]);
     assert_eq!(webhooks.webhook(id).await["waiting"], 2);
@@ -175,7 +179,7 @@ async fn who_wants_rest_or_is_gone_gets_nothing_more(webhooks: WebhookFixture) {
             .receiver
             .script(move |_| (status, "120".to_owned()));
         webhooks.begin(&people).await;
-        webhooks.app.bridge.webhooks_settled().await;
+        webhooks.app.bridge.webhooks.settled().await;
         // Those that were on their way when the first answer came.
         let posts = webhooks.receiver.posts().len() - before;
         assert!((1..=16).contains(&posts), "{posts} posts");
@@ -217,7 +221,7 @@ async fn a_deleted_endpoint_is_cleared_away_by_and_by(webhooks: WebhookFixture) 
     assert_eq!(listed["items"], json!([]));
     let db = &webhooks.app.bridge.db;
     assert_eq!(count(db, "webhook_messages").await, 3);
-    while webhooks.app.bridge.webhook_prune_step().await.unwrap() == Step::Worked {}
+    while webhooks.app.bridge.run(StepName::Prune).await.unwrap() == Step::Worked {}
     assert_eq!(
         (
             count(db, "webhook_messages").await,

@@ -1,5 +1,6 @@
 //! Endpoints as their owners see them: added, changed, tested, their secrets and what they were sent.
 
+use queqiao::bridge::steps::StepName;
 use std::time::Duration;
 
 use queqiao::bridge::Step;
@@ -233,12 +234,12 @@ async fn what_happened_in_a_time_is_sent_again_under_its_old_ids(webhooks: Webho
         1
     );
     assert_eq!(
-        webhooks.app.bridge.webhook_prune_step().await.unwrap(),
+        webhooks.app.bridge.run(StepName::Prune).await.unwrap(),
         Step::Idle
     );
     webhooks.app.advance(Duration::from_secs(31 * DAY));
     assert_eq!(
-        webhooks.app.bridge.webhook_prune_step().await.unwrap(),
+        webhooks.app.bridge.run(StepName::Prune).await.unwrap(),
         Step::Worked
     );
     assert_eq!(webhooks.deliveries(id).await, Vec::<Value>::new());
@@ -282,10 +283,10 @@ async fn a_turn_ends_by_bytes_too(webhooks: WebhookFixture) {
             .await
             .unwrap();
     }
-    while webhooks.app.bridge.process_step().await.unwrap() == Step::Worked {}
+    while webhooks.app.bridge.run(StepName::Process).await.unwrap() == Step::Worked {}
     let turn = async || {
-        webhooks.app.bridge.webhook_step().await.unwrap();
-        webhooks.app.bridge.webhooks_settled().await;
+        webhooks.app.bridge.run(StepName::Webhooks).await.unwrap();
+        webhooks.app.bridge.webhooks.settled().await;
         webhooks.receiver.posts().len()
     };
     assert_eq!((turn().await, turn().await), (4, 7));

@@ -3,6 +3,7 @@
 mod later;
 
 use queqiao::bridge::Step;
+use queqiao::bridge::steps::StepName;
 use queqiao::simulator::{
     Arrival, Choice, Origin, Receipt, Spelling, TemplateKind, TemplateSettings, population,
 };
@@ -303,7 +304,7 @@ async fn who_deletes_their_wechat_account_is_erased_everywhere(webhooks: Webhook
         erasure
     );
     assert_eq!(
-        webhooks.app.bridge.erase_step(None).await.unwrap(),
+        webhooks.app.bridge.run(StepName::Erase).await.unwrap(),
         Step::Idle
     );
     assert_eq!(webhooks.places(1), Vec::<String>::new());

@@ -1,6 +1,7 @@
 //! What happens while an endpoint does not take what it is sent.
 
 use queqiao::bridge::Step;
+use queqiao::bridge::steps::StepName;
 use serde_json::{Value, json};
 
 use super::{OA, WebhookFixture, kinds, texts};
@@ -70,12 +71,12 @@ async fn a_process_with_another_master_key_leaves_endpoints_to_others(webhooks: 
         .await
         .unwrap();
     assert!(push.verdict.is_accepted());
-    webhooks.app.bridge.process_step().await.unwrap();
-    webhooks.app.bridge.profile_step().await.unwrap();
+    webhooks.app.bridge.run(StepName::Process).await.unwrap();
+    webhooks.app.bridge.run(StepName::Profile).await.unwrap();
     let other = webhooks.app.with_another_master_key();
     for _ in 0..3 {
-        other.webhook_step().await.unwrap();
-        other.webhooks_settled().await;
+        other.run(StepName::Webhooks).await.unwrap();
+        other.webhooks.settled().await;
     }
     let webhook = webhooks.webhook(id).await;
     assert_eq!(
@@ -85,8 +86,8 @@ async fn a_process_with_another_master_key_leaves_endpoints_to_others(webhooks: 
     );
     assert!(webhooks.receiver.posts().is_empty());
     // Without a wait for a lease or a rest.
-    webhooks.app.bridge.webhook_step().await.unwrap();
-    webhooks.app.bridge.webhooks_settled().await;
+    webhooks.app.bridge.run(StepName::Webhooks).await.unwrap();
+    webhooks.app.bridge.webhooks.settled().await;
     assert_eq!(webhooks.receiver.taken().len(), 1);
 }
 
@@ -240,22 +241,22 @@ async fn a_slow_endpoint_holds_up_no_other_and_a_lost_turn_is_taken_over(webhook
     for text in ["one", "two"] {
         let count = quick.posts().len() + 1;
         world.send_text(OA, 1, text).await.unwrap();
-        webhooks.app.bridge.process_step().await.unwrap();
-        webhooks.app.bridge.webhook_step().await.unwrap();
+        webhooks.app.bridge.run(StepName::Process).await.unwrap();
+        webhooks.app.bridge.run(StepName::Webhooks).await.unwrap();
         quick.wait_for(count).await;
         // Until the quick one's turn is recorded.
-        while webhooks.app.bridge.webhook_step().await.unwrap() == Step::Worked {}
+        while webhooks.app.bridge.run(StepName::Webhooks).await.unwrap() == Step::Worked {}
     }
     assert_eq!(texts(&webhooks.receiver.posts(), 1), ["one"]);
     // Another process leaves the slow one alone, until the lease has run out.
     let (replica, _server) = webhooks.app.replica();
-    assert_eq!(replica.webhook_step().await.unwrap(), Step::Idle);
+    assert_eq!(replica.run(StepName::Webhooks).await.unwrap(), Step::Idle);
     webhooks.app.advance(std::time::Duration::from_secs(120));
-    assert_eq!(replica.webhook_step().await.unwrap(), Step::Worked);
+    assert_eq!(replica.run(StepName::Webhooks).await.unwrap(), Step::Worked);
     webhooks.receiver.wait_for(2).await;
     drop(held);
-    replica.webhooks_settled().await;
-    webhooks.app.bridge.webhooks_settled().await;
+    replica.webhooks.settled().await;
+    webhooks.app.bridge.webhooks.settled().await;
     webhooks.app.drain().await;
     assert_eq!(
         texts(&webhooks.receiver.posts(), 1)

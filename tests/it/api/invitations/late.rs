@@ -1,5 +1,6 @@
 //! Who turns out to be another staff member already, once it is known who they are.
 
+use queqiao::bridge::steps::StepName;
 use queqiao::simulator::{Origin, population};
 use serde_json::{Value, json};
 
@@ -233,8 +234,10 @@ async fn who_is_bound_while_their_profile_is_stored_is_one_staff_member_all_the_
         );
         api.app.advance(std::time::Duration::from_millis(200));
         let path = format!("/staff/{late}/bindings");
-        let (bound, step) =
-            tokio::join!(api.app.post(&api.key, &path, openid), other.profile_step());
+        let (bound, step) = tokio::join!(
+            api.app.post(&api.key, &path, openid),
+            other.run(StepName::Profile)
+        );
         step.unwrap();
         assert!([201, 409].contains(&bound.status), "{bound:?}");
         api.app.drain().await;

@@ -1,5 +1,6 @@
 //! When the templates of an account are listed, and what becomes of a listing that fails.
 
+use queqiao::bridge::steps::StepName;
 use std::time::Duration;
 
 use queqiao::bridge::Step;
@@ -25,17 +26,20 @@ both_engines! {
 
 async fn accounts_that_message_types_name_are_listed_on_a_schedule(api: ApiFixture) {
     let (bridge, clock) = (&api.app.bridge, &api.app.clock);
-    assert_eq!(bridge.template_step().await.unwrap(), Step::Idle);
+    assert_eq!(bridge.run(StepName::Templates).await.unwrap(), Step::Idle);
     api.put_type("ping", route("A", &["thing1"])).await;
     let (other, _server) = api.app.replica();
-    let steps = tokio::join!(bridge.template_step(), other.template_step());
+    let steps = tokio::join!(
+        bridge.run(StepName::Templates),
+        other.run(StepName::Templates)
+    );
     assert!(steps.0.is_ok() && steps.1.is_ok());
     assert_eq!(
         api.listings(OA),
         1,
         "once for both replicas, and soon after it was named"
     );
-    assert_eq!(bridge.template_step().await.unwrap(), Step::Idle);
+    assert_eq!(bridge.run(StepName::Templates).await.unwrap(), Step::Idle);
     let sync = api.templates(OA).await["sync"].clone();
     assert_eq!(sync["synced_at"], json!(clock.now().and_utc()));
     let next: chrono::DateTime<chrono::Utc> =
@@ -46,21 +50,21 @@ async fn accounts_that_message_types_name_are_listed_on_a_schedule(api: ApiFixtu
         "six hours, a tenth to either side: {rest}"
     );
     api.app.advance(5 * HOUR);
-    assert_eq!(bridge.template_step().await.unwrap(), Step::Idle);
+    assert_eq!(bridge.run(StepName::Templates).await.unwrap(), Step::Idle);
     // A new message type is checked soon, and many of them in one listing.
     for name in ["a", "b", "c"] {
         api.put_type(name, route("A", &["thing1"])).await;
     }
-    assert_eq!(bridge.template_step().await.unwrap(), Step::Worked);
-    assert_eq!(bridge.template_step().await.unwrap(), Step::Idle);
+    assert_eq!(bridge.run(StepName::Templates).await.unwrap(), Step::Worked);
+    assert_eq!(bridge.run(StepName::Templates).await.unwrap(), Step::Idle);
     api.put_type("d", route("A", &["thing1"])).await;
     assert_eq!(
-        bridge.template_step().await.unwrap(),
+        bridge.run(StepName::Templates).await.unwrap(),
         Step::Idle,
         "not within the same minute"
     );
     api.app.advance(Duration::from_secs(61));
-    assert_eq!(bridge.template_step().await.unwrap(), Step::Worked);
+    assert_eq!(bridge.run(StepName::Templates).await.unwrap(), Step::Worked);
     assert_eq!((api.listings(OA), api.listings(FOREIGN)), (3, 0));
     for name in ["a", "b", "c", "d", "ping"] {
         api.app
@@ -68,8 +72,8 @@ async fn accounts_that_message_types_name_are_listed_on_a_schedule(api: ApiFixtu
             .await;
     }
     api.app.advance(8 * HOUR);
-    assert_eq!(bridge.template_step().await.unwrap(), Step::Worked);
-    assert_eq!(bridge.template_step().await.unwrap(), Step::Idle);
+    assert_eq!(bridge.run(StepName::Templates).await.unwrap(), Step::Worked);
+    assert_eq!(bridge.run(StepName::Templates).await.unwrap(), Step::Idle);
     assert_eq!(api.listings(OA), 3, "nobody names it any more");
     assert_eq!(api.templates(OA).await["sync"]["next_at"], Value::Null);
 }
@@ -111,15 +115,24 @@ async fn a_refusal_is_told_in_words_and_kept_until_a_listing_works(api: ApiFixtu
         "nothing is said of what is not known"
     );
     api.app.advance(Duration::from_secs(300));
-    assert_eq!(api.app.bridge.template_step().await.unwrap(), Step::Worked);
+    assert_eq!(
+        api.app.bridge.run(StepName::Templates).await.unwrap(),
+        Step::Worked
+    );
     assert_eq!(api.templates(OA).await["sync"]["problem"], Value::Null);
     // The schedule meets a refusal without failing.
     api.world()
         .add_fault(Fault::at(PRIVATE, FaultKind::Errcode { errcode: 48001 }))
         .unwrap();
     api.app.advance(7 * HOUR);
-    assert_eq!(api.app.bridge.template_step().await.unwrap(), Step::Worked);
-    assert_eq!(api.app.bridge.template_step().await.unwrap(), Step::Idle);
+    assert_eq!(
+        api.app.bridge.run(StepName::Templates).await.unwrap(),
+        Step::Worked
+    );
+    assert_eq!(
+        api.app.bridge.run(StepName::Templates).await.unwrap(),
+        Step::Idle
+    );
     assert_eq!(api.templates(OA).await["sync"]["problem"]["code"], 48001);
 }
 

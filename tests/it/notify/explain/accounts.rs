@@ -1,5 +1,6 @@
 //! What explain says of each account: its permissions, its customer window, and why it cannot send.
 
+use queqiao::bridge::steps::StepName;
 use std::time::Duration;
 
 use queqiao::simulator::{TemplateKind, TemplateSettings};
@@ -120,7 +121,7 @@ async fn an_account_that_cannot_send_explains_the_silence(routes: RouteFixture) 
     routes.member("s1", 1).await;
     routes.refuse(TEMPLATE_SEND, 40164);
     routes.notify("s1").await;
-    routes.app.bridge.deliver_step().await.unwrap();
+    routes.app.bridge.run(StepName::Deliver).await.unwrap();
     let story = routes.explain("s1").await;
     let trouble = story["accounts"][0]["trouble"].as_array().unwrap();
     let codes: Vec<&str> = trouble

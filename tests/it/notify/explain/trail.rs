@@ -1,5 +1,6 @@
 //! What is said of the last messages, and of what to do about them.
 
+use queqiao::bridge::steps::StepName;
 use std::time::Duration;
 
 use queqiao::simulator::{Arrival, Fault, FaultKind, Receipt};
@@ -108,7 +109,7 @@ async fn a_quota_is_waited_for(routes: RouteFixture) {
     routes.member("s1", 1).await;
     routes.refuse(TEMPLATE_SEND, 45009);
     routes.notify("s1").await;
-    routes.app.bridge.deliver_step().await.unwrap();
+    routes.app.bridge.run(StepName::Deliver).await.unwrap();
     let story = routes.explain("s1").await;
     assert_eq!(
         (&last(&story)["state"], &last(&story)["reason"]),

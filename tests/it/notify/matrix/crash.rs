@@ -1,5 +1,6 @@
 //! A process that stops at each step of a delivery, on each channel, and another that takes over.
 
+use queqiao::bridge::steps::StepName;
 use std::time::Duration;
 
 use chrono::TimeDelta;
@@ -59,7 +60,7 @@ impl Matrix {
             }
         };
         let bridge = self.endpoint.app.bridge.clone();
-        let doomed = tokio::spawn(async move { bridge.deliver_step().await.map(drop) });
+        let doomed = tokio::spawn(async move { bridge.run(StepName::Deliver).await.map(drop) });
         let there = || match kind {
             FaultKind::TimeOutBefore => self.calls(channel) > calls,
             _ => self.shown(person) > shown,
@@ -109,7 +110,7 @@ async fn nobody_sees_a_message_twice_wherever_a_process_stops(all: Matrix) {
                     all.send_and_stop(channel, person, FaultKind::TimeOutAfter)
                         .await;
                 }
-                Stop::Recorded => drop(endpoint.app.bridge.deliver_step().await.unwrap()),
+                Stop::Recorded => drop(endpoint.app.bridge.run(StepName::Deliver).await.unwrap()),
             }
             let (replica, _server) = endpoint.app.replica();
             // The lease holds.

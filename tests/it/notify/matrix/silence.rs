@@ -1,5 +1,6 @@
 //! A time-out before and after the message was taken, on each channel.
 
+use queqiao::bridge::steps::StepName;
 use std::sync::Arc;
 
 use queqiao::bridge::Bridge;
@@ -86,7 +87,7 @@ async fn an_endpoint_that_is_silent_is_posted_to_again_under_the_same_id(all: Ma
     // It took the message, and its answer is lost.
     let list = all.endpoint.notify(&staff).await;
     let gate = all.endpoint.receiver.hold().await;
-    impatient.deliver_step().await.unwrap();
+    impatient.run(StepName::Deliver).await.unwrap();
     let waiting = all.endpoint.delivery(&list).await;
     assert_eq!(
         (&waiting["state"], &waiting["reason"]),

@@ -1,5 +1,6 @@
 //! What comes later than an erasure was asked for: late pushes, a second batch, people who are back.
 
+use queqiao::bridge::steps::StepName;
 use std::time::Duration;
 
 use queqiao::bridge::Step;
@@ -173,13 +174,13 @@ async fn an_erasure_goes_on_where_it_was_interrupted(webhooks: WebhookFixture) {
         .await
         .unwrap();
     let bridge = &webhooks.app.bridge;
-    bridge.process_step().await.unwrap();
+    bridge.run(StepName::Process).await.unwrap();
     // One batch here, the next in another process, until there is none.
     let (replica, _server) = webhooks.app.replica();
     let mut steps = 0;
     loop {
         let by = if steps % 2 == 0 { bridge } else { &replica };
-        if by.erase_step(None).await.unwrap() == Step::Idle {
+        if by.run(StepName::Erase).await.unwrap() == Step::Idle {
             break;
         }
         steps += 1;
@@ -243,7 +244,7 @@ async fn a_message_that_was_being_tried_ends_for_the_erasure(webhooks: WebhookFi
     let body = json!({"message_type": "ping", "staff_ids": ["s1"], "params": {"title": "hi"}});
     let notification = webhooks.post_notification(body).await;
     let bridge = webhooks.app.bridge.clone();
-    let step = tokio::spawn(async move { bridge.deliver_step().await.map(drop) });
+    let step = tokio::spawn(async move { bridge.run(StepName::Deliver).await.map(drop) });
     while world.calls(STABLE_TOKEN, None).unwrap() == before {
         tokio::task::yield_now().await;
     }
