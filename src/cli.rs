@@ -133,6 +133,6 @@ pub async fn run(cli: Cli) -> Result<()> {
 }
 
 /// Says on standard error why a command failed.
-pub fn tell_error(error: &anyhow::Error) {
+pub fn note_error(error: &anyhow::Error) {
     terminal::note!("queqiao: {error:#}");
 }

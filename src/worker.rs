@@ -22,6 +22,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// How often the accounts beside the spool are brought up to date.
 const ACCOUNTS: Duration = Duration::from_secs(5);
+
 /// Starts every step of the bridge. They stop when `shutdown` becomes true; a step that is under
 /// way is finished first.
 pub fn start(bridge: &Bridge, shutdown: &watch::Receiver<bool>) -> JoinSet<()> {

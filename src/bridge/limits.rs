@@ -1,6 +1,6 @@
 //! What a business may give and ask for: how long a text may be, how many things one request may have, and the
-//! checks of texts. Each limit is here and nowhere else; what refuses says it in the words of its surface, with
-//! the field, the limit and what to do.
+//! checks of texts. What refuses says the limit in the words of its surface, with the field and what to do. The
+//! limits of WeChat's own are in `wechat`, those of pages in `web/cursor.rs`.
 
 use std::fmt::Display;
 
@@ -60,6 +60,8 @@ pub const WAIT_SECONDS_MAX: u64 = 10;
 pub const AWAITED_MAX: usize = 100;
 /// Deliveries that one request to retry looks at: they are one transaction.
 pub const RETRIED_MAX: i64 = 1_000;
+/// Events that one request to replay looks at: all of them are read.
+pub const REPLAYED_MAX: i64 = 500;
 
 // Routes.
 

@@ -33,7 +33,7 @@ use crate::models::{account, credit, project};
 use crate::vault::Vault;
 use erased::Sifted;
 use fold::Effects;
-pub use replay::{MAX_REPLAYED, Replayed};
+pub use replay::Replayed;
 pub use singly::SteppedOver;
 
 /// Why events could not be processed. They keep waiting.

@@ -1,11 +1,11 @@
-//! Wake signals: one per step. They save time and carry nothing; what is to be done is in the
+//! Wake signals: one per step that something can wake. They save time; what is to be done is in the
 //! tables, where a step also looks now and then by itself.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::Notify;
 
-/// A signal for each step.
+/// The signals, and what those who send have to know.
 #[derive(Debug, Default)]
 pub struct Signals {
     /// Events were stored.

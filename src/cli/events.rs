@@ -7,7 +7,7 @@ use super::context;
 use super::filter::CommonFilters;
 use super::terminal::say;
 use crate::bridge::Bridge;
-use crate::bridge::process::MAX_REPLAYED;
+use crate::bridge::limits::REPLAYED_MAX;
 use crate::config::Config;
 use crate::ids::{AccountId, EventId, ProjectId};
 use crate::models::account;
@@ -83,7 +83,7 @@ async fn all_accounts(bridge: &Bridge, project: ProjectId) -> Result<Vec<Account
 async fn replay_all(bridge: &Bridge, accounts: &[AccountId], mut filter: Filter) -> Result<usize> {
     let mut taken = 0;
     loop {
-        let replay = bridge.replay_events(accounts.to_vec(), filter.clone(), MAX_REPLAYED);
+        let replay = bridge.replay_events(accounts.to_vec(), filter.clone(), REPLAYED_MAX);
         let replayed = replay.await?;
         taken += replayed.taken;
         filter.before = replayed.next.map(EventId);

@@ -209,7 +209,7 @@ impl Lanes {
     }
 
     /// What is known is not all any more: something was enqueued.
-    pub fn look_again(&self) {
+    pub(super) fn look_again(&self) {
         self.state().read_at = None;
     }
 

@@ -74,7 +74,7 @@ impl WhyNotRetried {
 pub struct Refused {
     /// The delivery.
     pub id: DeliveryId,
-    /// A stable word.
+    /// Why.
     pub reason: WhyNotRetried,
     /// The same in a sentence, with what to do.
     pub detail: String,

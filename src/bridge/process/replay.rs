@@ -2,14 +2,12 @@
 
 use crate::bridge::Bridge;
 use crate::bridge::intake::indexed;
+use crate::bridge::limits::REPLAYED_MAX;
 use crate::db::{DbError, QueryResult};
 use crate::ids::{AccountId, EventId};
 use crate::models::event::{self, Event, FAILED, Filter, Reread};
 use crate::models::storable;
 use crate::wechat::message;
-
-/// Events of one replay at the most: all of them are read.
-pub const MAX_REPLAYED: i64 = 500;
 
 /// What became of a replay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,7 +58,7 @@ impl Bridge {
             failed: true,
             ..filter
         };
-        let limit = limit.clamp(1, MAX_REPLAYED);
+        let limit = limit.clamp(1, REPLAYED_MAX);
         let replayed = self
             .db
             .write(move |conn| -> QueryResult<_> {

@@ -65,18 +65,17 @@ pub fn list(
     let mut walk = Walk::new("events", ROWS, filter.before.map(|id| id.0));
     if filter.failed {
         // Few, and in an index of their own.
-        walk.branch(HAS_FAILED.into());
+        walk.branch(of_them(HAS_FAILED, accounts));
         if let Some(openid) = filter.openid.as_deref() {
             walk.only(Sql::new("openid = ?").bind(openid));
         }
     } else {
-        walk.branch(IS_WAITING.into());
+        walk.branch(of_them(IS_WAITING, accounts));
         match &filter.openid {
             Some(openid) => of_person(conn, &mut walk, accounts, openid)?,
             None => of_accounts(&mut walk, accounts, filter.kind.as_deref()),
         }
     }
-    walk.only(of_any(accounts));
     if let Some(kind) = filter.kind.as_deref() {
         walk.only(Sql::new("kind = ?").bind(kind));
     }
@@ -106,6 +105,12 @@ fn of_accounts(walk: &mut Walk, accounts: &[AccountId], kind: Option<&str>) {
 
 fn is_rare(kind: &str) -> bool {
     !FREQUENT.all.contains(&kind)
+}
+
+/// The events of an index that are of these accounts. The other branches name an account or a person each: to say it
+/// there too would be as many values as there are pairs of accounts.
+fn of_them(index: &'static str, accounts: &[AccountId]) -> Sql {
+    Sql::new(index).and(" AND ").and(of_any(accounts))
 }
 
 fn of_any(accounts: &[AccountId]) -> Sql {

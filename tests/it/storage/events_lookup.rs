@@ -1,6 +1,6 @@
 //! Looking events up: filters, pages, and what belongs to others stays theirs.
 
-use queqiao::ids::EventId;
+use queqiao::ids::{AccountId, EventId};
 use queqiao::models::event::{self, Filter, NewEvent, Processed};
 
 use super::events::{new_event, store};
@@ -55,6 +55,7 @@ both_engines! {
     each_filter_alone_and_all_together,
     the_pages_hold_each_event_once,
     the_events_of_other_accounts_are_not_there,
+    a_project_may_have_hundreds_of_accounts,
 }
 
 async fn each_filter_alone_and_all_together(storage: StorageFixture) {
@@ -140,4 +141,21 @@ async fn the_events_of_other_accounts_are_not_there(storage: StorageFixture) {
             .found
             .is_empty()
     );
+}
+
+async fn a_project_may_have_hundreds_of_accounts(storage: StorageFixture) {
+    fill(&storage);
+    let conn = &mut storage.conn();
+    let others = (0..400).map(|number| AccountId(1_000_000 + number));
+    let accounts: Vec<AccountId> = [storage.official].into_iter().chain(others).collect();
+    let openid = Some("o1".to_owned());
+    for (openid, expected) in [(None, vec![6, 5, 3, 2, 1]), (openid, vec![6, 5, 2, 1])] {
+        let filter = Filter {
+            openid,
+            ..Filter::default()
+        };
+        let found = event::list(conn, &accounts, &filter, 100).unwrap().found;
+        let times: Vec<i64> = found.iter().map(|event| event.create_time).collect();
+        assert_eq!(times, expected);
+    }
 }

@@ -5,7 +5,7 @@ use actix_web::web::{Data, Json};
 use serde::{Deserialize, Serialize};
 
 use super::filter::{self, EventFilters};
-use crate::bridge::process::MAX_REPLAYED;
+use crate::bridge::limits::REPLAYED_MAX;
 use crate::ids::EventId;
 use crate::web::api::cursor::{self, List};
 use crate::web::api::person::Accounts;
@@ -44,7 +44,7 @@ pub(in crate::web::api) async fn many(
     body: MaybeBody<ReplayBody>,
 ) -> Result<(Json<ReplayedView>, StatusCode), Problem> {
     let body = body.into_inner();
-    let limit = check::bulk_limit(body.limit, MAX_REPLAYED)?;
+    let limit = check::bulk_limit(body.limit, REPLAYED_MAX)?;
     // What is not failed needs no other try, whether that is said or not.
     filter::only_failed(body.state.as_deref(), Code::InvalidField)?;
     let before = cursor::read(List::Events, body.cursor.as_deref())?;
