@@ -18,7 +18,7 @@ use crate::metrics;
 use crate::models::account::AccountKind;
 use crate::models::event::{NewEvent, WAITING};
 use crate::models::storable;
-use crate::wechat::callback::{self, Query, Refusal, Window};
+use crate::wechat::callback::{self, Admission, Query, Refusal, Window};
 use crate::wechat::message::{self, Content, Push};
 use crate::wechat::{reply, salvage};
 use spool::Spool;
@@ -51,6 +51,12 @@ pub enum Answer {
     Success,
     /// A passive reply, sealed if the push was.
     Reply(String),
+}
+
+/// The account of a push that may be read, with what was verified already.
+pub struct Admitted {
+    account: Arc<OpenAccount>,
+    admission: Admission,
 }
 
 impl Bridge {
@@ -112,7 +118,7 @@ impl Bridge {
     }
 
     /// Whether a push may be read at all: what its query says is checked before its body costs
-    /// anything. Gives the account back, which may have been read again.
+    /// anything.
     ///
     /// # Errors
     /// If the query cannot be trusted or is not of now.
@@ -121,12 +127,11 @@ impl Bridge {
         intake: &Intake,
         account: Arc<OpenAccount>,
         query: &Query,
-    ) -> Result<Arc<OpenAccount>, ReceiveError> {
+    ) -> Result<Admitted, ReceiveError> {
         let admit =
             |account: &OpenAccount| callback::admit(query, &account.credentials, self.window());
-        self.or_again(intake, account, admit)
-            .await
-            .map(|(account, ())| account)
+        let (account, admission) = self.or_again(intake, account, admit).await?;
+        Ok(Admitted { account, admission })
     }
 
     /// Takes a push in that began at `since` and whose query was admitted; returns once its event is durable.
@@ -136,13 +141,22 @@ impl Bridge {
     pub async fn receive(
         &self,
         intake: &Intake,
-        account: Arc<OpenAccount>,
+        admitted: Admitted,
         query: &Query,
         body: Vec<u8>,
         (room, since): (Room, Instant),
     ) -> Result<Answer, ReceiveError> {
+        let Admitted { account, admission } = admitted;
+        let first = Arc::clone(&account);
         let open = |account: &OpenAccount| {
-            callback::open(query, &body, &account.credentials).map(|opened| {
+            // Other settings verify for themselves.
+            let is_first = std::ptr::eq(account, &raw const *first);
+            let admission = match is_first {
+                true => admission,
+                false => Admission::default(),
+            };
+            let credentials = &account.credentials;
+            callback::open_admitted(query, &body, credentials, admission).map(|opened| {
                 let sealed = opened.encrypted;
                 (sealed.then(|| opened.plaintext.into_owned()), sealed)
             })
@@ -311,6 +325,9 @@ pub(super) fn indexed(openid: Option<&str>) -> (Option<String>, Option<String>) 
         return (None, None);
     };
     let openid = storable(openid);
+    if openid.len() <= TEXT_ID_MAX {
+        return (Some(openid.into_owned()), None);
+    }
     match openid.chars().count() {
         0..=TEXT_ID_MAX => (Some(openid.into_owned()), None),
         length => {

@@ -101,7 +101,7 @@ async fn take(
     if query.is_unsigned() {
         return unsigned(state, request, payload).await;
     }
-    let account = state.bridge.admit(&state.intake, account, &query).await?;
+    let admitted = state.bridge.admit(&state.intake, account, &query).await?;
     let limit = state.bridge.config.intake.max_body_bytes;
     let length = length(request).unwrap_or_default();
     if length > limit {
@@ -114,7 +114,7 @@ async fn take(
     let body = read(&mut payload, covered, limit, Some(&mut room)).await?;
     let received = state
         .bridge
-        .receive(&state.intake, account, &query, body, (room, since));
+        .receive(&state.intake, admitted, &query, body, (room, since));
     Ok(received.await?)
 }
 

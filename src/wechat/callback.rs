@@ -122,14 +122,27 @@ pub fn echo<'q>(
     query.echostr.as_deref().ok_or(Refusal::Missing("echostr"))
 }
 
+/// What was verified of a push before its body was read, with the credentials of that moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Admission {
+    /// `signature` is right, so that a body in clear needs no other check.
+    is_signed: bool,
+}
+
 /// Whether the query of a push can be trusted and is of now: all that can be known before anything of the body is
 /// read. WeChat puts `signature` there in every mode. Where it is not, `msg_signature` covers the same time and has to
 /// wait for the body.
-pub fn admit(query: &Query, credentials: &Credentials, window: Window) -> Result<(), Refusal> {
-    if query.signature.is_some() || query.msg_signature.is_none() {
+pub fn admit(
+    query: &Query,
+    credentials: &Credentials,
+    window: Window,
+) -> Result<Admission, Refusal> {
+    let is_signed = query.signature.is_some() || query.msg_signature.is_none();
+    if is_signed {
         verify_clear(query, credentials)?;
     }
-    window.check(stamp(query)?.0)
+    window.check(stamp(query)?.0)?;
+    Ok(Admission { is_signed })
 }
 
 /// Verifies and, where needed, decrypts a push that was admitted by its query.
@@ -141,6 +154,25 @@ pub fn open<'b>(
     body: &'b [u8],
     credentials: &Credentials,
 ) -> Result<Opened<'b>, Refusal> {
+    open_admitted(query, body, credentials, Admission::default())
+}
+
+/// As [`open`]; what [`admit`] has verified of this query with these credentials is not verified again.
+pub fn open_admitted<'b>(
+    query: &Query,
+    body: &'b [u8],
+    credentials: &Credentials,
+    admission: Admission,
+) -> Result<Opened<'b>, Refusal> {
+    let open_clear = || {
+        if !admission.is_signed {
+            verify_clear(query, credentials)?;
+        }
+        Ok(Opened {
+            plaintext: Cow::Borrowed(body),
+            encrypted: false,
+        })
+    };
     let announced = query.encrypt_type.as_deref() == Some("aes");
     let envelope =
         if announced || credentials.mode == Mode::Secure || envelope::may_be_encrypted(body) {
@@ -156,25 +188,13 @@ pub fn open<'b>(
                 && envelope.has_clear_fields
                 && query.msg_signature.is_none() =>
         {
-            open_clear(query, body, credentials)
+            open_clear()
         }
         Some(encrypt) => open_encrypted(query, &encrypt, credentials),
         None if credentials.mode == Mode::Secure => Err(Refusal::Unencrypted),
         None if announced => Err(Refusal::NothingEncrypted),
-        None => open_clear(query, body, credentials),
+        None => open_clear(),
     }
-}
-
-fn open_clear<'b>(
-    query: &Query,
-    body: &'b [u8],
-    credentials: &Credentials,
-) -> Result<Opened<'b>, Refusal> {
-    verify_clear(query, credentials)?;
-    Ok(Opened {
-        plaintext: Cow::Borrowed(body),
-        encrypted: false,
-    })
 }
 
 fn open_encrypted(

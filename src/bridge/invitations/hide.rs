@@ -4,6 +4,8 @@
 
 use std::ops::Range;
 
+use memchr::memmem;
+
 use crate::models::staff::invitation_token::{self, MARK, SHOWN_MARK, is_of_token};
 
 /// The name of the field with the ticket of a QR code.
@@ -93,19 +95,9 @@ fn value_of(body: &[u8], name: usize) -> Option<Range<usize>> {
     }
 }
 
-/// The first place of a text from `from` on. The first byte is looked for on its own, which is
-/// quick for the many bodies that have none.
+/// The first place of a text from `from` on.
 fn find(body: &[u8], text: &[u8], from: usize) -> Option<usize> {
-    let first = *text.first()?;
-    let mut at = from;
-    loop {
-        let rest = body.get(at..)?;
-        let place = at + rest.iter().position(|byte| *byte == first)?;
-        if body.get(place..)?.starts_with(text) {
-            return Some(place);
-        }
-        at = place + 1;
-    }
+    memmem::find(body.get(from..)?, text).map(|place| from + place)
 }
 
 #[cfg(test)]

@@ -4,6 +4,8 @@
 //! look like elements of WeChat's. The text of an element stands between its `<![CDATA[` and the last `]]>` before its
 //! closing tag: read so, nothing that a user writes gets out of it. `]]>` is then split over two sections.
 
+use memchr::memmem;
+
 use super::{Fields, Value};
 
 /// The elements in which WeChat repeats what a user, a web page or a code says. Each stands once in its place.
@@ -31,9 +33,9 @@ const SPLIT: &str = "]]]]><![CDATA[>";
 /// Whether a section of CDATA begins elsewhere than behind an opening tag, and not because `]]>` is split there: then
 /// somebody has written it.
 pub(super) fn has_false_section(text: &str) -> bool {
-    text.match_indices(OPENING).any(|(at, opening)| {
+    memmem::find_iter(text.as_bytes(), OPENING).any(|at| {
         let head = text.get(..at).unwrap_or_default();
-        let behind = text.get(at + opening.len()..).unwrap_or_default();
+        let behind = text.get(at + OPENING.len()..).unwrap_or_default();
         let is_split = head.ends_with("]]]]>") && behind.starts_with('>');
         !is_split && opened(head).is_none()
     })

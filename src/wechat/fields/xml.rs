@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use memchr::memmem;
 use quick_xml::Reader;
 use quick_xml::escape::resolve_predefined_entity;
 use quick_xml::events::{BytesRef, BytesStart, Event};
@@ -89,7 +90,7 @@ impl<'a> Open<'a> {
 fn add_text<'a>(element: Option<&mut Open<'a>>, chunk: Cow<'a, str>) -> Result<(), FieldsError> {
     let blank = is_blank(&chunk);
     match element {
-        _ if chunk.contains("]]>") => Err(broken(&"a bare ]]>")),
+        _ if memmem::find(chunk.as_bytes(), b"]]>").is_some() => Err(broken(&"a bare ]]>")),
         Some(element) => {
             if !(blank && element.has_cdata) {
                 append(&mut element.text, chunk);
