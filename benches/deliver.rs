@@ -11,20 +11,20 @@
     reason = "a measurement that cannot be made should stop where it stands"
 )]
 
+#[path = "deliver/notified.rs"]
+mod notified;
 #[path = "deliver/stage.rs"]
 mod stage;
 mod support;
-#[path = "deliver/tally.rs"]
-mod tally;
 
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Runtime;
 
+use notified::Figures;
 use stage::{IN_FLIGHT, Stage};
 use support::cluster::{Cluster, Durability};
 use support::wait_until;
-use tally::AccountHealth;
 
 /// The sizes of a notification; the small one is sent this often, and the middle one shown.
 const SMALL: (u32, usize) = (1_000, 5);
@@ -102,7 +102,7 @@ fn measure(runtime: &Runtime, cluster: Option<&Cluster>, receipts: bool) {
         stage.want_receipts();
     }
     stage.notify(SMALL.0).settle(receipts);
-    let mut small: Vec<AccountHealth> = (0..SMALL.1)
+    let mut small: Vec<Figures> = (0..SMALL.1)
         .map(|_| stage.notify(SMALL.0).settle(receipts))
         .collect();
     small.sort_by(|a, b| a.per_second().total_cmp(&b.per_second()));

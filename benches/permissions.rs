@@ -20,7 +20,7 @@ use diesel::Connection as _;
 use diesel::connection::SimpleConnection as _;
 use queqiao::db::{Conn, QueryResult};
 use queqiao::ids::{AccountId, IdentityId};
-use queqiao::models::credit::{self, Said, Wanted, Word};
+use queqiao::models::credit::{self, CreditKey, Said, Word};
 
 use support::cluster::{Cluster, Durability};
 use support::{Installation, database};
@@ -149,7 +149,7 @@ fn round(conn: &mut Conn, first: i64, number: i64) -> QueryResult<Duration> {
         let time = TODAY + (number + 2) * 1_000;
         let msgid = 1_000_000 + time;
         conn.transaction(|conn| credit::record(conn, &[said(person, Word::Pushed, time)], now()))?;
-        let wanted = [Wanted {
+        let wanted = [CreditKey {
             identity_id: IdentityId(person + 1),
             template_id: TEMPLATE,
         }];

@@ -72,7 +72,7 @@ pub use lists::ListRule;
 pub use persons::ProfileDetails;
 pub use receipts::{Arrival, Receipt};
 pub use record::{MiniProgramPage, SeenMessage};
-pub use sender::{Attempt, PushOrder, PushRecord, Verdict};
+pub use sender::{Attempt, PushOrder, PushOutcome, PushRecord};
 pub use template::{TemplateKind, TemplateSettings};
 pub use world::{Stats, World, WorldError};
 

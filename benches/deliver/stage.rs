@@ -18,9 +18,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
+use crate::notified::Notified;
 use crate::support::cluster::Cluster;
 use crate::support::{APP_ID, Installation, Running, SECRET, database, simulator};
-use crate::tally::Notified;
 
 /// Sends at the same time: `batch_rows` times `loops` of the default settings.
 pub(crate) const IN_FLIGHT: u32 = 512;
@@ -74,11 +74,11 @@ impl<'a> Stage<'a> {
             "title": "Order",
             "content": "Order: {{character_string1.DATA}}\nStatus: {{thing2.DATA}}",
         });
-        stage.tell(reqwest::Method::POST, "/templates", &template);
+        stage.control(reqwest::Method::POST, "/templates", &template);
         stage
     }
 
-    fn tell(&self, method: reqwest::Method, what: &str, body: &Value) {
+    fn control(&self, method: reqwest::Method, what: &str, body: &Value) {
         let url = format!(
             "http://{}/_sim/accounts/{APP_ID}{what}",
             self.wechat.address
@@ -91,7 +91,7 @@ impl<'a> Stage<'a> {
     /// From now on receipts come.
     pub(crate) fn want_receipts(&self) {
         let callback = format!("http://{}/callback/{APP_ID}", self.service.address);
-        self.tell(
+        self.control(
             reqwest::Method::PATCH,
             "",
             &json!({ "callback_url": callback }),

@@ -45,7 +45,7 @@ pub use retry::{Refused, Retried, Taken, WhyNotRetried, retriable};
 use deduplicator::Deduplicator;
 use enqueue::{enqueue, record_unseen};
 use recipients::Gone;
-use replay::{replay, verdicts};
+use replay::{replay, results};
 use request::ValidRequest;
 
 /// Staff resolved and stored at a time; bounds the memory that a large request takes.
@@ -59,12 +59,12 @@ pub struct Accepted {
     /// Whether it had been accepted before, under the same idempotency key.
     pub replayed: bool,
     /// One for each recipient, in the order of the request.
-    pub verdicts: Vec<Verdict>,
+    pub results: Vec<RecipientResult>,
 }
 
 /// What was decided for one recipient. There may be very many, so it is kept small.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Verdict {
+pub struct RecipientResult {
     /// The staff member, as the app named them, or whom the person is bound to.
     pub staff_id: Option<Box<str>>,
     /// The person, where they were not asked for by staff id, as JSON.
@@ -153,7 +153,7 @@ impl Bridge {
         if !accepted.replayed {
             tracing::info!(
                 notification.id = %accepted.notification_id,
-                notification.recipients = accepted.verdicts.len(),
+                notification.recipients = accepted.results.len(),
                 "notification accepted"
             );
             self.ends
@@ -200,7 +200,7 @@ impl Bridge {
 /// Those whom no route leads to, by why.
 fn unreachable(accepted: &Accepted) -> Vec<End> {
     let mut ends: Vec<End> = Vec::new();
-    for verdict in &accepted.verdicts {
+    for verdict in &accepted.results {
         if verdict.state != DeliveryState::Unreachable {
             continue;
         }
@@ -316,12 +316,12 @@ fn accept(
     recipients::in_chunks(conn, project, &request.recipients, limits, |conn, whom| {
         enqueue(conn, &notification, &usable, &mut seen, whom).map_err(NotifyError::from)
     })?;
-    let verdicts = verdicts(conn, notification.id)?;
-    let states = verdicts.iter().map(|verdict| verdict.state);
+    let results = results(conn, notification.id)?;
+    let states = results.iter().map(|verdict| verdict.state);
     delivery::begin_counting(conn, notification.id, states)?;
     Ok(Accepted {
         notification_id: notification.id,
         replayed: false,
-        verdicts,
+        results,
     })
 }

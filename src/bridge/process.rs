@@ -70,7 +70,7 @@ struct Done {
     receipts: usize,
     /// Deliveries that waited for consent.
     awaited: usize,
-    told: usize,
+    published: usize,
     /// Accounts that are found to have moved.
     moved: Vec<Moved>,
     erasures: usize,
@@ -82,7 +82,7 @@ impl Done {
         self.sightings += other.sightings;
         self.receipts += other.receipts;
         self.awaited += other.awaited;
-        self.told += other.told;
+        self.published += other.published;
         self.moved.extend(other.moved);
         self.erasures += other.erasures;
     }
@@ -128,7 +128,7 @@ impl EventProcessor {
         if done.awaited > 0 {
             self.signals.wake_delivery();
         }
-        if done.told > 0 {
+        if done.published > 0 {
             self.signals.webhooks.notify_one();
         }
         if done.erasures > 0 {
@@ -225,7 +225,7 @@ fn apply(
         accounts,
         silent: &sifted.silent,
     };
-    let told = news.after(conn, &batch, now)?
+    let published = news.after(conn, &batch, now)?
         + outbox::verification(conn, &effects.verified, accounts, now)?;
     let learnt = unionid::learn(conn, &effects.unionids, &ids, now)?;
     let erasures = sifted.settle(conn, vault, accounts, now)?;
@@ -234,7 +234,7 @@ fn apply(
         sightings: effects.sightings.len(),
         receipts,
         awaited,
-        told: told + learnt.told,
+        published: published + learnt.published,
         moved: learnt.moved,
         erasures,
     })

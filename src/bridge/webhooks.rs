@@ -13,6 +13,7 @@ pub mod manage;
 pub(crate) mod outbox;
 mod outcome;
 pub mod post;
+pub(super) mod rest;
 pub mod sign;
 
 use std::collections::HashMap;

@@ -48,8 +48,8 @@ fn allowance(messages: u32, seconds: u32) -> Allowance {
 }
 
 /// What an identity in an account of this kind is allowed `now`, seconds since 1970.
-pub fn look(rules: &Rules, kind: AccountKind, standing: &WindowFacts, now: i64) -> CustomerWindow {
-    match standing.look(rules.of(kind), now) {
+pub fn look(rules: &Rules, kind: AccountKind, facts: &WindowFacts, now: i64) -> CustomerWindow {
+    match facts.look(rules.of(kind), now) {
         Ok(open) => CustomerWindow::Open {
             until: DateTime::from_timestamp(open.until, 0).unwrap_or(DateTime::<Utc>::MAX_UTC),
             left: open.left,

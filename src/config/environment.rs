@@ -62,7 +62,7 @@ fn select(
     for (name, value) in ours {
         if name == "QUEQIAO_DATA_DIR" || name.contains("__") {
             settings.insert(name, value);
-        } else if !OWN.contains(&name.as_str()) && !services.tell(&name, &value) {
+        } else if !OWN.contains(&name.as_str()) && !services.has(&name, &value) {
             let hint = hint(&name);
             return Err(ConfigError::Variable { name, hint });
         }
@@ -88,7 +88,7 @@ impl Services {
     }
 
     /// Whether this is one of the variables by which Kubernetes tells of a service.
-    fn tell(&self, name: &str, value: &str) -> bool {
+    fn has(&self, name: &str, value: &str) -> bool {
         let of = |service: &String| {
             let rest = name.strip_prefix(service.as_str());
             rest.is_some_and(|rest| is_of_service(rest, value))

@@ -21,8 +21,8 @@ use crate::models::walk::{Walk, Walked};
 
 pub use fold::{Folded, fold_old, has_old};
 pub use record::{Said, Word, mark_kind, record};
-pub use spend::{Refusal, Taken, Wanted, give_back, hold, refuse, settle, take};
-pub use state::{CreditBalance, standings};
+pub use spend::{CreditKey, Refusal, Taken, give_back, hold, refuse, settle, take};
+pub use state::{CreditBalance, balances};
 pub use stated::{Stated, stated};
 
 /// Longest template id, in characters; WeChat's have 43.

@@ -7,6 +7,7 @@ mod cancel;
 mod claim;
 mod consent;
 mod ends;
+mod first_answer;
 mod holds;
 mod overdue;
 mod progress;
@@ -17,7 +18,6 @@ mod replan;
 mod reroute;
 mod search;
 mod still_unreachable;
-mod told;
 pub mod transitions;
 mod withdrawn;
 
@@ -37,6 +37,7 @@ pub use claim::{
 };
 pub use consent::consented;
 pub use ends::{End, ends, ends_of};
+pub use first_answer::{FirstAnswer, keep_first_answers};
 pub use holds::{MOST_ASTRAY, astray};
 pub use overdue::{OverdueRound, close_overdue, has_overdue};
 pub use progress::{begin_counting, counts};
@@ -46,7 +47,6 @@ pub use replan::{Replanned, replan};
 pub use reroute::{RerouteCandidate, RoutesExhausted, end, reroute_candidates};
 pub use search::{Filter, latest_of_staff, search};
 pub use still_unreachable::{StillUnreachable, explain_again};
-pub use told::{Told, keep_told};
 pub use withdrawn::{Going, Withdrawn, withdrawn};
 
 /// What a delivery sends: a notification, over the routes that it was accepted with or, after a retry
@@ -164,14 +164,14 @@ impl Answered {
             state == DeliveryState::Queued && reason == Some(Reason::WaitingForConsent.as_str());
         let is_unreachable = state == DeliveryState::Unreachable;
         let is_told = is_waiting || is_unreachable;
-        let told = |text: Option<&str>| text.filter(|_| is_told).map(str::to_owned);
+        let shown = |text: Option<&str>| text.filter(|_| is_told).map(str::to_owned);
         Self {
             state: match is_unreachable {
                 true => DeliveryState::Unreachable,
                 false => DeliveryState::Queued,
             },
-            reason: told(reason),
-            detail: told(detail),
+            reason: shown(reason),
+            detail: shown(detail),
         }
     }
 

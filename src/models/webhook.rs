@@ -16,8 +16,8 @@ use crate::db::{Conn, json, on_engine, schema::webhooks, statement, text_enum};
 use crate::ids::{ProjectId, WebhookId, WebhookMessageId};
 
 pub use facts::{
-    DeliveryFact, IdentityFact, Known, OfPerson, Standing, deliveries, identities,
-    identities_of_people, known, standings,
+    DeliveryFact, IdentityFact, IdentityState, Known, OfPerson, deliveries, identities,
+    identities_of_people, identity_states, known,
 };
 pub use message::{MessageState, NewMessage, has_older, insert_many, prune};
 pub use search::{Filter, Message, Range, begin, make_due, page, replay, retry, window};
@@ -93,7 +93,7 @@ pub struct Webhook {
 /// What the owner of an endpoint says of it.
 #[derive(Clone, Debug, AsChangeset)]
 #[diesel(table_name = webhooks, treat_none_as_null = true)]
-pub struct Wish {
+pub struct EndpointSettings {
     /// Where it is.
     pub url: String,
     /// The event types, a JSON list.
@@ -108,17 +108,17 @@ pub struct Wish {
 pub fn create(
     conn: &mut Conn,
     project: ProjectId,
-    wish: &Wish,
+    settings: &EndpointSettings,
     state: WebhookState,
     now: NaiveDateTime,
 ) -> QueryResult<WebhookId> {
     use webhooks as w;
     let row = (
         w::project_id.eq(project),
-        w::url.eq(&wish.url),
-        w::events.eq(&wish.events),
-        w::app_ids.eq(wish.app_ids.as_deref()),
-        w::description.eq(wish.description.as_deref()),
+        w::url.eq(&settings.url),
+        w::events.eq(&settings.events),
+        w::app_ids.eq(settings.app_ids.as_deref()),
+        w::description.eq(settings.description.as_deref()),
         w::state.eq(state),
         w::state_at.eq(now),
         w::sealed_secret.eq(Vec::<u8>::new()),
@@ -259,14 +259,14 @@ pub fn waiting(
 pub fn change(
     conn: &mut Conn,
     id: WebhookId,
-    wish: &Wish,
+    settings: &EndpointSettings,
     now: NaiveDateTime,
 ) -> QueryResult<bool> {
     let one = webhooks::table
         .find(id)
         .filter(webhooks::state.ne(WebhookState::Deleted));
     diesel::update(one)
-        .set((wish, webhooks::updated_at.eq(now)))
+        .set((settings, webhooks::updated_at.eq(now)))
         .execute(conn)
         .map(|rows| rows == 1)
 }

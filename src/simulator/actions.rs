@@ -50,7 +50,7 @@ impl World {
         }
         self.set_following(&account, person, origin);
         account.chats.act(person, Act::Followed, self.now());
-        self.tell(&account, fields).await
+        self.push_event(&account, fields).await
     }
 
     /// A person stops following, and the account is told, whether or not they were following.
@@ -60,7 +60,7 @@ impl World {
         write(&account.followers).unfollow(person);
         account.chats.leave(person);
         let fields = self.event(&account, person, "unsubscribe");
-        self.tell(&account, fields.with("EventKey", "")).await
+        self.push_event(&account, fields.with("EventKey", "")).await
     }
 
     /// A person taps a menu entry of an account.
@@ -74,7 +74,7 @@ impl World {
         self.check_person(person)?;
         account.chats.act(person, Act::Tapped, self.now());
         let fields = self.event(&account, person, "CLICK");
-        self.tell(&account, fields.with("EventKey", key.to_owned()))
+        self.push_event(&account, fields.with("EventKey", key.to_owned()))
             .await
     }
 
@@ -93,7 +93,7 @@ impl World {
             .push_of(&account, person, "text")
             .with("Content", text.to_owned())
             .with("MsgId", self.next_msgid());
-        self.tell(&account, fields).await
+        self.push_event(&account, fields).await
     }
 
     /// A person taps a menu entry that scans a code and waits for what the account says to it (`scancode_waitmsg`).
@@ -114,7 +114,7 @@ impl World {
             .event(&account, person, "scancode_waitmsg")
             .with("EventKey", key.to_owned())
             .with("ScanCodeInfo", Value::Fields(scanned));
-        self.tell(&account, fields).await
+        self.push_event(&account, fields).await
     }
 
     /// A person taps an entry of a menu message: it comes as a text, but is not one that they wrote.
@@ -133,7 +133,7 @@ impl World {
             .with("Content", text.to_owned())
             .with("MsgId", self.next_msgid())
             .with("bizmsgmenuid", id.to_owned());
-        self.tell(&account, fields).await
+        self.push_event(&account, fields).await
     }
 
     /// A person enters the chat of a mini-program.
@@ -142,7 +142,8 @@ impl World {
         self.check_person(person)?;
         account.chats.act(person, Act::Entered, self.now());
         let fields = self.event(&account, person, "user_enter_tempsession");
-        self.tell(&account, fields.with("SessionFrom", "")).await
+        self.push_event(&account, fields.with("SessionFrom", ""))
+            .await
     }
 
     /// A person opens a mini-program that logs in: the js_code which its front end receives.
@@ -282,7 +283,7 @@ impl World {
         let account = self.account(app_id)?;
         let mut records = Vec::new();
         for fields in account.receipts.take_held() {
-            records.push(self.tell(&account, fields).await?);
+            records.push(self.push_event(&account, fields).await?);
         }
         Ok(records)
     }

@@ -44,7 +44,7 @@ pub struct VerificationPush {
 }
 
 impl World {
-    /// A person deletes their WeChat account: they follow nobody any more, and this account is told. A service account
+    /// A person deletes their WeChat account: they follow nobody any more, and this account is order. A service account
     /// is told the unionid too.
     pub async fn cancel_wechat(
         &self,
@@ -68,27 +68,27 @@ impl World {
         if settings.kind == Kind::OfficialAccount && settings.bound_to_open_platform {
             fields.push(name("UnionID"), population::unionid(person));
         }
-        self.tell(&account, fields).await
+        self.push_event(&account, fields).await
     }
 
     /// WeChat tells an account how its verification stands.
-    pub async fn tell_verification(
+    pub async fn push_verification(
         &self,
         app_id: &str,
-        told: &VerificationPush,
+        order: &VerificationPush,
     ) -> Result<PushRecord, WorldError> {
         let account = self.account(app_id)?;
-        let mut fields = self.system_event(&account, told.event.clone());
-        if let Some(time) = told.expired_time {
+        let mut fields = self.system_event(&account, order.event.clone());
+        if let Some(time) = order.expired_time {
             fields.push("ExpiredTime", time);
         }
-        if let Some(time) = told.fail_time {
+        if let Some(time) = order.fail_time {
             fields.push("FailTime", time);
         }
-        if let Some(reason) = &told.fail_reason {
+        if let Some(reason) = &order.fail_reason {
             fields.push("FailReason", reason.clone());
         }
-        self.tell(&account, fields).await
+        self.push_event(&account, fields).await
     }
 
     fn system_event(&self, account: &Account, event: String) -> Fields<'static> {

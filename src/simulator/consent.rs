@@ -123,7 +123,7 @@ impl World {
         entries: Vec<Fields<'static>>,
     ) -> Result<PushRecord, WorldError> {
         let fields = self.event_of_entries(account, person, event, entries);
-        self.tell(account, fields).await
+        self.push_event(account, fields).await
     }
 
     /// Pushes `subscribe_msg_sent_event` as `receipt` says.

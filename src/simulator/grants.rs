@@ -18,7 +18,7 @@ pub struct Grant {
 }
 
 #[derive(Default)]
-struct Book {
+struct GrantState {
     grants: HashMap<u32, BTreeMap<String, Grant>>,
     in_turn: HashSet<u32>,
 }
@@ -26,14 +26,14 @@ struct Book {
 /// Everybody's permissions in one account.
 #[derive(Clone, Default)]
 pub(super) struct Grants {
-    book: Arc<Mutex<Book>>,
+    state: Arc<Mutex<GrantState>>,
 }
 
 impl Grants {
     /// One tap on "allow". Taps on a one-time template add up.
     pub(super) fn allow(&self, person: u32, template: &str, long_term: bool) {
-        let mut book = lock(&self.book);
-        let grants = book.grants.entry(person).or_default();
+        let mut state = lock(&self.state);
+        let grants = state.grants.entry(person).or_default();
         let grant = grants.entry(template.to_owned()).or_default();
         if long_term {
             grant.lasting = true;
@@ -54,8 +54,8 @@ impl Grants {
     }
 
     fn change(&self, person: u32, template: &str, change: impl FnOnce(&mut Grant)) {
-        let mut book = lock(&self.book);
-        let grants = book.grants.get_mut(&person);
+        let mut state = lock(&self.state);
+        let grants = state.grants.get_mut(&person);
         if let Some(grant) = grants.and_then(|grants| grants.get_mut(template)) {
             change(grant);
         }
@@ -63,8 +63,8 @@ impl Grants {
 
     /// Uses a permission; whether there was one.
     pub(super) fn take(&self, person: u32, template: &str) -> bool {
-        let mut book = lock(&self.book);
-        let grants = book.grants.get_mut(&person);
+        let mut state = lock(&self.state);
+        let grants = state.grants.get_mut(&person);
         let Some(grant) = grants.and_then(|grants| grants.get_mut(template)) else {
             return false;
         };
@@ -77,14 +77,14 @@ impl Grants {
     }
 
     pub(super) fn of(&self, person: u32) -> BTreeMap<String, Grant> {
-        let book = lock(&self.book);
-        book.grants.get(&person).cloned().unwrap_or_default()
+        let state = lock(&self.state);
+        state.grants.get(&person).cloned().unwrap_or_default()
     }
 
     /// The person's turn to be sent a message, unless they are being sent one.
     pub(super) fn turn(&self, person: u32) -> Option<Turn> {
-        lock(&self.book).in_turn.insert(person).then(|| Turn {
-            book: Arc::clone(&self.book),
+        lock(&self.state).in_turn.insert(person).then(|| Turn {
+            state: Arc::clone(&self.state),
             person,
         })
     }
@@ -92,13 +92,13 @@ impl Grants {
 
 /// Held until the send is answered.
 pub(super) struct Turn {
-    book: Arc<Mutex<Book>>,
+    state: Arc<Mutex<GrantState>>,
     person: u32,
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        lock(&self.book).in_turn.remove(&self.person);
+        lock(&self.state).in_turn.remove(&self.person);
     }
 }
 

@@ -33,7 +33,7 @@ impl World {
             self.event(&account, person, "subscribe")
                 .with("EventKey", format!("qrscene_{}", code.scene))
         };
-        self.tell(&account, fields.with("Ticket", code.ticket))
+        self.push_event(&account, fields.with("Ticket", code.ticket))
             .await
             .map(Some)
     }
@@ -52,6 +52,6 @@ impl World {
             .event(&account, person, "SCAN")
             .with("EventKey", scene.to_owned())
             .with("Ticket", TICKET);
-        self.tell(&account, fields).await
+        self.push_event(&account, fields).await
     }
 }

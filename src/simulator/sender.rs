@@ -1,8 +1,8 @@
 //! The sender of pushes, as WeChat sends them: signed, sealed, retried, and judged by the answer (WeChat guide,
 //! message push; receiving of messages and events).
 
+mod outcome;
 mod seal;
-mod verdict;
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -18,8 +18,8 @@ use super::locks::lock;
 use super::world::{World, WorldError};
 use crate::wechat::fields::Fields;
 
+pub use outcome::{Attempt, PushOutcome};
 pub(super) use seal::{Clear, Sealed};
-pub use verdict::{Attempt, Verdict};
 
 /// The User-Agent of WeChat's pushes.
 const USER_AGENT: &str = "Mozilla/4.0";
@@ -38,7 +38,7 @@ pub struct PushRecord {
     /// Each delivery: one and up to three retries, the same to the byte.
     pub attempts: Vec<Attempt>,
     /// The last attempt's verdict.
-    pub verdict: Verdict,
+    pub verdict: PushOutcome,
 }
 
 /// In which order held pushes are let go. JSON: `"given"`, `"reverse"` or `{"indices": [2, 0, 1]}`.
@@ -109,7 +109,7 @@ impl Sender {
             if attempt.verdict.is_accepted() {
                 break;
             }
-            if attempt.verdict != Verdict::TimedOut {
+            if attempt.verdict != PushOutcome::TimedOut {
                 tokio::time::sleep(self.retry_delay).await;
             }
             attempts.push(attempt);
@@ -134,8 +134,8 @@ impl Sender {
         };
         match answer.await {
             Ok((status, body)) => Attempt::judge(sealed, status, &body),
-            Err(error) if error.is_timeout() => Attempt::unanswered(Verdict::TimedOut),
-            Err(_) => Attempt::unanswered(Verdict::Unreachable),
+            Err(error) if error.is_timeout() => Attempt::unanswered(PushOutcome::TimedOut),
+            Err(_) => Attempt::unanswered(PushOutcome::Unreachable),
         }
     }
 
@@ -158,7 +158,7 @@ impl World {
         fields: Fields<'static>,
     ) -> Result<PushRecord, WorldError> {
         let account = self.account(app_id)?;
-        self.tell(&account, fields).await
+        self.push_event(&account, fields).await
     }
 
     /// Signs and pushes a body as it stands, well-formed or not, as WeChat does with texts that break its XML.
@@ -216,7 +216,7 @@ impl World {
         self.sender().verify(&settings, self.seconds()).await
     }
 
-    pub(super) async fn tell(
+    pub(super) async fn push_event(
         &self,
         account: &Account,
         fields: Fields<'static>,
@@ -233,12 +233,12 @@ impl World {
     ) -> Result<PushRecord, WorldError> {
         let settings = account.settings();
         let Some(url) = settings.callback_url.clone() else {
-            return Ok(clear.unsent(&settings, Verdict::NotConfigured));
+            return Ok(clear.unsent(&settings, PushOutcome::NotConfigured));
         };
         let sealed = Sealed::new(&settings, url, &clear, self.seconds())?;
         if let Some(held) = &mut *lock(&account.queue.held) {
             held.extend((0..copies).map(|_| sealed.clone()));
-            return Ok(sealed.record(Vec::new(), Verdict::Held));
+            return Ok(sealed.record(Vec::new(), PushOutcome::Held));
         }
         let others = join_all((1..copies).map(|_| self.deliver(&sealed)));
         let (record, _) = tokio::join!(self.deliver(&sealed), others);

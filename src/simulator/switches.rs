@@ -8,19 +8,19 @@ use super::locks::lock;
 use super::world::{World, WorldError};
 
 #[derive(Default)]
-struct Book {
+struct SwitchState {
     off: HashSet<(u32, String)>,
     restricted: HashSet<u32>,
 }
 
 /// Everybody's switches in one account.
 #[derive(Default)]
-pub(super) struct Switches(Mutex<Book>);
+pub(super) struct Switches(Mutex<SwitchState>);
 
 impl Switches {
     pub(super) fn is_off(&self, person: u32, template: &str) -> bool {
-        let book = lock(&self.0);
-        !book.off.is_empty() && book.off.contains(&(person, template.to_owned()))
+        let state = lock(&self.0);
+        !state.off.is_empty() && state.off.contains(&(person, template.to_owned()))
     }
 
     pub(super) fn is_restricted(&self, person: u32) -> bool {
@@ -43,11 +43,11 @@ impl World {
         if !super::locks::read(&account.templates).contains_key(template) {
             return Err(WorldError::UnknownTemplate(template.to_owned()));
         }
-        let mut book = lock(&account.switches.0);
+        let mut state = lock(&account.switches.0);
         let entry = (person, template.to_owned());
         match on {
-            true => drop(book.off.remove(&entry)),
-            false => drop(book.off.insert(entry)),
+            true => drop(state.off.remove(&entry)),
+            false => drop(state.off.insert(entry)),
         }
         Ok(())
     }
@@ -56,10 +56,10 @@ impl World {
     pub fn restrict(&self, app_id: &str, person: u32, restricted: bool) -> Result<(), WorldError> {
         let account = self.account(app_id)?;
         self.check_person(person)?;
-        let mut book = lock(&account.switches.0);
+        let mut state = lock(&account.switches.0);
         match restricted {
-            true => drop(book.restricted.insert(person)),
-            false => drop(book.restricted.remove(&person)),
+            true => drop(state.restricted.insert(person)),
+            false => drop(state.restricted.remove(&person)),
         }
         Ok(())
     }

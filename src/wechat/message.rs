@@ -15,7 +15,7 @@ use crate::wechat::fields::{Fields, FieldsError};
 pub use content::Content;
 pub use event::{
     Authorization, Consent, ConsentEntry, FollowOrigin, MassSendResult, MenuLocation, MenuPictures,
-    SendStatus, SentEntry, Verification, VerificationNews,
+    SendStatus, SentEntry, Verification, VerificationEvent,
 };
 pub use kind::CANCELLATION;
 

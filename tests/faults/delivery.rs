@@ -9,7 +9,7 @@ use serde_json::json;
 use super::context::{Context, Pass};
 use super::reconcile;
 use super::report::Findings;
-use super::world::{SENDS, Wanted, World};
+use super::world::{SENDS, World, WorldOptions};
 
 /// Subscription messages that each person has allowed, and customer messages that may answer them.
 const MINI_ROUNDS: u32 = 4;
@@ -24,7 +24,7 @@ pub(crate) async fn kills(
     name: &'static str,
     is_postgres: bool,
 ) -> Result<Findings> {
-    let wanted = Wanted {
+    let wanted = WorldOptions {
         name,
         is_postgres,
         people: context.scale.pick(40, 300),

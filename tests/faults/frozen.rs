@@ -13,7 +13,7 @@ use super::installation::Installation;
 use super::reconcile;
 use super::report::Findings;
 use super::wechat::WeChat;
-use super::world::{Wanted, World};
+use super::world::{World, WorldOptions};
 
 /// What the other replica may need at the most.
 const MOST: Duration = Duration::from_secs(5);
@@ -117,7 +117,7 @@ pub(crate) async fn sends(context: &mut Context, name: &'static str) -> Result<F
     let people = context.scale.pick(60, 200);
     let mut world = World::new(
         context,
-        Wanted::replicas(name, 2, people, &[("QUEQIAO_DELIVER__BATCH_ROWS", "10")]),
+        WorldOptions::replicas(name, 2, people, &[("QUEQIAO_DELIVER__BATCH_ROWS", "10")]),
     )
     .await?;
     let mut waits = Vec::new();
@@ -147,9 +147,9 @@ pub(crate) async fn lease(context: &mut Context, name: &'static str) -> Result<F
     let people = context.scale.pick(60, 200);
     let mut world = World::new(
         context,
-        Wanted {
+        WorldOptions {
             consents: context.scale.pick(1, 3),
-            ..Wanted::replicas(name, 2, people, &[("QUEQIAO_DELIVER__LEASE_SECONDS", "3")])
+            ..WorldOptions::replicas(name, 2, people, &[("QUEQIAO_DELIVER__LEASE_SECONDS", "3")])
         },
     )
     .await?;

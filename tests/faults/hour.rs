@@ -20,7 +20,7 @@ use super::installation::{MINI, SERVICE};
 use super::reconcile;
 use super::report::Findings;
 use super::wechat::WeChat;
-use super::world::{Wanted, World};
+use super::world::{World, WorldOptions};
 use app::Apps;
 use clock::Clocks;
 
@@ -66,10 +66,10 @@ pub(crate) async fn hour(context: &mut Context, name: &'static str) -> Result<Fi
         .iter()
         .map(|(name, value)| (*name, value.as_str()))
         .collect();
-    let wanted = Wanted {
+    let wanted = WorldOptions {
         consents,
         bad_endpoint: true,
-        ..Wanted::replicas(name, 2, people, &settings)
+        ..WorldOptions::replicas(name, 2, people, &settings)
     };
     let world = World::new(context, wanted).await?;
     world.slow_sends(40).await?;

@@ -7,7 +7,7 @@ use anyhow::Result;
 use super::context::Context;
 use super::reconcile;
 use super::report::Findings;
-use super::world::{Wanted, World};
+use super::world::{World, WorldOptions};
 
 /// The call that gives a token.
 const TOKEN: &str = "/cgi-bin/stable_token";
@@ -17,7 +17,7 @@ pub(crate) async fn storms(context: &mut Context, name: &'static str) -> Result<
     let people = context.scale.pick(60, 200);
     let mut world = World::new(
         context,
-        Wanted::replicas(
+        WorldOptions::replicas(
             name,
             3,
             people,

@@ -45,7 +45,7 @@ pub(crate) const SENDS: [(&str, &str); 3] = [
 ];
 
 /// What is wanted of a world.
-pub(crate) struct Wanted<'a> {
+pub(crate) struct WorldOptions<'a> {
     pub(crate) name: &'a str,
     pub(crate) is_postgres: bool,
     pub(crate) people: u32,
@@ -57,7 +57,7 @@ pub(crate) struct Wanted<'a> {
     pub(crate) bad_endpoint: bool,
 }
 
-impl<'a> Wanted<'a> {
+impl<'a> WorldOptions<'a> {
     /// Replicas on one PostgreSQL that send to so many people, with nothing else in their way.
     pub(crate) fn replicas(
         name: &'a str,
@@ -106,7 +106,7 @@ impl World {
     }
 
     /// Everybody follows, is bound, has written, and has allowed messages.
-    pub(crate) async fn new(context: &mut Context, wanted: Wanted<'_>) -> Result<Self> {
+    pub(crate) async fn new(context: &mut Context, wanted: WorldOptions<'_>) -> Result<Self> {
         let storage = context.storage(wanted.is_postgres, wanted.name)?;
         let settings: Vec<(&str, &str)> = QUICK.iter().chain(wanted.settings).copied().collect();
         let mut installation = Installation::new(context, wanted.name, storage, &settings, true)?;

@@ -46,7 +46,7 @@ pub(in crate::bridge) async fn keep(
     account.trouble.began(call);
     let (id, now, code) = (account.id, clock.now(), error.errcode);
     let (project, app_id) = (account.project_id, account.app_id.clone());
-    let (said, told) = (error.clone(), text.clone());
+    let (said, problem) = (error.clone(), text.clone());
     let noted = db.write(move |conn| {
         let problem = Problem {
             code,
@@ -66,7 +66,7 @@ pub(in crate::bridge) async fn keep(
             wechat.errcode = code,
             wechat.errmsg = %error.errmsg,
             wechat.rid = error.rid,
-            problem = %told,
+            problem = %problem,
             "WeChat refuses the account"
         ),
         Ok(false) => {}

@@ -85,7 +85,7 @@ pub(crate) struct AccountHealth {
 
 /// What follows for the account.
 #[derive(Debug, Default)]
-pub(crate) struct Verdict {
+pub(crate) struct HealthChange {
     pub(crate) pauses: Vec<NewPause>,
     pub(crate) worked: Vec<Worked>,
 }
@@ -142,13 +142,13 @@ impl AccountHealth {
 
     /// What follows for the account `lane`, whose pauses were `known` when the batch was claimed at
     /// `started_at`.
-    pub(crate) fn verdict(
+    pub(crate) fn change(
         mut self,
         lane: AccountId,
         known: &[AccountPause],
         settings: &Deliver,
         (started_at, now): (NaiveDateTime, NaiveDateTime),
-    ) -> Verdict {
+    ) -> HealthChange {
         let answered: usize = self.answered.values().sum();
         if let Some((trouble, detail)) = self.last_slow.take()
             && self.slow > answered
@@ -192,7 +192,7 @@ impl AccountHealth {
                 started_at,
             })
             .collect();
-        Verdict { pauses, worked }
+        HealthChange { pauses, worked }
     }
 }
 
@@ -256,45 +256,45 @@ mod tests {
     }
 
     /// Call, kind and reason of each pause, and how many calls worked.
-    fn verdict(errors: Vec<Option<CallError>>) -> (Vec<(&'static str, &'static str)>, usize) {
+    fn change(errors: Vec<Option<CallError>>) -> (Vec<(&'static str, &'static str)>, usize) {
         let mut health = AccountHealth::default();
         for error in errors {
             health.add(CALL, &done(error));
         }
         let settings = Config::default().deliver;
-        let verdict = health.verdict(AccountId(1), &[], &settings, (now(), now()));
-        let pauses = verdict.pauses.iter();
+        let change = health.change(AccountId(1), &[], &settings, (now(), now()));
+        let pauses = change.pauses.iter();
         let short = pauses.map(|pause| (pause.call, pause.reason.as_str()));
-        (short.collect(), verdict.worked.len())
+        (short.collect(), change.worked.len())
     }
 
     #[test]
     fn one_answer_tells_what_is_certain_and_most_of_them_what_is_not() {
-        assert_eq!(verdict(vec![None]), (vec![], 1));
-        assert_eq!(verdict(vec![refused(43004)]), (vec![], 1));
-        assert_eq!(verdict(vec![refused(43116)]), (vec![], 1));
+        assert_eq!(change(vec![None]), (vec![], 1));
+        assert_eq!(change(vec![refused(43004)]), (vec![], 1));
+        assert_eq!(change(vec![refused(43116)]), (vec![], 1));
         assert_eq!(
-            verdict(vec![None, refused(40164), None]),
+            change(vec![None, refused(40164), None]),
             (vec![("", "account_problem")], 0)
         );
         assert_eq!(
-            verdict(vec![None, refused(48001)]),
+            change(vec![None, refused(48001)]),
             (vec![(CALL, "account_problem")], 0)
         );
         assert_eq!(
-            verdict(vec![refused(45009), None]),
+            change(vec![refused(45009), None]),
             (vec![(CALL, "quota_used_up")], 0)
         );
         assert_eq!(
-            verdict(vec![refused(45011), refused(50007)]),
+            change(vec![refused(45011), refused(50007)]),
             (vec![("", "account_problem")], 0)
         );
-        assert_eq!(verdict(vec![refused(-1), None]), (vec![], 1));
+        assert_eq!(change(vec![refused(-1), None]), (vec![], 1));
         assert_eq!(
-            verdict(vec![refused(-1), Some(CallError::Timeout), None]),
+            change(vec![refused(-1), Some(CallError::Timeout), None]),
             (vec![("", "no_answer")], 0)
         );
-        assert_eq!(verdict(vec![refused(43108); 3]), (vec![], 1));
+        assert_eq!(change(vec![refused(43108); 3]), (vec![], 1));
     }
 
     #[test]

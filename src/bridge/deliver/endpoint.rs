@@ -14,11 +14,12 @@ use super::outcome::client_msg_id;
 use super::{Attempter, BatchContext, DeliverError};
 use crate::bridge::availability::pause::Pause;
 use crate::bridge::planning::prepared::CachedNotification;
-use crate::bridge::retry::{Backoff, jitter};
+use crate::bridge::retry::jitter;
 use crate::bridge::routes::{Rendered, Route};
 use crate::bridge::templates::{endpoint_gone, endpoint_problem};
 use crate::bridge::webhooks::manage;
 use crate::bridge::webhooks::post::{Answer, Parcel, PostError};
+use crate::bridge::webhooks::rest::EndpointRest;
 use crate::ids::{DeliveryId, NotificationId, ProjectId, WebhookId};
 use crate::models::delivery::{Due, Reason};
 use crate::models::staff::Person;
@@ -26,10 +27,8 @@ use crate::models::webhook::{self, Webhook};
 
 /// The type of what is posted.
 const KIND: &str = "notification";
-/// The first and the longest rest of an endpoint that takes nothing, seconds.
-const REST: (u64, u64) = (5, 60);
-/// The longest rest that an endpoint may ask for, seconds.
-const LONGEST_WISH: u64 = 3_600;
+/// The first rest of an endpoint that takes nothing, seconds.
+const FIRST_REST: u64 = 5;
 /// How long the others wait for the one that is tried after a rest.
 const TRYING: TimeDelta = TimeDelta::seconds(30);
 
@@ -81,7 +80,7 @@ impl Rests {
         id: WebhookId,
         claimed_at: NaiveDateTime,
         now: NaiveDateTime,
-        wish: Option<u64>,
+        asked: Option<u64>,
     ) {
         let mut rests = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let known = rests.get(&id).copied();
@@ -89,12 +88,10 @@ impl Rests {
             return;
         }
         let failures = known.map_or(0, |known| known.failures);
-        let (first, longest) = REST;
-        let pause = Backoff::seconds(first, longest).pause(failures, jitter());
-        let wish = wish.unwrap_or_default().min(LONGEST_WISH).cast_signed();
+        let rest = EndpointRest::from(FIRST_REST).after(failures, asked, jitter());
         let rest = Rest {
             failures: failures.saturating_add(1),
-            until: now + pause.max(TimeDelta::seconds(wish)),
+            until: now + rest,
             failed_at: claimed_at,
         };
         rests.insert(id, rest);
@@ -276,12 +273,12 @@ impl Attempter {
 
     /// An endpoint that is away, or too busy, is left alone for a while.
     fn note(&self, id: WebhookId, claimed_at: NaiveDateTime, posted: &Result<Answer, PostError>) {
-        let wish = match posted {
+        let asked = match posted {
             Ok(answer) if matches!(answer.status, 429 | 500..) => answer.retry_after,
             Ok(_) => return self.rests.worked(id),
             Err(_) => None,
         };
-        self.rests.failed(id, claimed_at, self.clock.now(), wish);
+        self.rests.failed(id, claimed_at, self.clock.now(), asked);
     }
 }
 

@@ -66,14 +66,14 @@ impl Subject {
 
 /// What the owner of an account is told of.
 #[derive(Debug, Default)]
-pub(super) struct Told {
+pub(super) struct RefusalAlerts {
     app_id: String,
     refused: Vec<(String, Said)>,
     /// Events for endpoints that this made.
-    pub(super) told: usize,
+    pub(super) published: usize,
 }
 
-impl Told {
+impl RefusalAlerts {
     /// Writes it to the log: to be done once it is in the database.
     pub(super) fn log(&self) {
         for (subject, said) in &self.refused {
@@ -163,9 +163,9 @@ impl Marks {
         conn: &mut Conn,
         account: Option<&OpenAccount>,
         now: NaiveDateTime,
-    ) -> QueryResult<Told> {
+    ) -> QueryResult<RefusalAlerts> {
         let Some(account) = account else {
-            return Ok(Told::default());
+            return Ok(RefusalAlerts::default());
         };
         // What works for one person and not for another of the same batch is at fault.
         let refused: BTreeSet<&Subject> = self.refused.keys().map(|(subject, _)| subject).collect();
@@ -180,15 +180,15 @@ impl Marks {
         }
         let off: Vec<Addressed> = self.switched_off.iter().cloned().collect();
         refusal_mark::switch_off(conn, account.id, &off, now)?;
-        self.tell(conn, account, now)
+        self.publish(conn, account, now)
     }
 
-    fn tell(
+    fn publish(
         &self,
         conn: &mut Conn,
         account: &OpenAccount,
         now: NaiveDateTime,
-    ) -> QueryResult<Told> {
+    ) -> QueryResult<RefusalAlerts> {
         let refused = self.refused.keys().map(|(subject, errcode)| Refused {
             subject: subject.key(),
             errcode: *errcode,
@@ -200,9 +200,9 @@ impl Marks {
             new.iter()
                 .any(|one| one.subject == key && one.errcode == errcode)
         };
-        let mut told = Told {
+        let mut alerts = RefusalAlerts {
             app_id: account.app_id.clone(),
-            ..Told::default()
+            ..RefusalAlerts::default()
         };
         let mut is_listed_again = false;
         for ((subject, errcode), said) in &self.refused {
@@ -227,13 +227,13 @@ impl Marks {
                     (alert.mini_program, alert.page) = (Some(app_id.as_str()), Some(path.as_str()));
                 }
             }
-            told.told += outbox::route(conn, account.project_id, &alert, now)?;
+            alerts.published += outbox::route(conn, account.project_id, &alert, now)?;
             is_listed_again |= said.fault == Fault::TemplateGone;
-            told.refused.push((subject.key(), said.clone()));
+            alerts.refused.push((subject.key(), said.clone()));
         }
         if is_listed_again {
             template_sync::want(conn, account.id, now)?;
         }
-        Ok(told)
+        Ok(alerts)
     }
 }

@@ -15,7 +15,7 @@ use crate::bridge::token::TokenError;
 use crate::bridge::windows::rules;
 use crate::db::{Conn, QueryResult};
 use crate::ids::{AccountId, CreditEntryId, DeliveryId, IdentityId};
-use crate::models::credit::{self, Wanted};
+use crate::models::credit::{self, CreditKey};
 use crate::models::delivery::{self, Begin, Due, Reason};
 use crate::models::identity::windows::{self, Closed, Rules, Taken};
 
@@ -341,9 +341,9 @@ fn take(
     }
     let mut granted = Vec::with_capacity(needs.len());
     for round in rounds {
-        let mut wanted: Vec<Wanted<'_>> = round
+        let mut wanted: Vec<CreditKey<'_>> = round
             .keys()
-            .map(|&(identity_id, template_id)| Wanted {
+            .map(|&(identity_id, template_id)| CreditKey {
                 identity_id,
                 template_id,
             })

@@ -19,7 +19,7 @@ use crate::ids::{DeliveryId, ProjectId};
 use crate::models::delivery::attempt;
 use crate::models::delivery::transitions::{self, Ending, Parted};
 use crate::models::delivery::{
-    self, Answered, DeliveryState, Due, Edition, End, Reason, Replanned, Told,
+    self, Answered, DeliveryState, Due, Edition, End, FirstAnswer, Reason, Replanned,
 };
 
 /// What was done of a batch.
@@ -30,7 +30,7 @@ pub(super) struct Reconsidered {
     /// Deliveries that came to their end.
     ends: Vec<End>,
     /// Events for endpoints.
-    told: usize,
+    published: usize,
 }
 
 const GONE: &str = "The staff member was deleted before the message was sent.";
@@ -51,7 +51,7 @@ impl Claimer {
         if done.replanned > 0 {
             self.signals.wake_delivery();
         }
-        if done.told > 0 {
+        if done.published > 0 {
             self.signals.webhooks.notify_one();
         }
         self.awaited
@@ -75,8 +75,8 @@ pub(super) fn reconsider(
         due.cancelled_at.is_some() || end.is_some_and(|end| end <= now)
     };
     let over = due.iter().filter(|due| is_over(due));
-    let told: Vec<Told> = over.filter_map(told).collect();
-    delivery::keep_told(conn, &told)?;
+    let answers: Vec<FirstAnswer> = over.filter_map(first_answer).collect();
+    delivery::keep_first_answers(conn, &answers)?;
     let again: Vec<Due> = due
         // What is not stored any more fails where it is tried.
         .extract_if(.., |due| {
@@ -119,7 +119,7 @@ pub(super) fn reconsider(
     Ok(Reconsidered {
         replanned,
         ends: delivery::ends(conn, &ended)?,
-        told: outbox::ended(conn, &ended, now)?,
+        published: outbox::ended(conn, &ended, now)?,
     })
 }
 
@@ -233,8 +233,8 @@ fn answered(due: &Due) -> Option<String> {
 }
 
 /// The same of one that will end.
-fn told(due: &Due) -> Option<Told> {
-    Some(Told {
+fn first_answer(due: &Due) -> Option<FirstAnswer> {
+    Some(FirstAnswer {
         id: due.id,
         first_answer: answered(due)?,
     })

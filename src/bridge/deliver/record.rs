@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use chrono::NaiveDateTime;
 
-use super::account_health::{AccountHealth, Verdict};
+use super::account_health::{AccountHealth, HealthChange};
 use super::batch_result::BatchResult;
 use super::lane::Slot;
 use super::{BatchContext, DeliverError, Recorder, marks};
@@ -37,7 +37,7 @@ pub(super) struct Record {
     /// The notifications of its deliveries.
     notifications: Vec<NotificationId>,
     /// What follows for the account.
-    verdict: Verdict,
+    change: HealthChange,
     /// Calls that were counted and not made; below zero where more were made.
     unused: Vec<Uses>,
     lane: AccountId,
@@ -48,7 +48,7 @@ pub(super) struct Record {
 
 impl Record {
     fn concerns_pauses(&self) -> bool {
-        self.was_paused || !self.verdict.pauses.is_empty() || self.result.waits()
+        self.was_paused || !self.change.pauses.is_empty() || self.result.waits()
     }
 
     /// How many tries it is about.
@@ -77,9 +77,9 @@ pub(super) struct Recorded {
     /// People whose profiles are to be fetched.
     asked: usize,
     /// Events for endpoints.
-    told: usize,
+    published: usize,
     /// Templates and pages of which the owner is told.
-    refused: marks::Told,
+    refused: marks::RefusalAlerts,
     /// Deliveries that came to their end.
     ends: Vec<End>,
     /// What became of the account's pauses, if anything may have.
@@ -122,10 +122,10 @@ impl Recorder {
                 .iter()
                 .map(|due| due.notification_id)
                 .collect(),
-            verdict: match slot.lane {
+            change: match slot.lane {
                 // What needs no account has none that could be in trouble.
-                NO_ACCOUNT => Verdict::default(),
-                lane => health.verdict(lane, &known, &self.config.deliver, times),
+                NO_ACCOUNT => HealthChange::default(),
+                lane => health.change(lane, &known, &self.config.deliver, times),
             },
             unused,
             lane: slot.lane,
@@ -151,7 +151,7 @@ impl Recorder {
         if let Some(changed) = recorded.changed {
             let account = record.account.as_ref();
             let app_id = account.map_or("", |account| account.app_id.as_str());
-            pause::log_set(app_id, &changed.begun, &record.verdict.pauses);
+            pause::log_set(app_id, &changed.begun, &record.change.pauses);
             pause::log_lifted(app_id, &changed.lifted);
             if let Some(slot) = slot {
                 slot.learn_pauses(changed.pauses);
@@ -167,10 +167,10 @@ impl Recorder {
         recorded.refused.log();
         self.ends
             .count(recorded.ends, self.clock.now(), &self.signals);
-        if let Some(slot) = slot.filter(|_| record.verdict.pauses.is_empty()) {
+        if let Some(slot) = slot.filter(|_| record.change.pauses.is_empty()) {
             slot.went_well();
         }
-        if recorded.told > 0 {
+        if recorded.published > 0 {
             self.signals.webhooks.notify_one();
         }
         if recorded.receipts > 0 {
@@ -245,7 +245,7 @@ impl Recorder {
                 (consent_wait, now),
             )?;
             // After moving on, as a delivery that goes on has not failed.
-            let told = outbox::sends(conn, &outcomes, now)?;
+            let published = outbox::sends(conn, &outcomes, now)?;
             let refused = result.marks.write(conn, record.account.as_deref(), now)?;
             let ends = delivery::ends_of(conn, &outcomes)?;
             let changed = match record.concerns_pauses() {
@@ -256,7 +256,7 @@ impl Recorder {
                 receipts: 0,
                 moved,
                 asked,
-                told: told + refused.told,
+                published: published + refused.published,
                 refused,
                 ends,
                 changed,
@@ -301,22 +301,22 @@ fn wake_receipts(conn: &mut Conn, record: &Record) -> usize {
 
 /// What follows for the pauses of the account.
 fn pauses(conn: &mut Conn, record: &Record, now: NaiveDateTime) -> QueryResult<Changed> {
-    let verdict = &record.verdict;
+    let change = &record.change;
     let mut over = HashSet::new();
     // Mostly there is neither, and others need not wait.
-    if record.result.waits() || !verdict.pauses.is_empty() {
+    if record.result.waits() || !change.pauses.is_empty() {
         // Until this is over nobody lifts what they wait for. What somebody has lifted already is over for
         // these as well.
         let held = account_pause::hold(conn, record.lane)?;
         over = record.result.waits_for(&held);
     }
-    let begun = pause::set(conn, &verdict.pauses, now)?;
-    let lifted = account_pause::lift(conn, &verdict.worked)?;
+    let begun = pause::set(conn, &change.pauses, now)?;
+    let lifted = account_pause::lift(conn, &change.worked)?;
     let far = lifted.iter().filter(|pause| pause.is_far(now));
     over.extend(far.map(|pause| pause.reason));
     resumption::note(conn, record.lane, over.iter().copied(), now)?;
     if !lifted.is_empty() {
-        let calls: Vec<&str> = verdict.worked.iter().map(|worked| worked.call).collect();
+        let calls: Vec<&str> = change.worked.iter().map(|worked| worked.call).collect();
         account::clear_problem_of(conn, record.lane, &calls)?;
     }
     Ok(Changed {

@@ -103,7 +103,7 @@ impl Facts {
         let titles = template::of_accounts(conn, &account_ids)?.into_iter();
         let types = message_type::routes(conn, project)?;
         let mut candidates = candidate_route::all(&accounts, &known, &types, &credits);
-        let allowed = standings(
+        let allowed = balances(
             conn,
             &reach,
             &candidates,
@@ -201,7 +201,7 @@ fn last_refusals(oldest_first: Vec<Attempt>) -> HashMap<DeliveryId, Refusal> {
 }
 
 /// What the person allows, as the planner asks for it.
-fn standings(
+fn balances(
     conn: &mut Conn,
     reach: &[ReachRow],
     candidates: &[CandidateRoute],

@@ -26,7 +26,7 @@ const AGAIN: Duration = Duration::from_millis(100);
 /// How long a commit may take for a caller who has little time left.
 const LEAST: Duration = Duration::from_millis(500);
 /// At most one line of a kind in this time about a database that takes nothing.
-const TOLD: Duration = Duration::from_secs(1);
+const LOG_PERIOD: Duration = Duration::from_secs(1);
 
 /// Why an event is not stored. WeChat is answered 5xx and will retry.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
@@ -91,7 +91,7 @@ impl Intake {
         let writer = Writer {
             db,
             hold,
-            told: None,
+            logged: None,
             runtime: Handle::current(),
             connection: None,
             inserter: Inserter::default(),
@@ -218,7 +218,7 @@ struct Writer {
     /// How long a commit is repeated.
     hold: Duration,
     /// When it was last told that the database takes nothing.
-    told: Option<Instant>,
+    logged: Option<Instant>,
 }
 
 impl Writer {
@@ -260,7 +260,7 @@ impl Writer {
                     tracing::error!(%error, "event not stored");
                     return answer(callers, || Outcome::Refused);
                 }
-                Err(error) => self.tell(&error, events.len()),
+                Err(error) => self.log_failure(&error, events.len()),
             }
             if Instant::now() + AGAIN > until {
                 return answer(callers, || Outcome::Away);
@@ -279,9 +279,12 @@ impl Writer {
     }
 
     /// One line a second: callbacks come by the thousand.
-    fn tell(&mut self, error: &DbError, count: usize) {
-        if self.told.is_none_or(|told| told.elapsed() >= TOLD) {
-            self.told = Some(Instant::now());
+    fn log_failure(&mut self, error: &DbError, count: usize) {
+        if self
+            .logged
+            .is_none_or(|logged| logged.elapsed() >= LOG_PERIOD)
+        {
+            self.logged = Some(Instant::now());
             tracing::error!(events.count = count, %error, "the database takes no events, callers are held");
         }
     }

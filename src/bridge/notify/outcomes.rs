@@ -66,7 +66,7 @@ impl Bridge {
                 one.state == DeliveryState::Queued && (is_soon || awaits)
             };
             if !deliveries.iter().any(is_open) || Instant::now() >= deadline {
-                return Ok(Some(told(deliveries, attempts)));
+                return Ok(Some(outcomes(deliveries, attempts)));
             }
             // A signal or not: it is looked at again, and the last time at the end.
             let until = deadline.min(Instant::now() + LOOK_AGAIN);
@@ -88,7 +88,7 @@ fn look(conn: &mut Conn, id: NotificationId) -> Result<Option<Found>, NotifyErro
     Ok(Some((found, attempts)))
 }
 
-fn told(deliveries: Vec<Delivery>, attempts: Vec<Attempt>) -> HashMap<DeliveryId, Outcome> {
+fn outcomes(deliveries: Vec<Delivery>, attempts: Vec<Attempt>) -> HashMap<DeliveryId, Outcome> {
     // The newest of each comes last.
     let last: HashMap<DeliveryId, Attempt> = attempts
         .into_iter()

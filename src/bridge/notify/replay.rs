@@ -1,7 +1,7 @@
 //! The answer to a request to notify, as it was first given.
 
 use super::request::ValidRequest;
-use super::{Accepted, NotifyError, Verdict};
+use super::{Accepted, NotifyError, RecipientResult};
 use crate::db::Conn;
 use crate::ids::{DeliveryId, NotificationId, ProjectId};
 use crate::models::delivery;
@@ -28,32 +28,35 @@ pub(super) fn replay(
     Ok(Some(Accepted {
         notification_id: known.id,
         replayed: true,
-        verdicts: verdicts(conn, known.id)?,
+        results: results(conn, known.id)?,
     }))
 }
 
-/// The verdicts as they were given: what became of a delivery since then does not change them.
-pub(super) fn verdicts(conn: &mut Conn, id: NotificationId) -> Result<Vec<Verdict>, NotifyError> {
+/// The results as they were given: what became of a delivery since then does not change them.
+pub(super) fn results(
+    conn: &mut Conn,
+    id: NotificationId,
+) -> Result<Vec<RecipientResult>, NotifyError> {
     let verdict = |row: delivery::Decided| {
-        let told = row.answered();
-        Verdict {
+        let first = row.answered();
+        RecipientResult {
             staff_id: row.staff_id.map(Into::into),
             recipient: row.recipient.map(Into::into),
             delivery_id: row.id,
-            state: told.state,
-            reason: told.reason.map(Into::into),
-            detail: told.detail.map(Into::into),
+            state: first.state,
+            reason: first.reason.map(Into::into),
+            detail: first.detail.map(Into::into),
         }
     };
-    let mut verdicts: Vec<Verdict> = Vec::new();
+    let mut results: Vec<RecipientResult> = Vec::new();
     let mut after = DeliveryId(0);
     loop {
         // A page at a time, as the client of the database holds a whole answer.
         let page = delivery::verdicts(conn, id, after, PAGE)?;
         let Some(last) = page.last() else {
-            return Ok(verdicts);
+            return Ok(results);
         };
         after = last.id;
-        verdicts.extend(page.into_iter().map(verdict));
+        results.extend(page.into_iter().map(verdict));
     }
 }

@@ -20,7 +20,7 @@ const AHEAD: TimeDelta = TimeDelta::minutes(10);
 
 text_enum! {
     /// What wx.requestSubscribeMessage says of one template.
-    pub enum Verdict {
+    pub enum ConsentAnswer {
         /// The person allows it.
         Accept = "accept",
         /// The same, for a message with sound.
@@ -50,7 +50,7 @@ pub enum Respondent {
 pub struct Answered {
     /// The answer for each template id, in their order, each once.
     #[serde(serialize_with = "as_object")]
-    pub results: Vec<(String, Verdict)>,
+    pub results: Vec<(String, ConsentAnswer)>,
     /// When, seconds since 1970; when it is reported unless known.
     pub reported_at: Option<i64>,
     /// Whether these are long-term templates; a pop-up cannot mix them with others.
@@ -58,10 +58,10 @@ pub struct Answered {
 }
 
 fn as_object<S: Serializer>(
-    results: &[(String, Verdict)],
+    results: &[(String, ConsentAnswer)],
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
-    serializer.collect_map(results.iter().map(|(id, verdict)| (id, verdict)))
+    serializer.collect_map(results.iter().map(|(id, answer)| (id, answer)))
 }
 
 /// An answered pop-up.
@@ -170,22 +170,22 @@ impl Answered {
     ) -> Vec<Said> {
         let timed = self.reported_at.is_some();
         let time = self.reported_at.unwrap_or(now.and_utc().timestamp());
-        let word = |verdict| match verdict {
-            Verdict::Accept | Verdict::AcceptWithAudio | Verdict::AcceptWithAlert => {
-                Some(Word::Reported { timed })
-            }
-            Verdict::Reject => Some(Word::Rejected),
-            Verdict::Ban => Some(Word::Banned),
-            Verdict::Filter => None,
+        let word = |answer| match answer {
+            ConsentAnswer::Accept
+            | ConsentAnswer::AcceptWithAudio
+            | ConsentAnswer::AcceptWithAlert => Some(Word::Reported { timed }),
+            ConsentAnswer::Reject => Some(Word::Rejected),
+            ConsentAnswer::Ban => Some(Word::Banned),
+            ConsentAnswer::Filter => None,
         };
         let results = self.results.iter();
         results
-            .filter_map(|(template_id, verdict)| {
+            .filter_map(|(template_id, answer)| {
                 Some(Said {
                     account_id,
                     identity_id,
                     template_id: template_id.clone(),
-                    word: word(*verdict)?,
+                    word: word(*answer)?,
                     time,
                     long_term: self.long_term,
                 })

@@ -139,19 +139,19 @@ impl Eraser {
                 return Ok(None);
             };
             let phase = erasure.phase;
-            let (told, ended) = match phase {
+            let (published, ended) = match phase {
                 Phase::Person => (person::erase(conn, &vault, &mut erasure, now)?, Vec::new()),
                 _ => (0, work(conn, &mut erasure, now)?),
             };
             erasure::save(conn, &erasure)?;
             let ends = delivery::ends(conn, &ended)?;
-            Ok(Some((phase, told, ends, erasure)))
+            Ok(Some((phase, published, ends, erasure)))
         });
         match done.await {
             Ok(None) => Ok(Step::Idle),
-            Ok(Some((phase, told, ends, erasure))) => {
+            Ok(Some((phase, published, ends, erasure))) => {
                 self.ends.count(ends, self.clock.now(), &self.signals);
-                if told > 0 {
+                if published > 0 {
                     self.signals.webhooks.notify_one();
                 }
                 if phase == Phase::Texts && erasure.state == ErasureState::Done {

@@ -159,7 +159,7 @@ fn tags(info: &UserInfo) -> Option<String> {
 #[derive(Debug)]
 pub(in crate::bridge) struct Stored {
     /// Events that were recorded for endpoints.
-    pub(in crate::bridge) told: usize,
+    pub(in crate::bridge) published: usize,
     /// Accounts of which it is to be said that their people have other unionids.
     pub(in crate::bridge) moved: Vec<Moved>,
 }
@@ -176,10 +176,10 @@ pub(in crate::bridge) fn store(
     one_staff::hold(conn, &ids, &linked)?;
     let people = People::before(conn, &ids)?;
     let changed = identity::apply(conn, rows)?;
-    let told = people.after(conn, &ids, now)? + one_staff::keep_one(conn, &linked, now)?;
+    let published = people.after(conn, &ids, now)? + one_staff::keep_one(conn, &linked, now)?;
     let moved = moved::note(conn, &changed, now)?;
     Ok(Stored {
-        told: told + moved.told,
+        published: published + moved.published,
         moved: moved.accounts,
     })
 }

@@ -118,14 +118,14 @@ impl Bridge {
             });
             let changed = unionid_change::record(conn, &heard.collect::<Vec<_>>())?;
             let identity = identity::log_in(conn, &login)?;
-            let mut told = people.after(conn, &[identity.id], now)?;
+            let mut published = people.after(conn, &[identity.id], now)?;
             let moved = moved::note(conn, &changed, now)?;
-            told += moved.told + one_staff::keep_one(conn, &[identity.id], now)?;
-            Ok((identity, moved.accounts, told))
+            published += moved.published + one_staff::keep_one(conn, &[identity.id], now)?;
+            Ok((identity, moved.accounts, published))
         });
-        let (identity, moved, told) = stored.await?;
+        let (identity, moved, published) = stored.await?;
         moved::warn(&moved);
-        if told > 0 {
+        if published > 0 {
             self.signals.webhooks.notify_one();
         }
         Ok(LoggedIn {

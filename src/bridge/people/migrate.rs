@@ -76,7 +76,7 @@ pub enum MigrateStep {
 }
 
 /// What WeChat said of one identity's openid: the new one, or why there is none.
-type Verdict = (Identity, Result<String, String>);
+type NewOpenid = (Identity, Result<String, String>);
 
 impl Bridge {
     /// Goes on with the walk from one official account of the project to another that did not come
@@ -147,9 +147,9 @@ impl Bridge {
             return Ok(MigrateStep::Ended);
         }
         match self.translate(walk, page).await {
-            Ok(verdicts) => {
+            Ok(translated) => {
                 walk.failures = 0;
-                self.store_verdicts(known, verdicts).await?;
+                self.store_page(known, translated).await?;
                 Ok(MigrateStep::Worked)
             }
             Err(error) => self.put_migration_off(walk, &error).await,
@@ -163,8 +163,8 @@ impl Bridge {
         &self,
         walk: &Walk,
         page: Vec<Identity>,
-    ) -> Result<Vec<Verdict>, TokenError> {
-        let mut verdicts = Vec::with_capacity(page.len());
+    ) -> Result<Vec<NewOpenid>, TokenError> {
+        let mut pairs = Vec::with_capacity(page.len());
         let (mut calls, mut answers, mut last) = (0, 0, None);
         // In the order of the page, so that what is done is its beginning.
         let mut parts = vec![page];
@@ -180,7 +180,7 @@ impl Bridge {
             let error = match self.tokens.call(&walk.to, CALL, call).await {
                 Ok(translated) => {
                     answers += 1;
-                    verdicts.extend(pair(part, translated));
+                    pairs.extend(pair(part, translated));
                     continue;
                 }
                 Err(error) => error,
@@ -192,14 +192,14 @@ impl Bridge {
                 let rest = part.split_off(part.len() / 2);
                 parts.extend([rest, part]);
             } else {
-                verdicts.extend(part.into_iter().map(|one| (one, Err(why.clone()))));
+                pairs.extend(part.into_iter().map(|one| (one, Err(why.clone()))));
             }
             last = Some(error);
         }
         match last {
             // Nothing could be used: it is not the people's doing, unless it stays so.
             Some(error) if answers == 0 && is_general(&error, calls, walk.failures) => Err(error),
-            _ => Ok(verdicts),
+            _ => Ok(pairs),
         }
     }
 
@@ -209,7 +209,7 @@ impl Bridge {
         error: &TokenError,
     ) -> Result<MigrateStep, MigrateError> {
         walk.failures = walk.failures.saturating_add(1);
-        let told = match error {
+        let problem = match error {
             TokenError::Call(CallError::Api(api)) => api.explain_on(CALL),
             other => other.to_string(),
         };
@@ -222,14 +222,14 @@ impl Bridge {
         };
         if !passes || walk.failures >= MOST_FAILURES {
             tracing::error!(
-                account.app_id = %walk.to.app_id, from.app_id = %walk.from.app_id, problem = told,
+                account.app_id = %walk.to.app_id, from.app_id = %walk.from.app_id, problem,
                 "account migration stopped"
             );
-            self.end_migration(walk.id, MigrationState::Failed, Some(told))
+            self.end_migration(walk.id, MigrationState::Failed, Some(problem))
                 .await?;
             return Ok(MigrateStep::Ended);
         }
-        self.end_migration(walk.id, MigrationState::Running, Some(told))
+        self.end_migration(walk.id, MigrationState::Running, Some(problem))
             .await?;
         let pause = Backoff::seconds(RETRY.0, RETRY.1).pause(walk.failures - 1, jitter());
         Ok(MigrateStep::Later(pause.to_std().unwrap_or_default()))
@@ -249,15 +249,15 @@ impl Bridge {
         Ok(ended.await?)
     }
 
-    async fn store_verdicts(
+    async fn store_page(
         &self,
         known: Migration,
-        verdicts: Vec<Verdict>,
+        translated: Vec<NewOpenid>,
     ) -> Result<(), MigrateError> {
         let (now, vault) = (self.clock.now(), self.vault.clone());
         let stored = self
             .db
-            .write_once(move |conn| store::page(conn, &vault, &known, verdicts, now));
+            .write_once(move |conn| store::page(conn, &vault, &known, translated, now));
         if stored.await? > 0 {
             self.signals.webhooks.notify_one();
         }
@@ -287,13 +287,13 @@ fn is_general(error: &TokenError, calls: usize, failures: i32) -> bool {
 }
 
 /// Joins answers to questions by openid.
-fn pair(part: Vec<Identity>, translated: Vec<Translated>) -> Vec<Verdict> {
+fn pair(part: Vec<Identity>, translated: Vec<Translated>) -> Vec<NewOpenid> {
     let mut by_openid: HashMap<String, Translated> = translated
         .into_iter()
         .map(|one| (one.ori_openid.clone(), one))
         .collect();
-    let verdicts = part.into_iter().map(|identity| {
-        let verdict = match by_openid.remove(&identity.openid) {
+    let pairs = part.into_iter().map(|identity| {
+        let result = match by_openid.remove(&identity.openid) {
             Some(Translated {
                 new_openid: Some(openid),
                 ..
@@ -303,7 +303,7 @@ fn pair(part: Vec<Identity>, translated: Vec<Translated>) -> Vec<Verdict> {
             }) => Err(storable(&why).chars().take(256).collect()),
             _ => Err("WeChat's answer left it out".to_owned()),
         };
-        (identity, verdict)
+        (identity, result)
     });
-    verdicts.collect()
+    pairs.collect()
 }

@@ -32,7 +32,7 @@ pub(in crate::bridge) struct Moved {
 #[derive(Debug, Default)]
 pub(in crate::bridge) struct Noted {
     /// Events that were recorded for endpoints.
-    pub(in crate::bridge) told: usize,
+    pub(in crate::bridge) published: usize,
     /// Accounts of which it is to be said in the log, once this is committed.
     pub(in crate::bridge) accounts: Vec<Moved>,
 }
@@ -61,7 +61,7 @@ pub(in crate::bridge) fn note(
             continue;
         };
         let detail = describe(&label.app_id, label.kind, &known);
-        noted.told += outbox::moved(conn, project, &label.app_id, &known, &detail, now)?;
+        noted.published += outbox::moved(conn, project, &label.app_id, &known, &detail, now)?;
         noted.accounts.push(Moved {
             app_id: label.app_id,
             detail,

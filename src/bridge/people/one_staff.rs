@@ -64,7 +64,7 @@ pub(in crate::bridge) fn keep_one(
         let person = (one.project_id, one.person.clone());
         persons.entry(person).or_default().push(one);
     }
-    let mut told = 0;
+    let mut published = 0;
     for ((project, unionid), bound) in persons {
         let Some(kept) = bound.first() else { continue };
         let mut later = bound.iter();
@@ -76,10 +76,10 @@ pub(in crate::bridge) fn keep_one(
             .iter()
             .filter(|one| one.staff_row_id != kept.staff_row_id)
         {
-            told += undo(conn, one, kept, &members, now)?;
+            published += undo(conn, one, kept, &members, now)?;
         }
     }
-    Ok(told)
+    Ok(published)
 }
 
 fn undo(
@@ -100,8 +100,9 @@ fn undo(
         // Somebody else has removed it in this very moment.
         return Ok(0);
     }
-    let mut told = outbox::unbound(conn, one.project_id, &one.staff_id, &[one.binding()], now)?;
-    told += give_back(conn, one, &replaced, now)?;
+    let mut published =
+        outbox::unbound(conn, one.project_id, &one.staff_id, &[one.binding()], now)?;
+    published += give_back(conn, one, &replaced, now)?;
     let used = match one.identity_id {
         Some(id) => invitation::used_for(conn, one.staff_row_id, id, one.created_at)?,
         None => None,
@@ -132,8 +133,8 @@ fn undo(
     );
     let problem = detail(&one.staff_id, Some(&kept.staff_id));
     let alert = UndoneAlert::new(app_id, identity, (&one.staff_id, &kept.staff_id), &problem);
-    told += outbox::undone(conn, one.project_id, identity.id, &alert, now)?;
-    Ok(told)
+    published += outbox::undone(conn, one.project_id, identity.id, &alert, now)?;
+    Ok(published)
 }
 
 /// Binds a staff member once more to whom the binding that is undone took their place.
@@ -144,7 +145,7 @@ fn give_back(
     now: NaiveDateTime,
 ) -> QueryResult<usize> {
     let (project, staff_id) = (undone.project_id, &undone.staff_id);
-    let mut told = 0;
+    let mut published = 0;
     for one in replaced {
         let members = match (one.identity_id, &one.unionid) {
             (Some(id), _) => match identity::by_id(conn, project, id)? {
@@ -167,10 +168,10 @@ fn give_back(
         }
         let row = one.again(project, undone.staff_row_id);
         if let Some(binding) = binding::create(conn, &row)? {
-            told += outbox::bound(conn, staff_id, &binding, now)?;
+            published += outbox::bound(conn, staff_id, &binding, now)?;
         }
     }
-    Ok(told)
+    Ok(published)
 }
 
 /// What happened and what to do.

@@ -338,7 +338,7 @@ impl ProfileFetcher {
             })
             .await?;
         moved::warn(&stored.moved);
-        if stored.told > 0 {
+        if stored.published > 0 {
             self.signals.webhooks.notify_one();
         }
         if resumed > 0 {

@@ -5,13 +5,13 @@ use std::collections::HashMap;
 
 use chrono::NaiveDateTime;
 
-use super::planner::{Considered, Credits, Plan, Sender, plan, wanted, windows_wanted};
+use super::planner::{Considered, Credits, Plan, Sender, credit_keys, plan, window_identities};
 use super::prepared::Prepared;
 use crate::bridge::limits::FieldError;
 use crate::bridge::routes::Recipient;
 use crate::db::{Conn, QueryResult};
 use crate::ids::{IdentityId, ProjectId};
-use crate::models::credit::{self, Wanted};
+use crate::models::credit::{self, CreditKey};
 use crate::models::delivery::Reason;
 use crate::models::identity::windows::{self, Rules};
 use crate::models::staff::{self, Person, PersonRow, ReachRow};
@@ -174,15 +174,15 @@ pub(in crate::bridge) fn permissions<'a>(
     rules: &Rules,
     now: NaiveDateTime,
 ) -> QueryResult<Credits> {
-    let needed: Vec<Wanted<'_>> = plans
+    let needed: Vec<CreditKey<'_>> = plans
         .clone()
-        .flat_map(|(rows, senders, from)| wanted(rows, senders, from))
+        .flat_map(|(rows, senders, from)| credit_keys(rows, senders, from))
         .collect();
-    let mut credits = Credits::new(credit::standings(conn, &needed)?);
+    let mut credits = Credits::new(credit::balances(conn, &needed)?);
     let needed: Vec<IdentityId> = plans
-        .flat_map(|(rows, senders, from)| windows_wanted(rows, senders, from))
+        .flat_map(|(rows, senders, from)| window_identities(rows, senders, from))
         .collect();
-    let found = windows::standings(conn, &needed)?;
+    let found = windows::states(conn, &needed)?;
     credits.add_windows(&found, rules, now.and_utc().timestamp());
     Ok(credits)
 }

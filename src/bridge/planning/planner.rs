@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::bridge::routes::{Channel, Permission};
 use crate::ids::{AccountId, IdentityId};
 use crate::models::account::AccountKind;
-use crate::models::credit::{CreditBalance, Wanted};
+use crate::models::credit::{CreditBalance, CreditKey};
 use crate::models::delivery::Reason;
 use crate::models::identity::windows::{Closed, Rules, WindowState};
 use crate::models::staff::ReachRow;
@@ -117,11 +117,11 @@ pub struct Credits {
 
 impl Credits {
     /// Sorts what was read.
-    pub fn new(standings: Vec<CreditBalance>) -> Self {
+    pub fn new(balances: Vec<CreditBalance>) -> Self {
         let mut by_identity: HashMap<IdentityId, Vec<CreditBalance>> = HashMap::new();
-        for standing in standings {
-            let known = by_identity.entry(standing.identity_id).or_default();
-            known.push(standing);
+        for balance in balances {
+            let known = by_identity.entry(balance.identity_id).or_default();
+            known.push(balance);
         }
         Self {
             templates: by_identity,
@@ -132,7 +132,7 @@ impl Credits {
     /// Adds who may be sent a customer message `now`, seconds since 1970.
     pub fn add_windows(&mut self, found: &[WindowState], rules: &Rules, now: i64) {
         self.windows.extend(found.iter().map(|found| {
-            let open = found.standing.look(rules.of(found.kind), now);
+            let open = found.facts.look(rules.of(found.kind), now);
             (found.identity_id, open.map(drop))
         }));
     }
@@ -147,27 +147,31 @@ impl Credits {
         let known = self.templates.get(&identity)?;
         known
             .iter()
-            .find(|standing| standing.template_id == template_id)
+            .find(|balance| balance.template_id == template_id)
     }
 }
 
 /// The permissions that [`plan`] will ask for, if it gets as far as that.
-pub fn wanted<'a>(rows: &[&ReachRow], senders: &'a [Sender], from: usize) -> Vec<Wanted<'a>> {
-    let mut wanted = Vec::new();
+pub fn credit_keys<'a>(
+    rows: &[&ReachRow],
+    senders: &'a [Sender],
+    from: usize,
+) -> Vec<CreditKey<'a>> {
+    let mut keys = Vec::new();
     for sender in in_question(rows, senders, from, Permission::Credit) {
         let there = rows.iter().filter(|row| row.account_id == sender.id);
-        wanted.extend(there.filter_map(|row| {
-            Some(Wanted {
+        keys.extend(there.filter_map(|row| {
+            Some(CreditKey {
                 identity_id: row.identity_id?,
                 template_id: &sender.template_id,
             })
         }));
     }
-    wanted
+    keys
 }
 
 /// The identities whose windows [`plan`] will ask for, if it gets as far as that.
-pub fn windows_wanted(rows: &[&ReachRow], senders: &[Sender], from: usize) -> Vec<IdentityId> {
+pub fn window_identities(rows: &[&ReachRow], senders: &[Sender], from: usize) -> Vec<IdentityId> {
     in_question(rows, senders, from, Permission::Window)
         .flat_map(|sender| rows.iter().filter(|row| row.account_id == sender.id))
         .filter_map(|row| row.identity_id)

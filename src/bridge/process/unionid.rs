@@ -62,7 +62,7 @@ pub(super) fn projects(
 /// What storing them entailed.
 #[derive(Debug, Default)]
 pub(super) struct Learnt {
-    pub(super) told: usize,
+    pub(super) published: usize,
     pub(super) moved: Vec<Moved>,
 }
 
@@ -105,10 +105,10 @@ pub(super) fn learn(
     let kept: Vec<IdentityId> = newest.keys().copied().collect();
     let people = People::before(conn, &kept)?;
     let changed = identity::learn(conn, &rows)?;
-    let told = people.after(conn, &kept, now)? + one_staff::keep_one(conn, &kept, now)?;
+    let published = people.after(conn, &kept, now)? + one_staff::keep_one(conn, &kept, now)?;
     let noted = moved::note(conn, &changed, now)?;
     Ok(Learnt {
-        told: told + noted.told,
+        published: published + noted.published,
         moved: noted.accounts,
     })
 }

@@ -123,7 +123,7 @@ pub(super) fn new_uid() -> String {
 /// Who listens, as of the transaction at hand.
 #[derive(Debug, Default)]
 pub(crate) struct Subscribers {
-    ears: Vec<Subscriber>,
+    subscribers: Vec<Subscriber>,
 }
 
 #[derive(Debug)]
@@ -137,57 +137,65 @@ struct Subscriber {
 impl Subscribers {
     /// Reads it: one small query.
     pub(crate) fn of(conn: &mut Conn) -> QueryResult<Self> {
-        let ears = webhook::listeners(conn)?.iter().map(ear).collect();
-        Ok(Self { ears })
+        let subscribers = webhook::listeners(conn)?.iter().map(subscriber).collect();
+        Ok(Self { subscribers })
     }
 
     /// Whether anybody in any project wants one of these.
     pub(super) fn wants(&self, kinds: &[EventKind]) -> bool {
         let mut wanted = kinds.iter();
-        wanted.any(|kind| self.ears.iter().any(|ear| ear.kinds.contains(kind)))
+        wanted.any(|kind| {
+            self.subscribers
+                .iter()
+                .any(|subscriber| subscriber.kinds.contains(kind))
+        })
     }
 
     /// Whether anybody in the project wants it.
     pub(super) fn wants_in(&self, project: ProjectId, kind: EventKind) -> bool {
-        let mut ears = self.ears.iter();
-        ears.any(|ear| ear.project_id == project && ear.kinds.contains(&kind))
+        let mut subscribers = self.subscribers.iter();
+        subscribers
+            .any(|subscriber| subscriber.project_id == project && subscriber.kinds.contains(&kind))
     }
 
     /// Records events for everybody who wants them, in one statement, or several where they are long.
     /// Returns for how many.
-    pub(super) fn tell(
+    pub(super) fn publish(
         &self,
         conn: &mut Conn,
-        news: &[Event],
+        events: &[Event],
         now: NaiveDateTime,
     ) -> QueryResult<usize> {
-        let mut bodies = Vec::with_capacity(news.len());
-        for news in news {
-            let uid = news.uid.clone().unwrap_or_else(new_uid);
-            bodies.push((uid, body(news.kind.as_str(), news.at, &news.data)?));
+        let mut bodies = Vec::with_capacity(events.len());
+        for event in events {
+            let uid = event.uid.clone().unwrap_or_else(new_uid);
+            bodies.push((uid, body(event.kind.as_str(), event.at, &event.data)?));
         }
         let mut rows = Vec::new();
-        for (news, (uid, body)) in news.iter().zip(&bodies) {
-            let ears = self.ears.iter().filter(|ear| ear.hears(news));
-            rows.extend(ears.map(|ear| NewMessage {
-                webhook_id: ear.id,
+        for (event, (uid, body)) in events.iter().zip(&bodies) {
+            let subscribers = self
+                .subscribers
+                .iter()
+                .filter(|subscriber| subscriber.takes(event));
+            rows.extend(subscribers.map(|subscriber| NewMessage {
+                webhook_id: subscriber.id,
                 uid,
-                kind: news.kind.as_str(),
-                person: news.person.as_deref(),
+                kind: event.kind.as_str(),
+                person: event.person.as_deref(),
                 body,
                 now,
             }));
         }
-        let mut told = 0;
+        let mut published = 0;
         for rows in rows.chunk_by(in_one_statement()) {
-            told += webhook::insert_many(conn, rows)?;
+            published += webhook::insert_many(conn, rows)?;
         }
-        Ok(told)
+        Ok(published)
     }
 
     /// Without one endpoint: it is not told of itself.
     pub(super) fn without(mut self, id: WebhookId) -> Self {
-        self.ears.retain(|ear| ear.id != id);
+        self.subscribers.retain(|subscriber| subscriber.id != id);
         self
     }
 }
@@ -206,15 +214,15 @@ fn in_one_statement() -> impl FnMut(&NewMessage<'_>, &NewMessage<'_>) -> bool {
 }
 
 impl Subscriber {
-    fn hears(&self, news: &Event) -> bool {
-        let app_ids = self.app_ids.as_ref().zip(news.app_id.as_ref());
-        self.project_id == news.project_id
-            && self.kinds.contains(&news.kind)
+    fn takes(&self, event: &Event) -> bool {
+        let app_ids = self.app_ids.as_ref().zip(event.app_id.as_ref());
+        self.project_id == event.project_id
+            && self.kinds.contains(&event.kind)
             && app_ids.is_none_or(|(wanted, app_id)| wanted.contains(app_id))
     }
 }
 
-fn ear(listener: &Listener) -> Subscriber {
+fn subscriber(listener: &Listener) -> Subscriber {
     // What a newer version wrote is what this one has no event for.
     let words: Vec<String> = serde_json::from_str(&listener.events).unwrap_or_default();
     let kinds = if words.iter().any(|word| word == EVERYTHING) {

@@ -8,7 +8,7 @@ use secrecy::SecretString;
 use tokio::time::timeout;
 
 use super::course::Course;
-use super::outcome::{self, Limits, Tried, Verdict};
+use super::outcome::{self, DisableReason, Limits, Tried};
 use super::post::Parcel;
 use super::{WebhookError, WebhookPoster, manage, outbox};
 use crate::bridge::Step;
@@ -130,7 +130,7 @@ impl WebhookPoster {
         let now = self.clock.now();
         let limits = Limits::of(&self.config.webhooks);
         let sum = outcome::sum(&lane.webhook, tried, &limits, now, jitter);
-        let verdict = sum.verdict.map(|verdict| judge(verdict, tried));
+        let disable = sum.disable.map(|disable| judge(disable, tried));
         let id = lane.webhook.id;
         let named = without_names(tried);
         let disabled = self.db.write(move |conn| -> Result<_, WebhookError> {
@@ -138,7 +138,7 @@ impl WebhookPoster {
             for (message, body) in &named {
                 erasure::replace_body(conn, *message, body)?;
             }
-            let Some((state, reason)) = verdict.clone().filter(|_| ours) else {
+            let Some((state, reason)) = disable.clone().filter(|_| ours) else {
                 return Ok(None);
             };
             if !webhook::disable(conn, id, state, &reason, now)? {
@@ -184,18 +184,18 @@ fn chains(messages: &[Leased]) -> Vec<Vec<Leased>> {
 }
 
 /// The state of an endpoint that is disabled, and why, in a sentence.
-fn judge(verdict: Verdict, tried: &[Tried]) -> (WebhookState, String) {
+fn judge(disable: DisableReason, tried: &[Tried]) -> (WebhookState, String) {
     let last = tried.iter().rev().find(|one| !one.was_taken());
     let last = last.map(|one| match &one.result {
         Ok(answer) => format!("It last answered {}.", answer.status),
         Err(error) => format!("Last: {error}."),
     });
-    match verdict {
-        Verdict::Gone => (
+    match disable {
+        DisableReason::Gone => (
             WebhookState::Gone,
             "It answered 410 Gone. Enable it again with PUT if that was a mistake.".to_owned(),
         ),
-        Verdict::Failing => (
+        DisableReason::Failing => (
             WebhookState::Failing,
             format!(
                 "It took nothing for too long. {} Fix it and enable it again with PUT; what \

@@ -13,7 +13,9 @@ use crate::bridge::Bridge;
 use crate::bridge::limits::ENDPOINTS_MAX;
 use crate::db::{Conn, DbError};
 use crate::ids::{ProjectId, WebhookId, WebhookMessageId};
-use crate::models::webhook::{self, NewMessage, Range, Rotation, Webhook, WebhookState, Wish};
+use crate::models::webhook::{
+    self, EndpointSettings, NewMessage, Range, Rotation, Webhook, WebhookState,
+};
 use crate::vault::{Vault, VaultError};
 
 /// Events that one transaction touches.
@@ -55,7 +57,7 @@ impl Bridge {
     pub async fn add_webhook(
         &self,
         project: ProjectId,
-        wish: Wish,
+        settings: EndpointSettings,
         enabled: bool,
     ) -> Result<(Webhook, SecretString), ManageError> {
         let (vault, now) = (self.vault.clone(), self.clock.now());
@@ -69,7 +71,7 @@ impl Bridge {
                     true => WebhookState::Enabled,
                     false => WebhookState::Disabled,
                 };
-                let id = webhook::create(conn, project, &wish, state, now)?;
+                let id = webhook::create(conn, project, &settings, state, now)?;
                 let sealed = vault.seal(&place(id), secret.expose_secret())?;
                 webhook::set_secret(conn, id, &sealed, now)?;
                 Ok((find(conn, project, id)?, secret))
@@ -85,13 +87,13 @@ impl Bridge {
         &self,
         project: ProjectId,
         id: WebhookId,
-        wish: Wish,
+        settings: EndpointSettings,
         enabled: bool,
     ) -> Result<Webhook, ManageError> {
         let now = self.clock.now();
         let known = self.db.read(move |conn| find(conn, project, id)).await?;
-        let is_anew = is_anew(&known, &wish, enabled);
-        if is_anew {
+        let starts_over = starts_over(&known, &settings, enabled);
+        if starts_over {
             // Before anything else: nobody claims what waits meanwhile, and if this breaks off, the
             // endpoint is as it was.
             self.make_webhook_due(id).await?;
@@ -99,13 +101,13 @@ impl Bridge {
         let changed = self.db.write(move |conn| {
             webhook::hold(conn, id)?;
             let known = find(conn, project, id)?;
-            if !webhook::change(conn, id, &wish, now)? {
+            if !webhook::change(conn, id, &settings, now)? {
                 return Err(ManageError::Unknown);
             }
             match (enabled, known.state) {
                 (false, WebhookState::Disabled) => {}
                 (false, _) => webhook::turn_off(conn, id, now)?,
-                (true, _) if self::is_anew(&known, &wish, enabled) => {
+                (true, _) if self::starts_over(&known, &settings, enabled) => {
                     webhook::enable(conn, id, now)?;
                 }
                 (true, _) => {}
@@ -115,7 +117,7 @@ impl Bridge {
         });
         let changed = changed.await?;
         self.webhooks.interrupt(id);
-        if is_anew {
+        if starts_over {
             // What a turn to the old URL has recorded since.
             self.make_webhook_due(id).await?;
         }
@@ -296,8 +298,8 @@ impl Bridge {
 }
 
 /// Whether an endpoint begins as if it had never failed. Another URL has not failed yet.
-fn is_anew(known: &Webhook, wish: &Wish, enabled: bool) -> bool {
-    enabled && (known.state != WebhookState::Enabled || known.url != wish.url)
+fn starts_over(known: &Webhook, settings: &EndpointSettings, enabled: bool) -> bool {
+    enabled && (known.state != WebhookState::Enabled || known.url != settings.url)
 }
 
 fn find(conn: &mut Conn, project: ProjectId, id: WebhookId) -> Result<Webhook, ManageError> {

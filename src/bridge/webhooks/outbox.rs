@@ -78,8 +78,8 @@ fn follow(
         true => EventKind::Followed,
         false => EventKind::Unfollowed,
     };
-    let news = Event::new(fact.project_id, kind, now, &data)?;
-    Ok(news
+    let event = Event::new(fact.project_id, kind, now, &data)?;
+    Ok(event
         .of_account(Some(&fact.app_id))
         .of_identity(Some(fact.identity_id)))
 }

@@ -3,21 +3,16 @@
 use chrono::{NaiveDateTime, TimeDelta};
 
 use super::post::{Answer, PostError, UrlError};
+use super::rest::{self, EndpointRest};
 use crate::bridge::retry::{Backoff, seconds};
 use crate::config;
 use crate::models::webhook::{Done, Leased, MessageState, Turn, Webhook};
-
-/// The longest rest of an endpoint that took nothing in its last turn. Each event has its own
-/// pause; this one only spares an endpoint that is away.
-const LONGEST_REST: u64 = 60;
-/// The longest rest that an endpoint may ask for, seconds.
-const LONGEST_WISH: u64 = 3_600;
 
 /// When to stop trying.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
     backoff: Backoff,
-    rest: Backoff,
+    rests: EndpointRest,
     max_age: TimeDelta,
     disable_after: TimeDelta,
 }
@@ -27,7 +22,7 @@ impl Limits {
         let (first, longest) = (settings.retry_first_seconds, settings.retry_longest_seconds);
         Self {
             backoff: Backoff::seconds(first, longest),
-            rest: Backoff::seconds(first.min(LONGEST_REST), LONGEST_REST),
+            rests: EndpointRest::from(first),
             max_age: seconds(settings.max_age_seconds),
             disable_after: seconds(settings.disable_after_seconds),
         }
@@ -72,7 +67,7 @@ impl Tried {
 
 /// Why an endpoint is disabled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum DisableReason {
     /// It answered 410.
     Gone,
     /// It took nothing for as long as is allowed.
@@ -84,7 +79,7 @@ pub(super) enum Verdict {
 pub(super) struct Sum {
     pub(super) done: Vec<Done>,
     pub(super) turn: Turn,
-    pub(super) verdict: Option<Verdict>,
+    pub(super) disable: Option<DisableReason>,
 }
 
 /// Adds a turn up. `jitter` is in 0..1.
@@ -96,21 +91,21 @@ pub(super) fn sum(
     jitter: impl Fn() -> f64,
 ) -> Sum {
     let turn = turn(webhook, tried, limits, now, jitter());
-    let verdict = if tried.iter().any(Tried::says_gone) {
-        Some(Verdict::Gone)
+    let disable = if tried.iter().any(Tried::says_gone) {
+        Some(DisableReason::Gone)
     } else {
         let failing = turn.failing_since;
         let long = failing.is_some_and(|since| now - since >= limits.disable_after);
-        long.then_some(Verdict::Failing)
+        long.then_some(DisableReason::Failing)
     };
     let done = tried
         .iter()
-        .map(|one| done(one, verdict, limits, now, jitter()))
+        .map(|one| done(one, disable, limits, now, jitter()))
         .collect();
     Sum {
         done,
         turn,
-        verdict,
+        disable,
     }
 }
 
@@ -121,15 +116,11 @@ fn turn(
     now: NaiveDateTime,
     jitter: f64,
 ) -> Turn {
-    let wish = tried.iter().filter_map(Tried::wishes_rest).max();
-    let wish = wish.map(|seconds| {
-        let seconds = seconds.min(LONGEST_WISH).cast_signed();
-        now + TimeDelta::seconds(seconds)
-    });
+    let asked = tried.iter().filter_map(Tried::wishes_rest).max();
     let kept = Turn {
         failures: webhook.failures,
         failing_since: webhook.failing_since,
-        paused_until: wish,
+        paused_until: asked.map(|seconds| now + rest::as_asked(seconds)),
         last_success_at: webhook.last_success_at,
     };
     if tried.iter().any(Tried::was_taken) {
@@ -143,18 +134,18 @@ fn turn(
     if tried.is_empty() {
         return kept;
     }
-    let rest = now + limits.rest.pause(webhook.failures, jitter);
+    let rest = limits.rests.after(webhook.failures, asked, jitter);
     Turn {
         failures: webhook.failures.saturating_add(1),
         failing_since: webhook.failing_since.or(Some(now)),
-        paused_until: wish.max(Some(rest)),
+        paused_until: Some(now + rest),
         ..kept
     }
 }
 
 fn done(
     tried: &Tried,
-    verdict: Option<Verdict>,
+    disable: Option<DisableReason>,
     limits: &Limits,
     now: NaiveDateTime,
     jitter: f64,
@@ -166,7 +157,7 @@ fn done(
         Err(error) => (None, error.to_string()),
     };
     // What an endpoint that is disabled has not taken waits for it.
-    let gave_up = verdict.is_none() && now - begun_at >= limits.max_age;
+    let gave_up = disable.is_none() && now - begun_at >= limits.max_age;
     let (state, due_at) = if tried.was_taken() {
         (MessageState::Sent, None)
     } else if gave_up {

@@ -140,12 +140,12 @@ pub fn to_be_told(
         .filter(|one| !is_known(one))
         .cloned()
         .collect();
-    tell(conn, account, &new, now)?;
+    store(conn, account, &new, now)?;
     Ok(new)
 }
 
 #[derive(Serialize)]
-struct Told<'a> {
+struct NewAlert<'a> {
     account_id: AccountId,
     subject: &'a str,
     errcode: i64,
@@ -153,13 +153,13 @@ struct Told<'a> {
     now: NaiveDateTime,
 }
 
-fn tell(
+fn store(
     conn: &mut Conn,
     account_id: AccountId,
     new: &[Refused],
     now: NaiveDateTime,
 ) -> QueryResult<usize> {
-    const TELL: Batch = Batch {
+    const STORE: Batch = Batch {
         columns: &[
             ("account_id", Kind::BigInt),
             ("subject", Kind::Text),
@@ -170,13 +170,13 @@ fn tell(
               SELECT r.account_id, r.subject, r.errcode, r.now FROM {rows} WHERE true \
               ON CONFLICT (account_id, subject, errcode) DO UPDATE SET told_at = excluded.told_at",
     };
-    let rows = new.iter().map(|one| Told {
+    let rows = new.iter().map(|one| NewAlert {
         account_id,
         subject: &one.subject,
         errcode: one.errcode,
         now,
     });
-    TELL.execute(conn, &rows.collect::<Vec<_>>())
+    STORE.execute(conn, &rows.collect::<Vec<_>>())
 }
 
 /// Whether the owner of an account was told of anything that has not worked since.

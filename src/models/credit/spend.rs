@@ -13,7 +13,7 @@ use crate::ids::{CreditEntryId, CreditId, IdentityId};
 
 /// A send that needs a permission.
 #[derive(Clone, Debug, Serialize)]
-pub struct Wanted<'a> {
+pub struct CreditKey<'a> {
     /// Whom it is for.
     #[serde(rename = "wanted_identity")]
     pub identity_id: IdentityId,
@@ -62,7 +62,7 @@ struct Entered {
 /// Takes a permission for each send, where there is one; what has none is not in the answer. The
 /// sends must differ in identity or template. `now` in seconds since 1970. Two transactions cannot
 /// take the same permission.
-pub fn take(conn: &mut Conn, wanted: &[Wanted<'_>], now: i64) -> QueryResult<Vec<Taken>> {
+pub fn take(conn: &mut Conn, wanted: &[CreditKey<'_>], now: i64) -> QueryResult<Vec<Taken>> {
     const TAKE: Batch = Batch {
         columns: &[
             ("wanted_identity", Kind::BigInt),

@@ -2,7 +2,7 @@
 
 use diesel::sql_types::{BigInt, Bool, Text};
 
-use super::Wanted;
+use super::CreditKey;
 use crate::db::Conn;
 use crate::db::batch::{Batch, Kind};
 use crate::db::prelude::*;
@@ -26,7 +26,7 @@ pub struct CreditBalance {
 }
 
 /// How each of these stands; one of which nothing was ever heard is not in the answer.
-pub fn standings(conn: &mut Conn, wanted: &[Wanted<'_>]) -> QueryResult<Vec<CreditBalance>> {
+pub fn balances(conn: &mut Conn, wanted: &[CreditKey<'_>]) -> QueryResult<Vec<CreditBalance>> {
     const STANDINGS: Batch = Batch {
         columns: &[
             ("wanted_identity", Kind::BigInt),

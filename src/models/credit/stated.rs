@@ -2,7 +2,7 @@
 
 use diesel::sql_types::{BigInt, Nullable, Text};
 
-use super::Wanted;
+use super::CreditKey;
 use crate::db::Conn;
 use crate::db::batch::{Batch, Kind};
 use crate::db::prelude::*;
@@ -45,7 +45,7 @@ impl Stated {
 
 /// What is known and was stated of these permissions, oldest statement first; one of which nothing
 /// was ever heard is not in the answer.
-pub fn stated(conn: &mut Conn, wanted: &[Wanted<'_>]) -> QueryResult<Vec<Stated>> {
+pub fn stated(conn: &mut Conn, wanted: &[CreditKey<'_>]) -> QueryResult<Vec<Stated>> {
     const STATED: Batch = Batch {
         columns: &[
             ("wanted_identity", Kind::BigInt),

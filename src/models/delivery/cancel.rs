@@ -3,7 +3,7 @@
 use chrono::NaiveDateTime;
 
 use super::transitions::cancelled;
-use super::{Answered, DeliveryState, Reason, Told, keep_told};
+use super::{Answered, DeliveryState, FirstAnswer, Reason, keep_first_answers};
 use crate::db::prelude::*;
 use crate::db::{Conn, schema::deliveries};
 use crate::ids::{AccountId, DeliveryId, NotificationId};
@@ -33,8 +33,8 @@ pub fn cancel(
         .filter(deliveries::first_answer.is_null())
         .select((deliveries::id, deliveries::detail))
         .load(conn)?;
-    let waiting: Vec<Told> = waiting.into_iter().map(told).collect();
-    keep_told(conn, &waiting)?;
+    let waiting: Vec<FirstAnswer> = waiting.into_iter().map(first_answer).collect();
+    keep_first_answers(conn, &waiting)?;
     let cancelled = cancelled(conn, notification, now)?;
     diesel::update(queued().filter(deliveries::cancelled_at.is_null()))
         .set(deliveries::cancelled_at.eq(now))
@@ -53,9 +53,9 @@ pub fn accounts_of(conn: &mut Conn, notification: NotificationId) -> QueryResult
 }
 
 /// What the app was told of a delivery that waits for consent.
-fn told((id, detail): (DeliveryId, Option<String>)) -> Told {
+fn first_answer((id, detail): (DeliveryId, Option<String>)) -> FirstAnswer {
     let (reason, detail) = (Some(Reason::WaitingForConsent.as_str()), detail.as_deref());
-    Told {
+    FirstAnswer {
         id,
         first_answer: Answered::of(DeliveryState::Queued, reason, detail).to_json(),
     }

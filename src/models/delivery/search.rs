@@ -192,12 +192,12 @@ fn filtered(
         return Ok(ids);
     }
     let conditions = conditions(conn, project, filter)?;
-    let met: Vec<Row> = Sql::new("SELECT id FROM deliveries WHERE id {among} AND ({conditions})")
+    let found: Vec<Row> = Sql::new("SELECT id FROM deliveries WHERE id {among} AND ({conditions})")
         .put("{among}", Sql::in_ids(conn, &ids)?)
         .put("{conditions}", Sql::joined(conditions, ") AND ("))
         .load(conn)?;
-    let met: HashSet<i64> = met.iter().map(|row| row.id).collect();
-    Ok(ids.into_iter().filter(|id| met.contains(id)).collect())
+    let found: HashSet<i64> = found.iter().map(|row| row.id).collect();
+    Ok(ids.into_iter().filter(|id| found.contains(id)).collect())
 }
 
 /// Named by this unionid, or by an identity that has it by now.

@@ -116,14 +116,14 @@ fn wipe_found(
     )
     .bind::<Text, _>(json(&ids)?)
     .execute(conn)?;
-    let standing: Vec<Standing> = deliveries::table
+    let stored: Vec<StoredDelivery> = deliveries::table
         .filter(deliveries::id.eq_any(&ids))
         .order(deliveries::id)
-        .select(Standing::as_select())
+        .select(StoredDelivery::as_select())
         .load(conn)?;
     let theirs: std::collections::HashSet<DeliveryId> =
         theirs.iter().map(|found| found.id).collect();
-    let rows: Vec<Anonymous> = standing
+    let rows: Vec<Anonymous> = stored
         .into_iter()
         .map(|one| anonymous(subject, one, &theirs, now))
         .collect();
@@ -169,7 +169,7 @@ fn wipe_params(conn: &mut Conn, theirs: &[&Found]) -> QueryResult<usize> {
 
 #[derive(Queryable, Selectable)]
 #[diesel(table_name = deliveries)]
-struct Standing {
+struct StoredDelivery {
     id: DeliveryId,
     state: DeliveryState,
     recipient: Option<String>,
@@ -207,7 +207,7 @@ struct Anonymous {
 
 fn anonymous(
     subject: &Subject,
-    one: Standing,
+    one: StoredDelivery,
     theirs: &std::collections::HashSet<DeliveryId>,
     now: NaiveDateTime,
 ) -> Anonymous {

@@ -53,7 +53,7 @@ impl Details {
 
 /// The details of one identity.
 #[derive(Debug, Serialize)]
-pub(super) struct Told<'a> {
+pub(super) struct NewDetails<'a> {
     pub(super) id: IdentityId,
     #[serde(flatten)]
     pub(super) details: &'a Details,
@@ -63,7 +63,7 @@ pub(super) struct Told<'a> {
 
 /// Stores what was told. A value is never overwritten by an empty one: answers without details are
 /// the rule, and do not mean that the person has none.
-pub(super) fn keep(conn: &mut Conn, rows: &[Told<'_>]) -> QueryResult<usize> {
+pub(super) fn keep(conn: &mut Conn, rows: &[NewDetails<'_>]) -> QueryResult<usize> {
     const KEEP: Batch = Batch {
         columns: &[
             ("id", Kind::BigInt),

@@ -5,7 +5,7 @@ use diesel::dsl::sql;
 use diesel::sql_types::{BigInt, Bool, Integer, Nullable, Text, Timestamp};
 use serde::Serialize;
 
-use super::details::{self, Details, Told};
+use super::details::{self, Details, NewDetails};
 use super::unionid_change::{self, Changed, Heard};
 use super::{Identity, ProfileState};
 use crate::db::batch::{Batch, Kind, maybe_timestamp, timestamp};
@@ -206,16 +206,16 @@ pub fn apply(conn: &mut Conn, rows: &[Fetched]) -> QueryResult<Vec<Changed>> {
     super::hold(conn, rows.iter().map(|row| row.id))?;
     let changed = unionid_change::record(conn, &heard)?;
     APPLY.execute(conn, rows)?;
-    let told: Vec<Told<'_>> = rows
+    let details: Vec<NewDetails<'_>> = rows
         .iter()
         .filter(|row| !row.details.is_empty())
-        .map(|row| Told {
+        .map(|row| NewDetails {
             id: row.id,
             details: &row.details,
             now: row.now,
         })
         .collect();
-    details::keep(conn, &told)?;
+    details::keep(conn, &details)?;
     Ok(changed)
 }
 

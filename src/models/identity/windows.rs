@@ -5,7 +5,7 @@
 //! in a mini-program, entering the chat opens the short one. Doing it again opens it again, with its whole allowance.
 //! Payments open one too, of which WeChat does not tell the account's callback.
 
-mod book;
+mod rows;
 
 use super::{FollowState, Identity};
 use crate::db::prelude::*;
@@ -13,7 +13,7 @@ use crate::db::{schema::identities, text_enum};
 use crate::ids::IdentityId;
 use crate::models::account::AccountKind;
 
-pub use book::{Opening, WindowState, close, give_back, open, standings, take};
+pub use rows::{Opening, WindowState, close, give_back, open, states, take};
 
 /// How many messages, and for how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

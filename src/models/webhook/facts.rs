@@ -103,7 +103,7 @@ pub fn identities(conn: &mut Conn, wanted: &[IdentityId]) -> QueryResult<Vec<Ide
 /// What can change of an identity.
 #[derive(Clone, Debug, Queryable, Selectable)]
 #[diesel(table_name = crate::db::schema::identities)]
-pub struct Standing {
+pub struct IdentityState {
     /// The identity.
     pub id: IdentityId,
     /// The project.
@@ -115,11 +115,11 @@ pub struct Standing {
 }
 
 /// How many identities stand.
-pub fn standings(conn: &mut Conn, wanted: &[IdentityId]) -> QueryResult<Vec<Standing>> {
+pub fn identity_states(conn: &mut Conn, wanted: &[IdentityId]) -> QueryResult<Vec<IdentityState>> {
     use crate::db::schema::identities as i;
     i::table
         .filter(i::id.eq_any(wanted))
-        .select(Standing::as_select())
+        .select(IdentityState::as_select())
         .load(conn)
 }
 

@@ -28,7 +28,7 @@ pub(super) async fn cancel(
 pub(super) async fn verification(
     world: web::Data<World>,
     app_id: web::Path<String>,
-    told: web::Json<VerificationPush>,
+    order: web::Json<VerificationPush>,
 ) -> Answer {
-    Ok(HttpResponse::Ok().json(world.tell_verification(&app_id, &told).await?))
+    Ok(HttpResponse::Ok().json(world.push_verification(&app_id, &order).await?))
 }

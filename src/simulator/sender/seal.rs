@@ -5,7 +5,7 @@ use std::sync::Arc;
 use actix_web::web::Bytes;
 use url::Url;
 
-use super::{Attempt, PushRecord, Verdict};
+use super::{Attempt, PushOutcome, PushRecord};
 use crate::simulator::account::Settings;
 use crate::simulator::tokens::random_number;
 use crate::simulator::world::WorldError;
@@ -50,7 +50,7 @@ impl Clear<'_> {
     }
 
     /// The record of a push that is not sent, or not yet.
-    pub(super) fn unsent(&self, settings: &Settings, verdict: Verdict) -> PushRecord {
+    pub(super) fn unsent(&self, settings: &Settings, verdict: PushOutcome) -> PushRecord {
         PushRecord {
             app_id: settings.app_id.clone(),
             openid: self.openid().to_owned(),
@@ -124,7 +124,7 @@ impl Sealed {
         })
     }
 
-    pub(super) fn record(&self, attempts: Vec<Attempt>, verdict: Verdict) -> PushRecord {
+    pub(super) fn record(&self, attempts: Vec<Attempt>, verdict: PushOutcome) -> PushRecord {
         PushRecord {
             app_id: self.settings.app_id.clone(),
             openid: self.openid.clone(),

@@ -3,7 +3,7 @@
 use super::stub::{Got, Reply, Stub};
 use super::*;
 use crate::simulator::population::openid;
-use crate::simulator::{Origin, PushRecord, Verdict, WorldError};
+use crate::simulator::{Origin, PushOutcome, PushRecord, WorldError};
 use crate::wechat::callback::{self, Credentials, Mode, Window};
 use crate::wechat::crypto::AesKey;
 use crate::wechat::envelope::SealedReply;
@@ -37,7 +37,7 @@ async fn pushes_open_in_every_mode_and_format() {
         ] {
             set_mode(&sim, MINI, mode, format);
             let record = sim.world().send_text(MINI, 2, "你好 ]]> <&").await.unwrap();
-            assert_eq!(record.verdict, Verdict::Success);
+            assert_eq!(record.verdict, PushOutcome::Success);
             let got = stub.next().await;
             let credentials = credentials(&sim, MINI);
             let opened = callback::open(&got.query(), got.body.as_bytes(), &credentials).unwrap();
@@ -147,7 +147,7 @@ async fn anything_but_two_hundred_and_success_is_sent_four_times_the_same() {
         assert_eq!(record.attempts[0].status, Some(status));
         assert_eq!(record.attempts[0].answer, body);
         assert_eq!(record.verdict.is_accepted(), attempts == 1);
-        let illegal = matches!(record.verdict, Verdict::IllegalResponse { .. });
+        let illegal = matches!(record.verdict, PushOutcome::IllegalResponse { .. });
         assert_eq!(illegal, status == 200 && attempts == 4);
     }
     let stats = sim.world().stats();
@@ -159,7 +159,7 @@ async fn anything_but_two_hundred_and_success_is_sent_four_times_the_same() {
 async fn no_answer_is_waited_for_and_sent_four_times() {
     let sim = Sim::start_with(|options| options.push_timeout = Duration::from_millis(600)).await;
     let (record, received) = push_answered(&sim, |_| None).await;
-    assert_eq!(record.verdict, Verdict::TimedOut);
+    assert_eq!(record.verdict, PushOutcome::TimedOut);
     assert_eq!(received.len(), 4);
     let stats = sim.world().stats();
     assert_eq!((stats.pushes, stats.failed_pushes), (1, 1));
@@ -174,7 +174,7 @@ async fn a_callback_that_is_gone_is_unreachable() {
     let record = sim.world().unfollow(OFFICIAL, 1).await.unwrap();
     assert_eq!(
         (record.verdict, record.attempts.len()),
-        (Verdict::Unreachable, 4)
+        (PushOutcome::Unreachable, 4)
     );
 }
 
@@ -196,7 +196,7 @@ async fn a_passive_reply_in_clear_must_swap_the_names() {
     let good = text(&person, &account);
     let (record, _) = push_answered(&sim, move |_| Some((200, good.clone()))).await;
     assert!(
-        matches!(&record.verdict, Verdict::Reply { msg_type, plaintext }
+        matches!(&record.verdict, PushOutcome::Reply { msg_type, plaintext }
         if msg_type == "text" && plaintext.contains("欢迎"))
     );
     for (to, from) in [
@@ -207,7 +207,7 @@ async fn a_passive_reply_in_clear_must_swap_the_names() {
         let wrong = text(to, from);
         let (record, _) = push_answered(&sim, move |_| Some((200, wrong.clone()))).await;
         assert!(
-            matches!(&record.verdict, Verdict::IllegalResponse { reason }
+            matches!(&record.verdict, PushOutcome::IllegalResponse { reason }
                 if reason.contains("swapped"))
         );
     }
@@ -245,15 +245,17 @@ async fn a_passive_reply_in_secure_mode_must_be_encrypted_and_signed() {
         let copy = answer.clone();
         let (record, _) = push_answered(&sim, move |_| Some((200, copy.clone()))).await;
         match record.verdict {
-            Verdict::Reply { plaintext, .. } => assert!(accepted && plaintext == clear, "{answer}"),
-            Verdict::IllegalResponse { .. } => assert!(!accepted, "{answer}"),
+            PushOutcome::Reply { plaintext, .. } => {
+                assert!(accepted && plaintext == clear, "{answer}");
+            }
+            PushOutcome::IllegalResponse { .. } => assert!(!accepted, "{answer}"),
             other => panic!("{other:?}"),
         }
     }
     let (record, _) = push_answered(&sim, |_| Some((200, "success".to_owned()))).await;
     assert_eq!(
         record.verdict,
-        Verdict::Success,
+        PushOutcome::Success,
         "success goes in clear even in secure mode"
     );
 }

@@ -3,7 +3,7 @@
 use super::stub::{Got, Stub};
 use super::*;
 use crate::simulator::population::openid;
-use crate::simulator::{Arrival, BulkOutcome, Origin, PushOrder, Receipt, Verdict};
+use crate::simulator::{Arrival, BulkOutcome, Origin, PushOrder, PushOutcome, Receipt};
 use crate::wechat::fields::Fields;
 
 fn field(body: &str, name: &str) -> Option<String> {
@@ -82,14 +82,14 @@ async fn held_pushes_go_out_in_the_order_asked_for() {
     ] {
         world.hold_pushes(OFFICIAL).unwrap();
         let held = world.follow(OFFICIAL, 1, Origin::search()).await.unwrap();
-        assert_eq!(held.verdict, Verdict::Held);
+        assert_eq!(held.verdict, PushOutcome::Held);
         world.unfollow(OFFICIAL, 1).await.unwrap();
         assert!(stub.rest().is_empty());
         let records = world.release_pushes(OFFICIAL, order).await.unwrap();
         assert!(
             records
                 .iter()
-                .all(|record| record.verdict == Verdict::Success)
+                .all(|record| record.verdict == PushOutcome::Success)
         );
         let events: Vec<_> = stub
             .rest()
@@ -99,7 +99,11 @@ async fn held_pushes_go_out_in_the_order_asked_for() {
         assert_eq!(events, expected);
     }
     let free = world.follow(OFFICIAL, 1, Origin::search()).await.unwrap();
-    assert_eq!(free.verdict, Verdict::Success, "nothing is held any more");
+    assert_eq!(
+        free.verdict,
+        PushOutcome::Success,
+        "nothing is held any more"
+    );
 }
 
 #[tokio::test]
@@ -262,7 +266,7 @@ async fn a_broken_body_goes_out_signed_and_without_an_address_nothing_goes_out()
     let sim = Sim::start().await;
     let world = sim.world();
     let silent = world.follow(OFFICIAL, 1, Origin::search()).await.unwrap();
-    assert_eq!(silent.verdict, Verdict::NotConfigured);
+    assert_eq!(silent.verdict, PushOutcome::NotConfigured);
     assert_eq!(
         (silent.event.as_str(), world.stats().pushes),
         ("subscribe", 0)

@@ -19,7 +19,7 @@ use super::check::{self, IDEMPOTENCY_KEY};
 use super::cursor::{List, Page, PageQuery};
 use super::params::Params;
 use super::{Caller, State, large};
-use crate::bridge::notify::{Accepted, NotifyError, NotifyRequest, Recipients, Verdict};
+use crate::bridge::notify::{Accepted, NotifyError, NotifyRequest, RecipientResult, Recipients};
 use crate::bridge::routes::Manner;
 use crate::ids::{DeliveryId, NotificationId};
 use crate::models::delivery::{self, DeliveryState};
@@ -96,7 +96,7 @@ pub(super) struct AcceptedView {
 /// What was decided for each recipient, and what became of it, if the answer waited for that.
 #[derive(Debug)]
 struct Verdicts {
-    decided: Vec<Verdict>,
+    decided: Vec<RecipientResult>,
     outcomes: Option<Outcomes>,
 }
 
@@ -181,7 +181,7 @@ pub(super) async fn create(
         .notify(caller.project_id, notify_request)
         .await?;
     caller.made(accepted.notification_id);
-    let wait = prefer::wait(&request, accepted.verdicts.len());
+    let wait = prefer::wait(&request, accepted.results.len());
     let outcomes = match wait {
         Some(seconds) => {
             let id = accepted.notification_id;
@@ -195,7 +195,7 @@ pub(super) async fn create(
         None => None,
     };
     let applied = wait.filter(|_| outcomes.is_some());
-    let size = (accepted.verdicts.len(), VERDICT_BYTES);
+    let size = (accepted.results.len(), VERDICT_BYTES);
     let view = show(message_type, accepted, outcomes);
     let mut answer = large::answer(StatusCode::ACCEPTED, &view, size)?;
     if let Some(seconds) = applied {
@@ -214,8 +214,8 @@ pub(super) fn as_json(stored: String) -> Option<Box<RawValue>> {
 
 fn show(message_type: String, accepted: Accepted, outcomes: Option<Outcomes>) -> AcceptedView {
     let mut counts = VerdictCounts::default();
-    for verdict in &accepted.verdicts {
-        match verdict.state {
+    for result in &accepted.results {
+        match result.state {
             DeliveryState::Unreachable => counts.unreachable += 1,
             _ => counts.queued += 1,
         }
@@ -225,15 +225,15 @@ fn show(message_type: String, accepted: Accepted, outcomes: Option<Outcomes>) ->
         message_type,
         counts,
         verdicts: Verdicts {
-            decided: accepted.verdicts,
+            decided: accepted.results,
             outcomes,
         },
         replayed: accepted.replayed,
     }
 }
 
-impl<'a> From<&'a Verdict> for VerdictView<'a> {
-    fn from(verdict: &'a Verdict) -> Self {
+impl<'a> From<&'a RecipientResult> for VerdictView<'a> {
+    fn from(verdict: &'a RecipientResult) -> Self {
         let recipient = verdict.recipient.as_deref();
         Self {
             staff_id: verdict.staff_id.as_deref(),

@@ -11,7 +11,7 @@ use super::check;
 use super::credits::CreditView;
 use super::{Caller, State, times};
 use crate::bridge::limits::{CONSENT_RESULTS_MAX, TEMPLATE_ID_MAX};
-use crate::bridge::people::consent::{Answered, Report, ReportError, Respondent, Verdict};
+use crate::bridge::people::consent::{Answered, ConsentAnswer, Report, ReportError, Respondent};
 use crate::bridge::people::login::LoginError;
 use crate::ids::IdentityId;
 use crate::ids::text::TextId;
@@ -152,7 +152,7 @@ fn read(body: ConsentReport) -> Result<Report, Problem> {
 }
 
 /// WeChat's words on templates, without its word on the call.
-pub(super) fn results(given: &ConsentResults) -> Result<Vec<(String, Verdict)>, Problem> {
+pub(super) fn results(given: &ConsentResults) -> Result<Vec<(String, ConsentAnswer)>, Problem> {
     let (names, words) = (given.parts().step_by(2), given.parts().skip(1).step_by(2));
     // Of a template that is given twice the last word counts, as in JSON.parse.
     let given: BTreeMap<&str, &str> = names.zip(words).collect();

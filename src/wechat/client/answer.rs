@@ -10,7 +10,7 @@ use crate::wechat::error::{ApiError, CallError};
 
 /// The part that any answer may have. Many successes have no errcode; it is seen as a number and as a string.
 #[derive(Deserialize)]
-struct Verdict {
+struct ErrorFields {
     #[serde(default)]
     errcode: Value,
     #[serde(default, deserialize_with = "lenient::text")]
@@ -18,14 +18,14 @@ struct Verdict {
 }
 
 pub(super) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, CallError> {
-    let verdict: Verdict = parse(body)?;
-    let errcode = match verdict.errcode {
+    let fields: ErrorFields = parse(body)?;
+    let errcode = match fields.errcode {
         Value::Null => 0,
         ref code => lenient::as_i64(code)
             .ok_or_else(|| CallError::malformed("errcode is not a whole number"))?,
     };
     if errcode != 0 {
-        let errmsg = verdict.errmsg.unwrap_or_default();
+        let errmsg = fields.errmsg.unwrap_or_default();
         return Err(ApiError::new(errcode, &errmsg).into());
     }
     parse(body)

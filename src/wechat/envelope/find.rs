@@ -28,26 +28,26 @@ pub(super) fn find(body: &[u8]) -> Option<Envelope<'_>> {
 }
 
 impl<'b> Envelope<'b> {
-    /// Takes a field that is wanted; the last `Encrypt` counts.
-    fn take(&mut self, wanted: Wanted, text: Cow<'b, str>) {
-        match wanted {
-            Wanted::Encrypt => self.encrypt = Some(text),
-            Wanted::ToUserName => {
+    /// Takes a field that is element; the last `Encrypt` counts.
+    fn take(&mut self, element: KnownElement, text: Cow<'b, str>) {
+        match element {
+            KnownElement::Encrypt => self.encrypt = Some(text),
+            KnownElement::ToUserName => {
                 self.to_user_name.get_or_insert(text);
             }
-            Wanted::MsgType => self.has_clear_fields = true,
+            KnownElement::MsgType => self.has_clear_fields = true,
         }
     }
 }
 
 #[derive(Clone, Copy)]
-enum Wanted {
+enum KnownElement {
     Encrypt,
     ToUserName,
     MsgType,
 }
 
-impl Wanted {
+impl KnownElement {
     fn of(name: &str) -> Option<Self> {
         let name = name.trim();
         [
@@ -56,22 +56,22 @@ impl Wanted {
             ("MsgType", Self::MsgType),
         ]
         .into_iter()
-        .find_map(|(known, wanted)| name.eq_ignore_ascii_case(known).then_some(wanted))
+        .find_map(|(known, element)| name.eq_ignore_ascii_case(known).then_some(element))
     }
 }
 
-/// A field that is wanted, while it is open.
+/// A field that is element, while it is open.
 struct Open<'b> {
-    wanted: Wanted,
+    element: KnownElement,
     text: Cow<'b, str>,
     has_cdata: bool,
     has_children: bool,
 }
 
 impl<'b> Open<'b> {
-    fn new(wanted: Wanted) -> Self {
+    fn new(element: KnownElement) -> Self {
         Self {
-            wanted,
+            element,
             text: Cow::Borrowed(""),
             has_cdata: false,
             has_children: false,
@@ -136,7 +136,7 @@ impl<'b> Scan<'b> {
         self.depth += 1;
         match self.depth {
             1 => self.roots += 1,
-            FIELDS => self.open = Wanted::of(name).map(Open::new),
+            FIELDS => self.open = KnownElement::of(name).map(Open::new),
             _ => self.child(),
         }
     }
@@ -145,8 +145,8 @@ impl<'b> Scan<'b> {
         match self.depth {
             0 => self.roots += 1,
             1 => {
-                if let Some(wanted) = Wanted::of(name) {
-                    self.envelope.take(wanted, Cow::Borrowed(""));
+                if let Some(element) = KnownElement::of(name) {
+                    self.envelope.take(element, Cow::Borrowed(""));
                 }
             }
             _ => self.child(),
@@ -164,7 +164,7 @@ impl<'b> Scan<'b> {
             && let Some(open) = self.open.take()
         {
             match open.has_children {
-                false => self.envelope.take(open.wanted, open.text),
+                false => self.envelope.take(open.element, open.text),
                 true if is_blank(&open.text) => {}
                 // A text between elements is no push.
                 true => return None,
@@ -211,7 +211,7 @@ fn is_blank(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_whitespace())
 }
 
-/// The members of a JSON object, read past but for those that are wanted.
+/// The members of a JSON object, read past but for those that are element.
 struct FirstLevel<'b>(Envelope<'b>);
 
 impl<'de> Deserialize<'de> for FirstLevel<'de> {
@@ -227,11 +227,11 @@ impl<'de> Deserialize<'de> for FirstLevel<'de> {
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
                 let mut envelope = Envelope::default();
                 while let Some(Name(name)) = map.next_key()? {
-                    match Wanted::of(&name) {
+                    match KnownElement::of(&name) {
                         None => drop(map.next_value::<IgnoredAny>()?),
-                        Some(wanted) => {
+                        Some(element) => {
                             if let Some(text) = map.next_value::<MaybeText<'de>>()?.0 {
-                                envelope.take(wanted, text);
+                                envelope.take(element, text);
                             }
                         }
                     }
@@ -271,8 +271,8 @@ mod tests {
     fn by_the_tree(body: &[u8]) -> Option<Envelope<'_>> {
         let mut envelope = Envelope::default();
         for (name, value) in Fields::parse(body).ok()? {
-            if let (Some(wanted), Value::Text(text)) = (Wanted::of(&name), value) {
-                envelope.take(wanted, text);
+            if let (Some(element), Value::Text(text)) = (KnownElement::of(&name), value) {
+                envelope.take(element, text);
             }
         }
         Some(envelope)

@@ -69,8 +69,8 @@ struct Text<'a>(Cow<'a, str>);
 
 impl<'de> Deserialize<'de> for Text<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Wanted;
-        impl<'de> Visitor<'de> for Wanted {
+        struct TextVisitor;
+        impl<'de> Visitor<'de> for TextVisitor {
             type Value = Text<'de>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -85,7 +85,7 @@ impl<'de> Deserialize<'de> for Text<'de> {
                 Ok(Text(Cow::Owned(text.to_owned())))
             }
         }
-        deserializer.deserialize_str(Wanted)
+        deserializer.deserialize_str(TextVisitor)
     }
 }
 
@@ -94,8 +94,8 @@ struct Object<'a>(Vec<(Text<'a>, &'a RawValue)>);
 
 impl<'de> Deserialize<'de> for Object<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Wanted;
-        impl<'de> Visitor<'de> for Wanted {
+        struct ObjectVisitor;
+        impl<'de> Visitor<'de> for ObjectVisitor {
             type Value = Object<'de>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -110,7 +110,7 @@ impl<'de> Deserialize<'de> for Object<'de> {
                 Ok(Object(members))
             }
         }
-        deserializer.deserialize_map(Wanted)
+        deserializer.deserialize_map(ObjectVisitor)
     }
 }
 
@@ -119,8 +119,8 @@ struct Array<'a>(Vec<&'a RawValue>);
 
 impl<'de> Deserialize<'de> for Array<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Wanted;
-        impl<'de> Visitor<'de> for Wanted {
+        struct ArrayVisitor;
+        impl<'de> Visitor<'de> for ArrayVisitor {
             type Value = Array<'de>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -135,6 +135,6 @@ impl<'de> Deserialize<'de> for Array<'de> {
                 Ok(Array(items))
             }
         }
-        deserializer.deserialize_seq(Wanted)
+        deserializer.deserialize_seq(ArrayVisitor)
     }
 }

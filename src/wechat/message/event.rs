@@ -236,7 +236,7 @@ pub struct Authorization {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Verification {
     /// What happened.
-    pub news: VerificationNews,
+    pub news: VerificationEvent,
     /// Until when the account is verified, or since when it is not any more: seconds since 1970.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expired_time: Option<i64>,
@@ -251,7 +251,7 @@ pub struct Verification {
 /// What happened to the verification of an account. The words are WeChat's names of the events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum VerificationNews {
+pub enum VerificationEvent {
     /// The qualification was verified: the calls of a verified account work.
     QualificationVerifySuccess,
     /// It was not.
@@ -266,7 +266,7 @@ pub enum VerificationNews {
     VerifyExpired,
 }
 
-impl VerificationNews {
+impl VerificationEvent {
     /// Every kind of news.
     pub const ALL: [Self; 6] = [
         Self::QualificationVerifySuccess,

@@ -3,7 +3,7 @@
 use super::content::Content;
 use super::event::{
     Authorization, Consent, ConsentEntry, FollowOrigin, MassSendResult, MenuLocation, MenuPictures,
-    SendStatus, SentEntry, Verification, VerificationNews,
+    SendStatus, SentEntry, Verification, VerificationEvent,
 };
 use crate::wechat::fields::{Fields, Value};
 
@@ -129,7 +129,7 @@ fn event_content(event: &str, fields: &Fields<'_>) -> Option<Content> {
 }
 
 fn verification(event: &str, fields: &Fields<'_>) -> Option<Verification> {
-    let mut all = VerificationNews::ALL.into_iter();
+    let mut all = VerificationEvent::ALL.into_iter();
     Some(Verification {
         news: all.find(|news| news.as_str() == event)?,
         expired_time: integer(fields, "ExpiredTime"),

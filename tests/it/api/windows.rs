@@ -6,7 +6,7 @@ use queqiao::bridge::token::TokenError;
 use queqiao::bridge::windows::rules;
 use queqiao::db::DbError;
 use queqiao::models::identity::{self, windows};
-use queqiao::simulator::{Origin, Verdict, population};
+use queqiao::simulator::{Origin, PushOutcome, population};
 use queqiao::wechat::custom::{CustomText, RichText};
 use serde_json::{Value, json};
 
@@ -41,7 +41,7 @@ impl ApiFixture {
         );
         let world = self.app.simulator.world();
         let record = world.push_raw(app_id, &openid, &body).await.unwrap();
-        assert_eq!(record.verdict, Verdict::Success);
+        assert_eq!(record.verdict, PushOutcome::Success);
     }
 
     /// Takes messages as sends do; how many there were.
@@ -83,7 +83,7 @@ impl ApiFixture {
             Act::Follow => world.follow(OA, person, Origin::default()).await,
             Act::Enter => world.enter_chat(MP, person).await,
         };
-        assert_eq!(pushed.unwrap().verdict, Verdict::Success);
+        assert_eq!(pushed.unwrap().verdict, PushOutcome::Success);
         self.app.drain().await;
     }
 

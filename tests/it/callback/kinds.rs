@@ -1,6 +1,6 @@
 //! Every kind of message and event in XML: stored under its name and its person, shown parsed.
 
-use queqiao::simulator::{Kind, Verdict};
+use queqiao::simulator::{Kind, PushOutcome};
 use queqiao::wechat::callback::Mode;
 use queqiao::wechat::fields::Format;
 use serde_json::{Value, json};
@@ -225,7 +225,7 @@ async fn every_kind_is_stored_under_its_name_and_shown_parsed(callback: Callback
     let world = callback.app.simulator.world();
     for (body, kind, _) in &expected {
         let record = world.push_raw(&settings.app_id, USER, body).await.unwrap();
-        assert_eq!(record.verdict, Verdict::Success, "{kind}");
+        assert_eq!(record.verdict, PushOutcome::Success, "{kind}");
     }
     let mut stored = callback.events(&settings.app_id).await;
     stored.reverse();
@@ -279,7 +279,7 @@ async fn what_is_unknown_is_kept_whole(callback: CallbackFixture) {
     {
         let body = push(second, rest);
         let record = world.push_raw(&settings.app_id, USER, &body).await.unwrap();
-        assert_eq!(record.verdict, Verdict::Success);
+        assert_eq!(record.verdict, PushOutcome::Success);
         let listed = callback.events(&settings.app_id).await.remove(0);
         let event = callback.event(&listed).await;
         assert_eq!(

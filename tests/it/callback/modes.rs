@@ -1,6 +1,6 @@
 //! Every mode and format, for both kinds of account, and the check of the URL.
 
-use queqiao::simulator::{Kind, Verdict, population};
+use queqiao::simulator::{Kind, PushOutcome, population};
 use queqiao::wechat::callback::Mode;
 use queqiao::wechat::fields::Format;
 use reqwest::Method;
@@ -27,7 +27,7 @@ async fn every_mode_and_format_is_taken_in_and_answered_success(callback: Callba
                     .send_text(&settings.app_id, 3, "余额? <&> ]] \" \\")
                     .await
                     .unwrap();
-                assert_eq!(push.verdict, Verdict::Success, "{push:?}");
+                assert_eq!(push.verdict, PushOutcome::Success, "{push:?}");
                 assert_eq!(
                     (push.attempts.len(), push.attempts[0].answer.as_str()),
                     (1, "success")

@@ -2,7 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use queqiao::simulator::{Kind, Settings, Verdict};
+use queqiao::simulator::{Kind, PushOutcome, Settings};
 use queqiao::wechat::callback::Mode;
 use queqiao::wechat::crypto::{self, AesKey};
 use queqiao::wechat::envelope;
@@ -166,7 +166,10 @@ async fn a_control_character_does_not_hide_a_push(callback: CallbackFixture) {
         let body = format!("{HEAD}a\u{2}b{TAIL}");
         let world = callback.app.simulator.world();
         let push = world.push_raw(&settings.app_id, USER, &body).await.unwrap();
-        assert_eq!((push.verdict, push.attempts.len()), (Verdict::Success, 1));
+        assert_eq!(
+            (push.verdict, push.attempts.len()),
+            (PushOutcome::Success, 1)
+        );
         let event = callback.only_event(&settings.app_id).await;
         assert_eq!(
             (&event["raw"], &event["kind"], &event["openid"]),

@@ -1,6 +1,6 @@
 //! The welcome text of a new follower.
 
-use queqiao::simulator::{Kind, Origin, Settings, Verdict};
+use queqiao::simulator::{Kind, Origin, PushOutcome, Settings};
 use queqiao::wechat::callback::Mode;
 use queqiao::wechat::crypto::{self, AesKey};
 use queqiao::wechat::fields::{Fields, Format};
@@ -71,11 +71,11 @@ async fn a_new_follower_is_welcomed_in_clear_or_sealed_as_the_push_was(callback:
             .await
             .unwrap();
         assert!(
-            matches!(&push.verdict, Verdict::Reply { msg_type, .. } if msg_type == "text"),
+            matches!(&push.verdict, PushOutcome::Reply { msg_type, .. } if msg_type == "text"),
             "{push:?}"
         );
         let push = world.unfollow(&settings.app_id, 2).await.unwrap();
-        assert_eq!(push.verdict, Verdict::Success);
+        assert_eq!(push.verdict, PushOutcome::Success);
         assert_success(
             &callback
                 .push(&settings.app_id, signed(&settings, &text(&settings, "hi")))

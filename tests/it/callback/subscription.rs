@@ -1,6 +1,6 @@
 //! Subscription-message and authorization events, in every shape in which they were seen.
 
-use queqiao::simulator::{Kind, Verdict};
+use queqiao::simulator::{Kind, PushOutcome};
 use queqiao::wechat::callback::Mode;
 use queqiao::wechat::fields::Format;
 use serde_json::{Value, json};
@@ -68,7 +68,7 @@ const XML_LIST: &str = "<List><TemplateId><![CDATA[tplA]]></TemplateId>\
 async fn push(callback: &CallbackFixture, app_id: &str, body: &str) -> Value {
     let world = callback.app.simulator.world();
     let record = world.push_raw(app_id, USER, body).await.unwrap();
-    assert_eq!(record.verdict, Verdict::Success, "{body}");
+    assert_eq!(record.verdict, PushOutcome::Success, "{body}");
     let listed = callback.events(app_id).await.remove(0);
     let event = callback.event(&listed).await;
     assert_eq!(event["raw"], body);

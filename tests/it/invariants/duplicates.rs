@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use queqiao::bridge::Step;
 use queqiao::db::Engine;
-use queqiao::simulator::{Kind, Origin, PushOrder, Verdict, population};
+use queqiao::simulator::{Kind, Origin, PushOrder, PushOutcome, population};
 use queqiao::wechat::callback::Mode;
 use queqiao::wechat::fields::Format;
 
@@ -46,7 +46,7 @@ async fn a_push_that_comes_three_times_has_its_effect_once(project: TestProject)
     assert!(
         records
             .iter()
-            .all(|record| record.verdict == Verdict::Success)
+            .all(|record| record.verdict == PushOutcome::Success)
     );
     project.app.drain().await;
     assert_eq!(project.events().await.len(), page.len() + 1);
@@ -93,7 +93,7 @@ async fn the_order_of_arrival_does_not_matter(project: TestProject) {
         assert!(
             records
                 .iter()
-                .all(|record| record.verdict == Verdict::Success)
+                .all(|record| record.verdict == PushOutcome::Success)
         );
         // In one batch, and once more in one batch each.
         project.app.drain().await;
@@ -172,7 +172,7 @@ async fn an_old_event_in_a_later_batch_changes_nothing(project: TestProject) {
         .push_raw(OA, &population::openid(OA, 1), &late)
         .await
         .unwrap();
-    assert_eq!(push.verdict, Verdict::Success);
+    assert_eq!(push.verdict, PushOutcome::Success);
     project.app.drain().await;
     let identity = project.identity(1).await;
     assert_eq!(identity["follow_state"], "not_following", "{identity}");

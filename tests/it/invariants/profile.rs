@@ -4,7 +4,7 @@ use queqiao::bridge::steps::StepName;
 use std::time::Duration;
 
 use queqiao::bridge::Step;
-use queqiao::simulator::{Fault, FaultKind, Origin, Verdict, population};
+use queqiao::simulator::{Fault, FaultKind, Origin, PushOutcome, population};
 use queqiao::wechat::push;
 use serde_json::json;
 
@@ -96,7 +96,7 @@ async fn one_foreign_openid_does_not_keep_the_others_from_their_profiles(project
     }
     let fields = push::event("gh_1", FOREIGN, project.world().now() / 1000, "subscribe");
     let push = project.world().push(OA, fields.into_owned()).await.unwrap();
-    assert_eq!(push.verdict, Verdict::Success);
+    assert_eq!(push.verdict, PushOutcome::Success);
     project.app.drain().await;
     for person in 1..8 {
         assert_eq!(project.identity(person).await["profile_state"], "complete");

@@ -3,7 +3,7 @@
 use queqiao::bridge::steps::StepName;
 use std::time::Duration;
 
-use queqiao::simulator::{Arrival, Fault, FaultKind, Receipt, Verdict, population};
+use queqiao::simulator::{Arrival, Fault, FaultKind, PushOutcome, Receipt, population};
 use queqiao::wechat::push;
 use serde_json::json;
 
@@ -95,7 +95,7 @@ async fn a_receipt_that_comes_twice_closes_once(project: TestProject) {
         let fields = push::event("gh_1", &openid, now, "TEMPLATESENDJOBFINISH");
         let fields = fields.with("MsgID", msgid).with("Status", status);
         let push = project.world().push(OA, fields.into_owned()).await.unwrap();
-        assert_eq!(push.verdict, Verdict::Success);
+        assert_eq!(push.verdict, PushOutcome::Success);
         project.app.drain().await;
     };
     tell("success", 0).await;

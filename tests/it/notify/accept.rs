@@ -31,7 +31,7 @@ async fn the_first_route_that_reaches_somebody_is_taken(outbox: OutboxFixture) {
         .notify(&["both", "second", "gone", "unbound", "nobody", "both"])
         .await;
     let verdicts: Vec<_> = accepted
-        .verdicts
+        .results
         .iter()
         .map(|verdict| {
             (
@@ -56,7 +56,7 @@ async fn the_first_route_that_reaches_somebody_is_taken(outbox: OutboxFixture) {
     assert_eq!(routes, [Some(0), Some(1), None, None, None]);
     let accounts: Vec<_> = stored.iter().map(|delivery| delivery.account_id).collect();
     assert_eq!(accounts[..2], outbox.accounts.map(Some));
-    for verdict in &accepted.verdicts[2..] {
+    for verdict in &accepted.results[2..] {
         assert!(
             verdict
                 .detail
@@ -85,7 +85,7 @@ async fn the_same_key_gets_the_first_answer_again(outbox: OutboxFixture) {
         .unwrap();
     assert!(again.replayed);
     assert_eq!(again.notification_id, first.notification_id);
-    assert_eq!(again.verdicts, first.verdicts);
+    assert_eq!(again.results, first.results);
     let other = outbox.try_notify(&["a"], params(), Some("k1")).await;
     assert!(
         matches!(other, Err(NotifyError::IdempotencyMismatch)),
@@ -111,7 +111,7 @@ async fn one_key_makes_one_notification_however_many_ask_at_once(outbox: OutboxF
         .collect();
     assert_eq!(answers.iter().filter(|answer| !answer.replayed).count(), 1);
     for answer in &answers {
-        assert_eq!(answer.verdicts, answers[0].verdicts);
+        assert_eq!(answer.results, answers[0].results);
     }
     let project = outbox.project;
     let stored = outbox
@@ -169,9 +169,9 @@ async fn a_name_that_is_missing_concerns_that_person_alone(outbox: OutboxFixture
         .write(move |conn| staff::put(conn, project, "named", Some("Li"), now))
         .await;
     let accepted = outbox.notify(&["named", "nameless"]).await;
-    assert_eq!(accepted.verdicts[0].state, DeliveryState::Queued);
+    assert_eq!(accepted.results[0].state, DeliveryState::Queued);
     assert_eq!(
-        accepted.verdicts[1].reason.as_deref(),
+        accepted.results[1].reason.as_deref(),
         Some("not_renderable")
     );
     outbox.deliver().await;

@@ -142,7 +142,7 @@ async fn a_refusal_for_not_following_is_believed_once_the_profile_says_so(outbox
     );
     assert_eq!(attempts.len(), 2);
     let next = outbox.notify(&["a"]).await;
-    assert_eq!(next.verdicts[0].reason.as_deref(), Some("not_following"));
+    assert_eq!(next.results[0].reason.as_deref(), Some("not_following"));
 }
 
 async fn a_refused_token_is_replaced_and_the_message_goes_out(outbox: OutboxFixture) {

@@ -5,7 +5,7 @@ use std::sync::Barrier;
 use diesel::Connection;
 use queqiao::db::Conn;
 use queqiao::ids::IdentityId;
-use queqiao::models::credit::{self, Credit, LowFilter, Refusal, Said, Taken, Wanted, Word};
+use queqiao::models::credit::{self, Credit, CreditKey, LowFilter, Refusal, Said, Taken, Word};
 
 use super::fixture::{StorageFixture, at};
 use crate::support::Fixture;
@@ -56,7 +56,7 @@ impl Somebody<'_> {
     }
 
     pub(super) fn take(&self, conn: &mut Conn, now: i64) -> Option<Taken> {
-        let wanted = Wanted {
+        let wanted = CreditKey {
             identity_id: self.id,
             template_id: TEMPLATE,
         };
@@ -206,7 +206,7 @@ async fn what_is_given_back_is_given_back_once(storage: StorageFixture) {
     assert_eq!(somebody.take(conn, 5), None, "nobody has said anything");
     somebody.hear(conn, &[(Word::Pushed, 1), (Word::Pushed, 2)]);
     other.hear(conn, &[(Word::Pushed, 1)]);
-    let wanted = [&somebody, &other].map(|who| Wanted {
+    let wanted = [&somebody, &other].map(|who| CreditKey {
         identity_id: who.id,
         template_id: TEMPLATE,
     });
@@ -224,7 +224,7 @@ async fn what_is_given_back_is_given_back_once(storage: StorageFixture) {
         credit::give_back(conn, &[mine.entry.unwrap()]).unwrap();
         assert_eq!((somebody.left(conn), other.left(conn)), (2, 0));
     }
-    let wrong = Wanted {
+    let wrong = CreditKey {
         identity_id: somebody.id,
         template_id: "tplB",
     };
@@ -389,11 +389,11 @@ fn round_of_a_worker(
 ) -> usize {
     let now = 10_000 + i64::try_from(round).unwrap();
     let done = connection.transaction(|conn| {
-        let wanted = |person: &&Somebody<'_>| Wanted {
+        let wanted = |person: &&Somebody<'_>| CreditKey {
             identity_id: person.id,
             template_id: TEMPLATE,
         };
-        let wanted: Vec<Wanted<'_>> = order.iter().map(wanted).collect();
+        let wanted: Vec<CreditKey<'_>> = order.iter().map(wanted).collect();
         credit::take(conn, &wanted, now)
     });
     let taken = match done {

@@ -39,7 +39,7 @@ async fn what_has_to_be_acted_upon_is_an_alert_and_success_is_not(webhooks: Webh
         (OA, failed("naming_verify_fail")),
         (OA, news("verify_expired")),
     ] {
-        let push = world.tell_verification(app_id, &told).await.unwrap();
+        let push = world.push_verification(app_id, &told).await.unwrap();
         assert!(push.verdict.is_accepted(), "{push:?}");
         webhooks.app.drain().await;
     }
@@ -84,7 +84,7 @@ async fn an_alert_that_is_processed_once_more_is_told_under_the_same_id(webhooks
     webhooks.listen(&["account.alert"]).await;
     let world = webhooks.app.simulator.world();
     world
-        .tell_verification(OA, &news("annual_renew"))
+        .push_verification(OA, &news("annual_renew"))
         .await
         .unwrap();
     webhooks.app.drain().await;
@@ -116,7 +116,7 @@ async fn no_system_account_becomes_a_person(webhooks: WebhookFixture) {
         "annual_renew",
         "verify_expired",
     ] {
-        world.tell_verification(OA, &news(event)).await.unwrap();
+        world.push_verification(OA, &news(event)).await.unwrap();
     }
     let push = |sender: &str, rest: &str| {
         format!(

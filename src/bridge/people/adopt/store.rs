@@ -11,7 +11,7 @@ use crate::bridge::webhooks::outbox::{self, People};
 use crate::db::{Conn, QueryResult};
 use crate::ids::{IdentityId, StaffRowId};
 use crate::models::account::template;
-use crate::models::credit::{self, Said, Wanted};
+use crate::models::credit::{self, CreditKey, Said};
 use crate::models::identity::{self, Adopted, Claim};
 use crate::models::people;
 use crate::models::project;
@@ -116,11 +116,11 @@ fn look_up(conn: &mut Conn, place: Place, rows: &[&Row]) -> QueryResult<Known> {
     known.staff = staff::rows_of(conn, project, &staff_ids)?
         .into_iter()
         .collect();
-    let wanted: Vec<Wanted<'_>> = rows
+    let wanted: Vec<CreditKey<'_>> = rows
         .iter()
         .filter_map(|row| Some((row, known.identities.get(&row.openid)?.id)))
         .flat_map(|(row, identity_id)| {
-            row.consents.keys().map(move |template_id| Wanted {
+            row.consents.keys().map(move |template_id| CreditKey {
                 identity_id,
                 template_id,
             })

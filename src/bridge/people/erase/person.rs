@@ -50,7 +50,7 @@ pub(super) fn erase(
             .map(|(staff_id, ..)| staff_id)
             .collect();
     staff_ids.dedup();
-    let told = outbox::erased(conn, erasure, &subject, &staff_ids, now)?;
+    let published = outbox::erased(conn, erasure, &subject, &staff_ids, now)?;
     let removed = erasure::remove(conn, project, &subject)?;
     erasure.identities = count(removed.identities);
     erasure.bindings = count(removed.bindings);
@@ -59,5 +59,5 @@ pub(super) fn erase(
     erasure.subject = Some(subject.to_json());
     erasure.due_at = Some(now);
     go_on(erasure, Phase::Events);
-    Ok(told)
+    Ok(published)
 }

@@ -96,7 +96,7 @@ impl FollowerImporter {
         }
         ids.sort_unstable();
         let now = self.clock.now();
-        let (marked, told) = self
+        let (marked, published) = self
             .db
             .write(move |conn| -> Result<_, ImportError> {
                 identity::hold(conn, ids.iter().copied())?;
@@ -105,7 +105,7 @@ impl FollowerImporter {
                 Ok((marked, people.after(conn, &ids, now)?))
             })
             .await?;
-        if told > 0 {
+        if published > 0 {
             self.signals.webhooks.notify_one();
         }
         Ok(marked)

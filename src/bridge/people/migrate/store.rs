@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use chrono::NaiveDateTime;
 
-use super::Verdict;
+use super::NewOpenid;
 use crate::bridge::people::{erase, one_staff};
 use crate::bridge::webhooks::outbox;
 use crate::db::{Conn, QueryResult};
@@ -24,20 +24,20 @@ pub(super) fn page(
     conn: &mut Conn,
     vault: &Vault,
     walk: &Migration,
-    mut verdicts: Vec<Verdict>,
+    mut translated: Vec<NewOpenid>,
     now: NaiveDateTime,
 ) -> QueryResult<usize> {
-    let Some(first) = verdicts.first() else {
+    let Some(first) = translated.first() else {
         return Ok(0);
     };
     let project = first.0.project_id;
-    let asked = verdicts.len();
-    let last = verdicts.iter().map(|(old, _)| old.id).max();
+    let asked = translated.len();
+    let last = translated.iter().map(|(old, _)| old.id).max();
     // As everybody does who binds, and who erases.
     project::lock(conn, project)?;
     let to = walk.to_account_id;
-    leave_out_erased(conn, vault, walk, &mut verdicts)?;
-    let mut rows: Vec<Successor<'_>> = verdicts
+    leave_out_erased(conn, vault, walk, &mut translated)?;
+    let mut rows: Vec<Successor<'_>> = translated
         .iter()
         .filter_map(|(old, new)| Some(Successor::of(old, to, new.as_deref().ok()?, now)))
         .collect();
@@ -54,7 +54,7 @@ pub(super) fn page(
         .iter()
         .map(|found| (found.openid.as_str(), found.id))
         .collect();
-    let pairs: HashMap<IdentityId, IdentityId> = verdicts
+    let pairs: HashMap<IdentityId, IdentityId> = translated
         .iter()
         .filter_map(|(old, new)| Some((old.id, *new_ids.get(new.as_deref().ok()?)?)))
         .collect();
@@ -63,14 +63,14 @@ pub(super) fn page(
     // The new openids have the unionids of the old ones now, and may be bound already.
     let new: Vec<IdentityId> = pairs.values().copied().collect();
     let undone = one_staff::keep_one(conn, &new, now)?;
-    let (told, mut kept) = bindings(conn, project, &pairs, now)?;
-    let moves: Vec<OpenidMove> = verdicts
+    let (published, mut kept) = bindings(conn, project, &pairs, now)?;
+    let moves: Vec<OpenidMove> = translated
         .iter()
-        .map(|(old, verdict)| OpenidMove {
+        .map(|(old, translated)| OpenidMove {
             identity_id: old.id,
             to_account_id: to,
             new_identity_id: pairs.get(&old.id).copied(),
-            reason: match verdict {
+            reason: match translated {
                 Ok(_) => kept.remove(&old.id),
                 Err(why) => Some(why.clone()),
             },
@@ -83,10 +83,10 @@ pub(super) fn page(
         last: last.unwrap_or(walk.last_identity_id),
         asked: count(asked),
         moved: count(pairs.len()),
-        refused: count(verdicts.len() - pairs.len()),
+        refused: count(translated.len() - pairs.len()),
     };
     migration::advance(conn, walk, by)?;
-    Ok(told + undone)
+    Ok(published + undone)
 }
 
 /// While WeChat was asked, somebody may have been erased: what was read of them before does not bring
@@ -95,23 +95,23 @@ fn leave_out_erased(
     conn: &mut Conn,
     vault: &Vault,
     walk: &Migration,
-    verdicts: &mut Vec<Verdict>,
+    translated: &mut Vec<NewOpenid>,
 ) -> QueryResult<()> {
-    let Some(project) = verdicts.first().map(|(old, _)| old.project_id) else {
+    let Some(project) = translated.first().map(|(old, _)| old.project_id) else {
         return Ok(());
     };
-    let ids: Vec<IdentityId> = verdicts.iter().map(|(old, _)| old.id).collect();
+    let ids: Vec<IdentityId> = translated.iter().map(|(old, _)| old.id).collect();
     let there = identity::by_ids(conn, project, &ids)?;
     let there: HashSet<IdentityId> = there.into_iter().map(|old| old.id).collect();
-    verdicts.retain(|(old, _)| there.contains(&old.id));
-    let openids: Vec<String> = verdicts
+    translated.retain(|(old, _)| there.contains(&old.id));
+    let openids: Vec<String> = translated
         .iter()
         .filter_map(|(_, new)| new.clone().ok())
         .collect();
     let gone = erase::gone(conn, vault, walk.to_account_id, &openids)?;
-    for (_, verdict) in verdicts {
-        if verdict.as_ref().is_ok_and(|new| gone.contains(new)) {
-            *verdict = Err(ERASED.to_owned());
+    for (_, translated) in translated {
+        if translated.as_ref().is_ok_and(|new| gone.contains(new)) {
+            *translated = Err(ERASED.to_owned());
         }
     }
     Ok(())
@@ -126,10 +126,10 @@ fn bindings(
     now: NaiveDateTime,
 ) -> QueryResult<(usize, HashMap<IdentityId, String>)> {
     let old: Vec<IdentityId> = pairs.keys().copied().collect();
-    let (mut told, mut kept) = (0, HashMap::new());
+    let (mut published, mut kept) = (0, HashMap::new());
     let to_move = binding::to_identities(conn, &old)?;
     if to_move.is_empty() {
-        return Ok((told, kept));
+        return Ok((published, kept));
     }
     let mut bound = Bound::to(conn, project, pairs)?;
     for (binding, staff_id) in to_move {
@@ -148,12 +148,12 @@ fn bindings(
         }
         bound.add(new, &staff_id);
         match binding::move_to(conn, binding.id, new)? {
-            Some(moved) => told += outbox::bound(conn, &staff_id, &moved, now)?,
+            Some(moved) => published += outbox::bound(conn, &staff_id, &moved, now)?,
             // They have bound themselves already.
             None => drop(binding::delete(conn, binding.staff_row_id, binding.id)?),
         }
     }
-    Ok((told, kept))
+    Ok((published, kept))
 }
 
 /// Whom the people of a page are bound to, whichever of their openids the binding names; read once

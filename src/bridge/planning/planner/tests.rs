@@ -152,7 +152,7 @@ fn why(row: &ReachRow, channel: Channel) -> (Unreachable, String) {
     }
 }
 
-fn standing(id: i64, allows: bool, declined: bool) -> CreditBalance {
+fn balance(id: i64, allows: bool, declined: bool) -> CreditBalance {
     CreditBalance {
         identity_id: IdentityId(id),
         template_id: "TPL".to_owned(),
@@ -166,14 +166,14 @@ fn a_subscription_message_needs_a_permission_and_no_follow() {
     for channel in [Channel::MpSubscribe, Channel::OaSubscribe] {
         let row = identity(1, 10, FollowState::NotFollowing, 0);
         let senders = [sender(10, channel)];
-        for (standings, reason) in [
-            (vec![standing(1, true, true)], None),
-            (vec![standing(1, false, false)], Some("has not allowed")),
-            (vec![standing(1, false, true)], Some("has refused")),
-            (vec![standing(2, true, false)], Some("has not allowed")),
+        for (balances, reason) in [
+            (vec![balance(1, true, true)], None),
+            (vec![balance(1, false, false)], Some("has not allowed")),
+            (vec![balance(1, false, true)], Some("has refused")),
+            (vec![balance(2, true, false)], Some("has not allowed")),
             (vec![], Some("has not allowed")),
         ] {
-            match (plan(&[&row], &senders, 0, &Credits::new(standings)), reason) {
+            match (plan(&[&row], &senders, 0, &Credits::new(balances)), reason) {
                 (Plan::Send { route: 0, to, .. }, None) => {
                     assert_eq!(to.identity_id, Some(IdentityId(1)));
                 }
@@ -242,8 +242,8 @@ proptest! {
         allowed in prop::collection::vec((1..9_i64, any::<bool>()), 0..6),
     ) {
         let rows: Vec<&ReachRow> = rows.iter().collect();
-        let standings = allowed.iter().map(|(id, allows)| standing(*id, *allows, false));
-        let credits = Credits::new(standings.collect());
+        let balances = allowed.iter().map(|(id, allows)| balance(*id, *allows, false));
+        let credits = Credits::new(balances.collect());
         let leads = |sender: &Sender| {
             let alone = plan(&rows, std::slice::from_ref(sender), 0, &credits);
             matches!(alone, Plan::Send { .. })
@@ -266,7 +266,7 @@ proptest! {
         if let Some(route) = first
             && senders[route].channel.traits().permission == Permission::Credit
         {
-            let asked = wanted(&rows, &senders, from);
+            let asked = credit_keys(&rows, &senders, from);
             prop_assert!(asked.iter().any(|asked| asked.template_id == senders[route].template_id));
         }
     }

@@ -99,11 +99,11 @@ pub(super) fn awaited<'a>(
     }
     let there = rows.iter().filter(|row| row.account_id == sender.id);
     let may_allow = there.filter(|row| {
-        let standing = row
+        let balance = row
             .identity_id
             .and_then(|id| credits.of(id, &sender.template_id));
         let is_one = row.openid.is_some() && row.profile_state != Some(ProfileState::UnknownOpenid);
-        row.identity_id.is_some() && is_one && standing.is_none_or(|standing| !standing.declined)
+        row.identity_id.is_some() && is_one && balance.is_none_or(|balance| !balance.declined)
     });
     may_allow
         .max_by_key(|row| (row.followed_time, row.identity_id))
@@ -123,7 +123,7 @@ fn rank(row: &ReachRow, sender: &Sender, credits: &Credits) -> Option<(bool, i64
         // Who follows does not matter, and nobody follows a mini-program.
         Permission::Credit => credits
             .of(id, &sender.template_id)
-            .is_some_and(|standing| standing.allows),
+            .is_some_and(|balance| balance.allows),
         Permission::Window => credits.window(id).is_ok(),
         Permission::Nothing => true,
     };
@@ -175,8 +175,8 @@ fn no_credit<'r>(
         ..
     } = sender;
     let declined = there.any(|row| {
-        let standing = row.identity_id.and_then(|id| credits.of(id, template_id));
-        standing.is_some_and(|standing| standing.declined)
+        let balance = row.identity_id.and_then(|id| credits.of(id, template_id));
+        balance.is_some_and(|balance| balance.declined)
     });
     let why = match declined {
         true => "has refused messages of",

@@ -93,21 +93,21 @@ fn changed(
     if ids.is_empty() {
         return Ok(0);
     }
-    let audience = Subscribers::of(conn)?;
-    if !audience.wants(&[EventKind::Sent, EventKind::Delivered, EventKind::Failed]) {
+    let subscribers = Subscribers::of(conn)?;
+    if !subscribers.wants(&[EventKind::Sent, EventKind::Delivered, EventKind::Failed]) {
         return Ok(0);
     }
-    let mut news = Vec::new();
+    let mut events = Vec::new();
     for fact in webhook::deliveries(conn, ids)? {
         let kind = kind(fact.state).filter(|_| made(&fact));
-        if let Some(kind) = kind.filter(|kind| audience.wants_in(fact.project_id, *kind)) {
-            news.push(tell(&fact, kind, now)?);
+        if let Some(kind) = kind.filter(|kind| subscribers.wants_in(fact.project_id, *kind)) {
+            events.push(event_of(&fact, kind, now)?);
         }
     }
-    audience.tell(conn, &news, now)
+    subscribers.publish(conn, &events, now)
 }
 
-fn tell(fact: &DeliveryFact, kind: EventKind, now: NaiveDateTime) -> QueryResult<Event> {
+fn event_of(fact: &DeliveryFact, kind: EventKind, now: NaiveDateTime) -> QueryResult<Event> {
     let utc = |time: Option<NaiveDateTime>| time.map(|time| time.and_utc());
     let app_id = fact.app_id.as_deref();
     let recipient = fact.recipient.as_deref();
@@ -130,6 +130,6 @@ fn tell(fact: &DeliveryFact, kind: EventKind, now: NaiveDateTime) -> QueryResult
         sent_at: utc(fact.sent_at),
         finished_at: utc(fact.finished_at),
     };
-    let news = Event::new(fact.project_id, kind, now, &data)?;
-    Ok(news.of_account(app_id).of_identity(fact.identity_id))
+    let event = Event::new(fact.project_id, kind, now, &data)?;
+    Ok(event.of_account(app_id).of_identity(fact.identity_id))
 }

@@ -36,8 +36,8 @@ pub(crate) fn erased(
     staff_ids: &[String],
     now: NaiveDateTime,
 ) -> QueryResult<usize> {
-    let audience = Subscribers::of(conn)?;
-    if !audience.wants_in(erasure.project_id, EventKind::Erased) {
+    let subscribers = Subscribers::of(conn)?;
+    if !subscribers.wants_in(erasure.project_id, EventKind::Erased) {
         return Ok(0);
     }
     let nobody = subject.identity_ids().is_empty() && staff_ids.is_empty();
@@ -60,10 +60,10 @@ pub(crate) fn erased(
         unionid: subject.unionids.first().map(String::as_str),
     };
     let first = subject.identity_ids().into_iter().next();
-    let mut news =
+    let mut event =
         Event::new(erasure.project_id, EventKind::Erased, now, &data)?.of_identity(first);
-    news.uid = Some(format!("msg_erasure_{}", erasure.id));
-    audience.tell(conn, &[news], now)
+    event.uid = Some(format!("msg_erasure_{}", erasure.id));
+    subscribers.publish(conn, &[event], now)
 }
 
 /// The body of such an event without what names the person, once the endpoint has taken it; none for

@@ -10,12 +10,12 @@ use crate::db::{Conn, QueryResult};
 use crate::ids::{BindingId, IdentityId, ProjectId};
 use crate::models::identity::FollowState;
 use crate::models::staff::binding::Binding;
-use crate::models::webhook::{self, IdentityFact, OfPerson, Standing};
+use crate::models::webhook::{self, IdentityFact, IdentityState, OfPerson};
 
 /// Identities, before and after what WeChat says of them is stored.
 pub(crate) struct People {
-    audience: Subscribers,
-    known: HashMap<IdentityId, Standing>,
+    subscribers: Subscribers,
+    known: HashMap<IdentityId, IdentityState>,
 }
 
 const KINDS: [EventKind; 3] = [
@@ -42,12 +42,12 @@ struct Sibling<'a> {
 impl People {
     /// To be called before the change.
     pub(crate) fn before(conn: &mut Conn, ids: &[IdentityId]) -> QueryResult<Self> {
-        let audience = Subscribers::of(conn)?;
-        let known = match audience.wants(&KINDS) {
-            true => standings(conn, ids)?,
+        let subscribers = Subscribers::of(conn)?;
+        let known = match subscribers.wants(&KINDS) {
+            true => identity_states(conn, ids)?,
             false => HashMap::new(),
         };
-        Ok(Self { audience, known })
+        Ok(Self { subscribers, known })
     }
 
     /// To be called after it, with the same identities and those that are new.
@@ -57,36 +57,36 @@ impl People {
         ids: &[IdentityId],
         now: NaiveDateTime,
     ) -> QueryResult<usize> {
-        if !self.audience.wants(&KINDS) {
+        if !self.subscribers.wants(&KINDS) {
             return Ok(0);
         }
         let mut linked = Vec::new();
         let mut moved = Vec::new();
-        let mut after: Vec<Standing> = standings(conn, ids)?.into_values().collect();
-        after.sort_unstable_by_key(|standing| standing.id);
-        for standing in after {
-            let before = self.known.get(&standing.id);
-            let wants = |kind| self.audience.wants_in(standing.project_id, kind);
+        let mut after: Vec<IdentityState> = identity_states(conn, ids)?.into_values().collect();
+        after.sort_unstable_by_key(|after| after.id);
+        for after in after {
+            let before = self.known.get(&after.id);
+            let wants = |kind| self.subscribers.wants_in(after.project_id, kind);
             let was_linked = before.is_some_and(|before| before.unionid.is_some());
-            if standing.unionid.is_some() && !was_linked && wants(EventKind::Linked) {
-                linked.push(standing.id);
+            if after.unionid.is_some() && !was_linked && wants(EventKind::Linked) {
+                linked.push(after.id);
             }
-            if let Some(followed) = before.and_then(|before| turn(before, &standing)) {
+            if let Some(followed) = before.and_then(|before| turn(before, &after)) {
                 let kind = match followed {
                     true => EventKind::Followed,
                     false => EventKind::Unfollowed,
                 };
-                moved.extend(wants(kind).then_some((standing.id, followed)));
+                moved.extend(wants(kind).then_some((after.id, followed)));
             }
         }
         if linked.is_empty() && moved.is_empty() {
             return Ok(0);
         }
-        let news = self.news(conn, &linked, &moved, now)?;
-        self.audience.tell(conn, &news, now)
+        let events = self.events(conn, &linked, &moved, now)?;
+        self.subscribers.publish(conn, &events, now)
     }
 
-    fn news(
+    fn events(
         &self,
         conn: &mut Conn,
         linked: &[IdentityId],
@@ -101,29 +101,32 @@ impl People {
         let facts: HashMap<IdentityId, &IdentityFact> =
             facts.iter().map(|fact| (fact.identity_id, fact)).collect();
         let siblings = webhook::identities_of_people(conn, linked)?;
-        let mut news = Vec::new();
+        let mut events = Vec::new();
         for (id, followed) in moved {
             if let Some(fact) = facts.get(id) {
-                news.push(follow(fact, *followed, 0, now)?);
+                events.push(follow(fact, *followed, 0, now)?);
             }
         }
         for id in linked {
             if let Some(fact) = facts.get(id) {
-                news.push(link(fact, &siblings, now)?);
+                events.push(link(fact, &siblings, now)?);
             }
         }
-        Ok(news)
+        Ok(events)
     }
 }
 
-fn standings(conn: &mut Conn, ids: &[IdentityId]) -> QueryResult<HashMap<IdentityId, Standing>> {
-    let found = webhook::standings(conn, ids)?;
+fn identity_states(
+    conn: &mut Conn,
+    ids: &[IdentityId],
+) -> QueryResult<HashMap<IdentityId, IdentityState>> {
+    let found = webhook::identity_states(conn, ids)?;
     Ok(found.into_iter().map(|one| (one.id, one)).collect())
 }
 
 /// Whether somebody has come or gone unseen. Somebody of whom nothing was known, as in an import
 /// of followers, has not come now.
-fn turn(before: &Standing, after: &Standing) -> Option<bool> {
+fn turn(before: &IdentityState, after: &IdentityState) -> Option<bool> {
     match (before.follow_state, after.follow_state) {
         (FollowState::NotFollowing, FollowState::Following) => Some(true),
         (FollowState::Following, FollowState::NotFollowing) => Some(false),
@@ -145,8 +148,8 @@ fn link(fact: &IdentityFact, siblings: &[OfPerson], now: NaiveDateTime) -> Query
             })
             .collect(),
     };
-    let news = Event::new(fact.project_id, EventKind::Linked, now, &data)?;
-    Ok(news
+    let event = Event::new(fact.project_id, EventKind::Linked, now, &data)?;
+    Ok(event
         .of_account(Some(&fact.app_id))
         .of_identity(Some(fact.identity_id)))
 }
@@ -204,15 +207,15 @@ fn bindings_changed(
     if bindings.is_empty() {
         return Ok(0);
     }
-    let audience = Subscribers::of(conn)?;
-    if !audience.wants_in(project, kind) {
+    let subscribers = Subscribers::of(conn)?;
+    if !subscribers.wants_in(project, kind) {
         return Ok(0);
     }
     let ids = bindings.iter().filter_map(|(_, one)| one.identity_id);
     let facts = webhook::identities(conn, &ids.collect::<Vec<_>>())?;
     let facts: HashMap<IdentityId, &IdentityFact> =
         facts.iter().map(|fact| (fact.identity_id, fact)).collect();
-    let mut news = Vec::new();
+    let mut events = Vec::new();
     for (staff_id, binding) in bindings {
         let fact = binding.identity_id.and_then(|id| facts.get(&id));
         let unionid = fact.and_then(|fact| fact.unionid.as_deref());
@@ -234,7 +237,7 @@ fn bindings_changed(
                 .as_ref()
                 .map(|unionid| format!("u{unionid}"));
         }
-        news.push(one);
+        events.push(one);
     }
-    audience.tell(conn, &news, now)
+    subscribers.publish(conn, &events, now)
 }

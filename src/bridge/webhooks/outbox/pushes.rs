@@ -28,7 +28,7 @@ struct Times {
 
 /// A batch of events, before and after its effects.
 pub(crate) struct Pushes {
-    audience: Subscribers,
+    subscribers: Subscribers,
     /// What was known of each openid.
     known: HashMap<(AccountId, String), Times>,
 }
@@ -67,9 +67,9 @@ struct Raw<'a> {
 impl Pushes {
     /// To be called before the effects are applied.
     pub(crate) fn before(conn: &mut Conn, sightings: &[Sighting]) -> QueryResult<Self> {
-        let audience = Subscribers::of(conn)?;
+        let subscribers = Subscribers::of(conn)?;
         let mut known = HashMap::new();
-        if audience.wants(&[EventKind::Followed, EventKind::Unfollowed]) {
+        if subscribers.wants(&[EventKind::Followed, EventKind::Unfollowed]) {
             let moved = sightings.iter().filter(|sighting| has_moved(sighting));
             let spots: Vec<Spot<'_>> = moved
                 .map(|sighting| Spot {
@@ -86,7 +86,7 @@ impl Pushes {
                 known.insert((found.account_id, found.openid), times);
             }
         }
-        Ok(Self { audience, known })
+        Ok(Self { subscribers, known })
     }
 
     /// To be called after.
@@ -102,7 +102,7 @@ impl Pushes {
             EventKind::Message,
             EventKind::Raw,
         ];
-        if !self.audience.wants(&kinds) {
+        if !self.subscribers.wants(&kinds) {
             return Ok(0);
         }
         let moves = self.moves(batch);
@@ -115,19 +115,19 @@ impl Pushes {
             .into_iter()
             .map(|fact| (fact.identity_id, fact))
             .collect();
-        let mut news = Vec::new();
+        let mut events = Vec::new();
         for (id, followed, event_time) in moves {
             if let Some(fact) = facts.get(&id) {
-                news.push(follow(fact, followed, event_time, now)?);
+                events.push(follow(fact, followed, event_time, now)?);
             }
         }
         for (id, event, push) in &written {
             if let Some(fact) = facts.get(id) {
-                news.push(received(fact, event, push, now)?);
+                events.push(received(fact, event, push, now)?);
             }
         }
-        self.raw(conn, batch, &mut news, now)?;
-        self.audience.tell(conn, &news, now)
+        self.raw(conn, batch, &mut events, now)?;
+        self.subscribers.publish(conn, &events, now)
     }
 
     /// Who has come or gone, and when, each person's in the order of time.
@@ -144,7 +144,7 @@ impl Pushes {
             };
             let key = (sighting.account_id, sighting.openid.clone());
             let known = self.known.get(&key).copied().unwrap_or_default();
-            let wants = |kind| self.audience.wants_in(sighting.project_id, kind);
+            let wants = |kind| self.subscribers.wants_in(sighting.project_id, kind);
             let turns = turns(known, (sighting.followed_time, sighting.unfollowed_time));
             let turns = turns.into_iter().filter(|(followed, _)| match followed {
                 true => wants(EventKind::Followed),
@@ -160,7 +160,7 @@ impl Pushes {
         let mut written = Vec::new();
         for event in batch.waiting {
             let wanted = project(batch, event)
-                .is_some_and(|project| self.audience.wants_in(project, EventKind::Message));
+                .is_some_and(|project| self.subscribers.wants_in(project, EventKind::Message));
             let openid = event.openid.as_deref().filter(|_| wanted);
             let id = openid.and_then(|openid| batch.ids.get(&(event.account_id, openid)));
             let (Some(&id), None) = (id, &event.problem) else {
@@ -177,10 +177,10 @@ impl Pushes {
         &self,
         conn: &mut Conn,
         batch: &Batch<'_>,
-        news: &mut Vec<Event>,
+        events: &mut Vec<Event>,
         now: NaiveDateTime,
     ) -> QueryResult<()> {
-        if !self.audience.wants(&[EventKind::Raw]) {
+        if !self.subscribers.wants(&[EventKind::Raw]) {
             return Ok(());
         }
         let app_ids = account::app_ids(conn)?;
@@ -189,7 +189,7 @@ impl Pushes {
             let (Some(project), Some(app_id)) = (project(batch, event), app_id) else {
                 continue;
             };
-            let wanted = self.audience.wants_in(project, EventKind::Raw);
+            let wanted = self.subscribers.wants_in(project, EventKind::Raw);
             if !wanted || batch.silent.contains(&event.id) {
                 continue;
             }
@@ -199,7 +199,7 @@ impl Pushes {
                 .of_account(Some(app_id))
                 .of_identity(id.copied());
             one.uid = Some(format!("msg_raw_{}", event.id));
-            news.push(one);
+            events.push(one);
         }
         Ok(())
     }
@@ -214,7 +214,7 @@ fn has_moved(sighting: &Sighting) -> bool {
     sighting.followed_time > 0 || sighting.unfollowed_time > 0
 }
 
-/// What is news of somebody's newest follow and unfollow so far and those of a batch: (followed or
+/// What is new of somebody's newest follow and unfollow so far and those of a batch: (followed or
 /// not, when), in the order of time. What is older than what is known is not, nor an unfollow of
 /// somebody who is known not to follow. Where a profile was there before the event of the follow, that
 /// event is still news, unless the profile said so of somebody who had gone: then it was told.
@@ -256,11 +256,11 @@ fn received(
         event_time: wechat_time(event.create_time),
         message: push,
     };
-    let mut news = Event::new(fact.project_id, EventKind::Message, now, &data)?
+    let mut message = Event::new(fact.project_id, EventKind::Message, now, &data)?
         .of_account(Some(&fact.app_id))
         .of_identity(Some(fact.identity_id));
-    news.uid = Some(format!("msg_event_{}", event.id));
-    Ok(news)
+    message.uid = Some(format!("msg_event_{}", event.id));
+    Ok(message)
 }
 
 fn raw<'a>(event: &'a Waiting, app_id: &'a str) -> Raw<'a> {

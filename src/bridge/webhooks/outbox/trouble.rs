@@ -31,8 +31,8 @@ pub(crate) fn alert(
     (project, id, app_id): (ProjectId, AccountId, &str),
     problem: &Problem<'_>,
 ) -> QueryResult<usize> {
-    let audience = Subscribers::of(conn)?;
-    if !audience.wants_in(project, EventKind::Alert)
+    let subscribers = Subscribers::of(conn)?;
+    if !subscribers.wants_in(project, EventKind::Alert)
         || account::problem_code(conn, id)? == Some(problem.code)
     {
         return Ok(0);
@@ -46,8 +46,8 @@ pub(crate) fn alert(
         rid: problem.rid,
     };
     let now = problem.at;
-    let news = Event::new(project, EventKind::Alert, now, &data)?.of_account(Some(app_id));
-    audience.tell(conn, &[news], now)
+    let event = Event::new(project, EventKind::Alert, now, &data)?.of_account(Some(app_id));
+    subscribers.publish(conn, &[event], now)
 }
 
 /// A template or a page that WeChat refuses.
@@ -79,12 +79,12 @@ pub(crate) fn route(
     alert: &RouteAlert<'_>,
     now: NaiveDateTime,
 ) -> QueryResult<usize> {
-    let audience = Subscribers::of(conn)?;
-    if !audience.wants_in(project, EventKind::Alert) {
+    let subscribers = Subscribers::of(conn)?;
+    if !subscribers.wants_in(project, EventKind::Alert) {
         return Ok(0);
     }
-    let news = Event::new(project, EventKind::Alert, now, alert)?.of_account(Some(alert.app_id));
-    audience.tell(conn, &[news], now)
+    let event = Event::new(project, EventKind::Alert, now, alert)?.of_account(Some(alert.app_id));
+    subscribers.publish(conn, &[event], now)
 }
 
 #[derive(Serialize)]
@@ -111,8 +111,8 @@ pub(crate) fn moved(
     problem: &str,
     now: NaiveDateTime,
 ) -> QueryResult<usize> {
-    let audience = Subscribers::of(conn)?;
-    if !audience.wants_in(project, EventKind::Alert) {
+    let subscribers = Subscribers::of(conn)?;
+    if !subscribers.wants_in(project, EventKind::Alert) {
         return Ok(0);
     }
     let data = MovedAlert {
@@ -124,8 +124,8 @@ pub(crate) fn moved(
         changed: known.changed,
         problem,
     };
-    let news = Event::new(project, EventKind::Alert, now, &data)?.of_account(Some(app_id));
-    audience.tell(conn, &[news], now)
+    let event = Event::new(project, EventKind::Alert, now, &data)?.of_account(Some(app_id));
+    subscribers.publish(conn, &[event], now)
 }
 
 /// A binding that was undone, since the person is another staff member already.
@@ -177,14 +177,14 @@ pub(crate) fn undone(
     alert: &UndoneAlert<'_>,
     now: NaiveDateTime,
 ) -> QueryResult<usize> {
-    let audience = Subscribers::of(conn)?;
-    if !audience.wants_in(project, EventKind::Alert) {
+    let subscribers = Subscribers::of(conn)?;
+    if !subscribers.wants_in(project, EventKind::Alert) {
         return Ok(0);
     }
-    let news = Event::new(project, EventKind::Alert, now, alert)?
+    let event = Event::new(project, EventKind::Alert, now, alert)?
         .of_account(Some(alert.app_id))
         .of_identity(Some(identity));
-    audience.tell(conn, &[news], now)
+    subscribers.publish(conn, &[event], now)
 }
 
 #[derive(Serialize)]
@@ -205,7 +205,7 @@ pub(crate) fn disabled(
     reason: &str,
     now: NaiveDateTime,
 ) -> QueryResult<usize> {
-    let audience = Subscribers::of(conn)?.without(webhook.id);
+    let subscribers = Subscribers::of(conn)?.without(webhook.id);
     let url = url::Url::parse(&webhook.url).ok();
     let data = Disabled {
         webhook_id: webhook.id,
@@ -214,6 +214,6 @@ pub(crate) fn disabled(
         state,
         reason,
     };
-    let news = Event::new(webhook.project_id, EventKind::Disabled, now, &data)?;
-    audience.tell(conn, &[news], now)
+    let event = Event::new(webhook.project_id, EventKind::Disabled, now, &data)?;
+    subscribers.publish(conn, &[event], now)
 }

@@ -10,7 +10,7 @@ use crate::clock::wechat_time;
 use crate::db::{Conn, QueryResult};
 use crate::ids::{AccountId, EventId};
 use crate::models::account::{self, Scope};
-use crate::wechat::message::{Verification, VerificationNews};
+use crate::wechat::message::{Verification, VerificationEvent};
 
 /// News of an account's verification, from an event.
 #[derive(Clone, Debug)]
@@ -30,7 +30,7 @@ struct Alert<'a> {
     /// What it means and what to do.
     problem: String,
     /// WeChat's event.
-    event: VerificationNews,
+    event: VerificationEvent,
     expires_at: Option<DateTime<Utc>>,
     failed_at: Option<DateTime<Utc>>,
     /// Why it failed, in WeChat's words.
@@ -48,9 +48,9 @@ pub(crate) fn verification(
     if verified.is_empty() {
         return Ok(0);
     }
-    let audience = Subscribers::of(conn)?;
+    let subscribers = Subscribers::of(conn)?;
     let app_ids = account::app_ids(conn)?;
-    let mut news = Vec::new();
+    let mut events = Vec::new();
     for one in verified {
         let (app_id, scope) = (app_ids.get(&one.account_id), accounts.get(&one.account_id));
         let advice = one.verification.news.advice();
@@ -65,16 +65,16 @@ pub(crate) fn verification(
             advice,
             "verification of the account"
         );
-        if !audience.wants_in(scope.project_id, EventKind::Alert) {
+        if !subscribers.wants_in(scope.project_id, EventKind::Alert) {
             continue;
         }
         let data = alert(app_id, &one.verification, advice);
-        let mut told =
+        let mut alert =
             Event::new(scope.project_id, EventKind::Alert, now, &data)?.of_account(Some(app_id));
-        told.uid = Some(format!("msg_alert_{}", one.event_id));
-        news.push(told);
+        alert.uid = Some(format!("msg_alert_{}", one.event_id));
+        events.push(alert);
     }
-    audience.tell(conn, &news, now)
+    subscribers.publish(conn, &events, now)
 }
 
 fn alert<'a>(app_id: &'a str, verification: &'a Verification, advice: &str) -> Alert<'a> {

@@ -120,24 +120,24 @@ fn a_day_without_success_disables_and_keeps_and_a_day_of_one_event_gives_it_up()
     let old = || tried(Err(PostError::TimeOut), 20, Some(0));
     let sum = summed(&webhook(20, Some(0)), &[old()], DAY - 1);
     assert_eq!(
-        (sum.verdict, sum.done[0].state),
+        (sum.disable, sum.done[0].state),
         (None, MessageState::Queued)
     );
     let sum = summed(&webhook(20, Some(0)), &[old()], DAY);
     assert_eq!(
-        (sum.verdict, sum.done[0].state),
-        (Some(Verdict::Failing), MessageState::Queued)
+        (sum.disable, sum.done[0].state),
+        (Some(DisableReason::Failing), MessageState::Queued)
     );
     let sum = summed(&webhook(0, None), &[old(), tried(Ok(200), 0, None)], DAY);
     assert_eq!(
-        (sum.verdict, sum.done[0].state),
+        (sum.disable, sum.done[0].state),
         (None, MessageState::Failed)
     );
     assert_eq!(sum.done[0].answer, PostError::TimeOut.to_string());
     let sum = summed(&webhook(0, None), &[tried(Ok(410), 0, None)], 0);
     assert_eq!(
-        (sum.verdict, sum.done[0].state),
-        (Some(Verdict::Gone), MessageState::Queued)
+        (sum.disable, sum.done[0].state),
+        (Some(DisableReason::Gone), MessageState::Queued)
     );
 }
 

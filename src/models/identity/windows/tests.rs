@@ -17,7 +17,7 @@ const RULES: Allowances = Allowances {
 
 const ID: IdentityId = IdentityId(7);
 
-fn standing(followed: i64, spoke: i64, acted: i64) -> WindowFacts {
+fn facts(followed: i64, spoke: i64, acted: i64) -> WindowFacts {
     WindowFacts {
         acts: WindowActivity {
             spoke_time: spoke,
@@ -30,14 +30,14 @@ fn standing(followed: i64, spoke: i64, acted: i64) -> WindowFacts {
     }
 }
 
-fn take(standing: &mut WindowFacts, now: i64) -> Result<Window, Closed> {
-    standing.take(ID, &RULES, now).map(|taken| taken.window)
+fn take(facts: &mut WindowFacts, now: i64) -> Result<Window, Closed> {
+    facts.take(ID, &RULES, now).map(|taken| taken.window)
 }
 
 #[test]
 fn nothing_is_open_for_somebody_who_did_nothing() {
     for state in FollowState::ALL {
-        let mut nobody = standing(0, 0, 0);
+        let mut nobody = facts(0, 0, 0);
         nobody.follow_state = *state;
         let reason = match state {
             FollowState::NotFollowing => Closed::NotFollowing,
@@ -50,7 +50,7 @@ fn nothing_is_open_for_somebody_who_did_nothing() {
 
 #[test]
 fn a_follow_opens_the_short_window_until_its_last_second() {
-    let follower = standing(1000, 0, 0);
+    let follower = facts(1000, 0, 0);
     let open = Open {
         until: 1060,
         left: 3,
@@ -62,7 +62,7 @@ fn a_follow_opens_the_short_window_until_its_last_second() {
 
 #[test]
 fn the_window_that_closes_sooner_is_used_first() {
-    let mut person = standing(0, 1000, 1010);
+    let mut person = facts(0, 1000, 1010);
     let left = |person: &WindowFacts, now| person.look(&RULES, now).map(|open| open.left);
     assert_eq!(
         person.look(&RULES, 1020),
@@ -85,13 +85,13 @@ fn the_window_that_closes_sooner_is_used_first() {
 
 #[test]
 fn at_its_end_the_long_window_may_close_sooner() {
-    let mut person = standing(0, 1000, 173_780);
+    let mut person = facts(0, 1000, 173_780);
     assert_eq!(take(&mut person, 173_790), Ok(Window::Spoke));
 }
 
 #[test]
 fn a_newer_follow_has_an_allowance_of_its_own() {
-    let mut person = standing(1000, 0, 990);
+    let mut person = facts(1000, 0, 990);
     person.acts.acted_used = 3;
     assert_eq!(take(&mut person, 1001), Ok(Window::Acted));
     assert_eq!((person.acts.acted_time, person.acts.acted_used), (1000, 1));
@@ -100,7 +100,7 @@ fn a_newer_follow_has_an_allowance_of_its_own() {
 
 #[test]
 fn an_unfollow_closes_what_was_open() {
-    let mut person = standing(1000, 1010, 1010);
+    let mut person = facts(1000, 1010, 1010);
     person.unfollowed_time = 1020;
     person.follow_state = FollowState::NotFollowing;
     assert_eq!(take(&mut person, 1021), Err(Closed::NotFollowing));
@@ -117,7 +117,7 @@ fn an_unfollow_closes_what_was_open() {
 
 #[test]
 fn what_wechat_closes_stays_closed_until_something_newer() {
-    let mut person = standing(900, 1000, 1010);
+    let mut person = facts(900, 1000, 1010);
     let taken = person.take(ID, &RULES, 1020).unwrap();
     assert_eq!((taken.opened_time, taken.known_time), (1010, 1010));
     person.close(&taken);
@@ -129,13 +129,13 @@ fn what_wechat_closes_stays_closed_until_something_newer() {
 
 #[test]
 fn a_message_given_back_may_be_sent_again_in_its_own_window_only() {
-    let mut person = standing(0, 0, 1000);
+    let mut person = facts(0, 0, 1000);
     let taken = person.take(ID, &RULES, 1001).unwrap();
     let mut later = person;
     person.give_back(&taken);
-    assert_eq!(person, standing(0, 0, 1000));
+    assert_eq!(person, facts(0, 0, 1000));
     person.give_back(&taken);
-    assert_eq!(person, standing(0, 0, 1000), "never more than all");
+    assert_eq!(person, facts(0, 0, 1000), "never more than all");
     later.acts.acted_time = 1002;
     let unchanged = later;
     later.give_back(&taken);

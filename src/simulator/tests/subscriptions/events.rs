@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::simulator::tests::stub::Stub;
-use crate::simulator::{Arrival, Choice, Receipt, Verdict, WorldError};
+use crate::simulator::{Arrival, Choice, PushOutcome, Receipt, WorldError};
 use crate::wechat::fields::Format;
 use crate::wechat::message::{self, Content};
 
@@ -132,6 +132,10 @@ async fn a_pop_up_has_its_own_rules() {
     assert_eq!(desk.grants().await, json!({}));
     let popup = world.answer_popup(MINI, 1, &[(once, Choice::Accept)]).await;
     let verdict = popup.unwrap().push.unwrap().verdict;
-    assert_eq!(verdict, Verdict::NotConfigured, "given without a callback");
+    assert_eq!(
+        verdict,
+        PushOutcome::NotConfigured,
+        "given without a callback"
+    );
     assert_eq!(world.grants(MINI, 1).unwrap()[once].left, 1);
 }

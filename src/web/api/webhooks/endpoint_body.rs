@@ -6,7 +6,7 @@ use serde::Deserialize;
 use crate::bridge::limits::{ENDPOINT_LIST_MAX, NAME_MAX};
 use crate::bridge::webhooks::{EVERYTHING, EventKind};
 use crate::ids::ProjectId;
-use crate::models::webhook::Wish;
+use crate::models::webhook::EndpointSettings;
 use crate::web::api::State;
 use crate::web::api::check;
 use crate::web::api::person::Accounts;
@@ -35,7 +35,7 @@ impl EndpointBody {
         self,
         state: &Data<State>,
         project: ProjectId,
-    ) -> Result<(Wish, bool), Problem> {
+    ) -> Result<(EndpointSettings, bool), Problem> {
         let url = state.bridge.webhooks.poster().read_url(&self.url);
         let url = url.map_err(|error| {
             Problem::new(Code::InvalidField, format!("url {error}.")).field("url")
@@ -48,7 +48,7 @@ impl EndpointBody {
         let json = |list: &Vec<String>| {
             serde_json::to_string(list).map_err(|error| Problem::internal(&error))
         };
-        let settings = Wish {
+        let settings = EndpointSettings {
             url: url.into(),
             events: json(&self.events)?,
             app_ids: self.app_ids.as_ref().map(json).transpose()?,

@@ -29,10 +29,10 @@ fn a_customer_message_needs_an_open_window() {
     ] {
         let row = identity(1, 10, FollowState::Following, 1);
         let senders = [sender(10, Channel::Customer)];
-        let wanted = windows_wanted(&[&row], &senders, 0);
+        let wanted = window_identities(&[&row], &senders, 0);
         assert_eq!(wanted, [IdentityId(1)]);
         let mut credits = Credits::default();
-        let standing = WindowFacts {
+        let facts = WindowFacts {
             acts,
             follow_state: FollowState::Following,
             followed_time: 1,
@@ -41,7 +41,7 @@ fn a_customer_message_needs_an_open_window() {
         let stands = WindowState {
             identity_id: wanted[0],
             kind: AccountKind::OfficialAccount,
-            standing,
+            facts,
         };
         credits.add_windows(&[stands], &rules, 10_000);
         match plan(&[&row], &senders, 0, &credits) {
@@ -62,7 +62,7 @@ fn a_customer_message_needs_an_open_window() {
     let template = [sender(10, Channel::Template)];
     let row = identity(1, 10, FollowState::Following, 1);
     assert!(
-        windows_wanted(&[&row], &template, 0).is_empty(),
+        window_identities(&[&row], &template, 0).is_empty(),
         "nobody asks"
     );
 }
@@ -83,7 +83,7 @@ fn nobody_asks_for_windows_behind_a_route_that_leads_to_the_person() {
         (&left, 0, vec![IdentityId(1), IdentityId(2)]),
         (&left, 2, vec![IdentityId(2)]),
     ] {
-        assert_eq!(windows_wanted(&[row, &there], &senders, from), wanted);
+        assert_eq!(window_identities(&[row, &there], &senders, from), wanted);
     }
 }
 

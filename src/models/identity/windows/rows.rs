@@ -54,18 +54,18 @@ pub struct WindowState {
     /// The kind of their account.
     pub kind: AccountKind,
     /// What they did, and what was sent since.
-    pub standing: WindowFacts,
+    pub facts: WindowFacts,
 }
 
 /// How identities stand; nothing is taken.
-pub fn standings(conn: &mut Conn, ids: &[IdentityId]) -> QueryResult<Vec<WindowState>> {
-    let rows: Vec<Row> = FIND.load(conn, &wanted_rows(ids.iter().copied()))?;
+pub fn states(conn: &mut Conn, ids: &[IdentityId]) -> QueryResult<Vec<WindowState>> {
+    let rows: Vec<Row> = FIND.load(conn, &id_rows(ids.iter().copied()))?;
     let stands = rows.into_iter().map(|row| {
         let (id, locked) = (row.id, Locked::from(row));
         WindowState {
             identity_id: id,
             kind: locked.kind,
-            standing: locked.standing,
+            facts: locked.facts,
         }
     });
     Ok(stands.collect())
@@ -86,7 +86,7 @@ pub fn take(
             return Err(Closed::WindowClosed);
         };
         let allowances = rules.of(locked.kind);
-        locked.standing.take(id, allowances, now)
+        locked.facts.take(id, allowances, now)
     });
     let taken = taken.collect();
     store(conn, locked)?;
@@ -113,7 +113,7 @@ fn settle(
     let mut locked = lock(conn, taken.iter().map(|taken| taken.identity_id))?;
     for taken in taken {
         if let Some(locked) = locked.get_mut(&taken.identity_id) {
-            change(&mut locked.standing, taken);
+            change(&mut locked.facts, taken);
         }
     }
     store(conn, locked)
@@ -147,7 +147,7 @@ struct Row {
 struct Locked {
     kind: AccountKind,
     before: WindowActivity,
-    standing: WindowFacts,
+    facts: WindowFacts,
 }
 
 impl From<Row> for Locked {
@@ -162,7 +162,7 @@ impl From<Row> for Locked {
         Self {
             kind: row.kind,
             before: acts,
-            standing: WindowFacts {
+            facts: WindowFacts {
                 acts,
                 follow_state: row.follow_state,
                 followed_time: row.followed_time,
@@ -190,14 +190,14 @@ const FIND: Batch = find!("");
 const LOCK: Batch = find!("ORDER BY i.account_id, i.openid COLLATE \"C\" FOR NO KEY UPDATE OF i");
 
 #[derive(Serialize)]
-struct Wanted {
+struct IdRow {
     wanted: IdentityId,
 }
 
 /// Each once.
-fn wanted_rows(ids: impl Iterator<Item = IdentityId>) -> Vec<Wanted> {
+fn id_rows(ids: impl Iterator<Item = IdentityId>) -> Vec<IdRow> {
     let ids: BTreeSet<IdentityId> = ids.collect();
-    ids.into_iter().map(|wanted| Wanted { wanted }).collect()
+    ids.into_iter().map(|wanted| IdRow { wanted }).collect()
 }
 
 /// Locks rows in the order in which events lock them, so that the two cannot deadlock. SQLite has one writer anyhow.
@@ -205,7 +205,7 @@ fn lock(
     conn: &mut Conn,
     ids: impl Iterator<Item = IdentityId>,
 ) -> QueryResult<HashMap<IdentityId, Locked>> {
-    let wanted = wanted_rows(ids);
+    let wanted = id_rows(ids);
     let rows: Vec<Row> = match conn.engine() {
         Engine::Postgres => LOCK.load(conn, &wanted)?,
         Engine::Sqlite => FIND.load(conn, &wanted)?,
@@ -236,8 +236,8 @@ fn store(conn: &mut Conn, locked: HashMap<IdentityId, Locked>) -> QueryResult<()
     };
     let changed: BTreeMap<IdentityId, WindowActivity> = locked
         .into_iter()
-        .filter(|(_, locked)| locked.standing.acts != locked.before)
-        .map(|(id, locked)| (id, locked.standing.acts))
+        .filter(|(_, locked)| locked.facts.acts != locked.before)
+        .map(|(id, locked)| (id, locked.facts.acts))
         .collect();
     let rows: Vec<Counted> = changed
         .into_iter()

@@ -12,7 +12,7 @@ const KEPT_CHARACTERS: usize = 2048;
 /// What WeChat thinks of an answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
-pub enum Verdict {
+pub enum PushOutcome {
     /// HTTP 200 and exactly `success`.
     Success,
     /// HTTP 200 and nothing.
@@ -41,7 +41,7 @@ pub enum Verdict {
     NotConfigured,
 }
 
-impl Verdict {
+impl PushOutcome {
     /// Whether WeChat leaves it at that.
     pub fn is_accepted(&self) -> bool {
         matches!(self, Self::Success | Self::Empty | Self::Reply { .. })
@@ -56,11 +56,11 @@ pub struct Attempt {
     /// The beginning of the answer's body.
     pub answer: String,
     /// What WeChat thinks of it.
-    pub verdict: Verdict,
+    pub verdict: PushOutcome,
 }
 
 impl Attempt {
-    pub(super) fn unanswered(verdict: Verdict) -> Self {
+    pub(super) fn unanswered(verdict: PushOutcome) -> Self {
         Self {
             status: None,
             answer: String::new(),
@@ -70,12 +70,12 @@ impl Attempt {
 
     pub(super) fn judge(push: &Sealed, status: u16, body: &[u8]) -> Self {
         let verdict = match (status, body) {
-            (200, b"success") => Verdict::Success,
-            (200, b"") => Verdict::Empty,
+            (200, b"success") => PushOutcome::Success,
+            (200, b"") => PushOutcome::Empty,
             (200, _) => {
-                reply(push, body).unwrap_or_else(|reason| Verdict::IllegalResponse { reason })
+                reply(push, body).unwrap_or_else(|reason| PushOutcome::IllegalResponse { reason })
             }
-            _ => Verdict::HttpStatus,
+            _ => PushOutcome::HttpStatus,
         };
         Self {
             status: Some(status),
@@ -89,7 +89,7 @@ impl Attempt {
 }
 
 /// A passive reply: encrypted if the push was, the names swapped. Compatible mode takes one in clear as well.
-fn reply(push: &Sealed, body: &[u8]) -> Result<Verdict, String> {
+fn reply(push: &Sealed, body: &[u8]) -> Result<PushOutcome, String> {
     let outer = Fields::parse(body).map_err(|error| error.to_string())?;
     let encrypted = outer.get("Encrypt").is_some();
     let plaintext = match (push.settings.mode, encrypted) {
@@ -115,7 +115,7 @@ fn reply(push: &Sealed, body: &[u8]) -> Result<Verdict, String> {
     if msg_type == "text" && inner.text("Content").is_none_or(str::is_empty) {
         return Err("a text without Content".to_owned());
     }
-    Ok(Verdict::Reply {
+    Ok(PushOutcome::Reply {
         msg_type: msg_type.to_owned(),
         plaintext: String::from_utf8_lossy(&plaintext).into_owned(),
     })

@@ -41,7 +41,7 @@ pub(crate) struct Notified<'a> {
 }
 
 /// What became of it.
-pub(crate) struct AccountHealth {
+pub(crate) struct Figures {
     recipients: u32,
     accept: Duration,
     /// From the request to the last delivery recorded as sent.
@@ -58,7 +58,7 @@ pub(crate) struct AccountHealth {
 
 impl Notified<'_> {
     /// Waits for its end, and proves that everybody saw it once.
-    pub(crate) fn settle(self, receipts: bool) -> AccountHealth {
+    pub(crate) fn settle(self, receipts: bool) -> Figures {
         let stage = self.stage;
         // Looking costs what the service could use.
         let pause = Duration::from_millis(u64::from(self.recipients) / 2_000);
@@ -85,7 +85,7 @@ impl Notified<'_> {
             1 => Duration::ZERO,
             _ => self.ask(),
         };
-        AccountHealth {
+        Figures {
             peaks_mib: (self.peak_mib, stage.peak_mib()),
             asked,
             recipients: self.recipients,
@@ -154,7 +154,7 @@ impl Notified<'_> {
     }
 }
 
-impl AccountHealth {
+impl Figures {
     /// Deliveries per second from the acceptance to the last one recorded as sent.
     pub(crate) fn per_second(&self) -> f64 {
         f64::from(self.recipients) / (self.sent - self.accept).as_secs_f64()
