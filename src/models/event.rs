@@ -9,7 +9,7 @@ mod wipe;
 use chrono::NaiveDateTime;
 
 use crate::db::prelude::*;
-use crate::db::schema::events;
+use crate::db::{schema::events, text_enum};
 use crate::ids::{AccountId, EventId, IdentityId};
 
 pub use insert::{insert_many, insert_new};
@@ -27,6 +27,29 @@ pub const WAITING: i32 = 0;
 pub const PROCESSED: i32 = 1;
 /// Its effects could not be applied; `problem` says why. It can be replayed.
 pub const FAILED: i32 = 2;
+
+text_enum! {
+    /// The state of an event, as it is shown. In the table it is a number.
+    pub enum EventState {
+        /// [`WAITING`].
+        Waiting = "waiting",
+        /// [`PROCESSED`].
+        Processed = "processed",
+        /// [`FAILED`].
+        Failed = "failed",
+    }
+}
+
+impl EventState {
+    /// The state that is stored as this number.
+    pub fn of(state: i32) -> Self {
+        match state {
+            WAITING => Self::Waiting,
+            FAILED => Self::Failed,
+            _ => Self::Processed,
+        }
+    }
+}
 
 /// The condition of the index on events that are waiting, word for word: PostgreSQL uses the index only
 /// for a query that repeats it.

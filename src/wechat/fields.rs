@@ -275,11 +275,12 @@ impl Serialize for Value<'_> {
 /// Whether a field is meant, without regard to case or blanks around its name. Nearly no name has blanks, so
 /// they are looked for last.
 fn is_named(key: &str, name: &str) -> bool {
+    if key.len() <= name.len() {
+        return key.eq_ignore_ascii_case(name);
+    }
     let is_bare = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_graphic);
     let bytes = key.as_bytes();
-    key.eq_ignore_ascii_case(name)
-        || !(is_bare(bytes.first()) && is_bare(bytes.last()))
-            && key.trim().eq_ignore_ascii_case(name)
+    !(is_bare(bytes.first()) && is_bare(bytes.last())) && key.trim().eq_ignore_ascii_case(name)
 }
 
 /// A parser's complaint for a log: it can quote a stranger's text, so it is cut and loses its control characters.

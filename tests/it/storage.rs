@@ -17,6 +17,7 @@ mod people;
 mod plans;
 mod profiles;
 mod progress;
+mod quiet_statistics;
 mod receipts;
 mod roster;
 mod snapshots;

@@ -16,7 +16,7 @@ use super::person::Accounts;
 use super::{Caller, State};
 use crate::clock::wechat_time;
 use crate::ids::{EventId, IdentityId};
-use crate::models::event::{self, Event, FAILED, WAITING};
+use crate::models::event::{self, Event, EventState};
 use crate::web::error::{Code, Problem};
 use crate::wechat::message::{self, Push};
 
@@ -51,7 +51,7 @@ pub(super) struct EventSummary {
     create_time: Option<DateTime<Utc>>,
     received_at: DateTime<Utc>,
     /// `waiting`, `processed` or `failed`.
-    state: &'static str,
+    state: EventState,
     /// Why it could not be parsed or processed.
     problem: Option<String>,
 }
@@ -70,7 +70,7 @@ pub(super) struct EventView {
 #[derive(Debug, Serialize)]
 pub(super) struct QueuedEvent {
     id: EventId,
-    state: &'static str,
+    state: EventState,
 }
 
 /// `GET /events`: newest first.
@@ -135,11 +135,7 @@ fn show(event: Event, accounts: &Accounts) -> EventSummary {
         identity_id: event.identity_id,
         create_time: wechat_time(event::counted(event.create_time, event.received_at)),
         received_at: event.received_at.and_utc(),
-        state: match event.state {
-            WAITING => "waiting",
-            FAILED => "failed",
-            _ => "processed",
-        },
+        state: EventState::of(event.state),
         problem: event.problem,
     }
 }
@@ -158,6 +154,6 @@ pub(super) async fn replay(
     if !state.bridge.replay_event(accounts.await?, id).await? {
         return Err(Problem::not_found("event"));
     }
-    let state = "waiting";
+    let state = EventState::Waiting;
     Ok((Json(QueuedEvent { id, state }), StatusCode::ACCEPTED))
 }

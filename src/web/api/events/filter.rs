@@ -3,7 +3,7 @@
 use crate::bridge::limits::ID_MAX;
 use crate::ids::text::TextId;
 use crate::ids::{AccountId, EventId};
-use crate::models::event::Filter;
+use crate::models::event::{EventState, Filter};
 use crate::web::api::check;
 use crate::web::api::person::Accounts;
 use crate::web::api::times;
@@ -58,9 +58,9 @@ impl AccountFilter {
 
 /// Whether only those that failed are meant: the one state that events are found by.
 pub(super) fn only_failed(state: Option<&str>, code: Code) -> Result<bool, Problem> {
-    match state {
+    match state.map(str::parse) {
         None => Ok(false),
-        Some("failed") => Ok(true),
+        Some(Ok(EventState::Failed)) => Ok(true),
         Some(_) => {
             let detail = "state can only be failed: an event whose effects could not be applied.";
             Err(Problem::new(code, detail).field("state"))
