@@ -9,7 +9,7 @@ use super::steps::{Steps, path};
 use super::{account_steps, last_delivery, moved};
 use crate::bridge::availability::account_problems::AccountProblem;
 use crate::bridge::planning::planner::Unreachable;
-use crate::bridge::routes::{Permission, Route};
+use crate::bridge::routes::{Channel, Route};
 use crate::ids::AccountId;
 use crate::models::account::refusal_mark::SwitchedOff;
 use crate::models::account::{Account, AccountKind};
@@ -334,17 +334,17 @@ fn nothing(facts: &Facts, candidates: &[&CandidateRoute]) -> String {
                 .as_ref()
                 .map(|asked| format!(" of type {}", asked.name));
             let app_id = &candidate.sender.app_id;
-            let by = match candidate.sender.channel.traits().permission {
-                Permission::Follow => {
+            let by = match candidate.sender.channel {
+                Channel::Template => {
                     format!("reaches them as a template message of account {app_id}")
                 }
-                Permission::Credit => {
+                Channel::MpSubscribe | Channel::OaSubscribe => {
                     format!("reaches them as a subscription message of account {app_id}")
                 }
-                Permission::Window => {
+                Channel::Customer => {
                     format!("reaches them as a customer message of account {app_id}")
                 }
-                Permission::Nothing => "goes to your own endpoint".to_owned(),
+                Channel::Webhook => "goes to your own endpoint".to_owned(),
             };
             format!("Nothing: a notification{} {by}.", name.unwrap_or_default())
         }

@@ -96,36 +96,48 @@ impl std::io::Write for Hash {
 impl NotifyRequest {
     /// Checks the request alone, without a look at what is stored.
     pub(super) fn check(self, max_recipients: usize) -> Result<ValidRequest, FieldError> {
-        check_text(&"message_type", &self.message_type, MESSAGE_TYPE_NAME_MAX)?;
-        if let Some(key) = &self.idempotency_key {
+        // Each by its name: a field that is added has to be decided upon, for `Asked` too.
+        let Self {
+            message_type,
+            recipients,
+            brought,
+            manner,
+            params,
+            priority,
+            send_at,
+            expires_at,
+            idempotency_key,
+        } = self;
+        check_text(&"message_type", &message_type, MESSAGE_TYPE_NAME_MAX)?;
+        if let Some(key) = &idempotency_key {
             check_text(&"idempotency_key", key, IDEMPOTENCY_KEY_MAX)?;
         }
-        let params_json = params_json(&self.params)?;
-        let priority = priority(self.priority.as_deref())?;
-        let times = Times::read(self.send_at.as_deref(), self.expires_at.as_deref())?;
+        let params_json = params_json(&params)?;
+        let priority = self::priority(priority.as_deref())?;
+        let times = Times::read(send_at.as_deref(), expires_at.as_deref())?;
         let micros = |time: NaiveDateTime| time.and_utc().timestamp_micros();
         let mut hash = Hash(Sha256::new());
         let asked = Asked {
-            message_type: &self.message_type,
-            recipients: &self.recipients,
-            params: &self.params,
+            message_type: &message_type,
+            recipients: &recipients,
+            params: &params,
             priority,
             send_at: times.send_at.map(micros),
             expires_at: times.expires_at.map(micros),
-            manner: self.manner,
-            brought: &self.brought,
+            manner,
+            brought: &brought,
         };
         serde_json::to_writer(&mut hash, &asked).map_err(|error| unreadable(&error))?;
         Ok(ValidRequest {
-            message_type: self.message_type,
-            recipients: self.recipients.check(max_recipients)?,
-            brought: self.brought,
-            manner: self.manner,
-            params: self.params,
+            message_type,
+            recipients: recipients.check(max_recipients)?,
+            brought,
+            manner,
+            params,
             params_json,
             priority,
             times,
-            idempotency_key: self.idempotency_key,
+            idempotency_key,
             hash: hash.0.finalize().to_vec(),
         })
     }
