@@ -15,12 +15,13 @@ use thiserror::Error;
 
 use super::Bridge;
 use super::accounts::{AccountError, OpenAccount};
+use super::people::bind;
 use super::people::login::{LoggedIn, LoginError};
 use super::token::TokenError;
 use crate::db::{Conn, DbError, QueryResult};
 use crate::ids::{InvitationId, ProjectId};
 use crate::models::account::AccountKind;
-use crate::models::identity::{self, Identity};
+use crate::models::identity::Identity;
 use crate::models::project;
 use crate::models::staff::invitation::{self, Invitation, NewInvitation, Presentable, Refusal};
 use crate::models::staff::{self, Staff, invitation_token};
@@ -162,8 +163,8 @@ impl Bridge {
         let life = TimeDelta::from_std(code.life).unwrap_or(TimeDelta::zero());
         let (account_id, now) = (account.id, self.clock.now());
         let stored = self.db.write(move |conn| -> Result<_, InviteError> {
-            project::lock(conn, project)?;
-            let member = member(conn, project, &staff_id)?;
+            project::share(conn, project)?;
+            let member = hold_member(conn, project, &staff_id)?;
             invitation::revoke_open(conn, member.id, account_id, now)?;
             let row = NewInvitation {
                 project_id: project,
@@ -237,11 +238,12 @@ impl Bridge {
             session_key,
         } = self.open_session(project, app_id, code).await?;
         let redeemed = self.db.write_once(move |conn| -> Result<_, InviteError> {
-            project::lock(conn, project)?;
-            // Who it is may have been learnt since the login was stored.
-            identity::hold(conn, [identity.id])?;
-            let identity = identity::by_id(conn, project, identity.id)?;
+            project::share(conn, project)?;
+            let (_, found, staff_id) = presentable(conn, &hash)?.ok_or(InviteError::Unknown)?;
+            staff::hold(conn, found.project_id, &staff_id)?.ok_or(InviteError::Unknown)?;
+            let identity = bind::hold(conn, project, identity.id)?;
             let identity = identity.ok_or(InviteError::Unknown)?;
+            // Somebody may have used or revoked it while this one waited.
             let (_, found, staff_id) = presentable(conn, &hash)?.ok_or(InviteError::Unknown)?;
             let outcome = redeem(conn, &found, &staff_id, place, &identity, place.at)?;
             note(conn, &found, &staff_id, outcome, Some(&identity), place.at)?;
@@ -270,8 +272,8 @@ impl Bridge {
     ) -> Result<(), InviteError> {
         let (staff_id, now) = (staff_id.to_owned(), self.clock.now());
         let revoked = self.db.write(move |conn| {
-            project::lock(conn, project)?;
-            let member = member(conn, project, &staff_id)?;
+            project::share(conn, project)?;
+            let member = hold_member(conn, project, &staff_id)?;
             let found = invitation::find(conn, member.id, id)?.ok_or(InviteError::Unknown)?;
             if found.used_at.is_some() {
                 return Err(InviteError::Refused(Refusal::Used));
@@ -284,6 +286,11 @@ impl Bridge {
 
 fn member(conn: &mut Conn, project: ProjectId, staff_id: &str) -> Result<Staff, InviteError> {
     staff::find(conn, project, staff_id)?.ok_or(InviteError::UnknownStaff)
+}
+
+/// The same, whom nobody else binds or invites meanwhile.
+fn hold_member(conn: &mut Conn, project: ProjectId, staff_id: &str) -> Result<Staff, InviteError> {
+    staff::hold(conn, project, staff_id)?.ok_or(InviteError::UnknownStaff)
 }
 
 fn presentable(conn: &mut Conn, hash: &invitation_token::Hash) -> QueryResult<Option<Presentable>> {

@@ -1,11 +1,15 @@
 //! Projects: one unionid scope each.
 
 use chrono::NaiveDateTime;
+use diesel::sql_types::{BigInt, Integer};
 use serde::Serialize;
 
 use crate::db::prelude::*;
-use crate::db::{Conn, on_engine, schema::projects};
+use crate::db::{Conn, Engine, on_engine, schema::projects, statement};
 use crate::ids::ProjectId;
+
+/// The first number of the advisory locks of projects; the second one is the project.
+const LOCKS: i32 = 7_114_703;
 
 /// A project.
 #[derive(Clone, Debug, Queryable, Selectable, Serialize)]
@@ -36,18 +40,40 @@ pub fn list(conn: &mut Conn) -> QueryResult<Vec<Project>> {
         .load(conn)
 }
 
-/// Makes others who lock the project wait until this transaction ends. SQLite has one writer, so
-/// there nobody is to wait.
+/// Makes others who lock or [`share`] the project wait until this transaction ends. SQLite has one
+/// writer, so there nobody is to wait.
+///
+/// The row is locked as well: that is all that processes of a version before [`share`] know.
 pub fn lock(conn: &mut Conn, id: ProjectId) -> QueryResult<()> {
-    match conn {
-        Conn::Sqlite(_) => Ok(()),
-        Conn::Postgres(conn) => projects::table
-            .find(id)
-            .select(projects::id)
-            .for_no_key_update()
-            .execute(conn)
-            .map(drop),
+    if conn.engine() == Engine::Sqlite {
+        return Ok(());
     }
+    statement(
+        conn,
+        "WITH held AS MATERIALIZED (SELECT id FROM projects WHERE id = $1 FOR NO KEY UPDATE) \
+         SELECT pg_advisory_xact_lock($2, (id % 2147483647)::integer) FROM held",
+    )
+    .bind::<BigInt, _>(id)
+    .bind::<Integer, _>(LOCKS)
+    .execute(conn)
+    .map(drop)
+}
+
+/// Makes those who [`lock`] the project wait until this transaction ends, and not others who share
+/// it. The lock is none of a row: whoever waits for it has a place in a queue, so that many who share
+/// the project keep nobody waiting for ever.
+pub fn share(conn: &mut Conn, id: ProjectId) -> QueryResult<()> {
+    if conn.engine() == Engine::Sqlite {
+        return Ok(());
+    }
+    statement(
+        conn,
+        "SELECT pg_advisory_xact_lock_shared($2, ($1 % 2147483647)::integer)",
+    )
+    .bind::<BigInt, _>(id)
+    .bind::<Integer, _>(LOCKS)
+    .execute(conn)
+    .map(drop)
 }
 
 /// The project of that name.

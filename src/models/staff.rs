@@ -75,6 +75,39 @@ pub fn find(conn: &mut Conn, project: ProjectId, staff_id: &str) -> QueryResult<
         .optional()
 }
 
+/// The staff member of that id, whom nobody else holds or removes until this transaction ends. What
+/// is to refer to them may be stored meanwhile. SQLite has one writer anyhow.
+pub fn hold(conn: &mut Conn, project: ProjectId, staff_id: &str) -> QueryResult<Option<Staff>> {
+    match conn {
+        Conn::Sqlite(_) => find(conn, project, staff_id),
+        Conn::Postgres(conn) => staff::table
+            .filter(staff::project_id.eq(project))
+            .filter(staff::staff_id.eq(staff_id))
+            .select(Staff::as_select())
+            .for_no_key_update()
+            .first(conn)
+            .optional(),
+    }
+}
+
+/// The same for one who is to be removed: nothing is to refer to them any more.
+pub fn hold_to_remove(
+    conn: &mut Conn,
+    project: ProjectId,
+    staff_id: &str,
+) -> QueryResult<Option<Staff>> {
+    match conn {
+        Conn::Sqlite(_) => find(conn, project, staff_id),
+        Conn::Postgres(conn) => staff::table
+            .filter(staff::project_id.eq(project))
+            .filter(staff::staff_id.eq(staff_id))
+            .select(Staff::as_select())
+            .for_update()
+            .first(conn)
+            .optional(),
+    }
+}
+
 /// A page of a project's staff, of those with a tag if one is given, newest first, with ids below
 /// `before`.
 pub fn list(

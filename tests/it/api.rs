@@ -2,6 +2,7 @@
 
 mod access_token;
 mod auth;
+mod bindings;
 mod credits;
 mod deliveries;
 mod errors;

@@ -1,6 +1,6 @@
-//! The rules by which an invitation binds or is refused. Whoever redeems one holds the lock on
-//! its project, so that of two who present it at once one wins, and no binding made meanwhile is
-//! overlooked.
+//! The rules by which an invitation binds or is refused. Whoever redeems one holds its staff member and
+//! the person, or the whole project, so that of two who present it at once one wins, and no binding
+//! made meanwhile is overlooked.
 
 use chrono::NaiveDateTime;
 

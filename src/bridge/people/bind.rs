@@ -1,5 +1,9 @@
 //! Binding: which staff member is which person. A person belongs to one staff member, whichever
 //! of their openids, or their unionid, the binding names.
+//!
+//! Bindings of different people do not wait for each other. Whoever binds shares the project with
+//! others who bind, and locks what the rule is about, in this order: the staff member, the identity,
+//! the unionid ([`hold`]). What concerns many people at once locks the whole project instead.
 
 use chrono::NaiveDateTime;
 use serde::Serialize;
@@ -66,6 +70,7 @@ pub enum BindError {
 }
 
 /// What a binding names once it is resolved.
+#[derive(Clone, Debug)]
 enum Target {
     Identity(Box<Identity>),
     Unseen(Sighting),
@@ -97,12 +102,11 @@ impl Bridge {
         let now = self.clock.now();
         let bound = self
             .db
-            .write_once(move |conn| {
-                // Two requests that bind two openids of one person must see each other.
-                project::lock(conn, project)?;
-                let member = staff::find(conn, project, &staff_id)?;
+            .write(move |conn| {
+                project::share(conn, project)?;
+                let member = staff::hold(conn, project, &staff_id)?;
                 let member = member.ok_or(BindError::UnknownStaff)?;
-                let (identity, unionid) = settle(conn, project, target)?;
+                let (identity, unionid) = settle(conn, project, &target)?;
                 let mut found =
                     persons_staff(conn, project, identity.as_ref(), unionid.as_deref())?;
                 found.retain(|bound| *bound != staff_id);
@@ -188,28 +192,45 @@ pub(in crate::bridge) fn sighting(
     }
 }
 
-/// The identity and the unionid that a target stands for, once the project is locked.
+/// The identity and the unionid that a target stands for, which nobody else binds meanwhile.
 fn settle(
     conn: &mut Conn,
     project: ProjectId,
-    target: Target,
+    target: &Target,
 ) -> Result<(Option<Identity>, Option<String>), BindError> {
     let known = match target {
-        Target::Unionid(unionid) => return Ok((None, Some(unionid))),
-        // It was read before: who it is may have been learnt since.
-        Target::Identity(identity) => {
-            identity::hold(conn, [identity.id])?;
-            identity::by_id(conn, project, identity.id)?
+        Target::Unionid(unionid) => {
+            binding::hold_person(conn, project, unionid)?;
+            return Ok((None, Some(unionid.clone())));
         }
+        Target::Identity(identity) => hold(conn, project, identity.id)?,
         Target::Unseen(sighting) => {
-            identity::record_sightings(conn, std::slice::from_ref(&sighting))?;
-            identity::by_openid(conn, sighting.account_id, &sighting.openid)?
+            identity::record_sightings(conn, std::slice::from_ref(sighting))?;
+            match identity::by_openid(conn, sighting.account_id, &sighting.openid)? {
+                Some(seen) => hold(conn, project, seen.id)?,
+                None => None,
+            }
         }
     };
     // None: they were erased in this very moment.
     let identity = known.ok_or(BindError::UnknownOpenid)?;
     let unionid = identity.unionid.clone();
     Ok((Some(identity), unionid))
+}
+
+/// Locks an identity and the person to whom it belongs, for a transaction that shares the project and
+/// holds the staff member. It was read before: who it is may have been learnt since.
+pub(in crate::bridge) fn hold(
+    conn: &mut Conn,
+    project: ProjectId,
+    id: IdentityId,
+) -> QueryResult<Option<Identity>> {
+    identity::hold(conn, [id])?;
+    let identity = identity::by_id(conn, project, id)?;
+    if let Some(unionid) = identity.as_ref().and_then(|one| one.unionid.as_deref()) {
+        binding::hold_person(conn, project, unionid)?;
+    }
+    Ok(identity)
 }
 
 /// The staff ids that a person has so far.

@@ -97,9 +97,10 @@ impl Bridge {
     ) -> Result<Stranded, StaffError> {
         let now = self.clock.now();
         let removed = self.db.write(move |conn| -> Result<_, StaffError> {
-            // Nobody binds somebody meanwhile, or says to whom the person is bound instead.
-            project::lock(conn, project)?;
-            let bindings = bindings_of(conn, project, &staff_id)?.1;
+            // Nobody binds somebody to them meanwhile.
+            project::share(conn, project)?;
+            let member = staff::hold_to_remove(conn, project, &staff_id)?;
+            let bindings = bindings_of(conn, member)?.1;
             outbox::unbound(conn, project, &staff_id, &bindings, now)?;
             staff::delete(conn, project, &staff_id)?;
             Ok(stranded(conn, project, &staff_id, now)?)
@@ -121,7 +122,9 @@ impl Bridge {
     ) -> Result<Stranded, StaffError> {
         let now = self.clock.now();
         let removed = self.db.write(move |conn| -> Result<_, StaffError> {
-            let (member, mut bindings) = bindings_of(conn, project, &staff_id)?;
+            project::share(conn, project)?;
+            let member = staff::hold(conn, project, &staff_id)?;
+            let (member, mut bindings) = bindings_of(conn, member)?;
             bindings.retain(|binding| binding.id == id);
             outbox::unbound(conn, project, &staff_id, &bindings, now)?;
             if !binding::delete(conn, member.id, id)? {
@@ -138,10 +141,9 @@ impl Bridge {
 /// A staff member with all bindings.
 fn bindings_of(
     conn: &mut Conn,
-    project: ProjectId,
-    staff_id: &str,
+    member: Option<Staff>,
 ) -> Result<(Staff, Vec<Binding>), StaffError> {
-    let member = staff::find(conn, project, staff_id)?.ok_or(StaffError::UnknownStaff)?;
+    let member = member.ok_or(StaffError::UnknownStaff)?;
     let bindings = binding::of_staff(conn, member.id)?;
     Ok((member, bindings))
 }

@@ -12,7 +12,7 @@ use crate::db::prelude::*;
 use crate::db::{Conn, on_engine, schema::bindings, schema::staff};
 use crate::ids::{BindingId, IdentityId, ProjectId, StaffRowId};
 
-pub use persons::{OfPerson, of_persons, projects_of_bound};
+pub use persons::{OfPerson, hold_person, of_persons, projects_of_bound};
 pub use replaced::{Replaced, keep_replaced, replaced};
 
 /// A binding.

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::Binding;
 use crate::db::batch::{Batch, Kind};
 use crate::db::prelude::*;
-use crate::db::{Conn, schema::bindings};
+use crate::db::{Conn, Engine, schema::bindings, statement};
 use crate::ids::{BindingId, IdentityId, ProjectId, StaffRowId};
 
 /// The projects of those of these identities that are bound themselves, in the order of their ids.
@@ -18,6 +18,22 @@ pub fn projects_of_bound(conn: &mut Conn, ids: &[IdentityId]) -> QueryResult<Vec
         .select(bindings::project_id)
         .distinct()
         .load(conn)
+}
+
+/// Makes others who hold the person with this unionid wait until this transaction ends. There is no row
+/// that stands for a unionid, as nobody may have been seen with it. SQLite has one writer anyhow.
+pub fn hold_person(conn: &mut Conn, project: ProjectId, unionid: &str) -> QueryResult<()> {
+    if conn.engine() == Engine::Sqlite {
+        return Ok(());
+    }
+    statement(
+        conn,
+        "SELECT pg_advisory_xact_lock(hashtextextended($2, $1))",
+    )
+    .bind::<BigInt, _>(project)
+    .bind::<Text, _>(unionid)
+    .execute(conn)
+    .map(drop)
 }
 
 /// A binding of a person.
