@@ -19,6 +19,7 @@ mod secrets;
 mod serve;
 mod simulate;
 mod spool;
+mod table;
 mod templates;
 mod terminal;
 mod trigger;

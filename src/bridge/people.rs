@@ -12,3 +12,4 @@ pub mod moved;
 pub(super) mod one_staff;
 pub mod profile;
 pub mod staff;
+pub mod table;

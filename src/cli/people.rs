@@ -1,18 +1,20 @@
 //! `queqiao people`: people who were there before Queqiao, and people to be erased.
 
+mod columns;
 mod erase;
-mod table;
 
 use std::path::PathBuf;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use clap::Subcommand;
-use indicatif::{ProgressBar, ProgressStyle};
 
 use super::context;
-use crate::bridge::people::adopt::{Counts, Options, Outcome};
+use super::table::{self, Others};
+use crate::bridge::people::adopt::{Numbered, Options, Outcome};
+use crate::bridge::people::table::Counts;
 use crate::cli::terminal::say;
 use crate::config::Config;
+use columns::IdentityColumn;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -56,16 +58,16 @@ pub(super) async fn run(config: Config, command: Command) -> Result<()> {
         } => (account, file, sheet, dry_run, create_staff, every_row),
         Command::Erase(args) => return erase::run(config, args).await,
     };
-    let rows = table::read(&file, sheet.as_deref())
-        .with_context(|| format!("reading {}", file.display()))?;
+    let rows = table::read::<IdentityColumn>(&file, sheet.as_deref(), Others::Refused)
+        .with_context(|| format!("reading {}", file.display()))?
+        .into_iter();
+    let rows: Vec<Numbered> = rows.map(|(at, raw)| Numbered::new(at, raw)).collect();
     let bridge = context::open(config)?;
     let known = bridge.accounts.get(&account).await?;
     let project = known
         .with_context(|| format!("there is no account {account}; see: queqiao accounts list"))?
         .project_id;
-    let bar = ProgressBar::new(rows.len() as u64).with_style(ProgressStyle::with_template(
-        "{bar:40} {pos}/{len} rows, {eta} left",
-    )?);
+    let bar = table::bar(rows.len())?;
     let options = Options {
         create_staff,
         dry_run,
@@ -82,16 +84,9 @@ pub(super) async fn run(config: Config, command: Command) -> Result<()> {
             say!("{}", line(outcome));
         }
     }
-    let counts = Counts::of(&outcomes);
-    say!("{}", summary(&counts, outcomes.len(), dry_run));
-    match counts.refused {
-        0 => Ok(()),
-        refused => bail!(
-            "{refused} of {} rows are refused: correct them and give the same file again, the \
-             others stay as they are",
-            outcomes.len()
-        ),
-    }
+    let counts = Counts::of(outcomes.iter().map(|outcome| &outcome.result));
+    say!("{}", table::summary(&counts, outcomes.len(), dry_run));
+    table::check_refused(&counts, outcomes.len())
 }
 
 /// A row of the file in one line; what the file says is escaped.
@@ -103,20 +98,4 @@ fn line(outcome: &Outcome) -> String {
     };
     let why = why.map(|why| format!("  {why}")).unwrap_or_default();
     format!("row {:<6} {word:9}  {openid}{why}", outcome.number)
-}
-
-fn summary(counts: &Counts, rows: usize, dry_run: bool) -> String {
-    let Counts {
-        created,
-        updated,
-        unchanged,
-        refused,
-    } = counts;
-    let counted = format!(
-        "{rows} rows: {created} created, {updated} updated, {unchanged} unchanged, {refused} refused"
-    );
-    match dry_run {
-        true => format!("{counted}. This was a dry run: nothing is stored."),
-        false => counted,
-    }
 }

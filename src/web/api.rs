@@ -32,6 +32,7 @@ mod person_body;
 mod sessions;
 mod staff;
 mod subscriptions;
+mod table;
 mod templates;
 mod times;
 mod webhooks;
@@ -56,7 +57,7 @@ const PREVIEW_MAX: usize = 128 << 10;
 /// Largest body of a notification, bytes: a hundred thousand staff ids fit.
 const NOTIFICATION_MAX: usize = 16 << 20;
 /// Largest body of a table of identities, bytes: ten thousand rows with consents fit.
-const IDENTITIES_MAX: usize = 16 << 20;
+const TABLE_MAX: usize = 16 << 20;
 
 /// Characters of a path that is repeated in an answer.
 const PATH_SHOWN_MAX: usize = 200;
@@ -67,7 +68,7 @@ pub(super) const DOCUMENTED: &str =
 #[rustfmt::skip]
 pub(super) fn scope(max_recipients: usize) -> Routes {
     let notification = BodyLimit { bytes: NOTIFICATION_MAX, entries: max_recipients };
-    let table = BodyLimit { bytes: IDENTITIES_MAX, entries: TABLE_ROWS_MAX };
+    let table = BodyLimit { bytes: TABLE_MAX, entries: TABLE_ROWS_MAX };
     let preview = BodyLimit { bytes: PREVIEW_MAX, ..BodyLimit::default() };
     web::scope("/api")
         .app_data(BodyLimit::default())

@@ -15,6 +15,7 @@ use std::iter::Peekable;
 
 use thiserror::Error;
 
+use super::table::{Counts, Fault, Taken};
 use crate::bridge::Bridge;
 use crate::bridge::accounts::AccountError;
 use crate::db::{Conn, DbError};
@@ -60,51 +61,6 @@ impl Numbered {
     }
 }
 
-/// Why a row is not taken.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("{detail}")]
-pub struct Fault {
-    /// A stable word.
-    pub code: &'static str,
-    /// The column.
-    pub field: Option<String>,
-    /// In words, with what to do.
-    pub detail: String,
-}
-
-impl Fault {
-    /// Names the column and what is wrong with it.
-    pub fn new(code: &'static str, field: &str, detail: impl Into<String>) -> Self {
-        Self {
-            code,
-            field: Some(field.to_owned()),
-            detail: detail.into(),
-        }
-    }
-}
-
-/// What came of a row that was taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Taken {
-    /// The openid was not known.
-    Created,
-    /// It was, and something is new of it.
-    Updated,
-    /// All of it was known.
-    Unchanged,
-}
-
-impl Taken {
-    /// The word that is shown.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Created => "created",
-            Self::Updated => "updated",
-            Self::Unchanged => "unchanged",
-        }
-    }
-}
-
 /// What came of a row.
 #[derive(Clone, Debug)]
 pub struct Outcome {
@@ -118,35 +74,6 @@ pub struct Outcome {
     pub result: Result<Taken, Fault>,
     /// What of the row did not count all the same.
     pub note: Option<String>,
-}
-
-/// How many rows came to what.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// New openids.
-    pub created: usize,
-    /// Known ones of which something is new.
-    pub updated: usize,
-    /// Rows that say nothing new.
-    pub unchanged: usize,
-    /// Rows that were not taken.
-    pub refused: usize,
-}
-
-impl Counts {
-    /// Counts outcomes.
-    pub fn of(outcomes: &[Outcome]) -> Self {
-        let mut counts = Self::default();
-        for outcome in outcomes {
-            *match outcome.result {
-                Ok(Taken::Created) => &mut counts.created,
-                Ok(Taken::Updated) => &mut counts.updated,
-                Ok(Taken::Unchanged) => &mut counts.unchanged,
-                Err(_) => &mut counts.refused,
-            } += 1;
-        }
-        counts
-    }
 }
 
 /// Why a table is not taken in.
@@ -219,7 +146,7 @@ impl Bridge {
             outcomes.extend(done);
             progress(outcomes.len());
         }
-        let counts = Counts::of(&outcomes);
+        let counts = Counts::of(outcomes.iter().map(|outcome| &outcome.result));
         tracing::info!(
             account.app_id = app_id,
             adoption.dry_run = options.dry_run,

@@ -59,7 +59,7 @@ pub fn create(conn: &mut Conn, binding: &NewBinding<'_>) -> QueryResult<Option<B
         .optional())
 }
 
-/// A staff member and an identity to bind.
+/// A staff member and whom to bind them to: exactly one of `identity_id` and `unionid` is set.
 #[derive(Debug, Serialize)]
 pub struct Pair {
     /// The project.
@@ -67,13 +67,15 @@ pub struct Pair {
     /// The staff member.
     pub staff_row_id: StaffRowId,
     /// The identity.
-    pub identity_id: IdentityId,
+    pub identity_id: Option<IdentityId>,
+    /// The unionid.
+    pub unionid: Option<String>,
     /// Now.
     #[serde(serialize_with = "timestamp")]
     pub now: NaiveDateTime,
 }
 
-/// Adds many bindings to identities, and returns those that were not there.
+/// Adds many bindings, and returns those that were not there.
 pub fn create_many(conn: &mut Conn, pairs: &[Pair]) -> QueryResult<Vec<Binding>> {
     #[derive(QueryableByName)]
     struct Made {
@@ -85,10 +87,12 @@ pub fn create_many(conn: &mut Conn, pairs: &[Pair]) -> QueryResult<Vec<Binding>>
             ("project_id", Kind::BigInt),
             ("staff_row_id", Kind::BigInt),
             ("identity_id", Kind::BigInt),
+            ("unionid", Kind::Text),
             ("now", Kind::Timestamp),
         ],
-        sql: "INSERT INTO bindings (project_id, staff_row_id, identity_id, created_at) \
-              SELECT r.project_id, r.staff_row_id, r.identity_id, r.now FROM {rows} WHERE TRUE \
+        sql: "INSERT INTO bindings (project_id, staff_row_id, identity_id, unionid, created_at) \
+              SELECT r.project_id, r.staff_row_id, r.identity_id, r.unionid, r.now FROM {rows} \
+              WHERE TRUE \
               ON CONFLICT DO NOTHING RETURNING id",
     };
     let made: Vec<Made> = CREATE.load(conn, pairs)?;

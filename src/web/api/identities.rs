@@ -5,28 +5,26 @@ use std::collections::BTreeMap;
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Path};
-use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::value::RawValue;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::table::{self, CountsView, FromRow, Given, ROW_VIEW_BYTES};
 use super::{Caller, State, large};
-use crate::bridge::limits::{ROW_CONSENTS_MAX, TABLE_ROWS_MAX};
-use crate::bridge::people::adopt::{AdoptError, Counts, Fault, Numbered, Options, Outcome, Raw};
+use crate::bridge::limits::ROW_CONSENTS_MAX;
+use crate::bridge::people::adopt::{AdoptError, Numbered, Options, Outcome, Raw};
+use crate::bridge::people::table::{Counts, Fault};
 use crate::ids::IdentityId;
-use crate::web::body::{Body, limits};
+use crate::web::body::Body;
 use crate::web::error::{Code, Problem};
 
-/// Bytes of one row: some times what the longest ids and consents need.
-const ROW_BYTES_MAX: usize = 32 << 10;
-/// About how many bytes a row takes in the answer.
-const ROW_VIEW_BYTES: usize = 128;
-const INVALID: &str = "invalid_field";
+/// What a row may have.
+const MEMBERS: &str = "openid, unionid, staff_id and consents";
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct TableBody {
     /// Each an object; one that cannot be read is refused alone.
-    rows: Vec<Row>,
+    rows: Vec<Given<Raw>>,
     /// Say what would come of it, and store nothing.
     #[serde(default)]
     dry_run: bool,
@@ -35,44 +33,11 @@ pub(super) struct TableBody {
     create_staff: bool,
 }
 
-/// A row, or why it is none. It is taken apart as soon as it is read, so that no more is kept of it
-/// than counts.
-#[derive(Debug)]
-struct Row(Result<Raw, Fault>);
-
-impl<'de> Deserialize<'de> for Row {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        let row = <&RawValue>::deserialize(from)?.get();
-        if row.len() > ROW_BYTES_MAX {
-            let detail = format!(
-                "The row has {} bytes: give at most {ROW_BYTES_MAX}.",
-                row.len()
-            );
-            let fault = Fault {
-                code: INVALID,
-                field: None,
-                detail,
-            };
-            return Ok(Self(Err(fault)));
-        }
-        let row = serde_json::from_str(row).map_err(|error| limits::inner(&error))?;
-        Ok(Self(raw(row)))
-    }
-}
-
 #[derive(Debug, Serialize)]
 struct TableView {
     dry_run: bool,
     counts: CountsView,
     rows: Vec<RowView>,
-}
-
-#[derive(Debug, Serialize)]
-struct CountsView {
-    created: usize,
-    updated: usize,
-    unchanged: usize,
-    refused: usize,
 }
 
 #[derive(Debug, Serialize)]
@@ -102,14 +67,7 @@ pub(super) async fn create(
         dry_run,
         create_staff,
     } = body.into_inner();
-    if !(1..=TABLE_ROWS_MAX).contains(&rows.len()) {
-        let detail = format!(
-            "rows has {} entries: give 1 to {TABLE_ROWS_MAX}, and more in further requests.",
-            rows.len()
-        );
-        let problem = Problem::new(Code::InvalidField, detail).field("rows");
-        return Err(problem.limit(TABLE_ROWS_MAX));
-    }
+    table::check_length(rows.len())?;
     let rows = rows.into_iter().enumerate();
     let rows: Vec<Numbered> = rows.map(|(at, row)| Numbered::new(at, row.0)).collect();
     let options = Options {
@@ -121,57 +79,33 @@ pub(super) async fn create(
         .adopt(caller.project_id, &app_id, rows, options, |_| {});
     let outcomes = adopted.await?;
     let size = (outcomes.len(), ROW_VIEW_BYTES);
-    let counts = Counts::of(&outcomes);
+    let counts = Counts::of(outcomes.iter().map(|outcome| &outcome.result));
     let view = TableView {
         dry_run,
-        counts: CountsView {
-            created: counts.created,
-            updated: counts.updated,
-            unchanged: counts.unchanged,
-            refused: counts.refused,
-        },
+        counts: counts.into(),
         rows: outcomes.into_iter().map(RowView::from).collect(),
     };
     large::answer(StatusCode::OK, &view, size)
 }
 
-/// A row of a table as it is sent.
-fn raw(row: Value) -> Result<Raw, Fault> {
-    let Value::Object(members) = row else {
-        return Err(Fault {
-            code: INVALID,
-            field: None,
-            detail: "A row must be an object with openid, unionid, staff_id and consents."
-                .to_owned(),
-        });
-    };
-    let mut raw = Raw::default();
-    for (name, value) in members {
-        match name.as_str() {
-            "openid" => raw.openid = text(&name, value)?,
-            "unionid" => raw.unionid = text(&name, value)?,
-            "staff_id" => raw.staff_id = text(&name, value)?,
-            "consents" => raw.consents = consents(value)?,
-            _ => {
-                let detail = format!(
-                    "A row may have openid, unionid, staff_id and consents, not {name:.40?}."
-                );
-                let name: String = name.chars().take(40).collect();
-                return Err(Fault::new("unknown_field", &name, detail));
+impl FromRow for Raw {
+    fn from_row(row: Value) -> Result<Self, Fault> {
+        let Value::Object(members) = row else {
+            return Err(table::shapeless(format!(
+                "A row must be an object with {MEMBERS}."
+            )));
+        };
+        let mut raw = Self::default();
+        for (name, value) in members {
+            match name.as_str() {
+                "openid" => raw.openid = table::text(&name, value)?,
+                "unionid" => raw.unionid = table::text(&name, value)?,
+                "staff_id" => raw.staff_id = table::text(&name, value)?,
+                "consents" => raw.consents = consents(value)?,
+                _ => return Err(table::unknown(&name, MEMBERS)),
             }
         }
-    }
-    Ok(raw)
-}
-
-fn text(name: &str, value: Value) -> Result<Option<String>, Fault> {
-    match value {
-        Value::Null => Ok(None),
-        Value::String(text) => Ok(Some(text)),
-        _ => {
-            let detail = format!("{name} must be a text: write it with quotation marks.");
-            Err(Fault::new(INVALID, name, detail))
-        }
+        Ok(raw)
     }
 }
 
@@ -182,7 +116,7 @@ fn consents(value: Value) -> Result<BTreeMap<String, String>, Fault> {
         _ => {
             let detail = "consents must be an object: by template id, how many one-time \
                           permissions are left, or \"long_term\".";
-            return Err(Fault::new(INVALID, "consents", detail));
+            return Err(Fault::new(table::INVALID, "consents", detail));
         }
     };
     let consents = members.into_iter().filter_map(|(template_id, value)| {

@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use super::{Fault, Options, Place, Row};
+use super::{Options, Place, Row};
+use crate::bridge::people::table::Fault;
 use crate::ids::{AccountId, IdentityId, StaffRowId};
 use crate::models::credit::{Said, Stated, Word};
 use crate::models::identity::{Identity, ProfileState};

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::Fault;
 use crate::bridge::limits::{self, ROW_CONSENTS_MAX, ROW_PERMISSIONS_MAX, TEMPLATE_ID_MAX};
+use crate::bridge::people::table::Fault;
 use crate::ids::text::TextId;
 
 /// What stands for a long-term permission.

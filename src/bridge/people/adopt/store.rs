@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use chrono::NaiveDateTime;
 
 use super::judge::{Known, Plan, judge};
-use super::{AdoptError, Fault, Numbered, Options, Outcome, Place, Row, Taken};
+use super::{AdoptError, Numbered, Options, Outcome, Place, Row};
 use crate::bridge::people::erase;
+use crate::bridge::people::table::{Fault, Taken};
 use crate::bridge::webhooks::outbox::{self, People};
 use crate::db::{Conn, QueryResult};
 use crate::ids::{IdentityId, StaffRowId};
@@ -201,7 +202,8 @@ fn bind(
             Some(Pair {
                 project_id: project,
                 staff_row_id: *rows.get(*staff_id)?,
-                identity_id: *identity_id,
+                identity_id: Some(*identity_id),
+                unionid: None,
                 now,
             })
         })

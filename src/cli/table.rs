@@ -1,4 +1,5 @@
-//! A table of people in a file: CSV or XLSX, with the names of its columns in the first row.
+//! A table in a file: CSV or XLSX, with the names of its columns in the first row. What the columns are is
+//! for the command to say.
 
 mod sheet;
 mod unpacked;
@@ -8,8 +9,9 @@ use std::io::Read as _;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, bail, ensure};
+use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::bridge::people::adopt::{Fault, Numbered, Raw};
+use crate::bridge::people::table::{Counts, Fault};
 
 /// Bytes of a file.
 const FILE_MAX: u64 = 64 << 20;
@@ -19,8 +21,9 @@ const ROWS_MAX: usize = 200_000;
 const CELLS_MAX: usize = 5_000_000;
 /// Columns of a file.
 const COLUMNS_MAX: usize = 64;
-/// Before the template id of a column of consents.
-const CONSENTS: &str = "consents.";
+
+/// What an XLSX file begins with.
+const PACKED: &[u8] = b"PK\x03\x04";
 
 /// What a cell says, or why that cannot be known.
 type Cell = Result<String, String>;
@@ -28,17 +31,49 @@ type Cell = Result<String, String>;
 /// The rows of a file, by their numbers in it.
 type Lines = Vec<(usize, Vec<Cell>)>;
 
-/// What a column holds.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Column {
-    Openid,
-    Unionid,
-    StaffId,
-    Consents(String),
+/// A kind of table, by what its columns hold.
+pub(super) trait Column: Clone + PartialEq {
+    /// What a row is read into.
+    type Row: Default;
+    /// All names of columns, for people.
+    const KNOWN: &'static str;
+
+    /// The column without which there is no row.
+    fn key() -> Self;
+
+    /// The column of that name, if it is one.
+    fn named(name: &str) -> Option<Self>;
+
+    /// The name by which it is spoken of.
+    fn name(&self) -> String;
+
+    /// Stores what a cell of the column says.
+    fn put(&self, row: &mut Self::Row, text: String);
+
+    /// What a cell of a CSV file says. One of an XLSX file says what it holds.
+    fn of_csv(text: String) -> String {
+        text
+    }
 }
 
+/// Columns that are not known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Others {
+    /// The file is refused: the name may be mistyped.
+    Refused,
+    /// They are passed over.
+    Ignored,
+}
+
+/// A row and its number in the file.
+pub(super) type Numbered<R> = (usize, Result<R, Fault>);
+
 /// Reads a file.
-pub(super) fn read(file: &Path, sheet: Option<&str>) -> Result<Vec<Numbered>> {
+pub(super) fn read<C: Column>(
+    file: &Path,
+    sheet: Option<&str>,
+    others: Others,
+) -> Result<Vec<Numbered<C::Row>>> {
     let mut bytes = Vec::new();
     // What is no plain file does not say how long it is.
     File::open(file)?
@@ -48,11 +83,21 @@ pub(super) fn read(file: &Path, sheet: Option<&str>) -> Result<Vec<Numbered>> {
         bytes.len() as u64 <= FILE_MAX,
         "the file has more than {FILE_MAX} bytes; give the rest in further files"
     );
-    rows(lines(bytes, sheet)?)
+    rows_of::<C>(bytes, sheet, others)
+}
+
+/// Reads what a file holds.
+pub(super) fn rows_of<C: Column>(
+    bytes: Vec<u8>,
+    sheet: Option<&str>,
+    others: Others,
+) -> Result<Vec<Numbered<C::Row>>> {
+    let is_csv = !bytes.starts_with(PACKED);
+    rows::<C>(lines(bytes, sheet)?, others, is_csv)
 }
 
 fn lines(bytes: Vec<u8>, sheet: Option<&str>) -> Result<Lines> {
-    if bytes.starts_with(b"PK\x03\x04") {
+    if bytes.starts_with(PACKED) {
         return sheet::read(bytes, sheet);
     }
     ensure!(
@@ -114,12 +159,12 @@ fn too_many_cells() -> String {
     )
 }
 
-fn rows(lines: Lines) -> Result<Vec<Numbered>> {
+fn rows<C: Column>(lines: Lines, others: Others, is_csv: bool) -> Result<Vec<Numbered<C::Row>>> {
     let mut lines = lines.into_iter().filter(|(_, cells)| !is_empty(cells));
     let (_, names) = lines.next().context("the file is empty")?;
-    let columns = columns(&names)?;
-    let rows: Vec<Numbered> = lines
-        .map(|(number, cells)| Numbered::new(number, row(&columns, cells)))
+    let columns = columns::<C>(&names, others)?;
+    let rows: Vec<Numbered<C::Row>> = lines
+        .map(|(number, cells)| (number, row(&columns, cells, is_csv)))
         .collect();
     ensure!(
         !rows.is_empty(),
@@ -133,7 +178,8 @@ fn is_empty(cells: &[Cell]) -> bool {
     cells.all(|cell| cell.as_ref().is_ok_and(String::is_empty))
 }
 
-fn columns(names: &[Cell]) -> Result<Vec<Column>> {
+/// What the first row names; none for a column that is passed over.
+fn columns<C: Column>(names: &[Cell], others: Others) -> Result<Vec<Option<C>>> {
     ensure!(
         names.len() <= COLUMNS_MAX,
         "the file has {} columns; give at most {COLUMNS_MAX}",
@@ -142,41 +188,36 @@ fn columns(names: &[Cell]) -> Result<Vec<Column>> {
     let mut columns = Vec::with_capacity(names.len());
     for name in names {
         let name = name.as_deref().unwrap_or_default().trim();
-        let column = column(name)?;
-        ensure!(!columns.contains(&column), "there are two columns {name:?}");
+        let column = C::named(name);
+        ensure!(
+            column.is_some() || others == Others::Ignored,
+            "the column {name:.60?} is not known: the first row may name {}; remove other columns",
+            C::KNOWN
+        );
+        ensure!(
+            column.is_none() || !columns.contains(&column),
+            "there are two columns {name:?}"
+        );
         columns.push(column);
     }
     ensure!(
-        columns.contains(&Column::Openid),
-        "there is no column openid: the first row must name the columns"
+        columns.contains(&Some(C::key())),
+        "there is no column {}: the first row must name the columns",
+        C::key().name()
     );
     Ok(columns)
 }
 
-fn column(name: &str) -> Result<Column> {
-    if let Some((head, template_id)) = name.split_once('.')
-        && format!("{}.", head.to_ascii_lowercase()) == CONSENTS
-        && !template_id.is_empty()
-    {
-        return Ok(Column::Consents(template_id.to_owned()));
-    }
-    let plain: String = name
+/// The name of a column as it is compared: without case, and without what separates its words.
+pub(super) fn plain(name: &str) -> String {
+    let letters = name
         .chars()
-        .filter(|c| !matches!(c, '_' | '-' | ' '))
-        .collect();
-    match plain.to_ascii_lowercase().as_str() {
-        "openid" => Ok(Column::Openid),
-        "unionid" => Ok(Column::Unionid),
-        "staffid" => Ok(Column::StaffId),
-        _ => bail!(
-            "the column {name:.60?} is not known: the first row may name openid, unionid, staff_id \
-             and {CONSENTS}TEMPLATE_ID; remove other columns"
-        ),
-    }
+        .filter(|c| !matches!(c, '_' | '-') && !c.is_whitespace());
+    letters.collect::<String>().to_ascii_lowercase()
 }
 
-fn row(columns: &[Column], cells: Vec<Cell>) -> Result<Raw, Fault> {
-    let mut raw = Raw::default();
+fn row<C: Column>(columns: &[Option<C>], cells: Vec<Cell>, is_csv: bool) -> Result<C::Row, Fault> {
+    let mut row = C::Row::default();
     for (at, cell) in cells.into_iter().enumerate() {
         let Some(column) = columns.get(at) else {
             if cell.as_ref().is_ok_and(String::is_empty) {
@@ -191,31 +232,46 @@ fn row(columns: &[Column], cells: Vec<Cell>) -> Result<Raw, Fault> {
                 ),
             });
         };
+        let Some(column) = column else { continue };
         let name = column.name();
         let text = cell
             .map_err(|problem| Fault::new("invalid_field", &name, format!("{name} {problem}.")))?;
-        match column {
-            Column::Openid => raw.openid = Some(text),
-            Column::Unionid => raw.unionid = Some(text),
-            Column::StaffId => raw.staff_id = Some(text),
-            Column::Consents(template_id) => {
-                raw.consents.insert(template_id.clone(), text);
-            }
-        }
+        let text = if is_csv { C::of_csv(text) } else { text };
+        column.put(&mut row, text);
     }
-    Ok(raw)
+    Ok(row)
 }
 
-impl Column {
-    fn name(&self) -> String {
-        match self {
-            Self::Openid => "openid".to_owned(),
-            Self::Unionid => "unionid".to_owned(),
-            Self::StaffId => "staff_id".to_owned(),
-            Self::Consents(template_id) => format!("{CONSENTS}{template_id}"),
-        }
+/// How far a table has come.
+pub(super) fn bar(rows: usize) -> Result<ProgressBar> {
+    let style = ProgressStyle::with_template("{bar:40} {pos}/{len} rows, {eta} left")?;
+    Ok(ProgressBar::new(rows as u64).with_style(style))
+}
+
+/// What came of a table, in one line.
+pub(super) fn summary(counts: &Counts, rows: usize, dry_run: bool) -> String {
+    let Counts {
+        created,
+        updated,
+        unchanged,
+        refused,
+    } = counts;
+    let counted = format!(
+        "{rows} rows: {created} created, {updated} updated, {unchanged} unchanged, {refused} refused"
+    );
+    match dry_run {
+        true => format!("{counted}. This was a dry run: nothing is stored."),
+        false => counted,
     }
 }
 
-#[cfg(test)]
-mod tests;
+/// Lets a command fail of which rows are refused.
+pub(super) fn check_refused(counts: &Counts, rows: usize) -> Result<()> {
+    match counts.refused {
+        0 => Ok(()),
+        refused => bail!(
+            "{refused} of {rows} rows are refused: correct them and give the same file again, the \
+             others stay as they are"
+        ),
+    }
+}

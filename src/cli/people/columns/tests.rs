@@ -1,7 +1,18 @@
+use anyhow::Result;
+
 use super::*;
+use crate::bridge::people::adopt::Numbered;
+use crate::cli::table::{Others, rows_of};
+
+fn read_bytes(bytes: &[u8], sheet: Option<&str>) -> Result<Vec<Numbered>> {
+    let rows = rows_of::<IdentityColumn>(bytes.to_vec(), sheet, Others::Refused)?.into_iter();
+    Ok(rows
+        .map(|(number, raw)| Numbered::new(number, raw))
+        .collect())
+}
 
 fn read(text: &str) -> Result<Vec<Numbered>> {
-    rows(lines(text.as_bytes().to_vec(), None)?)
+    read_bytes(text.as_bytes(), None)
 }
 
 fn shown(text: &str) -> Vec<String> {
@@ -66,15 +77,15 @@ fn a_file_that_is_no_table_is_refused_in_words() {
         (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", ".xlsx"),
         (b"PK\x03\x04 no", "no sound XLSX"),
     ] {
-        let error = lines(bytes.to_vec(), None).and_then(rows).unwrap_err();
+        let error = read_bytes(bytes, None).unwrap_err();
         assert!(format!("{error:#}").contains(said), "{error:#}");
     }
-    assert!(lines(b"openid\noA\n".to_vec(), Some("Sheet1")).is_err());
+    assert!(read_bytes(b"openid\noA\n", Some("Sheet1")).is_err());
 }
 
 #[test]
 fn many_empty_cells_are_too_many() {
     let text = format!("openid\n{}", format!("{}\n", ",".repeat(9_999)).repeat(501));
-    let error = lines(text.into_bytes(), None).unwrap_err();
+    let error = read(&text).unwrap_err();
     assert!(error.to_string().contains("cells"), "{error}");
 }
