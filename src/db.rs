@@ -169,6 +169,11 @@ impl Db {
         self.health.is_unwritable()
     }
 
+    /// How many statements this process has sent, those that begin and end transactions among them.
+    pub fn statements(&self) -> u64 {
+        self.health.statements()
+    }
+
     /// Which engine this is.
     pub fn engine(&self) -> Engine {
         self.url.engine()

@@ -28,6 +28,9 @@ pub const MESSAGE_TYPE_NAME_MAX: usize = 64;
 pub const TAG_MAX: usize = 64;
 /// Tags of one staff member: they are read and replaced together.
 pub const TAGS_MAX: usize = 50;
+/// Digits of a phone number: extensions of a house have few, and the longest of the world 15, to which some add
+/// what is dialled in between.
+pub const PHONE_DIGITS: std::ops::RangeInclusive<usize> = 5..=20;
 
 // Secrets and codes.
 
@@ -97,7 +100,7 @@ pub const INVITATION_SECONDS_MIN: u64 = 60;
 pub const CONSENT_RESULTS_MAX: usize = 20;
 /// What `below` may be where people with few permissions are asked for: nobody taps that often.
 pub const BELOW_MAX: i32 = 1_000;
-/// Rows in one table of identities that an app brings in: they are held in memory, and judged in one go.
+/// Rows in one table of identities or of staff that an app brings in: they are held in memory, and judged in one go.
 pub const TABLE_ROWS_MAX: usize = 10_000;
 /// Templates with consents in one row of a table of identities.
 pub const ROW_CONSENTS_MAX: usize = 20;

@@ -12,4 +12,5 @@ pub mod moved;
 pub(super) mod one_staff;
 pub mod profile;
 pub mod staff;
+pub mod staff_table;
 pub mod table;

@@ -2,7 +2,7 @@
 //! whether it can store anything.
 
 use std::fmt::{self, Write as _};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -29,6 +29,8 @@ struct Shared {
     seen: Mutex<Seen>,
     /// Whether `unwritable` is set: so most statements take no lock.
     is_unwritable: AtomicBool,
+    /// How many statements have ended, well or badly.
+    statements: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -75,12 +77,18 @@ impl Health {
             })
     }
 
+    /// How many statements have ended.
+    pub(super) fn statements(&self) -> u64 {
+        self.0.statements.load(Ordering::Relaxed)
+    }
+
     /// What a connection tells it.
     pub(super) fn listener(&self) -> impl Instrumentation + use<> {
         let health = self.clone();
         let mut has_written = false;
         move |event: InstrumentationEvent<'_>| {
             if let InstrumentationEvent::FinishQuery { query, error, .. } = event {
+                health.0.statements.fetch_add(1, Ordering::Relaxed);
                 if let Some(error) = error {
                     collision::note(error);
                 }

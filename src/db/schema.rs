@@ -173,6 +173,7 @@ diesel::table! {
         name -> Nullable<Text>,
         created_at -> Timestamp,
         updated_at -> Timestamp,
+        phone -> Nullable<Text>,
     }
 }
 

@@ -24,6 +24,9 @@ const NO_VALUE: [&str; 11] = [
     "[object object]",
 ];
 
+/// What stands in the API's paths where a staff id stands.
+const ROUTES: [&str; 2] = ["import", "export"];
+
 /// Which id a text is meant to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TextId {
@@ -92,7 +95,9 @@ impl TextId {
             return Some(problem.to_owned());
         }
         if self == Self::StaffId {
-            return None;
+            return ROUTES.contains(&text).then(|| {
+                format!("is the name of a call of the API (/staff/{text}): give another id")
+            });
         }
         Self::not_of_wechat(text).map(str::to_owned)
     }
@@ -255,5 +260,13 @@ mod tests {
         for text in ["e 1001", "ghost_1", "…", "\"a\"", "wx1"] {
             assert_eq!(TextId::StaffId.check(text), Ok(()), "{text}");
         }
+    }
+
+    #[test]
+    fn a_staff_id_is_no_route_of_the_api() {
+        for text in ROUTES {
+            assert!(refused(TextId::StaffId, text).contains("/staff/"));
+        }
+        assert_eq!(TextId::StaffId.check("imports"), Ok(()));
     }
 }

@@ -15,10 +15,10 @@ use crate::db::prelude::*;
 use crate::db::{Conn, on_engine, schema::staff};
 use crate::ids::{ProjectId, StaffRowId};
 
-pub use many::{add_many, rows_of};
+pub use many::{Details, NewStaff, add_many, change_many, hold_many, insert_many, rows_of};
 pub use people::{Person, PersonRow, reach_people};
 pub use reach::{ReachRow, reach};
-pub use tags::{Group, ids_of_group, set_tags, tags_of};
+pub use tags::{Group, ids_of_group, set_tags, set_tags_of_many, tags_of};
 
 /// A staff member.
 #[derive(Clone, Debug, Queryable, Selectable)]
@@ -36,22 +36,27 @@ pub struct Staff {
     pub created_at: NaiveDateTime,
     /// When it was last changed, UTC.
     pub updated_at: NaiveDateTime,
+    /// A phone number, as the business has it.
+    pub phone: Option<String>,
 }
 
-/// Adds a staff member or replaces what is known of one; bindings stay. Returns it, and whether
-/// it is new.
+/// Adds a staff member or replaces what is known of one; bindings stay. A phone number that is none
+/// leaves the stored one as it is, and an empty one takes it away. Returns it, and whether it is new.
 pub fn put(
     conn: &mut Conn,
     project: ProjectId,
     staff_id: &str,
     name: Option<&str>,
+    phone: Option<&str>,
     now: NaiveDateTime,
 ) -> QueryResult<(Staff, bool)> {
     let is_new = find(conn, project, staff_id)?.is_none();
+    let given = phone.filter(|phone| !phone.is_empty());
     let row = (
         staff::project_id.eq(project),
         staff::staff_id.eq(staff_id),
         staff::name.eq(name),
+        staff::phone.eq(given),
         staff::created_at.eq(now),
         staff::updated_at.eq(now),
     );
@@ -59,7 +64,11 @@ pub fn put(
         .values(row)
         .on_conflict((staff::project_id, staff::staff_id))
         .do_update()
-        .set((staff::name.eq(name), staff::updated_at.eq(now)))
+        .set((
+            staff::name.eq(name),
+            staff::updated_at.eq(now),
+            phone.map(|_| staff::phone.eq(given)),
+        ))
         .returning(Staff::as_returning())
         .get_result(conn))
     .map(|stored| (stored, is_new))

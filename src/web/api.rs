@@ -56,7 +56,7 @@ use crate::bridge::limits::TABLE_ROWS_MAX;
 const PREVIEW_MAX: usize = 128 << 10;
 /// Largest body of a notification, bytes: a hundred thousand staff ids fit.
 const NOTIFICATION_MAX: usize = 16 << 20;
-/// Largest body of a table of identities, bytes: ten thousand rows with consents fit.
+/// Largest body of a table of identities or staff, bytes: ten thousand rows with consents fit.
 const TABLE_MAX: usize = 16 << 20;
 
 /// Characters of a path that is repeated in an answer.
@@ -80,6 +80,9 @@ pub(super) fn scope(max_recipients: usize) -> Routes {
             .app_data(table))
         .service(at("/v1/credits/low", [search(Read, credits::low)]))
         .service(at("/v1/staff", [search(Read, staff::list)]))
+        // Before the ones with an id.
+        .service(at("/v1/staff/import", [post(Notify, staff::import::create)])
+            .app_data(table))
         .service(at("/v1/staff/{staff_id}", [put(Notify, staff::put), get(Read, staff::find), delete(Admin, staff::delete)]))
         .service(at("/v1/staff/{staff_id}/bindings", [post(Notify, staff::bindings::create)]))
         .service(at("/v1/staff/{staff_id}/bindings/{id}", [delete(Admin, staff::bindings::delete)]))

@@ -6,6 +6,7 @@ use chrono::NaiveDateTime;
 use thiserror::Error;
 
 use crate::bridge::Bridge;
+use crate::bridge::limits::PHONE_DIGITS;
 use crate::bridge::webhooks::outbox;
 use crate::db::{Conn, DbError, QueryResult};
 use crate::ids::{BindingId, ProjectId};
@@ -19,6 +20,9 @@ use crate::models::staff::{self, Staff};
 pub struct StaffDetails {
     /// A name for people; none takes the stored one away.
     pub name: Option<String>,
+    /// A phone number in the form of [`phone()`]; an empty text takes the stored one away, and none leaves it
+    /// as it is.
+    pub phone: Option<String>,
     /// The tags, in place of those that are stored; none leaves them as they are.
     pub tags: Option<BTreeSet<String>>,
 }
@@ -58,6 +62,27 @@ pub enum StaffError {
     Db(#[from] DbError),
 }
 
+/// The form in which a phone number is stored: digits, with a `+` in front of the country if it is given.
+/// What people write between the digits is left out, so that one number has one form.
+///
+/// # Errors
+/// Reads as the rest of a sentence that begins with the field's name.
+pub fn phone(text: &str) -> Result<String, String> {
+    let between = |c: &char| matches!(c, ' ' | '-' | '.' | '(' | ')' | '/' | '\u{a0}');
+    let plain: String = text.chars().filter(|c| !between(c)).collect();
+    let digits = plain.strip_prefix('+').unwrap_or(&plain);
+    let are_digits = digits.bytes().all(|byte| byte.is_ascii_digit());
+    match are_digits && PHONE_DIGITS.contains(&digits.len()) {
+        true => Ok(plain),
+        false => Err(format!(
+            "must be a phone number of {} to {} digits, with + in front of a country's code, such as \
+             13800138000 or +86 138 0013 8000",
+            PHONE_DIGITS.start(),
+            PHONE_DIGITS.end()
+        )),
+    }
+}
+
 impl Bridge {
     /// Adds a staff member, or replaces what is known of one; bindings stay.
     ///
@@ -71,8 +96,9 @@ impl Bridge {
     ) -> Result<StoredStaff, DbError> {
         let now = self.clock.now();
         let stored = self.db.write(move |conn| -> QueryResult<_> {
-            let StaffDetails { name, tags } = &details;
-            let (staff, is_new) = staff::put(conn, project, &staff_id, name.as_deref(), now)?;
+            let StaffDetails { name, phone, tags } = &details;
+            let (name, phone) = (name.as_deref(), phone.as_deref());
+            let (staff, is_new) = staff::put(conn, project, &staff_id, name, phone, now)?;
             if let Some(tags) = tags {
                 staff::set_tags(conn, &staff, tags)?;
             }
@@ -160,4 +186,33 @@ fn stranded(
         count: waiting.min(MOST_ASTRAY),
         more: waiting > MOST_ASTRAY,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::phone;
+
+    #[test]
+    fn a_phone_number_has_one_form() {
+        for (text, stored) in [
+            ("13800138000", "13800138000"),
+            ("138-0013-8000", "13800138000"),
+            ("+86 138 0013 8000", "+8613800138000"),
+            ("(0571) 8888.8888", "057188888888"),
+            ("12345", "12345"),
+        ] {
+            assert_eq!(phone(text).as_deref(), Ok(stored));
+        }
+        for text in [
+            "",
+            "+",
+            "1234",
+            "138x0013800",
+            "86+13800138000",
+            "１３８００１３８０００",
+        ] {
+            assert!(phone(text).is_err(), "{text}");
+        }
+        assert!(phone(&"1".repeat(20)).is_ok() && phone(&"1".repeat(21)).is_err());
+    }
 }

@@ -19,6 +19,15 @@ struct Tagged<'a> {
 
 /// Replaces the tags of a staff member.
 pub fn set_tags(conn: &mut Conn, staff: &Staff, tags: &BTreeSet<String>) -> QueryResult<()> {
+    set_tags_of_many(conn, staff.project_id, &[(staff.id, tags)])
+}
+
+/// Replaces the tags of each of these staff members of a project.
+pub fn set_tags_of_many(
+    conn: &mut Conn,
+    project: ProjectId,
+    staff: &[(StaffRowId, &BTreeSet<String>)],
+) -> QueryResult<()> {
     const INSERT: Batch = Batch {
         columns: &[
             ("staff_row_id", Kind::BigInt),
@@ -28,14 +37,16 @@ pub fn set_tags(conn: &mut Conn, staff: &Staff, tags: &BTreeSet<String>) -> Quer
         sql: "INSERT INTO staff_tags (staff_row_id, project_id, tag) \
               SELECT r.staff_row_id, r.project_id, r.tag FROM {rows}",
     };
-    diesel::delete(staff_tags::table.filter(staff_tags::staff_row_id.eq(staff.id)))
-        .execute(conn)?;
-    let rows: Vec<Tagged<'_>> = tags
+    let ids = staff.iter().map(|(id, _)| *id);
+    diesel::delete(staff_tags::table.filter(staff_tags::staff_row_id.eq_any(ids))).execute(conn)?;
+    let rows: Vec<Tagged<'_>> = staff
         .iter()
-        .map(|tag| Tagged {
-            staff_row_id: staff.id,
-            project_id: staff.project_id,
-            tag,
+        .flat_map(|(staff_row_id, tags)| {
+            tags.iter().map(|tag| Tagged {
+                staff_row_id: *staff_row_id,
+                project_id: project,
+                tag,
+            })
         })
         .collect();
     INSERT.execute(conn, &rows).map(drop)

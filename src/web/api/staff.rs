@@ -1,6 +1,7 @@
 //! Staff: members of the business, and whether they can be reached.
 
 pub(super) mod bindings;
+pub(super) mod import;
 pub(super) mod invitations;
 mod reach;
 
@@ -16,7 +17,7 @@ use super::cursor::{List, Page, Paging};
 use super::person::{Accounts, IdentityExtras, IdentityView, WindowRules};
 use super::{Caller, State};
 use crate::bridge::limits::{NAME_MAX, TAG_MAX, TAGS_MAX};
-use crate::bridge::people::staff::{StaffDetails, StaffError, Stranded};
+use crate::bridge::people::staff::{StaffDetails, StaffError, Stranded, phone};
 use crate::ids::text::TextId;
 use crate::ids::{IdentityId, StaffRowId};
 use crate::models::identity;
@@ -33,6 +34,9 @@ pub(super) struct StaffBody {
     /// A name for people.
     #[serde(default)]
     name: Option<String>,
+    /// Replaces the phone number; left out, it stays.
+    #[serde(default)]
+    phone: Option<String>,
     /// Replaces the tags; left out, they stay.
     #[serde(default)]
     tags: Option<BTreeSet<String>>,
@@ -50,6 +54,7 @@ pub(super) struct ListQuery {
 pub(super) struct StaffView {
     staff_id: String,
     name: Option<String>,
+    phone: Option<String>,
     tags: Vec<String>,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
@@ -79,6 +84,7 @@ impl StaffView {
         Self {
             staff_id: staff.staff_id,
             name: staff.name,
+            phone: staff.phone,
             tags: tags.unwrap_or_default(),
             created_at: staff.created_at.and_utc(),
             updated_at: staff.updated_at.and_utc(),
@@ -96,8 +102,9 @@ pub(super) async fn put(
     check::id("staff_id", TextId::StaffId, &staff_id)?;
     check::maybe_text("name", body.name.as_ref(), NAME_MAX)?;
     check_tags(body.tags.as_ref())?;
-    let (staff_id, StaffBody { name, tags }) = (staff_id.into_inner(), body.into_inner());
-    let details = StaffDetails { name, tags };
+    let (staff_id, StaffBody { name, phone, tags }) = (staff_id.into_inner(), body.into_inner());
+    let phone = phone.as_deref().map(check_phone).transpose()?;
+    let details = StaffDetails { name, phone, tags };
     let put = state.bridge.put_staff(caller.project_id, staff_id, details);
     let stored = put.await?;
     let status = if stored.is_new {
@@ -106,6 +113,15 @@ pub(super) async fn put(
         StatusCode::OK
     };
     Ok((Json(StaffView::new(stored.staff, stored.tags)), status))
+}
+
+/// The form in which it is stored; an empty text takes the stored one away.
+fn check_phone(text: &str) -> Result<String, Problem> {
+    if text.is_empty() {
+        return Ok(String::new());
+    }
+    phone(text)
+        .map_err(|rule| Problem::new(Code::InvalidField, format!("phone {rule}.")).field("phone"))
 }
 
 fn check_tags(tags: Option<&BTreeSet<String>>) -> Result<(), Problem> {
@@ -149,7 +165,7 @@ pub(super) async fn list(
                     let tags = tags.remove(&staff.id);
                     StaffView::new(staff, tags)
                 },
-                reach,
+                reach: reach::of_one(&rows, &accounts),
             });
         Ok(Page::new(items.collect(), next))
     });

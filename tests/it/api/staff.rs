@@ -1,5 +1,7 @@
 //! Staff, bindings and mini-program login.
 
+mod import;
+
 use queqiao::simulator::population;
 use serde_json::json;
 

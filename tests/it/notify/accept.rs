@@ -25,7 +25,7 @@ async fn the_first_route_that_reaches_somebody_is_taken(outbox: OutboxFixture) {
     outbox.bound("gone", 0, 3, false).await;
     let (project, now) = (outbox.project, outbox.clock.now());
     outbox
-        .write(move |conn| staff::put(conn, project, "unbound", None, now))
+        .write(move |conn| staff::put(conn, project, "unbound", None, None, now))
         .await;
     let accepted = outbox
         .notify(&["both", "second", "gone", "unbound", "nobody", "both"])
@@ -166,7 +166,7 @@ async fn a_name_that_is_missing_concerns_that_person_alone(outbox: OutboxFixture
     outbox.bound("nameless", 0, 2, true).await;
     let (project, now) = (outbox.project, outbox.clock.now());
     outbox
-        .write(move |conn| staff::put(conn, project, "named", Some("Li"), now))
+        .write(move |conn| staff::put(conn, project, "named", Some("Li"), None, now))
         .await;
     let accepted = outbox.notify(&["named", "nameless"]).await;
     assert_eq!(accepted.results[0].state, DeliveryState::Queued);

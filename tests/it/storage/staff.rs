@@ -9,7 +9,7 @@ use queqiao::models::staff::{self, ReachRow};
 use super::fixture::{StorageFixture, at, link};
 
 fn put(storage: &StorageFixture, conn: &mut Conn, staff_id: &str) -> StaffRowId {
-    staff::put(conn, storage.project, staff_id, Some("A"), at(0))
+    staff::put(conn, storage.project, staff_id, Some("A"), None, at(0))
         .unwrap()
         .0
         .id
@@ -53,11 +53,11 @@ both_engines! {
 
 async fn a_staff_member_is_replaced_and_keeps_its_bindings(storage: StorageFixture) {
     let conn = &mut storage.conn();
-    let (first, new) = staff::put(conn, storage.project, "007", Some("A"), at(1)).unwrap();
+    let (first, new) = staff::put(conn, storage.project, "007", Some("A"), None, at(1)).unwrap();
     assert!(new);
     let identity = storage.follower(conn, "o1");
     let bound = bind(&storage, conn, first.id, Some(&identity), None).unwrap();
-    let (second, new) = staff::put(conn, storage.project, "007", None, at(2)).unwrap();
+    let (second, new) = staff::put(conn, storage.project, "007", None, None, at(2)).unwrap();
     assert_eq!((second.id, new, second.name), (first.id, false, None));
     assert_eq!((second.created_at, second.updated_at), (at(1), at(2)));
     assert_eq!(binding::of_staff(conn, first.id).unwrap()[0].id, bound.id);
@@ -71,7 +71,7 @@ async fn a_staff_member_is_replaced_and_keeps_its_bindings(storage: StorageFixtu
             .is_none()
     );
     assert!(
-        staff::put(conn, storage.foreign_project, "007", None, at(2))
+        staff::put(conn, storage.foreign_project, "007", None, None, at(2))
             .unwrap()
             .1
     );
@@ -87,7 +87,7 @@ async fn an_identity_and_a_unionid_are_bound_once(storage: StorageFixture) {
     assert!(bind(&storage, conn, one, None, Some("u1")).is_some());
     assert!(bind(&storage, conn, other, None, Some("u1")).is_none());
     assert!(bind(&storage, conn, other, None, Some("u2")).is_some());
-    let theirs = staff::put(conn, storage.foreign_project, "s1", None, at(0))
+    let theirs = staff::put(conn, storage.foreign_project, "s1", None, None, at(0))
         .unwrap()
         .0
         .id;

@@ -35,7 +35,7 @@ pub(crate) fn bind(
     identity: IdentityId,
     now: NaiveDateTime,
 ) -> QueryResult<()> {
-    let (member, _) = staff::put(conn, project, staff_id, None, now)?;
+    let (member, _) = staff::put(conn, project, staff_id, None, None, now)?;
     let new = NewBinding {
         project_id: project,
         staff_row_id: member.id,

@@ -87,6 +87,7 @@ fn rows() -> Vec<Row> {
         row("POST /miniprogram/{app_id}/identities", Notify, NotFound).with(adopt),
         row("GET /credits/low?template_id=T&below=9", Read, Nothing),
         row("GET /staff", Read, Nothing),
+        row("POST /staff/import", Notify, Own).with(json!({"rows": [{"staff_id": "n1"}]})),
         row("PUT /staff/{staff_id}", Notify, Own).with(json!({"name": "n"})),
         row("GET /staff/{staff_id}", Read, NotFound),
         row("DELETE /staff/{staff_id}", Admin, NotFound),
