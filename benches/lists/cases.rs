@@ -178,8 +178,12 @@ pub(crate) const LISTS: &[List] = &[
         source: "src/web/api/staff.rs",
         path: "/staff",
         always: "",
-        filters: &[("tag", &["all", "few", "none"])],
-        together: &[],
+        filters: &[
+            ("tag", &["all", "few", "none"]),
+            ("reachable", &["true", "false"]),
+            ("reason", &["not_bound", "not_following", "follow_unknown"]),
+        ],
+        together: &["tag=all&reachable=false", "reachable=true&reason=not_bound"],
     },
     List {
         source: "src/web/api/credits.rs",

@@ -106,6 +106,8 @@ pub const TABLE_ROWS_MAX: usize = 10_000;
 pub const ROW_CONSENTS_MAX: usize = 20;
 /// One-time permissions of one template that a row of a table can state: nobody taps that often.
 pub const ROW_PERMISSIONS_MAX: u32 = 1_000;
+/// Staff members whose reach one page of a list looks at: their bindings and openids are read.
+pub const STAFF_LOOKED_AT: i64 = 500;
 
 // Endpoints.
 

@@ -12,5 +12,6 @@ pub mod moved;
 pub(super) mod one_staff;
 pub mod profile;
 pub mod staff;
+pub mod staff_list;
 pub mod staff_table;
 pub mod table;

@@ -5,5 +5,6 @@ pub(super) mod decide;
 pub(super) mod fallback;
 pub mod planner;
 pub mod prepared;
+pub mod reach;
 pub mod route_views;
 pub(super) mod senders;

@@ -142,16 +142,6 @@ impl Accounts {
         ids
     }
 
-    pub(super) fn official(&self) -> Vec<&Label> {
-        let mut official: Vec<&Label> = self
-            .0
-            .values()
-            .filter(|label| label.kind == AccountKind::OfficialAccount)
-            .collect();
-        official.sort_unstable_by_key(|label| label.id);
-        official
-    }
-
     /// Identities as they are shown; all are of this project.
     pub(super) fn show(
         &self,

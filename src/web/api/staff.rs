@@ -3,7 +3,6 @@
 pub(super) mod bindings;
 pub(super) mod import;
 pub(super) mod invitations;
-mod reach;
 
 use std::collections::BTreeSet;
 
@@ -18,15 +17,17 @@ use super::person::{Accounts, IdentityExtras, IdentityView, WindowRules};
 use super::{Caller, State};
 use crate::bridge::limits::{NAME_MAX, TAG_MAX, TAGS_MAX};
 use crate::bridge::people::staff::{StaffDetails, StaffError, Stranded, phone};
+use crate::bridge::people::staff_list::{self, ListedStaff, StaffFilter};
+use crate::bridge::planning::reach::{self, Reach};
 use crate::ids::text::TextId;
 use crate::ids::{IdentityId, StaffRowId};
+use crate::models::account;
 use crate::models::identity;
 use crate::models::staff::binding;
 use crate::models::staff::{self, Staff};
 use crate::web::body::Body;
 use crate::web::error::{Code, Problem};
 use bindings::BindingView;
-use reach::Reach;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -46,6 +47,8 @@ pub(super) struct StaffBody {
 #[serde(deny_unknown_fields)]
 pub(super) struct ListQuery {
     tag: Option<String>,
+    reachable: Option<String>,
+    reason: Option<String>,
     limit: Option<String>,
     cursor: Option<String>,
 }
@@ -139,35 +142,51 @@ fn check_tags(tags: Option<&BTreeSet<String>>) -> Result<(), Problem> {
         .try_for_each(|tag| check::text("tags", tag, TAG_MAX))
 }
 
+impl From<ListedStaff> for StaffSummary {
+    fn from(member: ListedStaff) -> Self {
+        Self {
+            staff: StaffView::new(member.staff, Some(member.tags)),
+            reach: member.reach,
+        }
+    }
+}
+
+/// The filters of a query string.
+fn filter(
+    tag: Option<String>,
+    reachable: Option<String>,
+    reason: Option<String>,
+) -> Result<StaffFilter, Problem> {
+    let reachable = match reachable.as_deref() {
+        None => None,
+        Some("true") => Some(true),
+        Some("false") => Some(false),
+        Some(_) => {
+            let detail = "reachable must be true or false.";
+            return Err(Problem::new(Code::InvalidQuery, detail).field("reachable"));
+        }
+    };
+    Ok(StaffFilter {
+        tag,
+        reachable,
+        reason: check::word("reason", reason.as_ref())?,
+    })
+}
+
 /// `GET /staff`: all staff, newest first, with whether they can be reached.
 pub(super) async fn list(
     state: Data<State>,
     caller: Caller,
     query: Query<ListQuery>,
 ) -> Result<Json<Page<StaffSummary>>, Problem> {
+    let query = query.into_inner();
     let paging = Paging::read(List::Staff, &query.limit, &query.cursor)?;
-    let (project, tag) = (caller.project_id, query.into_inner().tag);
+    let filter = filter(query.tag, query.reachable, query.reason)?;
+    let project = caller.project_id;
     let page = state.bridge.db.snapshot(move |conn| -> Result<_, Problem> {
         let before = paging.after.map(StaffRowId);
-        let mut found = staff::list(conn, project, tag.as_deref(), before, paging.rows())?;
-        let next = paging.cut(&mut found, |staff| staff.id.0);
-        let accounts = Accounts::of(conn, project)?;
-        let ids: Vec<&str> = found.iter().map(|staff| staff.staff_id.as_str()).collect();
-        let rows = staff::reach(conn, project, &ids)?;
-        let reached = reach::of_each(&ids, &rows, &accounts);
-        let rows: Vec<StaffRowId> = found.iter().map(|staff| staff.id).collect();
-        let mut tags = staff::tags_of(conn, &rows)?;
-        let items = found
-            .into_iter()
-            .zip(reached)
-            .map(|(staff, reach)| StaffSummary {
-                staff: {
-                    let tags = tags.remove(&staff.id);
-                    StaffView::new(staff, tags)
-                },
-                reach: reach::of_one(&rows, &accounts),
-            });
-        Ok(Page::new(items.collect(), next))
+        let found = staff_list::page(conn, project, &filter, before, paging.limit())?;
+        Ok(paging.page(found, StaffSummary::from))
     });
     Ok(Json(page.await?))
 }
@@ -184,7 +203,12 @@ pub(super) async fn find(
         let found = staff::find(conn, project, &staff_id)?;
         let found = found.ok_or_else(|| Problem::not_found("staff member"))?;
         let accounts = Accounts::of(conn, project)?;
+        let labels = account::labels(conn, project)?;
         let rows = staff::reach(conn, project, &[staff_id.as_str()])?;
+        let mut reached = reach::of_each(&[staff_id.as_str()], &rows, &labels);
+        let reach = reached
+            .pop()
+            .ok_or_else(|| Problem::not_found("staff member"))?;
         let ids: Vec<IdentityId> = rows.iter().filter_map(|row| row.identity_id).collect();
         let bindings = binding::of_staff(conn, found.id)?;
         let mut extras = IdentityExtras::of(conn, &ids)?;
@@ -192,7 +216,7 @@ pub(super) async fn find(
         Ok(StaffDetailsView {
             summary: StaffSummary {
                 staff: StaffView::new(found, tags),
-                reach: reach::of_one(&rows, &accounts),
+                reach,
             },
             bindings: bindings.into_iter().map(BindingView::from).collect(),
             identities: accounts.show(identity::by_ids(conn, project, &ids)?, &mut extras, &rules),

@@ -1,5 +1,6 @@
 //! Staff, bindings and mini-program login.
 
+mod filtered;
 mod import;
 
 use queqiao::simulator::population;

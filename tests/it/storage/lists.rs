@@ -139,6 +139,7 @@ async fn whatever_is_asked_for_is_all_there_and_once(lists: ListsFixture) {
         ("/credits/low", "template_id=T1&below=1000", 10_000),
         ("/staff", "", 1_000),
         ("/staff", "tag=few", 100),
+        ("/staff", "reason=not_bound", 0),
         ("/audit", "", 10_000),
         ("/notifications", "", 1_000),
         ("/message-types", "", 100),
