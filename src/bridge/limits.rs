@@ -108,6 +108,8 @@ pub const ROW_CONSENTS_MAX: usize = 20;
 pub const ROW_PERMISSIONS_MAX: u32 = 1_000;
 /// Staff members whose reach one page of a list looks at: their bindings and openids are read.
 pub const STAFF_LOOKED_AT: i64 = 500;
+/// Rows of staff in one XLSX file that is given out: it is made in memory.
+pub const STAFF_SHEET_ROWS_MAX: u32 = 50_000;
 
 // Endpoints.
 

@@ -83,6 +83,7 @@ pub(super) fn scope(max_recipients: usize) -> Routes {
         // Before the ones with an id.
         .service(at("/v1/staff/import", [post(Notify, staff::import::create)])
             .app_data(table))
+        .service(at("/v1/staff/export", [search(Read, staff::export::find)]))
         .service(at("/v1/staff/{staff_id}", [put(Notify, staff::put), get(Read, staff::find), delete(Admin, staff::delete)]))
         .service(at("/v1/staff/{staff_id}/bindings", [post(Notify, staff::bindings::create)]))
         .service(at("/v1/staff/{staff_id}/bindings/{id}", [delete(Admin, staff::bindings::delete)]))

@@ -6,6 +6,7 @@
 //! nothing.
 
 pub mod cells;
+pub mod export;
 mod judge;
 mod row;
 mod store;

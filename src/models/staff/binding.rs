@@ -1,5 +1,6 @@
 //! Bindings: staff to identity, or to a unionid whose identities may come later.
 
+mod many;
 mod persons;
 mod replaced;
 
@@ -12,6 +13,7 @@ use crate::db::prelude::*;
 use crate::db::{Conn, on_engine, schema::bindings, schema::staff};
 use crate::ids::{BindingId, IdentityId, ProjectId, StaffRowId};
 
+pub use many::{BoundTo, of_many};
 pub use persons::{OfPerson, hold_person, of_persons, projects_of_bound};
 pub use replaced::{Replaced, keep_replaced, replaced};
 

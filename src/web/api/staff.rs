@@ -1,6 +1,7 @@
 //! Staff: members of the business, and whether they can be reached.
 
 pub(super) mod bindings;
+pub(super) mod export;
 pub(super) mod import;
 pub(super) mod invitations;
 

@@ -1,5 +1,6 @@
 //! Staff, bindings and mini-program login.
 
+mod export;
 mod filtered;
 mod import;
 

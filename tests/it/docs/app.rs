@@ -100,7 +100,11 @@ impl DocsApp {
             "{heading}: {command:?}: {answer:?}"
         );
         self.app.drain().await;
-        if answer.text.is_empty() {
+        let is_json = answer
+            .headers
+            .get("content-type")
+            .is_some_and(|kind| kind == "application/json");
+        if answer.text.is_empty() || !is_json {
             return Value::Null;
         }
         let answer = answer.json();

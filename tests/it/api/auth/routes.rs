@@ -88,6 +88,7 @@ fn rows() -> Vec<Row> {
         row("GET /credits/low?template_id=T&below=9", Read, Nothing),
         row("GET /staff", Read, Nothing),
         row("POST /staff/import", Notify, Own).with(json!({"rows": [{"staff_id": "n1"}]})),
+        row("GET /staff/export", Read, Own),
         row("PUT /staff/{staff_id}", Notify, Own).with(json!({"name": "n"})),
         row("GET /staff/{staff_id}", Read, NotFound),
         row("DELETE /staff/{staff_id}", Admin, NotFound),
