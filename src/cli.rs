@@ -19,6 +19,7 @@ mod secrets;
 mod serve;
 mod simulate;
 mod spool;
+mod staff;
 mod table;
 mod templates;
 mod terminal;
@@ -77,6 +78,9 @@ enum Command {
     /// People: those who were there before Queqiao, and those to be erased.
     #[command(subcommand)]
     People(people::Command),
+    /// Staff: list, bind and invite them, and take them in or give them out as a table.
+    #[command(subcommand)]
+    Staff(staff::Command),
     /// The templates that accounts have at WeChat.
     #[command(subcommand)]
     Templates(templates::Command),
@@ -124,6 +128,7 @@ pub async fn run(cli: Cli) -> Result<()> {
         Command::Keys(command) => keys::run(config, command).await,
         Command::Followers(command) => followers::run(config, command).await,
         Command::People(command) => people::run(config, command).await,
+        Command::Staff(command) => staff::run(config, command).await,
         Command::Templates(command) => templates::run(config, command).await,
         Command::Deliveries(command) => deliveries::run(config, command).await,
         Command::Events(command) => events::run(config, command).await,

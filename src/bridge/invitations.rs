@@ -55,6 +55,23 @@ pub const fn why_refused(reason: Refusal) -> &'static str {
     }
 }
 
+/// The page of a mini-program that the developer tools make first.
+pub const PAGE_DEFAULT: &str = "pages/index/index";
+/// What [`is_page`] asks for, as the rest of a sentence.
+pub const PAGE_RULE: &str = "must be a page such as pages/bind or pages/bind?from=hr, without a slash in front \
+                             and without a fragment";
+
+/// Whether a path can be that of a page in a mini-program to which a token is added.
+pub fn is_page(path: &str) -> bool {
+    !path.starts_with(['/', '?']) && !path.contains(['#', ' '])
+}
+
+/// A page with a token in its query.
+pub fn with_token(path: &str, token: &str) -> String {
+    let joint = if path.contains('?') { '&' } else { '?' };
+    format!("{path}{joint}invitation={token}")
+}
+
 /// What an invitation is to be.
 #[derive(Clone, Debug)]
 pub struct InvitationRequest {

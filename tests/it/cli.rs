@@ -15,6 +15,7 @@ mod people;
 mod private;
 mod roles;
 mod spool;
+mod staff;
 mod templates;
 mod trigger;
 mod watch;

@@ -15,7 +15,10 @@ use super::super::cursor::{List, Page, PageQuery};
 use super::super::person::Accounts;
 use super::super::{Caller, State};
 use crate::bridge::accounts::keys::Scope;
-use crate::bridge::invitations::{InvitationRequest, InviteError, Invited, why_refused};
+use crate::bridge::invitations::{
+    InvitationRequest, InviteError, Invited, PAGE_DEFAULT, PAGE_RULE, is_page, why_refused,
+    with_token,
+};
 use crate::bridge::limits::{
     ID_MAX, INVITATION_PATH_MAX, INVITATION_SECONDS, INVITATION_SECONDS_MIN,
 };
@@ -26,9 +29,6 @@ use crate::web::body::Body;
 use crate::web::error::{Code, Problem};
 use crate::web::rates::{Kind, Rates};
 use crate::wechat::qrcode::LIFE_MAX;
-
-/// The page that the developer tools make first.
-const PAGE_DEFAULT: &str = "pages/index/index";
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -155,9 +155,8 @@ fn invitation_request(body: &InvitationBody) -> Result<(InvitationRequest, Strin
             INVITATION_PATH_MAX,
         )?;
         path = mini_program.path.clone().unwrap_or(path);
-        if path.starts_with(['/', '?']) || path.contains(['#', ' ']) {
-            let detail = "mini_program.path must be a page such as pages/bind or \
-                          pages/bind?from=hr, without a slash in front and without a fragment.";
+        if !is_page(&path) {
+            let detail = format!("mini_program.path {PAGE_RULE}.");
             return Err(Problem::new(Code::InvalidField, detail).field("mini_program.path"));
         }
     }
@@ -180,11 +179,6 @@ fn invitation_request(body: &InvitationBody) -> Result<(InvitationRequest, Strin
         rebind: body.rebind,
     };
     Ok((request, path))
-}
-
-fn with_token(path: &str, token: &str) -> String {
-    let joint = if path.contains('?') { '&' } else { '?' };
-    format!("{path}{joint}invitation={token}")
 }
 
 /// `GET /staff/{staff_id}/invitations`: newest first, without their tokens.
