@@ -83,6 +83,8 @@ pub struct Bridge {
     pub unrecorded: Arc<Unrecorded>,
     /// Whose turn it is to take in a part of a table of people.
     pub(crate) adoptions: Arc<Semaphore>,
+    /// One XLSX file at a time is made: it is in memory until it has been written.
+    pub(crate) sheets: Arc<Semaphore>,
     /// What failed for good and is still to be told in the log.
     pub ends: Arc<Ends>,
     /// The business's endpoints that are left alone for a while.
@@ -120,6 +122,7 @@ impl Bridge {
             restricted: Arc::default(),
             unrecorded: Arc::default(),
             adoptions: Arc::new(Semaphore::new(1)),
+            sheets: Arc::new(Semaphore::new(1)),
             ends: Arc::default(),
             rests: Arc::default(),
             webhooks: Arc::new(Webhooks::new(&config.webhooks)),

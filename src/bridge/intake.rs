@@ -12,7 +12,7 @@ use thiserror::Error;
 
 use super::Bridge;
 use super::accounts::{AccountError, OpenAccount};
-use super::invitations::hide;
+use super::invitations::{hide, hide_in_text};
 use crate::ids::text::TEXT_ID_MAX;
 use crate::metrics;
 use crate::models::account::AccountKind;
@@ -275,12 +275,14 @@ impl Bridge {
     /// what can be made out of it.
     fn unparsed(&self, account: &OpenAccount, cause: &str, plaintext: Vec<u8>) -> NewEvent {
         let found = salvage::salvage(&plaintext);
+        // It may quote a token.
+        let cause = hide_in_text(cause);
         metrics::unparsed();
         tracing::warn!(
             account.app_id = %account.app_id,
             event.kind = %found.kind(),
             event.bytes = plaintext.len(),
-            cause,
+            cause = %cause,
             "callback cannot be parsed, kept raw"
         );
         let kind = found.kind().into_owned();
@@ -294,7 +296,7 @@ impl Bridge {
             kind,
             openid: indexed(found.openid()).0,
             body: hide(plaintext, is_scan),
-            problem: Some(storable(cause).into_owned()),
+            problem: Some(storable(&cause).into_owned()),
         }
     }
 

@@ -27,7 +27,7 @@ use crate::models::staff::invitation::{self, Invitation, NewInvitation, Presenta
 use crate::models::staff::{self, Staff, invitation_token};
 use crate::wechat::qrcode::QrCode;
 
-pub(super) use hide::hide;
+pub(super) use hide::{hide, hide_in_text};
 pub use redeem::Accepted;
 use redeem::{Place, judge, note, redeem};
 pub(super) use scan::{Presented, projects, redeem_presented};

@@ -31,6 +31,11 @@ pub(in crate::bridge) fn hide(mut body: Vec<u8>, is_scan: bool) -> Vec<u8> {
     }
 }
 
+/// The same for a parser's complaint, which can quote the body.
+pub(in crate::bridge) fn hide_in_text(text: &str) -> String {
+    String::from_utf8_lossy(&hide(text.as_bytes().to_vec(), false)).into_owned()
+}
+
 /// What looks like the hash of a token already is hashed again: none comes from outside.
 fn without_tokens(body: &[u8], mark: &str) -> Vec<u8> {
     let mut hidden = Vec::with_capacity(body.len() + 64);
@@ -56,24 +61,45 @@ fn without_tokens(body: &[u8], mark: &str) -> Vec<u8> {
     hidden
 }
 
-fn without_tickets(mut body: Vec<u8>) -> Vec<u8> {
-    let mut at = 0;
-    while let Some(start) = find(&body, TICKET.as_bytes(), at) {
+fn without_tickets(body: Vec<u8>) -> Vec<u8> {
+    let mut kept = Vec::new();
+    let (mut copied, mut at) = (0, 0);
+    while let Some(start) = ticket(&body, at) {
         at = start + TICKET.len();
         if let Some(value) = value_of(&body, start) {
-            at = value.start;
-            body.drain(value);
+            kept.extend_from_slice(body.get(copied..value.start).unwrap_or_default());
+            (copied, at) = (value.end, value.end);
         }
     }
-    body
+    if copied == 0 {
+        return body;
+    }
+    kept.extend_from_slice(body.get(copied..).unwrap_or_default());
+    kept
 }
 
-/// Where the text of the field stands whose name begins at `name`, in XML or JSON.
+/// The next place of the field's name, in any case: it is read so.
+fn ticket(body: &[u8], from: usize) -> Option<usize> {
+    let mut places = memchr::memchr2_iter(b'T', b't', body.get(from..)?).map(|at| from + at);
+    places.find(|&at| {
+        let name = body.get(at..at + TICKET.len());
+        name.is_some_and(|name| name.eq_ignore_ascii_case(TICKET.as_bytes()))
+    })
+}
+
+/// Where the text of the field stands whose name begins at `name`, in XML or JSON; blanks around the name are
+/// none of it.
 fn value_of(body: &[u8], name: usize) -> Option<Range<usize>> {
-    let after = name + TICKET.len();
-    match (body.get(name.checked_sub(1)?)?, body.get(after)?) {
-        (b'<', b'>') => {
-            let start = after + 1;
+    let blanks = |text: &[u8]| {
+        let blanks = text.iter().take_while(|byte| byte.is_ascii_whitespace());
+        blanks.count()
+    };
+    let head = body.get(..name)?;
+    let rest = name + TICKET.len();
+    let after = rest + blanks(body.get(rest..)?);
+    match (head.trim_ascii_end().last()?, body.get(after)?) {
+        (b'<', mark) if *mark == b'>' || after > rest => {
+            let start = find(body, b">", after)? + 1;
             let close = find(body, b"</", start).unwrap_or(body.len());
             Some(start..close)
         }
@@ -116,6 +142,15 @@ mod tests {
     }
 
     #[test]
+    fn many_tickets_are_taken_out_in_one_pass() {
+        let count = 95_000;
+        let started = std::time::Instant::now();
+        assert!(hidden(&"<Ticket>x</".repeat(count)) == "<Ticket></".repeat(count));
+        // In one pass for each of them it takes a minute.
+        assert!(started.elapsed() < std::time::Duration::from_secs(10));
+    }
+
+    #[test]
     fn a_token_becomes_its_hash_wherever_it_stands_and_the_ticket_goes() {
         let (secret, hash) = invitation_token::draw();
         let token = secret.expose_secret();
@@ -142,6 +177,15 @@ mod tests {
             (
                 format!("broken <Ticket>gQ {token}"),
                 "broken <Ticket>".to_owned(),
+            ),
+            // As the parser reads a name: in any case, with blanks and attributes.
+            (
+                "<ticket>gQ</ticket><Ticket >gQ2</Ticket ><TICKET a=\"b\">gQ3</TICKET>".to_owned(),
+                "<ticket></ticket><Ticket ></Ticket ><TICKET a=\"b\"></TICKET>".to_owned(),
+            ),
+            (
+                r#"{" ticket ":"gQ","tickets":"kept"}"#.to_owned(),
+                r#"{" ticket ":"","tickets":"kept"}"#.to_owned(),
             ),
         ] {
             assert_eq!(hidden(&body), expected);

@@ -9,6 +9,7 @@ use chrono::NaiveDateTime;
 use serde::Serialize;
 use thiserror::Error;
 
+use super::erase;
 use super::login::LoginError;
 use crate::bridge::Bridge;
 use crate::bridge::accounts::AccountError;
@@ -20,6 +21,7 @@ use crate::models::identity::{self, Identity, ProfileState, Sighting};
 use crate::models::people;
 use crate::models::staff::binding::{self, Binding, NewBinding};
 use crate::models::{project, staff};
+use crate::vault::Vault;
 
 /// A person, as a business app names them: to bind a staff member to, or to notify.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -55,6 +57,11 @@ pub enum BindError {
     /// A mini-program's openid can be checked in no way but by a login.
     #[error("the openid is not known here, and WeChat tells nothing of a mini-program's openid")]
     UnknownOpenid,
+    /// Their data was erased: only they themselves come back.
+    #[error(
+        "the person with this openid was erased; they come back when they follow, log in or write"
+    )]
+    Erased,
     /// The person is another staff member.
     #[error("the person is bound to staff member {0}")]
     AlreadyBound(String),
@@ -98,6 +105,7 @@ impl Bridge {
             })
             .await?;
         let target = self.resolve(project, whom).await?;
+        let vault = self.vault.clone();
         let unseen = matches!(target, Target::Unseen(_));
         let now = self.clock.now();
         let bound = self
@@ -106,7 +114,7 @@ impl Bridge {
                 project::share(conn, project)?;
                 let member = staff::hold(conn, project, &staff_id)?;
                 let member = member.ok_or(BindError::UnknownStaff)?;
-                let (identity, unionid) = settle(conn, project, &target)?;
+                let (identity, unionid) = settle(conn, &vault, project, &target)?;
                 let mut found =
                     persons_staff(conn, project, identity.as_ref(), unionid.as_deref())?;
                 found.retain(|bound| *bound != staff_id);
@@ -195,6 +203,7 @@ pub(in crate::bridge) fn sighting(
 /// The identity and the unionid that a target stands for, which nobody else binds meanwhile.
 fn settle(
     conn: &mut Conn,
+    vault: &Vault,
     project: ProjectId,
     target: &Target,
 ) -> Result<(Option<Identity>, Option<String>), BindError> {
@@ -205,6 +214,10 @@ fn settle(
         }
         Target::Identity(identity) => hold(conn, project, identity.id)?,
         Target::Unseen(sighting) => {
+            let openid = std::slice::from_ref(&sighting.openid);
+            if !erase::gone(conn, vault, sighting.account_id, openid)?.is_empty() {
+                return Err(BindError::Erased);
+            }
             identity::record_sightings(conn, std::slice::from_ref(sighting))?;
             match identity::by_openid(conn, sighting.account_id, &sighting.openid)? {
                 Some(seen) => hold(conn, project, seen.id)?,

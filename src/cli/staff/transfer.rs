@@ -96,7 +96,7 @@ pub(in crate::cli) struct Export {
 /// What a file is written as.
 enum Writer {
     Csv(File),
-    Xlsx(Sheet),
+    Xlsx(Box<Sheet>),
 }
 
 pub(super) async fn export(bridge: &Bridge, args: Export) -> Result<()> {
@@ -144,7 +144,7 @@ impl Writer {
                 draft.write_all(&export::csv_head()?)?;
                 Ok(Self::Csv(draft))
             }
-            Some("xlsx") => Ok(Self::Xlsx(Sheet::new()?)),
+            Some("xlsx") => Ok(Self::Xlsx(Box::new(Sheet::new()?))),
             _ => bail!("{}: the name must end in .csv or .xlsx", file.display()),
         }
     }

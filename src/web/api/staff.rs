@@ -155,10 +155,10 @@ impl From<ListedStaff> for StaffSummary {
 /// The filters of a query string.
 fn filter(
     tag: Option<String>,
-    reachable: Option<String>,
-    reason: Option<String>,
+    reachable: Option<&str>,
+    reason: Option<&String>,
 ) -> Result<StaffFilter, Problem> {
-    let reachable = match reachable.as_deref() {
+    let reachable = match reachable {
         None => None,
         Some("true") => Some(true),
         Some("false") => Some(false),
@@ -170,7 +170,7 @@ fn filter(
     Ok(StaffFilter {
         tag,
         reachable,
-        reason: check::word("reason", reason.as_ref())?,
+        reason: check::word("reason", reason)?,
     })
 }
 
@@ -182,7 +182,7 @@ pub(super) async fn list(
 ) -> Result<Json<Page<StaffSummary>>, Problem> {
     let query = query.into_inner();
     let paging = Paging::read(List::Staff, &query.limit, &query.cursor)?;
-    let filter = filter(query.tag, query.reachable, query.reason)?;
+    let filter = filter(query.tag, query.reachable.as_deref(), query.reason.as_ref())?;
     let project = caller.project_id;
     let page = state.bridge.db.snapshot(move |conn| -> Result<_, Problem> {
         let before = paging.after.map(StaffRowId);

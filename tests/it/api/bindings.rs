@@ -22,6 +22,7 @@ both_engines! {
     a_binding_is_removed_once,
     a_staff_member_who_is_removed_stays_bound_to_nobody,
     an_invitation_sees_a_binding_that_is_being_made,
+    a_binding_does_not_bring_back_who_was_erased,
 }
 
 /// Keeps bindings from being stored and removed, not from being read, until it is told to let go.
@@ -224,6 +225,20 @@ async fn an_invitation_sees_a_binding_that_is_being_made(api: ApiFixture) {
             assert_eq!(bindings(&api, "s1").await, 1);
         }
     }
+}
+
+async fn a_binding_does_not_bring_back_who_was_erased(api: ApiFixture) {
+    api.new_follower(1).await;
+    api.staff("s1").await;
+    let openid = population::openid(OA, 1);
+    let people = api.people(&format!("openid={openid}")).await;
+    let path = format!("/people/{}", people[0]["identities"][0]["id"]);
+    api.app.delete(&api.key, &path).await.ok(200);
+    api.app.drain().await;
+    let refused = bind(&api, "s1", by_openid(OA, 1)).await;
+    refused.refused(422, "unknown_openid", "openid");
+    assert_eq!(bindings(&api, "s1").await, 0);
+    assert!(api.people(&format!("openid={openid}")).await.is_empty());
 }
 
 /// The types of events that an endpoint has been told, sorted.

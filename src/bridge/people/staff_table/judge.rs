@@ -79,7 +79,8 @@ impl Known {
         }
     }
 
-    pub(super) fn add_persons(&mut self, members: Vec<Identity>) {
+    pub(super) fn set_persons(&mut self, members: Vec<Identity>) {
+        self.persons.clear();
         for member in members {
             if let Some(unionid) = member.unionid {
                 self.persons.entry(unionid).or_default().push(member.id);
@@ -94,14 +95,6 @@ impl Known {
                 self.bound.entry(target).or_default().insert(staff_id);
             }
         }
-    }
-
-    /// Every identity that belongs to somebody of the rows.
-    pub(super) fn everybody(&self) -> Vec<IdentityId> {
-        let own = self.identities.values().map(|identity| identity.id);
-        let others = self.persons.values().flatten().copied();
-        let all: BTreeSet<IdentityId> = own.chain(others).collect();
-        all.into_iter().collect()
     }
 
     /// Decides for a row, and takes it.

@@ -116,7 +116,11 @@ fn look_up(
         known.accounts.insert(label.app_id.clone(), label);
     }
     let openids = openids(known, rows);
-    for identity in held(conn, project, &openids)? {
+    // Of these rows alone: what a trial knows of rows before stays as it is.
+    let here = held(conn, project, &openids)?;
+    let told: Vec<String> = here.iter().filter_map(|one| one.unionid.clone()).collect();
+    let own: Vec<IdentityId> = here.iter().map(|one| one.id).collect();
+    for identity in here {
         let key = (identity.account_id, identity.openid.clone());
         known.identities.insert(key, identity);
     }
@@ -132,16 +136,17 @@ fn look_up(
             known.erased.extend(erased);
         }
     }
-    let told = known.identities.values();
-    let told = told.filter_map(|identity| identity.unionid.clone());
     let given = rows.iter().filter_map(|row| match &row.person {
         Some(Person::Unionid { unionid }) => Some(unionid.clone()),
         _ => None,
     });
-    let unionids: HashSet<String> = told.chain(given).collect();
+    let unionids: HashSet<String> = told.into_iter().chain(given).collect();
     let unionids: Vec<String> = unionids.into_iter().collect();
-    known.add_persons(people::with_unionids(conn, project, &unionids)?);
-    let everybody = known.everybody();
+    let members = people::with_unionids(conn, project, &unionids)?;
+    let everybody = own.into_iter().chain(members.iter().map(|one| one.id));
+    let everybody: BTreeSet<IdentityId> = everybody.collect();
+    let everybody: Vec<IdentityId> = everybody.into_iter().collect();
+    known.set_persons(members);
     let bound = binding::staff_of_people(conn, project, &everybody, &unionids)?;
     known.add_bindings(bound);
     Ok(())
@@ -172,7 +177,7 @@ fn held(
     let ids: Vec<IdentityId> = found.iter().map(|identity| identity.id).collect();
     identity::hold(conn, ids.iter().copied())?;
     // They were read before: who they are may have been learnt since.
-    Ok(identity::by_ids(conn, project, &ids)?)
+    identity::by_ids(conn, project, &ids)
 }
 
 fn find(conn: &mut Conn, openids: &Openids<'_>) -> Result<Vec<Identity>, DbError> {

@@ -84,6 +84,11 @@ impl From<BindError> for Problem {
                               first: POST /miniprogram/{app_id}/identities.";
                 Self::new(Code::UnknownOpenid, detail).field("openid")
             }
+            BindError::Erased => {
+                let detail = "This person's data was erased, and a binding does not bring them back. They come \
+                              back when they follow, log in or write.";
+                Self::new(Code::UnknownOpenid, detail).field("openid")
+            }
             BindError::AlreadyBound(staff_id) => {
                 let detail = format!(
                     "The person is bound to staff member {}. Remove that binding first.",

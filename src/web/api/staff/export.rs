@@ -1,12 +1,16 @@
 //! Staff as a file: CSV, or XLSX for Excel.
 
 use std::error::Error;
+use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::HttpResponse;
 use actix_web::http::header;
 use actix_web::web::{Bytes, Data, Query};
 use futures_util::stream;
 use serde::Deserialize;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::timeout;
 
 use super::super::{Caller, State};
 use super::filter;
@@ -17,6 +21,8 @@ use crate::db::DbError;
 use crate::ids::{ProjectId, StaffRowId};
 use crate::web::error::{Code, Problem};
 
+/// When to ask again for an XLSX file, seconds.
+const RETRY_AFTER_SECONDS: u64 = 2;
 const XLSX: &str = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet";
 
 #[derive(Debug, Deserialize)]
@@ -39,7 +45,7 @@ pub(in super::super) async fn find(
     let asked = Asked {
         state,
         project: caller.project_id,
-        filter: filter(query.tag, query.reachable, query.reason)?,
+        filter: filter(query.tag, query.reachable.as_deref(), query.reason.as_ref())?,
     };
     match query.format.as_deref() {
         None | Some("csv") => asked.csv().await,
@@ -88,7 +94,21 @@ impl Asked {
             .streaming(pieces))
     }
 
+    /// A turn to make an XLSX file, which is in memory as a whole.
+    async fn turn(&self) -> Result<OwnedSemaphorePermit, Problem> {
+        let patience = Duration::from_millis(self.state.bridge.config.database.api_timeout_ms);
+        let turn = Arc::clone(&self.state.bridge.sheets).acquire_owned();
+        match timeout(patience, turn).await {
+            Ok(Ok(turn)) => Ok(turn),
+            _ => {
+                let detail = "Another XLSX file is being made: ask again, or ask for format=csv.";
+                Err(Problem::new(Code::Busy, detail).retry_after(RETRY_AFTER_SECONDS))
+            }
+        }
+    }
+
     async fn xlsx(self) -> Result<HttpResponse, Problem> {
+        let _turn = self.turn().await?;
         let mut sheet = Sheet::new().map_err(|error| Problem::internal(&error))?;
         let mut before = None;
         loop {
