@@ -1,10 +1,14 @@
 //! Time, injected: the system's clock in production, a hand-moved one in tests.
 
+mod days;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use chrono::{DateTime, NaiveDateTime, SubsecRound, Utc};
+
+pub use days::{Day, TimeZone};
 
 /// Where "now" comes from. Cheap to clone; clones of a manual clock move together.
 #[derive(Clone, Debug, Default)]

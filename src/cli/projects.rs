@@ -14,6 +14,17 @@ pub(super) enum Command {
     Add {
         /// A name, for example of the business.
         name: String,
+        /// Where its days begin, by the IANA name; Asia/Shanghai without it.
+        #[arg(long, value_name = "ZONE")]
+        time_zone: Option<String>,
+    },
+    /// Change a project.
+    Set {
+        /// Its name.
+        name: String,
+        /// Where its days begin from now on, by the IANA name, such as Asia/Shanghai.
+        #[arg(long, value_name = "ZONE")]
+        time_zone: String,
     },
     /// List the projects.
     List,
@@ -22,9 +33,16 @@ pub(super) enum Command {
 pub(super) async fn run(config: Config, command: Command) -> Result<()> {
     let bridge = context::open(config)?;
     match command {
-        Command::Add { name } => {
-            let project = bridge.add_project(name).await?;
+        Command::Add { name, time_zone } => {
+            let project = bridge.add_project(name, time_zone.as_deref()).await?;
             say!("project '{}' added", project.name);
+        }
+        Command::Set { name, time_zone } => {
+            let zone = bridge.set_time_zone(name.clone(), &time_zone).await?;
+            say!(
+                "the days of project '{name}' begin in {} from now on",
+                zone.name()
+            );
         }
         Command::List => {
             let projects = bridge.db.read(project::list).await?;
@@ -32,7 +50,7 @@ pub(super) async fn run(config: Config, command: Command) -> Result<()> {
                 context::note_empty(&bridge, "projects");
             }
             for project in projects {
-                say!("{}", project.name);
+                say!("{:32}  {}", project.name, project.time_zone);
             }
         }
     }

@@ -29,6 +29,7 @@ diesel::table! {
         id -> BigInt,
         name -> Text,
         created_at -> Timestamp,
+        time_zone -> Text,
     }
 }
 

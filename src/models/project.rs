@@ -4,6 +4,7 @@ use chrono::NaiveDateTime;
 use diesel::sql_types::{BigInt, Integer};
 use serde::Serialize;
 
+use crate::clock::TimeZone;
 use crate::db::prelude::*;
 use crate::db::{Conn, Engine, on_engine, schema::projects, statement};
 use crate::ids::ProjectId;
@@ -21,11 +22,27 @@ pub struct Project {
     pub name: String,
     /// When it was added, UTC.
     pub created_at: NaiveDateTime,
+    /// The time zone in which its days begin, by its IANA name.
+    pub time_zone: String,
 }
 
 /// Adds a project.
 pub fn create(conn: &mut Conn, name: &str, now: NaiveDateTime) -> QueryResult<Project> {
-    let row = (projects::name.eq(name), projects::created_at.eq(now));
+    create_in(conn, name, TimeZone::default(), now)
+}
+
+/// Adds a project whose days begin in that time zone.
+pub fn create_in(
+    conn: &mut Conn,
+    name: &str,
+    time_zone: TimeZone,
+    now: NaiveDateTime,
+) -> QueryResult<Project> {
+    let row = (
+        projects::name.eq(name),
+        projects::created_at.eq(now),
+        projects::time_zone.eq(time_zone.name()),
+    );
     on_engine!(conn, conn => diesel::insert_into(projects::table)
         .values(row)
         .returning(Project::as_returning())
@@ -74,6 +91,23 @@ pub fn share(conn: &mut Conn, id: ProjectId) -> QueryResult<()> {
     .bind::<Integer, _>(LOCKS)
     .execute(conn)
     .map(drop)
+}
+
+/// The time zone of a project.
+pub fn time_zone(conn: &mut Conn, id: ProjectId) -> QueryResult<TimeZone> {
+    let name: String = projects::table
+        .find(id)
+        .select(projects::time_zone)
+        .first(conn)?;
+    Ok(TimeZone::stored(&name))
+}
+
+/// Sets the time zone of the project of that name. Returns whether there is one.
+pub fn set_time_zone(conn: &mut Conn, name: &str, time_zone: TimeZone) -> QueryResult<bool> {
+    diesel::update(projects::table.filter(projects::name.eq(name)))
+        .set(projects::time_zone.eq(time_zone.name()))
+        .execute(conn)
+        .map(|changed| changed > 0)
 }
 
 /// The project of that name.

@@ -13,6 +13,7 @@ mod memory;
 mod misuse;
 mod people;
 mod private;
+mod projects;
 mod roles;
 mod spool;
 mod staff;

@@ -148,7 +148,7 @@ async fn register(
     address: SocketAddr,
     welcome: &str,
 ) -> Result<SecretString> {
-    let project = bridge.add_project("demo".to_owned()).await?;
+    let project = bridge.add_project("demo".to_owned(), None).await?;
     for (app_id, kind) in [(SERVICE, Kind::OfficialAccount), (MINI, Kind::MiniProgram)] {
         let mut settings = Settings::new(app_id, kind);
         settings.mode = Mode::Secure;
