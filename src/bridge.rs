@@ -23,6 +23,7 @@ pub mod process;
 pub mod retry;
 pub mod routes;
 pub mod signals;
+pub mod stats;
 pub mod steps;
 pub mod templates;
 pub mod token;
@@ -49,6 +50,7 @@ use notify::awaited::Awaited;
 use planning::prepared::Notifications;
 use process::SteppedOver;
 use signals::Signals;
+use stats::calls::Calls;
 use token::Tokens;
 use webhooks::Webhooks;
 
@@ -67,6 +69,8 @@ pub struct Bridge {
     pub config: Arc<Config>,
     /// The accounts with their secrets opened.
     pub accounts: Arc<Accounts>,
+    /// Calls to WeChat that are not written down yet.
+    pub calls: Arc<Calls>,
     /// API keys.
     pub keys: Arc<Keys>,
     /// Access tokens.
@@ -109,11 +113,14 @@ const FOR_CALLBACKS: u32 = 2;
 impl Bridge {
     /// Puts the parts together.
     pub fn new(db: Db, clock: Clock, wechat: Client, vault: Vault, config: Arc<Config>) -> Self {
-        let accounts = Accounts::new(db.aside(FOR_CALLBACKS), vault.clone(), clock.clone());
+        let calls = Arc::new(Calls::default());
+        let (aside, counted) = (db.aside(FOR_CALLBACKS), Arc::clone(&calls));
+        let accounts = Accounts::new(aside, vault.clone(), clock.clone(), counted);
         let loops = Loops::default();
         let tokens = Tokens::new(db.clone(), vault.clone(), clock.clone(), wechat.clone());
         Self {
             accounts: Arc::new(accounts),
+            calls,
             keys: Arc::new(Keys::new(db.clone(), clock.clone())),
             tokens: Arc::new(tokens),
             notifications: Arc::new(Notifications::new(&config.customer)),

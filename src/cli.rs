@@ -20,6 +20,7 @@ mod serve;
 mod simulate;
 mod spool;
 mod staff;
+mod stats;
 mod table;
 mod templates;
 mod terminal;
@@ -92,6 +93,8 @@ enum Command {
     Events(events::Command),
     /// Say why a staff member is reached or not, and what to do next.
     Explain(explain::Args),
+    /// Numbers by day: follows, logins, deliveries.
+    Stats(stats::Args),
     /// Callbacks that were kept on a machine's disk while the database took none.
     #[command(subcommand)]
     Spool(spool::Command),
@@ -133,6 +136,7 @@ pub async fn run(cli: Cli) -> Result<()> {
         Command::Deliveries(command) => deliveries::run(config, command).await,
         Command::Events(command) => events::run(config, command).await,
         Command::Explain(args) => explain::run(config, args).await,
+        Command::Stats(args) => stats::run(config, args).await,
         Command::Spool(command) => spool::run(config, command).await,
         Command::Simulate(_) | Command::Trigger(_) | Command::Load(_) | Command::Demo(_) => Ok(()),
     }

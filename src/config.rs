@@ -2,9 +2,11 @@
 
 mod api;
 mod budgets;
+mod customer;
 mod environment;
 mod ranges;
 mod server;
+mod stats;
 mod webhooks;
 
 use std::fmt::Display;
@@ -20,7 +22,9 @@ use url::Url;
 
 pub use api::Api;
 pub use budgets::{AccountBudgets, Budget, Budgets, CallBudgets, OwnBudget};
+pub use customer::Customer;
 pub use server::Server;
+pub use stats::Stats;
 pub use webhooks::Webhooks;
 
 /// The defaults, as documented for operators.
@@ -65,6 +69,8 @@ pub struct Config {
     pub customer: Customer,
     /// Telling the business's endpoints.
     pub webhooks: Webhooks,
+    /// Numbers by day.
+    pub stats: Stats,
 }
 
 /// The database.
@@ -198,26 +204,6 @@ pub struct Templates {
 pub struct Invitations {
     /// What somebody reads in the chat whose binding was undone; empty: nothing.
     pub undone_text: String,
-}
-
-/// What WeChat allows of customer messages: how many, and for how many seconds.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Customer {
-    /// Messages after somebody wrote.
-    pub spoke_messages: u32,
-    /// For how long, seconds.
-    pub spoke_seconds: u32,
-    /// Messages after somebody followed a service account, scanned its code or tapped its menu.
-    pub acted_messages: u32,
-    /// For how long, seconds.
-    pub acted_seconds: u32,
-    /// Messages after somebody entered a mini-program's chat.
-    pub entered_messages: u32,
-    /// For how long, seconds.
-    pub entered_seconds: u32,
-    /// Longest text, bytes of UTF-8.
-    pub text_bytes: usize,
 }
 
 /// What is wrong with the settings.

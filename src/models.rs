@@ -15,6 +15,7 @@ pub mod people;
 pub mod project;
 pub mod spool;
 pub mod staff;
+pub mod stats;
 pub mod sweep;
 pub mod walk;
 pub mod webhook;

@@ -26,9 +26,23 @@ const ACCOUNTS: Duration = Duration::from_secs(5);
 /// Starts every step of the bridge. They stop when `shutdown` becomes true; a step that is under
 /// way is finished first.
 pub fn start(bridge: &Bridge, shutdown: &watch::Receiver<bool>) -> JoinSet<()> {
+    start_steps(bridge, StepName::ALL, shutdown)
+}
+
+/// Starts those of the steps that are about what this process has in its memory. A process that only serves needs no
+/// more of them.
+pub fn start_own(bridge: &Bridge, shutdown: &watch::Receiver<bool>) -> JoinSet<()> {
+    start_steps(bridge, &[StepName::Stats], shutdown)
+}
+
+fn start_steps(
+    bridge: &Bridge,
+    names: &[StepName],
+    shutdown: &watch::Receiver<bool>,
+) -> JoinSet<()> {
     let mut workers = JoinSet::new();
     let steps = Arc::new(Steps::of(bridge));
-    for &step in StepName::ALL {
+    for &step in names {
         for _ in 0..step.loops(&bridge.config) {
             let (bridge, shutdown) = (bridge.clone(), shutdown.clone());
             let steps = Arc::clone(&steps);

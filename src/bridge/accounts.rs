@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use chrono::{NaiveDateTime, TimeDelta};
 
+use crate::bridge::stats::calls::Calls;
 use crate::clock::Clock;
 use crate::db::{Db, DbError};
 use crate::ids::AccountId;
@@ -53,6 +54,8 @@ pub struct Accounts {
     left_out: Mutex<HashSet<AccountId>>,
     /// Accounts that are being read.
     flights: Flights,
+    /// Where the calls of each are counted.
+    calls: Arc<Calls>,
 }
 
 /// Accounts by row id.
@@ -60,7 +63,7 @@ pub type ById = HashMap<AccountId, Arc<OpenAccount>>;
 
 impl Accounts {
     /// Starts with nothing read.
-    pub fn new(db: Db, vault: Vault, clock: Clock) -> Self {
+    pub fn new(db: Db, vault: Vault, clock: Clock, calls: Arc<Calls>) -> Self {
         Self {
             db,
             vault,
@@ -69,6 +72,7 @@ impl Accounts {
             everything: RwLock::default(),
             left_out: Mutex::default(),
             flights: Flights::default(),
+            calls,
         }
     }
 
@@ -166,7 +170,7 @@ impl Accounts {
         let mut accounts = ById::new();
         for stored in stored {
             let (id, app_id) = (stored.id, stored.app_id.clone());
-            match open(&self.vault, stored) {
+            match open(&self.vault, &self.calls, stored) {
                 Ok(account) => {
                     self.left_out().remove(&id);
                     accounts.insert(id, Arc::new(account));
@@ -265,7 +269,7 @@ impl Accounts {
 
     /// Opens an account and keeps it in memory.
     pub(super) fn remember(&self, stored: Account) -> Result<Arc<OpenAccount>, AccountError> {
-        let account = Arc::new(open(&self.vault, stored)?);
+        let account = Arc::new(open(&self.vault, &self.calls, stored)?);
         self.put(account.app_id.clone(), Some(Arc::clone(&account)));
         Ok(account)
     }

@@ -111,6 +111,15 @@ pub const STAFF_LOOKED_AT: i64 = 500;
 /// Rows of staff in one XLSX file that is given out: it is made in memory.
 pub const STAFF_SHEET_ROWS_MAX: u32 = 50_000;
 
+// Numbers by day.
+
+/// Days in one answer: a year, and what is compared with its begin.
+pub const STATS_DAYS_MAX: i32 = 400;
+/// Series in one answer: each has a number for every day.
+pub const STATS_SERIES_MAX: usize = 2_000;
+/// Numbers that are read for one answer: all of them are in memory.
+pub const STATS_NUMBERS_MAX: i64 = 200_000;
+
 // Endpoints.
 
 /// Endpoints of one project: what happens is recorded for each of them.

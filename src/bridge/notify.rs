@@ -31,9 +31,11 @@ use super::routes;
 use crate::config::Config;
 use crate::db::{Conn, DbError};
 use crate::ids::{DeliveryId, NotificationId, ProjectId};
+use crate::models::delivery::transitions::SharedByNotification;
 use crate::models::delivery::{self, DeliveryState, End};
 use crate::models::notification::message_type;
 use crate::models::notification::{self, NewNotification};
+use crate::models::project;
 
 pub use outcomes::Outcome;
 pub use preflight::{Forecast, Preflight, Warning};
@@ -312,9 +314,12 @@ fn accept(
         })?;
         answers::record(conn, request, &usable.accounts, now)?;
     }
+    let time_zone = project::time_zone(conn, project)?;
+    let shared = SharedByNotification::of(&notification, time_zone);
+    let new = (&notification, shared);
     let mut seen = Deduplicator::default();
     recipients::in_chunks(conn, project, &request.recipients, limits, |conn, whom| {
-        enqueue(conn, &notification, &usable, &mut seen, whom).map_err(NotifyError::from)
+        enqueue(conn, new, &usable, &mut seen, whom).map_err(NotifyError::from)
     })?;
     let results = results(conn, notification.id)?;
     let states = results.iter().map(|verdict| verdict.state);

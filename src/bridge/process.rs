@@ -5,6 +5,7 @@ mod consent;
 mod erased;
 mod fold;
 pub(super) mod ledgers;
+mod numbers;
 mod replay;
 mod singly;
 mod unionid;
@@ -33,6 +34,7 @@ use crate::models::{account, credit, project};
 use crate::vault::Vault;
 use erased::Sifted;
 use fold::Effects;
+use numbers::{counted, stats_day};
 pub use replay::Replayed;
 pub use singly::SteppedOver;
 
@@ -197,6 +199,7 @@ fn apply(
     identity::record_sightings(conn, &effects.sightings)?;
     identity::confirm(conn, &effects.of_mini_programs())?;
     let receipts = receipt::insert_many(conn, &effects.receipts)?;
+    counted(sorted, &receipts).write(conn)?;
     let found = identity::ids_of(conn, &effects.spots())?;
     let ids: HashMap<(AccountId, &str), _> = found
         .iter()
@@ -211,6 +214,7 @@ fn apply(
         .iter()
         .map(|event| Processed {
             id: event.id,
+            stats_day: stats_day(event, accounts),
             identity_id: event
                 .openid
                 .as_deref()
@@ -232,7 +236,7 @@ fn apply(
     Ok(Done {
         events: waiting.len(),
         sightings: effects.sightings.len(),
-        receipts,
+        receipts: receipts.len(),
         awaited,
         published: published + learnt.published,
         moved: learnt.moved,

@@ -32,6 +32,8 @@ pub struct Signals {
     pub kept: Notify,
     /// Never given: entries of ledgers grow old by time alone.
     pub ledgers: Notify,
+    /// Never given: what is counted is folded now and then.
+    pub stats: Notify,
     /// Deliveries failed for good, and the log is to tell of them.
     pub ends: Notify,
     /// The templates of an account are to be listed.

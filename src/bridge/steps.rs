@@ -17,6 +17,7 @@ use super::people::profile::{ProfileError, ProfileFetcher};
 use super::process::ledgers::LedgerFolder;
 use super::process::{EventProcessor, ProcessError};
 use super::signals::Signals;
+use super::stats::StatsKeeper;
 use super::templates::{SyncError, TemplateLister};
 use super::webhooks::{WebhookError, WebhookPoster, WebhookPruner};
 use super::{Bridge, Step};
@@ -131,6 +132,8 @@ steps! {
     Prune = "prune", kept, Seldom, pruner: WebhookPruner, ();
     /// The ledgers of permissions are kept short.
     Ledgers = "ledgers", ledgers, Seldom, ledgers: LedgerFolder, ();
+    /// Numbers by day are kept short.
+    Stats = "stats", stats, Seldom, stats: StatsKeeper, ();
     /// What has grown due is found, and those who send are woken.
     Due = "due", due, Often, scheduler: Scheduler, ();
     /// Deliveries are sent.
@@ -171,6 +174,7 @@ impl Steps {
         match step {
             StepName::Deliver => self.sender.finish().await,
             StepName::Webhooks => self.webhooks.finish().await,
+            StepName::Stats => self.stats.finish().await,
             _ => {}
         }
     }

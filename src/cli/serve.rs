@@ -117,7 +117,7 @@ fn workers(
 ) -> JoinSet<()> {
     let mut workers = match role {
         Role::All | Role::Worker => worker::start(bridge, stopping),
-        Role::Web => JoinSet::new(),
+        Role::Web => worker::start_own(bridge, stopping),
     };
     if let Some(spool) = spool {
         worker::start_spool(&mut workers, bridge, spool, stopping);

@@ -160,6 +160,7 @@ const RANGES: &[Range] = &[
     range("webhooks.retry_longest_seconds", 1, DAY),
     range("webhooks.max_age_seconds", 60, MONTH),
     range("webhooks.disable_after_seconds", 60, 12 * MONTH),
+    range("stats.keep_days", 31, 36_500),
     range("webhooks.retention_days", 2, 3_650).because("events are retried for a day"),
 ];
 

@@ -6,6 +6,7 @@ mod erase;
 mod invite;
 mod lifetime;
 mod notify;
+mod stats;
 mod subscribe;
 mod webhook;
 
@@ -18,6 +19,7 @@ pub use notify::{
     account_pauses, attempts, budgets, deliveries, message_type_versions, message_types,
     notifications, progress, receipts, resumptions, sweeps,
 };
+pub use stats::{daily_stats, stats_changes};
 pub use subscribe::{
     credit_entries, credits, route_alerts, switched_off, template_syncs, templates,
 };
@@ -94,6 +96,7 @@ diesel::table! {
         body -> Binary,
         problem -> Nullable<Text>,
         identity_id -> Nullable<BigInt>,
+        stats_day -> Nullable<Integer>,
     }
 }
 
@@ -240,5 +243,5 @@ diesel::allow_tables_to_appear_in_same_query! {
     bindings, message_types, notifications, deliveries, attempts, receipts, audit, templates,
     template_syncs, credits, credit_entries, sweeps, invitations, webhooks, webhook_messages,
     profile_details, unionid_changes, account_moves, account_migrations, openid_moves,
-    erasures, erased, undone_bindings, replaced_bindings,
+    erasures, erased, undone_bindings, replaced_bindings, daily_stats, stats_changes,
 }

@@ -14,8 +14,9 @@ use std::collections::HashMap;
 use chrono::NaiveDateTime;
 use serde::{Deserialize, Serialize};
 
+use crate::clock::TimeZone;
 use crate::db::prelude::*;
-use crate::db::schema::{accounts, webhooks};
+use crate::db::schema::{accounts, projects, webhooks};
 use crate::db::{Conn, on_engine, text_enum};
 use crate::ids::{AccountId, ProjectId};
 
@@ -181,18 +182,32 @@ pub struct Scope {
     pub project_id: ProjectId,
     /// Official account or mini-program.
     pub kind: AccountKind,
+    /// In which the project's days begin.
+    pub time_zone: TimeZone,
 }
 
 /// Where the events of every account belong: needs no secret, so that events are processed even
 /// while one does not open.
 pub fn scopes(conn: &mut Conn) -> QueryResult<HashMap<AccountId, Scope>> {
-    let rows: Vec<(AccountId, ProjectId, AccountKind)> = accounts::table
-        .select((accounts::id, accounts::project_id, accounts::kind))
+    let rows: Vec<(AccountId, ProjectId, AccountKind, String)> = accounts::table
+        .inner_join(projects::table)
+        .select((
+            accounts::id,
+            accounts::project_id,
+            accounts::kind,
+            projects::time_zone,
+        ))
         .load(conn)?;
-    Ok(rows
-        .into_iter()
-        .map(|(id, project_id, kind)| (id, Scope { project_id, kind }))
-        .collect())
+    let scope = |(id, project_id, kind, zone): (_, _, _, String)| {
+        let time_zone = TimeZone::stored(&zone);
+        let scope = Scope {
+            project_id,
+            kind,
+            time_zone,
+        };
+        (id, scope)
+    };
+    Ok(rows.into_iter().map(scope).collect())
 }
 
 /// Whether anything is sealed under the master key.

@@ -14,8 +14,8 @@ use crate::ids::{AccountId, EventId, IdentityId};
 
 pub use insert::{insert_many, insert_new};
 pub use queue::{
-    Processed, Reread, Waiting, Which, claim_waiting, fail, finish, requeue, requeue_failed,
-    waiting_count,
+    Processed, Reread, Waiting, Which, change_kind, claim_waiting, fail, finish, requeue,
+    requeue_failed, waiting_count,
 };
 pub use search::{Filter, by_id, list};
 pub use time::counted;
@@ -116,4 +116,6 @@ pub struct Event {
     pub problem: Option<String>,
     /// The identity it concerns, once processed.
     pub identity_id: Option<IdentityId>,
+    /// With which day it is counted, once processed: see [`stats`](crate::models::stats).
+    pub stats_day: Option<i32>,
 }

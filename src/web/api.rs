@@ -31,6 +31,7 @@ mod person;
 mod person_body;
 mod sessions;
 mod staff;
+mod stats;
 mod subscriptions;
 mod table;
 mod templates;
@@ -131,6 +132,7 @@ pub(super) fn scope(max_recipients: usize) -> Routes {
         .service(at("/v1/webhooks/{id}/replay", [post(Webhooks, webhooks::messages::replay)]))
         .service(at("/v1/webhooks/{id}/deliveries", [search(Webhooks, webhooks::messages::list)]))
         .service(at("/v1/webhooks/{id}/deliveries/{message_id}/retry", [post(Webhooks, webhooks::messages::retry)]))
+        .service(at("/v1/stats", [search(Read, stats::find)]))
         .service(at("/v1/audit", [search(Admin, audit::list)]))
         .service(at("/v1/imports/{id}", [get(Read, imports::find)]))
         .default_service(web::to(no_such_route))

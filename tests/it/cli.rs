@@ -17,6 +17,7 @@ mod projects;
 mod roles;
 mod spool;
 mod staff;
+mod stats;
 mod templates;
 mod trigger;
 mod watch;

@@ -26,5 +26,6 @@ mod invariants;
 mod keywords;
 mod lifetime;
 mod notify;
+mod numbers;
 mod storage;
 mod webhooks;

@@ -7,6 +7,7 @@ pub(crate) mod cluster;
 pub(crate) mod database;
 pub(crate) mod lists;
 pub(crate) mod logs;
+pub(crate) mod numbers;
 pub(crate) mod postgres;
 pub(crate) mod program;
 pub(crate) mod project;

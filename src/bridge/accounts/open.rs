@@ -1,10 +1,11 @@
 //! An account with its secrets opened.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use secrecy::{ExposeSecret, SecretString};
 use thiserror::Error;
 
+use crate::bridge::stats::calls::Calls;
 use crate::db::DbError;
 use crate::ids::{AccountId, ProjectId};
 use crate::models::account::{Account, AccountKind, TokenSource};
@@ -34,6 +35,8 @@ pub struct OpenAccount {
     pub welcome_text: Option<String>,
     /// Its problem, as far as this process knows.
     pub trouble: KnownProblem,
+    /// Where its calls to WeChat are counted.
+    pub calls: Arc<Calls>,
 }
 
 /// The call that an account's problem came from, kept in memory so that a call that works costs no
@@ -115,7 +118,11 @@ pub fn unseal(
         })
 }
 
-pub(super) fn open(vault: &Vault, stored: Account) -> Result<OpenAccount, AccountError> {
+pub(super) fn open(
+    vault: &Vault,
+    calls: &Arc<Calls>,
+    stored: Account,
+) -> Result<OpenAccount, AccountError> {
     let unseal = |field, sealed: &[u8]| unseal(vault, &stored.app_id, field, sealed);
     let malformed = |field| AccountError::Malformed {
         app_id: stored.app_id.clone(),
@@ -147,6 +154,7 @@ pub(super) fn open(vault: &Vault, stored: Account) -> Result<OpenAccount, Accoun
         secret,
         token_source: stored.token_source,
         welcome_text: stored.welcome_text,
+        calls: Arc::clone(calls),
         trouble: KnownProblem(Mutex::new(match stored.problem_code {
             // What an older version noted came from a token call for the most part.
             Some(_) => Some(stored.problem_call.unwrap_or_else(|| TOKEN_CALL.to_owned())),

@@ -18,6 +18,8 @@ pub(in crate::bridge) async fn note(
     error: Option<&CallError>,
 ) {
     metrics::wechat_call(call, outcome(error));
+    let made = (account.project_id, account.id, call);
+    account.calls.count(made, clock.now());
     match error {
         Some(CallError::Api(error)) if error.fault_on(call).is_of_account() => {
             keep(db, clock, account, call, (error, error.explain_on(call))).await;

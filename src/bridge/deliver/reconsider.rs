@@ -12,7 +12,7 @@ use crate::bridge::planning::await_consent::Waiting;
 use crate::bridge::planning::decide::{Asked, Decision, Reach, RecipientKey, decide};
 use crate::bridge::planning::planner::{Considered, Sender};
 use crate::bridge::planning::prepared::{CachedNotification, Editions};
-use crate::bridge::planning::senders::{known_accounts, senders};
+use crate::bridge::planning::senders::{channel_of, known_accounts, senders};
 use crate::bridge::webhooks::outbox;
 use crate::db::{Conn, QueryResult};
 use crate::ids::{DeliveryId, ProjectId};
@@ -148,7 +148,7 @@ fn in_project(
             parted.push(parted_by_route(due, ending(due, why, None, now)));
             continue;
         };
-        going.push((*due, ready.expires_at));
+        going.push((*due, ready.expires_at, senders));
         asked.push(Asked {
             whom: whom(due),
             prepared,
@@ -158,7 +158,7 @@ fn in_project(
     }
     let decided = decide(conn, &known, &asked, now)?;
     let mut again = Vec::new();
-    for ((due, expires_at), decision) in going.into_iter().zip(&decided) {
+    for ((due, expires_at, senders), decision) in going.into_iter().zip(&decided) {
         let waiting = Waiting::of(decision, wait, (due.begun_at, expires_at), now);
         match (&decision.way, waiting) {
             (Ok((route, to)), _) => again.push(Replanned {
@@ -166,6 +166,7 @@ fn in_project(
                 identity_id: to.identity_id,
                 openid: to.openid.as_deref(),
                 route: *route,
+                channel: channel_of(senders, *route),
                 // Those tries went to somebody else. One that waited for consent began when it did,
                 // so that it cannot wait for ever.
                 begun_at: (!due.holds).then_some(now),
@@ -176,6 +177,7 @@ fn in_project(
                 identity_id: waiting.to.identity_id,
                 openid: waiting.to.openid.as_deref(),
                 route: waiting.route,
+                channel: channel_of(senders, waiting.route),
                 due_at: waiting.next_look(now),
                 reason: Some(waiting.reason),
                 detail: Some(waiting.detail),
@@ -213,6 +215,7 @@ fn replanned<'a>(due: &Due, decision: &Decision<'a>, now: NaiveDateTime) -> Repl
         identity_id: None,
         openid: None,
         route: due.route,
+        channel: None,
         considered: decision.considered(before(due)),
         reason: None,
         detail: None,

@@ -2,14 +2,17 @@
 
 use std::borrow::Cow;
 
-use chrono::{NaiveDateTime, TimeDelta};
+use chrono::NaiveDateTime;
 
 use super::ResolvedRequest;
 use super::deduplicator::Deduplicator;
 use crate::bridge::planning::await_consent::Waiting;
 use crate::bridge::planning::decide::{Asked, Decision, Known, Reach, RecipientKey, decide};
+use crate::bridge::planning::senders::channel_of;
 use crate::db::{Conn, QueryResult};
-use crate::models::delivery::transitions::{self, NewDelivery, PlannedRoute, Recipient};
+use crate::models::delivery::transitions::{
+    self, NewDelivery, PlannedRoute, Recipient, SharedByNotification,
+};
 use crate::models::notification::Notification;
 
 /// Stores those of some recipients who were never seen before.
@@ -26,7 +29,7 @@ pub(super) fn record_unseen(
 /// Decides for some recipients, and stores their deliveries.
 pub(super) fn enqueue(
     conn: &mut Conn,
-    notification: &Notification,
+    (notification, shared): (&Notification, SharedByNotification),
     usable: &ResolvedRequest,
     seen: &mut Deduplicator,
     whom: &[RecipientKey<'_>],
@@ -38,7 +41,7 @@ pub(super) fn enqueue(
     let decided = decided(conn, usable, (seen, at), whom, &known)?;
     let rows: Vec<NewDelivery<'_>> = decided
         .iter()
-        .map(|decision| row(decision, notification, usable.consent_wait))
+        .map(|decision| row(decision, (notification, shared), usable))
         .collect();
     transitions::insert_many(conn, &rows)
 }
@@ -66,12 +69,12 @@ pub(super) fn decided<'a>(
 
 fn row<'a>(
     decision: &'a Decision<'_>,
-    notification: &Notification,
-    consent_wait: TimeDelta,
+    (notification, shared): (&Notification, SharedByNotification),
+    usable: &ResolvedRequest,
 ) -> NewDelivery<'a> {
     let now = notification.created_at;
     let to = Recipient {
-        shared: notification.into(),
+        shared,
         staff_id: decision.staff_id,
         recipient: decision.whom.recipient(),
         staff_name: decision.name,
@@ -79,7 +82,7 @@ fn row<'a>(
     };
     let send_at = notification.send_at.filter(|send_at| *send_at > now);
     let times = (send_at.unwrap_or(now), notification.expires_at);
-    let waiting = Waiting::of(decision, consent_wait, times, now);
+    let waiting = Waiting::of(decision, usable.consent_wait, times, now);
     let way = match (&decision.way, &waiting) {
         (Ok((route, to)), _) => (*route, *to),
         (Err(_), Some(waiting)) => (waiting.route, waiting.to),
@@ -90,6 +93,7 @@ fn row<'a>(
     };
     let route = PlannedRoute {
         route: way.0,
+        channel: channel_of(&usable.senders, way.0),
         account_id: way.1.account_id,
         identity_id: way.1.identity_id,
         openid: way.1.openid.as_deref(),

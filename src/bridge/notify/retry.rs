@@ -11,7 +11,7 @@ use crate::bridge::limits::{FieldError, RETRIED_MAX};
 use crate::bridge::planning::decide::{Asked, Decision, Known, Reach, RecipientKey, decide};
 use crate::bridge::planning::planner::Sender;
 use crate::bridge::planning::prepared::Prepared;
-use crate::bridge::planning::senders::{KnownAccounts, known_accounts, senders};
+use crate::bridge::planning::senders::{KnownAccounts, channel_of, known_accounts, senders};
 use crate::bridge::routes::{self, Manner};
 use crate::config::Customer;
 use crate::db::{Conn, QueryResult};
@@ -447,6 +447,7 @@ impl<'a> Plan<'a> {
                 identity_id: to.identity_id,
                 openid: to.openid.as_deref(),
                 route,
+                channel: channel_of(&ready.senders, route),
                 considered,
                 routes_id: ready.routes_id,
                 first_answer: Some(delivery.answered()),

@@ -1,6 +1,7 @@
 //! Mini-program login: from the code that `wx.login` gave to a stored identity. The session_key
 //! that comes with it is nowhere kept: it is dropped, or handed to who asked for it (see `lend`).
 
+use chrono::NaiveDateTime;
 use secrecy::SecretString;
 use thiserror::Error;
 
@@ -8,12 +9,13 @@ use super::{moved, one_staff};
 use crate::bridge::Bridge;
 use crate::bridge::accounts::{AccountError, problem};
 use crate::bridge::webhooks::outbox::People;
-use crate::db::DbError;
-use crate::ids::ProjectId;
+use crate::db::{Conn, DbError, QueryResult};
+use crate::ids::{AccountId, ProjectId};
 use crate::models::account::AccountKind;
 use crate::models::identity::unionid_change::{self, Heard};
 use crate::models::identity::{self, FollowState, Identity, Login, ProfileState};
-use crate::models::storable;
+use crate::models::stats::{Changes, Key, Metric};
+use crate::models::{project, storable};
 use crate::wechat::error::{CallError, LOGIN_CALL};
 
 /// Why nobody was logged in.
@@ -118,6 +120,7 @@ impl Bridge {
             });
             let changed = unionid_change::record(conn, &heard.collect::<Vec<_>>())?;
             let identity = identity::log_in(conn, &login)?;
+            count(conn, project, account_id, now)?;
             let mut published = people.after(conn, &[identity.id], now)?;
             let moved = moved::note(conn, &changed, now)?;
             published += moved.published + one_staff::keep_one(conn, &[identity.id], now)?;
@@ -133,4 +136,19 @@ impl Bridge {
             session_key: session.session_key,
         })
     }
+}
+
+fn count(
+    conn: &mut Conn,
+    project: ProjectId,
+    account: AccountId,
+    now: NaiveDateTime,
+) -> QueryResult<()> {
+    let day = project::time_zone(conn, project)?.day(now);
+    let mut changes = Changes::default();
+    changes.add(
+        Key::new(project, day, Metric::Logins).of_account(account),
+        1,
+    );
+    changes.write(conn)
 }

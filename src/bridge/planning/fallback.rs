@@ -8,7 +8,7 @@ use chrono::{NaiveDateTime, TimeDelta};
 use super::decide::{Asked, Decision, Reach, RecipientKey, decide};
 use super::planner::{Considered, Sender};
 use super::prepared::{CachedNotification, Editions, Notifications};
-use super::senders::{known_accounts, senders};
+use super::senders::{channel_of, known_accounts, senders};
 use crate::db::{Conn, QueryResult};
 use crate::ids::{DeliveryId, NotificationId, ProjectId};
 use crate::models::delivery::transitions::{self, RetryRow};
@@ -143,7 +143,12 @@ fn in_project(
         ) else {
             continue;
         };
-        going.push((candidate, considered(candidate, route, senders, why), *why));
+        going.push(Going {
+            candidate,
+            before: considered(candidate, route, senders, why),
+            why,
+            senders,
+        });
         asked.push(Asked {
             whom: whom(candidate),
             prepared,
@@ -162,16 +167,26 @@ fn whom(candidate: &RerouteCandidate) -> RecipientKey<'_> {
     )
 }
 
+/// A delivery whose route did not lead to the person.
+struct Going<'a> {
+    candidate: &'a RerouteCandidate,
+    /// The routes before, and this one.
+    before: Vec<Considered>,
+    why: &'a FailedRoute,
+    senders: &'a [Sender],
+}
+
 /// Writes where each goes on, or that it has come to its end.
 fn store(
     conn: &mut Conn,
-    going: Vec<(&RerouteCandidate, Vec<Considered>, &FailedRoute)>,
+    going: Vec<Going<'_>>,
     decided: Vec<Decision<'_>>,
     (consent_wait, now): (TimeDelta, NaiveDateTime),
 ) -> QueryResult<usize> {
     let (mut rerouted, mut ended) = (Vec::new(), Vec::new());
-    for ((candidate, before, why), decision) in going.into_iter().zip(decided) {
-        let considered = decision.considered(before);
+    for (one, decision) in going.into_iter().zip(decided) {
+        let (candidate, why) = (one.candidate, one.why);
+        let considered = decision.considered(one.before);
         let is_awaited =
             consent_wait > TimeDelta::zero() && candidate.state != DeliveryState::Queued;
         let awaiting = decision.awaiting.filter(|_| is_awaited);
@@ -186,6 +201,7 @@ fn store(
                 identity_id: to.identity_id,
                 openid: to.openid.as_deref(),
                 route,
+                channel: channel_of(one.senders, route),
                 considered,
                 routes_id: candidate.routes_id,
                 first_answer: None,

@@ -22,6 +22,12 @@ pub(in crate::bridge) fn known_accounts(
         .collect())
 }
 
+/// The channel of a route by its number, if there is such a route.
+pub(in crate::bridge) fn channel_of(senders: &[Sender], route: i32) -> Option<&'static str> {
+    let sender = senders.get(usize::try_from(route).ok()?)?;
+    Some(sender.channel.as_str())
+}
+
 /// The senders of the routes, in their order.
 pub(in crate::bridge) fn senders(
     known: &KnownAccounts,

@@ -87,7 +87,7 @@ impl Effects {
             unionids.extend(unionid::heard(event, &push));
             invitations.extend(Presented::by(event, scope, &push));
             verified.extend(self::verified(event, &push));
-            for receipt in self::receipts(event, &push, now) {
+            for receipt in self::receipts(event, &push, (scope, now)) {
                 receipts.insert((receipt.account_id, receipt.msgid), receipt);
             }
         }
@@ -225,7 +225,7 @@ fn verified(event: &Waiting, push: &Push) -> Option<Verified> {
 }
 
 /// What a push says of messages that were sent.
-fn receipts(event: &Waiting, push: &Push, now: NaiveDateTime) -> Vec<NewReceipt> {
+fn receipts(event: &Waiting, push: &Push, (scope, now): (Scope, NaiveDateTime)) -> Vec<NewReceipt> {
     let receipt = |msg_id: Option<&str>, reason: Option<&str>| {
         Some(NewReceipt {
             account_id: event.account_id,
@@ -234,6 +234,7 @@ fn receipts(event: &Waiting, push: &Push, now: NaiveDateTime) -> Vec<NewReceipt>
             reason: reason.map(|reason| storable(reason).into_owned()),
             create_time: event.create_time,
             now,
+            stats_day: scope.time_zone.day(now),
         })
     };
     match &push.content {

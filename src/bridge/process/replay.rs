@@ -3,9 +3,11 @@
 use crate::bridge::Bridge;
 use crate::bridge::intake::indexed;
 use crate::bridge::limits::REPLAYED_MAX;
-use crate::db::{DbError, QueryResult};
+use crate::db::{Conn, DbError, QueryResult};
 use crate::ids::{AccountId, EventId};
+use crate::models::account;
 use crate::models::event::{self, Event, FAILED, Filter, Reread};
+use crate::models::stats::{Changes, Key, Metric};
 use crate::models::storable;
 use crate::wechat::message;
 
@@ -34,6 +36,7 @@ impl Bridge {
                 return Ok(false);
             };
             let reread = read_again(&found);
+            count_again(conn, &found, reread.as_ref())?;
             let is_there = event::requeue(conn, found.account_id, id, reread.as_ref())?;
             Ok(is_there)
         });
@@ -68,6 +71,7 @@ impl Bridge {
                     match read_again(event).filter(|reread| !is_read_as(event, reread)) {
                         Some(reread) => {
                             let account = event.account_id;
+                            count_again(conn, event, Some(&reread))?;
                             let is_there = event::requeue(conn, account, event.id, Some(&reread))?;
                             taken += usize::from(is_there);
                         }
@@ -84,6 +88,26 @@ impl Bridge {
         }
         Ok(replayed)
     }
+}
+
+/// Counts an event as what it is read as now, if it is counted as something else.
+fn count_again(conn: &mut Conn, event: &Event, reread: Option<&Reread>) -> QueryResult<()> {
+    let Some(reread) = reread.filter(|reread| reread.kind != event.kind) else {
+        return Ok(());
+    };
+    let (from, to) = (event.kind.as_str(), reread.kind.as_str());
+    let Some(day) = event::change_kind(conn, event.id, event.account_id, (from, to))? else {
+        return Ok(());
+    };
+    let scopes = account::scopes(conn)?;
+    let Some(scope) = scopes.get(&event.account_id) else {
+        return Ok(());
+    };
+    let key = Key::new(scope.project_id, day, Metric::Events).of_account(event.account_id);
+    let mut changes = Changes::default();
+    changes.add(key.clone().named(from), -1);
+    changes.add(key.named(to), 1);
+    changes.write(conn)
 }
 
 /// What a push is read as now that had a problem. One that failed is parsed too: it may have been raw

@@ -197,5 +197,6 @@ fn follower(account_id: crate::ids::AccountId, number: i64, now: NaiveDateTime) 
         openid: Some(openid),
         body,
         problem: None,
+        stats_day: None,
     }
 }

@@ -72,6 +72,8 @@ diesel::table! {
         routes_id -> Nullable<BigInt>,
         first_answer -> Nullable<Text>,
         spoilt -> Integer,
+        stats_day -> Nullable<Integer>,
+        channel -> Nullable<Text>,
     }
 }
 
@@ -102,6 +104,7 @@ diesel::table! {
         tries -> Integer,
         due_at -> Nullable<Timestamp>,
         created_at -> Timestamp,
+        stats_day -> Nullable<Integer>,
     }
 }
 

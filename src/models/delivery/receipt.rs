@@ -9,11 +9,16 @@ use serde::Serialize;
 use super::transitions::{
     ByReceipt, ClosedByReceipt, Outcome, close_by_receipts, receipt_arrived, receipt_failed,
 };
+use crate::clock::Day;
 use crate::db::batch::{Batch, Kind, maybe_timestamp, timestamp};
 use crate::db::prelude::*;
 use crate::db::{Conn, statement};
-use crate::ids::{AccountId, DeliveryId, NotificationId};
+use crate::ids::{AccountId, DeliveryId, NotificationId, ProjectId};
 use crate::models::notification;
+use crate::models::stats::{Key, Metric};
+
+/// Characters of WeChat's word for why a message did not arrive, as it is counted by.
+const REASON_MAX: usize = 64;
 
 /// A receipt to store.
 #[derive(Clone, Debug, Serialize)]
@@ -31,10 +36,60 @@ pub struct NewReceipt {
     /// Now.
     #[serde(serialize_with = "timestamp")]
     pub now: NaiveDateTime,
+    /// With which day it is counted.
+    pub stats_day: Day,
 }
 
-/// Stores receipts, to be joined at once; a repeated one is left as it is.
-pub fn insert_many(conn: &mut Conn, rows: &[NewReceipt]) -> QueryResult<usize> {
+/// A receipt that was stored.
+#[derive(Clone, Debug, QueryableByName)]
+pub struct StoredReceipt {
+    /// The account that sent the message.
+    #[diesel(sql_type = BigInt)]
+    pub account_id: AccountId,
+    /// Whether it arrived.
+    #[diesel(sql_type = Bool)]
+    pub delivered: bool,
+    /// WeChat's word for why not.
+    #[diesel(sql_type = Nullable<Text>)]
+    pub reason: Option<String>,
+    #[diesel(sql_type = Integer)]
+    stats_day: i32,
+}
+
+impl StoredReceipt {
+    /// The number in which it counts, in its project.
+    pub fn counted(&self, project: ProjectId) -> Key {
+        counted(
+            project,
+            Day(self.stats_day),
+            (self.account_id, self.delivered, self.reason.as_deref()),
+        )
+    }
+}
+
+/// The number in which a receipt counts: its account, whether its message arrived, and WeChat's word for why not.
+pub fn counted(
+    project: ProjectId,
+    day: Day,
+    (account, delivered, reason): (AccountId, bool, Option<&str>),
+) -> Key {
+    let result = match delivered {
+        true => "delivered",
+        false => "failed",
+    };
+    let reason: String = reason
+        .unwrap_or_default()
+        .chars()
+        .take(REASON_MAX)
+        .collect();
+    Key::new(project, day, Metric::Receipts)
+        .of_account(account)
+        .named(result)
+        .because(reason)
+}
+
+/// Stores receipts, to be joined at once; a repeated one is left as it is. Returns those that were stored.
+pub fn insert_many(conn: &mut Conn, rows: &[NewReceipt]) -> QueryResult<Vec<StoredReceipt>> {
     const INSERT: Batch = Batch {
         columns: &[
             ("account_id", Kind::BigInt),
@@ -43,12 +98,14 @@ pub fn insert_many(conn: &mut Conn, rows: &[NewReceipt]) -> QueryResult<usize> {
             ("reason", Kind::Text),
             ("create_time", Kind::BigInt),
             ("now", Kind::Timestamp),
+            ("stats_day", Kind::Integer),
         ],
         sql: "INSERT INTO receipts (account_id, msgid, delivered, reason, create_time, tries, \
-              due_at, created_at) SELECT r.account_id, r.msgid, r.delivered, r.reason, \
-              r.create_time, 0, r.now, r.now FROM {rows} WHERE TRUE ON CONFLICT DO NOTHING",
+              due_at, created_at, stats_day) SELECT r.account_id, r.msgid, r.delivered, r.reason, \
+              r.create_time, 0, r.now, r.now, r.stats_day FROM {rows} WHERE TRUE ON CONFLICT DO NOTHING \
+              RETURNING account_id, delivered, reason, stats_day",
     };
-    INSERT.execute(conn, rows)
+    INSERT.load(conn, rows)
 }
 
 #[derive(QueryableByName)]

@@ -29,6 +29,8 @@ pub struct Replanned<'a> {
     pub openid: Option<&'a str>,
     /// Which route, from 0.
     pub route: i32,
+    /// The route's channel.
+    pub channel: Option<&'static str>,
     /// The routes considered before it, as JSON.
     pub considered: Option<String>,
     /// Why it waits; none: it is sent when it is due.
@@ -57,6 +59,7 @@ pub fn replan(conn: &mut Conn, rows: &[Replanned<'_>]) -> QueryResult<usize> {
             ("identity_id", Kind::BigInt),
             ("openid", Kind::Text),
             ("route", Kind::Integer),
+            ("channel", Kind::Text),
             ("considered", Kind::Text),
             ("reason", Kind::Text),
             ("detail", Kind::Text),
@@ -66,7 +69,7 @@ pub fn replan(conn: &mut Conn, rows: &[Replanned<'_>]) -> QueryResult<usize> {
         ],
         sql: "UPDATE deliveries SET staff_id = r.staff_id, staff_name = r.staff_name, \
               account_id = r.account_id, identity_id = r.identity_id, openid = r.openid, \
-              route = r.route, considered = r.considered, reason = r.reason, detail = r.detail, \
+              route = r.route, channel = r.channel, considered = r.considered, reason = r.reason, detail = r.detail, \
               attempts = deliveries.attempts - 1, spent = deliveries.attempts - 1, spoilt = 0, \
               begun_at = COALESCE(r.begun_at, deliveries.begun_at), due_at = r.due_at, \
               leased_until = NULL, unsettled_since = NULL, \

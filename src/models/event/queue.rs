@@ -8,6 +8,7 @@ use diesel::sql_types::{BigInt, Binary, Bool, Integer, Nullable, Text, Timestamp
 use serde::Serialize;
 
 use super::{FAILED, IS_WAITING, SETTLED, WAITING, counted};
+use crate::clock::Day;
 use crate::db::batch::{Batch, Kind};
 use crate::db::prelude::*;
 use crate::db::{Backend, Conn, json, schema::events, statement, statement_of};
@@ -41,6 +42,9 @@ pub struct Waiting {
     /// Why it could not be parsed, if so.
     #[diesel(sql_type = Nullable<Text>)]
     pub problem: Option<String>,
+    /// With which day it is counted already, if it was processed before.
+    #[diesel(sql_type = Nullable<Integer>)]
+    pub stats_day: Option<i32>,
 }
 
 /// One that was claimed; without its body, if that is long.
@@ -66,6 +70,8 @@ pub struct Processed {
     pub id: EventId,
     /// The identity it concerned.
     pub identity_id: Option<IdentityId>,
+    /// With which day it is counted, unless it is counted already.
+    pub stats_day: Option<Day>,
 }
 
 /// Which waiting events to take.
@@ -87,7 +93,7 @@ pub fn claim_waiting(conn: &mut Conn, which: &Which) -> QueryResult<Vec<Waiting>
     let mut query = statement_of(
         conn,
         "SELECT id, account_id, create_time, received_at, kind, openid, octet_length(body) AS size, \
-         CASE WHEN octet_length(body) <= $1 THEN body ELSE $2 END AS body, problem FROM events \
+         CASE WHEN octet_length(body) <= $1 THEN body ELSE $2 END AS body, problem, stats_day FROM events \
          WHERE {waiting} {only} ORDER BY id LIMIT $3 {skip_locked}",
         &[("{waiting}", IS_WAITING), ("{only}", only)],
     )
@@ -135,8 +141,13 @@ fn read_long(conn: &mut Conn, claimed: &mut [Claimed]) -> QueryResult<()> {
 /// Marks events as processed.
 pub fn finish(conn: &mut Conn, rows: &[Processed]) -> QueryResult<()> {
     const FINISH: Batch = Batch {
-        columns: &[("id", Kind::BigInt), ("identity_id", Kind::BigInt)],
-        sql: "UPDATE events SET state = 1, identity_id = r.identity_id FROM {rows} \
+        columns: &[
+            ("id", Kind::BigInt),
+            ("identity_id", Kind::BigInt),
+            ("stats_day", Kind::Integer),
+        ],
+        sql: "UPDATE events SET state = 1, identity_id = r.identity_id, \
+              stats_day = COALESCE(events.stats_day, r.stats_day) FROM {rows} \
               WHERE events.id = r.id AND events.state = 0",
     };
     FINISH.execute(conn, rows).map(drop)
@@ -167,6 +178,33 @@ pub struct Reread {
     pub create_time: i64,
     /// Why it cannot be used, if so.
     pub problem: Option<String>,
+}
+
+/// Gives an event that is counted the kind that it is read as now. Returns with which day it is counted, if it had the
+/// former kind until now: then it is to be counted as the other kind.
+pub fn change_kind(
+    conn: &mut Conn,
+    event: EventId,
+    account: AccountId,
+    (from, to): (&str, &str),
+) -> QueryResult<Option<Day>> {
+    #[derive(QueryableByName)]
+    struct Changed {
+        #[diesel(sql_type = Integer)]
+        stats_day: i32,
+    }
+    let changed: Option<Changed> = statement(
+        conn,
+        "UPDATE events SET kind = $4 WHERE account_id = $1 AND id = $2 AND state <> 0 AND kind = $3 \
+         AND kind <> $4 AND stats_day IS NOT NULL RETURNING stats_day",
+    )
+    .bind::<BigInt, _>(account)
+    .bind::<BigInt, _>(event)
+    .bind::<Text, _>(from)
+    .bind::<Text, _>(to)
+    .get_result(conn)
+    .optional()?;
+    Ok(changed.map(|changed| Day(changed.stats_day)))
 }
 
 /// Lets an event be processed once more, as what it is read as now, if it was parsed again. Returns

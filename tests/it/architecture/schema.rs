@@ -19,12 +19,12 @@ const POSTGRES: &str = "
     FROM information_schema.columns
     WHERE table_schema = 'public' AND table_name <> '__diesel_schema_migrations'";
 
-/// SQLite's, the same. Its INTEGER PRIMARY KEY is always 64 bits wide.
+/// SQLite's, the same. Its INTEGER PRIMARY KEY is always 64 bits wide, where it is the number of the row.
 const SQLITE: &str = "
     SELECT m.name AS \"table\", c.name AS name, c.\"notnull\" = 0 AS nullable,
         CASE c.type
             WHEN 'BIGINT' THEN 'BigInt' WHEN 'TEXT' THEN 'Text' WHEN 'BLOB' THEN 'Binary'
-            WHEN 'INTEGER' THEN iif(c.pk, 'BigInt', 'Integer')
+            WHEN 'INTEGER' THEN iif(c.pk AND m.sql NOT LIKE '%WITHOUT ROWID%', 'BigInt', 'Integer')
             WHEN 'BOOLEAN' THEN 'Bool' WHEN 'TIMESTAMP' THEN 'Timestamp' ELSE c.type
         END AS kind
     FROM sqlite_master m, pragma_table_info(m.name) c

@@ -260,6 +260,7 @@ impl OutboxFixture {
             reason: (!delivered).then(|| "user block".to_owned()),
             create_time: self.clock.unix_seconds(),
             now: self.clock.now(),
+            stats_day: queqiao::clock::Day(0),
         };
         self.write(move |conn| receipt::insert_many(conn, &[row]))
             .await;

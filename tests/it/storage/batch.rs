@@ -140,8 +140,9 @@ async fn extreme_numbers_and_both_booleans_go_through(storage: StorageFixture) {
             reason: None,
             create_time: i64::MIN,
             now: at(1),
+            stats_day: queqiao::clock::Day(0),
         };
-        assert_eq!(receipt::insert_many(conn, &[receipt]).unwrap(), 1);
+        assert_eq!(receipt::insert_many(conn, &[receipt]).unwrap().len(), 1);
         assert_eq!(
             receipt::settle(conn, at(1), chrono::TimeDelta::days(1), 10)
                 .unwrap()

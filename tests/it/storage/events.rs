@@ -47,6 +47,7 @@ fn processed(id: EventId) -> Processed {
     Processed {
         id,
         identity_id: None,
+        stats_day: None,
     }
 }
 

@@ -46,6 +46,7 @@ fn fill(storage: &StorageFixture) {
         .map(|event| Processed {
             id: event.id,
             identity_id: Some(identity.id),
+            stats_day: None,
         })
         .collect();
     event::finish(conn, &done).unwrap();

@@ -24,6 +24,7 @@ pub(super) fn to<'a>(
             project_id: storage.project,
             priority: priority.rank(),
             created_at: at(0),
+            stats_day: queqiao::clock::Day(0),
         },
         staff_id: Some(staff_id),
         recipient: None,
@@ -35,6 +36,7 @@ pub(super) fn to<'a>(
 pub(super) fn over(storage: &StorageFixture) -> PlannedRoute<'static> {
     PlannedRoute {
         route: 0,
+        channel: Some("template"),
         account_id: Some(storage.official),
         identity_id: Some(queqiao::ids::IdentityId(1)),
         openid: Some("o1"),

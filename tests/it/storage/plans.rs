@@ -178,6 +178,7 @@ async fn events_are_stored_claimed_and_closed_through_indexes() {
             .map(|waiting| Processed {
                 id: waiting.id,
                 identity_id: None,
+                stats_day: None,
             })
             .collect();
         event::finish(conn, &done)?;

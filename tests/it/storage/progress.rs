@@ -138,6 +138,7 @@ impl Player {
                 reason: None,
                 create_time: 1,
                 now: at(self.now),
+                stats_day: queqiao::clock::Day(0),
             })
             .collect();
         receipt::insert_many(conn, &rows)?;
@@ -163,6 +164,7 @@ impl Player {
             identity_id: Some(queqiao::ids::IdentityId(1)),
             openid: Some("o1"),
             route: 0,
+            channel: Some("template"),
             considered: None,
             routes_id: None,
             first_answer: None,
@@ -197,6 +199,7 @@ impl Player {
                 identity_id: Some(queqiao::ids::IdentityId(1)),
                 openid: Some("o1"),
                 route: 1,
+                channel: Some("template"),
                 considered: None,
                 routes_id: None,
                 first_answer: None,

@@ -51,6 +51,7 @@ async fn an_event_that_is_processed_meanwhile_is_there_and_once(storage: Storage
                 &[Processed {
                     id,
                     identity_id: None,
+                    stats_day: None,
                 }],
             )
             .unwrap();

@@ -63,6 +63,7 @@ fn again(tried: &Tried) -> RetryRow<'_> {
         identity_id: tried.due.identity_id,
         openid: Some("o1"),
         route: 0,
+        channel: Some("template"),
         considered: None,
         routes_id: None,
         first_answer: None,
@@ -79,6 +80,7 @@ fn receipt_says(conn: &mut Conn, storage: &StorageFixture, tried: &Tried, delive
         reason: None,
         create_time: 1,
         now: at(9),
+        stats_day: queqiao::clock::Day(0),
     };
     receipt::insert_many(conn, &[receipt]).unwrap();
     let settled = receipt::settle(conn, at(9), TimeDelta::days(1), 10).unwrap();

@@ -4,6 +4,7 @@ use chrono::DateTime;
 use proptest::prelude::*;
 
 use super::*;
+use crate::clock::TimeZone;
 use crate::ids::{EventId, ProjectId};
 
 const OFFICIAL: AccountId = AccountId(1);
@@ -16,7 +17,14 @@ fn now() -> NaiveDateTime {
 
 fn account(id: AccountId, kind: AccountKind) -> (AccountId, Scope) {
     let project_id = ProjectId(id.0 * 10);
-    (id, Scope { project_id, kind })
+    (
+        id,
+        Scope {
+            project_id,
+            kind,
+            time_zone: TimeZone::default(),
+        },
+    )
 }
 
 fn effects(waiting: &[Waiting]) -> Effects {
@@ -42,6 +50,7 @@ fn event(create_time: i64, name: &str, rest: &str) -> Waiting {
         openid: Some("o1".to_owned()),
         body: body.into_bytes(),
         problem: None,
+        stats_day: None,
     }
 }
 

@@ -6,11 +6,13 @@ use chrono::NaiveDateTime;
 use serde::Serialize;
 
 use super::Arrow;
+use crate::clock::{Day, TimeZone};
 use crate::db::batch::{Batch, Kind, maybe_timestamp, timestamp};
 use crate::db::{Conn, QueryResult};
 use crate::ids::{AccountId, IdentityId, NotificationId, ProjectId};
 use crate::models::delivery::{DeliveryState, Reason};
 use crate::models::notification::Notification;
+use crate::models::stats::{Changes, Key, Metric};
 
 /// Rows in one statement; bounds the JSON that the database has to hold at once.
 const CHUNK: usize = 5_000;
@@ -24,6 +26,7 @@ const INSERT: Batch = Batch {
         ("identity_id", Kind::BigInt),
         ("openid", Kind::Text),
         ("route", Kind::Integer),
+        ("channel", Kind::Text),
         ("ended", Kind::Text),
         ("reason", Kind::Text),
         ("detail", Kind::Text),
@@ -31,13 +34,13 @@ const INSERT: Batch = Batch {
         ("due_at", Kind::Timestamp),
     ],
     sql: "INSERT INTO deliveries (notification_id, project_id, staff_id, recipient, staff_name, \
-          account_id, identity_id, openid, route, priority, state, reason, detail, considered, \
-          attempts, spent, begun_at, due_at, finished_at, created_at) SELECT s.notification_id, \
+          account_id, identity_id, openid, route, channel, priority, state, reason, detail, considered, \
+          attempts, spent, begun_at, due_at, finished_at, created_at, stats_day) SELECT s.notification_id, \
           s.project_id, r.staff_id, r.recipient, r.staff_name, r.account_id, r.identity_id, \
-          r.openid, r.route, s.priority, COALESCE(r.ended, 'queued'), r.reason, r.detail, \
+          r.openid, r.route, r.channel, s.priority, COALESCE(r.ended, 'queued'), r.reason, r.detail, \
           r.considered, 0, 0, COALESCE(r.due_at, s.created_at), \
           CASE WHEN r.ended IS NULL THEN COALESCE(r.due_at, s.created_at) END, \
-          CASE WHEN r.ended IS NOT NULL THEN s.created_at END, s.created_at \
+          CASE WHEN r.ended IS NOT NULL THEN s.created_at END, s.created_at, s.stats_day \
           FROM {rows} CROSS JOIN {shared}",
 };
 
@@ -61,6 +64,8 @@ pub struct Recipient<'a> {
 pub struct PlannedRoute<'a> {
     /// Which route, from 0.
     pub route: i32,
+    /// The route's channel.
+    pub channel: Option<&'static str>,
     /// The account of the route.
     pub account_id: Option<AccountId>,
     /// The identity it goes to.
@@ -90,6 +95,8 @@ pub struct NewDelivery<'a> {
     openid: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     route: Option<i32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    channel: Option<&'static str>,
     #[serde(rename = "ended", skip_serializing_if = "is_queued")]
     state: DeliveryState,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -121,6 +128,7 @@ pub fn accepted<'a>(
         identity_id: route.identity_id,
         openid: route.openid,
         route: Some(route.route),
+        channel: route.channel,
         due_at: route.due_at,
         reason,
         detail,
@@ -151,11 +159,27 @@ impl<'a> NewDelivery<'a> {
             identity_id: None,
             openid: None,
             route: None,
+            channel: None,
             state: arrow.to(),
             reason: None,
             detail: None,
             considered: to.considered,
             due_at: None,
+        }
+    }
+}
+
+impl NewDelivery<'_> {
+    /// The number in which it counts by its state, in the words of the triggers on `deliveries`, which count it from
+    /// then on.
+    fn counted(&self) -> Key {
+        let shared = &self.shared;
+        Key {
+            name: self.state.as_str().to_owned(),
+            channel: self.channel.unwrap_or_default().to_owned(),
+            reason: self.reason.map_or("", Reason::as_str).to_owned(),
+            account_id: self.account_id.unwrap_or(AccountId(0)),
+            ..Key::new(shared.project_id, shared.stats_day, Metric::Deliveries)
         }
     }
 }
@@ -172,11 +196,17 @@ pub struct SharedByNotification {
     /// When it was accepted.
     #[serde(serialize_with = "timestamp")]
     pub created_at: NaiveDateTime,
+    /// With which day they are counted: that on which they are to be sent first.
+    pub stats_day: Day,
 }
 
-impl From<&Notification> for SharedByNotification {
-    fn from(notification: &Notification) -> Self {
+impl SharedByNotification {
+    /// What those of this notification have in common, with the project's time zone.
+    pub fn of(notification: &Notification, time_zone: TimeZone) -> Self {
+        let accepted = notification.created_at;
+        let first = notification.send_at.unwrap_or(accepted).max(accepted);
         Self {
+            stats_day: time_zone.day(first),
             notification_id: notification.id,
             project_id: notification.project_id,
             priority: notification.priority.rank(),
@@ -190,14 +220,23 @@ const SHARED: &[(&str, Kind)] = &[
     ("project_id", Kind::BigInt),
     ("priority", Kind::Integer),
     ("created_at", Kind::Timestamp),
+    ("stats_day", Kind::Integer),
 ];
 
-/// Stores deliveries, in the given order.
+/// Stores deliveries, in the given order, and counts them.
 pub fn insert_many(conn: &mut Conn, rows: &[NewDelivery<'_>]) -> QueryResult<()> {
     let alike = rows.chunk_by(|one, next| one.shared == next.shared);
     for chunk in alike.flat_map(|rows| rows.chunks(CHUNK)) {
         let Some(first) = chunk.first() else { continue };
         INSERT.execute_sharing(conn, SHARED, &first.shared, chunk)?;
     }
-    Ok(())
+    let mut changes = Changes::default();
+    for row in rows {
+        let (project, day) = (row.shared.project_id, row.shared.stats_day);
+        changes.add(Key::new(project, day, Metric::Accepted), 1);
+        if row.state != DeliveryState::Queued {
+            changes.add(row.counted(), 1);
+        }
+    }
+    changes.write(conn)
 }

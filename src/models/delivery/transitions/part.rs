@@ -79,6 +79,7 @@ pub fn part(conn: &mut Conn, rows: &[Parted]) -> QueryResult<usize> {
               considered = CASE WHEN r.state = 'unreachable' THEN r.considered \
               ELSE deliveries.considered END, \
               route = CASE WHEN r.state = 'unreachable' THEN NULL ELSE deliveries.route END, \
+              channel = CASE WHEN r.state = 'unreachable' THEN NULL ELSE deliveries.channel END, \
               attempts = deliveries.attempts - 1, due_at = NULL, leased_until = NULL, \
               unsettled_since = NULL, sent_at = NULL, finished_at = r.now, \
               first_answer = COALESCE(deliveries.first_answer, r.first_answer) \

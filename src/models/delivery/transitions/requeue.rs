@@ -34,6 +34,8 @@ pub struct RetryRow<'a> {
     pub openid: Option<&'a str>,
     /// Which route, from 0.
     pub route: i32,
+    /// The route's channel.
+    pub channel: Option<&'static str>,
     /// The routes considered before it, as JSON.
     pub considered: Option<String>,
     /// The routes among which it is, if they are not the notification's own.
@@ -75,6 +77,7 @@ fn requeue(conn: &mut Conn, arrow: Arrow, rows: &[RetryRow<'_>]) -> QueryResult<
             ("identity_id", Kind::BigInt),
             ("openid", Kind::Text),
             ("route", Kind::Integer),
+            ("channel", Kind::Text),
             ("considered", Kind::Text),
             ("routes_id", Kind::BigInt),
             ("first_answer", Kind::Text),
@@ -82,7 +85,7 @@ fn requeue(conn: &mut Conn, arrow: Arrow, rows: &[RetryRow<'_>]) -> QueryResult<
         ],
         sql: "UPDATE deliveries SET state = 'queued', reason = NULL, detail = NULL, \
               staff_id = r.staff_id, staff_name = r.staff_name, account_id = r.account_id, \
-              identity_id = r.identity_id, openid = r.openid, route = r.route, \
+              identity_id = r.identity_id, openid = r.openid, route = r.route, channel = r.channel, \
               considered = r.considered, routes_id = r.routes_id, \
               first_answer = COALESCE(deliveries.first_answer, r.first_answer), spent = deliveries.attempts, spoilt = 0, \
               begun_at = r.due_at, due_at = r.due_at, leased_until = NULL, unsettled_since = NULL, msgid = NULL, \

@@ -172,6 +172,7 @@ fn rows() -> Vec<Row> {
             Webhooks,
             NotFound,
         ),
+        row("GET /stats?from=2026-01-01&to=2026-01-02", Read, Own),
         row("GET /audit", Admin, Nothing),
         row("GET /imports/{id}", Read, NotFound),
     ];
