@@ -1,6 +1,8 @@
-//! Numbers by day: the step that keeps them short, and what is shown of them. What they are, and how they are kept right, is in [`models::stats`](crate::models::stats).
+//! Numbers by day: the step that keeps them short, what is shown of them, and the count of what was there before them.
+//! What they are, and how they are kept right, is in [`models::stats`](crate::models::stats).
 
 pub mod calls;
+pub mod recount;
 pub mod series;
 
 use std::sync::Arc;

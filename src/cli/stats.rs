@@ -1,7 +1,7 @@
-//! `queqiao stats`: numbers by day.
+//! `queqiao stats`: numbers by day, and counting what was there before them.
 
 use anyhow::Result;
-use clap::Args as ClapArgs;
+use clap::{Args as ClapArgs, Subcommand};
 
 use super::context;
 use crate::bridge::Bridge;
@@ -12,7 +12,16 @@ use crate::config::Config;
 use crate::models::delivery::DeliveryState;
 
 #[derive(Debug, ClapArgs)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(super) struct Args {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    shown: Shown,
+}
+
+#[derive(Debug, ClapArgs)]
+struct Shown {
     /// The first day, such as 2026-11-01; without it, 30 days are shown.
     #[arg(long, value_name = "DAY", value_parser = day)]
     from: Option<Day>,
@@ -30,16 +39,45 @@ pub(super) struct Args {
     project: Option<String>,
 }
 
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Count what is stored of these days and is not counted, as it is from before an upgrade.
+    Recount {
+        /// The first day, such as 2026-11-01.
+        #[arg(long, value_name = "DAY", value_parser = day)]
+        from: Day,
+        /// The last day.
+        #[arg(long, value_name = "DAY", value_parser = day)]
+        to: Day,
+        /// Whose; not needed while there is one project.
+        #[arg(long)]
+        project: Option<String>,
+    },
+}
+
 fn day(text: &str) -> Result<Day, &'static str> {
     text.parse()
 }
 
-pub(super) async fn run(config: Config, shown: Args) -> Result<()> {
+pub(super) async fn run(config: Config, args: Args) -> Result<()> {
     let bridge = context::open(config)?;
-    show(&bridge, shown).await
+    match args.command {
+        None => show(&bridge, args.shown).await,
+        Some(Command::Recount { from, to, project }) => {
+            let project = context::find_project(&bridge, project.as_deref()).await?;
+            let counted = bridge.recount(project.id, (from, to)).await?;
+            say!(
+                "{} events, {} deliveries and {} receipts were not counted yet, and are now",
+                counted.events,
+                counted.deliveries,
+                counted.receipts
+            );
+            Ok(())
+        }
+    }
 }
 
-async fn show(bridge: &Bridge, shown: Args) -> Result<()> {
+async fn show(bridge: &Bridge, shown: Shown) -> Result<()> {
     let project = context::find_project(bridge, shown.project.as_deref()).await?;
     let request = StatsRequest {
         from: shown.from,

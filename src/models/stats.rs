@@ -18,6 +18,7 @@
 //! change nor another time zone makes it count on two days.
 
 mod fold;
+mod recount;
 
 use std::collections::BTreeMap;
 
@@ -31,6 +32,10 @@ use crate::db::{Conn, statement, text_enum};
 use crate::ids::{AccountId, ProjectId};
 
 pub use fold::{fold, has_changes, has_older, hold, prune};
+pub use recount::{
+    Table, UncountedDelivery, UncountedEvent, UncountedReceipt, count_deliveries, count_events,
+    count_receipts, rows_after, uncounted_deliveries, uncounted_events, uncounted_receipts,
+};
 
 text_enum! {
     /// What is counted.

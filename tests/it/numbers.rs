@@ -2,5 +2,6 @@
 
 mod days;
 mod folded;
+mod later;
 mod shown;
 mod stories;

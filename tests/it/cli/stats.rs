@@ -57,6 +57,14 @@ async fn numbers_are_shown_as_a_table_and_as_csv(cli: CliFixture) {
     let line = format!("{today},events,event.subscribe,,,{OA},2\n");
     assert!(csv.contains(&line), "{csv}");
     assert!(csv.contains(&format!("{today},calls,")), "{csv}");
+    let counted = cli
+        .program
+        .run(&["stats", "recount", "--from", today, "--to", today])
+        .ok();
+    assert!(
+        counted.starts_with("0 events, 0 deliveries and 0 receipts"),
+        "{counted}"
+    );
     for (arguments, said) in [
         (&["stats", "--from", "today"][..], "2026-11-30"),
         (
@@ -67,6 +75,7 @@ async fn numbers_are_shown_as_a_table_and_as_csv(cli: CliFixture) {
             &["stats", "--account", "wx00000000000000ff"],
             "wx00000000000000ff",
         ),
+        (&["stats", "recount", "--from", today], "--to"),
     ] {
         let refused = cli.program.run(arguments);
         assert!(

@@ -141,6 +141,15 @@ async fn numbers_are_kept_as_long_as_is_set(engine: Engine) {
     project.app.advance(Duration::from_secs(5 * 86_400));
     project.app.bridge.run(StepName::Stats).await.unwrap();
     assert_eq!(count(&project, NUMBERS).await, 0);
+    // The event is still there, and its day is not counted again.
+    let all = ("1970-01-01".parse().unwrap(), "2100-01-01".parse().unwrap());
+    let counted = project
+        .app
+        .bridge
+        .recount(project.project, all)
+        .await
+        .unwrap();
+    assert_eq!(counted, Default::default());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
