@@ -27,6 +27,8 @@ pub mod stats;
 pub mod steps;
 pub mod templates;
 pub mod token;
+mod trusted;
+pub mod users;
 pub mod webhooks;
 pub mod windows;
 
@@ -52,6 +54,7 @@ use process::SteppedOver;
 use signals::Signals;
 use stats::calls::Calls;
 use token::Tokens;
+use users::Users;
 use webhooks::Webhooks;
 
 /// What every step works with. Cheap to clone.
@@ -73,6 +76,8 @@ pub struct Bridge {
     pub calls: Arc<Calls>,
     /// API keys.
     pub keys: Arc<Keys>,
+    /// People who sign in.
+    pub users: Arc<Users>,
     /// Access tokens.
     pub tokens: Arc<Tokens>,
     /// Notifications ready to be sent.
@@ -122,6 +127,7 @@ impl Bridge {
             accounts: Arc::new(accounts),
             calls,
             keys: Arc::new(Keys::new(db.clone(), clock.clone())),
+            users: Arc::new(Users::new(db.clone(), clock.clone(), &config)),
             tokens: Arc::new(tokens),
             notifications: Arc::new(Notifications::new(&config.customer)),
             lanes: Arc::new(Lanes::new(&config.deliver)),

@@ -25,6 +25,7 @@ mod table;
 mod templates;
 mod terminal;
 mod trigger;
+mod users;
 
 use std::path::PathBuf;
 
@@ -73,6 +74,9 @@ enum Command {
     /// Add, list and revoke API keys.
     #[command(subcommand)]
     Keys(keys::Command),
+    /// Add, change, list and delete people who sign in.
+    #[command(subcommand)]
+    Users(users::Command),
     /// Followers that were there before Queqiao.
     #[command(subcommand)]
     Followers(followers::Command),
@@ -129,6 +133,7 @@ pub async fn run(cli: Cli) -> Result<()> {
         Command::Projects(command) => projects::run(config, command).await,
         Command::Accounts(command) => accounts::run(config, *command).await,
         Command::Keys(command) => keys::run(config, command).await,
+        Command::Users(command) => users::run(config, command).await,
         Command::Followers(command) => followers::run(config, command).await,
         Command::People(command) => people::run(config, command).await,
         Command::Staff(command) => staff::run(config, command).await,

@@ -3,17 +3,18 @@
 mod api;
 mod budgets;
 mod customer;
+mod deliver;
 mod environment;
 mod ranges;
 mod server;
 mod stats;
+mod users;
 mod webhooks;
 
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use chrono::TimeDelta;
 use config::{Config as Source, Environment, File, FileFormat, Map};
 use secrecy::SecretString;
 use serde::Deserialize;
@@ -23,8 +24,10 @@ use url::Url;
 pub use api::Api;
 pub use budgets::{AccountBudgets, Budget, Budgets, CallBudgets, OwnBudget};
 pub use customer::Customer;
+pub use deliver::Deliver;
 pub use server::Server;
 pub use stats::Stats;
+pub use users::Users;
 pub use webhooks::Webhooks;
 
 /// The defaults, as documented for operators.
@@ -47,6 +50,8 @@ pub struct Config {
     pub server: Server,
     /// The API.
     pub api: Api,
+    /// People who sign in.
+    pub users: Users,
     /// The database.
     pub database: Database,
     /// Calls to WeChat.
@@ -151,43 +156,6 @@ pub struct Profile {
     pub reprobe_longest_seconds: u64,
     /// Profiles that an import asks for again in a second.
     pub refresh_per_second: u64,
-}
-
-/// Sending notifications.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Deliver {
-    /// Deliveries claimed, sent and recorded together.
-    pub batch_rows: i64,
-    /// Such batches at the same time.
-    pub loops: usize,
-    /// Of these, for one account at the most.
-    pub loops_per_account: usize,
-    /// Further ones, for urgent messages only.
-    pub urgent_loops: usize,
-    /// How long a claim holds, seconds.
-    pub lease_seconds: u64,
-    /// First pause after a failure, seconds.
-    pub retry_first_seconds: u64,
-    /// Longest pause after a failure, seconds.
-    pub retry_longest_seconds: u64,
-    /// Tries before giving up.
-    pub max_attempts: i32,
-    /// Age at which to give up, seconds.
-    pub max_age_seconds: u64,
-    /// How long a message waits for its receipt, seconds.
-    pub receipt_seconds: u64,
-    /// How long a receipt without a delivery is kept in mind, seconds.
-    pub receipt_give_up_seconds: u64,
-    /// First pause of an account that WeChat refuses, before one delivery is tried, seconds.
-    pub probe_seconds: u64,
-    /// Longest such pause, seconds.
-    pub probe_longest_seconds: u64,
-    /// How long a delivery waits for the person's consent where nothing else is missing, seconds; 0:
-    /// not at all.
-    pub consent_wait_seconds: u64,
-    /// Staff ids in one request at the most.
-    pub max_recipients: usize,
 }
 
 /// Keeping up with the accounts' templates.
@@ -321,13 +289,6 @@ impl Config {
     }
 }
 
-impl Deliver {
-    /// How long a delivery waits for consent.
-    pub fn consent_wait(&self) -> TimeDelta {
-        TimeDelta::seconds(self.consent_wait_seconds.min(86_400).cast_signed())
-    }
-}
-
 /// Checks the names of `QUEQIAO_…` variables, for a command that reads no settings.
 ///
 /// # Errors
@@ -341,6 +302,14 @@ pub fn master_key() -> Option<SecretString> {
     std::env::var("QUEQIAO_MASTER_KEY")
         .ok()
         .filter(|key| !key.is_empty())
+        .map(SecretString::from)
+}
+
+/// The password of a user on the command line, if the operator gives one in `QUEQIAO_USER_PASSWORD`.
+pub fn user_password() -> Option<SecretString> {
+    std::env::var("QUEQIAO_USER_PASSWORD")
+        .ok()
+        .filter(|password| !password.is_empty())
         .map(SecretString::from)
 }
 

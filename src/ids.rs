@@ -103,4 +103,8 @@ row_id! {
     WebhookMessageId;
     /// One time that a person's data is erased.
     ErasureId;
+    /// Somebody who signs in.
+    UserId;
+    /// One time that somebody signed in.
+    SessionId;
 }

@@ -93,7 +93,7 @@ pub fn install() -> Result<PrometheusHandle, BuildError> {
     describe_counter!(
         "queqiao_api_refused_total",
         Unit::Count,
-        "Requests to the API refused for their key, by code"
+        "Requests to the API refused for who asks, by code"
     );
     describe_gauge!(
         "queqiao_events_waiting",

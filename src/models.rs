@@ -2,6 +2,7 @@
 //! that they compose in a transaction, and return the error of [`crate::db`].
 
 pub mod account;
+pub mod actor;
 pub mod api_key;
 pub mod audit;
 pub mod credit;
@@ -17,6 +18,7 @@ pub mod spool;
 pub mod staff;
 pub mod stats;
 pub mod sweep;
+pub mod user;
 pub mod walk;
 pub mod webhook;
 

@@ -45,6 +45,35 @@ pub const LOGIN_CODE_MAX: usize = 256;
 /// Characters of an idempotency key: it is indexed.
 pub const IDEMPOTENCY_KEY_MAX: usize = 255;
 
+// Users.
+
+/// Characters of the name that a user signs in with: it is typed.
+pub const USER_NAME_MAX: usize = 64;
+/// Characters of a password at least: what can be guessed from a stolen hash is shorter.
+pub const PASSWORD_MIN: usize = 10;
+/// Characters of a password at most: no manager of passwords makes longer ones.
+pub const PASSWORD_MAX: usize = 256;
+/// Letters and digits of a password that Queqiao makes: more than 128 random bits.
+pub const MADE_PASSWORD: usize = 24;
+/// Users of one installation: they are people who work with it, and no customers.
+pub const USERS_MAX: i64 = 1_000;
+/// Sessions of one user: a newer one ends the oldest.
+pub const SESSIONS_MAX: i64 = 50;
+/// Characters of a browser's name that are kept with a session.
+pub const USER_AGENT_MAX: usize = 200;
+/// Passwords that are hashed at the same time: each takes a processor and 19 MiB meanwhile.
+pub const PASSWORDS_AT_ONCE: usize = 2;
+/// Passwords that are hashed or wait for it: the last one waits about a second.
+pub const PASSWORDS_WAITING: usize = 40;
+/// Wrong passwords for one name before the next has to wait.
+pub const NAME_TRIES: u32 = 5;
+/// Wrong passwords from one address before the next has to wait: several people may be behind it.
+pub const ADDRESS_TRIES: u32 = 20;
+/// Seconds of the longest pause after a wrong password.
+pub const SIGN_IN_PAUSE_MAX: u64 = 900;
+/// Names and addresses whose wrong passwords are remembered.
+pub const TRIES_REMEMBERED: usize = 10_000;
+
 // Notifications.
 
 /// Bytes of the params of a notification, as JSON: they are stored with it, and read for each message.

@@ -8,8 +8,11 @@ use super::context;
 use crate::bridge::accounts::keys::Scope;
 use crate::cli::terminal::{note, say};
 use crate::config::Config;
-use crate::ids::ApiKeyId;
-use crate::models::api_key;
+use crate::db::QueryResult;
+use crate::ids::{ApiKeyId, UserId};
+use crate::models::actor::Actor;
+use crate::models::api_key::{self, ApiKey};
+use crate::models::user;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -46,16 +49,22 @@ pub(super) async fn run(config: Config, command: Command) -> Result<()> {
             project,
         } => {
             let project = context::find_project(&bridge, project.as_deref()).await?;
-            let (key, _) = bridge.keys.create(project.id, &name, &scopes).await?;
+            let (key, _) = bridge
+                .keys
+                .create(project.id, &name, &scopes, &Actor::CommandLine)
+                .await?;
             say!("{}", key.expose_secret());
             note!("Keep it: it is stored only as a hash and cannot be shown again.");
         }
         Command::List { project } => {
             let project = context::find_project(&bridge, project.as_deref()).await?;
-            let keys = bridge
-                .db
-                .read(move |conn| api_key::list(conn, project.id))
-                .await?;
+            let read = bridge.db.snapshot(move |conn| -> QueryResult<_> {
+                let keys = api_key::list(conn, project.id)?;
+                let makers = keys.iter().filter_map(|key| key.made_by_user_id);
+                let makers: Vec<UserId> = makers.collect();
+                Ok((keys, user::are_there(conn, &makers)?))
+            });
+            let (keys, makers) = read.await?;
             if keys.is_empty() {
                 context::note_empty(&bridge, "keys of this project");
             }
@@ -65,11 +74,12 @@ pub(super) async fn run(config: Config, command: Command) -> Result<()> {
                     None => "active".to_owned(),
                 };
                 say!(
-                    "{:>4}  {}…  {:20}  {:24}  {state}",
+                    "{:>4}  {}…  {:20}  {:24}  {state}{}",
                     key.id.0,
                     key.prefix,
                     key.scopes,
-                    key.name
+                    key.name,
+                    made_by(&key, &makers)
                 );
             }
         }
@@ -83,4 +93,16 @@ pub(super) async fn run(config: Config, command: Command) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Who made a key, if it was a user, and what became of them: the key is valid still.
+fn made_by(key: &ApiKey, makers: &[(UserId, bool)]) -> String {
+    let Some((id, name)) = key.made_by_user_id.zip(key.made_by.as_deref()) else {
+        return String::new();
+    };
+    match makers.iter().find(|(maker, _)| *maker == id) {
+        Some((_, false)) => format!("  made by {name}"),
+        Some((_, true)) => format!("  made by {name}, who is disabled"),
+        None => format!("  made by {name}, who is deleted"),
+    }
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use clap::Args as ClapArgs;
+use secrecy::ExposeSecret as _;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -14,12 +15,16 @@ use super::role::Role;
 use crate::bridge::Bridge;
 use crate::bridge::intake::Intake;
 use crate::bridge::intake::spool::Spool;
+use crate::bridge::users::first_owner::FIRST_OWNER;
+use crate::cli::terminal::say;
 use crate::config::Config;
 use crate::web::{self, Listener, State};
 use crate::{metrics, worker};
 
 /// How often a database that does not answer at the start is asked again.
 const TRY_AGAIN: Duration = Duration::from_secs(1);
+/// How often the first owner is tried to be made while the database does not take it.
+const FIRST_OWNER_AGAIN: Duration = Duration::from_secs(5);
 
 #[derive(Debug, ClapArgs)]
 pub(super) struct Args {
@@ -43,7 +48,37 @@ pub(super) async fn run(mut config: Config, args: Args) -> Result<()> {
     // Whoever reads that it listens may stop it.
     let stop = stop_signal()?;
     listeners::announce(&listeners, &server)?;
+    if listeners.iter().any(|listener| listener.routes.api) {
+        tokio::spawn(add_first_owner(service.bridge.clone(), service.is_up));
+    }
     serve(service, listeners, args.role, stop).await
+}
+
+/// Where nobody can sign in yet, makes the owner who can, and shows the password on the terminal, this once. It waits for
+/// a database that is brought up to date first.
+async fn add_first_owner(bridge: Bridge, mut is_up: bool) {
+    if !bridge.config.users.local {
+        return;
+    }
+    loop {
+        if is_up {
+            match bridge.add_first_owner().await {
+                Ok(None) => return,
+                Ok(Some(password)) => {
+                    say!("There was no user yet, so an owner was made, who signs in with");
+                    say!("  name      {FIRST_OWNER}");
+                    say!("  password  {}", password.expose_secret());
+                    say!(
+                        "It is shown only now. To make another: queqiao users password {FIRST_OWNER}"
+                    );
+                    return;
+                }
+                Err(error) => tracing::debug!(%error, "the first owner is made later"),
+            }
+        }
+        tokio::time::sleep(FIRST_OWNER_AGAIN).await;
+        is_up = true;
+    }
 }
 
 /// Serves until `stop` completes, then lets what is in flight come to its end.

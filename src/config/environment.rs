@@ -12,11 +12,12 @@ use super::{ConfigError, DEFAULTS};
 const PREFIX: &str = "QUEQIAO_";
 
 /// Variables with a meaning of their own, beside the settings.
-const OWN: [&str; 4] = [
+const OWN: [&str; 5] = [
     "QUEQIAO_DATA_DIR",
     "QUEQIAO_CONFIG",
     "QUEQIAO_LOG_FORMAT",
     "QUEQIAO_MASTER_KEY",
+    "QUEQIAO_USER_PASSWORD",
 ];
 
 /// The variables that are settings.
@@ -200,6 +201,7 @@ mod tests {
             "QUEQIAO_MASTER_KEY",
             "QUEQIAO_CONFIG",
             "QUEQIAO_LOG_FORMAT",
+            "QUEQIAO_USER_PASSWORD",
             "DATABASE_URL",
             "PATH",
         ];

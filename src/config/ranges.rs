@@ -94,6 +94,9 @@ const RANGES: &[Range] = &[
     range("api.token_reports_per_minute", 1, 1_000_000).or_zero(NO_LIMIT),
     range("api.invitations_per_minute", 1, 1_000_000).or_zero(NO_LIMIT),
     range("api.webhook_tests_per_minute", 1, 1_000_000).or_zero(NO_LIMIT),
+    range("users.session_idle_seconds", 300, MONTH)
+        .because("when a session was last used is known to about a minute"),
+    range("users.session_seconds", 300, 12 * MONTH),
     range("database.pool_size", 1, 1_000),
     range("database.api_connections", 1, 1_000),
     range("database.api_timeout_ms", 100, 10 * MINUTE_MS),

@@ -6,6 +6,7 @@ mod erase;
 mod invite;
 mod lifetime;
 mod notify;
+mod sign_in;
 mod stats;
 mod subscribe;
 mod webhook;
@@ -19,11 +20,11 @@ pub use notify::{
     account_pauses, attempts, budgets, deliveries, message_type_versions, message_types,
     notifications, progress, receipts, resumptions, sweeps,
 };
+pub use sign_in::{user_roles, user_sessions, users};
 pub use stats::{daily_stats, stats_changes};
 pub use subscribe::{
     credit_entries, credits, route_alerts, switched_off, template_syncs, templates,
 };
-
 pub use webhook::{webhook_messages, webhooks};
 
 diesel::table! {
@@ -80,6 +81,8 @@ diesel::table! {
         scopes -> Text,
         created_at -> Timestamp,
         revoked_at -> Nullable<Timestamp>,
+        made_by_user_id -> Nullable<BigInt>,
+        made_by -> Nullable<Text>,
     }
 }
 
@@ -213,6 +216,8 @@ diesel::table! {
         actor -> Text,
         identity_id -> Nullable<BigInt>,
         erasure_id -> Nullable<BigInt>,
+        user_id -> Nullable<BigInt>,
+        user_name -> Nullable<Text>,
     }
 }
 
@@ -235,6 +240,9 @@ diesel::joinable!(credit_entries -> credits (credit_id));
 diesel::joinable!(erased -> erasures (erasure_id));
 diesel::joinable!(invitations -> staff (staff_row_id));
 diesel::joinable!(undone_bindings -> identities (identity_id));
+diesel::joinable!(user_roles -> users (user_id));
+diesel::joinable!(user_roles -> projects (project_id));
+diesel::joinable!(user_sessions -> users (user_id));
 diesel::joinable!(webhooks -> projects (project_id));
 diesel::joinable!(webhook_messages -> webhooks (webhook_id));
 
@@ -244,4 +252,5 @@ diesel::allow_tables_to_appear_in_same_query! {
     template_syncs, credits, credit_entries, sweeps, invitations, webhooks, webhook_messages,
     profile_details, unionid_changes, account_moves, account_migrations, openid_moves,
     erasures, erased, undone_bindings, replaced_bindings, daily_stats, stats_changes,
+    users, user_roles, user_sessions,
 }

@@ -4,7 +4,7 @@ use chrono::NaiveDateTime;
 
 use crate::db::prelude::*;
 use crate::db::{Conn, on_engine, schema::api_keys};
-use crate::ids::{ApiKeyId, ProjectId};
+use crate::ids::{ApiKeyId, ProjectId, UserId};
 
 /// An API key as stored.
 #[derive(Clone, Debug, Queryable, Selectable)]
@@ -24,6 +24,10 @@ pub struct ApiKey {
     pub created_at: NaiveDateTime,
     /// Since when it is refused, UTC.
     pub revoked_at: Option<NaiveDateTime>,
+    /// Who made it; none: the command line.
+    pub made_by_user_id: Option<UserId>,
+    /// Their name at that time.
+    pub made_by: Option<String>,
 }
 
 /// A key to add.
@@ -42,6 +46,10 @@ pub struct NewApiKey<'a> {
     pub scopes: &'a str,
     /// Now.
     pub created_at: NaiveDateTime,
+    /// Who makes it; none: the command line.
+    pub made_by_user_id: Option<UserId>,
+    /// Their name.
+    pub made_by: Option<&'a str>,
 }
 
 /// Adds a key.
@@ -50,15 +58,6 @@ pub fn create(conn: &mut Conn, key: &NewApiKey<'_>) -> QueryResult<ApiKey> {
         .values(key)
         .returning(ApiKey::as_returning())
         .get_result(conn))
-}
-
-/// The key with that hash, revoked or not.
-pub fn by_hash(conn: &mut Conn, hash: &[u8]) -> QueryResult<Option<ApiKey>> {
-    api_keys::table
-        .filter(api_keys::key_hash.eq(hash))
-        .select(ApiKey::as_select())
-        .first(conn)
-        .optional()
 }
 
 /// Those of these hashes that are of a key, revoked or not.

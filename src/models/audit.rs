@@ -5,8 +5,8 @@ use chrono::NaiveDateTime;
 
 use crate::db::prelude::*;
 use crate::db::{Conn, schema::audit, text_enum};
-use crate::ids::{ApiKeyId, AuditId, ErasureId, IdentityId, ProjectId};
-use crate::models::erasure::Actor;
+use crate::ids::{ApiKeyId, AuditId, ErasureId, IdentityId, ProjectId, UserId};
+use crate::models::actor::{Actor, ActorKind};
 
 text_enum! {
     /// What was done.
@@ -31,7 +31,7 @@ pub struct Entry {
     /// The project.
     pub project_id: ProjectId,
     /// Who it was.
-    pub actor: Actor,
+    pub actor: ActorKind,
     /// The key that was used, if it was its holder.
     pub api_key_id: ApiKeyId,
     /// Its name at that time.
@@ -48,6 +48,10 @@ pub struct Entry {
     pub erasure_id: Option<ErasureId>,
     /// UTC.
     pub created_at: NaiveDateTime,
+    /// The user, if it was one.
+    pub user_id: Option<UserId>,
+    /// Their name at that time.
+    pub user_name: Option<String>,
 }
 
 /// An entry to add.
@@ -57,7 +61,7 @@ pub struct NewEntry<'a> {
     /// The project.
     pub project_id: ProjectId,
     /// Who it was.
-    pub actor: Actor,
+    pub actor: ActorKind,
     /// The key that was used, if it was its holder.
     pub api_key_id: ApiKeyId,
     /// Its name.
@@ -74,6 +78,31 @@ pub struct NewEntry<'a> {
     pub erasure_id: Option<ErasureId>,
     /// Now.
     pub created_at: NaiveDateTime,
+    /// The user, if it was one.
+    pub user_id: Option<UserId>,
+    /// Their name.
+    pub user_name: Option<&'a str>,
+}
+
+impl<'a> NewEntry<'a> {
+    /// What somebody did, without what it was done to.
+    pub fn new(project: ProjectId, by: &'a Actor, action: Action, now: NaiveDateTime) -> Self {
+        let (api_key_id, api_key_name) = by.key().unwrap_or((ApiKeyId(0), ""));
+        Self {
+            project_id: project,
+            actor: by.kind(),
+            api_key_id,
+            api_key_name,
+            action,
+            app_id: None,
+            outcome: None,
+            identity_id: None,
+            erasure_id: None,
+            created_at: now,
+            user_id: by.user().map(|(id, _)| id),
+            user_name: by.user().map(|(_, name)| name),
+        }
+    }
 }
 
 /// Adds an entry.

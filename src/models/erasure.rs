@@ -15,6 +15,7 @@ use crate::db::prelude::*;
 use crate::db::schema::{erased, erasures};
 use crate::db::{Conn, on_engine, statement, statement_of, text_enum};
 use crate::ids::{ErasureId, IdentityId, ProjectId};
+use crate::models::actor::ActorKind;
 
 pub use messages::{delete_messages, delete_messages_to, replace_body};
 pub use openids::{Hashed, Remembered, any_remembered, confirm, remember, remembered};
@@ -33,18 +34,6 @@ text_enum! {
         Cancellation = "cancellation",
         /// The business asked for it.
         Request = "request",
-    }
-}
-
-text_enum! {
-    /// Who asked for it.
-    pub enum Actor {
-        /// The holder of an API key.
-        ApiKey = "api_key",
-        /// WeChat, in an event.
-        Wechat = "wechat",
-        /// An operator.
-        CommandLine = "command_line",
     }
 }
 
@@ -96,7 +85,7 @@ pub struct Erasure {
     /// Why.
     pub cause: Cause,
     /// By whose wish.
-    pub actor: Actor,
+    pub actor: ActorKind,
     /// How far it has come.
     pub state: ErasureState,
     /// What is done next.
@@ -134,7 +123,7 @@ pub fn create(
     conn: &mut Conn,
     project: ProjectId,
     cause: Cause,
-    actor: Actor,
+    actor: ActorKind,
     subject: &Subject,
     now: NaiveDateTime,
 ) -> QueryResult<Erasure> {

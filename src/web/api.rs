@@ -1,10 +1,11 @@
-//! The API, `/api/v1`: every route on one screen, with the scope that a key needs for it.
+//! The API, `/api/v1`: every route on one screen, with the scope that a key needs for it, or who may use it.
 //!
 //! `read` looks up, `notify` is what a business app does day by day (notify, log in, report
 //! consent, bring openids in, put staff, bind, invite), `token` borrows access tokens, `webhooks` is about endpoints,
 //! `admin` deletes and changes settings, and covers the others. A key sees one project; what belongs
 //! to another one does not exist for it
-//! (404).
+//! (404). Somebody who has signed in may do what the scopes of their role say (`bridge/users/session.rs`); where a
+//! route is about no project, it is for a `User`, an `Owner` or, like the way in, for `Nobody` in particular.
 //!
 //! Bodies and answers are JSON. Ids are numbers, except WeChat's msgid, which is a string because
 //! it exceeds what JavaScript counts exactly. Times are RFC 3339 in UTC. Errors are problem
@@ -30,22 +31,24 @@ mod people;
 mod person;
 mod person_body;
 mod sessions;
+mod sign_in;
 mod staff;
 mod stats;
 mod subscriptions;
 mod table;
 mod templates;
 mod times;
+mod users;
 mod webhooks;
 
-use Scope::{Admin, Notify, Read, Token, Webhooks};
+use Need::{Admin, Nobody, Notify, Owner, Read, Token, User, Webhooks};
 use actix_web::http::{Method, header};
 use actix_web::web::Data;
 use actix_web::{
     FromRequest, Handler, HttpRequest, Resource, Responder, Route, Scope as Routes, middleware, web,
 };
 
-use super::auth::{self, Caller, Demand};
+use super::auth::{self, Caller, Demand, Need, Visitor};
 use super::body::BodyLimit;
 use super::error::{self, Code, Problem};
 use super::stray::Strays;
@@ -135,7 +138,19 @@ pub(super) fn scope(max_recipients: usize) -> Routes {
         .service(at("/v1/stats", [search(Read, stats::find)]))
         .service(at("/v1/audit", [search(Admin, audit::list)]))
         .service(at("/v1/imports/{id}", [get(Read, imports::find)]))
+        .configure(signing_in)
         .default_service(web::to(no_such_route))
+}
+
+/// What is about people who sign in, and about no project.
+#[rustfmt::skip]
+fn signing_in(config: &mut web::ServiceConfig) {
+    config
+        .service(at("/v1/session", [post(Nobody, sign_in::create), get(User, sign_in::find), delete(User, sign_in::delete)]))
+        .service(at("/v1/session/password", [put(User, sign_in::password::put)]))
+        .service(at("/v1/users", [post(Owner, users::create), search(Owner, users::list)]))
+        .service(at("/v1/users/{id}", [get(Owner, users::find), put(Owner, users::put), delete(Owner, users::delete)]))
+        .service(at("/v1/users/{id}/sessions", [delete(Owner, users::sessions::delete)]));
 }
 
 /// A path with its methods; any other method is answered 405 with those that there are.
@@ -184,13 +199,13 @@ fn route(method: &Method) -> Route {
 macro_rules! methods {
     ($($(#[$doc:meta])* $name:ident: $method:ident, $query:literal, $or:expr;)*) => {$(
         $(#[$doc])*
-        fn $name<F, Args>(scope: Scope, handler: F) -> (Method, Route)
+        fn $name<F, Args>(need: Need, handler: F) -> (Method, Route)
         where
             F: Handler<Args>,
             Args: FromRequest + 'static,
             F::Output: Responder + 'static,
         {
-            let demand = Demand { scope, or: $or, query: $query };
+            let demand = Demand { need, or: $or, query: $query };
             let check = middleware::from_fn(move |request, next| auth::check(demand, request, next));
             (Method::$method, route(&Method::$method).to(handler).wrap(check))
         }
@@ -203,9 +218,9 @@ methods! {
     search: GET, true, None;
     post: POST, false, None;
     /// A POST by which those who borrow tokens may have a session_key too.
-    open: POST, false, Some(Token);
+    open: POST, false, Some(Scope::Token);
     /// A POST that changes nothing, for those who notify too.
-    look: POST, false, Some(Notify);
+    look: POST, false, Some(Scope::Notify);
     put: PUT, false, None;
     delete: DELETE, false, None;
 }

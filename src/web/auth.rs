@@ -1,39 +1,52 @@
-//! Who asks, and whether they may: before a handler runs, and before the body is read.
+//! Who asks, and whether they may: before a handler runs, and before the body is read. A request comes with an API key,
+//! or with the cookie of somebody who has signed in; with both it is the key's.
 
-use std::collections::HashMap;
+pub(super) mod cookie;
+pub(super) mod origin;
+mod refusals;
+mod texts;
+mod who;
+
 use std::fmt;
 use std::ops::Deref;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 
 use actix_web::body::BoxBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::header;
 use actix_web::middleware::Next;
-use actix_web::{Error, FromRequest as _, HttpMessage as _, ResponseError as _, web};
-use secrecy::SecretString;
-use url::form_urlencoded;
+use actix_web::{Error, HttpMessage as _, ResponseError as _, web};
 
 use super::State;
 use super::error::{Code, Problem};
 use super::headers;
 use crate::bridge::accounts::keys::{self, Scope};
-use crate::metrics;
+use crate::bridge::users::session::SignedIn;
+use crate::models::actor::Actor;
 
-/// Characters of a text in a path or a query string: no id or cursor has as many.
-const TEXT_MAX: usize = 512;
-/// Characters of a parameter's name that is repeated in an answer.
-const NAME_SHOWN_MAX: usize = 64;
+pub(super) use refusals::Refusals;
+use who::Who;
 
-/// The key that a request came with, once [`check`] has let it through, and what its handler made.
+/// Who asks, once [`check`] has let them through, and what their handler made.
 #[derive(Debug)]
-pub(super) struct Call {
-    key: Arc<keys::Caller>,
+pub(super) struct Call<W> {
+    who: Arc<W>,
     made: OnceLock<String>,
 }
 
-pub(super) type Caller = web::ReqData<Arc<Call>>;
+/// Whoever acts in a project, by a key or as a user.
+pub(super) type Caller = web::ReqData<Arc<Call<keys::Caller>>>;
 
-impl Call {
+/// Whoever has signed in, where a route is about no project.
+pub(super) type Visitor = web::ReqData<Arc<Call<SignedIn>>>;
+
+impl<W> Call<W> {
+    fn new(who: &Arc<W>) -> Arc<Self> {
+        Arc::new(Self {
+            who: Arc::clone(who),
+            made: OnceLock::new(),
+        })
+    }
+
     /// Says which object the request made, for the line of the log: its path does not name it yet.
     pub(super) fn made(&self, id: impl fmt::Display) {
         // A handler makes one object.
@@ -41,52 +54,103 @@ impl Call {
     }
 }
 
-impl Deref for Call {
-    type Target = keys::Caller;
+impl<W> Deref for Call<W> {
+    type Target = W;
 
-    fn deref(&self) -> &keys::Caller {
-        &self.key
+    fn deref(&self) -> &W {
+        &self.who
+    }
+}
+
+/// Who may use a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Need {
+    /// Keys with the scope `read`, and everybody with a role in the project.
+    Read,
+    /// Keys with the scope `notify`, and operators.
+    Notify,
+    /// Keys with the scope `token`.
+    Token,
+    /// Keys with the scope `webhooks`, and operators.
+    Webhooks,
+    /// Keys with the scope `admin`, and operators.
+    Admin,
+    /// Owners who have signed in.
+    Owner,
+    /// Whoever has signed in.
+    User,
+    /// Anybody.
+    Nobody,
+}
+
+impl Need {
+    /// The scope that it is, where it is about a project.
+    fn scope(self) -> Option<Scope> {
+        match self {
+            Self::Read => Some(Scope::Read),
+            Self::Notify => Some(Scope::Notify),
+            Self::Token => Some(Scope::Token),
+            Self::Webhooks => Some(Scope::Webhooks),
+            Self::Admin => Some(Scope::Admin),
+            Self::Owner | Self::User | Self::Nobody => None,
+        }
     }
 }
 
 /// What a route demands.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Demand {
-    /// The scope that the key must cover.
-    pub(super) scope: Scope,
-    /// Another one that will do.
+    /// Who may use it.
+    pub(super) need: Need,
+    /// Another scope that will do.
     pub(super) or: Option<Scope>,
     /// Whether the route reads a query string; where it does not, one is refused.
     pub(super) query: bool,
 }
 
-/// Lets a request through to its handler if its key may do that. What changes something is logged with what
+/// Lets a request through to its handler if whoever asks may do that. What changes something is logged with what
 /// came of it, and what is refused is counted.
 pub(super) async fn check(
     demand: Demand,
     mut request: ServiceRequest,
     next: Next<BoxBody>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
-    let key = match identify(&request).await {
-        Ok(key) => key,
+    let who = match who::identify(demand.need, &request).await {
+        Ok(who) => who,
         Err(problem) => return Ok(refuse(request, &problem)),
     };
-    let call = Arc::new(Call {
-        key,
-        made: OnceLock::new(),
-    });
-    let mut response = match admit(demand, &call, &mut request).await {
+    let call = match &who {
+        Who::Caller(caller) => AnyCall::Caller(Call::new(caller)),
+        Who::Visitor(signed_in) => AnyCall::Visitor(Call::new(signed_in)),
+        Who::Nobody => AnyCall::Nobody,
+    };
+    let mut response = match admit(demand, &who, &mut request).await {
         Ok(()) => {
-            request.extensions_mut().insert(Arc::clone(&call));
+            match &call {
+                AnyCall::Caller(call) => drop(request.extensions_mut().insert(Arc::clone(call))),
+                AnyCall::Visitor(call) => drop(request.extensions_mut().insert(Arc::clone(call))),
+                AnyCall::Nobody => {}
+            }
             next.call(request).await?
         }
         Err(problem) => refuse(request, &problem),
     };
     headers::seal(response.headers_mut());
-    if !response.request().method().is_safe() && demand.scope != Scope::Read {
-        log_change(&call, &response);
+    if !response.request().method().is_safe() && demand.need != Need::Read {
+        match &call {
+            AnyCall::Caller(call) => log_change(&call.actor, call.made.get(), &response),
+            AnyCall::Visitor(call) => log_change(&call.actor(), call.made.get(), &response),
+            AnyCall::Nobody => {}
+        }
     }
     Ok(response)
+}
+
+/// A call by whom it may be.
+enum AnyCall {
+    Caller(Arc<Call<keys::Caller>>),
+    Visitor(Arc<Call<SignedIn>>),
+    Nobody,
 }
 
 fn refuse(request: ServiceRequest, problem: &Problem) -> ServiceResponse<BoxBody> {
@@ -98,15 +162,17 @@ fn refuse(request: ServiceRequest, problem: &Problem) -> ServiceResponse<BoxBody
     request.into_response(problem.error_response())
 }
 
-fn log_change(call: &Call, response: &ServiceResponse<BoxBody>) {
+fn log_change(by: &Actor, made: Option<&String>, response: &ServiceResponse<BoxBody>) {
     let request = response.request();
     let parts = request.match_info().iter();
     let mut object: Vec<String> = parts
         .map(|(name, value)| format!("{name}={}", value.escape_debug()))
         .collect();
-    object.extend(call.made.get().map(|id| format!("made={id}")));
+    object.extend(made.map(|id| format!("made={id}")));
     tracing::info!(
-        key.id = %call.key_id,
+        key.id = by.key_number(),
+        user.id = by.user_number(),
+        user.name = by.user_name(),
         method = %request.method(),
         route = request.match_pattern().unwrap_or_default(),
         object = object.join(" "),
@@ -115,196 +181,40 @@ fn log_change(call: &Call, response: &ServiceResponse<BoxBody>) {
     );
 }
 
-/// Counts what is refused for its key, and logs it: one line per cause and second.
-#[derive(Debug, Default)]
-pub(super) struct Refusals(Mutex<HashMap<&'static str, (i64, u64)>>);
-
-impl Refusals {
-    fn note(&self, code: Code, second: i64) {
-        if !matches!(code, Code::Unauthorized | Code::MissingScope) {
-            return;
+async fn admit(demand: Demand, who: &Who, request: &mut ServiceRequest) -> Result<(), Problem> {
+    match who {
+        Who::Caller(caller) => check_scope(demand, caller)?,
+        Who::Visitor(signed_in) if demand.need == Need::Owner && !signed_in.is_owner => {
+            let detail = "This route is for owners.";
+            return Err(Problem::new(Code::MissingRole, detail));
         }
-        metrics::api_refused(code.word());
-        if let Some(count) = self.due(code.word(), second) {
-            tracing::warn!(cause = code.word(), count, "requests to the API refused");
-        }
-    }
-
-    /// How many there were since the last line, if another one may be written.
-    fn due(&self, cause: &'static str, second: i64) -> Option<u64> {
-        let mut causes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (last, unlogged) = causes.entry(cause).or_insert((i64::MIN, 0));
-        *unlogged += 1;
-        (*last != second).then(|| {
-            *last = second;
-            std::mem::take(unlogged)
-        })
-    }
-}
-
-async fn admit(demand: Demand, caller: &Call, request: &mut ServiceRequest) -> Result<(), Problem> {
-    let sufficient = [Some(demand.scope), demand.or].into_iter().flatten();
-    if !sufficient.clone().any(|scope| caller.may(scope)) {
-        let words: Vec<String> = sufficient.map(|scope| scope.to_string()).collect();
-        let scopes = words.join(", ");
-        let detail = format!("This route needs a key with the scope {scopes} or admin.");
-        return Err(Problem::new(Code::MissingScope, detail));
+        Who::Visitor(_) | Who::Nobody => {}
     }
     if !demand.query && !request.query_string().is_empty() {
         let detail = "This route has no query parameters.";
         return Err(Problem::new(Code::InvalidQuery, detail));
     }
-    check_bytes(request)?;
-    check_path(request).await?;
-    check_query(request.query_string())
+    texts::check_bytes(request)?;
+    texts::check_path(request).await?;
+    texts::check_query(request.query_string())
 }
 
-/// What is percent-encoded is text: decoded in another way, different bytes would be one and the same.
-fn check_bytes(request: &ServiceRequest) -> Result<(), Problem> {
-    let pattern = request.match_pattern().unwrap_or_default();
-    let parts = request.uri().path().split('/').zip(pattern.split('/'));
-    for (part, name) in parts {
-        if !is_text(part) {
-            let name = name.trim_matches(['{', '}']);
-            let detail = format!("{name} in the path is not UTF-8 once it is percent-decoded.");
-            return Err(with_parameter(
-                Problem::new(Code::InvalidPath, detail),
-                name,
-            ));
+fn check_scope(demand: Demand, caller: &keys::Caller) -> Result<(), Problem> {
+    let sufficient = [demand.need.scope(), demand.or].into_iter().flatten();
+    if sufficient.clone().any(|scope| caller.may(scope)) {
+        return Ok(());
+    }
+    if caller.actor.key().is_some() {
+        let words: Vec<String> = sufficient.map(|scope| scope.to_string()).collect();
+        let scopes = words.join(", ");
+        let detail = format!("This route needs a key with the scope {scopes} or admin.");
+        return Err(Problem::new(Code::MissingScope, detail));
+    }
+    let detail = match demand.need {
+        Need::Token => {
+            "Access tokens are lent to keys with the scope token or admin, not to users."
         }
-    }
-    for pair in request.query_string().split('&') {
-        let name = pair.split('=').next().unwrap_or_default();
-        if !is_text(pair) {
-            let detail = "The query string is not UTF-8 once it is percent-decoded.";
-            return Err(with_parameter(
-                Problem::new(Code::InvalidQuery, detail),
-                name,
-            ));
-        }
-    }
-    Ok(())
-}
-
-/// Whether the bytes that a text stands for are UTF-8.
-fn is_text(encoded: &str) -> bool {
-    let mut parts = encoded.split('%');
-    let mut bytes = parts.next().unwrap_or_default().as_bytes().to_vec();
-    for part in parts {
-        let digits = part.get(..2);
-        match digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
-            Some(byte) => {
-                bytes.push(byte);
-                bytes.extend(part.bytes().skip(2));
-            }
-            None => {
-                bytes.push(b'%');
-                bytes.extend(part.bytes());
-            }
-        }
-    }
-    std::str::from_utf8(&bytes).is_ok()
-}
-
-/// Every part of the path is a text that the database can be asked for.
-async fn check_path(request: &mut ServiceRequest) -> Result<(), Problem> {
-    let parts = request.extract::<web::Path<Vec<String>>>().await;
-    let parts = parts.map_err(|_| Problem::new(Code::InvalidPath, "The path cannot be read."))?;
-    let names = request.match_info().iter().map(|(name, _)| name);
-    for (name, part) in names.zip(parts.iter()) {
-        if part.chars().count() > TEXT_MAX {
-            let detail = format!("{name} in the path may have at most {TEXT_MAX} characters.");
-            let problem = Problem::new(Code::InvalidPath, detail).field(name);
-            return Err(problem.limit(TEXT_MAX));
-        }
-        if part.chars().any(char::is_control) {
-            let detail = format!("{name} in the path contains a control character.");
-            return Err(Problem::new(Code::ControlCharacter, detail).field(name));
-        }
-    }
-    Ok(())
-}
-
-/// So is every part of the query string, whatever the route makes of it.
-fn check_query(query: &str) -> Result<(), Problem> {
-    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
-        for text in [&name, &value] {
-            if text.chars().count() > TEXT_MAX {
-                let detail =
-                    format!("The query string has a text of more than {TEXT_MAX} characters.");
-                let problem = Problem::new(Code::InvalidQuery, detail).limit(TEXT_MAX);
-                return Err(with_parameter(problem, &name));
-            }
-            if text.chars().any(char::is_control) {
-                let detail = "The query string contains a control character; send it without.";
-                return Err(with_parameter(
-                    Problem::new(Code::ControlCharacter, detail),
-                    &name,
-                ));
-            }
-        }
-    }
-    Ok(())
-}
-
-/// With the name of the parameter, if it can be one.
-fn with_parameter(problem: Problem, name: &str) -> Problem {
-    let is_name = (1..=NAME_SHOWN_MAX).contains(&name.len())
-        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
-    match is_name {
-        true => problem.field(name),
-        false => problem,
-    }
-}
-
-async fn identify(request: &ServiceRequest) -> Result<Arc<keys::Caller>, Problem> {
-    let given = bearer(request).ok_or_else(|| {
-        unauthorized(
-            "Send an API key in the header Authorization: Bearer qq_….",
-            "",
-        )
-    })?;
-    let state = web::Data::<State>::extract(request.request())
-        .await
-        .map_err(|error| Problem::internal(&error))?;
-    state.bridge.keys.verify(&given).await?.ok_or_else(|| {
-        unauthorized(
-            "The API key is unknown or revoked.",
-            ", error=\"invalid_token\"",
-        )
-    })
-}
-
-/// The token of `Authorization: Bearer TOKEN`; the scheme's case does not matter (RFC 9110, 11.1).
-fn bearer(request: &ServiceRequest) -> Option<SecretString> {
-    let value = request
-        .headers()
-        .get(header::AUTHORIZATION)?
-        .to_str()
-        .ok()?;
-    let (scheme, token) = value.split_once(' ')?;
-    scheme
-        .eq_ignore_ascii_case("bearer")
-        .then(|| SecretString::from(token.trim()))
-}
-
-fn unauthorized(detail: &str, error: &str) -> Problem {
-    Problem::new(Code::Unauthorized, detail).header(
-        header::WWW_AUTHENTICATE,
-        &format!("Bearer realm=\"queqiao\"{error}"),
-    )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn refusals_are_logged_once_a_second_with_how_many_there_were() {
-        let refusals = Refusals::default();
-        assert_eq!(refusals.due("a", 1), Some(1));
-        assert_eq!((refusals.due("a", 1), refusals.due("a", 1)), (None, None));
-        assert_eq!(refusals.due("b", 1), Some(1));
-        assert_eq!(refusals.due("a", 2), Some(3));
-    }
+        _ => "This route is for operators of the project and owners.",
+    };
+    Err(Problem::new(Code::MissingRole, detail))
 }

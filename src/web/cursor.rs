@@ -32,6 +32,7 @@ pub(super) enum List {
     Webhooks = b'w',
     WebhookMessages = b'x',
     Moved = b'o',
+    Users = b'r',
 }
 
 /// The query string of a list that has no filters.

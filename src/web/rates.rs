@@ -1,4 +1,4 @@
-//! How often one key may ask for what costs calls to WeChat or to others: a bucket per key and kind, in memory.
+//! How often one key or user may ask for what costs calls to WeChat or to others: a bucket per key or user and kind, in memory.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -8,7 +8,7 @@ use chrono::NaiveDateTime;
 use super::State;
 use super::error::{Code, Problem};
 use crate::bridge::accounts::keys::Caller;
-use crate::ids::ApiKeyId;
+use crate::models::actor::{Actor, ActorKind};
 
 /// What is limited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -21,9 +21,17 @@ pub(super) enum Kind {
     WebhookTest,
 }
 
-/// What each key has left. There are as many as keys, which the operator makes.
+/// What each key or user has left. There are as many as those, which the operator makes.
 #[derive(Debug, Default)]
-pub(super) struct Rates(Mutex<HashMap<(ApiKeyId, Kind), Bucket>>);
+pub(super) struct Rates(Mutex<HashMap<(Of, Kind), Bucket>>);
+
+/// A key or a user, by the number.
+type Of = (ActorKind, i64);
+
+fn of(actor: &Actor) -> Of {
+    let number = actor.key_number().or(actor.user_number());
+    (actor.kind(), number.unwrap_or_default())
+}
 
 #[derive(Clone, Copy, Debug)]
 struct Bucket {
@@ -41,21 +49,16 @@ impl Rates {
             Kind::WebhookTest => api.webhook_tests_per_minute,
         };
         let now = state.bridge.clock.now();
-        self.take_of((caller.key_id, kind), per_minute, now).map_err(|seconds| {
+        self.take_of((of(&caller.actor), kind), per_minute, now).map_err(|seconds| {
             let detail = format!(
-                "This key may do this {per_minute} times in a minute. Try again in {seconds} seconds."
+                "You may do this {per_minute} times in a minute. Try again in {seconds} seconds."
             );
             let limit = usize::try_from(per_minute).unwrap_or(usize::MAX);
             Problem::new(Code::TooOften, detail).limit(limit).retry_after(seconds)
         })
     }
 
-    fn take_of(
-        &self,
-        of: (ApiKeyId, Kind),
-        per_minute: u32,
-        now: NaiveDateTime,
-    ) -> Result<(), u64> {
+    fn take_of(&self, of: (Of, Kind), per_minute: u32, now: NaiveDateTime) -> Result<(), u64> {
         if per_minute == 0 {
             return Ok(());
         }
@@ -83,20 +86,18 @@ mod tests {
 
     use super::*;
 
+    fn key(number: i64) -> Of {
+        (ActorKind::ApiKey, number)
+    }
+
     #[test]
     fn what_is_used_up_comes_back_in_time() {
-        let (rates, of) = (Rates::default(), (ApiKeyId(1), Kind::Invitation));
+        let (rates, of) = (Rates::default(), (key(1), Kind::Invitation));
         let now = DateTime::UNIX_EPOCH.naive_utc();
         assert!((0..10).all(|_| rates.take_of(of, 10, now) == Ok(())));
         assert_eq!(rates.take_of(of, 10, now), Err(6));
-        assert_eq!(
-            rates.take_of((ApiKeyId(2), Kind::Invitation), 10, now),
-            Ok(())
-        );
-        assert_eq!(
-            rates.take_of((ApiKeyId(1), Kind::TokenReport), 10, now),
-            Ok(())
-        );
+        assert_eq!(rates.take_of((key(2), Kind::Invitation), 10, now), Ok(()));
+        assert_eq!(rates.take_of((key(1), Kind::TokenReport), 10, now), Ok(()));
         assert_eq!(rates.take_of(of, 10, now + TimeDelta::seconds(7)), Ok(()));
         assert!(rates.take_of(of, 10, now + TimeDelta::seconds(7)).is_err());
         assert_eq!(rates.take_of(of, 0, now), Ok(()));

@@ -22,6 +22,7 @@ mod recipients;
 mod staff;
 mod templates;
 mod timing;
+mod users;
 mod validation;
 mod windows;
 

@@ -20,6 +20,7 @@ mod staff;
 mod stats;
 mod templates;
 mod trigger;
+mod users;
 mod watch;
 
 use queqiao::db::Engine;

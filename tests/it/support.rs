@@ -3,6 +3,7 @@
 
 pub(crate) mod api;
 pub(crate) mod app;
+pub(crate) mod browser;
 pub(crate) mod cluster;
 pub(crate) mod database;
 pub(crate) mod lists;

@@ -1,31 +1,19 @@
-//! API keys: made once, shown once, and stored as their SHA-256, which is enough for 256 random
-//! bits. A key that was looked up is trusted for a few seconds, so that not every request is a
-//! query; a revoked one is refused after that at the latest. What is no key of this installation is
-//! looked up apart from what was one a moment ago ([`strangers`]).
+//! API keys: made once, shown once, and stored as their SHA-256; see [`crate::bridge::trusted`].
 
-mod strangers;
+use std::sync::Arc;
 
-use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, RwLock};
-use std::time::{Duration, Instant};
-
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use chrono::{NaiveDateTime, TimeDelta};
 use secrecy::{ExposeSecret, SecretString};
-use sha2::{Digest, Sha256};
 
+use crate::bridge::trusted::{self, Trusted};
 use crate::clock::Clock;
-use crate::db::{Conn, Db, DbError, text_enum};
+use crate::db::{Conn, Db, DbError, QueryResult, text_enum};
 use crate::ids::{ApiKeyId, ProjectId};
+use crate::models::actor::Actor;
 use crate::models::api_key::{self, ApiKey, NewApiKey};
-use strangers::Strangers;
 
 const MARK: &str = "qq_";
-const RANDOM_BYTES: usize = 32;
 /// Characters that tell keys apart in a list: 30 random bits.
 const PREFIX_CHARS: usize = MARK.len() + 5;
-const TRUSTED_FOR: Duration = Duration::from_secs(3);
 
 text_enum! {
     /// What a key may be used for.
@@ -46,71 +34,58 @@ text_enum! {
 }
 
 /// Whose request it is.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {
-    /// The key.
-    pub key_id: ApiKeyId,
-    /// The key's name, for the audit trail.
-    pub key_name: String,
+    /// The key or the user, for the log and the audit trail.
+    pub actor: Actor,
     /// The one project it sees.
     pub project_id: ProjectId,
     scopes: Vec<Scope>,
 }
 
 impl Caller {
-    /// Whether the key covers a scope; `admin` covers all.
+    /// The holder of a key with these scopes; `admin` covers all.
+    fn of_key(actor: Actor, project_id: ProjectId, scopes: &[Scope]) -> Self {
+        let scopes = match scopes.contains(&Scope::Admin) {
+            true => Scope::ALL,
+            false => scopes,
+        };
+        Self::new(actor, project_id, scopes)
+    }
+
+    /// Somebody who may do what these scopes say, and nothing else.
+    pub fn new(actor: Actor, project_id: ProjectId, scopes: &[Scope]) -> Self {
+        Self {
+            actor,
+            project_id,
+            scopes: scopes.to_vec(),
+        }
+    }
+
+    /// Whether a scope is covered.
     pub fn may(&self, scope: Scope) -> bool {
-        self.scopes.contains(&scope) || self.scopes.contains(&Scope::Admin)
+        self.scopes.contains(&scope)
     }
-}
-
-type Hash = [u8; 32];
-
-/// When something was read, by two clocks: one may be set back, the other one stands still while the
-/// machine sleeps.
-#[derive(Clone, Copy)]
-struct ReadAt {
-    at: NaiveDateTime,
-    on: Instant,
-}
-
-impl ReadAt {
-    /// Whether it is trusted still. What was read later than now was read before the clock went back.
-    fn is_fresh(self, now: NaiveDateTime) -> bool {
-        let age = now - self.at;
-        age >= TimeDelta::zero()
-            && age.to_std().is_ok_and(|age| age < TRUSTED_FOR)
-            && self.on.elapsed() < TRUSTED_FOR
-    }
-}
-
-#[derive(Clone)]
-struct Entry {
-    caller: Arc<Caller>,
-    read: ReadAt,
 }
 
 /// The API keys of this installation.
 pub struct Keys {
     db: Db,
     clock: Clock,
-    /// Keys that there were when they were last read.
-    known: RwLock<HashMap<Hash, Entry>>,
-    strangers: Strangers,
+    trusted: Trusted<Caller>,
 }
 
 impl Keys {
     /// Starts with nothing read.
     pub fn new(db: Db, clock: Clock) -> Self {
         Self {
-            strangers: Strangers::new(db.aside(1)),
+            trusted: Trusted::new(db.clone(), clock.clone(), find),
             db,
             clock,
-            known: RwLock::default(),
         }
     }
 
-    /// Makes a key and stores its hash. The key itself is returned this once and never again.
+    /// Makes a key and stores its hash, with who makes it. The key itself is returned this once and never again.
     ///
     /// # Errors
     /// If it cannot be stored.
@@ -119,13 +94,13 @@ impl Keys {
         project: ProjectId,
         name: &str,
         scopes: &[Scope],
+        by: &Actor,
     ) -> Result<(SecretString, ApiKey), DbError> {
-        let random: [u8; RANDOM_BYTES] = rand::random();
-        let key = format!("{MARK}{}", URL_SAFE_NO_PAD.encode(random));
+        let key = trusted::random_secret(MARK);
         let prefix: String = key.chars().take(PREFIX_CHARS).collect();
         let words: Vec<&str> = scopes.iter().map(|scope| scope.as_str()).collect();
-        let (name, scopes, hash) = (name.to_owned(), words.join(" "), hash(&key));
-        let now = self.clock.now();
+        let (name, scopes, by) = (name.to_owned(), words.join(" "), by.clone());
+        let (hash, now) = (trusted::hash(&key), self.clock.now());
         let stored = self
             .db
             .write(move |conn| {
@@ -136,6 +111,8 @@ impl Keys {
                     key_hash: &hash,
                     scopes: &scopes,
                     created_at: now,
+                    made_by_user_id: by.user().map(|(id, _)| id),
+                    made_by: by.user().map(|(_, name)| name),
                 };
                 api_key::create(conn, &row)
             })
@@ -149,41 +126,10 @@ impl Keys {
     /// If it is not in memory and cannot be read.
     pub async fn verify(&self, key: &SecretString) -> Result<Option<Arc<Caller>>, DbError> {
         let key = key.expose_secret();
-        if !is_key(key) {
-            return Ok(None);
+        match trusted::is_secret(MARK, key) {
+            true => self.trusted.look_up(trusted::hash(key)).await,
+            false => Ok(None),
         }
-        let (hash, now) = (hash(key), self.clock.now());
-        let known = {
-            let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
-            known.get(&hash).cloned()
-        };
-        let read = ReadAt {
-            at: now,
-            on: Instant::now(),
-        };
-        let stored = match known {
-            Some(entry) if entry.read.is_fresh(now) => return Ok(Some(entry.caller)),
-            Some(_) => {
-                let look = move |conn: &mut Conn| api_key::by_hash(conn, &hash);
-                self.db.read(look).await?
-            }
-            None => self.strangers.look_up(hash, read).await?,
-        };
-        let caller = stored
-            .filter(|stored| stored.revoked_at.is_none())
-            .map(|stored| Arc::new(caller(&stored)));
-        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-        match &caller {
-            Some(caller) => drop(known.insert(
-                hash,
-                Entry {
-                    caller: Arc::clone(caller),
-                    read,
-                },
-            )),
-            None => drop(known.remove(&hash)),
-        }
-        Ok(caller)
     }
 
     /// Revokes a key. Returns whether there was one to revoke.
@@ -196,37 +142,25 @@ impl Keys {
             .db
             .write(move |conn| api_key::revoke(conn, id, now))
             .await?;
-        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-        known.retain(|_, entry| entry.caller.key_id != id);
+        let is_of = |caller: &Caller| caller.actor.key().is_some_and(|(key, _)| key == id);
+        self.trusted.forget(is_of);
         Ok(revoked)
     }
 }
 
-/// `qq_` and 43 characters of base64url: 32 bytes.
-fn is_key(text: &str) -> bool {
-    text.strip_prefix(MARK).is_some_and(|encoded| {
-        URL_SAFE_NO_PAD
-            .decode(encoded)
-            .is_ok_and(|bytes| bytes.len() == RANDOM_BYTES)
-    })
+/// The keys with these hashes, without those that are revoked.
+fn find(conn: &mut Conn, hashes: &[Vec<u8>]) -> QueryResult<Vec<(Vec<u8>, Caller)>> {
+    let found = api_key::by_hashes(conn, hashes)?.into_iter();
+    let valid = found.filter(|(_, key)| key.revoked_at.is_none());
+    Ok(valid.map(|(hash, key)| (hash, caller(key))).collect())
 }
 
-fn hash(key: &str) -> Hash {
-    Sha256::digest(key.as_bytes()).into()
-}
-
-fn caller(stored: &ApiKey) -> Caller {
-    Caller {
-        key_id: stored.id,
-        key_name: stored.name.clone(),
-        project_id: stored.project_id,
-        // A scope that a newer version wrote is one that this version cannot grant.
-        scopes: stored
-            .scopes
-            .split_ascii_whitespace()
-            .filter_map(|word| word.parse().ok())
-            .collect(),
-    }
+fn caller(stored: ApiKey) -> Caller {
+    // A scope that a newer version wrote is one that this version cannot grant.
+    let words = stored.scopes.split_ascii_whitespace();
+    let scopes: Vec<Scope> = words.filter_map(|word| word.parse().ok()).collect();
+    let actor = Actor::Key(stored.id, stored.name);
+    Caller::of_key(actor, stored.project_id, &scopes)
 }
 
 #[cfg(test)]
@@ -235,11 +169,9 @@ mod tests {
 
     #[test]
     fn admin_covers_every_scope_and_the_others_only_themselves() {
-        let caller = |scopes: &[Scope]| Caller {
-            key_id: ApiKeyId(1),
-            key_name: "k".to_owned(),
-            project_id: ProjectId(1),
-            scopes: scopes.to_vec(),
+        let caller = |scopes: &[Scope]| {
+            let actor = Actor::Key(ApiKeyId(1), "k".to_owned());
+            Caller::of_key(actor, ProjectId(1), scopes)
         };
         for &scope in Scope::ALL {
             assert!(caller(&[Scope::Admin]).may(scope));
@@ -249,22 +181,5 @@ mod tests {
         assert!(!caller(&[Scope::Read]).may(Scope::Notify));
         assert!(!caller(&[Scope::Read, Scope::Notify]).may(Scope::Admin));
         assert!(!caller(&[Scope::Read, Scope::Notify]).may(Scope::Token));
-    }
-
-    #[test]
-    fn only_the_mark_and_32_bytes_are_a_key() {
-        let good = format!("qq_{}", URL_SAFE_NO_PAD.encode([7; 32]));
-        assert_eq!(good.len(), 46);
-        assert!(is_key(&good));
-        for bad in [
-            "",
-            "qq_",
-            "qq_short",
-            good.trim_start_matches("qq_"),
-            &format!("{good}A"),
-            "qq_\0",
-        ] {
-            assert!(!is_key(bad), "{bad}");
-        }
     }
 }

@@ -20,6 +20,7 @@ use crate::bridge::{Bridge, Step};
 use crate::clock::Clock;
 use crate::db::{Conn, Db, DbError, QueryResult};
 use crate::ids::{DeliveryId, ErasureId, IdentityId, ProjectId};
+use crate::models::actor::Actor;
 use crate::models::delivery;
 use crate::models::erasure::{self, Cause, Erasure, ErasureState, Phase, Subject};
 use crate::models::identity;
@@ -37,17 +38,6 @@ const SECOND_LOOK: TimeDelta = TimeDelta::minutes(10);
 const PAUSE: TimeDelta = TimeDelta::seconds(30);
 /// How long a caller waits for the end before hearing that it goes on.
 const AT_ONCE: Duration = Duration::from_secs(2);
-
-/// Who asks for an erasure, for the audit trail.
-#[derive(Clone, Debug)]
-pub enum By {
-    /// The holder of an API key: its number and name.
-    Key(crate::ids::ApiKeyId, String),
-    /// WeChat, in an event.
-    Wechat,
-    /// An operator.
-    CommandLine,
-}
 
 /// Why somebody was not erased.
 #[derive(Debug, Error)]
@@ -71,7 +61,7 @@ impl Bridge {
         &self,
         project: ProjectId,
         identity: IdentityId,
-        by: By,
+        by: Actor,
     ) -> Result<Erasure, EraseError> {
         let (now, vault) = (self.clock.now(), self.vault.clone());
         let asked = self.db.write(move |conn| {

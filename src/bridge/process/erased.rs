@@ -8,10 +8,11 @@ use std::collections::{HashMap, HashSet};
 
 use chrono::NaiveDateTime;
 
-use crate::bridge::people::erase::{Asked, By, ask, hashed, is_remembered, subject_of};
+use crate::bridge::people::erase::{Asked, ask, hashed, is_remembered, subject_of};
 use crate::db::{Conn, QueryResult};
 use crate::ids::{AccountId, EventId, ProjectId};
 use crate::models::account::{self, Scope};
+use crate::models::actor::Actor;
 use crate::models::erasure::{self, Cause, Hashed, Remembered, Subject};
 use crate::models::event::{self, Waiting};
 use crate::models::storable;
@@ -163,7 +164,7 @@ impl Cancelled {
         let asked = Asked {
             project_id: project,
             cause: Cause::Cancellation,
-            by: &By::Wechat,
+            by: &Actor::Wechat,
             identity_id: None,
             app_id: told_by.map(|label| label.app_id.as_str()),
             erased_time: self.time,

@@ -11,7 +11,6 @@ use crate::bridge::accounts::keys::Caller;
 use crate::bridge::accounts::{AccountError, OpenAccount};
 use crate::db::DbError;
 use crate::models::audit::{self, Action, NewEntry};
-use crate::models::erasure::Actor;
 use crate::wechat::client::AccessToken;
 
 /// An access token and how long it lasts.
@@ -112,12 +111,15 @@ impl Bridge {
         app_id: &str,
         outcome: Option<&'static str>,
     ) -> Result<(), DbError> {
-        let (project_id, api_key_id, now) = (caller.project_id, caller.key_id, self.clock.now());
-        let (key_name, app_id) = (caller.key_name.clone(), app_id.to_owned());
+        let (project, now) = (caller.project_id, self.clock.now());
+        let (by, app_id) = (caller.actor.clone(), app_id.to_owned());
         tracing::info!(
             audit.action = action.as_str(),
-            audit.key_id = api_key_id.0,
-            audit.key_name = ?key_name,
+            audit.actor = %by.kind(),
+            audit.key_id = by.key_number(),
+            audit.key_name = by.key_name(),
+            audit.user_id = by.user_number(),
+            audit.user_name = by.user_name(),
             audit.outcome = outcome,
             account.app_id = %app_id,
             "audited"
@@ -125,16 +127,9 @@ impl Bridge {
         self.db
             .write(move |conn| {
                 let entry = NewEntry {
-                    project_id,
-                    actor: Actor::ApiKey,
-                    api_key_id,
-                    api_key_name: &key_name,
-                    action,
                     app_id: Some(&app_id),
                     outcome,
-                    identity_id: None,
-                    erasure_id: None,
-                    created_at: now,
+                    ..NewEntry::new(project, &by, action, now)
                 };
                 audit::add(conn, &entry)
             })

@@ -22,6 +22,7 @@ use crate::config::Config;
 use crate::db::{DatabaseUrl, Db};
 use crate::files;
 use crate::models::account::{AccountKind, TokenSource};
+use crate::models::actor::Actor;
 use crate::simulator::{
     Kind, Settings, Simulator, SimulatorOptions, TemplateKind, TemplateSettings, World,
 };
@@ -178,7 +179,10 @@ async fn register(
     world.add_people(PEOPLE);
     add_templates(world)?;
     let scopes = [Scope::Notify, Scope::Read, Scope::Admin];
-    let (key, _) = bridge.keys.create(project.id, "demo", &scopes).await?;
+    let (key, _) = bridge
+        .keys
+        .create(project.id, "demo", &scopes, &Actor::CommandLine)
+        .await?;
     Ok(key)
 }
 

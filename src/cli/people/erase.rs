@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::bridge::people::erase::{By, Eraser};
+use crate::bridge::people::erase::Eraser;
 use crate::bridge::{Bridge, Step};
 use crate::cli::context;
 use crate::cli::terminal::say;
@@ -12,6 +12,7 @@ use crate::config::Config;
 use crate::db::QueryResult;
 use crate::ids::{IdentityId, ProjectId};
 use crate::models::account;
+use crate::models::actor::Actor;
 use crate::models::erasure::{self, Erasure, ErasureState};
 use crate::models::identity;
 use crate::models::people;
@@ -44,7 +45,9 @@ pub(super) async fn run(config: Config, args: Args) -> Result<()> {
     let bridge = context::open(config)?;
     let project = context::find_project(&bridge, args.project.as_deref()).await?;
     let identity = args.identity(&bridge, project.id).await?;
-    let asked = bridge.erase(project.id, identity, By::CommandLine).await?;
+    let asked = bridge
+        .erase(project.id, identity, Actor::CommandLine)
+        .await?;
     let done = finish(&bridge, project.id, asked).await?;
     say!(
         "Erased: {} identities, {} bindings, {} permissions, {} events, {} deliveries, \

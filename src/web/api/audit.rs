@@ -6,9 +6,9 @@ use serde::Serialize;
 
 use super::cursor::{List, Page, PageQuery};
 use super::{Caller, State};
-use crate::ids::{ApiKeyId, AuditId, ErasureId, IdentityId};
+use crate::ids::{ApiKeyId, AuditId, ErasureId, IdentityId, UserId};
+use crate::models::actor::ActorKind;
 use crate::models::audit::{self, Action, Entry};
-use crate::models::erasure::Actor;
 use crate::web::error::Problem;
 
 #[derive(Debug, Serialize)]
@@ -16,9 +16,11 @@ pub(super) struct EntryView {
     id: AuditId,
     action: Action,
     /// Who did it.
-    by: Actor,
-    /// The key that was used; null where it was WeChat or an operator.
+    by: ActorKind,
+    /// The key that was used; null where it was none.
     key: Option<Key>,
+    /// Who had signed in; null where nobody had.
+    user: Option<UserRef>,
     app_id: Option<String>,
     /// What came of it, where that is not plain from the action.
     outcome: Option<String>,
@@ -38,15 +40,26 @@ struct Key {
     name: String,
 }
 
+#[derive(Debug, Serialize)]
+struct UserRef {
+    id: UserId,
+    /// Their name at that time.
+    name: String,
+}
+
 impl From<Entry> for EntryView {
     fn from(entry: Entry) -> Self {
         Self {
             id: entry.id,
             action: entry.action,
             by: entry.actor,
-            key: (entry.actor == Actor::ApiKey).then_some(Key {
+            key: (entry.actor == ActorKind::ApiKey).then_some(Key {
                 id: entry.api_key_id,
                 name: entry.api_key_name,
+            }),
+            user: entry.user_id.map(|id| UserRef {
+                id,
+                name: entry.user_name.unwrap_or_default(),
             }),
             app_id: entry.app_id,
             outcome: entry.outcome,

@@ -1,6 +1,7 @@
 //! Texts from outside, checked before they reach the database.
 
 use actix_web::HttpRequest;
+use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::bridge::limits::{self, ID_MAX, IDEMPOTENCY_KEY_MAX, LOGIN_CODE_MAX};
 use crate::ids::text::{TextId, TextIdError};
@@ -96,4 +97,20 @@ pub(super) fn bulk_limit(given: Option<i64>, most: i64) -> Result<i64, Problem> 
 /// A login code, before WeChat is asked.
 pub(super) fn login_code(code: &str) -> Result<(), Problem> {
     text("code", code, LOGIN_CODE_MAX)
+}
+
+/// A password that is compared with the stored one: it is not empty and not too long, and is in no answer.
+pub(super) fn secret(field: &str, value: &SecretString, max: usize) -> Result<(), Problem> {
+    let length = value.expose_secret().chars().count();
+    match length {
+        0 => {
+            let detail = format!("{field} must not be empty.");
+            Err(Problem::new(Code::InvalidField, detail).field(field))
+        }
+        _ if length > max => {
+            let detail = format!("{field} may have at most {max} characters.");
+            Err(Problem::new(Code::TooLong, detail).field(field).limit(max))
+        }
+        _ => Ok(()),
+    }
 }

@@ -8,10 +8,11 @@ use serde_json::value::RawValue;
 
 use super::notifications::as_json;
 use super::{Caller, State};
-use crate::bridge::people::erase::{By, EraseError};
+use crate::bridge::people::erase::EraseError;
 use crate::db::{Conn, QueryResult};
 use crate::ids::{ErasureId, IdentityId};
-use crate::models::erasure::{self, Actor, Cause, Erasure, ErasureState};
+use crate::models::actor::ActorKind;
+use crate::models::erasure::{self, Cause, Erasure, ErasureState};
 use crate::web::error::Problem;
 
 #[derive(Debug, Serialize)]
@@ -19,8 +20,8 @@ pub(super) struct ErasureView {
     id: ErasureId,
     state: ErasureState,
     cause: Cause,
-    /// Who asked for it; the audit trail has the key.
-    by: Actor,
+    /// Who asked for it; the audit trail has the key or the user.
+    by: ActorKind,
     /// The numbers that the person's identities had.
     identity_ids: Vec<IdentityId>,
     /// The staff ids that were bound to them; the staff members stay.
@@ -70,7 +71,7 @@ pub(super) async fn create(
     caller: Caller,
     id: Path<IdentityId>,
 ) -> Result<(Json<ErasureView>, StatusCode), Problem> {
-    let by = By::Key(caller.key_id, caller.key_name.clone());
+    let by = caller.actor.clone();
     let erasure = state
         .bridge
         .erase(caller.project_id, id.into_inner(), by)

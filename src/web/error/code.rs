@@ -41,8 +41,14 @@ codes! {
     ControlCharacter = "control_character", BAD_REQUEST, "A text contains a control character";
     BrokenBody = "broken_body", BAD_REQUEST, "The body did not arrive whole";
     SlowBody = "slow_body", REQUEST_TIMEOUT, "The body took too long";
-    Unauthorized = "unauthorized", UNAUTHORIZED, "An API key is needed";
+    Unauthorized = "unauthorized", UNAUTHORIZED, "An API key or a session is needed";
     MissingScope = "missing_scope", FORBIDDEN, "The API key does not have the scope";
+    MissingRole = "missing_role", FORBIDDEN, "The user's role does not allow it";
+    UserNeeded = "user_needed", FORBIDDEN, "This is for people who have signed in";
+    CrossSite = "cross_site", FORBIDDEN, "The request does not come from a page of Queqiao";
+    SignInRefused = "sign_in_refused", UNAUTHORIZED, "Nobody has this name and password";
+    NotLocal = "not_local", FORBIDDEN, "People sign in through the identity provider";
+    UnknownProject = "unknown_project", NOT_FOUND, "The user has no such project";
     NotFound = "not_found", NOT_FOUND, "There is no such thing";
     NoSuchRoute = "no_such_route", NOT_FOUND, "There is no such route";
     MethodNotAllowed = "method_not_allowed", METHOD_NOT_ALLOWED, "The route has no such method";
@@ -52,6 +58,8 @@ codes! {
     IdempotencyConflict = "idempotency_conflict", CONFLICT, "The Idempotency-Key was used for another request";
     NotRetryable = "not_retryable", CONFLICT, "The delivery is not sent again";
     WebhookNotEnabled = "webhook_not_enabled", CONFLICT, "The endpoint is not enabled";
+    UserExists = "user_exists", CONFLICT, "There is a user of this name";
+    LastOwner = "last_owner", CONFLICT, "It is the last owner";
     TooMany = "too_many", CONFLICT, "There are as many as there may be";
     BodyTooLarge = "body_too_large", PAYLOAD_TOO_LARGE, "The body is too large";
     UnsupportedMediaType = "unsupported_media_type", UNSUPPORTED_MEDIA_TYPE, "The body must be JSON";
@@ -72,6 +80,8 @@ codes! {
     InvitationExpired = "invitation_expired", UNPROCESSABLE_ENTITY, "The invitation has expired";
     InvitationRevoked = "invitation_revoked", UNPROCESSABLE_ENTITY, "The invitation was revoked";
     InvitationWrongAccount = "invitation_wrong_account", UNPROCESSABLE_ENTITY, "The invitation is for another account";
+    WrongPassword = "wrong_password", UNPROCESSABLE_ENTITY, "It is not the password";
+    SignInPaused = "sign_in_paused", TOO_MANY_REQUESTS, "There were too many wrong passwords";
     TooOften = "too_often", TOO_MANY_REQUESTS, "The key has done this too often";
     Internal = "internal", INTERNAL_SERVER_ERROR, "Something went wrong here";
     WechatRefused = "wechat_refused", BAD_GATEWAY, "WeChat refused the call";

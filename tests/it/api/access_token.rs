@@ -6,6 +6,7 @@ use futures_util::future::join_all;
 use queqiao::bridge::accounts::keys::Scope;
 use queqiao::bridge::accounts::register::Draft;
 use queqiao::models::account::{AccountKind, TokenSource};
+use queqiao::models::actor::Actor;
 use queqiao::simulator::{Fault, FaultKind};
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
@@ -138,7 +139,7 @@ async fn loans_and_reports_are_written_down_without_the_token(api: ApiFixture) {
     let (key, stored) = app
         .bridge
         .keys
-        .create(api.project, &name, &[Scope::Token])
+        .create(api.project, &name, &[Scope::Token], &Actor::CommandLine)
         .await
         .unwrap();
     let key = key.expose_secret();

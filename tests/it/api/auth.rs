@@ -1,10 +1,12 @@
 //! Who may do what: keys that are unknown, revoked or new, and each route with every kind of key.
 
+mod roles;
 mod routes;
 
 use std::time::Duration;
 
 use queqiao::bridge::accounts::keys::Scope;
+use queqiao::models::actor::Actor;
 use serde_json::json;
 
 use super::ApiFixture;
@@ -22,7 +24,7 @@ async fn a_revoked_key_is_refused(api: ApiFixture) {
     let (key, stored) = app
         .bridge
         .keys
-        .create(api.project, "k", &[Scope::Read])
+        .create(api.project, "k", &[Scope::Read], &Actor::CommandLine)
         .await
         .unwrap();
     let key = secrecy::ExposeSecret::expose_secret(&key).to_owned();
@@ -50,7 +52,7 @@ async fn a_revoked_key_stays_revoked_when_the_clock_is_set_back(api: ApiFixture)
         let (key, stored) = app
             .bridge
             .keys
-            .create(api.project, "k", &[Scope::Read])
+            .create(api.project, "k", &[Scope::Read], &Actor::CommandLine)
             .await
             .unwrap();
         let key = secrecy::ExposeSecret::expose_secret(&key).to_owned();
@@ -79,7 +81,7 @@ async fn what_is_no_key_is_refused_and_becomes_one_when_it_is_made(api: ApiFixtu
     let (other, _server) = app.replica();
     let (key, _) = other
         .keys
-        .create(api.project, "new", &[Scope::Read])
+        .create(api.project, "new", &[Scope::Read], &Actor::CommandLine)
         .await
         .unwrap();
     app.get(secrecy::ExposeSecret::expose_secret(&key), "/staff")

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use super::shell::Command;
 use crate::support::api::by_unionid;
+use crate::support::browser::{Browser, PASSWORD};
 use crate::support::receiver::Receiver;
 use crate::support::setup::template;
 use crate::support::{Fixture, Setup, TestApp};
@@ -27,6 +28,8 @@ pub(super) struct DocsApp {
     access_token: String,
     /// Stands for the business's endpoint.
     receiver: Receiver,
+    /// Where the owner signs in.
+    browser: Browser,
 }
 
 impl Fixture for DocsApp {
@@ -54,7 +57,9 @@ impl Fixture for DocsApp {
             .followers(OA, 1..=3)
             .start()
             .await;
+        project.app.user("admin", true, &[]).await;
         Self {
+            browser: Browser::new(&project.app.url),
             app: project.app,
             key: project.key,
             access_token: String::new(),
@@ -85,7 +90,10 @@ impl DocsApp {
         self.prepare(command).await;
         let method = Method::from_bytes(command.method.as_bytes()).unwrap();
         let path = format!("/api/v1{}", command.path);
-        let mut request = self.app.request(method, &path).bearer_auth(&self.key);
+        let mut request = match command.is_signed_in {
+            true => self.browser.request(&command.method, &command.path),
+            false => self.app.request(method, &path).bearer_auth(&self.key),
+        };
         for (name, value) in &command.headers {
             request = request.header(name, value);
         }
@@ -95,6 +103,7 @@ impl DocsApp {
             request = request.json(&body);
         }
         let answer = self.app.send(request).await;
+        self.browser.keep(&answer);
         assert!(
             (200..300).contains(&answer.status),
             "{heading}: {command:?}: {answer:?}"
@@ -121,8 +130,15 @@ impl DocsApp {
             .replace("{staff_id}", "e1001")
             .replace("{name}", "order_created")
             .replace("{id}", "1");
-        let answer = self.app.call(method, &self.key, &path, Some(body));
-        answer.await.text
+        let is_for_people = ["/session", "/users"].iter().any(|of| path.starts_with(of));
+        let answer = match is_for_people {
+            true => {
+                let browser = Browser::signed_in(&self.app, "admin").await;
+                browser.call(method, &path, Some(body)).await
+            }
+            false => self.app.call(method, &self.key, &path, Some(body)).await,
+        };
+        answer.text
     }
 
     /// A script for a real shell, with what stands for something filled in.
@@ -245,6 +261,7 @@ impl DocsApp {
                 ("unionid", "o…") => population::unionid(person),
                 ("code", "CODE") => self.app.simulator.world().log_in(MP, person).unwrap(),
                 ("url", "https://example.com/hooks/wechat") => self.receiver.url.clone(),
+                ("password", "PASSWORD") => PASSWORD.to_owned(),
                 ("access_token", "94_…") => self.access_token.clone(),
                 ("send_at" | "expires_at", told) => {
                     let tomorrow = self.app.clock.now() + chrono::TimeDelta::days(1);

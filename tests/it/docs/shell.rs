@@ -1,6 +1,6 @@
 //! As much of a shell as the documents use: words, quotes, comments, and a loop over words.
 
-/// A call of the shell function `api`.
+/// A call of the shell function `api`, or of `me` by somebody who has signed in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Command {
     pub(super) method: String,
@@ -8,6 +8,8 @@ pub(super) struct Command {
     pub(super) path: String,
     pub(super) headers: Vec<(String, String)>,
     pub(super) body: Option<String>,
+    /// Whether it comes with the cookie of a session, not with a key.
+    pub(super) is_signed_in: bool,
 }
 
 impl Command {
@@ -17,6 +19,7 @@ impl Command {
             path: words[1].clone(),
             headers: Vec::new(),
             body: None,
+            is_signed_in: words[0] == "me",
         };
         let mut options = words[2..].iter();
         while let Some(option) = options.next() {
@@ -69,12 +72,12 @@ pub(super) fn endpoint(heading: &str) -> Option<(String, String)> {
     Some((method.to_owned(), path.to_owned()))
 }
 
-/// The calls of `api` in a script. Whatever else is in it is not for the API.
+/// The calls of `api` and `me` in a script. Whatever else is in it is not for the API.
 pub(super) fn commands(script: &str) -> Vec<Command> {
     let mut commands = Vec::new();
     for words in statements(script) {
         match words.first().map(String::as_str) {
-            Some("api") => commands.push(Command::new(&words)),
+            Some("api" | "me") => commands.push(Command::new(&words)),
             // for NAME in WORDS… ; do COMMAND ; done arrives as three statements.
             _ => commands.extend(looped(&words)),
         }

@@ -17,6 +17,7 @@ use queqiao::config::Config;
 use queqiao::db::{Db, Engine};
 use queqiao::ids::{AccountId, ProjectId};
 use queqiao::models::account::{AccountKind, TokenSource};
+use queqiao::models::actor::Actor;
 use queqiao::models::project;
 use queqiao::simulator::{Kind, Settings, Simulator, SimulatorOptions, World};
 use queqiao::vault::Vault;
@@ -231,7 +232,7 @@ impl TestApp {
         let (key, _) = self
             .bridge
             .keys
-            .create(project, "test", scopes)
+            .create(project, "test", scopes, &Actor::CommandLine)
             .await
             .unwrap();
         key.expose_secret().to_owned()

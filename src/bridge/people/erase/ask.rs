@@ -4,11 +4,11 @@ use std::collections::HashSet;
 
 use chrono::NaiveDateTime;
 
-use super::By;
 use crate::db::{Conn, QueryResult};
-use crate::ids::{AccountId, ApiKeyId, IdentityId, ProjectId};
+use crate::ids::{AccountId, IdentityId, ProjectId};
+use crate::models::actor::Actor;
 use crate::models::audit::{self, Action, NewEntry};
-use crate::models::erasure::{self, Actor, Cause, Erasure, Hashed, Openid, Subject};
+use crate::models::erasure::{self, Cause, Erasure, Hashed, Openid, Subject};
 use crate::models::identity;
 use crate::models::people;
 use crate::vault::Vault;
@@ -21,7 +21,7 @@ const ROUNDS: usize = 16;
 pub(in crate::bridge) struct Asked<'a> {
     pub(in crate::bridge) project_id: ProjectId,
     pub(in crate::bridge) cause: Cause,
-    pub(in crate::bridge) by: &'a By,
+    pub(in crate::bridge) by: &'a Actor,
     /// The identity that was named.
     pub(in crate::bridge) identity_id: Option<IdentityId>,
     /// The account that told of it.
@@ -103,13 +103,8 @@ pub(in crate::bridge) fn ask(
     now: NaiveDateTime,
 ) -> QueryResult<Erasure> {
     let subject = resolve(conn, asked.project_id, seed)?;
-    let (actor, key_id, key_name) = match asked.by {
-        By::Key(id, name) => (Actor::ApiKey, *id, name.as_str()),
-        By::Wechat => (Actor::Wechat, ApiKeyId(0), ""),
-        By::CommandLine => (Actor::CommandLine, ApiKeyId(0), ""),
-    };
-    let project = asked.project_id;
-    let erasure = erasure::create(conn, project, asked.cause, actor, &subject, now)?;
+    let (project, by) = (asked.project_id, asked.by);
+    let erasure = erasure::create(conn, project, asked.cause, by.kind(), &subject, now)?;
     // WeChat's clock may be ahead of ours: what is known to have happened is from before.
     let newest = erasure::newest_act(conn, &subject)?;
     let erased_time = asked.erased_time.max(newest);
@@ -120,23 +115,19 @@ pub(in crate::bridge) fn ask(
     let first = subject.identity_ids().into_iter().next();
     let identity_id = asked.identity_id.or(first);
     let entry = NewEntry {
-        project_id: project,
-        actor,
-        api_key_id: key_id,
-        api_key_name: key_name,
-        action: Action::PersonErased,
         app_id: asked.app_id,
-        outcome: None,
         identity_id,
         erasure_id: Some(erasure.id),
-        created_at: now,
+        ..NewEntry::new(project, by, Action::PersonErased, now)
     };
     audit::add(conn, &entry)?;
     tracing::info!(
         audit.action = Action::PersonErased.as_str(),
-        audit.actor = %actor,
-        audit.key_id = key_id.0,
-        audit.key_name = ?key_name,
+        audit.actor = %by.kind(),
+        audit.key_id = by.key_number(),
+        audit.key_name = by.key_name(),
+        audit.user_id = by.user_number(),
+        audit.user_name = by.user_name(),
         erasure.id = %erasure.id,
         erasure.cause = %asked.cause,
         identity.id = identity_id.map(|id| id.0),

@@ -11,6 +11,7 @@ use queqiao::simulator::population;
 use serde_json::{Value, json};
 
 use super::super::{ApiFixture, FOREIGN, MP, OA};
+use super::roles::{PeopleRow, people_rows};
 use crate::support::Fixture;
 use crate::support::app::Answer;
 use crate::support::routes::listed;
@@ -31,17 +32,17 @@ enum Foreign {
 }
 
 /// A route, and a call of it about something of the first project.
-struct Row {
-    method: &'static str,
+pub(super) struct Row {
+    pub(super) method: &'static str,
     /// As in the table.
-    route: &'static str,
+    pub(super) route: &'static str,
     query: &'static str,
     /// As in the table, beside `admin`.
-    scope: Scope,
+    pub(super) scope: Scope,
     /// Another scope that will do, with what is asked with it.
-    or: Option<(Scope, Value)>,
+    pub(super) or: Option<(Scope, Value)>,
     foreign: Foreign,
-    body: Option<Value>,
+    pub(super) body: Option<Value>,
 }
 
 fn row(call: &'static str, scope: Scope, foreign: Foreign) -> Row {
@@ -72,7 +73,7 @@ impl Row {
 }
 
 /// Every route; what deletes is at the end, and what belongs to something before that.
-fn rows() -> Vec<Row> {
+pub(super) fn rows() -> Vec<Row> {
     let ping = json!({"message_type": "ping", "staff_ids": ["s1"]});
     let route = json!({"account": OA, "template_id": "T", "fields": {"thing1": "x"}});
     let hook = json!({"url": "https://example.com/hook", "events": ["account.alert"]});
@@ -184,8 +185,8 @@ fn rows() -> Vec<Row> {
 }
 
 /// [`ApiFixture`], whose first project has something for every route.
-struct Full {
-    api: ApiFixture,
+pub(super) struct Full {
+    pub(super) api: ApiFixture,
     /// By the part of a path before an id, or the id's own name.
     ids: Vec<(&'static str, String)>,
 }
@@ -266,7 +267,7 @@ impl Fixture for Full {
 
 impl Full {
     /// The path of a call about the first project's things.
-    fn path(&self, row: &Row) -> String {
+    pub(super) fn path(&self, row: &Row) -> String {
         let (mut path, mut before) = (String::new(), "");
         for part in row.route.split('/').skip(1) {
             path.push('/');
@@ -330,7 +331,16 @@ fn every_route_of_the_table_is_tried() {
         let scopes = format!("{}{}", row.scope, or.unwrap_or_default());
         format!("{} {} · {scopes}", row.method, row.route)
     });
-    let tried: BTreeSet<String> = tried.collect();
+    let of_people = people_rows().into_iter().map(|row| {
+        let PeopleRow {
+            method,
+            route,
+            need,
+            ..
+        } = row;
+        format!("{method} {route} · {need}")
+    });
+    let tried: BTreeSet<String> = tried.chain(of_people).collect();
     let untried: Vec<_> = table.difference(&tried).collect();
     let gone: Vec<_> = tried.difference(&table).collect();
     assert!(

@@ -1,5 +1,5 @@
-//! Looking up what is not known to be a key. Whoever has none can ask as often as they like, so this takes
-//! one connection of its own, one statement at a time for all who wait, and memory up to a limit. A key
+//! Looking up what is not known to be a secret of ours. Whoever has none can ask as often as they like, so this takes
+//! one connection of its own, one statement at a time for all who wait, and memory up to a limit. A secret
 //! that was just made is found in the same way, in the next statement.
 
 use std::collections::HashMap;
@@ -8,24 +8,24 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
-use super::{Hash, ReadAt};
+use super::{Find, Hash, ReadAt};
 use crate::db::{Db, DbError};
-use crate::models::api_key::{self, ApiKey};
 
 /// How long one statement after another has to wait.
 const PAUSE: Duration = Duration::from_millis(20);
 /// How many may wait at the same time; one more, and one of them is answered that it takes too long.
 const WAITING: usize = 2_000;
-/// What is remembered not to be a key.
+/// What is remembered not to be a secret.
 const REMEMBERED: usize = 10_000;
 
-type Answer = Result<Option<ApiKey>, String>;
-type Waiting = (Hash, oneshot::Sender<Answer>);
+type Answer<V> = Result<Option<Arc<V>>, String>;
+type Waiting<V> = (Hash, oneshot::Sender<Answer<V>>);
 
-/// Those of whom no key is known.
-pub(super) struct Strangers {
+/// Those of whom no secret is known.
+pub(super) struct Strangers<V> {
     db: Db,
-    waiting: Arc<Mutex<Vec<Waiting>>>,
+    find: Find<V>,
+    waiting: Arc<Mutex<Vec<Waiting<V>>>>,
     /// Held during a statement and the pause after it.
     turn: Arc<tokio::sync::Mutex<()>>,
     unknown: Mutex<HashMap<Hash, ReadAt>>,
@@ -35,22 +35,23 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Strangers {
+impl<V: Send + Sync + 'static> Strangers<V> {
     /// With a handle that nobody else uses.
-    pub(super) fn new(db: Db) -> Self {
+    pub(super) fn new(db: Db, find: Find<V>) -> Self {
         Self {
             db,
+            find,
             waiting: Arc::default(),
             turn: Arc::default(),
             unknown: Mutex::default(),
         }
     }
 
-    /// The key with that hash, if there is one, as it is `now` or was a moment ago.
+    /// What the secret with that hash stands for, if there is one, as it is `now` or was a moment ago.
     ///
     /// # Errors
     /// If it cannot be read, or too many ask.
-    pub(super) async fn look_up(&self, hash: Hash, now: ReadAt) -> Result<Option<ApiKey>, DbError> {
+    pub(super) async fn look_up(&self, hash: Hash, now: ReadAt) -> Result<Option<Arc<V>>, DbError> {
         let unknown = lock(&self.unknown).get(&hash).copied();
         if unknown.is_some_and(|read| read.is_fresh(now.at)) {
             return Ok(None);
@@ -66,13 +67,13 @@ impl Strangers {
         Ok(found)
     }
 
-    async fn ask(&self, hash: Hash) -> Result<Option<ApiKey>, DbError> {
+    async fn ask(&self, hash: Hash) -> Result<Option<Arc<V>>, DbError> {
         let (sender, mut answer) = oneshot::channel();
         {
             let mut waiting = lock(&self.waiting);
             waiting.retain(|(_, sender)| !sender.is_closed());
             if waiting.len() >= WAITING {
-                // Whoever it is makes room, so that a key which this process has not seen yet gets its
+                // Whoever it is makes room, so that a secret which this process has not seen yet gets its
                 // turn among many that are none.
                 let unlucky = rand::random_range(0..waiting.len());
                 waiting.swap_remove(unlucky);
@@ -84,14 +85,14 @@ impl Strangers {
             biased;
             answered = &mut answer => answered,
             turn = turn => {
-                let (db, waiting) = (self.db.clone(), Arc::clone(&self.waiting));
+                let (db, find, waiting) = (self.db.clone(), self.find, Arc::clone(&self.waiting));
                 // Whoever asked first may go away; the others wait for its statement.
                 tokio::spawn(async move {
                     let _turn = turn;
                     let begun = Instant::now();
                     let all = std::mem::take(&mut *lock(&waiting));
                     if !all.is_empty() {
-                        answer_all(&db, all).await;
+                        answer_all(&db, find, all).await;
                         tokio::time::sleep(PAUSE.saturating_sub(begun.elapsed())).await;
                     }
                 });
@@ -105,12 +106,16 @@ impl Strangers {
     }
 }
 
-async fn answer_all(db: &Db, all: Vec<Waiting>) {
+async fn answer_all<V: Send + Sync + 'static>(db: &Db, find: Find<V>, all: Vec<Waiting<V>>) {
     let hashes: Vec<Vec<u8>> = all.iter().map(|(hash, _)| hash.to_vec()).collect();
-    let read = db.read(move |conn| api_key::by_hashes(conn, &hashes));
+    let read = db.snapshot(move |conn| find(conn, &hashes));
     let read = read.await.map_err(|error| error.to_string());
-    let found: Result<HashMap<Vec<u8>, ApiKey>, String> =
-        read.map(|keys| keys.into_iter().collect());
+    let found = read.map(|found| {
+        let shared = found
+            .into_iter()
+            .map(|(hash, value)| (hash, Arc::new(value)));
+        shared.collect::<HashMap<Vec<u8>, Arc<V>>>()
+    });
     for (hash, sender) in all {
         let answer = found
             .as_ref()

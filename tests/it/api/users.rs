@@ -1,0 +1,6 @@
+//! People who sign in: how they get in and out, what they may do, and who says so.
+
+mod manage;
+mod origin;
+mod sessions;
+mod sign_in;
