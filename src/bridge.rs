@@ -127,7 +127,12 @@ impl Bridge {
             accounts: Arc::new(accounts),
             calls,
             keys: Arc::new(Keys::new(db.clone(), clock.clone())),
-            users: Arc::new(Users::new(db.clone(), clock.clone(), &config)),
+            users: Arc::new(Users::new(
+                db.clone(),
+                clock.clone(),
+                vault.clone(),
+                &config,
+            )),
             tokens: Arc::new(tokens),
             notifications: Arc::new(Notifications::new(&config.customer)),
             lanes: Arc::new(Lanes::new(&config.deliver)),

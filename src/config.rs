@@ -5,6 +5,7 @@ mod budgets;
 mod customer;
 mod deliver;
 mod environment;
+mod oidc;
 mod ranges;
 mod server;
 mod stats;
@@ -25,6 +26,7 @@ pub use api::Api;
 pub use budgets::{AccountBudgets, Budget, Budgets, CallBudgets, OwnBudget};
 pub use customer::Customer;
 pub use deliver::Deliver;
+pub use oidc::Oidc;
 pub use server::Server;
 pub use stats::Stats;
 pub use users::Users;
@@ -52,6 +54,8 @@ pub struct Config {
     pub api: Api,
     /// People who sign in.
     pub users: Users,
+    /// Signing in through an identity provider.
+    pub oidc: Oidc,
     /// The database.
     pub database: Database,
     /// Calls to WeChat.
@@ -239,7 +243,8 @@ impl Config {
             .add_source(environment.source(Some(variables)))
             .build()?;
         ranges::check(&source)?;
-        let config: Self = source.try_deserialize()?;
+        let mut config: Self = source.try_deserialize()?;
+        config.oidc.read_secret()?;
         config.check()?;
         Ok(config)
     }
@@ -277,6 +282,7 @@ impl Config {
                 format!("must be at least intake.max_body_bytes, which is {body}, or 0: no spool");
             return Err(ConfigError::range("intake.spool_bytes", spool, rule));
         }
+        self.oidc.check(&self.server.public_url)?;
         let (days, age) = (self.webhooks.retention_days, self.webhooks.max_age_seconds);
         if days.saturating_mul(86_400) <= age {
             let rule = format!(

@@ -73,6 +73,8 @@ pub const ADDRESS_TRIES: u32 = 20;
 pub const SIGN_IN_PAUSE_MAX: u64 = 900;
 /// Names and addresses whose wrong passwords are remembered.
 pub const TRIES_REMEMBERED: usize = 10_000;
+/// Codes of the identity provider that are exchanged at the same time; others wait.
+pub const OIDC_AT_ONCE: usize = 20;
 
 // Notifications.
 

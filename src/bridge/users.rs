@@ -3,6 +3,7 @@
 
 pub mod first_owner;
 pub mod manage;
+pub mod oidc;
 mod password;
 pub mod session;
 pub mod sign_in;
@@ -13,7 +14,9 @@ use std::sync::Arc;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::db::Db;
+use crate::vault::Vault;
 
+use oidc::Oidc;
 use password::Passwords;
 pub use password::{PasswordError, generated_password};
 use session::Sessions;
@@ -23,14 +26,17 @@ use tries::Tries;
 pub struct Users {
     /// Who is signed in.
     pub sessions: Sessions,
+    /// The identity provider.
+    oidc: Oidc,
     passwords: Passwords,
     tries: Tries,
 }
 
 impl Users {
     /// Starts with nobody in memory.
-    pub fn new(db: Db, clock: Clock, config: &Arc<Config>) -> Self {
+    pub fn new(db: Db, clock: Clock, vault: Vault, config: &Arc<Config>) -> Self {
         Self {
+            oidc: Oidc::new(clock.clone(), vault, Arc::clone(config)),
             sessions: Sessions::new(db, clock, config.users.session_idle()),
             passwords: Passwords::default(),
             tries: Tries::default(),

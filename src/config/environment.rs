@@ -6,18 +6,20 @@ use std::net::IpAddr;
 
 use config::{Config as Source, File, FileFormat, Map};
 
+use super::oidc::CLIENT_SECRET;
 use super::ranges::settings_of;
 use super::{ConfigError, DEFAULTS};
 
 const PREFIX: &str = "QUEQIAO_";
 
 /// Variables with a meaning of their own, beside the settings.
-const OWN: [&str; 5] = [
+const OWN: [&str; 6] = [
     "QUEQIAO_DATA_DIR",
     "QUEQIAO_CONFIG",
     "QUEQIAO_LOG_FORMAT",
     "QUEQIAO_MASTER_KEY",
     "QUEQIAO_USER_PASSWORD",
+    CLIENT_SECRET,
 ];
 
 /// The variables that are settings.

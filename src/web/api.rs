@@ -147,6 +147,8 @@ pub(super) fn scope(max_recipients: usize) -> Routes {
 fn signing_in(config: &mut web::ServiceConfig) {
     config
         .service(at("/v1/session", [post(Nobody, sign_in::create), get(User, sign_in::find), delete(User, sign_in::delete)]))
+        .service(at("/v1/session/oidc", [get(Nobody, sign_in::oidc::begin)]))
+        .service(at("/v1/session/oidc/callback", [search(Nobody, sign_in::oidc::finish)]))
         .service(at("/v1/session/password", [put(User, sign_in::password::put)]))
         .service(at("/v1/users", [post(Owner, users::create), search(Owner, users::list)]))
         .service(at("/v1/users/{id}", [get(Owner, users::find), put(Owner, users::put), delete(Owner, users::delete)]))

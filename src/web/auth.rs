@@ -196,7 +196,7 @@ async fn admit(demand: Demand, who: &Who, request: &mut ServiceRequest) -> Resul
     }
     texts::check_bytes(request)?;
     texts::check_path(request).await?;
-    texts::check_query(request.query_string())
+    texts::check_query(demand.need, request.query_string())
 }
 
 fn check_scope(demand: Demand, caller: &keys::Caller) -> Result<(), Problem> {

@@ -12,6 +12,7 @@ pub(crate) mod numbers;
 pub(crate) mod postgres;
 pub(crate) mod program;
 pub(crate) mod project;
+pub(crate) mod provider;
 pub(crate) mod receiver;
 pub(crate) mod routes;
 pub(crate) mod rows;

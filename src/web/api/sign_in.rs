@@ -1,5 +1,6 @@
 //! Signing in and out, and who one is.
 
+pub(super) mod oidc;
 pub(super) mod password;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};

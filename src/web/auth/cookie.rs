@@ -1,5 +1,5 @@
-//! The cookie of somebody who has signed in. Scripts of a page cannot read it, other sites cannot send
-//! it along with what changes something, and where the service is reached over HTTPS, nobody can set it over
+//! The cookies of somebody who has signed in, or is about to. Scripts of a page cannot read them, other sites cannot send
+//! them along with what changes something, and where the service is reached over HTTPS, nobody can set them over
 //! anything else.
 
 use actix_web::http::header::{self, HeaderMap};
@@ -15,6 +15,8 @@ pub(in crate::web) struct Cookie(&'static str);
 
 /// The secret of a session.
 pub(in crate::web) const SESSION: Cookie = Cookie("queqiao-session");
+/// What was begun at the identity provider, sealed.
+pub(in crate::web) const OIDC: Cookie = Cookie("queqiao-oidc");
 
 fn is_https(state: &State) -> bool {
     let url = &state.bridge.config.server.public_url;
@@ -45,7 +47,7 @@ impl Cookie {
     }
 
     /// The header that gives it to the browser for so many seconds. It is sent along when somebody follows a link from
-    /// another page, but with nothing that changes something.
+    /// another page, such as that of the identity provider, but with nothing that changes something.
     pub(in crate::web) fn give(&self, state: &State, value: &SecretString, seconds: i64) -> String {
         self.written(state, value.expose_secret(), seconds)
     }

@@ -23,6 +23,7 @@ impl Refusals {
                 | Code::CrossSite
                 | Code::SignInRefused
                 | Code::SignInPaused
+                | Code::OidcRefused
         );
         if !is_about_who {
             return;

@@ -4,10 +4,13 @@ use actix_web::dev::ServiceRequest;
 use actix_web::web;
 use url::form_urlencoded;
 
+use super::Need;
 use crate::web::error::{Code, Problem};
 
 /// Characters of a text in a path or a query string: no id or cursor has as many.
 const TEXT_MAX: usize = 512;
+/// The same where an identity provider sends somebody back: its codes may be long.
+const PROVIDERS_TEXT_MAX: usize = 4_096;
 /// Characters of a parameter's name that is repeated in an answer.
 const NAME_SHOWN_MAX: usize = 64;
 
@@ -78,13 +81,16 @@ pub(super) async fn check_path(request: &mut ServiceRequest) -> Result<(), Probl
 }
 
 /// So is every part of the query string, whatever the route makes of it.
-pub(super) fn check_query(query: &str) -> Result<(), Problem> {
+pub(super) fn check_query(need: Need, query: &str) -> Result<(), Problem> {
+    let most = match need {
+        Need::Nobody => PROVIDERS_TEXT_MAX,
+        _ => TEXT_MAX,
+    };
     for (name, value) in form_urlencoded::parse(query.as_bytes()) {
         for text in [&name, &value] {
-            if text.chars().count() > TEXT_MAX {
-                let detail =
-                    format!("The query string has a text of more than {TEXT_MAX} characters.");
-                let problem = Problem::new(Code::InvalidQuery, detail).limit(TEXT_MAX);
+            if text.chars().count() > most {
+                let detail = format!("The query string has a text of more than {most} characters.");
+                let problem = Problem::new(Code::InvalidQuery, detail).limit(most);
                 return Err(with_parameter(problem, &name));
             }
             if text.chars().any(char::is_control) {

@@ -47,9 +47,11 @@ codes! {
     UserNeeded = "user_needed", FORBIDDEN, "This is for people who have signed in";
     CrossSite = "cross_site", FORBIDDEN, "The request does not come from a page of Queqiao";
     SignInRefused = "sign_in_refused", UNAUTHORIZED, "Nobody has this name and password";
+    OidcRefused = "oidc_refused", FORBIDDEN, "The identity provider does not vouch for this sign-in";
     NotLocal = "not_local", FORBIDDEN, "People sign in through the identity provider";
     UnknownProject = "unknown_project", NOT_FOUND, "The user has no such project";
     NotFound = "not_found", NOT_FOUND, "There is no such thing";
+    OidcOff = "oidc_off", NOT_FOUND, "There is no identity provider";
     NoSuchRoute = "no_such_route", NOT_FOUND, "There is no such route";
     MethodNotAllowed = "method_not_allowed", METHOD_NOT_ALLOWED, "The route has no such method";
     AlreadyBound = "already_bound", CONFLICT, "One of the two is bound to somebody else";
@@ -87,6 +89,7 @@ codes! {
     WechatRefused = "wechat_refused", BAD_GATEWAY, "WeChat refused the call";
     WechatUnreachable = "wechat_unreachable", SERVICE_UNAVAILABLE, "WeChat cannot be asked now";
     WechatBusy = "wechat_busy", SERVICE_UNAVAILABLE, "WeChat's limit of calls is reached";
+    OidcUnreachable = "oidc_unreachable", SERVICE_UNAVAILABLE, "The identity provider cannot be asked now";
     Busy = "busy", SERVICE_UNAVAILABLE, "There is too much to read now";
     TooSlow = "too_slow", SERVICE_UNAVAILABLE, "The answer takes too long";
     NotWritable = "not_writable", SERVICE_UNAVAILABLE, "Nothing can be stored now";

@@ -40,6 +40,8 @@ pub(super) fn people_rows() -> Vec<PeopleRow> {
     let change = json!({"old_password": "wrong", "new_password": "another good one"});
     vec![
         row("POST /session", "nobody").with(wrong),
+        row("GET /session/oidc", "nobody"),
+        row("GET /session/oidc/callback", "nobody"),
         row("GET /session", "user"),
         row("PUT /session/password", "user").with(change),
         row("POST /users", "owner").with(json!({"name": "new"})),
@@ -140,6 +142,9 @@ async fn what_is_about_no_project_is_for_people(full: Full) {
             let answer: Answer = app.send(request).await;
             let what = format!("{asks:?} {} {} {answer:?}", row.method, row.route);
             match (row.need, asks) {
+                ("nobody", _) if path.contains("/oidc") => {
+                    answer.refused(404, "oidc_off", "");
+                }
                 ("nobody", _) => drop(answer.refused(401, "sign_in_refused", "")),
                 (_, Asks::Nobody) => drop(answer.refused(401, "unauthorized", "")),
                 (_, Asks::Key) => drop(answer.refused(403, "user_needed", "")),
