@@ -14,8 +14,9 @@ macro_rules! row_id {
         $(#[$doc])*
         #[derive(
             Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-            AsExpression, FromSqlRow,
+            AsExpression, FromSqlRow, utoipa::ToSchema,
         )]
+        #[schema(value_type = i64, minimum = 1, example = 514)]
         #[serde(transparent)]
         #[diesel(sql_type = BigInt)]
         pub struct $name(pub i64);

@@ -22,6 +22,8 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use crate::bridge::Bridge;
 use crate::bridge::intake::Intake;
 
+pub use api::document;
+pub use error::problem_codes;
 pub use limit::raise_descriptors;
 pub use server::{Listener, serve};
 
@@ -87,6 +89,7 @@ fn configure(config: &mut web::ServiceConfig, routes: Routes, max_recipients: us
     }
     if routes.api {
         config.route("/", looked_up().to(welcome));
+        config.configure(api::page);
         config.service(api::scope(max_recipients));
     }
     config.default_service(web::to(stray::nowhere));

@@ -16,7 +16,7 @@ mod batch_result;
 mod claim;
 mod clock;
 mod credits;
-mod endpoint;
+pub(crate) mod endpoint;
 mod failure;
 mod kept;
 mod lane;

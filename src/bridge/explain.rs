@@ -19,6 +19,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use thiserror::Error;
+use utoipa::ToSchema;
 
 use super::Bridge;
 use super::windows;
@@ -36,7 +37,7 @@ pub use refusal::Refusal;
 use facts::Facts;
 
 /// The whole story of one staff member.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Explanation {
     /// The business's own id.
     pub staff_id: String,

@@ -161,7 +161,7 @@ pub const ENDPOINT_URL_MAX: usize = 2_000;
 pub const ENDPOINT_LIST_MAX: usize = 100;
 
 /// Input that cannot be taken: where it is, and what would be right.
-#[derive(Clone, Debug, PartialEq, Eq, Error, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Error, Serialize, utoipa::ToSchema)]
 #[error("{field} {problem}")]
 pub struct FieldError {
     /// The path of the field, such as `routes[0].fields.thing1`.

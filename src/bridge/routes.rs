@@ -20,6 +20,7 @@ mod words;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::limits::ROUTES_MAX;
 use crate::ids::WebhookId;
@@ -36,7 +37,7 @@ pub use params::Params;
 pub use preview::Preview;
 
 /// One way to send a message type.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Route {
     /// The app_id of the account that sends.
@@ -78,7 +79,7 @@ pub struct Route {
 }
 
 /// A mini-program that is linked with the sending account.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MiniProgram {
     /// Its app_id.

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use chrono::{NaiveDateTime, TimeDelta};
 use serde::Serialize;
 use thiserror::Error;
+use utoipa::ToSchema;
 
 use super::accounts::{AccountError, Accounts, OpenAccount};
 use super::retry::{Backoff, jitter};
@@ -37,7 +38,7 @@ const LEASE: TimeDelta = TimeDelta::minutes(2);
 const RETRY_FIRST: u64 = 60;
 
 /// What a listing brought.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Synced {
     /// Templates that WeChat listed.
     pub total: usize,

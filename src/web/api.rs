@@ -11,6 +11,11 @@
 //! it exceeds what JavaScript counts exactly. Times are RFC 3339 in UTC. Errors are problem
 //! details (see `web::error`), lists have pages (see `web::cursor`).
 
+#![allow(
+    unused_qualifications,
+    reason = "what describes operations for the document is written with full paths"
+)]
+
 mod access_token;
 mod accounts;
 mod audit;
@@ -26,6 +31,7 @@ mod large;
 mod message_types;
 mod moved;
 mod notifications;
+mod openapi;
 mod params;
 mod people;
 mod person;
@@ -69,15 +75,20 @@ const PATH_SHOWN_MAX: usize = 200;
 pub(super) const DOCUMENTED: &str =
     "All routes are in docs/api.md of Queqiao's source, the first steps in docs/setup.md.";
 
-#[rustfmt::skip]
+pub use openapi::document;
+pub(super) use openapi::page;
+
+/// Every route.
 pub(super) fn scope(max_recipients: usize) -> Routes {
+    table(max_recipients).routes
+}
+
+#[rustfmt::skip]
+fn table(max_recipients: usize) -> Table {
     let notification = BodyLimit { bytes: NOTIFICATION_MAX, entries: max_recipients };
     let table = BodyLimit { bytes: TABLE_MAX, entries: TABLE_ROWS_MAX };
     let preview = BodyLimit { bytes: PREVIEW_MAX, ..BodyLimit::default() };
-    web::scope("/api")
-        .app_data(BodyLimit::default())
-        .app_data(error::query())
-        .app_data(error::path())
+    Table::new()
         .service(at("/v1/miniprogram/{app_id}/sessions", [open(Notify, sessions::create)]))
         .service(at("/v1/miniprogram/{app_id}/subscriptions", [post(Notify, subscriptions::create)]))
         .service(at("/v1/miniprogram/{app_id}/identities", [post(Notify, identities::create)])
@@ -138,40 +149,92 @@ pub(super) fn scope(max_recipients: usize) -> Routes {
         .service(at("/v1/stats", [search(Read, stats::find)]))
         .service(at("/v1/audit", [search(Admin, audit::list)]))
         .service(at("/v1/imports/{id}", [get(Read, imports::find)]))
-        .configure(signing_in)
-        .default_service(web::to(no_such_route))
+        .with(signing_in)
+}
+
+/// The routes, and what each demands, for the document that describes them.
+struct Table {
+    routes: Routes,
+    demands: Vec<(&'static str, Method, Demand)>,
+}
+
+/// A path of the table.
+struct At {
+    path: &'static str,
+    resource: Resource,
+    demands: Vec<(Method, Demand)>,
+}
+
+impl Table {
+    fn new() -> Self {
+        let routes = web::scope("/api")
+            .app_data(BodyLimit::default())
+            .app_data(error::query())
+            .app_data(error::path())
+            .default_service(web::to(no_such_route));
+        Self {
+            routes,
+            demands: Vec::new(),
+        }
+    }
+
+    fn with(self, more: impl FnOnce(Self) -> Self) -> Self {
+        more(self)
+    }
+
+    fn service(mut self, at: At) -> Self {
+        let demands = at.demands.into_iter();
+        self.demands
+            .extend(demands.map(|(method, demand)| (at.path, method, demand)));
+        self.routes = Routes::service(self.routes, at.resource);
+        self
+    }
+}
+
+impl At {
+    fn app_data(mut self, limit: BodyLimit) -> Self {
+        self.resource = self.resource.app_data(limit);
+        self
+    }
 }
 
 /// What is about people who sign in, and about no project.
 #[rustfmt::skip]
-fn signing_in(config: &mut web::ServiceConfig) {
-    config
+fn signing_in(table: Table) -> Table {
+    table
         .service(at("/v1/session", [post(Nobody, sign_in::create), get(User, sign_in::find), delete(User, sign_in::delete)]))
         .service(at("/v1/session/oidc", [get(Nobody, sign_in::oidc::begin)]))
         .service(at("/v1/session/oidc/callback", [search(Nobody, sign_in::oidc::finish)]))
         .service(at("/v1/session/password", [put(User, sign_in::password::put)]))
         .service(at("/v1/users", [post(Owner, users::create), search(Owner, users::list)]))
         .service(at("/v1/users/{id}", [get(Owner, users::find), put(Owner, users::put), delete(Owner, users::delete)]))
-        .service(at("/v1/users/{id}/sessions", [delete(Owner, users::sessions::delete)]));
+        .service(at("/v1/users/{id}/sessions", [delete(Owner, users::sessions::delete)]))
 }
 
 /// A path with its methods; any other method is answered 405 with those that there are.
-fn at<const N: usize>(path: &str, routes: [(Method, Route); N]) -> Resource {
+fn at<const N: usize>(path: &'static str, routes: [(Method, Demand, Route); N]) -> At {
     let mut allowed = Vec::with_capacity(N);
+    let mut demands = Vec::with_capacity(N);
     let mut resource = web::resource(path);
-    for (method, route) in routes {
+    for (method, demand, route) in routes {
         allowed.push(method.to_string());
+        demands.push((method.clone(), demand));
         if method == Method::GET {
             allowed.push(Method::HEAD.to_string());
         }
         resource = resource.route(route);
     }
     let allowed = allowed.join(", ");
-    resource.default_service(web::to(move || {
+    let resource = resource.default_service(web::to(move || {
         let problem = Problem::new(Code::MethodNotAllowed, format!("The route has: {allowed}."));
         let problem = problem.header(header::ALLOW, &allowed);
         async move { Err::<String, Problem>(problem) }
-    }))
+    }));
+    At {
+        path,
+        resource,
+        demands,
+    }
 }
 
 async fn no_such_route(
@@ -201,7 +264,7 @@ fn route(method: &Method) -> Route {
 macro_rules! methods {
     ($($(#[$doc:meta])* $name:ident: $method:ident, $query:literal, $or:expr;)*) => {$(
         $(#[$doc])*
-        fn $name<F, Args>(need: Need, handler: F) -> (Method, Route)
+        fn $name<F, Args>(need: Need, handler: F) -> (Method, Demand, Route)
         where
             F: Handler<Args>,
             Args: FromRequest + 'static,
@@ -209,7 +272,7 @@ macro_rules! methods {
         {
             let demand = Demand { need, or: $or, query: $query };
             let check = middleware::from_fn(move |request, next| auth::check(demand, request, next));
-            (Method::$method, route(&Method::$method).to(handler).wrap(check))
+            (Method::$method, demand, route(&Method::$method).to(handler).wrap(check))
         }
     )*};
 }

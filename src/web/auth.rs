@@ -85,7 +85,7 @@ pub(super) enum Need {
 
 impl Need {
     /// The scope that it is, where it is about a project.
-    fn scope(self) -> Option<Scope> {
+    pub(super) fn scope(self) -> Option<Scope> {
         match self {
             Self::Read => Some(Scope::Read),
             Self::Notify => Some(Scope::Notify),

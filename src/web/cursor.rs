@@ -6,12 +6,15 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 use super::error::{Code, Problem};
 use crate::models::walk::Walked;
 
-const LIMIT_DEFAULT: i64 = 50;
-const LIMIT_MAX: i64 = 200;
+/// Items of a page, unless the caller says otherwise.
+pub(super) const LIMIT_DEFAULT: i64 = 50;
+/// Items of a page at the most.
+pub(super) const LIMIT_MAX: i64 = 200;
 
 /// The lists that have pages. The byte goes into the cursor, so that one list's cursor is refused
 /// by the others.
@@ -36,7 +39,8 @@ pub(super) enum List {
 }
 
 /// The query string of a list that has no filters.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct PageQuery {
     limit: Option<String>,
@@ -60,7 +64,7 @@ pub(super) struct Paging {
 }
 
 /// A page of a list.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Page<T> {
     /// The rows.
     items: Vec<T>,

@@ -11,6 +11,7 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::bridge::accounts::AccountError;
 use crate::bridge::limits::{Broken, FieldError};
@@ -19,6 +20,11 @@ use crate::logging;
 
 pub(super) use code::Code;
 pub(super) use extract::{path, query};
+
+/// Every code, with its title.
+pub fn problem_codes() -> impl Iterator<Item = (&'static str, &'static str)> {
+    Code::ALL.iter().map(|code| (code.word(), code.title()))
+}
 
 /// The longest detail; some quote the caller.
 const DETAIL_MAX: usize = 500;
@@ -34,26 +40,42 @@ struct Parts {
     headers: Vec<(HeaderName, HeaderValue)>,
 }
 
-#[derive(Debug, Serialize)]
-struct Shown {
+/// Why a request does not work, as problem details (RFC 9457).
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub(in crate::web) struct Shown {
+    /// The code as a URN.
     #[serde(rename = "type")]
+    #[schema(example = "urn:queqiao:problem:not_found")]
     kind: String,
+    /// What the code means, in a few words.
     title: &'static str,
+    /// The status of the answer.
+    #[schema(minimum = 400, maximum = 599)]
     status: u16,
+    /// A stable word for what is wrong.
     code: &'static str,
+    /// What is wrong, for people, with the limit and what to do.
     detail: String,
+    /// The place in the body, or the parameter.
     #[serde(skip_serializing_if = "Option::is_none")]
     field: Option<String>,
+    /// The message type whose text is meant.
     #[serde(skip_serializing_if = "Option::is_none")]
     message_type: Option<String>,
+    /// The rule that the text of a message breaks.
     #[serde(skip_serializing_if = "Option::is_none")]
     rule: Option<&'static str>,
+    /// How long that text is.
     #[serde(skip_serializing_if = "Option::is_none")]
     length: Option<u64>,
+    /// The limit that is broken.
     #[serde(skip_serializing_if = "Option::is_none")]
     limit: Option<u64>,
+    /// What else is wrong, if several things are.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<FieldError>,
+    /// Of an unexpected failure: the log line that states the cause has the same id.
     #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<String>,
 }

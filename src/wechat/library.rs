@@ -2,6 +2,7 @@
 //! getAllTemplates) and subscription messages of mini-programs (WeChat guide, getTemplateList).
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::client::{AccessToken, Client, lenient};
 use super::error::CallError;
@@ -57,7 +58,7 @@ pub struct ListedTemplate {
 }
 
 /// A key of a template.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct TemplateKey {
     /// Such as `thing1`.
     pub key: String,

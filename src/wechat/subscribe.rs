@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::client::{AccessToken, Client};
 use super::error::CallError;
@@ -49,7 +50,7 @@ pub struct BizSubscribeMessage<'a> {
 }
 
 /// A version of a mini-program.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum MiniProgramState {
     /// The developer's.
@@ -61,7 +62,7 @@ pub enum MiniProgramState {
 }
 
 /// A language that subscription messages are shown in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub enum Language {
     /// Simplified Chinese.
     #[serde(rename = "zh_CN")]

@@ -4,6 +4,7 @@
 mod app;
 mod links;
 mod markdown;
+mod openapi;
 mod shape;
 mod shell;
 mod simulator;

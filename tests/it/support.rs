@@ -6,6 +6,7 @@ pub(crate) mod app;
 pub(crate) mod browser;
 pub(crate) mod cluster;
 pub(crate) mod database;
+pub(crate) mod described;
 pub(crate) mod lists;
 pub(crate) mod logs;
 pub(crate) mod numbers;

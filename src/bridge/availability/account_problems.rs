@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, NaiveDateTime, Utc};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::budget::{Allowances, used_up};
 use super::renewal::{day, next_midnight};
@@ -15,7 +16,7 @@ use crate::models::account::budget;
 use crate::models::account::pause::{self, ALL_CALLS, AccountPause, PauseKind, PauseReason};
 
 /// Something that keeps an account from sending.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct AccountProblem {
     /// What kind of trouble.
     pub code: AccountProblemCode,
@@ -34,7 +35,7 @@ pub struct AccountProblem {
 }
 
 /// A kind of trouble.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum AccountProblemCode {
     /// The account has no AppSecret here, so it cannot call WeChat.

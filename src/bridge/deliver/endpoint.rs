@@ -8,6 +8,7 @@ use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
 use secrecy::SecretString;
 use serde::Serialize;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use utoipa::ToSchema;
 
 use super::failure::SendError;
 use super::outcome::client_msg_id;
@@ -150,17 +151,19 @@ struct Body<'a> {
     #[serde(rename = "type")]
     kind: &'static str,
     timestamp: DateTime<Utc>,
-    data: Data<'a>,
+    data: Notified<'a>,
 }
 
-#[derive(Serialize)]
-struct Data<'a> {
+#[derive(Serialize, ToSchema)]
+#[schema(as = NotificationEvent)]
+pub(crate) struct Notified<'a> {
     delivery_id: DeliveryId,
     notification_id: NotificationId,
     message_type: &'a str,
     staff_id: Option<&'a str>,
     /// The person, where they were not asked for by staff id, as the app named them.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
     recipient: Option<Person>,
     staff_name: Option<&'a str>,
     fields: &'a BTreeMap<String, String>,
@@ -240,7 +243,7 @@ impl Attempter {
         let body = Body {
             kind: KIND,
             timestamp: created_at,
-            data: Data {
+            data: Notified {
                 delivery_id: due.id,
                 notification_id: due.notification_id,
                 message_type: &ready.message_type,

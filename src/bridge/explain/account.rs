@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::candidate_route::CandidateRoute;
 use super::facts::Facts;
@@ -14,7 +15,7 @@ use crate::models::identity::windows::{Rules, WindowFacts};
 use crate::models::identity::{FollowState, Identity, ProfileState};
 
 /// One account of the project, as it is for this person.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct AccountStory {
     /// WeChat's id of the app.
     pub app_id: String,
@@ -38,7 +39,7 @@ pub struct AccountStory {
 }
 
 /// A template whose messages the person has switched off.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct SwitchStory {
     /// The template.
     pub template_id: String,
@@ -49,7 +50,7 @@ pub struct SwitchStory {
 }
 
 /// One openid of the person.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct IdentityStory {
     /// Row id.
     pub id: IdentityId,
@@ -64,7 +65,7 @@ pub struct IdentityStory {
 }
 
 /// Whether messages of a kind would be sent.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct ChannelStory {
     /// Whether one would be.
     pub would_send: bool,
@@ -75,7 +76,7 @@ pub struct ChannelStory {
 }
 
 /// Whether messages of a subscription template would be sent.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct SubscriptionStory {
     /// `mp_subscribe` or `oa_subscribe`.
     pub channel: Channel,
@@ -97,7 +98,7 @@ pub struct SubscriptionStory {
 }
 
 /// Whether customer messages may be sent.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct CustomerStory {
     /// Until when the last window is open; none: all are closed.
     pub open_until: Option<DateTime<Utc>>,

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::facts::Facts;
 use super::refusal::Refusal;
@@ -10,7 +11,7 @@ use crate::ids::{DeliveryId, NotificationId};
 use crate::models::delivery::{Delivery, DeliveryState};
 
 /// One delivery.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct DeliveryStory {
     /// Row id.
     pub id: DeliveryId,

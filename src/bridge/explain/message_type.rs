@@ -1,6 +1,7 @@
 //! The ways that the routes of a message type lead, and what would become of a message of that type.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::candidate_route::{CandidateRoute, general};
 use super::facts::Facts;
@@ -24,7 +25,7 @@ text_enum! {
 }
 
 /// What would become of a message of one type.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct TypeStory {
     /// Its name.
     pub name: String,

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::facts::Facts;
 use super::moved::news_of;
@@ -16,7 +17,7 @@ use crate::models::staff::invitation::{Refusal, State};
 use crate::models::staff::undone_binding::UndoneBinding;
 
 /// One binding.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct BindingStory {
     /// Row id.
     pub id: BindingId,
@@ -33,7 +34,7 @@ pub struct BindingStory {
 }
 
 /// An invitation that can still be used, or that somebody was refused.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct InvitationStory {
     /// Row id.
     pub id: InvitationId,
@@ -52,7 +53,7 @@ pub struct InvitationStory {
 }
 
 /// A binding that was undone, since the person was another staff member already.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct UndoneStory {
     /// The account of the openid that was bound, or that told who the person is.
     pub app_id: Option<String>,
@@ -67,7 +68,7 @@ pub struct UndoneStory {
 }
 
 /// The person's unionid.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct UnionidStory {
     /// The unionid, if it is known.
     pub unionid: Option<String>,

@@ -1,12 +1,14 @@
 //! What WeChat refused in a try, in plain words beside its own.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::models::delivery::attempt::Attempt;
 use crate::wechat::error::{ApiError, advice_on, rid_hint};
 
 /// An error of WeChat's, translated, with WeChat's own words.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = ExplainedRefusal)]
 pub struct Refusal {
     /// WeChat's code.
     pub errcode: i64,

@@ -6,6 +6,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::planner::{Credits, Plan, Sender, Unreachable, plan};
 use crate::bridge::routes::Channel;
@@ -14,7 +15,7 @@ use crate::models::identity::FollowState;
 use crate::models::staff::ReachRow;
 
 /// Through which official accounts a staff member can be reached by template messages.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Reach {
     /// Through at least one.
     pub reachable: bool,
@@ -23,7 +24,7 @@ pub struct Reach {
 }
 
 /// Whether a staff member can be reached through one account.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct AccountReach {
     /// The account.
     pub app_id: String,
@@ -36,7 +37,7 @@ pub struct AccountReach {
 }
 
 /// A stable word for why a staff member is not reached, or not for certain.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(transparent)]
 pub struct ReachReason(&'static str);
 

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use serde::{Serialize, Serializer};
+use utoipa::ToSchema;
 
 use super::planner::{Considered, Sender};
 use crate::bridge::routes::{Channel, Route};
@@ -50,7 +51,7 @@ impl Serialize for RouteVerdict {
 }
 
 /// A route with its verdict.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct RouteView {
     /// Its number, from 0.
     pub route: usize,
@@ -59,6 +60,7 @@ pub struct RouteView {
     /// The app_id of its account, if the channel has one.
     pub account: Option<String>,
     /// `taken`, or a stable word for why it was left.
+    #[schema(value_type = String, example = "taken")]
     pub verdict: RouteVerdict,
     /// The same in a sentence.
     pub detail: Option<String>,

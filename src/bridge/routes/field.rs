@@ -5,10 +5,11 @@ use std::fmt;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
+use utoipa::ToSchema;
 
 /// A template of ours, in one of two shapes of JSON: `"{{ params.title }}"`, or
 /// `{"text": "{{ params.title }}", "on_too_long": "truncate"}`. Each is written as it was read.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(untagged)]
 pub enum Field {
     /// The template alone.
@@ -18,7 +19,7 @@ pub enum Field {
 }
 
 /// A template with what was chosen for it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Chosen {
     /// The template.
@@ -29,7 +30,7 @@ pub struct Chosen {
 }
 
 /// What becomes of a text that is too long for its key.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OnTooLong {
     /// The request is refused.

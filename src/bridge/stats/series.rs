@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde::Serialize;
 use thiserror::Error;
+use utoipa::ToSchema;
 
 use crate::bridge::Bridge;
 use crate::bridge::limits::{STATS_DAYS_MAX, STATS_NUMBERS_MAX, STATS_SERIES_MAX};
@@ -77,7 +78,7 @@ pub enum StatsError {
 }
 
 /// The numbers of some days.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct Stats {
     /// In which the days begin.
     pub time_zone: &'static str,
@@ -92,7 +93,7 @@ pub struct Stats {
 }
 
 /// What a series counts. Its order is that of the series.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum What {
     /// Events by which somebody follows.
@@ -133,7 +134,7 @@ impl What {
 }
 
 /// One number on every day.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Series {
     /// What is counted.
     pub metric: What,

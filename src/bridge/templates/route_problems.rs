@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::bridge::routes::Route;
 use crate::db::{Conn, QueryResult};
@@ -17,7 +18,7 @@ use crate::wechat::library::TemplateKey;
 const NEVER_SHOWN: [&str; 2] = ["first", "remark"];
 
 /// Something that will go wrong, or may, when a route is sent.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct RouteProblem {
     /// Which route, counted from 0.
     pub route: usize,
@@ -30,7 +31,7 @@ pub struct RouteProblem {
 }
 
 /// What is wrong with a route.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ProblemCode {
     /// The account had the template and has it no more.

@@ -2,6 +2,7 @@
 //! costs one small query where nobody listens, and returns how many rows it wrote.
 
 mod deliveries;
+pub(crate) mod described;
 mod erased;
 mod people;
 mod pushes;
@@ -10,6 +11,7 @@ mod verification;
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::event::{Event, EventKind, Subscribers};
 use crate::clock::wechat_time;
@@ -26,7 +28,8 @@ pub(crate) use trouble::{RouteAlert, UndoneAlert, alert, disabled, moved, route,
 pub(crate) use verification::{Verified, verification};
 
 /// Who somebody is, in every event about a person.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = PersonOfEvent)]
 struct Who<'a> {
     identity_id: IdentityId,
     app_id: &'a str,
@@ -52,7 +55,8 @@ impl<'a> From<&'a IdentityFact> for Who<'a> {
 }
 
 /// Data of `identity.followed` and `identity.unfollowed`.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = FollowEvent)]
 struct Follow<'a> {
     #[serde(flatten)]
     who: Who<'a>,
@@ -60,6 +64,7 @@ struct Follow<'a> {
     event_time: Option<DateTime<Utc>>,
     /// Of a follow, null where there was none; an unfollow has no such field.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
     qr_scene: Option<Option<&'a str>>,
 }
 

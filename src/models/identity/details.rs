@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use chrono::NaiveDateTime;
 use diesel::sql_types::{Integer, Nullable, Text};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::db::batch::{Batch, Kind, timestamp};
 use crate::db::prelude::*;
@@ -14,8 +15,18 @@ use crate::ids::IdentityId;
 
 /// Details of a person, under WeChat's names. Strangers' text: whoever shows it has to escape it.
 #[derive(
-    Clone, Debug, Default, PartialEq, Eq, Serialize, Queryable, Selectable, QueryableByName,
+    Clone,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    Serialize,
+    Queryable,
+    Selectable,
+    QueryableByName,
+    ToSchema,
 )]
+#[schema(as = ProfileDetails)]
 #[diesel(table_name = profile_details)]
 pub struct Details {
     /// The name that the person chose.

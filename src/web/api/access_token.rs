@@ -3,6 +3,7 @@
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Json, Path};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{Caller, State, check};
 use crate::bridge::limits::ACCESS_TOKEN_MAX;
@@ -14,21 +15,21 @@ use crate::web::rates::{Kind, Rates};
 use crate::wechat::error::{CallError, Class};
 
 /// The names are WeChat's own, so that a client of its token call can be pointed here.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct LentToken<'a> {
     access_token: &'a str,
     /// Seconds.
     expires_in: i64,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct InvalidTokenBody {
     /// The token that WeChat refused.
     access_token: String,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct ReportedView {
     /// Whether there is a new token because of this report.
     replaced: bool,
@@ -37,7 +38,16 @@ pub(super) struct ReportedView {
     detail: &'static str,
 }
 
-/// `GET /accounts/{app_id}/access-token`.
+/// `GET /accounts/{app_id}/access-token`: lends the account's access token.
+#[utoipa::path(
+    get,
+    path = "/accounts/{app_id}/access-token",
+    tag = "access-token",
+    responses((status = 200, description = "The access token, and for how long it is good", body = LentToken)),
+    extensions(("x-codes" = json!([
+        "not_found", "no_app_secret", "wechat_refused", "wechat_busy", "wechat_unreachable"
+    ]))),
+)]
 pub(super) async fn lend(
     state: Data<State>,
     caller: Caller,
@@ -50,7 +60,18 @@ pub(super) async fn lend(
     }))
 }
 
-/// `POST /accounts/{app_id}/access-token/invalid`.
+/// `POST /accounts/{app_id}/access-token/invalid`: WeChat has refused a token that was lent.
+#[utoipa::path(
+    post,
+    path = "/accounts/{app_id}/access-token/invalid",
+    tag = "access-token",
+    request_body = InvalidTokenBody,
+    responses((status = 200, description = "Whether the token was discarded", body = ReportedView)),
+    extensions(("x-codes" = json!([
+        "not_found", "too_often", "no_app_secret", "wechat_refused", "wechat_busy",
+        "wechat_unreachable"
+    ]))),
+)]
 pub(super) async fn report(
     state: Data<State>,
     caller: Caller,

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use actix_web::web::{Data, Json, Path};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::cursor::Page;
 use super::{Caller, State};
@@ -15,7 +16,7 @@ use crate::models::account::{self, Account, AccountKind, TokenSource};
 use crate::web::error::Problem;
 use crate::wechat::error::rid_hint;
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct AccountView {
     app_id: String,
     kind: AccountKind,
@@ -38,7 +39,7 @@ pub(super) struct AccountView {
     updated_at: DateTime<Utc>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct AccountProblemView {
     /// WeChat's code.
     code: i64,
@@ -71,7 +72,8 @@ impl AccountProblemView {
 }
 
 /// The account has moved to another Open Platform account.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = MovedCountView)]
 struct MovedView {
     /// When the first and the last openid came with another unionid.
     since: DateTime<Utc>,
@@ -97,7 +99,7 @@ impl From<Warning> for MovedView {
 }
 
 /// A pause in sending.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct PauseView {
     /// The call, such as `template/send`; null for all of the account.
     call: Option<String>,
@@ -124,7 +126,7 @@ impl From<AccountPause> for PauseView {
 }
 
 /// What a resumption did.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct ResumedView {
     app_id: String,
     /// Pauses that were lifted.
@@ -155,6 +157,12 @@ impl AccountView {
 }
 
 /// `GET /accounts`: all accounts of the project, oldest first, on one page.
+#[utoipa::path(
+    get,
+    path = "/accounts",
+    tag = "accounts",
+    responses((status = 200, description = "The accounts", body = Page<AccountView>)),
+)]
 pub(super) async fn list(
     state: Data<State>,
     caller: Caller,
@@ -179,6 +187,13 @@ pub(super) async fn list(
 }
 
 /// `POST /accounts/{app_id}/resume`: lifts the account's pauses; 200, also where there are none.
+#[utoipa::path(
+    post,
+    path = "/accounts/{app_id}/resume",
+    tag = "accounts",
+    responses((status = 200, description = "The account is used again", body = ResumedView)),
+    extensions(("x-codes" = json!(["not_found"]))),
+)]
 pub(super) async fn resume(
     state: Data<State>,
     caller: Caller,

@@ -3,6 +3,7 @@
 use actix_web::web::{Data, Json, Query};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::cursor::{List, Page, PageQuery};
 use super::{Caller, State};
@@ -11,7 +12,7 @@ use crate::models::actor::ActorKind;
 use crate::models::audit::{self, Action, Entry};
 use crate::web::error::Problem;
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct EntryView {
     id: AuditId,
     action: Action,
@@ -32,7 +33,7 @@ pub(super) struct EntryView {
     at: DateTime<Utc>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct Key {
     /// Its number, as `queqiao keys list` shows it.
     id: ApiKeyId,
@@ -40,7 +41,7 @@ struct Key {
     name: String,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct UserRef {
     id: UserId,
     /// Their name at that time.
@@ -71,6 +72,13 @@ impl From<Entry> for EntryView {
 }
 
 /// `GET /audit`: newest first.
+#[utoipa::path(
+    get,
+    path = "/audit",
+    tag = "audit",
+    params(PageQuery),
+    responses((status = 200, description = "A page of entries, newest first", body = Page<EntryView>)),
+)]
 pub(super) async fn list(
     state: Data<State>,
     caller: Caller,

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use actix_web::web::{Data, Json, Path, Query};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 use super::check;
 use super::cursor::{List, Page, Paging};
@@ -22,7 +23,7 @@ use crate::models::staff::binding;
 use crate::web::error::{Code, Problem};
 
 /// What one person allows one template.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct CreditView {
     template_id: String,
     /// Whether the template is a long-term one.
@@ -44,7 +45,7 @@ pub(super) struct CreditView {
 }
 
 /// The same, of somebody.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct OwnedCredit {
     identity_id: IdentityId,
     app_id: String,
@@ -53,7 +54,7 @@ pub(super) struct OwnedCredit {
 }
 
 /// The same, of somebody who has to be found.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct LowCredit {
     #[serde(flatten)]
     owned: OwnedCredit,
@@ -62,16 +63,21 @@ pub(super) struct LowCredit {
     staff_ids: Vec<String>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct StaffCredits {
     staff_id: String,
     items: Vec<OwnedCredit>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ListQuery {
+    /// The template, which must be given.
+    #[param(required, max_length = 64, example = "TPL")]
     template_id: Option<String>,
+    /// People with fewer permissions than this.
+    #[param(value_type = Option<i32>, minimum = 1, maximum = 1_000, default = 1)]
     below: Option<String>,
     app_id: Option<String>,
     limit: Option<String>,
@@ -106,6 +112,13 @@ fn with_owner(accounts: &Accounts, credit: Credit) -> Option<OwnedCredit> {
 }
 
 /// `GET /staff/{staff_id}/credits`: what a staff member allows, in every account, by template.
+#[utoipa::path(
+    get,
+    path = "/staff/{staff_id}/credits",
+    tag = "credits",
+    responses((status = 200, description = "The permissions left, by template", body = StaffCredits)),
+    extensions(("x-codes" = json!(["not_found"]))),
+)]
 pub(super) async fn of_staff(
     state: Data<State>,
     caller: Caller,
@@ -134,6 +147,14 @@ pub(super) async fn of_staff(
 }
 
 /// `GET /credits/low`: who has fewer permissions for a template left than `below`, newest first.
+#[utoipa::path(
+    get,
+    path = "/credits/low",
+    tag = "credits",
+    params(ListQuery),
+    responses((status = 200, description = "A page of people with few permissions", body = Page<LowCredit>)),
+    extensions(("x-codes" = json!(["invalid_field", "too_long"]))),
+)]
 pub(super) async fn low(
     state: Data<State>,
     caller: Caller,

@@ -2,7 +2,7 @@
 
 mod filter;
 pub(super) mod retry;
-mod search;
+pub(super) mod search;
 
 use std::collections::HashMap;
 
@@ -10,6 +10,7 @@ use actix_web::web::{Data, Json, Path, Query};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 
 use super::cursor::{List, Page, PageQuery};
 use super::notifications::as_json;
@@ -26,13 +27,14 @@ use crate::wechat::error::{advice_on, rid_hint};
 
 pub(super) use search::{find, search};
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct DeliveryView {
     id: DeliveryId,
     /// Null for a person who is no staff member.
     staff_id: Option<String>,
     /// The person, where they were not asked for by staff id.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
     recipient: Option<Box<RawValue>>,
     state: DeliveryState,
     /// A stable word for why it is in that state.
@@ -57,7 +59,7 @@ pub(super) struct DeliveryView {
     attempts: Vec<AttemptView>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct AttemptView {
     number: i32,
     started_at: DateTime<Utc>,
@@ -102,6 +104,14 @@ impl From<Attempt> for AttemptView {
 }
 
 /// `GET /notifications/{id}/deliveries`: in the order of the request.
+#[utoipa::path(
+    get,
+    path = "/notifications/{id}/deliveries",
+    tag = "deliveries",
+    params(PageQuery),
+    responses((status = 200, description = "A page of deliveries, in the order of the request", body = Page<DeliveryView>)),
+    extensions(("x-codes" = json!(["not_found"]))),
+)]
 pub(super) async fn list(
     state: Data<State>,
     caller: Caller,

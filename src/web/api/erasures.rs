@@ -5,6 +5,7 @@ use actix_web::web::{Data, Json, Path};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 
 use super::notifications::as_json;
 use super::{Caller, State};
@@ -15,7 +16,7 @@ use crate::models::actor::ActorKind;
 use crate::models::erasure::{self, Cause, Erasure, ErasureState};
 use crate::web::error::Problem;
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct ErasureView {
     id: ErasureId,
     state: ErasureState,
@@ -25,6 +26,7 @@ pub(super) struct ErasureView {
     /// The numbers that the person's identities had.
     identity_ids: Vec<IdentityId>,
     /// The staff ids that were bound to them; the staff members stay.
+    #[schema(value_type = Option<Vec<String>>)]
     staff_ids: Option<Box<RawValue>>,
     erased: Counts,
     requested_at: DateTime<Utc>,
@@ -32,7 +34,8 @@ pub(super) struct ErasureView {
 }
 
 /// What was deleted or made anonymous so far.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ErasureCounts)]
 struct Counts {
     identities: i64,
     bindings: i64,
@@ -66,6 +69,13 @@ fn show(conn: &mut Conn, erasure: Erasure) -> QueryResult<ErasureView> {
 }
 
 /// `DELETE /people/{identity_id}`: erases the whole person. 200 once all is done, 202 while it goes on.
+#[utoipa::path(
+    delete,
+    path = "/people/{identity_id}",
+    tag = "erasures",
+    responses((status = 200, description = "The person was erased already", body = ErasureView), (status = 202, description = "The erasure runs", body = ErasureView)),
+    extensions(("x-codes" = json!(["not_found"]))),
+)]
 pub(super) async fn create(
     state: Data<State>,
     caller: Caller,
@@ -86,6 +96,13 @@ pub(super) async fn create(
 }
 
 /// `GET /erasures/{id}`: how far it has come.
+#[utoipa::path(
+    get,
+    path = "/erasures/{id}",
+    tag = "erasures",
+    responses((status = 200, description = "How far the erasure is", body = ErasureView)),
+    extensions(("x-codes" = json!(["not_found"]))),
+)]
 pub(super) async fn find(
     state: Data<State>,
     caller: Caller,

@@ -1,7 +1,7 @@
 //! Events: what WeChat pushed, parsed and raw.
 
 mod filter;
-mod replay;
+pub(super) mod replay;
 
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Json, Path, Query};
@@ -9,6 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 use super::cursor::{List, Page, Paging};
 use super::people::unknown_app_id;
@@ -23,13 +24,17 @@ use crate::wechat::message::{self, Push};
 use filter::EventFilters;
 pub(super) use replay::many as replay_many;
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ListQuery {
     app_id: Option<String>,
+    /// The kind of event, such as `text` or `event.subscribe`.
+    #[param(max_length = 128, example = "event.subscribe")]
     kind: Option<String>,
     openid: Option<String>,
-    /// `failed`.
+    /// Only `failed` ones can be asked for.
+    #[param(example = "failed")]
     state: Option<String>,
     since: Option<String>,
     until: Option<String>,
@@ -38,7 +43,7 @@ pub(super) struct ListQuery {
 }
 
 /// An event in a list.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct EventSummary {
     id: EventId,
     app_id: Option<String>,
@@ -57,23 +62,33 @@ pub(super) struct EventSummary {
 }
 
 /// One event with its body, which is text where it is UTF-8 and base64 where it is not.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct EventView {
     #[serde(flatten)]
     summary: EventSummary,
+    /// The push, taken apart; null where it cannot be.
+    #[schema(value_type = Option<Object>)]
     parsed: Option<Push>,
     raw: String,
     /// `text` or `base64`.
     raw_encoding: &'static str,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct QueuedEvent {
     id: EventId,
     state: EventState,
 }
 
 /// `GET /events`: newest first.
+#[utoipa::path(
+    get,
+    path = "/events",
+    tag = "events",
+    params(ListQuery),
+    responses((status = 200, description = "A page of events, newest first", body = Page<EventSummary>)),
+    extensions(("x-codes" = json!(["invalid_field", "too_long"]))),
+)]
 pub(super) async fn list(
     state: Data<State>,
     caller: Caller,
@@ -100,7 +115,14 @@ pub(super) async fn list(
     Ok(Json(page.await?))
 }
 
-/// `GET /events/{id}`.
+/// `GET /events/{id}`: an event with its body.
+#[utoipa::path(
+    get,
+    path = "/events/{id}",
+    tag = "events",
+    responses((status = 200, description = "The event", body = EventView)),
+    extensions(("x-codes" = json!(["not_found"]))),
+)]
 pub(super) async fn find(
     state: Data<State>,
     caller: Caller,
@@ -141,6 +163,13 @@ fn show(event: Event, accounts: &Accounts) -> EventSummary {
 }
 
 /// `POST /events/{id}/replay`: processes an event once more; effects that are there stay.
+#[utoipa::path(
+    post,
+    path = "/events/{id}/replay",
+    tag = "events",
+    responses((status = 202, description = "It is processed again", body = QueuedEvent)),
+    extensions(("x-codes" = json!(["not_found"]))),
+)]
 pub(super) async fn replay(
     state: Data<State>,
     caller: Caller,

@@ -7,6 +7,7 @@ use actix_web::http::StatusCode;
 use actix_web::web::{Data, Path};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use utoipa::ToSchema;
 
 use super::table::{self, CountsView, FromRow, Given, ROW_VIEW_BYTES};
 use super::{Caller, State, large};
@@ -20,10 +21,12 @@ use crate::web::error::{Code, Problem};
 /// What a row may have.
 const MEMBERS: &str = "openid, unionid, staff_id and consents";
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = IdentityTableBody)]
 #[serde(deny_unknown_fields)]
 pub(super) struct TableBody {
     /// Each an object; one that cannot be read is refused alone.
+    #[schema(value_type = Vec<Raw>, min_items = 1, max_items = 10_000)]
     rows: Vec<Given<Raw>>,
     /// Say what would come of it, and store nothing.
     #[serde(default)]
@@ -33,14 +36,16 @@ pub(super) struct TableBody {
     create_staff: bool,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = IdentityTableView)]
 struct TableView {
     dry_run: bool,
     counts: CountsView,
     rows: Vec<RowView>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = IdentityRowView)]
 struct RowView {
     /// Which of the request's rows, from 0.
     row: usize,
@@ -56,6 +61,14 @@ struct RowView {
 }
 
 /// `POST /miniprogram/{app_id}/identities`: 200 with what came of each row.
+#[utoipa::path(
+    post,
+    path = "/miniprogram/{app_id}/identities",
+    tag = "identities",
+    request_body = TableBody,
+    responses((status = 200, description = "The outcome of each row", body = TableView)),
+    extensions(("x-codes" = json!(["not_found", "wrong_account_kind"]))),
+)]
 pub(super) async fn create(
     state: Data<State>,
     caller: Caller,

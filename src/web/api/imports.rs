@@ -4,6 +4,7 @@ use actix_web::http::StatusCode;
 use actix_web::web::{Data, Json, Path};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::person::Accounts;
 use super::{Caller, State};
@@ -13,7 +14,7 @@ use crate::models::import::{self, Import, ImportState};
 use crate::web::body::MaybeBody;
 use crate::web::error::{Code, Problem};
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ImportBody {
     /// Whether those who are gone are marked at the end.
@@ -24,7 +25,7 @@ pub(super) struct ImportBody {
     refresh: bool,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct ImportView {
     id: ImportId,
     app_id: String,
@@ -69,6 +70,14 @@ fn show(import: Import, app_id: String) -> ImportView {
 }
 
 /// `POST /accounts/{app_id}/imports`: starts one, or joins the one that is running.
+#[utoipa::path(
+    post,
+    path = "/accounts/{app_id}/imports",
+    tag = "imports",
+    request_body = Option<ImportBody>,
+    responses((status = 202, description = "The import runs", body = ImportView)),
+    extensions(("x-codes" = json!(["not_found", "wrong_account_kind"]))),
+)]
 pub(super) async fn create(
     state: Data<State>,
     caller: Caller,
@@ -105,6 +114,13 @@ impl From<ImportError> for Problem {
 }
 
 /// `GET /imports/{id}`: how far it has come.
+#[utoipa::path(
+    get,
+    path = "/imports/{id}",
+    tag = "imports",
+    responses((status = 200, description = "How far the import is", body = ImportView)),
+    extensions(("x-codes" = json!(["not_found"]))),
+)]
 pub(super) async fn find(
     state: Data<State>,
     caller: Caller,

@@ -8,6 +8,7 @@ use actix_web::web::{Data, Json, Path, Query};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 
 use super::check;
 use super::cursor::{List, Page, PageQuery};
@@ -21,7 +22,7 @@ use crate::models::notification::message_type::{self, MessageType};
 use crate::web::body::Body;
 use crate::web::error::{Code, Problem};
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct MessageTypeBody {
     /// What it is for.
@@ -31,10 +32,11 @@ pub(super) struct MessageTypeBody {
     routes: Vec<Route>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct MessageTypeView {
     name: String,
     description: Option<String>,
+    #[schema(value_type = Option<Vec<Route>>)]
     routes: Option<Box<RawValue>>,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
@@ -67,6 +69,14 @@ fn show_with_problems(stored: MessageType, library: &Library) -> MessageTypeView
 }
 
 /// `PUT /message-types/{name}`: adds or replaces; what is on its way keeps its old routes.
+#[utoipa::path(
+    put,
+    path = "/message-types/{name}",
+    tag = "message-types",
+    request_body = MessageTypeBody,
+    responses((status = 200, description = "The message type was changed", body = MessageTypeView), (status = 201, description = "The message type was made", body = MessageTypeView)),
+    extensions(("x-codes" = json!(["unknown_app_id", "wrong_account_kind"]))),
+)]
 pub(super) async fn put(
     state: Data<State>,
     caller: Caller,
@@ -133,6 +143,13 @@ fn wrong_targets(first: Target, errors: Vec<FieldError>) -> Problem {
 }
 
 /// `GET /message-types`: all of them, newest first.
+#[utoipa::path(
+    get,
+    path = "/message-types",
+    tag = "message-types",
+    params(PageQuery),
+    responses((status = 200, description = "A page of message types", body = Page<MessageTypeView>)),
+)]
 pub(super) async fn list(
     state: Data<State>,
     caller: Caller,
@@ -153,7 +170,14 @@ pub(super) async fn list(
     Ok(Json(found.await?))
 }
 
-/// `GET /message-types/{name}`.
+/// `GET /message-types/{name}`: a message type with its routes.
+#[utoipa::path(
+    get,
+    path = "/message-types/{name}",
+    tag = "message-types",
+    responses((status = 200, description = "The message type", body = MessageTypeView)),
+    extensions(("x-codes" = json!(["not_found"]))),
+)]
 pub(super) async fn find(
     state: Data<State>,
     caller: Caller,
@@ -170,6 +194,13 @@ pub(super) async fn find(
 }
 
 /// `DELETE /message-types/{name}`: notifications already accepted are still sent.
+#[utoipa::path(
+    delete,
+    path = "/message-types/{name}",
+    tag = "message-types",
+    responses((status = 204, description = "The message type was removed")),
+    extensions(("x-codes" = json!(["not_found"]))),
+)]
 pub(super) async fn delete(
     state: Data<State>,
     caller: Caller,

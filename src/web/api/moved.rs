@@ -4,6 +4,7 @@
 use actix_web::web::{Data, Json, Path, Query};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::cursor::{List, Page, PageQuery};
 use super::person::Accounts;
@@ -14,7 +15,8 @@ use crate::models::identity::unionid_change::horizon;
 use crate::web::error::Problem;
 
 /// A staff member who is bound by a unionid that was replaced.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = MovedPersonView)]
 pub(super) struct MovedView {
     staff_id: String,
     binding_id: BindingId,
@@ -26,7 +28,7 @@ pub(super) struct MovedView {
     seen: Vec<SeenView>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct SeenView {
     app_id: Option<String>,
     openid: String,
@@ -57,6 +59,14 @@ impl MovedView {
 
 /// `GET /accounts/{app_id}/moved`: those whose unionid was replaced in the account, in the order of
 /// their bindings.
+#[utoipa::path(
+    get,
+    path = "/accounts/{app_id}/moved",
+    tag = "moved",
+    params(PageQuery),
+    responses((status = 200, description = "A page of people who come with another unionid", body = Page<MovedView>)),
+    extensions(("x-codes" = json!(["not_found"]))),
+)]
 pub(super) async fn list(
     state: Data<State>,
     caller: Caller,
@@ -81,7 +91,7 @@ pub(super) async fn list(
 }
 
 /// What binding again came to.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct ReboundView {
     app_id: String,
     /// Bindings that name the new unionid now.
@@ -91,7 +101,7 @@ pub(super) struct ReboundView {
     kept_bindings: Vec<KeptView>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct KeptView {
     staff_id: String,
     binding_id: BindingId,
@@ -113,6 +123,13 @@ impl From<Kept> for KeptView {
 }
 
 /// `POST /accounts/{app_id}/moved/rebind`: binds them by the new unionid, where it is certain.
+#[utoipa::path(
+    post,
+    path = "/accounts/{app_id}/moved/rebind",
+    tag = "moved",
+    responses((status = 200, description = "What was bound again", body = ReboundView)),
+    extensions(("x-codes" = json!(["not_found"]))),
+)]
 pub(super) async fn rebind(
     state: Data<State>,
     caller: Caller,

@@ -14,6 +14,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 
 use super::check::{self, IDEMPOTENCY_KEY};
 use super::cursor::{List, Page, PageQuery};
@@ -33,7 +34,7 @@ use prefer::{OutcomeView, Outcomes, PREFERENCE_APPLIED};
 /// About what a verdict takes in the answer.
 const VERDICT_BYTES: usize = 96;
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NotificationBody {
     /// The name of a message type.
@@ -49,6 +50,7 @@ pub(super) struct NotificationBody {
     people: Option<Vec<PersonEntry>>,
     /// What fills the message in.
     #[serde(default)]
+    #[schema(value_type = Object)]
     params: Params,
     /// `urgent`, `normal` or `bulk`.
     priority: Option<String>,
@@ -82,12 +84,14 @@ impl NotificationBody {
 }
 
 /// The answer to a request that was accepted.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = AcceptedNotificationView)]
 pub(super) struct AcceptedView {
     id: NotificationId,
     message_type: String,
     counts: VerdictCounts,
     #[serde(serialize_with = "serialize_verdicts")]
+    #[schema(value_type = Vec<VerdictView>)]
     verdicts: Verdicts,
     /// Whether this is the answer to an earlier request with the same Idempotency-Key.
     replayed: bool,
@@ -100,17 +104,18 @@ struct Verdicts {
     outcomes: Option<Outcomes>,
 }
 
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, Serialize, ToSchema)]
 struct VerdictCounts {
     queued: usize,
     unreachable: usize,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct VerdictView<'a> {
     staff_id: Option<&'a str>,
     /// The person, where they were not asked for by staff id.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
     recipient: Option<&'a RawValue>,
     delivery_id: DeliveryId,
     /// `queued` or `unreachable`.
@@ -141,7 +146,7 @@ fn serialize_verdicts<S: Serializer>(
 }
 
 /// A notification in a list.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct NotificationSummary {
     id: NotificationId,
     message_type: String,
@@ -154,18 +159,32 @@ pub(super) struct NotificationSummary {
 }
 
 /// Everything about one notification but its deliveries, which have pages of their own.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct NotificationView {
     #[serde(flatten)]
     summary: NotificationSummary,
+    #[schema(value_type = Option<Object>)]
     params: Option<Box<RawValue>>,
     /// The routes as they were when it was accepted.
+    #[schema(value_type = Option<Vec<crate::bridge::routes::Route>>)]
     routes: Option<Box<RawValue>>,
     /// Deliveries in each state.
     counts: BTreeMap<&'static str, i64>,
 }
 
 /// `POST /notifications`: 202 once all deliveries are stored, with a verdict for each recipient.
+#[utoipa::path(
+    post,
+    path = "/notifications",
+    tag = "notifications",
+    request_body = NotificationBody,
+    responses((status = 202, description = "The deliveries are stored, with what was decided for each recipient", body = AcceptedView)),
+    extensions(("x-codes" = json!([
+        "unknown_message_type", "invalid_header", "idempotency_conflict", "unknown_app_id",
+        "wrong_account_kind", "no_app_secret", "code_invalid", "code_used", "login_refused",
+        "wechat_refused", "wechat_busy", "wechat_unreachable"
+    ]))),
+)]
 pub(super) async fn create(
     state: Data<State>,
     caller: Caller,
@@ -286,6 +305,13 @@ impl From<Notification> for NotificationSummary {
 }
 
 /// `GET /notifications`: newest first.
+#[utoipa::path(
+    get,
+    path = "/notifications",
+    tag = "notifications",
+    params(PageQuery),
+    responses((status = 200, description = "A page of notifications, newest first", body = Page<NotificationSummary>)),
+)]
 pub(super) async fn list(
     state: Data<State>,
     caller: Caller,
@@ -306,6 +332,13 @@ pub(super) async fn list(
 }
 
 /// `GET /notifications/{id}`: with how many deliveries are in each state.
+#[utoipa::path(
+    get,
+    path = "/notifications/{id}",
+    tag = "notifications",
+    responses((status = 200, description = "The notification", body = NotificationView)),
+    extensions(("x-codes" = json!(["not_found"]))),
+)]
 pub(super) async fn find(
     state: Data<State>,
     caller: Caller,

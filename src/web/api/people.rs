@@ -2,6 +2,7 @@
 
 use actix_web::web::{Data, Json, Path, Query};
 use serde::Deserialize;
+use utoipa::IntoParams;
 
 use super::check;
 use super::cursor::{self, List, Page, Paging};
@@ -17,20 +18,33 @@ use crate::web::error::{Code, Problem};
 /// The end of the year 9999, microseconds since 1970.
 const LATEST: i64 = 253_402_300_800_000_000;
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ListQuery {
     staff_id: Option<String>,
     unionid: Option<String>,
     openid: Option<String>,
     app_id: Option<String>,
+    /// Whether they follow.
+    #[param(value_type = Option<crate::models::identity::FollowState>)]
     follow_state: Option<String>,
+    /// Whether their unionid is known.
+    #[param(value_type = Option<crate::models::people::LinkState>)]
     link_state: Option<String>,
     limit: Option<String>,
     cursor: Option<String>,
 }
 
 /// `GET /people`: those with an identity to which every given word applies, newest first.
+#[utoipa::path(
+    get,
+    path = "/people",
+    tag = "people",
+    params(ListQuery),
+    responses((status = 200, description = "A page of people, newest first", body = Page<PersonView>)),
+    extensions(("x-codes" = json!(["invalid_field", "too_long"]))),
+)]
 pub(super) async fn list(
     state: Data<State>,
     caller: Caller,
@@ -96,6 +110,13 @@ pub(super) fn unknown_app_id(app_id: &str) -> Problem {
 }
 
 /// `GET /people/{identity_id}`: the person whom an identity belongs to.
+#[utoipa::path(
+    get,
+    path = "/people/{identity_id}",
+    tag = "people",
+    responses((status = 200, description = "The person", body = PersonView)),
+    extensions(("x-codes" = json!(["not_found"]))),
+)]
 pub(super) async fn find(
     state: Data<State>,
     caller: Caller,

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 
 use super::State;
 use crate::bridge::windows::{self, CustomerWindow};
@@ -20,7 +21,7 @@ use crate::models::people::LinkState;
 use crate::models::staff::binding::{self, StaffLink};
 
 /// One openid in one account.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct IdentityView {
     id: IdentityId,
     app_id: String,
@@ -35,6 +36,7 @@ pub(super) struct IdentityView {
     qr_scene: Option<String>,
     language: Option<String>,
     remark: Option<String>,
+    #[schema(value_type = Option<Vec<i64>>)]
     tag_ids: Option<Box<RawValue>>,
     /// What WeChat says of the person, under its own names; null where it does not.
     nickname: Option<String>,
@@ -58,7 +60,7 @@ pub(super) struct IdentityView {
 }
 
 /// What became of an openid of a migrated account.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct MovedTo {
     app_id: Option<String>,
     /// The identity that goes on for it; null where WeChat did not translate the openid.
@@ -69,7 +71,7 @@ struct MovedTo {
 }
 
 /// Customer messages that may be sent now.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct OpenWindow {
     open_until: DateTime<Utc>,
     left: i32,
@@ -103,7 +105,7 @@ impl WindowRules {
 }
 
 /// A person: the identities that share a unionid, and the staff ids bound to them.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct PersonView {
     /// The identity that represents the person in this list.
     identity_id: IdentityId,

@@ -1,11 +1,12 @@
 //! How a body names a person.
 
 use serde::Deserialize;
+use utoipa::ToSchema;
 
 use crate::bridge::people::bind::PersonRef;
 
 /// Exactly one of three forms: `app_id` and `code`, `app_id` and `openid`, or `unionid`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct PersonBody {
     #[serde(default)]

@@ -3,6 +3,7 @@
 use actix_web::web::{Data, Json, Path};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize, Serializer};
+use utoipa::ToSchema;
 
 use super::check;
 use super::staff::invitations;
@@ -20,7 +21,7 @@ use crate::web::error::{Code, Problem};
 use crate::wechat::error::{ApiError, CallError, Class, Fault, LOGIN_CALL};
 use crate::wechat::qrcode::SCENE_MAX;
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Login {
     /// What `wx.login` gave the mini-program.
@@ -33,7 +34,7 @@ pub(super) struct Login {
     return_session_key: bool,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct LoginView {
     identity_id: IdentityId,
     openid: String,
@@ -47,6 +48,7 @@ pub(super) struct LoginView {
     invitation: Option<AcceptedView>,
     /// This once, to who asked for it.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "exposed")]
+    #[schema(value_type = Option<String>)]
     session_key: Option<SecretString>,
 }
 
@@ -56,7 +58,8 @@ fn exposed<S: Serializer>(key: &Option<SecretString>, serializer: S) -> Result<S
         .serialize(serializer)
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = AcceptedInvitationView)]
 struct AcceptedView {
     id: InvitationId,
     staff_id: String,
@@ -66,6 +69,19 @@ struct AcceptedView {
 
 /// `POST /miniprogram/{app_id}/sessions`: who gave this code. The session_key is kept nowhere; it
 /// is handed over to who asks for it and may have it.
+#[utoipa::path(
+    post,
+    path = "/miniprogram/{app_id}/sessions",
+    tag = "sessions",
+    request_body = Login,
+    responses((status = 200, description = "Who logged in", body = LoginView)),
+    extensions(("x-codes" = json!([
+        "not_found", "wrong_account_kind", "no_app_secret", "code_invalid", "code_used",
+        "login_refused", "wechat_refused", "wechat_busy", "wechat_unreachable",
+        "invitation_unknown", "invitation_used", "invitation_expired", "invitation_revoked",
+        "invitation_wrong_account", "already_bound", "person_already_bound"
+    ]))),
+)]
 pub(super) async fn create(
     state: Data<State>,
     caller: Caller,

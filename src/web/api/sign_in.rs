@@ -11,6 +11,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::check;
 use super::{State, Visitor};
@@ -29,15 +30,16 @@ const FORWARDED_FOR: &str = "X-Forwarded-For";
 /// Seconds after which passwords that wait now have probably been compared.
 const RETRY_AFTER_SECONDS: u64 = 2;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SignInBody {
     name: String,
+    #[schema(value_type = String, format = Password)]
     password: SecretString,
 }
 
 /// Who has signed in, and until when.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct SignedInView {
     user: WhoView,
     projects: Vec<ProjectView>,
@@ -48,7 +50,7 @@ pub(super) struct SignedInView {
     expires_at: DateTime<Utc>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct WhoView {
     id: UserId,
     name: String,
@@ -58,7 +60,7 @@ struct WhoView {
 }
 
 /// What somebody is in a project.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct ProjectView {
     project_id: ProjectId,
     project: String,
@@ -119,6 +121,14 @@ fn forwarded_for(request: &HttpRequest) -> Option<IpAddr> {
 }
 
 /// `POST /session`: signs somebody in by a password.
+#[utoipa::path(
+    post,
+    path = "/session",
+    tag = "sign-in",
+    request_body = SignInBody,
+    responses((status = 200, description = "Who has signed in; the cookie is in the headers", body = SignedInView)),
+    extensions(("x-codes" = json!(["sign_in_refused", "sign_in_paused", "not_local"]))),
+)]
 pub(super) async fn create(
     state: Data<State>,
     refusals: Data<Refusals>,
@@ -158,11 +168,23 @@ fn admitted(state: &State, secret: &SecretString, signed_in: &SignedIn, address:
 }
 
 /// `GET /session`: who has signed in.
+#[utoipa::path(
+    get,
+    path = "/session",
+    tag = "sign-in",
+    responses((status = 200, description = "Who has signed in", body = SignedInView)),
+)]
 pub(super) async fn find(state: Data<State>, visitor: Visitor) -> Json<SignedInView> {
     Json(show(&state, &visitor))
 }
 
 /// `DELETE /session`: signs out.
+#[utoipa::path(
+    delete,
+    path = "/session",
+    tag = "sign-in",
+    responses((status = 204, description = "The session has ended")),
+)]
 pub(super) async fn delete(state: Data<State>, visitor: Visitor) -> Result<HttpResponse, Problem> {
     state.bridge.sign_out(&visitor).await?;
     Ok(HttpResponse::NoContent()

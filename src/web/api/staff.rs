@@ -11,6 +11,7 @@ use actix_web::http::StatusCode;
 use actix_web::web::{Data, Json, Path, Query};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 use super::check;
 use super::cursor::{List, Page, Paging};
@@ -30,7 +31,7 @@ use crate::web::body::Body;
 use crate::web::error::{Code, Problem};
 use bindings::BindingView;
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct StaffBody {
     /// A name for people.
@@ -44,17 +45,20 @@ pub(super) struct StaffBody {
     tags: Option<BTreeSet<String>>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ListQuery {
     tag: Option<String>,
     reachable: Option<String>,
+    /// A stable word for why a staff member is not reached.
+    #[param(value_type = Option<crate::bridge::planning::reach::ReachReason>)]
     reason: Option<String>,
     limit: Option<String>,
     cursor: Option<String>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct StaffView {
     staff_id: String,
     name: Option<String>,
@@ -65,7 +69,7 @@ pub(super) struct StaffView {
 }
 
 /// A staff member in a list.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct StaffSummary {
     #[serde(flatten)]
     staff: StaffView,
@@ -74,7 +78,7 @@ pub(super) struct StaffSummary {
 }
 
 /// Everything about one staff member.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct StaffDetailsView {
     #[serde(flatten)]
     summary: StaffSummary,
@@ -97,6 +101,13 @@ impl StaffView {
 }
 
 /// `PUT /staff/{staff_id}`: adds a staff member, or replaces the name; bindings stay.
+#[utoipa::path(
+    put,
+    path = "/staff/{staff_id}",
+    tag = "staff",
+    request_body = StaffBody,
+    responses((status = 200, description = "The staff member was changed", body = StaffView), (status = 201, description = "The staff member was added", body = StaffView)),
+)]
 pub(super) async fn put(
     state: Data<State>,
     caller: Caller,
@@ -175,6 +186,13 @@ fn filter(
 }
 
 /// `GET /staff`: all staff, newest first, with whether they can be reached.
+#[utoipa::path(
+    get,
+    path = "/staff",
+    tag = "staff",
+    params(ListQuery),
+    responses((status = 200, description = "A page of staff, newest first", body = Page<StaffSummary>)),
+)]
 pub(super) async fn list(
     state: Data<State>,
     caller: Caller,
@@ -193,6 +211,13 @@ pub(super) async fn list(
 }
 
 /// `GET /staff/{staff_id}`: one staff member with bindings, the person and their reach.
+#[utoipa::path(
+    get,
+    path = "/staff/{staff_id}",
+    tag = "staff",
+    responses((status = 200, description = "The staff member", body = StaffDetailsView)),
+    extensions(("x-codes" = json!(["not_found"]))),
+)]
 pub(super) async fn find(
     state: Data<State>,
     caller: Caller,
@@ -227,7 +252,7 @@ pub(super) async fn find(
 }
 
 /// The answer to taking a staff member or a binding away.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct RemovedView {
     /// How many deliveries wait for the staff member and will not go where they were to go: each is
     /// planned again when its turn comes, or ends as `not_bound`.
@@ -246,6 +271,13 @@ impl From<Stranded> for RemovedView {
 }
 
 /// `DELETE /staff/{staff_id}`: removes a staff member and the bindings, not the person.
+#[utoipa::path(
+    delete,
+    path = "/staff/{staff_id}",
+    tag = "staff",
+    responses((status = 200, description = "It is removed", body = RemovedView)),
+    extensions(("x-codes" = json!(["not_found"]))),
+)]
 pub(super) async fn delete(
     state: Data<State>,
     caller: Caller,

@@ -2,6 +2,7 @@
 
 use actix_web::web::{Data, Json, Query};
 use serde::Deserialize;
+use utoipa::IntoParams;
 
 use super::people::unknown_app_id;
 use super::{Caller, State};
@@ -12,16 +13,30 @@ use crate::web::error::{Code, Problem};
 /// What can be told apart.
 const GROUPS: [&str; 3] = ["channel", "reason", "account"];
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct StatsQuery {
+    /// The first day, in the time zone of the project; without it 30 days are shown.
+    #[param(format = Date, example = "2026-11-01")]
     from: Option<String>,
+    /// The last day; without it today. At most 400 days are shown.
+    #[param(format = Date, example = "2026-11-30")]
     to: Option<String>,
     app_id: Option<String>,
+    /// What to tell apart: `channel`, `reason`, `account`, or several of them with commas.
+    #[param(example = "channel,reason")]
     group: Option<String>,
 }
 
 /// `GET /stats`: a series for each number, with a count for every day.
+#[utoipa::path(
+    get,
+    path = "/stats",
+    tag = "stats",
+    params(StatsQuery),
+    responses((status = 200, description = "A series for each number, with every day", body = Stats)),
+)]
 pub(super) async fn find(
     state: Data<State>,
     caller: Caller,

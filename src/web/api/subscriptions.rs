@@ -6,6 +6,7 @@ use std::fmt;
 use actix_web::web::{Data, Json, Path};
 use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
+use utoipa::ToSchema;
 
 use super::check;
 use super::credits::CreditView;
@@ -21,7 +22,7 @@ use crate::web::error::{Code, Problem};
 /// The key in what wx.requestSubscribeMessage returns that is no template id.
 const ERR_MSG: &str = "errMsg";
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ConsentReport {
     /// A fresh code from `wx.login`, or `openid`.
@@ -30,6 +31,7 @@ pub(super) struct ConsentReport {
     #[serde(default)]
     openid: Option<String>,
     /// What wx.requestSubscribeMessage returned, as it is: by template id, and `errMsg`.
+    #[schema(value_type = BTreeMap<String, String>)]
     results: ConsentResults,
     /// When the person answered; the same in every repetition of the report.
     #[serde(default)]
@@ -93,7 +95,7 @@ impl<'de> Deserialize<'de> for ConsentResults {
     }
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct RecordedView {
     identity_id: IdentityId,
     openid: String,
@@ -102,6 +104,17 @@ pub(super) struct RecordedView {
 }
 
 /// `POST /miniprogram/{app_id}/subscriptions`: somebody answered the consent pop-up.
+#[utoipa::path(
+    post,
+    path = "/miniprogram/{app_id}/subscriptions",
+    tag = "subscriptions",
+    request_body = ConsentReport,
+    responses((status = 200, description = "What was recorded", body = RecordedView)),
+    extensions(("x-codes" = json!([
+        "not_found", "unknown_openid", "wrong_account_kind", "no_app_secret", "code_invalid",
+        "code_used", "login_refused", "wechat_refused", "wechat_busy", "wechat_unreachable"
+    ]))),
+)]
 pub(super) async fn create(
     state: Data<State>,
     caller: Caller,

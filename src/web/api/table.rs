@@ -4,6 +4,7 @@
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 
 use crate::bridge::limits::TABLE_ROWS_MAX;
 use crate::bridge::people::table::{Counts, Fault};
@@ -83,7 +84,7 @@ pub(super) fn check_length(rows: usize) -> Result<(), Problem> {
 }
 
 /// How many rows came to what.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct CountsView {
     created: usize,
     updated: usize,

@@ -4,6 +4,7 @@ use actix_web::web::{Data, Json, Path, Query};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 
 use super::cursor::{List, Page, PageQuery};
 use super::person::Accounts;
@@ -15,14 +16,14 @@ use crate::models::account::template_sync;
 use crate::web::error::Problem;
 
 /// A page, and how old what it says is.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Templates {
     sync: SyncView,
     #[serde(flatten)]
     page: Page<TemplateView>,
 }
 
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, Serialize, ToSchema)]
 struct SyncView {
     /// When the templates were last listed; null for never.
     synced_at: Option<DateTime<Utc>>,
@@ -32,19 +33,20 @@ struct SyncView {
     problem: Option<SyncProblem>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct SyncProblem {
     /// WeChat's code, where it answered.
     code: Option<i64>,
     text: String,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct TemplateView {
     template_id: String,
     kind: Kind,
     title: String,
     content: String,
+    #[schema(value_type = Option<Vec<crate::wechat::library::TemplateKey>>)]
     keys: Option<Box<RawValue>>,
     /// `changed` if it is not what it was when it was first listed, or `gone`.
     drift: Option<&'static str>,
@@ -58,13 +60,13 @@ struct TemplateView {
     message_types: Vec<String>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct Previous {
     title: String,
     content: String,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct SyncedView {
     app_id: String,
     synced_at: DateTime<Utc>,
@@ -73,6 +75,15 @@ pub(super) struct SyncedView {
 }
 
 /// `POST /accounts/{app_id}/templates/sync`: lists them at WeChat now.
+#[utoipa::path(
+    post,
+    path = "/accounts/{app_id}/templates/sync",
+    tag = "templates",
+    responses((status = 200, description = "How many templates there are now", body = SyncedView)),
+    extensions(("x-codes" = json!([
+        "not_found", "no_app_secret", "wechat_refused", "wechat_busy", "wechat_unreachable"
+    ]))),
+)]
 pub(super) async fn sync(
     state: Data<State>,
     caller: Caller,
@@ -102,6 +113,14 @@ impl From<SyncError> for Problem {
 }
 
 /// `GET /accounts/{app_id}/templates`: as they were last listed, the newest first.
+#[utoipa::path(
+    get,
+    path = "/accounts/{app_id}/templates",
+    tag = "templates",
+    params(PageQuery),
+    responses((status = 200, description = "A page of templates", body = Templates)),
+    extensions(("x-codes" = json!(["not_found"]))),
+)]
 pub(super) async fn list(
     state: Data<State>,
     caller: Caller,

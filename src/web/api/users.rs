@@ -8,6 +8,7 @@ use actix_web::web::{Data, Json, Path, Query};
 use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::cursor::{List, Page, PageQuery};
 use super::sign_in::ProjectView;
@@ -18,13 +19,14 @@ use crate::models::user::{self, Membership, Role, Session, User};
 use crate::web::body::Body;
 use crate::web::error::{Code, Problem};
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NewUserBody {
     name: String,
     #[serde(default)]
     display_name: Option<String>,
     #[serde(default)]
+    #[schema(value_type = Option<String>, format = Password)]
     password: Option<SecretString>,
     #[serde(default)]
     owner: bool,
@@ -33,12 +35,13 @@ pub(super) struct NewUserBody {
 }
 
 /// What is left out stays as it is.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct UserBody {
     #[serde(default)]
     display_name: Option<String>,
     #[serde(default)]
+    #[schema(value_type = Option<String>, format = Password)]
     password: Option<SecretString>,
     #[serde(default)]
     owner: Option<bool>,
@@ -48,7 +51,7 @@ pub(super) struct UserBody {
     roles: Option<Vec<RoleBody>>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct RoleBody {
     /// Its name or its number, as a text.
@@ -56,7 +59,7 @@ struct RoleBody {
     role: Role,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct UserView {
     id: UserId,
     name: String,
@@ -73,14 +76,14 @@ pub(super) struct UserView {
 }
 
 /// Somebody with where they are signed in.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct UserDetailsView {
     #[serde(flatten)]
     user: UserView,
     sessions: Vec<SessionView>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct SessionView {
     id: SessionId,
     signed_in_at: DateTime<Utc>,
@@ -132,6 +135,14 @@ fn roles(given: Vec<RoleBody>) -> Vec<(String, Role)> {
 }
 
 /// `POST /users`: adds somebody.
+#[utoipa::path(
+    post,
+    path = "/users",
+    tag = "users",
+    request_body = NewUserBody,
+    responses((status = 201, description = "The user was added", body = UserDetailsView)),
+    extensions(("x-codes" = json!(["user_exists", "too_many"]))),
+)]
 pub(super) async fn create(
     state: Data<State>,
     visitor: Visitor,
@@ -151,6 +162,13 @@ pub(super) async fn create(
 }
 
 /// `GET /users`: newest first.
+#[utoipa::path(
+    get,
+    path = "/users",
+    tag = "users",
+    params(PageQuery),
+    responses((status = 200, description = "A page of users, newest first", body = Page<UserView>)),
+)]
 pub(super) async fn list(
     state: Data<State>,
     query: Query<PageQuery>,
@@ -171,7 +189,14 @@ pub(super) async fn list(
     Ok(Json(page.await?))
 }
 
-/// `GET /users/{id}`.
+/// `GET /users/{id}`: a user with where they are signed in.
+#[utoipa::path(
+    get,
+    path = "/users/{id}",
+    tag = "users",
+    responses((status = 200, description = "The user", body = UserDetailsView)),
+    extensions(("x-codes" = json!(["not_found"]))),
+)]
 pub(super) async fn find(
     state: Data<State>,
     id: Path<UserId>,
@@ -185,6 +210,14 @@ pub(super) async fn find(
 }
 
 /// `PUT /users/{id}`: changes what is given, and leaves the rest.
+#[utoipa::path(
+    put,
+    path = "/users/{id}",
+    tag = "users",
+    request_body = UserBody,
+    responses((status = 200, description = "The user was changed", body = UserDetailsView)),
+    extensions(("x-codes" = json!(["not_found", "last_owner"]))),
+)]
 pub(super) async fn put(
     state: Data<State>,
     id: Path<UserId>,
@@ -203,6 +236,13 @@ pub(super) async fn put(
 }
 
 /// `DELETE /users/{id}`: the user goes, with their sessions; the keys that they made stay.
+#[utoipa::path(
+    delete,
+    path = "/users/{id}",
+    tag = "users",
+    responses((status = 204, description = "The user was deleted")),
+    extensions(("x-codes" = json!(["not_found", "last_owner"]))),
+)]
 pub(super) async fn delete(state: Data<State>, id: Path<UserId>) -> Result<HttpResponse, Problem> {
     state.bridge.delete_user(id.into_inner()).await?;
     Ok(HttpResponse::NoContent().finish())

@@ -10,6 +10,7 @@ use chrono::{DateTime, Utc};
 use secrecy::ExposeSecret as _;
 use serde::Serialize;
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 
 use super::check;
 use super::cursor::{List, Page, PageQuery};
@@ -28,12 +29,14 @@ const WAITING_MAX: i64 = 10_000;
 /// Those of each endpoint of a list are counted up to here.
 const LISTED_WAITING_MAX: i64 = 100;
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct WebhookView {
     id: WebhookId,
     url: String,
+    #[schema(value_type = Option<Vec<String>>)]
     events: Option<Box<RawValue>>,
     /// Null: of every account.
+    #[schema(value_type = Option<Vec<String>>)]
     app_ids: Option<Box<RawValue>>,
     description: Option<String>,
     enabled: bool,
@@ -56,7 +59,7 @@ pub(super) struct WebhookView {
     secret: Option<String>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct RotatedSecret {
     id: WebhookId,
     secret: String,
@@ -64,7 +67,7 @@ pub(super) struct RotatedSecret {
     old_secret_until: DateTime<Utc>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct PingedView {
     /// Its webhook-id.
     webhook_id: String,
@@ -125,6 +128,14 @@ impl From<ManageError> for Problem {
 }
 
 /// `POST /webhooks`: adds an endpoint, and shows its secret this once.
+#[utoipa::path(
+    post,
+    path = "/webhooks",
+    tag = "webhooks",
+    request_body = EndpointBody,
+    responses((status = 201, description = "The endpoint, with its secret, which is shown once", body = WebhookView)),
+    extensions(("x-codes" = json!(["unknown_app_id", "too_many"]))),
+)]
 pub(super) async fn create(
     state: Data<State>,
     caller: Caller,
@@ -144,6 +155,13 @@ pub(super) async fn create(
 }
 
 /// `GET /webhooks`: newest first.
+#[utoipa::path(
+    get,
+    path = "/webhooks",
+    tag = "webhooks",
+    params(PageQuery),
+    responses((status = 200, description = "A page of endpoints", body = Page<WebhookView>)),
+)]
 pub(super) async fn list(
     state: Data<State>,
     caller: Caller,
@@ -166,7 +184,14 @@ pub(super) async fn list(
     Ok(Json(page.await?))
 }
 
-/// `GET /webhooks/{id}`.
+/// `GET /webhooks/{id}`: an endpoint, without its secret.
+#[utoipa::path(
+    get,
+    path = "/webhooks/{id}",
+    tag = "webhooks",
+    responses((status = 200, description = "The endpoint", body = WebhookView)),
+    extensions(("x-codes" = json!(["not_found"]))),
+)]
 pub(super) async fn find(
     state: Data<State>,
     caller: Caller,
@@ -182,6 +207,14 @@ pub(super) async fn find(
 }
 
 /// `PUT /webhooks/{id}`: replaces everything but the secret; enables what was disabled.
+#[utoipa::path(
+    put,
+    path = "/webhooks/{id}",
+    tag = "webhooks",
+    request_body = EndpointBody,
+    responses((status = 200, description = "The endpoint was changed", body = WebhookView)),
+    extensions(("x-codes" = json!(["not_found", "unknown_app_id"]))),
+)]
 pub(super) async fn put(
     state: Data<State>,
     caller: Caller,
@@ -203,6 +236,13 @@ pub(super) async fn put(
 }
 
 /// `DELETE /webhooks/{id}`: with all that waits for it.
+#[utoipa::path(
+    delete,
+    path = "/webhooks/{id}",
+    tag = "webhooks",
+    responses((status = 204, description = "The endpoint was removed")),
+    extensions(("x-codes" = json!(["not_found"]))),
+)]
 pub(super) async fn delete(
     state: Data<State>,
     caller: Caller,
@@ -216,6 +256,13 @@ pub(super) async fn delete(
 }
 
 /// `POST /webhooks/{id}/rotate-secret`: a new secret; the one before signs too for a day.
+#[utoipa::path(
+    post,
+    path = "/webhooks/{id}/rotate-secret",
+    tag = "webhooks",
+    responses((status = 200, description = "The new secret, shown once", body = RotatedSecret)),
+    extensions(("x-codes" = json!(["not_found", "too_many"]))),
+)]
 pub(super) async fn rotate(
     state: Data<State>,
     caller: Caller,
@@ -233,6 +280,13 @@ pub(super) async fn rotate(
 }
 
 /// `POST /webhooks/{id}/test`: sends a `ping`.
+#[utoipa::path(
+    post,
+    path = "/webhooks/{id}/test",
+    tag = "webhooks",
+    responses((status = 202, description = "A `ping` is on its way", body = PingedView)),
+    extensions(("x-codes" = json!(["not_found", "webhook_not_enabled", "too_often"]))),
+)]
 pub(super) async fn test(
     state: Data<State>,
     caller: Caller,

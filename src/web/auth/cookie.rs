@@ -32,6 +32,11 @@ fn prefix(state: &State) -> &'static str {
 }
 
 impl Cookie {
+    /// Its name, where it has no prefix.
+    pub(in crate::web) fn name(&self) -> &'static str {
+        self.0
+    }
+
     /// What a request has under this name.
     pub(in crate::web) fn of(&self, state: &State, headers: &HeaderMap) -> Option<SecretString> {
         let prefix = prefix(state);

@@ -11,19 +11,22 @@ macro_rules! codes {
         }
 
         impl Code {
+            /// Every code.
+            pub(in crate::web) const ALL: &'static [Self] = &[$(Self::$name),*];
+
             pub(in crate::web) const fn word(self) -> &'static str {
                 match self {
                     $(Self::$name => $word,)*
                 }
             }
 
-            pub(super) const fn status(self) -> StatusCode {
+            pub(in crate::web) const fn status(self) -> StatusCode {
                 match self {
                     $(Self::$name => StatusCode::$status,)*
                 }
             }
 
-            pub(super) const fn title(self) -> &'static str {
+            pub(in crate::web) const fn title(self) -> &'static str {
                 match self {
                     $(Self::$name => $title,)*
                 }

@@ -1,6 +1,7 @@
 //! The parts of events that have a shape of their own.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// How a new follower came, read from the `EventKey` of `subscribe`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -249,7 +250,7 @@ pub struct Verification {
 }
 
 /// What happened to the verification of an account. The words are WeChat's names of the events.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum VerificationEvent {
     /// The qualification was verified: the calls of a verified account work.

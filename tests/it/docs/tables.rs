@@ -95,7 +95,8 @@ fn told_routes(document: &str) -> BTreeSet<(String, String, String)> {
     for cells in rows(document) {
         for (method, path) in coded(cells[0]).filter_map(|call| call.split_once(' ')) {
             if path.starts_with('/') {
-                told.insert((method.to_owned(), without_names(path), cells[1].to_owned()));
+                let scope = cells[1].split(", ").next().unwrap().to_owned();
+                told.insert((method.to_owned(), without_names(path), scope));
             }
         }
     }

@@ -8,6 +8,7 @@ use reqwest::{Client, Method, RequestBuilder};
 use serde_json::{Value, json};
 
 use super::app::Answer;
+use super::described;
 
 /// A server and a key.
 #[derive(Clone, Copy)]
@@ -79,12 +80,19 @@ impl<'a> Api<'a> {
 
 /// Sends any request.
 pub(crate) async fn send(request: RequestBuilder) -> Answer {
-    let response = request.send().await.unwrap();
-    Answer {
+    let (client, request) = request.build_split();
+    let request = request.unwrap();
+    let (method, path) = (request.method().clone(), request.url().path().to_owned());
+    let response = client.execute(request).await.unwrap();
+    let answer = Answer {
         status: response.status().as_u16(),
         headers: response.headers().clone(),
         text: response.text().await.unwrap(),
+    };
+    if let Some(path) = path.strip_prefix("/api/v1") {
+        described::check(&method, path, &answer);
     }
+    answer
 }
 
 /// A staff member about to be added. Awaited, it is the binding, or else the staff member.

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use utoipa::ToSchema;
+
 use crate::bridge::limits::{self, ROW_CONSENTS_MAX, ROW_PERMISSIONS_MAX, TEMPLATE_ID_MAX};
 use crate::bridge::people::table::Fault;
 use crate::ids::text::TextId;
@@ -11,7 +13,8 @@ const LONG_TERM: &str = "long_term";
 const INVALID: &str = "invalid_field";
 
 /// A row as its file or request has it; what is not given, or empty, is none.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, ToSchema)]
+#[schema(as = IdentityRow)]
 pub struct Raw {
     /// The person's id in the mini-program.
     pub openid: Option<String>,
@@ -20,6 +23,7 @@ pub struct Raw {
     /// The business's own id of the staff member who they are.
     pub staff_id: Option<String>,
     /// By template id, how many one-time permissions are left, or `long_term`.
+    #[schema(value_type = BTreeMap<String, Object>)]
     pub consents: BTreeMap<String, String>,
 }
 

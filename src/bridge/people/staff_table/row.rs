@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use utoipa::ToSchema;
+
 use super::cells;
 use crate::bridge::limits::{self, ID_MAX, NAME_MAX, TAG_MAX, TAGS_MAX};
 use crate::bridge::people::staff;
@@ -12,7 +14,8 @@ use crate::models::staff::Person;
 const INVALID: &str = "invalid_field";
 
 /// A row as its file or request has it; what is not given, or empty, is none.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, ToSchema)]
+#[schema(as = StaffRow)]
 pub struct Raw {
     /// The business's own id.
     pub staff_id: Option<String>,

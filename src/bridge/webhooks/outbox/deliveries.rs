@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use chrono::{DateTime, NaiveDateTime, Utc};
 use serde::Serialize;
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 
 use super::{Event, EventKind, Subscribers};
 use crate::db::{Conn, QueryResult};
@@ -25,14 +26,16 @@ fn was_recorded(fact: &DeliveryFact, (state, attempt, msgid): Shown) -> bool {
     state == fact.state && same
 }
 
-#[derive(Serialize)]
-struct Data<'a> {
+#[derive(Serialize, ToSchema)]
+#[schema(as = DeliveryEvent)]
+pub(super) struct Data<'a> {
     delivery_id: DeliveryId,
     notification_id: NotificationId,
     message_type: &'a str,
     staff_id: Option<&'a str>,
     /// The person, where they were not asked for by staff id, as the app named them.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
     recipient: Option<&'a RawValue>,
     state: DeliveryState,
     reason: Option<&'a str>,

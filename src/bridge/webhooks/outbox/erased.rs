@@ -3,6 +3,7 @@
 use chrono::NaiveDateTime;
 use serde::Serialize;
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use super::{Event, EventKind, Subscribers};
 use crate::db::{Conn, QueryResult};
@@ -10,8 +11,9 @@ use crate::ids::{ErasureId, IdentityId};
 use crate::models::account;
 use crate::models::erasure::{Cause, Erasure, Subject};
 
-#[derive(Serialize)]
-struct Erased<'a> {
+#[derive(Serialize, ToSchema)]
+#[schema(as = ErasedEvent)]
+pub(super) struct Erased<'a> {
     erasure_id: ErasureId,
     cause: Cause,
     /// The staff members whom the person was.
@@ -20,7 +22,8 @@ struct Erased<'a> {
     unionid: Option<&'a str>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = ErasedIdentity)]
 struct Gone<'a> {
     /// Null for an openid that was not known here.
     identity_id: Option<IdentityId>,

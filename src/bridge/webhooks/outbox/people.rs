@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use chrono::NaiveDateTime;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::{Event, EventKind, Subscribers, Who, follow};
 use crate::db::{Conn, QueryResult};
@@ -24,15 +25,17 @@ const KINDS: [EventKind; 3] = [
     EventKind::Unfollowed,
 ];
 
-#[derive(Serialize)]
-struct Linked<'a> {
+#[derive(Serialize, ToSchema)]
+#[schema(as = LinkedEvent)]
+pub(super) struct Linked<'a> {
     #[serde(flatten)]
     who: Who<'a>,
     /// All that is known of the person by now, this one among it.
     identities: Vec<Sibling<'a>>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = LinkedIdentity)]
 struct Sibling<'a> {
     identity_id: IdentityId,
     app_id: &'a str,
@@ -154,8 +157,9 @@ fn link(fact: &IdentityFact, siblings: &[OfPerson], now: NaiveDateTime) -> Query
         .of_identity(Some(fact.identity_id)))
 }
 
-#[derive(Serialize)]
-struct BindingData<'a> {
+#[derive(Serialize, ToSchema)]
+#[schema(as = BindingEvent)]
+pub(super) struct BindingData<'a> {
     staff_id: &'a str,
     binding_id: BindingId,
     /// Null where the binding is to a unionid.

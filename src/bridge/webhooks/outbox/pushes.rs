@@ -6,6 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, NaiveDateTime, Utc};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::{Event, EventKind, Subscribers, Who, follow};
 use crate::clock::wechat_time;
@@ -43,17 +44,21 @@ pub(crate) struct Batch<'a> {
     pub(crate) silent: &'a HashSet<EventId>,
 }
 
-#[derive(Serialize)]
-struct Received<'a> {
+#[derive(Serialize, ToSchema)]
+#[schema(as = MessageEvent)]
+pub(super) struct Received<'a> {
     #[serde(flatten)]
     who: Who<'a>,
     event_id: EventId,
     event_time: Option<DateTime<Utc>>,
+    /// The message, taken apart.
+    #[schema(value_type = Object)]
     message: &'a Push,
 }
 
-#[derive(Serialize)]
-struct Raw<'a> {
+#[derive(Serialize, ToSchema)]
+#[schema(as = RawEvent)]
+pub(super) struct Raw<'a> {
     event_id: EventId,
     app_id: &'a str,
     openid: Option<&'a str>,

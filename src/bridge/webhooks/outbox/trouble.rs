@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, NaiveDateTime, Utc};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::{Event, EventKind, Subscribers};
 use crate::db::{Conn, QueryResult};
@@ -11,8 +12,9 @@ use crate::models::account::{self, Problem};
 use crate::models::identity::Identity;
 use crate::models::webhook::{Webhook, WebhookState};
 
-#[derive(Serialize)]
-struct Alert<'a> {
+#[derive(Serialize, ToSchema)]
+#[schema(as = AccountAlert)]
+pub(super) struct Alert<'a> {
     app_id: &'a str,
     /// The call that WeChat refused.
     call: &'a str,
@@ -51,7 +53,7 @@ pub(crate) fn alert(
 }
 
 /// A template or a page that WeChat refuses.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct RouteAlert<'a> {
     pub(crate) app_id: &'a str,
     /// The call that WeChat refused.
@@ -87,8 +89,8 @@ pub(crate) fn route(
     subscribers.publish(conn, &[event], now)
 }
 
-#[derive(Serialize)]
-struct MovedAlert<'a> {
+#[derive(Serialize, ToSchema)]
+pub(super) struct MovedAlert<'a> {
     app_id: &'a str,
     /// Null: no call was refused.
     call: Option<&'a str>,
@@ -129,7 +131,7 @@ pub(crate) fn moved(
 }
 
 /// A binding that was undone, since the person is another staff member already.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct UndoneAlert<'a> {
     app_id: &'a str,
     /// Null: no call was refused.
@@ -187,8 +189,9 @@ pub(crate) fn undone(
     subscribers.publish(conn, &[event], now)
 }
 
-#[derive(Serialize)]
-struct Disabled<'a> {
+#[derive(Serialize, ToSchema)]
+#[schema(as = DisabledEvent)]
+pub(super) struct Disabled<'a> {
     webhook_id: WebhookId,
     /// Only the host: a path may hold a secret.
     host: Option<String>,

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, NaiveDateTime, Utc};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::{Event, EventKind, Subscribers};
 use crate::clock::wechat_time;
@@ -21,8 +22,9 @@ pub(crate) struct Verified {
 }
 
 /// The data of `account.alert`, with what only such events have.
-#[derive(Serialize)]
-struct Alert<'a> {
+#[derive(Serialize, ToSchema)]
+#[schema(as = VerificationAlert)]
+pub(super) struct Alert<'a> {
     app_id: &'a str,
     /// No call was refused.
     call: Option<&'a str>,

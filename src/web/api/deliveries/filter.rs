@@ -3,6 +3,7 @@
 use std::str::FromStr as _;
 
 use serde::Deserialize;
+use utoipa::ToSchema;
 
 use crate::bridge::limits::ID_MAX;
 use crate::db::Conn;
@@ -16,7 +17,7 @@ use crate::web::api::times;
 use crate::web::error::{Code, Problem};
 
 /// The filters as they are given.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Filters {
     /// One state, or several with commas.

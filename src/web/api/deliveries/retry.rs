@@ -6,6 +6,7 @@ use actix_web::http::StatusCode;
 use actix_web::web::{Data, Json, Path};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::filter::Filters;
 use crate::bridge::limits::RETRIED_MAX;
@@ -17,7 +18,7 @@ use crate::web::api::{Caller, State, check, times};
 use crate::web::body::{Body, MaybeBody};
 use crate::web::error::{Code, Problem};
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::web::api) struct RetryOneBody {
     /// Also where the person may have seen the message, and could see it twice.
@@ -25,7 +26,7 @@ pub(in crate::web::api) struct RetryOneBody {
     even_if_sent: bool,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::web::api) struct RetryManyBody {
     state: Option<String>,
@@ -47,7 +48,7 @@ pub(in crate::web::api) struct RetryManyBody {
 }
 
 /// One delivery that is sent again.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(in crate::web::api) struct QueuedDelivery {
     id: DeliveryId,
     state: DeliveryState,
@@ -56,7 +57,7 @@ pub(in crate::web::api) struct QueuedDelivery {
 }
 
 /// What became of a retry in bulk.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(in crate::web::api) struct RetriedView {
     /// How many are sent again.
     taken: usize,
@@ -71,6 +72,14 @@ pub(in crate::web::api) struct RetriedView {
 }
 
 /// `POST /deliveries/{id}/retry`: 202 once it is queued again.
+#[utoipa::path(
+    post,
+    path = "/deliveries/{id}/retry",
+    tag = "deliveries",
+    request_body = Option<RetryOneBody>,
+    responses((status = 202, description = "It is sent again", body = QueuedDelivery)),
+    extensions(("x-codes" = json!(["not_found", "not_retryable"]))),
+)]
 pub(in crate::web::api) async fn one(
     state: Data<State>,
     caller: Caller,
@@ -102,6 +111,14 @@ pub(in crate::web::api) async fn one(
 }
 
 /// `POST /deliveries/retry`: 202 with how many of those that match are queued again.
+#[utoipa::path(
+    post,
+    path = "/deliveries/retry",
+    tag = "deliveries",
+    request_body = RetryManyBody,
+    responses((status = 202, description = "Which are sent again, and why others are not", body = RetriedView)),
+    extensions(("x-codes" = json!(["invalid_cursor"]))),
+)]
 pub(in crate::web::api) async fn many(
     state: Data<State>,
     caller: Caller,

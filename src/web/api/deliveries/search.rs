@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use actix_web::web::{Data, Json, Path, Query};
 use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 use super::filter::Filters;
 use super::{DeliveryView, with_attempts};
@@ -15,16 +16,25 @@ use crate::web::api::cursor::{List, Page, Paging};
 use crate::web::api::{Caller, State};
 use crate::web::error::{Code, Problem};
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(in crate::web::api) struct SearchQuery {
+    /// One state, or several with commas.
+    #[param(example = "failed,unreachable")]
     state: Option<String>,
+    /// A stable word for why.
+    #[param(max_length = 128, example = "not_following")]
     reason: Option<String>,
     app_id: Option<String>,
+    /// The name of a message type.
+    #[param(max_length = 128, example = "order_created")]
     message_type: Option<String>,
     staff_id: Option<String>,
     openid: Option<String>,
     unionid: Option<String>,
+    /// The number of a notification.
+    #[param(value_type = Option<i64>, minimum = 1)]
     notification_id: Option<String>,
     since: Option<String>,
     until: Option<String>,
@@ -33,7 +43,7 @@ pub(in crate::web::api) struct SearchQuery {
 }
 
 /// A delivery, with what it is a delivery of.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(in crate::web::api) struct FoundDelivery {
     notification_id: NotificationId,
     message_type: Option<String>,
@@ -41,7 +51,15 @@ pub(in crate::web::api) struct FoundDelivery {
     delivery: DeliveryView,
 }
 
-/// `GET /deliveries`: newest first.
+/// `GET /deliveries`: the deliveries of all notifications, newest first.
+#[utoipa::path(
+    get,
+    path = "/deliveries",
+    tag = "deliveries",
+    params(SearchQuery),
+    responses((status = 200, description = "A page of deliveries, newest first", body = Page<FoundDelivery>)),
+    extensions(("x-codes" = json!(["invalid_field", "too_long"]))),
+)]
 pub(in crate::web::api) async fn search(
     state: Data<State>,
     caller: Caller,
@@ -75,7 +93,14 @@ pub(in crate::web::api) async fn search(
     Ok(Json(page.await?))
 }
 
-/// `GET /deliveries/{id}`.
+/// `GET /deliveries/{id}`: a delivery with its tries.
+#[utoipa::path(
+    get,
+    path = "/deliveries/{id}",
+    tag = "deliveries",
+    responses((status = 200, description = "The delivery", body = FoundDelivery)),
+    extensions(("x-codes" = json!(["not_found"]))),
+)]
 pub(in crate::web::api) async fn find(
     state: Data<State>,
     caller: Caller,

@@ -3,6 +3,7 @@
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Json};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::filter::{self, EventFilters};
 use crate::bridge::limits::REPLAYED_MAX;
@@ -13,7 +14,8 @@ use crate::web::api::{Caller, State, check, times};
 use crate::web::body::MaybeBody;
 use crate::web::error::{Code, Problem};
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[schema(as = ReplayEventsBody)]
 #[serde(deny_unknown_fields)]
 pub(in crate::web::api) struct ReplayBody {
     app_id: Option<String>,
@@ -29,7 +31,8 @@ pub(in crate::web::api) struct ReplayBody {
 }
 
 /// What became of a replay in bulk.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ReplayedEventsView)]
 pub(in crate::web::api) struct ReplayedView {
     /// How many are processed once more.
     taken: usize,
@@ -38,6 +41,14 @@ pub(in crate::web::api) struct ReplayedView {
 }
 
 /// `POST /events/replay`: 202 with how many of the failed events that match wait again.
+#[utoipa::path(
+    post,
+    path = "/events/replay",
+    tag = "events",
+    request_body = Option<ReplayBody>,
+    responses((status = 202, description = "How many are processed again", body = ReplayedView)),
+    extensions(("x-codes" = json!(["invalid_cursor", "unknown_app_id"]))),
+)]
 pub(in crate::web::api) async fn many(
     state: Data<State>,
     caller: Caller,

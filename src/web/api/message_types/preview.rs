@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use actix_web::web::{Data, Json, Path};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::super::check;
 use super::super::params::Params;
@@ -16,11 +17,12 @@ use crate::web::body::MaybeBody;
 use crate::web::error::Problem;
 use crate::wechat::subscribe::{Language, MiniProgramState};
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::web::api) struct PreviewBody {
     /// What fills the message in.
     #[serde(default)]
+    #[schema(value_type = Object)]
     params: Params,
     /// Whom it is for; nobody in particular without it.
     #[serde(default)]
@@ -33,7 +35,7 @@ pub(in crate::web::api) struct PreviewBody {
     lang: Option<String>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Staff {
     id: String,
@@ -41,13 +43,14 @@ struct Staff {
     name: Option<String>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(in crate::web::api) struct PreviewView {
     message_type: String,
     routes: Vec<RouteView>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = PreviewedRouteView)]
 struct RouteView {
     /// Its number, from 0.
     route: usize,
@@ -73,7 +76,7 @@ struct RouteView {
     warnings: Vec<Remark>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct Remark {
     field: String,
     detail: String,
@@ -84,6 +87,14 @@ struct Remark {
 }
 
 /// `POST /message-types/{name}/preview`: 200 also where a notification would be refused.
+#[utoipa::path(
+    post,
+    path = "/message-types/{name}/preview",
+    tag = "message-types",
+    request_body = Option<PreviewBody>,
+    responses((status = 200, description = "What the person would see", body = PreviewView)),
+    extensions(("x-codes" = json!(["not_found"]))),
+)]
 pub(in crate::web::api) async fn create(
     state: Data<State>,
     caller: Caller,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use actix_web::web::{Data, Json, Path};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::in_each_state;
 use crate::ids::NotificationId;
@@ -12,7 +13,7 @@ use crate::web::api::{Caller, State};
 use crate::web::error::Problem;
 
 /// What was cancelled, over all times that it was asked for.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(in crate::web::api) struct CancelledView {
     id: NotificationId,
     /// Deliveries that are not sent.
@@ -24,6 +25,13 @@ pub(in crate::web::api) struct CancelledView {
 }
 
 /// `POST /notifications/{id}/cancel`: 200, however often.
+#[utoipa::path(
+    post,
+    path = "/notifications/{id}/cancel",
+    tag = "notifications",
+    responses((status = 200, description = "What was cancelled, and what is too late", body = CancelledView)),
+    extensions(("x-codes" = json!(["not_found"]))),
+)]
 pub(in crate::web::api) async fn create(
     state: Data<State>,
     caller: Caller,

@@ -1,6 +1,7 @@
 //! How a notification names people, and what it brings along of them.
 
 use serde::Deserialize;
+use utoipa::ToSchema;
 
 use crate::bridge::limits::FieldError;
 use crate::bridge::notify::Brought;
@@ -12,7 +13,7 @@ use crate::web::api::times;
 use crate::web::error::Problem;
 
 /// A person in one of the three forms of [`PersonBody`], and what they answered a consent pop-up.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct PersonEntry {
     app_id: Option<String>,
@@ -20,6 +21,7 @@ pub(super) struct PersonEntry {
     openid: Option<String>,
     unionid: Option<String>,
     /// What wx.requestSubscribeMessage returned, as it is.
+    #[schema(value_type = Option<BTreeMap<String, String>>)]
     results: Option<ConsentResults>,
     /// When they answered; as in a report of consent.
     reported_at: Option<String>,

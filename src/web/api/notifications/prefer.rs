@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use actix_web::HttpRequest;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::bridge::limits::{AWAITED_MAX, WAIT_SECONDS_MAX};
 use crate::bridge::notify::Outcome;
@@ -18,7 +19,7 @@ pub(super) const PREFERENCE_APPLIED: &str = "preference-applied";
 pub(super) type Outcomes = HashMap<DeliveryId, Outcome>;
 
 /// What became of a delivery, in the verdict of it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct OutcomeView<'a> {
     /// `queued`: not known in time.
     state: DeliveryState,

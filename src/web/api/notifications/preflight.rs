@@ -5,6 +5,7 @@ use actix_web::http::StatusCode;
 use actix_web::web::Data;
 use serde::Serialize;
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 
 use super::{NotificationBody, as_json};
 use crate::bridge::notify::{Forecast, Preflight, Warning};
@@ -18,7 +19,7 @@ use crate::web::error::Problem;
 /// About what a verdict takes in the answer.
 const VERDICT_BYTES: usize = 256;
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(in crate::web::api) struct PreflightView {
     message_type: String,
     counts: Counts,
@@ -26,18 +27,21 @@ pub(in crate::web::api) struct PreflightView {
     warnings: Vec<WarningView>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = PreflightCounts)]
 struct Counts {
     would_send: usize,
     would_wait: usize,
     unreachable: usize,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = PreflightVerdictView)]
 struct VerdictView {
     staff_id: Option<String>,
     /// The person, where they were not asked for by staff id.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
     recipient: Option<Box<RawValue>>,
     /// `would_send`, `would_wait` or `unreachable`.
     verdict: &'static str,
@@ -53,7 +57,7 @@ struct VerdictView {
     routes: Vec<RouteView>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct WarningView {
     route: usize,
     field: String,
@@ -62,6 +66,18 @@ struct WarningView {
 }
 
 /// `POST /notifications/preflight`: 200 with a verdict for each recipient. Changes nothing.
+#[utoipa::path(
+    post,
+    path = "/notifications/preflight",
+    tag = "notifications",
+    request_body = NotificationBody,
+    responses((status = 200, description = "What would become of each recipient", body = PreflightView)),
+    extensions(("x-codes" = json!([
+        "unknown_message_type", "unknown_app_id", "wrong_account_kind", "no_app_secret",
+        "code_invalid", "code_used", "login_refused", "wechat_refused", "wechat_busy",
+        "wechat_unreachable"
+    ]))),
+)]
 pub(in crate::web::api) async fn create(
     state: Data<State>,
     caller: Caller,

@@ -4,6 +4,7 @@ use actix_web::http::header;
 use actix_web::web::{Data, Query};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
+use utoipa::IntoParams;
 
 use super::{admitted, from};
 use crate::bridge::users::oidc::{BEGUN_SECONDS, Back, OidcError};
@@ -17,15 +18,27 @@ const HOME: &str = "/";
 const RETRY_AFTER_SECONDS: u64 = 10;
 
 /// What the provider sends somebody back with. Providers add parameters of their own.
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(in crate::web::api) struct CallbackQuery {
+    /// What the provider gives for somebody who has signed in there.
     code: Option<String>,
+    /// What the provider was sent along.
     state: Option<String>,
+    /// The provider's word for why nobody has signed in.
     error: Option<String>,
+    /// The same in a sentence.
     error_description: Option<String>,
 }
 
 /// `GET /session/oidc`: sends somebody to the identity provider.
+#[utoipa::path(
+    get,
+    path = "/session/oidc",
+    tag = "sign-in",
+    responses((status = 302, description = "To the identity provider")),
+    extensions(("x-codes" = json!(["oidc_off", "oidc_unreachable"]))),
+)]
 pub(in crate::web::api) async fn begin(state: Data<State>) -> Result<HttpResponse, Problem> {
     let way = state.bridge.begin_oidc().await?;
     let kept = cookie::OIDC.give(&state, &way.kept, BEGUN_SECONDS);
@@ -36,6 +49,16 @@ pub(in crate::web::api) async fn begin(state: Data<State>) -> Result<HttpRespons
 }
 
 /// `GET /session/oidc/callback`: signs in whom the identity provider sent back.
+#[utoipa::path(
+    get,
+    path = "/session/oidc/callback",
+    tag = "sign-in",
+    params(CallbackQuery),
+    responses((status = 302, description = "Signed in; the cookie is in the headers")),
+    extensions(("x-codes" = json!([
+        "oidc_off", "oidc_unreachable", "oidc_refused", "missing_role", "sign_in_refused"
+    ]))),
+)]
 pub(in crate::web::api) async fn finish(
     state: Data<State>,
     refusals: Data<Refusals>,

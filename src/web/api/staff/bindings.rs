@@ -4,6 +4,7 @@ use actix_web::http::StatusCode;
 use actix_web::web::{Data, Json, Path};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::super::check;
 use super::super::person_body::PersonBody;
@@ -17,7 +18,7 @@ use crate::models::staff::binding::Binding;
 use crate::web::body::Body;
 use crate::web::error::{Code, Problem};
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(in super::super) struct BindingView {
     id: BindingId,
     /// The identity, or null when bound to a unionid.
@@ -39,6 +40,18 @@ impl From<Binding> for BindingView {
 }
 
 /// `POST /staff/{staff_id}/bindings`: 201 for a new binding, 200 for one that was there.
+#[utoipa::path(
+    post,
+    path = "/staff/{staff_id}/bindings",
+    tag = "staff",
+    request_body = PersonBody,
+    responses((status = 200, description = "They were bound already", body = BindingView), (status = 201, description = "They are bound now", body = BindingView)),
+    extensions(("x-codes" = json!([
+        "not_found", "unknown_app_id", "unknown_openid", "already_bound", "wrong_account_kind",
+        "no_app_secret", "code_invalid", "code_used", "login_refused", "wechat_refused",
+        "wechat_busy", "wechat_unreachable"
+    ]))),
+)]
 pub(in super::super) async fn create(
     state: Data<State>,
     caller: Caller,
@@ -104,6 +117,13 @@ impl From<BindError> for Problem {
 }
 
 /// `DELETE /staff/{staff_id}/bindings/{id}`: removes it, and says how many deliveries waited for its person.
+#[utoipa::path(
+    delete,
+    path = "/staff/{staff_id}/bindings/{id}",
+    tag = "staff",
+    responses((status = 200, description = "It is removed", body = RemovedView)),
+    extensions(("x-codes" = json!(["not_found"]))),
+)]
 pub(in super::super) async fn delete(
     state: Data<State>,
     caller: Caller,

@@ -11,6 +11,7 @@ use futures_util::stream;
 use serde::Deserialize;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
+use utoipa::IntoParams;
 
 use super::super::{Caller, State};
 use super::filter;
@@ -25,17 +26,33 @@ use crate::web::error::{Code, Problem};
 const RETRY_AFTER_SECONDS: u64 = 2;
 const XLSX: &str = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet";
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(in super::super) struct ExportQuery {
+    /// `csv` or `xlsx`.
+    #[param(default = "csv", example = "csv")]
     format: Option<String>,
     tag: Option<String>,
     reachable: Option<String>,
+    /// A stable word for why a staff member is not reached.
+    #[param(value_type = Option<crate::bridge::planning::reach::ReachReason>)]
     reason: Option<String>,
 }
 
 /// `GET /staff/export`: all staff that the filters mean, as a file that `POST /staff/import` and the command
 /// line take.
+#[utoipa::path(
+    get,
+    path = "/staff/export",
+    tag = "staff",
+    params(ExportQuery),
+    responses((status = 200, description = "The table", content(
+        (String = "text/csv"),
+        (Vec<u8> = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
+    ))),
+    extensions(("x-codes" = json!(["busy"]))),
+)]
 pub(in super::super) async fn find(
     state: Data<State>,
     caller: Caller,

@@ -5,6 +5,7 @@ use actix_web::http::StatusCode;
 use actix_web::web::Data;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use super::super::table::{self, CountsView, FromRow, Given, ROW_VIEW_BYTES};
 use super::super::{Caller, State, large};
@@ -16,24 +17,28 @@ use crate::web::error::Problem;
 /// What a row may have.
 const MEMBERS: &str = "staff_id, name, tags, phone, app_id, openid and unionid";
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = StaffTableBody)]
 #[serde(deny_unknown_fields)]
 pub(in super::super) struct TableBody {
     /// Each an object; one that cannot be read is refused alone.
+    #[schema(value_type = Vec<Raw>, min_items = 1, max_items = 10_000)]
     rows: Vec<Given<Raw>>,
     /// Say what would come of it, and store nothing.
     #[serde(default)]
     dry_run: bool,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = StaffTableView)]
 struct TableView {
     dry_run: bool,
     counts: CountsView,
     rows: Vec<RowView>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = StaffRowView)]
 struct RowView {
     /// Which of the request's rows, from 0.
     row: usize,
@@ -50,6 +55,13 @@ struct RowView {
 }
 
 /// `POST /staff/import`: 200 with what came of each row.
+#[utoipa::path(
+    post,
+    path = "/staff/import",
+    tag = "staff",
+    request_body = TableBody,
+    responses((status = 200, description = "The outcome of each row", body = TableView)),
+)]
 pub(in super::super) async fn create(
     state: Data<State>,
     caller: Caller,

@@ -9,6 +9,7 @@ use actix_web::web::{Data, Json, Path, Query};
 use chrono::{DateTime, NaiveDateTime, Utc};
 use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::super::check;
 use super::super::cursor::{List, Page, PageQuery};
@@ -30,7 +31,7 @@ use crate::web::error::{Code, Problem};
 use crate::web::rates::{Kind, Rates};
 use crate::wechat::qrcode::LIFE_MAX;
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(in super::super) struct InvitationBody {
     /// The official account to follow.
@@ -44,7 +45,8 @@ pub(in super::super) struct InvitationBody {
     rebind: bool,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = InvitationMiniProgram)]
 #[serde(deny_unknown_fields)]
 struct MiniProgram {
     app_id: String,
@@ -57,7 +59,7 @@ fn default_life() -> u64 {
 }
 
 /// An invitation and what it is used with, shown this once.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(in super::super) struct InvitedView {
     #[serde(flatten)]
     invitation: InvitationView,
@@ -70,14 +72,14 @@ pub(in super::super) struct InvitedView {
     mini_program: Option<PageView>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct PageView {
     app_id: String,
     /// The page, with the token in its query.
     path: String,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(in super::super) struct InvitationView {
     id: InvitationId,
     app_id: Option<String>,
@@ -92,7 +94,7 @@ pub(in super::super) struct InvitationView {
     last_refusal: Option<RefusalView>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct RefusalView {
     reason: Refusal,
     /// The same in a sentence, with what to do.
@@ -102,6 +104,17 @@ struct RefusalView {
 }
 
 /// `POST /staff/{staff_id}/invitations`: 201.
+#[utoipa::path(
+    post,
+    path = "/staff/{staff_id}/invitations",
+    tag = "staff",
+    request_body = InvitationBody,
+    responses((status = 201, description = "The invitation, with what to show the person", body = InvitedView)),
+    extensions(("x-codes" = json!([
+        "not_found", "unknown_app_id", "wrong_account_kind", "too_often", "no_app_secret",
+        "wechat_refused", "wechat_busy", "wechat_unreachable"
+    ]))),
+)]
 pub(in super::super) async fn create(
     state: Data<State>,
     caller: Caller,
@@ -182,6 +195,14 @@ fn invitation_request(body: &InvitationBody) -> Result<(InvitationRequest, Strin
 }
 
 /// `GET /staff/{staff_id}/invitations`: newest first, without their tokens.
+#[utoipa::path(
+    get,
+    path = "/staff/{staff_id}/invitations",
+    tag = "staff",
+    params(PageQuery),
+    responses((status = 200, description = "A page of invitations, newest first", body = Page<InvitationView>)),
+    extensions(("x-codes" = json!(["not_found"]))),
+)]
 pub(in super::super) async fn list(
     state: Data<State>,
     caller: Caller,
@@ -210,6 +231,13 @@ pub(in super::super) async fn list(
 }
 
 /// `DELETE /staff/{staff_id}/invitations/{id}`: nobody can use it any more.
+#[utoipa::path(
+    delete,
+    path = "/staff/{staff_id}/invitations/{id}",
+    tag = "staff",
+    responses((status = 204, description = "The invitation is revoked")),
+    extensions(("x-codes" = json!(["not_found", "invitation_used"]))),
+)]
 pub(in super::super) async fn revoke(
     state: Data<State>,
     caller: Caller,

@@ -2,6 +2,7 @@
 
 use actix_web::web::Data;
 use serde::Deserialize;
+use utoipa::ToSchema;
 
 use crate::bridge::limits::{ENDPOINT_LIST_MAX, NAME_MAX};
 use crate::bridge::webhooks::{EVERYTHING, EventKind};
@@ -12,7 +13,7 @@ use crate::web::api::check;
 use crate::web::api::person::Accounts;
 use crate::web::error::{Code, Problem};
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::web::api) struct EndpointBody {
     url: String,

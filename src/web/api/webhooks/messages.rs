@@ -5,6 +5,7 @@ use actix_web::web::{Data, Json, Path, Query};
 use chrono::{DateTime, NaiveDateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use utoipa::{IntoParams, ToSchema};
 
 use super::endpoint_body::check_events;
 use crate::bridge::limits::ID_MAX;
@@ -17,17 +18,21 @@ use crate::web::api::{Caller, State, check, times};
 use crate::web::body::Body;
 use crate::web::error::{Code, Problem};
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(in crate::web::api) struct ListQuery {
+    /// One state.
     state: Option<String>,
+    /// One type of event.
+    #[param(max_length = 128, example = "identity.followed")]
     #[serde(rename = "type")]
     kind: Option<String>,
     limit: Option<String>,
     cursor: Option<String>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(in crate::web::api) struct MessageView {
     id: WebhookMessageId,
     /// The same in every try and for every endpoint.
@@ -43,10 +48,11 @@ pub(in crate::web::api) struct MessageView {
     finished_at: Option<DateTime<Utc>>,
     created_at: DateTime<Utc>,
     /// As it is posted.
+    #[schema(value_type = Option<Object>)]
     payload: Option<Box<RawValue>>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct AnswerView {
     /// Null: there was no answer, and `text` says why.
     status: Option<i32>,
@@ -77,6 +83,14 @@ impl From<Message> for MessageView {
 }
 
 /// `GET /webhooks/{id}/deliveries`: newest first.
+#[utoipa::path(
+    get,
+    path = "/webhooks/{id}/deliveries",
+    tag = "webhooks",
+    params(ListQuery),
+    responses((status = 200, description = "A page of messages, newest first", body = Page<MessageView>)),
+    extensions(("x-codes" = json!(["not_found", "invalid_field", "too_long"]))),
+)]
 pub(in crate::web::api) async fn list(
     state: Data<State>,
     caller: Caller,
@@ -103,7 +117,7 @@ fn find(conn: &mut Conn, project: ProjectId, id: WebhookId) -> Result<Webhook, P
     webhook::find(conn, project, id)?.ok_or_else(|| Problem::not_found("endpoint"))
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(in crate::web::api) struct RetriedMessage {
     id: WebhookMessageId,
     state: MessageState,
@@ -111,7 +125,7 @@ pub(in crate::web::api) struct RetriedMessage {
 }
 
 /// When an endpoint is posted to: what is in its outbox waits for that.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct EndpointStatus {
     /// Nothing is posted unless it is `enabled`.
     state: WebhookState,
@@ -130,6 +144,13 @@ impl From<Webhook> for EndpointStatus {
 
 /// `POST /webhooks/{id}/deliveries/{message_id}/retry`: posts one again, as soon as its endpoint is
 /// posted to.
+#[utoipa::path(
+    post,
+    path = "/webhooks/{id}/deliveries/{message_id}/retry",
+    tag = "webhooks",
+    responses((status = 202, description = "It is posted again", body = RetriedMessage)),
+    extensions(("x-codes" = json!(["not_found", "webhook_not_enabled"]))),
+)]
 pub(in crate::web::api) async fn retry(
     state: Data<State>,
     caller: Caller,
@@ -148,7 +169,8 @@ pub(in crate::web::api) async fn retry(
     Ok((Json(retried), StatusCode::ACCEPTED))
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = ReplayMessagesBody)]
 #[serde(deny_unknown_fields)]
 pub(in crate::web::api) struct ReplayBody {
     since: String,
@@ -157,7 +179,8 @@ pub(in crate::web::api) struct ReplayBody {
     events: Option<Vec<String>>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ReplayedMessagesView)]
 pub(in crate::web::api) struct ReplayedView {
     /// How many are posted again.
     enqueued: usize,
@@ -165,6 +188,14 @@ pub(in crate::web::api) struct ReplayedView {
 }
 
 /// `POST /webhooks/{id}/replay`: posts again what happened in that time.
+#[utoipa::path(
+    post,
+    path = "/webhooks/{id}/replay",
+    tag = "webhooks",
+    request_body = ReplayBody,
+    responses((status = 202, description = "Those are done again", body = ReplayedView)),
+    extensions(("x-codes" = json!(["not_found", "webhook_not_enabled"]))),
+)]
 pub(in crate::web::api) async fn replay(
     state: Data<State>,
     caller: Caller,
