@@ -1,9 +1,9 @@
 //! Where the document and the page are served. Neither needs a key: both say what is public anyway. The page is in the
 //! program, and loads nothing from elsewhere.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
-use actix_web::http::header;
+use actix_web::http::header::{self, ContentType};
 use actix_web::{HttpResponse, web};
 use utoipa_swagger_ui::{Config, SwaggerFile, serve};
 
@@ -31,8 +31,16 @@ pub(in crate::web) fn page(config: &mut web::ServiceConfig) {
         );
 }
 
+/// The document as it is given: nobody is asked for a key here, so it is written only once.
+static JSON: LazyLock<web::Bytes> = LazyLock::new(|| {
+    let json = serde_json::to_vec(document()).unwrap_or_default();
+    web::Bytes::from(json)
+});
+
 async fn described() -> HttpResponse {
-    let mut response = HttpResponse::Ok().json(document());
+    let mut response = HttpResponse::Ok()
+        .content_type(ContentType::json())
+        .body(JSON.clone());
     headers::seal(response.headers_mut());
     response
 }
